@@ -1,0 +1,46 @@
+# make demo    a whole search on drawn streets: launch, retrain on all folds, predict (about 8 minutes on 2 cores)
+# make test    the tests
+# make check   ruff and mypy
+# make bench   the benchmarks
+# make ui      the MLflow page of the demo
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+DEMO := demo
+.PHONY: demo test check bench ui clean
+
+$(VENV)/.installed: requirements.txt requirements-dev.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --upgrade pip
+	$(RUN) -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+demo: $(VENV)/.installed
+	rm -rf $(DEMO)
+	$(RUN) -m segcore streets $(DEMO)/streets
+	$(RUN) -m segcore check $(DEMO)/streets --folds 3
+	$(RUN) -m search launch --data $(DEMO)/streets --name streets --space demo --trials 12 --epochs 9 --grace-epochs 3 \
+	  --folds 3 --max-concurrent 2 --storage $(DEMO)/searches --cache $(DEMO)/cache
+	$(RUN) -m search retrain streets --storage $(DEMO)/searches
+	$(RUN) -m segcore predict $(DEMO)/searches/streets/retrain/model $(DEMO)/streets/seg_test_images $(DEMO)/predictions
+	@echo
+	@echo "browse the trials:    make ui"
+	@echo "look at predictions:  $(DEMO)/predictions/overlays"
+	@echo "the model:            $(DEMO)/searches/streets/retrain/model"
+
+ui: $(VENV)/.installed
+	$(RUN) -m search ui --storage $(DEMO)/searches
+
+test: $(VENV)/.installed
+	$(RUN) -m pytest
+
+check: $(VENV)/.installed
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: $(VENV)/.installed
+	$(RUN) -m benchmarks.cache
+
+clean:
+	rm -rf $(DEMO)

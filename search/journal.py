@@ -1,0 +1,228 @@
+"""The memory of a search: an append-only file of events, and the trials that follow from them.
+
+Everything that must outlive the driver is written here first. `resume` feeds it to the proposer and the
+scheduler, `tracking` follows it into MLflow, `report` shows it. Only the driver writes.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+from segcore.errors import CheckpointError
+
+
+class Outcome(StrEnum):
+    """How a trial ended; a trial without one is unfinished."""
+
+    FINISHED = "finished"
+    STOPPED = "stopped by ASHA"
+    FAILED = "failed"
+    DIVERGED = "diverged"
+    OUT_OF_MEMORY = "out of memory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """What a trial reported after an epoch.
+
+    Args:
+        epoch: finished epochs, from 1.
+        metrics: numbers by MLflow metric name; `iou` is the objective.
+        time: seconds since the Unix epoch.
+        picture: file of the validation picture, or None.
+    """
+
+    epoch: int
+    metrics: dict[str, float]
+    time: float
+    picture: str | None = None
+
+    @property
+    def iou(self) -> float:
+        """The objective; NaN when no validation image has a scored class."""
+        return self.metrics.get("iou", float("nan"))
+
+
+@dataclass(slots=True, kw_only=True)
+class TrialRecord:
+    """What is known of one trial.
+
+    Args:
+        number: 0-based.
+        fold: fold that it is scored on.
+        values: every `TrainConfig` value.
+        params: what the space drew, as Optuna knows it.
+        started: seconds since the Unix epoch.
+        epochs: reports by epoch.
+        checkpoint: place of the last checkpoint, or None.
+        checkpoint_epoch: finished epochs in it.
+        outcome: how it ended, or None.
+        message: why it ended so.
+        ended: seconds since the Unix epoch, or None.
+        restarts: how often its worker died and it went on.
+    """
+
+    number: int
+    fold: int
+    values: dict[str, Any]
+    params: dict[str, Any]
+    started: float
+    epochs: dict[int, EpochRecord] = field(default_factory=dict)
+    checkpoint: str | None = None
+    checkpoint_epoch: int = 0
+    outcome: Outcome | None = None
+    message: str = ""
+    ended: float | None = None
+    restarts: int = 0
+
+    @property
+    def best(self) -> EpochRecord | None:
+        """The report with the highest finite iou, the earliest of equals; None before one exists."""
+        finite = [record for record in self.epochs.values() if record.iou == record.iou]
+        return max(finite, key=lambda record: (record.iou, -record.epoch), default=None)
+
+    @property
+    def last_epoch(self) -> int:
+        """Finished epochs."""
+        return max(self.epochs, default=0)
+
+
+class History:
+    """The trials of a stage, built event by event."""
+
+    def __init__(self) -> None:
+        self.trials: dict[int, TrialRecord] = {}
+        self._runs: list[list[float]] = []
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Take one event of the journal into account; unknown kinds are left to other readers."""
+        kind = event["event"]
+        if kind == "opened":
+            self._runs.append([event["time"], event["time"]])
+        if self._runs:
+            self._runs[-1][1] = event["time"]
+        if kind == "asked":
+            self.trials[event["trial"]] = TrialRecord(
+                number=event["trial"],
+                fold=event["fold"],
+                values=event["values"],
+                params=event["params"],
+                started=event["time"],
+            )
+        elif kind == "epoch":
+            record = EpochRecord(
+                epoch=event["epoch"],
+                metrics=event["metrics"],
+                time=event["time"],
+                picture=event["picture"],
+            )
+            self.trials[event["trial"]].epochs[record.epoch] = record
+        elif kind == "checkpoint":
+            trial = self.trials[event["trial"]]
+            trial.checkpoint, trial.checkpoint_epoch = event["path"], event["epoch"]
+        elif kind == "restarted":
+            self.trials[event["trial"]].restarts += 1
+        elif kind == "ended":
+            trial = self.trials[event["trial"]]
+            trial.outcome, trial.message = Outcome(event["outcome"]), event["message"]
+            trial.ended = event["time"]
+
+    @property
+    def spent_seconds(self) -> float:
+        """Seconds that runs of the stage lasted, each from its start to its last event."""
+        return sum(last - first for first, last in self._runs)
+
+    @property
+    def unfinished(self) -> list[TrialRecord]:
+        """Trials without an outcome, in order."""
+        return [trial for _, trial in sorted(self.trials.items()) if trial.outcome is None]
+
+    def count(self, outcome: Outcome | None) -> int:
+        """Return how many trials have an outcome; None counts the unfinished."""
+        return sum(trial.outcome is outcome for trial in self.trials.values())
+
+    @property
+    def ranked(self) -> list[TrialRecord]:
+        """Trials with a score, the best first; equals by number."""
+        scored = [(trial.best.iou, trial) for trial in self.trials.values() if trial.best is not None]
+        return [trial for _, trial in sorted(scored, key=lambda pair: (-pair[0], pair[1].number))]
+
+
+class Journal:
+    """Writes events and keeps the history that follows from them.
+
+    Args:
+        file: the journal; created when missing, continued when there.
+
+    Raises:
+        CheckpointError: when a line in the middle is damaged.
+    """
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self.file = file
+        self.history = read_history(file)
+        _drop_torn_line(file)
+        self._stream: IO[str] = file.open("a", encoding="utf-8")
+
+    def __reduce__(self) -> tuple[type["Journal"], tuple[Path]]:
+        # Ray Tune pickles all that it is given into its own files, an open file too.
+        return Journal, (self.file,)
+
+    def write(self, kind: str, content: dict[str, Any]) -> None:
+        """Append one event, on disk before this returns.
+
+        Args:
+            kind: opened, asked, epoch, checkpoint, restarted, ended, closed.
+            content: what belongs to it; `time` is added.
+        """
+        event = {"event": kind, "time": time.time(), **content}
+        self._stream.write(json.dumps(event) + "\n")
+        self._stream.flush()
+        os.fsync(self._stream.fileno())
+        self.history.apply(event)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+def read_history(file: Path) -> History:
+    """Build the history of a journal; empty when the file is missing."""
+    history = History()
+    if file.exists():
+        for event in read_events(file):
+            history.apply(event)
+    return history
+
+
+def read_events(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of a journal; a last line cut short by a crash is left out.
+
+    Raises:
+        CheckpointError: when a line before the last is damaged.
+    """
+    with file.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.endswith("\n"):
+                return
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                raise CheckpointError(
+                    f"{file}, line {number} is damaged ({error}); restore the file, or delete the line."
+                ) from error
+
+
+def _drop_torn_line(file: Path) -> None:
+    if not file.exists():
+        return
+    content = file.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        os.truncate(file, whole)

@@ -1,0 +1,150 @@
+"""Where the files of a search lie; every other room asks here.
+
+STORAGE/mlflow.db, mlartifacts/     MLflow, unless a server is named
+STORAGE/NAME/settings.json          what the search was started with
+STORAGE/NAME/folds.json             which case is validated in which fold
+STORAGE/NAME/journal.jsonl          what happened, in order: the search's memory
+STORAGE/NAME/best.json              the winner
+STORAGE/NAME/trials/0003/           log and pictures of a trial
+STORAGE/NAME/ray/                   Ray Tune's own files; checkpoints
+STORAGE/NAME/retrain/               the same for the retraining, and model/, the ensemble
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from search.settings import SearchSettings
+from segcore.errors import CheckpointError, ConfigError, StorageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFolder:
+    """Files of one stage: the search itself or its retraining.
+
+    Args:
+        root: the stage's folder.
+    """
+
+    root: Path
+
+    @property
+    def journal(self) -> Path:
+        """The stage's memory."""
+        return self.root / "journal.jsonl"
+
+    @property
+    def tracked(self) -> Path:
+        """How much of the journal MLflow has."""
+        return self.root / "tracked.json"
+
+    @property
+    def ray(self) -> Path:
+        """Ray Tune's storage."""
+        return self.root / "ray"
+
+    def trial(self, number: int) -> Path:
+        """Folder of a trial's log and pictures."""
+        return self.root / "trials" / f"{number:04d}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchFolder:
+    """Files of one search.
+
+    Args:
+        root: STORAGE/NAME.
+    """
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """What the search was started with."""
+        return self.root / "settings.json"
+
+    @property
+    def folds(self) -> Path:
+        """Which case is validated in which fold."""
+        return self.root / "folds.json"
+
+    @property
+    def best(self) -> Path:
+        """The winner."""
+        return self.root / "best.json"
+
+    @property
+    def model(self) -> Path:
+        """The retrained ensemble."""
+        return self.root / "retrain" / "model"
+
+    @property
+    def search_stage(self) -> StageFolder:
+        """Files of the search itself."""
+        return StageFolder(root=self.root)
+
+    @property
+    def retrain_stage(self) -> StageFolder:
+        """Files of the retraining."""
+        return StageFolder(root=self.root / "retrain")
+
+
+def folder_of(settings: SearchSettings) -> SearchFolder:
+    """Return the folder of a search by its settings."""
+    return SearchFolder(root=settings.storage / settings.name)
+
+
+def create_folder(settings: SearchSettings) -> SearchFolder:
+    """Create the folder of a new search.
+
+    Raises:
+        ConfigError: when a search of that name exists.
+        StorageError: when the storage cannot be written.
+    """
+    folder = folder_of(settings)
+    if folder.settings.exists():
+        raise ConfigError(
+            f"--name {settings.name}: a search of that name is in {settings.storage}; "
+            f"go on with it by 'python -m search resume {settings.name}', or choose another name."
+        )
+    try:
+        folder.root.mkdir(parents=True, exist_ok=True)
+        probe = folder.root / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"--storage {settings.storage} cannot be written ({error.strerror or error}); choose another folder."
+        ) from error
+    return folder
+
+
+def find_folder(storage: Path, name: str) -> SearchFolder:
+    """Return the folder of an existing search.
+
+    Raises:
+        CheckpointError: when there is none of that name, with the names there are.
+    """
+    folder = SearchFolder(root=storage.expanduser().resolve() / name)
+    if not folder.settings.is_file():
+        names = sorted(file.parent.name for file in folder.root.parent.glob("*/settings.json"))
+        known = f"there are {', '.join(names)}" if names else "there is none at all"
+        raise CheckpointError(f"No search {name!r} in {folder.root.parent}; {known}. Give the folder with --storage.")
+    return folder
+
+
+def lock_stage(stage: StageFolder) -> FileLock:
+    """Take the lock of a stage, so that two drivers never run it at once.
+
+    Raises:
+        CheckpointError: when another driver holds it.
+    """
+    stage.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(stage.root / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise CheckpointError(f"{stage.root} is in use by another process; wait for it, or stop it first.") from None
+    return lock

@@ -1,0 +1,176 @@
+"""What a person looks at: the live table of a search, its status, its winner, the retraining's score.
+
+Builds Rich tables; printing them is `__main__`'s.
+"""
+
+import time
+from statistics import mean
+from typing import Any, Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search.journal import History, Outcome, TrialRecord
+from search.retrain import OutOfFold
+from search.settings import SearchSettings, settings_values
+
+_TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
+_COLOURS: Final = {
+    None: "cyan",
+    Outcome.FINISHED: "green",
+    Outcome.STOPPED: "yellow",
+    Outcome.FAILED: "red",
+    Outcome.DIVERGED: "red",
+    Outcome.OUT_OF_MEMORY: "red",
+}
+
+
+def settings_table(settings: SearchSettings) -> Table:
+    """Return the resolved settings, one per line."""
+    table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
+    for name, value in settings_values(settings).items():
+        if name == "grace_epochs":
+            value = f"{settings.resolved_grace_epochs} (of {settings.epochs})"
+        table.add_row(name, str(value))
+    return table
+
+
+def progress_panel(
+    history: History, settings: SearchSettings, *, concurrent: int, tracking: str, rows: int = 12
+) -> RenderableType:
+    """Return the live view: trials by state, the best so far, time left, the latest trials.
+
+    Args:
+        history: what happened.
+        settings: trials and epochs are used.
+        concurrent: trials that run at a time.
+        tracking: one line about MLflow.
+        rows: trials shown.
+    """
+    return Group(
+        trials_table(_most_telling(history, rows)),
+        summary_line(history, settings, concurrent),
+        Text(tracking, style="dim"),
+    )
+
+
+def summary_line(history: History, settings: SearchSettings, concurrent: int) -> Text:
+    """Return counts by state, the best score and the time left in one line."""
+    counts = [(outcome, history.count(outcome)) for outcome in Outcome]
+    running = history.count(None)
+    parts = [f"{len(history.trials)} of {settings.trials} trials", f"{running} running"]
+    parts += [f"{count} {outcome}" for outcome, count in counts if count]
+    line = Text("  ·  ".join(parts), style="bold")
+    ranked = history.ranked
+    if ranked and ranked[0].best is not None:
+        line.append(f"\nbest iou {ranked[0].best.iou:.4f} in trial {ranked[0].number}", style="bold green")
+    left_seconds = estimate_seconds_left(history, settings, concurrent)
+    if left_seconds is not None and running:
+        line.append(f"  ·  about {describe_seconds(left_seconds)} left", style="bold")
+    return line
+
+
+def trials_table(trials: list[TrialRecord]) -> Table:
+    """Return trials with their state, score and what was drawn for them."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("trial", "state", "epoch", "iou", "miou"):
+        table.add_column(name, justify="left" if name == "state" else "right")
+    table.add_column("configuration", overflow="fold")
+    for trial in trials:
+        best = trial.best
+        state = Text(str(trial.outcome or "running"), style=_COLOURS[trial.outcome])
+        table.add_row(
+            str(trial.number),
+            state,
+            str(trial.last_epoch),
+            f"{best.iou:.4f}" if best else "-",
+            f"{best.metrics['miou']:.4f}" if best and "miou" in best.metrics else "-",
+            describe_values(trial.values),
+        )
+    return table
+
+
+def best_table(best: dict[str, Any]) -> Table:
+    """Return the winner with its scores and configuration."""
+    table = Table(box=box.SIMPLE, show_header=False, title="Best configuration", title_justify="left")
+    table.add_row("trial", f"{best['trial']}, epoch {best['epoch']}, fold {best['fold']}")
+    for name in ("iou", "miou", "miou_scored"):
+        if name in best["metrics"]:
+            table.add_row(name, f"{best['metrics'][name]:.4f}")
+    for name, value in best["values"].items():
+        table.add_row(name, str(value))
+    return table
+
+
+def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
+    """Return the score out of fold, its spread, and how much the search's own score flattered."""
+    table = Table(box=box.SIMPLE, show_header=False, title="Out of fold", title_justify="left")
+    table.add_row("iou", f"{result.metrics['iou']:.4f} over {result.images} images")
+    table.add_row("per fold", f"mean {result.fold_mean:.4f}, standard deviation {result.spread:.4f}")
+    for fold, iou in result.fold_ious.items():
+        table.add_row(f"fold {fold}", f"{iou:.4f}")
+    table.add_row("search's own iou", f"{search_iou:.4f} ({search_iou - result.metrics['iou']:+.4f})")
+    table.add_row("for comparison", f"{result.single_class_iou:.4f} when everything is called {result.single_class}")
+    for name, value in result.metrics.items():
+        if name != "iou":
+            table.add_row(name, f"{value:.4f}")
+    return table
+
+
+def best_note(best: dict[str, Any]) -> str:
+    """Return the winner as Markdown, for the parent run's page in MLflow."""
+    rows = "\n".join(f"| {name} | {value} |" for name, value in best["values"].items())
+    title = (
+        f"Best: trial {best['trial']}, epoch {best['epoch']}, iou {best['metrics']['iou']:.4f} on fold {best['fold']}"
+    )
+    return f"### {title}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
+
+
+def out_of_fold_note(result: OutOfFold, search_iou: float) -> str:
+    """Return the score out of fold as Markdown, for the retraining's page in MLflow."""
+    rows = "\n".join(f"| {fold} | {iou:.4f} |" for fold, iou in result.fold_ious.items())
+    return (
+        f"### Out of fold: iou {result.metrics['iou']:.4f} over {result.images} images\n\n"
+        f"Over folds {result.fold_mean:.4f} ± {result.spread:.4f}; the search's own score was {search_iou:.4f}.\n\n"
+        f"| fold | iou |\n| --- | --- |\n{rows}\n"
+    )
+
+
+def describe_values(values: dict[str, Any]) -> str:
+    """Return the choices that tell trials apart, in one line."""
+    told = [str(values[name]) for name in ("backbone", "loss")]
+    mode = values["input_mode"]
+    detail = {"crop": f" {values['crop_size']}", "resize": f" {values['scale']:g}", "full": ""}[mode]
+    return f"{' '.join(told)} {mode}{detail} {values['labels']} lr {values['learning_rate']:.1e}"
+
+
+def estimate_seconds_left(history: History, settings: SearchSettings, concurrent: int) -> float | None:
+    """Estimate the time left from the trials that ended; None before the first."""
+    durations = [trial.ended - trial.started for trial in history.trials.values() if trial.ended is not None]
+    if not durations:
+        return None
+    per_trial, now = mean(durations), time.time()
+    under_way = sum(max(0.0, per_trial - (now - trial.started)) for trial in history.unfinished)
+    waiting = max(0, settings.trials - len(history.trials)) * per_trial
+    left = (under_way + waiting) / max(1, concurrent)
+    if settings.time_budget_seconds:
+        left = min(left, max(0.0, settings.time_budget_seconds - history.spent_seconds))
+    return left
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a duration such as 45 s, 12 min or 3 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _most_telling(history: History, rows: int) -> list[TrialRecord]:
+    running = history.unfinished[:rows]
+    best = history.ranked[:3]
+    recent = sorted(history.trials.values(), key=lambda trial: -(trial.ended or 0.0))
+    chosen = {trial.number: trial for trial in [*running, *best, *recent][: rows + 3]}
+    return [trial for _, trial in sorted(chosen.items())][-rows:]

@@ -1,0 +1,153 @@
+"""The winner on all folds: one training per fold, the score out of fold, the ensemble, the model registry.
+
+Each case is predicted by the one network that never saw it, so the score out of fold is that of the configuration
+on new images; no fold steers its own training (no early stopping, epochs from the search).
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from search.journal import Journal, Outcome, TrialRecord
+from search.layout import SearchFolder
+from search.trial import SCORES_FILE, STATE_FILE
+from segcore.cache import PixelCache
+from segcore.classes import ClassTable
+from segcore.config import TrainConfig
+from segcore.ensemble import save_ensemble
+from segcore.errors import CheckpointError
+from segcore.metrics import ImageScore, best_single_class, summarise_scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfFold:
+    """What the retraining reached on images that no scoring network had seen.
+
+    Args:
+        metrics: over all images of all folds together, see `segcore.metrics`.
+        fold_ious: `iou` of each fold alone.
+        images: how many images were scored.
+        single_class: the class that scores best when it is predicted everywhere.
+        single_class_iou: what that guess scores on the same images.
+    """
+
+    metrics: dict[str, float]
+    fold_ious: dict[int, float]
+    images: int
+    single_class: str
+    single_class_iou: float
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of `iou` over folds; 0 for a single fold."""
+        return stdev(self.fold_ious.values()) if len(self.fold_ious) > 1 else 0.0
+
+    @property
+    def fold_mean(self) -> float:
+        """Mean of `iou` over folds."""
+        return mean(self.fold_ious.values())
+
+
+def plan_folds(journal: Journal, best: dict[str, Any], folds: int) -> None:
+    """Ask for one training per fold, unless the journal has them already.
+
+    Raises:
+        CheckpointError: when the journal is of another winner.
+    """
+    for fold in range(folds):
+        known = journal.history.trials.get(fold)
+        if known is None:
+            content = {"trial": fold, "fold": fold, "values": best["values"], "params": {}}
+            journal.write("asked", content)
+        elif known.values != best["values"]:
+            raise CheckpointError(
+                f"{journal.file.parent} retrains another winner than best.json names now; "
+                "move that folder away to retrain the new one."
+            )
+
+
+def measure_out_of_fold(journal: Journal, classes: ClassTable) -> OutOfFold:
+    """Pool the scores of all folds.
+
+    Raises:
+        CheckpointError: when a fold has not finished.
+    """
+    scores_of_fold = {trial.fold: _read_scores(trial) for trial in _finished(journal)}
+    config = TrainConfig.from_values(journal.history.trials[0].values)
+    pooled = [score for scores in scores_of_fold.values() for score in scores]
+    fold_ious = {
+        fold: summarise_scores(scores, classes, every_class=False).get("iou", float("nan"))
+        for fold, scores in sorted(scores_of_fold.items())
+    }
+    single_class, single_class_iou = best_single_class(pooled, classes)
+    return OutOfFold(
+        metrics=summarise_scores(pooled, classes, every_class=config.labels == "full"),
+        fold_ious=fold_ious,
+        images=len(pooled),
+        single_class=single_class,
+        single_class_iou=single_class_iou,
+    )
+
+
+def build_ensemble(
+    folder: SearchFolder, journal: Journal, cache: PixelCache, result: OutOfFold, best: dict[str, Any]
+) -> None:
+    """Write the ensemble of all folds' networks into the search's model directory."""
+    trials = _finished(journal)
+
+    def weights() -> Iterator[dict[str, Tensor]]:
+        for trial in trials:
+            content = torch.load(_checkpoint(trial) / STATE_FILE, map_location="cpu", weights_only=True)
+            yield content["model"]
+
+    save_ensemble(
+        folder.model,
+        weights(),
+        config=TrainConfig.from_values(best["values"]),
+        classes=cache.classes,
+        notes={
+            "search": best["search"],
+            "trial": best["trial"],
+            "search_score": best["metrics"],
+            "out_of_fold": result.metrics,
+            "fold_ious": {str(fold): iou for fold, iou in result.fold_ious.items()},
+            "folds": [trial.fold for trial in trials],
+        },
+    )
+
+
+def _finished(journal: Journal) -> list[TrialRecord]:
+    trials = [trial for _, trial in sorted(journal.history.trials.items())]
+    for trial in trials:
+        if trial.outcome is not Outcome.FINISHED:
+            said = f"{trial.outcome}: {trial.message}" if trial.outcome else "it has not finished"
+            raise CheckpointError(
+                f"Fold {trial.fold} was not retrained ({said}); mend the cause and run the retraining again."
+            )
+    return trials
+
+
+def _checkpoint(trial: TrialRecord) -> Path:
+    if trial.checkpoint is None or not Path(trial.checkpoint).is_dir():
+        raise CheckpointError(f"The checkpoint of fold {trial.fold} is missing ({trial.checkpoint}).")
+    return Path(trial.checkpoint)
+
+
+def _read_scores(trial: TrialRecord) -> list[ImageScore]:
+    entries = json.loads((_checkpoint(trial) / SCORES_FILE).read_text(encoding="utf-8"))
+    return [
+        ImageScore(
+            name=entry["name"],
+            timeofday=entry["timeofday"],
+            iou=entry["iou"],
+            confusion_CP=np.array(entry["confusion"], np.int64),
+        )
+        for entry in entries
+    ]

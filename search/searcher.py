@@ -1,0 +1,159 @@
+"""Proposes configurations: Optuna's ask and tell behind Ray Tune's `Searcher`.
+
+`Proposer` holds the study, rebuilt from the journal on resume; the journal is the only memory. `TrialQueue` is its face
+to Ray Tune. Checking a space lives in `proposals`.
+
+Ray's own OptunaSearch tells a trial that ASHA stopped as complete, leaves one with NaN running for ever, and cannot
+be resumed without its pickle.
+"""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any, Final
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.search import Searcher
+
+from search.journal import Outcome, TrialRecord
+from search.proposals import draw_config, new_study
+from search.settings import SearchSettings
+from segcore.errors import ConfigError
+from spaces import Space
+
+_STARTUP_TRIALS: Final = 10
+_DRAWS: Final = 100
+
+_STATES: Final = {
+    Outcome.FINISHED: TrialState.COMPLETE,
+    Outcome.STOPPED: TrialState.PRUNED,
+    Outcome.FAILED: TrialState.FAIL,
+    Outcome.DIVERGED: TrialState.FAIL,
+    Outcome.OUT_OF_MEMORY: TrialState.FAIL,
+}
+
+
+class Proposer:
+    """Draws configurations from a space with Optuna's TPE, and learns how they did.
+
+    Args:
+        space: the space.
+        settings: seed, fixed values and epochs are used.
+        facts: what the space may know of the data.
+    """
+
+    def __init__(self, space: Space, settings: SearchSettings, facts: dict[str, Any]) -> None:
+        self._space = space
+        self._settings = settings
+        self._study = new_study(_new_sampler(settings.seed, 0), facts)
+        self._trials: dict[int, optuna.Trial] = {}
+
+    def ask(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Draw a configuration.
+
+        Args:
+            number: the trial's number; with the seed and the past it decides the draw.
+
+        Returns:
+            Every `TrainConfig` value, and the parameters as Optuna knows them.
+
+        Raises:
+            ConfigError: when the space draws nothing that can be trained.
+        """
+        # A sampler of its own for each ask: a resumed search draws what the uninterrupted one would have.
+        self._study.sampler = _new_sampler(self._settings.seed, number)
+        problem: ConfigError | None = None
+        for _ in range(_DRAWS):
+            trial = self._study.ask()
+            try:
+                config = draw_config(self._space, trial, self._settings)
+            except ConfigError as error:
+                problem = error
+                self._study.tell(trial, state=TrialState.FAIL)
+                continue
+            self._trials[number] = trial
+            return config.values(), dict(trial.params)
+        raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
+
+    def observe(self, number: int, epoch: int, score: float) -> None:
+        """Learn a score that a trial reached after an epoch; NaN teaches nothing."""
+        if math.isfinite(score):
+            self._trials[number].report(score, epoch)
+
+    def close(self, number: int, outcome: Outcome, best_score: float | None) -> None:
+        """Learn how a trial ended.
+
+        Args:
+            number: the trial's number.
+            outcome: finished trials count with their best score, stopped ones with the scores they reached.
+            best_score: highest score, None when there was none.
+        """
+        state = _STATES[outcome]
+        if best_score is None:
+            state = TrialState.FAIL
+        value = best_score if state is TrialState.COMPLETE else None
+        self._study.tell(self._trials[number], value, state=state)
+
+    def replay(self, record: TrialRecord) -> None:
+        """Take over a trial of the journal as if it had been asked and observed here."""
+        self._study.enqueue_trial(record.params)
+        trial = self._study.ask()
+        self._space(trial)
+        self._trials[record.number] = trial
+        for epoch, report in sorted(record.epochs.items()):
+            self.observe(record.number, epoch, report.iou)
+        if record.outcome is not None:
+            self.close(record.number, record.outcome, record.best.iou if record.best else None)
+
+    @property
+    def trials(self) -> list[FrozenTrial]:
+        """What Optuna knows, in the order of asking."""
+        return self._study.get_trials(deepcopy=False)
+
+
+class TrialQueue(Searcher):  # type: ignore[misc]
+    """Hands trials to Ray Tune, no more at a time than allowed.
+
+    Args:
+        next_trial: returns the next trial's Ray configuration, or None when there is none left.
+        max_concurrent: most trials at a time.
+    """
+
+    def __init__(self, next_trial: Callable[[], dict[str, Any] | None], max_concurrent: int) -> None:
+        super().__init__(metric="iou", mode="max")
+        self._next_trial = next_trial
+        self._max_concurrent = max_concurrent
+        self._live: set[str] = set()
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """Return the next trial, None to be asked again later, or FINISHED."""
+        if len(self._live) >= self._max_concurrent:
+            return None
+        config = self._next_trial()
+        if config is None:
+            return str(Searcher.FINISHED)
+        self._live.add(trial_id)
+        return config
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Make room for the next trial; what the trial reached is told by `recorder`."""
+        self._live.discard(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to do: the journal is the memory."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to do: the journal is the memory."""
+
+
+def _new_sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=(seed * 1_000_003 + number) % 2**32,
+            n_startup_trials=_STARTUP_TRIALS,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
+        )

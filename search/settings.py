@@ -1,0 +1,133 @@
+"""`SearchSettings`: everything a search was started with, and the only place of its defaults.
+
+Saved as `settings.json` in the search's folder, so that `resume` and `retrain` need only the search's name.
+What a training depends on lives in `segcore.config`; where files of a search lie lives in `layout`.
+"""
+
+import re
+import uuid
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import pydantic
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from segcore.errors import CheckpointError, ConfigError
+
+DEFAULT_STORAGE: Final = Path("searches")
+_UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class SearchSettings:
+    """The settings of one search; build it with `build_settings`, which turns mistakes into `ConfigError`."""
+
+    data: Annotated[Path, Field(description="data-set folder, at the same path on every node")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the search")]
+    space: Annotated[str, Field(description="street, demo, or package.module:function")] = "street"
+    trials: Annotated[int, Field(ge=1, description="configurations to try")] = 40
+    epochs: Annotated[int, Field(ge=1, description="most epochs of a trial")] = 27
+    grace_epochs: Annotated[
+        int, Field(ge=0, description="epochs before ASHA may stop a trial; 0: a ninth of the epochs")
+    ] = 0
+    reduction_factor: Annotated[int, Field(ge=2, description="of so many trials at a rung, one goes on")] = 3
+    folds: Annotated[int, Field(ge=2, description="parts the data is divided into")] = 7
+    fold: Annotated[int, Field(ge=0, description="part that trials are scored on")] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of proposals and of trainings")] = 0
+    fixed: Annotated[dict[str, Any], Field(description="TrainConfig values that hold for every trial")] = Field(
+        default_factory=dict
+    )
+    gpus_per_trial: Annotated[float, Field(ge=0, description="GPUs per trial; 0.5 lets two share one")] = 0.0
+    cpus_per_trial: Annotated[float, Field(gt=0, description="processor cores per trial")] = 1.0
+    max_concurrent: Annotated[
+        int, Field(ge=0, description="most trials at a time; 0: as many as the cluster holds")
+    ] = 0
+    max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
+    time_budget_seconds: Annotated[float, Field(ge=0, description="stop after so long; 0: never")] = 0.0
+    address: Annotated[
+        str, Field(description="Ray cluster: auto, HOST:PORT, ray://HOST:PORT; empty: start a local Ray")
+    ] = ""
+    tracking_uri: Annotated[str, Field(description="MLflow: http://HOST:PORT or sqlite:///FILE")] = ""
+    storage: Annotated[Path, Field(description="folder of all searches, shared by all nodes")] = DEFAULT_STORAGE
+    cache: Annotated[Path, Field(description="folder of decoded images, local to each node")] = Path(
+        "~/.cache/street-search"
+    )
+    search_id: Annotated[str, Field(description="tells this search from others of its name")] = Field(
+        default_factory=lambda: uuid.uuid4().hex
+    )
+
+    @property
+    def resolved_grace_epochs(self) -> int:
+        """Epochs that every trial gets before ASHA may stop it."""
+        return min(self.epochs, self.grace_epochs or max(1, round(self.epochs / 9)))
+
+
+def build_settings(values: dict[str, Any]) -> SearchSettings:
+    """Validate the settings of a search and make its paths absolute.
+
+    Args:
+        values: field names and values.
+
+    Raises:
+        ConfigError: naming each value that is not allowed.
+    """
+    try:
+        settings = SearchSettings(**values)
+    except pydantic.ValidationError as error:
+        raise ConfigError(_describe(error)) from None
+    if settings.fold >= settings.folds:
+        raise ConfigError(
+            f"fold={settings.fold} does not exist; with folds={settings.folds} use 0 to {settings.folds - 1}."
+        )
+    storage = settings.storage.expanduser().resolve()
+    absolute = {
+        "data": settings.data.expanduser().resolve(),
+        "storage": storage,
+        "cache": settings.cache.expanduser().resolve(),
+        "tracking_uri": settings.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}",
+    }
+    return SearchSettings(**{**settings_values(settings), **absolute})
+
+
+def settings_values(settings: SearchSettings) -> dict[str, Any]:
+    """Return every setting by name, as JSON holds it."""
+    values: dict[str, Any] = TypeAdapter(SearchSettings).dump_python(settings, mode="json")
+    return values
+
+
+def write_settings(settings: SearchSettings, file: Path) -> None:
+    """Write `settings.json`."""
+    file.write_bytes(TypeAdapter(SearchSettings).dump_json(settings, indent=1))
+
+
+def read_settings(file: Path) -> SearchSettings:
+    """Read `settings.json`.
+
+    Raises:
+        CheckpointError: when it is damaged.
+    """
+    try:
+        return TypeAdapter(SearchSettings).validate_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read ({error}); restore it or start a new search.") from error
+
+
+def parse_duration(text: str) -> float:
+    """Turn a duration such as 90, 90s, 30m, 2h or 1d into seconds.
+
+    Raises:
+        ConfigError: when it is none.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
+    if match is None:
+        raise ConfigError(f"{text!r} is no duration; write a number with s, m, h or d, such as 90m or 2h.")
+    return float(match.group(1)) * _UNIT_SECONDS[match.group(2) or "s"]
+
+
+def _describe(error: pydantic.ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        name = "--" + str(problem["loc"][0]).replace("_", "-") if problem["loc"] else "settings"
+        lines.append(f"{name} {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}.")
+    return "\n".join(lines)

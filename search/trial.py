@@ -1,0 +1,159 @@
+"""The Ray trainable: one configuration on one fold, from the cache to the last report.
+
+Runs in a worker process. It knows nothing of the search: whether to go on is decided by `scheduler` in the driver.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from ray import tune
+
+from search.journal import Outcome
+from segcore.cache import PixelCache, prepare_cache
+from segcore.config import TrainConfig
+from segcore.dataset import read_dataset
+from segcore.errors import CheckpointError, DeviceMemoryError, NonFiniteLossError, StreetError
+from segcore.figures import encode_jpeg, side_by_side
+from segcore.folds import FoldSplit
+from segcore.labels import build_label_map
+from segcore.machine import Machine, detect_machine
+from segcore.metrics import ImageScore
+from segcore.predict import predict_cases
+from segcore.schedule import has_stalled
+from segcore.state import TrainState, load_state, new_state, save_state
+from segcore.train import EpochResult, train_epochs
+
+STATE_FILE: Final = "state.pt"
+SCORES_FILE: Final = "scores.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialJob:
+    """What all trials of a stage share.
+
+    Args:
+        data: the data-set folder.
+        cache_root: folder of the node's caches.
+        cache_key: name of the data's cache in it.
+        split: the folds.
+        cpus: processor cores of a trial.
+    """
+
+    data: Path
+    cache_root: Path
+    cache_key: str
+    split: FoldSplit
+    cpus: float
+
+
+def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
+    """Train one trial and report every epoch with a checkpoint to Ray Tune.
+
+    Args:
+        config: trial (number), fold, values (of `TrainConfig`) and checkpoint (to go on from, or None).
+        job: what all trials share.
+
+    A trial that cannot go on reports how it ended and why, and returns: starting it again would end alike. Anything
+    else that goes wrong is raised, and Ray starts the trial again from its last checkpoint.
+    """
+    try:
+        _train(config, job)
+    except CheckpointError:
+        raise
+    except StreetError as error:
+        tune.report({"outcome": str(_outcome_of(error)), "message": str(error)})
+
+
+def open_cache(job: TrialJob) -> PixelCache:
+    """Open the node's cache, preparing it on a node that joined late."""
+    try:
+        return PixelCache(job.cache_root / job.cache_key)
+    except CheckpointError:
+        return PixelCache(prepare_cache(read_dataset(job.data), job.cache_root))
+
+
+def _train(config: Mapping[str, Any], job: TrialJob) -> None:
+    machine = detect_machine(max(1, int(job.cpus)))
+    if machine.on_gpu:
+        # A reused worker would carry the last trial's peak along.
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    cache = open_cache(job)
+    train_indices, valid_indices = job.split.split(cache.names, config["fold"])
+    state = _start(config, cache, machine)
+    for result in train_epochs(state, cache, train_indices, valid_indices, machine):
+        picture = _draw(state, cache, valid_indices[0], machine)
+        with tempfile.TemporaryDirectory(prefix="street-search-") as folder:
+            save_state(state, Path(folder) / STATE_FILE)
+            (Path(folder) / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
+            tune.report(
+                {**_describe(result, state), "picture": picture},
+                checkpoint=tune.Checkpoint.from_directory(folder),
+            )
+
+
+def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine) -> TrainState:
+    train_config = TrainConfig.from_values(config["values"])
+    saved = tune.get_checkpoint()
+    if saved is None and config["checkpoint"] is not None:
+        saved = tune.Checkpoint(config["checkpoint"])
+    if saved is None:
+        outputs = build_label_map(cache.classes, train_config.labels).outputs
+        return new_state(train_config, outputs, machine)
+    try:
+        with saved.as_directory() as folder:
+            return load_state(Path(folder) / STATE_FILE, train_config, machine)
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {saved.path} cannot be read ({error}).") from error
+
+
+def _describe(result: EpochResult, state: TrainState) -> dict[str, Any]:
+    ended = state.epoch >= state.config.epochs or has_stalled(state.ious, state.config.patience_epochs)
+    return {
+        "epoch": result.epoch,
+        "outcome": str(Outcome.FINISHED) if ended else "",
+        "message": "",
+        "metrics": {
+            **result.metrics,
+            "train_loss": result.train_loss,
+            "learning_rate": result.learning_rate,
+            "seconds": result.train_seconds + result.validation_seconds,
+            "samples_per_second": result.samples_per_second,
+            "wait_share": result.wait_share,
+            "peak_memory_gib": result.peak_memory_gib,
+        },
+    }
+
+
+def _draw(state: TrainState, cache: PixelCache, index: int, machine: Machine) -> bytes:
+    (prediction_HW,) = predict_cases(state.model, cache, [index], state.config, machine)
+    return encode_jpeg(
+        side_by_side(cache.image_HW3(index), cache.mask_HW(index), prediction_HW.cpu().numpy(), cache.classes)
+    )
+
+
+def _encode_scores(scores: tuple[ImageScore, ...]) -> str:
+    return json.dumps(
+        [
+            {
+                "name": score.name,
+                "timeofday": score.timeofday,
+                "iou": score.iou,
+                "confusion": score.confusion_CP.tolist(),
+            }
+            for score in scores
+        ]
+    )
+
+
+def _outcome_of(error: StreetError) -> Outcome:
+    if isinstance(error, DeviceMemoryError):
+        return Outcome.OUT_OF_MEMORY
+    if isinstance(error, NonFiniteLossError):
+        return Outcome.DIVERGED
+    return Outcome.FAILED

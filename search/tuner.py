@@ -1,0 +1,195 @@
+"""Puts a stage together and runs it on Ray Tune: the search, new or resumed; `retrain` runs its folds here too."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ray import tune
+
+from search.cluster import count_concurrent
+from search.journal import Journal, TrialRecord
+from search.layout import StageFolder
+from search.proposals import load_space, require_usable_space
+from search.recorder import Recorder
+from search.scheduler import Asha, AshaScheduler
+from search.searcher import Proposer, TrialQueue
+from search.settings import SearchSettings
+from search.trial import TrialJob, run_trial
+from segcore.cache import PixelCache
+from segcore.errors import ConfigError
+from segcore.folds import FoldSplit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One run of Ray Tune over trials that a journal remembers.
+
+    Args:
+        settings: resources, failures and time budget are used.
+        folder: where the stage's files lie.
+        journal: its memory, open for writing.
+        job: what all trials share.
+    """
+
+    settings: SearchSettings
+    folder: StageFolder
+    journal: Journal
+    job: TrialJob
+
+
+def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> TrialJob:
+    """Return what all trials of a search share."""
+    return TrialJob(
+        data=settings.data,
+        cache_root=settings.cache,
+        cache_key=cache.folder.name,
+        split=split,
+        cpus=settings.cpus_per_trial,
+    )
+
+
+def space_facts(cache: PixelCache) -> dict[str, Any]:
+    """Return what a search space may know of the data."""
+    return {"smallest_side": cache.smallest_side}
+
+
+def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> None:
+    """Refuse, before anything starts, settings that no trial could follow.
+
+    Raises:
+        ConfigError: for a space, fold or fixed value that cannot be used.
+        WeightsError: for a backbone whose weights cannot be had.
+    """
+    split.split(cache.names, settings.fold)
+    require_usable_space(load_space(settings.space), settings, space_facts(cache))
+
+
+def run_search(stage: Stage, cache: PixelCache) -> None:
+    """Run the search's trials, those of the journal first, until all have ended or the time is spent.
+
+    Args:
+        stage: the search's stage.
+        cache: the decoded data.
+    """
+    settings, journal = stage.settings, stage.journal
+    asha = Asha(
+        grace_epochs=settings.resolved_grace_epochs,
+        reduction_factor=settings.reduction_factor,
+        epochs=settings.epochs,
+    )
+    proposer = Proposer(load_space(settings.space), settings, space_facts(cache))
+    asha.replay(journal.history)
+    for _, record in sorted(journal.history.trials.items()):
+        proposer.replay(record)
+    unfinished = journal.history.unfinished
+
+    def next_trial() -> dict[str, Any] | None:
+        if unfinished:
+            return _ray_config(unfinished.pop(0))
+        number = len(journal.history.trials)
+        if number >= settings.trials:
+            return None
+        values, params = proposer.ask(number)
+        journal.write("asked", {"trial": number, "fold": settings.fold, "values": values, "params": params})
+        return _ray_config(journal.history.trials[number])
+
+    remaining = settings.trials - len(journal.history.trials) + len(unfinished)
+    recorder = Recorder(journal, stage.folder, asha, proposer)
+    run_trials(stage, next_trial, remaining, recorder, asha, _seconds_left(stage))
+
+
+def run_folds(stage: Stage) -> None:
+    """Run every unfinished trial of the journal to its end; nothing is stopped or proposed."""
+    unfinished = stage.journal.history.unfinished
+    count = len(unfinished)
+
+    def next_trial() -> dict[str, Any] | None:
+        return _ray_config(unfinished.pop(0)) if unfinished else None
+
+    run_trials(stage, next_trial, count, Recorder(stage.journal, stage.folder, None, None), None, None)
+
+
+def _seconds_left(stage: Stage) -> float | None:
+    """Return what is left of a search's time budget; None without one.
+
+    Raises:
+        ConfigError: when nothing is left.
+    """
+    budget_seconds = stage.settings.time_budget_seconds
+    if not budget_seconds:
+        return None
+    left_seconds = budget_seconds - stage.journal.history.spent_seconds
+    if left_seconds <= 0:
+        raise ConfigError(
+            f"The time budget of {budget_seconds:g} s is spent; grant more with "
+            f"'python -m search resume {stage.settings.name} --time-budget 1h'."
+        )
+    return left_seconds
+
+
+def run_trials(
+    stage: Stage,
+    next_trial: Callable[[], dict[str, Any] | None],
+    count: int,
+    recorder: Recorder,
+    asha: Asha | None,
+    budget_seconds: float | None,
+) -> None:
+    """Run trials on Ray Tune until there are none left or the time budget is spent.
+
+    Args:
+        stage: where and with what.
+        next_trial: returns the next trial's Ray configuration, or None.
+        count: how many trials there are.
+        recorder: writes what happens.
+        asha: stops the weak; None lets every trial finish.
+        budget_seconds: when to stop, or None.
+    """
+    if count == 0:
+        return
+    settings = stage.settings
+    stage.journal.write("opened", {})
+    trainable = tune.with_resources(
+        tune.with_parameters(run_trial, job=stage.job),
+        tune.PlacementGroupFactory([{"CPU": settings.cpus_per_trial, "GPU": settings.gpus_per_trial}]),
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=TrialQueue(next_trial, count_concurrent(settings)),
+            scheduler=AshaScheduler(asha) if asha is not None else None,
+            num_samples=count,
+            time_budget_s=budget_seconds,
+            reuse_actors=True,
+            trial_name_creator=_name_trial,
+            trial_dirname_creator=_name_trial,
+        ),
+        run_config=tune.RunConfig(
+            name=_name_run(stage.folder),
+            storage_path=str(stage.folder.ray),
+            failure_config=tune.FailureConfig(max_failures=settings.max_failures),
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            callbacks=[recorder],
+            verbose=0,
+        ),
+    )
+    tuner.fit()
+
+
+def _ray_config(record: TrialRecord) -> dict[str, Any]:
+    return {
+        "trial": record.number,
+        "fold": record.fold,
+        "values": record.values,
+        "checkpoint": record.checkpoint,
+    }
+
+
+def _name_trial(trial: Any) -> str:
+    return f"trial_{trial.config['trial']:04d}"
+
+
+def _name_run(folder: StageFolder) -> str:
+    # Ray refuses to mix a run with files of an earlier one, so every run of a stage has a folder of its own.
+    return time.strftime("run-%Y%m%d-%H%M%S") + f"-{len(list(folder.ray.glob('run-*')))}"

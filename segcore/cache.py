@@ -1,0 +1,275 @@
+"""Every image decoded once per node: uint8 memory maps that all trials and loader workers of the node share.
+
+    CACHE/KEY/images.u8   RGB pixels of all cases, one after the other
+    CACHE/KEY/masks.u8    class indices of all cases, one after the other
+    CACHE/KEY/index.json  names, sizes, checksums; its presence says that the cache is whole
+
+KEY is a digest of the files' contents and the class table, so changed data gets a new cache and equal data
+shares one. Whoever comes first builds, under a file lock, into a temporary folder that is renamed when whole.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock
+
+from segcore.classes import ClassTable, class_table_from_json, class_table_to_json
+from segcore.dataset import Case, DataSet, broken_folder, decode_case, find_pixel_problems, read_size
+from segcore.errors import CheckpointError, DataError, StorageError
+
+_FORMAT: Final = "street-cache-1"
+_SPARE_BYTES: Final = 256 << 20
+_CHANNELS: Final = 3
+
+Progress = Callable[[int, int], None]
+"""Called with (cases done, cases in all)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedCase:
+    """What the index knows of one case; checksums are CRC-32 of the raw pixels."""
+
+    name: str
+    route: str
+    timeofday: str
+    frame: int
+    height: int
+    width: int
+    image_crc: int
+    mask_crc: int
+
+
+class PixelCache:
+    """Read access to a prepared cache; cheap to open, safe to share between processes.
+
+    Args:
+        folder: CACHE/KEY as returned by `prepare_cache`.
+
+    Raises:
+        CheckpointError: when the cache is missing, half-written or of the wrong size.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.classes, self.cases = _read_index(folder)
+        self._offsets = (0, *accumulate(case.height * case.width for case in self.cases))
+        total = self._offsets[-1]
+        self._images = _open_pixels(folder / "images.u8", total * _CHANNELS)
+        self._masks = _open_pixels(folder / "masks.u8", total)
+
+    def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path]]:
+        # A loader worker maps the file anew instead of receiving its content.
+        return PixelCache, (self.folder,)
+
+    def __len__(self) -> int:
+        return len(self.cases)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Case names, in index order."""
+        return tuple(case.name for case in self.cases)
+
+    @property
+    def smallest_side(self) -> int:
+        """Shortest image side of all cases, pixels."""
+        return min(min(case.height, case.width) for case in self.cases)
+
+    def image_HW3(self, index: int) -> npt.NDArray[np.uint8]:
+        """RGB pixels of a case, a read-only view of the memory map."""
+        case, start, stop = self._locate(index)
+        pixels = self._images[start * _CHANNELS : stop * _CHANNELS]
+        return pixels.reshape(case.height, case.width, _CHANNELS)
+
+    def mask_HW(self, index: int) -> npt.NDArray[np.uint8]:
+        """Class indices of a case, a read-only view of the memory map."""
+        case, start, stop = self._locate(index)
+        return self._masks[start:stop].reshape(case.height, case.width)
+
+    def _locate(self, index: int) -> tuple[CachedCase, int, int]:
+        return self.cases[index], self._offsets[index], self._offsets[index + 1]
+
+
+def prepare_cache(dataset: DataSet, root: Path, progress: Progress | None = None) -> Path:
+    """Return the folder of the data set's cache, building it if it is missing or damaged.
+
+    Args:
+        dataset: the cases to decode.
+        root: folder that holds the caches of a node.
+        progress: told how many cases are decoded; not called when the cache is there.
+
+    Raises:
+        DataError: listing every image and mask that cannot be used.
+        StorageError: when the disk is too small or the folder cannot be written.
+    """
+    folder = root / _digest(dataset)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / f"{folder.name}.lock"):
+            if not _is_whole(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+                _build(dataset, folder, progress or (lambda done, total: None))
+    except OSError as error:
+        raise StorageError(
+            f"The cache cannot be written to {root} ({error}); choose another folder with --cache."
+        ) from error
+    return folder
+
+
+def _digest(dataset: DataSet) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([_FORMAT, class_table_to_json(dataset.classes)]).encode())
+    with ThreadPoolExecutor() as pool:
+        for case, content in zip(dataset.cases, pool.map(_digest_files, dataset.cases), strict=True):
+            digest.update(json.dumps([case.name, case.route, case.timeofday, case.frame, content]).encode())
+    return digest.hexdigest()
+
+
+def _digest_files(case: Case) -> list[str]:
+    digests = []
+    for file in (case.image, case.mask):
+        with file.open("rb") as stream:
+            digests.append(hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest())
+    return digests
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        cache = PixelCache(folder)
+    except CheckpointError:
+        return False
+
+    def matches(index: int) -> bool:
+        case = cache.cases[index]
+        return _checksum(cache.image_HW3(index)) == case.image_crc and _checksum(cache.mask_HW(index)) == case.mask_crc
+
+    with ThreadPoolExecutor() as pool:
+        return all(pool.map(matches, range(len(cache))))
+
+
+def _build(dataset: DataSet, folder: Path, progress: Progress) -> None:
+    sizes = _read_sizes(dataset)
+    _require_disk(folder.parent, sum(height * width for height, width in sizes) * (_CHANNELS + 1))
+    for abandoned in folder.parent.glob(f"{folder.name}.*.part"):
+        shutil.rmtree(abandoned, ignore_errors=True)
+    part = folder.parent / f"{folder.name}.{os.getpid()}.part"
+    part.mkdir()
+    try:
+        cases = _write_pixels(dataset, sizes, part, progress)
+        index = {
+            "format": _FORMAT,
+            "classes": class_table_to_json(dataset.classes),
+            "cases": [asdict(case) for case in cases],
+        }
+        (part / "index.json").write_text(json.dumps(index), encoding="utf-8")
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _read_sizes(dataset: DataSet) -> list[tuple[int, int]]:
+    sizes, problems = [], []
+    for case in dataset.cases:
+        try:
+            sizes.append(read_size(case.image))
+        except DataError as error:
+            problems.append(str(error))
+    if problems:
+        # The full check decodes the rest too, so that one message holds everything.
+        _raise_every_problem(dataset)
+    return sizes
+
+
+def _raise_every_problem(dataset: DataSet) -> None:
+    raise broken_folder(dataset.folder, [line for _, line in find_pixel_problems(dataset)])
+
+
+def _require_disk(root: Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(root).free
+    if needed_bytes + _SPARE_BYTES > free_bytes:
+        raise StorageError(
+            f"The cache needs {needed_bytes / 2**30:.1f} GiB but {root} has {free_bytes / 2**30:.1f} GiB free; "
+            "make room or choose another folder with --cache."
+        )
+
+
+def _write_pixels(
+    dataset: DataSet, sizes: Sequence[tuple[int, int]], part: Path, progress: Progress
+) -> list[CachedCase]:
+    offsets = (0, *accumulate(height * width for height, width in sizes))
+    images = np.memmap(part / "images.u8", np.uint8, "w+", shape=(max(1, offsets[-1] * _CHANNELS),))
+    masks = np.memmap(part / "masks.u8", np.uint8, "w+", shape=(max(1, offsets[-1]),))
+
+    def write(position: int) -> CachedCase | tuple[str, ...]:
+        case = dataset.cases[position]
+        try:
+            decoded = decode_case(case, dataset.classes)
+        except DataError as error:
+            return error.problems
+        start, stop = offsets[position], offsets[position + 1]
+        images[start * _CHANNELS : stop * _CHANNELS] = decoded.image_HW3.reshape(-1)
+        masks[start:stop] = decoded.mask_HW.reshape(-1)
+        return CachedCase(
+            name=case.name,
+            route=case.route,
+            timeofday=case.timeofday,
+            frame=case.frame,
+            height=sizes[position][0],
+            width=sizes[position][1],
+            image_crc=_checksum(decoded.image_HW3),
+            mask_crc=_checksum(decoded.mask_HW),
+        )
+
+    cases: list[CachedCase] = []
+    problems: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        for done, written in enumerate(pool.map(write, range(len(dataset.cases))), start=1):
+            if isinstance(written, CachedCase):
+                cases.append(written)
+            else:
+                problems += written
+            progress(done, len(dataset.cases))
+    if problems:
+        raise broken_folder(dataset.folder, problems)
+    images.flush()
+    masks.flush()
+    return cases
+
+
+def _checksum(pixels: npt.NDArray[np.uint8]) -> int:
+    return zlib.crc32(np.ascontiguousarray(pixels).data)
+
+
+def _read_index(folder: Path) -> tuple[ClassTable, tuple[CachedCase, ...]]:
+    try:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        if index["format"] != _FORMAT:
+            raise ValueError(f"format {index['format']!r}, not {_FORMAT!r}")
+        classes = class_table_from_json(index["classes"])
+        return classes, tuple(CachedCase(**case) for case in index["cases"])
+    except (OSError, ValueError, KeyError, TypeError, DataError) as error:
+        raise CheckpointError(
+            f"The cache {folder} cannot be used ({error!r}); prepare it again from the data set."
+        ) from error
+
+
+def _open_pixels(file: Path, expected_bytes: int) -> npt.NDArray[np.uint8]:
+    found_bytes = -1
+    with suppress(OSError):
+        found_bytes = file.stat().st_size
+    if found_bytes != expected_bytes:
+        raise CheckpointError(
+            f"The cache file {file} has {found_bytes} bytes, not {expected_bytes}; prepare it again from the data set."
+        )
+    return np.memmap(file, np.uint8, "r")

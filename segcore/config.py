@@ -1,0 +1,194 @@
+"""`TrainConfig`: every choice that a training depends on, and the only place of its defaults.
+
+A field's name is also its name in an Optuna space and as an MLflow parameter. What a machine has (device,
+loader workers) is no choice of the search and lives in `train.Machine`; the fold is an argument of a training.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from segcore.errors import ConfigError
+
+LOSS_NAMES: Final = ("bce", "binary", "jaccard", "focal")
+STRIDE: Final = 32
+"""Pixels of the image per pixel of the deepest feature level; the model pads to a multiple of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class TrainConfig:
+    """One configuration of a training: flat, immutable, validated once.
+
+    Build it with `TrainConfig.from_values`, which turns every mistake into a `ConfigError`.
+    """
+
+    backbone: Annotated[str, Field(min_length=1, description="timm model used as encoder")] = "resnet34"
+    weights: Annotated[
+        str, Field(min_length=1, description="encoder's start: imagenet, none, or a file of timm weights")
+    ] = "imagenet"
+    decoder_channels: Annotated[
+        int,
+        Field(ge=16, le=1024, description="channels of the decoder's deepest block; halved at each level"),
+    ] = 256
+    labels: Annotated[
+        Literal["full", "scored"],
+        Field(description="learn every class, or the scored ones and one background"),
+    ] = "full"
+    input_mode: Annotated[
+        Literal["crop", "resize", "full"], Field(description="what the network sees of a training image")
+    ] = "full"
+    crop_size: Annotated[int, Field(ge=32, le=4096, description="crop mode: side of the square crop, pixels")] = 512
+    crops_per_image: Annotated[
+        int,
+        Field(ge=0, le=1024, description="crop mode: crops per image and epoch; 0: as many as cover its area"),
+    ] = 0
+    scale: Annotated[float, Field(gt=0, le=1, description="resize mode: side of the input per side of the image")] = 0.5
+    augmentation: Annotated[Literal["none", "flip"], Field(description="random changes of training samples")] = "flip"
+    loss: Annotated[
+        str,
+        Field(min_length=1, description=f"weighted sum of {', '.join(LOSS_NAMES)}, such as 'bce+0.5*jaccard'"),
+    ] = "bce"
+    focal_gamma: Annotated[float, Field(ge=0, le=10, description="focusing exponent of the focal loss")] = 2.0
+    optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="SGD has momentum 0.9")] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0, le=10, description="peak rate of the optimizer")] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0, le=1, description="decay of weights in the optimizer")] = 1e-4
+    rate_schedule: Annotated[
+        Literal["constant", "plateau", "onecycle"], Field(description="course of the rate over the training")
+    ] = "onecycle"
+    plateau_patience_epochs: Annotated[
+        int, Field(ge=1, description="plateau: epochs without a lower training loss before the rate falls")
+    ] = 2
+    plateau_factor: Annotated[float, Field(gt=0, lt=1, description="plateau: what the rate is multiplied by")] = 0.3
+    batch_size: Annotated[int, Field(ge=1, le=4096, description="samples per optimizer step")] = 8
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training images, at most")] = 27
+    patience_epochs: Annotated[
+        int, Field(ge=0, description="stop after so many epochs without a better iou; 0: never")
+    ] = 0
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], Field(description="auto: bf16 on a GPU that has it, else fp32")
+    ] = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of initial weights, order and augmentation")] = 0
+
+    def __post_init__(self) -> None:
+        parse_loss(self.loss)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, object]) -> Self:
+        """Build a configuration from names and values.
+
+        Args:
+            values: field names and values; fields left out take their defaults.
+
+        Raises:
+            ConfigError: naming each unknown field with its nearest field names and each value out of range.
+        """
+        refuse_unknown_fields(values)
+        try:
+            return cls(**values)  # type: ignore[arg-type]
+        except ValidationError as error:
+            raise ConfigError(_describe(error)) from None
+
+    @classmethod
+    def from_assignments(cls, assignments: tuple[str, ...]) -> Self:
+        """Build a configuration from `name=value` texts, as given on a command line."""
+        return cls.from_values(parse_assignments(assignments))
+
+    def values(self) -> dict[str, Any]:
+        """Return every field by name; `from_values` takes it back."""
+        return dataclasses.asdict(self)
+
+
+FIELD_NAMES: Final = tuple(field.name for field in dataclasses.fields(TrainConfig))
+
+
+def refuse_unknown_fields(names: Mapping[str, object]) -> None:
+    """Raise `ConfigError` when a name is no field of `TrainConfig`, with the nearest field names."""
+    unknown = [name for name in names if name not in FIELD_NAMES]
+    if unknown:
+        raise ConfigError("\n".join(_describe_unknown(name) for name in unknown))
+
+
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, object]:
+    """Split `name=value` texts; values stay texts, which `from_values` converts.
+
+    Raises:
+        ConfigError: for a text without '=', or a name given twice.
+    """
+    values: dict[str, object] = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
+        if not equals:
+            raise ConfigError(f"{assignment!r} is no assignment; write NAME=VALUE, such as backbone=resnet18.")
+        if name in values:
+            raise ConfigError(f"{name} is given twice; keep one.")
+        values[name] = value
+    refuse_unknown_fields(values)
+    return {name: _convert(name, value) for name, value in values.items()}
+
+
+def parse_loss(expression: str) -> tuple[tuple[float, str], ...]:
+    """Split a loss expression into weights and names.
+
+    Args:
+        expression: names joined by '+', each with an optional weight before '*': 'bce+0.5*jaccard'.
+
+    Returns:
+        (weight, name) of each term.
+
+    Raises:
+        ConfigError: for an unknown name, a name used twice or a weight that is not a positive number.
+    """
+    terms = tuple(_parse_term(term.strip(), expression) for term in expression.split("+"))
+    names = [name for _, name in terms]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"loss {expression!r} names a loss twice; write each once with its weight.")
+    return terms
+
+
+def decoder_widths(decoder_channels: int) -> tuple[int, ...]:
+    """Channels of the five decoder blocks from deep to shallow, halved at each level, at least 16."""
+    return tuple(max(16, decoder_channels >> level) for level in range(5))
+
+
+def _parse_term(term: str, expression: str) -> tuple[float, str]:
+    weight_text, star, name = term.rpartition("*")
+    try:
+        weight = float(weight_text) if star else 1.0
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise ConfigError(f"loss {expression!r}: the weight {weight_text!r} is not a positive number.")
+    name = name.strip()
+    if name not in LOSS_NAMES:
+        raise ConfigError(
+            f"loss {expression!r}: {name!r} is no loss; use {', '.join(LOSS_NAMES)} or a sum such as 'bce+0.5*jaccard'."
+        )
+    return weight, name
+
+
+def _convert(name: str, value: object) -> object:
+    annotation = TrainConfig.__annotations__[name]
+    try:
+        return TypeAdapter(annotation).validate_python(value)
+    except ValidationError as error:
+        raise ConfigError(_describe(error, name)) from None
+
+
+def _describe_unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, FIELD_NAMES, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(FIELD_NAMES)}."
+    return f"{name!r} is no field of TrainConfig; {hint}"
+
+
+def _describe(error: ValidationError, name: str = "") -> str:
+    lines = []
+    for problem in error.errors():
+        field = ".".join(str(part) for part in problem["loc"]) or name
+        rule = problem["msg"][0].lower() + problem["msg"][1:]
+        lines.append(f"{field}={problem['input']!r}: {rule}.")
+    return "\n".join(lines)

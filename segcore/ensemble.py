@@ -1,0 +1,149 @@
+"""The finished model: one directory with the weights of every fold, the classes and the configuration.
+
+    MODEL/ensemble.json           format, classes, configuration, members
+    MODEL/member_0.safetensors    weights and normalisation of one network, and so on
+
+Training states live in `state`; this is what is left when training is over.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from segcore.classes import ClassTable, class_table_from_json, class_table_to_json
+from segcore.config import TrainConfig
+from segcore.errors import CheckpointError, StreetError
+from segcore.labels import build_label_map
+from segcore.machine import Machine
+from segcore.model import SegmentationModel, build_architecture
+from segcore.predict import predict_probabilities
+
+_FORMAT: Final = "street-ensemble-1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ensemble:
+    """Networks of one configuration whose probabilities are averaged.
+
+    Args:
+        classes: the classes that they tell apart.
+        config: how they were trained, and so how they see an image.
+        members: the networks, in evaluation mode, on the machine's device.
+        class_of_output: class index of each network output, on the device.
+        machine: where they are.
+    """
+
+    classes: ClassTable
+    config: TrainConfig
+    members: tuple[SegmentationModel, ...]
+    class_of_output: Tensor
+    machine: Machine
+
+    def predict(self, image_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the class index of each pixel of an RGB image; 255 where no class was learnt."""
+        total_CHW = predict_probabilities(self.members[0], image_HW3, self.config, self.machine)
+        for member in self.members[1:]:
+            total_CHW = total_CHW + predict_probabilities(member, image_HW3, self.config, self.machine)
+        classes_HW: npt.NDArray[np.uint8] = self.class_of_output[total_CHW.argmax(dim=0)].cpu().numpy()
+        return classes_HW
+
+
+def save_ensemble(
+    folder: Path,
+    members: Iterator[dict[str, Tensor]],
+    *,
+    config: TrainConfig,
+    classes: ClassTable,
+    notes: dict[str, Any],
+) -> None:
+    """Write an ensemble's directory; an older one in its place is replaced when the new one is whole.
+
+    Args:
+        folder: the directory.
+        members: weights of each network, one in memory at a time.
+        config: how they were trained.
+        classes: what they tell apart.
+        notes: kept in `ensemble.json` for a reader, such as the score out of fold.
+    """
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    files = []
+    for position, tensors in enumerate(members):
+        files.append(f"member_{position}.safetensors")
+        contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        safetensors.torch.save_file(contiguous, part / files[-1])
+        mean, std = contiguous["mean_3"].tolist(), contiguous["std_3"].tolist()
+    document = {
+        "format": _FORMAT,
+        "members": files,
+        "config": config.values(),
+        "classes": class_table_to_json(classes),
+        "normalisation": {"mean": mean, "std": std},
+        "notes": notes,
+    }
+    (part / "ensemble.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def load_ensemble(folder: Path, machine: Machine) -> Ensemble:
+    """Read an ensemble onto a device.
+
+    Raises:
+        CheckpointError: when the directory is missing, damaged or no ensemble.
+    """
+    document = read_ensemble_notes(folder)
+    try:
+        config = TrainConfig.from_values(document["config"])
+        classes = class_table_from_json(document["classes"])
+        label_map = build_label_map(classes, config.labels)
+        members = tuple(
+            _load_member(folder / Path(file).name, config, label_map.outputs, machine) for file in document["members"]
+        )
+    except (KeyError, TypeError, StreetError) as error:
+        raise CheckpointError(f"{folder} cannot be used as a model: {error}") from error
+    return Ensemble(
+        classes=classes,
+        config=config,
+        members=members,
+        class_of_output=torch.from_numpy(label_map.class_of_output).to(machine.device),
+        machine=machine,
+    )
+
+
+def read_ensemble_notes(folder: Path) -> dict[str, Any]:
+    """Return the content of `ensemble.json`.
+
+    Raises:
+        CheckpointError: when it is missing or damaged.
+    """
+    file = folder / "ensemble.json"
+    try:
+        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if document["format"] != _FORMAT:
+            raise ValueError(f"format {document['format']!r}, not {_FORMAT!r}")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{folder} is no model directory ({error}); give one that 'python -m search retrain' or "
+            "'python -m segcore train --out' made."
+        ) from error
+    return document
+
+
+def _load_member(file: Path, config: TrainConfig, outputs: int, machine: Machine) -> SegmentationModel:
+    model = build_architecture(config, outputs)
+    try:
+        model.load_state_dict(safetensors.torch.load_file(file))
+    except Exception as error:
+        raise CheckpointError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
+    return model.to(machine.device).eval()

@@ -1,0 +1,75 @@
+"""The project's one exception tree; every message gives the value, the rule and the remedy.
+
+    StreetError
+    ├── ConfigError            a setting or hyperparameter that is not allowed
+    ├── DataError              a data-set folder, image, mask or class table; carries every problem found
+    ├── WeightsError           pretrained weights that cannot be had
+    ├── StorageError           a disk or folder that cannot hold what is to be written
+    ├── CheckpointError        a saved training, model or search that cannot be read
+    ├── TrainingError          a training that cannot go on
+    │   ├── NonFiniteLossError     the loss became NaN or infinite
+    │   └── DeviceMemoryError      the device has too little memory
+    ├── ClusterError           Ray cannot be reached or has too few resources
+    └── TrackingError          the MLflow server cannot be used
+
+A command line catches `StreetError` and prints its message; anything else is a bug.
+"""
+
+from collections.abc import Sequence
+
+
+class StreetError(Exception):
+    """Base of all errors that a user can mend."""
+
+
+class ConfigError(StreetError):
+    """A setting or hyperparameter that is not allowed."""
+
+
+class DataError(StreetError):
+    """A data set that cannot be used.
+
+    Args:
+        summary: one sentence naming the folder or file.
+        problems: every problem found, one line each.
+    """
+
+    def __init__(self, summary: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(summary, tuple(problems))
+        self.summary = summary
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary, *(f"  - {problem}" for problem in self.problems)])
+
+
+class WeightsError(StreetError):
+    """Pretrained weights that cannot be had."""
+
+
+class StorageError(StreetError):
+    """A disk or folder that cannot hold what is to be written."""
+
+
+class CheckpointError(StreetError):
+    """A saved training, model or search that cannot be read."""
+
+
+class TrainingError(StreetError):
+    """A training that cannot go on."""
+
+
+class NonFiniteLossError(TrainingError):
+    """The loss became NaN or infinite."""
+
+
+class DeviceMemoryError(TrainingError):
+    """The device has too little memory for the configuration."""
+
+
+class ClusterError(StreetError):
+    """Ray cannot be reached or has too few resources."""
+
+
+class TrackingError(StreetError):
+    """The MLflow server cannot be used."""

@@ -1,0 +1,99 @@
+"""Losses as pure functions of logits and targets: in fp32, over valid pixels, void left out.
+
+Every loss is 0 with a gradient of 0 for a batch without valid pixels. `build_loss` makes the weighted sum that
+`TrainConfig.loss` names; parsing its text lives in `config`.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segcore.classes import VOID
+from segcore.config import TrainConfig, parse_loss
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+_JACCARD_SMOOTHING: Final = 1.0
+"""Pixels added to intersection and union: keeps tiny classes from giving gradients of 1/0."""
+
+
+def build_loss(config: TrainConfig) -> Loss:
+    """Return the weighted sum of losses that a configuration names.
+
+    Returns:
+        A function of logits (N, C, H, W) of any float type and targets (N, H, W) with 255 as void.
+    """
+
+    def focal(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
+        return focal_loss(logits_NCHW, target_NHW, config.focal_gamma)
+
+    functions: dict[str, Loss] = {
+        "bce": softmax_cross_entropy,
+        "binary": binary_cross_entropy,
+        "jaccard": jaccard_loss,
+        "focal": focal,
+    }
+    terms = [(weight, functions[name]) for weight, name in parse_loss(config.loss)]
+
+    def loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
+        logits_NCHW, target_NHW = logits_NCHW.float(), target_NHW.long()
+        return torch.stack([weight * function(logits_NCHW, target_NHW) for weight, function in terms]).sum()
+
+    return loss
+
+
+def softmax_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
+    """Mean over valid pixels of -log softmax of the true class, in nats."""
+    total = F.cross_entropy(logits_NCHW, target_NHW, ignore_index=VOID, reduction="sum")
+    return total / _count_valid(target_NHW)
+
+
+def binary_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
+    """Mean over valid pixels and classes of the binary cross-entropy of each class against the rest, in nats."""
+    valid_N1HW, truth_NCHW = _one_hot(target_NHW, logits_NCHW.shape[1])
+    per_class_NCHW = F.binary_cross_entropy_with_logits(logits_NCHW, truth_NCHW, reduction="none")
+    return (per_class_NCHW * valid_N1HW).sum() / (_count_valid(target_NHW) * logits_NCHW.shape[1])
+
+
+def jaccard_loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
+    """1 - soft intersection over union of softmax and truth, mean over the classes in the batch's truth.
+
+    Classes absent from the truth are left out: their union is only noise. (Rahman and Wang, 2016.)
+    """
+    valid_N1HW, truth_NCHW = _one_hot(target_NHW, logits_NCHW.shape[1])
+    probability_NCHW = logits_NCHW.softmax(dim=1) * valid_N1HW
+    intersection_C = (probability_NCHW * truth_NCHW).sum(dim=(0, 2, 3))
+    truth_C = truth_NCHW.sum(dim=(0, 2, 3))
+    union_C = probability_NCHW.sum(dim=(0, 2, 3)) + truth_C - intersection_C
+    loss_C = 1 - (intersection_C + _JACCARD_SMOOTHING) / (union_C + _JACCARD_SMOOTHING)
+    present_C = (truth_C > 0).float()
+    return (loss_C * present_C).sum() / present_C.sum().clamp(min=1)
+
+
+def focal_loss(logits_NCHW: Tensor, target_NHW: Tensor, gamma: float) -> Tensor:
+    """Mean over valid pixels of -(1 - p)^gamma log p, p the softmax of the true class. (Lin et al., 2017.)
+
+    Args:
+        logits_NCHW: fp32 logits.
+        target_NHW: int64 class indices, 255 as void.
+        gamma: focusing exponent; 0 gives `softmax_cross_entropy`.
+    """
+    nll_NHW = F.cross_entropy(logits_NCHW, target_NHW, ignore_index=VOID, reduction="none")
+    # 1 - exp(-nll), exact for small nll; the floor keeps the power's gradient finite where it is 0.
+    miss_NHW = (-torch.expm1(-nll_NHW)).clamp(min=1e-6)
+    return (miss_NHW**gamma * nll_NHW).sum() / _count_valid(target_NHW)
+
+
+def _count_valid(target_NHW: Tensor) -> Tensor:
+    return (target_NHW != VOID).sum().clamp(min=1)
+
+
+def _one_hot(target_NHW: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    valid_NHW = target_NHW != VOID
+    indices_NHW = torch.where(valid_NHW, target_NHW, torch.zeros_like(target_NHW))
+    truth_NCHW = F.one_hot(indices_NHW, classes).movedim(-1, 1).float()
+    valid_N1HW = valid_NHW.unsqueeze(1).float()
+    return valid_N1HW, truth_NCHW * valid_N1HW

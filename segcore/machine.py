@@ -1,0 +1,72 @@
+"""What a training runs on: device, loader processes, arithmetic; no choice of the search depends on it."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from segcore.config import TrainConfig
+from segcore.errors import ConfigError, DeviceMemoryError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """Where a training runs.
+
+    Args:
+        device: torch device, such as `cpu` or `cuda:0`.
+        loader_workers: processes that cut and augment samples; 0 does it between steps.
+    """
+
+    device: str = "cpu"
+    loader_workers: int = 0
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether the device is a CUDA GPU."""
+        return self.device.startswith("cuda")
+
+
+def detect_machine(cpus: int) -> Machine:
+    """Return the first visible GPU with loader workers beside it, or the CPU.
+
+    Args:
+        cpus: processor cores that this training may use; one drives the device, the others load.
+    """
+    if torch.cuda.is_available():
+        return Machine(device="cuda:0", loader_workers=max(1, cpus - 1))
+    torch.set_num_threads(max(1, cpus))
+    return Machine(device="cpu", loader_workers=0)
+
+
+def require_device(machine: Machine) -> None:
+    """Raise `ConfigError` when the device does not exist."""
+    if machine.on_gpu and not torch.cuda.is_available():
+        raise ConfigError(f"device={machine.device!r}: no GPU is visible; use --device cpu or check the driver.")
+
+
+def autocast(config: TrainConfig, machine: Machine) -> torch.autocast:
+    """Return the context in which the network runs at the configuration's precision."""
+    bf16_pays = machine.on_gpu and torch.cuda.is_bf16_supported()
+    use_bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_pays)
+    return torch.autocast(machine.device.partition(":")[0], dtype=torch.bfloat16, enabled=use_bf16)
+
+
+@contextlib.contextmanager
+def name_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
+    """Turn torch's out-of-memory errors into `DeviceMemoryError` with a remedy."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+            raise
+        raise DeviceMemoryError(
+            f"{machine.device} ran out of memory with batch_size={config.batch_size}, input_mode={config.input_mode}, "
+            f"backbone={config.backbone}; use a smaller batch_size, crop_size or scale."
+        ) from error
+
+
+def peak_memory_gib(machine: Machine) -> float:
+    """Return the most memory that tensors took on the GPU so far, in GiB; 0 on the CPU."""
+    return torch.cuda.max_memory_allocated() / 2**30 if machine.on_gpu else 0.0

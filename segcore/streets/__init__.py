@@ -1,0 +1,1 @@
+"""Draws the demo's street scenes; `segcore.synthetic` plans the drives and writes the files."""

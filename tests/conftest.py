@@ -1,0 +1,129 @@
+"""Small real data for all tests: JPEG, PNG and JSON files in the contest's layout, drawn once per session."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+# Before torch: on small tensors two threads gain nothing, and on a busy machine they wait for each other for minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.cache import PixelCache, prepare_cache
+from segcore.classes import ClassTable, class_table_to_json
+from segcore.config import TrainConfig
+from segcore.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER, read_dataset
+
+hypothesis.settings.register_profile("street", deadline=None, max_examples=40, derandomize=True, database=None)
+hypothesis.settings.load_profile("street")
+
+CLASSES: Final = ClassTable(
+    names=("road", "car", "person", "sky"),
+    colours=((128, 64, 128), (0, 0, 255), (255, 0, 0), (0, 152, 225)),
+    scored=("car", "person"),
+    void=((0, 0, 0),),
+)
+ROUTES: Final = ("Tokyo1", "Saitama")
+TIMES: Final = ("day", "night")
+VOID: Final = 255
+
+
+def draw_mask(random: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Draw class indices: sky over road, one car, one person, a void corner."""
+    mask_HW = np.zeros((height, width), np.uint8)
+    mask_HW[: height // 3] = 3
+    for index, box_height, box_width in ((1, height // 3, width // 3), (2, height // 3, width // 6)):
+        top = int(random.integers(height // 3, height - box_height))
+        left = int(random.integers(width - box_width))
+        mask_HW[top : top + box_height, left : left + box_width] = index
+    mask_HW[-4:, :4] = VOID
+    return mask_HW
+
+
+def paint(mask_HW: np.ndarray) -> np.ndarray:
+    """Return the colours of class indices; void is black."""
+    colours = np.zeros((256, 3), np.uint8)
+    colours[: len(CLASSES)] = CLASSES.colours
+    return colours[mask_HW]
+
+
+def save_case(
+    folder: Path,
+    name: str,
+    *,
+    size: tuple[int, int] = (64, 96),
+    route: str = "Tokyo1",
+    timeofday: str = "day",
+    frame: int = 0,
+    seed: int = 0,
+) -> None:
+    """Write image, mask and annotation of one case; the image is the mask's colours with noise."""
+    random = np.random.default_rng(seed)
+    mask_HW3 = paint(draw_mask(random, *size))
+    image_HW3 = np.clip(mask_HW3.astype(int) + random.integers(-20, 21, mask_HW3.shape), 0, 255)
+    for part in (IMAGES_FOLDER, ANNOTATIONS_FOLDER):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image_HW3.astype(np.uint8)).save(folder / IMAGES_FOLDER / f"{name}.jpg", quality=95)
+    Image.fromarray(mask_HW3).save(folder / ANNOTATIONS_FOLDER / f"{name}.png")
+    document = {"attributes": {"route": route, "timeofday": timeofday}, "frameIndex": frame}
+    (folder / ANNOTATIONS_FOLDER / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def save_dataset(folder: Path, sizes: list[tuple[int, int]]) -> Path:
+    """Write one case of each size (height, width), spread over two routes and two times of day."""
+    for number, size in enumerate(sizes):
+        save_case(
+            folder,
+            f"train_{number:04}",
+            size=size,
+            route=ROUTES[number % 2],
+            timeofday=TIMES[number // 2 % 2],
+            frame=10 * number,
+            seed=number,
+        )
+    document = json.dumps(class_table_to_json(CLASSES))
+    (folder / "classes.json").write_text(document, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def classes() -> ClassTable:
+    return CLASSES
+
+
+@pytest.fixture(scope="session")
+def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve cases of 64x96 (height x width); shared, so do not change it."""
+    return save_dataset(tmp_path_factory.mktemp("streets"), [(64, 96)] * 12)
+
+
+@pytest.fixture(scope="session")
+def cache(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> PixelCache:
+    """The prepared cache of `dataset_folder`; shared, so do not change it."""
+    return PixelCache(prepare_cache(read_dataset(dataset_folder), tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes an own data set, one case per size, for tests that break it."""
+
+    def make(*sizes: tuple[int, int], name: str = "data") -> Path:
+        return save_dataset(tmp_path / name, list(sizes or [(32, 48)] * 4))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_config() -> Callable[..., TrainConfig]:
+    """Return a function that builds a configuration of a small and fast network, with the given changes."""
+
+    def make(**values: object) -> TrainConfig:
+        small = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16}
+        return TrainConfig.from_values({**small, **values})
+
+    return make

@@ -1,0 +1,178 @@
+"""Small parts of a search: settings, journals written event by event, processes of the command line."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.journal import History, Journal, read_history
+from search.settings import SearchSettings, build_settings
+from segcore.config import TrainConfig
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[..., SearchSettings]:
+    """Return a function that builds settings with a storage of their own, with the given changes."""
+
+    def make(**values: Any) -> SearchSettings:
+        base = {"data": tmp_path / "data", "name": "streets", "storage": tmp_path / "searches", "search_id": "1d"}
+        return build_settings({**base, **values})
+
+    return make
+
+
+class Script:
+    """Writes a journal as a search does, one line per event.
+
+    Args:
+        journal: the journal.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def ask(self, trial: int, *, fold: int = 0, params: dict[str, Any] | None = None, **values: Any) -> None:
+        """Propose a trial; `values` change the default configuration."""
+        whole = TrainConfig.from_values(values).values()
+        self.journal.write("asked", {"trial": trial, "fold": fold, "values": whole, "params": params or {}})
+
+    def epochs(self, trial: int, *ious: float, first: int = 1) -> None:
+        """Report epochs with these scores; None is an epoch without a score."""
+        for epoch, iou in enumerate(ious, start=first):
+            metrics = {"train_loss": 1 / epoch} if iou is None else {"iou": iou, "train_loss": 1 / epoch}
+            content = {"trial": trial, "epoch": epoch, "metrics": metrics, "picture": None}
+            self.journal.write("epoch", content)
+
+    def end(self, trial: int, outcome: str = "finished", message: str = "") -> None:
+        """End a trial."""
+        self.journal.write("ended", {"trial": trial, "outcome": outcome, "message": message})
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> Iterator[Script]:
+    """A journal in an own folder, open for writing."""
+    journal = Journal(tmp_path / "stage" / "journal.jsonl")
+    yield Script(journal)
+    journal.close()
+
+
+@pytest.fixture
+def make_history(tmp_path: Path) -> Callable[..., History]:
+    """Return a function that writes a journal as `write(script)` says, and reads it back from disk."""
+
+    def make(write: Callable[[Script], None]) -> History:
+        journal = Journal(tmp_path / "history" / "journal.jsonl")
+        write(Script(journal))
+        journal.close()
+        return read_history(journal.file)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def start_cli() -> Callable[..., subprocess.Popen[str]]:
+    """Return a function that starts `python -m search` in a process group of its own."""
+
+    def start(*arguments: object, **environment: str) -> subprocess.Popen[str]:
+        path = os.pathsep.join(filter(None, [environment.pop("PYTHONPATH", ""), str(ROOT)]))
+        return subprocess.Popen(
+            [sys.executable, "-m", "search", *map(str, arguments)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": path, "COLUMNS": "200", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def run_cli(
+    start_cli: Callable[..., subprocess.Popen[str]],
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs `python -m search` to its end."""
+
+    def run(*arguments: object, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:
+        process = start_cli(*arguments, **environment)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            pytest.fail(f"search {arguments} did not end within {timeout} s:\n{out[-2000:]}\n{err[-2000:]}")
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def find_free_port() -> Callable[[], int]:
+    """Return a function that finds a port nothing listens on."""
+
+    def find() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[..., None]:
+    """Return a function that waits for a condition, and fails when it does not come in time."""
+
+    def wait(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                pytest.fail(f"not within {seconds} s: {what}")
+            time.sleep(0.05)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(wait_until: Callable[..., None]) -> Callable[[Path, int], AbstractContextManager[None]]:
+    """Return a context manager that runs a real MLflow server; its whole process group dies at the end."""
+
+    @contextmanager
+    def serve(folder: Path, port: int) -> Iterator[None]:
+        command = [BIN / "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+        command += ["--artifacts-destination", str(folder / "artifacts")]
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
+        with (folder / "server.log").open("ab") as log:
+            server = subprocess.Popen(
+                command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            wait_until(lambda: _answers(f"http://127.0.0.1:{port}/health"), "the MLflow server answers")
+            yield
+        finally:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+    return serve
+
+
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=2).close()
+    except OSError:
+        return False
+    return True

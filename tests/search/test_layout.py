@@ -1,0 +1,102 @@
+import subprocess
+import sys
+
+import pytest
+
+from search.layout import SearchFolder, create_folder, find_folder, folder_of, lock_stage
+from search.settings import write_settings
+from segcore.errors import CheckpointError, ConfigError, StorageError
+
+
+def test_every_file_has_its_place(tmp_path):
+    folder = SearchFolder(root=tmp_path / "streets")
+    places = {
+        folder.settings: "settings.json",
+        folder.folds: "folds.json",
+        folder.best: "best.json",
+        folder.model: "retrain/model",
+        folder.search_stage.journal: "journal.jsonl",
+        folder.search_stage.tracked: "tracked.json",
+        folder.search_stage.ray: "ray",
+        folder.search_stage.trial(3): "trials/0003",
+        folder.retrain_stage.journal: "retrain/journal.jsonl",
+        folder.retrain_stage.trial(12): "retrain/trials/0012",
+    }
+    for file, place in places.items():
+        assert file == tmp_path / "streets" / place
+
+
+def test_new_search_gets_a_folder_with_nothing_left_in_it(make_settings, tmp_path):
+    folder = create_folder(make_settings())
+    assert folder.root == tmp_path / "searches" / "streets"
+    assert list(folder.root.iterdir()) == []
+
+
+def test_name_that_is_taken_is_refused_with_the_two_remedies(make_settings):
+    settings = make_settings()
+    write_settings(settings, create_folder(settings).settings)
+    with pytest.raises(ConfigError) as caught:
+        create_folder(settings)
+    assert "--name streets" in str(caught.value)
+    assert "search resume streets" in str(caught.value)
+    assert "another name" in str(caught.value)
+
+
+def test_folder_of_a_launch_that_never_began_may_be_used_again(make_settings):
+    """Without settings.json there is nothing to go on with."""
+    assert create_folder(make_settings()) == create_folder(make_settings())
+
+
+def test_storage_that_cannot_be_written_is_refused(make_settings, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StorageError, match=r"--storage .*file/searches cannot be written \(Not a directory\)"):
+        create_folder(make_settings(storage=tmp_path / "file" / "searches"))
+
+
+def test_search_is_found_by_its_name(make_settings, tmp_path):
+    settings = make_settings()
+    write_settings(settings, create_folder(settings).settings)
+    assert find_folder(tmp_path / "searches", "streets") == folder_of(settings)
+
+
+def test_unknown_name_is_refused_with_the_names_there_are(make_settings, tmp_path):
+    for name in ("night", "day"):
+        settings = make_settings(name=name)
+        write_settings(settings, create_folder(settings).settings)
+    with pytest.raises(CheckpointError, match="there are day, night"):
+        find_folder(tmp_path / "searches", "streets")
+
+
+def test_unknown_name_in_an_empty_storage_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="there is none at all"):
+        find_folder(tmp_path / "nowhere", "streets")
+
+
+def test_a_stage_is_locked_against_other_processes_until_it_is_released(tmp_path):
+    stage = SearchFolder(root=tmp_path / "streets").search_stage
+    program = (
+        "import sys; from pathlib import Path; from search.layout import StageFolder, lock_stage;"
+        "lock_stage(StageFolder(root=Path(sys.argv[1])))"
+    )
+
+    def lock_elsewhere() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, str(stage.root)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    lock = lock_stage(stage)
+    refused = lock_elsewhere()
+    lock.release()
+    assert refused.returncode != 0
+    assert "is in use by another process" in refused.stderr
+    assert lock_elsewhere().returncode == 0
+
+
+def test_lock_of_a_killed_process_is_free(tmp_path):
+    stage = SearchFolder(root=tmp_path / "streets").search_stage
+    program = (
+        "import os, signal, sys; from pathlib import Path; from search.layout import StageFolder, lock_stage;"
+        "lock_stage(StageFolder(root=Path(sys.argv[1]))); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(stage.root)], timeout=60, check=False)
+    assert killed.returncode == -9
+    lock_stage(stage).release()

@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import pytest
+
+from search.settings import build_settings, parse_duration, read_settings, settings_values, write_settings
+from segcore.errors import CheckpointError, ConfigError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("0", 0), ("90", 90), ("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("1.5h", 5400), (" 5 m ", 300)],
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "-5m", "2 weeks", "1h30m", "1e3"])
+def test_what_is_no_duration_is_refused_with_an_example(text):
+    with pytest.raises(ConfigError, match="such as 90m or 2h") as caught:
+        parse_duration(text)
+    assert repr(text) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"trials": 0}, ("--trials 0", "greater than or equal to 1")),
+        ({"epochs": -3}, ("--epochs -3", "greater than or equal to 1")),
+        ({"reduction_factor": 1}, ("--reduction-factor 1", "greater than or equal to 2")),
+        ({"folds": 1}, ("--folds 1", "greater than or equal to 2")),
+        ({"cpus_per_trial": 0}, ("--cpus-per-trial 0", "greater than 0")),
+        ({"gpus_per_trial": -1}, ("--gpus-per-trial -1", "greater than or equal to 0")),
+        ({"gpus_per_trial": float("nan")}, ("--gpus-per-trial nan", "")),
+        ({"seed": 2**31}, ("--seed 2147483648", "less than 2147483648")),
+        ({"name": "a/b"}, ("--name 'a/b'", "match pattern")),
+        ({"name": ".."}, ("--name '..'", "match pattern")),
+        ({"name": ""}, ("--name ''", "match pattern")),
+        ({"fold": 3, "folds": 3}, ("fold=3 does not exist", "use 0 to 2")),
+        ({"trails": 3}, ("--trails 3", "unexpected")),
+    ],
+)
+def test_values_that_are_not_allowed_are_refused_with_value_and_rule(make_settings, values, told):
+    with pytest.raises(ConfigError) as caught:
+        make_settings(**values)
+    for part in told:
+        assert part in str(caught.value)
+
+
+def test_every_mistake_is_told_at_once(make_settings):
+    with pytest.raises(ConfigError) as caught:
+        make_settings(trials=0, folds=1)
+    assert "--trials" in str(caught.value)
+    assert "--folds" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "grace", "resolved"),
+    [
+        (27, 0, 3),  # 27 / 9
+        (40, 0, 4),  # 40 / 9 = 4.4
+        (2, 0, 1),  # 2 / 9 = 0.2, at least 1
+        (9, 5, 5),  # as asked
+        (3, 5, 3),  # no more than there are
+    ],
+)
+def test_grace_is_a_ninth_of_the_epochs_unless_it_is_given(make_settings, epochs, grace, resolved):
+    assert make_settings(epochs=epochs, grace_epochs=grace).resolved_grace_epochs == resolved
+
+
+def test_settings_come_back_from_their_file_unchanged(make_settings, tmp_path):
+    settings = make_settings(
+        trials=7, gpus_per_trial=0.5, time_budget_seconds=5400.0, fixed={"batch_size": 4, "loss": "bce+jaccard"}
+    )
+    write_settings(settings, tmp_path / "settings.json")
+    assert read_settings(tmp_path / "settings.json") == settings
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"data": "a", "name": "b", "trials": 0}', '{"nmae": 1}'])
+def test_damaged_settings_file_is_refused_by_name(tmp_path, content):
+    file = tmp_path / "settings.json"
+    file.write_text(content)
+    with pytest.raises(CheckpointError, match=r"settings\.json cannot be read"):
+        read_settings(file)
+
+
+def test_missing_settings_file_is_refused_by_name(tmp_path):
+    with pytest.raises(CheckpointError, match=r"settings\.json cannot be read"):
+        read_settings(tmp_path / "settings.json")
+
+
+def test_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = build_settings({"data": Path("data"), "name": "streets"})
+    assert settings.data == tmp_path / "data"
+    assert settings.storage == tmp_path / "searches"
+    assert settings.cache == Path("~/.cache/street-search").expanduser()
+
+
+def test_mlflow_writes_to_a_file_in_the_storage_unless_a_server_is_named(make_settings, tmp_path):
+    assert make_settings().tracking_uri == f"sqlite:///{tmp_path / 'searches' / 'mlflow.db'}"
+    assert make_settings(tracking_uri="http://host:5000").tracking_uri == "http://host:5000"
+
+
+def test_two_searches_of_one_name_are_told_apart(tmp_path):
+    first, second = (build_settings({"data": tmp_path, "name": "streets"}) for _ in range(2))
+    assert first.search_id != second.search_id
+
+
+def test_values_are_those_of_json(make_settings, tmp_path):
+    values = settings_values(make_settings())
+    assert values["data"] == str(tmp_path / "data")
+    assert build_settings(values) == make_settings()

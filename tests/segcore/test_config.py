@@ -1,0 +1,124 @@
+import dataclasses
+import math
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from segcore.config import LOSS_NAMES, TrainConfig, decoder_widths, parse_assignments, parse_loss
+from segcore.errors import ConfigError
+
+
+def test_values_give_the_same_configuration_back():
+    config = TrainConfig.from_values({"backbone": "resnet18", "input_mode": "crop", "learning_rate": 0.02})
+    assert config.values()["learning_rate"] == 0.02
+    assert TrainConfig.from_values(config.values()) == config
+
+
+def test_unknown_fields_are_all_named_with_their_nearest_fields():
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig.from_values({"learning_rat": 0.1, "bakbone": "resnet18"})
+    first, second = str(caught.value).splitlines()
+    assert "'learning_rat'" in first and "learning_rate" in first.partition(";")[2]
+    assert "'bakbone'" in second and "backbone" in second.partition(";")[2]
+
+
+def test_unknown_field_like_no_other_lists_every_field():
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig.from_values({"zzz": 1})
+    assert all(field.name in str(caught.value) for field in dataclasses.fields(TrainConfig))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("learning_rate", 0), ("learning_rate", 11), ("learning_rate", math.nan), ("batch_size", 0),
+        ("batch_size", 2.5), ("crop_size", 31), ("scale", 0), ("scale", 1.01), ("epochs", 0), ("focal_gamma", -1),
+        ("plateau_factor", 1), ("plateau_factor", math.inf), ("seed", -1), ("input_mode", "zoom"), ("backbone", ""),
+        ("decoder_channels", 15), ("precision", "fp16"), ("optimizer", "lamb"), ("labels", "all"),
+        ("crops_per_image", -1), ("patience_epochs", -1), ("weight_decay", -0.1), ("augmentation", "strong"),
+        ("rate_schedule", "cosine"), ("plateau_patience_epochs", 0), ("weights", ""),
+    ],
+)  # fmt: skip
+def test_value_out_of_range_is_refused_with_field_and_value(name, value):
+    with pytest.raises(ConfigError, match=f"^{name}={value!r}: "):
+        TrainConfig.from_values({name: value})
+
+
+def test_every_wrong_value_is_named_in_one_message():
+    with pytest.raises(ConfigError) as caught:
+        TrainConfig.from_values({"batch_size": 0, "scale": 2, "epochs": "many"})
+    assert [line.partition("=")[0] for line in str(caught.value).splitlines()] == [
+        "scale", "batch_size", "epochs",
+    ]  # fmt: skip
+
+
+def test_wrong_loss_is_refused_when_the_configuration_is_built():
+    with pytest.raises(ConfigError, match="'dice' is no loss"):
+        TrainConfig.from_values({"loss": "bce+dice"})
+
+
+def test_configuration_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrainConfig().epochs = 3
+
+
+def test_loss_expression_splits_into_weights_and_names():
+    assert parse_loss("bce + 0.5*jaccard+2 * focal") == ((1.0, "bce"), (0.5, "jaccard"), (2.0, "focal"))
+
+
+@given(st.dictionaries(st.sampled_from(LOSS_NAMES), st.floats(1e-3, 1e3), min_size=1))
+def test_any_weighted_sum_is_read_as_written(weight_of_name):
+    expression = "+".join(f"{weight:f}*{name}" for name, weight in weight_of_name.items())
+    terms = parse_loss(expression)
+    assert [name for _, name in terms] == list(weight_of_name)
+    # Six decimals are written.
+    assert [weight for weight, _ in terms] == pytest.approx(list(weight_of_name.values()), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("expression", "complaint"),
+    [
+        ("", "'' is no loss"),
+        ("bce+", "'' is no loss"),
+        ("dice", "'dice' is no loss"),
+        ("bce+0.5*bce", "names a loss twice"),
+        ("0*bce", "weight '0'"),
+        ("-1*bce", "weight '-1'"),
+        ("nan*bce", "weight 'nan'"),
+        ("inf*bce", "weight 'inf'"),
+        ("half*bce", "weight 'half'"),
+    ],
+)
+def test_wrong_loss_expression_is_refused(expression, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        parse_loss(expression)
+
+
+def test_assignments_become_values_of_the_fields_types():
+    assert parse_assignments(("batch_size=4", "learning_rate=1e-2", "weights=/a=b.pth")) == {
+        "batch_size": 4,
+        "learning_rate": 0.01,
+        "weights": "/a=b.pth",
+    }
+    assert TrainConfig.from_assignments(("epochs=3",)) == TrainConfig.from_values({"epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("assignments", "complaint"),
+    [
+        (("epochs",), "'epochs' is no assignment"),
+        (("epochs=3", "epochs=4"), "epochs is given twice"),
+        (("epoch=3",), "'epoch' is no field"),
+        (("epochs=three",), "^epochs='three': "),
+        (("scale=7",), "^scale='7': "),
+    ],
+)
+def test_wrong_assignment_is_refused(assignments, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        parse_assignments(assignments)
+
+
+def test_decoder_width_halves_at_each_level_but_not_below_16():
+    assert decoder_widths(256) == (256, 128, 64, 32, 16)
+    assert decoder_widths(40) == (40, 20, 16, 16, 16)

@@ -1,0 +1,209 @@
+import math
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+
+from segcore.classes import VOID
+from segcore.losses import (
+    binary_cross_entropy,
+    build_loss,
+    focal_loss,
+    jaccard_loss,
+    softmax_cross_entropy,
+)
+
+EVERY_LOSS = ("bce", "binary", "jaccard", "focal", "bce+0.5*jaccard+2*focal")
+
+
+def _pixels(*logits, target):
+    """Logits of C classes for each pixel of one row, and the pixels' targets."""
+    logits_NCHW = torch.tensor(logits, dtype=torch.float32).T.reshape(1, len(logits[0]), 1, len(logits))
+    return logits_NCHW, torch.tensor([[target]], dtype=torch.int64)
+
+
+def _softmax(logits):
+    exponentials = [math.exp(logit - max(logits)) for logit in logits]
+    return [value / sum(exponentials) for value in exponentials]
+
+
+def _slow_cross_entropy(pixels):
+    return [-math.log(_softmax(logits)[target]) for logits, target in pixels]
+
+
+def _slow_binary(pixels):
+    values = []
+    for logits, target in pixels:
+        for index, logit in enumerate(logits):
+            probability = 1 / (1 + math.exp(-logit))
+            values.append(-math.log(probability if index == target else 1 - probability))
+    return values
+
+
+def _slow_focal(pixels, gamma):
+    return [(1 - _softmax(logits)[target]) ** gamma * -math.log(_softmax(logits)[target]) for logits, target in pixels]
+
+
+def _slow_jaccard(pixels, classes):
+    losses = []
+    for index in range(classes):
+        inside = sum(_softmax(logits)[index] for logits, target in pixels if target == index)
+        predicted = sum(_softmax(logits)[index] for logits, _ in pixels)
+        truth = sum(target == index for _, target in pixels)
+        if truth:
+            losses.append(1 - (inside + 1) / (predicted + truth - inside + 1))
+    return losses
+
+
+def _mean(values):
+    return sum(values) / len(values) if values else 0.0
+
+
+@st.composite
+def batches(draw):
+    """Logits (2, 3, 3, 4) and targets with some void."""
+    logits_NCHW = draw(hnp.arrays(np.float32, (2, 3, 3, 4), elements=st.floats(-5, 5, width=32)))
+    target_NHW = draw(hnp.arrays(np.int64, (2, 3, 4), elements=st.sampled_from([0, 1, 2, VOID])))
+    pixels = [
+        ([float(logit) for logit in logits_NCHW[n, :, y, x]], int(target_NHW[n, y, x]))
+        for n, y, x in np.ndindex(target_NHW.shape)
+        if target_NHW[n, y, x] != VOID
+    ]
+    return torch.from_numpy(logits_NCHW), torch.from_numpy(target_NHW), pixels
+
+
+@given(batches(), st.floats(0, 5))
+def test_losses_equal_plain_slow_formulas(batch, gamma):
+    logits, target, pixels = batch
+    for fast, slow in (
+        (softmax_cross_entropy(logits, target), _mean(_slow_cross_entropy(pixels))),
+        (binary_cross_entropy(logits, target), _mean(_slow_binary(pixels))),
+        (jaccard_loss(logits, target), _mean(_slow_jaccard(pixels, 3))),
+        (focal_loss(logits, target, gamma), _mean(_slow_focal(pixels, gamma))),
+    ):
+        assert fast.item() == pytest.approx(slow, rel=1e-4, abs=1e-5)
+
+
+def test_cross_entropy_by_hand():
+    # Logits ln 3 and 0: softmax 3/4 and 1/4. True classes 0 and 1: (-ln 0.75 - ln 0.25) / 2 = (0.2877 + 1.3863) / 2.
+    batch = _pixels([math.log(3), 0], [math.log(3), 0], target=[0, 1])
+    assert softmax_cross_entropy(*batch).item() == pytest.approx(0.83698, abs=1e-5)
+
+
+def test_binary_cross_entropy_by_hand():
+    # Sigmoid of ln 3 is 3/4, of 0 is 1/2. True class 0: (-ln 0.75 - ln 0.5) / 2 = (0.2877 + 0.6931) / 2.
+    assert binary_cross_entropy(*_pixels([math.log(3), 0], target=[0])).item() == pytest.approx(0.49041, abs=1e-5)
+
+
+def test_jaccard_by_hand():
+    # Softmax 1/2 everywhere, truth 0 and 1. Each class: inside 0.5, predicted 1, truth 1, union 1.5;
+    # with one pixel of smoothing 1 - 1.5 / 2.5 = 0.4.
+    assert jaccard_loss(*_pixels([0, 0], [0, 0], target=[0, 1])).item() == pytest.approx(0.4)
+
+
+def test_jaccard_leaves_classes_absent_from_the_truth_out():
+    # Truth 0 and 0: inside 1, predicted 1, truth 2, union 2; 1 - 2 / 3. Class 1 has no truth and costs nothing.
+    assert jaccard_loss(*_pixels([0, 0], [0, 0], target=[0, 0])).item() == pytest.approx(1 / 3)
+
+
+def test_focal_by_hand():
+    # p = 3/4, gamma 2: (1/4)^2 * 0.28768 = 0.01798.
+    assert focal_loss(*_pixels([math.log(3), 0], target=[0]), 2.0).item() == pytest.approx(0.01798, abs=1e-5)
+
+
+@given(batches())
+def test_focal_with_gamma_0_is_cross_entropy(batch):
+    logits, target, _ = batch
+    assert focal_loss(logits, target, 0.0).item() == pytest.approx(
+        softmax_cross_entropy(logits, target).item(), rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_focal_gradient_is_finite_where_the_network_is_certain(gamma):
+    logits, target = _pixels([100.0, 0.0], [-100.0, 0.0], target=[0, 0])
+    logits.requires_grad_(True)
+    focal_loss(logits, target, gamma).backward()
+    assert logits.grad.isfinite().all()
+
+
+def test_weighted_sum_adds_the_terms(make_config):
+    # The pixels of the tests above, softmax 3/4 and 1/4 for truth 0: 2 * 0.28768 + 0.5 * jaccard;
+    # jaccard: inside 0.75, predicted 0.75, truth 1, union 1: 1 - 1.75 / 2 = 0.125.
+    batch = _pixels([math.log(3), 0], target=[0])
+    assert build_loss(make_config(loss="2*bce+0.5*jaccard"))(*batch).item() == pytest.approx(
+        2 * 0.287682 + 0.5 * 0.125, abs=1e-5
+    )
+
+
+def test_focal_gamma_comes_from_the_configuration(make_config):
+    batch = _pixels([math.log(3), 0], target=[0])
+    # (1/4)^1 * 0.287682 and (1/4)^3 * 0.287682
+    for gamma, value in ((1.0, 0.0719205), (3.0, 0.0044950)):
+        assert build_loss(make_config(loss="focal", focal_gamma=gamma))(*batch).item() == pytest.approx(value, abs=1e-6)
+
+
+def _value_and_gradient(config, logits, target):
+    logits = logits.clone().requires_grad_(True)
+    value = build_loss(config)(logits, target)
+    value.backward()
+    return value.detach(), logits.grad
+
+
+@pytest.mark.parametrize("expression", EVERY_LOSS)
+def test_void_pixels_change_neither_value_nor_gradient(make_config, expression):
+    config = make_config(loss=expression)
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 5, generator=random)
+    target = torch.randint(0, 3, (2, 4, 5), generator=random)
+    void_NHW = torch.rand(2, 4, 5, generator=random) < 0.4
+    target[void_NHW] = VOID
+    changed = torch.where(void_NHW.unsqueeze(1), 7 - 3 * logits, logits)
+    value, gradient = _value_and_gradient(config, logits, target)
+    other_value, other_gradient = _value_and_gradient(config, changed, target)
+    assert value == other_value
+    torch.testing.assert_close(gradient, other_gradient)
+    assert (gradient.movedim(1, -1)[void_NHW] == 0).all()
+    assert (gradient.movedim(1, -1)[~void_NHW] != 0).any()
+
+
+@pytest.mark.parametrize("expression", EVERY_LOSS)
+def test_batch_of_void_costs_nothing_and_pulls_nowhere(make_config, expression):
+    value, gradient = _value_and_gradient(
+        make_config(loss=expression), torch.randn(2, 3, 4, 5), torch.full((2, 4, 5), VOID)
+    )
+    assert value == 0
+    assert (gradient == 0).all()
+
+
+@pytest.mark.parametrize("expression", EVERY_LOSS)
+def test_batch_of_a_single_class_is_finite_and_rewards_that_class(make_config, expression):
+    value, gradient = _value_and_gradient(
+        make_config(loss=expression), torch.zeros(1, 3, 4, 4), torch.full((1, 4, 4), 1)
+    )
+    assert math.isfinite(value) and value > 0
+    assert gradient.isfinite().all()
+    assert (gradient[:, 1] < 0).all()
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("expression", EVERY_LOSS)
+def test_half_precision_logits_give_the_fp32_value(make_config, expression, kind):
+    loss = build_loss(make_config(loss=expression))
+    random = torch.Generator().manual_seed(0)
+    # fp16 sums end at 65504; 128 x 128 pixels at a loss of about 8 exceed that.
+    logits = (10 * torch.randn(1, 3, 128, 128, generator=random)).to(kind)
+    target = torch.randint(0, 3, (1, 128, 128), generator=random)
+    value = loss(logits, target)
+    assert value.dtype == torch.float32
+    assert math.isfinite(value)
+    assert value == loss(logits.float(), target)
+
+
+def test_targets_may_be_the_loaders_bytes(make_config):
+    logits, target = _pixels([math.log(3), 0], [5, 5], target=[0, VOID])
+    value = build_loss(make_config(loss="bce"))(logits, target.to(torch.uint8))
+    assert value.item() == pytest.approx(0.28768, abs=1e-5)

@@ -1,0 +1,60 @@
+import hypothesis.strategies as st
+import pytest
+import torch
+from hypothesis import given
+
+from segcore.schedule import count_plateaus, has_stalled, onecycle_factor, rate_at
+
+
+def test_constant_rate_stays(make_config):
+    config = make_config(rate_schedule="constant", learning_rate=0.02)
+    assert {rate_at(config, step, 10, [3.0, 2.0]) for step in range(10)} == {0.02}
+
+
+@pytest.mark.parametrize("total_steps", [10, 27, 100])
+def test_onecycle_equals_torchs(make_config, total_steps):
+    config = make_config(rate_schedule="onecycle", learning_rate=0.4)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    torchs = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.4, total_steps=total_steps, cycle_momentum=False)
+    for step in range(total_steps):
+        assert rate_at(config, step, total_steps, []) == pytest.approx(torchs.get_last_lr()[0], rel=1e-9)
+        optimizer.step()
+        if step < total_steps - 1:
+            torchs.step()
+
+
+def test_onecycle_by_hand():
+    # 100 steps: warm-up ends at step 0.3 * 100 - 1 = 29, half-way there is 14.5.
+    assert onecycle_factor(0, 100) == pytest.approx(1 / 25)
+    assert (onecycle_factor(14, 100) + onecycle_factor(15, 100)) / 2 == pytest.approx((1 + 1 / 25) / 2)
+    assert onecycle_factor(29, 100) == pytest.approx(1)
+    assert onecycle_factor(99, 100) == pytest.approx(4e-6)
+
+
+@given(st.integers(1, 300).flatmap(lambda total: st.tuples(st.integers(0, total - 1), st.just(total))))
+def test_onecycle_stays_between_its_end_and_its_peak(step_and_total):
+    assert 4e-6 * (1 - 1e-9) <= onecycle_factor(*step_and_total) <= 1
+
+
+def test_plateau_lowers_the_rate_for_each_wait(make_config):
+    config = make_config(rate_schedule="plateau", learning_rate=1.0, plateau_factor=0.5, plateau_patience_epochs=2)
+    # Losses 3, 2 fall; 2, 2 is the first wait of two epochs, 2.5, 2.5 the second.
+    losses = [3.0, 2.0, 2.0, 2.0, 2.5, 2.5]
+    rates = [rate_at(config, 0, 10, losses[:epochs]) for epochs in range(7)]
+    assert rates == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
+
+
+def test_lower_loss_starts_the_wait_anew():
+    assert count_plateaus([2.0, 2.1, 1.9, 2.0, 1.8], 2) == 0
+    assert count_plateaus([2.0, 2.1, 2.0, 1.9], 2) == 1
+
+
+def test_training_stalls_when_patience_brought_no_better_score():
+    assert not has_stalled([0.1, 0.3, 0.2], 2)  # one epoch since the best
+    assert has_stalled([0.1, 0.3, 0.2, 0.3], 2)  # an equal score is no better one
+    assert not has_stalled([0.1, 0.3, 0.2, 0.31], 2)
+    assert not has_stalled([0.3, 0.2], 2)
+
+
+def test_training_without_patience_never_stalls():
+    assert not has_stalled([0.5] + [0.1] * 100, 0)

@@ -1,0 +1,207 @@
+import re
+
+import pytest
+import torch
+from timm.layers import DropPath
+
+from segcore.cache import PixelCache, prepare_cache
+from segcore.dataset import read_dataset
+from segcore.errors import ConfigError, NonFiniteLossError
+from segcore.machine import Machine
+from segcore.model import SegmentationModel
+from segcore.schedule import rate_at
+from segcore.state import TrainState, load_state, new_state, save_state
+from segcore.train import train_epochs
+
+MACHINE = Machine()
+TRAIN, VALID = list(range(8)), list(range(8, 12))
+CROPS = {"input_mode": "crop", "crop_size": 64, "batch_size": 4}
+
+
+def _start(config, cache):
+    outputs = len(cache.classes) if config.labels == "full" else len(cache.classes.scored) + 1
+    return new_state(config, outputs, MACHINE)
+
+
+def _start_small(config, cache):
+    """A start with a network of a single convolution, for tests of the loop alone."""
+    torch.manual_seed(config.seed)
+    network = torch.nn.Conv2d(3, len(cache.classes), 1)
+    model = SegmentationModel(network, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    optimizer = torch.optim.SGD(model.parameters(), lr=config.learning_rate)
+    return TrainState(config=config, outputs=len(cache.classes), model=model, optimizer=optimizer)
+
+
+def _train(state, cache, machine=MACHINE):
+    return list(train_epochs(state, cache, TRAIN, VALID, machine))
+
+
+def _assert_same_weights(one, two):
+    ours, theirs = one.model.state_dict(), two.model.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert torch.equal(tensor, theirs[name]), name
+
+
+def _drop_paths(state):
+    """Make the encoder skip its blocks at random, as deeper backbones do; this adds no tensors."""
+    blocks = [block for stage in state.model.network.encoder.model.blocks for block in stage]
+    for block in blocks:
+        block.drop_path = DropPath(0.5)
+    return state
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {**CROPS, "rate_schedule": "onecycle", "optimizer": "adamw", "loss": "bce+jaccard"},
+        {"batch_size": 3, "rate_schedule": "plateau", "plateau_patience_epochs": 1, "optimizer": "sgd"},
+        {"input_mode": "resize", "batch_size": 4, "optimizer": "adam", "labels": "scored", "loss": "focal"},
+    ],
+    ids=["crop", "full", "resize"],
+)  # fmt: skip
+def test_killed_and_resumed_training_ends_in_the_same_weights(make_config, cache, tmp_path, values):
+    config = make_config(epochs=3, **values)
+    through = _drop_paths(_start(config, cache))
+    results = _train(through, cache)
+
+    killed = _drop_paths(_start(config, cache))
+    steps = train_epochs(killed, cache, TRAIN, VALID, MACHINE)
+    next(steps)
+    save_state(killed, tmp_path / "state.pt")
+    next(steps)  # this epoch is lost
+
+    torch.manual_seed(999)  # another process has other random numbers
+    resumed = _drop_paths(load_state(tmp_path / "state.pt", config, MACHINE))
+    resumed_results = _train(resumed, cache)
+    _assert_same_weights(through, resumed)
+    assert [result.epoch for result in resumed_results] == [2, 3]
+    assert [result.train_loss for result in resumed_results] == [result.train_loss for result in results[1:]]
+    assert [result.metrics for result in resumed_results] == [result.metrics for result in results[1:]]
+    assert resumed.ious == through.ious
+    assert resumed.train_losses == through.train_losses
+
+
+def test_loader_processes_do_not_change_the_weights(make_config, cache):
+    config = make_config(epochs=1, **CROPS)
+    alone, helped = _start(config, cache), _start(config, cache)
+    _train(alone, cache)
+    _train(helped, cache, Machine(loader_workers=2))
+    _assert_same_weights(alone, helped)
+
+
+def test_seed_changes_the_training(make_config, cache):
+    losses = [
+        _train(_start(make_config(epochs=1, seed=seed, weights="imagenet", **CROPS), cache), cache)[0].train_loss
+        for seed in (0, 1)
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_network_learns_the_streets(make_config, cache):
+    config = make_config(epochs=10, batch_size=4, learning_rate=0.01, weights="imagenet")
+    results = _train(_start(config, cache), cache)
+    assert results[-1].train_loss < 0.5 * results[0].train_loss
+    assert results[-1].metrics["miou"] > results[0].metrics["miou"] + 0.2
+
+
+def test_each_result_tells_its_epoch_and_the_state_remembers_it(make_config, cache):
+    config = make_config(epochs=2, batch_size=4)
+    state = _start_small(config, cache)
+    results = _train(state, cache)
+    assert [result.epoch for result in results] == [1, 2]
+    assert state.epoch == 2
+    assert state.ious == [result.metrics["iou"] for result in results]
+    assert state.train_losses == [result.train_loss for result in results]
+    # 8 images in batches of 4: 2 steps an epoch; the last of epoch e is step 2 e - 1 of 4.
+    assert [result.learning_rate for result in results] == [
+        rate_at(config, step, 4, state.train_losses) for step in (1, 3)
+    ]
+    assert all(0 <= result.wait_share <= 1 for result in results)
+
+
+def test_finished_training_gives_no_further_result(make_config, cache):
+    state = _start_small(make_config(epochs=1, batch_size=8), cache)
+    assert len(_train(state, cache)) == 1
+    assert _train(state, cache) == []
+
+
+@pytest.mark.parametrize(
+    "values", [CROPS, {"input_mode": "resize", "scale": 0.5}, {"labels": "scored"}], ids=["crop", "resize", "scored"]
+)
+def test_validation_scores_whole_images_at_their_original_size(make_config, cache, values):
+    (result,) = _train(_start(make_config(epochs=1, **values), cache), cache)
+    assert [score.name for score in result.scores] == [cache.names[index] for index in VALID]
+    # 64 x 96 pixels but the void corner of 4 x 4.
+    assert [int(score.confusion_CP.sum()) for score in result.scores] == [64 * 96 - 16] * 4
+
+
+def test_network_of_scored_classes_reports_no_miou(make_config, cache):
+    (result,) = _train(_start(make_config(epochs=1, labels="scored"), cache), cache)
+    assert "iou" in result.metrics
+    assert "miou" not in result.metrics
+    assert "iou/road" not in result.metrics
+
+
+def test_training_stops_when_patience_epochs_bring_no_better_score(make_config, cache):
+    state = _start_small(make_config(epochs=9, batch_size=8, patience_epochs=2), cache)
+    # No epoch beats a perfect score: after the first, epochs 2 and 3 are waited for.
+    state.epoch, state.ious, state.train_losses = 1, [1.0], [1.0]
+    assert [result.epoch for result in _train(state, cache)] == [2, 3]
+
+
+def test_images_of_mixed_sizes_train_together(make_dataset, make_config, tmp_path):
+    folder = make_dataset((64, 96), (70, 64), (65, 71), (64, 64))
+    mixed = PixelCache(prepare_cache(read_dataset(folder), tmp_path / "cache"))
+    state = _start_small(make_config(epochs=1, batch_size=3), mixed)
+    (result,) = train_epochs(state, mixed, [0, 1, 2], [3], MACHINE)
+    assert result.metrics["iou"] >= 0
+    assert int(result.scores[0].confusion_CP.sum()) == 64 * 64 - 16
+
+
+def test_crop_larger_than_the_images_is_refused_before_training(make_config, cache):
+    state = _start_small(make_config(input_mode="crop", crop_size=96), cache)
+    with pytest.raises(ConfigError, match="crop_size=96 is larger than the smallest image side, 64"):
+        _train(state, cache)
+    assert state.epoch == 0
+
+
+def _break_step(state, broken_step):
+    """Make the network's logits not-a-number from the given training step on, counted from 1."""
+    steps = []
+
+    def spoil(model, inputs, logits):
+        if model.training:
+            steps.append(len(steps) + 1)
+        return logits * float("nan") if steps[-1] >= broken_step else logits
+
+    state.model.register_forward_hook(spoil)
+
+
+@pytest.mark.parametrize(
+    ("broken_step", "place"),
+    [
+        (3, "epoch 1, step 3:"),
+        (25, "epoch 1, step 25:"),  # in the second group of 20 steps
+        (44, "epoch 2, step 4:"),  # an epoch has 40
+    ],
+)
+def test_loss_that_is_not_finite_is_named_with_epoch_and_step(make_config, cache, broken_step, place):
+    # 8 images of 10 crops in batches of 2: 40 steps.
+    config = make_config(input_mode="crop", crop_size=32, crops_per_image=10, batch_size=2, epochs=2)
+    state = _start_small(config, cache)
+    _break_step(state, broken_step)
+    with pytest.raises(NonFiniteLossError, match=f"^The loss is nan in {place} .*learning_rate"):
+        _train(state, cache)
+
+
+def test_loss_that_diverges_ends_the_training(make_config, cache):
+    # Decay of 1 at a rate of 10 multiplies every weight by 1 - 10 = -9 at each step: 9^40 is past fp32's 3e38.
+    config = make_config(
+        input_mode="crop", crop_size=32, crops_per_image=12, batch_size=2, epochs=1,
+        optimizer="sgd", learning_rate=10, weight_decay=1, rate_schedule="constant",
+    )  # fmt: skip
+    with pytest.raises(NonFiniteLossError) as caught:
+        _train(_start(config, cache), cache)
+    place = re.search(r"epoch 1, step (\d+)", str(caught.value))
+    assert place is not None and 2 <= int(place.group(1)) <= 48

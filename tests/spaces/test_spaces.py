@@ -1,0 +1,111 @@
+"""The spaces that come with the project: what they draw can be trained, on data of any size."""
+
+import optuna
+import pytest
+
+from search.proposals import draw_config, new_study
+from search.settings import SearchSettings, build_settings
+from segcore.config import FIELD_NAMES, TrainConfig
+from segcore.model import require_backbone
+from segcore.transforms import require_crop_fits
+from spaces import SPACES
+
+DRAWS = 300
+# The contest's images, the project's demo streets and two that are smaller than any crop size of `street` but one.
+SIDES = (1216, 360, 128, 96)
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> SearchSettings:
+    folder = tmp_path_factory.mktemp("spaces")
+    return build_settings({"data": folder, "name": "spaces", "storage": folder, "epochs": 9, "seed": 5})
+
+
+def draw_trials(name: str, smallest_side: int, count: int = DRAWS) -> list[tuple[dict, dict]]:
+    """What a space suggests and returns, drawn at random."""
+    study = new_study(optuna.samplers.RandomSampler(seed=1), {"smallest_side": smallest_side})
+    drawn = []
+    for _ in range(count):
+        trial = study.ask()
+        drawn.append((SPACES[name](trial) or {}, trial.params))
+    return drawn
+
+
+def draw_configs(name: str, smallest_side: int, settings: SearchSettings) -> list[TrainConfig]:
+    study = new_study(optuna.samplers.RandomSampler(seed=1), {"smallest_side": smallest_side})
+    return [draw_config(SPACES[name], study.ask(), settings) for _ in range(DRAWS)]
+
+
+def test_the_two_spaces_of_the_readme_are_there():
+    assert {"street", "demo"} <= set(SPACES)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_names_are_fields_of_train_config_and_drawn_or_constant_but_not_both(name, side):
+    for constants, params in draw_trials(name, side, 60):
+        assert set(constants) | set(params) <= set(FIELD_NAMES)
+        assert not set(constants) & set(params)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_every_draw_is_a_configuration_whose_crops_fit_the_data(name, side, settings):
+    configs = draw_configs(name, side, settings)
+    assert len(configs) == DRAWS
+    for config in configs:
+        assert (config.epochs, config.seed) == (9, 5)
+        require_crop_fits(side, config)
+    modes = {config.input_mode for config in configs}
+    assert modes == {"crop", "resize", "full"}
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_crop_size_is_drawn_when_cropping_alone_and_scale_when_resizing_alone(name):
+    modes = []
+    for _, params in draw_trials(name, 360):
+        modes.append(params["input_mode"])
+        assert ("crop_size" in params) == (params["input_mode"] == "crop")
+        assert ("scale" in params) == (params["input_mode"] == "resize")
+    assert {"crop", "resize", "full"} == set(modes)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "sizes"),
+    [
+        ("street", 1216, {256, 512, 768}),
+        ("street", 768, {256, 512, 768}),
+        ("street", 767, {128, 256, 512}),
+        ("street", 360, {64, 128, 256}),
+        ("street", 128, {64, 128}),
+        ("street", 96, {64}),
+        ("street", 48, {48}),
+        ("demo", 360, {64, 96, 128}),
+        ("demo", 128, {64, 96, 128}),
+        ("demo", 127, {64, 96}),
+        ("demo", 64, {64}),
+    ],
+)
+def test_crop_sizes_on_data_of_a_size(name, side, sizes):
+    drawn = {params["crop_size"] for _, params in draw_trials(name, side) if "crop_size" in params}
+    assert drawn == sizes
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_every_backbone_exists(name, settings):
+    for backbone in {config.backbone for config in draw_configs(name, 360, settings)}:
+        require_backbone(backbone)
+
+
+def test_demo_needs_no_model_hub(settings):
+    """Their ImageNet weights come with the installed packages."""
+    backbones = {config.backbone for config in draw_configs("demo", 360, settings)}
+    assert backbones <= {"tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2"}
+
+
+@pytest.mark.parametrize("name", sorted(SPACES))
+def test_rates_lie_within_their_range_and_reach_both_of_its_halves(name):
+    rates = [params["learning_rate"] for _, params in draw_trials(name, 360)]
+    low, high = {"street": (1e-4, 3e-3), "demo": (1e-3, 6e-3)}[name]
+    middle = (low * high) ** 0.5
+    assert low <= min(rates) < middle < max(rates) <= high

@@ -18,7 +18,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from search import cluster, report, retrain, selection, tracking, tuner
 from search.journal import Journal, read_history
-from search.layout import SearchFolder, StageFolder, create_folder, find_folder, folder_of, lock_stage
+from search.layout import SearchFolder, StageFolder, find_folder, folder_of, lock_stage, require_new
+from search.proposals import load_space
 from search.settings import (
     DEFAULT_STORAGE,
     SearchSettings,
@@ -74,13 +75,15 @@ def launch(
     values["time_budget_seconds"] = parse_duration(values.pop("time_budget"))
     settings = build_settings(values)
     console.print(report.settings_table(settings))
+    require_new(settings)
+    load_space(settings.space)
     tracking.require_tracking(settings.tracking_uri)
-    create_folder(settings)
     split = make_folds(read_dataset(settings.data).cases, settings.folds)
     with cluster.connected(settings):
         cache_pixels = _prepare(settings)
         tuner.require_search(settings, cache_pixels, split)
         folder = folder_of(settings)
+        folder.root.mkdir(parents=True, exist_ok=True)
         write_folds(split, folder.folds)
         write_settings(settings, folder.settings)
         _search(settings, folder, cache_pixels, split)
@@ -230,7 +233,8 @@ def _open_stage(
 
     def render() -> Any:
         about = f"MLflow waits: {tracker.problem}" if tracker.problem else f"MLflow: {settings.tracking_uri}"
-        return report.progress_panel(journal.history, settings, concurrent=concurrent, tracking=about)
+        about += f"\nlogs: {folder.trial(0).parent}/NUMBER/log.txt"
+        return report.progress_panel(journal.history, settings, concurrent=concurrent, about=about)
 
     try:
         with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):

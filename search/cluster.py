@@ -40,6 +40,7 @@ def connected(settings: SearchSettings) -> Iterator[None]:
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
     _require_reachable(settings.address)
     try:
         ray.init(
@@ -53,7 +54,8 @@ def connected(settings: SearchSettings) -> Iterator[None]:
     except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
         raise ClusterError(
             f"--address {settings.address or '(local)'}: Ray cannot be reached or started ({error}); "
-            "check the address with 'ray status', or leave --address out for a local Ray."
+            "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
+            "or leave --address out for a local Ray."
         ) from error
     try:
         _require_capacity(settings)

@@ -96,29 +96,27 @@ def folder_of(settings: SearchSettings) -> SearchFolder:
     return SearchFolder(root=settings.storage / settings.name)
 
 
-def create_folder(settings: SearchSettings) -> SearchFolder:
-    """Create the folder of a new search.
+def require_new(settings: SearchSettings) -> None:
+    """Refuse a new search that could not be written, or whose name is taken.
 
     Raises:
         ConfigError: when a search of that name exists.
         StorageError: when the storage cannot be written.
     """
-    folder = folder_of(settings)
-    if folder.settings.exists():
+    if folder_of(settings).settings.exists():
         raise ConfigError(
             f"--name {settings.name}: a search of that name is in {settings.storage}; "
             f"go on with it by 'python -m search resume {settings.name}', or choose another name."
         )
     try:
-        folder.root.mkdir(parents=True, exist_ok=True)
-        probe = folder.root / f".probe-{os.getpid()}"
+        settings.storage.mkdir(parents=True, exist_ok=True)
+        probe = settings.storage / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise StorageError(
             f"--storage {settings.storage} cannot be written ({error.strerror or error}); choose another folder."
         ) from error
-    return folder
 
 
 def find_folder(storage: Path, name: str) -> SearchFolder:

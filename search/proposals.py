@@ -1,6 +1,7 @@
 """Finds the search space and refuses, before anything starts, one that trainings could not follow."""
 
 import importlib
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -34,9 +35,10 @@ def load_space(name: str) -> Space:
         )
     try:
         space = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
+    # A user's module may fail with anything.
+    except Exception as error:
         raise ConfigError(
-            f"--space {name!r} cannot be imported ({error}); start in the folder that holds the module, "
+            f"--space {name!r} cannot be imported ({type(error).__name__}: {error}); start in the folder that holds the module, "
             "or put it on PYTHONPATH."
         ) from error
     if not callable(space):
@@ -82,6 +84,10 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
         raise ConfigError(
             f"--space {settings.space}: the function failed with {type(error).__name__}: {error}."
         ) from error
+    if not isinstance(constants, Mapping):
+        raise ConfigError(
+            f"--space {settings.space} returned {constants!r}; return a dictionary of TrainConfig values, or nothing."
+        )
     values = {"seed": settings.seed, **trial.params, **constants, **settings.fixed, "epochs": settings.epochs}
     try:
         return TrainConfig.from_values(values)

@@ -38,7 +38,7 @@ def settings_table(settings: SearchSettings) -> Table:
 
 
 def progress_panel(
-    history: History, settings: SearchSettings, *, concurrent: int, tracking: str, rows: int = 12
+    history: History, settings: SearchSettings, *, concurrent: int, about: str, rows: int = 12
 ) -> RenderableType:
     """Return the live view: trials by state, the best so far, time left, the latest trials.
 
@@ -46,13 +46,13 @@ def progress_panel(
         history: what happened.
         settings: trials and epochs are used.
         concurrent: trials that run at a time.
-        tracking: one line about MLflow.
+        about: where MLflow and the logs are.
         rows: trials shown.
     """
     return Group(
         trials_table(_most_telling(history, rows)),
         summary_line(history, settings, concurrent),
-        Text(tracking, style="dim"),
+        Text(about, style="dim"),
     )
 
 

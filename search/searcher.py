@@ -65,15 +65,16 @@ class Proposer:
         self._study.sampler = _new_sampler(self._settings.seed, number)
         problem: ConfigError | None = None
         for _ in range(_DRAWS):
-            trial = self._study.ask()
+            draft = self._study.ask()
             try:
-                config = draw_config(self._space, trial, self._settings)
+                config = draw_config(self._space, draft, self._settings)
             except ConfigError as error:
                 problem = error
-                self._study.tell(trial, state=TrialState.FAIL)
                 continue
-            self._trials[number] = trial
-            return config.values(), dict(trial.params)
+            finally:
+                self._study.tell(draft, state=TrialState.FAIL)
+            self._trials[number] = self._enter(draft.params)
+            return config.values(), dict(draft.params)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
 
     def observe(self, number: int, epoch: int, score: float) -> None:
@@ -97,10 +98,7 @@ class Proposer:
 
     def replay(self, record: TrialRecord) -> None:
         """Take over a trial of the journal as if it had been asked and observed here."""
-        self._study.enqueue_trial(record.params)
-        trial = self._study.ask()
-        self._space(trial)
-        self._trials[record.number] = trial
+        self._trials[record.number] = self._enter(record.params)
         for epoch, report in sorted(record.epochs.items()):
             self.observe(record.number, epoch, report.iou)
         if record.outcome is not None:
@@ -108,8 +106,18 @@ class Proposer:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """What Optuna knows, in the order of asking."""
-        return self._study.get_trials(deepcopy=False)
+        """What Optuna knows of the trials, in the order of asking."""
+        entered = {trial.number for trial in self._trials.values()}
+        return [trial for trial in self._study.get_trials(deepcopy=False) if trial.number in entered]
+
+    def _enter(self, params: dict[str, Any]) -> optuna.Trial:
+        # TPE notes in a trial that it draws more than the trial's branch of the space uses, and looks at that while the
+        # trial runs. A journal has no such notes, so a trial enters with its parameters alone, asked or replayed.
+        self._study.sampler = optuna.samplers.RandomSampler()
+        self._study.enqueue_trial(params)
+        trial = self._study.ask()
+        self._space(trial)
+        return trial
 
 
 class TrialQueue(Searcher):  # type: ignore[misc]

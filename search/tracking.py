@@ -60,6 +60,7 @@ _PATIENCE: Final = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 _STATUS: Final = {
     Outcome.FINISHED: "FINISHED",
@@ -109,8 +110,9 @@ class StageRuns:
     def __init__(self, settings: SearchSettings, stage_name: str, folder: StageFolder) -> None:
         for name, value in _PATIENCE.items():
             os.environ.setdefault(name, value)
-        logging.getLogger("mlflow").setLevel(logging.ERROR)
-        logging.getLogger("alembic").setLevel(logging.ERROR)
+        # urllib3 tells of every retry while the server is away.
+        for name in ("mlflow", "alembic", "urllib3"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         self._settings = settings
         self._stage_name = stage_name
         self._folder = folder

@@ -1,5 +1,6 @@
 """Puts a stage together and runs it on Ray Tune: the search, new or resumed; `retrain` runs its folds here too."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -149,6 +150,9 @@ def run_trials(
     if count == 0:
         return
     settings = stage.settings
+    concurrent = count_concurrent(settings)
+    # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrent)
     stage.journal.write("opened", {})
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, job=stage.job),
@@ -157,7 +161,7 @@ def run_trials(
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=TrialQueue(next_trial, count_concurrent(settings)),
+            search_alg=TrialQueue(next_trial, concurrent),
             scheduler=AshaScheduler(asha) if asha is not None else None,
             num_samples=count,
             time_budget_s=budget_seconds,

@@ -102,6 +102,10 @@ def scan_dataset(folder: Path) -> tuple[DataSet, list[str]]:
             f"{folder} is no data set: it must be a folder with {IMAGES_FOLDER}/ and {ANNOTATIONS_FOLDER}/."
         )
     classes = read_class_table(folder)
+    if not (folder / ANNOTATIONS_FOLDER).is_dir():
+        # One line instead of two for each image.
+        problem = f"{ANNOTATIONS_FOLDER}/ is missing: it must hold NAME.png and NAME.json for every image"
+        return DataSet(folder=folder, classes=classes, cases=()), [problem]
     files, problems = _list_images(images)
     cases = []
     for file in files:
@@ -232,8 +236,6 @@ def _text(attributes: dict[str, object], name: str) -> str:
 
 
 def _find_orphans(annotations: Path, names: set[str]) -> list[str]:
-    if not annotations.is_dir():
-        return [f"{ANNOTATIONS_FOLDER}/ is missing"]
     masks = sorted(file for file in annotations.glob("*.png") if file.stem not in names)
     return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/" for mask in masks]
 

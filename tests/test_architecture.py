@@ -111,7 +111,15 @@ def test_only_command_lines_print_and_exit(file):
 
 
 def test_law_sees_imports_of_every_form():
-    source = "import ray.tune\nfrom mlflow import a as b\nif x:\n    from . import y\nfrom .z import w\ndef f():\n    import v"
+    source = """
+import ray.tune
+from mlflow import a as b
+if x:
+    from . import y
+from .z import w
+def f():
+    import v
+"""
     assert find_imports(source, "pack.module") == {
         "ray.tune", "mlflow", "mlflow.a", "pack", "pack.y", "pack.z", "pack.z.w", "v",
     }  # fmt: skip

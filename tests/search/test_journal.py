@@ -1,4 +1,3 @@
-import json
 import math
 import os
 import pickle
@@ -170,11 +169,3 @@ def test_line_damaged_in_the_middle_is_refused_with_its_number(script):
     script.journal.file.write_text(lines[0] + lines[1][:20] + "\n" + lines[2])
     with pytest.raises(CheckpointError, match=r"journal\.jsonl, line 2 is damaged .* restore the file, or delete"):
         Journal(script.journal.file)
-
-
-def test_lines_are_json_without_nan(script):
-    """NaN is no JSON; a score that is none is left out of the metrics by the recorder."""
-    script.ask(0)
-    script.epochs(0, 0.5)
-    for line in script.journal.file.read_text().splitlines():
-        json.loads(line, parse_constant=lambda text: pytest.fail(text))

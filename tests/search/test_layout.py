@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from search.layout import SearchFolder, create_folder, find_folder, folder_of, lock_stage
+from search.layout import SearchFolder, find_folder, folder_of, lock_stage, require_new
 from search.settings import write_settings
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
@@ -26,43 +26,53 @@ def test_every_file_has_its_place(tmp_path):
         assert file == tmp_path / "streets" / place
 
 
-def test_new_search_gets_a_folder_with_nothing_left_in_it(make_settings, tmp_path):
-    folder = create_folder(make_settings())
-    assert folder.root == tmp_path / "searches" / "streets"
-    assert list(folder.root.iterdir()) == []
+@pytest.fixture
+def save_search(make_settings):
+    """Return a function that leaves a search as `launch` does."""
+
+    def save(name: str = "streets") -> SearchFolder:
+        settings = make_settings(name=name)
+        folder = folder_of(settings)
+        folder.root.mkdir(parents=True)
+        write_settings(settings, folder.settings)
+        return folder
+
+    return save
 
 
-def test_name_that_is_taken_is_refused_with_the_two_remedies(make_settings):
-    settings = make_settings()
-    write_settings(settings, create_folder(settings).settings)
+def test_a_name_that_is_free_passes_and_leaves_nothing_behind(make_settings, tmp_path):
+    require_new(make_settings())
+    assert list((tmp_path / "searches").iterdir()) == []
+
+
+def test_name_that_is_taken_is_refused_with_the_two_remedies(make_settings, save_search):
+    save_search()
     with pytest.raises(ConfigError) as caught:
-        create_folder(settings)
+        require_new(make_settings())
     assert "--name streets" in str(caught.value)
     assert "search resume streets" in str(caught.value)
     assert "another name" in str(caught.value)
 
 
-def test_folder_of_a_launch_that_never_began_may_be_used_again(make_settings):
+def test_folder_of_a_launch_that_never_began_may_be_used(make_settings):
     """Without settings.json there is nothing to go on with."""
-    assert create_folder(make_settings()) == create_folder(make_settings())
+    folder_of(make_settings()).root.mkdir(parents=True)
+    require_new(make_settings())
 
 
 def test_storage_that_cannot_be_written_is_refused(make_settings, tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(StorageError, match=r"--storage .*file/searches cannot be written \(Not a directory\)"):
-        create_folder(make_settings(storage=tmp_path / "file" / "searches"))
+        require_new(make_settings(storage=tmp_path / "file" / "searches"))
 
 
-def test_search_is_found_by_its_name(make_settings, tmp_path):
-    settings = make_settings()
-    write_settings(settings, create_folder(settings).settings)
-    assert find_folder(tmp_path / "searches", "streets") == folder_of(settings)
+def test_search_is_found_by_its_name(save_search, tmp_path):
+    assert save_search() == find_folder(tmp_path / "searches", "streets")
 
 
-def test_unknown_name_is_refused_with_the_names_there_are(make_settings, tmp_path):
-    for name in ("night", "day"):
-        settings = make_settings(name=name)
-        write_settings(settings, create_folder(settings).settings)
+def test_unknown_name_is_refused_with_the_names_there_are(save_search, tmp_path):
+    save_search("night")
+    save_search("day")
     with pytest.raises(CheckpointError, match="there are day, night"):
         find_folder(tmp_path / "searches", "streets")
 

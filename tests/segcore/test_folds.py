@@ -140,6 +140,21 @@ def test_every_fold_validates_on_every_stratum():
     assert counts == {(*stratum, fold): 8 for stratum in strata for fold in range(3)}
 
 
+def test_stratum_is_spread_even_where_totals_would_gather_it():
+    # Blocks by length: 8 of Saitama to fold 0, then 3 of Tokyo1 to fold 1, which is emptier. The last, 2 of Tokyo1,
+    # goes to fold 0 although that has 8 cases and fold 1 only 3: fold 0 has none of Tokyo1 yet.
+    cases = _cases(*_drive(*range(8), route="Saitama"), *_drive(0, 1, 2, 100, 101))
+    split = make_folds(cases, 2)
+    assert [split.fold_of[case.name] for case in cases] == [0] * 8 + [1] * 3 + [0] * 2
+
+
+def test_longest_blocks_are_dealt_first():
+    # Blocks of 2, 2 and 4 by their gaps: 4 | 2 + 2. In the order of the drive it would be 2 + 4 | 2.
+    cases = _cases(*_drive(0, 1, 100, 101, 200, 201, 202, 203))
+    split = make_folds(cases, 2)
+    assert [split.fold_of[case.name] for case in cases] == [1, 1, 1, 1, 0, 0, 0, 0]
+
+
 def test_strata_of_single_cases_are_spread_over_the_folds():
     # 6 strata of one case each, 3 folds: 2 cases each, since the totals break the tie.
     cases = _cases(*((f"route{number}", "day", 0) for number in range(6)))

@@ -55,7 +55,7 @@ def test_crop_cuts_image_and_mask_at_one_place_and_reaches_every_place(make_conf
     assert places == {(top, left) for top in range(3) for left in range(2)}
 
 
-def test_resize_scales_image_and_mask_and_invents_no_class(make_config):
+def test_resize_scales_image_and_mask_alike(make_config):
     image_HW3 = np.zeros((64, 96, 3), np.uint8)
     image_HW3[:, 48:] = 200
     mask_HW = np.zeros((64, 96), np.uint8)
@@ -65,6 +65,14 @@ def test_resize_scales_image_and_mask_and_invents_no_class(make_config):
     )
     assert small_HW3.shape == (16, 24, 3)
     np.testing.assert_array_equal(small_HW, small_HW3[..., 0])
+
+
+def test_resize_never_mixes_class_indices(make_config):
+    # Between pixels of 0 and 200 a blend would be some class of its own.
+    mask_HW = 200 * np.random.default_rng(0).integers(0, 2, (64, 96), np.uint8)
+    _, small_HW = cut_sample(
+        np.zeros((64, 96, 3), np.uint8), mask_HW, make_config(input_mode="resize", scale=0.3), np.random.default_rng(0)
+    )
     assert set(np.unique(small_HW)) == {0, 200}
 
 

@@ -1,0 +1,222 @@
+import math
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from ray.tune.search import Searcher
+
+from search.journal import Outcome, TrialRecord
+from search.searcher import Proposer, TrialQueue
+from segcore.errors import ConfigError
+from spaces.street import street
+
+FACTS = {"smallest_side": 512}
+
+
+def score_of(values: dict, epoch: int) -> float:
+    """A made-up landscape: the best rate is 1e-3, bce helps, and training helps."""
+    distance = abs(math.log10(values["learning_rate"]) + 3)
+    return 0.5 - 0.1 * distance + 0.05 * (values["loss"] == "bce") + 0.01 * epoch
+
+
+class Search:
+    """Runs a proposer over a made-up landscape and writes a journal, event by event."""
+
+    def __init__(self, settings, script) -> None:
+        self.proposer = Proposer(street, settings, FACTS)
+        self.script = script
+        self.asked: dict[int, dict] = {}
+
+    def ask(self, number: int) -> None:
+        values, params = self.proposer.ask(number)
+        self.asked[number] = values
+        self.script.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
+
+    def epoch(self, number: int, epoch: int) -> None:
+        score = score_of(self.asked[number], epoch)
+        self.script.epochs(number, score, first=epoch)
+        self.proposer.observe(number, epoch, score)
+
+    def end(self, number: int, outcome: Outcome) -> None:
+        record = self.script.journal.history.trials[number]
+        self.proposer.close(number, outcome, record.best.iou if record.best else None)
+        self.script.end(number, str(outcome))
+
+
+@pytest.fixture
+def search(make_settings, script) -> Search:
+    return Search(make_settings(seed=3), script)
+
+
+def replay(search: Search, settings) -> Proposer:
+    """What a resumed search does: everything from the journal, in order of the trials' numbers."""
+    proposer = Proposer(street, settings, FACTS)
+    for _, record in sorted(search.script.journal.history.trials.items()):
+        proposer.replay(record)
+    return proposer
+
+
+def test_replayed_proposer_draws_what_the_uninterrupted_one_draws(search, make_settings):
+    """Resumed before each of 25 trials: events of two or three trials interleaved, every kind of outcome, some still
+    running, while draws are random (the first ten) and when TPE has taken over."""
+    outcomes = [Outcome.FINISHED, Outcome.STOPPED, Outcome.FINISHED, Outcome.DIVERGED, Outcome.STOPPED]
+    for number in range(25):
+        expected = replay(search, make_settings(seed=3)).ask(number)
+        search.ask(number)
+        record = search.script.journal.history.trials[number]
+        assert (record.values, record.params) == expected, f"at trial {number}"
+        search.epoch(number, 1)
+        if number >= 2:
+            # The one before the last goes on and ends while the last runs.
+            search.epoch(number - 2, 2)
+            search.end(number - 2, outcomes[number % 5])
+
+
+def test_draws_depend_on_the_past_once_there_is_enough_of_it(make_settings, script):
+    """Guards the test above: TPE is at work, so a replay that loses scores would draw otherwise."""
+    search = Search(make_settings(seed=3), script)
+    for number in range(15):
+        search.ask(number)
+        search.epoch(number, 1)
+        search.end(number, Outcome.FINISHED)
+    forgetful = Proposer(street, make_settings(seed=3), FACTS)
+    assert forgetful.ask(15) != search.proposer.ask(15)
+
+
+def test_first_draws_are_a_function_of_the_seed(make_settings):
+    draws = [Proposer(street, make_settings(seed=seed), FACTS).ask(0) for seed in (1, 1, 2)]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_trials_of_one_search_differ(make_settings):
+    proposer = Proposer(street, make_settings(), FACTS)
+    rates = {proposer.ask(number)[0]["learning_rate"] for number in range(20)}
+    assert len(rates) == 20
+
+
+def test_tpe_learns_where_scores_are_high(search):
+    """The landscape's best rate is 1e-3 of 1e-4 to 3e-3; random draws lie 0.39 decades off on average."""
+    for number in range(40):
+        search.ask(number)
+        search.epoch(number, 1)
+        search.end(number, Outcome.FINISHED)
+    distances = [abs(math.log10(search.asked[number]["learning_rate"]) + 3) for number in range(40)]
+    assert sum(distances[25:]) / 15 < sum(distances[:10]) / 10
+
+
+@pytest.mark.parametrize(
+    ("outcome", "best", "state", "value"),
+    [
+        (Outcome.FINISHED, 0.7, TrialState.COMPLETE, 0.7),
+        # Optuna gives a pruned trial the last score it reported.
+        (Outcome.STOPPED, 0.7, TrialState.PRUNED, 0.6),
+        (Outcome.FAILED, 0.7, TrialState.FAIL, None),
+        (Outcome.DIVERGED, 0.7, TrialState.FAIL, None),
+        (Outcome.OUT_OF_MEMORY, None, TrialState.FAIL, None),
+        (Outcome.FINISHED, None, TrialState.FAIL, None),
+        (Outcome.STOPPED, None, TrialState.FAIL, None),
+    ],
+)
+def test_how_outcomes_are_told_to_optuna(make_settings, outcome, best, state, value):
+    proposer = Proposer(street, make_settings(), FACTS)
+    proposer.ask(0)
+    if best is not None:
+        proposer.observe(0, 1, best)
+        proposer.observe(0, 2, 0.6)
+    proposer.close(0, outcome, best)
+    (trial,) = proposer.trials
+    assert trial.state is state
+    assert trial.value == value
+
+
+def test_nan_teaches_nothing_and_leaves_nothing_running(make_settings):
+    proposer = Proposer(street, make_settings(), FACTS)
+    proposer.ask(0)
+    proposer.observe(0, 1, math.nan)
+    assert proposer.trials[0].intermediate_values == {}
+    proposer.close(0, Outcome.STOPPED, None)
+    assert [trial.state for trial in proposer.trials] == [TrialState.FAIL]
+
+
+def test_no_outcome_leaves_a_trial_running(make_settings):
+    proposer = Proposer(street, make_settings(), FACTS)
+    for number, outcome in enumerate(Outcome):
+        proposer.ask(number)
+        proposer.observe(number, 1, 0.5)
+        proposer.close(number, outcome, 0.5)
+    assert len(proposer.trials) == len(Outcome)
+    assert [trial for trial in proposer.trials if not trial.state.is_finished()] == []
+
+
+def test_replayed_trial_is_as_it_was(make_settings, make_history):
+    asked = Proposer(street, make_settings(), FACTS)
+    values, params = asked.ask(0)
+
+    def write(script):
+        script.journal.write("asked", {"trial": 0, "fold": 0, "values": values, "params": params})
+        script.epochs(0, 0.4, None, 0.6)
+        script.end(0, "stopped by ASHA", "rank 3 of 3")
+
+    proposer = Proposer(street, make_settings(), FACTS)
+    proposer.replay(make_history(write).trials[0])
+    (trial,) = proposer.trials
+    assert trial.params == params
+    assert trial.intermediate_values == {1: 0.4, 3: 0.6}
+    assert trial.state is TrialState.PRUNED
+
+
+def test_unfinished_trial_is_running_after_a_replay_and_can_end(make_settings):
+    values, params = Proposer(street, make_settings(), FACTS).ask(0)
+    proposer = Proposer(street, make_settings(), FACTS)
+    proposer.replay(TrialRecord(number=0, fold=0, values=values, params=params, started=0.0))
+    assert [trial.state for trial in proposer.trials] == [TrialState.RUNNING]
+    proposer.observe(0, 1, 0.5)
+    proposer.close(0, Outcome.FINISHED, 0.5)
+    assert [trial.state for trial in proposer.trials] == [TrialState.COMPLETE]
+
+
+def half_broken(trial: optuna.Trial) -> dict:
+    size = trial.suggest_int("batch_size", 0, 9)
+    return {"batch_size": 0} if size < 5 else {}
+
+
+def test_draws_that_are_no_configuration_are_drawn_again_and_forgotten(make_settings):
+    """Half of the draws have batch_size 0: 20 in a row without one are a chance of 1 in a million."""
+    proposer = Proposer(half_broken, make_settings(), FACTS)
+    sizes = [proposer.ask(number)[0]["batch_size"] for number in range(20)]
+    assert min(sizes) >= 5
+    assert [trial.params["batch_size"] for trial in proposer.trials] == sizes
+
+
+def test_space_that_never_draws_a_configuration_is_refused_with_the_last_problem(make_settings):
+    proposer = Proposer(lambda trial: {"batch_size": 0}, make_settings(), FACTS)
+    with pytest.raises(ConfigError, match="100 draws gave no configuration; the last: .*batch_size=0"):
+        proposer.ask(0)
+
+
+def make_queue(count: int, max_concurrent: int) -> TrialQueue:
+    waiting = [{"trial": number} for number in range(count)]
+    return TrialQueue(lambda: waiting.pop(0) if waiting else None, max_concurrent)
+
+
+def test_queue_hands_out_no_more_trials_than_allowed_at_a_time():
+    queue = make_queue(4, 2)
+    assert [queue.suggest(name) for name in "abc"] == [{"trial": 0}, {"trial": 1}, None]
+    queue.on_trial_complete("a")
+    assert [queue.suggest(name) for name in "cd"] == [{"trial": 2}, None]
+    queue.on_trial_complete("b", error=True)
+    assert queue.suggest("d") == {"trial": 3}
+
+
+def test_queue_says_when_there_is_nothing_left():
+    queue = make_queue(1, 2)
+    assert [queue.suggest("a"), queue.suggest("b")] == [{"trial": 0}, Searcher.FINISHED]
+
+
+def test_queue_asks_for_nothing_before_there_is_room():
+    """A configuration drawn early would not know the scores that come in meanwhile."""
+    asked: list[int] = []
+    queue = TrialQueue(lambda: {"trial": asked.append(0)}, 1)
+    queue.suggest("a")
+    queue.suggest("b")
+    assert len(asked) == 1

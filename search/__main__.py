@@ -4,7 +4,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 from filelock import FileLock
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -41,6 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 console = Console()
+_LOG_SECONDS = 60.0
 
 Storage = Annotated[Path, typer.Option(help="folder of all searches")]
 Name = Annotated[str, typer.Argument(help="name of the search")]
@@ -160,22 +162,22 @@ def ui(
 ) -> None:
     """Open the MLflow UI on all searches of a storage folder."""
     folder = storage.expanduser().resolve()
-    if not (folder / "mlflow.db").exists():
-        _fail(f"{folder} has no mlflow.db; launch a search first, or give its folder with --storage.")
     for file in sorted(folder.glob("*/settings.json")):
         settings = read_settings(file)
-        if settings.tracking_uri == f"sqlite:///{folder / 'mlflow.db'}":
-            console.print(f"{settings.name}: {tracking.trials_link(settings, f'http://{host}:{port}')}", soft_wrap=True)
+        server = settings.tracking_uri if settings.tracking_uri.startswith("http") else f"http://{host}:{port}"
+        console.print(f"{settings.name}: {tracking.trials_link(settings, server)}", soft_wrap=True)
+    if not (folder / "mlflow.db").exists():
+        _fail(f"{folder} has no mlflow.db to serve; launch a search first, or give its folder with --storage.")
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", host, "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "mlartifacts")]
     environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, start_new_session=True)
     try:
-        server.wait()
+        process.wait()
     finally:
         # The server's children outlive it unless the whole group is told.
-        os.killpg(server.pid, signal.SIGTERM)
+        os.killpg(process.pid, signal.SIGTERM)
 
 
 def _prepare(settings: SearchSettings) -> PixelCache:
@@ -230,14 +232,15 @@ def _open_stage(
     journal = Journal(folder.journal)
     tracker = tracking.Tracker(settings, stage_name, folder)
     concurrent = cluster.count_concurrent(settings)
+    shown = settings if stage_name == "search" else replace(settings, trials=split.folds, time_budget_seconds=0)
 
-    def render() -> Any:
+    def render() -> RenderableType:
         about = f"MLflow waits: {tracker.problem}" if tracker.problem else f"MLflow: {settings.tracking_uri}"
         about += f"\nlogs: {folder.trial(0).parent}/NUMBER/log.txt"
-        return report.progress_panel(journal.history, settings, concurrent=concurrent, about=about)
+        return report.progress_panel(journal.history, shown, concurrent=concurrent, about=about)
 
     try:
-        with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
+        with _shown_live(render, lambda: report.summary_line(journal.history, shown, concurrent)):
             yield tuner.Stage(
                 settings=settings, folder=folder, journal=journal, job=tuner.make_job(settings, cache, split)
             )
@@ -245,6 +248,28 @@ def _open_stage(
         _close_tracker(tracker, settings)
         journal.close()
         lock.release()
+
+
+@contextmanager
+def _shown_live(render: Callable[[], RenderableType], summarise: Callable[[], RenderableType]) -> Iterator[None]:
+    if console.is_terminal:
+        with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
+            yield
+        return
+    # A log file or a job's output gets a line a minute instead of a moving table.
+    done = threading.Event()
+
+    def tell() -> None:
+        while not done.wait(_LOG_SECONDS):
+            console.print(summarise())
+
+    thread = threading.Thread(target=tell, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _close_tracker(tracker: tracking.Tracker, settings: SearchSettings) -> None:

@@ -38,8 +38,8 @@ def load_space(name: str) -> Space:
     # A user's module may fail with anything.
     except Exception as error:
         raise ConfigError(
-            f"--space {name!r} cannot be imported ({type(error).__name__}: {error}); start in the folder that holds the module, "
-            "or put it on PYTHONPATH."
+            f"--space {name!r} cannot be imported ({type(error).__name__}: {error}); "
+            "start in the folder that holds the module, or put it on PYTHONPATH."
         ) from error
     if not callable(space):
         raise ConfigError(f"--space {name!r} is no function; it must take an optuna.Trial.")

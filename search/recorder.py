@@ -52,8 +52,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
         """Write where a trial can go on from."""
-        record = self._record(trial)
-        self._journal.write("checkpoint", {"trial": record.number, "epoch": record.last_epoch, "path": checkpoint.path})
+        epoch = (trial.last_result or {}).get("epoch", 0)
+        self._journal.write("checkpoint", {"trial": trial.config["trial"], "epoch": epoch, "path": checkpoint.path})
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a trial's worker died and the trial goes on elsewhere."""

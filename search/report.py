@@ -169,8 +169,6 @@ def describe_seconds(seconds: float) -> str:
 
 
 def _most_telling(history: History, rows: int) -> list[TrialRecord]:
-    running = history.unfinished[:rows]
-    best = history.ranked[:3]
     recent = sorted(history.trials.values(), key=lambda trial: -(trial.ended or 0.0))
-    chosen = {trial.number: trial for trial in [*running, *best, *recent][: rows + 3]}
-    return [trial for _, trial in sorted(chosen.items())][-rows:]
+    by_rank = {trial.number: trial for trial in [*history.ranked[:3], *history.unfinished, *recent]}
+    return sorted(list(by_rank.values())[:rows], key=lambda trial: trial.number)

@@ -9,6 +9,7 @@ be resumed without its pickle.
 
 import math
 import warnings
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ class Proposer:
         self._settings = settings
         self._study = new_study(_new_sampler(settings.seed, 0), facts)
         self._trials: dict[int, optuna.Trial] = {}
+        self._observed: dict[int, set[int]] = defaultdict(set)
 
     def ask(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draw a configuration.
@@ -78,8 +80,9 @@ class Proposer:
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
 
     def observe(self, number: int, epoch: int, score: float) -> None:
-        """Learn a score that a trial reached after an epoch; NaN teaches nothing."""
-        if math.isfinite(score):
+        """Learn a score that a trial reached after an epoch; NaN teaches nothing, a repeated epoch nothing new."""
+        if math.isfinite(score) and epoch not in self._observed[number]:
+            self._observed[number].add(epoch)
             self._trials[number].report(score, epoch)
 
     def close(self, number: int, outcome: Outcome, best_score: float | None) -> None:

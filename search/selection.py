@@ -8,7 +8,7 @@ from typing import Any
 from search.journal import History, Outcome, TrialRecord
 from search.settings import SearchSettings
 from segcore.config import TrainConfig
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, ConfigError
 
 
 def choose_best(history: History, settings: SearchSettings) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def read_best(file: Path) -> dict[str, Any]:
         best: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         TrainConfig.from_values(best["values"])
         return best
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
         raise CheckpointError(
             f"{file} cannot be read ({error!r}); 'python -m search best NAME' writes it from the search's journal."
         ) from error

@@ -147,25 +147,22 @@ def test_rungs_replayed_from_a_journal_are_those_of_the_live_search(make_history
     assert replayed.stopped == {}, "a replay decides nothing"
 
 
-@given(curves=st.lists(st.lists(st.floats(0, 1), min_size=9, max_size=9), min_size=1, max_size=8), cut=st.integers(0, 71))
+@given(
+    curves=st.lists(st.lists(st.floats(0, 1), min_size=9, max_size=9), min_size=1, max_size=8),
+    cut=st.integers(0, 71),
+)
 def test_a_resumed_asha_judges_as_the_uninterrupted_one(curves, cut):
     """Results arrive epoch by epoch; after `cut` of them the driver dies and a new one replays the journal."""
     results = [(trial, epoch, curve[epoch - 1]) for epoch in range(1, 10) for trial, curve in enumerate(curves)]
-    cut = min(cut, len(results))
-
-    def run(asha: Asha, part: list) -> list[bool]:
-        return [asha.judge(*result) for result in part if result[0] not in ended]
-
-    ended: dict[int, str] = {}
+    before, after = results[:cut], results[cut:]
     whole = make_asha(reduction_factor=2)
-    run(whole, results[:cut])
     seen: dict[int, dict[int, float]] = {trial: {} for trial in range(len(curves))}
-    for trial, epoch, score in results[:cut]:
+    for trial, epoch, score in before:
+        whole.judge(trial, epoch, score)
         seen[trial][epoch] = score
-    history = SimpleNamespace(trials={t: _record(t, epochs) for t, epochs in seen.items()})
     resumed = make_asha(reduction_factor=2)
-    resumed.replay(history)
-    assert run(resumed, results[cut:]) == run(whole, results[cut:])
+    resumed.replay(SimpleNamespace(trials={trial: _record(trial, scores) for trial, scores in seen.items()}))
+    assert [resumed.judge(*result) for result in after] == [whole.judge(*result) for result in after]
 
 
 def _record(number: int, scores: dict[int, float]) -> SimpleNamespace:
@@ -180,7 +177,8 @@ def report(trial: int, epoch: int, **metrics: float) -> tuple[SimpleNamespace, d
 
 def test_scheduler_hands_results_to_asha_and_verdicts_to_ray():
     scheduler = AshaScheduler(make_asha())
-    verdicts = [scheduler.on_trial_result(None, *report(trial, 1, iou=iou)) for trial, iou in enumerate((0.5, 0.4, 0.3))]
+    reports = [report(trial, 1, iou=iou) for trial, iou in enumerate((0.5, 0.4, 0.3))]
+    verdicts = [scheduler.on_trial_result(None, trial, result) for trial, result in reports]
     assert verdicts == [TrialScheduler.CONTINUE, TrialScheduler.CONTINUE, TrialScheduler.STOP]
     assert scheduler.asha.rungs[1] == {0: 0.5, 1: 0.4, 2: 0.3}
     assert scheduler.debug_string() == "epoch 1: 3 trials, epoch 3: 0 trials"

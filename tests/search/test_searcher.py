@@ -190,7 +190,7 @@ def test_draws_that_are_no_configuration_are_drawn_again_and_forgotten(make_sett
 
 def test_space_that_never_draws_a_configuration_is_refused_with_the_last_problem(make_settings):
     proposer = Proposer(lambda trial: {"batch_size": 0}, make_settings(), FACTS)
-    with pytest.raises(ConfigError, match="100 draws gave no configuration; the last: .*batch_size=0"):
+    with pytest.raises(ConfigError, match=r"100 draws gave no configuration; the last: .*batch_size=0"):
         proposer.ask(0)
 
 

@@ -8,7 +8,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from search.journal import Journal, read_events
+from search.journal import read_events
 from search.layout import StageFolder
 from search.settings import SearchSettings, settings_values
 from search.tracking import StageRuns, Tracker, read_new_events, require_tracking, trials_link
@@ -258,7 +258,7 @@ def test_no_journal_has_no_events(tmp_path):
 )
 def test_server_that_does_not_answer_is_refused(find_free_port, uri):
     uri = uri.format(port=find_free_port())
-    with pytest.raises(TrackingError, match="does not answer .* start the server with 'mlflow server'") as caught:
+    with pytest.raises(TrackingError, match=r"does not answer .* start the server with 'mlflow server'") as caught:
         require_tracking(uri)
     assert uri in str(caught.value)
 

@@ -1,5 +1,6 @@
 import http.server
 import importlib
+import os
 import threading
 
 import huggingface_hub.constants
@@ -103,6 +104,19 @@ def test_damaged_weights_file_is_refused(make_config, tmp_path, name):
     (tmp_path / name).write_bytes(b"damaged")
     with pytest.raises(WeightsError, match=f"{name} cannot be read"):
         build_model(_config_of_file(make_config, tmp_path / name), 4)
+
+
+class _Intruder:
+    def __reduce__(self):
+        return os.mkdir, ("intruded",)
+
+
+def test_weights_file_cannot_run_code(make_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": _Intruder()}, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=r"weights\.pth cannot be read"):
+        build_model(_config_of_file(make_config, tmp_path / "weights.pth"), 4)
+    assert not (tmp_path / "intruded").exists()
 
 
 def test_missing_weights_file_is_refused(make_config, tmp_path):

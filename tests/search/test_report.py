@@ -1,0 +1,196 @@
+import time
+
+import pytest
+from rich.console import Console
+
+from search.journal import History, Outcome
+from search.report import (
+    best_note,
+    best_table,
+    describe_seconds,
+    describe_values,
+    estimate_seconds_left,
+    out_of_fold_note,
+    out_of_fold_table,
+    progress_panel,
+    settings_table,
+    summary_line,
+    trials_table,
+)
+from search.retrain import OutOfFold
+from search.selection import choose_best
+from segcore.config import TrainConfig
+
+RESULT = OutOfFold(
+    metrics={"iou": 0.5, "miou_scored": 0.55, "iou/car": 0.4},
+    fold_ious={0: 0.6, 1: 0.4},
+    images=12,
+    single_class="car",
+    single_class_iou=0.125,
+)
+
+
+def render(shown: object, width: int = 200) -> str:
+    console = Console(width=width, force_terminal=False)
+    with console.capture() as capture:
+        console.print(shown)
+    return capture.get()
+
+
+def row_of(text: str, first: str) -> str:
+    """The one line that begins with a word."""
+    (line,) = [line for line in text.splitlines() if line.split()[: len(first.split())] == first.split()]
+    return line
+
+
+def every_state(script) -> None:
+    script.ask(0, loss="bce+jaccard", input_mode="crop", crop_size=256)
+    script.journal.write("epoch", {"trial": 0, "epoch": 1, "metrics": {"iou": 0.61234, "miou": 0.5}, "picture": None})
+    script.end(0)
+    for trial, outcome in enumerate(list(Outcome)[1:], start=1):
+        script.ask(trial)
+        script.end(trial, str(outcome))
+    script.ask(5, input_mode="resize", scale=0.75)
+    script.epochs(5, 0.3, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (44.6, "45 s"),
+        (89, "89 s"),
+        (90, "2 min"),  # 1.5 minutes, rounded to even
+        (720, "12 min"),
+        (5340, "89 min"),
+        (5400, "1 h 30 min"),
+        (11100, "3 h 05 min"),
+        (86400, "24 h 00 min"),
+    ],
+)
+def test_durations_as_a_person_says_them(seconds, text):
+    assert describe_seconds(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"input_mode": "crop", "crop_size": 256}, "resnet34 bce crop 256 full lr 1.0e-03"),
+        ({"input_mode": "resize", "scale": 0.75, "labels": "scored"}, "resnet34 bce resize 0.75 scored lr 1.0e-03"),
+        ({"learning_rate": 0.00025, "loss": "focal"}, "resnet34 focal full full lr 2.5e-04"),
+    ],
+)
+def test_configuration_in_one_line_has_only_what_its_input_mode_uses(values, text):
+    assert describe_values(TrainConfig.from_values(values).values()) == text
+
+
+def test_trials_table_shows_state_epoch_and_scores(make_history):
+    history = make_history(every_state)
+    text = render(trials_table([trial for _, trial in sorted(history.trials.items())]))
+    assert row_of(text, "0").split() == [
+        "0", "finished", "1", "0.6123", "0.5000", "resnet34", "bce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
+    ]  # fmt: skip
+    assert row_of(text, "1").split()[:6] == ["1", "stopped", "by", "ASHA", "0", "-"]
+    assert row_of(text, "5").split()[:5] == ["5", "running", "2", "0.3000", "-"]
+    for trial, outcome in enumerate(Outcome):
+        assert str(outcome) in row_of(text, str(trial))
+
+
+def test_summary_counts_trials_by_state_and_names_the_best(make_history, make_settings):
+    text = render(summary_line(make_history(every_state), make_settings(trials=9), 2))
+    assert "6 of 9 trials" in text
+    assert "1 running" in text
+    for outcome in Outcome:
+        assert f"1 {outcome}" in text
+    assert "best iou 0.6123 in trial 0" in text
+
+
+def test_summary_of_nothing(make_settings):
+    assert "0 of 9 trials  ·  0 running" in render(summary_line(History(), make_settings(trials=9), 2))
+
+
+def test_time_left_follows_from_the_trials_that_ended(make_settings):
+    history, now = History(), time.time()
+    for trial, seconds in enumerate((100, 140)):
+        asked = {"event": "asked", "time": now - seconds, "trial": trial, "fold": 0, "values": {}, "params": {}}
+        history.apply(asked)
+        history.apply({"event": "ended", "time": now, "trial": trial, "outcome": "finished", "message": ""})
+    # A trial takes (100 + 140) / 2 = 120 s; 5 - 2 = 3 have not begun, two at a time: 3 x 120 / 2 = 180 s.
+    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180)
+    # One runs since 20 s, so 100 s are left of it; 2 wait: (100 + 2 x 120) / 2 = 170 s.
+    history.apply({"event": "asked", "time": now - 20, "trial": 2, "fold": 0, "values": {}, "params": {}})
+    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(170, abs=1)
+
+
+def test_time_left_is_no_more_than_the_time_budget(make_settings):
+    history = History()
+    history.apply({"event": "opened", "time": 0.0})
+    history.apply({"event": "asked", "time": 0.0, "trial": 0, "fold": 0, "values": {}, "params": {}})
+    history.apply({"event": "ended", "time": 100.0, "trial": 0, "outcome": "finished", "message": ""})
+    # 9 x 100 s would be left, but 100 s of the budget of 400 s are spent.
+    assert estimate_seconds_left(history, make_settings(trials=10), 1) == 900
+    assert estimate_seconds_left(history, make_settings(trials=10, time_budget_seconds=400), 1) == 300
+
+
+def test_before_the_first_trial_ends_nobody_knows_how_long_it_takes(make_history, make_settings):
+    assert estimate_seconds_left(make_history(lambda script: script.ask(0)), make_settings(), 1) is None
+
+
+def test_progress_shows_the_running_and_the_best_of_many_trials(make_history, make_settings):
+    def write(script):
+        for trial in range(40):
+            script.ask(trial)
+            script.epochs(trial, 0.9 if trial == 3 else 0.1)
+            if trial < 38:
+                script.end(trial)
+
+    panel = progress_panel(make_history(write), make_settings(), concurrent=2, about="MLflow: here", rows=8)
+    text = render(panel)
+    shown = {int(line.split()[0]) for line in text.splitlines() if line.split() and line.split()[0].isdigit()}
+    assert {3, 38, 39} <= shown
+    assert len(shown - {40}) == 8  # the summary line begins with a number, too
+    assert "best iou 0.9000 in trial 3" in text
+    assert "MLflow: here" in text
+
+
+def test_settings_table_shows_every_setting_and_the_grace_that_follows(make_settings):
+    text = render(settings_table(make_settings(epochs=27, trials=13)))
+    assert "Search streets" in text
+    assert row_of(text, "trials").split() == ["trials", "13"]
+    assert row_of(text, "grace_epochs").split() == ["grace_epochs", "3", "(of", "27)"]
+
+
+@pytest.fixture
+def best(make_history, make_settings) -> dict:
+    return choose_best(make_history(every_state), make_settings())
+
+
+def test_best_table_shows_the_winner(best):
+    text = render(best_table(best))
+    assert "0, epoch 1, fold 0" in row_of(text, "trial")
+    assert row_of(text, "iou").split() == ["iou", "0.6123"]
+    assert row_of(text, "loss").split() == ["loss", "bce+jaccard"]
+    assert row_of(text, "crop_size").split() == ["crop_size", "256"]
+
+
+def test_best_note_is_a_markdown_table_of_the_winner(best):
+    note = best_note(best)
+    assert note.startswith("### Best: trial 0, epoch 1, iou 0.6123 on fold 0\n")
+    assert "\n| loss | bce+jaccard |\n" in note
+
+
+def test_out_of_fold_table_shows_how_much_the_search_flattered():
+    text = render(out_of_fold_table(RESULT, search_iou=0.58))
+    assert "0.5000 over 12 images" in text
+    assert "mean 0.5000, standard deviation 0.1414" in text  # sqrt((0.1² + 0.1²) / 1)
+    assert row_of(text, "fold 0").split()[-1] == "0.6000"
+    assert row_of(text, "fold 1").split()[-1] == "0.4000"
+    assert "0.5800 (+0.0800)" in text
+    assert "0.1250 when everything is called car" in text
+    assert row_of(text, "iou/car").split() == ["iou/car", "0.4000"]
+
+
+def test_out_of_fold_note_has_every_fold():
+    note = out_of_fold_note(RESULT, search_iou=0.58)
+    assert "iou 0.5000 over 12 images" in note
+    assert "| 0 | 0.6000 |\n| 1 | 0.4000 |" in note

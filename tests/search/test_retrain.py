@@ -1,0 +1,154 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from search.layout import SearchFolder
+from search.retrain import OutOfFold, build_ensemble, measure_out_of_fold, plan_folds
+from search.trial import SCORES_FILE, STATE_FILE
+from segcore.config import TrainConfig
+from segcore.ensemble import load_ensemble
+from segcore.errors import CheckpointError
+from segcore.labels import build_label_map
+from segcore.machine import Machine
+from segcore.state import new_state, save_state
+
+SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "epochs": 2}
+
+
+def make_best(**values: object) -> dict:
+    whole = TrainConfig.from_values({**SMALL, **values}).values()
+    return {"search": "streets", "trial": 5, "fold": 0, "epoch": 2, "metrics": {"iou": 0.8}, "values": whole}
+
+
+def score(name: str, timeofday: str, iou: float | None, car: tuple[int, int], person: tuple[int, int]) -> dict:
+    """An image's score. `car`: pixels of cars called car and called road; `person` the same. Classes of the tests'
+    table: road, car, person, sky, and a column for background."""
+    confusion = np.zeros((4, 5), int)
+    confusion[1, 1], confusion[1, 0] = car
+    confusion[2, 2], confusion[2, 0] = person
+    return {"name": name, "timeofday": timeofday, "iou": iou, "confusion": confusion.tolist()}
+
+
+@pytest.fixture
+def finish_fold(script, tmp_path):
+    """Return a function that ends a fold with a checkpoint of these scores."""
+
+    def finish(fold: int, scores: list[dict], outcome: str = "finished", message: str = "") -> Path:
+        checkpoint = tmp_path / "ray" / f"fold_{fold}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / SCORES_FILE).write_text(json.dumps(scores))
+        script.journal.write("checkpoint", {"trial": fold, "epoch": 2, "path": str(checkpoint)})
+        script.end(fold, outcome, message)
+        return checkpoint
+
+    return finish
+
+
+def test_every_fold_is_asked_once_with_the_winners_values(script):
+    best = make_best()
+    plan_folds(script.journal, best, 3)
+    plan_folds(script.journal, best, 3)
+    trials = script.journal.history.trials
+    assert {number: trial.fold for number, trial in trials.items()} == {0: 0, 1: 1, 2: 2}
+    assert all(trial.values == best["values"] for trial in trials.values())
+    assert script.journal.file.read_text().count('"asked"') == 3
+
+
+def test_retraining_of_another_winner_is_refused(script):
+    plan_folds(script.journal, make_best(), 2)
+    with pytest.raises(CheckpointError, match="retrains another winner than best.json names now; move that folder"):
+        plan_folds(script.journal, make_best(batch_size=2), 2)
+
+
+def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 2)
+    finish_fold(
+        0,
+        [
+            score("a", "day", 0.9, car=(90, 10), person=(90, 10)),
+            score("b", "day", 0.6, car=(60, 40), person=(0, 0)),
+            score("c", "night", 0.3, car=(30, 70), person=(30, 70)),
+        ],
+    )
+    finish_fold(1, [score("d", "night", 0.2, car=(20, 80), person=(0, 0)), score("e", "day", None, (0, 0), (0, 0))])
+    result = measure_out_of_fold(script.journal, classes)
+    assert result.images == 5
+    # Fold 0: (0.9 + 0.6 + 0.3) / 3 = 0.6; fold 1: 0.2, since image e has no scored class.
+    assert result.fold_ious == pytest.approx({0: 0.6, 1: 0.2})
+    assert result.fold_mean == pytest.approx(0.4)  # (0.6 + 0.2) / 2
+    assert result.spread == pytest.approx(0.2828427)  # sqrt((0.2² + 0.2²) / (2 - 1))
+    # Over images, not over folds: (0.9 + 0.6 + 0.3 + 0.2) / 4 = 0.5.
+    assert result.metrics["iou"] == pytest.approx(0.5)
+    assert result.metrics["iou/day"] == pytest.approx(0.75)  # (0.9 + 0.6) / 2
+    assert result.metrics["iou/night"] == pytest.approx(0.25)  # (0.3 + 0.2) / 2
+    # Over pixels: cars (90 + 60 + 30 + 20) of 400 and no false ones; persons (90 + 30) of 200.
+    assert result.metrics["iou/car"] == pytest.approx(0.5)
+    assert result.metrics["iou/person"] == pytest.approx(0.6)
+    assert result.metrics["miou_scored"] == pytest.approx(0.55)
+
+
+def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(labels="scored"), 2)
+    for fold in range(2):
+        finish_fold(fold, [score(f"image{fold}", "day", 0.5, car=(50, 50), person=(0, 0))])
+    assert "miou" not in measure_out_of_fold(script.journal, classes).metrics
+
+
+def test_spread_of_a_single_fold_is_zero():
+    result = OutOfFold(metrics={}, fold_ious={0: 0.5}, images=1, single_class="car", single_class_iou=0.1)
+    assert (result.spread, result.fold_mean) == (0.0, 0.5)
+
+
+def test_fold_that_has_not_finished_is_refused(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 2)
+    finish_fold(0, [score("a", "day", 0.9, (9, 1), (9, 1))])
+    with pytest.raises(CheckpointError, match=r"Fold 1 was not retrained \(it has not finished\)"):
+        measure_out_of_fold(script.journal, classes)
+
+
+def test_fold_that_diverged_is_refused_with_the_reason(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 2)
+    finish_fold(0, [])
+    finish_fold(1, [], outcome="diverged", message="The loss is nan in epoch 1")
+    with pytest.raises(CheckpointError, match=r"Fold 1 was not retrained \(diverged: The loss is nan in epoch 1\)"):
+        measure_out_of_fold(script.journal, classes)
+
+
+def test_fold_without_its_checkpoint_is_refused(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 2)
+    finish_fold(0, [score("a", "day", 0.9, (9, 1), (9, 1))])
+    checkpoint = finish_fold(1, [score("b", "day", 0.9, (9, 1), (9, 1))])
+    (checkpoint / SCORES_FILE).unlink()
+    checkpoint.rmdir()
+    with pytest.raises(CheckpointError, match="The checkpoint of fold 1 is missing"):
+        measure_out_of_fold(script.journal, classes)
+
+
+def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(script, finish_fold, classes, cache, tmp_path):
+    best = make_best()
+    config, machine = TrainConfig.from_values(best["values"]), Machine()
+    plan_folds(script.journal, best, 2)
+    states = []
+    for fold in range(2):
+        checkpoint = finish_fold(fold, [score(f"image{fold}", "day", 0.5, car=(50, 50), person=(0, 0))])
+        varied = TrainConfig.from_values({**best["values"], "seed": fold})
+        states.append(new_state(varied, build_label_map(classes, config.labels).outputs, machine))
+        save_state(states[-1], checkpoint / STATE_FILE)
+    folder = SearchFolder(root=tmp_path / "streets")
+    result = measure_out_of_fold(script.journal, classes)
+    build_ensemble(folder, script.journal, cache, result, best)
+
+    ensemble = load_ensemble(folder.model, machine)
+    assert ensemble.config == config
+    assert len(ensemble.members) == 2
+    for member, state in zip(ensemble.members, states, strict=True):
+        for name, tensor in state.model.state_dict().items():
+            assert torch.equal(member.state_dict()[name], tensor), name
+    assert not torch.equal(*(next(member.parameters()) for member in ensemble.members))
+    notes = json.loads((folder.model / "ensemble.json").read_text())["notes"]
+    assert notes["out_of_fold"]["iou"] == 0.5
+    assert notes["fold_ious"] == {"0": 0.5, "1": 0.5}
+    assert (notes["search"], notes["trial"], notes["folds"]) == ("streets", 5, [0, 1])

@@ -1,0 +1,93 @@
+import pytest
+
+from search.journal import History
+from search.selection import choose_best, read_best, write_best
+from segcore.errors import CheckpointError
+
+
+def test_winner_is_the_trial_with_the_highest_score_of_any_epoch(make_history, make_settings):
+    def write(script):
+        for trial, ious in enumerate(((0.5, 0.6, 0.55), (0.4, 0.7, 0.65), (0.69,))):
+            script.ask(trial, fold=2, batch_size=trial + 1)
+            script.epochs(trial, *ious)
+            script.end(trial)
+
+    best = choose_best(make_history(write), make_settings(folds=3, fold=2))
+    assert (best["search"], best["trial"], best["fold"], best["epoch"]) == ("streets", 1, 2, 2)
+    assert best["metrics"] == {"iou": 0.7, "train_loss": 0.5}
+    assert best["values"]["batch_size"] == 2
+    assert best["trials"] == 3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs"),
+    [("constant", 2), ("plateau", 2), ("onecycle", 9)],  # onecycle's rate falls to zero at the end, not at epoch 2
+)
+def test_epochs_to_retrain_come_from_the_winner(make_history, make_settings, schedule, epochs):
+    def write(script):
+        script.ask(0, rate_schedule=schedule, epochs=9, patience_epochs=3)
+        script.epochs(0, 0.5, 0.7, 0.6)
+        script.end(0, "stopped by ASHA")
+
+    values = choose_best(make_history(write), make_settings())["values"]
+    assert values["epochs"] == epochs
+    assert values["patience_epochs"] == 0, "no fold may steer its own training"
+
+
+def test_of_equal_scores_the_lower_number_and_the_earlier_epoch_win(make_history, make_settings):
+    def write(script):
+        script.ask(0)
+        script.ask(1)
+        script.epochs(1, 0.7)
+        script.epochs(0, 0.6, 0.7, 0.7)
+
+    best = choose_best(make_history(write), make_settings())
+    assert (best["trial"], best["epoch"]) == (0, 2)
+
+
+def test_stopped_and_unfinished_trials_may_win_failed_ones_not(make_history, make_settings):
+    def write(script):
+        script.ask(0)
+        script.epochs(0, 0.9)
+        script.end(0, "failed", "a bug")
+        script.ask(1)
+        script.epochs(1, 0.5)
+        script.end(1, "stopped by ASHA")
+        script.ask(2)
+        script.epochs(2, 0.4)
+
+    assert choose_best(make_history(write), make_settings())["trial"] == 1
+
+
+def test_search_without_a_score_is_refused_with_the_number_of_failures(make_history, make_settings):
+    def write(script):
+        for trial in range(3):
+            script.ask(trial)
+        script.end(0, "failed", "a bug")
+        script.epochs(1, None)
+
+    with pytest.raises(CheckpointError, match="'streets' has no trial with a score yet; 1 of 3 failed"):
+        choose_best(make_history(write), make_settings())
+
+
+def test_search_that_has_not_begun_is_refused(make_settings):
+    with pytest.raises(CheckpointError, match="no trial with a score"):
+        choose_best(History(), make_settings())
+
+
+def test_best_comes_back_from_its_file_unchanged(make_history, make_settings, tmp_path):
+    def write(script):
+        script.ask(0)
+        script.epochs(0, 0.1 + 0.2)
+
+    best = choose_best(make_history(write), make_settings())
+    write_best(best, tmp_path / "best.json")
+    assert read_best(tmp_path / "best.json") == best
+    assert [file.name for file in tmp_path.glob("best*")] == ["best.json"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"values": {"bakbone": "resnet18"}}', '{"values": 3}'])
+def test_best_that_is_damaged_is_refused_with_the_remedy(tmp_path, content):
+    (tmp_path / "best.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"best\.json cannot be read .* 'python -m search best NAME' writes it"):
+        read_best(tmp_path / "best.json")

@@ -9,7 +9,7 @@ import optuna
 from search.settings import SearchSettings
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError
-from segcore.model import require_backbone
+from segcore.model import require_architecture
 from segcore.transforms import require_crop_fits
 from segcore.weights import require_weights
 from spaces import SPACES, Space
@@ -60,16 +60,17 @@ def require_usable_space(space: Space, settings: SearchSettings, facts: dict[str
         WeightsError: when a backbone's weights cannot be had.
     """
     study = new_study(optuna.samplers.RandomSampler(seed=0), facts)
-    checked: set[tuple[str, str]] = set()
+    checked: set[tuple[object, ...]] = set()
     for _ in range(_PROBES):
         trial = study.ask()
         config = draw_config(space, trial, settings)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
         require_crop_fits(facts["smallest_side"], config)
-        if (config.backbone, config.weights) not in checked:
-            require_backbone(config.backbone)
+        network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention)
+        if network not in checked:
+            require_architecture(config)
             require_weights(config)
-            checked.add((config.backbone, config.weights))
+            checked.add(network)
 
 
 def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> TrainConfig:

@@ -9,13 +9,14 @@ from search.journal import History, Outcome, TrialRecord
 from search.settings import SearchSettings
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
+from segcore.schedule import LAID_OUT_SCHEDULES
 
 
 def choose_best(history: History, settings: SearchSettings) -> dict[str, Any]:
     """Return the winner as `best.json` holds it: the trial with the highest iou of any epoch.
 
     The epochs to retrain for come from the search: the winner's best epoch, or all of its epochs where the rate's
-    course is laid out over them (onecycle).
+    course is laid out over them.
 
     Raises:
         CheckpointError: when no trial has a score.
@@ -64,5 +65,5 @@ def read_best(file: Path) -> dict[str, Any]:
 
 
 def _epochs_to_retrain(winner: TrialRecord, best_epoch: int) -> int:
-    laid_out = winner.values["rate_schedule"] == "onecycle"
+    laid_out = winner.values["rate_schedule"] in LAID_OUT_SCHEDULES
     return int(winner.values["epochs"]) if laid_out else best_epoch

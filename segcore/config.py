@@ -15,7 +15,8 @@ from pydantic.dataclasses import dataclass
 
 from segcore.errors import ConfigError
 
-LOSS_NAMES: Final = ("bce", "binary", "jaccard", "focal")
+LOSS_NAMES: Final = ("bce", "binary", "jaccard", "focal", "dice", "lovasz")
+ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
 STRIDE: Final = 32
 """Pixels of the image per pixel of the deepest feature level; the model pads to a multiple of it."""
 
@@ -35,6 +36,13 @@ class TrainConfig:
         int,
         Field(ge=16, le=1024, description="channels of the decoder's deepest block; halved at each level"),
     ] = 256
+    decoder: Annotated[
+        Literal["unet", "unetplusplus", "manet", "linknet", "fpn", "deeplabv3plus", "upernet"],
+        Field(description="architecture over the encoder"),
+    ] = "unet"
+    attention: Annotated[
+        Literal["none", "se", "scse"], Field(description="attention in the blocks of unet and unetplusplus")
+    ] = "none"
     labels: Annotated[
         Literal["full", "scored"],
         Field(description="learn every class, or the scored ones and one background"),
@@ -58,7 +66,8 @@ class TrainConfig:
     learning_rate: Annotated[float, Field(gt=0, le=10, description="peak rate of the optimizer")] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1, description="decay of weights in the optimizer")] = 1e-4
     rate_schedule: Annotated[
-        Literal["constant", "plateau", "onecycle"], Field(description="course of the rate over the training")
+        Literal["constant", "plateau", "onecycle", "cosine", "poly"],
+        Field(description="course of the rate; cosine and poly start with a warm-up of 5 % of the steps"),
     ] = "onecycle"
     plateau_patience_epochs: Annotated[
         int, Field(ge=1, description="plateau: epochs without a lower training loss before the rate falls")
@@ -76,6 +85,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         parse_loss(self.loss)
+        if self.attention != "none" and self.decoder not in ATTENTION_DECODERS:
+            raise ConfigError(
+                f"attention={self.attention!r} has no place in decoder={self.decoder!r}; "
+                f"use attention=none, or one of the decoders {', '.join(ATTENTION_DECODERS)}."
+            )
 
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Self:

@@ -16,7 +16,7 @@ from segcore.config import TrainConfig, parse_loss
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
-_JACCARD_SMOOTHING: Final = 1.0
+_SMOOTHING: Final = 1.0
 """Pixels added to intersection and union: keeps tiny classes from giving gradients of 1/0."""
 
 
@@ -35,6 +35,8 @@ def build_loss(config: TrainConfig) -> Loss:
         "binary": binary_cross_entropy,
         "jaccard": jaccard_loss,
         "focal": focal,
+        "dice": dice_loss,
+        "lovasz": lovasz_loss,
     }
     terms = [(weight, functions[name]) for weight, name in parse_loss(config.loss)]
 
@@ -63,14 +65,34 @@ def jaccard_loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
 
     Classes absent from the truth are left out: their union is only noise. (Rahman and Wang, 2016.)
     """
-    valid_N1HW, truth_NCHW = _one_hot(target_NHW, logits_NCHW.shape[1])
-    probability_NCHW = logits_NCHW.softmax(dim=1) * valid_N1HW
-    intersection_C = (probability_NCHW * truth_NCHW).sum(dim=(0, 2, 3))
-    truth_C = truth_NCHW.sum(dim=(0, 2, 3))
-    union_C = probability_NCHW.sum(dim=(0, 2, 3)) + truth_C - intersection_C
-    loss_C = 1 - (intersection_C + _JACCARD_SMOOTHING) / (union_C + _JACCARD_SMOOTHING)
-    present_C = (truth_C > 0).float()
-    return (loss_C * present_C).sum() / present_C.sum().clamp(min=1)
+    intersection_C, predicted_C, truth_C = _soft_counts(logits_NCHW, target_NHW)
+    union_C = predicted_C + truth_C - intersection_C
+    loss_C = 1 - (intersection_C + _SMOOTHING) / (union_C + _SMOOTHING)
+    return _mean_over_present(loss_C, truth_C)
+
+
+def dice_loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
+    """1 - soft Dice coefficient of softmax and truth, mean over the classes in the batch's truth.
+
+    Classes absent from the truth are left out, as in `jaccard_loss`. (Milletari et al., 2016.)
+    """
+    intersection_C, predicted_C, truth_C = _soft_counts(logits_NCHW, target_NHW)
+    loss_C = 1 - (2 * intersection_C + _SMOOTHING) / (predicted_C + truth_C + _SMOOTHING)
+    return _mean_over_present(loss_C, truth_C)
+
+
+def lovasz_loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
+    """Lovász-softmax over the classes in the batch's truth: a convex surrogate of 1 - IoU. (Berman et al., 2018.)"""
+    valid_P = (target_NHW != VOID).flatten()
+    probability_PC = logits_NCHW.softmax(dim=1).movedim(1, -1).flatten(0, 2)[valid_P]
+    target_P = target_NHW.flatten()[valid_P]
+    losses = [logits_NCHW.sum() * 0]
+    present = torch.unique(target_P).tolist()
+    for index in present:
+        truth_P = (target_P == index).float()
+        errors_P, order_P = (truth_P - probability_PC[:, index]).abs().sort(descending=True)
+        losses.append(errors_P @ _lovasz_weights(truth_P[order_P]))
+    return torch.stack(losses).sum() / max(1, len(present))
 
 
 def focal_loss(logits_NCHW: Tensor, target_NHW: Tensor, gamma: float) -> Tensor:
@@ -85,6 +107,27 @@ def focal_loss(logits_NCHW: Tensor, target_NHW: Tensor, gamma: float) -> Tensor:
     # 1 - exp(-nll), exact for small nll; the floor keeps the power's gradient finite where it is 0.
     miss_NHW = (-torch.expm1(-nll_NHW)).clamp(min=1e-6)
     return (miss_NHW**gamma * nll_NHW).sum() / _count_valid(target_NHW)
+
+
+def _soft_counts(logits_NCHW: Tensor, target_NHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    valid_N1HW, truth_NCHW = _one_hot(target_NHW, logits_NCHW.shape[1])
+    probability_NCHW = logits_NCHW.softmax(dim=1) * valid_N1HW
+    over_pixels = (0, 2, 3)
+    intersection_C = (probability_NCHW * truth_NCHW).sum(dim=over_pixels)
+    return intersection_C, probability_NCHW.sum(dim=over_pixels), truth_NCHW.sum(dim=over_pixels)
+
+
+def _mean_over_present(loss_C: Tensor, truth_C: Tensor) -> Tensor:
+    present_C = (truth_C > 0).float()
+    return (loss_C * present_C).sum() / present_C.sum().clamp(min=1)
+
+
+def _lovasz_weights(truth_P: Tensor) -> Tensor:
+    # The gradient of the Jaccard loss along pixels sorted by error: how much each further error adds.
+    intersection_P = truth_P.sum() - truth_P.cumsum(0)
+    union_P = truth_P.sum() + (1 - truth_P).cumsum(0)
+    jaccard_P = 1 - intersection_P / union_P
+    return torch.diff(jaccard_P, prepend=jaccard_P.new_zeros(1))
 
 
 def _count_valid(target_NHW: Tensor) -> Tensor:

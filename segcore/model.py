@@ -1,6 +1,6 @@
-"""Networks: a segmentation_models.pytorch U-Net over a timm encoder, with normalisation and padding inside.
+"""A network that takes decoded pixels of any size: normalisation and padding inside.
 
-Where pretrained weights come from lives in `weights`.
+Decoders live in `decoders`; where pretrained weights come from lives in `weights`.
 """
 
 import difflib
@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segcore.config import STRIDE, TrainConfig, decoder_widths
+from segcore.config import STRIDE, TrainConfig
+from segcore.decoders import build_network
 from segcore.errors import ConfigError
 from segcore.weights import load_encoder_weights
 
@@ -28,7 +29,7 @@ class SegmentationModel(nn.Module):
     mean_3: Tensor
     std_3: Tensor
 
-    def __init__(self, network: smp.Unet, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self, network: smp.base.SegmentationModel, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
         self.network = network
         self.register_buffer("mean_3", torch.tensor(mean))
@@ -64,20 +65,33 @@ def build_architecture(config: TrainConfig, outputs: int) -> SegmentationModel:
     """Build a network with random weights, for weights that are loaded afterwards."""
     require_backbone(config.backbone)
     try:
-        network = smp.Unet(
-            encoder_name=f"tu-{config.backbone}",
-            encoder_weights=None,
-            decoder_channels=decoder_widths(config.decoder_channels),
-            classes=outputs,
-        )
+        network = build_network(config, outputs)
     except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError, TypeError) as error:
         raise ConfigError(
-            f"backbone={config.backbone!r} cannot be a U-Net's encoder ({error}); "
-            "choose a timm model with five feature levels, such as a ResNet or an EfficientNet."
+            f"backbone={config.backbone!r} cannot be the encoder of decoder={config.decoder!r} ({error}); "
+            "choose a timm model with a feature pyramid, such as a ResNet, an EfficientNet or a ConvNeXt."
         ) from error
     cfg = network.encoder.model.pretrained_cfg
     model = SegmentationModel(network, cfg["mean"], cfg["std"])
     return model.to(memory_format=torch.channels_last)
+
+
+def require_architecture(config: TrainConfig) -> None:
+    """Raise `ConfigError` within a second when backbone and decoder do not fit, or take images of one size only.
+
+    Args:
+        config: backbone, decoder, decoder_channels and attention are used.
+    """
+    # On the meta device nothing is computed, only shapes.
+    with torch.device("meta"):
+        model = build_architecture(config, 2).eval()
+        try:
+            model(torch.zeros(1, 2 * STRIDE, 3 * STRIDE, 3, dtype=torch.uint8))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            raise ConfigError(
+                f"backbone={config.backbone!r} with decoder={config.decoder!r} does not take images of any size "
+                f"({error}); choose a convolutional backbone."
+            ) from error
 
 
 def require_backbone(name: str) -> None:

@@ -4,14 +4,18 @@ Nothing here has state, so a resumed training needs only its epoch and its histo
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from segcore.config import TrainConfig
 
+LAID_OUT_SCHEDULES: Final = ("onecycle", "cosine", "poly")
+"""Schedules that end with the last epoch: a training cut short never sees its low rates."""
+
 _WARM_UP_SHARE: Final = 0.3
 _START_FACTOR: Final = 1 / 25
 _END_FACTOR: Final = 1e-4 / 25
+_LINEAR_SHARE: Final = 0.05
 
 
 def rate_at(config: TrainConfig, step: int, total_steps: int, train_losses: Sequence[float]) -> float:
@@ -25,6 +29,10 @@ def rate_at(config: TrainConfig, step: int, total_steps: int, train_losses: Sequ
     """
     if config.rate_schedule == "onecycle":
         return config.learning_rate * onecycle_factor(step, total_steps)
+    if config.rate_schedule == "cosine":
+        return config.learning_rate * warmed_up(step, total_steps, cosine_factor)
+    if config.rate_schedule == "poly":
+        return config.learning_rate * warmed_up(step, total_steps, poly_factor)
     if config.rate_schedule == "plateau":
         falls = count_plateaus(train_losses, config.plateau_patience_epochs)
         return float(config.learning_rate * config.plateau_factor**falls)
@@ -40,6 +48,27 @@ def onecycle_factor(step: int, total_steps: int) -> float:
     if step <= peak_step:
         return _anneal(_START_FACTOR, 1.0, step / peak_step)
     return _anneal(1.0, _END_FACTOR, min(1.0, (step - peak_step) / max(1.0, total_steps - 1 - peak_step)))
+
+
+def warmed_up(step: int, total_steps: int, factor: Callable[[float], float]) -> float:
+    """Return rate / peak rate: linear from 0 over the first 5 % of steps, then `factor` of the share of the rest.
+
+    Source of the warm-up: Goyal et al., 2017.
+    """
+    warm_steps = round(_LINEAR_SHARE * total_steps)
+    if step < warm_steps:
+        return (step + 1) / (warm_steps + 1)
+    return factor((step - warm_steps) / max(1, total_steps - warm_steps))
+
+
+def cosine_factor(share: float) -> float:
+    """Return the cosine's course from 1 at share 0 to 0 at share 1. (Loshchilov and Hutter, 2017.)"""
+    return _anneal(1.0, 0.0, share)
+
+
+def poly_factor(share: float) -> float:
+    """Return (1 - share)^0.9. (Chen et al., DeepLab, 2018.)"""
+    return math.pow(1.0 - share, 0.9)
 
 
 def count_plateaus(losses: Sequence[float], patience_epochs: int) -> int:

@@ -95,8 +95,10 @@ def load_state(file: Path, config: TrainConfig, machine: Machine) -> TrainState:
         CheckpointError: when the file is damaged or belongs to another configuration.
     """
     content = _read(file, machine)
-    if content["config"] != config.values():
-        names = [name for name, value in config.values().items() if content["config"].get(name) != value]
+    # A field that is newer than the file has its default there.
+    saved = TrainConfig.from_values(content["config"]).values()
+    if saved != config.values():
+        names = [name for name, value in config.values().items() if saved[name] != value]
         raise CheckpointError(
             f"{file} was saved with another configuration ({', '.join(names)} differ); "
             "start this training in another folder."

@@ -81,6 +81,17 @@ def make_history(tmp_path: Path) -> Callable[..., History]:
     return make
 
 
+@pytest.fixture(scope="module")
+def local_ray() -> Iterator[None]:
+    """A small Ray in this process, with GPUs that it only pretends to have."""
+    # `search` says how Ray proves itself, which Ray reads when it is imported: so Ray comes second.
+    import ray
+
+    ray.init(address="local", num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
 @pytest.fixture(scope="session")
 def start_cli() -> Callable[..., subprocess.Popen[str]]:
     """Return a function that starts `python -m search` in a process group of its own."""

@@ -31,7 +31,7 @@ def test_trials_that_a_nodes_gpus_hold(gpus, gpus_per_trial, trials):
 def test_address_that_does_not_answer_is_refused_before_ray_starts(make_settings, find_free_port, address):
     address = address.format(port=find_free_port())
     with (
-        pytest.raises(ClusterError, match="does not answer .* or leave --address out for a local Ray") as caught,
+        pytest.raises(ClusterError, match=r"does not answer .* or leave --address out for a local Ray") as caught,
         connected(make_settings(address=address)),
     ):
         pytest.fail("connected to nothing")
@@ -43,14 +43,6 @@ def test_address_that_does_not_answer_is_refused_before_ray_starts(make_settings
 def test_address_with_a_port_that_is_none_is_refused(make_settings, address):
     with pytest.raises(ClusterError, match="does not answer"), connected(make_settings(address=address)):
         pytest.fail("connected to nothing")
-
-
-@pytest.fixture(scope="module")
-def local_ray():
-    """A small Ray in this process, with GPUs that it only pretends to have."""
-    ray.init(address="local", num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.parametrize(

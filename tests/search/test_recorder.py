@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from optuna.trial import TrialState
 from ray import tune
+from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
 
 from search.journal import Outcome, read_events, read_history
@@ -31,20 +32,25 @@ def parts(make_settings, script, tmp_path) -> SimpleNamespace:
 
 
 @pytest.fixture
-def make_trial(tmp_path):
+def make_trial():
     """Return a function that makes Ray's trial of a number."""
+    return lambda number: Trial("no_trainable", stub=True, config={"trial": number})
 
-    def make(number: int) -> Trial:
-        return Trial("no_trainable", stub=True, config={"trial": number})
 
-    return make
+@pytest.fixture
+def placed_trial(local_ray, tmp_path) -> Trial:
+    """Ray's trial 0 with the folder that it keeps errors in."""
+    place = StorageContext(str(tmp_path / "ray"), experiment_dir_name="run", trial_dir_name="trial_0000")
+    trial = Trial("no_trainable", stub=True, config={"trial": 0}, storage=place)
+    trial.init_local_path()
+    return trial
 
 
 def report(trial: Trial, parts: SimpleNamespace, epoch: int, outcome: str = "", **metrics: float) -> dict:
     """Hand a result over in Ray's order: the callback first, then it is the trial's last result."""
     result = {"epoch": epoch, "outcome": outcome, "message": "", "metrics": metrics, "picture": b"\xff\xd8picture"}
     parts.recorder.on_trial_result(1, [trial], trial, result)
-    trial.last_result = result
+    trial.update_last_result(result)
     return result
 
 
@@ -104,7 +110,7 @@ def test_trial_that_says_farewell_ends_with_its_words(parts, make_trial, outcome
     report(trial, parts, 1, iou=0.5)
     farewell = {"outcome": str(outcome), "message": "a remedy"}
     parts.recorder.on_trial_result(1, [trial], trial, farewell)
-    trial.last_result = farewell
+    trial.update_last_result(farewell)
     parts.recorder.on_trial_complete(1, [trial], trial)
     record = read_history(parts.journal.file).trials[0]
     assert (record.outcome, record.message, record.last_epoch) == (outcome, "a remedy", 1)
@@ -118,17 +124,21 @@ def test_trial_that_the_time_budget_cuts_off_stays_unfinished(parts, make_trial)
     assert [record.number for record in read_history(parts.journal.file).unfinished] == [0, 1]
 
 
-def test_trial_whose_worker_died_for_good_fails(parts, make_trial):
-    trial = make_trial(0)
-    parts.recorder.on_trial_error(1, [trial], trial)
+def test_trial_whose_worker_died_for_good_fails_with_the_last_error(parts, placed_trial):
+    placed_trial.handle_error(RuntimeError("the node ran out of memory"))
+    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
     record = read_history(parts.journal.file).trials[0]
     assert record.outcome is Outcome.FAILED
-    assert "its worker died" in record.message
+    assert "the node ran out of memory" in record.message
 
 
-def test_restart_is_counted_and_logged(parts, make_trial):
-    trial = make_trial(0)
-    parts.recorder.on_trial_recover(1, [trial], trial)
+def test_worker_that_died_without_a_word_is_told_so(parts, placed_trial):
+    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
+    assert "died without a word" in read_history(parts.journal.file).trials[0].message
+
+
+def test_restart_is_counted_and_logged(parts, placed_trial):
+    parts.recorder.on_trial_recover(1, [placed_trial], placed_trial)
     assert read_history(parts.journal.file).trials[0].restarts == 1
     assert "goes on from its last checkpoint" in (parts.stage.trial(0) / "log.txt").read_text()
 

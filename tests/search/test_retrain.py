@@ -59,7 +59,7 @@ def test_every_fold_is_asked_once_with_the_winners_values(script):
 
 def test_retraining_of_another_winner_is_refused(script):
     plan_folds(script.journal, make_best(), 2)
-    with pytest.raises(CheckpointError, match="retrains another winner than best.json names now; move that folder"):
+    with pytest.raises(CheckpointError, match=r"retrains another winner than best\.json names now; move that folder"):
         plan_folds(script.journal, make_best(batch_size=2), 2)
 
 

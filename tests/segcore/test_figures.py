@@ -22,9 +22,7 @@ def test_an_overlay_is_halfway_between_image_and_colour_and_leaves_void_alone():
     image_HW3 = np.full((1, 2, 3), 100, np.uint8)
     mask_HW = np.array([[CAR, VOID]], np.uint8)
     # 100 and 0 give 50; 100 and 255 give 177 (177.5 rounded down).
-    np.testing.assert_array_equal(
-        overlay(image_HW3, mask_HW, CONTEST_CLASSES), [[(50, 50, 177), (100, 100, 100)]]
-    )
+    np.testing.assert_array_equal(overlay(image_HW3, mask_HW, CONTEST_CLASSES), [[(50, 50, 177), (100, 100, 100)]])
 
 
 @pytest.mark.parametrize(("opacity", "expected"), [(0.0, (10, 20, 30)), (1.0, RED)])
@@ -65,9 +63,7 @@ def test_masks_of_another_size_are_refused_naming_each():
 
 def test_a_panel_without_width_is_refused():
     with pytest.raises(ConfigError, match="width is 0"):
-        side_by_side(
-            np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4)), np.zeros((4, 4)), CONTEST_CLASSES, width=0
-        )
+        side_by_side(np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4)), np.zeros((4, 4)), CONTEST_CLASSES, width=0)
 
 
 def test_a_jpeg_keeps_red_red():

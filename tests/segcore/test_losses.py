@@ -8,15 +8,18 @@ import torch
 from hypothesis import given
 
 from segcore.classes import VOID
+from segcore.config import LOSS_NAMES
 from segcore.losses import (
     binary_cross_entropy,
     build_loss,
+    dice_loss,
     focal_loss,
     jaccard_loss,
+    lovasz_loss,
     softmax_cross_entropy,
 )
 
-EVERY_LOSS = ("bce", "binary", "jaccard", "focal", "bce+0.5*jaccard+2*focal")
+EVERY_LOSS = (*LOSS_NAMES, "bce+0.5*jaccard+2*focal")
 
 
 def _pixels(*logits, target):
@@ -58,6 +61,33 @@ def _slow_jaccard(pixels, classes):
     return losses
 
 
+def _slow_dice(pixels, classes):
+    losses = []
+    for index in range(classes):
+        inside = sum(_softmax(logits)[index] for logits, target in pixels if target == index)
+        predicted = sum(_softmax(logits)[index] for logits, _ in pixels)
+        truth = sum(target == index for _, target in pixels)
+        if truth:
+            losses.append(1 - (2 * inside + 1) / (predicted + truth + 1))
+    return losses
+
+
+def _slow_lovasz(pixels, classes):
+    """Pixels join the set of mistakes in the order of their errors; each costs error times growth of 1 - IoU."""
+    losses = []
+    for index in range(classes):
+        truth = {place for place, (_, target) in enumerate(pixels) if target == index}
+        errors = [abs((target == index) - _softmax(logits)[index]) for logits, target in pixels]
+        mistakes, before, loss = set(), 0.0, 0.0
+        for place in sorted(range(len(pixels)), key=lambda place: -errors[place]):
+            mistakes.add(place)
+            now = len(mistakes) / len(truth | mistakes)
+            loss, before = loss + errors[place] * (now - before), now
+        if truth:
+            losses.append(loss)
+    return losses
+
+
 def _mean(values):
     return sum(values) / len(values) if values else 0.0
 
@@ -82,6 +112,8 @@ def test_losses_equal_plain_slow_formulas(batch, gamma):
         (softmax_cross_entropy(logits, target), _mean(_slow_cross_entropy(pixels))),
         (binary_cross_entropy(logits, target), _mean(_slow_binary(pixels))),
         (jaccard_loss(logits, target), _mean(_slow_jaccard(pixels, 3))),
+        (dice_loss(logits, target), _mean(_slow_dice(pixels, 3))),
+        (lovasz_loss(logits, target), _mean(_slow_lovasz(pixels, 3))),
         (focal_loss(logits, target, gamma), _mean(_slow_focal(pixels, gamma))),
     ):
         assert fast.item() == pytest.approx(slow, rel=1e-4, abs=1e-5)
@@ -107,6 +139,19 @@ def test_jaccard_by_hand():
 def test_jaccard_leaves_classes_absent_from_the_truth_out():
     # Truth 0 and 0: inside 1, predicted 1, truth 2, union 2; 1 - 2 / 3. Class 1 has no truth and costs nothing.
     assert jaccard_loss(*_pixels([0, 0], [0, 0], target=[0, 0])).item() == pytest.approx(1 / 3)
+
+
+def test_dice_by_hand():
+    # Softmax 1/2 everywhere, truth 0 and 1. Each class: inside 0.5, predicted 1, truth 1:
+    # with one pixel of smoothing 1 - (2 * 0.5 + 1) / (1 + 1 + 1) = 1/3.
+    assert dice_loss(*_pixels([0, 0], [0, 0], target=[0, 1])).item() == pytest.approx(1 / 3)
+
+
+def test_lovasz_by_hand():
+    # Softmax 3/4 and 1/4 at both pixels, truth 0 and 1. Class 0: errors 0.75 (no truth) and 0.25 (truth); 1 - IoU
+    # grows 0 -> 1/2 -> 1: 0.5 * 0.75 + 0.5 * 0.25 = 0.5. Class 1: errors 0.75 (truth) and 0.25; 0 -> 1 -> 1: 0.75.
+    batch = _pixels([math.log(3), 0], [math.log(3), 0], target=[0, 1])
+    assert lovasz_loss(*batch).item() == pytest.approx((0.5 + 0.75) / 2)
 
 
 def test_focal_by_hand():
@@ -207,3 +252,18 @@ def test_targets_may_be_the_loaders_bytes(make_config):
     logits, target = _pixels([math.log(3), 0], [5, 5], target=[0, VOID])
     value = build_loss(make_config(loss="bce"))(logits, target.to(torch.uint8))
     assert value.item() == pytest.approx(0.28768, abs=1e-5)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1, max_size=12))
+def test_lovasz_of_certain_predictions_is_the_jaccard_loss(pixels):
+    # At the corners of the simplex the surrogate equals 1 - IoU, mean over the classes in the truth.
+    truth = [true for true, _ in pixels]
+    logits_NCHW, target_NHW = _pixels(
+        *[[60.0 if index == predicted else 0.0 for index in range(3)] for _, predicted in pixels], target=truth
+    )
+    losses = []
+    for index in set(truth):
+        hit = sum(true == predicted == index for true, predicted in pixels)
+        union = sum(index in pair for pair in pixels)
+        losses.append(1 - hit / union)
+    assert lovasz_loss(logits_NCHW, target_NHW).item() == pytest.approx(sum(losses) / len(losses), abs=1e-5)

@@ -58,3 +58,22 @@ def test_training_stalls_when_patience_brought_no_better_score():
 
 def test_training_without_patience_never_stalls():
     assert not has_stalled([0.5] + [0.1] * 100, 0)
+
+
+def test_cosine_and_poly_warm_up_and_fall_by_hand(make_config):
+    # 100 steps: 5 of warm-up at 1/6, 2/6, ...; then the share of the other 95 steps counts.
+    cosine, poly = (make_config(rate_schedule=name, learning_rate=1.0) for name in ("cosine", "poly"))
+    for config in (cosine, poly):
+        assert rate_at(config, 0, 100, []) == pytest.approx(1 / 6)
+        assert rate_at(config, 4, 100, []) == pytest.approx(5 / 6)
+        assert rate_at(config, 5, 100, []) == pytest.approx(1)
+    # share (43 - 5) / 95 = 0.4: (1 + cos(0.4 pi)) / 2 = 0.6545, and 0.6 ** 0.9 = 0.6314.
+    assert rate_at(cosine, 43, 100, []) == pytest.approx(0.6545, abs=1e-4)
+    assert rate_at(poly, 43, 100, []) == pytest.approx(0.6314, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["cosine", "poly"])
+def test_laid_out_rates_stay_positive_and_below_the_peak(make_config, name):
+    config = make_config(rate_schedule=name, learning_rate=0.5)
+    for total in (1, 2, 7, 40):
+        assert all(0 < rate_at(config, step, total, []) <= 0.5 for step in range(total))

@@ -309,8 +309,9 @@ def register_model(settings: SearchSettings, run_id: str, model: Path) -> str:
     Raises:
         TrackingError: when MLflow refuses.
     """
-    pixels = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3), "images")
-    classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1), "classes")
+    # Without names: MLflow wraps the array for a named tensor into a dictionary.
+    pixels = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
+    classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     try:
         mlflow.set_tracking_uri(settings.tracking_uri)
         with mlflow.start_run(run_id=run_id):

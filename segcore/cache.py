@@ -139,8 +139,11 @@ def _digest(dataset: DataSet) -> str:
 def _digest_files(case: Case) -> list[str]:
     digests = []
     for file in (case.image, case.mask):
-        with file.open("rb") as stream:
-            digests.append(hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest())
+        try:
+            with file.open("rb") as stream:
+                digests.append(hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest())
+        except OSError as error:
+            raise DataError(f"{file} cannot be read ({error.strerror}); the data changed meanwhile.") from error
     return digests
 
 

@@ -85,6 +85,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         parse_loss(self.loss)
+        if self.input_mode == "crop" and self.crop_size <= STRIDE and self.batch_size == 1:
+            raise ConfigError(
+                f"crop_size={self.crop_size} with batch_size=1 leaves one value per channel at the deepest level, "
+                "which batch normalisation cannot take; use a larger crop_size or batch_size."
+            )
         if self.attention != "none" and self.decoder not in ATTENTION_DECODERS:
             raise ConfigError(
                 f"attention={self.attention!r} has no place in decoder={self.decoder!r}; "

@@ -157,7 +157,7 @@ def decode_rgb(file: Path) -> npt.NDArray[np.uint8]:
         DataError: when the file is missing, damaged or cut short.
     """
     try:
-        # Pillow refuses a JPEG that is cut short; OpenCV fills the rest with grey and says nothing.
+        # Pillow says what is wrong with a damaged file; OpenCV returns nothing, or what it could read.
         with Image.open(io.BytesIO(file.read_bytes())) as image:
             return np.asarray(image.convert("RGB"))
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

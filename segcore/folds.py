@@ -21,7 +21,7 @@ from segcore.errors import CheckpointError, ConfigError
 BLOCKS_PER_FOLD: Final = 2
 """Blocks that each fold gets of a large stratum: fewer leave fewer seams, more balance better."""
 
-SHORTEST_CUTS: Final = (8, 4, 2, 1)
+SHORTEST_CUTS: Final = (4, 2, 1)
 """Cases that a run of neighbours must exceed to be cut; the first that gives every fold a block is taken."""
 
 GAP_FACTOR: Final = 5

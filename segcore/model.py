@@ -53,9 +53,10 @@ def build_model(config: TrainConfig, outputs: int) -> SegmentationModel:
         outputs: number of classes the network tells apart.
 
     Raises:
-        ConfigError: when the backbone is no timm model or gives no feature pyramid.
+        ConfigError: when the backbone is no timm model, gives no feature pyramid, or takes one image size only.
         WeightsError: when the weights cannot be had.
     """
+    require_architecture(config)
     model = build_architecture(config, outputs)
     load_encoder_weights(model.network.encoder.model, config)
     return model

@@ -27,9 +27,10 @@ def count_crops(height: int, width: int, config: TrainConfig) -> int:
 def require_crop_fits(smallest_side: int, config: TrainConfig) -> None:
     """Raise `ConfigError` when a crop is larger than the smallest image of the data."""
     if config.input_mode == "crop" and config.crop_size > smallest_side:
+        remedy = f"use crop_size={smallest_side // 32 * 32} or smaller, or" if smallest_side >= 32 else "use"
         raise ConfigError(
             f"crop_size={config.crop_size} is larger than the smallest image side, {smallest_side} pixels; "
-            f"use crop_size={smallest_side // 32 * 32 or smallest_side} or smaller, or another input_mode."
+            f"{remedy} another input_mode."
         )
 
 

@@ -124,7 +124,7 @@ def test_leakage_finds_a_divided_block():
 
 
 def test_large_gap_ends_a_block():
-    # Without the gap of 98 all six would be one block of up to 8, or blocks of 4 across the gap.
+    # Without the gap of 98 all six would be blocks of 4 across the gap.
     cases = _cases(*_drive(0, 1, 2, 100, 101, 102))
     split = make_folds(cases, 2)
     blocks = [split.block_of[case.name] for case in cases]
@@ -141,11 +141,11 @@ def test_every_fold_validates_on_every_stratum():
 
 
 def test_stratum_is_spread_even_where_totals_would_gather_it():
-    # Blocks by length: 8 of Saitama to fold 0, then 3 of Tokyo1 to fold 1, which is emptier. The last, 2 of Tokyo1,
-    # goes to fold 0 although that has 8 cases and fold 1 only 3: fold 0 has none of Tokyo1 yet.
-    cases = _cases(*_drive(*range(8), route="Saitama"), *_drive(0, 1, 2, 100, 101))
+    # Blocks by length: 4 of Saitama to fold 0, then 3 of Tokyo1 to fold 1, which is emptier. The last, 2 of Tokyo1,
+    # goes to fold 0 although that has 4 cases and fold 1 only 3: fold 0 has none of Tokyo1 yet.
+    cases = _cases(*_drive(*range(4), route="Saitama"), *_drive(0, 1, 2, 100, 101))
     split = make_folds(cases, 2)
-    assert [split.fold_of[case.name] for case in cases] == [0] * 8 + [1] * 3 + [0] * 2
+    assert [split.fold_of[case.name] for case in cases] == [0] * 4 + [1] * 3 + [0] * 2
 
 
 def test_longest_blocks_are_dealt_first():

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,7 +32,7 @@ from search.settings import (
 from segcore.cache import PixelCache
 from segcore.config import parse_assignments
 from segcore.dataset import read_dataset
-from segcore.errors import StreetError
+from segcore.errors import StreetError, TrackingError
 from segcore.folds import FoldSplit, make_folds, read_folds, write_folds
 
 app = typer.Typer(
@@ -85,9 +85,11 @@ def launch(
         cache_pixels = _prepare(settings)
         tuner.require_search(settings, cache_pixels, split)
         folder = folder_of(settings)
-        folder.root.mkdir(parents=True, exist_ok=True)
-        write_folds(split, folder.folds)
-        write_settings(settings, folder.settings)
+        with lock_stage(folder.search_stage):
+            # Another launch of this name may have begun while Ray started.
+            require_new(settings)
+            write_folds(split, folder.folds)
+            write_settings(settings, folder.settings)
         _search(settings, folder, cache_pixels, split)
 
 
@@ -115,7 +117,7 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
     history = read_history(folder.search_stage.journal)
-    console.print(report.trials_table([trial for _, trial in sorted(history.trials.items())]))
+    console.print(report.trials_table(history.in_order))
     console.print(report.summary_line(history, settings, 1))
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
 
@@ -151,7 +153,8 @@ def sync(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     tracking.require_tracking(settings.tracking_uri)
     for stage_name, stage in (("search", folder.search_stage), ("retrain", folder.retrain_stage)):
         if stage.journal.exists():
-            _close_tracker(tracking.Tracker(settings, stage_name, stage), settings)
+            with lock_stage(stage):
+                _close_tracker(tracking.Tracker(settings, stage_name, stage), settings)
 
 
 @app.command()
@@ -165,9 +168,15 @@ def ui(
     for file in sorted(folder.glob("*/settings.json")):
         settings = read_settings(file)
         server = settings.tracking_uri if settings.tracking_uri.startswith("http") else f"http://{host}:{port}"
-        console.print(f"{settings.name}: {tracking.trials_link(settings, server)}", soft_wrap=True)
+        try:
+            console.print(f"{settings.name}: {tracking.trials_link(settings, server)}", soft_wrap=True)
+        except TrackingError as error:
+            console.print(f"{settings.name}: {error}", style="yellow", soft_wrap=True)
     if not (folder / "mlflow.db").exists():
-        _fail(f"{folder} has no mlflow.db to serve; launch a search first, or give its folder with --storage.")
+        _fail(
+            f"{folder} has no mlflow.db to serve: its searches, if any, are on the servers named above; "
+            "launch a search first, or give another folder with --storage."
+        )
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", host, "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "mlartifacts")]
@@ -177,10 +186,13 @@ def ui(
         process.wait()
     finally:
         # The server's children outlive it unless the whole group is told.
-        os.killpg(process.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
 
 
 def _prepare(settings: SearchSettings) -> PixelCache:
+    if cluster.has_idle_gpus(settings):
+        console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
     dataset = read_dataset(settings.data)
     columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
@@ -198,7 +210,7 @@ def _search(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, s
         found = selection.choose_best(history, settings)
         selection.write_best(found, folder.best)
         stage.journal.write("closed", {"metrics": found["metrics"], "note": report.best_note(found)})
-    console.print(report.trials_table([trial for _, trial in sorted(history.trials.items())]))
+    console.print(report.trials_table(history.in_order))
     console.print(report.summary_line(history, settings, 1))
     console.print(report.best_table(found))
     where = "" if settings.storage == DEFAULT_STORAGE.resolve() else f" --storage {settings.storage}"
@@ -213,13 +225,12 @@ def _retrain(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, 
     with _open_stage(settings, "retrain", folder.retrain_stage, cache, split) as stage:
         retrain.plan_folds(stage.journal, winner, split.folds)
         tuner.run_folds(stage)
-        result = retrain.measure_out_of_fold(stage.journal, cache.classes)
+        result = retrain.measure_out_of_fold(stage.journal, cache.classes, winner["fold"])
         retrain.build_ensemble(folder, stage.journal, cache, result, winner)
         note = report.out_of_fold_note(result, winner["metrics"]["iou"])
         stage.journal.write("closed", {"metrics": result.metrics, "note": note})
     console.print(report.out_of_fold_table(result, winner["metrics"]["iou"]))
-    run_id = tracking.StageRuns(settings, "retrain", folder.retrain_stage).parent_id
-    address = tracking.register_model(settings, run_id, folder.model)
+    address = tracking.register_model(settings, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
 
@@ -230,6 +241,8 @@ def _open_stage(
 ) -> Iterator[tuner.Stage]:
     lock: FileLock = lock_stage(folder)
     journal = Journal(folder.journal)
+    stage = tuner.Stage(settings=settings, folder=folder, journal=journal, job=tuner.make_job(settings, cache, split))
+    tuner.require_same_data(stage)
     tracker = tracking.Tracker(settings, stage_name, folder)
     concurrent = cluster.count_concurrent(settings)
     shown = settings if stage_name == "search" else replace(settings, trials=split.folds, time_budget_seconds=0)
@@ -241,9 +254,7 @@ def _open_stage(
 
     try:
         with _shown_live(render, lambda: report.summary_line(journal.history, shown, concurrent)):
-            yield tuner.Stage(
-                settings=settings, folder=folder, journal=journal, job=tuner.make_job(settings, cache, split)
-            )
+            yield stage
     finally:
         _close_tracker(tracker, settings)
         journal.close()
@@ -292,8 +303,6 @@ def main() -> None:
         app()
     except StreetError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("interrupted; go on with 'python -m search resume NAME'.")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def connected(settings: SearchSettings) -> Iterator[None]:
             configure_logging=True,
             runtime_env=_runtime_env(settings),
         )
-    except (ConnectionError, RuntimeError, ValueError, OSError, TimeoutError) as error:
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(
             f"--address {settings.address or '(local)'}: Ray cannot be reached or started ({error}); "
             "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
@@ -62,6 +62,11 @@ def connected(settings: SearchSettings) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def has_idle_gpus(settings: SearchSettings) -> bool:
+    """Say whether the cluster has GPUs that the search's trials are not given."""
+    return not settings.gpus_per_trial and any(node["Resources"].get("GPU") for node in _alive_nodes())
 
 
 def count_concurrent(settings: SearchSettings) -> int:
@@ -90,8 +95,8 @@ def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress
 
     Raises:
         DataError: listing everything wrong with the data.
-        StorageError: naming the node whose disk is too small.
-        ClusterError: when a node cannot read the data.
+        StorageError: when this machine's disk is too small.
+        ClusterError: naming the node that cannot prepare its cache, or has other data.
     """
     folder = prepare_cache(dataset, settings.cache, progress)
     here = ray.get_runtime_context().get_node_id()
@@ -110,7 +115,8 @@ def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress
             raise ClusterError(f"Node {address} cannot prepare its cache: {error}") from error
         if found != folder.name:
             raise ClusterError(
-                f"Node {address}: {found}. {settings.data} must hold the same files on every node; use a shared folder."
+                f"Node {address} prepared no such cache: {found}. {settings.data} must hold the same files on every "
+                f"node, and {settings.cache} must have room on each."
             )
     return folder
 
@@ -164,7 +170,11 @@ def _require_reachable(address: str) -> None:
 
 
 def _runtime_env(settings: SearchSettings) -> dict[str, Any]:
-    environment = {"NO_ALBUMENTATIONS_UPDATE": "1"}
+    environment = {
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        # A reused worker whose last training takes longer to end is given up, and the next trial with it, unseen.
+        "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
+    }
     if settings.address:
         return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]

@@ -35,12 +35,14 @@ class EpochRecord:
         metrics: numbers by MLflow metric name; `iou` is the objective.
         time: seconds since the Unix epoch.
         picture: file of the validation picture, or None.
+        verdict: why ASHA stopped the trial on this report; empty when it went on.
     """
 
     epoch: int
     metrics: dict[str, float]
     time: float
     picture: str | None = None
+    verdict: str = ""
 
     @property
     def iou(self) -> float:
@@ -83,13 +85,13 @@ class TrialRecord:
     @property
     def best(self) -> EpochRecord | None:
         """The report with the highest finite iou, the earliest of equals; None before one exists."""
-        finite = [record for record in self.epochs.values() if record.iou == record.iou]
+        finite = [record for record in list(self.epochs.values()) if record.iou == record.iou]
         return max(finite, key=lambda record: (record.iou, -record.epoch), default=None)
 
     @property
     def last_epoch(self) -> int:
         """Finished epochs."""
-        return max(self.epochs, default=0)
+        return max(list(self.epochs), default=0)
 
 
 class History:
@@ -97,15 +99,20 @@ class History:
 
     def __init__(self) -> None:
         self.trials: dict[int, TrialRecord] = {}
+        self.cache_key: str | None = None
         self._runs: list[list[float]] = []
+        self._running = False
 
     def apply(self, event: dict[str, Any]) -> None:
         """Take one event of the journal into account; unknown kinds are left to other readers."""
         kind = event["event"]
         if kind == "opened":
+            self.cache_key = event["cache_key"]
             self._runs.append([event["time"], event["time"]])
-        if self._runs:
-            self._runs[-1][1] = event["time"]
+            self._running = True
+        if self._running:
+            # The time of an epoch that was trained again is that of its first report.
+            self._runs[-1][1] = max(self._runs[-1][1], event["time"])
         if kind == "asked":
             self.trials[event["trial"]] = TrialRecord(
                 number=event["trial"],
@@ -120,6 +127,7 @@ class History:
                 metrics=event["metrics"],
                 time=event["time"],
                 picture=event["picture"],
+                verdict=event["verdict"],
             )
             self.trials[event["trial"]].epochs[record.epoch] = record
         elif kind == "checkpoint":
@@ -131,6 +139,13 @@ class History:
             trial = self.trials[event["trial"]]
             trial.outcome, trial.message = Outcome(event["outcome"]), event["message"]
             trial.ended = event["time"]
+        elif kind == "closed":
+            self._running = False
+
+    @property
+    def in_order(self) -> list[TrialRecord]:
+        """Every trial by number; a copy, since the display reads it while the driver writes."""
+        return [trial for _, trial in sorted(self.trials.copy().items())]
 
     @property
     def spent_seconds(self) -> float:
@@ -140,16 +155,16 @@ class History:
     @property
     def unfinished(self) -> list[TrialRecord]:
         """Trials without an outcome, in order."""
-        return [trial for _, trial in sorted(self.trials.items()) if trial.outcome is None]
+        return [trial for trial in self.in_order if trial.outcome is None]
 
     def count(self, outcome: Outcome | None) -> int:
         """Return how many trials have an outcome; None counts the unfinished."""
-        return sum(trial.outcome is outcome for trial in self.trials.values())
+        return sum(trial.outcome is outcome for trial in self.in_order)
 
     @property
     def ranked(self) -> list[TrialRecord]:
         """Trials with a score, the best first; equals by number."""
-        scored = [(trial.best.iou, trial) for trial in self.trials.values() if trial.best is not None]
+        scored = [(trial.best.iou, trial) for trial in self.in_order if trial.best is not None]
         return [trial for _, trial in sorted(scored, key=lambda pair: (-pair[0], pair[1].number))]
 
 
@@ -179,7 +194,7 @@ class Journal:
 
         Args:
             kind: opened, asked, epoch, checkpoint, restarted, ended, closed.
-            content: what belongs to it; `time` is added.
+            content: what belongs to it; `time` is added, unless it is given.
         """
         event = {"event": kind, "time": time.time(), **content}
         self._stream.write(json.dumps(event) + "\n")

@@ -36,6 +36,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._asha = asha
         self._proposer = proposer
 
+    def end_judged(self) -> None:
+        """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not."""
+        for record in self._journal.history.unfinished:
+            last = record.epochs.get(record.last_epoch)
+            if last is not None and last.verdict:
+                self._end(record, Outcome.STOPPED, last.verdict)
+
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
         # Ray keeps results and writes them to its own files; a picture is not for them.
@@ -44,49 +51,66 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             return
         number, epoch = trial.config["trial"], result["epoch"]
         metrics = {name: float(value) for name, value in result["metrics"].items() if math.isfinite(value)}
-        file = self._save_picture(number, epoch, picture)
-        self._journal.write("epoch", {"trial": number, "epoch": epoch, "metrics": metrics, "picture": file})
+        event: dict[str, Any] = {
+            "trial": number,
+            "epoch": epoch,
+            "metrics": metrics,
+            "picture": self._save_picture(number, epoch, picture),
+            "verdict": self._asha.stopped.get(number, "") if self._asha is not None else "",
+        }
+        known = self._record(trial).epochs.get(epoch)
+        if known is not None:
+            # Trained again after its checkpoint was lost: with the time of the first report MLflow sees one point.
+            event["time"] = known.time
+        self._journal.write("epoch", event)
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
         if self._proposer is not None:
             self._proposer.observe(number, epoch, metrics.get("iou", math.nan))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
         """Write where a trial can go on from."""
+        record = self._record(trial)
+        former = record.checkpoint
         epoch = (trial.last_result or {}).get("epoch", 0)
-        self._journal.write("checkpoint", {"trial": trial.config["trial"], "epoch": epoch, "path": checkpoint.path})
+        self._journal.write("checkpoint", {"trial": record.number, "epoch": epoch, "path": checkpoint.path})
+        # Ray deletes a trial's former checkpoint, unless it is from a run before this one.
+        if former is not None and Path(former).parent != Path(checkpoint.path).parent:
+            shutil.rmtree(former, ignore_errors=True)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
-        """Write that a trial's worker died and the trial goes on elsewhere."""
+        """Write that a trial failed in a way that another try may mend, and goes on from its last checkpoint."""
         number = trial.config["trial"]
         self._journal.write("restarted", {"trial": number, "message": _error_text(trial)})
-        self._log(number, "its worker died; it goes on from its last checkpoint")
+        self._log(number, f"it goes on from its last checkpoint after: {_error_text(trial)}")
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
-        """Write how a trial ended; one that the time budget cut off stays unfinished."""
+        """Write how a trial ended."""
         record = self._record(trial)
         reported = (trial.last_result or {}).get("outcome", "")
         if self._asha is not None and record.number in self._asha.stopped:
-            self._end(record, Outcome.STOPPED, self._asha.stopped[record.number], trial)
+            self._end(record, Outcome.STOPPED, self._asha.stopped[record.number])
         elif reported:
-            self._end(record, Outcome(reported), trial.last_result.get("message", ""), trial)
+            self._end(record, Outcome(reported), trial.last_result.get("message", ""))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a trial failed for good."""
-        self._end(self._record(trial), Outcome.FAILED, _error_text(trial), trial)
+        self._end(self._record(trial), Outcome.FAILED, _error_text(trial))
 
-    def _end(self, record: TrialRecord, outcome: Outcome, message: str, trial: Trial) -> None:
+    def _end(self, record: TrialRecord, outcome: Outcome, message: str) -> None:
         self._journal.write("ended", {"trial": record.number, "outcome": str(outcome), "message": message})
         self._log(record.number, f"{outcome}: {message}" if message else str(outcome))
         if self._proposer is not None:
             self._proposer.close(record.number, outcome, record.best.iou if record.best else None)
-            self._drop_checkpoints()
+            self._drop_checkpoint(record)
 
-    def _drop_checkpoints(self) -> None:
-        # Ray keeps one checkpoint of every trial, a full disk in a long search; only the best one's has a use.
-        ranked = self._journal.history.ranked
-        for record in ranked[1:]:
-            if record.outcome is not None and record.checkpoint is not None:
-                shutil.rmtree(record.checkpoint, ignore_errors=True)
+    def _drop_checkpoint(self, ended: TrialRecord) -> None:
+        # Ray keeps a checkpoint of every trial, a full disk in a long search; only the best finished one's has a use.
+        usable = (Outcome.FINISHED, Outcome.STOPPED)
+        ranked = [record for record in self._journal.history.ranked if record.outcome in usable]
+        superseded = ranked[1] if ranked and ranked[0] is ended and len(ranked) > 1 else ended
+        keeps = bool(ranked) and superseded is ranked[0]
+        if superseded.checkpoint is not None and not keeps:
+            shutil.rmtree(superseded.checkpoint, ignore_errors=True)
 
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]

@@ -111,7 +111,8 @@ def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
     table.add_row("per fold", f"mean {result.fold_mean:.4f}, standard deviation {result.spread:.4f}")
     for fold, iou in result.fold_ious.items():
         table.add_row(f"fold {fold}", f"{iou:.4f}")
-    table.add_row("search's own iou", f"{search_iou:.4f} ({search_iou - result.metrics['iou']:+.4f})")
+    table.add_row("without the search's fold", f"{result.unseen_iou:.4f}")
+    table.add_row("search's own iou", f"{search_iou:.4f} ({search_iou - result.unseen_iou:+.4f})")
     table.add_row("for comparison", f"{result.single_class_iou:.4f} when everything is called {result.single_class}")
     for name, value in result.metrics.items():
         if name != "iou":
@@ -148,7 +149,7 @@ def describe_values(values: dict[str, Any]) -> str:
 
 def estimate_seconds_left(history: History, settings: SearchSettings, concurrent: int) -> float | None:
     """Estimate the time left from the trials that ended; None before the first."""
-    durations = [trial.ended - trial.started for trial in history.trials.values() if trial.ended is not None]
+    durations = [trial.ended - trial.started for trial in history.in_order if trial.ended is not None]
     if not durations:
         return None
     per_trial, now = mean(durations), time.time()
@@ -169,6 +170,6 @@ def describe_seconds(seconds: float) -> str:
 
 
 def _most_telling(history: History, rows: int) -> list[TrialRecord]:
-    recent = sorted(history.trials.values(), key=lambda trial: -(trial.ended or 0.0))
+    recent = sorted(history.in_order, key=lambda trial: -(trial.ended or 0.0))
     by_rank = {trial.number: trial for trial in [*history.ranked[:3], *history.unfinished, *recent]}
     return sorted(list(by_rank.values())[:rows], key=lambda trial: trial.number)

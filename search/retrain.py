@@ -1,7 +1,8 @@
 """The winner on all folds: one training per fold, the score out of fold, the ensemble, the model registry.
 
-Each case is predicted by the one network that never saw it, so the score out of fold is that of the configuration
-on new images; no fold steers its own training (no early stopping, epochs from the search).
+Each case is predicted by the one network that never saw it, and no fold steers its own training (no early stopping,
+epochs from the search). The search chose the configuration on one of the folds, so the score without that fold is
+given too.
 """
 
 import json
@@ -12,7 +13,6 @@ from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from search.journal import Journal, Outcome, TrialRecord
@@ -24,6 +24,7 @@ from segcore.config import TrainConfig
 from segcore.ensemble import save_ensemble
 from segcore.errors import CheckpointError
 from segcore.metrics import ImageScore, best_single_class, summarise_scores
+from segcore.state import read_final_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class OutOfFold:
         metrics: over all images of all folds together, see `segcore.metrics`.
         fold_ious: `iou` of each fold alone.
         images: how many images were scored.
+        unseen_iou: `iou` without the fold that the search chose the configuration on; the honest one.
         single_class: the class that scores best when it is predicted everywhere.
         single_class_iou: what that guess scores on the same images.
     """
@@ -41,6 +43,7 @@ class OutOfFold:
     metrics: dict[str, float]
     fold_ious: dict[int, float]
     images: int
+    unseen_iou: float
     single_class: str
     single_class_iou: float
 
@@ -56,25 +59,29 @@ class OutOfFold:
 
 
 def plan_folds(journal: Journal, best: dict[str, Any], folds: int) -> None:
-    """Ask for one training per fold, unless the journal has them already.
+    """Ask for one training per fold, unless the journal has it already; one that failed is asked for anew.
 
     Raises:
         CheckpointError: when the journal is of another winner.
     """
     for fold in range(folds):
         known = journal.history.trials.get(fold)
-        if known is None:
-            content = {"trial": fold, "fold": fold, "values": best["values"], "params": {}}
-            journal.write("asked", content)
-        elif known.values != best["values"]:
+        if known is not None and known.values != best["values"]:
             raise CheckpointError(
                 f"{journal.file.parent} retrains another winner than best.json names now; "
                 "move that folder away to retrain the new one."
             )
+        if known is None or known.outcome not in (None, Outcome.FINISHED):
+            journal.write("asked", {"trial": fold, "fold": fold, "values": best["values"], "params": {}})
 
 
-def measure_out_of_fold(journal: Journal, classes: ClassTable) -> OutOfFold:
+def measure_out_of_fold(journal: Journal, classes: ClassTable, search_fold: int) -> OutOfFold:
     """Pool the scores of all folds.
+
+    Args:
+        journal: the retraining's memory.
+        classes: the class table of the data.
+        search_fold: the fold that the search scored its trials on.
 
     Raises:
         CheckpointError: when a fold has not finished.
@@ -86,11 +93,13 @@ def measure_out_of_fold(journal: Journal, classes: ClassTable) -> OutOfFold:
         fold: summarise_scores(scores, classes, every_class=False).get("iou", float("nan"))
         for fold, scores in sorted(scores_of_fold.items())
     }
+    unseen = [score for fold, scores in scores_of_fold.items() if fold != search_fold for score in scores]
     single_class, single_class_iou = best_single_class(pooled, classes)
     return OutOfFold(
         metrics=summarise_scores(pooled, classes, every_class=config.labels == "full"),
         fold_ious=fold_ious,
         images=len(pooled),
+        unseen_iou=summarise_scores(unseen, classes, every_class=False).get("iou", float("nan")),
         single_class=single_class,
         single_class_iou=single_class_iou,
     )
@@ -104,8 +113,7 @@ def build_ensemble(
 
     def weights() -> Iterator[dict[str, Tensor]]:
         for trial in trials:
-            content = torch.load(_checkpoint(trial) / STATE_FILE, map_location="cpu", weights_only=True)
-            yield content["model"]
+            yield read_final_weights(_checkpoint(trial) / STATE_FILE)
 
     save_ensemble(
         folder.model,
@@ -124,7 +132,7 @@ def build_ensemble(
 
 
 def _finished(journal: Journal) -> list[TrialRecord]:
-    trials = [trial for _, trial in sorted(journal.history.trials.items())]
+    trials = journal.history.in_order
     for trial in trials:
         if trial.outcome is not Outcome.FINISHED:
             said = f"{trial.outcome}: {trial.message}" if trial.outcome else "it has not finished"

@@ -39,6 +39,8 @@ class Asha:
             epoch: finished epochs.
             score: the objective, higher is better; NaN stops the trial.
         """
+        # A verdict whose checkpoint failed with its worker is given anew.
+        self.stopped.pop(trial, None)
         if math.isnan(score):
             self.stopped[trial] = f"its score is NaN after epoch {epoch}"
             return False
@@ -58,7 +60,7 @@ class Asha:
 
     def replay(self, history: History) -> None:
         """Fill the rungs with what a journal holds, deciding nothing."""
-        for trial in history.trials.values():
+        for trial in history.in_order:
             for epoch, rung in self.rungs.items():
                 record = trial.epochs.get(epoch)
                 if record is not None and record.iou == record.iou:

@@ -45,9 +45,7 @@ class SearchSettings:
     ] = 0
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
     time_budget_seconds: Annotated[float, Field(ge=0, description="stop after so long; 0: never")] = 0.0
-    address: Annotated[
-        str, Field(description="Ray cluster: auto, HOST:PORT, ray://HOST:PORT; empty: start a local Ray")
-    ] = ""
+    address: Annotated[str, Field(description="Ray cluster: auto or HOST:PORT; empty: start a local Ray")] = ""
     tracking_uri: Annotated[str, Field(description="MLflow: http://HOST:PORT or sqlite:///FILE")] = ""
     storage: Annotated[Path, Field(description="folder of all searches, shared by all nodes")] = DEFAULT_STORAGE
     cache: Annotated[Path, Field(description="folder of decoded images, local to each node")] = Path(
@@ -80,6 +78,7 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
         raise ConfigError(
             f"fold={settings.fold} does not exist; with folds={settings.folds} use 0 to {settings.folds - 1}."
         )
+    _refuse_impossible_resources(settings)
     storage = settings.storage.expanduser().resolve()
     absolute = {
         "data": settings.data.expanduser().resolve(),
@@ -90,6 +89,19 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
     return SearchSettings(**{**settings_values(settings), **absolute})
 
 
+def _refuse_impossible_resources(settings: SearchSettings) -> None:
+    if settings.gpus_per_trial > 1 and settings.gpus_per_trial % 1:
+        raise ConfigError(
+            f"--gpus-per-trial {settings.gpus_per_trial:g}: a share of a GPU is below 1, and more are whole; "
+            f"use {int(settings.gpus_per_trial)} or {int(settings.gpus_per_trial) + 1}."
+        )
+    if settings.address.startswith("ray://"):
+        raise ConfigError(
+            f"--address {settings.address}: a driver behind Ray Client cannot keep the search's journal; start on a "
+            "machine of the cluster with --address auto, or by 'ray job submit'."
+        )
+
+
 def settings_values(settings: SearchSettings) -> dict[str, Any]:
     """Return every setting by name, as JSON holds it."""
     values: dict[str, Any] = TypeAdapter(SearchSettings).dump_python(settings, mode="json")
@@ -97,8 +109,10 @@ def settings_values(settings: SearchSettings) -> dict[str, Any]:
 
 
 def write_settings(settings: SearchSettings, file: Path) -> None:
-    """Write `settings.json`."""
-    file.write_bytes(TypeAdapter(SearchSettings).dump_json(settings, indent=1))
+    """Write `settings.json` atomically."""
+    temporary = file.with_suffix(".tmp")
+    temporary.write_bytes(TypeAdapter(SearchSettings).dump_json(settings, indent=1))
+    temporary.replace(file)
 
 
 def read_settings(file: Path) -> SearchSettings:

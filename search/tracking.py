@@ -50,6 +50,8 @@ _RETRY_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 60.0
 _METRICS_PER_CALL: Final = 500
+_EVENTS_PER_SEND: Final = 20
+"""What is sent is noted after so many, so that a slow server is not sent the same for ever."""
 _PARENT: Final = -1
 """What the parent run has for a trial's number."""
 
@@ -98,6 +100,14 @@ def require_tracking(uri: str) -> None:
         )
 
 
+def _calm_mlflow() -> None:
+    for name, value in _PATIENCE.items():
+        os.environ.setdefault(name, value)
+    # urllib3 tells of every retry while the server is away.
+    for name in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 class StageRuns:
     """The MLflow runs of one stage: finds or makes them, and writes events into them.
 
@@ -108,11 +118,7 @@ class StageRuns:
     """
 
     def __init__(self, settings: SearchSettings, stage_name: str, folder: StageFolder) -> None:
-        for name, value in _PATIENCE.items():
-            os.environ.setdefault(name, value)
-        # urllib3 tells of every retry while the server is away.
-        for name in ("mlflow", "alembic", "urllib3"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+        _calm_mlflow()
         self._settings = settings
         self._stage_name = stage_name
         self._folder = folder
@@ -125,15 +131,16 @@ class StageRuns:
         """Write events of the journal; writing one twice changes nothing but pictures."""
         points: dict[str, list[Metric]] = {}
         for event in events:
+            if event["event"] == "asked":
+                self._start_trial(event)
+        for event in events:
             if event["event"] == "epoch":
                 points.setdefault(self._run_of(event["trial"]), []).extend(_metrics(event))
         for run_id, metrics in points.items():
             for start in range(0, len(metrics), _METRICS_PER_CALL):
                 self._client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_CALL])
         for event in events:
-            if event["event"] == "asked":
-                self._start_trial(event)
-            elif event["event"] == "epoch" and event["picture"] is not None:
+            if event["event"] == "epoch" and event["picture"] is not None:
                 self._log_picture(event)
             elif event["event"] == "ended":
                 self._end_trial(event)
@@ -142,18 +149,20 @@ class StageRuns:
             elif event["event"] == "closed":
                 self._close(event)
 
-    def _run_of(self, trial: int) -> str:
+    def _run_of(self, trial: int, start_time: int | None = None) -> str:
         if trial not in self._runs:
             tags = {**self._tags(trial), "mlflow.parentRunId": self.parent_id}
             name = f"fold_{trial}" if self._stage_name == "retrain" else f"trial_{trial:04d}"
-            run = self._client.create_run(self.experiment_id, tags=tags, run_name=name)
+            run = self._client.create_run(self.experiment_id, start_time, tags=tags, run_name=name)
             self._runs[trial] = run.info.run_id
         return self._runs[trial]
 
     def _start_trial(self, event: dict[str, Any]) -> None:
         values = {**event["values"], "fold": event["fold"]}
         params = [Param(name, str(value)) for name, value in values.items()]
-        self._client.log_batch(self._run_of(event["trial"]), params=params)
+        run_id = self._run_of(event["trial"], start_time=int(event["time"] * 1000))
+        self._client.log_batch(run_id, params=params)
+        self._client.update_run(run_id, status="RUNNING")
 
     def _log_picture(self, event: dict[str, Any]) -> None:
         file = self._folder.root / event["picture"]
@@ -224,13 +233,16 @@ class Tracker:
         self._thread.start()
 
     def close(self) -> int:
-        """Send what is left, for a minute at most while the server is away.
+        """Send what is left, as long as it becomes less within a minute.
 
         Returns:
             Bytes of the journal that MLflow does not have.
         """
         self._closing.set()
-        self._thread.join(_CLOSE_SECONDS)
+        before = self.unsent_bytes + 1
+        while self._thread.is_alive() and self.unsent_bytes < before:
+            before = self.unsent_bytes
+            self._thread.join(_CLOSE_SECONDS)
         return self.unsent_bytes
 
     @property
@@ -256,19 +268,21 @@ class Tracker:
             return bool(events)
         # Whatever MLflow raises, the search goes on and this thread tries again.
         except Exception as error:
+            # Found anew at the next try: the server may have made a run whose answer was lost, or a user deleted one.
+            self._runs = None
             self.problem = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             return False
 
 
 def read_new_events(journal: Path, start: int) -> tuple[list[dict[str, Any]], int]:
-    """Return the whole lines of a journal after a position, and the position after them; at most 200 lines."""
+    """Return the whole lines of a journal after a position, and the position after them; at most 20 lines."""
     if not journal.exists():
         return [], start
     events: list[dict[str, Any]] = []
     with journal.open("rb") as stream:
         stream.seek(start)
         for line in stream:
-            if not line.endswith(b"\n") or len(events) == 200:
+            if not line.endswith(b"\n") or len(events) == _EVENTS_PER_SEND:
                 break
             events.append(json.loads(line))
             start += len(line)
@@ -281,7 +295,18 @@ def trials_link(settings: SearchSettings, server: str) -> str:
     Args:
         settings: the search.
         server: http address of the MLflow server.
+
+    Raises:
+        TrackingError: when the store of the search cannot be read.
     """
+    _calm_mlflow()
+    try:
+        return _find_link(settings, server)
+    except mlflow.exceptions.MlflowException as error:
+        raise TrackingError(f"{settings.tracking_uri} cannot be read ({error}).") from error
+
+
+def _find_link(settings: SearchSettings, server: str) -> str:
     client = MlflowClient(settings.tracking_uri)
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is None:
@@ -295,12 +320,12 @@ def trials_link(settings: SearchSettings, server: str) -> str:
     )
 
 
-def register_model(settings: SearchSettings, run_id: str, model: Path) -> str:
+def register_model(settings: SearchSettings, stage: StageFolder, model: Path) -> str:
     """Log the ensemble as an MLflow model and register it under the search's name.
 
     Args:
         settings: the search.
-        run_id: the retraining's parent run.
+        stage: the retraining's files.
         model: the ensemble's directory.
 
     Returns:
@@ -313,6 +338,7 @@ def register_model(settings: SearchSettings, run_id: str, model: Path) -> str:
     pixels = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
     classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     try:
+        run_id = StageRuns(settings, "retrain", stage).parent_id
         mlflow.set_tracking_uri(settings.tracking_uri)
         with mlflow.start_run(run_id=run_id):
             info = mlflow.pyfunc.log_model(
@@ -338,6 +364,11 @@ def _served_requirements() -> list[str]:
 
 def _ensure_experiment(client: MlflowClient, settings: SearchSettings) -> str:
     experiment = client.get_experiment_by_name(settings.name)
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"MLflow's experiment {settings.name!r} is deleted; restore it by 'mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}', then run 'python -m search sync {settings.name}'."
+        )
     if experiment is not None:
         found: str = experiment.experiment_id
         return found

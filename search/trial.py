@@ -17,11 +17,19 @@ from search.journal import Outcome
 from segcore.cache import PixelCache, prepare_cache
 from segcore.config import TrainConfig
 from segcore.dataset import read_dataset
-from segcore.errors import CheckpointError, DeviceMemoryError, NonFiniteLossError, StreetError
+from segcore.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DeviceMemoryError,
+    NonFiniteLossError,
+    StreetError,
+    TrainingError,
+)
 from segcore.figures import encode_jpeg, side_by_side
 from segcore.folds import FoldSplit
 from segcore.labels import build_label_map
-from segcore.machine import Machine, detect_machine
+from segcore.machine import Machine, detect_machine, name_memory_errors
 from segcore.metrics import ImageScore
 from segcore.predict import predict_cases
 from segcore.schedule import has_stalled
@@ -42,6 +50,7 @@ class TrialJob:
         cache_key: name of the data's cache in it.
         split: the folds.
         cpus: processor cores of a trial.
+        gpus: GPUs of a trial; 0 keeps it off a GPU that others may use.
     """
 
     data: Path
@@ -49,6 +58,7 @@ class TrialJob:
     cache_key: str
     split: FoldSplit
     cpus: float
+    gpus: float
 
 
 def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
@@ -58,14 +68,12 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
         config: trial (number), fold, values (of `TrainConfig`) and checkpoint (to go on from, or None).
         job: what all trials share.
 
-    A trial that cannot go on reports how it ended and why, and returns: starting it again would end alike. Anything
-    else that goes wrong is raised, and Ray starts the trial again from its last checkpoint.
+    A configuration that cannot be trained reports how it ended and why, and returns: starting it again would end alike.
+    Anything else that goes wrong (a full disk, a share that is not mounted) is raised, and Ray tries again elsewhere.
     """
     try:
         _train(config, job)
-    except CheckpointError:
-        raise
-    except StreetError as error:
+    except (TrainingError, ConfigError) as error:
         tune.report({"outcome": str(_outcome_of(error)), "message": str(error)})
 
 
@@ -74,18 +82,31 @@ def open_cache(job: TrialJob) -> PixelCache:
     try:
         return PixelCache(job.cache_root / job.cache_key)
     except CheckpointError:
-        return PixelCache(prepare_cache(read_dataset(job.data), job.cache_root))
+        folder = prepare_cache(read_dataset(job.data), job.cache_root)
+    if folder.name != job.cache_key:
+        raise DataError(
+            f"{job.data} holds other files on this node than where the search started; use a shared folder."
+        )
+    return PixelCache(folder)
 
 
 def _train(config: Mapping[str, Any], job: TrialJob) -> None:
-    machine = detect_machine(max(1, int(job.cpus)))
+    machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
     if machine.on_gpu:
         # A reused worker would carry the last trial's peak along.
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
     cache = open_cache(job)
+    with name_memory_errors(TrainConfig.from_values(config["values"]), machine):
+        _train_on(config, job, cache, machine)
+
+
+def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machine: Machine) -> None:
     train_indices, valid_indices = job.split.split(cache.names, config["fold"])
     state = _start(config, cache, machine)
+    if _has_ended(state):
+        # The driver died after this trial's last checkpoint and before it wrote the end.
+        tune.report({"outcome": str(Outcome.FINISHED), "message": ""})
     for result in train_epochs(state, cache, train_indices, valid_indices, machine):
         picture = _draw(state, cache, valid_indices[0], machine)
         with tempfile.TemporaryDirectory(prefix="street-search-") as folder:
@@ -113,10 +134,9 @@ def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine) -> Tr
 
 
 def _describe(result: EpochResult, state: TrainState) -> dict[str, Any]:
-    ended = state.epoch >= state.config.epochs or has_stalled(state.ious, state.config.patience_epochs)
     return {
         "epoch": result.epoch,
-        "outcome": str(Outcome.FINISHED) if ended else "",
+        "outcome": str(Outcome.FINISHED) if _has_ended(state) else "",
         "message": "",
         "metrics": {
             **result.metrics,
@@ -130,8 +150,12 @@ def _describe(result: EpochResult, state: TrainState) -> dict[str, Any]:
     }
 
 
+def _has_ended(state: TrainState) -> bool:
+    return state.epoch >= state.config.epochs or has_stalled(state.ious, state.config.patience_epochs)
+
+
 def _draw(state: TrainState, cache: PixelCache, index: int, machine: Machine) -> bytes:
-    (prediction_HW,) = predict_cases(state.model, cache, [index], state.config, machine)
+    (prediction_HW,) = predict_cases(state.final_model, cache, [index], state.config, machine)
     return encode_jpeg(
         side_by_side(cache.image_HW3(index), cache.mask_HW(index), prediction_HW.cpu().numpy(), cache.classes)
     )

@@ -18,7 +18,7 @@ from search.searcher import Proposer, TrialQueue
 from search.settings import SearchSettings
 from search.trial import TrialJob, run_trial
 from segcore.cache import PixelCache
-from segcore.errors import ConfigError
+from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError, StorageError
 from segcore.folds import FoldSplit
 
 
@@ -47,6 +47,7 @@ def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> T
         cache_key=cache.folder.name,
         split=split,
         cpus=settings.cpus_per_trial,
+        gpus=settings.gpus_per_trial,
     )
 
 
@@ -81,8 +82,10 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     )
     proposer = Proposer(load_space(settings.space), settings, space_facts(cache))
     asha.replay(journal.history)
-    for _, record in sorted(journal.history.trials.items()):
+    for record in journal.history.in_order:
         proposer.replay(record)
+    recorder = Recorder(journal, stage.folder, asha, proposer)
+    recorder.end_judged()
     unfinished = journal.history.unfinished
 
     def next_trial() -> dict[str, Any] | None:
@@ -96,8 +99,9 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         return _ray_config(journal.history.trials[number])
 
     remaining = settings.trials - len(journal.history.trials) + len(unfinished)
-    recorder = Recorder(journal, stage.folder, asha, proposer)
-    run_trials(stage, next_trial, remaining, recorder, asha, _seconds_left(stage))
+    budget_seconds = _seconds_left(stage) if remaining else None
+    run_trials(stage, next_trial, remaining, recorder, asha, budget_seconds)
+    _require_done(stage, settings.trials)
 
 
 def run_folds(stage: Stage) -> None:
@@ -109,6 +113,30 @@ def run_folds(stage: Stage) -> None:
         return _ray_config(unfinished.pop(0)) if unfinished else None
 
     run_trials(stage, next_trial, count, Recorder(stage.journal, stage.folder, None, None), None, None)
+    _require_done(stage, len(stage.journal.history.trials))
+
+
+def require_same_data(stage: Stage) -> None:
+    """Raise `CheckpointError` when the data is not what the stage's trials were trained on until now."""
+    known = stage.journal.history.cache_key
+    if known is not None and known != stage.job.cache_key:
+        raise CheckpointError(
+            f"Images, masks or classes in {stage.settings.data} changed since {stage.settings.name!r} began, so its "
+            "scores cannot be compared with new ones; restore the data, or launch a new search."
+        )
+
+
+def _require_done(stage: Stage, trials: int) -> None:
+    # Ray Tune returns as if all were well when it is interrupted.
+    history, settings = stage.journal.history, stage.settings
+    if len(history.trials) >= trials and not history.unfinished:
+        return
+    if settings.time_budget_seconds and history.spent_seconds >= settings.time_budget_seconds - 1:
+        return
+    raise InterruptedSearchError(
+        f"Interrupted after {len(history.trials) - len(history.unfinished)} of {trials} trials; go on with the same "
+        f"command for a retraining, or 'python -m search resume {settings.name}' for a search."
+    )
 
 
 def _seconds_left(stage: Stage) -> float | None:
@@ -153,7 +181,7 @@ def run_trials(
     concurrent = count_concurrent(settings)
     # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrent)
-    stage.journal.write("opened", {})
+    stage.journal.write("opened", {"cache_key": stage.job.cache_key})
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, job=stage.job),
         tune.PlacementGroupFactory([{"CPU": settings.cpus_per_trial, "GPU": settings.gpus_per_trial}]),
@@ -178,7 +206,13 @@ def run_trials(
             verbose=0,
         ),
     )
-    tuner.fit()
+    try:
+        tuner.fit()
+    except tune.TuneError as error:
+        raise StorageError(
+            f"Ray Tune gave up ({error}); if the disk of {settings.storage} is full, make room, then run "
+            f"'python -m search resume {settings.name}'."
+        ) from error
 
 
 def _ray_config(record: TrialRecord) -> dict[str, Any]:

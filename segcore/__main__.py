@@ -19,10 +19,12 @@ from segcore.config import TrainConfig
 from segcore.dataset import decode_rgb, list_images, read_dataset
 from segcore.ensemble import load_ensemble, save_ensemble
 from segcore.errors import StreetError
-from segcore.figures import colour_mask, overlay, save_png
+from segcore.figures import colour_mask, save_png
+from segcore.figures import overlay as draw_overlay
 from segcore.folds import make_folds
 from segcore.labels import build_label_map
 from segcore.machine import Machine, detect_machine, require_device
+from segcore.predict_options import parse_scales
 from segcore.scoring import read_colour_masks, score_masks
 from segcore.state import TrainState, load_state, new_state, save_state
 from segcore.submission import write_submission
@@ -79,7 +81,9 @@ def train(
             console.print(_describe(result), soft_wrap=True)
             progress(result.epoch, config.epochs)
     notes = {"fold": fold, "folds": folds, "ious": state.ious}
-    save_ensemble(out / "model", iter([state.model.state_dict()]), config=config, classes=pixels.classes, notes=notes)
+    save_ensemble(
+        out / "model", iter([state.final_model.state_dict()]), config=config, classes=pixels.classes, notes=notes
+    )
     console.print(f"model: {out / 'model'}", soft_wrap=True)
 
 
@@ -88,18 +92,32 @@ def predict(
     model: Annotated[Path, typer.Argument(help="model directory")],
     images: Annotated[Path, typer.Argument(help="folder of images")],
     out: Annotated[Path, typer.Argument(help="folder for masks/ and overlays/")],
+    mode: Annotated[str | None, typer.Option(help="auto, full, resize, tiles or overlap")] = None,
+    scale: Annotated[float | None, typer.Option(help="resize: input side per image side")] = None,
+    tile_size: Annotated[int | None, typer.Option(help="tiles and overlap: side of a tile, pixels")] = None,
+    overlap: Annotated[float | None, typer.Option(help="overlap: share of a tile that the next repeats")] = None,
+    flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="average with the mirrored image")] = None,
+    scales: Annotated[str | None, typer.Option(help="sizes to average over, such as 0.75,1,1.25")] = None,
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
-    """Predict every image of a folder: colour masks in OUT/masks, masks over images in OUT/overlays."""
+    """Predict every image of a folder: colour masks in OUT/masks, masks over images in OUT/overlays.
+
+    Options of the prediction that are not given are those of the model's ensemble.json.
+    """
+    sizes = None if scales is None else parse_scales(scales)
+    options = {"mode": mode, "scale": scale, "tile_size": tile_size, "overlap": overlap, "flip": flip, "scales": sizes}
+    given = {name: value for name, value in options.items() if value is not None}
     files = list_images(images)
-    ensemble = load_ensemble(model, _machine(device, cpus))
+    ensemble = load_ensemble(model, _machine(device, cpus)).with_options(given)
+    for part in ("masks", "overlays"):
+        (out / part).mkdir(parents=True, exist_ok=True)
     with _progress("predicting") as progress:
         for done, file in enumerate(files, start=1):
             image_HW3 = decode_rgb(file)
             classes_HW = ensemble.predict(image_HW3)
             save_png(colour_mask(classes_HW, ensemble.classes), out / "masks" / f"{file.stem}.png")
-            save_png(overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
+            save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
             progress(done, len(files))
     console.print(f"{len(files)} images: {out}/masks, {out}/overlays", soft_wrap=True)
 
@@ -216,8 +234,6 @@ def main() -> None:
         app()
     except StreetError as error:
         _fail(str(error))
-    except KeyboardInterrupt:
-        _fail("interrupted; the last finished epoch is saved.")
 
 
 if __name__ == "__main__":

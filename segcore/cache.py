@@ -2,7 +2,7 @@
 
     CACHE/KEY/images.u8   RGB pixels of all cases, one after the other
     CACHE/KEY/masks.u8    class indices of all cases, one after the other
-    CACHE/KEY/index.json  names, sizes, checksums; its presence says that the cache is whole
+    CACHE/KEY/index.json  names, sizes, checksums, pixels per class; its presence says that the cache is whole
 
 KEY is a digest of the files' contents and the class table, so changed data gets a new cache and equal data
 shares one. Whoever comes first builds, under a file lock, into a temporary folder that is renamed when whole.
@@ -19,17 +19,17 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from segcore.classes import ClassTable, class_table_from_json, class_table_to_json
+from segcore.classes import VOID, ClassTable, class_table_from_json, class_table_to_json
 from segcore.dataset import Case, DataSet, broken_folder, decode_case, find_pixel_problems, read_size
 from segcore.errors import CheckpointError, DataError, StorageError
 
-_FORMAT: Final = "street-cache-1"
+_FORMAT: Final = "street-cache-2"
 _SPARE_BYTES: Final = 256 << 20
 _CHANNELS: Final = 3
 
@@ -39,7 +39,19 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CachedCase:
-    """What the index knows of one case; checksums are CRC-32 of the raw pixels."""
+    """What the index knows of one case.
+
+    Args:
+        name: the image's file name without its ending.
+        route: where it was taken.
+        timeofday: when it was taken.
+        frame: number within its film.
+        height: rows, pixels.
+        width: columns, pixels.
+        image_crc: CRC-32 of the raw pixels.
+        mask_crc: CRC-32 of the raw class indices.
+        class_pixels: pixels of each class in index order, then of void.
+    """
 
     name: str
     route: str
@@ -49,6 +61,7 @@ class CachedCase:
     width: int
     image_crc: int
     mask_crc: int
+    class_pixels: tuple[int, ...]
 
 
 class PixelCache:
@@ -232,6 +245,7 @@ def _write_pixels(
             width=sizes[position][1],
             image_crc=_checksum(decoded.image_HW3),
             mask_crc=_checksum(decoded.mask_HW),
+            class_pixels=_count_pixels(decoded.mask_HW, len(dataset.classes)),
         )
 
     cases: list[CachedCase] = []
@@ -254,17 +268,29 @@ def _checksum(pixels: npt.NDArray[np.uint8]) -> int:
     return zlib.crc32(np.ascontiguousarray(pixels).data)
 
 
+def _count_pixels(mask_HW: npt.NDArray[np.uint8], classes: int) -> tuple[int, ...]:
+    pixels_256 = np.bincount(mask_HW.reshape(-1), minlength=256).tolist()
+    return (*pixels_256[:classes], pixels_256[VOID])
+
+
 def _read_index(folder: Path) -> tuple[ClassTable, tuple[CachedCase, ...]]:
     try:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         if index["format"] != _FORMAT:
             raise ValueError(f"format {index['format']!r}, not {_FORMAT!r}")
         classes = class_table_from_json(index["classes"])
-        return classes, tuple(CachedCase(**case) for case in index["cases"])
+        return classes, tuple(_read_case(case, len(classes)) for case in index["cases"])
     except (OSError, ValueError, KeyError, TypeError, DataError) as error:
         raise CheckpointError(
             f"The cache {folder} cannot be used ({error!r}); prepare it again from the data set."
         ) from error
+
+
+def _read_case(document: dict[str, Any], classes: int) -> CachedCase:
+    case = CachedCase(**{**document, "class_pixels": tuple(document["class_pixels"])})
+    if len(case.class_pixels) != classes + 1 or sum(case.class_pixels) != case.height * case.width:
+        raise ValueError(f"{case.name}: class_pixels {case.class_pixels} do not add up to its size")
+    return case
 
 
 def _open_pixels(file: Path, expected_bytes: int) -> npt.NDArray[np.uint8]:

@@ -17,6 +17,9 @@ from segcore.errors import DataError
 VOID: Final = 255
 """Class index of pixels that count neither in the loss nor in the metric."""
 
+PADDING_GREY: Final = 114
+"""Grey level of pixels that are in no picture: padding and what geometry brings in; their class is `VOID`."""
+
 _UNKNOWN: Final = 254
 
 Colour = tuple[int, int, int]

@@ -56,15 +56,39 @@ class TrainConfig:
         Field(ge=0, le=1024, description="crop mode: crops per image and epoch; 0: as many as cover its area"),
     ] = 0
     scale: Annotated[float, Field(gt=0, le=1, description="resize mode: side of the input per side of the image")] = 0.5
-    augmentation: Annotated[Literal["none", "flip"], Field(description="random changes of training samples")] = "flip"
+    rare_crop_probability: Annotated[
+        float, Field(ge=0, le=1, description="crop mode: share of crops placed on a scored class, rare ones first")
+    ] = 0.0
+    augmentation: Annotated[
+        Literal["none", "flip", "light", "strong"],
+        Field(description="random changes of training samples; light and strong add colour, geometry and weather"),
+    ] = "flip"
     loss: Annotated[
         str,
         Field(min_length=1, description=f"weighted sum of {', '.join(LOSS_NAMES)}, such as 'bce+0.5*jaccard'"),
     ] = "bce"
+    class_weights: Annotated[
+        Literal["none", "balanced"],
+        Field(description="weights of pixels in bce, binary and focal; balanced: rare classes weigh more"),
+    ] = "none"
     focal_gamma: Annotated[float, Field(ge=0, le=10, description="focusing exponent of the focal loss")] = 2.0
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="SGD has momentum 0.9")] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=10, description="peak rate of the optimizer")] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1, description="decay of weights in the optimizer")] = 1e-4
+    encoder_rate_factor: Annotated[
+        float, Field(gt=0, le=1, description="rate of the encoder per rate of the decoder")
+    ] = 1.0
+    freeze: Annotated[
+        Literal["none", "encoder", "batchnorm"],
+        Field(description="keep the encoder's weights, or only the statistics of its batch normalisation"),
+    ] = "none"
+    gradient_clip: Annotated[
+        float, Field(ge=0, description="largest norm of the gradient of all weights; 0: no limit")
+    ] = 0.0
+    ema_decay: Annotated[
+        float,
+        Field(ge=0, lt=1, description="validate and keep a running mean of the weights; 0: the weights themselves"),
+    ] = 0.0
     rate_schedule: Annotated[
         Literal["constant", "plateau", "onecycle", "cosine", "poly"],
         Field(description="course of the rate; cosine and poly start with a warm-up of 5 % of the steps"),
@@ -73,13 +97,17 @@ class TrainConfig:
         int, Field(ge=1, description="plateau: epochs without a lower training loss before the rate falls")
     ] = 2
     plateau_factor: Annotated[float, Field(gt=0, lt=1, description="plateau: what the rate is multiplied by")] = 0.3
-    batch_size: Annotated[int, Field(ge=1, le=4096, description="samples per optimizer step")] = 8
+    batch_size: Annotated[int, Field(ge=1, le=4096, description="samples on the device at a time")] = 8
+    accumulation_steps: Annotated[
+        int, Field(ge=1, le=1024, description="batches whose gradients make one optimizer step")
+    ] = 1
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training images, at most")] = 27
     patience_epochs: Annotated[
         int, Field(ge=0, description="stop after so many epochs without a better iou; 0: never")
     ] = 0
     precision: Annotated[
-        Literal["auto", "fp32", "bf16"], Field(description="auto: bf16 on a GPU that has it, else fp32")
+        Literal["auto", "fp32", "bf16", "fp16"],
+        Field(description="auto: bf16 on a GPU that has it, else fp32; fp16 scales its loss"),
     ] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of initial weights, order and augmentation")] = 0
 

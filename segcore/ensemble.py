@@ -1,17 +1,18 @@
 """The finished model: one directory with the weights of every fold, the classes and the configuration.
 
-    MODEL/ensemble.json           format, classes, configuration, members
+    MODEL/ensemble.json           format, classes, configuration, members, prediction options
     MODEL/member_0.safetensors    weights and normalisation of one network, and so on
 
 Training states live in `state`; this is what is left when training is over.
 """
 
+import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +26,8 @@ from segcore.errors import CheckpointError, StreetError
 from segcore.labels import build_label_map
 from segcore.machine import Machine
 from segcore.model import SegmentationModel, build_architecture
-from segcore.predict import predict_probabilities
+from segcore.predict import DEFAULT_OPTIONS, predict_probabilities
+from segcore.predict_options import PredictOptions
 
 _FORMAT: Final = "street-ensemble-1"
 
@@ -40,6 +42,7 @@ class Ensemble:
         members: the networks, in evaluation mode, on the machine's device.
         class_of_output: class index of each network output, on the device.
         machine: where they are.
+        options: how they look at an image.
     """
 
     classes: ClassTable
@@ -47,12 +50,30 @@ class Ensemble:
     members: tuple[SegmentationModel, ...]
     class_of_output: Tensor
     machine: Machine
+    options: PredictOptions = DEFAULT_OPTIONS
 
+    def with_options(self, values: Mapping[str, object]) -> Self:
+        """Return an ensemble of the same networks that predicts with some options changed.
+
+        Args:
+            values: names and values of `PredictOptions`; those left out stay.
+
+        Raises:
+            ConfigError: when an option is unknown or not allowed.
+        """
+        return dataclasses.replace(self, options=self.options.replaced(values))
+
+    @torch.inference_mode()
     def predict(self, image_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Return the class index of each pixel of an RGB image; 255 where no class was learnt."""
-        total_CHW = predict_probabilities(self.members[0], image_HW3, self.config, self.machine)
-        for member in self.members[1:]:
-            total_CHW = total_CHW + predict_probabilities(member, image_HW3, self.config, self.machine)
+        """Return the class index of each pixel of an RGB image; 255 where no class was learnt.
+
+        The networks stay on the device, but predict one after the other into one sum: memory beside their weights
+        is that of one image in one network, however many there are.
+        """
+        first, *others = self.members
+        total_CHW = predict_probabilities(first, image_HW3, self.config, self.machine, self.options)
+        for member in others:
+            total_CHW.add_(predict_probabilities(member, image_HW3, self.config, self.machine, self.options))
         classes_HW: npt.NDArray[np.uint8] = self.class_of_output[total_CHW.argmax(dim=0)].cpu().numpy()
         return classes_HW
 
@@ -64,6 +85,7 @@ def save_ensemble(
     config: TrainConfig,
     classes: ClassTable,
     notes: dict[str, Any],
+    options: PredictOptions = DEFAULT_OPTIONS,
 ) -> None:
     """Write an ensemble's directory; an older one in its place is replaced when the new one is whole.
 
@@ -73,6 +95,7 @@ def save_ensemble(
         config: how they were trained.
         classes: what they tell apart.
         notes: kept in `ensemble.json` for a reader, such as the score out of fold.
+        options: how the ensemble predicts unless told otherwise.
     """
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -89,6 +112,7 @@ def save_ensemble(
         "config": config.values(),
         "classes": class_table_to_json(classes),
         "normalisation": {"mean": mean, "std": std},
+        "predict": options.values(),
         "notes": notes,
     }
     (part / "ensemble.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -97,7 +121,7 @@ def save_ensemble(
 
 
 def load_ensemble(folder: Path, machine: Machine) -> Ensemble:
-    """Read an ensemble onto a device.
+    """Read an ensemble onto a device; it predicts with the options in `ensemble.json`, or the defaults.
 
     Raises:
         CheckpointError: when the directory is missing, damaged or no ensemble.
@@ -105,6 +129,7 @@ def load_ensemble(folder: Path, machine: Machine) -> Ensemble:
     document = read_ensemble_notes(folder)
     try:
         config = TrainConfig.from_values(document["config"])
+        options = PredictOptions.from_values(document.get("predict", {}))
         classes = class_table_from_json(document["classes"])
         label_map = build_label_map(classes, config.labels)
         members = tuple(
@@ -118,6 +143,7 @@ def load_ensemble(folder: Path, machine: Machine) -> Ensemble:
         members=members,
         class_of_output=torch.from_numpy(label_map.class_of_output).to(machine.device),
         machine=machine,
+        options=options,
     )
 
 

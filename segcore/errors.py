@@ -9,6 +9,7 @@
     ├── TrainingError          a training that cannot go on
     │   ├── NonFiniteLossError     the loss became NaN or infinite
     │   └── DeviceMemoryError      the device has too little memory
+    ├── InterruptedSearchError a search that was stopped from outside and can go on
     ├── ClusterError           Ray cannot be reached or has too few resources
     └── TrackingError          the MLflow server cannot be used
 
@@ -65,6 +66,10 @@ class NonFiniteLossError(TrainingError):
 
 class DeviceMemoryError(TrainingError):
     """The device has too little memory for the configuration."""
+
+
+class InterruptedSearchError(StreetError):
+    """A search that was stopped from outside and can go on."""
 
 
 class ClusterError(StreetError):

@@ -13,13 +13,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from segcore.balance import RareClasses
 from segcore.cache import PixelCache
-from segcore.classes import VOID
+from segcore.classes import PADDING_GREY, VOID
 from segcore.config import TrainConfig
-from segcore.transforms import Image, augment, count_crops, cut_sample, require_crop_fits
-
-PADDING_GREY: Final = 114
-"""Grey level of pixels added where images of one batch differ in size; their mask is void."""
+from segcore.transforms import Image, augment, count_crops, cut_sample, prepare_augmentation, require_crop_fits
 
 _STREAM_ORDER: Final = 1
 _STREAM_SAMPLE: Final = 2
@@ -39,15 +37,17 @@ class TrainingSamples(Dataset[tuple[Image, Image]]):
     Args:
         cache: the decoded data.
         indices: the training cases' positions in the cache.
-        config: input mode, augmentation and seed.
+        config: input mode, rare crops, augmentation and seed.
         target_of_class: target index for each class index 0..255, uint8.
     """
 
     def __init__(self, cache: PixelCache, indices: Sequence[int], config: TrainConfig, target_of_class: Image) -> None:
         require_crop_fits(cache.smallest_side, config)
+        prepare_augmentation(config)
         self._cache = cache
         self._config = config
         self._target_of_class = target_of_class
+        self._rare_classes = RareClasses(cache, indices)
         self._case_of_position = [
             index
             for index in indices
@@ -61,9 +61,18 @@ class TrainingSamples(Dataset[tuple[Image, Image]]):
         epoch, position = address
         random = np.random.default_rng((self._config.seed, _STREAM_SAMPLE, epoch, position))
         index = self._case_of_position[position]
-        image_HW3, mask_HW = cut_sample(self._cache.image_HW3(index), self._cache.mask_HW(index), self._config, random)
+        wanted_class = self._draw_wanted_class(index, random)
+        image_HW3, mask_HW = cut_sample(
+            self._cache.image_HW3(index), self._cache.mask_HW(index), self._config, random, wanted_class
+        )
         image_HW3, mask_HW = augment(image_HW3, mask_HW, self._config, random)
         return np.ascontiguousarray(image_HW3), self._target_of_class[mask_HW]
+
+    def _draw_wanted_class(self, index: int, random: np.random.Generator) -> int | None:
+        probability = self._config.rare_crop_probability
+        if self._config.input_mode != "crop" or not probability or random.random() >= probability:
+            return None
+        return self._rare_classes.draw(index, random)
 
 
 class EpochOrder(Sampler[tuple[int, int]]):

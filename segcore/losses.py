@@ -5,6 +5,7 @@ Every loss is 0 with a gradient of 0 for a batch without valid pixels. `build_lo
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import torch
@@ -20,21 +21,22 @@ _SMOOTHING: Final = 1.0
 """Pixels added to intersection and union: keeps tiny classes from giving gradients of 1/0."""
 
 
-def build_loss(config: TrainConfig) -> Loss:
+def build_loss(config: TrainConfig, weights_C: Tensor | None = None) -> Loss:
     """Return the weighted sum of losses that a configuration names.
+
+    Args:
+        config: its `loss` and `focal_gamma` are used.
+        weights_C: weight of a pixel by its true class, fp32, at least 0, on the logits' device; for bce, binary and
+            focal, whose means it weighs. The others count each class once already. None: every pixel weighs 1.
 
     Returns:
         A function of logits (N, C, H, W) of any float type and targets (N, H, W) with 255 as void.
     """
-
-    def focal(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
-        return focal_loss(logits_NCHW, target_NHW, config.focal_gamma)
-
     functions: dict[str, Loss] = {
-        "bce": softmax_cross_entropy,
-        "binary": binary_cross_entropy,
+        "bce": partial(softmax_cross_entropy, weights_C=weights_C),
+        "binary": partial(binary_cross_entropy, weights_C=weights_C),
         "jaccard": jaccard_loss,
-        "focal": focal,
+        "focal": partial(focal_loss, gamma=config.focal_gamma, weights_C=weights_C),
         "dice": dice_loss,
         "lovasz": lovasz_loss,
     }
@@ -47,17 +49,30 @@ def build_loss(config: TrainConfig) -> Loss:
     return loss
 
 
-def softmax_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
-    """Mean over valid pixels of -log softmax of the true class, in nats."""
-    total = F.cross_entropy(logits_NCHW, target_NHW, ignore_index=VOID, reduction="sum")
-    return total / _count_valid(target_NHW)
+def softmax_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor, weights_C: Tensor | None = None) -> Tensor:
+    """Weighted mean over valid pixels of -log softmax of the true class, in nats.
+
+    Args:
+        logits_NCHW: fp32 logits.
+        target_NHW: int64 class indices, 255 as void.
+        weights_C: weight of a pixel by its true class, as in `build_loss`.
+    """
+    total = F.cross_entropy(logits_NCHW, target_NHW, weight=weights_C, ignore_index=VOID, reduction="sum")
+    return total / _weigh_valid(target_NHW, weights_C)
 
 
-def binary_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
-    """Mean over valid pixels and classes of the binary cross-entropy of each class against the rest, in nats."""
+def binary_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor, weights_C: Tensor | None = None) -> Tensor:
+    """Weighted mean over valid pixels and classes of the binary cross-entropy of each class against the rest, in nats.
+
+    Args:
+        logits_NCHW: fp32 logits.
+        target_NHW: int64 class indices, 255 as void.
+        weights_C: weight of a pixel by its true class, the same for all its classes, as in `build_loss`.
+    """
     valid_N1HW, truth_NCHW = _one_hot(target_NHW, logits_NCHW.shape[1])
+    weights_N1HW = valid_N1HW if weights_C is None else _pixel_weights(target_NHW, weights_C).unsqueeze(1)
     per_class_NCHW = F.binary_cross_entropy_with_logits(logits_NCHW, truth_NCHW, reduction="none")
-    return (per_class_NCHW * valid_N1HW).sum() / (_count_valid(target_NHW) * logits_NCHW.shape[1])
+    return (per_class_NCHW * weights_N1HW).sum() / (_weigh_valid(target_NHW, weights_C) * logits_NCHW.shape[1])
 
 
 def jaccard_loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
@@ -95,18 +110,22 @@ def lovasz_loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
     return torch.stack(losses).sum() / max(1, len(present))
 
 
-def focal_loss(logits_NCHW: Tensor, target_NHW: Tensor, gamma: float) -> Tensor:
-    """Mean over valid pixels of -(1 - p)^gamma log p, p the softmax of the true class. (Lin et al., 2017.)
+def focal_loss(logits_NCHW: Tensor, target_NHW: Tensor, gamma: float, weights_C: Tensor | None = None) -> Tensor:
+    """Weighted mean over valid pixels of -(1 - p)^gamma log p, p the softmax of the true class. (Lin et al., 2017.)
 
     Args:
         logits_NCHW: fp32 logits.
         target_NHW: int64 class indices, 255 as void.
         gamma: focusing exponent; 0 gives `softmax_cross_entropy`.
+        weights_C: weight of a pixel by its true class, as in `build_loss`.
     """
     nll_NHW = F.cross_entropy(logits_NCHW, target_NHW, ignore_index=VOID, reduction="none")
     # 1 - exp(-nll), exact for small nll; the floor keeps the power's gradient finite where it is 0.
     miss_NHW = (-torch.expm1(-nll_NHW)).clamp(min=1e-6)
-    return (miss_NHW**gamma * nll_NHW).sum() / _count_valid(target_NHW)
+    focused_NHW = miss_NHW**gamma * nll_NHW
+    if weights_C is not None:
+        focused_NHW = focused_NHW * _pixel_weights(target_NHW, weights_C)
+    return focused_NHW.sum() / _weigh_valid(target_NHW, weights_C)
 
 
 def _soft_counts(logits_NCHW: Tensor, target_NHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -130,8 +149,17 @@ def _lovasz_weights(truth_P: Tensor) -> Tensor:
     return torch.diff(jaccard_P, prepend=jaccard_P.new_zeros(1))
 
 
-def _count_valid(target_NHW: Tensor) -> Tensor:
-    return (target_NHW != VOID).sum().clamp(min=1)
+def _weigh_valid(target_NHW: Tensor, weights_C: Tensor | None) -> Tensor:
+    if weights_C is None:
+        return (target_NHW != VOID).sum().clamp(min=1)
+    total = _pixel_weights(target_NHW, weights_C).sum()
+    # Without any weight the sum above it is 0 too.
+    return torch.where(total > 0, total, torch.ones_like(total))
+
+
+def _pixel_weights(target_NHW: Tensor, weights_C: Tensor) -> Tensor:
+    weights_of_target = F.pad(weights_C, (0, VOID + 1 - len(weights_C)))
+    return weights_of_target[target_NHW]
 
 
 def _one_hot(target_NHW: Tensor, classes: int) -> tuple[Tensor, Tensor]:

@@ -23,18 +23,24 @@ class Machine:
     loader_workers: int = 0
 
     @property
+    def device_type(self) -> str:
+        """`cuda` or `cpu`."""
+        return self.device.partition(":")[0]
+
+    @property
     def on_gpu(self) -> bool:
         """Whether the device is a CUDA GPU."""
         return self.device.startswith("cuda")
 
 
-def detect_machine(cpus: int) -> Machine:
+def detect_machine(cpus: int, *, use_gpu: bool = True) -> Machine:
     """Return the first visible GPU with loader workers beside it, or the CPU.
 
     Args:
         cpus: processor cores that this training may use; one drives the device, the others load.
+        use_gpu: whether a GPU may be used.
     """
-    if torch.cuda.is_available():
+    if use_gpu and torch.cuda.is_available():
         return Machine(device="cuda:0", loader_workers=max(1, cpus - 1))
     torch.set_num_threads(max(1, cpus))
     return Machine(device="cpu", loader_workers=0)
@@ -50,7 +56,14 @@ def autocast(config: TrainConfig, machine: Machine) -> torch.autocast:
     """Return the context in which the network runs at the configuration's precision."""
     bf16_pays = machine.on_gpu and torch.cuda.is_bf16_supported()
     use_bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_pays)
-    return torch.autocast(machine.device.partition(":")[0], dtype=torch.bfloat16, enabled=use_bf16)
+    use_fp16 = config.precision == "fp16"
+    dtype = torch.float16 if use_fp16 else torch.bfloat16
+    return torch.autocast(machine.device_type, dtype=dtype, enabled=use_bf16 or use_fp16)
+
+
+def build_scaler(config: TrainConfig, machine: Machine) -> torch.amp.GradScaler:
+    """Return what scales the loss of fp16 so that small gradients survive; it does nothing at other precisions."""
+    return torch.amp.GradScaler(machine.device_type, enabled=config.precision == "fp16")
 
 
 @contextlib.contextmanager

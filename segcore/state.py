@@ -3,19 +3,21 @@
 Random numbers need no state here: every epoch seeds them anew from (seed, epoch), see `train` and `loader`.
 """
 
+import copy
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, StorageError, StreetError
-from segcore.machine import Machine
+from segcore.machine import Machine, build_scaler
 from segcore.model import SegmentationModel, build_architecture, build_model
 
-_FORMAT: Final = "street-state-1"
+_FORMAT: Final = "street-state-2"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -26,7 +28,9 @@ class TrainState:
         config: what is trained.
         outputs: number of network outputs.
         model: the network, on its device.
-        optimizer: the optimizer of its parameters.
+        optimizer: the optimizer of its parameters; a group's `rate_factor` multiplies its rate.
+        scaler: scales the loss at fp16.
+        mean_model: running mean of the network's weights, or None when the configuration wants none.
         epoch: finished epochs.
         train_losses: mean training loss of each finished epoch.
         ious: validation `iou` of each finished epoch.
@@ -36,9 +40,16 @@ class TrainState:
     outputs: int
     model: SegmentationModel
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    mean_model: SegmentationModel | None
     epoch: int = 0
     train_losses: list[float] = field(default_factory=list)
     ious: list[float] = field(default_factory=list)
+
+    @property
+    def final_model(self) -> SegmentationModel:
+        """The network that is validated and kept: the running mean where there is one."""
+        return self.model if self.mean_model is None else self.mean_model
 
 
 def new_state(config: TrainConfig, outputs: int, machine: Machine) -> TrainState:
@@ -49,8 +60,7 @@ def new_state(config: TrainConfig, outputs: int, machine: Machine) -> TrainState
         WeightsError: when the encoder's weights cannot be had.
     """
     torch.manual_seed(config.seed)
-    model = build_model(config, outputs).to(machine.device)
-    return TrainState(config=config, outputs=outputs, model=model, optimizer=_build_optimizer(model, config, machine))
+    return _assemble(build_model(config, outputs).to(machine.device), config, outputs, machine)
 
 
 def save_state(state: TrainState, file: Path) -> None:
@@ -65,6 +75,8 @@ def save_state(state: TrainState, file: Path) -> None:
         "outputs": state.outputs,
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
+        "scaler": state.scaler.state_dict(),
+        "mean_model": state.mean_model.state_dict() if state.mean_model is not None else None,
         "epoch": state.epoch,
         "train_losses": state.train_losses,
         "ious": state.ious,
@@ -103,18 +115,40 @@ def load_state(file: Path, config: TrainConfig, machine: Machine) -> TrainState:
             f"{file} was saved with another configuration ({', '.join(names)} differ); "
             "start this training in another folder."
         )
-    model = build_architecture(config, content["outputs"]).to(machine.device)
-    model.load_state_dict(content["model"])
-    optimizer = _build_optimizer(model, config, machine)
-    optimizer.load_state_dict(content["optimizer"])
+    outputs = content["outputs"]
+    state = _assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
+    state.model.load_state_dict(content["model"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.scaler.load_state_dict(content["scaler"])
+    if state.mean_model is not None:
+        state.mean_model.load_state_dict(content["mean_model"])
+    state.epoch = content["epoch"]
+    state.train_losses = content["train_losses"]
+    state.ious = content["ious"]
+    return state
+
+
+def read_final_weights(file: Path) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint's `final_model`, on the CPU.
+
+    Raises:
+        CheckpointError: when the file is damaged.
+    """
+    content = _read(file, Machine())
+    weights: dict[str, Tensor] = content["mean_model"] or content["model"]
+    return weights
+
+
+def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machine: Machine) -> TrainState:
+    if config.freeze == "encoder":
+        model.network.encoder.requires_grad_(False)
     return TrainState(
         config=config,
-        outputs=content["outputs"],
+        outputs=outputs,
         model=model,
-        optimizer=optimizer,
-        epoch=content["epoch"],
-        train_losses=content["train_losses"],
-        ious=content["ious"],
+        optimizer=_build_optimizer(model, config, machine),
+        scaler=build_scaler(config, machine),
+        mean_model=copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None,
     )
 
 
@@ -134,10 +168,19 @@ def _read(file: Path, machine: Machine) -> dict[str, Any]:
 
 
 def _build_optimizer(model: SegmentationModel, config: TrainConfig, machine: Machine) -> torch.optim.Optimizer:
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = _group_parameters(model, config)
     rate, decay, fused = config.learning_rate, config.weight_decay, machine.on_gpu
     if config.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=decay, fused=fused)
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, weight_decay=decay, fused=fused)
     if config.optimizer == "adam":
-        return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=fused)
-    return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=fused)
+        return torch.optim.Adam(groups, lr=rate, weight_decay=decay, fused=fused)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=fused)
+
+
+def _group_parameters(model: SegmentationModel, config: TrainConfig) -> list[dict[str, Any]]:
+    of_encoder = {id(parameter) for parameter in model.network.encoder.parameters()}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    encoder = [parameter for parameter in trained if id(parameter) in of_encoder]
+    others = [parameter for parameter in trained if id(parameter) not in of_encoder]
+    groups = [(encoder, config.encoder_rate_factor), (others, 1.0)]
+    return [{"params": parameters, "rate_factor": factor} for parameters, factor in groups if parameters]

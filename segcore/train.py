@@ -3,6 +3,7 @@
 The rate's course lives in `schedule`, batches in `loader`, scoring in `predict` and `metrics`.
 """
 
+import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from segcore.balance import balanced_weights, count_output_pixels
 from segcore.cache import PixelCache
 from segcore.errors import NonFiniteLossError
 from segcore.labels import build_label_map
@@ -89,15 +91,18 @@ def train_epochs(
         DeviceMemoryError: when the device is too small.
     """
     config = state.config
-    target_of_class = build_label_map(cache.classes, config.labels).target_of_class
-    samples = TrainingSamples(cache, train_indices, config, target_of_class)
+    labels = build_label_map(cache.classes, config.labels)
+    samples = TrainingSamples(cache, train_indices, config, labels.target_of_class)
     loader = TrainingLoader(samples, config, workers=machine.loader_workers, pin_memory=machine.on_gpu)
-    loss = build_loss(config)
+    weights_C = None
+    if config.class_weights == "balanced":
+        weights_C = torch.from_numpy(balanced_weights(count_output_pixels(cache, train_indices, labels)))
+    loss = build_loss(config, None if weights_C is None else weights_C.to(machine.device))
     while state.epoch < config.epochs and not has_stalled(state.ious, config.patience_epochs):
         with name_memory_errors(config, machine):
             steps = _train_one_epoch(state, loader, loss, machine)
             started = time.perf_counter()
-            predictions = predict_cases(state.model, cache, valid_indices, config, machine)
+            predictions = predict_cases(state.final_model, cache, valid_indices, config, machine)
             scores = score_cases(predictions, cache, valid_indices)
         metrics = summarise_scores(scores, cache.classes, every_class=config.labels == "full")
         state.epoch += 1
@@ -106,7 +111,7 @@ def train_epochs(
         yield EpochResult(
             epoch=state.epoch,
             train_loss=steps.mean_loss,
-            learning_rate=state.optimizer.param_groups[0]["lr"],
+            learning_rate=state.optimizer.param_groups[-1]["lr"],
             metrics=metrics,
             scores=scores,
             train_seconds=steps.seconds,
@@ -121,16 +126,18 @@ def _train_one_epoch(state: TrainState, loader: TrainingLoader, loss: Loss, mach
     config, epoch = state.config, state.epoch
     # Dropout draws from torch's generator: seeding it by epoch makes a resumed epoch equal to the first try.
     torch.manual_seed((config.seed << 20) + epoch + 1)
-    state.model.train()
+    _set_training(state)
     losses: list[Tensor] = []
     samples, wait_seconds = 0, 0.0
+    steps_per_epoch = math.ceil(len(loader) / config.accumulation_steps)
     started = waiting_since = time.perf_counter()
-    for step, batch in enumerate(loader.epoch(epoch)):
+    for step, batches in enumerate(_group(loader.epoch(epoch), config.accumulation_steps)):
         wait_seconds += time.perf_counter() - waiting_since
-        total_steps = config.epochs * len(loader)
-        _set_rate(state.optimizer, rate_at(config, epoch * len(loader) + step, total_steps, state.train_losses))
-        losses.append(_take_step(state, batch, loss, machine))
-        samples += len(batch.target_NHW)
+        step_of_all, steps_of_all = epoch * steps_per_epoch + step, config.epochs * steps_per_epoch
+        _set_rate(state.optimizer, rate_at(config, step_of_all, steps_of_all, state.train_losses))
+        losses.append(_take_step(state, batches, loss, machine))
+        _follow(state, step_of_all)
+        samples += sum(len(batch.target_NHW) for batch in batches)
         if len(losses) % _STEPS_BETWEEN_CHECKS == 0:
             _require_finite(losses[-_STEPS_BETWEEN_CHECKS:], epoch, step + 1 - _STEPS_BETWEEN_CHECKS)
         waiting_since = time.perf_counter()
@@ -143,21 +150,57 @@ def _train_one_epoch(state: TrainState, loader: TrainingLoader, loss: Loss, mach
     )
 
 
-def _take_step(state: TrainState, batch: Batch, loss: Loss, machine: Machine) -> Tensor:
-    images_NHW3 = batch.images_NHW3.to(machine.device, non_blocking=True)
-    target_NHW = batch.target_NHW.to(machine.device, non_blocking=True)
-    with autocast(state.config, machine):
-        logits_NCHW = state.model(images_NHW3)
-    value = loss(logits_NCHW, target_NHW)
+def _take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
     state.optimizer.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
-    state.optimizer.step()
-    return value.detach()
+    values = []
+    for batch in batches:
+        images_NHW3 = batch.images_NHW3.to(machine.device, non_blocking=True)
+        target_NHW = batch.target_NHW.to(machine.device, non_blocking=True)
+        with autocast(state.config, machine):
+            logits_NCHW = state.model(images_NHW3)
+        value = loss(logits_NCHW, target_NHW)
+        state.scaler.scale(value / len(batches)).backward()  # type: ignore[no-untyped-call]
+        values.append(value.detach())
+    if state.config.gradient_clip:
+        state.scaler.unscale_(state.optimizer)
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.gradient_clip)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    return torch.stack(values).mean()
+
+
+def _group(batches: Iterator[Batch], size: int) -> Iterator[tuple[Batch, ...]]:
+    while group := tuple(itertools.islice(batches, size)):
+        yield group
+
+
+def _set_training(state: TrainState) -> None:
+    state.model.train()
+    if state.config.freeze != "none":
+        for module in state.model.network.encoder.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def _follow(state: TrainState, step: int) -> None:
+    """Move the running mean of the weights; its decay grows with the steps, so that it forgets the random start.
+
+    Source of the warm-up: tf.train.ExponentialMovingAverage, (1 + n) / (10 + n).
+    """
+    if state.mean_model is None:
+        return
+    decay = min(state.config.ema_decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        means: list[Tensor] = [*state.mean_model.parameters()]
+        weights: list[Tensor] = [*state.model.parameters()]
+        torch._foreach_lerp_(means, weights, 1 - decay)
+        for mean, buffer in zip(state.mean_model.buffers(), state.model.buffers(), strict=True):
+            mean.copy_(buffer)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["rate_factor"]
 
 
 def _require_finite(losses: Sequence[Tensor], epoch: int, first_step: int) -> list[float]:

@@ -52,7 +52,7 @@ class Script:
         """Report epochs with these scores; None is an epoch without a score."""
         for epoch, iou in enumerate(ious, start=first):
             metrics = {"train_loss": 1 / epoch} if iou is None else {"iou": iou, "train_loss": 1 / epoch}
-            content = {"trial": trial, "epoch": epoch, "metrics": metrics, "picture": None}
+            content = {"trial": trial, "epoch": epoch, "metrics": metrics, "picture": None, "verdict": ""}
             self.journal.write("epoch", content)
 
     def end(self, trial: int, outcome: str = "finished", message: str = "") -> None:

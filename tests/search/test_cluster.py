@@ -27,7 +27,7 @@ def test_trials_that_a_nodes_gpus_hold(gpus, gpus_per_trial, trials):
     assert int(_share_gpus(gpus, gpus_per_trial)) == trials
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "ray://127.0.0.1:{port}", "no-such-host.invalid:6379"])
+@pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no-such-host.invalid:6379"])
 def test_address_that_does_not_answer_is_refused_before_ray_starts(make_settings, find_free_port, address):
     address = address.format(port=find_free_port())
     with (

@@ -18,7 +18,7 @@ def asked(trial: int, time: float = 0.0) -> dict:
 
 def epoch(trial: int, number: int, iou: float | None) -> dict:
     metrics = {} if iou is None else {"iou": iou}
-    return event("epoch", trial=trial, epoch=number, metrics=metrics, picture=None)
+    return event("epoch", trial=trial, epoch=number, metrics=metrics, picture=None, verdict="")
 
 
 def history_of(*events: dict) -> History:
@@ -31,7 +31,15 @@ def history_of(*events: dict) -> History:
 def test_trials_follow_from_the_events():
     history = history_of(
         asked(0, 5.0),
-        event("epoch", 6.0, trial=0, epoch=1, metrics={"iou": 0.5, "miou": 0.4}, picture="trials/0000/epoch_0001.jpg"),
+        event(
+            "epoch",
+            6.0,
+            trial=0,
+            epoch=1,
+            metrics={"iou": 0.5, "miou": 0.4},
+            picture="trials/0000/epoch_0001.jpg",
+            verdict="",
+        ),
         event("checkpoint", trial=0, epoch=1, path="/ray/checkpoint_000000"),
         event("restarted", trial=0, message="node gone"),
         event("ended", 8.0, trial=0, outcome="stopped by ASHA", message="rank 3 of 3"),
@@ -90,8 +98,10 @@ def test_counts_by_outcome():
 
 def test_spent_seconds_are_those_of_all_runs_without_the_pauses_between():
     history = history_of(
-        event("opened", 100.0), asked(0, 101.0), event("ended", 130.0, trial=0, outcome="finished", message=""),
-        event("opened", 1000.0), asked(1, 1002.0), event("checkpoint", 1007.0, trial=1, epoch=1, path="x"),
+        event("opened", 100.0, cache_key="key"), asked(0, 101.0),
+        event("ended", 130.0, trial=0, outcome="finished", message=""),
+        event("opened", 1000.0, cache_key="key"), asked(1, 1002.0),
+        event("checkpoint", 1007.0, trial=1, epoch=1, path="x"),
     )  # fmt: skip
     # 130 - 100 = 30 and 1007 - 1000 = 7.
     assert history.spent_seconds == 37.0
@@ -142,7 +152,7 @@ def test_last_line_cut_short_by_a_crash_is_not_read_and_goes_when_the_journal_is
     assert [one["event"] for one in read_events(script.journal.file)] == ["asked"]
     again = Journal(script.journal.file)
     assert script.journal.file.read_bytes() == whole
-    again.write("opened", {})
+    again.write("opened", {"cache_key": "key"})
     again.close()
     assert [one["event"] for one in read_events(script.journal.file)] == ["asked", "opened"]
 
@@ -169,3 +179,16 @@ def test_line_damaged_in_the_middle_is_refused_with_its_number(script):
     script.journal.file.write_text(lines[0] + lines[1][:20] + "\n" + lines[2])
     with pytest.raises(CheckpointError, match=r"journal\.jsonl, line 2 is damaged .* restore the file, or delete"):
         Journal(script.journal.file)
+
+
+def test_time_after_a_run_closed_is_not_spent():
+    # A resume that finds nothing to do writes "closed" again: 10 seconds were spent, not 900.
+    history = history_of(
+        event("opened", 100.0, cache_key="key"), event("closed", 110.0), event("closed", 1000.0),
+    )  # fmt: skip
+    assert history.spent_seconds == 10.0
+
+
+def test_history_knows_the_data_of_the_last_run():
+    history = history_of(event("opened", 1.0, cache_key="old"), event("opened", 2.0, cache_key="new"))
+    assert history.cache_key == "new"

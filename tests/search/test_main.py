@@ -413,7 +413,7 @@ OTHER_MISTAKES = {
     "unknown search to resume": (["resume", "hole"], "No search 'hole'"),
     "unknown search to retrain": (["retrain", "hole"], "No search 'hole'"),
     "unknown search to look at": (["status", "hole"], "No search 'hole'"),
-    "no searches to browse": (["ui"], "has no mlflow.db; launch a search first"),
+    "no searches to browse": (["ui"], "has no mlflow.db"),
     "unknown command": (["lunch"], "No such command 'lunch'"),
 }
 
@@ -448,7 +448,7 @@ def test_mistake_is_refused_with_a_message(refusals, name):
     assert code == 2
 
 
-def test_refused_launch_leaves_no_search_behind(refusals, run_cli, place, tmp_path_factory):
+def test_refused_launch_leaves_no_search_behind(refusals, tmp_path_factory):
     leftovers = [file for file in tmp_path_factory.getbasetemp().rglob("settings.json") if "wrong" in file.parts]
     assert leftovers == []
 

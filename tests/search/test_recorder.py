@@ -179,3 +179,45 @@ def test_a_retraining_keeps_every_checkpoint(script, make_trial, tmp_path):
         "finished",
         "finished",
     ]
+
+
+def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_trial):
+    # Two trials at the rung: the second is worse and stopped, but the driver dies before it writes the end.
+    for number, iou in ((0, 0.5), (1, 0.4)):
+        parts.asha.judge(number, 1, iou)
+        report(make_trial(number), parts, 1, iou=iou)
+    assert [record.number for record in parts.journal.history.unfinished] == [0, 1]
+    parts.recorder.end_judged()
+    assert [record.number for record in parts.journal.history.unfinished] == [0]
+    ended = parts.journal.history.trials[1]
+    assert ended.outcome is Outcome.STOPPED
+    assert "rank 2 of 2" in ended.message
+
+
+def test_epoch_that_is_trained_again_keeps_the_time_of_its_first_report(parts, make_trial):
+    # MLflow tells points apart by their time: with another one the epoch would be there twice.
+    for _ in range(2):
+        report(make_trial(0), parts, 1, iou=0.5)
+    first, second = (one["time"] for one in read_events(parts.journal.file) if one["event"] == "epoch")
+    assert first == second
+
+
+def test_only_the_best_finished_trials_checkpoint_is_kept(parts, make_trial, tmp_path):
+    kept = []
+    for number, iou in ((0, 0.5), (1, 0.7)):
+        trial = make_trial(number)
+        report(trial, parts, 1, "finished", iou=iou)
+        save_checkpoint(trial, parts, tmp_path / f"checkpoint_{number}")
+        parts.recorder.on_trial_complete(1, [trial], trial)
+        kept.append([(tmp_path / f"checkpoint_{other}").exists() for other in range(number + 1)])
+    assert kept == [[True], [False, True]]
+
+
+def test_checkpoint_of_a_run_before_a_resume_is_deleted_when_a_newer_one_is_there(parts, make_trial, tmp_path):
+    trial = make_trial(0)
+    report(trial, parts, 1, iou=0.5)
+    save_checkpoint(trial, parts, tmp_path / "run-1" / "checkpoint")
+    report(trial, parts, 2, iou=0.6)
+    save_checkpoint(trial, parts, tmp_path / "run-2" / "checkpoint")
+    assert not (tmp_path / "run-1" / "checkpoint").exists()
+    assert (tmp_path / "run-2" / "checkpoint").exists()

@@ -74,7 +74,7 @@ def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, clas
         ],
     )
     finish_fold(1, [score("d", "night", 0.2, car=(20, 80), person=(0, 0)), score("e", "day", None, (0, 0), (0, 0))])
-    result = measure_out_of_fold(script.journal, classes)
+    result = measure_out_of_fold(script.journal, classes, 0)
     assert result.images == 5
     # Fold 0: (0.9 + 0.6 + 0.3) / 3 = 0.6; fold 1: 0.2, since image e has no scored class.
     assert result.fold_ious == pytest.approx({0: 0.6, 1: 0.2})
@@ -84,6 +84,8 @@ def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, clas
     assert result.metrics["iou"] == pytest.approx(0.5)
     assert result.metrics["iou/day"] == pytest.approx(0.75)  # (0.9 + 0.6) / 2
     assert result.metrics["iou/night"] == pytest.approx(0.25)  # (0.3 + 0.2) / 2
+    # Without fold 0, which the search chose on: image d alone.
+    assert result.unseen_iou == pytest.approx(0.2)
     # Over pixels: cars (90 + 60 + 30 + 20) of 400 and no false ones; persons (90 + 30) of 200.
     assert result.metrics["iou/car"] == pytest.approx(0.5)
     assert result.metrics["iou/person"] == pytest.approx(0.6)
@@ -94,11 +96,13 @@ def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, 
     plan_folds(script.journal, make_best(labels="scored"), 2)
     for fold in range(2):
         finish_fold(fold, [score(f"image{fold}", "day", 0.5, car=(50, 50), person=(0, 0))])
-    assert "miou" not in measure_out_of_fold(script.journal, classes).metrics
+    assert "miou" not in measure_out_of_fold(script.journal, classes, 0).metrics
 
 
 def test_spread_of_a_single_fold_is_zero():
-    result = OutOfFold(metrics={}, fold_ious={0: 0.5}, images=1, single_class="car", single_class_iou=0.1)
+    result = OutOfFold(
+        metrics={}, fold_ious={0: 0.5}, images=1, unseen_iou=0.5, single_class="car", single_class_iou=0.1
+    )
     assert (result.spread, result.fold_mean) == (0.0, 0.5)
 
 
@@ -106,7 +110,7 @@ def test_fold_that_has_not_finished_is_refused(script, finish_fold, classes):
     plan_folds(script.journal, make_best(), 2)
     finish_fold(0, [score("a", "day", 0.9, (9, 1), (9, 1))])
     with pytest.raises(CheckpointError, match=r"Fold 1 was not retrained \(it has not finished\)"):
-        measure_out_of_fold(script.journal, classes)
+        measure_out_of_fold(script.journal, classes, 0)
 
 
 def test_fold_that_diverged_is_refused_with_the_reason(script, finish_fold, classes):
@@ -114,7 +118,7 @@ def test_fold_that_diverged_is_refused_with_the_reason(script, finish_fold, clas
     finish_fold(0, [])
     finish_fold(1, [], outcome="diverged", message="The loss is nan in epoch 1")
     with pytest.raises(CheckpointError, match=r"Fold 1 was not retrained \(diverged: The loss is nan in epoch 1\)"):
-        measure_out_of_fold(script.journal, classes)
+        measure_out_of_fold(script.journal, classes, 0)
 
 
 def test_fold_without_its_checkpoint_is_refused(script, finish_fold, classes):
@@ -124,7 +128,7 @@ def test_fold_without_its_checkpoint_is_refused(script, finish_fold, classes):
     (checkpoint / SCORES_FILE).unlink()
     checkpoint.rmdir()
     with pytest.raises(CheckpointError, match="The checkpoint of fold 1 is missing"):
-        measure_out_of_fold(script.journal, classes)
+        measure_out_of_fold(script.journal, classes, 0)
 
 
 def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(script, finish_fold, classes, cache, tmp_path):
@@ -138,7 +142,7 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(script, f
         states.append(new_state(varied, build_label_map(classes, config.labels).outputs, machine))
         save_state(states[-1], checkpoint / STATE_FILE)
     folder = SearchFolder(root=tmp_path / "streets")
-    result = measure_out_of_fold(script.journal, classes)
+    result = measure_out_of_fold(script.journal, classes, 0)
     build_ensemble(folder, script.journal, cache, result, best)
 
     ensemble = load_ensemble(folder.model, machine)
@@ -152,3 +156,12 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(script, f
     assert notes["out_of_fold"]["iou"] == 0.5
     assert notes["fold_ious"] == {"0": 0.5, "1": 0.5}
     assert (notes["search"], notes["trial"], notes["folds"]) == ("streets", 5, [0, 1])
+
+
+@pytest.mark.parametrize("outcome", ["failed", "diverged", "out of memory"])
+def test_fold_that_failed_is_asked_for_anew(script, outcome):
+    plan_folds(script.journal, make_best(), 2)
+    script.end(0, "finished")
+    script.end(1, outcome, "the disk was full")
+    plan_folds(script.journal, make_best(), 2)
+    assert [trial.fold for trial in script.journal.history.unfinished] == [1]

@@ -161,7 +161,7 @@ def test_a_resumed_asha_judges_as_the_uninterrupted_one(curves, cut):
         whole.judge(trial, epoch, score)
         seen[trial][epoch] = score
     resumed = make_asha(reduction_factor=2)
-    resumed.replay(SimpleNamespace(trials={trial: _record(trial, scores) for trial, scores in seen.items()}))
+    resumed.replay(SimpleNamespace(in_order=[_record(trial, scores) for trial, scores in seen.items()]))
     assert [resumed.judge(*result) for result in after] == [whole.judge(*result) for result in after]
 
 
@@ -197,3 +197,12 @@ def test_scheduler_lets_a_farewell_pass():
     verdict = scheduler.on_trial_result(None, trial, {"outcome": "diverged", "message": "loss is nan"})
     assert verdict == TrialScheduler.CONTINUE
     assert scheduler.asha.stopped == {}
+
+
+def test_verdict_that_was_lost_with_its_worker_is_given_anew():
+    # Trial 2 is third of three and stopped; its worker dies before the end, and trained again it is first.
+    asha = Asha(grace_epochs=1, reduction_factor=3, epochs=9)
+    assert asha.judge(0, 1, 0.5) and asha.judge(1, 1, 0.4)
+    assert not asha.judge(2, 1, 0.3)
+    assert asha.judge(2, 1, 0.6)
+    assert 2 not in asha.stopped

@@ -110,3 +110,14 @@ def test_values_are_those_of_json(make_settings, tmp_path):
     values = settings_values(make_settings())
     assert values["data"] == str(tmp_path / "data")
     assert build_settings(values) == make_settings()
+
+
+@pytest.mark.parametrize("gpus", [1.5, 2.25])
+def test_more_than_one_gpu_must_be_whole(make_settings, gpus):
+    with pytest.raises(ConfigError, match="a share of a GPU is below 1, and more are whole; use"):
+        make_settings(gpus_per_trial=gpus)
+
+
+def test_ray_client_is_refused(make_settings):
+    with pytest.raises(ConfigError, match="behind Ray Client cannot keep the search's journal; start on a machine"):
+        make_settings(address="ray://127.0.0.1:10001")

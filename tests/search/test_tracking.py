@@ -38,7 +38,7 @@ def stage(script) -> StageFolder:
 
 def write_search(script) -> None:
     """Two trials: one finished after three epochs, one stopped after its second, which had no score."""
-    script.journal.write("opened", {})
+    script.journal.write("opened", {"cache_key": "key"})
     script.ask(0, batch_size=4)
     script.ask(1, batch_size=2)
     script.epochs(0, 0.5, 0.6)
@@ -111,7 +111,7 @@ def test_parent_has_the_settings_and_what_came_out(settings, script, stage):
 
 
 def test_parent_is_running_until_the_search_is_closed(settings, script, stage):
-    script.journal.write("opened", {})
+    script.journal.write("opened", {"cache_key": "key"})
     script.ask(0)
     runs = StageRuns(settings, "search", stage)
     runs.write(list(read_events(stage.journal)))
@@ -147,7 +147,7 @@ def test_pictures_are_artifacts_of_their_epoch(settings, script, stage):
     Image.fromarray(np.full((8, 12, 3), 200, np.uint8)).save(picture)
     script.ask(0)
     place = str(picture.relative_to(stage.root))
-    script.journal.write("epoch", {"trial": 0, "epoch": 2, "metrics": {"iou": 0.5}, "picture": place})
+    script.journal.write("epoch", {"trial": 0, "epoch": 2, "metrics": {"iou": 0.5}, "picture": place, "verdict": ""})
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(settings)
     client = MlflowClient(settings.tracking_uri)
@@ -160,7 +160,9 @@ def test_pictures_are_artifacts_of_their_epoch(settings, script, stage):
 
 def test_picture_that_was_deleted_is_left_out(settings, script, stage):
     script.ask(0)
-    script.journal.write("epoch", {"trial": 0, "epoch": 1, "metrics": {"iou": 0.5}, "picture": "trials/0000/no.jpg"})
+    script.journal.write(
+        "epoch", {"trial": 0, "epoch": 1, "metrics": {"iou": 0.5}, "picture": "trials/0000/no.jpg", "verdict": ""}
+    )
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(settings)
     assert points_of(settings, child) == {"iou": [(1, 0.5)]}
@@ -193,7 +195,9 @@ def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(settin
 
 def test_class_names_that_mlflow_refuses_are_changed(settings, script, stage):
     script.ask(0)
-    script.journal.write("epoch", {"trial": 0, "epoch": 1, "metrics": {"iou/Fußweg (links)": 0.25}, "picture": None})
+    script.journal.write(
+        "epoch", {"trial": 0, "epoch": 1, "metrics": {"iou/Fußweg (links)": 0.25}, "picture": None, "verdict": ""}
+    )
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(settings)
     ((name, value),) = child.data.metrics.items()

@@ -51,6 +51,14 @@ def test_cache_knows_names_annotations_and_classes(cache, classes):
     assert (case.route, case.timeofday, case.frame, case.height, case.width) == ("Saitama", "night", 30, 64, 96)
 
 
+def test_cache_knows_the_pixels_of_each_class_and_of_void(cache):
+    for index, case in enumerate(cache.cases):
+        mask_HW = cache.mask_HW(index)
+        assert case.class_pixels == tuple(int((mask_HW == value).sum()) for value in (0, 1, 2, 3, 255))
+        # draw_mask paints a void corner of 4 x 4.
+        assert case.class_pixels[4] == 16
+
+
 def test_pixels_cannot_be_changed(cache):
     with pytest.raises(ValueError, match="read-only"):
         cache.image_HW3(0)[0, 0, 0] = 1
@@ -97,6 +105,19 @@ def _contradict(file):
     file.write_text(json.dumps(index))
 
 
+def _miscount(file):
+    index = json.loads(file.read_text())
+    index["cases"][0]["class_pixels"][0] += 1
+    file.write_text(json.dumps(index))
+
+
+def _forget_void(file):
+    index = json.loads(file.read_text())
+    pixels = index["cases"][0]["class_pixels"]
+    index["cases"][0]["class_pixels"] = [pixels[0] + pixels.pop(), *pixels[1:]]
+    file.write_text(json.dumps(index))
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
@@ -108,6 +129,8 @@ def _contradict(file):
         ("masks.u8", Path.unlink),
         ("index.json", _cut_short),
         ("index.json", _contradict),
+        ("index.json", _miscount),
+        ("index.json", _forget_void),
         ("index.json", Path.unlink),
     ],
 )

@@ -35,9 +35,10 @@ def test_unknown_field_like_no_other_lists_every_field():
         ("learning_rate", 0), ("learning_rate", 11), ("learning_rate", math.nan), ("batch_size", 0),
         ("batch_size", 2.5), ("crop_size", 31), ("scale", 0), ("scale", 1.01), ("epochs", 0), ("focal_gamma", -1),
         ("plateau_factor", 1), ("plateau_factor", math.inf), ("seed", -1), ("input_mode", "zoom"), ("backbone", ""),
-        ("decoder_channels", 15), ("precision", "fp16"), ("optimizer", "guess"), ("labels", "all"),
+        ("decoder_channels", 15), ("precision", "fp8"), ("optimizer", "guess"), ("labels", "all"),
         ("crops_per_image", -1), ("patience_epochs", -1), ("weight_decay", -0.1), ("augmentation", "wild"),
         ("rate_schedule", "zigzag"), ("plateau_patience_epochs", 0), ("weights", ""),
+        ("rare_crop_probability", -0.1), ("rare_crop_probability", 1.1), ("class_weights", "heavy"),
     ],
 )  # fmt: skip
 def test_value_out_of_range_is_refused_with_field_and_value(name, value):

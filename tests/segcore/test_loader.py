@@ -138,3 +138,80 @@ def test_images_of_mixed_sizes_share_a_batch(make_dataset, make_config, tmp_path
     assert images_NHW3.shape == (2, 40, 48, 3)
     # The 4 x 4 void corner of each, and padding: 40 * 48 - 32 * 48 = 384 and 40 * 48 - 40 * 32 = 640 pixels.
     assert sorted((target_NHW == VOID).sum(dim=(1, 2)).tolist()) == [16 + 384, 16 + 640]
+
+
+STRENGTHS = ("light", "strong")
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_number_of_loader_processes_changes_no_augmented_sample(cache, make_config, strength):
+    config = make_config(**CROPS, augmentation=strength, rare_crop_probability=0.5)
+    alone, helped = _loader(cache, config, workers=0), _loader(cache, config, workers=2)
+    for epoch in (0, 1):
+        _assert_equal(_epoch(alone, epoch), _epoch(helped, epoch))
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_no_process_and_no_epoch_repeats_the_augmentation_of_another(cache, make_config, strength):
+    # Sixteen times the same image: what differs is augmentation. Batches go to the two processes in turn.
+    config = make_config(input_mode="full", augmentation=strength, batch_size=1)
+    loader = _loader(cache, config, workers=2, indices=[0] * 16)
+    streams = []
+    for epoch in (0, 1):
+        seen = [images.numpy().tobytes() for images, _ in _epoch(loader, epoch)]
+        streams += [seen[0::2], seen[1::2]]
+    # One stream repeated gives 8 or 16 of 32; some samples stay as they were, or are only mirrored.
+    assert len({image for stream in streams for image in stream}) >= 24
+    for position in range(8):
+        assert len({stream[position] for stream in streams}) >= 2
+
+
+def _crops(cache, config, epochs):
+    samples = _samples(cache, config)
+    return [samples[epoch, position][1] for epoch in range(epochs) for position in range(len(samples))]
+
+
+def test_share_of_crops_with_a_scored_class_rises_as_configured(cache, make_config):
+    values = {"input_mode": "crop", "crop_size": 32, "augmentation": "none"}
+
+    def share(probability):
+        crops = _crops(cache, make_config(**values, rare_crop_probability=probability), 40)
+        return np.mean([bool(np.isin(crop_HW, (1, 2)).any()) for crop_HW in crops])
+
+    plain = share(0.0)
+    assert plain < 0.9
+    # 1,920 crops: standard deviation below 0.011.
+    assert abs(share(0.5) - (0.5 + 0.5 * plain)) < 0.04
+    assert share(1.0) == 1
+
+
+def test_rarer_scored_class_gains_most_from_rare_crops(cache, make_config):
+    values = {"input_mode": "crop", "crop_size": 32, "augmentation": "none"}
+
+    def mean_shares(probability):
+        crops = _crops(cache, make_config(**values, rare_crop_probability=probability), 20)
+        return np.array([np.mean([(crop_HW == index).mean() for crop_HW in crops]) for index in (1, 2)])
+
+    pixels = [sum(case.class_pixels[index] for case in cache.cases[:8]) for index in (1, 2)]
+    assert pixels[1] < pixels[0]
+    car_gain, person_gain = mean_shares(1.0) / mean_shares(0.0)
+    assert person_gain > car_gain > 1
+
+
+def test_rare_crops_depend_on_seed_epoch_and_position_alone(cache, make_config):
+    config = make_config(**CROPS, rare_crop_probability=0.7)
+    one, two = _samples(cache, config), _samples(cache, config)
+    addresses = [(epoch, position) for epoch in range(2) for position in range(len(one))]
+    forward = [one[address][0].tobytes() for address in addresses]
+    backward = [two[address][0].tobytes() for address in reversed(addresses)]
+    assert forward == backward[::-1]
+
+
+def test_without_rare_crops_a_sample_is_what_it_was_before_they_existed(cache, make_config):
+    config = make_config(**{**CROPS, "augmentation": "none"})
+    random = np.random.default_rng((0, 2, 3, 4))
+    # 64 - 32 + 1 rows and 96 - 32 + 1 columns; six crops per image, so position 4 is of the first.
+    top, left = int(random.integers(33)), int(random.integers(65))
+    np.testing.assert_array_equal(
+        _samples(cache, config)[3, 4][0], cache.image_HW3(0)[top : top + 32, left : left + 32]
+    )

@@ -267,3 +267,56 @@ def test_lovasz_of_certain_predictions_is_the_jaccard_loss(pixels):
         union = sum(index in pair for pair in pixels)
         losses.append(1 - hit / union)
     assert lovasz_loss(logits_NCHW, target_NHW).item() == pytest.approx(sum(losses) / len(losses), abs=1e-5)
+
+
+WEIGHTS = torch.tensor([1.0, 3.0])
+
+
+def test_weighted_cross_entropy_by_hand():
+    # Softmax 3/4 and 1/4; true class 0 weighs 1, class 1 weighs 3: (0.287682 + 3 * 1.386294) / (1 + 3).
+    batch = _pixels([math.log(3), 0], [math.log(3), 0], target=[0, 1])
+    assert softmax_cross_entropy(*batch, WEIGHTS).item() == pytest.approx(1.111641, abs=1e-5)
+
+
+def test_weighted_binary_cross_entropy_by_hand():
+    # Sigmoids 3/4 and 1/2. True class 0: -ln 0.75 - ln 0.5 = 0.980829; true class 1: -ln 0.25 - ln 0.5 = 2.079442.
+    # Two classes: (0.980829 + 3 * 2.079442) / (2 * (1 + 3)).
+    batch = _pixels([math.log(3), 0], [math.log(3), 0], target=[0, 1])
+    assert binary_cross_entropy(*batch, WEIGHTS).item() == pytest.approx(0.902394, abs=1e-5)
+
+
+def test_weighted_focal_by_hand():
+    # Gamma 2: (1/4)^2 * 0.287682 = 0.0179801 and (3/4)^2 * 1.386294 = 0.7797906; (0.0179801 + 3 * 0.7797906) / 4.
+    batch = _pixels([math.log(3), 0], [math.log(3), 0], target=[0, 1])
+    assert focal_loss(*batch, 2.0, WEIGHTS).item() == pytest.approx(0.589338, abs=1e-5)
+
+
+@given(batches(), st.floats(0.1, 10))
+def test_equal_weights_change_nothing(batch, weight):
+    logits, target, _ = batch
+    weights_C = torch.full((3,), weight)
+    for loss in (softmax_cross_entropy, binary_cross_entropy, lambda *given: focal_loss(*given[:2], 2.0, *given[2:])):
+        assert loss(logits, target, weights_C).item() == pytest.approx(loss(logits, target).item(), rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("expression", "weighted"),
+    [("bce", True), ("binary", True), ("focal", True), ("jaccard", False), ("dice", False), ("lovasz", False)],
+)
+def test_weights_reach_the_losses_that_are_means_over_pixels(make_config, expression, weighted):
+    batch = _pixels([math.log(3), 0], [math.log(3), 0], target=[0, 1])
+    config = make_config(loss=expression)
+    plain, heavy = build_loss(config)(*batch).item(), build_loss(config, WEIGHTS)(*batch).item()
+    assert (heavy != plain) == weighted
+
+
+@pytest.mark.parametrize("expression", EVERY_LOSS)
+@pytest.mark.parametrize("value", [VOID, 2])
+def test_batch_of_void_or_of_no_weight_costs_nothing(make_config, expression, value):
+    logits = torch.randn(2, 3, 4, 5).requires_grad_(True)
+    loss = build_loss(make_config(loss=expression), torch.tensor([1.0, 2.0, 0.0]))
+    result = loss(logits, torch.full((2, 4, 5), value))
+    result.backward()
+    assert result.isfinite() and logits.grad.isfinite().all()
+    if value == VOID or expression in ("bce", "binary", "focal"):
+        assert result == 0 and (logits.grad == 0).all()

@@ -9,8 +9,9 @@ from segcore.classes import VOID
 from segcore.labels import build_label_map
 from segcore.machine import Machine
 from segcore.metrics import summarise_scores
-from segcore.model import build_architecture
+from segcore.model import SegmentationModel, build_architecture
 from segcore.predict import predict_cases, predict_classes, predict_probabilities, score_cases
+from segcore.predict_options import PredictOptions
 
 MACHINE = Machine()
 
@@ -164,3 +165,116 @@ def test_input_modes_that_predict_equal_maps_score_equal(make_config, cache, cla
 def test_predictions_and_cases_must_pair_up(cache, predictions):
     with pytest.raises(ValueError, match="zip"):
         score_cases(iter(_truths(cache, [3] * predictions)), cache, [3, 4])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"input_mode": "full"}, {"input_mode": "crop", "crop_size": 32}, {"input_mode": "resize", "scale": 0.4}],
+)
+def test_trials_are_scored_to_the_bit_as_before_there_were_options(model, make_config, cache, values):
+    """Scores of a search that goes on, and of one begun before, must be comparable."""
+    config = make_config(**values)
+    expected_HW = []
+    for index in (0, 3):
+        pixels_HW3 = cache.image_HW3(index)
+        if config.input_mode == "resize":
+            pixels_HW3 = cv2.resize(pixels_HW3, (38, 26), interpolation=cv2.INTER_AREA)
+        with torch.inference_mode():
+            probabilities_1CHW = model(torch.from_numpy(np.array(pixels_HW3))[None]).float().softmax(dim=1)
+        if config.input_mode == "resize":
+            probabilities_1CHW = F.interpolate(probabilities_1CHW, size=(64, 96), mode="bilinear", align_corners=False)
+        found_CHW = predict_probabilities(model, cache.image_HW3(index), config, MACHINE)
+        assert torch.equal(found_CHW, probabilities_1CHW[0])
+        expected_HW.append(probabilities_1CHW[0].argmax(dim=0))
+    for found_HW, truth_HW in zip(predict_cases(model, cache, [0, 3], config, MACHINE), expected_HW, strict=True):
+        assert torch.equal(found_HW.long(), truth_HW)
+
+
+LOOKS = [
+    {"mode": "full"},
+    {"mode": "resize", "scale": 0.5},
+    {"mode": "tiles", "tile_size": 32},
+    {"mode": "overlap", "tile_size": 32, "overlap": 0.5},
+    {"mode": "overlap", "tile_size": 512},
+    {"mode": "full", "scales": (0.75, 1.0, 1.25)},
+    {"mode": "resize", "scale": 2.0},
+]
+
+
+@pytest.fixture(scope="module")
+def pixelwise():
+    """A network of one 1x1 convolution: the answer for a pixel depends on that pixel alone."""
+    torch.manual_seed(0)
+    return SegmentationModel(nn.Conv2d(3, 4, 1), (0.4, 0.5, 0.6), (0.2, 0.2, 0.2)).eval()
+
+
+def _noise(height, width):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("values", LOOKS)
+def test_every_way_of_looking_gives_probabilities_of_the_original_size(model, make_config, values, flip):
+    options = PredictOptions(**values, flip=flip)
+    probabilities_CHW = predict_probabilities(model, _noise(51, 77), make_config(), MACHINE, options)
+    assert probabilities_CHW.shape == (4, 51, 77)
+    assert probabilities_CHW.dtype == torch.float32
+    assert probabilities_CHW.min() >= 0
+    torch.testing.assert_close(probabilities_CHW.sum(dim=0), torch.ones(51, 77), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("values", [look for look in LOOKS if look["mode"] != "resize" and "scales" not in look])
+def test_tiles_of_a_pixelwise_network_equal_the_whole_image(pixelwise, make_config, values):
+    image_HW3 = _noise(51, 77)
+    full_CHW = predict_probabilities(pixelwise, image_HW3, make_config(), MACHINE)
+    found_CHW = predict_probabilities(pixelwise, image_HW3, make_config(), MACHINE, PredictOptions(**values))
+    torch.testing.assert_close(found_CHW, full_CHW, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("values", LOOKS)
+def test_uniform_image_has_one_answer_in_every_mode(pixelwise, make_config, values):
+    image_HW3 = np.full((51, 77, 3), (200, 30, 90), np.uint8)
+    full_CHW = predict_probabilities(pixelwise, image_HW3, make_config(), MACHINE)
+    options = PredictOptions(**values, flip=True)
+    found_CHW = predict_probabilities(pixelwise, image_HW3, make_config(), MACHINE, options)
+    torch.testing.assert_close(found_CHW, full_CHW, atol=1e-5, rtol=0)
+    assert torch.equal(found_CHW.argmax(dim=0), full_CHW.argmax(dim=0))
+
+
+@pytest.mark.parametrize("values", [look for look in LOOKS if "scales" not in look])
+def test_flipping_makes_a_prediction_symmetric(model, make_config, values):
+    image_HW3 = _noise(51, 77)
+    options = PredictOptions(**values, flip=True)
+    found_CHW = predict_probabilities(model, image_HW3[:, ::-1], make_config(), MACHINE, options)
+    expected_CHW = predict_probabilities(model, image_HW3, make_config(), MACHINE, options).flip(2)
+    torch.testing.assert_close(found_CHW, expected_CHW, atol=1e-5, rtol=0)
+    once_CHW = predict_probabilities(model, image_HW3, make_config(), MACHINE, PredictOptions(**values))
+    assert (once_CHW.flip(2) - found_CHW).abs().max() > 1e-3, "the network is symmetric without flipping"
+
+
+def test_flip_and_scales_average_what_each_look_says(model, make_config):
+    image_HW3, config = _noise(64, 96), make_config()
+
+    def look(pixels_HW3):
+        with torch.inference_mode():
+            probabilities_1CHW = model(torch.from_numpy(np.array(pixels_HW3))[None]).softmax(dim=1)
+        return F.interpolate(probabilities_1CHW, size=(64, 96), mode="bilinear", align_corners=False)[0]
+
+    small_HW3 = cv2.resize(image_HW3, (48, 32), interpolation=cv2.INTER_AREA)
+    large_HW3 = cv2.resize(image_HW3, (144, 96), interpolation=cv2.INTER_LINEAR)
+    looks = [look(pixels_HW3) for pixels_HW3 in (small_HW3, large_HW3)]
+    looks += [look(pixels_HW3[:, ::-1]).flip(2) for pixels_HW3 in (small_HW3, large_HW3)]
+    found_CHW = predict_probabilities(model, image_HW3, config, MACHINE, PredictOptions(flip=True, scales=(0.5, 1.5)))
+    torch.testing.assert_close(found_CHW, sum(looks) / 4, atol=1e-5, rtol=0)
+
+
+def test_network_sees_the_tiles_that_were_asked_for(knowing, make_config, cache):
+    options = PredictOptions(mode="overlap", tile_size=32, overlap=0.5)
+    predict_probabilities(knowing, cache.image_HW3(0), make_config(), MACHINE, options)
+    # 64 x 96 in steps of 16: 3 rows of 5 tiles, four at a time.
+    assert knowing.sizes == [(4, 32, 32)] * 3 + [(3, 32, 32)]
+    knowing.sizes.clear()
+    config = make_config(input_mode="crop", crop_size=64)
+    predict_probabilities(knowing, cache.image_HW3(0), config, MACHINE, PredictOptions(mode="tiles"))
+    # One row of two tiles of the training's crop size, the second shifted inside.
+    assert knowing.sizes == [(2, 64, 64)]

@@ -1,3 +1,4 @@
+import copy
 import re
 
 import pytest
@@ -7,8 +8,9 @@ from timm.layers import DropPath
 from segcore.cache import PixelCache, prepare_cache
 from segcore.dataset import read_dataset
 from segcore.errors import ConfigError, NonFiniteLossError
-from segcore.machine import Machine
+from segcore.machine import Machine, build_scaler
 from segcore.model import SegmentationModel
+from segcore.predict import predict_cases, score_cases
 from segcore.schedule import rate_at
 from segcore.state import TrainState, load_state, new_state, save_state
 from segcore.train import train_epochs
@@ -28,8 +30,15 @@ def _start_small(config, cache):
     torch.manual_seed(config.seed)
     network = torch.nn.Conv2d(3, len(cache.classes), 1)
     model = SegmentationModel(network, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    optimizer = torch.optim.SGD(model.parameters(), lr=config.learning_rate)
-    return TrainState(config=config, outputs=len(cache.classes), model=model, optimizer=optimizer)
+    groups = [{"params": list(model.parameters()), "rate_factor": 1.0}]
+    return TrainState(
+        config=config,
+        outputs=len(cache.classes),
+        model=model,
+        optimizer=torch.optim.SGD(groups, lr=config.learning_rate),
+        scaler=build_scaler(config, MACHINE),
+        mean_model=copy.deepcopy(model) if config.ema_decay else None,
+    )
 
 
 def _train(state, cache, machine=MACHINE):
@@ -57,8 +66,10 @@ def _drop_paths(state):
         {**CROPS, "rate_schedule": "onecycle", "optimizer": "adamw", "loss": "bce+jaccard"},
         {"batch_size": 3, "rate_schedule": "plateau", "plateau_patience_epochs": 1, "optimizer": "sgd"},
         {"input_mode": "resize", "batch_size": 4, "optimizer": "adam", "labels": "scored", "loss": "focal"},
+        {**CROPS, "batch_size": 2, "accumulation_steps": 3, "ema_decay": 0.9, "gradient_clip": 1.0,
+         "encoder_rate_factor": 0.1, "rate_schedule": "cosine"},
     ],
-    ids=["crop", "full", "resize"],
+    ids=["crop", "full", "resize", "every option"],
 )  # fmt: skip
 def test_killed_and_resumed_training_ends_in_the_same_weights(make_config, cache, tmp_path, values):
     config = make_config(epochs=3, **values)
@@ -205,3 +216,104 @@ def test_loss_that_diverges_ends_the_training(make_config, cache):
         _train(_start(config, cache), cache)
     place = re.search(r"epoch 1, step (\d+)", str(caught.value))
     assert place is not None and 2 <= int(place.group(1)) <= 48
+
+
+def _flat(module):
+    return torch.cat([parameter.detach().flatten().clone() for parameter in module.parameters()])
+
+
+def test_accumulated_small_batches_equal_one_large(make_config, cache):
+    # 8 images: batches of 4, or of 2 added in pairs, hold the same samples in the same order.
+    values = {"optimizer": "sgd", "rate_schedule": "constant", "learning_rate": 0.5, "epochs": 2, "loss": "focal"}
+    large = _start_small(make_config(batch_size=4, **values), cache)
+    small = _start_small(make_config(batch_size=2, accumulation_steps=2, **values), cache)
+    start = _flat(large.model)
+    _train(large, cache)
+    _train(small, cache)
+    torch.testing.assert_close(_flat(small.model), _flat(large.model), rtol=1e-3, atol=1e-5)
+    assert (_flat(large.model) - start).abs().max() > 0.01
+
+
+def test_clipped_gradient_moves_the_weights_no_further_than_rate_times_norm(make_config, cache):
+    # 8 images in batches of 4 are 2 steps; plain SGD moves at most 2 * 0.5 * 0.01 = 0.01 in all.
+    values = {"batch_size": 4, "rate_schedule": "constant", "learning_rate": 0.5, "epochs": 1}
+    free = _start_small(make_config(**values), cache)
+    clipped = _start_small(make_config(gradient_clip=0.01, **values), cache)
+    start = _flat(free.model)
+    _train(free, cache)
+    _train(clipped, cache)
+    assert 0 < (_flat(clipped.model) - start).norm() <= 0.01 * 1.0001
+    assert (_flat(free.model) - start).norm() > 0.02
+
+
+def test_running_mean_of_the_weights_by_hand(make_config, cache):
+    # One batch of 8 is one step: decay min(0.9, 1 / 10) = 0.1, so mean = 0.1 * start + 0.9 * new.
+    config = make_config(batch_size=8, epochs=1, ema_decay=0.9, rate_schedule="constant", learning_rate=0.5)
+    state = _start_small(config, cache)
+    start = _flat(state.model)
+    _train(state, cache)
+    torch.testing.assert_close(_flat(state.mean_model), 0.1 * start + 0.9 * _flat(state.model))
+    assert state.final_model is state.mean_model
+
+
+def test_running_mean_is_what_is_validated(make_config, cache):
+    config = make_config(batch_size=8, epochs=1, ema_decay=0.9, rate_schedule="constant", learning_rate=5.0)
+    state = _start_small(config, cache)
+    (result,) = _train(state, cache)
+    scored = score_cases(predict_cases(state.mean_model, cache, VALID, config, MACHINE), cache, VALID)
+    plain = score_cases(predict_cases(state.model, cache, VALID, config, MACHINE), cache, VALID)
+    counts, of_mean, of_plain = (
+        [score.confusion_CP.tolist() for score in scores] for scores in (result.scores, scored, plain)
+    )
+    assert counts == of_mean
+    assert counts != of_plain
+
+
+def _encoder_tensors(state):
+    return {name: tensor.clone() for name, tensor in state.model.network.encoder.state_dict().items()}
+
+
+def test_frozen_encoder_keeps_its_weights_and_statistics(make_config, cache):
+    state = _start(make_config(freeze="encoder", epochs=1, **CROPS), cache)
+    before, head = _encoder_tensors(state), _flat(state.model.network.segmentation_head)
+    _train(state, cache)
+    for name, tensor in state.model.network.encoder.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert not torch.equal(_flat(state.model.network.segmentation_head), head)
+
+
+def test_frozen_statistics_stay_while_the_encoders_weights_learn(make_config, cache):
+    state = _start(make_config(freeze="batchnorm", epochs=1, **CROPS), cache)
+    before = _encoder_tensors(state)
+    _train(state, cache)
+    after = state.model.network.encoder.state_dict()
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert not any("running" in name for name in changed)
+    assert any(name.endswith("weight") for name in changed)
+
+
+def test_encoder_learns_at_its_share_of_the_rate(make_config, cache):
+    config = make_config(encoder_rate_factor=0.25, rate_schedule="constant", learning_rate=0.004, epochs=1, **CROPS)
+    state = _start(config, cache)
+    (result,) = _train(state, cache)
+    encoder, others = state.optimizer.param_groups
+    assert (encoder["lr"], others["lr"], result.learning_rate) == (0.001, 0.004, 0.004)
+    of_encoder = {id(parameter) for parameter in state.model.network.encoder.parameters()}
+    assert {id(parameter) for parameter in encoder["params"]} == of_encoder
+    assert len(encoder["params"]) + len(others["params"]) == len(list(state.model.parameters()))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_learns_what_full_precision_learns(make_config, cache, precision):
+    values = {"batch_size": 4, "rate_schedule": "constant", "learning_rate": 0.5, "epochs": 6}
+    full = _train(_start_small(make_config(precision="fp32", **values), cache), cache)
+    half = _train(_start_small(make_config(precision=precision, **values), cache), cache)
+    assert half[-1].train_loss == pytest.approx(full[-1].train_loss, rel=0.05)
+    assert half[-1].train_loss != full[-1].train_loss
+    assert half[-1].train_loss < 0.8 * half[0].train_loss
+
+
+def test_only_fp16_scales_its_loss(make_config, cache):
+    assert _start_small(make_config(precision="fp16"), cache).scaler.is_enabled()
+    assert not _start_small(make_config(precision="bf16"), cache).scaler.is_enabled()
+    assert not _start_small(make_config(precision="fp32"), cache).scaler.is_enabled()

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from segcore.errors import ConfigError
+from segcore.augmentation import change
+from segcore.errors import ConfigError, DataError
 from segcore.transforms import augment, count_crops, cut_sample, require_crop_fits, scaled_size
 
 
@@ -107,3 +108,51 @@ def test_no_augmentation_leaves_samples_alone(make_config):
     for seed in range(20):
         changed_HW3, _ = augment(image_HW3, mask_HW, make_config(augmentation="none"), np.random.default_rng(seed))
         np.testing.assert_array_equal(changed_HW3, image_HW3)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (39, 0), (0, 49), (39, 49), (13, 27)])
+def test_crop_that_wants_a_class_has_its_only_pixel_at_every_place(make_config, place):
+    # The first look, at every 8th row and column, mostly misses a single pixel.
+    config = make_config(input_mode="crop", crop_size=32)
+    mask_HW = np.zeros((40, 50), np.uint8)
+    mask_HW[place] = 9
+    image_HW3, _ = _coordinates(40, 50)
+    random = np.random.default_rng(0)
+    tops, lefts = set(), set()
+    for _ in range(300):
+        crop_HW3, crop_HW = cut_sample(image_HW3, mask_HW, config, random, 9)
+        assert crop_HW.shape == (32, 32)
+        assert (crop_HW == 9).sum() == 1
+        tops.add(int(crop_HW3[0, 0, 0]))
+        lefts.add(int(crop_HW3[0, 0, 1]))
+    # Every crop of the image with the pixel inside comes up: its side is 32.
+    assert tops == set(range(max(0, place[0] - 31), min(place[0], 40 - 32) + 1))
+    assert lefts == set(range(max(0, place[1] - 31), min(place[1], 50 - 32) + 1))
+
+
+def test_search_for_a_class_meets_all_its_pixels(make_config):
+    # The first look takes every 8th pixel: from a fixed start it would always find the same of the two.
+    config = make_config(input_mode="crop", crop_size=32)
+    mask_HW = np.zeros((40, 120), np.uint8)
+    mask_HW[0, 8] = mask_HW[19, 110] = 9
+    image_HW3, _ = _coordinates(40, 120)
+    random = np.random.default_rng(0)
+    lefts = [int(cut_sample(image_HW3, mask_HW, config, random, 9)[0][0, 0, 1]) for _ in range(100)]
+    assert 20 < sum(left < 40 for left in lefts) < 80
+
+
+def test_class_that_is_not_in_the_mask_is_said(make_config):
+    image_HW3, mask_HW = _coordinates(40, 50)
+    with pytest.raises(DataError, match="Class 200 is not in the mask"):
+        cut_sample(image_HW3, mask_HW, make_config(input_mode="crop", crop_size=32), np.random.default_rng(0), 200)
+
+
+@pytest.mark.parametrize("strength", ["light", "strong"])
+def test_strength_of_the_configuration_is_used(make_config, strength):
+    image_HW3 = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    mask_HW = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
+    for seed in range(5):
+        ours = augment(image_HW3, mask_HW, make_config(augmentation=strength), np.random.default_rng(seed))
+        theirs = change(image_HW3, mask_HW, strength, np.random.default_rng(seed))
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])

@@ -1,4 +1,4 @@
-"""`python -m segcore`: check, train, predict, submit, score, streets; the only place that prints or exits."""
+"""`python -m segcore`: check, fields, train, predict, submit, score, streets; the only place that prints or exits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from segcore.cache import PixelCache, prepare_cache
 from segcore.cache import Progress as ProgressCall
 from segcore.check import DataReport, inspect_dataset
 from segcore.classes import CONTEST_CLASSES, ClassTable, read_class_table
-from segcore.config import TrainConfig
+from segcore.config import TrainConfig, describe_fields
 from segcore.dataset import decode_rgb, list_images, read_dataset
 from segcore.ensemble import load_ensemble, save_ensemble
 from segcore.errors import StreetError
@@ -149,6 +149,16 @@ def score(
     console.print(f"{result.images} images scored")
     if result.missing:
         console.print(f"{len(result.missing)} without a mask, {result.missing[0]} first", style="yellow")
+
+
+@app.command()
+def fields() -> None:
+    """List every choice of a training: what --set and a search space may name."""
+    table = Table("field", "default", "allowed", "meaning", box=box.SIMPLE)
+    table.columns[0].no_wrap = True
+    for row in describe_fields():
+        table.add_row(*row)
+    console.print(table)
 
 
 @app.command()

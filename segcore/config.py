@@ -7,6 +7,7 @@ loader workers) is no choice of the search and lives in `train.Machine`; the fol
 import dataclasses
 import difflib
 import math
+import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -17,6 +18,7 @@ from segcore.errors import ConfigError
 
 LOSS_NAMES: Final = ("bce", "binary", "jaccard", "focal", "dice", "lovasz")
 ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
+_BOUNDS: Final = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
 STRIDE: Final = 32
 """Pixels of the image per pixel of the deepest feature level; the model pads to a multiple of it."""
 
@@ -151,6 +153,19 @@ class TrainConfig:
 
 
 FIELD_NAMES: Final = tuple(field.name for field in dataclasses.fields(TrainConfig))
+
+
+def describe_fields() -> list[tuple[str, str, str, str]]:
+    """Return name, default, allowed values and meaning of every field, for a person."""
+    rows = []
+    for name, field in TrainConfig.__pydantic_fields__.items():
+        choices = typing.get_args(field.annotation)
+        bounds = [
+            f"{word} {getattr(rule, key)}" for rule in field.metadata for key, word in _BOUNDS if hasattr(rule, key)
+        ]
+        allowed = ", ".join(str(choice) for choice in choices) or " and ".join(bounds)
+        rows.append((name, str(field.default), allowed, field.description or ""))
+    return rows
 
 
 def refuse_unknown_fields(names: Mapping[str, object]) -> None:

@@ -16,8 +16,13 @@ CROP_SIZES = (768, 512, 256, 128, 64)
 
 
 def street(trial: optuna.Trial) -> dict[str, object]:
-    """Draw backbone, loss, input mode, labels and rates; crop size only when cropping, scale only when resizing."""
+    """Draw network, loss, input and rates; crop size only when cropping, scale only when resizing.
+
+    Attention is drawn only for the decoder that has a place for it.
+    """
     trial.suggest_categorical("backbone", BACKBONES)
+    if trial.suggest_categorical("decoder", ("unet", "linknet", "fpn")) == "unet":
+        trial.suggest_categorical("attention", ("none", "scse"))
     trial.suggest_categorical("loss", LOSSES)
     trial.suggest_categorical("labels", ("full", "scored"))
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
@@ -28,8 +33,9 @@ def street(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_float("learning_rate", 1e-4, 3e-3, log=True)
     trial.suggest_float("weight_decay", 1e-5, 1e-2, log=True)
     trial.suggest_categorical("batch_size", (4, 8, 16))
-    trial.suggest_categorical("rate_schedule", ("plateau", "onecycle"))
-    return {"optimizer": "adamw", "augmentation": "flip"}
+    trial.suggest_categorical("rate_schedule", ("plateau", "onecycle", "cosine"))
+    trial.suggest_categorical("augmentation", ("flip", "light", "strong"))
+    return {"optimizer": "adamw"}
 
 
 def fitting_crop_sizes(trial: optuna.Trial) -> tuple[int, ...]:

@@ -5,7 +5,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from segcore.config import LOSS_NAMES, TrainConfig, decoder_widths, parse_assignments, parse_loss
+from segcore.config import (
+    FIELD_NAMES,
+    LOSS_NAMES,
+    TrainConfig,
+    decoder_widths,
+    describe_fields,
+    parse_assignments,
+    parse_loss,
+)
 from segcore.errors import ConfigError
 
 
@@ -123,3 +131,11 @@ def test_wrong_assignment_is_refused(assignments, complaint):
 def test_decoder_width_halves_at_each_level_but_not_below_16():
     assert decoder_widths(256) == (256, 128, 64, 32, 16)
     assert decoder_widths(40) == (40, 20, 16, 16, 16)
+
+
+def test_every_field_is_described_with_its_default_and_what_it_allows():
+    rows = {name: (default, allowed, meaning) for name, default, allowed, meaning in describe_fields()}
+    assert tuple(rows) == FIELD_NAMES
+    assert all(meaning for _, _, meaning in rows.values())
+    assert rows["labels"] == ("full", "full, scored", "learn every class, or the scored ones and one background")
+    assert rows["scale"][:2] == ("0.5", "above 0 and at most 1")

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from search import cluster, report, retrain, selection, tracking, tuner
 from search.journal import Journal, read_history
-from search.layout import SearchFolder, StageFolder, find_folder, folder_of, lock_stage, require_new
+from search.layout import SearchFolder, StageFolder, find_folder, folder_of, is_in_use, lock_stage, require_new
 from search.proposals import load_space
 from search.settings import (
     DEFAULT_STORAGE,
@@ -118,7 +118,10 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     settings = read_settings(folder.settings)
     history = read_history(folder.search_stage.journal)
     console.print(report.trials_table(history.in_order))
-    console.print(report.summary_line(history, settings, 1))
+    console.print(report.summary_line(history, settings, settings.max_concurrent or 1))
+    open_ended = history.unfinished or len(history.trials) < settings.trials
+    if open_ended and not is_in_use(folder.search_stage):
+        console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
 
 

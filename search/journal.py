@@ -67,6 +67,7 @@ class TrialRecord:
         message: why it ended so.
         ended: seconds since the Unix epoch, or None.
         restarts: how often its worker died and it went on.
+        running: whether a worker has it now, as far as the journal knows.
     """
 
     number: int
@@ -81,6 +82,7 @@ class TrialRecord:
     message: str = ""
     ended: float | None = None
     restarts: int = 0
+    running: bool = False
 
     @property
     def best(self) -> EpochRecord | None:
@@ -110,6 +112,8 @@ class History:
             self.cache_key = event["cache_key"]
             self._runs.append([event["time"], event["time"]])
             self._running = True
+            for trial in self.trials.values():
+                trial.running = False
         if self._running:
             # The time of an epoch that was trained again is that of its first report.
             self._runs[-1][1] = max(self._runs[-1][1], event["time"])
@@ -133,12 +137,14 @@ class History:
         elif kind == "checkpoint":
             trial = self.trials[event["trial"]]
             trial.checkpoint, trial.checkpoint_epoch = event["path"], event["epoch"]
+        elif kind == "started":
+            self.trials[event["trial"]].running = True
         elif kind == "restarted":
             self.trials[event["trial"]].restarts += 1
         elif kind == "ended":
             trial = self.trials[event["trial"]]
             trial.outcome, trial.message = Outcome(event["outcome"]), event["message"]
-            trial.ended = event["time"]
+            trial.ended, trial.running = event["time"], False
         elif kind == "closed":
             self._running = False
 
@@ -193,7 +199,7 @@ class Journal:
         """Append one event, on disk before this returns.
 
         Args:
-            kind: opened, asked, epoch, checkpoint, restarted, ended, closed.
+            kind: opened, asked, started, epoch, checkpoint, restarted, ended, closed.
             content: what belongs to it; `time` is added, unless it is given.
         """
         event = {"event": kind, "time": time.time(), **content}

@@ -133,6 +133,15 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
     return folder
 
 
+def is_in_use(stage: StageFolder) -> bool:
+    """Say whether a driver runs a stage now."""
+    try:
+        lock_stage(stage).release()
+    except CheckpointError:
+        return True
+    return False
+
+
 def lock_stage(stage: StageFolder) -> FileLock:
     """Take the lock of a stage, so that two drivers never run it at once.
 

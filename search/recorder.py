@@ -43,6 +43,10 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             if last is not None and last.verdict:
                 self._end(record, Outcome.STOPPED, last.verdict)
 
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
+        """Write that a worker has taken a trial."""
+        self._journal.write("started", {"trial": trial.config["trial"]})
+
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
         # Ray keeps results and writes them to its own files; a picture is not for them.

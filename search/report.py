@@ -59,8 +59,11 @@ def progress_panel(
 def summary_line(history: History, settings: SearchSettings, concurrent: int) -> Text:
     """Return counts by state, the best score and the time left in one line."""
     counts = [(outcome, history.count(outcome)) for outcome in Outcome]
-    running = history.count(None)
+    unfinished = history.unfinished
+    running = sum(trial.running for trial in unfinished)
     parts = [f"{len(history.trials)} of {settings.trials} trials", f"{running} running"]
+    if len(unfinished) > running:
+        parts.append(f"{len(unfinished) - running} waiting")
     parts += [f"{count} {outcome}" for outcome, count in counts if count]
     line = Text("  ·  ".join(parts), style="bold")
     ranked = history.ranked
@@ -80,7 +83,8 @@ def trials_table(trials: list[TrialRecord]) -> Table:
     table.add_column("configuration", overflow="fold")
     for trial in trials:
         best = trial.best
-        state = Text(str(trial.outcome or "running"), style=_COLOURS[trial.outcome])
+        waits = "running" if trial.running else "waiting"
+        state = Text(str(trial.outcome or waits), style=_COLOURS[trial.outcome])
         table.add_row(
             str(trial.number),
             state,

@@ -158,7 +158,7 @@ FIELD_NAMES: Final = tuple(field.name for field in dataclasses.fields(TrainConfi
 def describe_fields() -> list[tuple[str, str, str, str]]:
     """Return name, default, allowed values and meaning of every field, for a person."""
     rows = []
-    for name, field in TrainConfig.__pydantic_fields__.items():
+    for name, field in typing.cast(Any, TrainConfig).__pydantic_fields__.items():
         choices = typing.get_args(field.annotation)
         bounds = [
             f"{word} {getattr(rule, key)}" for rule in field.metadata for key, word in _BOUNDS if hasattr(rule, key)

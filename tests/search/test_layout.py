@@ -3,7 +3,15 @@ import sys
 
 import pytest
 
-from search.layout import SearchFolder, find_folder, folder_of, lock_stage, require_new
+from search.layout import (
+    SearchFolder,
+    StageFolder,
+    find_folder,
+    folder_of,
+    is_in_use,
+    lock_stage,
+    require_new,
+)
 from search.settings import write_settings
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
@@ -110,3 +118,11 @@ def test_lock_of_a_killed_process_is_free(tmp_path):
     killed = subprocess.run([sys.executable, "-c", program, str(stage.root)], timeout=60, check=False)
     assert killed.returncode == -9
     lock_stage(stage).release()
+
+
+def test_stage_is_in_use_while_its_lock_is_held(tmp_path):
+    stage = StageFolder(root=tmp_path / "stage")
+    lock = lock_stage(stage)
+    assert is_in_use(stage)
+    lock.release()
+    assert not is_in_use(stage)

@@ -54,7 +54,9 @@ def every_state(script) -> None:
         script.ask(trial)
         script.end(trial, str(outcome))
     script.ask(5, input_mode="resize", scale=0.75)
+    script.journal.write("started", {"trial": 5})
     script.epochs(5, 0.3, 0.2)
+    script.ask(6)
 
 
 @pytest.mark.parametrize(
@@ -95,14 +97,15 @@ def test_trials_table_shows_state_epoch_and_scores(make_history):
     ]  # fmt: skip
     assert row_of(text, "1").split()[:6] == ["1", "stopped", "by", "ASHA", "0", "-"]
     assert row_of(text, "5").split()[:5] == ["5", "running", "2", "0.3000", "-"]
+    assert row_of(text, "6").split()[:4] == ["6", "waiting", "0", "-"]
     for trial, outcome in enumerate(Outcome):
         assert str(outcome) in row_of(text, str(trial))
 
 
 def test_summary_counts_trials_by_state_and_names_the_best(make_history, make_settings):
     text = render(summary_line(make_history(every_state), make_settings(trials=9), 2))
-    assert "6 of 9 trials" in text
-    assert "1 running" in text
+    assert "7 of 9 trials" in text
+    assert "1 running  ·  1 waiting" in text
     for outcome in Outcome:
         assert f"1 {outcome}" in text
     assert "best iou 0.6123 in trial 0" in text

@@ -17,7 +17,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search import cluster, report, retrain, selection, tracking, tuner
+from search import cluster, registry, report, retrain, selection, tracking, tuner
 from search.journal import Journal, read_history
 from search.layout import SearchFolder, StageFolder, find_folder, folder_of, is_in_use, lock_stage, require_new
 from search.proposals import load_space
@@ -233,7 +233,7 @@ def _retrain(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, 
         note = report.out_of_fold_note(result, winner["metrics"]["iou"])
         stage.journal.write("closed", {"metrics": result.metrics, "note": note})
     console.print(report.out_of_fold_table(result, winner["metrics"]["iou"]))
-    address = tracking.register_model(settings, folder.retrain_stage, folder.model)
+    address = registry.register_model(settings, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
 

@@ -13,17 +13,13 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 import mlflow
-import numpy as np
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.models import ModelSignature
-from mlflow.types import Schema, TensorSpec
 from PIL import Image
 
 from search.journal import Outcome
@@ -31,20 +27,6 @@ from search.layout import StageFolder
 from search.settings import SearchSettings, settings_values
 from segcore.errors import StorageError, TrackingError
 
-_HERE: Final = Path(__file__).resolve().parent
-_SERVED_PACKAGES: Final = (
-    "filelock",
-    "huggingface_hub",
-    "mlflow",
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-    "pydantic",
-    "safetensors",
-    "segmentation-models-pytorch",
-    "timm",
-    "torch",
-)
 _CONNECT_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 1.0
@@ -318,48 +300,6 @@ def _find_link(settings: SearchSettings, server: str) -> str:
         f"{server.rstrip('/')}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
         f"&searchFilter={quote(only_trials)}&orderByKey=metrics.%60iou%60&orderByAsc=false&compareRunsMode=CHART"
     )
-
-
-def register_model(settings: SearchSettings, stage: StageFolder, model: Path) -> str:
-    """Log the ensemble as an MLflow model and register it under the search's name.
-
-    Args:
-        settings: the search.
-        stage: the retraining's files.
-        model: the ensemble's directory.
-
-    Returns:
-        The model's address, such as `models:/streets/1`.
-
-    Raises:
-        TrackingError: when MLflow refuses.
-    """
-    # Without names: MLflow wraps the array for a named tensor into a dictionary.
-    pixels = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
-    classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
-    try:
-        run_id = StageRuns(settings, "retrain", stage).parent_id
-        mlflow.set_tracking_uri(settings.tracking_uri)
-        with mlflow.start_run(run_id=run_id):
-            info = mlflow.pyfunc.log_model(
-                name="ensemble",
-                python_model=str(_HERE / "served.py"),
-                artifacts={"ensemble": str(model)},
-                code_paths=[str(_HERE.parent / "segcore")],
-                signature=ModelSignature(inputs=Schema([pixels]), outputs=Schema([classes])),
-                pip_requirements=_served_requirements(),
-                registered_model_name=settings.name,
-            )
-    except (mlflow.exceptions.MlflowException, OSError) as error:
-        raise TrackingError(
-            f"The ensemble is in {model}, but MLflow did not take it ({error}); "
-            f"when the server answers, run 'python -m search retrain {settings.name}' again."
-        ) from error
-    return f"models:/{settings.name}/{info.registered_model_version}"
-
-
-def _served_requirements() -> list[str]:
-    return [f"{package}=={version(package)}" for package in _SERVED_PACKAGES]
 
 
 def _ensure_experiment(client: MlflowClient, settings: SearchSettings) -> str:

@@ -59,7 +59,7 @@ class TrialRecord:
         fold: fold that it is scored on.
         values: every `TrainConfig` value.
         params: what the space drew, as Optuna knows it.
-        started: seconds since the Unix epoch.
+        started: seconds since the Unix epoch; when it was asked, until a worker took it.
         epochs: reports by epoch.
         checkpoint: place of the last checkpoint, or None.
         checkpoint_epoch: finished epochs in it.
@@ -138,7 +138,10 @@ class History:
             trial = self.trials[event["trial"]]
             trial.checkpoint, trial.checkpoint_epoch = event["path"], event["epoch"]
         elif kind == "started":
-            self.trials[event["trial"]].running = True
+            trial = self.trials[event["trial"]]
+            trial.running = True
+            if not trial.epochs:
+                trial.started = event["time"]
         elif kind == "restarted":
             self.trials[event["trial"]].restarts += 1
         elif kind == "ended":

@@ -157,7 +157,9 @@ def estimate_seconds_left(history: History, settings: SearchSettings, concurrent
     if not durations:
         return None
     per_trial, now = mean(durations), time.time()
-    under_way = sum(max(0.0, per_trial - (now - trial.started)) for trial in history.unfinished)
+    under_way = sum(
+        max(0.0, per_trial - (now - trial.started)) if trial.running else per_trial for trial in history.unfinished
+    )
     waiting = max(0, settings.trials - len(history.trials)) * per_trial
     left = (under_way + waiting) / max(1, concurrent)
     if settings.time_budget_seconds:

@@ -192,3 +192,17 @@ def test_time_after_a_run_closed_is_not_spent():
 def test_history_knows_the_data_of_the_last_run():
     history = history_of(event("opened", 1.0, cache_key="old"), event("opened", 2.0, cache_key="new"))
     assert history.cache_key == "new"
+
+
+def test_time_that_a_trial_waited_for_a_worker_is_not_its_own():
+    # Asked at 5, taken at 50; taken again at 90 after its first epoch, which changes nothing.
+    history = history_of(
+        asked(0, 5.0), event("started", 50.0, trial=0), epoch(0, 1, 0.5), event("started", 90.0, trial=0),
+    )  # fmt: skip
+    assert history.trials[0].started == 50.0
+    assert history.trials[0].running
+
+
+def test_no_trial_runs_when_a_new_run_opens():
+    history = history_of(asked(0, 5.0), event("started", 6.0, trial=0), event("opened", 9.0, cache_key="key"))
+    assert not history.trials[0].running

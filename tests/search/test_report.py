@@ -124,7 +124,9 @@ def test_time_left_follows_from_the_trials_that_ended(make_settings):
     # A trial takes (100 + 140) / 2 = 120 s; 5 - 2 = 3 have not begun, two at a time: 3 x 120 / 2 = 180 s.
     assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180)
     # One runs since 20 s, so 100 s are left of it; 2 wait: (100 + 2 x 120) / 2 = 170 s.
-    history.apply({"event": "asked", "time": now - 20, "trial": 2, "fold": 0, "values": {}, "params": {}})
+    history.apply({"event": "asked", "time": now - 60, "trial": 2, "fold": 0, "values": {}, "params": {}})
+    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180), "it waits for a worker"
+    history.apply({"event": "started", "time": now - 20, "trial": 2})
     assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(170, abs=1)
 
 

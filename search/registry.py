@@ -3,6 +3,7 @@
 What such a model does when it is loaded lives in `served`; runs and metrics live in `tracking`.
 """
 
+import warnings
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -53,7 +54,9 @@ def register_model(settings: SearchSettings, stage: StageFolder, model: Path) ->
     try:
         run_id = StageRuns(settings, "retrain", stage).parent_id
         mlflow.set_tracking_uri(settings.tracking_uri)
-        with mlflow.start_run(run_id=run_id):
+        # MLflow warns at length that it cannot infer a signature from type hints; the model has an explicit one.
+        with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+            warnings.simplefilter("ignore", UserWarning)
             info = mlflow.pyfunc.log_model(
                 name="ensemble",
                 python_model=str(_HERE / "served.py"),

@@ -117,10 +117,12 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
     history = read_history(folder.search_stage.journal)
+    idle = not is_in_use(folder.search_stage)
+    if idle:
+        history.halt()
     console.print(report.trials_table(history.in_order))
     console.print(report.summary_line(history, settings, settings.max_concurrent or 1))
-    open_ended = history.unfinished or len(history.trials) < settings.trials
-    if open_ended and not is_in_use(folder.search_stage):
+    if idle and (history.unfinished or len(history.trials) < settings.trials):
         console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
 

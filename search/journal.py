@@ -112,8 +112,7 @@ class History:
             self.cache_key = event["cache_key"]
             self._runs.append([event["time"], event["time"]])
             self._running = True
-            for trial in self.trials.values():
-                trial.running = False
+            self.halt()
         if self._running:
             # The time of an epoch that was trained again is that of its first report.
             self._runs[-1][1] = max(self._runs[-1][1], event["time"])
@@ -150,6 +149,11 @@ class History:
             trial.ended, trial.running = event["time"], False
         elif kind == "closed":
             self._running = False
+
+    def halt(self) -> None:
+        """Note that no worker has a trial any more."""
+        for trial in self.trials.values():
+            trial.running = False
 
     @property
     def in_order(self) -> list[TrialRecord]:

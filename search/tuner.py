@@ -101,7 +101,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     remaining = settings.trials - len(journal.history.trials) + len(unfinished)
     budget_seconds = _seconds_left(stage) if remaining else None
     run_trials(stage, next_trial, remaining, recorder, asha, budget_seconds)
-    _require_done(stage, settings.trials)
+    _require_done(stage, settings.trials, "resume")
 
 
 def run_folds(stage: Stage) -> None:
@@ -113,7 +113,7 @@ def run_folds(stage: Stage) -> None:
         return _ray_config(unfinished.pop(0)) if unfinished else None
 
     run_trials(stage, next_trial, count, Recorder(stage.journal, stage.folder, None, None), None, None)
-    _require_done(stage, len(stage.journal.history.trials))
+    _require_done(stage, len(stage.journal.history.trials), "retrain")
 
 
 def require_same_data(stage: Stage) -> None:
@@ -126,7 +126,7 @@ def require_same_data(stage: Stage) -> None:
         )
 
 
-def _require_done(stage: Stage, trials: int) -> None:
+def _require_done(stage: Stage, trials: int, command: str) -> None:
     # Ray Tune returns as if all were well when it is interrupted.
     history, settings = stage.journal.history, stage.settings
     if len(history.trials) >= trials and not history.unfinished:
@@ -134,8 +134,8 @@ def _require_done(stage: Stage, trials: int) -> None:
     if settings.time_budget_seconds and history.spent_seconds >= settings.time_budget_seconds - 1:
         return
     raise InterruptedSearchError(
-        f"Interrupted after {len(history.trials) - len(history.unfinished)} of {trials} trials; go on with the same "
-        f"command for a retraining, or 'python -m search resume {settings.name}' for a search."
+        f"Interrupted after {len(history.trials) - len(history.unfinished)} of {trials} trials; "
+        f"go on with 'python -m search {command} {settings.name}'."
     )
 
 

@@ -206,7 +206,7 @@ class Journal:
         """Append one event, on disk before this returns.
 
         Args:
-            kind: opened, asked, started, epoch, checkpoint, restarted, ended, closed.
+            kind: opened, asked, started, epoch, checkpoint, restarted, ended, halted, closed.
             content: what belongs to it; `time` is added, unless it is given.
         """
         event = {"event": kind, "time": time.time(), **content}

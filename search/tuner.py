@@ -101,7 +101,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     remaining = settings.trials - len(journal.history.trials) + len(unfinished)
     budget_seconds = _seconds_left(stage) if remaining else None
     run_trials(stage, next_trial, remaining, recorder, asha, budget_seconds)
-    _require_done(stage, settings.trials, "resume")
+    require_done(stage, settings.trials, "resume")
 
 
 def run_folds(stage: Stage) -> None:
@@ -113,7 +113,7 @@ def run_folds(stage: Stage) -> None:
         return _ray_config(unfinished.pop(0)) if unfinished else None
 
     run_trials(stage, next_trial, count, Recorder(stage.journal, stage.folder, None, None), None, None)
-    _require_done(stage, len(stage.journal.history.trials), "retrain")
+    require_done(stage, len(stage.journal.history.trials), "retrain")
 
 
 def require_same_data(stage: Stage) -> None:
@@ -126,8 +126,16 @@ def require_same_data(stage: Stage) -> None:
         )
 
 
-def _require_done(stage: Stage, trials: int, command: str) -> None:
-    # Ray Tune returns as if all were well when it is interrupted.
+def require_done(stage: Stage, trials: int, command: str) -> None:
+    """Raise `InterruptedSearchError` when a stage stopped early and not because its time was spent.
+
+    Ray Tune returns as if all were well when it is interrupted.
+
+    Args:
+        stage: the stage that ran.
+        trials: how many trials it should have.
+        command: what goes on with it, resume or retrain.
+    """
     history, settings = stage.journal.history, stage.settings
     if len(history.trials) >= trials and not history.unfinished:
         return
@@ -208,6 +216,8 @@ def run_trials(
     )
     try:
         tuner.fit()
+        # Up to here the time budget was used, whatever was reported last.
+        stage.journal.write("halted", {})
     except tune.TuneError as error:
         raise StorageError(
             f"Ray Tune gave up ({error}); if the disk of {settings.storage} is full, make room, then run "

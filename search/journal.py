@@ -147,6 +147,8 @@ class History:
             trial = self.trials[event["trial"]]
             trial.outcome, trial.message = Outcome(event["outcome"]), event["message"]
             trial.ended, trial.running = event["time"], False
+        elif kind == "halted":
+            self.halt()
         elif kind == "closed":
             self._running = False
 

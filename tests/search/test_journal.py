@@ -206,3 +206,11 @@ def test_time_that_a_trial_waited_for_a_worker_is_not_its_own():
 def test_no_trial_runs_when_a_new_run_opens():
     history = history_of(asked(0, 5.0), event("started", 6.0, trial=0), event("opened", 9.0, cache_key="key"))
     assert not history.trials[0].running
+
+
+def test_no_trial_runs_after_a_run_halted():
+    history = history_of(
+        event("opened", 1.0, cache_key="key"), asked(0, 5.0), event("started", 6.0, trial=0), event("halted", 9.0),
+    )  # fmt: skip
+    assert not history.trials[0].running
+    assert history.spent_seconds == 8.0

@@ -25,6 +25,9 @@ from spaces import Space
 
 _STARTUP_TRIALS: Final = 10
 _DRAWS: Final = 100
+_CHANGED_SPACE: Final = (
+    "The search space is not the one that this search began with; restore it, or launch a new search with this one"
+)
 
 _STATES: Final = {
     Outcome.FINISHED: TrialState.COMPLETE,
@@ -100,8 +103,19 @@ class Proposer:
         self._study.tell(self._trials[number], value, state=state)
 
     def replay(self, record: TrialRecord) -> None:
-        """Take over a trial of the journal as if it had been asked and observed here."""
-        self._trials[record.number] = self._enter(record.params)
+        """Take over a trial of the journal as if it had been asked and observed here.
+
+        Raises:
+            ConfigError: when the space changed since the trial was drawn.
+        """
+        try:
+            trial = self._enter(record.params)
+        # A space is a user's code: whatever it raises on a draw that was its own once, it is another space now.
+        except Exception as error:
+            raise ConfigError(f"{_CHANGED_SPACE} ({type(error).__name__}: {error}).") from error
+        if trial.params != record.params:
+            raise ConfigError(f"{_CHANGED_SPACE} (trial {record.number} had {record.params}, now {trial.params}).")
+        self._trials[record.number] = trial
         for epoch, report in sorted(record.epochs.items()):
             self.observe(record.number, epoch, report.iou)
         if record.outcome is not None:

@@ -220,3 +220,26 @@ def test_queue_asks_for_nothing_before_there_is_room():
     queue.suggest("a")
     queue.suggest("b")
     assert len(asked) == 1
+
+
+def other_rates(trial):
+    trial.suggest_float("learning_rate", 1e-6, 1e-5, log=True)
+
+
+def other_names(trial):
+    trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    trial.suggest_categorical("loss", ("bce", "focal"))
+
+
+def other_classes(trial):
+    trial.suggest_categorical("backbone", ("resnet50",))
+
+
+@pytest.mark.parametrize("space", [other_rates, other_names, other_classes])
+def test_resume_with_another_space_is_refused(make_settings, space):
+    params = {"learning_rate": 1e-3, "backbone": "resnet18"}
+    record = TrialRecord(number=0, fold=0, values={}, params=params, started=0.0)
+    with pytest.raises(
+        ConfigError, match="not the one that this search began with; restore it, or launch a new search"
+    ):
+        Proposer(space, make_settings(), FACTS).replay(record)

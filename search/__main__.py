@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,6 +43,7 @@ app = typer.Typer(
 )
 console = Console()
 _LOG_SECONDS = 60.0
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(SearchSettings)}
 
 Storage = Annotated[Path, typer.Option(help="folder of all searches")]
 Name = Annotated[str, typer.Argument(help="name of the search")]
@@ -52,24 +53,34 @@ Name = Annotated[str, typer.Argument(help="name of the search")]
 def launch(
     data: Annotated[Path, typer.Option(help="data-set folder, at the same path on every node")],
     name: Annotated[str, typer.Option(help="name of the search")],
-    space: Annotated[str, typer.Option(help="street, demo, or package.module:function")] = "street",
-    trials: Annotated[int, typer.Option(help="configurations to try")] = 40,
-    epochs: Annotated[int, typer.Option(help="most epochs of a trial")] = 27,
-    grace_epochs: Annotated[int, typer.Option(help="epochs before ASHA may stop a trial; 0: a ninth")] = 0,
-    reduction_factor: Annotated[int, typer.Option(help="of so many trials at a rung, one goes on")] = 3,
-    folds: Annotated[int, typer.Option(help="parts the data is divided into")] = 7,
-    fold: Annotated[int, typer.Option(help="part that trials are scored on")] = 0,
-    seed: Annotated[int, typer.Option(help="seed of proposals and trainings")] = 0,
+    space: Annotated[str, typer.Option(help="street, demo, or package.module:function")] = _DEFAULTS["space"],
+    trials: Annotated[int, typer.Option(help="configurations to try")] = _DEFAULTS["trials"],
+    epochs: Annotated[int, typer.Option(help="most epochs of a trial")] = _DEFAULTS["epochs"],
+    grace_epochs: Annotated[int, typer.Option(help="epochs before ASHA may stop a trial; 0: a ninth")] = _DEFAULTS[
+        "grace_epochs"
+    ],
+    reduction_factor: Annotated[int, typer.Option(help="of so many trials at a rung, one goes on")] = _DEFAULTS[
+        "reduction_factor"
+    ],
+    folds: Annotated[int, typer.Option(help="parts the data is divided into")] = _DEFAULTS["folds"],
+    fold: Annotated[int, typer.Option(help="part that trials are scored on")] = _DEFAULTS["fold"],
+    seed: Annotated[int, typer.Option(help="seed of proposals and trainings")] = _DEFAULTS["seed"],
     fixed: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for every trial")] = None,
-    gpus_per_trial: Annotated[float, typer.Option(help="0.5 lets two trials share a GPU")] = 0.0,
-    cpus_per_trial: Annotated[float, typer.Option(help="processor cores per trial")] = 1.0,
-    max_concurrent: Annotated[int, typer.Option(help="most trials at a time; 0: as many as fit")] = 0,
-    max_failures: Annotated[int, typer.Option(help="restarts of a trial whose worker died")] = 3,
+    gpus_per_trial: Annotated[float, typer.Option(help="0.5 lets two trials share a GPU")] = _DEFAULTS[
+        "gpus_per_trial"
+    ],
+    cpus_per_trial: Annotated[float, typer.Option(help="processor cores per trial")] = _DEFAULTS["cpus_per_trial"],
+    max_concurrent: Annotated[int, typer.Option(help="most trials at a time; 0: as many as fit")] = _DEFAULTS[
+        "max_concurrent"
+    ],
+    max_failures: Annotated[int, typer.Option(help="restarts of a trial whose worker died")] = _DEFAULTS[
+        "max_failures"
+    ],
     time_budget: Annotated[str, typer.Option(help="stop after 90m, 2h, 1d, ...; 0: never")] = "0",
-    address: Annotated[str, typer.Option(help="Ray cluster; empty: start a local Ray")] = "",
-    tracking_uri: Annotated[str, typer.Option(help="MLflow; empty: a file in the storage")] = "",
+    address: Annotated[str, typer.Option(help="Ray cluster; empty: start a local Ray")] = _DEFAULTS["address"],
+    tracking_uri: Annotated[str, typer.Option(help="MLflow; empty: a file in the storage")] = _DEFAULTS["tracking_uri"],
     storage: Storage = DEFAULT_STORAGE,
-    cache: Annotated[Path, typer.Option(help="folder of decoded images on each node")] = Path("~/.cache/street-search"),
+    cache: Annotated[Path, typer.Option(help="folder of decoded images on each node")] = _DEFAULTS["cache"],
 ) -> None:
     """Search for the best configuration: trials on Ray, stopped by ASHA, proposed by Optuna, shown by MLflow."""
     values = {**locals()}

@@ -156,7 +156,7 @@ def _require_capacity(settings: SearchSettings) -> None:
 
 
 def _require_reachable(address: str) -> None:
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    host, colon, port = address.rpartition(":")
     if not colon:
         return
     try:

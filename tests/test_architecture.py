@@ -113,6 +113,16 @@ def test_only_command_lines_print_and_exit(file):
     assert find_speech(file.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.parts[-2:-1] != ("commands",)], ids=lambda file: _name(file)
+)
+def test_only_commands_use_the_console(file):
+    if file.name != "__main__.py":
+        libraries = {name.partition(".")[0] for name in _imports(file)} & {"typer", "rich"}
+        assert not libraries or file.parts[-2] == "search", f"{_name(file)} imports {sorted(libraries)}"
+        assert not any(name.startswith("segcore.commands") for name in _imports(file))
+
+
 def test_law_sees_imports_of_every_form():
     source = """
 import ray.tune

@@ -1,0 +1,1 @@
+"""The command line, one file per kind of work; `segcore.__main__` puts the commands together and alone may exit."""

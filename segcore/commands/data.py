@@ -1,0 +1,94 @@
+"""Commands on data and masks: check, streets, submit, score."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from segcore.check import DataReport, inspect_dataset
+from segcore.classes import CONTEST_CLASSES, read_class_table
+from segcore.commands.console import Data, Folds, console, show_progress
+from segcore.errors import DataError
+from segcore.scoring import read_colour_masks, score_masks
+from segcore.submission import write_submission
+from segcore.synthetic import write_streets
+
+
+def check(data: Data, folds: Folds = 7) -> None:
+    """Say what is in a data set, and everything that is wrong with it; exit 2 when something is."""
+    with show_progress("decoding") as progress:
+        report = inspect_dataset(data, folds, progress)
+    _print_report(report)
+    if report.problems:
+        raise DataError(f"{data}: {len(report.problems)} problem(s):", report.problems)
+    console.print("No problem found.", style="green")
+
+
+def streets(
+    out: Annotated[Path, typer.Argument(help="empty folder for the data set")],
+    cases: Annotated[int, typer.Option(help="labelled images")] = 96,
+    height: Annotated[int, typer.Option(help="pixels")] = 128,
+    width: Annotated[int, typer.Option(help="pixels")] = 192,
+    test_cases: Annotated[int, typer.Option(help="images without labels")] = 8,
+    seed: Annotated[int, typer.Option(help="another seed draws other streets")] = 0,
+) -> None:
+    """Draw the demo's street scenes in the contest's layout."""
+    write_streets(out, cases=cases, height=height, width=width, seed=seed, test_cases=test_cases)
+    console.print(f"{cases} labelled and {test_cases} other street scenes in {out}", soft_wrap=True)
+
+
+def submit(
+    masks: Annotated[Path, typer.Argument(help="folder of colour masks, as predict writes them")],
+    out: Annotated[Path, typer.Argument(help="file to write, .json")],
+    data: Annotated[Path | None, typer.Option(help="data set whose classes count; empty: the contest's")] = None,
+) -> None:
+    """Write masks as the contest's submission JSON."""
+    table = CONTEST_CLASSES if data is None else read_class_table(data)
+    named = ((f"{name}.jpg", mask_HW) for name, mask_HW in read_colour_masks(masks, table))
+    write_submission(named, out, table)
+    console.print(f"written to {out}", soft_wrap=True)
+
+
+def score(
+    truth: Annotated[Path, typer.Argument(help="data-set folder with the truth")],
+    masks: Annotated[Path, typer.Argument(help="folder of colour masks, or a submission file")],
+) -> None:
+    """Score masks or a submission file against the truth, as the contest does."""
+    result = score_masks(truth, masks)
+    table = Table(box=box.SIMPLE, show_header=False)
+    for name, value in result.metrics.items():
+        table.add_row(name, f"{value:.4f}")
+    console.print(table)
+    console.print(f"{result.images} images scored")
+    if result.missing:
+        console.print(f"{len(result.missing)} without a mask, {result.missing[0]} first", style="yellow")
+
+
+def _print_report(report: DataReport) -> None:
+    console.print(f"{report.cases} usable cases, {len(report.classes)} classes")
+    console.print("sizes: " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in report.sizes.items()))
+    strata = Table("route", "time of day", "cases", box=box.SIMPLE)
+    for (route, timeofday), cases in report.strata.items():
+        strata.add_row(route, timeofday, str(cases))
+    classes = Table("class", "pixels", "share", "images", "scored", box=box.SIMPLE)
+    total = max(1, sum(report.pixels_of_class.values()))
+    for name, pixels in report.pixels_of_class.items():
+        scored = "yes" if name in report.classes.scored else ""
+        classes.add_row(name, str(pixels), f"{pixels / total:.2%}", str(report.images_of_class[name]), scored)
+    console.print(strata, classes)
+    _print_folds(report)
+    for twins in report.twins:
+        console.print(f"the same image: {', '.join(twins)}", style="yellow")
+
+
+def _print_folds(report: DataReport) -> None:
+    if report.split is None or report.leakage is None:
+        return
+    folds = list(report.split.fold_of.values())
+    console.print(f"folds: {', '.join(str(folds.count(fold)) for fold in range(report.split.folds))} cases")
+    console.print(
+        f"leakage: {report.leakage.divided_blocks} blocks divided; {report.leakage.divided_neighbours} of "
+        f"{report.leakage.neighbours} neighbouring frames stand in two folds, at the seams of blocks"
+    )

@@ -1,0 +1,84 @@
+"""Commands on one training: train, fields."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+
+from segcore.cache import PixelCache, prepare_cache
+from segcore.classes import ClassTable
+from segcore.commands.console import (
+    DEFAULT_CACHE,
+    Cache,
+    CPUs,
+    Data,
+    Device,
+    Folds,
+    choose_machine,
+    console,
+    show_progress,
+)
+from segcore.config import TrainConfig, describe_fields
+from segcore.dataset import read_dataset
+from segcore.ensemble import save_ensemble
+from segcore.folds import make_folds
+from segcore.labels import build_label_map
+from segcore.machine import Machine
+from segcore.state import TrainState, load_state, new_state, save_state
+from segcore.train import EpochResult, train_epochs
+
+
+def train(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="folder of the checkpoint and the model; a training there goes on")],
+    assignments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a TrainConfig field")] = None,
+    fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
+    folds: Folds = 7,
+    device: Device = "",
+    cpus: CPUs = 2,
+    cache: Cache = DEFAULT_CACHE,
+) -> None:
+    """Train one fold and write the model; killed, it goes on after its last epoch when started again."""
+    config = TrainConfig.from_assignments(tuple(assignments or ()))
+    machine = choose_machine(device, cpus)
+    with show_progress("decoding") as progress:
+        pixels = PixelCache(prepare_cache(read_dataset(data), cache.expanduser(), progress))
+    train_indices, valid_indices = make_folds(read_dataset(data).cases, folds).split(pixels.names, fold)
+    out.mkdir(parents=True, exist_ok=True)
+    state = _start(out / "state.pt", config, pixels.classes, machine)
+    with show_progress("training", total=config.epochs, done=state.epoch) as progress:
+        for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
+            save_state(state, out / "state.pt")
+            console.print(_describe(result), soft_wrap=True)
+            progress(result.epoch, config.epochs)
+    notes = {"fold": fold, "folds": folds, "ious": state.ious}
+    save_ensemble(
+        out / "model", iter([state.final_model.state_dict()]), config=config, classes=pixels.classes, notes=notes
+    )
+    console.print(f"model: {out / 'model'}", soft_wrap=True)
+
+
+def fields() -> None:
+    """List every choice of a training: what --set and a search space may name."""
+    table = Table("field", "default", "allowed", "meaning", box=box.SIMPLE)
+    table.columns[0].no_wrap = True
+    for row in describe_fields():
+        table.add_row(*row)
+    console.print(table)
+
+
+def _start(file: Path, config: TrainConfig, classes: ClassTable, machine: Machine) -> TrainState:
+    if file.exists():
+        state = load_state(file, config, machine)
+        console.print(f"going on after epoch {state.epoch}")
+        return state
+    return new_state(config, build_label_map(classes, config.labels).outputs, machine)
+
+
+def _describe(result: EpochResult) -> str:
+    shown = {name: value for name, value in result.metrics.items() if "/" not in name}
+    scores = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
+    seconds = result.train_seconds + result.validation_seconds
+    return f"epoch {result.epoch}: loss {result.train_loss:.4f}  {scores}  {seconds:.1f} s"

@@ -24,7 +24,7 @@ from segcore.config import TrainConfig
 from segcore.ensemble import save_ensemble
 from segcore.errors import CheckpointError
 from segcore.metrics import ImageScore, best_single_class, summarise_scores
-from segcore.state import read_final_weights
+from segcore.state import read_member_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def build_ensemble(
 
     def weights() -> Iterator[dict[str, Tensor]]:
         for trial in trials:
-            yield read_final_weights(_checkpoint(trial) / STATE_FILE)
+            yield from read_member_weights(_checkpoint(trial) / STATE_FILE)
 
     save_ensemble(
         folder.model,

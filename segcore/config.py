@@ -7,8 +7,9 @@ loader workers) is no choice of the search and lives in `train.Machine`; the fol
 import dataclasses
 import difflib
 import math
+import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -18,6 +19,9 @@ from segcore.errors import ConfigError
 
 LOSS_NAMES: Final = ("bce", "binary", "jaccard", "focal", "dice", "lovasz")
 ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
+POOLING_DECODERS: Final = ("deeplabv3plus", "upernet")
+"""Decoders that normalise one value per image and channel, which needs two images at a time in training."""
+
 _BOUNDS: Final = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
 STRIDE: Final = 32
 """Pixels of the image per pixel of the deepest feature level; the model pads to a multiple of it."""
@@ -92,14 +96,23 @@ class TrainConfig:
         Field(ge=0, lt=1, description="validate and keep a running mean of the weights; 0: the weights themselves"),
     ] = 0.0
     rate_schedule: Annotated[
-        Literal["constant", "plateau", "onecycle", "cosine", "poly"],
-        Field(description="course of the rate; cosine and poly start with a warm-up of 5 % of the steps"),
+        Literal["constant", "plateau", "onecycle", "cosine", "poly", "cyclic"],
+        Field(
+            description="course of the rate; cosine and poly start with a warm-up of 5 % of the steps; cyclic keeps "
+            "the weights at the end of each cycle as a member of the model"
+        ),
     ] = "onecycle"
+    cycles: Annotated[
+        int, Field(ge=1, le=100, description="cyclic: how often the rate falls from its peak to 0, in whole epochs")
+    ] = 3
     plateau_patience_epochs: Annotated[
         int, Field(ge=1, description="plateau: epochs without a lower training loss before the rate falls")
     ] = 2
     plateau_factor: Annotated[float, Field(gt=0, lt=1, description="plateau: what the rate is multiplied by")] = 0.3
-    batch_size: Annotated[int, Field(ge=1, le=4096, description="samples on the device at a time")] = 8
+    batch_size: Annotated[
+        Annotated[int, Field(ge=1, le=4096)] | Literal["auto"],
+        Field(description="samples of a batch; auto: the most that the GPU holds, up to 64; on a CPU 8"),
+    ] = 8
     accumulation_steps: Annotated[
         int, Field(ge=1, le=1024, description="batches whose gradients make one optimizer step")
     ] = 1
@@ -115,10 +128,15 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         parse_loss(self.loss)
-        if self.input_mode == "crop" and self.crop_size <= STRIDE and self.batch_size == 1:
+        if self.batch_size == 1 and self.smallest_batch > 1:
             raise ConfigError(
-                f"crop_size={self.crop_size} with batch_size=1 leaves one value per channel at the deepest level, "
-                "which batch normalisation cannot take; use a larger crop_size or batch_size."
+                f"batch_size=1 with decoder={self.decoder}, input_mode={self.input_mode}, crop_size={self.crop_size} "
+                "leaves one value per channel, which batch normalisation cannot take; use a larger batch_size, or a "
+                "larger crop_size with another decoder."
+            )
+        if self.rate_schedule == "cyclic" and self.cycles > self.epochs:
+            raise ConfigError(
+                f"cycles={self.cycles} do not fit into epochs={self.epochs}; use cycles={self.epochs} or fewer."
             )
         if self.attention != "none" and self.decoder not in ATTENTION_DECODERS:
             raise ConfigError(
@@ -147,6 +165,12 @@ class TrainConfig:
         """Build a configuration from `name=value` texts, as given on a command line."""
         return cls.from_values(parse_assignments(assignments))
 
+    @property
+    def smallest_batch(self) -> int:
+        """Samples that the network needs at a time in training, 1 or 2."""
+        one_pixel_left = self.input_mode == "crop" and self.crop_size <= STRIDE
+        return 2 if one_pixel_left or self.decoder in POOLING_DECODERS else 1
+
     def values(self) -> dict[str, Any]:
         """Return every field by name; `from_values` takes it back."""
         return dataclasses.asdict(self)
@@ -159,11 +183,7 @@ def describe_fields() -> list[tuple[str, str, str, str]]:
     """Return name, default, allowed values and meaning of every field, for a person."""
     rows = []
     for name, field in typing.cast(Any, TrainConfig).__pydantic_fields__.items():
-        choices = typing.get_args(field.annotation)
-        bounds = [
-            f"{word} {getattr(rule, key)}" for rule in field.metadata for key, word in _BOUNDS if hasattr(rule, key)
-        ]
-        allowed = ", ".join(str(choice) for choice in choices) or " and ".join(bounds)
+        allowed = _describe_allowed(field.annotation, field.metadata)
         rows.append((name, str(field.default), allowed, field.description or ""))
     return rows
 
@@ -241,6 +261,17 @@ def _convert(name: str, value: object) -> object:
         raise ConfigError(_describe(error, name)) from None
 
 
+def _describe_allowed(annotation: Any, rules: Iterable[Any]) -> str:
+    if typing.get_origin(annotation) in (types.UnionType, typing.Union):
+        return ", or ".join(_describe_allowed(part, ()) for part in typing.get_args(annotation))
+    if typing.get_origin(annotation) is Annotated:
+        annotation, *rules = typing.get_args(annotation)
+        rules = [bound for rule in rules for bound in rule.metadata]
+    choices = typing.get_args(annotation)
+    bounds = [f"{word} {getattr(rule, key)}" for rule in rules for key, word in _BOUNDS if hasattr(rule, key)]
+    return ", ".join(str(choice) for choice in choices) or " and ".join(bounds)
+
+
 def _describe_unknown(name: str) -> str:
     near = difflib.get_close_matches(name, FIELD_NAMES, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(FIELD_NAMES)}."
@@ -248,9 +279,9 @@ def _describe_unknown(name: str) -> str:
 
 
 def _describe(error: ValidationError, name: str = "") -> str:
-    lines = []
+    # A field of several types has one problem for each.
+    rules: dict[str, list[str]] = {}
     for problem in error.errors():
-        field = ".".join(str(part) for part in problem["loc"]) or name
-        rule = problem["msg"][0].lower() + problem["msg"][1:]
-        lines.append(f"{field}={problem['input']!r}: {rule}.")
-    return "\n".join(lines)
+        value = f"{name or problem['loc'][0]}={problem['input']!r}"
+        rules.setdefault(value, []).append(problem["msg"][0].lower() + problem["msg"][1:])
+    return "\n".join(f"{value}: {', or '.join(texts)}." for value, texts in rules.items())

@@ -17,7 +17,15 @@ from segcore.balance import RareClasses
 from segcore.cache import PixelCache
 from segcore.classes import PADDING_GREY, VOID
 from segcore.config import TrainConfig
-from segcore.transforms import Image, augment, count_crops, cut_sample, prepare_augmentation, require_crop_fits
+from segcore.transforms import (
+    Image,
+    augment,
+    count_crops,
+    cut_sample,
+    prepare_augmentation,
+    require_crop_fits,
+    sample_size,
+)
 
 _STREAM_ORDER: Final = 1
 _STREAM_SAMPLE: Final = 2
@@ -29,6 +37,13 @@ class Batch:
 
     images_NHW3: torch.Tensor
     target_NHW: torch.Tensor
+
+    def divided(self, parts: int) -> Iterator["Batch"]:
+        """Yield the batch in parts of nearly equal size, in order; a smaller batch gives fewer parts."""
+        parts = min(parts, len(self.target_NHW))
+        pairs = zip(self.images_NHW3.tensor_split(parts), self.target_NHW.tensor_split(parts), strict=True)
+        for images_NHW3, target_NHW in pairs:
+            yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
 
 
 class TrainingSamples(Dataset[tuple[Image, Image]]):
@@ -56,6 +71,13 @@ class TrainingSamples(Dataset[tuple[Image, Image]]):
 
     def __len__(self) -> int:
         return len(self._case_of_position)
+
+    @property
+    def largest_size(self) -> tuple[int, int]:
+        """Height and width that hold every sample, pixels."""
+        cases = [self._cache.cases[index] for index in set(self._case_of_position)]
+        sizes = [sample_size(case.height, case.width, self._config) for case in cases]
+        return max(height for height, _ in sizes), max(width for _, width in sizes)
 
     def __getitem__(self, address: tuple[int, int]) -> tuple[Image, Image]:
         epoch, position = address
@@ -96,17 +118,20 @@ class TrainingLoader:
 
     Args:
         samples: the training samples.
-        config: batch size and seed.
+        config: its seed is used.
+        batch_size: samples of a batch.
         workers: loader processes; 0 loads in this process.
         pin_memory: whether batches are laid out for a fast copy to a GPU.
     """
 
-    def __init__(self, samples: TrainingSamples, config: TrainConfig, *, workers: int, pin_memory: bool) -> None:
+    def __init__(
+        self, samples: TrainingSamples, config: TrainConfig, batch_size: int, *, workers: int, pin_memory: bool
+    ) -> None:
         self._order = EpochOrder(len(samples), config.seed)
-        whole_batches = len(samples) >= config.batch_size
+        whole_batches = len(samples) >= batch_size
         self._loader: DataLoader[tuple[Image, Image]] = DataLoader(
             samples,
-            batch_size=min(config.batch_size, len(samples)),
+            batch_size=min(batch_size, len(samples)),
             sampler=self._order,
             drop_last=whole_batches,
             num_workers=workers,
@@ -124,6 +149,15 @@ class TrainingLoader:
         self._order.epoch = epoch
         for images_NHW3, target_NHW in self._loader:
             yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
+
+
+def blank_batch(samples: TrainingSamples, size: int) -> Batch:
+    """Return a batch of black images of the first class, as large as the largest samples, to try out a device."""
+    height, width = samples.largest_size
+    return Batch(
+        images_NHW3=torch.zeros(size, height, width, 3, dtype=torch.uint8),
+        target_NHW=torch.zeros(size, height, width, dtype=torch.uint8),
+    )
 
 
 def collate(samples: Sequence[tuple[Image, Image]]) -> tuple[torch.Tensor, torch.Tensor]:

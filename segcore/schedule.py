@@ -9,7 +9,7 @@ from typing import Final
 
 from segcore.config import TrainConfig
 
-LAID_OUT_SCHEDULES: Final = ("onecycle", "cosine", "poly")
+LAID_OUT_SCHEDULES: Final = ("onecycle", "cosine", "poly", "cyclic")
 """Schedules that end with the last epoch: a training cut short never sees its low rates."""
 
 _WARM_UP_SHARE: Final = 0.3
@@ -33,6 +33,9 @@ def rate_at(config: TrainConfig, step: int, total_steps: int, train_losses: Sequ
         return config.learning_rate * warmed_up(step, total_steps, cosine_factor)
     if config.rate_schedule == "poly":
         return config.learning_rate * warmed_up(step, total_steps, poly_factor)
+    if config.rate_schedule == "cyclic":
+        epoch = step * config.epochs / total_steps
+        return config.learning_rate * cyclic_factor(epoch, cycle_ends(config.epochs, config.cycles))
     if config.rate_schedule == "plateau":
         falls = count_plateaus(train_losses, config.plateau_patience_epochs)
         return float(config.learning_rate * config.plateau_factor**falls)
@@ -69,6 +72,23 @@ def cosine_factor(share: float) -> float:
 def poly_factor(share: float) -> float:
     """Return (1 - share)^0.9. (Chen et al., DeepLab, 2018.)"""
     return math.pow(1.0 - share, 0.9)
+
+
+def cycle_ends(epochs: int, cycles: int) -> tuple[int, ...]:
+    """Return after how many epochs each cycle ends; cycles differ by one epoch at most."""
+    return tuple(round(cycle * epochs / cycles) for cycle in range(1, cycles + 1))
+
+
+def cyclic_factor(epoch: float, ends: Sequence[int]) -> float:
+    """Return rate / peak rate: a cosine from 1 to 0 over each cycle. (Huang et al., Snapshot Ensembles, 2017.)
+
+    Args:
+        epoch: finished part of the training in epochs, 0 to below the last of `ends`.
+        ends: epochs at which cycles end, ascending.
+    """
+    end = next(end for end in ends if epoch < end)
+    start = max((other for other in ends if other <= epoch), default=0)
+    return cosine_factor((epoch - start) / (end - start))
 
 
 def count_plateaus(losses: Sequence[float], patience_epochs: int) -> int:

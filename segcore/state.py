@@ -4,6 +4,7 @@ Random numbers need no state here: every epoch seeds them anew from (seed, epoch
 """
 
 import copy
+import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from segcore.errors import CheckpointError, StorageError, StreetError
 from segcore.machine import Machine, build_scaler
 from segcore.model import SegmentationModel, build_architecture, build_model
 
-_FORMAT: Final = "street-state-2"
+_FORMAT: Final = "street-state-3"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,6 +32,9 @@ class TrainState:
         optimizer: the optimizer of its parameters; a group's `rate_factor` multiplies its rate.
         scaler: scales the loss at fp16.
         mean_model: running mean of the network's weights, or None when the configuration wants none.
+        snapshots: weights of `final_model` at the end of each cycle of a cyclic rate, on the CPU.
+        batch_size: samples of a batch; 0 until the first epoch finds what `auto` means here.
+        micro_batches: parts into which a batch is divided so that each fits the device.
         epoch: finished epochs.
         train_losses: mean training loss of each finished epoch.
         ious: validation `iou` of each finished epoch.
@@ -42,6 +46,9 @@ class TrainState:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     mean_model: SegmentationModel | None
+    snapshots: list[dict[str, Tensor]] = field(default_factory=list)
+    batch_size: int = 0
+    micro_batches: int = 1
     epoch: int = 0
     train_losses: list[float] = field(default_factory=list)
     ious: list[float] = field(default_factory=list)
@@ -73,10 +80,10 @@ def save_state(state: TrainState, file: Path) -> None:
         "format": _FORMAT,
         "config": state.config.values(),
         "outputs": state.outputs,
-        "model": state.model.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "scaler": state.scaler.state_dict(),
-        "mean_model": state.mean_model.state_dict() if state.mean_model is not None else None,
+        "learnt": _learnt(state),
+        "snapshots": state.snapshots,
+        "batch_size": state.batch_size,
+        "micro_batches": state.micro_batches,
         "epoch": state.epoch,
         "train_losses": state.train_losses,
         "ious": state.ious,
@@ -117,26 +124,66 @@ def load_state(file: Path, config: TrainConfig, machine: Machine) -> TrainState:
         )
     outputs = content["outputs"]
     state = _assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
-    state.model.load_state_dict(content["model"])
-    state.optimizer.load_state_dict(content["optimizer"])
-    state.scaler.load_state_dict(content["scaler"])
-    if state.mean_model is not None:
-        state.mean_model.load_state_dict(content["mean_model"])
+    _learn(state, content["learnt"])
+    state.snapshots = [{name: tensor.cpu() for name, tensor in weights.items()} for weights in content["snapshots"]]
+    state.batch_size = content["batch_size"]
+    state.micro_batches = content["micro_batches"]
     state.epoch = content["epoch"]
     state.train_losses = content["train_losses"]
     state.ious = content["ious"]
     return state
 
 
-def read_final_weights(file: Path) -> dict[str, Tensor]:
-    """Return the weights of a checkpoint's `final_model`, on the CPU.
+def member_weights(state: TrainState) -> list[dict[str, Tensor]]:
+    """Return the weights of the networks that a finished training gives a model: its snapshots, or the final ones."""
+    return state.snapshots or [state.final_model.state_dict()]
+
+
+def read_member_weights(file: Path) -> list[dict[str, Tensor]]:
+    """Return `member_weights` of a checkpoint, on the CPU.
 
     Raises:
         CheckpointError: when the file is damaged.
     """
     content = _read(file, Machine())
-    weights: dict[str, Tensor] = content["mean_model"] or content["model"]
-    return weights
+    snapshots: list[dict[str, Tensor]] = content["snapshots"]
+    return snapshots or [content["learnt"]["mean_model"] or content["learnt"]["model"]]
+
+
+def take_snapshot(state: TrainState) -> None:
+    """Keep the weights that `final_model` has now as a member of the model."""
+    weights = state.final_model.state_dict()
+    state.snapshots.append({name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()})
+
+
+def remember_learnt(state: TrainState) -> bytes:
+    """Return what `recall_learnt` needs to take weights, optimizer and scaler back to now; not on the device."""
+    memory = io.BytesIO()
+    torch.save(_learnt(state), memory)
+    return memory.getvalue()
+
+
+def recall_learnt(state: TrainState, memory: bytes) -> None:
+    """Take weights, optimizer and scaler back to the moment of `remember_learnt`."""
+    _learn(state, torch.load(io.BytesIO(memory), map_location="cpu", weights_only=True))
+    state.optimizer.zero_grad(set_to_none=True)
+
+
+def _learnt(state: TrainState) -> dict[str, Any]:
+    return {
+        "model": state.model.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "scaler": state.scaler.state_dict(),
+        "mean_model": state.mean_model.state_dict() if state.mean_model is not None else None,
+    }
+
+
+def _learn(state: TrainState, learnt: dict[str, Any]) -> None:
+    state.model.load_state_dict(learnt["model"])
+    state.optimizer.load_state_dict(learnt["optimizer"])
+    state.scaler.load_state_dict(learnt["scaler"])
+    if state.mean_model is not None:
+        state.mean_model.load_state_dict(learnt["mean_model"])
 
 
 def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machine: Machine) -> TrainState:

@@ -63,7 +63,7 @@ def cut_sample(
         window = (slice(top, top + config.crop_size), slice(left, left + config.crop_size))
         return image_HW3[window], mask_HW[window]
     if config.input_mode == "resize":
-        height, width = scaled_size(mask_HW.shape[0], mask_HW.shape[1], config.scale)
+        height, width = sample_size(mask_HW.shape[0], mask_HW.shape[1], config)
         return (
             cv2.resize(image_HW3, (width, height), interpolation=cv2.INTER_AREA),
             cv2.resize(mask_HW, (width, height), interpolation=cv2.INTER_NEAREST),
@@ -92,6 +92,15 @@ def _find_pixel(mask_HW: Image, wanted_class: int, random: np.random.Generator) 
             row, column = divmod(int(random.choice(found_F)), seen_HW.shape[1])
             return first_row + stride * row, first_column + stride * column
     raise DataError(f"Class {wanted_class} is not in the mask, but its crop must have it; prepare the cache again.")
+
+
+def sample_size(height: int, width: int, config: TrainConfig) -> tuple[int, int]:
+    """Return height and width of the samples that `cut_sample` makes of an image."""
+    if config.input_mode == "crop":
+        return config.crop_size, config.crop_size
+    if config.input_mode == "resize":
+        return scaled_size(height, width, config.scale)
+    return height, width
 
 
 def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:

@@ -26,7 +26,7 @@ from segcore.ensemble import save_ensemble
 from segcore.folds import make_folds
 from segcore.labels import build_label_map
 from segcore.machine import Machine
-from segcore.state import TrainState, load_state, new_state, save_state
+from segcore.state import TrainState, load_state, member_weights, new_state, save_state
 from segcore.train import EpochResult, train_epochs
 
 
@@ -48,15 +48,15 @@ def train(
     train_indices, valid_indices = make_folds(read_dataset(data).cases, folds).split(pixels.names, fold)
     out.mkdir(parents=True, exist_ok=True)
     state = _start(out / "state.pt", config, pixels.classes, machine)
+    parts = state.micro_batches
     with show_progress("training", total=config.epochs, done=state.epoch) as progress:
         for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
             save_state(state, out / "state.pt")
+            parts = _tell_parts(result, parts)
             console.print(_describe(result), soft_wrap=True)
             progress(result.epoch, config.epochs)
     notes = {"fold": fold, "folds": folds, "ious": state.ious}
-    save_ensemble(
-        out / "model", iter([state.final_model.state_dict()]), config=config, classes=pixels.classes, notes=notes
-    )
+    save_ensemble(out / "model", iter(member_weights(state)), config=config, classes=pixels.classes, notes=notes)
     console.print(f"model: {out / 'model'}", soft_wrap=True)
 
 
@@ -75,6 +75,17 @@ def _start(file: Path, config: TrainConfig, classes: ClassTable, machine: Machin
         console.print(f"going on after epoch {state.epoch}")
         return state
     return new_state(config, build_label_map(classes, config.labels).outputs, machine)
+
+
+def _tell_parts(result: EpochResult, parts: int) -> int:
+    if result.micro_batches > parts:
+        console.print(
+            f"the device ran out of memory; batches of {result.batch_size} go through it in {result.micro_batches} "
+            "parts from here on, with their gradients added",
+            style="yellow",
+            soft_wrap=True,
+        )
+    return result.micro_batches
 
 
 def _describe(result: EpochResult) -> str:

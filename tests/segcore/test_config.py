@@ -45,7 +45,8 @@ def test_unknown_field_like_no_other_lists_every_field():
         ("plateau_factor", 1), ("plateau_factor", math.inf), ("seed", -1), ("input_mode", "zoom"), ("backbone", ""),
         ("decoder_channels", 15), ("precision", "fp8"), ("optimizer", "guess"), ("labels", "all"),
         ("crops_per_image", -1), ("patience_epochs", -1), ("weight_decay", -0.1), ("augmentation", "wild"),
-        ("rate_schedule", "zigzag"), ("plateau_patience_epochs", 0), ("weights", ""),
+        ("rate_schedule", "zigzag"), ("cycles", 0), ("batch_size", "most"),
+        ("plateau_patience_epochs", 0), ("weights", ""),
         ("rare_crop_probability", -0.1), ("rare_crop_probability", 1.1), ("class_weights", "heavy"),
     ],
 )  # fmt: skip
@@ -139,3 +140,32 @@ def test_every_field_is_described_with_its_default_and_what_it_allows():
     assert all(meaning for _, _, meaning in rows.values())
     assert rows["labels"] == ("full", "full, scored", "learn every class, or the scored ones and one background")
     assert rows["scale"][:2] == ("0.5", "above 0 and at most 1")
+
+
+@pytest.mark.parametrize(
+    ("values", "smallest"),
+    [
+        ({"input_mode": "crop", "crop_size": 32}, 2),
+        ({"input_mode": "crop", "crop_size": 64}, 1),
+        ({"decoder": "deeplabv3plus"}, 2),
+        ({"decoder": "upernet"}, 2),
+        ({"decoder": "fpn"}, 1),
+    ],
+)
+def test_batch_of_one_is_refused_where_normalisation_needs_two(values, smallest):
+    assert TrainConfig.from_values(values).smallest_batch == smallest
+    if smallest == 2:
+        with pytest.raises(ConfigError, match=r"batch_size=1 with decoder=.* use a larger batch_size"):
+            TrainConfig.from_values({**values, "batch_size": 1})
+
+
+def test_batch_size_is_a_number_or_auto():
+    assert TrainConfig.from_assignments(("batch_size=auto",)).batch_size == "auto"
+    assert TrainConfig.from_assignments(("batch_size=16",)).batch_size == 16
+    (row,) = [row for row in describe_fields() if row[0] == "batch_size"]
+    assert row[1:3] == ("8", "at least 1 and at most 4096, or auto")
+
+
+def test_more_cycles_than_epochs_are_refused():
+    with pytest.raises(ConfigError, match="cycles=4 do not fit into epochs=3; use cycles=3 or fewer"):
+        TrainConfig.from_values({"rate_schedule": "cyclic", "cycles": 4, "epochs": 3})

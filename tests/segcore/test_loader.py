@@ -17,7 +17,9 @@ def _samples(cache, config, indices=range(8), labels="full"):
 
 
 def _loader(cache, config, workers=0, indices=range(8)):
-    return TrainingLoader(_samples(cache, config, indices), config, workers=workers, pin_memory=False)
+    return TrainingLoader(
+        _samples(cache, config, indices), config, config.batch_size, workers=workers, pin_memory=False
+    )
 
 
 def _epoch(loader, epoch):

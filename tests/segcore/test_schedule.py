@@ -1,9 +1,12 @@
+import itertools
+import math
+
 import hypothesis.strategies as st
 import pytest
 import torch
 from hypothesis import given
 
-from segcore.schedule import count_plateaus, has_stalled, onecycle_factor, rate_at
+from segcore.schedule import count_plateaus, cycle_ends, cyclic_factor, has_stalled, onecycle_factor, rate_at
 
 
 def test_constant_rate_stays(make_config):
@@ -77,3 +80,26 @@ def test_laid_out_rates_stay_positive_and_below_the_peak(make_config, name):
     config = make_config(rate_schedule=name, learning_rate=0.5)
     for total in (1, 2, 7, 40):
         assert all(0 < rate_at(config, step, total, []) <= 0.5 for step in range(total))
+
+
+def test_cycles_share_the_epochs_and_differ_by_one_at_most():
+    assert cycle_ends(6, 3) == (2, 4, 6)
+    assert cycle_ends(7, 3) == (2, 5, 7)
+    assert cycle_ends(4, 4) == (1, 2, 3, 4)
+
+
+def test_cyclic_rate_by_hand():
+    # Cycles end after epochs 2 and 5: half of the first is epoch 1, a third of the second epoch 3.
+    assert cyclic_factor(0, (2, 5)) == 1
+    assert cyclic_factor(1, (2, 5)) == pytest.approx(0.5)
+    assert cyclic_factor(2, (2, 5)) == 1
+    assert cyclic_factor(3, (2, 5)) == pytest.approx((1 + 0.5) / 2)
+
+
+def test_cyclic_rate_starts_anew_with_the_first_step_of_each_cycle(make_config):
+    config = make_config(rate_schedule="cyclic", cycles=2, epochs=4, learning_rate=0.2)
+    # 10 steps an epoch, so a cycle has 20.
+    rates = [rate_at(config, step, 40, []) for step in range(40)]
+    assert rates[0] == rates[20] == 0.2
+    assert all(later < earlier for earlier, later in itertools.pairwise(rates[:20]))
+    assert rates[19] == pytest.approx(0.2 * (1 + math.cos(math.pi * 19 / 20)) / 2)

@@ -7,16 +7,17 @@ from timm.layers import DropPath
 
 from segcore.cache import PixelCache, prepare_cache
 from segcore.dataset import read_dataset
-from segcore.errors import ConfigError, NonFiniteLossError
+from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
 from segcore.machine import Machine, build_scaler
 from segcore.model import SegmentationModel
 from segcore.predict import predict_cases, score_cases
 from segcore.schedule import rate_at
-from segcore.state import TrainState, load_state, new_state, save_state
+from segcore.state import TrainState, load_state, member_weights, new_state, read_member_weights, save_state
 from segcore.train import train_epochs
 
 MACHINE = Machine()
 TRAIN, VALID = list(range(8)), list(range(8, 12))
+RESIZED = {"input_mode": "resize", "scale": 0.5}
 CROPS = {"input_mode": "crop", "crop_size": 64, "batch_size": 4}
 
 
@@ -317,3 +318,79 @@ def test_only_fp16_scales_its_loss(make_config, cache):
     assert _start_small(make_config(precision="fp16"), cache).scaler.is_enabled()
     assert not _start_small(make_config(precision="bf16"), cache).scaler.is_enabled()
     assert not _start_small(make_config(precision="fp32"), cache).scaler.is_enabled()
+
+
+class Narrow(torch.nn.Conv2d):
+    """A network on a device that holds few samples at a time, from its second call on."""
+
+    holds = 3
+    calls = 0
+
+    def forward(self, images_N3HW):
+        self.calls += 1
+        if self.training and self.calls > 1 and len(images_N3HW) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(images_N3HW)
+
+
+def _start_narrow(config, cache):
+    state = _start_small(config, cache)
+    narrow = Narrow(3, len(cache.classes), 1)
+    narrow.load_state_dict(state.model.network.state_dict())
+    state.model.network = narrow
+    groups = [{"params": list(state.model.parameters()), "rate_factor": 1.0}]
+    state.optimizer = torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9)
+    return state
+
+
+def test_training_on_a_small_device_ends_in_the_weights_of_a_large_one(make_config, cache):
+    config = make_config(epochs=2, batch_size=4, accumulation_steps=1, learning_rate=0.1)
+    small, large = _start_narrow(config, cache), _start_narrow(config, cache)
+    large.model.network.holds = 4
+    results = _train(small, cache)
+    # The first batch of 4 goes through whole, the second fails: the epoch starts anew in halves.
+    assert [(result.batch_size, result.micro_batches) for result in results] == [(4, 2), (4, 2)]
+    assert [result.micro_batches for result in _train(large, cache)] == [1, 1]
+    # Every image has as many valid pixels, so the parts' means add up to the batch's.
+    assert small.train_losses == pytest.approx(large.train_losses, rel=1e-5)
+    for name, tensor in large.model.state_dict().items():
+        assert torch.allclose(small.model.state_dict()[name], tensor, atol=1e-5), name
+
+
+def test_parts_of_a_batch_are_remembered_by_the_checkpoint(make_config, cache, tmp_path):
+    config = make_config(epochs=1, batch_size=4)
+    state = _start(config, cache)
+    state.batch_size, state.micro_batches = 4, 2
+    save_state(state, tmp_path / "state.pt")
+    loaded = load_state(tmp_path / "state.pt", config, MACHINE)
+    assert (loaded.batch_size, loaded.micro_batches) == (4, 2)
+
+
+def test_device_that_holds_no_sample_is_named(make_config, cache):
+    state = _start_narrow(make_config(epochs=1, batch_size=4), cache)
+    state.model.network.holds = 0
+    with pytest.raises(DeviceMemoryError, match=r"cpu ran out of memory with batch_size=4"):
+        _train(state, cache)
+    assert state.micro_batches == 4
+
+
+def test_cyclic_training_keeps_the_weights_of_every_cycles_end(make_config, cache, tmp_path):
+    config = make_config(epochs=3, batch_size=8, rate_schedule="cyclic", cycles=2, learning_rate=0.01, **RESIZED)
+    state = _start(config, cache)
+    weights = []
+    for _ in train_epochs(state, cache, TRAIN, VALID, MACHINE):
+        weights.append({name: tensor.clone() for name, tensor in state.model.state_dict().items()})
+        save_state(state, tmp_path / "state.pt")
+    # Two cycles of three epochs end after epochs 2 and 3.
+    for members in (member_weights(state), read_member_weights(tmp_path / "state.pt")):
+        assert len(members) == 2
+        for member, expected in zip(members, weights[1:], strict=True):
+            assert all(torch.equal(member[name], tensor) for name, tensor in expected.items())
+
+
+def test_other_trainings_give_their_final_weights_alone(make_config, cache, tmp_path):
+    state = _start(make_config(epochs=1, batch_size=8, ema_decay=0.5, **RESIZED), cache)
+    _train(state, cache)
+    save_state(state, tmp_path / "state.pt")
+    for (member,) in (member_weights(state), read_member_weights(tmp_path / "state.pt")):
+        assert all(torch.equal(member[name], mean) for name, mean in state.mean_model.state_dict().items())

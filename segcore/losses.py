@@ -57,8 +57,10 @@ def softmax_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor, weights_C: Te
         target_NHW: int64 class indices, 255 as void.
         weights_C: weight of a pixel by its true class, as in `build_loss`.
     """
-    total = F.cross_entropy(logits_NCHW, target_NHW, weight=weights_C, ignore_index=VOID, reduction="sum")
-    return total / _weigh_valid(target_NHW, weights_C)
+    logits_PC, target_P = _flatten(logits_NCHW, target_NHW)
+    # Added up apart: a GPU adds the flat pixels of reduction="sum" in a single block.
+    nll_P = F.cross_entropy(logits_PC, target_P, weight=weights_C, ignore_index=VOID, reduction="none")
+    return nll_P.sum() / _weigh_valid(target_P, weights_C)
 
 
 def binary_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor, weights_C: Tensor | None = None) -> Tensor:
@@ -69,10 +71,11 @@ def binary_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor, weights_C: Ten
         target_NHW: int64 class indices, 255 as void.
         weights_C: weight of a pixel by its true class, the same for all its classes, as in `build_loss`.
     """
-    valid_N1HW, truth_NCHW = _one_hot(target_NHW, logits_NCHW.shape[1])
-    weights_N1HW = valid_N1HW if weights_C is None else _pixel_weights(target_NHW, weights_C).unsqueeze(1)
-    per_class_NCHW = F.binary_cross_entropy_with_logits(logits_NCHW, truth_NCHW, reduction="none")
-    return (per_class_NCHW * weights_N1HW).sum() / (_weigh_valid(target_NHW, weights_C) * logits_NCHW.shape[1])
+    logits_PC, target_P = _flatten(logits_NCHW, target_NHW)
+    truth_PC = _one_hot(target_P, logits_PC.shape[1])
+    weights_P = (target_P != VOID).float() if weights_C is None else _pixel_weights(target_P, weights_C)
+    total = F.binary_cross_entropy_with_logits(logits_PC, truth_PC, weights_P.unsqueeze(1), reduction="sum")
+    return total / (_weigh_valid(target_P, weights_C) * logits_PC.shape[1])
 
 
 def jaccard_loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
@@ -98,9 +101,9 @@ def dice_loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
 
 def lovasz_loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
     """Lovász-softmax over the classes in the batch's truth: a convex surrogate of 1 - IoU. (Berman et al., 2018.)"""
-    valid_P = (target_NHW != VOID).flatten()
-    probability_PC = logits_NCHW.softmax(dim=1).movedim(1, -1).flatten(0, 2)[valid_P]
-    target_P = target_NHW.flatten()[valid_P]
+    logits_PC, target_P = _flatten(logits_NCHW, target_NHW)
+    valid_P = target_P != VOID
+    probability_PC, target_P = logits_PC.softmax(dim=1)[valid_P], target_P[valid_P]
     losses = [logits_NCHW.sum() * 0]
     present = torch.unique(target_P).tolist()
     for index in present:
@@ -119,21 +122,26 @@ def focal_loss(logits_NCHW: Tensor, target_NHW: Tensor, gamma: float, weights_C:
         gamma: focusing exponent; 0 gives `softmax_cross_entropy`.
         weights_C: weight of a pixel by its true class, as in `build_loss`.
     """
-    nll_NHW = F.cross_entropy(logits_NCHW, target_NHW, ignore_index=VOID, reduction="none")
+    logits_PC, target_P = _flatten(logits_NCHW, target_NHW)
+    nll_P = F.cross_entropy(logits_PC, target_P, ignore_index=VOID, reduction="none")
     # 1 - exp(-nll), exact for small nll; the floor keeps the power's gradient finite where it is 0.
-    miss_NHW = (-torch.expm1(-nll_NHW)).clamp(min=1e-6)
-    focused_NHW = miss_NHW**gamma * nll_NHW
+    miss_P = (-torch.expm1(-nll_P)).clamp(min=1e-6)
+    focused_P = miss_P**gamma * nll_P
     if weights_C is not None:
-        focused_NHW = focused_NHW * _pixel_weights(target_NHW, weights_C)
-    return focused_NHW.sum() / _weigh_valid(target_NHW, weights_C)
+        focused_P = focused_P * _pixel_weights(target_P, weights_C)
+    return focused_P.sum() / _weigh_valid(target_P, weights_C)
 
 
 def _soft_counts(logits_NCHW: Tensor, target_NHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    valid_N1HW, truth_NCHW = _one_hot(target_NHW, logits_NCHW.shape[1])
-    probability_NCHW = logits_NCHW.softmax(dim=1) * valid_N1HW
-    over_pixels = (0, 2, 3)
-    intersection_C = (probability_NCHW * truth_NCHW).sum(dim=over_pixels)
-    return intersection_C, probability_NCHW.sum(dim=over_pixels), truth_NCHW.sum(dim=over_pixels)
+    logits_PC, target_P = _flatten(logits_NCHW, target_NHW)
+    truth_PC = _one_hot(target_P, logits_PC.shape[1])
+    probability_PC = logits_PC.softmax(dim=1) * (target_P != VOID).unsqueeze(1)
+    return (probability_PC * truth_PC).sum(dim=0), probability_PC.sum(dim=0), truth_PC.sum(dim=0)
+
+
+def _flatten(logits_NCHW: Tensor, target_NHW: Tensor) -> tuple[Tensor, Tensor]:
+    # Logits come with channels last in memory: a view, whose softmax needs no copy either.
+    return logits_NCHW.movedim(1, -1).flatten(0, 2), target_NHW.flatten()
 
 
 def _mean_over_present(loss_C: Tensor, truth_C: Tensor) -> Tensor:
@@ -149,22 +157,19 @@ def _lovasz_weights(truth_P: Tensor) -> Tensor:
     return torch.diff(jaccard_P, prepend=jaccard_P.new_zeros(1))
 
 
-def _weigh_valid(target_NHW: Tensor, weights_C: Tensor | None) -> Tensor:
+def _weigh_valid(target_P: Tensor, weights_C: Tensor | None) -> Tensor:
     if weights_C is None:
-        return (target_NHW != VOID).sum().clamp(min=1)
-    total = _pixel_weights(target_NHW, weights_C).sum()
+        return (target_P != VOID).sum().clamp(min=1)
+    total = _pixel_weights(target_P, weights_C).sum()
     # Without any weight the sum above it is 0 too.
     return torch.where(total > 0, total, torch.ones_like(total))
 
 
-def _pixel_weights(target_NHW: Tensor, weights_C: Tensor) -> Tensor:
+def _pixel_weights(target_P: Tensor, weights_C: Tensor) -> Tensor:
     weights_of_target = F.pad(weights_C, (0, VOID + 1 - len(weights_C)))
-    return weights_of_target[target_NHW]
+    return weights_of_target[target_P]
 
 
-def _one_hot(target_NHW: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    valid_NHW = target_NHW != VOID
-    indices_NHW = torch.where(valid_NHW, target_NHW, torch.zeros_like(target_NHW))
-    truth_NCHW = F.one_hot(indices_NHW, classes).movedim(-1, 1).float()
-    valid_N1HW = valid_NHW.unsqueeze(1).float()
-    return valid_N1HW, truth_NCHW * valid_N1HW
+def _one_hot(target_P: Tensor, classes: int) -> Tensor:
+    """Return 1 at the true class of each pixel and 0 elsewhere; 0 everywhere where it is void."""
+    return (target_P.unsqueeze(1) == torch.arange(classes, device=target_P.device)).float()

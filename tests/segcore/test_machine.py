@@ -1,8 +1,20 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from segcore.errors import ConfigError, DeviceMemoryError
-from segcore.machine import Machine, autocast, detect_machine, name_memory_errors, peak_memory_gib, require_device
+from segcore.machine import (
+    Machine,
+    autocast,
+    detect_machine,
+    name_memory_errors,
+    name_prediction_memory_errors,
+    peak_memory_gib,
+    require_device,
+)
+from segcore.predict_options import PredictOptions
 
 
 @pytest.mark.parametrize(
@@ -34,6 +46,44 @@ def test_other_errors_pass(make_config):
 def test_real_allocation_that_is_too_large_is_named(make_config):
     with pytest.raises(DeviceMemoryError), name_memory_errors(make_config(), Machine()):
         torch.empty(1 << 55, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("values", "remedy"),
+    [
+        ({}, "mode=auto, tile_size=None, scales=1; use --mode overlap --tile-size 512"),
+        ({"mode": "tiles", "tile_size": 1024}, "use --mode overlap --tile-size 512"),
+        ({"mode": "overlap", "tile_size": 512, "scales": (1.0, 2.0)}, "scales=1,2; use --mode resize --scale 0.5"),
+    ],
+)
+def test_prediction_that_needs_too_much_memory_is_told_what_needs_less(values, remedy):
+    options = PredictOptions(**values)
+    with (
+        pytest.raises(DeviceMemoryError, match=f"cpu ran out of memory predicting an image of 30x20.*{remedy}"),
+        name_prediction_memory_errors(options, (20, 30), Machine()),
+    ):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+    with pytest.raises(RuntimeError, match="shapes"), name_prediction_memory_errors(options, (20, 30), Machine()):
+        raise RuntimeError("shapes differ")
+
+
+def test_memory_that_is_freed_is_used_again():
+    """In a process of its own, because it lasts; eight tensors first, until one fits where another was."""
+    program = (
+        "import resource, torch\n"
+        "from segcore.machine import reuse_freed_memory\n"
+        "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "def count():\n"
+        "    for _ in range(8): torch.zeros(1 << 24)\n"
+        "    before = faults()\n"
+        "    for _ in range(3): torch.zeros(1 << 24)\n"
+        "    return faults() - before\n"
+        "first = count(); reuse_freed_memory(); print(first, count())\n"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    mapped, kept = map(int, found.stdout.split())
+    # 64 MiB are 16,384 pages of 4 KiB; huge pages would be fewer.
+    assert kept < mapped / 10
 
 
 def test_trial_without_a_gpu_stays_on_the_cpu():

@@ -23,6 +23,7 @@ from segcore.classes import ClassTable
 from segcore.config import TrainConfig
 from segcore.ensemble import save_ensemble
 from segcore.errors import CheckpointError
+from segcore.folds import read_folds
 from segcore.metrics import ImageScore, best_single_class, summarise_scores
 from segcore.state import read_member_weights
 
@@ -110,10 +111,13 @@ def build_ensemble(
 ) -> None:
     """Write the ensemble of all folds' networks into the search's model directory."""
     trials = _finished(journal)
+    left_out: list[int] = []
 
     def weights() -> Iterator[dict[str, Tensor]]:
         for trial in trials:
-            yield from read_member_weights(_checkpoint(trial) / STATE_FILE)
+            for tensors in read_member_weights(_checkpoint(trial) / STATE_FILE):
+                left_out.append(trial.fold)
+                yield tensors
 
     save_ensemble(
         folder.model,
@@ -127,7 +131,10 @@ def build_ensemble(
             "out_of_fold": result.metrics,
             "fold_ious": {str(fold): iou for fold, iou in result.fold_ious.items()},
             "folds": [trial.fold for trial in trials],
+            # Filled as the members are written: a training may give several.
+            "left_out": left_out,
         },
+        split=read_folds(folder.folds),
     )
 
 

@@ -146,8 +146,16 @@ def _describe(result: EpochResult, state: TrainState) -> dict[str, Any]:
             "samples_per_second": result.samples_per_second,
             "wait_share": result.wait_share,
             "peak_memory_gib": result.peak_memory_gib,
+            **_describe_batches(result, state),
         },
     }
+
+
+def _describe_batches(result: EpochResult, state: TrainState) -> dict[str, float]:
+    """Return what the device made of the configuration's batches, where it made something else of them."""
+    found = {"found_batch_size": float(result.batch_size)} if state.config.batch_size == "auto" else {}
+    divided = {"micro_batches": float(result.micro_batches)} if result.micro_batches > 1 else {}
+    return {**found, **divided}
 
 
 def _has_ended(state: TrainState) -> bool:

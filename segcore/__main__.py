@@ -4,7 +4,9 @@ import typer
 from rich.console import Console
 
 from segcore.commands.data import check, score, streets, submit
-from segcore.commands.prediction import predict
+from segcore.commands.looking import errors, explore
+from segcore.commands.prediction import predict, tune_predict
+from segcore.commands.reuse import export, pseudo_label
 from segcore.commands.training import fields, train
 from segcore.errors import StreetError
 
@@ -14,7 +16,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (check, fields, train, predict, submit, score, streets):
+for command in (
+    check,
+    explore,
+    fields,
+    train,
+    predict,
+    tune_predict,
+    errors,
+    pseudo_label,
+    export,
+    submit,
+    score,
+    streets,
+):
     app.command()(command)
 
 

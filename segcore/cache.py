@@ -32,6 +32,7 @@ from segcore.errors import CheckpointError, DataError, StorageError
 _FORMAT: Final = "street-cache-2"
 _SPARE_BYTES: Final = 256 << 20
 _CHANNELS: Final = 3
+_KEY_SEPARATOR: Final = "+"
 
 Progress = Callable[[int, int], None]
 """Called with (cases done, cases in all)."""
@@ -64,30 +65,52 @@ class CachedCase:
     class_pixels: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pixels:
+    classes: ClassTable
+    cases: tuple[CachedCase, ...]
+    starts: tuple[int, ...]
+    images: npt.NDArray[np.uint8]
+    masks: npt.NDArray[np.uint8]
+
+
 class PixelCache:
-    """Read access to a prepared cache; cheap to open, safe to share between processes.
+    """Read access to prepared caches; cheap to open, safe to share between processes.
 
     Args:
-        folder: CACHE/KEY as returned by `prepare_cache`.
+        folder: CACHE/KEY of the data set, as returned by `prepare_cache`; its cases come first.
+        extra: caches of data sets that are trained on beside it (see `extra`), in this order after it.
 
     Raises:
-        CheckpointError: when the cache is missing, half-written or of the wrong size.
+        CheckpointError: when a cache is missing, half-written or of the wrong size.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, extra: Sequence[Path] = ()) -> None:
         self.folder = folder
-        self.classes, self.cases = _read_index(folder)
-        self._offsets = (0, *accumulate(case.height * case.width for case in self.cases))
-        total = self._offsets[-1]
-        self._images = _open_pixels(folder / "images.u8", total * _CHANNELS)
-        self._masks = _open_pixels(folder / "masks.u8", total)
+        self.extra = tuple(extra)
+        own = _open_pixels(folder)
+        self.classes = own.classes
+        parts = (own, *map(_open_pixels, self.extra))
+        self.cases = tuple(case for part in parts for case in part.cases)
+        self._places = [(part, position) for part in parts for position in range(len(part.cases))]
+        self._own_cases = len(own.cases)
 
-    def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path]]:
-        # A loader worker maps the file anew instead of receiving its content.
-        return PixelCache, (self.folder,)
+    def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path, tuple[Path, ...]]]:
+        # A loader worker maps the files anew instead of receiving their content.
+        return PixelCache, (self.folder, self.extra)
 
     def __len__(self) -> int:
         return len(self.cases)
+
+    @property
+    def key(self) -> str:
+        """The folders' names, joined by +: equal for equal data, whatever the node."""
+        return _KEY_SEPARATOR.join(folder.name for folder in (self.folder, *self.extra))
+
+    @property
+    def extra_names(self) -> tuple[str, ...]:
+        """Names of the cases that are trained on but never validated."""
+        return self.names[self._own_cases :]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -101,17 +124,30 @@ class PixelCache:
 
     def image_HW3(self, index: int) -> npt.NDArray[np.uint8]:
         """RGB pixels of a case, a read-only view of the memory map."""
-        case, start, stop = self._locate(index)
-        pixels = self._images[start * _CHANNELS : stop * _CHANNELS]
-        return pixels.reshape(case.height, case.width, _CHANNELS)
+        part, position = self._places[index]
+        case, start = part.cases[position], part.starts[position]
+        stop = start + case.height * case.width
+        return part.images[start * _CHANNELS : stop * _CHANNELS].reshape(case.height, case.width, _CHANNELS)
 
     def mask_HW(self, index: int) -> npt.NDArray[np.uint8]:
         """Class indices of a case, a read-only view of the memory map."""
-        case, start, stop = self._locate(index)
-        return self._masks[start:stop].reshape(case.height, case.width)
+        part, position = self._places[index]
+        case, start = part.cases[position], part.starts[position]
+        return part.masks[start : start + case.height * case.width].reshape(case.height, case.width)
 
-    def _locate(self, index: int) -> tuple[CachedCase, int, int]:
-        return self.cases[index], self._offsets[index], self._offsets[index + 1]
+
+def open_cache(root: Path, key: str) -> PixelCache:
+    """Open the caches that a `PixelCache.key` names.
+
+    Args:
+        root: folder that holds the caches of a node.
+        key: names of their folders, joined by +.
+
+    Raises:
+        CheckpointError: when one is missing or cannot be used.
+    """
+    own, *extra = key.split(_KEY_SEPARATOR)
+    return PixelCache(root / own, tuple(root / name for name in extra))
 
 
 def prepare_cache(dataset: DataSet, root: Path, progress: Progress | None = None) -> Path:
@@ -293,7 +329,19 @@ def _read_case(document: dict[str, Any], classes: int) -> CachedCase:
     return case
 
 
-def _open_pixels(file: Path, expected_bytes: int) -> npt.NDArray[np.uint8]:
+def _open_pixels(folder: Path) -> _Pixels:
+    classes, cases = _read_index(folder)
+    *starts, total = accumulate((case.height * case.width for case in cases), initial=0)
+    return _Pixels(
+        classes=classes,
+        cases=cases,
+        starts=tuple(starts),
+        images=_map_file(folder / "images.u8", total * _CHANNELS),
+        masks=_map_file(folder / "masks.u8", total),
+    )
+
+
+def _map_file(file: Path, expected_bytes: int) -> npt.NDArray[np.uint8]:
     found_bytes = -1
     with suppress(OSError):
         found_bytes = file.stat().st_size

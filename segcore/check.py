@@ -105,11 +105,12 @@ def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
 
 
 def _try_folds(cases: list[Case], folds: int) -> tuple[FoldSplit | None, list[str]]:
-    if not cases:
+    if all(case.pseudo for case in cases):
+        # Pseudo labels are trained on beside other data, and never divided.
         return None, []
     try:
         return make_folds(cases, folds), []
-    except ConfigError as error:
+    except (ConfigError, DataError) as error:
         return None, [str(error)]
 
 

@@ -2,7 +2,7 @@
 
     DATA/seg_train_images/NAME.jpg
     DATA/seg_train_annotations/NAME.png      RGB colours of the class table
-    DATA/seg_train_annotations/NAME.json     {"attributes": {"route", "timeofday"}, "frameIndex"}
+    DATA/seg_train_annotations/NAME.json     {"attributes": {"route", "timeofday", "pseudo"}, "frameIndex"}
     DATA/classes.json                        optional, see `classes`
 
 Decoding lives here; keeping what was decoded lives in `cache`, counting it for a person in `check`.
@@ -41,6 +41,7 @@ class Case:
         route: where it was taken.
         timeofday: when it was taken.
         frame: index in the drive's video; neighbours look alike.
+        pseudo: whether a model drew the mask (see `pseudo_label`); optional in the annotation.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Case:
     route: str
     timeofday: str
     frame: int
+    pseudo: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +222,7 @@ def _read_case(image: Path, annotations: Path) -> Case | list[str]:
             route=_text(attributes, "route"),
             timeofday=_text(attributes, "timeofday"),
             frame=int(content["frameIndex"]),
+            pseudo=_flag(attributes, "pseudo"),
         )
     except KeyError as error:
         problems.append(f"{document.name}: {error.args[0]!r} is missing")
@@ -232,6 +235,13 @@ def _text(attributes: dict[str, object], name: str) -> str:
     value = attributes[name]
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} is {value!r}, not a text")
+    return value
+
+
+def _flag(attributes: dict[str, object], name: str) -> bool:
+    value = attributes.get(name, False)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, not true or false")
     return value
 
 

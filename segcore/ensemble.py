@@ -2,12 +2,14 @@
 
     MODEL/ensemble.json           format, classes, configuration, members, prediction options
     MODEL/member_0.safetensors    weights and normalisation of one network, and so on
+    MODEL/folds.json              which image was left out in which fold; the notes say which fold each member left out
 
 Training states live in `state`; this is what is left when training is over.
 """
 
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,13 +24,17 @@ from torch import Tensor
 
 from segcore.classes import ClassTable, class_table_from_json, class_table_to_json
 from segcore.config import TrainConfig
-from segcore.errors import CheckpointError, StreetError
+from segcore.errors import CheckpointError, StorageError, StreetError
+from segcore.folds import FoldSplit, write_folds
+from segcore.fusion import fuse_normalisation
 from segcore.labels import build_label_map
-from segcore.machine import Machine
+from segcore.machine import Machine, name_prediction_memory_errors
 from segcore.model import SegmentationModel, build_architecture
-from segcore.predict import DEFAULT_OPTIONS, predict_probabilities
+from segcore.predict import DEFAULT_OPTIONS, average_probabilities, find_greatest
 from segcore.predict_options import PredictOptions
 
+FOLDS_FILE: Final = "folds.json"
+_DOCUMENT: Final = "ensemble.json"
 _FORMAT: Final = "street-ensemble-1"
 
 
@@ -64,17 +70,30 @@ class Ensemble:
         return dataclasses.replace(self, options=self.options.replaced(values))
 
     @torch.inference_mode()
+    def probabilities(self, image_HW3: npt.NDArray[np.uint8]) -> Tensor:
+        """Return the networks' mean probabilities (outputs, H, W) of an RGB image, fp32, on the device.
+
+        Raises:
+            DeviceMemoryError: when the device is too small.
+        """
+        height, width = image_HW3.shape[:2]
+        with name_prediction_memory_errors(self.options, (height, width), self.machine):
+            return average_probabilities(self.members, image_HW3, self.config, self.machine, self.options)
+
+    @torch.inference_mode()
     def predict(self, image_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return the class index of each pixel of an RGB image; 255 where no class was learnt.
 
         The networks stay on the device, but predict one after the other into one sum: memory beside their weights
         is that of one image in one network, however many there are.
+
+        Raises:
+            DeviceMemoryError: when that is too much.
         """
-        first, *others = self.members
-        total_CHW = predict_probabilities(first, image_HW3, self.config, self.machine, self.options)
-        for member in others:
-            total_CHW.add_(predict_probabilities(member, image_HW3, self.config, self.machine, self.options))
-        classes_HW: npt.NDArray[np.uint8] = self.class_of_output[total_CHW.argmax(dim=0)].cpu().numpy()
+        height, width = image_HW3.shape[:2]
+        with name_prediction_memory_errors(self.options, (height, width), self.machine):
+            probabilities_CHW = average_probabilities(self.members, image_HW3, self.config, self.machine, self.options)
+            classes_HW: npt.NDArray[np.uint8] = self.class_of_output[find_greatest(probabilities_CHW)].cpu().numpy()
         return classes_HW
 
 
@@ -85,6 +104,7 @@ def save_ensemble(
     config: TrainConfig,
     classes: ClassTable,
     notes: dict[str, Any],
+    split: FoldSplit | None = None,
     options: PredictOptions = DEFAULT_OPTIONS,
 ) -> None:
     """Write an ensemble's directory; an older one in its place is replaced when the new one is whole.
@@ -94,7 +114,9 @@ def save_ensemble(
         members: weights of each network, one in memory at a time.
         config: how they were trained.
         classes: what they tell apart.
-        notes: kept in `ensemble.json` for a reader, such as the score out of fold.
+        notes: kept in `ensemble.json` for a reader, such as the score out of fold; `left_out` names the fold that
+            each member left out. They are read after the last member.
+        split: the folds of the images, kept in `folds.json`.
         options: how the ensemble predicts unless told otherwise.
     """
     part = folder.with_name(folder.name + ".part")
@@ -115,7 +137,9 @@ def save_ensemble(
         "predict": options.values(),
         "notes": notes,
     }
-    (part / "ensemble.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+    if split is not None:
+        write_folds(split, part / FOLDS_FILE)
+    (part / _DOCUMENT).write_text(json.dumps(document, indent=1), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 
@@ -147,13 +171,30 @@ def load_ensemble(folder: Path, machine: Machine) -> Ensemble:
     )
 
 
+def save_options(folder: Path, options: PredictOptions) -> None:
+    """Make options those that an ensemble predicts with; its `ensemble.json` is the old one or the new one, whole.
+
+    Raises:
+        CheckpointError: when the directory is no ensemble.
+        StorageError: when it cannot be written.
+    """
+    document = {**read_ensemble_notes(folder), "predict": options.values()}
+    temporary = folder / f"ensemble.{os.getpid()}.tmp"
+    try:
+        temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        temporary.replace(folder / _DOCUMENT)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"{folder} cannot be written ({error}); make room or copy the model elsewhere.") from error
+
+
 def read_ensemble_notes(folder: Path) -> dict[str, Any]:
     """Return the content of `ensemble.json`.
 
     Raises:
         CheckpointError: when it is missing or damaged.
     """
-    file = folder / "ensemble.json"
+    file = folder / _DOCUMENT
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         if document["format"] != _FORMAT:
@@ -172,4 +213,6 @@ def _load_member(file: Path, config: TrainConfig, outputs: int, machine: Machine
         model.load_state_dict(safetensors.torch.load_file(file))
     except Exception as error:
         raise CheckpointError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error
-    return model.to(machine.device).eval()
+    model.eval()
+    fuse_normalisation(model)
+    return model.to(machine.device)

@@ -6,6 +6,7 @@
     ├── WeightsError           pretrained weights that cannot be had
     ├── StorageError           a disk or folder that cannot hold what is to be written
     ├── CheckpointError        a saved training, model or search that cannot be read
+    ├── ExportError            a network that the ONNX format cannot hold, or not exactly
     ├── TrainingError          a training that cannot go on
     │   ├── NonFiniteLossError     the loss became NaN or infinite
     │   └── DeviceMemoryError      the device has too little memory
@@ -54,6 +55,10 @@ class StorageError(StreetError):
 
 class CheckpointError(StreetError):
     """A saved training, model or search that cannot be read."""
+
+
+class ExportError(StreetError):
+    """A network that the ONNX format cannot hold, or not exactly."""
 
 
 class TrainingError(StreetError):

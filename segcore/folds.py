@@ -8,7 +8,7 @@ Pure functions without random numbers: the same cases give the same folds on eve
 import json
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +16,7 @@ from statistics import median
 from typing import Final
 
 from segcore.dataset import Case
-from segcore.errors import CheckpointError, ConfigError
+from segcore.errors import CheckpointError, ConfigError, DataError
 
 BLOCKS_PER_FOLD: Final = 2
 """Blocks that each fold gets of a large stratum: fewer leave fewer seams, more balance better."""
@@ -26,6 +26,8 @@ SHORTEST_CUTS: Final = (4, 2, 1)
 
 GAP_FACTOR: Final = 5
 """A gap of more than so many times the stratum's median gap always ends a block."""
+
+_NO_FOLD: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,27 +44,32 @@ class FoldSplit:
     fold_of: dict[str, int]
     block_of: dict[str, str]
 
-    def split(self, names: Sequence[str], fold: int) -> tuple[list[int], list[int]]:
+    def split(self, names: Sequence[str], fold: int, extra: Collection[str] = ()) -> tuple[list[int], list[int]]:
         """Return the positions of the training cases and of the validation cases of one fold.
 
         Args:
             names: case names, in the order that the positions refer to.
             fold: the fold to validate on, 0-based.
+            extra: names of cases without a fold, such as pseudo labels: trained on in every fold, validated in none.
 
         Raises:
-            ConfigError: when the fold does not exist or leaves one side empty.
+            ConfigError: when the fold does not exist or leaves one side empty, or an extra case has a fold.
             CheckpointError: when a case has no fold, as happens when the data changed after the split.
         """
         if not 0 <= fold < self.folds:
             raise ConfigError(f"fold {fold} does not exist; there are folds 0 to {self.folds - 1}.")
-        missing = [name for name in names if name not in self.fold_of]
+        clashes = [name for name in extra if name in self.fold_of]
+        if clashes:
+            raise ConfigError(f"extra case {clashes[0]!r} has a fold, so it could be validated; give it another name.")
+        fold_of = {**self.fold_of, **dict.fromkeys(extra, _NO_FOLD)}
+        missing = [name for name in names if name not in fold_of]
         if missing:
             raise CheckpointError(
                 f"{len(missing)} cases have no fold, {missing[0]!r} first: the data changed since the folds were made."
                 " Start a new search for the new data."
             )
-        train = [i for i, name in enumerate(names) if self.fold_of[name] != fold]
-        valid = [i for i, name in enumerate(names) if self.fold_of[name] == fold]
+        train = [i for i, name in enumerate(names) if fold_of[name] != fold]
+        valid = [i for i, name in enumerate(names) if fold_of[name] == fold]
         if not train or not valid:
             raise ConfigError(
                 f"fold {fold} of {self.folds} leaves {len(train)} training and {len(valid)} validation cases; "
@@ -95,7 +102,14 @@ def make_folds(cases: Sequence[Case], folds: int = 7) -> FoldSplit:
 
     Raises:
         ConfigError: when there are fewer blocks of neighbouring frames than folds.
+        DataError: when a case is a pseudo label, on which nothing can be validated.
     """
+    pseudo = [case.name for case in cases if case.pseudo]
+    if pseudo:
+        raise DataError(
+            f"{len(pseudo)} cases are pseudo labels, {pseudo[0]!r} first: a score on them would only measure agreement "
+            "with the model that made them. Keep them in a folder of their own and give it with --extra."
+        )
     if folds < 2:
         raise ConfigError(f"folds={folds}: at least 2 are needed, one to validate on and one to train on.")
     blocks: list[list[Case]] = []

@@ -3,7 +3,6 @@
 Every trial is measured here, so that the score of a crop model and of a full-size model can be compared.
 """
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -54,10 +53,51 @@ def predict_probabilities(
     Raises:
         ConfigError: when the options ask for a scale that nobody gave.
     """
+    return average_probabilities((model,), image_HW3, config, machine, options)
+
+
+@torch.inference_mode()
+def average_probabilities(
+    models: Sequence[SegmentationModel],
+    image_HW3: npt.NDArray[np.uint8],
+    config: TrainConfig,
+    machine: Machine,
+    options: PredictOptions = DEFAULT_OPTIONS,
+) -> Tensor:
+    """Return the mean over networks of what `predict_probabilities` returns.
+
+    The networks look at the same pixels one after the other, and their probabilities are added before they are
+    enlarged: memory is that of one image in one network and of one sum, however many networks there are.
+
+    Args:
+        models: at least one, in evaluation mode, on the machine's device.
+        image_HW3: RGB pixels, uint8.
+        config: input_mode, scale, crop_size and precision are used.
+        machine: where the models are.
+        options: how to look at the image.
+
+    Returns:
+        fp32 probabilities (outputs, H, W) on the device.
+
+    Raises:
+        ConfigError: when the options ask for a scale that nobody gave.
+    """
     plan = plan_prediction(options, config)
-    looks = _look(model, image_HW3, plan, config, machine)
-    total_CHW = functools.reduce(Tensor.add_, looks)
-    return total_CHW.div_(len(plan.factors) * len(plan.mirrored))
+    total_CHW = None
+    for factor in plan.factors:
+        resized_HW3 = torch.from_numpy(_resize(image_HW3, factor)).to(machine.device)
+        for mirrored in plan.mirrored:
+            total_CHW = _add(
+                total_CHW, _look(models, resized_HW3, mirrored, image_HW3.shape[:2], plan, config, machine)
+            )
+    assert total_CHW is not None, "a plan has at least one look"
+    return total_CHW.div_(len(plan.factors) * len(plan.mirrored) * len(models))
+
+
+def find_greatest(probabilities_CHW: Tensor) -> Tensor:
+    """Return the output of the greatest probability of each pixel, int64 (H, W); the first of equal ones."""
+    # On a CPU argmax takes several times as long as max, which finds the same.
+    return probabilities_CHW.max(dim=0).indices
 
 
 def predict_classes(
@@ -77,7 +117,7 @@ def predict_classes(
         machine: where the model is.
     """
     probabilities_CHW = predict_probabilities(model, image_HW3, config, machine)
-    return class_of_output[probabilities_CHW.argmax(dim=0)]
+    return class_of_output[find_greatest(probabilities_CHW)]
 
 
 def predict_cases(
@@ -117,27 +157,38 @@ def score_cases(predictions: Iterator[Tensor], cache: PixelCache, indices: Seque
 
 
 def _look(
-    model: SegmentationModel,
-    image_HW3: npt.NDArray[np.uint8],
+    models: Sequence[SegmentationModel],
+    resized_HW3: Tensor,
+    mirrored: bool,
+    size: tuple[int, ...],
     plan: PredictPlan,
     config: TrainConfig,
     machine: Machine,
-) -> Iterator[Tensor]:
+) -> Tensor:
     def classify(pixels_NHW3: Tensor) -> Tensor:
-        with autocast(config, machine):
-            logits_NCHW: Tensor = model(pixels_NHW3)
-        return logits_NCHW.float().softmax(dim=1)
+        total_NCHW = None
+        for model in models:
+            total_NCHW = _add(total_NCHW, _classify(model, pixels_NHW3, config, machine))
+        assert total_NCHW is not None, "an ensemble has at least one network"
+        return total_NCHW
 
-    height, width = image_HW3.shape[:2]
-    for factor in plan.factors:
-        resized_HW3 = torch.from_numpy(_resize(image_HW3, factor)).to(machine.device)
-        for mirrored in plan.mirrored:
-            pixels_HW3 = resized_HW3.flip(1) if mirrored else resized_HW3
-            if plan.tiling is None:
-                probabilities_CHW = classify(pixels_HW3.unsqueeze(0))[0]
-            else:
-                probabilities_CHW = blend_tiles(pixels_HW3, plan.tiling, classify)
-            yield _restore(probabilities_CHW, mirrored, height, width)
+    pixels_HW3 = resized_HW3.flip(1) if mirrored else resized_HW3
+    if plan.tiling is None:
+        probabilities_CHW = classify(pixels_HW3.unsqueeze(0))[0]
+    else:
+        probabilities_CHW = blend_tiles(pixels_HW3, plan.tiling, classify)
+    return _restore(probabilities_CHW, mirrored, size[0], size[1])
+
+
+def _add(total: Tensor | None, part: Tensor) -> Tensor:
+    # A call, because a loop variable, and functools.reduce alike, would keep one part while the next is made.
+    return part if total is None else total.add_(part)
+
+
+def _classify(model: SegmentationModel, pixels_NHW3: Tensor, config: TrainConfig, machine: Machine) -> Tensor:
+    with autocast(config, machine):
+        logits_NCHW: Tensor = model(pixels_NHW3)
+    return logits_NCHW.float().softmax(dim=1)
 
 
 def _resize(image_HW3: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:

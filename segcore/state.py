@@ -32,6 +32,7 @@ class TrainState:
         optimizer: the optimizer of its parameters; a group's `rate_factor` multiplies its rate.
         scaler: scales the loss at fp16.
         mean_model: running mean of the network's weights, or None when the configuration wants none.
+        data: says what is trained on and validated; equal for equal data, empty where the caller keeps watch itself.
         snapshots: weights of `final_model` at the end of each cycle of a cyclic rate, on the CPU.
         batch_size: samples of a batch; 0 until the first epoch finds what `auto` means here.
         micro_batches: parts into which a batch is divided so that each fits the device.
@@ -46,6 +47,7 @@ class TrainState:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     mean_model: SegmentationModel | None
+    data: str = ""
     snapshots: list[dict[str, Tensor]] = field(default_factory=list)
     batch_size: int = 0
     micro_batches: int = 1
@@ -59,15 +61,23 @@ class TrainState:
         return self.model if self.mean_model is None else self.mean_model
 
 
-def new_state(config: TrainConfig, outputs: int, machine: Machine) -> TrainState:
+def new_state(config: TrainConfig, outputs: int, machine: Machine, data: str = "") -> TrainState:
     """Build the start of a training; the same seed gives the same weights.
+
+    Args:
+        config: what is trained.
+        outputs: number of network outputs.
+        machine: where to train.
+        data: says what is trained on and validated; `load_state` compares it.
 
     Raises:
         ConfigError: for a backbone that cannot be used.
         WeightsError: when the encoder's weights cannot be had.
     """
     torch.manual_seed(config.seed)
-    return _assemble(build_model(config, outputs).to(machine.device), config, outputs, machine)
+    state = _assemble(build_model(config, outputs).to(machine.device), config, outputs, machine)
+    state.data = data
+    return state
 
 
 def save_state(state: TrainState, file: Path) -> None:
@@ -80,6 +90,7 @@ def save_state(state: TrainState, file: Path) -> None:
         "format": _FORMAT,
         "config": state.config.values(),
         "outputs": state.outputs,
+        "data": state.data,
         "learnt": _learnt(state),
         "snapshots": state.snapshots,
         "batch_size": state.batch_size,
@@ -102,16 +113,17 @@ def save_state(state: TrainState, file: Path) -> None:
         ) from error
 
 
-def load_state(file: Path, config: TrainConfig, machine: Machine) -> TrainState:
+def load_state(file: Path, config: TrainConfig, machine: Machine, data: str = "") -> TrainState:
     """Read a state back onto a device.
 
     Args:
         file: written by `save_state`.
         config: the configuration that the caller is training; it must be the saved one.
         machine: where to go on.
+        data: says what the caller trains on and validates; it must be the saved one where both say something.
 
     Raises:
-        CheckpointError: when the file is damaged or belongs to another configuration.
+        CheckpointError: when the file is damaged or belongs to another configuration or other data.
     """
     content = _read(file, machine)
     # A field that is newer than the file has its default there.
@@ -122,12 +134,20 @@ def load_state(file: Path, config: TrainConfig, machine: Machine) -> TrainState:
             f"{file} was saved with another configuration ({', '.join(names)} differ); "
             "start this training in another folder."
         )
+    # A file that is older than the field says nothing.
+    saved_data = content.get("data", "")
+    if data and saved_data and data != saved_data:
+        raise CheckpointError(
+            f"{file} was trained on other data ({saved_data}, now {data}): images, masks, classes, extra data sets and "
+            "the fold must be the same; restore them, or start this training in another folder."
+        )
     outputs = content["outputs"]
     state = _assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
     _learn(state, content["learnt"])
     state.snapshots = [{name: tensor.cpu() for name, tensor in weights.items()} for weights in content["snapshots"]]
     state.batch_size = content["batch_size"]
     state.micro_batches = content["micro_batches"]
+    state.data = data or saved_data
     state.epoch = content["epoch"]
     state.train_losses = content["train_losses"]
     state.ious = content["ious"]
@@ -193,7 +213,7 @@ def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machi
         config=config,
         outputs=outputs,
         model=model,
-        optimizer=_build_optimizer(model, config, machine),
+        optimizer=_build_optimizer(model, config),
         scaler=build_scaler(config, machine),
         mean_model=copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None,
     )
@@ -214,14 +234,14 @@ def _read(file: Path, machine: Machine) -> dict[str, Any]:
     return content
 
 
-def _build_optimizer(model: SegmentationModel, config: TrainConfig, machine: Machine) -> torch.optim.Optimizer:
+def _build_optimizer(model: SegmentationModel, config: TrainConfig) -> torch.optim.Optimizer:
     groups = _group_parameters(model, config)
-    rate, decay, fused = config.learning_rate, config.weight_decay, machine.on_gpu
+    rate, decay = config.learning_rate, config.weight_decay
     if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=0.9, weight_decay=decay, fused=fused)
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, weight_decay=decay, fused=True)
     if config.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate, weight_decay=decay, fused=fused)
-    return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=fused)
+        return torch.optim.Adam(groups, lr=rate, weight_decay=decay, fused=True)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
 
 
 def _group_parameters(model: SegmentationModel, config: TrainConfig) -> list[dict[str, Any]]:

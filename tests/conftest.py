@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +33,7 @@ CLASSES: Final = ClassTable(
 ROUTES: Final = ("Tokyo1", "Saitama")
 TIMES: Final = ("day", "night")
 VOID: Final = 255
+_UNCLOSED_TAGS: Final = {"meta", "img"}
 
 
 def draw_mask(random: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -91,6 +94,33 @@ def save_dataset(folder: Path, sizes: list[tuple[int, int]]) -> Path:
     return folder
 
 
+class _PageReader(HTMLParser):
+    """Collects texts, and fails where an element is closed that is not the open one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), f"<{tag}> has an attribute twice: {names}"
+        if tag not in _UNCLOSED_TAGS:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        # HTML closes nothing here but what is drawn: <rect/>.
+        assert "svg" in self.open, f"<{tag}/> outside a drawing"
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "script"):
+            self.texts.append(data)
+
+
 @pytest.fixture(scope="session")
 def classes() -> ClassTable:
     return CLASSES
@@ -127,3 +157,19 @@ def make_config() -> Callable[..., TrainConfig]:
         return TrainConfig.from_values({**small, **values})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def read_page() -> Callable[[str], str]:
+    """Return a function that checks that a page is well formed and fetches nothing, and returns its text."""
+
+    def read(page: str) -> str:
+        reader = _PageReader()
+        reader.feed(page)
+        reader.close()
+        assert reader.open == []
+        assert re.findall(r"\b\w+://[^\s\"']*", page) == []
+        assert re.findall(r"(?:src|href)=\"(?!data:image/|#)[^\"]*", page) == []
+        return re.sub(r"\s+", " ", " ".join(reader.texts))
+
+    return read

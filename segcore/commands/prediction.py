@@ -1,16 +1,38 @@
-"""Commands on a finished model: predict."""
+"""Commands on a finished model: predict, tune-predict."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich import box
+from rich.table import Table
 
-from segcore.commands.console import CPUs, Device, Model, choose_machine, console, show_progress
-from segcore.dataset import decode_rgb, list_images
-from segcore.ensemble import load_ensemble
-from segcore.figures import colour_mask, save_png
+from segcore.commands.console import CPUs, Data, Device, Model, choose_machine, console, show_progress
+from segcore.dataset import list_images, read_dataset, read_size
+from segcore.ensemble import FOLDS_FILE, Ensemble, load_ensemble, read_ensemble_notes, save_options
+from segcore.error_analysis import require_same_classes
+from segcore.figures import Image, colour_mask, save_png
 from segcore.figures import overlay as draw_overlay
-from segcore.predict_options import parse_scales
+from segcore.folds import read_folds
+from segcore.held_out import plan_held_out
+from segcore.machine import reuse_freed_memory
+from segcore.predict_files import predict_files
+from segcore.predict_options import PredictOptions, parse_scales
+from segcore.tune_predict import (
+    HeldOutImage,
+    Measured,
+    choose_best,
+    choose_images,
+    find_pareto,
+    measure_gain,
+    measure_options,
+    propose_flips,
+    propose_modes,
+    propose_scales,
+    require_known_names,
+)
+from segcore.tune_predict_report import describe_options, write_report
 
 
 def predict(
@@ -34,14 +56,114 @@ def predict(
     options = {"mode": mode, "scale": scale, "tile_size": tile_size, "overlap": overlap, "flip": flip, "scales": sizes}
     given = {name: value for name, value in options.items() if value is not None}
     files = list_images(images)
-    ensemble = load_ensemble(model, choose_machine(device, cpus)).with_options(given)
+    ensemble = _load(model, device, cpus).with_options(given)
     for part in ("masks", "overlays"):
         (out / part).mkdir(parents=True, exist_ok=True)
+
+    def save(file: Path, image_HW3: Image, classes_HW: Image) -> None:
+        save_png(colour_mask(classes_HW, ensemble.classes), out / "masks" / f"{file.stem}.png")
+        save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
+
     with show_progress("predicting") as progress:
-        for done, file in enumerate(files, start=1):
-            image_HW3 = decode_rgb(file)
-            classes_HW = ensemble.predict(image_HW3)
-            save_png(colour_mask(classes_HW, ensemble.classes), out / "masks" / f"{file.stem}.png")
-            save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
-            progress(done, len(files))
+        predict_files(ensemble, files, save, progress, writers=max(1, cpus))
     console.print(f"{len(files)} images: {out}/masks, {out}/overlays", soft_wrap=True)
+
+
+def tune_predict(
+    model: Model,
+    data: Data,
+    images: Annotated[int, typer.Option(help="predict at most so many images of each fold")] = 50,
+    max_ms: Annotated[float | None, typer.Option(help="longest time per image of the whole model")] = None,
+    device: Device = "",
+    cpus: CPUs = 2,
+) -> None:
+    """Find the mode and the averaging that predict best, and make them the model's own.
+
+    Each image is predicted by the networks that did not train on it. The table and a picture of score against time
+    are written into the model's directory.
+    """
+    dataset, ensemble = read_dataset(data), _load(model, device, cpus)
+    require_same_classes(ensemble.classes, dataset.classes, data)
+    cases = dataset.cases
+    if (model / FOLDS_FILE).is_file():
+        cases = require_known_names(cases, read_folds(model / FOLDS_FILE).fold_of)
+    notes = read_ensemble_notes(model).get("notes", {})
+    plan = plan_held_out(notes, len(ensemble.members), cases, model)
+    chosen = choose_images(cases, plan, images)
+    measured = _measure_in_stages(ensemble, chosen, max_ms)
+    best = choose_best(measured, max_ms)
+    fewer = _measure_fewer_members(ensemble, chosen, best)
+    table, picture = write_report([*measured, *fewer], best, model)
+    save_options(model, best.options)
+    console.print(_tune_table(measured, fewer, best))
+    console.print(_tell_scored(ensemble, chosen, plan.source), soft_wrap=True)
+    console.print(f"table:    {table}\npicture:  {picture}", soft_wrap=True)
+    console.print(f"chosen:   {describe_options(best.options)}; 'predict' uses it from now on", soft_wrap=True)
+
+
+def _load(model: Path, device: str, cpus: int) -> Ensemble:
+    machine = choose_machine(device, cpus)
+    if not machine.on_gpu:
+        reuse_freed_memory()
+    return load_ensemble(model, machine)
+
+
+def _measure_in_stages(ensemble: Ensemble, images: Sequence[HeldOutImage], max_ms: float | None) -> list[Measured]:
+    largest_side = max(max(read_size(image.case.image)) for image in images)
+    config = ensemble.config
+    modes = _measure("modes", ensemble, images, propose_modes(ensemble.options, config, largest_side))
+    flips = _measure("flips", ensemble, images, propose_flips(modes, config, max_ms))
+    scales = _measure("scales", ensemble, images, propose_scales([*modes, *flips], config, max_ms))
+    return [*modes, *flips, *scales]
+
+
+def _measure(
+    label: str, ensemble: Ensemble, images: Sequence[HeldOutImage], proposals: Sequence[PredictOptions]
+) -> list[Measured]:
+    with show_progress(label) as progress:
+        measured = measure_options(ensemble, images, proposals, progress)
+    for options in proposals:
+        if options not in [row.options for row in measured]:
+            console.print(f"left out, too little memory: {describe_options(options)}", style="yellow")
+    return measured
+
+
+def _measure_fewer_members(ensemble: Ensemble, images: Sequence[HeldOutImage], best: Measured) -> list[Measured]:
+    fewer = []
+    for members in range(1, best.members):
+        with show_progress(f"{members} of {best.members} networks of a fold") as progress:
+            fewer += measure_options(ensemble, images, [best.options], progress, members)
+    return fewer
+
+
+def _tune_table(measured: Sequence[Measured], fewer: Sequence[Measured], best: Measured) -> Table:
+    names = ("", "way", "networks\nan image", "iou", "against now", "miou", "ms per\nimage", "")
+    table = Table(*names, box=box.SIMPLE)
+    for column in table.columns:
+        column.no_wrap = column.header != "way"
+    table.columns[1].min_width = 22
+    front = find_pareto([*measured, *fewer])
+    for row in (*sorted(measured, key=lambda row: row.milliseconds), *fewer):
+        gain = measure_gain(row, measured[0])
+        table.add_row(
+            "*" if row is best else "",
+            describe_options(row.options) + (" (now)" if row is measured[0] else ""),
+            str(row.members),
+            f"{row.iou:.4f}",
+            "" if row is measured[0] else f"{gain.iou:+.4f} ± {gain.error:.4f}",
+            "" if row.miou is None else f"{row.miou:.4f}",
+            f"{row.milliseconds:.1f}",
+            "Pareto" if row in front else "",
+        )
+    return table
+
+
+def _tell_scored(ensemble: Ensemble, images: Sequence[HeldOutImage], source: str) -> str:
+    per_image, all_members = min(len(image.members) for image in images), len(ensemble.members)
+    told = f"Scored on {len(images)} images that their networks did not train on (folds {source})."
+    if per_image < all_members:
+        told += (
+            f" The score is that of {per_image} of the {all_members} networks, since the others trained on the image: "
+            "the whole model's score cannot be known from these images. The time is that of all networks."
+        )
+    return told

@@ -7,7 +7,6 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.cache import PixelCache, prepare_cache
 from segcore.classes import ClassTable
 from segcore.commands.console import (
     DEFAULT_CACHE,
@@ -23,6 +22,7 @@ from segcore.commands.console import (
 from segcore.config import TrainConfig, describe_fields
 from segcore.dataset import read_dataset
 from segcore.ensemble import save_ensemble
+from segcore.extra import prepare_caches, read_extra
 from segcore.folds import make_folds
 from segcore.labels import build_label_map
 from segcore.machine import Machine
@@ -39,15 +39,22 @@ def train(
     device: Device = "",
     cpus: CPUs = 2,
     cache: Cache = DEFAULT_CACHE,
+    extra: Annotated[
+        list[Path] | None, typer.Option(help="data set to train on too, never validated, such as pseudo labels")
+    ] = None,
 ) -> None:
     """Train one fold and write the model; killed, it goes on after its last epoch when started again."""
     config = TrainConfig.from_assignments(tuple(assignments or ()))
     machine = choose_machine(device, cpus)
+    dataset = read_dataset(data)
+    split = make_folds(dataset.cases, folds)
     with show_progress("decoding") as progress:
-        pixels = PixelCache(prepare_cache(read_dataset(data), cache.expanduser(), progress))
-    train_indices, valid_indices = make_folds(read_dataset(data).cases, folds).split(pixels.names, fold)
+        pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache.expanduser(), progress)
+    train_indices, valid_indices = split.split(pixels.names, fold, pixels.extra_names)
+    if pixels.extra_names:
+        console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
     out.mkdir(parents=True, exist_ok=True)
-    state = _start(out / "state.pt", config, pixels.classes, machine)
+    state = _start(out / "state.pt", config, pixels.classes, machine, f"{pixels.key}, fold {fold} of {folds}")
     parts = state.micro_batches
     with show_progress("training", total=config.epochs, done=state.epoch) as progress:
         for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
@@ -55,8 +62,11 @@ def train(
             parts = _tell_parts(result, parts)
             console.print(_describe(result), soft_wrap=True)
             progress(result.epoch, config.epochs)
-    notes = {"fold": fold, "folds": folds, "ious": state.ious}
-    save_ensemble(out / "model", iter(member_weights(state)), config=config, classes=pixels.classes, notes=notes)
+    members = member_weights(state)
+    notes: dict[str, object] = {"fold": fold, "folds": folds, "left_out": [fold] * len(members), "ious": state.ious}
+    if pixels.extra_names:
+        notes["extra_cases"] = len(pixels.extra_names)
+    save_ensemble(out / "model", iter(members), config=config, classes=pixels.classes, notes=notes, split=split)
     console.print(f"model: {out / 'model'}", soft_wrap=True)
 
 
@@ -69,12 +79,12 @@ def fields() -> None:
     console.print(table)
 
 
-def _start(file: Path, config: TrainConfig, classes: ClassTable, machine: Machine) -> TrainState:
+def _start(file: Path, config: TrainConfig, classes: ClassTable, machine: Machine, data: str) -> TrainState:
     if file.exists():
-        state = load_state(file, config, machine)
+        state = load_state(file, config, machine, data)
         console.print(f"going on after epoch {state.epoch}")
         return state
-    return new_state(config, build_label_map(classes, config.labels).outputs, machine)
+    return new_state(config, build_label_map(classes, config.labels).outputs, machine, data)
 
 
 def _tell_parts(result: EpochResult, parts: int) -> int:

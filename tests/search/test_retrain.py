@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from search.layout import SearchFolder
@@ -11,6 +12,7 @@ from search.trial import SCORES_FILE, STATE_FILE
 from segcore.config import TrainConfig
 from segcore.ensemble import load_ensemble
 from segcore.errors import CheckpointError
+from segcore.folds import FoldSplit, read_folds, write_folds
 from segcore.labels import build_label_map
 from segcore.machine import Machine
 from segcore.state import new_state, save_state
@@ -142,20 +144,26 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(script, f
         states.append(new_state(varied, build_label_map(classes, config.labels).outputs, machine))
         save_state(states[-1], checkpoint / STATE_FILE)
     folder = SearchFolder(root=tmp_path / "streets")
+    folder.root.mkdir()
+    split = FoldSplit(folds=2, fold_of={"image0": 0, "image1": 1}, block_of={"image0": "a", "image1": "b"})
+    write_folds(split, folder.folds)
     result = measure_out_of_fold(script.journal, classes, 0)
     build_ensemble(folder, script.journal, cache, result, best)
 
     ensemble = load_ensemble(folder.model, machine)
     assert ensemble.config == config
     assert len(ensemble.members) == 2
-    for member, state in zip(ensemble.members, states, strict=True):
+    for position, state in enumerate(states):
+        member = safetensors.torch.load_file(folder.model / f"member_{position}.safetensors")
         for name, tensor in state.model.state_dict().items():
-            assert torch.equal(member.state_dict()[name], tensor), name
+            assert torch.equal(member[name], tensor), name
     assert not torch.equal(*(next(member.parameters()) for member in ensemble.members))
     notes = json.loads((folder.model / "ensemble.json").read_text())["notes"]
     assert notes["out_of_fold"]["iou"] == 0.5
     assert notes["fold_ious"] == {"0": 0.5, "1": 0.5}
     assert (notes["search"], notes["trial"], notes["folds"]) == ("streets", 5, [0, 1])
+    assert notes["left_out"] == [0, 1]
+    assert read_folds(folder.model / "folds.json") == split
 
 
 @pytest.mark.parametrize("outcome", ["failed", "diverged", "out of memory"])

@@ -109,6 +109,7 @@ def test_incomplete_annotation_is_named_with_what_it_lacks(make_dataset, content
         "[]",
         '{"attributes": 3, "frameIndex": 1}',
         '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": "x"}',
+        '{"attributes": {"route": "a", "timeofday": "b", "pseudo": "no"}, "frameIndex": 1}',
         '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": null}',
         '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": 1e999}',
     ],

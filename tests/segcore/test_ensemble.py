@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-import segcore.ensemble
+import segcore.predict
 from segcore.__main__ import app
 from segcore.ensemble import load_ensemble, save_ensemble
-from segcore.errors import CheckpointError, ConfigError
+from segcore.errors import CheckpointError, ConfigError, DeviceMemoryError
 from segcore.machine import Machine
 from segcore.model import build_architecture
 from segcore.predict import predict_probabilities
@@ -64,21 +64,36 @@ def test_ensemble_predicts_the_class_of_the_greatest_mean_probability(folder, me
     assert not np.array_equal(classes_HW, parts[0].argmax(dim=0).numpy()), "one network alone would do"
 
 
-def test_probabilities_of_finished_networks_are_not_kept(folder, image_HW3, monkeypatch):
+@pytest.mark.parametrize("values", [{}, OVERLAP])
+def test_probabilities_of_finished_networks_are_not_kept(folder, image_HW3, monkeypatch, values):
     """One running sum: while a network predicts, at most that sum is alive, however many networks came before."""
     made, alive = [], []
+    classify = segcore.predict._classify
 
     def spy(*arguments):
         alive.append(sum(reference() is not None for reference in made))
-        probabilities_CHW = predict_probabilities(*arguments)
-        made.append(weakref.ref(probabilities_CHW))
-        return probabilities_CHW
+        probabilities_NCHW = classify(*arguments)
+        made.append(weakref.ref(probabilities_NCHW))
+        return probabilities_NCHW
 
-    monkeypatch.setattr(segcore.ensemble, "predict_probabilities", spy)
-    ensemble = load_ensemble(folder, MACHINE)
-    ensemble.predict(image_HW3)
+    monkeypatch.setattr(segcore.predict, "_classify", spy)
+    load_ensemble(folder, MACHINE).with_options(values).predict(image_HW3)
     # The first probabilities are the sum; with a list of them it would be 0, 1, 2.
-    assert alive == [0, 1, 1]
+    assert alive[:3] == [0, 1, 1]
+    # In tiles, those of the tiles before are there until the next are made.
+    assert max(alive) == (2 if values else 1)
+
+
+def test_image_that_is_too_large_ends_in_a_message_with_the_remedy(folder, image_HW3):
+    ensemble = load_ensemble(folder, MACHINE)
+
+    def fail(module, inputs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    ensemble.members[1].network.decoder.register_forward_pre_hook(fail)
+    message = "cpu ran out of memory predicting an image of 96x64 .* use --mode overlap --tile-size 512"
+    with pytest.raises(DeviceMemoryError, match=message):
+        ensemble.predict(image_HW3)
 
 
 def test_options_come_from_the_models_file(folder):

@@ -1,6 +1,7 @@
 import json
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 
 from segcore.dataset import Case
-from segcore.errors import CheckpointError, ConfigError
+from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.folds import FoldSplit, make_folds, measure_leakage, read_folds, write_folds
 
 
@@ -250,3 +251,32 @@ def test_file_with_a_fold_that_does_not_exist_is_refused(tmp_path):
     (tmp_path / "folds.json").write_text(json.dumps(document))
     with pytest.raises(CheckpointError, match="'b'"):
         read_folds(tmp_path / "folds.json")
+
+
+@given(places, st.integers(2, 5), st.integers(1, 9), st.randoms(use_true_random=False))
+def test_extra_cases_are_trained_on_in_every_fold_and_validated_in_none(places, folds, count, shuffler):
+    cases = _cases(*places)
+    split = _try_folds(cases, folds)
+    extra = [f"extra_{number}" for number in range(count)]
+    names = [*(case.name for case in cases), *extra]
+    shuffler.shuffle(names)
+    real = [name for name in names if name not in extra]
+    for fold in range(folds):
+        train, valid = split.split(names, fold, extra)
+        train_alone, valid_alone = split.split(real, fold)
+        assert [names[index] for index in valid] == [real[index] for index in valid_alone]
+        assert [names[index] for index in train if names[index] not in extra] == [real[index] for index in train_alone]
+        assert sorted(names[index] for index in train if names[index] in extra) == extra
+
+
+def test_extra_case_that_has_a_fold_is_refused():
+    split = make_folds(_cases(*_drive(0, 1, 2, 3, 4, 5, 6, 7)), 2)
+    with pytest.raises(ConfigError, match="extra case 'case_003' has a fold"):
+        split.split(list(split.fold_of), 0, ["case_003"])
+
+
+def test_pseudo_labels_get_no_folds():
+    cases = _cases(*_drive(0, 1, 2, 3, 4, 5, 6, 7))
+    cases[5] = replace(cases[5], pseudo=True)
+    with pytest.raises(DataError, match="1 cases are pseudo labels, 'case_005' first"):
+        make_folds(cases, 2)

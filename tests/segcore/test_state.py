@@ -121,3 +121,21 @@ def test_save_replaces_the_old_checkpoint(make_config, tmp_path):
     save_state(state, tmp_path / "state.pt")
     assert load_state(tmp_path / "state.pt", make_config(), MACHINE).epoch == 3
     assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_checkpoint_of_other_data_is_refused(make_config, tmp_path):
+    config = make_config()
+    save_state(new_state(config, 4, MACHINE, "key1+key2, fold 0 of 7"), tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt", config, MACHINE, "key1+key2, fold 0 of 7").data == "key1+key2, fold 0 of 7"
+    for other in ("key1, fold 0 of 7", "key1+key2, fold 1 of 7"):
+        with pytest.raises(CheckpointError, match="trained on other data") as caught:
+            load_state(tmp_path / "state.pt", config, MACHINE, other)
+        assert f"key1+key2, fold 0 of 7, now {other}" in str(caught.value)
+
+
+def test_caller_that_says_nothing_of_its_data_is_not_checked(make_config, tmp_path):
+    config = make_config()
+    save_state(new_state(config, 4, MACHINE), tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt", config, MACHINE, "key1").data == "key1"
+    save_state(new_state(config, 4, MACHINE, "key1"), tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt", config, MACHINE).data == "key1"

@@ -1,0 +1,58 @@
+"""Commands that write a page to look at: explore, errors."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segcore.commands.console import CPUs, Data, Device, Folds, Model, choose_machine, console, show_progress
+from segcore.error_analysis import analyse_errors
+from segcore.error_report import describe_origin, render_errors
+from segcore.explore import explore_dataset
+from segcore.explore_page import render_exploration
+from segcore.page import require_writable, write_page
+
+Page = Annotated[Path, typer.Argument(help="page to write, .html")]
+
+
+def explore(data: Data, out: Page, folds: Folds = 7) -> None:
+    """Write a page that shows what is in a data set: classes, routes, folds, object sizes, examples, problems."""
+    require_writable(out)
+    with show_progress("decoding") as progress:
+        exploration = explore_dataset(data, folds, progress)
+    write_page(render_exploration(exploration, data.resolve().name), out)
+    problems = len(exploration.report.problems)
+    if problems:
+        console.print(f"{problems} problem(s), listed on the page", style="yellow")
+    console.print(f"written to {out}", soft_wrap=True)
+
+
+def errors(
+    model: Model,
+    data: Data,
+    out: Page,
+    images: Annotated[int | None, typer.Option(help="predict at most so many; empty: all")] = None,
+    every_image: Annotated[bool, typer.Option("--every-image", help="also images that the model trained on")] = False,
+    folds: Annotated[Path | None, typer.Option(help="folds.json of the training; empty: found or made again")] = None,
+    device: Device = "",
+    cpus: CPUs = 2,
+) -> None:
+    """Write a page that shows what a model does wrong: classes, confusions, places, sizes, worst and best images.
+
+    Each image is predicted by the networks that did not train on it; where there are such images, only they are shown.
+    """
+    require_writable(out)
+    with show_progress("predicting") as progress:
+        analysis = analyse_errors(
+            model,
+            data,
+            choose_machine(device, cpus),
+            progress,
+            images=images,
+            every_image=every_image,
+            folds_file=folds,
+        )
+    write_page(render_errors(analysis, str(model), data.resolve().name), out)
+    for text, warns in describe_origin(analysis):
+        console.print(text, style="yellow" if warns else None, soft_wrap=True, markup=False)
+    console.print(f"written to {out}", soft_wrap=True, markup=False)

@@ -6,6 +6,7 @@ from typing import Any
 
 import optuna
 
+from search.searcher import new_study
 from search.settings import SearchSettings
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError
@@ -94,12 +95,3 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
         return TrainConfig.from_values(values)
     except ConfigError as error:
         raise ConfigError(f"--space {settings.space} draws what no training can follow: {error}") from error
-
-
-def new_study(sampler: optuna.samplers.BaseSampler, facts: dict[str, Any]) -> optuna.Study:
-    """Return an empty study in memory that maximises and knows the facts of the data."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    for name, value in facts.items():
-        study.set_user_attr(name, value)
-    return study

@@ -18,10 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from search.journal import Outcome, TrialRecord
-from search.proposals import draw_config, new_study
-from search.settings import SearchSettings
 from segcore.errors import ConfigError
-from spaces import Space
 
 _STARTUP_TRIALS: Final = 10
 _DRAWS: Final = 100
@@ -42,15 +39,16 @@ class Proposer:
     """Draws configurations from a space with Optuna's TPE, and learns how they did.
 
     Args:
-        space: the space.
-        settings: seed, fixed values and epochs are used.
+        draw: draws a configuration from a trial and returns its values; raises `ConfigError` for one that cannot be
+            trained.
+        seed: decides the draws.
         facts: what the space may know of the data.
     """
 
-    def __init__(self, space: Space, settings: SearchSettings, facts: dict[str, Any]) -> None:
-        self._space = space
-        self._settings = settings
-        self._study = new_study(_new_sampler(settings.seed, 0), facts)
+    def __init__(self, draw: Callable[[optuna.Trial], dict[str, Any]], *, seed: int, facts: dict[str, Any]) -> None:
+        self._draw = draw
+        self._seed = seed
+        self._study = new_study(_new_sampler(seed, 0), facts)
         self._trials: dict[int, optuna.Trial] = {}
         self._observed: dict[int, set[int]] = defaultdict(set)
 
@@ -61,25 +59,25 @@ class Proposer:
             number: the trial's number; with the seed and the past it decides the draw.
 
         Returns:
-            Every `TrainConfig` value, and the parameters as Optuna knows them.
+            The configuration's values, and the parameters as Optuna knows them.
 
         Raises:
             ConfigError: when the space draws nothing that can be trained.
         """
         # A sampler of its own for each ask: a resumed search draws what the uninterrupted one would have.
-        self._study.sampler = _new_sampler(self._settings.seed, number)
+        self._study.sampler = _new_sampler(self._seed, number)
         problem: ConfigError | None = None
         for _ in range(_DRAWS):
             draft = self._study.ask()
             try:
-                config = draw_config(self._space, draft, self._settings)
+                values = self._draw(draft)
             except ConfigError as error:
                 problem = error
                 continue
             finally:
                 self._study.tell(draft, state=TrialState.FAIL)
             self._trials[number] = self._enter(draft.params)
-            return config.values(), dict(draft.params)
+            return values, dict(draft.params)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
 
     def observe(self, number: int, epoch: int, score: float) -> None:
@@ -133,8 +131,17 @@ class Proposer:
         self._study.sampler = optuna.samplers.RandomSampler()
         self._study.enqueue_trial(params)
         trial = self._study.ask()
-        self._space(trial)
+        self._draw(trial)
         return trial
+
+
+def new_study(sampler: optuna.samplers.BaseSampler, facts: dict[str, Any]) -> optuna.Study:
+    """Return an empty study in memory that maximises and knows the facts of the data."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for name, value in facts.items():
+        study.set_user_attr(name, value)
+    return study
 
 
 class TrialQueue(Searcher):  # type: ignore[misc]

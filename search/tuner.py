@@ -11,7 +11,7 @@ from ray import tune
 from search.cluster import count_concurrent
 from search.journal import Journal, TrialRecord
 from search.layout import StageFolder
-from search.proposals import load_space, require_usable_space
+from search.proposals import draw_config, load_space, require_usable_space
 from search.recorder import Recorder
 from search.scheduler import Asha, AshaScheduler
 from search.searcher import Proposer, TrialQueue
@@ -80,7 +80,10 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         reduction_factor=settings.reduction_factor,
         epochs=settings.epochs,
     )
-    proposer = Proposer(load_space(settings.space), settings, space_facts(cache))
+    space = load_space(settings.space)
+    proposer = Proposer(
+        lambda trial: draw_config(space, trial, settings).values(), seed=settings.seed, facts=space_facts(cache)
+    )
     asha.replay(journal.history)
     for record in journal.history.in_order:
         proposer.replay(record)

@@ -11,6 +11,7 @@ from ray.tune.experiment import Trial
 
 from search.journal import Outcome, read_events, read_history
 from search.layout import StageFolder
+from search.proposals import draw_config
 from search.recorder import Recorder
 from search.scheduler import Asha
 from search.searcher import Proposer
@@ -23,7 +24,9 @@ def parts(make_settings, script, tmp_path) -> SimpleNamespace:
     settings = make_settings()
     stage = StageFolder(root=script.journal.file.parent)
     asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
-    proposer = Proposer(street, settings, {"smallest_side": 512})
+    proposer = Proposer(
+        lambda trial: draw_config(street, trial, settings).values(), seed=0, facts={"smallest_side": 512}
+    )
     for number in range(2):
         values, params = proposer.ask(number)
         script.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})

@@ -1,48 +1,43 @@
-"""`python -m search`: launch, resume, status, best, retrain, sync, ui; the only place that prints or exits."""
+"""`python -m search`: launch, resume, status, best, confirm, retrain, sync, ui; the only place that prints or exits."""
 
 import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from filelock import FileLock
-from rich.console import Console, RenderableType
-from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console
 
-from search import cluster, registry, report, retrain, selection, tracking, tuner
-from search.journal import Journal, read_history
-from search.layout import SearchFolder, StageFolder, find_folder, folder_of, is_in_use, lock_stage, require_new
+from search import cluster, report, selection, stages, tracking, tuner
+from search.confirm import can_confirm
+from search.journal import read_history
+from search.layout import find_folder, folder_of, is_in_use, lock_stage, require_new
 from search.proposals import load_space
 from search.settings import (
     DEFAULT_STORAGE,
     SearchSettings,
     build_settings,
+    change_settings,
     parse_duration,
     read_settings,
     write_settings,
 )
-from segcore.cache import PixelCache
 from segcore.config import parse_assignments
 from segcore.dataset import read_dataset
-from segcore.errors import StreetError, TrackingError
-from segcore.folds import FoldSplit, make_folds, read_folds, write_folds
+from segcore.errors import CheckpointError, StreetError, TrackingError
+from segcore.folds import make_folds, read_folds, write_folds
 
+console = stages.console
 app = typer.Typer(
     help="Distributed hyperparameter search for semantic segmentation of street scenes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-console = Console()
-_LOG_SECONDS = 60.0
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(SearchSettings)}
 
 Storage = Annotated[Path, typer.Option(help="folder of all searches")]
@@ -76,7 +71,11 @@ def launch(
     max_failures: Annotated[int, typer.Option(help="restarts of a trial whose worker died")] = _DEFAULTS[
         "max_failures"
     ],
-    time_budget: Annotated[str, typer.Option(help="stop after 90m, 2h, 1d, ...; 0: never")] = "0",
+    confirm: Annotated[int, typer.Option(help="best configurations to train on further folds; 0: none")] = _DEFAULTS[
+        "confirm"
+    ],
+    confirm_folds: Annotated[int, typer.Option(help="most further folds of them")] = _DEFAULTS["confirm_folds"],
+    time_budget: Annotated[str, typer.Option(help="end the search after 90m, 2h, 1d, ...; 0: never")] = "0",
     address: Annotated[str, typer.Option(help="Ray cluster; empty: start a local Ray")] = _DEFAULTS["address"],
     tracking_uri: Annotated[str, typer.Option(help="MLflow; empty: a file in the storage")] = _DEFAULTS["tracking_uri"],
     storage: Storage = DEFAULT_STORAGE,
@@ -93,7 +92,7 @@ def launch(
     tracking.require_tracking(settings.tracking_uri)
     split = make_folds(read_dataset(settings.data).cases, settings.folds)
     with cluster.connected(settings):
-        cache_pixels = _prepare(settings)
+        cache_pixels = stages.prepare_cache(settings)
         tuner.require_search(settings, cache_pixels, split)
         folder = folder_of(settings)
         with lock_stage(folder.search_stage):
@@ -101,7 +100,8 @@ def launch(
             require_new(settings)
             write_folds(split, folder.folds)
             write_settings(settings, folder.settings)
-        _search(settings, folder, cache_pixels, split)
+        stages.run_search(settings, folder, cache_pixels, split)
+        stages.finish_search(settings, folder, cache_pixels)
 
 
 @app.command()
@@ -119,7 +119,9 @@ def resume(
     split = read_folds(folder.folds)
     tracking.require_tracking(settings.tracking_uri)
     with cluster.connected(settings):
-        _search(settings, folder, _prepare(settings), split)
+        cache = stages.prepare_cache(settings)
+        stages.run_search(settings, folder, cache, split)
+        stages.finish_search(settings, folder, cache)
 
 
 @app.command()
@@ -142,10 +144,35 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
 def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show the best configuration so far and write best.json."""
     folder = find_folder(storage, name)
-    found = selection.choose_best(read_history(folder.search_stage.journal), read_settings(folder.settings))
-    selection.write_best(found, folder.best)
-    console.print(report.best_table(found))
+    stages.show_best(stages.name_winner(read_settings(folder.settings), folder))
     console.print(f"written to {folder.best}", soft_wrap=True)
+
+
+@app.command("confirm")
+def confirm_command(
+    name: Name,
+    top: Annotated[int | None, typer.Option(help="best configurations to train; left out: as launched")] = None,
+    folds: Annotated[int | None, typer.Option(help="most further folds; left out: as launched")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Train the best configurations on further folds and name the winner; goes on where it was interrupted."""
+    folder = find_folder(storage, name)
+    settings = read_settings(folder.settings)
+    changes = {"confirm": top, "confirm_folds": folds}
+    settings = change_settings(settings, {key: value for key, value in changes.items() if value is not None})
+    history = read_history(folder.search_stage.journal)
+    if not can_confirm(history, settings):
+        raise CheckpointError(
+            f"Search {name!r} has fewer than two configurations to compare (--top {settings.confirm}, "
+            f"{len(history.ranked)} trials with a score); use --top 2 or more, or resume the search first."
+        )
+    if is_in_use(folder.search_stage):
+        raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
+    tracking.require_tracking(settings.tracking_uri)
+    write_settings(settings, folder.settings)
+    with cluster.connected(settings):
+        stages.run_confirmation(settings, folder, stages.prepare_cache(settings), retry=True)
+    stages.show_best(stages.name_winner(settings, folder))
 
 
 @app.command("retrain")
@@ -158,7 +185,7 @@ def retrain_command(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     winner = selection.read_best(folder.best)
     tracking.require_tracking(settings.tracking_uri)
     with cluster.connected(settings):
-        _retrain(settings, folder, _prepare(settings), winner)
+        stages.run_retraining(settings, folder, stages.prepare_cache(settings), winner)
 
 
 @app.command()
@@ -167,10 +194,10 @@ def sync(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
     tracking.require_tracking(settings.tracking_uri)
-    for stage_name, stage in (("search", folder.search_stage), ("retrain", folder.retrain_stage)):
+    for stage_name, stage in folder.stages.items():
         if stage.journal.exists():
             with lock_stage(stage):
-                _close_tracker(tracking.Tracker(settings, stage_name, stage), settings)
+                stages.close_tracker(tracking.Tracker(settings, stage_name, stage), settings)
 
 
 @app.command()
@@ -204,108 +231,6 @@ def ui(
         # The server's children outlive it unless the whole group is told.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
-
-
-def _prepare(settings: SearchSettings) -> PixelCache:
-    if cluster.has_idle_gpus(settings):
-        console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
-    dataset = read_dataset(settings.data)
-    columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("cache", total=None)
-        folder = cluster.prepare_nodes(
-            dataset, settings, lambda done, total: bar.update(task, completed=done, total=total)
-        )
-    return PixelCache(folder)
-
-
-def _search(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, split: FoldSplit) -> None:
-    with _open_stage(settings, "search", folder.search_stage, cache, split) as stage:
-        tuner.run_search(stage, cache)
-        history = stage.journal.history
-        found = selection.choose_best(history, settings)
-        selection.write_best(found, folder.best)
-        stage.journal.write("closed", {"metrics": found["metrics"], "note": report.best_note(found)})
-    console.print(report.trials_table(history.in_order))
-    console.print(report.summary_line(history, settings, 1))
-    console.print(report.best_table(found))
-    where = "" if settings.storage == DEFAULT_STORAGE.resolve() else f" --storage {settings.storage}"
-    console.print(f"best.json:  {folder.best}", soft_wrap=True)
-    console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
-    console.print(f"browse:     python -m search ui{where}", soft_wrap=True)
-    console.print(f"retrain:    python -m search retrain {settings.name}{where}", soft_wrap=True)
-
-
-def _retrain(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]) -> None:
-    split = read_folds(folder.folds)
-    with _open_stage(settings, "retrain", folder.retrain_stage, cache, split) as stage:
-        retrain.plan_folds(stage.journal, winner, split.folds)
-        tuner.run_folds(stage)
-        result = retrain.measure_out_of_fold(stage.journal, cache.classes, winner["fold"])
-        retrain.build_ensemble(folder, stage.journal, cache, result, winner)
-        note = report.out_of_fold_note(result, winner["metrics"]["iou"])
-        stage.journal.write("closed", {"metrics": result.metrics, "note": note})
-    console.print(report.out_of_fold_table(result, winner["metrics"]["iou"]))
-    address = registry.register_model(settings, folder.retrain_stage, folder.model)
-    console.print(f"ensemble:   {folder.model}", soft_wrap=True)
-    console.print(f"registered: {address}", soft_wrap=True)
-
-
-@contextmanager
-def _open_stage(
-    settings: SearchSettings, stage_name: str, folder: StageFolder, cache: PixelCache, split: FoldSplit
-) -> Iterator[tuner.Stage]:
-    lock: FileLock = lock_stage(folder)
-    journal = Journal(folder.journal)
-    stage = tuner.Stage(settings=settings, folder=folder, journal=journal, job=tuner.make_job(settings, cache, split))
-    tuner.require_same_data(stage)
-    tracker = tracking.Tracker(settings, stage_name, folder)
-    concurrent = cluster.count_concurrent(settings)
-    shown = settings if stage_name == "search" else replace(settings, trials=split.folds, time_budget_seconds=0)
-
-    def render() -> RenderableType:
-        about = f"MLflow waits: {tracker.problem}" if tracker.problem else f"MLflow: {settings.tracking_uri}"
-        about += f"\nlogs: {folder.trial(0).parent}/NUMBER/log.txt"
-        return report.progress_panel(journal.history, shown, concurrent=concurrent, about=about)
-
-    try:
-        with _shown_live(render, lambda: report.summary_line(journal.history, shown, concurrent)):
-            yield stage
-    finally:
-        _close_tracker(tracker, settings)
-        journal.close()
-        lock.release()
-
-
-@contextmanager
-def _shown_live(render: Callable[[], RenderableType], summarise: Callable[[], RenderableType]) -> Iterator[None]:
-    if console.is_terminal:
-        with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
-            yield
-        return
-    # A log file or a job's output gets a line a minute instead of a moving table.
-    done = threading.Event()
-
-    def tell() -> None:
-        while not done.wait(_LOG_SECONDS):
-            console.print(summarise())
-
-    thread = threading.Thread(target=tell, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def _close_tracker(tracker: tracking.Tracker, settings: SearchSettings) -> None:
-    if tracker.close():
-        console.print(
-            f"MLflow at {settings.tracking_uri} has not everything yet ({tracker.problem}); nothing is lost: "
-            f"run 'python -m search sync {settings.name}' when it answers.",
-            style="yellow",
-        )
 
 
 def _fail(message: str) -> None:

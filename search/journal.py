@@ -36,6 +36,7 @@ class EpochRecord:
         time: seconds since the Unix epoch.
         picture: file of the validation picture, or None.
         verdict: why ASHA stopped the trial on this report; empty when it went on.
+        image_ious: `iou` of each validation image by name; None in a search, which compares no images.
     """
 
     epoch: int
@@ -43,6 +44,7 @@ class EpochRecord:
     time: float
     picture: str | None = None
     verdict: str = ""
+    image_ious: dict[str, float] | None = None
 
     @property
     def iou(self) -> float:
@@ -68,6 +70,7 @@ class TrialRecord:
         ended: seconds since the Unix epoch, or None.
         restarts: how often its worker died and it went on.
         running: whether a worker has it now, as far as the journal knows.
+        source: the search's trial whose configuration it trains again; None in a search.
     """
 
     number: int
@@ -83,6 +86,7 @@ class TrialRecord:
     ended: float | None = None
     restarts: int = 0
     running: bool = False
+    source: int | None = None
 
     @property
     def best(self) -> EpochRecord | None:
@@ -123,6 +127,7 @@ class History:
                 values=event["values"],
                 params=event["params"],
                 started=event["time"],
+                source=event.get("source"),
             )
         elif kind == "epoch":
             record = EpochRecord(
@@ -131,6 +136,7 @@ class History:
                 time=event["time"],
                 picture=event["picture"],
                 verdict=event["verdict"],
+                image_ious=event.get("image_ious"),
             )
             self.trials[event["trial"]].epochs[record.epoch] = record
         elif kind == "checkpoint":

@@ -108,6 +108,35 @@ def best_table(best: dict[str, Any]) -> Table:
     return table
 
 
+def confirmation_table(confirmation: dict[str, Any]) -> Table:
+    """Return how the best configurations did on further folds.
+
+    Args:
+        confirmation: what `best.json` holds of it.
+    """
+    folds = [str(fold) for fold in confirmation["folds"]]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Confirmed on further folds", title_justify="left")
+    for name in ("trial", "search", *(f"fold {fold}" for fold in folds), "mean", "less than the winner's"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict", overflow="fold")
+    for number, standing in enumerate(confirmation["standings"]):
+        ious = [standing["fold_ious"].get(fold) for fold in folds]
+        told = [_describe_iou(iou) for iou in (standing["search_iou"], *ious, standing["iou"])]
+        verdict = standing["dismissed"] or ("cannot be told from the winner" if number else "winner")
+        table.add_row(str(standing["trial"]), *told, _describe_difference(standing), verdict)
+    return table
+
+
+def confirmation_line(confirmation: dict[str, Any]) -> str:
+    """Return the winner's score on further folds and what it says about the search's, in a sentence or two."""
+    interval = confirmation["interval"]
+    within = f" ({interval[0]:.4f} to {interval[1]:.4f} over images)" if interval else ""
+    line = f"The winner's iou on {len(confirmation['folds'])} further fold(s) is {confirmation['iou']:.4f}{within}; "
+    line += f"its score in the search was {confirmation['optimism']:+.4f} from that."
+    rivals = ", ".join(str(number) for number in confirmation["rivals"])
+    return f"{line} It cannot be told from trial {rivals}." if rivals else line
+
+
 def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
     """Return the score out of fold, its spread, and how much the search's own score flattered."""
     table = Table(box=box.SIMPLE, show_header=False, title="Out of fold", title_justify="left")
@@ -115,7 +144,8 @@ def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
     table.add_row("per fold", f"mean {result.fold_mean:.4f}, standard deviation {result.spread:.4f}")
     for fold, iou in result.fold_ious.items():
         table.add_row(f"fold {fold}", f"{iou:.4f}")
-    table.add_row("without the search's fold", f"{result.unseen_iou:.4f}")
+    seen = ", ".join(map(str, result.seen_folds))
+    table.add_row(f"without fold {seen}", f"{result.unseen_iou:.4f} (the winner was chosen there)")
     table.add_row("search's own iou", f"{search_iou:.4f} ({search_iou - result.unseen_iou:+.4f})")
     table.add_row("for comparison", f"{result.single_class_iou:.4f} when everything is called {result.single_class}")
     for name, value in result.metrics.items():
@@ -130,7 +160,8 @@ def best_note(best: dict[str, Any]) -> str:
     title = (
         f"Best: trial {best['trial']}, epoch {best['epoch']}, iou {best['metrics']['iou']:.4f} on fold {best['fold']}"
     )
-    return f"### {title}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
+    note = f"### {title}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
+    return f"{note}\n{confirmation_line(best['confirmation'])}\n" if "confirmation" in best else note
 
 
 def out_of_fold_note(result: OutOfFold, search_iou: float) -> str:
@@ -173,6 +204,16 @@ def describe_seconds(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _describe_iou(iou: float | None) -> str:
+    return "-" if iou is None else f"{iou:.4f}"
+
+
+def _describe_difference(standing: dict[str, Any]) -> str:
+    ends = standing["difference"] or standing["image_difference"]
+    over = "" if standing["difference"] else " (images alone)"
+    return f"{-ends[1]:+.4f} to {-ends[0]:+.4f}{over}" if ends else "-"
 
 
 def _most_telling(history: History, rows: int) -> list[TrialRecord]:

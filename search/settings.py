@@ -44,6 +44,10 @@ class SearchSettings:
         int, Field(ge=0, description="most trials at a time; 0: as many as the cluster holds")
     ] = 0
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
+    confirm: Annotated[
+        int, Field(ge=0, description="best configurations that are trained on further folds; 0 or 1: none")
+    ] = 3
+    confirm_folds: Annotated[int, Field(ge=1, description="most further folds of them")] = 2
     time_budget_seconds: Annotated[float, Field(ge=0, description="stop after so long; 0: never")] = 0.0
     address: Annotated[str, Field(description="Ray cluster: auto or HOST:PORT; empty: start a local Ray")] = ""
     tracking_uri: Annotated[str, Field(description="MLflow: http://HOST:PORT or sqlite:///FILE")] = ""
@@ -87,6 +91,15 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
         "tracking_uri": settings.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}",
     }
     return SearchSettings(**{**settings_values(settings), **absolute})
+
+
+def change_settings(settings: SearchSettings, changes: dict[str, Any]) -> SearchSettings:
+    """Return the settings with changes, validated like new ones.
+
+    Raises:
+        ConfigError: naming each value that is not allowed.
+    """
+    return build_settings({**settings_values(settings), **changes})
 
 
 def _refuse_impossible_resources(settings: SearchSettings) -> None:

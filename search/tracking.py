@@ -95,7 +95,7 @@ class StageRuns:
 
     Args:
         settings: name, identity and tracking address are used.
-        stage_name: `search` or `retrain`.
+        stage_name: `search`, `confirm` or `retrain`.
         folder: where pictures lie.
     """
 
@@ -131,18 +131,23 @@ class StageRuns:
             elif event["event"] == "closed":
                 self._close(event)
 
-    def _run_of(self, trial: int, start_time: int | None = None) -> str:
+    def _run_of(self, trial: int, start_time: int | None = None, name: str | None = None) -> str:
         if trial not in self._runs:
             tags = {**self._tags(trial), "mlflow.parentRunId": self.parent_id}
-            name = f"fold_{trial}" if self._stage_name == "retrain" else f"trial_{trial:04d}"
             run = self._client.create_run(self.experiment_id, start_time, tags=tags, run_name=name)
             self._runs[trial] = run.info.run_id
         return self._runs[trial]
 
+    def _name_run(self, event: dict[str, Any]) -> str:
+        if self._stage_name == "search":
+            return f"trial_{event['trial']:04d}"
+        fold = f"fold_{event['fold']}"
+        return fold if event.get("source") is None else f"trial_{event['source']:04d}_{fold}"
+
     def _start_trial(self, event: dict[str, Any]) -> None:
         values = {**event["values"], "fold": event["fold"]}
         params = [Param(name, str(value)) for name, value in values.items()]
-        run_id = self._run_of(event["trial"], start_time=int(event["time"] * 1000))
+        run_id = self._run_of(event["trial"], int(event["time"] * 1000), self._name_run(event))
         self._client.log_batch(run_id, params=params)
         self._client.update_run(run_id, status="RUNNING")
 
@@ -199,7 +204,7 @@ class Tracker:
 
     Args:
         settings: the search's settings.
-        stage_name: `search` or `retrain`.
+        stage_name: `search`, `confirm` or `retrain`.
         folder: the stage's files.
     """
 

@@ -138,6 +138,8 @@ def _describe(result: EpochResult, state: TrainState) -> dict[str, Any]:
         "epoch": result.epoch,
         "outcome": str(Outcome.FINISHED) if _has_ended(state) else "",
         "message": "",
+        # As a text: Ray would flatten a dictionary into hundreds of results.
+        "image_ious": json.dumps({score.name: score.iou for score in result.scores if score.iou is not None}),
         "metrics": {
             **result.metrics,
             "train_loss": result.train_loss,

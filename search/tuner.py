@@ -1,9 +1,9 @@
-"""Puts a stage together and runs it on Ray Tune: the search, new or resumed; `retrain` runs its folds here too."""
+"""Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ray import tune
@@ -107,8 +107,15 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     require_done(stage, settings.trials, "resume")
 
 
-def run_folds(stage: Stage) -> None:
-    """Run every unfinished trial of the journal to its end; nothing is stopped or proposed."""
+def run_folds(stage: Stage, command: str) -> None:
+    """Run every unfinished trial of the journal to its end; nothing is stopped or proposed.
+
+    Args:
+        stage: the stage; its trials are in the journal already.
+        command: what goes on with it, confirm or retrain.
+    """
+    # The time budget is the search's.
+    stage = replace(stage, settings=replace(stage.settings, time_budget_seconds=0.0))
     unfinished = stage.journal.history.unfinished
     count = len(unfinished)
 
@@ -116,7 +123,7 @@ def run_folds(stage: Stage) -> None:
         return _ray_config(unfinished.pop(0)) if unfinished else None
 
     run_trials(stage, next_trial, count, Recorder(stage.journal, stage.folder, None, None), None, None)
-    require_done(stage, len(stage.journal.history.trials), "retrain")
+    require_done(stage, len(stage.journal.history.trials), command)
 
 
 def require_same_data(stage: Stage) -> None:
@@ -137,7 +144,7 @@ def require_done(stage: Stage, trials: int, command: str) -> None:
     Args:
         stage: the stage that ran.
         trials: how many trials it should have.
-        command: what goes on with it, resume or retrain.
+        command: what goes on with it: resume, confirm or retrain.
     """
     history, settings = stage.journal.history, stage.settings
     if len(history.trials) >= trials and not history.unfinished:

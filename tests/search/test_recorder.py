@@ -73,6 +73,17 @@ def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, ma
     assert "epoch 1: iou 0.5, train_loss 0.25" in (parts.stage.trial(0) / "log.txt").read_text()
 
 
+def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts, make_trial):
+    """In a search they would make the journal long, and nothing reads them."""
+    for recorder, kept in ((parts.recorder, None), (Recorder(parts.journal, parts.stage, None, None), {"a": 0.5})):
+        parts.recorder = recorder
+        trial = make_trial(0)
+        result = {"epoch": 1, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "image_ious": '{"a": 0.5}'}
+        recorder.on_trial_result(1, [trial], trial, result)
+        assert read_history(parts.journal.file).trials[0].epochs[1].image_ious == kept
+        assert "image_ious" not in result, "Ray would write it to its own files"
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_none_are_left_out(parts, make_trial, value):
     """JSON and MLflow have no place for them."""

@@ -7,6 +7,8 @@ from search.journal import History, Outcome
 from search.report import (
     best_note,
     best_table,
+    confirmation_line,
+    confirmation_table,
     describe_seconds,
     describe_values,
     estimate_seconds_left,
@@ -26,6 +28,7 @@ RESULT = OutOfFold(
     fold_ious={0: 0.6, 1: 0.4},
     images=12,
     unseen_iou=0.4,
+    seen_folds=(0,),
     single_class="car",
     single_class_iou=0.125,
 )
@@ -203,3 +206,41 @@ def test_out_of_fold_note_has_every_fold():
     note = out_of_fold_note(RESULT, search_iou=0.58)
     assert "iou 0.5000 over 12 images" in note
     assert "| 0 | 0.6000 |\n| 1 | 0.4000 |" in note
+
+
+CONFIRMATION = {
+    "iou": 0.71,
+    "interval": [0.68, 0.74],
+    "folds": [1, 2],
+    "optimism": 0.0432,
+    "rivals": [9],
+    "standings": [
+        {"trial": 4, "search_iou": 0.7532, "fold_ious": {"1": 0.7, "2": 0.72}, "iou": 0.71, "difference": None,
+         "image_difference": None, "dismissed": ""},
+        {"trial": 9, "search_iou": 0.75, "fold_ious": {"1": 0.69, "2": 0.7}, "iou": 0.695, "difference": [-0.05, 0.02],
+         "image_difference": [-0.02, -0.01], "dismissed": ""},
+        {"trial": 2, "search_iou": 0.74, "fold_ious": {"1": 0.6}, "iou": 0.6, "difference": None,
+         "image_difference": [-0.12, -0.08], "dismissed": "worse by more than 0.03 iou"},
+        {"trial": 1, "search_iou": 0.73, "fold_ious": {}, "iou": None, "difference": None,
+         "image_difference": None, "dismissed": "its training on fold 1 has no score (failed)"},
+    ],
+}  # fmt: skip
+
+
+def test_confirmation_shows_every_fold_difference_and_verdict():
+    text = render(confirmation_table(CONFIRMATION))
+    assert row_of(text, "4").split() == ["4", "0.7532", "0.7000", "0.7200", "0.7100", "-", "winner"]
+    assert "0.6950 -0.0200 to +0.0500 cannot be told from the winner" in " ".join(row_of(text, "9").split())
+    assert row_of(text, "2").split()[:11] == [
+        "2", "0.7400", "0.6000", "-", "0.6000", "+0.0800", "to", "+0.1200", "(images", "alone)", "worse",
+    ]  # fmt: skip
+    assert row_of(text, "1").split()[:6] == ["1", "0.7300", "-", "-", "-", "-"]
+
+
+def test_confirmation_in_words():
+    assert confirmation_line(CONFIRMATION) == (
+        "The winner's iou on 2 further fold(s) is 0.7100 (0.6800 to 0.7400 over images); its score in the search was "
+        "+0.0432 from that. It cannot be told from trial 9."
+    )
+    alone = {**CONFIRMATION, "rivals": [], "interval": None}
+    assert confirmation_line(alone).endswith("is 0.7100; its score in the search was +0.0432 from that.")

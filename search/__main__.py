@@ -16,6 +16,7 @@ from search import cluster, report, selection, stages, tracking, tuner
 from search.confirm import can_confirm
 from search.journal import read_history
 from search.layout import find_folder, folder_of, is_in_use, lock_stage, require_new
+from search.prior import read_earlier, read_prior, resolve_first
 from search.proposals import load_space
 from search.settings import (
     DEFAULT_STORAGE,
@@ -23,6 +24,7 @@ from search.settings import (
     build_settings,
     change_settings,
     parse_duration,
+    parse_trials,
     read_settings,
     write_settings,
 )
@@ -61,6 +63,12 @@ def launch(
     fold: Annotated[int, typer.Option(help="part that trials are scored on")] = _DEFAULTS["fold"],
     seed: Annotated[int, typer.Option(help="seed of proposals and trainings")] = _DEFAULTS["seed"],
     fixed: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for every trial")] = None,
+    seed_config: Annotated[
+        list[Path] | None, typer.Option(help="configuration to try first: a best.json or TrainConfig values in JSON")
+    ] = None,
+    warm_start: Annotated[
+        list[str] | None, typer.Option(help="earlier search whose three best configurations are tried first")
+    ] = None,
     gpus_per_trial: Annotated[float, typer.Option(help="0.5 lets two trials share a GPU")] = _DEFAULTS[
         "gpus_per_trial"
     ],
@@ -85,15 +93,19 @@ def launch(
     values = {**locals()}
     values["fixed"] = parse_assignments(tuple(values["fixed"] or ()))
     values["time_budget_seconds"] = parse_duration(values.pop("time_budget"))
+    files, searches = values.pop("seed_config") or [], values.pop("warm_start") or []
     settings = build_settings(values)
     console.print(report.settings_table(settings))
     require_new(settings)
-    load_space(settings.space)
+    loaded = load_space(settings.space)
     tracking.require_tracking(settings.tracking_uri)
+    given = [read_prior(file) for file in files]
+    given += [earlier for search in searches for earlier in read_earlier(search, settings)]
     split = make_folds(read_dataset(settings.data).cases, settings.folds)
     with cluster.connected(settings):
         cache_pixels = stages.prepare_cache(settings)
         tuner.require_search(settings, cache_pixels, split)
+        settings = replace(settings, first=resolve_first(given, loaded, settings, tuner.space_facts(cache_pixels)))
         folder = folder_of(settings)
         with lock_stage(folder.search_stage):
             # Another launch of this name may have begun while Ray started.
@@ -107,12 +119,17 @@ def launch(
 @app.command()
 def resume(
     name: Name,
+    trials: Annotated[str, typer.Option(help="how many trials it is to have: 60, or +40 for 40 more")] = "+0",
     time_budget: Annotated[str, typer.Option(help="go on for 90m, 2h, 1d, ...; empty: what is left")] = "",
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="try failed trials again")] = False,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Go on with a search that was interrupted: finished trials stay, unfinished ones go on from their checkpoint."""
+    """Go on with a search that was interrupted, or extend it: what has finished stays, the rest goes on."""
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
+    asked = len(read_history(folder.search_stage.journal).trials)
+    extended = replace(settings, trials=parse_trials(trials, settings, asked))
+    settings = extended
     if time_budget:
         spent_seconds = read_history(folder.search_stage.journal).spent_seconds
         settings = replace(settings, time_budget_seconds=spent_seconds + parse_duration(time_budget))
@@ -120,7 +137,9 @@ def resume(
     tracking.require_tracking(settings.tracking_uri)
     with cluster.connected(settings):
         cache = stages.prepare_cache(settings)
-        stages.run_search(settings, folder, cache, split)
+        with lock_stage(folder.search_stage):
+            write_settings(extended, folder.settings)
+        stages.run_search(settings, folder, cache, split, retry=retry_failed)
         stages.finish_search(settings, folder, cache)
 
 

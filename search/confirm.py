@@ -45,13 +45,6 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
     return decision
 
 
-def retry_failed(stage: Stage) -> None:
-    """Ask anew for trainings that failed for a reason outside of them, such as a full disk."""
-    for trial in stage.journal.history.in_order:
-        if trial.outcome is Outcome.FAILED:
-            _ask(stage, trial.number, trial.fold, trial.source, trial.values)
-
-
 def find_confirmed(trainings: History, source: int, values: dict[str, object]) -> dict[int, TrialRecord]:
     """Return by fold the finished trainings of a configuration that a retraining would only repeat.
 
@@ -78,12 +71,8 @@ def _plan(stage: Stage, candidates: list[TrialRecord], decision: Decision) -> No
         if (number, fold) not in known:
             # No fold may steer its own training.
             values = {**values_of[number], "patience_epochs": 0}
-            _ask(stage, len(stage.journal.history.trials), fold, number, values)
-
-
-def _ask(stage: Stage, number: int, fold: int, source: int | None, values: dict[str, object]) -> None:
-    content = {"trial": number, "fold": fold, "values": values, "params": {}, "source": source}
-    stage.journal.write("asked", content)
+            content = {"trial": len(stage.journal.history.trials), "fold": fold, "values": values, "params": {}}
+            stage.journal.write("asked", {**content, "source": number})
 
 
 def _drop_checkpoints(trainings: History, decision: Decision) -> None:

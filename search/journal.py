@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from segcore.errors import CheckpointError
 
@@ -24,6 +24,9 @@ class Outcome(StrEnum):
     FAILED = "failed"
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out of memory"
+
+
+FAILURES: Final = (Outcome.FAILED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +74,7 @@ class TrialRecord:
         restarts: how often its worker died and it went on.
         running: whether a worker has it now, as far as the journal knows.
         source: the search's trial whose configuration it trains again; None in a search.
+        drawable: whether the space could have drawn it; the sampler knows nothing of one that it could not.
     """
 
     number: int
@@ -87,6 +91,7 @@ class TrialRecord:
     restarts: int = 0
     running: bool = False
     source: int | None = None
+    drawable: bool = True
 
     @property
     def best(self) -> EpochRecord | None:
@@ -128,6 +133,7 @@ class History:
                 params=event["params"],
                 started=event["time"],
                 source=event.get("source"),
+                drawable=event.get("drawable", True),
             )
         elif kind == "epoch":
             record = EpochRecord(

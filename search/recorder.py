@@ -72,7 +72,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             event["time"] = known.time
         self._journal.write("epoch", event)
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
-        if self._proposer is not None:
+        if self._proposer is not None and self._record(trial).drawable:
             self._proposer.observe(number, epoch, metrics.get("iou", math.nan))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
@@ -108,7 +108,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._journal.write("ended", {"trial": record.number, "outcome": str(outcome), "message": message})
         self._log(record.number, f"{outcome}: {message}" if message else str(outcome))
         if self._proposer is not None:
-            self._proposer.close(record.number, outcome, record.best.iou if record.best else None)
+            if record.drawable:
+                self._proposer.close(record.number, outcome, record.best.iou if record.best else None)
             self._drop_checkpoint(record)
 
     def _drop_checkpoint(self, ended: TrialRecord) -> None:

@@ -31,6 +31,8 @@ def settings_table(settings: SearchSettings) -> Table:
     """Return the resolved settings, one per line."""
     table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
     for name, value in settings_values(settings).items():
+        if name == "first":
+            value = f"{len(value)} configurations"
         if name == "grace_epochs":
             value = f"{settings.resolved_grace_epochs} (of {settings.epochs})"
         table.add_row(name, str(value))

@@ -38,6 +38,9 @@ class SearchSettings:
     fixed: Annotated[dict[str, Any], Field(description="TrainConfig values that hold for every trial")] = Field(
         default_factory=dict
     )
+    first: Annotated[list[dict[str, Any]], Field(description="configurations to try first, see `prior`")] = Field(
+        default_factory=list
+    )
     gpus_per_trial: Annotated[float, Field(ge=0, description="GPUs per trial; 0.5 lets two share one")] = 0.0
     cpus_per_trial: Annotated[float, Field(gt=0, description="processor cores per trial")] = 1.0
     max_concurrent: Annotated[
@@ -150,6 +153,28 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise ConfigError(f"{text!r} is no duration; write a number with s, m, h or d, such as 90m or 2h.")
     return float(match.group(1)) * _UNIT_SECONDS[match.group(2) or "s"]
+
+
+def parse_trials(text: str, settings: SearchSettings, asked: int) -> int:
+    """Turn a number of trials, or +N for N more than the search has, into how many it is to have.
+
+    Args:
+        text: such as 60 or +40.
+        settings: of the search.
+        asked: trials that it has begun.
+
+    Raises:
+        ConfigError: when it is none, or less than what there is.
+    """
+    match = re.fullmatch(r"(\+?)(\d+)", text.strip())
+    if match is None:
+        raise ConfigError(f"--trials {text!r} is no number of trials; write 60, or +40 for 40 more.")
+    trials = int(match.group(2)) + (settings.trials if match.group(1) else 0)
+    if trials < asked:
+        raise ConfigError(
+            f"--trials {text}: {settings.name!r} has begun {asked} trials, which stay; use --trials {asked} or more."
+        )
+    return trials
 
 
 def _describe(error: pydantic.ValidationError) -> str:

@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search import cluster, registry, report, retrain, selection, tracking, tuner
-from search.confirm import can_confirm, confirm_candidates, count_trainings, find_confirmed, retry_failed
+from search.confirm import can_confirm, confirm_candidates, count_trainings, find_confirmed
 from search.journal import Journal, read_history
 from search.layout import SearchFolder, StageFolder, lock_stage
 from search.settings import DEFAULT_STORAGE, SearchSettings
@@ -42,9 +42,13 @@ def prepare_cache(settings: SearchSettings) -> PixelCache:
     return PixelCache(folder)
 
 
-def run_search(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, split: FoldSplit) -> None:
-    """Run the search's trials and show them."""
+def run_search(
+    settings: SearchSettings, folder: SearchFolder, cache: PixelCache, split: FoldSplit, *, retry: bool = False
+) -> None:
+    """Run the search's trials and show them; `retry` tries again what had failed."""
     with _open_stage(settings, "search", folder.search_stage, cache, split) as stage:
+        if retry:
+            console.print(f"trying {tuner.retry_failed(stage.journal)} failed trials again")
         tuner.run_search(stage, cache)
         history = stage.journal.history
         found = selection.choose_best(history, settings)
@@ -71,7 +75,7 @@ def run_confirmation(settings: SearchSettings, folder: SearchFolder, cache: Pixe
     split, history = read_folds(folder.folds), read_history(folder.search_stage.journal)
     with _open_stage(settings, "confirm", folder.confirm_stage, cache, split) as stage:
         if retry:
-            retry_failed(stage)
+            tuner.retry_failed(stage.journal)
         confirm_candidates(stage, history)
         found = selection.choose_confirmed(history, stage.journal.history, settings, split)
         metrics = {"iou": found["confirmation"]["iou"]} if "confirmation" in found else {}

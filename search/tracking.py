@@ -25,6 +25,7 @@ from PIL import Image
 from search.journal import Outcome
 from search.layout import StageFolder
 from search.settings import SearchSettings, settings_values
+from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError
 
 _CONNECT_SECONDS: Final = 5.0
@@ -291,6 +292,40 @@ def trials_link(settings: SearchSettings, server: str) -> str:
         return _find_link(settings, server)
     except mlflow.exceptions.MlflowException as error:
         raise TrackingError(f"{settings.tracking_uri} cannot be read ({error}).") from error
+
+
+def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
+    """Return the configurations of a search's best trials, as texts, the best by its last iou first.
+
+    Args:
+        uri: MLflow's address.
+        name: of the search; of several, the trials of all count.
+        count: at most so many.
+
+    Returns:
+        `TrainConfig` values by name; none when MLflow knows no such search.
+
+    Raises:
+        TrackingError: when MLflow cannot be asked.
+    """
+    _calm_mlflow()
+    try:
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            return []
+        query = "tags.`search.stage` = 'search' and metrics.`iou` > 0"
+        runs = client.search_runs(
+            [experiment.experiment_id], query, order_by=["metrics.`iou` DESC"], max_results=10 * count
+        )
+    except mlflow.exceptions.MlflowException as error:
+        raise TrackingError(f"{uri} cannot be read ({error}).") from error
+    found: list[dict[str, Any]] = []
+    for run in runs:
+        values = {key: value for key, value in run.data.params.items() if key in FIELD_NAMES}
+        if run.data.tags.get("search.trial") != str(_PARENT) and values not in found:
+            found.append(values)
+    return found[:count]
 
 
 def _find_link(settings: SearchSettings, server: str) -> str:

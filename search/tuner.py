@@ -4,12 +4,12 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from ray import tune
 
 from search.cluster import count_concurrent
-from search.journal import Journal, TrialRecord
+from search.journal import FAILURES, History, Journal, Outcome, TrialRecord
 from search.layout import StageFolder
 from search.proposals import draw_config, load_space, require_usable_space
 from search.recorder import Recorder
@@ -20,6 +20,8 @@ from search.trial import TrialJob, run_trial
 from segcore.cache import PixelCache
 from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError, StorageError
 from segcore.folds import FoldSplit
+
+_HOPELESS_TRIALS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,25 +88,76 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     )
     asha.replay(journal.history)
     for record in journal.history.in_order:
-        proposer.replay(record)
+        if record.drawable:
+            proposer.replay(record)
     recorder = Recorder(journal, stage.folder, asha, proposer)
     recorder.end_judged()
     unfinished = journal.history.unfinished
+    started = time.time()
 
     def next_trial() -> dict[str, Any] | None:
+        if find_failures(journal.history, started):
+            return None
         if unfinished:
             return _ray_config(unfinished.pop(0))
         number = len(journal.history.trials)
-        if number >= settings.trials:
-            return None
-        values, params = proposer.ask(number)
-        journal.write("asked", {"trial": number, "fold": settings.fold, "values": values, "params": params})
-        return _ray_config(journal.history.trials[number])
+        return _ray_config(_ask(journal, proposer, settings, number)) if number < settings.trials else None
 
     remaining = settings.trials - len(journal.history.trials) + len(unfinished)
     budget_seconds = _seconds_left(stage) if remaining else None
     run_trials(stage, next_trial, remaining, recorder, asha, budget_seconds)
+    require_success(stage, started)
     require_done(stage, settings.trials, "resume")
+
+
+def _ask(journal: Journal, proposer: Proposer, settings: SearchSettings, number: int) -> TrialRecord:
+    asked: dict[str, Any] = {"trial": number, "fold": settings.fold}
+    if number < len(settings.first):
+        asked |= settings.first[number]
+    else:
+        asked["values"], asked["params"] = proposer.ask(number)
+    journal.write("asked", asked)
+    record = journal.history.trials[number]
+    if number < len(settings.first) and record.drawable:
+        proposer.replay(record)
+    return record
+
+
+def find_failures(history: History, since: float) -> list[TrialRecord]:
+    """Return the trials of a run that does nothing but fail, the latest first; none as long as it may be chance.
+
+    Args:
+        history: the search's trials.
+        since: when the run began, seconds since the Unix epoch.
+    """
+    ended = [trial for trial in history.in_order if trial.ended is not None and trial.ended >= since]
+    failures = [trial for trial in ended if trial.outcome in FAILURES]
+    scored = any(record.time >= since for trial in history.in_order for record in list(trial.epochs.values()))
+    hopeless = len(failures) == len(ended) >= _HOPELESS_TRIALS and not scored
+    return sorted(failures, key=lambda trial: -(trial.ended or 0.0)) if hopeless else []
+
+
+def require_success(stage: Stage, since: float) -> None:
+    """Raise `InterruptedSearchError` when a run was ended because its trials do nothing but fail."""
+    failures = find_failures(stage.journal.history, since)
+    if failures:
+        raise InterruptedSearchError(
+            f"Stopped: {len(failures)} trials failed and none reached a score. The last, trial {failures[0].number}, "
+            f"{failures[0].outcome}: {failures[0].message.strip()[-1000:]}\nMend the cause, then go on with "
+            f"'python -m search resume {stage.settings.name} --retry-failed'."
+        )
+
+
+def retry_failed(journal: Journal) -> int:
+    """Ask anew for every trial that failed, from its start; return how many there are.
+
+    A training that diverged or had too little memory would end alike again.
+    """
+    failed = [trial for trial in journal.history.in_order if trial.outcome is Outcome.FAILED]
+    for trial in failed:
+        content = {"trial": trial.number, "fold": trial.fold, "values": trial.values, "params": trial.params}
+        journal.write("asked", {**content, "source": trial.source, "drawable": trial.drawable})
+    return len(failed)
 
 
 def run_folds(stage: Stage, command: str) -> None:

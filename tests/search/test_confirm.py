@@ -1,8 +1,6 @@
-from types import SimpleNamespace
-
 import pytest
 
-from search.confirm import can_confirm, count_trainings, find_confirmed, retry_failed
+from search.confirm import can_confirm, count_trainings, find_confirmed
 from segcore.config import TrainConfig
 
 
@@ -28,16 +26,6 @@ def test_equal_configurations_are_one(make_history, make_settings):
 def test_trainings_of_a_confirmation(make_settings):
     assert count_trainings(make_settings(confirm=3, confirm_folds=2, folds=7)) == 6
     assert count_trainings(make_settings(confirm=3, confirm_folds=2, folds=2)) == 3
-
-
-def test_only_what_failed_outside_of_the_training_is_asked_for_anew(script):
-    for number, outcome in enumerate(("finished", "failed", "diverged", "out of memory")):
-        content = {"trial": number, "fold": 1, "values": {"epochs": 1}, "params": {}, "source": 10 + number}
-        script.journal.write("asked", content)
-        script.end(number, outcome)
-    retry_failed(SimpleNamespace(journal=script.journal))
-    (trial,) = script.journal.history.unfinished
-    assert (trial.number, trial.fold, trial.source) == (1, 1, 11)
 
 
 def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script, tmp_path):

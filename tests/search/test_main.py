@@ -412,6 +412,39 @@ def is_end_of(trial: int, line: str) -> bool:
     return event["event"] == "ended" and event["trial"] == trial
 
 
+@pytest.fixture(scope="module")
+def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[dict, ...]:
+    """Events of search `seeded`: a configuration from outside of the space, the three best of `cut`, and one more drawn
+    after it was extended."""
+    outside = place.root / "outside.json"
+    outside.write_text(json.dumps({"optimizer": "sgd", "learning_rate": 0.03}))
+    arguments = (*place.arguments, "--name", "seeded", "--trials", TRIALS, "--epochs", 1)
+    run(*arguments, "--seed-config", outside, "--warm-start", "cut")
+    journal = place.folder("seeded").search_stage.journal
+    before = tuple(read_events(journal))
+    run("resume", "seeded", "--trials", "+1", *place.storage)
+    after = tuple(read_events(journal))
+    assert after[: len(before)] == before
+    assert read_settings(place.folder("seeded").settings).trials == TRIALS + 1
+    return after
+
+
+def test_configurations_of_a_file_and_of_an_earlier_search_are_tried_first(seeded, place):
+    asked = [event for event in seeded if event["event"] == "asked"]
+    assert [asked[0]["values"][name] for name in ("optimizer", "learning_rate", "epochs")] == ["sgd", 0.03, 1]
+    earlier = read_history(place.folder("cut").search_stage.journal).ranked[:3]
+    assert [event["params"] for event in asked[1:4]] == [trial.params for trial in earlier]
+    assert [event["drawable"] for event in asked[:4]] == [False, True, True, True]
+
+
+def test_extended_search_keeps_its_trials_and_draws_one_more(seeded, place):
+    trials = read_history(place.folder("seeded").search_stage.journal).trials
+    assert sorted(trials) == list(range(TRIALS + 1))
+    assert {trial.outcome for trial in trials.values()} == {Outcome.FINISHED}
+    assert all(trials[TRIALS].params != trials[number].params for number in range(TRIALS))
+    assert [event["trial"] for event in seeded if event["event"] == "asked"] == list(range(TRIALS + 1))
+
+
 # Mistakes that are refused before Ray starts. They share one import: each is a fork of a process that has it.
 FORKS = """
 import json, os, sys, traceback
@@ -452,6 +485,8 @@ MISTAKES = {
     "choice out of range": (["--set", "batch_size=0"], "batch_size='0'"),
     "no assignment": (["--set", "backbone"], "write NAME=VALUE"),
     "no duration": (["--time-budget", "soon"], "is no duration"),
+    "missing configuration": (["--seed-config", "{root}/none.json"], "none.json cannot be read"),
+    "unknown earlier search": (["--warm-start", "hole"], "has a search of that name with a score"),
     "no such option": (["--trails", "3"], "No such option"),
     "name with a slash": (["--name", "a/b"], "--name 'a/b'"),
 }

@@ -84,6 +84,17 @@ def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts,
         assert "image_ious" not in result, "Ray would write it to its own files"
 
 
+def test_trial_that_the_space_could_not_draw_is_written_and_not_told_to_the_proposer(parts, make_trial):
+    values = parts.journal.history.trials[0].values
+    content = {"trial": 2, "fold": 0, "values": values, "params": {}, "drawable": False}
+    parts.journal.write("asked", content)
+    trial = make_trial(2)
+    report(trial, parts, 1, outcome="finished", iou=0.5)
+    parts.recorder.on_trial_complete(1, [trial], trial)
+    assert read_history(parts.journal.file).trials[2].outcome is Outcome.FINISHED
+    assert len(parts.proposer.trials) == 2
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_none_are_left_out(parts, make_trial, value):
     """JSON and MLflow have no place for them."""

@@ -154,6 +154,8 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
         history.halt()
     console.print(report.trials_table(history.in_order))
     console.print(report.summary_line(history, settings, settings.max_concurrent or 1))
+    if history.ranked:
+        console.print(report.insight_report(history))
     if idle and (history.unfinished or len(history.trials) < settings.trials):
         console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)

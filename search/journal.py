@@ -5,6 +5,7 @@ scheduler, `tracking` follows it into MLflow, `report` shows it. Only the driver
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -177,7 +178,11 @@ class History:
     @property
     def spent_seconds(self) -> float:
         """Seconds that runs of the stage lasted, each from its start to its last event."""
-        return sum(last - first for first, last in self._runs)
+        return self.spent_until(math.inf)
+
+    def spent_until(self, moment: float) -> float:
+        """Return the seconds that runs of the stage had lasted at a moment, in seconds since the Unix epoch."""
+        return sum(max(0.0, min(last, moment) - first) for first, last in self._runs)
 
     @property
     def unfinished(self) -> list[TrialRecord]:

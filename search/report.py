@@ -12,6 +12,16 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.insight import (
+    CHANCE,
+    Importance,
+    account,
+    best_by,
+    common_epoch,
+    count_stops,
+    measure_importance,
+    score_against_time,
+)
 from search.journal import History, Outcome, TrialRecord
 from search.retrain import OutOfFold
 from search.settings import SearchSettings, settings_values
@@ -174,6 +184,47 @@ def out_of_fold_note(result: OutOfFold, search_iou: float) -> str:
         f"Over folds {result.fold_mean:.4f} ± {result.spread:.4f}; the search's own score was {search_iou:.4f}.\n\n"
         f"| fold | iou |\n| --- | --- |\n{rows}\n"
     )
+
+
+def insight_report(history: History) -> RenderableType:
+    """Return what a search has learnt and what its time bought."""
+    parts: list[RenderableType] = [_spending_table(history)]
+    stops = count_stops(history)
+    if stops:
+        told = ", ".join(f"{count} after epoch {epoch}" for epoch, count in stops.items())
+        parts.append(f"stopped by ASHA: {told}")
+    course = score_against_time(history)
+    if course:
+        shares = ((share, best_by(course, share * history.spent_seconds)) for share in (0.25, 0.5, 0.75, 1.0))
+        told = ", ".join(f"{iou:.4f} at {share:.0%}" for share, iou in shares if iou is not None)
+        parts.append(f"best iou by time: {told}; the last gain came after {describe_seconds(course[-1][0])}")
+    importances = measure_importance(history)
+    return Group(*parts, _importance_table(importances, common_epoch(history))) if importances else Group(*parts)
+
+
+def _spending_table(history: History) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="What the time bought", title_justify="left")
+    for name in ("trials", "number", "workers' time", "share", "epochs"):
+        table.add_column(name, justify="left" if name == "trials" else "right")
+    spendings = account(history)
+    total = sum(spending.seconds for spending in spendings) or 1.0
+    for each in spendings:
+        time_told = describe_seconds(each.seconds)
+        table.add_row(each.end, str(each.trials), time_told, f"{each.seconds / total:.0%}", str(each.epochs))
+    return table
+
+
+def _importance_table(importances: list[Importance], epoch: int) -> Table:
+    title = f"What mattered for the iou after epoch {epoch}"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in ("choice", "explains", "range over resamples"):
+        table.add_column(name, justify="left" if name == "choice" else "right")
+    table.add_column("verdict")
+    chance = next(importance for importance in importances if importance.name == CHANCE)
+    for each in importances:
+        told = "" if each is chance else "matters" if each.low > chance.high else "cannot be told from chance"
+        table.add_row(each.name, f"{each.share:.0%}", f"{each.low:.0%} to {each.high:.0%}", told)
+    return table
 
 
 def describe_values(values: dict[str, Any]) -> str:

@@ -56,6 +56,7 @@ def run_search(
         stage.journal.write("closed", {"metrics": found["metrics"], "note": report.best_note(found)})
     console.print(report.trials_table(history.in_order))
     console.print(report.summary_line(history, settings, 1))
+    console.print(report.insight_report(history))
 
 
 def finish_search(settings: SearchSettings, folder: SearchFolder, cache: PixelCache) -> None:

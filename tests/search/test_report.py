@@ -12,6 +12,7 @@ from search.report import (
     describe_seconds,
     describe_values,
     estimate_seconds_left,
+    insight_report,
     out_of_fold_note,
     out_of_fold_table,
     progress_panel,
@@ -244,3 +245,33 @@ def test_confirmation_in_words():
     )
     alone = {**CONFIRMATION, "rivals": [], "interval": None}
     assert confirmation_line(alone).endswith("is 0.7100; its score in the search was +0.0432 from that.")
+
+
+def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(make_history):
+    def write(script):
+        script.journal.write("opened", {"cache_key": "key"})
+        for trial in range(14):
+            backbone = "ab"[trial % 2]
+            script.ask(trial, params={"backbone": backbone, "batch_size": (2, 4)[trial // 7]})
+            script.epochs(trial, 0.8 if backbone == "a" else 0.4)
+            script.end(trial, "stopped by ASHA" if trial < 3 else "finished")
+
+    text = render(insight_report(make_history(write)))
+    assert row_of(text, "finished").split()[:2] == ["finished", "11"]
+    assert "stopped by ASHA: 3 after epoch 1" in text
+    assert "best iou by time: " in text
+    assert "0.8000 at 100%" in text
+    assert "What mattered for the iou after epoch 1" in text
+    assert row_of(text, "backbone").rstrip().endswith("matters")
+    assert "cannot be told from chance" in row_of(text, "batch_size")
+
+
+def test_insight_says_nothing_of_importance_after_few_trials(make_history):
+    def write(script):
+        script.ask(0, params={"backbone": "a"})
+        script.epochs(0, 0.5)
+        script.end(0)
+
+    text = render(insight_report(make_history(write)))
+    assert "What the time bought" in text
+    assert "What mattered" not in text

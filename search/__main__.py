@@ -79,6 +79,15 @@ def launch(
     max_failures: Annotated[int, typer.Option(help="restarts of a trial whose worker died")] = _DEFAULTS[
         "max_failures"
     ],
+    objective: Annotated[str, typer.Option(help="iou, or iou,latency_ms to see what is fast and good")] = _DEFAULTS[
+        "objective"
+    ],
+    max_latency_ms: Annotated[
+        float, typer.Option(help="most milliseconds of a prediction at full size; 0: no limit")
+    ] = _DEFAULTS["max_latency_ms"],
+    max_memory_gib: Annotated[float, typer.Option(help="most GPU memory of it; 0: no limit")] = _DEFAULTS[
+        "max_memory_gib"
+    ],
     confirm: Annotated[int, typer.Option(help="best configurations to train on further folds; 0: none")] = _DEFAULTS[
         "confirm"
     ],
@@ -158,6 +167,8 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
         console.print(report.insight_report(history))
     if idle and (history.unfinished or len(history.trials) < settings.trials):
         console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
+    elif idle:
+        stages.show_confirmation_due(settings, folder, history)
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
 
 
@@ -165,7 +176,9 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
 def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show the best configuration so far and write best.json."""
     folder = find_folder(storage, name)
-    stages.show_best(stages.name_winner(read_settings(folder.settings), folder))
+    settings = read_settings(folder.settings)
+    stages.show_best(stages.name_winner(settings, folder))
+    stages.show_front(settings, read_history(folder.search_stage.journal))
     console.print(f"written to {folder.best}", soft_wrap=True)
 
 

@@ -131,6 +131,17 @@ def best_by(course: Sequence[tuple[float, float]], seconds: float) -> float | No
     return max((iou for at, iou in course if at <= seconds), default=None)
 
 
+def find_front(history: History) -> list[TrialRecord]:
+    """Return the trials that no other beats in both iou and latency, the fastest first; those measured, that is."""
+    front: list[TrialRecord] = []
+    measured = [trial for trial in history.ranked if trial.latency_ms is not None and trial.outcome not in FAILURES]
+    # Best first: who is no faster than one before is beaten by it.
+    for trial in measured:
+        if not front or (trial.latency_ms or 0.0) < (front[-1].latency_ms or 0.0):
+            front.append(trial)
+    return front[::-1]
+
+
 def _name_end(trial: TrialRecord) -> str:
     if trial.outcome is None:
         return "not ended"

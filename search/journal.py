@@ -25,6 +25,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out of memory"
+    OVER_LIMIT = "over a limit"
 
 
 FAILURES: Final = (Outcome.FAILED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
@@ -99,6 +100,11 @@ class TrialRecord:
         """The report with the highest finite iou, the earliest of equals; None before one exists."""
         finite = [record for record in list(self.epochs.values()) if record.iou == record.iou]
         return max(finite, key=lambda record: (record.iou, -record.epoch), default=None)
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Milliseconds of a prediction, None where it was not measured."""
+        return next((r.metrics["latency_ms"] for r in list(self.epochs.values()) if "latency_ms" in r.metrics), None)
 
     @property
     def last_epoch(self) -> int:

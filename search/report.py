@@ -19,6 +19,7 @@ from search.insight import (
     best_by,
     common_epoch,
     count_stops,
+    find_front,
     measure_importance,
     score_against_time,
 )
@@ -34,6 +35,7 @@ _COLOURS: Final = {
     Outcome.FAILED: "red",
     Outcome.DIVERGED: "red",
     Outcome.OUT_OF_MEMORY: "red",
+    Outcome.OVER_LIMIT: "yellow",
 }
 
 
@@ -224,6 +226,18 @@ def _importance_table(importances: list[Importance], epoch: int) -> Table:
     for each in importances:
         told = "" if each is chance else "matters" if each.low > chance.high else "cannot be told from chance"
         table.add_row(each.name, f"{each.share:.0%}", f"{each.low:.0%} to {each.high:.0%}", told)
+    return table
+
+
+def front_table(history: History) -> Table:
+    """Return the trials that no other beats in both iou and latency, the fastest first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="No trial is both faster and better", title_justify="left")
+    for name in ("trial", "latency", "iou"):
+        table.add_column(name, justify="right")
+    table.add_column("configuration", overflow="fold")
+    for trial in find_front(history):
+        iou = trial.best.iou if trial.best is not None else float("nan")
+        table.add_row(str(trial.number), f"{trial.latency_ms:.1f} ms", f"{iou:.4f}", describe_values(trial.values))
     return table
 
 

@@ -32,6 +32,7 @@ _STATES: Final = {
     Outcome.FAILED: TrialState.FAIL,
     Outcome.DIVERGED: TrialState.FAIL,
     Outcome.OUT_OF_MEMORY: TrialState.FAIL,
+    Outcome.OVER_LIMIT: TrialState.FAIL,
 }
 
 

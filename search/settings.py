@@ -7,7 +7,7 @@ What a training depends on lives in `segcore.config`; where files of a search li
 import re
 import uuid
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -47,6 +47,12 @@ class SearchSettings:
         int, Field(ge=0, description="most trials at a time; 0: as many as the cluster holds")
     ] = 0
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
+    objective: Annotated[
+        Literal["iou", "iou,latency_ms"],
+        Field(description="iou; iou,latency_ms: also what is fast and good"),
+    ] = "iou"
+    max_latency_ms: Annotated[float, Field(ge=0, description="most milliseconds of a prediction; 0: no limit")] = 0.0
+    max_memory_gib: Annotated[float, Field(ge=0, description="most GPU memory of a prediction; 0: no limit")] = 0.0
     confirm: Annotated[
         int, Field(ge=0, description="best configurations that are trained on further folds; 0 or 1: none")
     ] = 3

@@ -17,8 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from search import cluster, registry, report, retrain, selection, tracking, tuner
 from search.confirm import can_confirm, confirm_candidates, count_trainings, find_confirmed
-from search.journal import Journal, read_history
-from search.layout import SearchFolder, StageFolder, lock_stage
+from search.journal import History, Journal, read_history
+from search.layout import SearchFolder, StageFolder, is_in_use, lock_stage
+from search.race import decide
+from search.selection import choose_candidates
 from search.settings import DEFAULT_STORAGE, SearchSettings
 from segcore.cache import PixelCache
 from segcore.dataset import read_dataset
@@ -57,6 +59,7 @@ def run_search(
     console.print(report.trials_table(history.in_order))
     console.print(report.summary_line(history, settings, 1))
     console.print(report.insight_report(history))
+    show_front(settings, history)
 
 
 def finish_search(settings: SearchSettings, folder: SearchFolder, cache: PixelCache) -> None:
@@ -89,6 +92,28 @@ def name_winner(settings: SearchSettings, folder: SearchFolder) -> dict[str, Any
     found = selection.choose_confirmed(history, trainings, settings, read_folds(folder.folds))
     selection.write_best(found, folder.best)
     return found
+
+
+def show_confirmation_due(settings: SearchSettings, folder: SearchFolder, history: History) -> None:
+    """Say when a finished search is still to be confirmed."""
+    if not can_confirm(history, settings) or is_in_use(folder.confirm_stage):
+        return
+    trainings = read_history(folder.confirm_stage.journal)
+    if decide(choose_candidates(history, settings), trainings, settings, read_folds(folder.folds).block_of).pending:
+        told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
+        console.print(
+            f"The winner is not confirmed on further folds yet ({told}); run 'python -m search confirm "
+            f"{settings.name}'.",
+            style="yellow",
+        )
+
+
+def show_front(settings: SearchSettings, history: History) -> None:
+    """Show what can be had between fast and good, where the search was asked to."""
+    if "latency_ms" in settings.objective:
+        console.print(report.front_table(history))
+        limited = " within the limits" if settings.max_latency_ms or settings.max_memory_gib else ""
+        console.print(f"best.json holds the best iou{limited}; the sampler sought iou alone.", soft_wrap=True)
 
 
 def show_best(found: dict[str, Any]) -> None:
@@ -129,7 +154,8 @@ def _open_stage(
 ) -> Iterator[tuner.Stage]:
     lock: FileLock = lock_stage(folder)
     journal = Journal(folder.journal)
-    stage = tuner.Stage(settings=settings, folder=folder, journal=journal, job=tuner.make_job(settings, cache, split))
+    job = tuner.make_job(settings, cache, split, limited=stage_name == "search")
+    stage = tuner.Stage(settings=settings, folder=folder, journal=journal, job=job)
     tuner.require_same_data(stage)
     tracker = tracking.Tracker(settings, stage_name, folder)
     concurrent = cluster.count_concurrent(settings)

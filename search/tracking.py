@@ -53,6 +53,7 @@ _STATUS: Final = {
     Outcome.FAILED: "FAILED",
     Outcome.DIVERGED: "FAILED",
     Outcome.OUT_OF_MEMORY: "FAILED",
+    Outcome.OVER_LIMIT: "KILLED",
 }
 
 

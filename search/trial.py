@@ -29,6 +29,7 @@ from segcore.errors import (
 from segcore.figures import encode_jpeg, side_by_side
 from segcore.folds import FoldSplit
 from segcore.labels import build_label_map
+from segcore.latency import measure_latency_ms, measure_memory_gib
 from segcore.machine import Machine, detect_machine, name_memory_errors
 from segcore.metrics import ImageScore
 from segcore.predict import predict_cases
@@ -38,6 +39,32 @@ from segcore.train import EpochResult, train_epochs
 
 STATE_FILE: Final = "state.pt"
 SCORES_FILE: Final = "scores.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a prediction may take; a trial is measured before it is trained.
+
+    Args:
+        latency_ms: most milliseconds per image at its original size; 0: no limit.
+        memory_gib: most GPU memory; 0: no limit.
+    """
+
+    latency_ms: float = 0.0
+    memory_gib: float = 0.0
+
+    def describe_broken(self, costs: Mapping[str, float]) -> str:
+        """Say which limits a prediction breaks; empty when none.
+
+        Args:
+            costs: latency_ms and memory_gib of a prediction.
+        """
+        told = (
+            (costs["latency_ms"], self.latency_ms, "ms per prediction", "--max-latency-ms"),
+            (costs["memory_gib"], self.memory_gib, "GiB of GPU memory per prediction", "--max-memory-gib"),
+        )
+        broken = [each for each in told if each[1] and each[0] > each[1]]
+        return "; ".join(f"{cost:.3g} {unit} are above {option} {limit:g}" for cost, limit, unit, option in broken)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +78,7 @@ class TrialJob:
         split: the folds.
         cpus: processor cores of a trial.
         gpus: GPUs of a trial; 0 keeps it off a GPU that others may use.
+        limits: what a prediction may take; None: it is not measured.
     """
 
     data: Path
@@ -59,6 +87,7 @@ class TrialJob:
     split: FoldSplit
     cpus: float
     gpus: float
+    limits: Limits | None = None
 
 
 def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
@@ -107,13 +136,19 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
     if _has_ended(state):
         # The driver died after this trial's last checkpoint and before it wrote the end.
         tune.report({"outcome": str(Outcome.FINISHED), "message": ""})
+    costs: dict[str, float] = {}
+    if job.limits is not None and state.epoch == 0:
+        costs = _measure(state, cache, machine)
+        if broken := job.limits.describe_broken(costs):
+            tune.report({"outcome": str(Outcome.OVER_LIMIT), "message": broken})
+            return
     for result in train_epochs(state, cache, train_indices, valid_indices, machine):
         picture = _draw(state, cache, valid_indices[0], machine)
         with tempfile.TemporaryDirectory(prefix="street-search-") as folder:
             save_state(state, Path(folder) / STATE_FILE)
             (Path(folder) / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
             tune.report(
-                {**_describe(result, state), "picture": picture},
+                {**_describe(result, state, costs if result.epoch == 1 else {}), "picture": picture},
                 checkpoint=tune.Checkpoint.from_directory(folder),
             )
 
@@ -133,7 +168,13 @@ def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine) -> Tr
         raise CheckpointError(f"The checkpoint {saved.path} cannot be read ({error}).") from error
 
 
-def _describe(result: EpochResult, state: TrainState) -> dict[str, Any]:
+def _measure(state: TrainState, cache: PixelCache, machine: Machine) -> dict[str, float]:
+    largest = max(cache.cases, key=lambda case: case.height * case.width)
+    measured = (state.final_model, largest.height, largest.width, state.config, machine)
+    return {"memory_gib": measure_memory_gib(*measured), "latency_ms": measure_latency_ms(*measured)}
+
+
+def _describe(result: EpochResult, state: TrainState, costs: Mapping[str, float]) -> dict[str, Any]:
     return {
         "epoch": result.epoch,
         "outcome": str(Outcome.FINISHED) if _has_ended(state) else "",
@@ -148,6 +189,7 @@ def _describe(result: EpochResult, state: TrainState) -> dict[str, Any]:
             "samples_per_second": result.samples_per_second,
             "wait_share": result.wait_share,
             "peak_memory_gib": result.peak_memory_gib,
+            **costs,
         },
     }
 

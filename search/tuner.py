@@ -16,7 +16,7 @@ from search.recorder import Recorder
 from search.scheduler import Asha, AshaScheduler
 from search.searcher import Proposer, TrialQueue
 from search.settings import SearchSettings
-from search.trial import TrialJob, run_trial
+from search.trial import Limits, TrialJob, run_trial
 from segcore.cache import PixelCache
 from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError, StorageError
 from segcore.folds import FoldSplit
@@ -41,8 +41,17 @@ class Stage:
     job: TrialJob
 
 
-def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> TrialJob:
-    """Return what all trials of a search share."""
+def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit, *, limited: bool = False) -> TrialJob:
+    """Return what all trials of a stage share.
+
+    Args:
+        settings: data, cache and resources, and the limits of a prediction.
+        cache: the decoded data.
+        split: the folds.
+        limited: whether the settings' limits hold; they choose among configurations, so only in a search.
+    """
+    wanted = settings.objective != "iou" or settings.max_latency_ms or settings.max_memory_gib
+    limits = Limits(latency_ms=settings.max_latency_ms, memory_gib=settings.max_memory_gib)
     return TrialJob(
         data=settings.data,
         cache_root=settings.cache,
@@ -50,6 +59,7 @@ def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> T
         split=split,
         cpus=settings.cpus_per_trial,
         gpus=settings.gpus_per_trial,
+        limits=limits if wanted and limited else None,
     )
 
 

@@ -8,6 +8,7 @@ from search.insight import (
     best_by,
     common_epoch,
     count_stops,
+    find_front,
     measure_importance,
     score_against_time,
 )
@@ -119,3 +120,16 @@ def test_nothing_is_said_of_few_trials(count, changes):
 
 def test_importance_is_the_same_each_time():
     assert measure_importance(searched(14)) == measure_importance(searched(14))
+
+
+def test_front_has_the_trials_that_no_other_beats_in_both():
+    """Trial 3 is slower and worse than 0; 4 is as fast as 1 and worse; 5 was not measured; 6 failed."""
+    costs = [(0.8, 30.0), (0.6, 10.0), (0.9, 90.0), (0.7, 40.0), (0.5, 10.0), (0.99, None), (0.95, 1.0)]
+    outcomes = ["finished"] * 6 + ["failed"]
+    history = make_trials(
+        *({"ious": [iou, iou], "outcome": end} for (iou, _), end in zip(costs, outcomes, strict=True))
+    )
+    for number, (_, latency_ms) in enumerate(costs):
+        if latency_ms is not None:
+            history.trials[number].epochs[1].metrics["latency_ms"] = latency_ms
+    assert [trial.number for trial in find_front(history)] == [1, 0, 2]

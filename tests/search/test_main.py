@@ -419,6 +419,7 @@ def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[dict,
     outside = place.root / "outside.json"
     outside.write_text(json.dumps({"optimizer": "sgd", "learning_rate": 0.03}))
     arguments = (*place.arguments, "--name", "seeded", "--trials", TRIALS, "--epochs", 1)
+    arguments += ("--objective", "iou,latency_ms", "--max-latency-ms", 1e6)
     run(*arguments, "--seed-config", outside, "--warm-start", "cut")
     journal = place.folder("seeded").search_stage.journal
     before = tuple(read_events(journal))
@@ -435,6 +436,26 @@ def test_configurations_of_a_file_and_of_an_earlier_search_are_tried_first(seede
     earlier = read_history(place.folder("cut").search_stage.journal).ranked[:3]
     assert [event["params"] for event in asked[1:4]] == [trial.params for trial in earlier]
     assert [event["drawable"] for event in asked[:4]] == [False, True, True, True]
+
+
+def test_latency_is_measured_once_and_shown_beside_the_iou(seeded, run, place):
+    epochs = [event for event in seeded if event["event"] == "epoch"]
+    assert all(event["metrics"]["latency_ms"] > 0 for event in epochs)
+    assert len(epochs) == TRIALS + 1
+    shown = run("best", "seeded", *place.storage).stdout
+    assert "No trial is both faster and better" in shown
+    assert f"{max(event['metrics']['iou'] for event in epochs):.4f}" in shown.partition("No trial is both")[2]
+
+
+def test_trial_over_a_limit_is_not_trained(run_cli, place):
+    arguments = (*place.arguments, "--name", "slow", "--trials", 2, "--max-latency-ms", 0.001)
+    done = run_cli(*arguments, PYTHONPATH=str(place.root))
+    refuse(done, "has no trial with a score yet")
+    trials = read_history(place.folder("slow").search_stage.journal).in_order
+    assert [trial.outcome for trial in trials] == [Outcome.OVER_LIMIT] * 2
+    for trial in trials:
+        assert "ms per prediction are above --max-latency-ms 0.001" in trial.message
+        assert trial.epochs == {}
 
 
 def test_extended_search_keeps_its_trials_and_draws_one_more(seeded, place):

@@ -48,6 +48,9 @@ def row_of(text: str, first: str) -> str:
     return line
 
 
+RUNS, WAITS = len(Outcome), len(Outcome) + 1
+
+
 def every_state(script) -> None:
     script.ask(0, loss="bce+jaccard", input_mode="crop", crop_size=256)
     script.journal.write(
@@ -57,10 +60,10 @@ def every_state(script) -> None:
     for trial, outcome in enumerate(list(Outcome)[1:], start=1):
         script.ask(trial)
         script.end(trial, str(outcome))
-    script.ask(5, input_mode="resize", scale=0.75)
-    script.journal.write("started", {"trial": 5})
-    script.epochs(5, 0.3, 0.2)
-    script.ask(6)
+    script.ask(RUNS, input_mode="resize", scale=0.75)
+    script.journal.write("started", {"trial": RUNS})
+    script.epochs(RUNS, 0.3, 0.2)
+    script.ask(WAITS)
 
 
 @pytest.mark.parametrize(
@@ -100,15 +103,15 @@ def test_trials_table_shows_state_epoch_and_scores(make_history):
         "0", "finished", "1", "0.6123", "0.5000", "resnet34", "bce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
     ]  # fmt: skip
     assert row_of(text, "1").split()[:6] == ["1", "stopped", "by", "ASHA", "0", "-"]
-    assert row_of(text, "5").split()[:5] == ["5", "running", "2", "0.3000", "-"]
-    assert row_of(text, "6").split()[:4] == ["6", "waiting", "0", "-"]
+    assert row_of(text, str(RUNS)).split()[:5] == [str(RUNS), "running", "2", "0.3000", "-"]
+    assert row_of(text, str(WAITS)).split()[:4] == [str(WAITS), "waiting", "0", "-"]
     for trial, outcome in enumerate(Outcome):
         assert str(outcome) in row_of(text, str(trial))
 
 
 def test_summary_counts_trials_by_state_and_names_the_best(make_history, make_settings):
     text = render(summary_line(make_history(every_state), make_settings(trials=9), 2))
-    assert "7 of 9 trials" in text
+    assert f"{len(Outcome) + 2} of 9 trials" in text
     assert "1 running  ·  1 waiting" in text
     for outcome in Outcome:
         assert f"1 {outcome}" in text

@@ -123,6 +123,7 @@ def test_tpe_learns_where_scores_are_high(search):
         (Outcome.OUT_OF_MEMORY, None, TrialState.FAIL, None),
         (Outcome.FINISHED, None, TrialState.FAIL, None),
         (Outcome.STOPPED, None, TrialState.FAIL, None),
+        (Outcome.OVER_LIMIT, None, TrialState.FAIL, None),
     ],
 )
 def test_how_outcomes_are_told_to_optuna(make_settings, outcome, best, state, value):

@@ -6,6 +6,7 @@ Real searchers and schedulers search recorded and made-up learning curves on sim
 import argparse
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import optuna
 
 from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, StockPair
+from benchmarks.quality.peers import find_peers
 from benchmarks.quality.report import STOCK, Score, describe, score_run
 from benchmarks.quality.simulator import Arm, Run, Simulation
 from benchmarks.quality.synthetic import load_synthetic
@@ -29,7 +31,11 @@ ArmMaker = Callable[[Task, int], Arm]
 def main() -> None:
     """Play every arm on every task under every seed, and print the tables."""
     arguments = _parse()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if arguments.peers is not None:
+        # Last, so that what both environments have is taken from this one.
+        sys.path.append(str(arguments.peers))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
     tasks = _select(_load(arguments), arguments.tasks)
     makers = _make_arms(arguments.trainings)
     chosen = {name: makers[name] for name in arguments.arms or makers}
@@ -54,6 +60,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
     parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
+    parser.add_argument("--peers", type=Path, help="site-packages folder of another environment that has Syne Tune")
     parser.add_argument("--table", type=Path, action="append", default=[], help="a further table; see quality.tables")
     return parser.parse_args()
 
@@ -87,6 +94,8 @@ def _make_arms(trainings: int) -> dict[str, ArmMaker]:
         ),
         STOCK: StockPair,
         "optuna+halving": OptunaAlone,
+        "optuna+our-asha": partial(OptunaAlone, our_asha=True),
+        **find_peers(),
     }
 
 

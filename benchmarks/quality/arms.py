@@ -211,19 +211,20 @@ class OptunaAlone:
     Args:
         task: the task.
         seed: of the sampler.
-        hyperband: `HyperbandPruner` instead of `SuccessiveHalvingPruner`.
+        our_asha: the project's ASHA instead of a pruner, and TPE as the project used it before it had its own model.
     """
 
-    def __init__(self, task: Task, seed: int, *, hyperband: bool = False) -> None:
-        grace, pruners = grace_epochs(task), optuna.pruners
+    def __init__(self, task: Task, seed: int, *, our_asha: bool = False) -> None:
+        grace = grace_epochs(task)
         self._study = optuna.create_study(
             direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=seed),
-            pruner=pruners.HyperbandPruner(min_resource=grace, max_resource=task.epochs, reduction_factor=FACTOR)
-            if hyperband
-            else pruners.SuccessiveHalvingPruner(min_resource=grace, reduction_factor=FACTOR),
+            sampler=optuna.samplers.TPESampler(
+                seed=seed, multivariate=our_asha, group=our_asha, constant_liar=our_asha
+            ),
+            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=grace, reduction_factor=FACTOR),
         )
         self._task = task
+        self._asha = Asha(grace_epochs=grace, reduction_factor=FACTOR, epochs=task.epochs) if our_asha else None
         self._trials: dict[int, optuna.Trial] = {}
 
     def ask(self) -> tuple[int, Params] | None:
@@ -235,6 +236,10 @@ class OptunaAlone:
 
     def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
         """Report, and ask the pruner."""
+        if self._asha is not None:
+            if not math.isnan(score):
+                self._trials[number].report(score, epoch)
+            return Verdict.GO_ON if self._asha.judge(number, epoch, score) else Verdict.STOP
         self._trials[number].report(score, epoch)
         return Verdict.STOP if self._trials[number].should_prune() else Verdict.GO_ON
 

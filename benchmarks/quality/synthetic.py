@@ -6,13 +6,13 @@ diverge or do not fit into memory.
 """
 
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import optuna
 
+from benchmarks.quality.drawing import draw_params
 from benchmarks.quality.tasks import Curve, Params, Task
 
 _EPOCHS = 27
@@ -71,7 +71,7 @@ class Landscape:
         self._pairs_35 = random.normal(0, 0.012, (3, 5))
         self._log_rate = random.uniform(-3.6, -2.8)
         self._log_decay = random.uniform(-4.5, -2.5)
-        draws = [_draw(self, random) for _ in range(_DRAWS)]
+        draws = [draw_params(self.space, random, {}) for _ in range(_DRAWS)]
         curves = [self._train(params, 0.0, np.zeros(_EPOCHS)) for params in draws]
         finals = np.array([curve.final for curve in curves])
         self.middle, self.worst = float(np.nanmedian(finals)), float(np.nanmin(finals))
@@ -155,38 +155,12 @@ class Landscape:
 
     def _climb(self, params: Params, best: float, random: np.random.Generator) -> float:
         for _ in range(_CLIMBS):
-            other = _draw(self, random, params, changed=1 if random.random() < 0.7 else 2)
+            kept = _redraw(params, random, 1 if random.random() < 0.7 else 2)
+            other = draw_params(self.space, random, kept)
             final = self._train(other, 0.0, np.zeros(_EPOCHS)).final
             if final > best:
                 params, best = other, final
         return best
-
-
-class RandomTrial:
-    """Stands for an Optuna trial and draws evenly, but for what it is told to keep.
-
-    Args:
-        random: draws.
-        kept: values that stay where the space still has them.
-    """
-
-    def __init__(self, random: np.random.Generator, kept: Params) -> None:
-        self._random = random
-        self._kept = kept
-        self.params: Params = {}
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        """Draw one of the choices."""
-        return self._take(name, choices[int(self._random.integers(len(choices)))])
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """Draw a number."""
-        share = self._random.random()
-        return float(self._take(name, low * (high / low) ** share if log else low + (high - low) * share))
-
-    def _take(self, name: str, drawn: Any) -> Any:
-        self.params[name] = self._kept.get(name, drawn)
-        return self.params[name]
 
 
 def load_synthetic() -> list[Task]:
@@ -194,10 +168,7 @@ def load_synthetic() -> list[Task]:
     return [Landscape(family) for family in FAMILIES]
 
 
-def _draw(task: Task, random: np.random.Generator, base: Params | None = None, changed: int = 0) -> Params:
-    kept = dict(base or {})
-    for name in random.permutation(list(kept))[:changed]:
-        del kept[str(name)]
-    trial = RandomTrial(random, kept)
-    task.space(cast(optuna.Trial, trial))
-    return trial.params
+def _redraw(params: Params, random: np.random.Generator, changed: int) -> Params:
+    """Return the parameters without `changed` of them, which are drawn again then."""
+    dropped = {str(name) for name in random.permutation(list(params))[:changed]}
+    return {name: value for name, value in params.items() if name not in dropped}

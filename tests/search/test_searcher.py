@@ -65,10 +65,10 @@ def replay(search: Search, settings) -> Proposer:
 
 
 def test_replayed_proposer_draws_what_the_uninterrupted_one_draws(search, make_settings):
-    """Resumed before each of 25 trials: events of two or three trials interleaved, every kind of outcome, some still
-    running, while draws are random (the first ten) and when TPE has taken over."""
+    """Resumed before each of 22 trials: events of two or three trials interleaved, every kind of outcome, some still
+    running, while draws are random (the first dozen) and when the model has taken over."""
     outcomes = [Outcome.FINISHED, Outcome.STOPPED, Outcome.FINISHED, Outcome.DIVERGED, Outcome.STOPPED]
-    for number in range(25):
+    for number in range(22):
         expected = replay(search, make_settings(seed=3)).ask(number)
         search.ask(number)
         record = search.script.journal.history.trials[number]
@@ -81,7 +81,7 @@ def test_replayed_proposer_draws_what_the_uninterrupted_one_draws(search, make_s
 
 
 def test_draws_depend_on_the_past_once_there_is_enough_of_it(make_settings, script):
-    """Guards the test above: TPE is at work, so a replay that loses scores would draw otherwise."""
+    """Guards the test above: the model is at work, so a replay that loses scores would draw otherwise."""
     search = Search(make_settings(seed=3), script)
     for number in range(15):
         search.ask(number)
@@ -102,7 +102,7 @@ def test_trials_of_one_search_differ(make_settings):
     assert len(rates) == 20
 
 
-def test_tpe_learns_where_scores_are_high(search):
+def test_the_model_learns_where_scores_are_high(search):
     """The landscape's best rate is 1e-3 of 1e-4 to 3e-3; random draws lie 0.39 decades off on average."""
     for number in range(40):
         search.ask(number)
@@ -182,6 +182,41 @@ def test_unfinished_trial_is_running_after_a_replay_and_can_end(make_settings):
     proposer.observe(0, 1, 0.5)
     proposer.close(0, Outcome.FINISHED, 0.5)
     assert [trial.state for trial in proposer.trials] == [TrialState.COMPLETE]
+
+
+def failing_rates(trial: optuna.Trial) -> dict:
+    trial.suggest_float("learning_rate", 1e-5, 1e-1, log=True)
+    return {}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY])
+def test_a_region_whose_trials_fail_is_left(make_settings, outcome):
+    """Rates above 1e-3, half of the range, fail: at random 15 of 30 draws would."""
+    proposer = make_proposer(failing_rates, make_settings())
+    failed = []
+    for number in range(50):
+        fails = proposer.ask(number)[0]["learning_rate"] > 1e-3
+        if not fails:
+            proposer.observe(number, 1, 0.5 + 0.001 * number)
+        proposer.close(number, outcome if fails else Outcome.FINISHED, None if fails else 0.5)
+        failed.append(fails)
+    assert sum(failed[20:]) < 9
+
+
+def test_a_worker_that_failed_teaches_nothing_about_the_configuration(make_settings):
+    """Asked again with the trial forgotten, the proposer proposes the same."""
+    draws = []
+    for outcomes in ([Outcome.FAILED], []):
+        proposer = make_proposer(failing_rates, make_settings())
+        for number in range(16):
+            proposer.ask(number)
+            proposer.observe(number, 1, 0.01 * number)
+            proposer.close(number, Outcome.FINISHED, 0.01 * number)
+        for outcome in outcomes:
+            proposer.ask(99)
+            proposer.close(99, outcome, None)
+        draws.append(proposer.ask(16))
+    assert draws[0] == draws[1]
 
 
 def half_broken(trial: optuna.Trial) -> dict:

@@ -1,7 +1,7 @@
 # make demo    a whole search on drawn streets: launch, retrain on all folds, predict (about 7 minutes on 2 cores)
 # make test    the tests
 # make check   ruff and mypy
-# make bench   the benchmarks
+# make bench   data, training and prediction against plain loops (about 15 minutes on 2 cores)
 # make ui      the MLflow page of the demo
 PYTHON ?= python3
 VENV := .venv
@@ -40,7 +40,9 @@ check: $(VENV)/.installed
 	$(VENV)/bin/mypy
 
 bench: $(VENV)/.installed
-	$(RUN) -m benchmarks.cache
+	$(RUN) -m benchmarks.data
+	$(RUN) -m benchmarks.train_throughput
+	$(RUN) -m benchmarks.predict_throughput
 
 clean:
 	rm -rf $(DEMO)

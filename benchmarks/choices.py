@@ -148,8 +148,9 @@ def format_table(known: Mapping[str, dict[str, Any]]) -> Iterator[str]:
 
 def format_row(row: Mapping[str, Any]) -> str:
     """Return one line of the table."""
-    metrics = row["metrics"]
-    return f"| {_describe(row['changes'])} | {metrics['iou']:.4f} | {metrics['miou']:.4f} | {row['seconds']:.0f} |"
+    # A network of the scored classes alone has no mean over all of them.
+    iou, miou = (f"{row['metrics'][name]:.4f}" if name in row["metrics"] else "-" for name in ("iou", "miou"))
+    return f"| {_describe(row['changes'])} | {iou} | {miou} | {row['seconds']:.0f} |"
 
 
 def _describe(changes: Mapping[str, Any]) -> str:

@@ -12,9 +12,10 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.settings import SearchSettings
-from segcore.cache import Progress, prepare_cache
+from segcore.cache import PixelCache, Progress
 from segcore.dataset import DataSet, read_dataset
 from segcore.errors import ClusterError, StreetError
+from segcore.extra import prepare_caches, read_extra
 
 _CONNECT_SECONDS: Final = 5.0
 _PACKAGES: Final = ("search", "segcore", "spaces")
@@ -82,29 +83,29 @@ def count_concurrent(settings: SearchSettings) -> int:
     return min(held, settings.max_concurrent) if settings.max_concurrent else held
 
 
-def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress) -> Path:
-    """Prepare the cache on this machine, then once on every other node of the cluster.
+def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress) -> PixelCache:
+    """Prepare the cache of the data, and of the extra data, on this machine and once on every other node.
 
     Args:
         dataset: the data.
-        settings: data and cache folder are used.
+        settings: data, extra data and cache folder are used.
         progress: told about this machine's cache.
 
     Returns:
-        The cache's folder; its name is the same on every node.
+        This machine's cache; its key is the same on every node.
 
     Raises:
         DataError: listing everything wrong with the data.
         StorageError: when this machine's disk is too small.
         ClusterError: naming the node that cannot prepare its cache, or has other data.
     """
-    folder = prepare_cache(dataset, settings.cache, progress)
+    cache = prepare_caches(dataset, read_extra(dataset, settings.extra), settings.cache, progress)
     here = ray.get_runtime_context().get_node_id()
     others = [node for node in _alive_nodes() if node["NodeID"] != here]
     prepare = ray.remote(num_cpus=0, max_retries=1)(_prepare_here)
     pending = {
         prepare.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            settings.data, settings.cache
+            settings.data, settings.extra, settings.cache
         ): node["NodeManagerAddress"]
         for node in others
     }
@@ -113,17 +114,18 @@ def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress
             found = ray.get(task)
         except ray.exceptions.RayError as error:
             raise ClusterError(f"Node {address} cannot prepare its cache: {error}") from error
-        if found != folder.name:
+        if found != cache.key:
             raise ClusterError(
                 f"Node {address} prepared no such cache: {found}. {settings.data} must hold the same files on every "
                 f"node, and {settings.cache} must have room on each."
             )
-    return folder
+    return cache
 
 
-def _prepare_here(data: Path, cache: Path) -> str:
+def _prepare_here(data: Path, extra: tuple[Path, ...], cache: Path) -> str:
     try:
-        return prepare_cache(read_dataset(data), cache).name
+        dataset = read_dataset(data)
+        return prepare_caches(dataset, read_extra(dataset, extra), cache).key
     except StreetError as error:
         return str(error)
 

@@ -5,13 +5,14 @@ scheduler, `tracking` follows it into MLflow, `report` shows it. Only the driver
 """
 
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from segcore.errors import CheckpointError
 
@@ -24,6 +25,10 @@ class Outcome(StrEnum):
     FAILED = "failed"
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out of memory"
+    OVER_LIMIT = "over a limit"
+
+
+FAILURES: Final = (Outcome.FAILED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +41,7 @@ class EpochRecord:
         time: seconds since the Unix epoch.
         picture: file of the validation picture, or None.
         verdict: why ASHA stopped the trial on this report; empty when it went on.
+        image_ious: `iou` of each validation image by name; None in a search, which compares no images.
     """
 
     epoch: int
@@ -43,6 +49,7 @@ class EpochRecord:
     time: float
     picture: str | None = None
     verdict: str = ""
+    image_ious: dict[str, float] | None = None
 
     @property
     def iou(self) -> float:
@@ -68,6 +75,8 @@ class TrialRecord:
         ended: seconds since the Unix epoch, or None.
         restarts: how often its worker died and it went on.
         running: whether a worker has it now, as far as the journal knows.
+        source: the search's trial whose configuration it trains again; None in a search.
+        drawable: whether the space could have drawn it; the sampler knows nothing of one that it could not.
     """
 
     number: int
@@ -83,12 +92,19 @@ class TrialRecord:
     ended: float | None = None
     restarts: int = 0
     running: bool = False
+    source: int | None = None
+    drawable: bool = True
 
     @property
     def best(self) -> EpochRecord | None:
         """The report with the highest finite iou, the earliest of equals; None before one exists."""
         finite = [record for record in list(self.epochs.values()) if record.iou == record.iou]
         return max(finite, key=lambda record: (record.iou, -record.epoch), default=None)
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Milliseconds of a prediction, None where it was not measured."""
+        return next((r.metrics["latency_ms"] for r in list(self.epochs.values()) if "latency_ms" in r.metrics), None)
 
     @property
     def last_epoch(self) -> int:
@@ -123,6 +139,8 @@ class History:
                 values=event["values"],
                 params=event["params"],
                 started=event["time"],
+                source=event.get("source"),
+                drawable=event.get("drawable", True),
             )
         elif kind == "epoch":
             record = EpochRecord(
@@ -131,6 +149,7 @@ class History:
                 time=event["time"],
                 picture=event["picture"],
                 verdict=event["verdict"],
+                image_ious=event.get("image_ious"),
             )
             self.trials[event["trial"]].epochs[record.epoch] = record
         elif kind == "checkpoint":
@@ -165,7 +184,11 @@ class History:
     @property
     def spent_seconds(self) -> float:
         """Seconds that runs of the stage lasted, each from its start to its last event."""
-        return sum(last - first for first, last in self._runs)
+        return self.spent_until(math.inf)
+
+    def spent_until(self, moment: float) -> float:
+        """Return the seconds that runs of the stage had lasted at a moment, in seconds since the Unix epoch."""
+        return sum(max(0.0, min(last, moment) - first) for first, last in self._runs)
 
     @property
     def unfinished(self) -> list[TrialRecord]:

@@ -7,22 +7,26 @@ STORAGE/NAME/journal.jsonl          what happened, in order: the search's memory
 STORAGE/NAME/best.json              the winner
 STORAGE/NAME/trials/0003/           log and pictures of a trial
 STORAGE/NAME/ray/                   Ray Tune's own files; checkpoints
+STORAGE/NAME/confirm/               the same for the best configurations on further folds
 STORAGE/NAME/retrain/               the same for the retraining, and model/, the ensemble
 """
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from filelock import FileLock, Timeout
 
 from search.settings import SearchSettings
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
+CONFIRM_FOLDER: Final = "confirm"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageFolder:
-    """Files of one stage: the search itself or its retraining.
+    """Files of one stage: the search itself, its confirmation or its retraining.
 
     Args:
         root: the stage's folder.
@@ -86,9 +90,19 @@ class SearchFolder:
         return StageFolder(root=self.root)
 
     @property
+    def confirm_stage(self) -> StageFolder:
+        """Files of the best configurations' trainings on further folds."""
+        return StageFolder(root=self.root / CONFIRM_FOLDER)
+
+    @property
     def retrain_stage(self) -> StageFolder:
         """Files of the retraining."""
         return StageFolder(root=self.root / "retrain")
+
+    @property
+    def stages(self) -> dict[str, StageFolder]:
+        """Files of every stage by its name, in the order in which they run."""
+        return {"search": self.search_stage, "confirm": self.confirm_stage, "retrain": self.retrain_stage}
 
 
 def folder_of(settings: SearchSettings) -> SearchFolder:

@@ -6,6 +6,7 @@ from typing import Any
 
 import optuna
 
+from search.searcher import new_study
 from search.settings import SearchSettings
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError
@@ -65,12 +66,27 @@ def require_usable_space(space: Space, settings: SearchSettings, facts: dict[str
         trial = study.ask()
         config = draw_config(space, trial, settings)
         study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        require_crop_fits(facts["smallest_side"], config)
         network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention)
-        if network not in checked:
-            require_architecture(config)
-            require_weights(config)
-            checked.add(network)
+        require_trainable(config, facts, network=network not in checked)
+        checked.add(network)
+
+
+def require_trainable(config: TrainConfig, facts: dict[str, Any], *, network: bool = True) -> None:
+    """Refuse a configuration that this data cannot train.
+
+    Args:
+        config: the configuration.
+        facts: what is known of the data; `smallest_side`, pixels.
+        network: whether to look at its architecture and weights, too.
+
+    Raises:
+        ConfigError: naming what is wrong with it.
+        WeightsError: when its weights cannot be had.
+    """
+    require_crop_fits(facts["smallest_side"], config)
+    if network:
+        require_architecture(config)
+        require_weights(config)
 
 
 def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> TrainConfig:
@@ -94,12 +110,3 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
         return TrainConfig.from_values(values)
     except ConfigError as error:
         raise ConfigError(f"--space {settings.space} draws what no training can follow: {error}") from error
-
-
-def new_study(sampler: optuna.samplers.BaseSampler, facts: dict[str, Any]) -> optuna.Study:
-    """Return an empty study in memory that maximises and knows the facts of the data."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    for name, value in facts.items():
-        study.set_user_attr(name, value)
-    return study

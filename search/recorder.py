@@ -5,6 +5,7 @@ the report on which ASHA stops a trial.
 """
 
 import contextlib
+import json
 import math
 import shutil
 import time
@@ -50,7 +51,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
         # Ray keeps results and writes them to its own files; a picture is not for them.
-        picture = result.pop("picture", None)
+        picture, image_ious = result.pop("picture", None), result.pop("image_ious", None)
         if "epoch" not in result:
             return
         number, epoch = trial.config["trial"], result["epoch"]
@@ -62,13 +63,16 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             "picture": self._save_picture(number, epoch, picture),
             "verdict": self._asha.stopped.get(number, "") if self._asha is not None else "",
         }
+        if self._proposer is None and image_ious is not None:
+            # Configurations are compared image by image only after the search.
+            event["image_ious"] = json.loads(image_ious)
         known = self._record(trial).epochs.get(epoch)
         if known is not None:
             # Trained again after its checkpoint was lost: with the time of the first report MLflow sees one point.
             event["time"] = known.time
         self._journal.write("epoch", event)
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
-        if self._proposer is not None:
+        if self._proposer is not None and self._record(trial).drawable:
             self._proposer.observe(number, epoch, metrics.get("iou", math.nan))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
@@ -104,7 +108,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._journal.write("ended", {"trial": record.number, "outcome": str(outcome), "message": message})
         self._log(record.number, f"{outcome}: {message}" if message else str(outcome))
         if self._proposer is not None:
-            self._proposer.close(record.number, outcome, record.best.iou if record.best else None)
+            if record.drawable:
+                self._proposer.close(record.number, outcome, record.best.iou if record.best else None)
             self._drop_checkpoint(record)
 
     def _drop_checkpoint(self, ended: TrialRecord) -> None:

@@ -12,6 +12,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.grace import Grace, read_whole_curves, suggest_grace, warn_of_grace
+from search.insight import (
+    CHANCE,
+    Importance,
+    account,
+    best_by,
+    common_epoch,
+    count_stops,
+    find_front,
+    measure_importance,
+    score_against_time,
+)
 from search.journal import History, Outcome, TrialRecord
 from search.retrain import OutOfFold
 from search.settings import SearchSettings, settings_values
@@ -24,6 +36,7 @@ _COLOURS: Final = {
     Outcome.FAILED: "red",
     Outcome.DIVERGED: "red",
     Outcome.OUT_OF_MEMORY: "red",
+    Outcome.OVER_LIMIT: "yellow",
 }
 
 
@@ -31,6 +44,8 @@ def settings_table(settings: SearchSettings) -> Table:
     """Return the resolved settings, one per line."""
     table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
     for name, value in settings_values(settings).items():
+        if name == "first":
+            value = f"{len(value)} configurations"
         if name == "grace_epochs":
             value = f"{settings.resolved_grace_epochs} (of {settings.epochs})"
         table.add_row(name, str(value))
@@ -108,6 +123,35 @@ def best_table(best: dict[str, Any]) -> Table:
     return table
 
 
+def confirmation_table(confirmation: dict[str, Any]) -> Table:
+    """Return how the best configurations did on further folds.
+
+    Args:
+        confirmation: what `best.json` holds of it.
+    """
+    folds = [str(fold) for fold in confirmation["folds"]]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Confirmed on further folds", title_justify="left")
+    for name in ("trial", "search", *(f"fold {fold}" for fold in folds), "mean", "less than the winner's"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict", overflow="fold")
+    for number, standing in enumerate(confirmation["standings"]):
+        ious = [standing["fold_ious"].get(fold) for fold in folds]
+        told = [_describe_iou(iou) for iou in (standing["search_iou"], *ious, standing["iou"])]
+        verdict = standing["dismissed"] or ("cannot be told from the winner" if number else "winner")
+        table.add_row(str(standing["trial"]), *told, _describe_difference(standing), verdict)
+    return table
+
+
+def confirmation_line(confirmation: dict[str, Any]) -> str:
+    """Return the winner's score on further folds and what it says about the search's, in a sentence or two."""
+    interval = confirmation["interval"]
+    within = f" ({interval[0]:.4f} to {interval[1]:.4f} over images)" if interval else ""
+    line = f"The winner's iou on {len(confirmation['folds'])} further fold(s) is {confirmation['iou']:.4f}{within}; "
+    line += f"its score in the search was {confirmation['optimism']:+.4f} from that."
+    rivals = ", ".join(str(number) for number in confirmation["rivals"])
+    return f"{line} It cannot be told from trial {rivals}." if rivals else line
+
+
 def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
     """Return the score out of fold, its spread, and how much the search's own score flattered."""
     table = Table(box=box.SIMPLE, show_header=False, title="Out of fold", title_justify="left")
@@ -115,7 +159,8 @@ def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
     table.add_row("per fold", f"mean {result.fold_mean:.4f}, standard deviation {result.spread:.4f}")
     for fold, iou in result.fold_ious.items():
         table.add_row(f"fold {fold}", f"{iou:.4f}")
-    table.add_row("without the search's fold", f"{result.unseen_iou:.4f}")
+    seen = ", ".join(map(str, result.seen_folds))
+    table.add_row(f"without fold {seen}", f"{result.unseen_iou:.4f} (the winner was chosen there)")
     table.add_row("search's own iou", f"{search_iou:.4f} ({search_iou - result.unseen_iou:+.4f})")
     table.add_row("for comparison", f"{result.single_class_iou:.4f} when everything is called {result.single_class}")
     for name, value in result.metrics.items():
@@ -130,7 +175,8 @@ def best_note(best: dict[str, Any]) -> str:
     title = (
         f"Best: trial {best['trial']}, epoch {best['epoch']}, iou {best['metrics']['iou']:.4f} on fold {best['fold']}"
     )
-    return f"### {title}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
+    note = f"### {title}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
+    return f"{note}\n{confirmation_line(best['confirmation'])}\n" if "confirmation" in best else note
 
 
 def out_of_fold_note(result: OutOfFold, search_iou: float) -> str:
@@ -141,6 +187,74 @@ def out_of_fold_note(result: OutOfFold, search_iou: float) -> str:
         f"Over folds {result.fold_mean:.4f} ± {result.spread:.4f}; the search's own score was {search_iou:.4f}.\n\n"
         f"| fold | iou |\n| --- | --- |\n{rows}\n"
     )
+
+
+def insight_report(history: History, grace_epochs: int) -> RenderableType:
+    """Return what a search has learnt and what its time bought.
+
+    Args:
+        history: the search's trials.
+        grace_epochs: the first epoch at which ASHA stops trials.
+    """
+    parts: list[RenderableType] = [_spending_table(history)]
+    stops = count_stops(history)
+    if stops:
+        told = ", ".join(f"{count} after epoch {epoch}" for epoch, count in stops.items())
+        parts.append(f"stopped by ASHA: {told}")
+    parts += _grace_lines(suggest_grace(read_whole_curves(history)), grace_epochs)
+    course = score_against_time(history)
+    if course:
+        shares = ((share, best_by(course, share * history.spent_seconds)) for share in (0.25, 0.5, 0.75, 1.0))
+        told = ", ".join(f"{iou:.4f} at {share:.0%}" for share, iou in shares if iou is not None)
+        parts.append(f"best iou by time: {told}; the last gain came after {describe_seconds(course[-1][0])}")
+    importances = measure_importance(history)
+    return Group(*parts, _importance_table(importances, common_epoch(history))) if importances else Group(*parts)
+
+
+def _grace_lines(grace: Grace, grace_epochs: int) -> list[RenderableType]:
+    if grace.suggested_epochs is None:
+        return []
+    told = ", ".join(f"{tau:.2f}" for tau in grace.agreements)
+    evidence = f"ranks after each epoch against the last (Kendall's tau of {grace.trials} whole trainings): {told}"
+    warning = warn_of_grace(grace, grace_epochs)
+    return [evidence, Text(warning, style="yellow")] if warning else [evidence]
+
+
+def _spending_table(history: History) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="What the time bought", title_justify="left")
+    for name in ("trials", "number", "workers' time", "share", "epochs"):
+        table.add_column(name, justify="left" if name == "trials" else "right")
+    spendings = account(history)
+    total = sum(spending.seconds for spending in spendings) or 1.0
+    for each in spendings:
+        time_told = describe_seconds(each.seconds)
+        table.add_row(each.end, str(each.trials), time_told, f"{each.seconds / total:.0%}", str(each.epochs))
+    return table
+
+
+def _importance_table(importances: list[Importance], epoch: int) -> Table:
+    title = f"What mattered for the iou after epoch {epoch}"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in ("choice", "explains", "range over resamples"):
+        table.add_column(name, justify="left" if name == "choice" else "right")
+    table.add_column("verdict")
+    chance = next(importance for importance in importances if importance.name == CHANCE)
+    for each in importances:
+        told = "" if each is chance else "matters" if each.low > chance.high else "cannot be told from chance"
+        table.add_row(each.name, f"{each.share:.0%}", f"{each.low:.0%} to {each.high:.0%}", told)
+    return table
+
+
+def front_table(history: History) -> Table:
+    """Return the trials that no other beats in both iou and latency, the fastest first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="No trial is both faster and better", title_justify="left")
+    for name in ("trial", "latency", "iou"):
+        table.add_column(name, justify="right")
+    table.add_column("configuration", overflow="fold")
+    for trial in find_front(history):
+        iou = trial.best.iou if trial.best is not None else float("nan")
+        table.add_row(str(trial.number), f"{trial.latency_ms:.1f} ms", f"{iou:.4f}", describe_values(trial.values))
+    return table
 
 
 def describe_values(values: dict[str, Any]) -> str:
@@ -173,6 +287,16 @@ def describe_seconds(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _describe_iou(iou: float | None) -> str:
+    return "-" if iou is None else f"{iou:.4f}"
+
+
+def _describe_difference(standing: dict[str, Any]) -> str:
+    ends = standing["difference"] or standing["image_difference"]
+    over = "" if standing["difference"] else " (images alone)"
+    return f"{-ends[1]:+.4f} to {-ends[0]:+.4f}{over}" if ends else "-"
 
 
 def _most_telling(history: History, rows: int) -> list[TrialRecord]:

@@ -1,12 +1,12 @@
 """The winner on all folds: one training per fold, the score out of fold, the ensemble, the model registry.
 
 Each case is predicted by the one network that never saw it, and no fold steers its own training (no early stopping,
-epochs from the search). The search chose the configuration on one of the folds, so the score without that fold is
-given too.
+epochs from the search). The search chose the configuration on some of the folds, so the score without them is given
+too. A fold that the confirmation trained for as many epochs is taken over; a training for other epochs is another one.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 
 from search.journal import Journal, Outcome, TrialRecord
-from search.layout import SearchFolder
+from search.layout import CONFIRM_FOLDER, SearchFolder
 from search.trial import SCORES_FILE, STATE_FILE
 from segcore.cache import PixelCache
 from segcore.classes import ClassTable
@@ -36,7 +36,8 @@ class OutOfFold:
         metrics: over all images of all folds together, see `segcore.metrics`.
         fold_ious: `iou` of each fold alone.
         images: how many images were scored.
-        unseen_iou: `iou` without the fold that the search chose the configuration on; the honest one.
+        unseen_iou: `iou` without the folds that had a say in who won; the honest one.
+        seen_folds: those folds; the search's alone where all had a say.
         single_class: the class that scores best when it is predicted everywhere.
         single_class_iou: what that guess scores on the same images.
     """
@@ -45,6 +46,7 @@ class OutOfFold:
     fold_ious: dict[int, float]
     images: int
     unseen_iou: float
+    seen_folds: tuple[int, ...]
     single_class: str
     single_class_iou: float
 
@@ -59,8 +61,16 @@ class OutOfFold:
         return mean(self.fold_ious.values())
 
 
-def plan_folds(journal: Journal, best: dict[str, Any], folds: int) -> None:
+def plan_folds(
+    journal: Journal, best: dict[str, Any], folds: int, confirmed: Mapping[int, TrialRecord] | None = None
+) -> None:
     """Ask for one training per fold, unless the journal has it already; one that failed is asked for anew.
+
+    Args:
+        journal: the retraining's memory.
+        best: the winner.
+        folds: number of folds.
+        confirmed: by fold, what the confirmation trained already; it is taken over as it is.
 
     Raises:
         CheckpointError: when the journal is of another winner.
@@ -73,16 +83,24 @@ def plan_folds(journal: Journal, best: dict[str, Any], folds: int) -> None:
                 "move that folder away to retrain the new one."
             )
         if known is None or known.outcome not in (None, Outcome.FINISHED):
-            journal.write("asked", {"trial": fold, "fold": fold, "values": best["values"], "params": {}})
+            training = (confirmed or {}).get(fold)
+            asked = {"trial": fold, "fold": fold, "values": best["values"], "params": {}}
+            if training is None:
+                journal.write("asked", asked)
+            else:
+                _take_over(journal, asked, training)
 
 
-def measure_out_of_fold(journal: Journal, classes: ClassTable, search_fold: int) -> OutOfFold:
+def measure_out_of_fold(
+    journal: Journal, classes: ClassTable, search_fold: int, confirm_folds: Collection[int] = ()
+) -> OutOfFold:
     """Pool the scores of all folds.
 
     Args:
         journal: the retraining's memory.
         classes: the class table of the data.
         search_fold: the fold that the search scored its trials on.
+        confirm_folds: folds that its best configurations were confirmed on.
 
     Raises:
         CheckpointError: when a fold has not finished.
@@ -94,13 +112,17 @@ def measure_out_of_fold(journal: Journal, classes: ClassTable, search_fold: int)
         fold: summarise_scores(scores, classes, every_class=False).get("iou", float("nan"))
         for fold, scores in sorted(scores_of_fold.items())
     }
-    unseen = [score for fold, scores in scores_of_fold.items() if fold != search_fold for score in scores]
+    seen = {search_fold, *confirm_folds}
+    if seen >= scores_of_fold.keys():
+        seen = {search_fold}
+    unseen = [score for fold, scores in scores_of_fold.items() if fold not in seen for score in scores]
     single_class, single_class_iou = best_single_class(pooled, classes)
     return OutOfFold(
         metrics=summarise_scores(pooled, classes, every_class=config.labels == "full"),
         fold_ious=fold_ious,
         images=len(pooled),
         unseen_iou=summarise_scores(unseen, classes, every_class=False).get("iou", float("nan")),
+        seen_folds=tuple(sorted(seen)),
         single_class=single_class,
         single_class_iou=single_class_iou,
     )
@@ -136,6 +158,20 @@ def build_ensemble(
         },
         split=read_folds(folder.folds),
     )
+
+
+def _take_over(journal: Journal, asked: dict[str, Any], training: TrialRecord) -> None:
+    """Write what the confirmation trained as if it had been trained here, with its own times."""
+    fold = asked["fold"]
+    journal.write("asked", {**asked, "time": training.started})
+    for epoch, record in sorted(training.epochs.items()):
+        picture = f"../{CONFIRM_FOLDER}/{record.picture}" if record.picture is not None else None
+        content = {"trial": fold, "epoch": epoch, "metrics": record.metrics, "picture": picture, "verdict": ""}
+        journal.write("epoch", {**content, "time": record.time})
+    journal.write("checkpoint", {"trial": fold, "epoch": training.checkpoint_epoch, "path": training.checkpoint})
+    message = f"trained in the confirmation, as its trial {training.number}"
+    ended = {"trial": fold, "outcome": str(Outcome.FINISHED), "message": message}
+    journal.write("ended", {**ended, "time": training.ended})
 
 
 def _finished(journal: Journal) -> list[TrialRecord]:

@@ -1,29 +1,32 @@
 """Proposes configurations: Optuna's ask and tell behind Ray Tune's `Searcher`.
 
 `Proposer` holds the study, rebuilt from the journal on resume; the journal is the only memory. `TrialQueue` is its face
-to Ray Tune. Checking a space lives in `proposals`.
+to Ray Tune. What is proposed is chosen in `advisor`; checking a space lives in `proposals`.
 
 Ray's own OptunaSearch tells a trial that ASHA stopped as complete, leaves one with NaN running for ever, and cannot
 be resumed without its pickle.
 """
 
+import contextlib
 import math
-import warnings
-from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
+from search.advisor import Advisor
+from search.encoding import Floats
 from search.journal import Outcome, TrialRecord
-from search.proposals import draw_config, new_study
-from search.settings import SearchSettings
 from segcore.errors import ConfigError
-from spaces import Space
 
-_STARTUP_TRIALS: Final = 10
+_STARTUP_TRIALS: Final = 12
+_RANDOM_SHARE: Final = 0.1
+_POOL: Final = 200
 _DRAWS: Final = 100
 _CHANGED_SPACE: Final = (
     "The search space is not the one that this search began with; restore it, or launch a new search with this one"
@@ -35,24 +38,52 @@ _STATES: Final = {
     Outcome.FAILED: TrialState.FAIL,
     Outcome.DIVERGED: TrialState.FAIL,
     Outcome.OUT_OF_MEMORY: TrialState.FAIL,
+    Outcome.OVER_LIMIT: TrialState.FAIL,
 }
 
 
-class Proposer:
-    """Draws configurations from a space with Optuna's TPE, and learns how they did.
+@dataclass(slots=True, kw_only=True)
+class _Known:
+    """What is known of a trial.
 
     Args:
-        space: the space.
-        settings: seed, fixed values and epochs are used.
+        trial: what Optuna knows.
+        curve: scores by epoch, from the first.
+        outcome: how it ended, or None.
+        codes: its parameters as the model takes them, once it has been asked.
+    """
+
+    trial: optuna.Trial
+    curve: list[float] = field(default_factory=list)
+    outcome: Outcome | None = None
+    codes: Floats | None = None
+
+    @property
+    def counted(self) -> list[float] | None:
+        """The curve that the model learns from: empty for a configuration that failed, None when nothing is known."""
+        if self.outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.OVER_LIMIT):
+            return []
+        ended = self.outcome in (Outcome.FINISHED, Outcome.STOPPED)
+        return self.curve if self.curve or ended else None
+
+
+class Proposer:
+    """Draws configurations from a space, at random first and guided by a model later, and learns how they did.
+
+    Args:
+        draw: draws a configuration from a trial and returns its values; raises `ConfigError` for one that cannot be
+            trained.
+        seed: decides the draws.
         facts: what the space may know of the data.
     """
 
-    def __init__(self, space: Space, settings: SearchSettings, facts: dict[str, Any]) -> None:
-        self._space = space
-        self._settings = settings
-        self._study = new_study(_new_sampler(settings.seed, 0), facts)
-        self._trials: dict[int, optuna.Trial] = {}
-        self._observed: dict[int, set[int]] = defaultdict(set)
+    def __init__(self, draw: Callable[[optuna.Trial], dict[str, Any]], *, seed: int, facts: dict[str, Any]) -> None:
+        self._draw = draw
+        self._seed = seed
+        self._facts = facts
+        self._study = new_study(optuna.samplers.RandomSampler(), facts)
+        self._known: dict[int, _Known] = {}
+        self._advisor: Advisor | None = None
 
     def ask(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draw a configuration.
@@ -61,46 +92,50 @@ class Proposer:
             number: the trial's number; with the seed and the past it decides the draw.
 
         Returns:
-            Every `TrainConfig` value, and the parameters as Optuna knows them.
+            The configuration's values, and the parameters as Optuna knows them.
 
         Raises:
             ConfigError: when the space draws nothing that can be trained.
         """
-        # A sampler of its own for each ask: a resumed search draws what the uninterrupted one would have.
-        self._study.sampler = _new_sampler(self._settings.seed, number)
+        proposals = self._propose(number)
         problem: ConfigError | None = None
-        for _ in range(_DRAWS):
-            draft = self._study.ask()
+        for attempt in range(_DRAWS):
+            # A generator of its own for each draw: a resumed search draws what the uninterrupted one would have.
+            self._study.sampler = optuna.samplers.RandomSampler(seed=self._seed_of(number, attempt))
             try:
-                config = draw_config(self._space, draft, self._settings)
+                trial, values = self._enter(proposals[attempt] if attempt < len(proposals) else {})
             except ConfigError as error:
                 problem = error
                 continue
-            finally:
-                self._study.tell(draft, state=TrialState.FAIL)
-            self._trials[number] = self._enter(draft.params)
-            return config.values(), dict(draft.params)
+            self._known[number] = _Known(trial=trial)
+            return values, dict(trial.params)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
 
     def observe(self, number: int, epoch: int, score: float) -> None:
         """Learn a score that a trial reached after an epoch; NaN teaches nothing, a repeated epoch nothing new."""
-        if math.isfinite(score) and epoch not in self._observed[number]:
-            self._observed[number].add(epoch)
-            self._trials[number].report(score, epoch)
+        known = self._known[number]
+        if not math.isfinite(score) or epoch <= len(known.curve):
+            return
+        # An epoch without a score counts with the score before it, the first with the one after.
+        known.curve += [known.curve[-1] if known.curve else score] * (epoch - len(known.curve) - 1) + [score]
+        known.trial.report(score, epoch)
 
     def close(self, number: int, outcome: Outcome, best_score: float | None) -> None:
         """Learn how a trial ended.
 
         Args:
             number: the trial's number.
-            outcome: finished trials count with their best score, stopped ones with the scores they reached.
+            outcome: finished and stopped trials count with the scores they reached; those that diverged, did not fit
+                into memory or have no score lose against all others; a worker's failure says nothing of them.
             best_score: highest score, None when there was none.
         """
+        known = self._known[number]
+        known.outcome = outcome
         state = _STATES[outcome]
         if best_score is None:
             state = TrialState.FAIL
         value = best_score if state is TrialState.COMPLETE else None
-        self._study.tell(self._trials[number], value, state=state)
+        self._study.tell(known.trial, value, state=state)
 
     def replay(self, record: TrialRecord) -> None:
         """Take over a trial of the journal as if it had been asked and observed here.
@@ -109,13 +144,13 @@ class Proposer:
             ConfigError: when the space changed since the trial was drawn.
         """
         try:
-            trial = self._enter(record.params)
+            trial, _ = self._enter(record.params)
         # A space is a user's code: whatever it raises on a draw that was its own once, it is another space now.
         except Exception as error:
             raise ConfigError(f"{_CHANGED_SPACE} ({type(error).__name__}: {error}).") from error
         if trial.params != record.params:
             raise ConfigError(f"{_CHANGED_SPACE} (trial {record.number} had {record.params}, now {trial.params}).")
-        self._trials[record.number] = trial
+        self._known[record.number] = _Known(trial=trial)
         for epoch, report in sorted(record.epochs.items()):
             self.observe(record.number, epoch, report.iou)
         if record.outcome is not None:
@@ -124,17 +159,60 @@ class Proposer:
     @property
     def trials(self) -> list[FrozenTrial]:
         """What Optuna knows of the trials, in the order of asking."""
-        entered = {trial.number for trial in self._trials.values()}
+        entered = {known.trial.number for known in self._known.values()}
         return [trial for trial in self._study.get_trials(deepcopy=False) if trial.number in entered]
 
-    def _enter(self, params: dict[str, Any]) -> optuna.Trial:
-        # TPE notes in a trial that it draws more than the trial's branch of the space uses, and looks at that while the
-        # trial runs. A journal has no such notes, so a trial enters with its parameters alone, asked or replayed.
-        self._study.sampler = optuna.samplers.RandomSampler()
+    def _propose(self, number: int) -> list[dict[str, Any]]:
+        """Return what the model advises, the best first; nothing while it knows little, and now and then."""
+        known = [self._known[key] for key in sorted(self._known)]
+        judged = [(each, counted) for each in known if (counted := each.counted) is not None]
+        random = np.random.default_rng([self._seed, number])
+        if sum(bool(curve) for _, curve in judged) < _STARTUP_TRIALS or random.random() < _RANDOM_SHARE:
+            return []
+        advisor = self._advisor = self._advisor or self._get_to_know_space()
+
+        def encode(trial: _Known) -> Floats:
+            if trial.codes is None:
+                trial.codes = advisor.encode(trial.trial.params)
+            return trial.codes
+
+        pending = [encode(each) for each in known if not each.curve and each.outcome is None]
+        codes = [encode(each) for each, _ in judged]
+        return advisor.advise(codes, [curve for _, curve in judged], pending, random)
+
+    def _get_to_know_space(self) -> Advisor:
+        study = new_study(optuna.samplers.RandomSampler(seed=self._seed), self._facts)
+        pool: list[dict[str, Any]] = []
+        distributions: dict[str, BaseDistribution] = {}
+        for _ in range(_POOL):
+            trial = study.ask()
+            with contextlib.suppress(ConfigError):
+                self._draw(trial)
+                pool.append(trial.params)
+                distributions |= trial.distributions
+        return Advisor(distributions, pool)
+
+    def _seed_of(self, number: int, attempt: int) -> int:
+        return int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])
+
+    def _enter(self, params: dict[str, Any]) -> tuple[optuna.Trial, dict[str, Any]]:
+        """Draw a trial that keeps the given parameters, and return it with the configuration's values."""
         self._study.enqueue_trial(params)
         trial = self._study.ask()
-        self._space(trial)
-        return trial
+        try:
+            return trial, self._draw(trial)
+        except Exception:
+            self._study.tell(trial, state=TrialState.FAIL)
+            raise
+
+
+def new_study(sampler: optuna.samplers.BaseSampler, facts: dict[str, Any]) -> optuna.Study:
+    """Return an empty study in memory that maximises and knows the facts of the data."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for name, value in facts.items():
+        study.set_user_attr(name, value)
+    return study
 
 
 class TrialQueue(Searcher):  # type: ignore[misc]
@@ -170,15 +248,3 @@ class TrialQueue(Searcher):  # type: ignore[misc]
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to do: the journal is the memory."""
-
-
-def _new_sampler(seed: int, number: int) -> optuna.samplers.TPESampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=(seed * 1_000_003 + number) % 2**32,
-            n_startup_trials=_STARTUP_TRIALS,
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-        )

@@ -1,44 +1,83 @@
-"""Names the winner of a search and writes `best.json`, the seam between searching and retraining."""
+"""Names the winner of a search and writes `best.json`, the seam between searching and retraining.
+
+Until the best configurations are confirmed on further folds, the winner is the best of many scores on one fold. How
+that race is decided lives in `race`, its trainings in `confirm`.
+"""
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from search.comparison import FOLDS_METHOD, IMAGES_METHOD, Interval
 from search.journal import History, Outcome, TrialRecord
+from search.race import Decision, Standing, best_epochs, decide
 from search.settings import SearchSettings
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
-from segcore.schedule import LAID_OUT_SCHEDULES
+from segcore.folds import FoldSplit
 
 
 def choose_best(history: History, settings: SearchSettings) -> dict[str, Any]:
-    """Return the winner as `best.json` holds it: the trial with the highest iou of any epoch.
+    """Return the winner on the search's fold as `best.json` holds it: the trial with the highest iou of any epoch.
 
-    The epochs to retrain for come from the search: the winner's best epoch, or all of its epochs where the rate's
-    course is laid out over them.
+    The epochs to retrain for are the winner's best epoch, or all of its epochs where the rate's course is laid out over
+    them.
 
     Raises:
         CheckpointError: when no trial has a score.
     """
-    ranked = [trial for trial in history.ranked if trial.outcome is not Outcome.FAILED]
+    ranked = _ranked(history)
     if not ranked:
         raise CheckpointError(
             f"Search {settings.name!r} has no trial with a score yet; "
             f"{history.count(Outcome.FAILED)} of {len(history.trials)} failed. Their logs say why."
         )
-    winner = ranked[0]
-    record = winner.best
-    assert record is not None
-    return {
-        "search": settings.name,
-        "trial": winner.number,
-        "fold": winner.fold,
-        "epoch": record.epoch,
-        "metrics": record.metrics,
-        "values": {**winner.values, "epochs": _epochs_to_retrain(winner, record.epoch), "patience_epochs": 0},
-        "trials": len(history.trials),
-    }
+    return _describe_trial(ranked[0], history, settings)
+
+
+def choose_candidates(history: History, settings: SearchSettings) -> list[TrialRecord]:
+    """Return the trials that are worth further folds, as many as the settings say, the best first; equal ones once."""
+    candidates: list[TrialRecord] = []
+    for trial in _ranked(history):
+        if all(trial.values != other.values for other in candidates):
+            candidates.append(trial)
+    return candidates[: settings.confirm]
+
+
+def choose_confirmed(
+    history: History, trainings: History, settings: SearchSettings, split: FoldSplit
+) -> dict[str, Any]:
+    """Return the winner over further folds, or that of the search's fold until every training for it has ended.
+
+    Args:
+        history: the search's trials.
+        trainings: the journal of the confirmation; empty when there was none.
+        settings: the search's settings.
+        split: the folds.
+
+    Returns:
+        What `best.json` holds; a confirmed winner has `confirmation`.
+
+    Raises:
+        CheckpointError: when no trial has a score.
+    """
+    best = choose_best(history, settings)
+    if settings.confirm < 2 or not trainings.trials:
+        return best
+    decision = decide(choose_candidates(history, settings), trainings, settings, split.block_of)
+    if decision.winner is None or decision.pending:
+        return best
+    confirmed = _describe_trial(history.trials[decision.winner.trial], history, settings)
+    confirmed["values"] |= {"epochs": decision.epochs or confirmed["values"]["epochs"]}
+    return {**confirmed, "confirmation": _describe_decision(decision)}
+
+
+def confirmation_folds(best: dict[str, Any]) -> list[int]:
+    """Return the folds that a winner was confirmed on; none for one that was not."""
+    folds: list[int] = best.get("confirmation", {}).get("folds", [])
+    return folds
 
 
 def write_best(best: dict[str, Any], file: Path) -> None:
@@ -49,7 +88,7 @@ def write_best(best: dict[str, Any], file: Path) -> None:
 
 
 def read_best(file: Path) -> dict[str, Any]:
-    """Read `best.json`.
+    """Read `best.json`; one without a confirmation is whole, too.
 
     Raises:
         CheckpointError: when it is missing or damaged, or its values are no configuration.
@@ -64,6 +103,44 @@ def read_best(file: Path) -> dict[str, Any]:
         ) from error
 
 
-def _epochs_to_retrain(winner: TrialRecord, best_epoch: int) -> int:
-    laid_out = winner.values["rate_schedule"] in LAID_OUT_SCHEDULES
-    return int(winner.values["epochs"]) if laid_out else best_epoch
+def _ranked(history: History) -> list[TrialRecord]:
+    return [trial for trial in history.ranked if trial.outcome is not Outcome.FAILED]
+
+
+def _describe_trial(winner: TrialRecord, history: History, settings: SearchSettings) -> dict[str, Any]:
+    record = winner.best
+    assert record is not None
+    epochs = best_epochs(winner.values, [record.epoch])
+    return {
+        "search": settings.name,
+        "trial": winner.number,
+        "fold": winner.fold,
+        "epoch": record.epoch,
+        "metrics": record.metrics,
+        "values": {**winner.values, "epochs": epochs, "patience_epochs": 0},
+        "trials": len(history.trials),
+    }
+
+
+def _describe_decision(decision: Decision) -> dict[str, Any]:
+    winner = decision.winner
+    assert winner is not None
+    return {
+        "iou": winner.iou,
+        "interval": _ends(winner.interval),
+        "folds": list(decision.folds),
+        "optimism": decision.optimism,
+        "rivals": [standing.trial for standing in decision.rivals],
+        "standings": [_describe_standing(standing) for standing in decision.standings],
+        "methods": {"interval": IMAGES_METHOD, "difference": FOLDS_METHOD, "image_difference": IMAGES_METHOD},
+    }
+
+
+def _describe_standing(standing: Standing) -> dict[str, Any]:
+    ends = {name: _ends(getattr(standing, name)) for name in ("interval", "difference", "image_difference")}
+    fold_ious = {str(fold): iou for fold, iou in standing.fold_ious.items()}
+    return {**asdict(standing), **ends, "fold_ious": fold_ious, "iou": standing.iou if fold_ious else None}
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return [interval.low, interval.high] if interval is not None else None

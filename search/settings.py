@@ -7,7 +7,7 @@ What a training depends on lives in `segcore.config`; where files of a search li
 import re
 import uuid
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -25,6 +25,9 @@ class SearchSettings:
 
     data: Annotated[Path, Field(description="data-set folder, at the same path on every node")]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the search")]
+    extra: Annotated[
+        tuple[Path, ...], Field(description="data sets that are trained on too and never validated, see segcore.extra")
+    ] = ()
     space: Annotated[str, Field(description="street, demo, or package.module:function")] = "street"
     trials: Annotated[int, Field(ge=1, description="configurations to try")] = 40
     epochs: Annotated[int, Field(ge=1, description="most epochs of a trial")] = 27
@@ -38,12 +41,25 @@ class SearchSettings:
     fixed: Annotated[dict[str, Any], Field(description="TrainConfig values that hold for every trial")] = Field(
         default_factory=dict
     )
+    first: Annotated[list[dict[str, Any]], Field(description="configurations to try first, see `prior`")] = Field(
+        default_factory=list
+    )
     gpus_per_trial: Annotated[float, Field(ge=0, description="GPUs per trial; 0.5 lets two share one")] = 0.0
     cpus_per_trial: Annotated[float, Field(gt=0, description="processor cores per trial")] = 1.0
     max_concurrent: Annotated[
         int, Field(ge=0, description="most trials at a time; 0: as many as the cluster holds")
     ] = 0
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
+    objective: Annotated[
+        Literal["iou", "iou,latency_ms"],
+        Field(description="iou; iou,latency_ms: also what is fast and good"),
+    ] = "iou"
+    max_latency_ms: Annotated[float, Field(ge=0, description="most milliseconds of a prediction; 0: no limit")] = 0.0
+    max_memory_gib: Annotated[float, Field(ge=0, description="most GPU memory of a prediction; 0: no limit")] = 0.0
+    confirm: Annotated[
+        int, Field(ge=0, description="best configurations that are trained on further folds; 0 or 1: none")
+    ] = 3
+    confirm_folds: Annotated[int, Field(ge=1, description="most further folds of them")] = 2
     time_budget_seconds: Annotated[float, Field(ge=0, description="stop after so long; 0: never")] = 0.0
     address: Annotated[str, Field(description="Ray cluster: auto or HOST:PORT; empty: start a local Ray")] = ""
     tracking_uri: Annotated[str, Field(description="MLflow: http://HOST:PORT or sqlite:///FILE")] = ""
@@ -82,11 +98,21 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
     storage = settings.storage.expanduser().resolve()
     absolute = {
         "data": settings.data.expanduser().resolve(),
+        "extra": tuple(folder.expanduser().resolve() for folder in settings.extra),
         "storage": storage,
         "cache": settings.cache.expanduser().resolve(),
         "tracking_uri": settings.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}",
     }
     return SearchSettings(**{**settings_values(settings), **absolute})
+
+
+def change_settings(settings: SearchSettings, changes: dict[str, Any]) -> SearchSettings:
+    """Return the settings with changes, validated like new ones.
+
+    Raises:
+        ConfigError: naming each value that is not allowed.
+    """
+    return build_settings({**settings_values(settings), **changes})
 
 
 def _refuse_impossible_resources(settings: SearchSettings) -> None:
@@ -137,6 +163,28 @@ def parse_duration(text: str) -> float:
     if match is None:
         raise ConfigError(f"{text!r} is no duration; write a number with s, m, h or d, such as 90m or 2h.")
     return float(match.group(1)) * _UNIT_SECONDS[match.group(2) or "s"]
+
+
+def parse_trials(text: str, settings: SearchSettings, asked: int) -> int:
+    """Turn a number of trials, or +N for N more than the search has, into how many it is to have.
+
+    Args:
+        text: such as 60 or +40.
+        settings: of the search.
+        asked: trials that it has begun.
+
+    Raises:
+        ConfigError: when it is none, or less than what there is.
+    """
+    match = re.fullmatch(r"(\+?)(\d+)", text.strip())
+    if match is None:
+        raise ConfigError(f"--trials {text!r} is no number of trials; write 60, or +40 for 40 more.")
+    trials = int(match.group(2)) + (settings.trials if match.group(1) else 0)
+    if trials < asked:
+        raise ConfigError(
+            f"--trials {text}: {settings.name!r} has begun {asked} trials, which stay; use --trials {asked} or more."
+        )
+    return trials
 
 
 def _describe(error: pydantic.ValidationError) -> str:

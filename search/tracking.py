@@ -25,6 +25,7 @@ from PIL import Image
 from search.journal import Outcome
 from search.layout import StageFolder
 from search.settings import SearchSettings, settings_values
+from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError
 
 _CONNECT_SECONDS: Final = 5.0
@@ -52,6 +53,7 @@ _STATUS: Final = {
     Outcome.FAILED: "FAILED",
     Outcome.DIVERGED: "FAILED",
     Outcome.OUT_OF_MEMORY: "FAILED",
+    Outcome.OVER_LIMIT: "KILLED",
 }
 
 
@@ -95,7 +97,7 @@ class StageRuns:
 
     Args:
         settings: name, identity and tracking address are used.
-        stage_name: `search` or `retrain`.
+        stage_name: `search`, `confirm` or `retrain`.
         folder: where pictures lie.
     """
 
@@ -131,18 +133,23 @@ class StageRuns:
             elif event["event"] == "closed":
                 self._close(event)
 
-    def _run_of(self, trial: int, start_time: int | None = None) -> str:
+    def _run_of(self, trial: int, start_time: int | None = None, name: str | None = None) -> str:
         if trial not in self._runs:
             tags = {**self._tags(trial), "mlflow.parentRunId": self.parent_id}
-            name = f"fold_{trial}" if self._stage_name == "retrain" else f"trial_{trial:04d}"
             run = self._client.create_run(self.experiment_id, start_time, tags=tags, run_name=name)
             self._runs[trial] = run.info.run_id
         return self._runs[trial]
 
+    def _name_run(self, event: dict[str, Any]) -> str:
+        if self._stage_name == "search":
+            return f"trial_{event['trial']:04d}"
+        fold = f"fold_{event['fold']}"
+        return fold if event.get("source") is None else f"trial_{event['source']:04d}_{fold}"
+
     def _start_trial(self, event: dict[str, Any]) -> None:
         values = {**event["values"], "fold": event["fold"]}
         params = [Param(name, str(value)) for name, value in values.items()]
-        run_id = self._run_of(event["trial"], start_time=int(event["time"] * 1000))
+        run_id = self._run_of(event["trial"], int(event["time"] * 1000), self._name_run(event))
         self._client.log_batch(run_id, params=params)
         self._client.update_run(run_id, status="RUNNING")
 
@@ -199,7 +206,7 @@ class Tracker:
 
     Args:
         settings: the search's settings.
-        stage_name: `search` or `retrain`.
+        stage_name: `search`, `confirm` or `retrain`.
         folder: the stage's files.
     """
 
@@ -286,6 +293,40 @@ def trials_link(settings: SearchSettings, server: str) -> str:
         return _find_link(settings, server)
     except mlflow.exceptions.MlflowException as error:
         raise TrackingError(f"{settings.tracking_uri} cannot be read ({error}).") from error
+
+
+def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
+    """Return the configurations of a search's best trials, as texts, the best by its last iou first.
+
+    Args:
+        uri: MLflow's address.
+        name: of the search; of several, the trials of all count.
+        count: at most so many.
+
+    Returns:
+        `TrainConfig` values by name; none when MLflow knows no such search.
+
+    Raises:
+        TrackingError: when MLflow cannot be asked.
+    """
+    _calm_mlflow()
+    try:
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            return []
+        query = "tags.`search.stage` = 'search' and metrics.`iou` > 0"
+        runs = client.search_runs(
+            [experiment.experiment_id], query, order_by=["metrics.`iou` DESC"], max_results=10 * count
+        )
+    except mlflow.exceptions.MlflowException as error:
+        raise TrackingError(f"{uri} cannot be read ({error}).") from error
+    found: list[dict[str, Any]] = []
+    for run in runs:
+        values = {key: value for key, value in run.data.params.items() if key in FIELD_NAMES}
+        if run.data.tags.get("search.trial") != str(_PARENT) and values not in found:
+            found.append(values)
+    return found[:count]
 
 
 def _find_link(settings: SearchSettings, server: str) -> str:

@@ -13,8 +13,9 @@ from typing import Any, Final
 import torch
 from ray import tune
 
+import segcore.cache
 from search.journal import Outcome
-from segcore.cache import PixelCache, prepare_cache
+from segcore.cache import PixelCache
 from segcore.config import TrainConfig
 from segcore.dataset import read_dataset
 from segcore.errors import (
@@ -26,9 +27,11 @@ from segcore.errors import (
     StreetError,
     TrainingError,
 )
+from segcore.extra import prepare_caches, read_extra
 from segcore.figures import encode_jpeg, side_by_side
 from segcore.folds import FoldSplit
 from segcore.labels import build_label_map
+from segcore.latency import measure_latency_ms, measure_memory_gib
 from segcore.machine import Machine, detect_machine, name_memory_errors
 from segcore.metrics import ImageScore
 from segcore.predict import predict_cases
@@ -41,24 +44,54 @@ SCORES_FILE: Final = "scores.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a prediction may take; a trial is measured before it is trained.
+
+    Args:
+        latency_ms: most milliseconds per image at its original size; 0: no limit.
+        memory_gib: most GPU memory; 0: no limit.
+    """
+
+    latency_ms: float = 0.0
+    memory_gib: float = 0.0
+
+    def describe_broken(self, costs: Mapping[str, float]) -> str:
+        """Say which limits a prediction breaks; empty when none.
+
+        Args:
+            costs: latency_ms and memory_gib of a prediction.
+        """
+        told = (
+            (costs["latency_ms"], self.latency_ms, "ms per prediction", "--max-latency-ms"),
+            (costs["memory_gib"], self.memory_gib, "GiB of GPU memory per prediction", "--max-memory-gib"),
+        )
+        broken = [each for each in told if each[1] and each[0] > each[1]]
+        return "; ".join(f"{cost:.3g} {unit} are above {option} {limit:g}" for cost, limit, unit, option in broken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialJob:
     """What all trials of a stage share.
 
     Args:
         data: the data-set folder.
+        extra: data sets that are trained on too.
         cache_root: folder of the node's caches.
         cache_key: name of the data's cache in it.
         split: the folds.
         cpus: processor cores of a trial.
         gpus: GPUs of a trial; 0 keeps it off a GPU that others may use.
+        limits: what a prediction may take; None: it is not measured.
     """
 
     data: Path
+    extra: tuple[Path, ...]
     cache_root: Path
     cache_key: str
     split: FoldSplit
     cpus: float
     gpus: float
+    limits: Limits | None = None
 
 
 def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
@@ -80,14 +113,15 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
 def open_cache(job: TrialJob) -> PixelCache:
     """Open the node's cache, preparing it on a node that joined late."""
     try:
-        return PixelCache(job.cache_root / job.cache_key)
+        return segcore.cache.open_cache(job.cache_root, job.cache_key)
     except CheckpointError:
-        folder = prepare_cache(read_dataset(job.data), job.cache_root)
-    if folder.name != job.cache_key:
+        dataset = read_dataset(job.data)
+        cache = prepare_caches(dataset, read_extra(dataset, job.extra), job.cache_root)
+    if cache.key != job.cache_key:
         raise DataError(
             f"{job.data} holds other files on this node than where the search started; use a shared folder."
         )
-    return PixelCache(folder)
+    return cache
 
 
 def _train(config: Mapping[str, Any], job: TrialJob) -> None:
@@ -102,18 +136,24 @@ def _train(config: Mapping[str, Any], job: TrialJob) -> None:
 
 
 def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machine: Machine) -> None:
-    train_indices, valid_indices = job.split.split(cache.names, config["fold"])
+    train_indices, valid_indices = job.split.split(cache.names, config["fold"], cache.extra_names)
     state = _start(config, cache, machine)
     if _has_ended(state):
         # The driver died after this trial's last checkpoint and before it wrote the end.
         tune.report({"outcome": str(Outcome.FINISHED), "message": ""})
+    costs: dict[str, float] = {}
+    if job.limits is not None and state.epoch == 0:
+        costs = _measure(state, cache, machine)
+        if broken := job.limits.describe_broken(costs):
+            tune.report({"outcome": str(Outcome.OVER_LIMIT), "message": broken})
+            return
     for result in train_epochs(state, cache, train_indices, valid_indices, machine):
         picture = _draw(state, cache, valid_indices[0], machine)
         with tempfile.TemporaryDirectory(prefix="street-search-") as folder:
             save_state(state, Path(folder) / STATE_FILE)
             (Path(folder) / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
             tune.report(
-                {**_describe(result, state), "picture": picture},
+                {**_describe(result, state, costs if result.epoch == 1 else {}), "picture": picture},
                 checkpoint=tune.Checkpoint.from_directory(folder),
             )
 
@@ -133,11 +173,19 @@ def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine) -> Tr
         raise CheckpointError(f"The checkpoint {saved.path} cannot be read ({error}).") from error
 
 
-def _describe(result: EpochResult, state: TrainState) -> dict[str, Any]:
+def _measure(state: TrainState, cache: PixelCache, machine: Machine) -> dict[str, float]:
+    largest = max(cache.cases, key=lambda case: case.height * case.width)
+    measured = (state.final_model, largest.height, largest.width, state.config, machine)
+    return {"memory_gib": measure_memory_gib(*measured), "latency_ms": measure_latency_ms(*measured)}
+
+
+def _describe(result: EpochResult, state: TrainState, costs: Mapping[str, float]) -> dict[str, Any]:
     return {
         "epoch": result.epoch,
         "outcome": str(Outcome.FINISHED) if _has_ended(state) else "",
         "message": "",
+        # As a text: Ray would flatten a dictionary into hundreds of results.
+        "image_ious": json.dumps({score.name: score.iou for score in result.scores if score.iou is not None}),
         "metrics": {
             **result.metrics,
             "train_loss": result.train_loss,
@@ -147,6 +195,7 @@ def _describe(result: EpochResult, state: TrainState) -> dict[str, Any]:
             "wait_share": result.wait_share,
             "peak_memory_gib": result.peak_memory_gib,
             **_describe_batches(result, state),
+            **costs,
         },
     }
 

@@ -1,25 +1,27 @@
-"""Puts a stage together and runs it on Ray Tune: the search, new or resumed; `retrain` runs its folds here too."""
+"""Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from ray import tune
 
 from search.cluster import count_concurrent
-from search.journal import Journal, TrialRecord
+from search.journal import FAILURES, History, Journal, Outcome, TrialRecord
 from search.layout import StageFolder
-from search.proposals import load_space, require_usable_space
+from search.proposals import draw_config, load_space, require_usable_space
 from search.recorder import Recorder
 from search.scheduler import Asha, AshaScheduler
 from search.searcher import Proposer, TrialQueue
 from search.settings import SearchSettings
-from search.trial import TrialJob, run_trial
+from search.trial import Limits, TrialJob, run_trial
 from segcore.cache import PixelCache
 from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError, StorageError
 from segcore.folds import FoldSplit
+
+_HOPELESS_TRIALS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,15 +41,26 @@ class Stage:
     job: TrialJob
 
 
-def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> TrialJob:
-    """Return what all trials of a search share."""
+def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit, *, limited: bool = False) -> TrialJob:
+    """Return what all trials of a stage share.
+
+    Args:
+        settings: data, cache and resources, and the limits of a prediction.
+        cache: the decoded data.
+        split: the folds.
+        limited: whether the settings' limits hold; they choose among configurations, so only in a search.
+    """
+    wanted = settings.objective != "iou" or settings.max_latency_ms or settings.max_memory_gib
+    limits = Limits(latency_ms=settings.max_latency_ms, memory_gib=settings.max_memory_gib)
     return TrialJob(
         data=settings.data,
         cache_root=settings.cache,
-        cache_key=cache.folder.name,
+        extra=settings.extra,
+        cache_key=cache.key,
         split=split,
         cpus=settings.cpus_per_trial,
         gpus=settings.gpus_per_trial,
+        limits=limits if wanted and limited else None,
     )
 
 
@@ -63,7 +76,7 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         ConfigError: for a space, fold or fixed value that cannot be used.
         WeightsError: for a backbone whose weights cannot be had.
     """
-    split.split(cache.names, settings.fold)
+    split.split(cache.names, settings.fold, cache.extra_names)
     require_usable_space(load_space(settings.space), settings, space_facts(cache))
 
 
@@ -80,32 +93,93 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         reduction_factor=settings.reduction_factor,
         epochs=settings.epochs,
     )
-    proposer = Proposer(load_space(settings.space), settings, space_facts(cache))
+    space = load_space(settings.space)
+    proposer = Proposer(
+        lambda trial: draw_config(space, trial, settings).values(), seed=settings.seed, facts=space_facts(cache)
+    )
     asha.replay(journal.history)
     for record in journal.history.in_order:
-        proposer.replay(record)
+        if record.drawable:
+            proposer.replay(record)
     recorder = Recorder(journal, stage.folder, asha, proposer)
     recorder.end_judged()
     unfinished = journal.history.unfinished
+    started = time.time()
 
     def next_trial() -> dict[str, Any] | None:
+        if find_failures(journal.history, started):
+            return None
         if unfinished:
             return _ray_config(unfinished.pop(0))
         number = len(journal.history.trials)
-        if number >= settings.trials:
-            return None
-        values, params = proposer.ask(number)
-        journal.write("asked", {"trial": number, "fold": settings.fold, "values": values, "params": params})
-        return _ray_config(journal.history.trials[number])
+        return _ray_config(_ask(journal, proposer, settings, number)) if number < settings.trials else None
 
     remaining = settings.trials - len(journal.history.trials) + len(unfinished)
     budget_seconds = _seconds_left(stage) if remaining else None
     run_trials(stage, next_trial, remaining, recorder, asha, budget_seconds)
+    require_success(stage, started)
     require_done(stage, settings.trials, "resume")
 
 
-def run_folds(stage: Stage) -> None:
-    """Run every unfinished trial of the journal to its end; nothing is stopped or proposed."""
+def _ask(journal: Journal, proposer: Proposer, settings: SearchSettings, number: int) -> TrialRecord:
+    asked: dict[str, Any] = {"trial": number, "fold": settings.fold}
+    if number < len(settings.first):
+        asked |= settings.first[number]
+    else:
+        asked["values"], asked["params"] = proposer.ask(number)
+    journal.write("asked", asked)
+    record = journal.history.trials[number]
+    if number < len(settings.first) and record.drawable:
+        proposer.replay(record)
+    return record
+
+
+def find_failures(history: History, since: float) -> list[TrialRecord]:
+    """Return the trials of a run that does nothing but fail, the latest first; none as long as it may be chance.
+
+    Args:
+        history: the search's trials.
+        since: when the run began, seconds since the Unix epoch.
+    """
+    ended = [trial for trial in history.in_order if trial.ended is not None and trial.ended >= since]
+    failures = [trial for trial in ended if trial.outcome in FAILURES]
+    scored = any(record.time >= since for trial in history.in_order for record in list(trial.epochs.values()))
+    hopeless = len(failures) == len(ended) >= _HOPELESS_TRIALS and not scored
+    return sorted(failures, key=lambda trial: -(trial.ended or 0.0)) if hopeless else []
+
+
+def require_success(stage: Stage, since: float) -> None:
+    """Raise `InterruptedSearchError` when a run was ended because its trials do nothing but fail."""
+    failures = find_failures(stage.journal.history, since)
+    if failures:
+        raise InterruptedSearchError(
+            f"Stopped: {len(failures)} trials failed and none reached a score. The last, trial {failures[0].number}, "
+            f"{failures[0].outcome}: {failures[0].message.strip()[-1000:]}\nMend the cause, then go on with "
+            f"'python -m search resume {stage.settings.name} --retry-failed'."
+        )
+
+
+def retry_failed(journal: Journal) -> int:
+    """Ask anew for every trial that failed, from its start; return how many there are.
+
+    A training that diverged or had too little memory would end alike again.
+    """
+    failed = [trial for trial in journal.history.in_order if trial.outcome is Outcome.FAILED]
+    for trial in failed:
+        content = {"trial": trial.number, "fold": trial.fold, "values": trial.values, "params": trial.params}
+        journal.write("asked", {**content, "source": trial.source, "drawable": trial.drawable})
+    return len(failed)
+
+
+def run_folds(stage: Stage, command: str) -> None:
+    """Run every unfinished trial of the journal to its end; nothing is stopped or proposed.
+
+    Args:
+        stage: the stage; its trials are in the journal already.
+        command: what goes on with it, confirm or retrain.
+    """
+    # The time budget is the search's.
+    stage = replace(stage, settings=replace(stage.settings, time_budget_seconds=0.0))
     unfinished = stage.journal.history.unfinished
     count = len(unfinished)
 
@@ -113,7 +187,7 @@ def run_folds(stage: Stage) -> None:
         return _ray_config(unfinished.pop(0)) if unfinished else None
 
     run_trials(stage, next_trial, count, Recorder(stage.journal, stage.folder, None, None), None, None)
-    require_done(stage, len(stage.journal.history.trials), "retrain")
+    require_done(stage, len(stage.journal.history.trials), command)
 
 
 def require_same_data(stage: Stage) -> None:
@@ -121,8 +195,9 @@ def require_same_data(stage: Stage) -> None:
     known = stage.journal.history.cache_key
     if known is not None and known != stage.job.cache_key:
         raise CheckpointError(
-            f"Images, masks or classes in {stage.settings.data} changed since {stage.settings.name!r} began, so its "
-            "scores cannot be compared with new ones; restore the data, or launch a new search."
+            f"Images, masks or classes in {stage.settings.data} or the extra data changed since "
+            f"{stage.settings.name!r} began, so its scores cannot be compared with new ones; restore the data, or "
+            "launch a new search."
         )
 
 
@@ -134,7 +209,7 @@ def require_done(stage: Stage, trials: int, command: str) -> None:
     Args:
         stage: the stage that ran.
         trials: how many trials it should have.
-        command: what goes on with it, resume or retrain.
+        command: what goes on with it: resume, confirm or retrain.
     """
     history, settings = stage.journal.history, stage.settings
     if len(history.trials) >= trials and not history.unfinished:

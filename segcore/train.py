@@ -100,16 +100,7 @@ def train_epochs(
         DeviceMemoryError: when the device is too small for the smallest batch.
     """
     config = state.config
-    labels = build_label_map(cache.classes, config.labels)
-    samples = TrainingSamples(cache, train_indices, config, labels.target_of_class)
-    weights_C = None
-    if config.class_weights == "balanced":
-        weights_C = torch.from_numpy(balanced_weights(count_output_pixels(cache, train_indices, labels)))
-    loss = build_loss(config, None if weights_C is None else weights_C.to(machine.device))
-    state.batch_size = state.batch_size or resolve_batch_size(state, samples, loss, machine)
-    loader = TrainingLoader(
-        samples, config, state.batch_size, workers=machine.loader_workers, pin_memory=machine.on_gpu
-    )
+    loader, loss = _prepare(state, cache, train_indices, machine)
     while state.epoch < config.epochs and not has_stalled(state.ious, config.patience_epochs):
         steps = _train_within_memory(state, loader, loss, machine)
         with name_memory_errors(config, machine):
@@ -136,6 +127,23 @@ def train_epochs(
             batch_size=state.batch_size,
             micro_batches=state.micro_batches,
         )
+
+
+def _prepare(
+    state: TrainState, cache: PixelCache, train_indices: Sequence[int], machine: Machine
+) -> tuple[TrainingLoader, Loss]:
+    config = state.config
+    labels = build_label_map(cache.classes, config.labels)
+    samples = TrainingSamples(cache, train_indices, config, labels.target_of_class)
+    weights_C = None
+    if config.class_weights == "balanced":
+        weights_C = torch.from_numpy(balanced_weights(count_output_pixels(cache, train_indices, labels)))
+    loss = build_loss(config, None if weights_C is None else weights_C.to(machine.device))
+    state.batch_size = state.batch_size or resolve_batch_size(state, samples, loss, machine)
+    loader = TrainingLoader(
+        samples, config, state.batch_size, workers=machine.loader_workers, pin_memory=machine.on_gpu
+    )
+    return loader, loss
 
 
 def _train_within_memory(state: TrainState, loader: TrainingLoader, loss: Loss, machine: Machine) -> _Steps:

@@ -18,12 +18,13 @@ CROP_SIZES = (768, 512, 256, 128, 64)
 def street(trial: optuna.Trial) -> dict[str, object]:
     """Draw network, loss, input and rates; crop size only when cropping, scale only when resizing.
 
-    Attention is drawn only for the decoder that has a place for it.
+    Attention is drawn only for the decoder that has a place for it, class weights only for a loss that weighs pixels.
     """
     trial.suggest_categorical("backbone", BACKBONES)
-    if trial.suggest_categorical("decoder", ("unet", "linknet", "fpn")) == "unet":
+    if trial.suggest_categorical("decoder", ("unet", "linknet", "fpn", "upernet")) == "unet":
         trial.suggest_categorical("attention", ("none", "scse"))
-    trial.suggest_categorical("loss", LOSSES)
+    if trial.suggest_categorical("loss", LOSSES) != "jaccard":
+        trial.suggest_categorical("class_weights", ("none", "balanced"))
     trial.suggest_categorical("labels", ("full", "scored"))
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
     if mode == "crop":

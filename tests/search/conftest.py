@@ -117,7 +117,7 @@ def run_cli(
 ) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs `python -m search` to its end."""
 
-    def run(*arguments: object, timeout: float = 240, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: object, timeout: float = 480, **environment: str) -> subprocess.CompletedProcess[str]:
         process = start_cli(*arguments, **environment)
         try:
             out, err = process.communicate(timeout=timeout)

@@ -1,10 +1,14 @@
+import dataclasses
+
 import pytest
 import ray
 
 from search.cluster import _share_gpus, connected, count_concurrent, prepare_nodes
-from segcore.cache import PixelCache
+from search.trial import open_cache
+from search.tuner import make_job
 from segcore.dataset import read_dataset
 from segcore.errors import ClusterError
+from segcore.folds import make_folds
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,24 @@ def test_trials_at_a_time_follow_from_the_scarcer_of_cpus_and_gpus(local_ray, ma
 def test_cache_is_prepared_and_told_about(local_ray, make_settings, make_dataset, tmp_path):
     told = []
     settings = make_settings(data=make_dataset(), cache=tmp_path / "cache")
-    folder = prepare_nodes(read_dataset(settings.data), settings, lambda done, total: told.append((done, total)))
-    assert len(PixelCache(folder)) == 4
+    cache = prepare_nodes(read_dataset(settings.data), settings, lambda done, total: told.append((done, total)))
+    assert len(cache) == 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_extra_data_joins_the_cache_and_is_named_by_its_key(local_ray, make_settings, make_dataset, tmp_path):
+    data, extra = make_dataset(name="data"), make_dataset((40, 48), (40, 56), name="extra")
+    for file in [*extra.glob("*/train_*")]:
+        file.rename(file.with_name(f"extra_{file.name}"))
+    settings = make_settings(data=data, extra=(extra,), cache=tmp_path / "cache")
+    cache = prepare_nodes(read_dataset(data), settings, lambda done, total: None)
+    assert len(cache) == 6
+    assert sorted(cache.extra_names) == ["extra_train_0000", "extra_train_0001"]
+    assert cache.key.count("+") == 1
+    job = make_job(settings, cache, make_folds(read_dataset(data).cases, 2))
+    assert open_cache(job).key == cache.key
+    # A node that joins late has no cache yet and prepares both.
+    late = dataclasses.replace(job, cache_root=tmp_path / "late")
+    assert open_cache(late).key == cache.key
+    train, valid = job.split.split(cache.names, 0, cache.extra_names)
+    assert {4, 5} <= set(train) and not {4, 5} & set(valid)

@@ -40,7 +40,7 @@ def tiny(trial):
     trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True)
     if trial.suggest_categorical("input_mode", ("crop", "full")) == "crop":
         trial.suggest_categorical("crop_size", (32,))
-    return {**SMALL, "rate_schedule": "constant"}
+    return {**SMALL, "rate_schedule": "cosine"}
 
 
 def too_large(trial):
@@ -76,7 +76,7 @@ def place(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Pla
     (root / "my_spaces.py").write_text(SPACES)
     arguments = ("launch", "--data", dataset_folder, "--storage", root / "searches", "--cache", root / "cache")
     arguments += ("--space", "my_spaces:tiny", "--trials", TRIALS, "--epochs", EPOCHS, "--folds", FOLDS)
-    return Place(root, dataset_folder, (*arguments, "--max-concurrent", 2))
+    return Place(root, dataset_folder, (*arguments, "--max-concurrent", 2, "--confirm", 0))
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,9 @@ def run(run_cli: Callable, place: Place) -> Callable[..., subprocess.CompletedPr
 
 @pytest.fixture(scope="module")
 def launched(run: Callable, place: Place) -> str:
-    """What the launch of search `whole` printed: ASHA compares after epochs 1 and 2 of 4, halving."""
-    return run(*place.arguments, "--name", "whole", "--grace-epochs", 1, "--reduction-factor", 2).stdout
+    """What the launch of search `whole` printed: ASHA compares after epochs 1 and 2 of 4; two are confirmed."""
+    arguments = (*place.arguments, "--name", "whole", "--grace-epochs", 1, "--reduction-factor", 2, "--confirm", 2)
+    return run(*arguments).stdout
 
 
 @pytest.fixture(scope="module")
@@ -156,11 +157,33 @@ def test_trials_that_asha_stopped_are_those_that_its_rule_stops(launched, place)
 def test_launch_names_the_winner_and_what_to_do_next(launched, place):
     best = json.loads(place.folder("whole").best.read_text())
     ranked = read_history(place.folder("whole").search_stage.journal).ranked
-    assert best["trial"] == ranked[0].number
-    assert best["metrics"]["iou"] == ranked[0].best.iou
+    (winner,) = [trial for trial in ranked[:2] if trial.number == best["trial"]]
+    assert best["metrics"]["iou"] == winner.best.iou
     assert f"best iou {ranked[0].best.iou:.4f} in trial {ranked[0].number}" in launched
     assert f"search retrain whole --storage {place.root / 'searches'}" in launched
     assert f"search ui --storage {place.root / 'searches'}" in launched
+
+
+def test_the_best_two_are_confirmed_on_the_other_fold(launched, place):
+    folder = place.folder("whole")
+    ranked = read_history(folder.search_stage.journal).ranked
+    trainings = read_history(folder.confirm_stage.journal).in_order
+    assert {trial.source for trial in trainings} == {ranked[0].number, ranked[1].number}
+    assert {(trial.fold, trial.outcome, trial.last_epoch) for trial in trainings} == {(1, Outcome.FINISHED, EPOCHS)}
+    best, split = json.loads(folder.best.read_text()), read_folds(folder.folds)
+    scores = {}
+    for trial in trainings:
+        assert {split.fold_of[name] for name in trial.epochs[EPOCHS].image_ious} == {1}
+        scores[trial.source] = best_standing(best, trial.source)["fold_ious"]["1"]
+        assert scores[trial.source] in [record.iou for record in trial.epochs.values()]
+    assert best["confirmation"]["iou"] == max(scores.values()) == scores[best["trial"]]
+    assert f"{best['confirmation']['iou']:.4f}" in launched
+    require_mlflow_equals_journal(folder, "confirm", folder.confirm_stage.journal)
+
+
+def best_standing(best: dict, trial: int) -> dict:
+    (standing,) = [each for each in best["confirmation"]["standings"] if each["trial"] == trial]
+    return standing
 
 
 def test_mlflow_has_what_the_journal_has(launched, place):
@@ -201,6 +224,29 @@ def test_retraining_trains_the_winner_once_per_fold(retrained, place):
         assert trial.values == best["values"]
         assert trial.outcome is Outcome.FINISHED
         assert sorted(trial.epochs) == list(range(1, best["values"]["epochs"] + 1))
+
+
+def test_confirmation_goes_on_where_it_was_interrupted(retrained, run, place):
+    """The last training is taken out of the journal, as if its driver had died before it began."""
+    stage = place.folder("whole").confirm_stage
+    events = list(read_events(stage.journal))
+    last = max(event["trial"] for event in events if "trial" in event)
+    lines = stage.journal.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line).get("trial") != last and json.loads(line)["event"] != "closed"]
+    stage.journal.write_text("".join(kept))
+    stage.tracked.unlink()
+    run("confirm", "whole", *place.storage)
+    new = tuple(read_events(stage.journal))[len(kept) :]
+    assert {event["trial"] for event in new if "trial" in event} == {last}
+    assert epochs_of(new, last) == list(range(1, EPOCHS + 1))
+
+
+def test_fold_of_the_confirmation_is_not_trained_twice(retrained, place):
+    folder = place.folder("whole")
+    trials = read_history(folder.retrain_stage.journal).trials
+    assert "trained in the confirmation" in trials[1].message
+    assert "trained in the confirmation" not in trials[0].message
+    assert not folder.retrain_stage.trial(1).exists()
 
 
 def test_every_image_is_scored_out_of_fold_once(retrained, place, dataset_folder):
@@ -366,6 +412,60 @@ def is_end_of(trial: int, line: str) -> bool:
     return event["event"] == "ended" and event["trial"] == trial
 
 
+@pytest.fixture(scope="module")
+def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[dict, ...]:
+    """Events of search `seeded`: a configuration from outside of the space, the three best of `cut`, and one more drawn
+    after it was extended."""
+    outside = place.root / "outside.json"
+    outside.write_text(json.dumps({"optimizer": "sgd", "learning_rate": 0.03}))
+    arguments = (*place.arguments, "--name", "seeded", "--trials", TRIALS, "--epochs", 1)
+    arguments += ("--objective", "iou,latency_ms", "--max-latency-ms", 1e6)
+    run(*arguments, "--seed-config", outside, "--warm-start", "cut")
+    journal = place.folder("seeded").search_stage.journal
+    before = tuple(read_events(journal))
+    run("resume", "seeded", "--trials", "+1", *place.storage)
+    after = tuple(read_events(journal))
+    assert after[: len(before)] == before
+    assert read_settings(place.folder("seeded").settings).trials == TRIALS + 1
+    return after
+
+
+def test_configurations_of_a_file_and_of_an_earlier_search_are_tried_first(seeded, place):
+    asked = [event for event in seeded if event["event"] == "asked"]
+    assert [asked[0]["values"][name] for name in ("optimizer", "learning_rate", "epochs")] == ["sgd", 0.03, 1]
+    earlier = read_history(place.folder("cut").search_stage.journal).ranked[:3]
+    assert [event["params"] for event in asked[1:4]] == [trial.params for trial in earlier]
+    assert [event["drawable"] for event in asked[:4]] == [False, True, True, True]
+
+
+def test_latency_is_measured_once_and_shown_beside_the_iou(seeded, run, place):
+    epochs = [event for event in seeded if event["event"] == "epoch"]
+    assert all(event["metrics"]["latency_ms"] > 0 for event in epochs)
+    assert len(epochs) == TRIALS + 1
+    shown = run("best", "seeded", *place.storage).stdout
+    assert "No trial is both faster and better" in shown
+    assert f"{max(event['metrics']['iou'] for event in epochs):.4f}" in shown.partition("No trial is both")[2]
+
+
+def test_trial_over_a_limit_is_not_trained(run_cli, place):
+    arguments = (*place.arguments, "--name", "slow", "--trials", 2, "--max-latency-ms", 0.001)
+    done = run_cli(*arguments, PYTHONPATH=str(place.root))
+    refuse(done, "has no trial with a score yet")
+    trials = read_history(place.folder("slow").search_stage.journal).in_order
+    assert [trial.outcome for trial in trials] == [Outcome.OVER_LIMIT] * 2
+    for trial in trials:
+        assert "ms per prediction are above --max-latency-ms 0.001" in trial.message
+        assert trial.epochs == {}
+
+
+def test_extended_search_keeps_its_trials_and_draws_one_more(seeded, place):
+    trials = read_history(place.folder("seeded").search_stage.journal).trials
+    assert sorted(trials) == list(range(TRIALS + 1))
+    assert {trial.outcome for trial in trials.values()} == {Outcome.FINISHED}
+    assert all(trials[TRIALS].params != trials[number].params for number in range(TRIALS))
+    assert [event["trial"] for event in seeded if event["event"] == "asked"] == list(range(TRIALS + 1))
+
+
 # Mistakes that are refused before Ray starts. They share one import: each is a fork of a process that has it.
 FORKS = """
 import json, os, sys, traceback
@@ -406,6 +506,8 @@ MISTAKES = {
     "choice out of range": (["--set", "batch_size=0"], "batch_size='0'"),
     "no assignment": (["--set", "backbone"], "write NAME=VALUE"),
     "no duration": (["--time-budget", "soon"], "is no duration"),
+    "missing configuration": (["--seed-config", "{root}/none.json"], "none.json cannot be read"),
+    "unknown earlier search": (["--warm-start", "hole"], "has a search of that name with a score"),
     "no such option": (["--trails", "3"], "No such option"),
     "name with a slash": (["--name", "a/b"], "--name 'a/b'"),
 }

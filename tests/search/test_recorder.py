@@ -11,6 +11,7 @@ from ray.tune.experiment import Trial
 
 from search.journal import Outcome, read_events, read_history
 from search.layout import StageFolder
+from search.proposals import draw_config
 from search.recorder import Recorder
 from search.scheduler import Asha
 from search.searcher import Proposer
@@ -23,7 +24,9 @@ def parts(make_settings, script, tmp_path) -> SimpleNamespace:
     settings = make_settings()
     stage = StageFolder(root=script.journal.file.parent)
     asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
-    proposer = Proposer(street, settings, {"smallest_side": 512})
+    proposer = Proposer(
+        lambda trial: draw_config(street, trial, settings).values(), seed=0, facts={"smallest_side": 512}
+    )
     for number in range(2):
         values, params = proposer.ask(number)
         script.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
@@ -68,6 +71,28 @@ def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, ma
     assert parts.proposer.trials[0].intermediate_values == {1: 0.5}
     assert "picture" not in result, "Ray would write it to its own files"
     assert "epoch 1: iou 0.5, train_loss 0.25" in (parts.stage.trial(0) / "log.txt").read_text()
+
+
+def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts, make_trial):
+    """In a search they would make the journal long, and nothing reads them."""
+    for recorder, kept in ((parts.recorder, None), (Recorder(parts.journal, parts.stage, None, None), {"a": 0.5})):
+        parts.recorder = recorder
+        trial = make_trial(0)
+        result = {"epoch": 1, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "image_ious": '{"a": 0.5}'}
+        recorder.on_trial_result(1, [trial], trial, result)
+        assert read_history(parts.journal.file).trials[0].epochs[1].image_ious == kept
+        assert "image_ious" not in result, "Ray would write it to its own files"
+
+
+def test_trial_that_the_space_could_not_draw_is_written_and_not_told_to_the_proposer(parts, make_trial):
+    values = parts.journal.history.trials[0].values
+    content = {"trial": 2, "fold": 0, "values": values, "params": {}, "drawable": False}
+    parts.journal.write("asked", content)
+    trial = make_trial(2)
+    report(trial, parts, 1, outcome="finished", iou=0.5)
+    parts.recorder.on_trial_complete(1, [trial], trial)
+    assert read_history(parts.journal.file).trials[2].outcome is Outcome.FINISHED
+    assert len(parts.proposer.trials) == 2
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -7,9 +7,12 @@ from search.journal import History, Outcome
 from search.report import (
     best_note,
     best_table,
+    confirmation_line,
+    confirmation_table,
     describe_seconds,
     describe_values,
     estimate_seconds_left,
+    insight_report,
     out_of_fold_note,
     out_of_fold_table,
     progress_panel,
@@ -26,6 +29,7 @@ RESULT = OutOfFold(
     fold_ious={0: 0.6, 1: 0.4},
     images=12,
     unseen_iou=0.4,
+    seen_folds=(0,),
     single_class="car",
     single_class_iou=0.125,
 )
@@ -44,6 +48,9 @@ def row_of(text: str, first: str) -> str:
     return line
 
 
+RUNS, WAITS = len(Outcome), len(Outcome) + 1
+
+
 def every_state(script) -> None:
     script.ask(0, loss="bce+jaccard", input_mode="crop", crop_size=256)
     script.journal.write(
@@ -53,10 +60,10 @@ def every_state(script) -> None:
     for trial, outcome in enumerate(list(Outcome)[1:], start=1):
         script.ask(trial)
         script.end(trial, str(outcome))
-    script.ask(5, input_mode="resize", scale=0.75)
-    script.journal.write("started", {"trial": 5})
-    script.epochs(5, 0.3, 0.2)
-    script.ask(6)
+    script.ask(RUNS, input_mode="resize", scale=0.75)
+    script.journal.write("started", {"trial": RUNS})
+    script.epochs(RUNS, 0.3, 0.2)
+    script.ask(WAITS)
 
 
 @pytest.mark.parametrize(
@@ -96,15 +103,15 @@ def test_trials_table_shows_state_epoch_and_scores(make_history):
         "0", "finished", "1", "0.6123", "0.5000", "resnet34", "bce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
     ]  # fmt: skip
     assert row_of(text, "1").split()[:6] == ["1", "stopped", "by", "ASHA", "0", "-"]
-    assert row_of(text, "5").split()[:5] == ["5", "running", "2", "0.3000", "-"]
-    assert row_of(text, "6").split()[:4] == ["6", "waiting", "0", "-"]
+    assert row_of(text, str(RUNS)).split()[:5] == [str(RUNS), "running", "2", "0.3000", "-"]
+    assert row_of(text, str(WAITS)).split()[:4] == [str(WAITS), "waiting", "0", "-"]
     for trial, outcome in enumerate(Outcome):
         assert str(outcome) in row_of(text, str(trial))
 
 
 def test_summary_counts_trials_by_state_and_names_the_best(make_history, make_settings):
     text = render(summary_line(make_history(every_state), make_settings(trials=9), 2))
-    assert "7 of 9 trials" in text
+    assert f"{len(Outcome) + 2} of 9 trials" in text
     assert "1 running  ·  1 waiting" in text
     for outcome in Outcome:
         assert f"1 {outcome}" in text
@@ -203,3 +210,71 @@ def test_out_of_fold_note_has_every_fold():
     note = out_of_fold_note(RESULT, search_iou=0.58)
     assert "iou 0.5000 over 12 images" in note
     assert "| 0 | 0.6000 |\n| 1 | 0.4000 |" in note
+
+
+CONFIRMATION = {
+    "iou": 0.71,
+    "interval": [0.68, 0.74],
+    "folds": [1, 2],
+    "optimism": 0.0432,
+    "rivals": [9],
+    "standings": [
+        {"trial": 4, "search_iou": 0.7532, "fold_ious": {"1": 0.7, "2": 0.72}, "iou": 0.71, "difference": None,
+         "image_difference": None, "dismissed": ""},
+        {"trial": 9, "search_iou": 0.75, "fold_ious": {"1": 0.69, "2": 0.7}, "iou": 0.695, "difference": [-0.05, 0.02],
+         "image_difference": [-0.02, -0.01], "dismissed": ""},
+        {"trial": 2, "search_iou": 0.74, "fold_ious": {"1": 0.6}, "iou": 0.6, "difference": None,
+         "image_difference": [-0.12, -0.08], "dismissed": "worse by more than 0.03 iou"},
+        {"trial": 1, "search_iou": 0.73, "fold_ious": {}, "iou": None, "difference": None,
+         "image_difference": None, "dismissed": "its training on fold 1 has no score (failed)"},
+    ],
+}  # fmt: skip
+
+
+def test_confirmation_shows_every_fold_difference_and_verdict():
+    text = render(confirmation_table(CONFIRMATION))
+    assert row_of(text, "4").split() == ["4", "0.7532", "0.7000", "0.7200", "0.7100", "-", "winner"]
+    assert "0.6950 -0.0200 to +0.0500 cannot be told from the winner" in " ".join(row_of(text, "9").split())
+    assert row_of(text, "2").split()[:11] == [
+        "2", "0.7400", "0.6000", "-", "0.6000", "+0.0800", "to", "+0.1200", "(images", "alone)", "worse",
+    ]  # fmt: skip
+    assert row_of(text, "1").split()[:6] == ["1", "0.7300", "-", "-", "-", "-"]
+
+
+def test_confirmation_in_words():
+    assert confirmation_line(CONFIRMATION) == (
+        "The winner's iou on 2 further fold(s) is 0.7100 (0.6800 to 0.7400 over images); its score in the search was "
+        "+0.0432 from that. It cannot be told from trial 9."
+    )
+    alone = {**CONFIRMATION, "rivals": [], "interval": None}
+    assert confirmation_line(alone).endswith("is 0.7100; its score in the search was +0.0432 from that.")
+
+
+def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(make_history):
+    def write(script):
+        script.journal.write("opened", {"cache_key": "key"})
+        for trial in range(14):
+            backbone = "ab"[trial % 2]
+            script.ask(trial, params={"backbone": backbone, "batch_size": (2, 4)[trial // 7]})
+            script.epochs(trial, 0.8 if backbone == "a" else 0.4)
+            script.end(trial, "stopped by ASHA" if trial < 3 else "finished")
+
+    text = render(insight_report(make_history(write), 1))
+    assert row_of(text, "finished").split()[:2] == ["finished", "11"]
+    assert "stopped by ASHA: 3 after epoch 1" in text
+    assert "best iou by time: " in text
+    assert "0.8000 at 100%" in text
+    assert "What mattered for the iou after epoch 1" in text
+    assert row_of(text, "backbone").rstrip().endswith("matters")
+    assert "cannot be told from chance" in row_of(text, "batch_size")
+
+
+def test_insight_says_nothing_of_importance_after_few_trials(make_history):
+    def write(script):
+        script.ask(0, params={"backbone": "a"})
+        script.epochs(0, 0.5)
+        script.end(0)
+
+    text = render(insight_report(make_history(write), 1))
+    assert "What the time bought" in text
+    assert "What mattered" not in text

@@ -6,6 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from search.journal import EpochRecord, Outcome, TrialRecord, read_history
 from search.layout import SearchFolder
 from search.retrain import OutOfFold, build_ensemble, measure_out_of_fold, plan_folds
 from search.trial import SCORES_FILE, STATE_FILE
@@ -94,6 +95,40 @@ def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, clas
     assert result.metrics["miou_scored"] == pytest.approx(0.55)
 
 
+def test_folds_that_the_winner_was_confirmed_on_are_not_unseen(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 3)
+    for fold, iou in enumerate((0.9, 0.8, 0.3)):
+        finish_fold(fold, [score(f"image{fold}", "day", iou, car=(50, 50), person=(0, 0))])
+    result = measure_out_of_fold(script.journal, classes, 0, [1])
+    assert (result.unseen_iou, result.seen_folds) == (0.3, (0, 1))
+    everywhere = measure_out_of_fold(script.journal, classes, 0, [1, 2])
+    assert everywhere.unseen_iou == pytest.approx(0.55)  # no fold is left, so the search's alone is taken out
+    assert everywhere.seen_folds == (0,)
+
+
+def test_fold_that_the_confirmation_trained_is_taken_over(script, tmp_path):
+    best = make_best()
+    training = TrialRecord(
+        number=7, fold=1, values=best["values"], params={}, started=100.0, checkpoint=str(tmp_path), checkpoint_epoch=2,
+        outcome=Outcome.FINISHED, ended=160.0, source=5,
+    )  # fmt: skip
+    for epoch, iou in ((1, 0.4), (2, 0.5)):
+        picture = f"trials/0007/epoch_000{epoch}.jpg"
+        training.epochs[epoch] = EpochRecord(
+            epoch=epoch, metrics={"iou": iou}, time=100.0 + 20 * epoch, picture=picture
+        )
+    plan_folds(script.journal, best, 2, {1: training})
+    assert [trial.fold for trial in script.journal.history.unfinished] == [0]
+    taken = read_history(script.journal.file).trials[1]
+    assert (taken.started, taken.ended, taken.outcome) == (100.0, 160.0, Outcome.FINISHED)
+    assert {epoch: (record.iou, record.time) for epoch, record in taken.epochs.items()} == {
+        1: (0.4, 120.0), 2: (0.5, 140.0),
+    }  # fmt: skip
+    assert taken.epochs[1].picture == "../confirm/trials/0007/epoch_0001.jpg"
+    assert (taken.checkpoint, taken.checkpoint_epoch) == (str(tmp_path), 2)
+    assert taken.message == "trained in the confirmation, as its trial 7"
+
+
 def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, finish_fold, classes):
     plan_folds(script.journal, make_best(labels="scored"), 2)
     for fold in range(2):
@@ -103,8 +138,14 @@ def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, 
 
 def test_spread_of_a_single_fold_is_zero():
     result = OutOfFold(
-        metrics={}, fold_ious={0: 0.5}, images=1, unseen_iou=0.5, single_class="car", single_class_iou=0.1
-    )
+        metrics={},
+        fold_ious={0: 0.5},
+        images=1,
+        unseen_iou=0.5,
+        seen_folds=(0,),
+        single_class="car",
+        single_class_iou=0.1,
+    )  # fmt: skip
     assert (result.spread, result.fold_mean) == (0.0, 0.5)
 
 

@@ -1,8 +1,10 @@
 import pytest
 
 from search.journal import History
-from search.selection import choose_best, read_best, write_best
+from search.selection import choose_best, choose_candidates, choose_confirmed, confirmation_folds, read_best, write_best
+from segcore.config import TrainConfig
 from segcore.errors import CheckpointError
+from segcore.folds import FoldSplit
 
 
 def test_winner_is_the_trial_with_the_highest_score_of_any_epoch(make_history, make_settings):
@@ -91,3 +93,60 @@ def test_best_that_is_damaged_is_refused_with_the_remedy(tmp_path, content):
     (tmp_path / "best.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"best\.json cannot be read .* 'python -m search best NAME' writes it"):
         read_best(tmp_path / "best.json")
+
+
+SPLIT = FoldSplit(folds=7, fold_of={}, block_of={})
+
+
+def three_trials(script) -> None:
+    for trial, iou in enumerate((0.5, 0.7, 0.6)):
+        script.ask(trial, batch_size=trial + 1, epochs=1)
+        script.epochs(trial, iou)
+        script.end(trial)
+
+
+def confirm_as(ious: dict[int, tuple[float, ...]]):
+    """Write trainings of the search's trials on folds 1, 2, ..."""
+
+    def write(script) -> None:
+        number = 0
+        for source, row in ious.items():
+            for fold, iou in enumerate(row, start=1):
+                values = TrainConfig.from_values({"epochs": 1}).values()
+                content = {"trial": number, "fold": fold, "values": values, "params": {}, "source": source}
+                script.journal.write("asked", content)
+                script.epochs(number, iou)
+                script.end(number)
+                number += 1
+
+    return write
+
+
+def test_candidates_are_the_best_by_the_searchs_score(make_history, make_settings):
+    candidates = choose_candidates(make_history(three_trials), make_settings(confirm=2))
+    assert [trial.number for trial in candidates] == [1, 2]
+
+
+def test_confirmed_winner_replaces_that_of_the_search(make_history, make_settings, tmp_path):
+    history = make_history(three_trials)
+    (tmp_path / "history" / "journal.jsonl").unlink()
+    trainings = make_history(confirm_as({1: (0.4, 0.5), 2: (0.5, 0.6)}))
+    best = choose_confirmed(history, trainings, make_settings(confirm=2), SPLIT)
+    assert (best["trial"], best["metrics"]["iou"], best["values"]["batch_size"]) == (2, 0.6, 3)
+    confirmation = best["confirmation"]
+    assert confirmation["iou"] == pytest.approx(0.55)
+    assert confirmation["optimism"] == pytest.approx(0.05)  # 0.6 - 0.55
+    assert [standing["trial"] for standing in confirmation["standings"]] == [2, 1]
+    assert confirmation_folds(best) == [1, 2]
+    write_best(best, tmp_path / "best.json")
+    assert read_best(tmp_path / "best.json") == best
+
+
+@pytest.mark.parametrize("ious", [{}, {1: (0.4,)}, {1: (0.4,), 2: (0.5,)}], ids=["none", "a training", "a round"])
+def test_winner_of_the_search_stands_until_the_confirmation_is_whole(make_history, make_settings, tmp_path, ious):
+    history = make_history(three_trials)
+    (tmp_path / "history" / "journal.jsonl").unlink()
+    best = choose_confirmed(history, make_history(confirm_as(ious)), make_settings(confirm=2), SPLIT)
+    assert best["trial"] == 1
+    assert "confirmation" not in best
+    assert confirmation_folds(best) == []

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from search.settings import build_settings, parse_duration, read_settings, settings_values, write_settings
+from search.settings import build_settings, parse_duration, parse_trials, read_settings, settings_values, write_settings
 from segcore.errors import CheckpointError, ConfigError
 
 
@@ -121,3 +121,19 @@ def test_more_than_one_gpu_must_be_whole(make_settings, gpus):
 def test_ray_client_is_refused(make_settings):
     with pytest.raises(ConfigError, match="behind Ray Client cannot keep the search's journal; start on a machine"):
         make_settings(address="ray://127.0.0.1:10001")
+
+
+@pytest.mark.parametrize(("text", "trials"), [("+40", 52), ("60", 60), ("+0", 12), ("12", 12), (" 9 ", 9)])
+def test_number_of_trials_of_an_extended_search(make_settings, text, trials):
+    assert parse_trials(text, make_settings(trials=12), asked=9) == trials
+
+
+@pytest.mark.parametrize("text", ["", "-3", "+", "many", "1.5", "++2"])
+def test_what_is_no_number_of_trials_is_refused(make_settings, text):
+    with pytest.raises(ConfigError, match=r"is no number of trials; write 60, or \+40"):
+        parse_trials(text, make_settings(), asked=0)
+
+
+def test_search_keeps_the_trials_that_it_has_begun(make_settings):
+    with pytest.raises(ConfigError, match="--trials 8: 'streets' has begun 9 trials, which stay; use --trials 9"):
+        parse_trials("8", make_settings(trials=12), asked=9)

@@ -190,7 +190,16 @@ def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(settin
         StageRuns(each, stage_name, stage).write(events)
     parents, children = find_runs(settings)
     assert (len(parents), len(children)) == (3, 6)
-    assert sorted(child.info.run_name for child in children)[:2] == ["fold_0", "fold_1"]
+    assert sorted(child.info.run_name for child in children)[:2] == ["fold_0", "fold_0"]
+
+
+def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, script, stage):
+    for number, (source, fold) in enumerate(((17, 1), (3, 2))):
+        content = {"trial": number, "fold": fold, "values": {"epochs": 3}, "params": {}, "source": source}
+        script.journal.write("asked", content)
+    StageRuns(settings, "confirm", stage).write(list(read_events(stage.journal)))
+    _, children = find_runs(settings)
+    assert [child.info.run_name for child in children] == ["trial_0017_fold_1", "trial_0003_fold_2"]
 
 
 def test_class_names_that_mlflow_refuses_are_changed(settings, script, stage):

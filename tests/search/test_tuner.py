@@ -4,7 +4,7 @@ import pytest
 
 from search.layout import StageFolder
 from search.trial import TrialJob
-from search.tuner import Stage, require_done, require_same_data
+from search.tuner import Stage, find_failures, require_done, require_same_data, require_success, retry_failed
 from segcore.errors import CheckpointError, InterruptedSearchError
 from segcore.folds import FoldSplit
 
@@ -12,6 +12,7 @@ from segcore.folds import FoldSplit
 @pytest.fixture
 def stage(make_settings, script, tmp_path):
     job = TrialJob(
+        extra=(),
         data=tmp_path, cache_root=tmp_path, cache_key="key",
         split=FoldSplit(folds=2, fold_of={}, block_of={}), cpus=1, gpus=0,
     )  # fmt: skip
@@ -64,3 +65,53 @@ def test_stage_that_spent_its_time_is_done_with_trials_unfinished(stage, script)
     require_done(with_budget(2e9), 2, "resume")
     with pytest.raises(InterruptedSearchError):
         require_done(with_budget(3e9), 2, "resume")
+
+
+def fail(script, count, outcome="failed"):
+    first = len(script.journal.history.trials)
+    for trial in range(first, first + count):
+        script.ask(trial)
+        script.end(trial, outcome, f"no disk in trial {trial}")
+
+
+def test_run_that_does_nothing_but_fail_is_ended_with_the_last_message(stage, script):
+    fail(script, 9)
+    assert find_failures(script.journal.history, 0.0) == []
+    fail(script, 1, "out of memory")
+    script.ask(10)  # runs
+    with pytest.raises(InterruptedSearchError, match=r"10 trials failed and none reached a score.*no disk in trial 9"):
+        require_success(stage, 0.0)
+
+
+def test_a_score_shows_that_trials_can_work(stage, script):
+    script.ask(0)
+    script.epochs(0, 0.5)
+    fail(script, 30)
+    require_success(stage, 0.0)
+
+
+def test_failures_before_a_resume_do_not_count(stage, script):
+    fail(script, 10)
+    since = script.journal.history.trials[9].ended + 0.001
+    assert find_failures(script.journal.history, since) == []
+
+
+def test_failed_trials_are_asked_for_anew_from_their_start_and_no_others(script):
+    outcomes = ("finished", "failed", "diverged", "out of memory", "stopped by ASHA")
+    for trial, outcome in enumerate(outcomes):
+        script.ask(trial, fold=2, params={"batch_size": 8}, batch_size=8)
+        script.epochs(trial, 0.5)
+        script.end(trial, outcome)
+    assert retry_failed(script.journal) == 1
+    (trial,) = script.journal.history.unfinished
+    assert (trial.number, trial.fold, trial.params, trial.epochs) == (1, 2, {"batch_size": 8}, {})
+    assert trial.values["batch_size"] == 8
+
+
+def test_retried_training_stays_that_of_its_configuration(script):
+    content = {"trial": 0, "fold": 1, "values": {}, "params": {}, "source": 11, "drawable": False}
+    script.journal.write("asked", content)
+    script.end(0, "failed")
+    retry_failed(script.journal)
+    trial = script.journal.history.trials[0]
+    assert (trial.source, trial.drawable, trial.outcome) == (11, False, None)

@@ -1,0 +1,1 @@
+"""The ruler for search algorithms: recorded and synthetic tasks, simulated workers and the arms that are compared."""

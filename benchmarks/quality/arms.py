@@ -1,0 +1,254 @@
+"""The arms of the ruler: this project's searcher and scheduler, plain strategies, and stock parts of Ray, Optuna.
+
+Every arm here drives the real objects: `search.searcher.Proposer` and `search.scheduler.Asha`, Ray's `OptunaSearch`
+and `AsyncHyperBandScheduler`, Optuna's samplers and pruners. Syne Tune and SMAC are in `peers`.
+"""
+
+import logging
+import math
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+
+from benchmarks.quality.simulator import Verdict
+from benchmarks.quality.tasks import Params, Task
+from search.journal import Outcome
+from search.scheduler import Asha
+from search.searcher import Proposer
+
+FACTOR = 3
+
+
+def grace_epochs(task: Task) -> int:
+    """Return the project's default: a ninth of the epochs."""
+    return max(1, round(task.epochs / 9))
+
+
+class Ours:
+    """The project's proposer and ASHA, wired as `search.tuner` and `search.recorder` wire them.
+
+    Args:
+        task: the task.
+        seed: of the proposals.
+    """
+
+    def __init__(self, task: Task, seed: int) -> None:
+        def draw(trial: optuna.Trial) -> Params:
+            task.space(trial)
+            return dict(trial.params)
+
+        self.proposer = Proposer(draw, seed=seed, facts={})
+        self.asha = Asha(grace_epochs=grace_epochs(task), reduction_factor=FACTOR, epochs=task.epochs)
+        self._count = 0
+        self._best: dict[int, float] = {}
+
+    def ask(self) -> tuple[int, Params] | None:
+        """Propose a new trial."""
+        _, params = self.proposer.ask(self._count)
+        self._count += 1
+        return self._count - 1, params
+
+    def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
+        """Judge first, learn after: as Ray Tune calls them."""
+        goes_on = self.asha.judge(number, epoch, score)
+        self.proposer.observe(number, epoch, score)
+        if not math.isnan(score):
+            self._best[number] = max(score, self._best.get(number, score))
+        return Verdict.GO_ON if goes_on else Verdict.STOP
+
+    def end(self, number: int, outcome: Outcome, score: float | None) -> None:
+        """Tell the proposer."""
+        self.proposer.close(number, outcome, self._best.get(number))
+
+
+class Random:
+    """Draws evenly; with a scheduler of Ray's or without.
+
+    Args:
+        task: the task.
+        seed: of the draws.
+        stops: whether the stock ASHA stops trials.
+    """
+
+    def __init__(self, task: Task, seed: int, *, stops: bool = False) -> None:
+        self._task = task
+        self._study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+        self._asha = StockAsha(task) if stops else None
+        self._count = 0
+
+    def ask(self) -> tuple[int, Params] | None:
+        """Draw a new trial."""
+        trial = self._study.ask()
+        self._task.space(trial)
+        if self._asha is not None:
+            self._asha.add(self._count)
+        self._count += 1
+        return self._count - 1, dict(trial.params)
+
+    def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
+        """Ask the scheduler."""
+        if self._asha is None or self._asha.goes_on(number, epoch, score):
+            return Verdict.GO_ON
+        return Verdict.STOP
+
+    def end(self, number: int, outcome: Outcome, score: float | None) -> None:
+        """Nothing is learnt."""
+
+
+class OneEpochThenTop:
+    """Trains many random configurations for one epoch, then the best of them to the end, best first.
+
+    Args:
+        task: the task.
+        seed: of the draws.
+        round_seconds: what all workers together spend on the first round.
+    """
+
+    def __init__(self, task: Task, seed: int, *, round_seconds: float) -> None:
+        self._random = Random(task, seed)
+        self._left_seconds = round_seconds
+        self._params: dict[int, Params] = {}
+        self._waiting: dict[int, float] = {}
+
+    def ask(self) -> tuple[int, Params] | None:
+        """Draw a trial in the first round; the best of those that wait in the second."""
+        if self._left_seconds > 0:
+            proposal = self._random.ask()
+            assert proposal is not None
+            self._params[proposal[0]] = proposal[1]
+            return proposal
+        if not self._waiting:
+            return None
+        best = max(self._waiting, key=lambda number: self._waiting[number])
+        del self._waiting[best]
+        return best, self._params[best]
+
+    def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
+        """Pause every trial after its first epoch."""
+        if math.isnan(score):
+            return Verdict.STOP
+        if epoch > 1:
+            return Verdict.GO_ON
+        self._left_seconds -= seconds
+        self._waiting[number] = score
+        return Verdict.PAUSE
+
+    def end(self, number: int, outcome: Outcome, score: float | None) -> None:
+        """Nothing is learnt."""
+
+
+class StockAsha:
+    """Ray's `AsyncHyperBandScheduler`, with this project's rungs or with its own defaults.
+
+    Args:
+        task: the task.
+        defaults: whether grace period and reduction factor are Ray's.
+    """
+
+    def __init__(self, task: Task, *, defaults: bool = False) -> None:
+        from ray.tune.schedulers import AsyncHyperBandScheduler
+
+        rungs: dict[str, Any] = {} if defaults else {"grace_period": grace_epochs(task), "reduction_factor": FACTOR}
+        self._scheduler = AsyncHyperBandScheduler(
+            time_attr="training_iteration", metric="iou", mode="max", max_t=task.epochs, **rungs
+        )
+        self._trials: dict[int, SimpleNamespace] = {}
+
+    def add(self, number: int) -> None:
+        """Make a trial known."""
+        self._trials[number] = SimpleNamespace(trial_id=str(number))
+        self._scheduler.on_trial_add(None, self._trials[number])
+
+    def goes_on(self, number: int, epoch: int, score: float) -> bool:
+        """Judge a report."""
+        result = {"training_iteration": epoch, "iou": score}
+        return bool(self._scheduler.on_trial_result(None, self._trials[number], result) == "CONTINUE")
+
+
+class StockPair:
+    """Ray's `OptunaSearch` with Ray's ASHA: what `Tuner` does when it is given both.
+
+    Args:
+        task: the task.
+        seed: of the sampler.
+        defaults: whether ASHA's rungs are Ray's.
+    """
+
+    def __init__(self, task: Task, seed: int, *, defaults: bool = False) -> None:
+        from ray.tune.search.optuna import OptunaSearch
+
+        logging.getLogger("ray.tune.search.optuna.optuna_search").setLevel(logging.ERROR)
+        self._search = OptunaSearch(space=task.space, metric="iou", mode="max", seed=seed)
+        self._asha = StockAsha(task, defaults=defaults)
+        self._results: dict[int, dict[str, Any]] = {}
+        self._count = 0
+
+    def ask(self) -> tuple[int, Params] | None:
+        """Suggest a new trial."""
+        params = self._search.suggest(str(self._count))
+        self._asha.add(self._count)
+        self._count += 1
+        return self._count - 1, params
+
+    def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
+        """Judge; the searcher learns of reports on which the trial goes on, as Tune's controller does it."""
+        self._results[number] = {"training_iteration": epoch, "iou": score}
+        if not self._asha.goes_on(number, epoch, score):
+            return Verdict.STOP
+        self._search.on_trial_result(str(number), self._results[number])
+        return Verdict.GO_ON
+
+    def end(self, number: int, outcome: Outcome, score: float | None) -> None:
+        """Complete the trial with its last result; a failed one has none."""
+        failed = outcome is Outcome.OUT_OF_MEMORY
+        self._search.on_trial_complete(str(number), self._results.get(number), error=failed)
+
+
+class OptunaAlone:
+    """Optuna without Ray: TPE as it comes, and a pruner of its own.
+
+    Args:
+        task: the task.
+        seed: of the sampler.
+        our_asha: the project's ASHA instead of a pruner, and TPE as the project used it before it had its own model.
+    """
+
+    def __init__(self, task: Task, seed: int, *, our_asha: bool = False) -> None:
+        grace = grace_epochs(task)
+        self._study = optuna.create_study(
+            direction="maximize",
+            sampler=optuna.samplers.TPESampler(
+                seed=seed, multivariate=our_asha, group=our_asha, constant_liar=our_asha
+            ),
+            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=grace, reduction_factor=FACTOR),
+        )
+        self._task = task
+        self._asha = Asha(grace_epochs=grace, reduction_factor=FACTOR, epochs=task.epochs) if our_asha else None
+        self._trials: dict[int, optuna.Trial] = {}
+
+    def ask(self) -> tuple[int, Params] | None:
+        """Ask for a new trial."""
+        trial = self._study.ask()
+        self._task.space(trial)
+        self._trials[trial.number] = trial
+        return trial.number, dict(trial.params)
+
+    def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
+        """Report, and ask the pruner."""
+        if self._asha is not None:
+            if not math.isnan(score):
+                self._trials[number].report(score, epoch)
+            return Verdict.GO_ON if self._asha.judge(number, epoch, score) else Verdict.STOP
+        self._trials[number].report(score, epoch)
+        return Verdict.STOP if self._trials[number].should_prune() else Verdict.GO_ON
+
+    def end(self, number: int, outcome: Outcome, score: float | None) -> None:
+        """Tell the state."""
+        states = optuna.trial.TrialState
+        if outcome is Outcome.OUT_OF_MEMORY or score is None:
+            self._study.tell(self._trials[number], state=states.FAIL)
+        elif outcome is Outcome.FINISHED and not math.isnan(score):
+            self._study.tell(self._trials[number], score)
+        else:
+            self._study.tell(self._trials[number], state=states.PRUNED)

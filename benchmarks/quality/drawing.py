@@ -1,0 +1,67 @@
+"""Draws from a space without Optuna's study: many draws at once, and draws that keep given values."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from benchmarks.quality.tasks import Params, Sampler
+
+_PROBES = 200
+
+
+class RandomTrial:
+    """Stands for an Optuna trial and draws evenly, but for what it is told to keep.
+
+    Args:
+        random: draws.
+        kept: values that stay where the space still has them.
+    """
+
+    def __init__(self, random: np.random.Generator, kept: Params) -> None:
+        self._random = random
+        self._kept = kept
+        self.params: Params = {}
+        self.distributions: dict[str, BaseDistribution] = {}
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Draw one of the choices."""
+        drawn = choices[int(self._random.integers(len(choices)))]
+        return self._take(name, drawn, CategoricalDistribution(tuple(choices)))
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Draw a number."""
+        share = self._random.random()
+        drawn = low * (high / low) ** share if log else low + (high - low) * share
+        return float(self._take(name, float(drawn), FloatDistribution(low, high, log=log)))
+
+    def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
+        """Draw a whole number."""
+        share = self._random.random()
+        drawn = (low - 0.5) * ((high + 0.5) / (low - 0.5)) ** share if log else low - 0.5 + (high - low + 1) * share
+        return int(self._take(name, int(np.clip(round(drawn), low, high)), IntDistribution(low, high, log=log)))
+
+    def _take(self, name: str, drawn: Any, distribution: BaseDistribution) -> Any:
+        self.distributions[name] = distribution
+        self.params[name] = self._kept.get(name, drawn)
+        return self.params[name]
+
+
+def draw_params(space: Sampler, random: np.random.Generator, kept: Params) -> Params:
+    """Draw a configuration that keeps the given values of the parameters it has."""
+    trial = RandomTrial(random, kept)
+    space(cast(optuna.Trial, trial))
+    return trial.params
+
+
+def find_distributions(space: Sampler) -> dict[str, BaseDistribution]:
+    """Return every parameter that a space was seen to draw, with its distribution."""
+    random = np.random.default_rng(0)
+    found: dict[str, BaseDistribution] = {}
+    for _ in range(_PROBES):
+        trial = RandomTrial(random, {})
+        space(cast(optuna.Trial, trial))
+        found |= trial.distributions
+    return found

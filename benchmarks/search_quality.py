@@ -1,0 +1,114 @@
+"""How good the search is against others: `python -m benchmarks.search_quality --seeds 20 --workers 8`.
+
+Real searchers and schedulers search recorded and made-up learning curves on simulated workers, see `quality`.
+"""
+
+import argparse
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import optuna
+
+from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, StockPair
+from benchmarks.quality.peers import find_peers
+from benchmarks.quality.report import STOCK, Score, describe, score_run
+from benchmarks.quality.simulator import Arm, Run, Simulation
+from benchmarks.quality.synthetic import load_synthetic
+from benchmarks.quality.tables import load_tables
+from benchmarks.quality.tasks import Task
+
+_CURVES = Path(__file__).parents[2] / "shared" / "data" / "curves"
+TUNED_ON = ("lcbench/126026", "lcbench/189862", "synthetic/plain", "synthetic/crossing", "synthetic/failing")
+"""The tasks that the project's searcher was tuned on; all others were held out."""
+
+ArmMaker = Callable[[Task, int], Arm]
+
+
+def main() -> None:
+    """Play every arm on every task under every seed, and print the tables."""
+    arguments = _parse()
+    if arguments.peers is not None:
+        # Last, so that what both environments have is taken from this one.
+        sys.path.append(str(arguments.peers))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    tasks = _select(_load(arguments), arguments.tasks)
+    makers = _make_arms(arguments.trainings)
+    chosen = {name: makers[name] for name in arguments.arms or makers}
+    scores: list[Score] = []
+    begun = time.monotonic()
+    for task in tasks:
+        for seed in range(arguments.seeds):
+            scores += _play(task, seed, chosen, arguments)
+        print(f"{task.name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
+    print(describe(scores))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20, help="searches per arm and task")
+    parser.add_argument("--workers", type=int, default=8, help="simulated trainings at a time")
+    parser.add_argument(
+        "--trainings", type=int, default=30, help="the budget: so many whole trainings of median length"
+    )
+    parser.add_argument(
+        "--tasks", nargs="*", default=[], help="parts of tasks' names, or: tuned, held-out; left out: all"
+    )
+    parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
+    parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
+    parser.add_argument("--peers", type=Path, help="site-packages folder of another environment that has Syne Tune")
+    parser.add_argument("--table", type=Path, action="append", default=[], help="a further table; see quality.tables")
+    return parser.parse_args()
+
+
+def _load(arguments: argparse.Namespace) -> list[Task]:
+    tasks: list[Task] = []
+    if arguments.curves.is_dir():
+        tasks += load_tables(arguments.curves)
+    else:
+        print(f"skipped: the recorded curves; there is no folder {arguments.curves}", file=sys.stderr)
+    for path in arguments.table:
+        tasks += load_tables(path)
+    return tasks + load_synthetic()
+
+
+def _select(tasks: list[Task], names: list[str]) -> list[Task]:
+    def is_meant(task: Task) -> bool:
+        sets = {"tuned": task.name in TUNED_ON, "held-out": task.name not in TUNED_ON}
+        return any(sets.get(name, name in task.name) for name in names)
+
+    return [task for task in tasks if is_meant(task)] if names else tasks
+
+
+def _make_arms(trainings: int) -> dict[str, ArmMaker]:
+    return {
+        "ours": Ours,
+        "random": Random,
+        "random+asha": partial(Random, stops=True),
+        "one-epoch-then-top": lambda task, seed: OneEpochThenTop(
+            task, seed, round_seconds=trainings * task.whole_seconds / 2
+        ),
+        STOCK: StockPair,
+        "optuna+halving": OptunaAlone,
+        "optuna+our-asha": partial(OptunaAlone, our_asha=True),
+        **find_peers(),
+    }
+
+
+def _play(task: Task, seed: int, makers: dict[str, ArmMaker], arguments: argparse.Namespace) -> list[Score]:
+    budget_seconds = arguments.trainings * task.whole_seconds / arguments.workers
+    runs: dict[str, Run] = {}
+    for name, make in makers.items():
+        simulation = Simulation(
+            task, make(task, seed), workers=arguments.workers, budget_seconds=budget_seconds, seed=seed
+        )
+        runs[name] = simulation.run()
+    return [score_run(name, task, seed, run, runs.get(STOCK)) for name, run in runs.items()]
+
+
+if __name__ == "__main__":
+    main()

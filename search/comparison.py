@@ -1,0 +1,125 @@
+"""Compares configurations over folds and validation images: differences with intervals, from scores alone.
+
+Two intervals answer two questions. `compare_over_folds` covers everything that another fold would change: images,
+training images and the luck of a training; it needs two folds at least, and is wide with few. `compare_over_images`
+covers only which streets were looked at, with the trained networks as they are; one fold is enough.
+What follows from them is decided in `selection`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from statistics import mean
+from typing import Final
+
+import numpy as np
+from scipy.special import stdtrit  # type: ignore[import-untyped]
+
+CONFIDENCE: Final = 0.95
+FOLDS_METHOD: Final = (
+    "paired t-interval over folds; residual spread pooled over the configurations, widened for the training images "
+    "that folds share"
+)
+IMAGES_METHOD: Final = "t-interval over blocks of neighbouring validation images, the trained networks as they are"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """An estimate with its confidence interval.
+
+    Args:
+        estimate: in units of iou.
+        low: lower end.
+        high: upper end.
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+
+def compare_over_folds(
+    scores: Mapping[int, Mapping[int, float]], other: int, leader: int, *, folds: int, comparisons: int = 1
+) -> Interval | None:
+    """Return the mean difference `other` minus `leader` over the folds that both have.
+
+    Scores are taken as configuration effect plus fold effect plus rest (a randomized block design: Montgomery, Design
+    and Analysis of Experiments, chapter 4); the rest is estimated from all configurations together, since two or three
+    folds of one pair say next to nothing of its spread. The variance of the mean is widened by test size over
+    training size, because the folds' trainings share most of their images (Nadeau and Bengio, Inference for the
+    Generalization Error, 2003). It assumes that the rest is alike for all configurations.
+
+    Args:
+        scores: iou by configuration and fold.
+        other: a configuration.
+        leader: the configuration to compare it to.
+        folds: parts the data is divided into; gives the share of images that trainings have in common.
+        comparisons: intervals that hold together (Bonferroni).
+
+    Returns:
+        None when there are too few scores to tell the rest from the effects.
+    """
+    common = sorted(set(scores[other]) & set(scores[leader]))
+    variance, freedom = _residual_variance(scores)
+    if not common or freedom == 0:
+        return None
+    estimate = mean(scores[other][fold] - scores[leader][fold] for fold in common)
+    error = math.sqrt(2 * variance * (1 / len(common) + 1 / (folds - 1)))
+    return _interval(estimate, error, freedom, comparisons)
+
+
+def compare_over_images(
+    differences: Mapping[int, Mapping[str, float]], block_of: Mapping[str, str], *, comparisons: int = 1
+) -> Interval | None:
+    """Return the mean over folds of the mean over a fold's images, with an interval over blocks of images.
+
+    Neighbouring frames look alike, so whole blocks are the units: the cluster-robust variance of a mean, with the t
+    distribution of blocks less folds (Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015).
+
+    Args:
+        differences: by fold and image, in iou; differences of two configurations, or the scores of one.
+        block_of: block of each image.
+        comparisons: intervals that hold together (Bonferroni).
+
+    Returns:
+        None when a fold has fewer than two blocks.
+    """
+    estimates, variance, freedom = [], 0.0, 0
+    for of_image in differences.values():
+        blocks = _group(of_image, block_of)
+        if len(blocks) < 2:
+            return None
+        centre, images = mean(of_image.values()), len(of_image)
+        squares = sum((sum(block) - centre * len(block)) ** 2 for block in blocks)
+        estimates.append(centre)
+        variance += squares / images**2 * len(blocks) / (len(blocks) - 1) / len(differences) ** 2
+        freedom += len(blocks) - 1
+    return _interval(mean(estimates), math.sqrt(variance), freedom, comparisons) if estimates else None
+
+
+def _interval(estimate: float, error: float, freedom: int, comparisons: int) -> Interval:
+    quantile = float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / (2 * comparisons)))
+    return Interval(estimate=estimate, low=estimate - quantile * error, high=estimate + quantile * error)
+
+
+def _residual_variance(scores: Mapping[int, Mapping[int, float]]) -> tuple[float, int]:
+    """Return the variance that configuration and fold leave unexplained, and its degrees of freedom."""
+    folds = sorted(set(chain.from_iterable(scores.values())))
+    rows: list[tuple[int, int, float]] = [
+        (row, folds.index(fold), iou) for row, of_fold in enumerate(scores.values()) for fold, iou in of_fold.items()
+    ]
+    design = np.zeros((len(rows), len(scores) + len(folds)))
+    for position, (row, column, _) in enumerate(rows):
+        design[position, [row, len(scores) + column]] = 1
+    ious = np.array([iou for _, _, iou in rows])
+    effects, _, rank, _ = np.linalg.lstsq(design, ious, rcond=None)
+    freedom = len(rows) - int(rank)
+    return (float(np.sum((ious - design @ effects) ** 2)) / freedom if freedom else 0.0), freedom
+
+
+def _group(of_image: Mapping[str, float], block_of: Mapping[str, str]) -> Sequence[Sequence[float]]:
+    blocks: dict[str, list[float]] = {}
+    for name, value in of_image.items():
+        blocks.setdefault(block_of[name], []).append(value)
+    return list(blocks.values())

@@ -1,0 +1,83 @@
+"""Trains the best configurations of a search on further folds, one fold a round, until the winner stands.
+
+What a round says is decided in `race`; the winner is written by `selection`. The stage has a journal of its own, so
+an interrupted confirmation goes on, and an extended search trains only what is new among its best.
+"""
+
+import shutil
+from pathlib import Path
+
+from search.journal import History, Outcome, TrialRecord
+from search.race import Decision, decide, further_folds
+from search.selection import choose_candidates
+from search.settings import SearchSettings
+from search.tuner import Stage, run_folds
+
+
+def can_confirm(history: History, settings: SearchSettings) -> bool:
+    """Say whether a search has two configurations at least to confirm, and is asked to."""
+    return settings.confirm >= 2 and len(choose_candidates(history, settings)) >= 2
+
+
+def count_trainings(settings: SearchSettings) -> int:
+    """Return the most trainings that a confirmation runs."""
+    return settings.confirm * len(further_folds(settings))
+
+
+def confirm_candidates(stage: Stage, history: History) -> Decision:
+    """Run the confirmation to its end.
+
+    Args:
+        stage: the confirmation's stage.
+        history: the search's trials.
+
+    Raises:
+        InterruptedSearchError: when it was stopped from outside.
+    """
+    settings, trainings = stage.settings, stage.journal.history
+    candidates = choose_candidates(history, settings)
+    decision = decide(candidates, trainings, settings, stage.job.split.block_of)
+    while decision.pending:
+        _plan(stage, candidates, decision)
+        run_folds(stage, "confirm")
+        decision = decide(candidates, trainings, settings, stage.job.split.block_of)
+    _drop_checkpoints(trainings, decision)
+    return decision
+
+
+def find_confirmed(trainings: History, source: int, values: dict[str, object]) -> dict[int, TrialRecord]:
+    """Return by fold the finished trainings of a configuration that a retraining would only repeat.
+
+    Args:
+        trainings: the journal of the confirmation.
+        source: the search's trial.
+        values: what is to be trained; a training for other epochs is another one.
+    """
+    return {
+        trial.fold: trial
+        for trial in trainings.in_order
+        if trial.source == source
+        and trial.values == values
+        and trial.outcome is Outcome.FINISHED
+        and trial.checkpoint is not None
+        and Path(trial.checkpoint).is_dir()
+    }
+
+
+def _plan(stage: Stage, candidates: list[TrialRecord], decision: Decision) -> None:
+    known = {(trial.source, trial.fold) for trial in stage.journal.history.in_order}
+    values_of = {trial.number: trial.values for trial in candidates}
+    for number, fold in decision.pending:
+        if (number, fold) not in known:
+            # No fold may steer its own training.
+            values = {**values_of[number], "patience_epochs": 0}
+            content = {"trial": len(stage.journal.history.trials), "fold": fold, "values": values, "params": {}}
+            stage.journal.write("asked", {**content, "source": number})
+
+
+def _drop_checkpoints(trainings: History, decision: Decision) -> None:
+    # The retraining takes over the winner's networks; the others' scores are in the journal.
+    winner = decision.winner.trial if decision.winner else None
+    for trial in trainings.in_order:
+        if trial.checkpoint is not None and trial.source != winner and trial.outcome is not None:
+            shutil.rmtree(trial.checkpoint, ignore_errors=True)

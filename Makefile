@@ -1,4 +1,4 @@
-# make demo    a whole search on drawn streets: launch, retrain on all folds, predict (about 7 minutes on 2 cores)
+# make demo    a whole search on drawn streets: launch, confirm, retrain on all folds, predict (about 8 minutes on 2 cores)
 # make test    the tests
 # make check   ruff and mypy
 # make bench   data, training and prediction against plain loops (about 15 minutes on 2 cores)
@@ -20,7 +20,7 @@ demo: $(VENV)/.installed
 	$(RUN) -m segcore streets $(DEMO)/streets
 	$(RUN) -m segcore check $(DEMO)/streets --folds 3
 	$(RUN) -m search launch --data $(DEMO)/streets --name streets --space demo --trials 12 --epochs 7 --grace-epochs 2 \
-	  --folds 3 --max-concurrent 2 --storage $(DEMO)/searches --cache $(DEMO)/cache
+	  --folds 3 --confirm 2 --confirm-folds 1 --max-concurrent 2 --storage $(DEMO)/searches --cache $(DEMO)/cache
 	$(RUN) -m search retrain streets --storage $(DEMO)/searches
 	$(RUN) -m segcore predict $(DEMO)/searches/streets/retrain/model $(DEMO)/streets/seg_test_images $(DEMO)/predictions
 	@echo

@@ -70,6 +70,17 @@ class Encoding:
         return np.where(changed & ~np.isnan(codes_NP), drawn, codes_NP)
 
 
+def widen(known: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    """Return the range that holds two ranges of one parameter, which may depend on what else was drawn."""
+    step = other.step if isinstance(other, FloatDistribution | IntDistribution) else None
+    if isinstance(known, FloatDistribution | IntDistribution) and isinstance(other, type(known)) and known != other:
+        low, high = min(known.low, other.low), max(known.high, other.high)
+        if (known.low, known.step) != (other.low, step):
+            step = 1 if isinstance(other, IntDistribution) else None
+        return type(known)(low, high, log=known.log, step=step)  # type: ignore[arg-type]
+    return other
+
+
 def _count_choices(distribution: BaseDistribution) -> int:
     """Return how many choices there are; 0 for a number, and for choices that are numbers, which have an order."""
     if not isinstance(distribution, CategoricalDistribution) or _is_ordered(distribution.choices):
@@ -79,7 +90,7 @@ def _count_choices(distribution: BaseDistribution) -> int:
 
 def _is_ordered(choices: Sequence[Any]) -> bool:
     numbers = all(isinstance(choice, (int, float)) and not isinstance(choice, bool) for choice in choices)
-    return numbers and len(choices) > 1
+    return numbers and len(choices) > 1 and all(math.isfinite(choice) for choice in choices)
 
 
 def _order(distribution: CategoricalDistribution) -> list[float]:
@@ -99,7 +110,7 @@ def _encode(distribution: BaseDistribution, value: Any) -> float:
     if isinstance(distribution, CategoricalDistribution):
         if _is_ordered(distribution.choices):
             return _order(distribution).index(value) / (len(distribution.choices) - 1)
-        return float(distribution.choices.index(value))
+        return float(distribution.to_internal_repr(value))
     low, high = _bounds(distribution)
     if low == high:
         return 0.5

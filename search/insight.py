@@ -79,7 +79,7 @@ def measure_importance(history: History) -> list[Importance]:
     those with one value, are left out.
 
     Returns:
-        Nothing below `FEWEST_TRIALS` trials.
+        Nothing below `FEWEST_TRIALS` trials, or when their scores are all alike.
     """
     epoch = common_epoch(history)
     scored = [trial for trial in history.ranked if trial.drawable and epoch in trial.epochs]
@@ -90,7 +90,8 @@ def measure_importance(history: History) -> list[Importance]:
     distributions = {name: _distribution([trial.params[name] for trial in scored]) for name in sorted(names)}
     distributions = {name: found for name, found in distributions.items() if not found.single()}
     draw = random.Random(0)
-    shares = [_explain(draw, scored, epoch, distributions) for _ in range(_RESAMPLES)] if distributions else []
+    resamples = [_explain(draw, scored, epoch, distributions) for _ in range(_RESAMPLES)] if distributions else []
+    shares = [resample for resample in resamples if resample]
     found = [_summarise(name, [each[name] for each in shares]) for name in (*distributions, CHANCE)] if shares else []
     return sorted(found, key=lambda importance: -importance.share)
 
@@ -161,6 +162,7 @@ def _seconds(trial: TrialRecord) -> float:
 def _explain(
     draw: random.Random, trials: Sequence[TrialRecord], epoch: int, distributions: dict[str, BaseDistribution]
 ) -> dict[str, float]:
+    """Return the share of each choice on a resample; empty when its scores leave nothing to explain."""
     study = optuna.create_study(direction="maximize")
     everything = {**distributions, CHANCE: FloatDistribution(0.0, 1.0)}
     for trial in draw.choices(trials, k=min(len(trials), _RESAMPLED_TRIALS)):
@@ -168,10 +170,14 @@ def _explain(
         params[CHANCE] = draw.random()
         value = trial.epochs[epoch].iou
         study.add_trial(optuna.trial.create_trial(params=params, distributions=everything, value=value))
+    evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=draw.randrange(2**31))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=draw.randrange(2**31))
-        found = get_param_importances(study, evaluator=evaluator, params=list(everything))
+        try:
+            found = get_param_importances(study, evaluator=evaluator, params=list(everything))
+        except RuntimeError:
+            # So it refuses a forest whose trees are all a single leaf.
+            return {}
     return {name: float(share) for name, share in found.items()}
 
 

@@ -9,6 +9,7 @@ be resumed without its pickle.
 
 import contextlib
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher
 
 from search.advisor import Advisor
-from search.encoding import Floats
+from search.encoding import Floats, widen
 from search.journal import Outcome, TrialRecord
 from segcore.errors import ConfigError
 
@@ -28,6 +29,8 @@ _STARTUP_TRIALS: Final = 12
 _RANDOM_SHARE: Final = 0.1
 _POOL: Final = 200
 _DRAWS: Final = 100
+_NEW_DRAWS: Final = 20
+"""So many draws look for a configuration that was not tried yet; a small space may have none left."""
 _CHANGED_SPACE: Final = (
     "The search space is not the one that this search began with; restore it, or launch a new search with this one"
 )
@@ -60,11 +63,14 @@ class _Known:
 
     @property
     def counted(self) -> list[float] | None:
-        """The curve that the model learns from: empty for a configuration that failed, None when nothing is known."""
+        """The curve that the model learns from: None when nothing is known yet, empty for what loses against all.
+
+        That is a configuration that cannot be trained, and any that ended without a score, a worker's failure too: the
+        configuration may be its cause, and would be proposed again and again.
+        """
         if self.outcome in (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.OVER_LIMIT):
             return []
-        ended = self.outcome in (Outcome.FINISHED, Outcome.STOPPED)
-        return self.curve if self.curve or ended else None
+        return self.curve if self.curve or self.outcome is not None else None
 
 
 class Proposer:
@@ -98,6 +104,7 @@ class Proposer:
             ConfigError: when the space draws nothing that can be trained.
         """
         proposals = self._propose(number)
+        tried = [known.trial.params for known in self._known.values()]
         problem: ConfigError | None = None
         for attempt in range(_DRAWS):
             # A generator of its own for each draw: a resumed search draws what the uninterrupted one would have.
@@ -106,6 +113,9 @@ class Proposer:
                 trial, values = self._enter(proposals[attempt] if attempt < len(proposals) else {})
             except ConfigError as error:
                 problem = error
+                continue
+            if attempt < _NEW_DRAWS and trial.params in tried:
+                self._study.tell(trial, state=TrialState.FAIL)
                 continue
             self._known[number] = _Known(trial=trial)
             return values, dict(trial.params)
@@ -125,8 +135,8 @@ class Proposer:
 
         Args:
             number: the trial's number.
-            outcome: finished and stopped trials count with the scores they reached; those that diverged, did not fit
-                into memory or have no score lose against all others; a worker's failure says nothing of them.
+            outcome: trials count with the scores they reached, one whose worker failed, too; those that diverged, did
+                not fit into memory, are over a limit or have no score lose against all others.
             best_score: highest score, None when there was none.
         """
         known = self._known[number]
@@ -170,6 +180,8 @@ class Proposer:
         if sum(bool(curve) for _, curve in judged) < _STARTUP_TRIALS or random.random() < _RANDOM_SHARE:
             return []
         advisor = self._advisor = self._advisor or self._get_to_know_space()
+        if advisor is None:
+            return []
 
         def encode(trial: _Known) -> Floats:
             if trial.codes is None:
@@ -180,7 +192,8 @@ class Proposer:
         codes = [encode(each) for each, _ in judged]
         return advisor.advise(codes, [curve for _, curve in judged], pending, random)
 
-    def _get_to_know_space(self) -> Advisor:
+    def _get_to_know_space(self) -> Advisor | None:
+        """Draw from the space; None when it has no parameter, or draws nothing that can be trained."""
         study = new_study(optuna.samplers.RandomSampler(seed=self._seed), self._facts)
         pool: list[dict[str, Any]] = []
         distributions: dict[str, BaseDistribution] = {}
@@ -189,8 +202,9 @@ class Proposer:
             with contextlib.suppress(ConfigError):
                 self._draw(trial)
                 pool.append(trial.params)
-                distributions |= trial.distributions
-        return Advisor(distributions, pool)
+                for name, drawn in trial.distributions.items():
+                    distributions[name] = widen(distributions.get(name, drawn), drawn)
+        return Advisor(distributions, pool) if distributions else None
 
     def _seed_of(self, number: int, attempt: int) -> int:
         return int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])
@@ -200,10 +214,22 @@ class Proposer:
         self._study.enqueue_trial(params)
         trial = self._study.ask()
         try:
-            return trial, self._draw(trial)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Fixed parameter .* is out of range")
+                values = self._draw(trial)
+            _require_drawable(trial)
+            return trial, values
         except Exception:
             self._study.tell(trial, state=TrialState.FAIL)
             raise
+
+
+def _require_drawable(trial: optuna.Trial) -> None:
+    # Where ranges depend on each other, Optuna takes a proposed value that is outside of one with a mere warning.
+    params = trial.params
+    for name, distribution in trial.distributions.items():
+        if not distribution._contains(distribution.to_internal_repr(params[name])):
+            raise ConfigError(f"{name}={params[name]!r} is not in {distribution}; propose what the space can draw.")
 
 
 def new_study(sampler: optuna.samplers.BaseSampler, facts: dict[str, Any]) -> optuna.Study:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from search.encoding import Encoding
+from search.encoding import Encoding, widen
 
 SPACE = {
     "rate": FloatDistribution(1e-4, 1e-2, log=True),
@@ -66,3 +66,26 @@ def test_shaken_configurations_keep_their_choices(encoding):
     assert set(shaken[:, 2]) == {1.0}
     assert len(set(shaken[:, 0])) == 20
     assert np.isnan(shaken[:, 1]).all()
+
+
+def test_choices_with_one_that_is_no_number_have_no_order():
+    """Each draw of a space has a NaN of its own."""
+    encoding = Encoding({"limit": CategoricalDistribution((1.0, float("nan"), 0.5))})
+    codes = [encoding.encode({"limit": value})[0] for value in (1.0, float("nan"), 0.5)]
+    assert codes == [0.0, 1.0, 2.0]
+    assert math.isnan(encoding.decode(np.array([1.0]))["limit"])
+
+
+@pytest.mark.parametrize(
+    ("ranges", "widened"),
+    [
+        ((IntDistribution(1, 16), IntDistribution(1, 4)), IntDistribution(1, 16)),
+        ((IntDistribution(4, 8, step=4), IntDistribution(2, 6, step=2)), IntDistribution(2, 8)),
+        ((FloatDistribution(1e-3, 1, log=True), FloatDistribution(1e-4, 0.1, log=True)),
+         FloatDistribution(1e-4, 1, log=True)),
+        ((CategoricalDistribution(("a",)), CategoricalDistribution(("a",))), CategoricalDistribution(("a",))),
+    ],
+)  # fmt: skip
+def test_ranges_of_one_parameter_are_widened_to_hold_both(ranges, widened):
+    assert widen(*ranges) == widened
+    assert widen(*ranges[::-1]) == widened

@@ -118,6 +118,17 @@ def test_nothing_is_said_of_few_trials(count, changes):
     assert measure_importance(searched(count, **changes)) == []
 
 
+@pytest.mark.parametrize("noise", [0.0, 1e-12])
+def test_nothing_is_said_of_scores_that_hardly_differ(noise):
+    history = searched(20)
+    for number, trial in history.trials.items():
+        trial.epochs[1].metrics["iou"] = 0.5 + noise * (number == 3)
+    for each in measure_importance(history):
+        assert 0 <= each.low <= each.high <= 1
+    if not noise:
+        assert measure_importance(history) == []
+
+
 def test_importance_is_the_same_each_time():
     assert measure_importance(searched(14)) == measure_importance(searched(14))
 

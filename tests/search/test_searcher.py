@@ -189,7 +189,7 @@ def failing_rates(trial: optuna.Trial) -> dict:
     return {}
 
 
-@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY])
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED])
 def test_a_region_whose_trials_fail_is_left(make_settings, outcome):
     """Rates above 1e-3, half of the range, fail: at random 15 of 30 draws would."""
     proposer = make_proposer(failing_rates, make_settings())
@@ -203,20 +203,75 @@ def test_a_region_whose_trials_fail_is_left(make_settings, outcome):
     assert sum(failed[20:]) < 9
 
 
-def test_a_worker_that_failed_teaches_nothing_about_the_configuration(make_settings):
-    """Asked again with the trial forgotten, the proposer proposes the same."""
+def test_a_worker_that_failed_after_a_score_leaves_the_score(make_settings):
+    """The proposer proposes the same whether the last trial finished or its worker failed."""
     draws = []
-    for outcomes in ([Outcome.FAILED], []):
+    for outcome in (Outcome.FAILED, Outcome.FINISHED):
         proposer = make_proposer(failing_rates, make_settings())
         for number in range(16):
             proposer.ask(number)
             proposer.observe(number, 1, 0.01 * number)
-            proposer.close(number, Outcome.FINISHED, 0.01 * number)
-        for outcome in outcomes:
-            proposer.ask(99)
-            proposer.close(99, outcome, None)
+            proposer.close(number, Outcome.FINISHED if number < 15 else outcome, 0.01 * number)
         draws.append(proposer.ask(16))
     assert draws[0] == draws[1]
+
+
+def dependent_ranges(trial: optuna.Trial) -> dict:
+    size = trial.suggest_categorical("crop_size", (256, 512))
+    trial.suggest_int("batch_size", 1, 16 if size == 256 else 4)
+    return {"input_mode": "crop"}
+
+
+def test_ranges_that_depend_on_each_other_are_kept_and_used(make_settings):
+    """The score rises with the batch and the crop: the best allowed is 4 at 512, 20.5, after 16 at 256, 16."""
+    proposer, asked = make_proposer(dependent_ranges, make_settings()), []
+    for number in range(40):
+        _, params = proposer.ask(number)
+        assert params["batch_size"] <= (16 if params["crop_size"] == 256 else 4)
+        score = 0.01 * (params["batch_size"] + 16.5 * (params["crop_size"] == 512))
+        proposer.observe(number, 1, score)
+        proposer.close(number, Outcome.FINISHED, score)
+        asked.append(params)
+    assert max(params["batch_size"] for params in asked if params["crop_size"] == 256) > 12
+    assert {"crop_size": 512, "batch_size": 4} in asked
+
+
+def test_value_that_the_space_no_longer_draws_is_another_space(make_settings):
+    params = {"crop_size": 512, "batch_size": 9}
+    with pytest.raises(ConfigError, match=r"restore it, or launch a new search.*batch_size=9 is not in IntDistr"):
+        make_proposer(dependent_ranges, make_settings()).replay(
+            TrialRecord(number=0, fold=0, values={}, params=params, started=0.0)
+        )
+
+
+def no_choice(trial: optuna.Trial) -> dict:
+    return {}
+
+
+def test_space_without_a_parameter_is_asked_for_ever(make_settings):
+    proposer = make_proposer(no_choice, make_settings())
+    for number in range(14):
+        values, params = proposer.ask(number)
+        assert (values["learning_rate"] > 0, params) == (True, {})
+        proposer.observe(number, 1, 0.5)
+        proposer.close(number, Outcome.FINISHED, 0.5)
+
+
+def sixteen(trial: optuna.Trial) -> dict:
+    trial.suggest_int("batch_size", 1, 16)
+    return {}
+
+
+def test_no_configuration_is_tried_twice_before_the_space_is_exhausted(make_settings):
+    """Sixteen configurations; the last draws find theirs among the model's proposals."""
+    proposer, sizes = make_proposer(sixteen, make_settings()), []
+    for number in range(17):
+        sizes.append(proposer.ask(number)[1]["batch_size"])
+        proposer.observe(number, 1, 0.5 + 0.01 * sizes[-1])
+        proposer.close(number, Outcome.FINISHED, 0.5)
+    assert sorted(sizes[:12]) == sorted(set(sizes[:12]))
+    assert len(set(sizes)) >= 15
+    assert len(sizes) == 17, "an exhausted space repeats"
 
 
 def half_broken(trial: optuna.Trial) -> dict:

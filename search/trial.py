@@ -130,6 +130,8 @@ def _train(config: Mapping[str, Any], job: TrialJob) -> None:
         # A reused worker would carry the last trial's peak along.
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+        # A trial that shares a GPU must not take its neighbour's memory, least of all by batch_size=auto.
+        torch.cuda.set_per_process_memory_fraction(min(1.0, job.gpus))
     cache = open_cache(job)
     with name_memory_errors(TrainConfig.from_values(config["values"]), machine):
         _train_on(config, job, cache, machine)

@@ -151,12 +151,13 @@ class TrainingLoader:
             yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
 
 
-def blank_batch(samples: TrainingSamples, size: int) -> Batch:
-    """Return a batch of black images of the first class, as large as the largest samples, to try out a device."""
+def blank_batch(samples: TrainingSamples, size: int, outputs: int) -> Batch:
+    """Return a batch of black images with pixels of every class, each as large as the largest sample, to try a device."""
     height, width = samples.largest_size
+    classes = torch.arange(size * height * width).remainder(outputs).to(torch.uint8)
     return Batch(
         images_NHW3=torch.zeros(size, height, width, 3, dtype=torch.uint8),
-        target_NHW=torch.zeros(size, height, width, dtype=torch.uint8),
+        target_NHW=classes.view(size, height, width),
     )
 
 

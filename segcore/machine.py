@@ -18,6 +18,15 @@ _M_MMAP_MAX: Final = -4
 
 _LARGEST_INT: Final = 2**31 - 1
 
+_MEMORY_SIGNS: Final = (
+    "out of memory",
+    "allocate memory",
+    "alloc_failed",
+    "unable to find a valid cudnn algorithm",
+    "unable to find an engine",
+)
+"""What torch, cuDNN and cuBLAS say, in small letters, when there is too little memory for them."""
+
 SMALL_TILE_SIZE: Final = 512
 """Side of a tile, pixels, that a device of little memory takes."""
 
@@ -53,8 +62,6 @@ def detect_machine(cpus: int, *, use_gpu: bool = True) -> Machine:
         use_gpu: whether a GPU may be used.
     """
     if use_gpu and torch.cuda.is_available():
-        # The fastest convolution for each shape, found once: a training has few shapes.
-        torch.backends.cudnn.benchmark = True
         return Machine(device="cuda:0", loader_workers=max(1, cpus - 1))
     torch.set_num_threads(max(1, cpus))
     reuse_freed_memory()
@@ -69,7 +76,8 @@ def require_device(machine: Machine) -> None:
 
 def autocast(config: TrainConfig, machine: Machine) -> torch.autocast:
     """Return the context in which the network runs at the configuration's precision."""
-    bf16_pays = machine.on_gpu and torch.cuda.is_bf16_supported()
+    # Older GPUs emulate it, at the price of speed.
+    bf16_pays = machine.on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     use_bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_pays)
     use_fp16 = config.precision == "fp16"
     dtype = torch.float16 if use_fp16 else torch.bfloat16
@@ -86,7 +94,7 @@ def name_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
     """Turn torch's out-of-memory errors in a training into `DeviceMemoryError` with a remedy."""
     try:
         yield
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
         if not _is_memory_error(error):
             raise
         raise DeviceMemoryError(
@@ -134,7 +142,8 @@ def peak_memory_gib(machine: Machine) -> float:
 
 
 def _is_memory_error(error: Exception) -> bool:
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "allocate memory" in str(error)
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def _remedy(options: PredictOptions) -> str:

@@ -9,12 +9,12 @@ from typing import Final
 
 import torch
 
-from segcore.errors import DeviceMemoryError
+from segcore.errors import ConfigError, DeviceMemoryError
 from segcore.loader import TrainingSamples, blank_batch
 from segcore.losses import Loss
 from segcore.machine import Machine, name_memory_errors
 from segcore.state import TrainState
-from segcore.step import take_step
+from segcore.step import set_training, take_step
 
 LARGEST_AUTO_BATCH: Final = 64
 CPU_AUTO_BATCH: Final = 8
@@ -25,10 +25,21 @@ _FREE_SHARE: Final = 0.1
 
 
 def resolve_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine) -> int:
-    """Return the configuration's batch size; `auto` is measured on a GPU and 8 on a CPU."""
-    if state.config.batch_size != "auto":
-        return state.config.batch_size
-    return measure_batch_size(state, samples, loss, machine) if machine.on_gpu else CPU_AUTO_BATCH
+    """Return the configuration's batch size, no more than there are samples; `auto` is measured on a GPU, 8 on a CPU.
+
+    Raises:
+        ConfigError: when there are fewer samples than the network needs at a time.
+        DeviceMemoryError: when even the smallest batch does not fit.
+    """
+    if len(samples) < state.config.smallest_batch:
+        raise ConfigError(
+            f"{len(samples)} training sample(s): decoder={state.config.decoder}, input_mode={state.config.input_mode} "
+            f"needs {state.config.smallest_batch} at a time; use another decoder, or more images or crops."
+        )
+    size = state.config.batch_size
+    if size == "auto":
+        size = measure_batch_size(state, samples, loss, machine) if machine.on_gpu else CPU_AUTO_BATCH
+    return min(size, len(samples))
 
 
 def measure_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine) -> int:
@@ -37,16 +48,21 @@ def measure_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
     Raises:
         DeviceMemoryError: when even the smallest batch does not fit.
     """
+    smallest = state.config.smallest_batch
 
     def try_batch(size: int) -> None:
+        # What the last try left in torch's own store would count as taken.
+        release_memory(machine)
         with name_memory_errors(state.config, machine):
             trial = copy.deepcopy(state)
+            set_training(trial)
             # The optimizer takes its own memory in its first step, so the second shows the peak.
             for _ in range(2):
-                take_step(trial, [blank_batch(samples, size)], loss, machine)
-            require_free_memory(machine)
+                take_step(trial, [blank_batch(samples, size, state.outputs)], loss, machine)
+            if size > smallest:
+                require_free_memory(machine)
 
-    size = find_batch_size(try_batch, state.config.smallest_batch, min(LARGEST_AUTO_BATCH, len(samples)))
+    size = find_batch_size(try_batch, smallest, min(LARGEST_AUTO_BATCH, len(samples)))
     release_memory(machine)
     return size
 

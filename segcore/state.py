@@ -125,7 +125,7 @@ def load_state(file: Path, config: TrainConfig, machine: Machine, data: str = ""
     Raises:
         CheckpointError: when the file is damaged or belongs to another configuration or other data.
     """
-    content = _read(file, machine)
+    content = _read(file)
     # A field that is newer than the file has its default there.
     saved = TrainConfig.from_values(content["config"]).values()
     if saved != config.values():
@@ -144,7 +144,7 @@ def load_state(file: Path, config: TrainConfig, machine: Machine, data: str = ""
     outputs = content["outputs"]
     state = _assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
     _learn(state, content["learnt"])
-    state.snapshots = [{name: tensor.cpu() for name, tensor in weights.items()} for weights in content["snapshots"]]
+    state.snapshots = content["snapshots"]
     state.batch_size = content["batch_size"]
     state.micro_batches = content["micro_batches"]
     state.data = data or saved_data
@@ -165,7 +165,7 @@ def read_member_weights(file: Path) -> list[dict[str, Tensor]]:
     Raises:
         CheckpointError: when the file is damaged.
     """
-    content = _read(file, Machine())
+    content = _read(file)
     snapshots: list[dict[str, Tensor]] = content["snapshots"]
     return snapshots or [content["learnt"]["mean_model"] or content["learnt"]["model"]]
 
@@ -176,16 +176,19 @@ def take_snapshot(state: TrainState) -> None:
     state.snapshots.append({name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()})
 
 
-def remember_learnt(state: TrainState) -> bytes:
+def remember_learnt(state: TrainState) -> io.BytesIO:
     """Return what `recall_learnt` needs to take weights, optimizer and scaler back to now; not on the device."""
     memory = io.BytesIO()
     torch.save(_learnt(state), memory)
-    return memory.getvalue()
+    return memory
 
 
-def recall_learnt(state: TrainState, memory: bytes) -> None:
+def recall_learnt(state: TrainState, memory: io.BytesIO, machine: Machine) -> None:
     """Take weights, optimizer and scaler back to the moment of `remember_learnt`."""
-    _learn(state, torch.load(io.BytesIO(memory), map_location="cpu", weights_only=True))
+    memory.seek(0)
+    # A scaler that an error interrupted believes that its step is half done.
+    state.scaler = build_scaler(state.config, machine)
+    _learn(state, torch.load(memory, map_location="cpu", weights_only=True))
     state.optimizer.zero_grad(set_to_none=True)
 
 
@@ -219,9 +222,10 @@ def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machi
     )
 
 
-def _read(file: Path, machine: Machine) -> dict[str, Any]:
+def _read(file: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = torch.load(file, map_location=machine.device, weights_only=True)
+        # What goes to the device is copied there part by part; the snapshots never are.
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         if content.get("format") != _FORMAT:
             raise CheckpointError(f"{file} has format {content.get('format')!r}, not {_FORMAT!r}.")
     except StreetError:

@@ -27,19 +27,25 @@ def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: 
     values = []
     for batch in batches:
         for part in batch.divided(state.micro_batches):
-            images_NHW3 = part.images_NHW3.to(machine.device, non_blocking=True)
-            target_NHW = part.target_NHW.to(machine.device, non_blocking=True)
-            with autocast(state.config, machine):
-                logits_NCHW = state.model(images_NHW3)
-            value = loss(logits_NCHW, target_NHW) * (len(target_NHW) / len(batch.target_NHW) / len(batches))
-            state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
-            values.append(value.detach())
+            share = len(part.target_NHW) / len(batch.target_NHW) / len(batches)
+            values.append(_add_gradient(state, part, share, loss, machine))
     if state.config.gradient_clip:
         state.scaler.unscale_(state.optimizer)
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.gradient_clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
     return torch.stack(values).sum()
+
+
+def _add_gradient(state: TrainState, part: Batch, share: float, loss: Loss, machine: Machine) -> Tensor:
+    # A call of its own, so that a part's tensors are gone before the next part needs room.
+    images_NHW3 = part.images_NHW3.to(machine.device, non_blocking=True)
+    target_NHW = part.target_NHW.to(machine.device, non_blocking=True)
+    with autocast(state.config, machine):
+        logits_NCHW = state.model(images_NHW3)
+    value = loss(logits_NCHW, target_NHW) * share
+    state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+    return value.detach()
 
 
 def set_training(state: TrainState) -> None:

@@ -133,6 +133,8 @@ def _prepare(
     state: TrainState, cache: PixelCache, train_indices: Sequence[int], machine: Machine
 ) -> tuple[TrainingLoader, Loss]:
     config = state.config
+    # The fastest convolutions are looked for anew at every new shape: worth it where there are few.
+    torch.backends.cudnn.benchmark = machine.on_gpu and len({(case.height, case.width) for case in cache.cases}) == 1
     labels = build_label_map(cache.classes, config.labels)
     samples = TrainingSamples(cache, train_indices, config, labels.target_of_class)
     weights_C = None
@@ -157,7 +159,7 @@ def _train_within_memory(state: TrainState, loader: TrainingLoader, loss: Loss, 
                 raise
         # Only here, after the error and the tensors of its frames are gone, is there memory again.
         release_memory(machine)
-        recall_learnt(state, memory)
+        recall_learnt(state, memory, machine)
         state.micro_batches *= 2
 
 

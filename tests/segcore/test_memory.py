@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from segcore.errors import DeviceMemoryError
-from segcore.loader import TrainingSamples
+from segcore.errors import ConfigError, DeviceMemoryError
+from segcore.loader import TrainingSamples, blank_batch
 from segcore.losses import build_loss
 from segcore.machine import Machine
 from segcore.memory import can_divide, find_batch_size, measure_batch_size, require_free_memory, resolve_batch_size
@@ -87,3 +87,24 @@ def test_batch_divides_until_parts_are_as_small_as_the_network_takes(make_config
 
 def test_cpu_has_no_memory_to_measure():
     require_free_memory(MACHINE)
+
+
+def test_batch_is_no_larger_than_the_samples(make_config, cache):
+    config = make_config(batch_size=8)
+    samples = TrainingSamples(cache, range(3), config, TARGET)
+    assert resolve_batch_size(new_state(config, 4, MACHINE), samples, build_loss(config), MACHINE) == 3
+
+
+def test_single_sample_is_refused_where_normalisation_needs_two(make_config, cache):
+    config = make_config(decoder="upernet")
+    samples = TrainingSamples(cache, [0], config, TARGET)
+    with pytest.raises(ConfigError, match=r"1 training sample\(s\): decoder=upernet, input_mode=full needs 2"):
+        resolve_batch_size(new_state(config, 4, MACHINE), samples, build_loss(config), MACHINE)
+
+
+def test_tried_batch_has_pixels_of_every_class_and_the_size_of_the_samples(make_config, cache):
+    config = make_config(input_mode="resize", scale=0.5)
+    batch = blank_batch(TrainingSamples(cache, range(3), config, TARGET), 2, 4)
+    assert batch.images_NHW3.shape == (2, 32, 48, 3)
+    assert batch.target_NHW.shape == (2, 32, 48)
+    assert batch.target_NHW.unique().tolist() == [0, 1, 2, 3]

@@ -394,3 +394,24 @@ def test_other_trainings_give_their_final_weights_alone(make_config, cache, tmp_
     save_state(state, tmp_path / "state.pt")
     for (member,) in (member_weights(state), read_member_weights(tmp_path / "state.pt")):
         assert all(torch.equal(member[name], mean) for name, mean in state.mean_model.state_dict().items())
+
+
+class FailingOnce(torch.optim.SGD):
+    """An optimizer whose first step needs memory that is not there."""
+
+    failed = False
+
+    def step(self, closure=None):
+        if not self.failed:
+            self.failed = True
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().step(closure)
+
+
+def test_scaled_training_goes_on_after_the_optimizer_ran_out_of_memory(make_config, cache):
+    config = make_config(epochs=1, batch_size=4, precision="fp16", gradient_clip=1.0)
+    state = _start_small(config, cache)
+    groups = [{"params": list(state.model.parameters()), "rate_factor": 1.0}]
+    state.optimizer = FailingOnce(groups, lr=0.01)
+    (result,) = _train(state, cache)
+    assert result.micro_batches == 2

@@ -152,7 +152,7 @@ class TrainingLoader:
 
 
 def blank_batch(samples: TrainingSamples, size: int, outputs: int) -> Batch:
-    """Return a batch of black images with pixels of every class, each as large as the largest sample, to try a device."""
+    """Return a batch of black images, as large as the largest sample, with pixels of every class, to try a device."""
     height, width = samples.largest_size
     classes = torch.arange(size * height * width).remainder(outputs).to(torch.uint8)
     return Batch(

@@ -1,6 +1,6 @@
 """What a task of the ruler is: a space that Optuna draws from, and the learning curve of each of its configurations.
 
-Recorded tasks are built by `tables` and `journals`, made-up ones by `synthetic`.
+Recorded tasks are built by `tables`, made-up ones by `synthetic`.
 """
 
 from collections.abc import Callable

@@ -155,6 +155,7 @@ def build_ensemble(
             "folds": [trial.fold for trial in trials],
             # Filled as the members are written: a training may give several.
             "left_out": left_out,
+            "extra": list(cache.extra_names),
         },
         split=read_folds(folder.folds),
     )

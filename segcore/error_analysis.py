@@ -1,6 +1,6 @@
 """Predicts a data set with a model and counts its mistakes: per image, per class, per place, per object size.
 
-Which network predicts which image is decided in `held_out`; the page is written in `error_page`.
+Which network predicts which image is decided in `held_out`; the page is written in `error_report`.
 """
 
 from collections import defaultdict
@@ -128,7 +128,7 @@ def analyse_errors(
     require_cases(data)
     dataset = read_dataset(data)
     ensemble = load_ensemble(model, machine)
-    require_same_classes(ensemble.classes, dataset.classes, data)
+    require_same_classes(ensemble, dataset.classes, data)
     plan = plan_held_out(notes, len(ensemble.members), dataset.cases, model, folds_file)
     wanted = choose_cases(dataset.cases, plan, every_image=every_image)
     counted = []
@@ -146,8 +146,9 @@ def analyse_errors(
     )
 
 
-def require_same_classes(model: ClassTable, data: ClassTable, folder: Path) -> None:
-    """Raise `DataError` when a model's class indices mean something else in the data."""
+def require_same_classes(ensemble: Ensemble, data: ClassTable, folder: Path) -> None:
+    """Raise `DataError` when what a model predicts means something else in the data."""
+    model = ensemble.classes
     if model.names != data.names:
         position = next((i for i, (a, b) in enumerate(zip(model.names, data.names, strict=False)) if a != b), None)
         said = (
@@ -156,6 +157,11 @@ def require_same_classes(model: ClassTable, data: ClassTable, folder: Path) -> N
             else f"the data has {len(data)} classes, the model {len(model)}"
         )
         raise DataError(f"{folder} has other classes than the model ({said}); give the data set that it was made for.")
+    if ensemble.config.labels == "scored" and set(model.scored) != set(data.scored):
+        raise DataError(
+            f"{folder} scores {', '.join(data.scored)}, but the model learnt {', '.join(model.scored)} and one "
+            "background (labels=scored); score the same classes, or train with labels=full."
+        )
 
 
 def choose_cases(cases: Sequence[Case], plan: HeldOutPlan, *, every_image: bool) -> list[Case]:

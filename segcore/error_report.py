@@ -17,7 +17,7 @@ from segcore.error_analysis import (
     weakest_class,
 )
 from segcore.error_pictures import choose_extremes, show_images
-from segcore.held_out import Origin, read_noted_iou
+from segcore.held_out import Origin, read_member_folds, read_noted_iou
 from segcore.metrics import best_single_class
 from segcore.objects import SIZE_RULE, SIZES
 from segcore.page import (
@@ -81,7 +81,8 @@ def describe_origin(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
         text = f"{_images(counts[Origin.HELD_OUT])} predicted out of fold: {who} that had never seen"
         lines.append((f"{text} {'them' if members == 1 else 'it'} (folds {analysis.plan.source}).", False))
     if analysis.left_out:
-        lines.append((f"{_images(analysis.left_out)} left out, because the model trained on them.", False))
+        trained = "trained, or may have trained," if analysis.plan.count(Origin.UNKNOWN) else "trained"
+        lines.append((f"{_images(analysis.left_out)} left out, because the model {trained} on them.", False))
     if counts[Origin.TRAINED_ON]:
         lines.append((f"{_images(counts[Origin.TRAINED_ON])} predicted by networks that trained on them: "
                       "scores here flatter the model.", True))  # fmt: skip
@@ -92,6 +93,10 @@ def describe_origin(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
 
 
 def _compare_with_notes(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
+    left_out, _ = read_member_folds(analysis.notes, len(analysis.ensemble.members))
+    if len(set(left_out)) < len(left_out):
+        # The training scored one network at a time, and here those that left a fold out predict together.
+        return []
     noted, found = read_noted_iou(analysis.notes), analysis.metrics.get("iou")
     everything_held_out = len(analysis.images) == analysis.plan.count(Origin.HELD_OUT)
     all_held_out = all(image.assignment.origin is Origin.HELD_OUT for image in analysis.images)

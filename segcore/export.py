@@ -187,7 +187,8 @@ def _describe(ensemble: Ensemble) -> dict[str, str]:
     values: dict[str, Any] = {
         "outputs": [None if index == VOID else ensemble.classes.names[index] for index in indices],
         "classes": class_table_to_json(ensemble.classes),
-        "scale": plan_prediction(ensemble.options, ensemble.config).factors[0],
+        # Of several sizes that the model averages over, the file is for the one of its mode.
+        "scale": plan_prediction(ensemble.options.replaced({"scales": (1.0,)}), ensemble.config).factors[0],
     }
     return {"format": _FORMAT, **{name: json.dumps(value) for name, value in values.items()}}
 

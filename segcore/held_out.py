@@ -2,7 +2,7 @@
 
 A model's notes name the fold that each member left out. The folds themselves come from the `folds.json` of the model,
 which `train` and a retraining write, or of its search, or are made again from the data, which gives the same folds as
-long as the data is the same.
+long as the data is the same. The notes also name the images that every member trained on beside those folds.
 """
 
 import dataclasses
@@ -75,20 +75,40 @@ def plan_held_out(
     """
     everybody = tuple(range(members))
     left_out, folds = read_member_folds(notes, members)
-    found = _find_split(cases, folds, model, folds_file) if left_out else None
-    if found is None:
-        unknown = Assignment(members=everybody, origin=Origin.UNKNOWN)
-        return HeldOutPlan(of_case={case.name: unknown for case in cases}, source="", block_of={})
-    split, source = found
+    extra, extra_is_known = _read_extra(notes)
+    own = [case for case in cases if case.name not in extra]
+    found = _find_split(own, folds, model, folds_file) if left_out else None
     of_case = {}
     for case in cases:
-        fold = split.fold_of.get(case.name)
-        # An image without a fold came after the training, unless it is a pseudo label: every member trains on those.
-        new = fold is None and not case.pseudo
-        free = tuple(member for member in everybody if new or left_out[member] == fold)
-        origin = Origin.HELD_OUT if free else Origin.TRAINED_ON
+        free: tuple[int, ...] = ()
+        if case.name in extra:
+            origin = Origin.TRAINED_ON
+        elif found is None:
+            origin = Origin.UNKNOWN
+        elif (fold := found[0].fold_of.get(case.name)) is not None:
+            free = tuple(member for member in everybody if left_out[member] == fold)
+            origin = Origin.HELD_OUT if free else Origin.TRAINED_ON
+        else:
+            # Without a fold an image came after the training, unless it was trained on beside the folds.
+            origin = _judge_new(case, extra_is_known=extra_is_known)
         of_case[case.name] = Assignment(members=free or everybody, origin=origin)
-    return HeldOutPlan(of_case=of_case, source=source, block_of=split.block_of)
+    split, source = found or (None, "")
+    return HeldOutPlan(of_case=of_case, source=source, block_of=split.block_of if split else {})
+
+
+def read_stored_folds(notes: dict[str, Any], members: int, model: Path) -> tuple[FoldSplit, str] | None:
+    """Return the folds that lie beside a model or its search, and where, half a sentence; None without them.
+
+    Args:
+        notes: the model's notes.
+        members: how many networks it has.
+        model: the model's directory.
+
+    Raises:
+        CheckpointError: when there is such a file and it cannot be read.
+    """
+    _, folds = read_member_folds(notes, members)
+    return _read_stored(model, folds)
 
 
 def read_member_folds(notes: dict[str, Any], members: int) -> tuple[tuple[int, ...], int]:
@@ -134,10 +154,32 @@ def _find_split(
                 "give the folds.json of its training."
             )
         return split, f"read from {folds_file.name}"
-    for file, place in ((model / FOLDS_FILE, "model"), (model.resolve().parent.parent / FOLDS_FILE, "search")):
-        if file.is_file() and (split := read_folds(file)).folds == folds:
-            return split, f"read from the {place}'s {file.name}"
+    stored = _read_stored(model, folds)
+    if stored is not None:
+        return stored
     try:
         return make_folds(cases, folds), f"made again from the data, {folds} in number"
     except (ConfigError, DataError):
         return None
+
+
+def _read_stored(model: Path, folds: int) -> tuple[FoldSplit, str] | None:
+    for file, place in ((model / FOLDS_FILE, "model"), (model.resolve().parent.parent / FOLDS_FILE, "search")):
+        if file.is_file() and (split := read_folds(file)).folds == folds:
+            return split, f"read from the {place}'s {file.name}"
+    return None
+
+
+def _read_extra(notes: dict[str, Any]) -> tuple[frozenset[str], bool]:
+    """Return the names of what was trained on beside the folds, and whether that is all of it."""
+    names = notes.get("extra")
+    if isinstance(names, list):
+        return frozenset(name for name in names if isinstance(name, str)), True
+    # Older notes hold the number alone.
+    return frozenset(), not notes.get("extra_cases")
+
+
+def _judge_new(case: Case, *, extra_is_known: bool) -> Origin:
+    if case.pseudo:
+        return Origin.TRAINED_ON
+    return Origin.HELD_OUT if extra_is_known else Origin.UNKNOWN

@@ -175,6 +175,7 @@ def propose_scales(
 
 def measure_options(
     ensemble: Ensemble,
+    classes: ClassTable,
     images: Sequence[HeldOutImage],
     proposals: Sequence[PredictOptions],
     progress: Progress,
@@ -184,15 +185,18 @@ def measure_options(
 
     Args:
         ensemble: the networks.
+        classes: the data's class table, whose colours and scored classes count.
         images: the images with the networks that may predict them.
         proposals: the ways.
         progress: told how many predictions are done.
         members: networks that predict each image together, at most those that may; None: all that may.
     """
-    found = _Findings(classes=ensemble.classes)
+    if not proposals:
+        return []
+    found = _Findings(classes=classes)
     done, total = 0, len(images) * len(proposals)
     for position, image in enumerate(images):
-        decoded = decode_case(image.case, ensemble.classes)
+        decoded = decode_case(image.case, classes)
         chosen = choose_members(ensemble, image.members[:members])
         for way, options in enumerate(proposals):
             found.add(way, chosen.with_options(options.values()), image, decoded, first=position == 0)
@@ -225,9 +229,15 @@ def choose_best(measured: Sequence[Measured], max_milliseconds: float | None = N
 
     Raises:
         ConfigError: when every way takes longer, or none was measured.
+        DataError: when no image has a scored class, so that nothing tells the ways apart.
     """
     if not measured:
         raise ConfigError("No way of predicting fits into the memory; use --device cpu.")
+    if all(iou is None for row in measured for iou in row.image_ious):
+        raise DataError(
+            "None of the images that were predicted has a pixel of a scored class, so no way can be called better; "
+            "give a data set that has some, or more --images."
+        )
     allowed = [row for row in measured if _fits(row.milliseconds, max_milliseconds)]
     if not allowed:
         fastest = min(row.milliseconds for row in measured)
@@ -236,6 +246,18 @@ def choose_best(measured: Sequence[Measured], max_milliseconds: float | None = N
             "allow more, or use a faster machine."
         )
     return max(allowed, key=lambda row: (row.iou, -row.milliseconds))
+
+
+def find_current(measured: Sequence[Measured], now: PredictOptions, config: TrainConfig) -> Measured | None:
+    """Return the way that means the same as the model's own options; None when it was left out.
+
+    Args:
+        measured: the ways.
+        now: how the model predicts now.
+        config: how it was trained.
+    """
+    plan = plan_prediction(now, config)
+    return next((row for row in measured if plan_prediction(row.options, config) == plan), None)
 
 
 def measure_gain(row: Measured, base: Measured) -> Gain:

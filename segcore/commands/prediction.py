@@ -8,22 +8,24 @@ import typer
 from rich import box
 from rich.table import Table
 
+from segcore.classes import ClassTable
 from segcore.commands.console import CPUs, Data, Device, Model, choose_machine, console, show_progress
 from segcore.dataset import list_images, read_dataset, read_size
-from segcore.ensemble import FOLDS_FILE, Ensemble, load_ensemble, read_ensemble_notes, save_options
+from segcore.ensemble import Ensemble, load_ensemble, read_ensemble_notes, save_options
 from segcore.error_analysis import require_same_classes
 from segcore.figures import Image, colour_mask, save_png
 from segcore.figures import overlay as draw_overlay
-from segcore.folds import read_folds
-from segcore.held_out import plan_held_out
+from segcore.held_out import plan_held_out, read_stored_folds
 from segcore.machine import reuse_freed_memory
 from segcore.predict_files import predict_files
 from segcore.predict_options import PredictOptions, parse_scales
 from segcore.tune_predict import (
+    Gain,
     HeldOutImage,
     Measured,
     choose_best,
     choose_images,
+    find_current,
     find_pareto,
     measure_gain,
     measure_options,
@@ -83,19 +85,19 @@ def tune_predict(
     are written into the model's directory.
     """
     dataset, ensemble = read_dataset(data), _load(model, device, cpus)
-    require_same_classes(ensemble.classes, dataset.classes, data)
-    cases = dataset.cases
-    if (model / FOLDS_FILE).is_file():
-        cases = require_known_names(cases, read_folds(model / FOLDS_FILE).fold_of)
-    notes = read_ensemble_notes(model).get("notes", {})
+    require_same_classes(ensemble, dataset.classes, data)
+    cases, notes = dataset.cases, read_ensemble_notes(model).get("notes", {})
+    stored = read_stored_folds(notes, len(ensemble.members), model)
+    if stored is not None:
+        cases = require_known_names(cases, stored[0].fold_of)
     plan = plan_held_out(notes, len(ensemble.members), cases, model)
     chosen = choose_images(cases, plan, images)
-    measured = _measure_in_stages(ensemble, chosen, max_ms)
+    measured = _measure_in_stages(ensemble, dataset.classes, chosen, max_ms)
     best = choose_best(measured, max_ms)
-    fewer = _measure_fewer_members(ensemble, chosen, best)
+    fewer = _measure_fewer_members(ensemble, dataset.classes, chosen, best)
+    console.print(_tune_table(measured, fewer, best, find_current(measured, ensemble.options, ensemble.config)))
     table, picture = write_report([*measured, *fewer], best, model)
     save_options(model, best.options)
-    console.print(_tune_table(measured, fewer, best))
     console.print(_tell_scored(ensemble, chosen, plan.source), soft_wrap=True)
     console.print(f"table:    {table}\npicture:  {picture}", soft_wrap=True)
     console.print(f"chosen:   {describe_options(best.options)}; 'predict' uses it from now on", soft_wrap=True)
@@ -108,35 +110,43 @@ def _load(model: Path, device: str, cpus: int) -> Ensemble:
     return load_ensemble(model, machine)
 
 
-def _measure_in_stages(ensemble: Ensemble, images: Sequence[HeldOutImage], max_ms: float | None) -> list[Measured]:
+def _measure_in_stages(
+    ensemble: Ensemble, classes: ClassTable, images: Sequence[HeldOutImage], max_ms: float | None
+) -> list[Measured]:
     largest_side = max(max(read_size(image.case.image)) for image in images)
     config = ensemble.config
-    modes = _measure("modes", ensemble, images, propose_modes(ensemble.options, config, largest_side))
-    flips = _measure("flips", ensemble, images, propose_flips(modes, config, max_ms))
-    scales = _measure("scales", ensemble, images, propose_scales([*modes, *flips], config, max_ms))
+    modes = _measure("modes", ensemble, classes, images, propose_modes(ensemble.options, config, largest_side))
+    flips = _measure("flips", ensemble, classes, images, propose_flips(modes, config, max_ms))
+    scales = _measure("scales", ensemble, classes, images, propose_scales([*modes, *flips], config, max_ms))
     return [*modes, *flips, *scales]
 
 
 def _measure(
-    label: str, ensemble: Ensemble, images: Sequence[HeldOutImage], proposals: Sequence[PredictOptions]
+    label: str,
+    ensemble: Ensemble,
+    classes: ClassTable,
+    images: Sequence[HeldOutImage],
+    proposals: Sequence[PredictOptions],
 ) -> list[Measured]:
     with show_progress(label) as progress:
-        measured = measure_options(ensemble, images, proposals, progress)
+        measured = measure_options(ensemble, classes, images, proposals, progress)
     for options in proposals:
         if options not in [row.options for row in measured]:
             console.print(f"left out, too little memory: {describe_options(options)}", style="yellow")
     return measured
 
 
-def _measure_fewer_members(ensemble: Ensemble, images: Sequence[HeldOutImage], best: Measured) -> list[Measured]:
+def _measure_fewer_members(
+    ensemble: Ensemble, classes: ClassTable, images: Sequence[HeldOutImage], best: Measured
+) -> list[Measured]:
     fewer = []
     for members in range(1, best.members):
         with show_progress(f"{members} of {best.members} networks of a fold") as progress:
-            fewer += measure_options(ensemble, images, [best.options], progress, members)
+            fewer += measure_options(ensemble, classes, images, [best.options], progress, members)
     return fewer
 
 
-def _tune_table(measured: Sequence[Measured], fewer: Sequence[Measured], best: Measured) -> Table:
+def _tune_table(measured: Sequence[Measured], fewer: Sequence[Measured], best: Measured, now: Measured | None) -> Table:
     names = ("", "way", "networks\nan image", "iou", "against now", "miou", "ms per\nimage", "")
     table = Table(*names, box=box.SIMPLE)
     for column in table.columns:
@@ -144,18 +154,21 @@ def _tune_table(measured: Sequence[Measured], fewer: Sequence[Measured], best: M
     table.columns[1].min_width = 22
     front = find_pareto([*measured, *fewer])
     for row in (*sorted(measured, key=lambda row: row.milliseconds), *fewer):
-        gain = measure_gain(row, measured[0])
         table.add_row(
             "*" if row is best else "",
-            describe_options(row.options) + (" (now)" if row is measured[0] else ""),
+            describe_options(row.options) + (" (now)" if row is now else ""),
             str(row.members),
             f"{row.iou:.4f}",
-            "" if row is measured[0] else f"{gain.iou:+.4f} ± {gain.error:.4f}",
+            "" if now is None or row is now else _describe_gain(measure_gain(row, now)),
             "" if row.miou is None else f"{row.miou:.4f}",
             f"{row.milliseconds:.1f}",
             "Pareto" if row in front else "",
         )
     return table
+
+
+def _describe_gain(gain: Gain) -> str:
+    return f"{gain.iou:+.4f} ± {gain.error:.4f}"
 
 
 def _tell_scored(ensemble: Ensemble, images: Sequence[HeldOutImage], source: str) -> str:

@@ -65,7 +65,7 @@ def train(
     members = member_weights(state)
     notes: dict[str, object] = {"fold": fold, "folds": folds, "left_out": [fold] * len(members), "ious": state.ious}
     if pixels.extra_names:
-        notes["extra_cases"] = len(pixels.extra_names)
+        notes["extra"] = list(pixels.extra_names)
     save_ensemble(out / "model", iter(members), config=config, classes=pixels.classes, notes=notes, split=split)
     console.print(f"model: {out / 'model'}", soft_wrap=True)
 

@@ -10,7 +10,9 @@ from search.journal import EpochRecord, Outcome, TrialRecord, read_history
 from search.layout import SearchFolder
 from search.retrain import OutOfFold, build_ensemble, measure_out_of_fold, plan_folds
 from search.trial import SCORES_FILE, STATE_FILE
+from segcore.cache import PixelCache, prepare_cache
 from segcore.config import TrainConfig
+from segcore.dataset import read_dataset
 from segcore.ensemble import load_ensemble
 from segcore.errors import CheckpointError
 from segcore.folds import FoldSplit, read_folds, write_folds
@@ -174,7 +176,9 @@ def test_fold_without_its_checkpoint_is_refused(script, finish_fold, classes):
         measure_out_of_fold(script.journal, classes, 0)
 
 
-def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(script, finish_fold, classes, cache, tmp_path):
+def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(
+    script, finish_fold, classes, cache, make_dataset, tmp_path
+):
     best = make_best()
     config, machine = TrainConfig.from_values(best["values"]), Machine()
     plan_folds(script.journal, best, 2)
@@ -189,7 +193,8 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(script, f
     split = FoldSplit(folds=2, fold_of={"image0": 0, "image1": 1}, block_of={"image0": "a", "image1": "b"})
     write_folds(split, folder.folds)
     result = measure_out_of_fold(script.journal, classes, 0)
-    build_ensemble(folder, script.journal, cache, result, best)
+    beside = prepare_cache(read_dataset(make_dataset((32, 48))), tmp_path / "cache")
+    build_ensemble(folder, script.journal, PixelCache(cache.folder, (beside,)), result, best)
 
     ensemble = load_ensemble(folder.model, machine)
     assert ensemble.config == config
@@ -204,6 +209,7 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(script, f
     assert notes["fold_ious"] == {"0": 0.5, "1": 0.5}
     assert (notes["search"], notes["trial"], notes["folds"]) == ("streets", 5, [0, 1])
     assert notes["left_out"] == [0, 1]
+    assert notes["extra"] == ["train_0000"]
     assert read_folds(folder.model / "folds.json") == split
 
 

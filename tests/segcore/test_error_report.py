@@ -116,6 +116,30 @@ def test_score_is_compared_with_the_one_that_the_training_noted(analysis, change
     assert len(describe_origin(replace(of_notes, images=analysis.images[:3]))) == 1
 
 
+def test_score_of_several_networks_of_one_fold_is_not_the_one_that_the_training_noted(analysis):
+    notes = {"fold": 1, "folds": 3, "left_out": [1, 1, 1], "ious": [0.1]}
+    assert not any("noted" in text for text, _ in describe_origin(replace(analysis, notes=notes)))
+
+
+def test_image_that_may_have_been_trained_on_is_left_out_with_that_reason(make_model, dataset_folder):
+    model = make_model({"folds": [0, 1, 2], "extra_cases": 2})
+    dataset = read_dataset(dataset_folder)
+    split = make_folds(dataset.cases, 3)
+    fold_of = dict(list(split.fold_of.items())[:9])
+    write_folds(replace(split, fold_of=fold_of), model / "folds.json")
+    text, _ = describe_origin(analyse(model, dataset_folder))[1]
+    assert text == "3 images were left out, because the model trained, or may have trained, on them."
+
+
+def test_background_of_a_model_of_other_scored_classes_is_refused(tmp_path, dataset_folder, make_config, classes):
+    config = make_config(input_mode="full", labels="scored")
+    table = replace(classes, scored=("car",))
+    states = iter([build_architecture(config, 2).state_dict()])
+    save_ensemble(tmp_path / "model", states, config=config, classes=table, notes={})
+    with pytest.raises(DataError, match=r"scores car, person, but the model learnt car and one background"):
+        analyse(tmp_path / "model", dataset_folder)
+
+
 def test_given_folds_decide(three, dataset_folder, tmp_path):
     split = make_folds(read_dataset(dataset_folder).cases, 3)
     turned = {name: (fold + 1) % 3 for name, fold in split.fold_of.items()}

@@ -80,6 +80,12 @@ def test_metadata_names_the_class_of_each_output_and_how_to_resize(make_model, c
     assert json.loads(_metadata(tmp_path / "x.onnx")["scale"]) == 1.0
 
 
+def test_scale_is_that_of_one_look_where_the_model_averages_over_several(make_model, tmp_path):
+    several = make_model(input_mode="resize", scale=0.5).with_options({"scales": (0.75, 1.0, 1.25)})
+    export_onnx(several, tmp_path / "x.onnx")
+    assert json.loads(_metadata(tmp_path / "x.onnx")["scale"]) == 0.5
+
+
 def test_one_of_several_members_must_be_chosen(make_model, tmp_path):
     ensemble = make_model(members=2)
     with pytest.raises(ConfigError, match="--member 0 to 1"):

@@ -173,7 +173,7 @@ def test_command_trains_beside_extra_data_and_refuses_to_go_on_without_it(real, 
     assert result.exit_code == 0, result.exception
     assert "7 of 9 cases to train on are extra" in result.output
     notes = json.loads((tmp_path / "out" / "model" / "ensemble.json").read_text())["notes"]
-    assert notes["extra_cases"] == 7
+    assert notes["extra"] == [case.name for case in read_dataset(extra_folder).cases]
     for changed in (arguments, [*arguments, *extra, "--fold", "1"]):
         result = CliRunner().invoke(app, changed)
         assert isinstance(result.exception, CheckpointError)

@@ -6,7 +6,14 @@ import pytest
 from segcore.dataset import Case
 from segcore.errors import CheckpointError
 from segcore.folds import FoldSplit, make_folds, write_folds
-from segcore.held_out import Assignment, Origin, plan_held_out, read_member_folds, read_noted_iou
+from segcore.held_out import (
+    Assignment,
+    Origin,
+    plan_held_out,
+    read_member_folds,
+    read_noted_iou,
+    read_stored_folds,
+)
 
 CASES = [
     Case(name=f"c{i}", image=Path(f"c{i}.jpg"), mask=Path(f"c{i}.png"), route="r", timeofday="day", frame=10 * i)
@@ -80,6 +87,36 @@ def test_pseudo_label_without_a_fold_was_trained_on_by_every_member(model):
     pseudo = replace(CASES[5], pseudo=True)
     plan = plan_held_out({"folds": [0, 1, 2]}, 3, [CASES[0], pseudo], model)
     assert plan.of_case["c5"] == Assignment(members=(0, 1, 2), origin=Origin.TRAINED_ON)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_labelled_image_beside_the_folds_was_trained_on_by_every_member(model, stored):
+    if stored:
+        save_split(model / "folds.json", {"c0": 2, "c1": 1, "c2": 0})
+    plan = plan_held_out({"folds": [0, 1, 2], "extra": ["c5"]}, 3, CASES, model)
+    assert plan.of_case["c5"] == Assignment(members=(0, 1, 2), origin=Origin.TRAINED_ON)
+    assert plan.count(Origin.HELD_OUT) == 11
+    # Nothing else is known of the data set that was trained on beside the folds.
+    alone = plan_held_out({"folds": [0, 1, 2], "extra": ["c5"]}, 3, [CASES[5]], model)
+    assert alone.of_case["c5"].origin is Origin.TRAINED_ON
+
+
+def test_older_notes_hold_only_the_number_of_such_images(model):
+    save_split(model / "folds.json", {"c0": 2, "c1": 1, "c2": 0})
+    notes = {"folds": [0, 1, 2], "extra_cases": 4}
+    plan = plan_held_out(notes, 3, [CASES[0], CASES[5], replace(CASES[6], pseudo=True)], model)
+    assert plan.of_case["c0"] == Assignment(members=(2,), origin=Origin.HELD_OUT)
+    assert plan.of_case["c5"] == Assignment(members=(0, 1, 2), origin=Origin.UNKNOWN)
+    assert plan.of_case["c6"].origin is Origin.TRAINED_ON
+
+
+def test_stored_folds_are_the_models_or_the_searchs_but_never_made_again(model):
+    notes = {"folds": [0, 1, 2]}
+    assert read_stored_folds(notes, 3, model) is None
+    save_split(model.parent.parent / "folds.json", {"c0": 2, "c1": 2, "c2": 0})
+    split, source = read_stored_folds(notes, 3, model)
+    assert split.fold_of["c1"] == 2 and source == "read from the search's folds.json"
+    assert read_stored_folds({}, 3, model) is None
 
 
 def test_folds_of_another_number_beside_the_model_are_not_its_own(model):

@@ -8,7 +8,7 @@ import torch
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
-from segcore.dataset import decode_rgb, read_dataset
+from segcore.dataset import Case, decode_rgb, read_dataset
 from segcore.ensemble import load_ensemble, read_ensemble_notes, save_ensemble, save_options
 from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.figures import colour_mask, save_png
@@ -20,9 +20,11 @@ from segcore.predict_options import PredictOptions
 from segcore.scoring import score_masks
 from segcore.tune_predict import (
     SCALES,
+    HeldOutImage,
     Measured,
     choose_best,
     choose_images,
+    find_current,
     find_pareto,
     measure_gain,
     measure_options,
@@ -41,7 +43,7 @@ def silent(done, total):
     pass
 
 
-def measured(milliseconds, iou, *, members=1, image_ious=(), **options):
+def measured(milliseconds, iou, *, members=1, image_ious=(0.5,), **options):
     return Measured(
         options=PredictOptions(**options),
         members=members,
@@ -176,6 +178,18 @@ def test_best_is_chosen_within_the_time():
         choose_best([])
 
 
+def test_ways_are_not_compared_without_a_scored_class():
+    with pytest.raises(DataError, match="None of the images that were predicted has a pixel of a scored class"):
+        choose_best([measured(10, 0.0, image_ious=(None, None)), measured(5, 0.0, image_ious=(None, None))])
+
+
+def test_present_way_is_found_by_its_meaning_and_not_by_its_place(make_config):
+    config = make_config(input_mode="resize", scale=0.5)
+    rows = [measured(10, 0.5, mode="full"), measured(5, 0.4, mode="resize", scale=0.5)]
+    assert find_current(rows, PredictOptions(), config) is rows[1]
+    assert find_current(rows[:1], PredictOptions(), config) is None
+
+
 def test_gain_is_that_of_pairs_of_images():
     # Differences 0.1, 0.3 (the third image has no score): mean 0.2, deviation 0.1414, error 0.1.
     gain = measure_gain(measured(1, 0, image_ious=(0.5, 0.9, None)), measured(1, 0, image_ious=(0.4, 0.6, None)))
@@ -187,7 +201,7 @@ def test_score_is_that_of_the_held_out_members_masks(folder, cases, plan, split,
     """The same as if every fold's own network had predicted into a folder that `score` then reads."""
     ensemble = load_ensemble(folder, MACHINE)
     images = choose_images(cases, plan, 50)
-    (row,) = measure_options(ensemble, images, [PredictOptions(flip=True)], silent)
+    (row,) = measure_options(ensemble, ensemble.classes, images, [PredictOptions(flip=True)], silent)
     (tmp_path / "masks").mkdir()
     for case in cases:
         own = choose_members(ensemble, [split.fold_of[case.name]]).with_options({"flip": True})
@@ -211,9 +225,9 @@ def test_members_of_one_fold_are_scored_together_and_fewer_of_them_alone(tmp_pat
     assert {split.fold_of[image.case.name] for image in images} == {1}
     ensemble = load_ensemble(folder, MACHINE)
     for members in (1, 2, 3):
-        (row,) = measure_options(ensemble, images, [PredictOptions()], silent, members)
+        (row,) = measure_options(ensemble, ensemble.classes, images, [PredictOptions()], silent, members)
         alone = choose_members(ensemble, range(members))
-        (expected,) = measure_options(alone, _given(images, members), [PredictOptions()], silent)
+        (expected,) = measure_options(alone, alone.classes, _given(images, members), [PredictOptions()], silent)
         assert row.members == members
         assert row.image_ious == expected.image_ious
 
@@ -227,9 +241,19 @@ def test_way_that_needs_too_much_memory_is_left_out(folder, cases, plan):
     for member in ensemble.members:
         member.register_forward_pre_hook(_fail_on_large)
     found = measure_options(
-        ensemble, choose_images(cases, plan, 1), [PredictOptions(scales=(2.0,)), PredictOptions()], silent
+        ensemble,
+        ensemble.classes,
+        choose_images(cases, plan, 1),
+        [PredictOptions(scales=(2.0,)), PredictOptions()],
+        silent,
     )
     assert [row.options for row in found] == [PredictOptions()]
+
+
+def test_no_proposal_costs_no_image(folder, tmp_path):
+    ensemble = load_ensemble(folder, MACHINE)
+    missing = Case(name="x", image=tmp_path / "x.jpg", mask=tmp_path / "x.png", route="r", timeofday="day", frame=0)
+    assert measure_options(ensemble, ensemble.classes, [HeldOutImage(case=missing, members=(0,))], [], silent) == []
 
 
 def _fail_on_large(module, inputs):
@@ -290,3 +314,30 @@ def test_command_refuses_with_a_message_and_leaves_the_model_as_it_was(folder, m
     assert isinstance(result.exception, DataError)
     assert "give the data set that the model was trained on" in str(result.exception)
     assert (folder / "ensemble.json").read_bytes() == before
+
+
+def test_command_reads_masks_in_the_colours_of_the_data(folder, make_dataset):
+    data = make_dataset(*[(64, 96)] * 12)
+    document = json.loads((data / "classes.json").read_text())
+    red, blue = document["classes"][2]["rgb"], [250, 250, 0]
+    document["classes"][2]["rgb"] = blue
+    (data / "classes.json").write_text(json.dumps(document))
+    for file in (data / "seg_train_annotations").glob("*.png"):
+        mask_HW3 = decode_rgb(file).copy()
+        mask_HW3[(mask_HW3 == red).all(axis=2)] = blue
+        save_png(mask_HW3, file)
+    result = _run("tune-predict", folder, data, "--images", 1)
+    assert result.exit_code == 0, result.exception
+
+
+def test_command_refuses_names_that_the_folds_of_the_search_do_not_know(folder, make_dataset):
+    model = folder.parent / "search" / "retrain" / "model"
+    model.parent.mkdir(parents=True)
+    folder.rename(model)
+    (model / "folds.json").rename(folder.parent / "search" / "folds.json")
+    foreign = make_dataset(name="foreign")
+    for file in list(foreign.rglob("train_*")):
+        file.rename(file.with_name(file.name.replace("train", "other")))
+    result = _run("tune-predict", model, foreign)
+    assert isinstance(result.exception, DataError)
+    assert "give the data set that the model was trained on" in str(result.exception)

@@ -19,8 +19,7 @@ from search.surrogate import Surrogate
 _CANDIDATES: Final = 300
 _MODEL_TRIALS: Final = 150
 _PARENTS: Final = 10
-_PROPOSALS: Final = 50
-"""Enough that one is allowed where ranges depend on each other, which the model does not know."""
+_PROPOSALS: Final = 8
 _LEAST_DISTANCE: Final = 0.3
 """Where each parameter's range is 1, and parameters are many: what is nearer to a known trial teaches little more."""
 _LEAST_SPACING: Final = 0.55

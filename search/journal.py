@@ -8,7 +8,8 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -243,6 +244,12 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
+
+
+def count_ends(trials: Iterable[TrialRecord]) -> str:
+    """Return in words how many trials ended in which way, the most frequent first."""
+    counts = Counter("not ended" if trial.outcome is None else str(trial.outcome) for trial in trials)
+    return ", ".join(f"{count} {end}" for end, count in counts.most_common())
 
 
 def read_history(file: Path) -> History:

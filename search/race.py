@@ -99,7 +99,8 @@ def decide(
     After a round a candidate is dismissed when the interval of its difference to the leader lies below zero (see
     `compare_over_folds`; Bonferroni over the candidates of a round, not over rounds, as in F-Race: Birattari et al., A
     Racing Algorithm for Configuring Metaheuristics, 2002), or when it is surely more than `FAR_IOU` behind on these
-    images (see `compare_over_images`). A training that failed dismisses its configuration.
+    images (see `compare_over_images`). A training that failed or has no score dismisses its configuration; a fold on
+    which no configuration has a score tells nothing, and the race ends before it.
 
     The score of a training is that of its last epoch where the rate's course is laid out over the epochs; else that of
     the median of the best epochs on the other folds, so that no fold chooses the epoch that it is scored at.
@@ -121,7 +122,8 @@ def decide(
             return Decision(
                 standings=race.stand(), folds=tuple(race.folds), pending=tuple((number, fold) for number in pending)
             )
-        race.run_round(fold)
+        if not race.run_round(fold):
+            break
     return Decision(standings=race.stand(), folds=tuple(race.folds), epochs=race.epochs_to_retrain())
 
 
@@ -153,13 +155,23 @@ class _Race:
     def staying(self) -> list[TrialRecord]:
         return [trial for trial in self.candidates if trial.number not in self.dismissed]
 
-    def run_round(self, fold: int) -> None:
-        for trial in self.staying:
-            training = self.trainings[trial.number, fold]
-            if training.outcome is not Outcome.FINISHED or training.best is None:
-                said = f"{training.outcome}: {training.message}".rstrip(": ")
-                self.dismissed[trial.number] = f"its training on fold {fold} has no score ({said})"
+    def run_round(self, fold: int) -> bool:
+        """Dismiss who has no score or is behind; return False, and leave the fold out, when nobody has a score."""
         self.folds.append(fold)
+        records = {trial.number: self._fold_records(trial) for trial in self.staying}
+        if not any(fold in of_fold for of_fold in records.values()):
+            self.folds.pop()
+            return False
+        for number, of_fold in records.items():
+            # The epoch that an earlier fold is scored at follows from the other folds, and may have no score.
+            for missing in sorted(set(self.folds) - of_fold.keys())[:1]:
+                training = self.trainings[number, missing]
+                said = f"{training.outcome}: {training.message}".rstrip(": ")
+                self.dismissed[number] = f"its training on fold {missing} has no score ({said})"
+        self._dismiss_behind()
+        return True
+
+    def _dismiss_behind(self) -> None:
         staying, scores = self.staying, self._scores()
         if len(staying) < 2:
             return

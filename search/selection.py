@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.comparison import FOLDS_METHOD, IMAGES_METHOD, Interval
-from search.journal import History, Outcome, TrialRecord
+from search.journal import FAILURES, History, TrialRecord, count_ends
 from search.race import Decision, Standing, best_epochs, decide
 from search.settings import SearchSettings
 from segcore.config import TrainConfig
@@ -31,8 +31,8 @@ def choose_best(history: History, settings: SearchSettings) -> dict[str, Any]:
     ranked = _ranked(history)
     if not ranked:
         raise CheckpointError(
-            f"Search {settings.name!r} has no trial with a score yet; "
-            f"{history.count(Outcome.FAILED)} of {len(history.trials)} failed. Their logs say why."
+            f"Search {settings.name!r} has no trial with a score yet; of {len(history.trials)} trials: "
+            f"{count_ends(history.in_order) or 'none'}. Their logs say why."
         )
     return _describe_trial(ranked[0], history, settings)
 
@@ -104,7 +104,7 @@ def read_best(file: Path) -> dict[str, Any]:
 
 
 def _ranked(history: History) -> list[TrialRecord]:
-    return [trial for trial in history.ranked if trial.outcome is not Outcome.FAILED]
+    return [trial for trial in history.ranked if trial.outcome not in FAILURES]
 
 
 def _describe_trial(winner: TrialRecord, history: History, settings: SearchSettings) -> dict[str, Any]:

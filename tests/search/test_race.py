@@ -176,3 +176,36 @@ def test_configurations_without_scores_of_images_are_raced_on(race):
     decision = race.decide()
     assert decision.pending == ((0, 2), (1, 2))
     assert decision.standings[0].interval is None
+
+
+def test_training_without_a_score_at_its_epoch_dismisses_its_configuration(race):
+    """Trial 0's last epoch, at which it is scored, has none, though an earlier one has."""
+    race.searched(0.8, 0.75, epochs=2, schedule="cosine")
+    race.trained(0, 1, 0.6, float("nan"))
+    race.trained(1, 1, 0.5, 0.5)
+    decision = race.decide()
+    assert decision.winner.trial == 1
+    assert decision.standings[-1].dismissed == "its training on fold 1 has no score (finished)"
+
+
+def test_earlier_fold_whose_epoch_has_no_score_any_more_dismisses_its_configuration(race):
+    """Trial 0 was scored on fold 1 at the search's best epoch, 3; with fold 2's, 1, it would be epoch 2."""
+    race.searched(0.8, 0.75, epochs=3, schedule="constant")
+    race.trained(0, 1, 0.6, float("nan"), 0.6)
+    race.trained(0, 2, 0.9, 0.6, 0.6)
+    for fold in (1, 2):
+        race.trained(1, fold, 0.6, 0.6, 0.6)
+    decision = race.decide()
+    assert (decision.winner.trial, decision.folds) == (1, (1, 2))
+    assert decision.standings[-1].dismissed == "its training on fold 1 has no score (finished)"
+
+
+def test_race_ends_before_a_fold_on_which_nobody_has_a_score(race):
+    race.searched(0.8, 0.75)
+    race.trained(0, 1, 0.6)
+    race.trained(1, 1, 0.61)
+    for source in range(2):
+        race.trained(source, 2, float("nan"))
+    decision = race.decide()
+    assert (decision.winner.trial, decision.folds, decision.pending) == (1, (1,), ())
+    assert [standing.trial for standing in decision.rivals] == [0]

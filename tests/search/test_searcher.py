@@ -236,6 +236,19 @@ def test_ranges_that_depend_on_each_other_are_kept_and_used(make_settings):
     assert {"crop_size": 512, "batch_size": 4} in asked
 
 
+def rarely_wide(trial: optuna.Trial) -> dict:
+    augmentation = trial.suggest_categorical("augmentation", ("none", "flip", "light", "strong"))
+    trial.suggest_int("batch_size", 1, 64 if augmentation == "strong" else 4)
+    return {}
+
+
+def test_model_knows_the_widest_range(make_settings):
+    """One draw in four has it; the last one that the model sees has not."""
+    advisor = make_proposer(rarely_wide, make_settings())._get_to_know_space()
+    codes = {size: advisor.encode({"augmentation": "strong", "batch_size": size})[1] for size in (1, 4, 64)}
+    assert 0 < codes[1] < codes[4] < 0.06 < 0.98 < codes[64] < 1
+
+
 def test_value_that_the_space_no_longer_draws_is_another_space(make_settings):
     params = {"crop_size": 512, "batch_size": 9}
     with pytest.raises(ConfigError, match=r"restore it, or launch a new search.*batch_size=9 is not in IntDistr"):

@@ -47,28 +47,34 @@ def test_of_equal_scores_the_lower_number_and_the_earlier_epoch_win(make_history
     assert (best["trial"], best["epoch"]) == (0, 2)
 
 
-def test_stopped_and_unfinished_trials_may_win_failed_ones_not(make_history, make_settings):
+@pytest.mark.parametrize("outcome", ["failed", "diverged", "out of memory"])
+def test_stopped_and_unfinished_trials_may_win_failed_ones_not(make_history, make_settings, outcome):
     def write(script):
         script.ask(0)
         script.epochs(0, 0.9)
-        script.end(0, "failed", "a bug")
+        script.end(0, outcome, "a bug")
         script.ask(1)
         script.epochs(1, 0.5)
         script.end(1, "stopped by ASHA")
         script.ask(2)
         script.epochs(2, 0.4)
 
-    assert choose_best(make_history(write), make_settings())["trial"] == 1
+    history = make_history(write)
+    assert choose_best(history, make_settings())["trial"] == 1
+    assert [trial.number for trial in choose_candidates(history, make_settings())] == [1]
 
 
-def test_search_without_a_score_is_refused_with_the_number_of_failures(make_history, make_settings):
+def test_search_without_a_score_is_refused_with_how_its_trials_ended(make_history, make_settings):
     def write(script):
-        for trial in range(3):
+        for trial in range(4):
             script.ask(trial)
         script.end(0, "failed", "a bug")
+        for trial in (2, 3):
+            script.end(trial, "over a limit")
         script.epochs(1, None)
 
-    with pytest.raises(CheckpointError, match="'streets' has no trial with a score yet; 1 of 3 failed"):
+    told = "'streets' has no trial with a score yet; of 4 trials: 2 over a limit, 1 failed, 1 not ended"
+    with pytest.raises(CheckpointError, match=told):
         choose_best(make_history(write), make_settings())
 
 

@@ -14,7 +14,7 @@ from rich.console import Console
 from search import cluster, report, selection, stages, tracking, tuner
 from search.confirm import can_confirm
 from search.journal import read_history
-from search.layout import find_folder, folder_of, is_in_use, lock_stage, require_new
+from search.layout import find_folder, folder_of, is_in_use, lock_stage, require_idle, require_new
 from search.options import (
     DEFAULTS,
     Address,
@@ -114,8 +114,8 @@ def launch(
     require_new(settings)
     loaded = load_space(settings.space)
     tracking.require_tracking(settings.tracking_uri)
-    given = [read_prior(file) for file in files]
-    given += [earlier for search in searches for earlier in read_earlier(search, settings)]
+    given = [(f"--seed-config {file}", read_prior(file)) for file in files]
+    given += [(f"--warm-start {search}", each) for search in searches for each in read_earlier(search, settings)]
     split = make_folds(read_dataset(settings.data).cases, settings.folds)
     with cluster.connected(settings):
         cache_pixels = stages.prepare_cache(settings)
@@ -142,20 +142,20 @@ def resume(
     """Go on with a search that was interrupted, or extend it: what has finished stays, the rest goes on."""
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
-    asked = len(read_history(folder.search_stage.journal).trials)
-    extended = replace(settings, trials=parse_trials(trials, settings, asked))
-    settings = extended
+    require_idle(folder.confirm_stage)
+    history = read_history(folder.search_stage.journal)
+    asked = len(history.trials)
+    settings = extended = change_settings(settings, {"trials": parse_trials(trials, settings, asked)})
     if time_budget:
-        spent_seconds = read_history(folder.search_stage.journal).spent_seconds
-        settings = replace(settings, time_budget_seconds=spent_seconds + parse_duration(time_budget))
+        settings = replace(settings, time_budget_seconds=history.spent_seconds + parse_duration(time_budget))
+    tuner.require_time_left(settings, history, retry=retry_failed)
+    console.print(f"{name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
     tracking.require_tracking(settings.tracking_uri)
     with cluster.connected(settings):
         cache = stages.prepare_cache(settings)
-        with lock_stage(folder.search_stage):
-            write_settings(extended, folder.settings)
-        stages.run_search(settings, folder, cache, split, retry=retry_failed)
-        stages.finish_search(settings, folder, cache)
+        stages.run_search(settings, folder, cache, split, retry=retry_failed, extended=extended)
+        stages.finish_search(settings, folder, cache, retry=retry_failed)
 
 
 @app.command()
@@ -184,6 +184,7 @@ def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
     stages.show_best(stages.name_winner(settings, folder))
+    stages.show_failed_trainings(settings, folder)
     stages.show_front(settings, read_history(folder.search_stage.journal))
     console.print(f"written to {folder.best}", soft_wrap=True)
 
@@ -208,11 +209,12 @@ def confirm_command(
         )
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
+    require_idle(folder.confirm_stage)
     tracking.require_tracking(settings.tracking_uri)
-    write_settings(settings, folder.settings)
     with cluster.connected(settings):
-        stages.run_confirmation(settings, folder, stages.prepare_cache(settings), retry=True)
+        stages.run_confirmation(settings, folder, stages.prepare_cache(settings), retry=True, save=True)
     stages.show_best(stages.name_winner(settings, folder))
+    stages.show_failed_trainings(settings, folder)
 
 
 @app.command("retrain")
@@ -220,6 +222,7 @@ def retrain_command(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
+    require_idle(folder.confirm_stage)
     if not folder.best.exists():
         best(name, storage)
     winner = selection.read_best(folder.best)

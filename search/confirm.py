@@ -39,7 +39,8 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
     decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     while decision.pending:
         _plan(stage, candidates, decision)
-        run_folds(stage, "confirm")
+        # What an earlier run began and has fallen behind since stays as it is.
+        run_folds(stage, "confirm", decision.pending)
         decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     _drop_checkpoints(trainings, decision)
     return decision

@@ -156,6 +156,11 @@ def is_in_use(stage: StageFolder) -> bool:
     return False
 
 
+def require_idle(stage: StageFolder) -> None:
+    """Raise `CheckpointError` when a driver runs a stage now."""
+    lock_stage(stage).release()
+
+
 def lock_stage(stage: StageFolder) -> FileLock:
     """Take the lock of a stage, so that two drivers never run it at once.
 

@@ -14,7 +14,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
-from search.journal import History, Outcome, read_history
+from search.journal import FAILURES, History, read_history
 from search.layout import SearchFolder
 from search.proposals import draw_config, require_trainable
 from search.searcher import new_study
@@ -74,12 +74,12 @@ def read_earlier(name: str, settings: SearchSettings) -> list[dict[str, Any]]:
 
 
 def resolve_first(
-    given: Sequence[dict[str, Any]], space: Space, settings: SearchSettings, facts: dict[str, Any]
+    given: Sequence[tuple[str, dict[str, Any]]], space: Space, settings: SearchSettings, facts: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """Make whole configurations of what is given; what it leaves out the space draws or sets.
 
     Args:
-        given: values, from `read_prior` and `read_earlier`.
+        given: where each comes from, as a person knows it, and its values, from `read_prior` and `read_earlier`.
         space: the search's space.
         settings: epochs, seed and fixed values are the search's.
         facts: what spaces may know of the data.
@@ -89,11 +89,14 @@ def resolve_first(
         (`drawable`); each once.
 
     Raises:
-        ConfigError: when one cannot be trained, or there are more than trials.
+        ConfigError: when one cannot be trained, with where it comes from, or there are more than trials.
     """
     resolved: list[dict[str, Any]] = []
-    for number, values in enumerate(given):
-        whole = _resolve(values, space, settings, facts, number)
+    for number, (source, values) in enumerate(given):
+        try:
+            whole = _resolve(values, space, settings, facts, number)
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from error
         if all(whole["values"] != other["values"] for other in resolved):
             resolved.append(whole)
     if len(resolved) > settings.trials:
@@ -129,7 +132,7 @@ def _validate(values: dict[str, Any], source: str) -> dict[str, Any]:
 def _best_values(history: History) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for trial in history.ranked:
-        if trial.outcome is not Outcome.FAILED and trial.values not in found:
+        if trial.outcome not in FAILURES and trial.values not in found:
             found.append(trial.values)
     return found[:_WARM_STARTS]
 
@@ -160,7 +163,9 @@ class _GivenSampler(optuna.samplers.BaseSampler):
 def _contains(distribution: BaseDistribution, value: Any) -> bool:
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
-    if isinstance(distribution, FloatDistribution | IntDistribution):
+    # A value may be a word, such as a batch size "auto", where the space draws numbers.
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and isinstance(distribution, FloatDistribution | IntDistribution):
         steps = (value - distribution.low) / distribution.step if distribution.step else 0.0
-        return bool(distribution.low <= value <= distribution.high and abs(steps - round(steps)) < 1e-6)
+        return bool(distribution.low <= value <= distribution.high and abs(steps - round(steps)) < 1e-8)
     return False

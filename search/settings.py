@@ -4,6 +4,7 @@ Saved as `settings.json` in the search's folder, so that `resume` and `retrain` 
 What a training depends on lives in `segcore.config`; where files of a search lie lives in `layout`.
 """
 
+import os
 import re
 import uuid
 from pathlib import Path
@@ -136,7 +137,7 @@ def settings_values(settings: SearchSettings) -> dict[str, Any]:
 
 def write_settings(settings: SearchSettings, file: Path) -> None:
     """Write `settings.json` atomically."""
-    temporary = file.with_suffix(".tmp")
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_bytes(TypeAdapter(SearchSettings).dump_json(settings, indent=1))
     temporary.replace(file)
 

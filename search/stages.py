@@ -6,22 +6,21 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
-from filelock import FileLock
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search import cluster, registry, report, retrain, selection, tracking, tuner
 from search.confirm import can_confirm, confirm_candidates, count_trainings, find_confirmed
-from search.journal import History, Journal, read_history
-from search.layout import SearchFolder, StageFolder, is_in_use, lock_stage
+from search.journal import FAILURES, History, Journal, Outcome, read_history
+from search.layout import SearchFolder, is_in_use, lock_stage, require_idle
 from search.race import decide
 from search.selection import choose_candidates
-from search.settings import DEFAULT_STORAGE, SearchSettings
+from search.settings import DEFAULT_STORAGE, SearchSettings, write_settings
 from segcore.cache import PixelCache
 from segcore.dataset import read_dataset
 from segcore.folds import FoldSplit, read_folds
@@ -44,10 +43,28 @@ def prepare_cache(settings: SearchSettings) -> PixelCache:
 
 
 def run_search(
-    settings: SearchSettings, folder: SearchFolder, cache: PixelCache, split: FoldSplit, *, retry: bool = False
+    settings: SearchSettings,
+    folder: SearchFolder,
+    cache: PixelCache,
+    split: FoldSplit,
+    *,
+    retry: bool = False,
+    extended: SearchSettings | None = None,
 ) -> None:
-    """Run the search's trials and show them; `retry` tries again what had failed."""
-    with _open_stage(settings, "search", folder.search_stage, cache, split) as stage:
+    """Run the search's trials and show them.
+
+    Args:
+        settings: of this run.
+        folder: the search's.
+        cache: the decoded data.
+        split: the folds.
+        retry: whether to try again what had failed.
+        extended: settings to save, once nothing stands against the run.
+    """
+    with _open_stage(settings, "search", folder, cache, split) as stage:
+        require_idle(folder.confirm_stage)
+        if extended is not None:
+            write_settings(extended, folder.settings)
         if retry:
             console.print(f"trying {tuner.retry_failed(stage.journal)} failed trials again")
         tuner.run_search(stage, cache)
@@ -57,15 +74,25 @@ def run_search(
         stage.journal.write("closed", {"metrics": found["metrics"], "note": report.best_note(found)})
     console.print(report.trials_table(history.in_order))
     console.print(report.summary_line(history, settings, 1))
+
+
+def finish_search(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *, retry: bool = False) -> None:
+    """Confirm the best configurations, show what was learnt and who won, and say how to go on.
+
+    Args:
+        settings: of the search.
+        folder: the search's.
+        cache: the decoded data.
+        retry: whether to try again what had failed in the confirmation.
+    """
+    history = read_history(folder.search_stage.journal)
+    if can_confirm(history, settings):
+        run_confirmation(settings, folder, cache, retry=retry)
+    found = name_winner(settings, folder)
     console.print(report.insight_report(history, settings.resolved_grace_epochs))
     show_front(settings, history)
-
-
-def finish_search(settings: SearchSettings, folder: SearchFolder, cache: PixelCache) -> None:
-    """Confirm the best configurations, show the winner, and say how to go on."""
-    if can_confirm(read_history(folder.search_stage.journal), settings):
-        run_confirmation(settings, folder, cache, retry=False)
-    show_best(name_winner(settings, folder))
+    show_best(found)
+    show_failed_trainings(settings, folder)
     where = "" if settings.storage == DEFAULT_STORAGE.resolve() else f" --storage {settings.storage}"
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
@@ -73,10 +100,24 @@ def finish_search(settings: SearchSettings, folder: SearchFolder, cache: PixelCa
     console.print(f"retrain:    python -m search retrain {settings.name}{where}", soft_wrap=True)
 
 
-def run_confirmation(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *, retry: bool) -> None:
-    """Train the best configurations on further folds; `retry` tries again what had failed."""
-    split, history = read_folds(folder.folds), read_history(folder.search_stage.journal)
-    with _open_stage(settings, "confirm", folder.confirm_stage, cache, split) as stage:
+def run_confirmation(
+    settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *, retry: bool, save: bool = False
+) -> None:
+    """Train the best configurations on further folds.
+
+    Args:
+        settings: of the search.
+        folder: the search's.
+        cache: the decoded data.
+        retry: whether to try again what had failed.
+        save: whether to save the settings, once nothing stands against the run.
+    """
+    split = read_folds(folder.folds)
+    with _open_stage(settings, "confirm", folder, cache, split) as stage:
+        require_idle(folder.search_stage)
+        if save:
+            write_settings(settings, folder.settings)
+        history = read_history(folder.search_stage.journal)
         if retry:
             tuner.retry_failed(stage.journal)
         confirm_candidates(stage, history)
@@ -94,9 +135,10 @@ def name_winner(settings: SearchSettings, folder: SearchFolder) -> dict[str, Any
 
 
 def show_confirmation_due(settings: SearchSettings, folder: SearchFolder, history: History) -> None:
-    """Say when a finished search is still to be confirmed."""
+    """Say when a finished search is still to be confirmed, and which trainings for it failed."""
     if not can_confirm(history, settings) or is_in_use(folder.confirm_stage):
         return
+    show_failed_trainings(settings, folder)
     trainings = read_history(folder.confirm_stage.journal)
     if decide(choose_candidates(history, settings), trainings, settings, read_folds(folder.folds).block_of).pending:
         told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
@@ -105,6 +147,30 @@ def show_confirmation_due(settings: SearchSettings, folder: SearchFolder, histor
             f"{settings.name}'.",
             style="yellow",
         )
+
+
+def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> None:
+    """Say which trainings of the confirmation have no score, and what to do."""
+    candidates = choose_candidates(read_history(folder.search_stage.journal), settings)
+    sources = {trial.number for trial in candidates}
+    trainings = [trial for trial in read_history(folder.confirm_stage.journal).in_order if trial.source in sources]
+    failed = [
+        trial
+        for trial in trainings
+        if trial.outcome in FAILURES or (trial.outcome is Outcome.FINISHED and trial.best is None)
+    ]
+    if not failed:
+        return
+    last = failed[-1]
+    said = f"{last.outcome}: {last.message.strip()[-1000:]}".rstrip(": ")
+    again = "Mend the cause" if last.outcome is Outcome.FAILED else "Where a worker failed, mend the cause"
+    console.print(
+        f"{len(failed)} of {len(trainings)} trainings of the confirmation have no score; the last, of trial "
+        f"{last.source} on fold {last.fold}, {said}. {again}, then try again with 'python -m search confirm "
+        f"{settings.name}'.",
+        style="yellow",
+        markup=False,
+    )
 
 
 def show_front(settings: SearchSettings, history: History) -> None:
@@ -132,7 +198,8 @@ def show_best(found: dict[str, Any]) -> None:
 def run_retraining(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]) -> None:
     """Train the winner on all folds, show its score out of fold, and register the ensemble."""
     split = read_folds(folder.folds)
-    with _open_stage(settings, "retrain", folder.retrain_stage, cache, split) as stage:
+    with _open_stage(settings, "retrain", folder, cache, split) as stage:
+        require_idle(folder.confirm_stage)
         confirmed = find_confirmed(read_history(folder.confirm_stage.journal), winner["trial"], winner["values"])
         retrain.plan_folds(stage.journal, winner, split.folds, confirmed)
         tuner.run_folds(stage, "retrain")
@@ -149,16 +216,28 @@ def run_retraining(settings: SearchSettings, folder: SearchFolder, cache: PixelC
 
 @contextmanager
 def _open_stage(
-    settings: SearchSettings, stage_name: str, folder: StageFolder, cache: PixelCache, split: FoldSplit
+    settings: SearchSettings, stage_name: str, search: SearchFolder, cache: PixelCache, split: FoldSplit
 ) -> Iterator[tuner.Stage]:
-    lock: FileLock = lock_stage(folder)
-    journal = Journal(folder.journal)
-    job = tuner.make_job(settings, cache, split, limited=stage_name == "search")
-    stage = tuner.Stage(settings=settings, folder=folder, journal=journal, job=job)
-    tuner.require_same_data(stage)
-    tracker = tracking.Tracker(settings, stage_name, folder)
+    folder = search.stages[stage_name]
+    with ExitStack() as closing:
+        closing.callback(lock_stage(folder).release)
+        journal = Journal(folder.journal)
+        closing.callback(journal.close)
+        job = tuner.make_job(settings, cache, split, limited=stage_name == "search")
+        stage = tuner.Stage(settings=settings, folder=folder, journal=journal, job=job)
+        # Scores of one stage count in another.
+        tuner.require_same_data(stage, *(read_history(each.journal) for each in search.stages.values()))
+        tracker = tracking.Tracker(settings, stage_name, folder)
+        closing.callback(close_tracker, tracker, settings)
+        with _stage_shown(stage, stage_name, tracker):
+            yield stage
+
+
+@contextmanager
+def _stage_shown(stage: tuner.Stage, stage_name: str, tracker: tracking.Tracker) -> Iterator[None]:
+    settings, folder, journal = stage.settings, stage.folder, stage.journal
     concurrent = cluster.count_concurrent(settings)
-    trials = {"search": settings.trials, "confirm": count_trainings(settings), "retrain": split.folds}[stage_name]
+    trials = {"search": settings.trials, "confirm": count_trainings(settings), "retrain": settings.folds}[stage_name]
     budget_seconds = settings.time_budget_seconds if stage_name == "search" else 0.0
     shown = replace(settings, trials=trials, time_budget_seconds=budget_seconds)
 
@@ -167,13 +246,8 @@ def _open_stage(
         about += f"\nlogs: {folder.trial(0).parent}/NUMBER/log.txt"
         return report.progress_panel(journal.history, shown, concurrent=concurrent, about=about)
 
-    try:
-        with _shown_live(render, lambda: report.summary_line(journal.history, shown, concurrent)):
-            yield stage
-    finally:
-        close_tracker(tracker, settings)
-        journal.close()
-        lock.release()
+    with _shown_live(render, lambda: report.summary_line(journal.history, shown, concurrent)):
+        yield
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from PIL import Image
 
-from search.journal import Outcome
+from search.journal import FAILURES, Outcome
 from search.layout import StageFolder
 from search.settings import SearchSettings, settings_values
 from segcore.config import FIELD_NAMES
@@ -324,7 +324,8 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for run in runs:
         values = {key: value for key, value in run.data.params.items() if key in FIELD_NAMES}
-        if run.data.tags.get("search.trial") != str(_PARENT) and values not in found:
+        of_trial = run.data.tags.get("search.trial") != str(_PARENT) and run.data.tags.get("outcome") not in FAILURES
+        if of_trial and values not in found:
             found.append(values)
     return found[:count]
 

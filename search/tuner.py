@@ -2,14 +2,14 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ray import tune
 
 from search.cluster import count_concurrent
-from search.journal import FAILURES, History, Journal, Outcome, TrialRecord
+from search.journal import FAILURES, History, Journal, Outcome, TrialRecord, count_ends
 from search.layout import StageFolder
 from search.proposals import draw_config, load_space, require_usable_space
 from search.recorder import Recorder
@@ -114,8 +114,8 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         number = len(journal.history.trials)
         return _ray_config(_ask(journal, proposer, settings, number)) if number < settings.trials else None
 
-    remaining = settings.trials - len(journal.history.trials) + len(unfinished)
-    budget_seconds = _seconds_left(stage) if remaining else None
+    remaining = _count_remaining(settings, journal.history)
+    budget_seconds = _seconds_left(settings, journal.history) if remaining else None
     run_trials(stage, next_trial, remaining, recorder, asha, budget_seconds)
     require_success(stage, started)
     require_done(stage, settings.trials, "resume")
@@ -135,14 +135,16 @@ def _ask(journal: Journal, proposer: Proposer, settings: SearchSettings, number:
 
 
 def find_failures(history: History, since: float) -> list[TrialRecord]:
-    """Return the trials of a run that does nothing but fail, the latest first; none as long as it may be chance.
+    """Return the trials of a run of which none reaches a score, the latest first; none as long as it may be chance.
+
+    A trial over a limit reaches none either.
 
     Args:
         history: the search's trials.
         since: when the run began, seconds since the Unix epoch.
     """
     ended = [trial for trial in history.in_order if trial.ended is not None and trial.ended >= since]
-    failures = [trial for trial in ended if trial.outcome in FAILURES]
+    failures = [trial for trial in ended if trial.outcome in (*FAILURES, Outcome.OVER_LIMIT)]
     scored = any(record.time >= since for trial in history.in_order for record in list(trial.epochs.values()))
     hopeless = len(failures) == len(ended) >= _HOPELESS_TRIALS and not scored
     return sorted(failures, key=lambda trial: -(trial.ended or 0.0)) if hopeless else []
@@ -150,13 +152,21 @@ def find_failures(history: History, since: float) -> list[TrialRecord]:
 
 def require_success(stage: Stage, since: float) -> None:
     """Raise `InterruptedSearchError` when a run was ended because its trials do nothing but fail."""
-    failures = find_failures(stage.journal.history, since)
-    if failures:
-        raise InterruptedSearchError(
-            f"Stopped: {len(failures)} trials failed and none reached a score. The last, trial {failures[0].number}, "
-            f"{failures[0].outcome}: {failures[0].message.strip()[-1000:]}\nMend the cause, then go on with "
-            f"'python -m search resume {stage.settings.name} --retry-failed'."
+    ended = find_failures(stage.journal.history, since)
+    if not ended:
+        return
+    resume = f"python -m search resume {stage.settings.name}"
+    told = [f"Stopped: none of {len(ended)} trials reached a score ({count_ends(ended)})."]
+    for trial in [trial for trial in ended if trial.outcome in FAILURES][:1]:
+        told.append(f"The last that failed, trial {trial.number}, {trial.outcome}: {trial.message.strip()[-1000:]}")
+        told.append(f"Mend the cause, then go on with '{resume} --retry-failed'.")
+    for trial in [trial for trial in ended if trial.outcome is Outcome.OVER_LIMIT][:1]:
+        told.append(f"The last over a limit, trial {trial.number}: {trial.message}")
+        told.append(
+            "Raise --max-latency-ms or --max-memory-gib in a new search, or draw smaller networks; "
+            f"'{resume}' tries more configurations of this one."
         )
+    raise InterruptedSearchError("\n".join(told))
 
 
 def retry_failed(journal: Journal) -> int:
@@ -171,29 +181,31 @@ def retry_failed(journal: Journal) -> int:
     return len(failed)
 
 
-def run_folds(stage: Stage, command: str) -> None:
-    """Run every unfinished trial of the journal to its end; nothing is stopped or proposed.
+def run_folds(stage: Stage, command: str, wanted: Collection[tuple[int | None, int]] | None = None) -> None:
+    """Run unfinished trials of the journal to their end; nothing is stopped or proposed.
 
     Args:
         stage: the stage; its trials are in the journal already.
         command: what goes on with it, confirm or retrain.
+        wanted: (source, fold) of the trials to run; None runs all.
     """
     # The time budget is the search's.
     stage = replace(stage, settings=replace(stage.settings, time_budget_seconds=0.0))
     unfinished = stage.journal.history.unfinished
-    count = len(unfinished)
+    unfinished = [trial for trial in unfinished if wanted is None or (trial.source, trial.fold) in wanted]
+    numbers = [trial.number for trial in unfinished]
 
     def next_trial() -> dict[str, Any] | None:
         return _ray_config(unfinished.pop(0)) if unfinished else None
 
-    run_trials(stage, next_trial, count, Recorder(stage.journal, stage.folder, None, None), None, None)
-    require_done(stage, len(stage.journal.history.trials), command)
+    run_trials(stage, next_trial, len(numbers), Recorder(stage.journal, stage.folder, None, None), None, None)
+    require_done(stage, len(numbers), command, numbers)
 
 
-def require_same_data(stage: Stage) -> None:
-    """Raise `CheckpointError` when the data is not what the stage's trials were trained on until now."""
-    known = stage.journal.history.cache_key
-    if known is not None and known != stage.job.cache_key:
+def require_same_data(stage: Stage, *others: History) -> None:
+    """Raise `CheckpointError` when the data is not what the trials of a stage and of others were trained on."""
+    known = {history.cache_key for history in (stage.journal.history, *others)} - {None}
+    if known - {stage.job.cache_key}:
         raise CheckpointError(
             f"Images, masks or classes in {stage.settings.data} or the extra data changed since "
             f"{stage.settings.name!r} began, so its scores cannot be compared with new ones; restore the data, or "
@@ -201,7 +213,7 @@ def require_same_data(stage: Stage) -> None:
         )
 
 
-def require_done(stage: Stage, trials: int, command: str) -> None:
+def require_done(stage: Stage, trials: int, command: str, numbers: Collection[int] | None = None) -> None:
     """Raise `InterruptedSearchError` when a stage stopped early and not because its time was spent.
 
     Ray Tune returns as if all were well when it is interrupted.
@@ -210,32 +222,53 @@ def require_done(stage: Stage, trials: int, command: str) -> None:
         stage: the stage that ran.
         trials: how many trials it should have.
         command: what goes on with it: resume, confirm or retrain.
+        numbers: of the trials that were to end; None: of all.
     """
     history, settings = stage.journal.history, stage.settings
-    if len(history.trials) >= trials and not history.unfinished:
+    records = history.in_order if numbers is None else [history.trials[number] for number in numbers]
+    ended = sum(record.outcome is not None for record in records)
+    if len(records) >= trials and ended == len(records):
         return
     if settings.time_budget_seconds and history.spent_seconds >= settings.time_budget_seconds - 1:
         return
     raise InterruptedSearchError(
-        f"Interrupted after {len(history.trials) - len(history.unfinished)} of {trials} trials; "
-        f"go on with 'python -m search {command} {settings.name}'."
+        f"Interrupted after {ended} of {trials} trials; go on with 'python -m search {command} {settings.name}'."
     )
 
 
-def _seconds_left(stage: Stage) -> float | None:
+def require_time_left(settings: SearchSettings, history: History, *, retry: bool = False) -> None:
+    """Refuse to go on with a search that has trials left and no time for them.
+
+    Args:
+        settings: of the search.
+        history: its trials.
+        retry: whether failed trials are tried again.
+
+    Raises:
+        ConfigError: when the time budget is spent.
+    """
+    if _count_remaining(settings, history) or (retry and history.count(Outcome.FAILED)):
+        _seconds_left(settings, history)
+
+
+def _count_remaining(settings: SearchSettings, history: History) -> int:
+    return settings.trials - len(history.trials) + len(history.unfinished)
+
+
+def _seconds_left(settings: SearchSettings, history: History) -> float | None:
     """Return what is left of a search's time budget; None without one.
 
     Raises:
         ConfigError: when nothing is left.
     """
-    budget_seconds = stage.settings.time_budget_seconds
+    budget_seconds = settings.time_budget_seconds
     if not budget_seconds:
         return None
-    left_seconds = budget_seconds - stage.journal.history.spent_seconds
+    left_seconds = budget_seconds - history.spent_seconds
     if left_seconds <= 0:
         raise ConfigError(
             f"The time budget of {budget_seconds:g} s is spent; grant more with "
-            f"'python -m search resume {stage.settings.name} --time-budget 1h'."
+            f"'python -m search resume {settings.name} --time-budget 1h'."
         )
     return left_seconds
 

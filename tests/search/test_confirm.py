@@ -1,7 +1,12 @@
 import pytest
 
+from search import confirm
 from search.confirm import can_confirm, count_trainings, find_confirmed
+from search.layout import StageFolder
+from search.trial import TrialJob
+from search.tuner import Stage
 from segcore.config import TrainConfig
+from segcore.folds import FoldSplit
 
 
 @pytest.mark.parametrize(("confirm", "possible"), [(0, False), (1, False), (2, True), (5, True)])
@@ -49,3 +54,30 @@ def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script, tmp_
     train(5, 6).rmdir()
     found = find_confirmed(script.journal.history, 5, values)
     assert {fold: trial.number for fold, trial in found.items()} == {1: 0}
+
+
+def test_only_what_is_still_in_the_race_is_trained(make_history, make_settings, script, tmp_path, monkeypatch):
+    """Trial 5 was a candidate when the confirmation was interrupted. Instead of Ray, trainings end at once."""
+
+    def write(search):
+        for number in range(2):
+            search.ask(number, batch_size=number + 1, epochs=1)
+            search.epochs(number, 0.5 + 0.1 * number)
+            search.end(number)
+
+    def end_trainings(stage, command, wanted=None):
+        for trial in stage.journal.history.unfinished:
+            if wanted is None or (trial.source, trial.fold) in wanted:
+                script.epochs(trial.number, 0.6)
+                script.end(trial.number)
+
+    monkeypatch.setattr(confirm, "run_folds", end_trainings)
+    script.journal.write("asked", {"trial": 0, "fold": 1, "values": {}, "params": {}, "source": 5})
+    settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=7, fold_of={}, block_of={})
+    job = TrialJob(
+        data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0
+    )  # fmt: skip
+    stage = Stage(settings=settings, folder=StageFolder(root=tmp_path), journal=script.journal, job=job)
+    decision = confirm.confirm_candidates(stage, make_history(write))
+    assert {standing.trial: standing.fold_ious for standing in decision.standings} == {0: {1: 0.6}, 1: {1: 0.6}}
+    assert [trial.source for trial in script.journal.history.unfinished] == [5]

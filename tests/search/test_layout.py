@@ -10,6 +10,7 @@ from search.layout import (
     folder_of,
     is_in_use,
     lock_stage,
+    require_idle,
     require_new,
 )
 from search.settings import write_settings
@@ -124,5 +125,8 @@ def test_stage_is_in_use_while_its_lock_is_held(tmp_path):
     stage = StageFolder(root=tmp_path / "stage")
     lock = lock_stage(stage)
     assert is_in_use(stage)
+    with pytest.raises(CheckpointError, match="is in use by another process; wait for it, or stop it first"):
+        require_idle(stage)
     lock.release()
     assert not is_in_use(stage)
+    require_idle(stage)

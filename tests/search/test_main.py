@@ -19,14 +19,18 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
+from typer.testing import CliRunner
 
-from search.journal import History, Outcome, read_events, read_history
-from search.layout import SearchFolder
+from search.__main__ import app
+from search.journal import History, Journal, Outcome, read_events, read_history
+from search.layout import SearchFolder, lock_stage
 from search.scheduler import Asha
-from search.settings import read_settings
+from search.settings import read_settings, write_settings
+from segcore.config import TrainConfig
 from segcore.dataset import read_dataset
 from segcore.ensemble import load_ensemble, read_ensemble_notes
-from segcore.folds import read_folds
+from segcore.errors import StreetError
+from segcore.folds import FoldSplit, read_folds, write_folds
 from segcore.machine import detect_machine
 
 ROOT = Path(__file__).parents[2]
@@ -582,3 +586,40 @@ def test_name_that_is_taken_is_refused(launched, run_cli, place):
     done = run_cli(*place.arguments, "--name", "whole", PYTHONPATH=str(place.root))
     refuse(done, "go on with it by 'python -m search resume whole'")
     assert journal.read_bytes() == before
+
+
+BUSY = "confirm is in use by another process"
+REFUSED = {
+    "resume while the search is confirmed": ({"trials": 2}, True, ["resume", "streets", "--trials", "+40"], BUSY),
+    "confirm while the search is confirmed": ({"trials": 2}, True, ["confirm", "streets", "--top", "5"], BUSY),
+    "retrain while the search is confirmed": ({"trials": 2}, True, ["retrain", "streets"], BUSY),
+    "more trials without time": (
+        {"trials": 2, "time_budget_seconds": 1.0}, False, ["resume", "streets", "--trials", "+40"], "of 1 s is spent"
+    ),
+    "no trials": ({"trials": 2}, False, ["resume", "streets", "--trials", "0"], "use --trials 2 or more"),
+    "no trials of a search that has none": ({"trials": 9}, False, ["resume", "streets", "--trials", "0"], "--trials 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_command_leaves_the_settings_as_they_were(make_settings, case):
+    changes, busy, arguments, message = REFUSED[case]
+    settings = make_settings(confirm=2, **changes)
+    folder = SearchFolder(root=settings.storage / settings.name)
+    journal = Journal(folder.search_stage.journal)
+    write_settings(settings, folder.settings)
+    write_folds(FoldSplit(folds=7, fold_of={}, block_of={}), folder.folds)
+    for trial in range(settings.trials % 9):
+        values = TrainConfig.from_values({"batch_size": trial + 1}).values()
+        journal.write("opened", {"cache_key": "key", "time": 1000.0})
+        journal.write("asked", {"trial": trial, "fold": 0, "values": values, "params": {}})
+        report = {"trial": trial, "epoch": 1, "metrics": {"iou": 0.5}, "picture": None, "verdict": ""}
+        journal.write("epoch", report)
+        journal.write("ended", {"trial": trial, "outcome": "finished", "message": ""})
+    lock = lock_stage(folder.confirm_stage) if busy else None
+    refused = CliRunner().invoke(app, [*arguments, "--storage", str(settings.storage)]).exception
+    assert isinstance(refused, StreetError), repr(refused)
+    assert message in str(refused)
+    assert read_settings(folder.settings) == settings
+    if lock:
+        lock.release()

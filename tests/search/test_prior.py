@@ -26,7 +26,7 @@ GIVEN = {"learning_rate": 2e-3, "input_mode": "crop", "crop_size": 64, "batch_si
 
 
 def resolve(given: dict, make_settings, **changes) -> dict:
-    (resolved,) = resolve_first([given], small, make_settings(epochs=5, seed=3, **changes), FACTS)
+    (resolved,) = resolve_first([("best.json", given)], small, make_settings(epochs=5, seed=3, **changes), FACTS)
     return resolved
 
 
@@ -44,8 +44,8 @@ def small_constants() -> dict:
 
 @pytest.mark.parametrize(
     "outside",
-    [{"learning_rate": 0.5}, {"batch_size": 5}, {"batch_size": 10}, {"crop_size": 96}, {"input_mode": "resize"},
-     {"decoder_channels": 32}, {"optimizer": "sgd"}],
+    [{"learning_rate": 0.5}, {"batch_size": 5}, {"batch_size": 10}, {"batch_size": "auto"}, {"crop_size": 96},
+     {"input_mode": "resize"}, {"decoder_channels": 32}, {"optimizer": "sgd"}],
 )  # fmt: skip
 def test_what_the_space_cannot_draw_is_trained_and_not_told(make_settings, outside):
     resolved = resolve({**GIVEN, **outside}, make_settings)
@@ -69,17 +69,18 @@ def test_epochs_seed_and_fixed_values_are_those_of_the_search(make_settings):
 
 
 def test_equal_configurations_are_tried_once(make_settings):
-    assert len(resolve_first([GIVEN, {**GIVEN}, {**GIVEN, "batch_size": 2}], small, make_settings(), FACTS)) == 2
+    given = [("file", each) for each in (GIVEN, {**GIVEN}, {**GIVEN, "batch_size": 2})]
+    assert len(resolve_first(given, small, make_settings(), FACTS)) == 2
 
 
 def test_more_configurations_than_trials_are_refused(make_settings):
-    given = [{**GIVEN, "batch_size": size} for size in (2, 4, 6)]
+    given = [("file", {**GIVEN, "batch_size": size}) for size in (2, 4, 6)]
     with pytest.raises(ConfigError, match="--trials 2: there are 3 configurations to try first; use --trials 3"):
         resolve_first(given, small, make_settings(trials=2), FACTS)
 
 
-def test_configuration_that_the_data_cannot_train_is_refused(make_settings):
-    with pytest.raises(ConfigError, match="crop_size=128 is larger than the smallest image side, 96"):
+def test_configuration_that_the_data_cannot_train_is_refused_with_where_it_is_from(make_settings):
+    with pytest.raises(ConfigError, match=r"^best\.json: crop_size=128 is larger than the smallest image side, 96"):
         resolve({**GIVEN, "crop_size": 128}, make_settings)
 
 
@@ -118,7 +119,8 @@ def test_file_that_is_missing_is_refused(tmp_path):
 
 
 def write_earlier(script) -> None:
-    for trial, (iou, outcome) in enumerate(((0.5, "finished"), (0.9, "failed"), (0.7, "stopped by ASHA"), (0.6, ""))):
+    ends = ((0.5, "finished"), (0.9, "failed"), (0.7, "stopped by ASHA"), (0.6, ""))
+    for trial, (iou, outcome) in enumerate(ends):
         script.ask(trial, batch_size=trial + 1)
         script.epochs(trial, iou)
         if outcome:
@@ -127,10 +129,13 @@ def write_earlier(script) -> None:
     script.epochs(4, 0.65)
     script.ask(5, batch_size=9)
     script.epochs(5, 0.1)
+    script.ask(6, batch_size=11)
+    script.epochs(6, 0.95)
+    script.end(6, "diverged")
 
 
 def test_three_best_configurations_of_a_search_in_the_storage_come_first(make_settings, make_history, tmp_path):
-    """Trial 1 failed; trial 4 is trial 2 again."""
+    """Trial 1 failed, 6 diverged; trial 4 is trial 2 again."""
     settings = make_settings()
     folder = folder_of(settings)
     folder.root.mkdir(parents=True)
@@ -146,6 +151,9 @@ def test_search_that_only_mlflow_knows_is_found_there(make_settings, script):
     for trial, iou in enumerate((0.5, 0.7, 0.6, 0.4)):
         script.ask(trial, batch_size=trial + 1, learning_rate=2.5e-4)
         script.epochs(trial, iou)
+    script.ask(4, batch_size=9)
+    script.epochs(4, 0.9)
+    script.end(4, "out of memory")
     stage = StageFolder(root=script.journal.file.parent)
     StageRuns(settings, "search", stage).write(list(read_events(script.journal.file)))
     StageRuns(settings, "retrain", stage).write(list(read_events(script.journal.file)))

@@ -75,6 +75,15 @@ def test_settings_come_back_from_their_file_unchanged(make_settings, tmp_path):
     assert read_settings(tmp_path / "settings.json") == settings
 
 
+def test_writers_of_one_settings_file_do_not_share_a_temporary_one(make_settings, tmp_path):
+    """What another process is writing stays."""
+    other = tmp_path / "settings.tmp"
+    other.write_text("half")
+    write_settings(make_settings(), tmp_path / "settings.json")
+    assert other.read_text() == "half"
+    assert sorted(file.name for file in tmp_path.glob("settings*")) == ["settings.json", "settings.tmp"]
+
+
 @pytest.mark.parametrize("content", ["", "{", "{}", '{"data": "a", "name": "b", "trials": 0}', '{"nmae": 1}'])
 def test_damaged_settings_file_is_refused_by_name(tmp_path, content):
     file = tmp_path / "settings.json"

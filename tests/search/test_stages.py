@@ -2,9 +2,10 @@ import pytest
 
 from search import stages
 from search.journal import History, Journal, read_history
-from search.layout import SearchFolder, folder_of
-from search.settings import write_settings
-from segcore.folds import FoldSplit, write_folds
+from search.layout import SearchFolder, folder_of, lock_stage
+from search.settings import read_settings, write_settings
+from segcore.errors import CheckpointError
+from segcore.folds import FoldSplit, read_folds, write_folds
 
 
 @pytest.fixture
@@ -29,13 +30,14 @@ def searched(make_settings, make_history, tmp_path) -> SearchFolder:
     return folder
 
 
-def train(folder: SearchFolder, number: int, source: int, iou: float) -> None:
+def train(folder: SearchFolder, number: int, source: int, iou: float | None, outcome: str = "finished") -> None:
     journal = Journal(folder.confirm_stage.journal)
     content = {"trial": number, "fold": 1, "values": {"epochs": 1}, "params": {}, "source": source}
     journal.write("asked", content)
-    content = {"trial": number, "epoch": 1, "metrics": {"iou": iou}, "picture": None, "verdict": ""}
-    journal.write("epoch", content)
-    journal.write("ended", {"trial": number, "outcome": "finished", "message": ""})
+    if iou is not None:
+        content = {"trial": number, "epoch": 1, "metrics": {"iou": iou}, "picture": None, "verdict": ""}
+        journal.write("epoch", content)
+    journal.write("ended", {"trial": number, "outcome": outcome, "message": "" if iou else "no disk [Errno 28]"})
     journal.close()
 
 
@@ -53,6 +55,48 @@ def test_status_tells_what_is_still_to_be_confirmed(searched, make_settings, cap
     stages.show_confirmation_due(settings, searched, read(searched))
     stages.show_confirmation_due(make_settings(confirm=0), searched, read(searched))
     assert capsys.readouterr().out == ""
+
+
+def test_failed_trainings_of_the_confirmation_are_told(searched, make_settings, capsys):
+    """Both candidates, trials 1 and 2, fail; trial 0 is none."""
+    settings = make_settings(trials=3, confirm=2, folds=2)
+    train(searched, 0, 1, None, "failed")
+    train(searched, 1, 2, None, "failed")
+    train(searched, 2, 0, None, "failed")
+    stages.show_confirmation_due(settings, searched, read(searched))
+    told = " ".join(capsys.readouterr().out.split())
+    assert told == (
+        "2 of 2 trainings of the confirmation have no score; the last, of trial 2 on fold 1, failed: no disk "
+        "[Errno 28]. Mend the cause, then try again with 'python -m search confirm streets'."
+    )
+    train(searched, 3, 1, None)
+    stages.show_failed_trainings(settings, searched)
+    assert "on fold 1, finished: no disk" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("stage", ["search", "confirm"])
+def test_settings_are_saved_only_when_nothing_stands_against_the_run(searched, make_settings, cache, stage):
+    """The search was trained on other data; its confirmation has begun nothing yet."""
+    journal = Journal(searched.search_stage.journal)
+    journal.write("opened", {"cache_key": "other data"})
+    journal.close()
+    before, settings = read_settings(searched.settings), make_settings(trials=43, confirm=3, folds=2)
+    with pytest.raises(CheckpointError, match="changed since"):
+        if stage == "search":
+            stages.run_search(settings, searched, cache, read_folds(searched.folds), extended=settings)
+        else:
+            stages.run_confirmation(settings, searched, cache, retry=True, save=True)
+    assert read_settings(searched.settings) == before
+    lock_stage(searched.stages[stage]).release()
+
+
+def test_retraining_takes_nothing_over_from_other_data(searched, make_settings, cache):
+    journal = Journal(searched.confirm_stage.journal)
+    journal.write("opened", {"cache_key": "other data"})
+    journal.close()
+    found = stages.name_winner(make_settings(trials=3, confirm=2, folds=2), searched)
+    with pytest.raises(CheckpointError, match="changed since"):
+        stages.run_retraining(make_settings(), searched, cache, found)
 
 
 def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(searched, make_settings, capsys):

@@ -2,10 +2,20 @@ from dataclasses import replace
 
 import pytest
 
+from search.journal import History
 from search.layout import StageFolder
 from search.trial import TrialJob
-from search.tuner import Stage, find_failures, require_done, require_same_data, require_success, retry_failed
-from segcore.errors import CheckpointError, InterruptedSearchError
+from search.tuner import (
+    Stage,
+    find_failures,
+    require_done,
+    require_same_data,
+    require_success,
+    require_time_left,
+    retry_failed,
+    run_folds,
+)
+from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError
 from segcore.folds import FoldSplit
 
 
@@ -29,6 +39,15 @@ def test_stage_goes_on_with_the_data_it_began_with_and_no_other(stage):
     require_same_data(stage)
     with pytest.raises(CheckpointError, match=r"changed since .* began, so its scores cannot be compared"):
         require_same_data(replace(stage, job=replace(stage.job, cache_key="other")))
+
+
+def test_stage_takes_no_other_data_than_the_stages_before_it(stage):
+    search = History()
+    search.apply({"event": "opened", "cache_key": "other", "time": 0.0})
+    with pytest.raises(CheckpointError, match="changed since"):
+        require_same_data(stage, History(), search)
+    search.apply({"event": "opened", "cache_key": "key", "time": 0.0})
+    require_same_data(stage, History(), search)
 
 
 def open_run(stage, script, *, seconds):
@@ -67,6 +86,29 @@ def test_stage_that_spent_its_time_is_done_with_trials_unfinished(stage, script)
         require_done(with_budget(3e9), 2, "resume")
 
 
+def test_spent_time_is_refused_where_there_is_something_left_to_do(stage, script):
+    settings = replace(stage.settings, trials=1, time_budget_seconds=60)
+    stage.journal.write("opened", {"cache_key": "key", "time": 1000.0})
+    script.ask(0)
+    script.end(0, "failed")
+    require_time_left(settings, script.journal.history)
+    require_time_left(replace(settings, trials=2, time_budget_seconds=0), script.journal.history)
+    for changes, retry in (({"trials": 2}, False), ({}, True)):
+        with pytest.raises(ConfigError, match="The time budget of 60 s is spent; grant more with"):
+            require_time_left(replace(settings, **changes), script.journal.history, retry=retry)
+
+
+def test_folds_that_are_not_wanted_any_more_are_left_as_they_are(stage, script):
+    """Ray is never asked: the only unfinished training is of a former candidate."""
+    for trial, (source, outcome) in enumerate(((4, "finished"), (5, ""))):
+        content = {"trial": trial, "fold": 1, "values": {}, "params": {}, "source": source}
+        script.journal.write("asked", content)
+        if outcome:
+            script.end(trial, outcome)
+    run_folds(stage, "confirm", {(4, 1)})
+    assert [trial.source for trial in script.journal.history.unfinished] == [5]
+
+
 def fail(script, count, outcome="failed"):
     first = len(script.journal.history.trials)
     for trial in range(first, first + count):
@@ -79,8 +121,26 @@ def test_run_that_does_nothing_but_fail_is_ended_with_the_last_message(stage, sc
     assert find_failures(script.journal.history, 0.0) == []
     fail(script, 1, "out of memory")
     script.ask(10)  # runs
-    with pytest.raises(InterruptedSearchError, match=r"10 trials failed and none reached a score.*no disk in trial 9"):
+    with pytest.raises(InterruptedSearchError) as caught:
         require_success(stage, 0.0)
+    assert str(caught.value).splitlines() == [
+        "Stopped: none of 10 trials reached a score (9 failed, 1 out of memory).",
+        "The last that failed, trial 9, out of memory: no disk in trial 9",
+        "Mend the cause, then go on with 'python -m search resume streets --retry-failed'.",
+    ]
+
+
+@pytest.mark.parametrize(("failed", "limited"), [(9, 1), (0, 12)])
+def test_trials_over_a_limit_reach_no_score_either(stage, script, failed, limited):
+    fail(script, failed)
+    fail(script, limited, "over a limit")
+    with pytest.raises(InterruptedSearchError) as caught:
+        require_success(stage, 0.0)
+    told = str(caught.value)
+    assert f"none of {failed + limited} trials reached a score" in told
+    assert f"The last over a limit, trial {failed + limited - 1}: no disk" in told
+    assert "Raise --max-latency-ms or --max-memory-gib in a new search" in told
+    assert ("--retry-failed" in told) == bool(failed)
 
 
 def test_a_score_shows_that_trials_can_work(stage, script):

@@ -1,7 +1,7 @@
 """`TrainConfig`: every choice that a training depends on, and the only place of its defaults.
 
 A field's name is also its name in an Optuna space and as an MLflow parameter. What a machine has (device,
-loader workers) is no choice of the search and lives in `train.Machine`; the fold is an argument of a training.
+loader workers) is no choice of the search and lives in `machine.Machine`; the fold is an argument of a training.
 """
 
 import dataclasses

@@ -96,30 +96,12 @@ def scan_dataset(folder: Path) -> tuple[DataSet, list[str]]:
     """List the usable cases of a folder and the problems that show without decoding pixels.
 
     Raises:
-        DataError: when the folder or its image folder is missing, or `classes.json` cannot be used.
+        DataError: when the folder or its image folder is missing or may not be read, or `classes.json` cannot be used.
     """
-    images = folder / IMAGES_FOLDER
-    if not images.is_dir():
-        raise DataError(
-            f"{folder} is no data set: it must be a folder with {IMAGES_FOLDER}/ and {ANNOTATIONS_FOLDER}/."
-        )
-    classes = read_class_table(folder)
-    if not (folder / ANNOTATIONS_FOLDER).is_dir():
-        # One line instead of two for each image.
-        problem = f"{ANNOTATIONS_FOLDER}/ is missing: it must hold NAME.png and NAME.json for every image"
-        return DataSet(folder=folder, classes=classes, cases=()), [problem]
-    files, problems = _list_images(images)
-    cases = []
-    for file in files:
-        found = _read_case(file, folder / ANNOTATIONS_FOLDER)
-        if isinstance(found, Case):
-            cases.append(found)
-        else:
-            problems += found
-    problems += _find_orphans(folder / ANNOTATIONS_FOLDER, {file.stem for file in files})
-    if not files:
-        problems.append(f"{IMAGES_FOLDER}/ has no image ({', '.join(IMAGE_SUFFIXES)})")
-    return DataSet(folder=folder, classes=classes, cases=tuple(cases)), problems
+    try:
+        return _scan(folder)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
 
 
 def find_pixel_problems(dataset: DataSet) -> Iterator[tuple[Case, str]]:
@@ -183,16 +165,48 @@ def list_images(folder: Path) -> list[Path]:
     """List the image files directly in a folder, sorted by name.
 
     Raises:
-        DataError: when there is none, or two differ only in their suffix.
+        DataError: when there is none, two differ only in their suffix, or the folder may not be read.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder} is no folder; give a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
-    files, problems = _list_images(folder)
+    try:
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder; give a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
+        files, problems = _list_images(folder)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
     if problems:
         raise broken_folder(folder, problems)
     if not files:
         raise DataError(f"{folder} has no image; give a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
     return files
+
+
+def _scan(folder: Path) -> tuple[DataSet, list[str]]:
+    images = folder / IMAGES_FOLDER
+    if not images.is_dir():
+        raise DataError(
+            f"{folder} is no data set: it must be a folder with {IMAGES_FOLDER}/ and {ANNOTATIONS_FOLDER}/."
+        )
+    classes = read_class_table(folder)
+    if not (folder / ANNOTATIONS_FOLDER).is_dir():
+        # One line instead of two for each image.
+        problem = f"{ANNOTATIONS_FOLDER}/ is missing: it must hold NAME.png and NAME.json for every image"
+        return DataSet(folder=folder, classes=classes, cases=()), [problem]
+    files, problems = _list_images(images)
+    cases = []
+    for file in files:
+        found = _read_case(file, folder / ANNOTATIONS_FOLDER)
+        if isinstance(found, Case):
+            cases.append(found)
+        else:
+            problems += found
+    problems += _find_orphans(folder / ANNOTATIONS_FOLDER, {file.stem for file in files})
+    if not files:
+        problems.append(f"{IMAGES_FOLDER}/ has no image ({', '.join(IMAGE_SUFFIXES)})")
+    return DataSet(folder=folder, classes=classes, cases=tuple(cases)), problems
+
+
+def _unreadable(folder: Path, error: OSError) -> DataError:
+    return DataError(f"{folder} cannot be read ({error}); give yourself the right to read it, or another folder.")
 
 
 def _list_images(folder: Path) -> tuple[list[Path], list[str]]:

@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
+import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -118,30 +119,34 @@ def save_ensemble(
             each member left out. They are read after the last member.
         split: the folds of the images, kept in `folds.json`.
         options: how the ensemble predicts unless told otherwise.
+
+    Raises:
+        StorageError: when it cannot be written.
     """
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    files = []
-    for position, tensors in enumerate(members):
-        files.append(f"member_{position}.safetensors")
-        contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-        safetensors.torch.save_file(contiguous, part / files[-1])
-        mean, std = contiguous["mean_3"].tolist(), contiguous["std_3"].tolist()
-    document = {
-        "format": _FORMAT,
-        "members": files,
-        "config": config.values(),
-        "classes": class_table_to_json(classes),
-        "normalisation": {"mean": mean, "std": std},
-        "predict": options.values(),
-        "notes": notes,
-    }
-    if split is not None:
-        write_folds(split, part / FOLDS_FILE)
-    (part / _DOCUMENT).write_text(json.dumps(document, indent=1), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    try:
+        part.mkdir(parents=True)
+        normalisation, files = _write_members(part, members)
+        document = {
+            "format": _FORMAT,
+            "members": files,
+            "config": config.values(),
+            "classes": class_table_to_json(classes),
+            "normalisation": normalisation,
+            "predict": options.values(),
+            "notes": notes,
+        }
+        if split is not None:
+            write_folds(split, part / FOLDS_FILE)
+        (part / _DOCUMENT).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    except (OSError, safetensors.SafetensorError) as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise StorageError(
+            f"The model {folder} cannot be written ({error}); make room or choose another folder."
+        ) from error
 
 
 def load_ensemble(folder: Path, machine: Machine) -> Ensemble:
@@ -205,6 +210,16 @@ def read_ensemble_notes(folder: Path) -> dict[str, Any]:
             "'python -m segcore train --out' made."
         ) from error
     return document
+
+
+def _write_members(folder: Path, members: Iterator[dict[str, Tensor]]) -> tuple[dict[str, list[float]], list[str]]:
+    files = []
+    for position, tensors in enumerate(members):
+        files.append(f"member_{position}.safetensors")
+        contiguous = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
+        safetensors.torch.save_file(contiguous, folder / files[-1])
+        normalisation = {"mean": contiguous["mean_3"].tolist(), "std": contiguous["std_3"].tolist()}
+    return normalisation, files
 
 
 def _load_member(file: Path, config: TrainConfig, outputs: int, machine: Machine) -> SegmentationModel:

@@ -10,6 +10,7 @@ class of each output (null is the background) and the class table.
 
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -67,12 +68,15 @@ def export_onnx(
 
     Raises:
         ConfigError: for a member or size that does not exist.
-        ExportError: when the network cannot be written, or the file answers differently.
+        ExportError: when the network cannot be written, or the file is a folder or answers differently.
     """
     network = _Probabilities(ensemble.members[_choose_member(ensemble, member)]).eval()
     if size is not None and min(size) < 1:
         raise ConfigError(f"--height {size[0]} --width {size[1]}: an image has at least 1 pixel on each side.")
-    part = file.with_name(file.name + ".part")
+    if file.is_dir():
+        raise ExportError(f"{file} is a folder; give the name of a file, such as {file / 'model.onnx'}.")
+    file = file.resolve()
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with _exportable_pooling(network):

@@ -1,6 +1,6 @@
 """Pages of one file: HTML parts in which every text is escaped, pictures inside, nothing fetched from anywhere.
 
-Charts are drawn in `charts`; what the pages say lives in `explore_page` and `error_page`.
+Charts are drawn in `charts`; what the pages say lives in `explore_page` and `error_report`.
 """
 
 import base64

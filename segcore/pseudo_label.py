@@ -97,10 +97,10 @@ def write_pseudo_labels(
         StorageError: when the folder holds something already or cannot be written.
     """
     files = list_images(images)
+    out = out.resolve()
     _require_empty(out)
-    part = out.with_name(out.name + ".part")
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
         for folder in (IMAGES_FOLDER, ANNOTATIONS_FOLDER):
             (part / folder).mkdir(parents=True)
         report = _write_cases(ensemble, files, part, options, progress)

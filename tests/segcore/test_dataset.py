@@ -1,4 +1,5 @@
 import json
+import os
 
 import numpy as np
 import pytest
@@ -236,6 +237,28 @@ def test_image_listing_refuses_two_images_of_one_name(tmp_path):
         (tmp_path / name).write_bytes(b"")
     with pytest.raises(DataError, match=r"a\.png: same name as a\.jpg"):
         list_images(tmp_path)
+
+
+@pytest.fixture
+def closed(tmp_path):
+    """A folder that this process may not list."""
+    folder = tmp_path / "closed"
+    (folder / "seg_train_images").mkdir(parents=True)
+    folder.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        # Nothing is closed to root.
+        os.seteuid(65534)
+    yield folder
+    if root:
+        os.seteuid(0)
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("read", [list_images, scan_dataset])
+def test_folder_that_may_not_be_read_is_said(closed, read):
+    with pytest.raises(DataError, match=r"cannot be read .*give yourself the right to read it"):
+        read(closed)
 
 
 def _first(folder):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 import segcore.predict
 from segcore.__main__ import app
 from segcore.ensemble import load_ensemble, save_ensemble
-from segcore.errors import CheckpointError, ConfigError, DeviceMemoryError
+from segcore.errors import CheckpointError, ConfigError, DeviceMemoryError, StorageError
 from segcore.machine import Machine
 from segcore.model import build_architecture
 from segcore.predict import predict_probabilities
@@ -51,6 +51,16 @@ def _edit(folder, change):
     document = json.loads((folder / "ensemble.json").read_text())
     change(document)
     (folder / "ensemble.json").write_text(json.dumps(document))
+
+
+def test_model_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path, members, config, classes):
+    (tmp_path / "afile").write_text("mine")
+    for place in (tmp_path / "afile", tmp_path / "afile" / "model"):
+        states = iter([members[0].state_dict()])
+        with pytest.raises(StorageError, match=r"cannot be written .*; make room or choose another folder"):
+            save_ensemble(place, states, config=config, classes=classes, notes={})
+    assert [file.name for file in tmp_path.iterdir()] == ["afile"]
+    assert (tmp_path / "afile").read_text() == "mine"
 
 
 @pytest.mark.parametrize("values", [{}, OVERLAP])

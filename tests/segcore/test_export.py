@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -84,6 +85,17 @@ def test_scale_is_that_of_one_look_where_the_model_averages_over_several(make_mo
     several = make_model(input_mode="resize", scale=0.5).with_options({"scales": (0.75, 1.0, 1.25)})
     export_onnx(several, tmp_path / "x.onnx")
     assert json.loads(_metadata(tmp_path / "x.onnx")["scale"]) == 0.5
+
+
+def test_folder_is_no_file_to_write_and_a_neighbouring_file_is_kept(make_model, tmp_path, monkeypatch):
+    ensemble = make_model()
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path(), tmp_path, Path("/")):
+        with pytest.raises(ExportError, match="is a folder; give the name of a file"):
+            export_onnx(ensemble, folder)
+    (tmp_path / "x.onnx.part").write_text("mine")
+    export_onnx(ensemble, Path("x.onnx"), size=(32, 32))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model", "x.onnx", "x.onnx.part"]
 
 
 def test_one_of_several_members_must_be_chosen(make_model, tmp_path):

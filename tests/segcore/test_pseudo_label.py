@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +143,21 @@ def test_folder_that_holds_something_is_refused_and_kept(ensemble, images, tmp_p
     assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
     (tmp_path / "out" / "mine.txt").unlink()
     assert _write(ensemble, images, tmp_path / "out", confidence=0.4, min_share=0.0).images == 8
+
+
+def test_labels_are_written_into_the_present_folder(ensemble, images, tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    _write(ensemble, images, Path(), confidence=0.4, min_share=0.0)
+    assert len(read_dataset(tmp_path / "out").cases) == 8
+
+
+def test_folder_beside_the_labels_is_kept(ensemble, images, tmp_path):
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "mine.txt").write_text("mine")
+    _write(ensemble, images, tmp_path / "out", confidence=0.4, min_share=0.0)
+    assert (tmp_path / "out.part" / "mine.txt").read_text() == "mine"
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize(

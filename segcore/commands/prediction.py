@@ -9,14 +9,13 @@ from rich import box
 from rich.table import Table
 
 from segcore.classes import ClassTable
-from segcore.commands.console import CPUs, Data, Device, Model, choose_machine, console, show_progress
+from segcore.commands.console import CPUs, Data, Device, Model, choose_machine, console, make_folder, show_progress
 from segcore.dataset import list_images, read_dataset, read_size
 from segcore.ensemble import Ensemble, load_ensemble, read_ensemble_notes, save_options
 from segcore.error_analysis import require_same_classes
 from segcore.figures import Image, colour_mask, save_png
 from segcore.figures import overlay as draw_overlay
 from segcore.held_out import plan_held_out, read_stored_folds
-from segcore.machine import reuse_freed_memory
 from segcore.predict_files import predict_files
 from segcore.predict_options import PredictOptions, parse_scales
 from segcore.tune_predict import (
@@ -60,7 +59,7 @@ def predict(
     files = list_images(images)
     ensemble = _load(model, device, cpus).with_options(given)
     for part in ("masks", "overlays"):
-        (out / part).mkdir(parents=True, exist_ok=True)
+        make_folder(out / part)
 
     def save(file: Path, image_HW3: Image, classes_HW: Image) -> None:
         save_png(colour_mask(classes_HW, ensemble.classes), out / "masks" / f"{file.stem}.png")
@@ -86,6 +85,7 @@ def tune_predict(
     """
     dataset, ensemble = read_dataset(data), _load(model, device, cpus)
     require_same_classes(ensemble, dataset.classes, data)
+    make_folder(model)
     cases, notes = dataset.cases, read_ensemble_notes(model).get("notes", {})
     stored = read_stored_folds(notes, len(ensemble.members), model)
     if stored is not None:
@@ -104,10 +104,7 @@ def tune_predict(
 
 
 def _load(model: Path, device: str, cpus: int) -> Ensemble:
-    machine = choose_machine(device, cpus)
-    if not machine.on_gpu:
-        reuse_freed_memory()
-    return load_ensemble(model, machine)
+    return load_ensemble(model, choose_machine(device, cpus))
 
 
 def _measure_in_stages(

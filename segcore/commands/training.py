@@ -17,11 +17,13 @@ from segcore.commands.console import (
     Folds,
     choose_machine,
     console,
+    make_folder,
     show_progress,
 )
 from segcore.config import TrainConfig, describe_fields
 from segcore.dataset import read_dataset
-from segcore.ensemble import save_ensemble
+from segcore.ensemble import read_ensemble_notes, save_ensemble
+from segcore.errors import CheckpointError
 from segcore.extra import prepare_caches, read_extra
 from segcore.folds import make_folds
 from segcore.labels import build_label_map
@@ -48,20 +50,23 @@ def train(
     machine = choose_machine(device, cpus)
     dataset = read_dataset(data)
     split = make_folds(dataset.cases, folds)
+    make_folder(out)
     with show_progress("decoding") as progress:
         pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache.expanduser(), progress)
     train_indices, valid_indices = split.split(pixels.names, fold, pixels.extra_names)
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
-    out.mkdir(parents=True, exist_ok=True)
     state = _start(out / "state.pt", config, pixels.classes, machine, f"{pixels.key}, fold {fold} of {folds}")
-    parts = state.micro_batches
+    parts, begun_after = state.micro_batches, state.epoch
     with show_progress("training", total=config.epochs, done=state.epoch) as progress:
         for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
             save_state(state, out / "state.pt")
             parts = _tell_parts(result, parts)
             console.print(_describe(result), soft_wrap=True)
             progress(result.epoch, config.epochs)
+    if state.epoch == begun_after and _is_written(out / "model", state):
+        console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
+        return
     members = member_weights(state)
     notes: dict[str, object] = {"fold": fold, "folds": folds, "left_out": [fold] * len(members), "ious": state.ious}
     if pixels.extra_names:
@@ -85,6 +90,15 @@ def _start(file: Path, config: TrainConfig, classes: ClassTable, machine: Machin
         console.print(f"going on after epoch {state.epoch}")
         return state
     return new_state(config, build_label_map(classes, config.labels).outputs, machine, data)
+
+
+def _is_written(model: Path, state: TrainState) -> bool:
+    try:
+        noted = read_ensemble_notes(model).get("notes", {})
+    except CheckpointError:
+        return False
+    # A training that was killed between its last checkpoint and its model may have an older model.
+    return bool(noted.get("ious") == state.ious)
 
 
 def _tell_parts(result: EpochResult, parts: int) -> int:

@@ -55,6 +55,32 @@ def test_killed_training_goes_on_after_its_last_epoch(trained):
     assert "epoch 1:" not in out and "epoch 4:" in out
 
 
+def test_finished_training_that_is_started_again_leaves_its_model_alone(trained, dataset_folder):
+    model = trained[0] / "model"
+    document = json.loads((model / "ensemble.json").read_text())
+    document["predict"]["flip"] = True
+    (model / "ensemble.json").write_text(json.dumps(document))
+    (model / "tune_predict.csv").write_text("way")
+    arguments = train_arguments(dataset_folder, trained[0], trained[0].parent / "cache")
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "nothing was left to train; the model stays as it is" in out
+    assert json.loads((model / "ensemble.json").read_text()) == document
+    assert (model / "tune_predict.csv").read_text() == "way"
+    # An older model than the training is none of it.
+    document["notes"]["ious"].pop()
+    (model / "ensemble.json").write_text(json.dumps(document))
+    assert "stays as it is" not in run(*arguments)[1]
+    assert len(json.loads((model / "ensemble.json").read_text())["notes"]["ious"]) == 4
+
+
+def test_predict_says_that_its_folder_is_a_file(trained, dataset_folder, tmp_path):
+    (tmp_path / "afile").write_text("mine")
+    code, _, err = run("predict", trained[0] / "model", dataset_folder / "seg_train_images", tmp_path / "afile")
+    assert code == 2
+    assert "cannot be written to as a folder" in err
+
+
 def test_predict_submit_and_score_fit_together(trained, dataset_folder, tmp_path):
     model = trained[0] / "model"
     code, _, _ = run("predict", model, dataset_folder / "seg_train_images", tmp_path / "out", "--cpus", 1)
@@ -85,6 +111,7 @@ def test_check_of_a_broken_folder_lists_everything_and_ends_with_2(make_dataset)
     [
         (["train", "{data}", "--out", "{tmp}/x", "--set", "crop_size=9"], "crop_size='9': input should be greater"),
         (["predict", "{data}", "{data}/seg_train_images", "{tmp}/x"], "is no model directory"),
+        (["train", "{data}", "--out", "{data}/classes.json", "--folds", "2"], "cannot be written to as a folder"),
         (["submit", "{tmp}", "{tmp}/x.json"], "has no PNG mask"),
         (["score", "{data}", "{tmp}/nothing"], "is neither a folder of masks nor a submission file"),
     ],

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from segcore.__main__ import app
 from segcore.dataset import Case, decode_rgb, read_dataset
 from segcore.ensemble import load_ensemble, read_ensemble_notes, save_ensemble, save_options
-from segcore.errors import CheckpointError, ConfigError, DataError
+from segcore.errors import CheckpointError, ConfigError, DataError, StorageError
 from segcore.figures import colour_mask, save_png
 from segcore.folds import make_folds
 from segcore.held_out import choose_members, plan_held_out
@@ -328,6 +328,15 @@ def test_command_reads_masks_in_the_colours_of_the_data(folder, make_dataset):
         save_png(mask_HW3, file)
     result = _run("tune-predict", folder, data, "--images", 1)
     assert result.exit_code == 0, result.exception
+
+
+def test_table_that_cannot_be_written_has_been_printed(folder, dataset_folder):
+    (folder / "tune_predict.csv").mkdir()
+    before = (folder / "ensemble.json").read_bytes()
+    result = _run("tune-predict", folder, dataset_folder, "--images", 1)
+    assert isinstance(result.exception, StorageError)
+    assert result.output.count("(now)") == 1
+    assert (folder / "ensemble.json").read_bytes() == before
 
 
 def test_command_refuses_names_that_the_folds_of_the_search_do_not_know(folder, make_dataset):

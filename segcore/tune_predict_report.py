@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from segcore.errors import StorageError
 from segcore.predict_options import PredictOptions
@@ -81,8 +82,9 @@ def _draw(measured: Sequence[Measured], best: Measured) -> bytes:
         axes.annotate(label, place, (-6 if left else 6, 4), textcoords="offset points", fontsize=7,
                       horizontalalignment="right" if left else "left")  # fmt: skip
     axes.set_xscale("log")
-    for ticks in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        ticks(lambda value, position: f"{value:g}")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
     axes.set_xlabel("milliseconds per image, all networks of the model")
     axes.set_ylabel("iou out of fold")
     axes.margins(x=0.15)

@@ -65,7 +65,10 @@ GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
         {"input_mode": "crop", "crop_size": 192},
         {"input_mode": "crop", "crop_size": 192, "rare_crop_probability": 0.5},
     ],
-    "the best together": [{"decoder": "upernet", "class_weights": "balanced"}],
+    "the best together": [
+        {"decoder": "upernet", "class_weights": "balanced"},
+        {"decoder": "upernet", "class_weights": "balanced", "input_mode": "crop", "crop_size": 192},
+    ],
     "precision": [SMALL, {**SMALL, "seed": 1}, {**SMALL, "precision": "bf16"}, {**SMALL, "precision": "fp16"}],
     "rate and weights": [
         {"rate_schedule": "cosine"},

@@ -1,4 +1,4 @@
-# make demo    a whole search on drawn streets: launch, confirm, retrain on all folds, predict (about 8 minutes on 2 cores)
+# make demo    a whole search on drawn streets: launch, confirm, retrain on all folds, predict (about 6 minutes on 2 cores)
 # make test    the tests
 # make check   ruff and mypy
 # make bench   data, training and prediction against plain loops (about 15 minutes on 2 cores)

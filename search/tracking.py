@@ -84,7 +84,8 @@ def require_tracking(uri: str) -> None:
         )
 
 
-def _calm_mlflow() -> None:
+def calm_mlflow() -> None:
+    """Let MLflow give up within seconds on a server that is gone, and say no more than it must."""
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
     # urllib3 tells of every retry while the server is away.
@@ -102,7 +103,7 @@ class StageRuns:
     """
 
     def __init__(self, settings: SearchSettings, stage_name: str, folder: StageFolder) -> None:
-        _calm_mlflow()
+        calm_mlflow()
         self._settings = settings
         self._stage_name = stage_name
         self._folder = folder
@@ -288,7 +289,7 @@ def trials_link(settings: SearchSettings, server: str) -> str:
     Raises:
         TrackingError: when the store of the search cannot be read.
     """
-    _calm_mlflow()
+    calm_mlflow()
     try:
         return _find_link(settings, server)
     except mlflow.exceptions.MlflowException as error:
@@ -309,7 +310,7 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
     Raises:
         TrackingError: when MLflow cannot be asked.
     """
-    _calm_mlflow()
+    calm_mlflow()
     try:
         client = MlflowClient(uri)
         experiment = client.get_experiment_by_name(name)

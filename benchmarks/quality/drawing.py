@@ -12,6 +12,17 @@ from benchmarks.quality.tasks import Params, Sampler
 _PROBES = 200
 
 
+class _Study:
+    """Stands for the study of a trial: what a space knows of the data."""
+
+    def __init__(self) -> None:
+        self.user_attrs: dict[str, Any] = {}
+
+    def set_user_attr(self, name: str, value: Any) -> None:
+        """Note a fact."""
+        self.user_attrs[name] = value
+
+
 class RandomTrial:
     """Stands for an Optuna trial and draws evenly, but for what it is told to keep.
 
@@ -25,6 +36,7 @@ class RandomTrial:
         self._kept = kept
         self.params: Params = {}
         self.distributions: dict[str, BaseDistribution] = {}
+        self.study = _Study()
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Draw one of the choices."""

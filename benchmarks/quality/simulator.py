@@ -166,7 +166,7 @@ class Simulation:
         begun = time.perf_counter()
         verdict = self._arm.report(number, training.epoch, score, float(training.curve.seconds[training.epoch - 1]))
         self._run.decision_ms += 1000 * (time.perf_counter() - begun)
-        if training.epoch == self._task.epochs:
+        if training.epoch == len(training.curve.scores):
             self._end(number, Outcome.FINISHED, score)
         elif verdict is Verdict.GO_ON:
             self._start_epoch(now, number)

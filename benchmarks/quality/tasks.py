@@ -21,7 +21,8 @@ class Curve:
     """What a training of one configuration would report.
 
     Args:
-        scores: by epoch, higher is better; NaN from the epoch at which it diverged.
+        scores: by epoch, higher is better; NaN from the epoch at which it diverged. Fewer than the task's epochs where
+            the training ends by itself.
         seconds: how long each epoch takes.
         final: what the configuration is worth: the score after the last epoch, without noise where that is known; NaN
             when it cannot be trained.

@@ -1,0 +1,169 @@
+"""Searches of this project as MLflow recorded them: settings, configurations, scores and seconds by epoch, outcomes.
+
+A recorded search becomes a `search.journal.History`, as if its journal had been read. `replay` makes a task of it,
+`decisions` asks what other rungs would have decided. Confirmations and retrainings are not read: other folds.
+"""
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from search.journal import EpochRecord, History, Outcome, TrialRecord
+from search.settings import SearchSettings, build_settings
+from search.tracking import calm_mlflow, require_tracking
+from segcore.config import FIELD_NAMES, TrainConfig
+from segcore.errors import ConfigError, TrackingError
+
+_SQLITE: Final = "sqlite:///"
+_LITERALS: Final = ("fixed", "extra")
+"""Settings that MLflow has as Python's text of them."""
+_SETTINGS: Final = (
+    "data", "name", "space", "epochs", "grace_epochs", "reduction_factor", "folds", "fold", "seed", "search_id",
+    *_LITERALS,
+)  # fmt: skip
+_METRICS: Final = ("seconds", "iou")
+_PARENT: Final = "-1"
+"""What a search's own run has for a trial's number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedSearch:
+    """One search of the past.
+
+    Args:
+        settings: those that decide what was trained and how it was judged; all others have their defaults.
+        history: its trials; what the space drew of a trial's values is not known (`params` are empty), of metrics only
+            `iou` and `seconds` are.
+    """
+
+    settings: SearchSettings
+    history: History
+
+    @property
+    def reports(self) -> list[tuple[TrialRecord, EpochRecord]]:
+        """Every report of an epoch, in the order of their times."""
+        pairs = [(trial, report) for trial in self.history.in_order for report in trial.epochs.values()]
+        return sorted(pairs, key=lambda pair: (pair[1].time, pair[0].number, pair[1].epoch))
+
+
+def read_searches(names: Sequence[str], uri: str = "") -> list[RecordedSearch]:
+    """Read searches from MLflow.
+
+    Args:
+        names: of the searches; one name may stand for several, as searches in several storages may share it.
+        uri: MLflow's address; empty: the project's default, a file in the storage.
+
+    Raises:
+        ConfigError: when MLflow knows no search of a name, or what it holds of it cannot be read.
+        TrackingError: when MLflow cannot be asked.
+    """
+    calm_mlflow()
+    uri = build_settings({"data": Path(), "name": "any", "tracking_uri": uri}).tracking_uri
+    _require_store(uri)
+    try:
+        client = MlflowClient(uri)
+        return [search for name in dict.fromkeys(names) for search in _read_name(client, name, uri)]
+    # A file that is no database, and a database whose driver is not installed.
+    except (MlflowException, SQLAlchemyError, ImportError) as error:
+        raise TrackingError(f"--tracking-uri {uri} cannot be read ({str(error).strip().splitlines()[0]}).") from error
+
+
+def _require_store(uri: str) -> None:
+    # MLflow would make the file that it does not find.
+    if uri.startswith(_SQLITE) and not Path(uri.removeprefix(_SQLITE)).is_file():
+        raise TrackingError(
+            f"--tracking-uri {uri}: there is no such file; give the store that the search was recorded in, "
+            "such as sqlite:///searches/mlflow.db or http://HOST:PORT."
+        )
+    require_tracking(uri)
+
+
+def _read_name(client: MlflowClient, name: str, uri: str) -> list[RecordedSearch]:
+    experiment = client.get_experiment_by_name(name)
+    runs = _find_runs(client, experiment.experiment_id) if experiment is not None else []
+    if not runs:
+        known = sorted(each.name for each in client.search_experiments() if each.name != "Default")
+        raise ConfigError(
+            f"--search {name}: MLflow at {uri} has no search of that name; "
+            f"{'it has ' + ', '.join(known) if known else 'it has none at all'}. Check --search and --tracking-uri."
+        )
+    by_search: dict[str, list[Run]] = {}
+    for run in runs:
+        by_search.setdefault(run.data.tags["search.id"], []).append(run)
+    return [_read_search(client, name, by_search[search_id]) for search_id in sorted(by_search)]
+
+
+def _find_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
+    runs: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], "tags.`search.stage` = 'search'", page_token=token, max_results=1000)
+        runs += page
+        token = page.token
+        if not token:
+            return runs
+
+
+def _read_search(client: MlflowClient, name: str, runs: list[Run]) -> RecordedSearch:
+    parents = [run for run in runs if run.data.tags["search.trial"] == _PARENT and run.data.params]
+    if not parents:
+        raise ConfigError(
+            f"--search {name}: MLflow has trials but no run with the settings of their search; restore it in MLflow "
+            "if it was deleted, else the search cannot be replayed."
+        )
+    settings = _read_settings(name, parents[0].data.params)
+    history = History()
+    for run in runs:
+        # A driver that died between making a run and filling it leaves one without parameters.
+        if run.data.tags["search.trial"] != _PARENT and run.data.params:
+            trial = _read_trial(client, name, run)
+            history.trials[trial.number] = trial
+    return RecordedSearch(settings=settings, history=history)
+
+
+def _read_settings(name: str, params: dict[str, str]) -> SearchSettings:
+    values: dict[str, Any] = {key: text for key, text in params.items() if key in _SETTINGS}
+    try:
+        # MLflow has the first 500 characters.
+        values |= {key: ast.literal_eval(values[key]) for key in _LITERALS if key in values}
+        return build_settings(values)
+    except (ConfigError, ValueError, SyntaxError) as error:
+        raise ConfigError(f"--search {name}: its settings in MLflow cannot be read ({error}).") from error
+
+
+def _read_trial(client: MlflowClient, name: str, run: Run) -> TrialRecord:
+    number, tags, params = int(run.data.tags["search.trial"]), run.data.tags, run.data.params
+    try:
+        config = TrainConfig.from_values({key: text for key, text in params.items() if key in FIELD_NAMES})
+        outcome = Outcome(tags["outcome"]) if "outcome" in tags else None
+    except (ConfigError, ValueError) as error:
+        raise ConfigError(f"--search {name}: what MLflow has of trial {number} cannot be read ({error}).") from error
+    return TrialRecord(
+        number=number,
+        fold=int(params["fold"]),
+        values=config.values(),
+        params={},
+        started=run.info.start_time / 1000,
+        epochs=_read_epochs(client, run.info.run_id),
+        outcome=outcome,
+        message=tags.get("message", ""),
+        ended=run.info.end_time / 1000 if run.info.end_time else None,
+    )
+
+
+def _read_epochs(client: MlflowClient, run_id: str) -> dict[int, EpochRecord]:
+    metrics: dict[int, dict[str, float]] = {}
+    times: dict[int, float] = {}
+    for key in _METRICS:
+        for point in client.get_metric_history(run_id, key):
+            metrics.setdefault(point.step, {})[key] = point.value
+            times[point.step] = point.timestamp / 1000
+    whole = [step for step in sorted(metrics) if "seconds" in metrics[step]]
+    return {step: EpochRecord(epoch=step, metrics=metrics[step], time=times[step]) for step in whole}

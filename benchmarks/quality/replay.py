@@ -1,0 +1,231 @@
+"""A recorded search as a task: every proposal is trained as the recorded trial nearest to it.
+
+What is honest here, and what it favours:
+
+- A record may be handed out again and again. The score is then a fixed function of the configuration, the same for
+  every arm and in every order, as a training's is. Handing each record out once would give the same proposal now the
+  best curve and now the worst, by what was asked before, and would push an arm that rightly stays near the best away
+  from it. The price: close proposals cost their time and teach nothing. Of equally near records the seed decides.
+- A trial that was stopped, or whose worker failed, has no scores after its last epoch. It goes on with the median gain
+  that trials with a record made in each further epoch, and never beyond the best that was really recorded there. Ending
+  it there would spare arms that stop nothing what they waste. The guess keeps the order that the trials had when it was
+  stopped, so a replay cannot show that a stop was a mistake: it flatters arms that stop early.
+- Distances are those of `search.encoding` over what the space draws: choices that differ are 1 apart, numbers at
+  most 1. Parameters that the search had fixed do not count.
+
+A handful of trials is a coarse ruler: what is found is the region of a record, not a configuration.
+"""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+
+from benchmarks.quality.recorded import RecordedSearch
+from benchmarks.quality.tasks import Curve, Floats, Params
+from search.encoding import Encoding, widen
+from search.journal import Outcome, TrialRecord
+from search.proposals import draw_config, load_space
+from search.searcher import new_study
+from search.settings import SearchSettings
+from segcore.errors import ConfigError
+from spaces import Space
+
+_ALIKE: Final = ("data", "extra", "space", "epochs", "folds", "fold", "fixed")
+_PROBES: Final = 200
+_FIXED_DRAWS: Final = 30
+"""What the space drew for a fixed parameter is not recorded; so many draws look for one that fits."""
+_UNTRAINABLE: Final = (Outcome.OUT_OF_MEMORY, Outcome.OVER_LIMIT)
+
+
+class Replay:
+    """The task of one or several recorded searches of one space on the same data.
+
+    Args:
+        searches: the searches.
+
+    Raises:
+        ConfigError: when they do not belong together, their space draws none of their trials any more, or too little
+            was trained to compare anything.
+    """
+
+    def __init__(self, searches: Sequence[RecordedSearch]) -> None:
+        settings = _require_alike(searches)
+        self.name = "recorded/" + "+".join(dict.fromkeys(search.settings.name for search in searches))
+        self.epochs = settings.epochs
+        self._space = load_space(settings.space)
+        self._facts = _infer_facts(searches)
+        trials, draws = self._redraw(searches)
+        self._encoding = Encoding(self._get_to_know_space(draws, settings.fixed))
+        self._points_RC = np.stack([self._place(draw.params) for draw in draws])
+        self._curves = _build_curves(trials)
+        whole = [curve for curve in self._curves if np.isfinite(curve.final)]
+        finals = np.array([curve.final for curve in whole])
+        self.best, self.middle, self.worst = (float(edge(finals)) for edge in (np.max, np.median, np.min))
+        self.whole_seconds = float(np.median([curve.seconds.sum() for curve in whole]))
+        self.spent_seconds = sum(sum(_seconds(trial)) for trial in trials)
+        self._trials, self._asked = trials, sum(len(search.history.trials) for search in searches)
+
+    def space(self, trial: optuna.Trial) -> None:
+        """Draw a configuration from the search's own space."""
+        for name, value in self._facts.items():
+            trial.study.set_user_attr(name, value)
+        self._space(trial)
+
+    def train(self, params: Params, seed: int) -> Curve:
+        """Return the recorded curve nearest to a configuration; of several that are equally near the seed takes one."""
+        distances = ((self._points_RC - self._place(params)) ** 2).sum(axis=1)
+        near = np.flatnonzero(distances <= distances.min() + 1e-12)
+        return self._curves[int(near[seed % len(near)])]
+
+    def describe(self) -> str:
+        """Return in a line what the record holds."""
+        ends = {
+            "to the end": sum(trial.outcome is Outcome.FINISHED for trial in self._trials),
+            "diverged": sum(trial.outcome is Outcome.DIVERGED for trial in self._trials),
+            "not trainable": sum(trial.outcome in _UNTRAINABLE for trial in self._trials),
+        }
+        counts = ", ".join(f"{count} {end}" for end, count in ends.items() if count)
+        guessed = len(self._trials) - sum(ends.values())
+        left_out = self._asked - len(self._trials)
+        return (
+            f"{self.name}: {len(self._trials)} trials ({counts}; {guessed} cut short, further epochs are guessed); "
+            f"{left_out} left out that have no score or that the space does not draw; "
+            f"best {self.best:.4f}, median {self.middle:.4f}"
+        )
+
+    def _redraw(self, searches: Sequence[RecordedSearch]) -> tuple[list[TrialRecord], list[optuna.Trial]]:
+        """Return the trials that teach something and that the space draws, and its draws of them."""
+        pairs = [
+            (trial, draw)
+            for search in searches
+            for trial in search.history.in_order
+            if (trial.epochs or trial.outcome in (*_UNTRAINABLE, Outcome.DIVERGED))
+            and (draw := _redraw(self._space, self._facts, search.settings, trial)) is not None
+        ]
+        settings = searches[0].settings
+        _require_enough([trial for trial, _ in pairs], settings)
+        return [trial for trial, _ in pairs], [draw for _, draw in pairs]
+
+    def _get_to_know_space(self, draws: list[optuna.Trial], fixed: dict[str, Any]) -> dict[str, BaseDistribution]:
+        study = new_study(optuna.samplers.RandomSampler(seed=0), self._facts)
+        found: dict[str, BaseDistribution] = {}
+        probes = [study.ask() for _ in range(_PROBES)]
+        for trial in probes:
+            self._space(trial)
+        for trial in [*draws, *probes]:
+            for name, drawn in trial.distributions.items():
+                found[name] = widen(found.get(name, drawn), drawn)
+        return {name: distribution for name, distribution in found.items() if name not in fixed}
+
+    def _place(self, params: Params) -> Floats:
+        features = self._encoding.features(self._encoding.encode(params)[None])
+        placed: Floats = np.concatenate([np.zeros((1, 0)), *features], axis=1)[0]
+        return placed
+
+
+def _require_alike(searches: Sequence[RecordedSearch]) -> SearchSettings:
+    settings = searches[0].settings
+    for other in searches[1:]:
+        for name in _ALIKE:
+            values = getattr(settings, name), getattr(other.settings, name)
+            if values[0] != values[1]:
+                raise ConfigError(
+                    f"--search: {settings.name} and {other.settings.name} have unlike {name}, {values[0]} and "
+                    f"{values[1]}; their scores do not compare, so replay them apart. Of searches that share a name, "
+                    "delete the runs of those that are not meant in MLflow."
+                )
+    if settings.epochs < 2:
+        raise ConfigError(
+            f"--search {settings.name}: trials of one epoch leave nothing to decide; replay a longer one."
+        )
+    return settings
+
+
+def _require_enough(trials: list[TrialRecord], settings: SearchSettings) -> None:
+    if not trials:
+        raise ConfigError(
+            f"--search {settings.name}: its space {settings.space!r} draws none of its recorded trials, or none of "
+            "them has a score; restore the space that the search began with."
+        )
+    finished = [trial for trial in trials if trial.outcome is Outcome.FINISHED]
+    if not any(np.isfinite(trial.epochs[trial.last_epoch].iou) for trial in finished):
+        raise ConfigError(
+            f"--search {settings.name}: none of its {len(trials)} trials ran to its end with a score, so there is "
+            "nothing to compare with; go on with it by 'python -m search resume', or replay another."
+        )
+
+
+def _infer_facts(searches: Sequence[RecordedSearch]) -> dict[str, Any]:
+    """Return what the space may know of the data: every crop that was trained fits into it."""
+    values = [trial.values for search in searches for trial in search.history.in_order]
+    sizes = [each["crop_size"] for each in values if each["input_mode"] == "crop"]
+    return {"smallest_side": max(sizes)} if sizes else {}
+
+
+def _redraw(space: Space, facts: dict[str, Any], settings: SearchSettings, trial: TrialRecord) -> optuna.Trial | None:
+    """Let the space draw a trial's configuration again; None when it cannot."""
+    given = {name: value for name, value in trial.values.items() if name not in settings.fixed}
+    for seed in range(_FIXED_DRAWS if settings.fixed else 1):
+        study = new_study(optuna.samplers.RandomSampler(seed=seed), facts)
+        study.enqueue_trial(given)
+        draw = study.ask()
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Fixed parameter .* is out of range")
+                config = draw_config(space, draw, settings)
+        except ConfigError:
+            continue
+        if config.values() == trial.values and _is_inside(draw):
+            return draw
+    return None
+
+
+def _is_inside(draw: optuna.Trial) -> bool:
+    # Optuna takes a given number that is outside of its range with a mere warning.
+    return all(
+        distribution._contains(distribution.to_internal_repr(draw.params[name]))
+        for name, distribution in draw.distributions.items()
+    )
+
+
+def _build_curves(trials: list[TrialRecord]) -> list[Curve]:
+    # What diverged did so in the epoch after its last report.
+    last = max(trial.last_epoch + (trial.outcome is Outcome.DIVERGED) for trial in trials)
+    scores_RE = np.full((len(trials), last), np.nan)
+    for row, trial in enumerate(trials):
+        for epoch, report in trial.epochs.items():
+            scores_RE[row, epoch - 1] = report.iou
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        gains_E = np.nan_to_num(np.nanmedian(np.diff(scores_RE, axis=1, prepend=np.nan), axis=0))
+        tops_E = np.nan_to_num(np.nanmax(scores_RE, axis=0), nan=np.inf)
+    middle_seconds = float(np.median([each for trial in trials for each in _seconds(trial)]))
+    return [
+        _build_curve(trial, scores, gains_E, tops_E, middle_seconds)
+        for trial, scores in zip(trials, scores_RE, strict=True)
+    ]
+
+
+def _build_curve(trial: TrialRecord, scores_E: Floats, gains_E: Floats, tops_E: Floats, middle: float) -> Curve:
+    """Return a trial's curve; one that trained without a report, or did not fit, takes the median time per epoch."""
+    known = _seconds(trial)
+    seconds = np.array(known + [float(np.median(known)) if known else middle] * (len(scores_E) - len(known)))
+    if trial.outcome in _UNTRAINABLE:
+        nothing = np.full_like(scores_E, np.nan)
+        return Curve(scores=nothing, seconds=seconds, final=float("nan"), out_of_memory=True)
+    if trial.outcome is Outcome.FINISHED:
+        # Shorter where its patience ended it.
+        scores_E, seconds = scores_E[: trial.last_epoch], seconds[: trial.last_epoch]
+    elif trial.outcome is not Outcome.DIVERGED:
+        scores_E = scores_E.copy()
+        for index in range(trial.last_epoch, len(scores_E)):
+            scores_E[index] = np.minimum(scores_E[index - 1] + gains_E[index], tops_E[index])
+    return Curve(scores=scores_E, seconds=seconds, final=float(scores_E[-1]))
+
+
+def _seconds(trial: TrialRecord) -> list[float]:
+    return [report.metrics["seconds"] for _, report in sorted(trial.epochs.items())]

@@ -13,7 +13,9 @@ What is honest here, and what it favours:
 - Distances are those of `search.encoding` over what the space draws: choices that differ are 1 apart, numbers at
   most 1. Parameters that the search had fixed do not count.
 
-A handful of trials is a coarse ruler: what is found is the region of a record, not a configuration.
+A record of some dozens of trials is a coarse ruler: what is found is the region of a record, not a configuration, and
+arms did not rank on it as they do on the task that it was recorded from (`benchmarks/RESULTS.md`). `decisions` guesses
+nothing.
 """
 
 import warnings
@@ -38,6 +40,8 @@ _ALIKE: Final = ("data", "extra", "space", "epochs", "folds", "fold", "fixed")
 _PROBES: Final = 200
 _FIXED_DRAWS: Final = 30
 """What the space drew for a fixed parameter is not recorded; so many draws look for one that fits."""
+_COARSE: Final = 200
+"""With fewer trials arms do not rank as they should; how many are enough was not measured."""
 _UNTRAINABLE: Final = (Outcome.OUT_OF_MEMORY, Outcome.OVER_LIMIT)
 
 
@@ -91,10 +95,11 @@ class Replay:
         counts = ", ".join(f"{count} {end}" for end, count in ends.items() if count)
         guessed = len(self._trials) - sum(ends.values())
         left_out = self._asked - len(self._trials)
+        coarse = "; too few trials to say which arm is better" if len(self._trials) < _COARSE else ""
         return (
             f"{self.name}: {len(self._trials)} trials ({counts}; {guessed} cut short, further epochs are guessed); "
             f"{left_out} left out that have no score or that the space does not draw; "
-            f"best {self.best:.4f}, median {self.middle:.4f}"
+            f"best {self.best:.4f}, median {self.middle:.4f}{coarse}"
         )
 
     def _redraw(self, searches: Sequence[RecordedSearch]) -> tuple[list[TrialRecord], list[optuna.Trial]]:

@@ -78,7 +78,7 @@ def test_figures_of_the_task(hand):
     assert (hand.whole_seconds, hand.spent_seconds) == (8.0, 27.0)
     assert hand.name == "recorded/hand"
     assert "6 trials (2 to the end, 1 diverged, 1 not trainable; 2 cut short" in hand.describe()
-    assert "2 left out" in hand.describe()
+    assert "2 left out" in hand.describe() and "too few trials" in hand.describe()
 
 
 def test_a_guess_is_never_better_than_what_was_reached(past, proposal):

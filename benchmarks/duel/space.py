@@ -1,0 +1,26 @@
+"""The space that both searches draw from unless another is named: small networks that a CPU trains."""
+
+from typing import Final
+
+import optuna
+
+CROP_SIZES: Final = (256, 192, 128, 96, 64)
+"""Pixels; the three largest that fit the data are drawn from."""
+
+
+def small(trial: optuna.Trial) -> dict[str, object]:
+    """Draw decoder, loss, class weights, input and rate; crop size only when cropping, scale only when resizing.
+
+    The backbone is one whose ImageNet weights need no network.
+    """
+    trial.suggest_categorical("decoder", ("unet", "fpn", "linknet", "upernet"))
+    trial.suggest_categorical("class_weights", ("none", "balanced"))
+    trial.suggest_categorical("loss", ("bce", "bce+jaccard", "focal+jaccard"))
+    if trial.suggest_categorical("input_mode", ("crop", "resize")) == "crop":
+        smallest_side = trial.study.user_attrs["smallest_side"]
+        sizes = tuple(size for size in CROP_SIZES if size <= smallest_side)[:3] or (smallest_side,)
+        trial.suggest_categorical("crop_size", sizes)
+    else:
+        trial.suggest_categorical("scale", (0.25, 0.4, 0.5))
+    trial.suggest_float("learning_rate", 3e-4, 1e-2, log=True)
+    return {"backbone": "tf_efficientnet_lite0", "decoder_channels": 64, "batch_size": 8}

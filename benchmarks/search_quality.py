@@ -16,7 +16,7 @@ from pathlib import Path
 
 import optuna
 
-from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, StockPair
+from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, RandomOurAsha, StockPair
 from benchmarks.quality.decisions import describe_decisions
 from benchmarks.quality.peers import find_peers
 from benchmarks.quality.recorded import read_searches
@@ -149,7 +149,7 @@ def _make_arms(trainings: int) -> dict[str, ArmMaker]:
         ),
         STOCK: StockPair,
         "optuna+halving": OptunaAlone,
-        "optuna+our-asha": partial(OptunaAlone, our_asha=True),
+        "random+our-asha": RandomOurAsha,
         **find_peers(),
     }
 

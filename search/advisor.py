@@ -19,7 +19,8 @@ from search.surrogate import Surrogate
 _CANDIDATES: Final = 300
 _MODEL_TRIALS: Final = 150
 _PARENTS: Final = 10
-_PROPOSALS: Final = 8
+_PROPOSALS: Final = 6
+"""What is proposed next to the best keeps the search broad: always only the best finds worse configurations."""
 _LEAST_DISTANCE: Final = 0.3
 """Where each parameter's range is 1, and parameters are many: what is nearer to a known trial teaches little more."""
 _LEAST_SPACING: Final = 0.55
@@ -32,9 +33,11 @@ class Advisor:
     Args:
         distributions: of every parameter, by name.
         pool: configurations drawn at random.
+        epochs: of a whole training.
     """
 
-    def __init__(self, distributions: Mapping[str, BaseDistribution], pool: Sequence[Params]) -> None:
+    def __init__(self, distributions: Mapping[str, BaseDistribution], pool: Sequence[Params], epochs: int) -> None:
+        self._epochs = epochs
         self._encoding = Encoding(distributions)
         self._pool_NP = np.stack([self.encode(params) for params in pool])
 
@@ -49,7 +52,7 @@ class Advisor:
         pending: Sequence[Floats],
         random: np.random.Generator,
     ) -> list[Params]:
-        """Return the configurations most worth a trial, the best first.
+        """Return a few configurations worth a trial, the best first, and each unlike those before it.
 
         Args:
             codes: trials of which something is known.
@@ -57,7 +60,7 @@ class Advisor:
             pending: trials of which nothing is known yet; what is like them is not proposed.
             random: draws the candidates.
         """
-        standings = rank_standings(curves)
+        standings = rank_standings(curves, self._epochs)
         order = np.argsort(-standings, kind="stable")
         known_NP = np.array(codes)
         taken_NP = np.array([*codes, *pending])
@@ -72,8 +75,7 @@ class Advisor:
         # Where everything is near, what is farthest is still worth more than a repetition.
         spacing = len(taken_NP) ** (-1 / taken_NP.shape[1])
         worth = np.where(apart < min(_LEAST_DISTANCE, _LEAST_SPACING * spacing), apart - 1, gains)
-        best = np.argsort(-worth, kind="stable")[:_PROPOSALS]
-        return [self._encoding.decode(row) for row in candidates_NP[best]]
+        return [self._encoding.decode(candidates_NP[place]) for place in _choose_apart(features, worth)]
 
     def _draw_candidates(self, ranked_NP: Floats, random: np.random.Generator) -> Floats:
         """Return candidates, half from anywhere and half like the best trials."""
@@ -99,6 +101,18 @@ def _thin(order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     best = _MODEL_TRIALS // 2
     others = np.linspace(best, len(order) - 1, _MODEL_TRIALS - best).astype(np.intp)
     return np.sort(np.concatenate([order[:best], order[others]]))
+
+
+def _choose_apart(features: Sequence[Floats], worth: Floats) -> list[int]:
+    """Return the places of the most worthy candidates that are not near each other."""
+    points = np.concatenate(features, axis=1)
+    chosen: list[int] = []
+    for place in np.argsort(-worth, kind="stable").tolist():
+        if all(((points[place] - points[other]) ** 2).sum() > _LEAST_DISTANCE**2 for other in chosen):
+            chosen.append(place)
+        if len(chosen) == _PROPOSALS:
+            break
+    return chosen
 
 
 def _nearest(features: Sequence[Floats], others: Sequence[Floats]) -> Floats:

@@ -78,6 +78,7 @@ class TrialRecord:
         running: whether a worker has it now, as far as the journal knows.
         source: the search's trial whose configuration it trains again; None in a search.
         drawable: whether the space could have drawn it; the sampler knows nothing of one that it could not.
+        ahead: what the model had advised beside it, for the trials after it.
     """
 
     number: int
@@ -95,6 +96,7 @@ class TrialRecord:
     running: bool = False
     source: int | None = None
     drawable: bool = True
+    ahead: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def best(self) -> EpochRecord | None:
@@ -106,6 +108,11 @@ class TrialRecord:
     def latency_ms(self) -> float | None:
         """Milliseconds of a prediction, None where it was not measured."""
         return next((r.metrics["latency_ms"] for r in list(self.epochs.values()) if "latency_ms" in r.metrics), None)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether there is a checkpoint of its last epoch."""
+        return self.checkpoint is not None and self.checkpoint_epoch == self.last_epoch
 
     @property
     def last_epoch(self) -> int:
@@ -142,6 +149,7 @@ class History:
                 started=event["time"],
                 source=event.get("source"),
                 drawable=event.get("drawable", True),
+                ahead=event.get("ahead", []),
             )
         elif kind == "epoch":
             record = EpochRecord(
@@ -167,6 +175,11 @@ class History:
             trial = self.trials[event["trial"]]
             trial.outcome, trial.message = Outcome(event["outcome"]), event["message"]
             trial.ended, trial.running = event["time"], False
+        elif kind == "reopened":
+            trial = self.trials[event["trial"]]
+            trial.outcome, trial.message, trial.ended = None, "", None
+        elif kind == "dropped":
+            self.trials[event["trial"]].checkpoint = None
         elif kind == "halted":
             self.halt()
         elif kind == "closed":
@@ -232,7 +245,7 @@ class Journal:
         """Append one event, on disk before this returns.
 
         Args:
-            kind: opened, asked, started, epoch, checkpoint, restarted, ended, halted, closed.
+            kind: opened, asked, started, epoch, checkpoint, restarted, ended, reopened, dropped, halted, closed.
             content: what belongs to it; `time` is added, unless it is given.
         """
         event = {"event": kind, "time": time.time(), **content}

@@ -21,7 +21,7 @@ Extra = Annotated[
 Space = Annotated[str, typer.Option(help="street, demo, or package.module:function")]
 Trials = Annotated[int, typer.Option(help="configurations to try")]
 Epochs = Annotated[int, typer.Option(help="most epochs of a trial")]
-GraceEpochs = Annotated[int, typer.Option(help="epochs before ASHA may stop a trial; 0: a ninth")]
+GraceEpochs = Annotated[int, typer.Option(help="epochs before ASHA may stop a trial; 0: one of 27")]
 ReductionFactor = Annotated[int, typer.Option(help="of so many trials at a rung, one goes on")]
 Folds = Annotated[int, typer.Option(help="parts the data is divided into")]
 Fold = Annotated[int, typer.Option(help="part that trials are scored on")]

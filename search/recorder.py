@@ -107,19 +107,24 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def _end(self, record: TrialRecord, outcome: Outcome, message: str) -> None:
         self._journal.write("ended", {"trial": record.number, "outcome": str(outcome), "message": message})
         self._log(record.number, f"{outcome}: {message}" if message else str(outcome))
-        if self._proposer is not None:
+        if self._asha is not None and self._proposer is not None:
             if record.drawable:
                 self._proposer.close(record.number, outcome, record.best.iou if record.best else None)
-            self._drop_checkpoint(record)
+            if outcome is Outcome.STOPPED and record.can_go_on and not math.isnan(record.epochs[record.last_epoch].iou):
+                self._asha.park(record.number, record.last_epoch)
+                self._asha.let_go()
+            self._drop_checkpoints(self._asha)
 
-    def _drop_checkpoint(self, ended: TrialRecord) -> None:
-        # Ray keeps a checkpoint of every trial, a full disk in a long search; only the best finished one's has a use.
+    def _drop_checkpoints(self, asha: Asha) -> None:
+        # Ray keeps a checkpoint of every trial, a full disk in a long search; of use are those of trials that may go on
+        # and of the best.
         usable = (Outcome.FINISHED, Outcome.STOPPED)
         ranked = [record for record in self._journal.history.ranked if record.outcome in usable]
-        superseded = ranked[1] if ranked and ranked[0] is ended and len(ranked) > 1 else ended
-        keeps = bool(ranked) and superseded is ranked[0]
-        if superseded.checkpoint is not None and not keeps:
-            shutil.rmtree(superseded.checkpoint, ignore_errors=True)
+        for record in self._journal.history.in_order:
+            needed = record.outcome is None or asha.waits(record.number) or record in ranked[:1]
+            if record.checkpoint is not None and not needed:
+                shutil.rmtree(record.checkpoint, ignore_errors=True)
+                self._journal.write("dropped", {"trial": record.number})
 
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]

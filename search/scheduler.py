@@ -1,34 +1,40 @@
-"""ASHA: asynchronous successive halving, which stops a trial that is not among the best at a rung.
+"""ASHA: asynchronous successive halving, which trains on what is among the best at a rung and lets the rest wait.
 
 `Asha` is the decision alone, pure and replayable from a journal; `AshaScheduler` is its face to Ray Tune.
-Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020 (the stopping variant).
+Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020 (the promotion variant). A trial that
+is among the best as it reaches a rung goes on at once, without leaving its worker.
 
-Ray's own AsyncHyperBandScheduler never stops NaN, keeps every tie, and forgets its rungs when a search is resumed.
+Ray's own AsyncHyperBandScheduler never stops NaN, keeps every tie, never takes a stopped trial up again, and forgets
+its rungs when a search is resumed.
 """
 
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from search.journal import History
+from search.journal import History, Outcome
+
+_KEPT_PER_RUNG: Final = 8
+"""Each keeps a checkpoint on disk; those further behind are hardly ever taken up again."""
 
 
 class Asha:
-    """Decides after each epoch whether a trial goes on.
+    """Decides after each epoch whether a trial goes on, and which one that waits is taken up again.
 
     Args:
         grace_epochs: the first rung; no trial stops earlier, unless its score is NaN.
-        reduction_factor: of so many trials at a rung, about one goes on; rungs grow by this factor.
+        reduction_factor: of so many trials at a rung, one goes on; rungs grow by this factor.
         epochs: most epochs of a trial; nothing stops at or after it.
     """
 
     def __init__(self, *, grace_epochs: int, reduction_factor: int, epochs: int) -> None:
         self._factor = reduction_factor
-        self.rungs: dict[int, dict[int, float]] = {
-            rung: {} for rung in rung_epochs(grace_epochs, reduction_factor, epochs)
-        }
+        self.rungs: Sequence[int] = rung_epochs(grace_epochs, reduction_factor, epochs)
+        self._scores: dict[int, dict[int, float]] = {}
+        self._waiting: dict[int, int] = {}
         self.stopped: dict[int, str] = {}
 
     def judge(self, trial: int, epoch: int, score: float) -> bool:
@@ -37,34 +43,77 @@ class Asha:
         Args:
             trial: the trial's number; of equal scores, the lower number ranks first.
             epoch: finished epochs.
-            score: the objective, higher is better; NaN stops the trial.
+            score: the objective, higher is better; NaN stops the trial for good.
         """
         # A verdict whose checkpoint failed with its worker is given anew.
         self.stopped.pop(trial, None)
+        self._waiting.pop(trial, None)
         if math.isnan(score):
             self.stopped[trial] = f"its score is NaN after epoch {epoch}"
             return False
+        self._scores.setdefault(trial, {})[epoch] = score
         if epoch not in self.rungs:
             return True
-        rung = self.rungs[epoch]
-        rung[trial] = score
-        if len(rung) < self._factor:
+        ranked = self._rank(epoch)
+        rank = ranked.index(trial) + 1
+        if rank <= len(ranked) // self._factor:
             return True
-        rank = 1 + sum((other, -number) > (score, -trial) for number, other in rung.items())
-        keep = math.ceil(len(rung) / self._factor)
-        if rank > keep:
-            self.stopped[trial] = (
-                f"iou {score:.4f} after epoch {epoch} is rank {rank} of {len(rung)}; the best {keep} go on"
-            )
-        return rank <= keep
+        self.stopped[trial] = (
+            f"iou {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; of every {self._factor} the best "
+            "goes on"
+        )
+        return False
+
+    def park(self, trial: int, epoch: int) -> None:
+        """Let a stopped trial wait: it has left its worker, and can go on from the epoch at which it was stopped."""
+        self._waiting[trial] = epoch
+
+    def waits(self, trial: int) -> bool:
+        """Say whether a trial may be taken up again."""
+        return trial in self._waiting
+
+    def find_promoted(self, *, last: bool = False) -> int | None:
+        """Return a trial that waits and is among the best of its rung by now, from the highest rung; None without one.
+
+        Args:
+            last: no trials are left to begin, so shares are rounded up, not down: one at least gets to the end.
+        """
+        for epoch in sorted(set(self._waiting.values()), reverse=True):
+            ranked = self._rank(epoch)
+            keep = math.ceil(len(ranked) / self._factor) if last else len(ranked) // self._factor
+            for trial in ranked[:keep]:
+                if self._waiting.get(trial) == epoch:
+                    return trial
+        return None
+
+    def revive(self, trial: int) -> None:
+        """Take a trial up again that waits."""
+        del self._waiting[trial], self.stopped[trial]
+
+    def let_go(self) -> list[int]:
+        """Return the stopped trials that are too far behind to be taken up again, and never revive them."""
+        gone: list[int] = []
+        for epoch in set(self._waiting.values()):
+            waiting = [trial for trial in self._rank(epoch) if self._waiting.get(trial) == epoch]
+            gone += waiting[_KEPT_PER_RUNG:]
+        for trial in gone:
+            del self._waiting[trial]
+        return sorted(gone)
 
     def replay(self, history: History) -> None:
-        """Fill the rungs with what a journal holds, deciding nothing."""
+        """Take over what a journal holds, deciding nothing; trials that were stopped wait if they have a checkpoint."""
         for trial in history.in_order:
-            for epoch, rung in self.rungs.items():
-                record = trial.epochs.get(epoch)
-                if record is not None and record.iou == record.iou:
-                    rung[trial.number] = record.iou
+            scores = {epoch: record.iou for epoch, record in trial.epochs.items() if not math.isnan(record.iou)}
+            self._scores[trial.number] = scores
+            last = trial.epochs.get(trial.last_epoch)
+            if trial.outcome is Outcome.STOPPED and trial.can_go_on and last and not math.isnan(last.iou):
+                self.park(trial.number, trial.last_epoch)
+                self.stopped[trial.number] = trial.message
+
+    def _rank(self, epoch: int) -> list[int]:
+        """Return the trials that got to an epoch, the best first."""
+        scored = [(-scores[epoch], trial) for trial, scores in self._scores.items() if epoch in scores]
+        return [trial for _, trial in sorted(scored)]
 
 
 def rung_epochs(grace_epochs: int, reduction_factor: int, epochs: int) -> list[int]:
@@ -88,7 +137,10 @@ class AshaScheduler(FIFOScheduler):  # type: ignore[misc]
         self.asha = asha
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
-        """Judge an epoch; a report without one is a trial's farewell and ends by itself."""
+        """Judge an epoch; a report without one is a trial's farewell and ends by itself.
+
+        A trial that waits is over for Ray: it is handed out anew, with its checkpoint, by `searcher.TrialQueue`.
+        """
         if "epoch" not in result:
             return str(FIFOScheduler.CONTINUE)
         # Ray hands over nested metrics flattened.
@@ -98,4 +150,4 @@ class AshaScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def debug_string(self) -> str:
         """Describe the rungs."""
-        return ", ".join(f"epoch {epoch}: {len(rung)} trials" for epoch, rung in self.asha.rungs.items())
+        return f"ASHA compares after epochs {', '.join(map(str, self.asha.rungs))}"

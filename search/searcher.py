@@ -81,15 +81,20 @@ class Proposer:
             trained.
         seed: decides the draws.
         facts: what the space may know of the data.
+        epochs: of a whole training.
     """
 
-    def __init__(self, draw: Callable[[optuna.Trial], dict[str, Any]], *, seed: int, facts: dict[str, Any]) -> None:
+    def __init__(
+        self, draw: Callable[[optuna.Trial], dict[str, Any]], *, seed: int, facts: dict[str, Any], epochs: int
+    ) -> None:
         self._draw = draw
+        self._epochs = epochs
         self._seed = seed
         self._facts = facts
         self._study = new_study(optuna.samplers.RandomSampler(), facts)
         self._known: dict[int, _Known] = {}
         self._advisor: Advisor | None = None
+        self.ahead: list[dict[str, Any]] = []
 
     def ask(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """Draw a configuration.
@@ -97,20 +102,24 @@ class Proposer:
         Args:
             number: the trial's number; with the seed and the past it decides the draw.
 
+        What the model advised beside it is kept in `ahead` for the trials after it, and belongs into the journal.
+
         Returns:
             The configuration's values, and the parameters as Optuna knows them.
 
         Raises:
             ConfigError: when the space draws nothing that can be trained.
         """
-        proposals = self._propose(number)
+        guided = self._is_guided(number)
+        if guided and not self.ahead:
+            self.ahead = self._propose(number)
         tried = [known.trial.params for known in self._known.values()]
         problem: ConfigError | None = None
         for attempt in range(_DRAWS):
             # A generator of its own for each draw: a resumed search draws what the uninterrupted one would have.
             self._study.sampler = optuna.samplers.RandomSampler(seed=self._seed_of(number, attempt))
             try:
-                trial, values = self._enter(proposals[attempt] if attempt < len(proposals) else {})
+                trial, values = self._enter(self.ahead.pop(0) if guided and self.ahead else {})
             except ConfigError as error:
                 problem = error
                 continue
@@ -147,6 +156,15 @@ class Proposer:
         value = best_score if state is TrialState.COMPLETE else None
         self._study.tell(known.trial, value, state=state)
 
+    def reopen(self, number: int) -> None:
+        """Learn that a trial that ASHA had stopped goes on."""
+        known = self._known[number]
+        # Optuna takes no more reports of a trial that has ended.
+        trial, _ = self._enter(known.trial.params)
+        for epoch, score in enumerate(known.curve, start=1):
+            trial.report(score, epoch)
+        known.trial, known.outcome = trial, None
+
     def replay(self, record: TrialRecord) -> None:
         """Take over a trial of the journal as if it had been asked and observed here.
 
@@ -161,6 +179,7 @@ class Proposer:
         if trial.params != record.params:
             raise ConfigError(f"{_CHANGED_SPACE} (trial {record.number} had {record.params}, now {trial.params}).")
         self._known[record.number] = _Known(trial=trial)
+        self.ahead = list(record.ahead)
         for epoch, report in sorted(record.epochs.items()):
             self.observe(record.number, epoch, report.iou)
         if record.outcome is not None:
@@ -172,13 +191,16 @@ class Proposer:
         entered = {known.trial.number for known in self._known.values()}
         return [trial for trial in self._study.get_trials(deepcopy=False) if trial.number in entered]
 
+    def _is_guided(self, number: int) -> bool:
+        """Say whether the model is asked: not while it knows little, and now and then not."""
+        scored = sum(bool(known.curve) for known in self._known.values())
+        return scored >= _STARTUP_TRIALS and np.random.default_rng([self._seed, number]).random() >= _RANDOM_SHARE
+
     def _propose(self, number: int) -> list[dict[str, Any]]:
-        """Return what the model advises, the best first; nothing while it knows little, and now and then."""
+        """Return what the model advises, the best first."""
         known = [self._known[key] for key in sorted(self._known)]
         judged = [(each, counted) for each in known if (counted := each.counted) is not None]
-        random = np.random.default_rng([self._seed, number])
-        if sum(bool(curve) for _, curve in judged) < _STARTUP_TRIALS or random.random() < _RANDOM_SHARE:
-            return []
+        random = np.random.default_rng([self._seed, number, 1])
         advisor = self._advisor = self._advisor or self._get_to_know_space()
         if advisor is None:
             return []
@@ -204,7 +226,7 @@ class Proposer:
                 pool.append(trial.params)
                 for name, drawn in trial.distributions.items():
                     distributions[name] = widen(distributions.get(name, drawn), drawn)
-        return Advisor(distributions, pool) if distributions else None
+        return Advisor(distributions, pool, self._epochs) if distributions else None
 
     def _seed_of(self, number: int, attempt: int) -> int:
         return int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])
@@ -245,7 +267,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     """Hands trials to Ray Tune, no more at a time than allowed.
 
     Args:
-        next_trial: returns the next trial's Ray configuration, or None when there is none left.
+        next_trial: returns the next trial's Ray configuration, or None when there is none before another ends.
         max_concurrent: most trials at a time.
     """
 
@@ -261,7 +283,8 @@ class TrialQueue(Searcher):  # type: ignore[misc]
             return None
         config = self._next_trial()
         if config is None:
-            return str(Searcher.FINISHED)
+            # A trial that ends may let another go on that waits.
+            return None if self._live else str(Searcher.FINISHED)
         self._live.add(trial_id)
         return config
 

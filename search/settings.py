@@ -30,12 +30,10 @@ class SearchSettings:
         tuple[Path, ...], Field(description="data sets that are trained on too and never validated, see segcore.extra")
     ] = ()
     space: Annotated[str, Field(description="street, demo, or package.module:function")] = "street"
-    trials: Annotated[int, Field(ge=1, description="configurations to try")] = 40
+    trials: Annotated[int, Field(ge=1, description="configurations to try")] = 80
     epochs: Annotated[int, Field(ge=1, description="most epochs of a trial")] = 27
-    grace_epochs: Annotated[
-        int, Field(ge=0, description="epochs before ASHA may stop a trial; 0: a ninth of the epochs")
-    ] = 0
-    reduction_factor: Annotated[int, Field(ge=2, description="of so many trials at a rung, one goes on")] = 3
+    grace_epochs: Annotated[int, Field(ge=0, description="epochs before ASHA may stop a trial; 0: one of 27")] = 0
+    reduction_factor: Annotated[int, Field(ge=2, description="of so many trials at a rung, one goes on")] = 2
     folds: Annotated[int, Field(ge=2, description="parts the data is divided into")] = 7
     fold: Annotated[int, Field(ge=0, description="part that trials are scored on")] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of proposals and of trainings")] = 0
@@ -75,7 +73,12 @@ class SearchSettings:
     @property
     def resolved_grace_epochs(self) -> int:
         """Epochs that every trial gets before ASHA may stop it."""
-        return min(self.epochs, self.grace_epochs or max(1, round(self.epochs / 9)))
+        return min(self.epochs, self.grace_epochs or default_grace_epochs(self.epochs))
+
+
+def default_grace_epochs(epochs: int) -> int:
+    """Return the first rung for trials of so many epochs: early, since who is stopped there may still go on."""
+    return max(1, round(epochs / 27))
 
 
 def build_settings(values: dict[str, Any]) -> SearchSettings:

@@ -1,9 +1,11 @@
-"""How trials of unlike length compare: the share of the others that a trial beats.
+"""How trials of unlike length compare: who got further stands higher, then who scored higher there.
 
-Scores after unlike numbers of epochs cannot be compared, so two trials are compared at the last epoch that both
-reached. A trial that ASHA stopped early thus counts with what is known of it, and one that went on is compared anew.
+ASHA lets go on who is among the best, so a trial that got further was better than those that did not. Trials that got
+equally far are compared where they got to. Compared at their last common epoch instead, most pairs would be compared
+after the first epochs, and the model would learn what starts fast.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,29 +14,28 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
-def rank_standings(curves: Sequence[Sequence[float]]) -> Floats:
+def rank_standings(curves: Sequence[Sequence[float]], epochs: int) -> Floats:
     """Return the share of the other trials that each trial beats, from 0 to 1; a tie is half a win.
 
     Args:
         curves: finite scores by epoch, from the first; a failed trial's is empty and loses against all.
+        epochs: of a whole training; landmarks are at a ninth of them, twice that, and so on, and at the end.
     """
-    count = len(curves)
-    lengths = np.array([len(curve) for curve in curves])
-    wins = np.zeros(count)
-    for epochs in sorted({len(curve) for curve in curves}):
-        ends = np.flatnonzero(lengths == epochs).tolist()
-        passes = np.flatnonzero(lengths > epochs).tolist()
-        ended = np.array([curves[index][epochs - 1] if epochs else 0.0 for index in ends])
-        # A failed trial has no score at epoch 0 that another could lose against.
-        passed = np.array([curves[index][epochs - 1] if epochs else 1.0 for index in passes])
-        wins[ends] += _count_beaten(ended, np.concatenate([ended, passed])) - 0.5
-        wins[passes] += _count_beaten(passed, ended)
-    return wins / max(count - 1, 1)
+    landmarks = [max(1, round(epochs / 9))]
+    while 2 * landmarks[-1] < epochs:
+        landmarks.append(2 * landmarks[-1])
+    keys = [_place(curve, [*landmarks, epochs]) for curve in curves]
+    order = {key: index for index, key in enumerate(sorted(set(keys)))}
+    places = np.array([order[key] for key in keys])
+    ordered = np.sort(places)
+    beaten = (np.searchsorted(ordered, places, side="left") + np.searchsorted(ordered, places, side="right") - 1) / 2
+    standings: Floats = beaten / max(len(curves) - 1, 1)
+    return standings
 
 
-def _count_beaten(scores: Floats, others: Floats) -> Floats:
-    ordered = np.sort(others)
-    below = np.searchsorted(ordered, scores, side="left")
-    at_most = np.searchsorted(ordered, scores, side="right")
-    beaten: Floats = (below + at_most) / 2
-    return beaten
+def _place(curve: Sequence[float], landmarks: Sequence[int]) -> tuple[int, float]:
+    """Return how many landmarks a trial passed and its score at the last; before the first, its last score."""
+    if not curve:
+        return -1, 0.0
+    passed = bisect_right(landmarks, len(curve))
+    return passed, curve[landmarks[passed - 1] - 1] if passed else curve[-1]

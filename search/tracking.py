@@ -129,6 +129,8 @@ class StageRuns:
                 self._log_picture(event)
             elif event["event"] == "ended":
                 self._end_trial(event)
+            elif event["event"] == "reopened":
+                self._reopen_trial(event)
             elif event["event"] == "opened":
                 self._client.update_run(self.parent_id, status="RUNNING")
             elif event["event"] == "closed":
@@ -167,6 +169,11 @@ class StageRuns:
         tags = {"outcome": str(outcome), "message": event["message"][:5000]}
         self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
         self._client.set_terminated(run_id, status=_STATUS[outcome], end_time=int(event["time"] * 1000))
+
+    def _reopen_trial(self, event: dict[str, Any]) -> None:
+        run_id = self._run_of(event["trial"])
+        self._client.log_batch(run_id, tags=[RunTag(name, "") for name in ("outcome", "message")])
+        self._client.update_run(run_id, status="RUNNING")
 
     def _close(self, event: dict[str, Any]) -> None:
         stamp = int(event["time"] * 1000)

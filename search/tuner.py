@@ -95,7 +95,10 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     )
     space = load_space(settings.space)
     proposer = Proposer(
-        lambda trial: draw_config(space, trial, settings).values(), seed=settings.seed, facts=space_facts(cache)
+        lambda trial: draw_config(space, trial, settings).values(),
+        seed=settings.seed,
+        facts=space_facts(cache),
+        epochs=settings.epochs,
     )
     asha.replay(journal.history)
     for record in journal.history.in_order:
@@ -112,13 +115,24 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         if unfinished:
             return _ray_config(unfinished.pop(0))
         number = len(journal.history.trials)
+        waiting = asha.find_promoted(last=number >= settings.trials)
+        if waiting is not None:
+            return _ray_config(_take_up(journal, proposer, asha, waiting))
         return _ray_config(_ask(journal, proposer, settings, number)) if number < settings.trials else None
 
-    remaining = _count_remaining(settings, journal.history)
-    budget_seconds = _seconds_left(settings, journal.history) if remaining else None
-    run_trials(stage, next_trial, remaining, recorder, asha, budget_seconds)
+    if _count_remaining(settings, journal.history) or asha.find_promoted(last=True) is not None:
+        run_trials(stage, next_trial, recorder, asha, _seconds_left(settings, journal.history))
     require_success(stage, started)
     require_done(stage, settings.trials, "resume")
+
+
+def _take_up(journal: Journal, proposer: Proposer, asha: Asha, number: int) -> TrialRecord:
+    record = journal.history.trials[number]
+    journal.write("reopened", {"trial": number})
+    asha.revive(number)
+    if record.drawable:
+        proposer.reopen(number)
+    return record
 
 
 def _ask(journal: Journal, proposer: Proposer, settings: SearchSettings, number: int) -> TrialRecord:
@@ -127,6 +141,7 @@ def _ask(journal: Journal, proposer: Proposer, settings: SearchSettings, number:
         asked |= settings.first[number]
     else:
         asked["values"], asked["params"] = proposer.ask(number)
+        asked["ahead"] = proposer.ahead
     journal.write("asked", asked)
     record = journal.history.trials[number]
     if number < len(settings.first) and record.drawable:
@@ -177,7 +192,7 @@ def retry_failed(journal: Journal) -> int:
     failed = [trial for trial in journal.history.in_order if trial.outcome is Outcome.FAILED]
     for trial in failed:
         content = {"trial": trial.number, "fold": trial.fold, "values": trial.values, "params": trial.params}
-        journal.write("asked", {**content, "source": trial.source, "drawable": trial.drawable})
+        journal.write("asked", {**content, "source": trial.source, "drawable": trial.drawable, "ahead": trial.ahead})
     return len(failed)
 
 
@@ -198,7 +213,8 @@ def run_folds(stage: Stage, command: str, wanted: Collection[tuple[int | None, i
     def next_trial() -> dict[str, Any] | None:
         return _ray_config(unfinished.pop(0)) if unfinished else None
 
-    run_trials(stage, next_trial, len(numbers), Recorder(stage.journal, stage.folder, None, None), None, None)
+    if numbers:
+        run_trials(stage, next_trial, Recorder(stage.journal, stage.folder, None, None), None, None)
     require_done(stage, len(numbers), command, numbers)
 
 
@@ -276,7 +292,6 @@ def _seconds_left(settings: SearchSettings, history: History) -> float | None:
 def run_trials(
     stage: Stage,
     next_trial: Callable[[], dict[str, Any] | None],
-    count: int,
     recorder: Recorder,
     asha: Asha | None,
     budget_seconds: float | None,
@@ -286,13 +301,10 @@ def run_trials(
     Args:
         stage: where and with what.
         next_trial: returns the next trial's Ray configuration, or None.
-        count: how many trials there are.
         recorder: writes what happens.
         asha: stops the weak; None lets every trial finish.
         budget_seconds: when to stop, or None.
     """
-    if count == 0:
-        return
     settings = stage.settings
     concurrent = count_concurrent(settings)
     # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
@@ -307,7 +319,8 @@ def run_trials(
         tune_config=tune.TuneConfig(
             search_alg=TrialQueue(next_trial, concurrent),
             scheduler=AshaScheduler(asha) if asha is not None else None,
-            num_samples=count,
+            # The queue says when there are no more: a trial that was stopped and goes on is one more to Ray.
+            num_samples=-1,
             time_budget_s=budget_seconds,
             reuse_actors=True,
             trial_name_creator=_name_trial,
@@ -339,11 +352,14 @@ def _ray_config(record: TrialRecord) -> dict[str, Any]:
         "fold": record.fold,
         "values": record.values,
         "checkpoint": record.checkpoint,
+        "after_epoch": record.checkpoint_epoch,
     }
 
 
 def _name_trial(trial: Any) -> str:
-    return f"trial_{trial.config['trial']:04d}"
+    # A trial that goes on has another folder than the one that holds its checkpoint.
+    after = trial.config["after_epoch"]
+    return f"trial_{trial.config['trial']:04d}" + (f"_after_{after}" if after else "")
 
 
 def _name_run(folder: StageFolder) -> str:

@@ -14,15 +14,23 @@ import optuna
 from benchmarks.quality.simulator import Verdict
 from benchmarks.quality.tasks import Params, Task
 from search.journal import Outcome
+from search.options import DEFAULTS
 from search.scheduler import Asha
 from search.searcher import Proposer
+from search.settings import default_grace_epochs
 
 FACTOR = 3
 
 
 def grace_epochs(task: Task) -> int:
-    """Return the project's default: a ninth of the epochs."""
+    """Return the first rung of the peers: a ninth of the epochs."""
     return max(1, round(task.epochs / 9))
+
+
+def make_asha(task: Task) -> Asha:
+    """Return the project's ASHA with its defaults."""
+    grace = default_grace_epochs(task.epochs)
+    return Asha(grace_epochs=grace, reduction_factor=DEFAULTS["reduction_factor"], epochs=task.epochs)
 
 
 class Ours:
@@ -38,16 +46,21 @@ class Ours:
             task.space(trial)
             return dict(trial.params)
 
-        self.proposer = Proposer(draw, seed=seed, facts={})
-        self.asha = Asha(grace_epochs=grace_epochs(task), reduction_factor=FACTOR, epochs=task.epochs)
-        self._count = 0
+        self.proposer = Proposer(draw, seed=seed, facts={}, epochs=task.epochs)
+        self.asha = make_asha(task)
+        self._params: list[Params] = []
         self._best: dict[int, float] = {}
 
     def ask(self) -> tuple[int, Params] | None:
-        """Propose a new trial."""
-        _, params = self.proposer.ask(self._count)
-        self._count += 1
-        return self._count - 1, params
+        """Take up a trial that waits, or propose a new one."""
+        number = self.asha.find_promoted()
+        if number is not None:
+            self.asha.revive(number)
+            self.proposer.reopen(number)
+            return number, self._params[number]
+        _, params = self.proposer.ask(len(self._params))
+        self._params.append(params)
+        return len(self._params) - 1, params
 
     def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
         """Judge first, learn after: as Ray Tune calls them."""
@@ -55,7 +68,12 @@ class Ours:
         self.proposer.observe(number, epoch, score)
         if not math.isnan(score):
             self._best[number] = max(score, self._best.get(number, score))
-        return Verdict.GO_ON if goes_on else Verdict.STOP
+        if goes_on or math.isnan(score):
+            return Verdict.GO_ON if goes_on else Verdict.STOP
+        self.end(number, Outcome.STOPPED, score)
+        self.asha.park(number, epoch)
+        self.asha.let_go()
+        return Verdict.PAUSE
 
     def end(self, number: int, outcome: Outcome, score: float | None) -> None:
         """Tell the proposer."""
@@ -211,20 +229,15 @@ class OptunaAlone:
     Args:
         task: the task.
         seed: of the sampler.
-        our_asha: the project's ASHA instead of a pruner, and TPE as the project used it before it had its own model.
     """
 
-    def __init__(self, task: Task, seed: int, *, our_asha: bool = False) -> None:
-        grace = grace_epochs(task)
+    def __init__(self, task: Task, seed: int) -> None:
         self._study = optuna.create_study(
             direction="maximize",
-            sampler=optuna.samplers.TPESampler(
-                seed=seed, multivariate=our_asha, group=our_asha, constant_liar=our_asha
-            ),
-            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=grace, reduction_factor=FACTOR),
+            sampler=optuna.samplers.TPESampler(seed=seed),
+            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=grace_epochs(task), reduction_factor=FACTOR),
         )
         self._task = task
-        self._asha = Asha(grace_epochs=grace, reduction_factor=FACTOR, epochs=task.epochs) if our_asha else None
         self._trials: dict[int, optuna.Trial] = {}
 
     def ask(self) -> tuple[int, Params] | None:
@@ -236,10 +249,6 @@ class OptunaAlone:
 
     def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
         """Report, and ask the pruner."""
-        if self._asha is not None:
-            if not math.isnan(score):
-                self._trials[number].report(score, epoch)
-            return Verdict.GO_ON if self._asha.judge(number, epoch, score) else Verdict.STOP
         self._trials[number].report(score, epoch)
         return Verdict.STOP if self._trials[number].should_prune() else Verdict.GO_ON
 
@@ -252,3 +261,41 @@ class OptunaAlone:
             self._study.tell(self._trials[number], score)
         else:
             self._study.tell(self._trials[number], state=states.PRUNED)
+
+
+class RandomOurAsha:
+    """Draws evenly, with the project's ASHA: what remains of the project's search without its model.
+
+    Args:
+        task: the task.
+        seed: of the draws.
+    """
+
+    def __init__(self, task: Task, seed: int) -> None:
+        self._random = Random(task, seed)
+        self._asha = make_asha(task)
+        self._params: dict[int, Params] = {}
+
+    def ask(self) -> tuple[int, Params] | None:
+        """Take up a trial that waits, or draw a new one."""
+        number = self._asha.find_promoted()
+        if number is not None:
+            self._asha.revive(number)
+            return number, self._params[number]
+        proposal = self._random.ask()
+        assert proposal is not None
+        self._params[proposal[0]] = proposal[1]
+        return proposal
+
+    def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
+        """Judge."""
+        if self._asha.judge(number, epoch, score):
+            return Verdict.GO_ON
+        if math.isnan(score):
+            return Verdict.STOP
+        self._asha.park(number, epoch)
+        self._asha.let_go()
+        return Verdict.PAUSE
+
+    def end(self, number: int, outcome: Outcome, score: float | None) -> None:
+        """Nothing is learnt."""

@@ -23,10 +23,13 @@ from ray.tune.search import Searcher
 from search.advisor import Advisor
 from search.encoding import Floats, widen
 from search.journal import Outcome, TrialRecord
+from search.standing import first_landmark
 from segcore.errors import ConfigError
 
 _STARTUP_TRIALS: Final = 12
-_RANDOM_SHARE: Final = 0.1
+_STARTUP_LANDED: Final = 8
+"""Of them so many have got to the first landmark: what starts fast teaches a model too little of the rest."""
+_RANDOM_SHARE: Final = 0.25
 _POOL: Final = 200
 _DRAWS: Final = 100
 _NEW_DRAWS: Final = 20
@@ -193,8 +196,10 @@ class Proposer:
 
     def _is_guided(self, number: int) -> bool:
         """Say whether the model is asked: not while it knows little, and now and then not."""
-        scored = sum(bool(known.curve) for known in self._known.values())
-        return scored >= _STARTUP_TRIALS and np.random.default_rng([self._seed, number]).random() >= _RANDOM_SHARE
+        lengths = [len(known.curve) for known in self._known.values() if known.curve]
+        landed = sum(length >= first_landmark(self._epochs) for length in lengths)
+        knows_enough = len(lengths) >= _STARTUP_TRIALS and landed >= _STARTUP_LANDED
+        return knows_enough and np.random.default_rng([self._seed, number]).random() >= _RANDOM_SHARE
 
     def _propose(self, number: int) -> list[dict[str, Any]]:
         """Return what the model advises, the best first."""

@@ -14,14 +14,19 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 
+def first_landmark(epochs: int) -> int:
+    """Return the epoch from which on scores are compared as such: a ninth of a whole training."""
+    return max(1, round(epochs / 9))
+
+
 def rank_standings(curves: Sequence[Sequence[float]], epochs: int) -> Floats:
     """Return the share of the other trials that each trial beats, from 0 to 1; a tie is half a win.
 
     Args:
         curves: finite scores by epoch, from the first; a failed trial's is empty and loses against all.
-        epochs: of a whole training; landmarks are at a ninth of them, twice that, and so on, and at the end.
+        epochs: of a whole training; landmarks are at `first_landmark`, twice that, and so on, and at the end.
     """
-    landmarks = [max(1, round(epochs / 9))]
+    landmarks = [first_landmark(epochs)]
     while 2 * landmarks[-1] < epochs:
         landmarks.append(2 * landmarks[-1])
     keys = [_place(curve, [*landmarks, epochs]) for curve in curves]

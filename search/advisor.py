@@ -4,6 +4,7 @@ The scores become standings, a Gaussian process predicts them, and of many candi
 expected to improve most on the best. How a space is drawn from and who remembers lives in `searcher`.
 """
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from optuna.distributions import BaseDistribution
 
 from search.encoding import Encoding, Floats, Params
+from search.pareto import rank_fronts
 from search.standing import rank_standings
 from search.surrogate import Surrogate
 
@@ -51,6 +53,7 @@ class Advisor:
         curves: Sequence[Sequence[float]],
         pending: Sequence[Floats],
         random: np.random.Generator,
+        latencies: Sequence[float] | None = None,
     ) -> list[Params]:
         """Return a few configurations worth a trial, the best first, and each unlike those before it.
 
@@ -59,8 +62,12 @@ class Advisor:
             curves: their scores by epoch; empty for those that failed by their configuration.
             pending: trials of which nothing is known yet; what is like them is not proposed.
             random: draws the candidates.
+            latencies: milliseconds of a prediction by trial, infinite where unknown, if low ones are sought, too.
         """
         standings = rank_standings(curves, self._epochs)
+        if latencies is not None:
+            scores = [standing if curve else -math.inf for standing, curve in zip(standings, curves, strict=True)]
+            standings = -np.array(rank_fronts(scores, latencies), dtype=float)
         order = np.argsort(-standings, kind="stable")
         known_NP = np.array(codes)
         taken_NP = np.array([*codes, *pending])

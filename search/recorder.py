@@ -73,6 +73,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._journal.write("epoch", event)
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
         if self._proposer is not None and self._record(trial).drawable:
+            if "latency_ms" in metrics:
+                self._proposer.weigh(number, metrics["latency_ms"])
             self._proposer.observe(number, epoch, metrics.get("iou", math.nan))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:

@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from search.journal import History, Outcome
+from search.pareto import rank_fronts
 
 _KEPT_PER_RUNG: Final = 8
 """Each keeps a checkpoint on disk; those further behind are hardly ever taken up again."""
@@ -28,14 +29,21 @@ class Asha:
         grace_epochs: the first rung; no trial stops earlier, unless its score is NaN.
         reduction_factor: of so many trials at a rung, one goes on; rungs grow by this factor.
         epochs: most epochs of a trial; nothing stops at or after it.
+        weighs_latency: whether trials are ranked by score and latency together, see `pareto`.
     """
 
-    def __init__(self, *, grace_epochs: int, reduction_factor: int, epochs: int) -> None:
+    def __init__(self, *, grace_epochs: int, reduction_factor: int, epochs: int, weighs_latency: bool = False) -> None:
         self._factor = reduction_factor
         self.rungs: Sequence[int] = rung_epochs(grace_epochs, reduction_factor, epochs)
         self._scores: dict[int, dict[int, float]] = {}
+        self._weighs_latency = weighs_latency
+        self._latencies: dict[int, float] = {}
         self._waiting: dict[int, int] = {}
         self.stopped: dict[int, str] = {}
+
+    def weigh(self, trial: int, latency_ms: float) -> None:
+        """Learn how long a prediction takes; a trial of which this is unknown is the slowest."""
+        self._latencies[trial] = latency_ms
 
     def judge(self, trial: int, epoch: int, score: float) -> bool:
         """Record a score and say whether the trial goes on.
@@ -105,6 +113,8 @@ class Asha:
         for trial in history.in_order:
             scores = {epoch: record.iou for epoch, record in trial.epochs.items() if not math.isnan(record.iou)}
             self._scores[trial.number] = scores
+            if trial.latency_ms is not None:
+                self.weigh(trial.number, trial.latency_ms)
             last = trial.epochs.get(trial.last_epoch)
             if trial.outcome is Outcome.STOPPED and trial.can_go_on and last and not math.isnan(last.iou):
                 self.park(trial.number, trial.last_epoch)
@@ -112,8 +122,13 @@ class Asha:
 
     def _rank(self, epoch: int) -> list[int]:
         """Return the trials that got to an epoch, the best first."""
-        scored = [(-scores[epoch], trial) for trial, scores in self._scores.items() if epoch in scores]
-        return [trial for _, trial in sorted(scored)]
+        ranked = sorted((-scores[epoch], trial) for trial, scores in self._scores.items() if epoch in scores)
+        trials = [trial for _, trial in ranked]
+        if not self._weighs_latency:
+            return trials
+        latencies = [self._latencies.get(trial, math.inf) for trial in trials]
+        fronts = rank_fronts([-minus for minus, _ in ranked], latencies)
+        return [trial for _, trial in sorted(zip(fronts, trials, strict=True), key=lambda pair: pair[0])]
 
 
 def rung_epochs(grace_epochs: int, reduction_factor: int, epochs: int) -> list[int]:
@@ -145,6 +160,8 @@ class AshaScheduler(FIFOScheduler):  # type: ignore[misc]
             return str(FIFOScheduler.CONTINUE)
         # Ray hands over nested metrics flattened.
         score = result.get("metrics/iou", math.nan)
+        if "metrics/latency_ms" in result:
+            self.asha.weigh(trial.config["trial"], result["metrics/latency_ms"])
         goes_on = self.asha.judge(trial.config["trial"], result["epoch"], score)
         return str(FIFOScheduler.CONTINUE if goes_on else FIFOScheduler.STOP)
 

@@ -57,12 +57,14 @@ class _Known:
         curve: scores by epoch, from the first.
         outcome: how it ended, or None.
         codes: its parameters as the model takes them, once it has been asked.
+        latency_ms: milliseconds of a prediction, infinite where it is not known.
     """
 
     trial: optuna.Trial
     curve: list[float] = field(default_factory=list)
     outcome: Outcome | None = None
     codes: Floats | None = None
+    latency_ms: float = math.inf
 
     @property
     def counted(self) -> list[float] | None:
@@ -85,12 +87,20 @@ class Proposer:
         seed: decides the draws.
         facts: what the space may know of the data.
         epochs: of a whole training.
+        weighs_latency: whether what is fast and good is sought, see `pareto`; else what is good.
     """
 
     def __init__(
-        self, draw: Callable[[optuna.Trial], dict[str, Any]], *, seed: int, facts: dict[str, Any], epochs: int
+        self,
+        draw: Callable[[optuna.Trial], dict[str, Any]],
+        *,
+        seed: int,
+        facts: dict[str, Any],
+        epochs: int,
+        weighs_latency: bool = False,
     ) -> None:
         self._draw = draw
+        self._weighs_latency = weighs_latency
         self._epochs = epochs
         self._seed = seed
         self._facts = facts
@@ -132,6 +142,10 @@ class Proposer:
             self._known[number] = _Known(trial=trial)
             return values, dict(trial.params)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
+
+    def weigh(self, number: int, latency_ms: float) -> None:
+        """Learn how long a prediction of a trial takes."""
+        self._known[number].latency_ms = latency_ms
 
     def observe(self, number: int, epoch: int, score: float) -> None:
         """Learn a score that a trial reached after an epoch; NaN teaches nothing, a repeated epoch nothing new."""
@@ -183,6 +197,8 @@ class Proposer:
             raise ConfigError(f"{_CHANGED_SPACE} (trial {record.number} had {record.params}, now {trial.params}).")
         self._known[record.number] = _Known(trial=trial)
         self.ahead = list(record.ahead)
+        if record.latency_ms is not None:
+            self.weigh(record.number, record.latency_ms)
         for epoch, report in sorted(record.epochs.items()):
             self.observe(record.number, epoch, report.iou)
         if record.outcome is not None:
@@ -217,7 +233,8 @@ class Proposer:
 
         pending = [encode(each) for each in known if not each.curve and each.outcome is None]
         codes = [encode(each) for each, _ in judged]
-        return advisor.advise(codes, [curve for _, curve in judged], pending, random)
+        latencies = [each.latency_ms for each, _ in judged] if self._weighs_latency else None
+        return advisor.advise(codes, [curve for _, curve in judged], pending, random, latencies)
 
     def _get_to_know_space(self) -> Advisor | None:
         """Draw from the space; None when it has no parameter, or draws nothing that can be trained."""

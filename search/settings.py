@@ -51,7 +51,7 @@ class SearchSettings:
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
     objective: Annotated[
         Literal["iou", "iou,latency_ms"],
-        Field(description="iou; iou,latency_ms: also what is fast and good"),
+        Field(description="iou; iou,latency_ms: all that no other trial beats in both"),
     ] = "iou"
     max_latency_ms: Annotated[float, Field(ge=0, description="most milliseconds of a prediction; 0: no limit")] = 0.0
     max_memory_gib: Annotated[float, Field(ge=0, description="most GPU memory of a prediction; 0: no limit")] = 0.0
@@ -69,6 +69,11 @@ class SearchSettings:
     search_id: Annotated[str, Field(description="tells this search from others of its name")] = Field(
         default_factory=lambda: uuid.uuid4().hex
     )
+
+    @property
+    def weighs_latency(self) -> bool:
+        """Whether what is fast and good is sought."""
+        return self.objective != "iou"
 
     @property
     def resolved_grace_epochs(self) -> int:

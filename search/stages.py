@@ -175,7 +175,7 @@ def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> Non
 
 def show_front(settings: SearchSettings, history: History) -> None:
     """Show what can be had between fast and good, where the search was asked to."""
-    if "latency_ms" in settings.objective:
+    if settings.weighs_latency:
         console.print(report.front_table(history))
         limited = " within the limits" if settings.max_latency_ms or settings.max_memory_gib else ""
         console.print(f"best.json holds the best iou{limited}; the sampler sought iou alone.", soft_wrap=True)

@@ -50,7 +50,7 @@ def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit, *, l
         split: the folds.
         limited: whether the settings' limits hold; they choose among configurations, so only in a search.
     """
-    wanted = settings.objective != "iou" or settings.max_latency_ms or settings.max_memory_gib
+    wanted = settings.weighs_latency or settings.max_latency_ms or settings.max_memory_gib
     limits = Limits(latency_ms=settings.max_latency_ms, memory_gib=settings.max_memory_gib)
     return TrialJob(
         data=settings.data,
@@ -92,6 +92,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         grace_epochs=settings.resolved_grace_epochs,
         reduction_factor=settings.reduction_factor,
         epochs=settings.epochs,
+        weighs_latency=settings.weighs_latency,
     )
     space = load_space(settings.space)
     proposer = Proposer(
@@ -99,6 +100,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         seed=settings.seed,
         facts=space_facts(cache),
         epochs=settings.epochs,
+        weighs_latency=settings.weighs_latency,
     )
     asha.replay(journal.history)
     for record in journal.history.in_order:

@@ -54,6 +54,7 @@ class _Known:
 
     Args:
         trial: what Optuna knows.
+        params: its parameters; Optuna copies them deeply each time they are asked for.
         curve: scores by epoch, from the first.
         outcome: how it ended, or None.
         codes: its parameters as the model takes them, once it has been asked.
@@ -61,6 +62,7 @@ class _Known:
     """
 
     trial: optuna.Trial
+    params: dict[str, Any]
     curve: list[float] = field(default_factory=list)
     outcome: Outcome | None = None
     codes: Floats | None = None
@@ -126,7 +128,7 @@ class Proposer:
         guided = self._is_guided(number)
         if guided and not self.ahead:
             self.ahead = self._propose(number)
-        tried = [known.trial.params for known in self._known.values()]
+        tried = [known.params for known in self._known.values()]
         problem: ConfigError | None = None
         for attempt in range(_DRAWS):
             # A generator of its own for each draw: a resumed search draws what the uninterrupted one would have.
@@ -136,11 +138,12 @@ class Proposer:
             except ConfigError as error:
                 problem = error
                 continue
-            if attempt < _NEW_DRAWS and trial.params in tried:
+            params = dict(trial.params)
+            if attempt < _NEW_DRAWS and params in tried:
                 self._study.tell(trial, state=TrialState.FAIL)
                 continue
-            self._known[number] = _Known(trial=trial)
-            return values, dict(trial.params)
+            self._known[number] = _Known(trial=trial, params=params)
+            return values, dict(params)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
 
     def weigh(self, number: int, latency_ms: float) -> None:
@@ -177,7 +180,7 @@ class Proposer:
         """Learn that a trial that ASHA had stopped goes on."""
         known = self._known[number]
         # Optuna takes no more reports of a trial that has ended.
-        trial, _ = self._enter(known.trial.params)
+        trial, _ = self._enter(known.params)
         for epoch, score in enumerate(known.curve, start=1):
             trial.report(score, epoch)
         known.trial, known.outcome = trial, None
@@ -195,7 +198,7 @@ class Proposer:
             raise ConfigError(f"{_CHANGED_SPACE} ({type(error).__name__}: {error}).") from error
         if trial.params != record.params:
             raise ConfigError(f"{_CHANGED_SPACE} (trial {record.number} had {record.params}, now {trial.params}).")
-        self._known[record.number] = _Known(trial=trial)
+        self._known[record.number] = _Known(trial=trial, params=record.params)
         self.ahead = list(record.ahead)
         if record.latency_ms is not None:
             self.weigh(record.number, record.latency_ms)
@@ -228,7 +231,7 @@ class Proposer:
 
         def encode(trial: _Known) -> Floats:
             if trial.codes is None:
-                trial.codes = advisor.encode(trial.trial.params)
+                trial.codes = advisor.encode(trial.params)
             return trial.codes
 
         pending = [encode(each) for each in known if not each.curve and each.outcome is None]

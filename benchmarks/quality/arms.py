@@ -206,22 +206,37 @@ class StockPair:
 
 
 class OptunaAlone:
-    """Optuna without Ray: TPE as it comes, and a pruner of its own.
+    """Optuna without Ray: by default TPE as it comes and successive halving, both with the project's rungs.
 
     Args:
         task: the task.
         seed: of the sampler.
         our_asha: the project's ASHA instead of a pruner, and TPE as the project used it before it had its own model.
+        hyperband: Hyperband prunes, and TPE is given all that helps beside it: joint densities, also of conditional
+            parameters, and a liar for what is running.
+        gaussian: a Gaussian process proposes.
     """
 
-    def __init__(self, task: Task, seed: int, *, our_asha: bool = False) -> None:
+    def __init__(
+        self, task: Task, seed: int, *, our_asha: bool = False, hyperband: bool = False, gaussian: bool = False
+    ) -> None:
         grace = grace_epochs(task)
+        joint = our_asha or hyperband
+        sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
+            seed=seed, multivariate=joint, group=joint, constant_liar=joint
+        )
+        if gaussian:
+            sampler = optuna.samplers.GPSampler(seed=seed)
+        pruner: optuna.pruners.BasePruner = optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=grace, reduction_factor=FACTOR
+        )
+        if hyperband:
+            pruner = optuna.pruners.HyperbandPruner(
+                min_resource=grace, max_resource=task.epochs, reduction_factor=FACTOR
+            )
+        # Hyperband's brackets hang on the study's name, which would be drawn.
         self._study = optuna.create_study(
-            direction="maximize",
-            sampler=optuna.samplers.TPESampler(
-                seed=seed, multivariate=our_asha, group=our_asha, constant_liar=our_asha
-            ),
-            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=grace, reduction_factor=FACTOR),
+            study_name=f"{task.name} {seed}", direction="maximize", sampler=sampler, pruner=pruner
         )
         self._task = task
         self._asha = Asha(grace_epochs=grace, reduction_factor=FACTOR, epochs=task.epochs) if our_asha else None

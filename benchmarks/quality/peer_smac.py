@@ -20,6 +20,8 @@ _TRIALS_PER_TRAINING = 3
 class Smac:
     """SMAC asked and told, with rungs at a ninth, a third and all of the epochs.
 
+    From one process to the next it repeats itself only under the same `PYTHONHASHSEED`.
+
     Args:
         task: the task.
         seed: of the facade.

@@ -7,7 +7,7 @@ from functools import partial
 from benchmarks.quality.peer_dehb import Dehb
 from benchmarks.quality.peer_jobs import JobArm
 from benchmarks.quality.peer_smac import Smac
-from benchmarks.quality.peer_syne import SyneTune
+from benchmarks.quality.peer_syne import BASELINES, SyneTune
 from benchmarks.quality.simulator import Arm
 from benchmarks.quality.tasks import Task
 
@@ -29,7 +29,7 @@ def find_peers(trainings: int) -> dict[str, Callable[[Task, int], Arm]]:
         trainings: the budget of a search, in whole trainings.
     """
     peers: dict[str, Callable[[Task, int], Arm]] = {}
-    if _is_installed("syne_tune"):
+    if _is_installed("syne_tune") and _is_installed(BASELINES):
         peers |= {name: partial(SyneTune, kind=kind) for name, kind in SYNE_TUNE.items()}
     if _is_installed("smac"):
         peers["smac-multi-fidelity"] = lambda task, seed: JobArm(task, Smac(task, seed, trainings=trainings))

@@ -15,7 +15,7 @@ from benchmarks.quality.synthetic import FAMILIES, Landscape
 from benchmarks.quality.tables import Table
 from benchmarks.search_quality import _make_arms
 
-# An environment with benchmarks/requirements.txt; last, so that what both have is this project's.
+# An environment with benchmarks/requirements.txt; last, so that what both have is the project's.
 sys.path += [folder for folder in [os.environ.get("PEERS")] if folder]
 
 NAN = math.nan

@@ -7,12 +7,16 @@ have stopped in it under other settings.
 """
 
 import argparse
+import os
 import sys
 import time
 import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+
+# Before NumPy: the peers' models predict one row at a time, and on a busy machine two threads wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import optuna
 
@@ -86,7 +90,7 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
     parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
-    parser.add_argument("--peers", type=Path, help="site-packages folder of another environment that has Syne Tune")
+    parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements.txt")
     parser.add_argument("--table", type=Path, action="append", default=[], help="a further table; see quality.tables")
     _add_replay(parser)
     arguments = parser.parse_args()
@@ -150,7 +154,9 @@ def _make_arms(trainings: int) -> dict[str, ArmMaker]:
         STOCK: StockPair,
         "optuna+halving": OptunaAlone,
         "random+our-asha": RandomOurAsha,
-        **find_peers(),
+        "optuna-tpe+hyperband": partial(OptunaAlone, hyperband=True),
+        "optuna-gp+halving": partial(OptunaAlone, gaussian=True),
+        **find_peers(trainings),
     }
 
 

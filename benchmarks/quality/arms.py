@@ -224,18 +224,33 @@ class StockPair:
 
 
 class OptunaAlone:
-    """Optuna without Ray: TPE as it comes, and a pruner of its own.
+    """Optuna without Ray: by default TPE as it comes and successive halving, both with the project's rungs.
 
     Args:
         task: the task.
         seed: of the sampler.
+        hyperband: Hyperband prunes, and TPE is given all that helps beside it: joint densities, also of conditional
+            parameters, and a liar for what is running.
+        gaussian: a Gaussian process proposes.
     """
 
-    def __init__(self, task: Task, seed: int) -> None:
+    def __init__(self, task: Task, seed: int, *, hyperband: bool = False, gaussian: bool = False) -> None:
+        grace = grace_epochs(task)
+        sampler: optuna.samplers.BaseSampler = optuna.samplers.TPESampler(
+            seed=seed, multivariate=hyperband, group=hyperband, constant_liar=hyperband
+        )
+        if gaussian:
+            sampler = optuna.samplers.GPSampler(seed=seed)
+        pruner: optuna.pruners.BasePruner = optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=grace, reduction_factor=FACTOR
+        )
+        if hyperband:
+            pruner = optuna.pruners.HyperbandPruner(
+                min_resource=grace, max_resource=task.epochs, reduction_factor=FACTOR
+            )
+        # Hyperband's brackets hang on the study's name, which would be drawn.
         self._study = optuna.create_study(
-            direction="maximize",
-            sampler=optuna.samplers.TPESampler(seed=seed),
-            pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=grace_epochs(task), reduction_factor=FACTOR),
+            study_name=f"{task.name} {seed}", direction="maximize", sampler=sampler, pruner=pruner
         )
         self._task = task
         self._trials: dict[int, optuna.Trial] = {}

@@ -1,6 +1,10 @@
-"""Draws from a space without Optuna's study: many draws at once, and draws that keep given values."""
+"""Draws from a space without Optuna's study: many draws at once, and draws that keep given values.
+
+Also what a space looks like to those who do not run it: its parameters, and which choice decides whether one exists.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +14,20 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from benchmarks.quality.tasks import Params, Sampler
 
 _PROBES = 200
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """When a parameter exists.
+
+    Args:
+        parent: the categorical parameter that decides it.
+        values: those of its choices beside which the parameter is drawn.
+    """
+
+    parent: str
+    values: tuple[Any, ...]
 
 
 class _Study:
@@ -69,11 +87,46 @@ def draw_params(space: Sampler, random: np.random.Generator, kept: Params) -> Pa
 
 
 def find_distributions(space: Sampler) -> dict[str, BaseDistribution]:
-    """Return every parameter that a space was seen to draw, with its distribution."""
-    random = np.random.default_rng(0)
+    """Return every parameter that a space was seen to draw and that can take more than one value."""
     found: dict[str, BaseDistribution] = {}
-    for _ in range(_PROBES):
-        trial = RandomTrial(random, {})
-        space(cast(optuna.Trial, trial))
+    for trial in _probe(space):
         found |= trial.distributions
-    return found
+    return {name: distribution for name, distribution in found.items() if not distribution.single()}
+
+
+def find_conditions(space: Sampler) -> dict[str, Condition]:
+    """Return the condition of every parameter whose presence one choice decides; the earliest drawn such choice.
+
+    A parameter that is always there has none, nor has one that hangs on a number or on several choices at once.
+    """
+    draws = [trial.params for trial in _probe(space)]
+    distributions = find_distributions(space)
+    conditions: dict[str, Condition] = {}
+    for name in distributions:
+        if all(name in params for params in draws):
+            continue
+        for parent, distribution in distributions.items():
+            if parent != name and isinstance(distribution, CategoricalDistribution):
+                values = _values_beside(name, parent, distribution, draws)
+                if values:
+                    conditions[name] = Condition(parent=parent, values=values)
+                    break
+    return conditions
+
+
+def _values_beside(
+    name: str, parent: str, distribution: CategoricalDistribution, draws: list[Params]
+) -> tuple[Any, ...]:
+    """Return the parent's choices with which a parameter came, when they are never without it; else nothing."""
+    beside = {params.get(parent, _ABSENT) for params in draws if name in params}
+    without = {params.get(parent, _ABSENT) for params in draws if name not in params}
+    decides = not beside & without and _ABSENT not in beside
+    return tuple(choice for choice in distribution.choices if choice in beside) if decides else ()
+
+
+def _probe(space: Sampler) -> list[RandomTrial]:
+    random = np.random.default_rng(0)
+    trials = [RandomTrial(random, {}) for _ in range(_PROBES)]
+    for trial in trials:
+        space(cast(optuna.Trial, trial))
+    return trials

@@ -22,7 +22,7 @@ class Score:
         reached: share of the time after which it is as good as the stock pair in the end; infinity: never.
         wasted, idle: shares of the workers' time.
         trials: how many were begun.
-        decision_ms: milliseconds that the arm took, per trial.
+        decision_ms: milliseconds of processor time that the arm took, per trial.
     """
 
     arm: str

@@ -57,7 +57,7 @@ class Run:
         trainings: by trial.
         busy_seconds: of all workers together.
         workers: how many.
-        decision_ms: real milliseconds that the arm took, per trial.
+        decision_ms: milliseconds of processor time that the arm took, per trial.
     """
 
     budget_seconds: float
@@ -133,9 +133,9 @@ class Simulation:
 
     def _fill(self, now: float) -> None:
         while self._free:
-            begun = time.perf_counter()
+            begun = time.process_time()
             proposal = self._arm.ask()
-            self._run.decision_ms += 1000 * (time.perf_counter() - begun)
+            self._run.decision_ms += 1000 * (time.process_time() - begun)
             if proposal is None:
                 return
             number, params = proposal
@@ -163,9 +163,9 @@ class Simulation:
         training.epoch += 1
         score = float(training.curve.scores[training.epoch - 1])
         self._choose(now, number, score)
-        begun = time.perf_counter()
+        begun = time.process_time()
         verdict = self._arm.report(number, training.epoch, score, float(training.curve.seconds[training.epoch - 1]))
-        self._run.decision_ms += 1000 * (time.perf_counter() - begun)
+        self._run.decision_ms += 1000 * (time.process_time() - begun)
         if training.epoch == len(training.curve.scores):
             self._end(number, Outcome.FINISHED, score)
         elif verdict is Verdict.GO_ON:
@@ -177,9 +177,9 @@ class Simulation:
 
     def _end(self, number: int, outcome: Outcome, score: float | None) -> None:
         self._free += 1
-        begun = time.perf_counter()
+        begun = time.process_time()
         self._arm.end(number, outcome, score)
-        self._run.decision_ms += 1000 * (time.perf_counter() - begun)
+        self._run.decision_ms += 1000 * (time.process_time() - begun)
 
     def _choose(self, now: float, number: int, score: float) -> None:
         # As the project does: the highest score reported so far, after whatever epoch.

@@ -26,6 +26,7 @@ from benchmarks.quality.peers import find_peers
 from benchmarks.quality.recorded import read_searches
 from benchmarks.quality.replay import Replay
 from benchmarks.quality.report import STOCK, Score, describe, score_run
+from benchmarks.quality.settled import load_settled
 from benchmarks.quality.simulator import Arm, Run, Simulation
 from benchmarks.quality.synthetic import load_synthetic
 from benchmarks.quality.tables import load_tables
@@ -33,7 +34,10 @@ from benchmarks.quality.tasks import Task
 from segcore.errors import StreetError
 
 _CURVES = Path(__file__).parents[2] / "shared" / "data" / "curves"
-TUNED_ON = ("lcbench/126026", "lcbench/189862", "synthetic/plain", "synthetic/crossing", "synthetic/failing")
+TUNED_ON = (
+    *("lcbench/126026", "lcbench/189862", "synthetic/plain", "synthetic/crossing", "synthetic/failing"),
+    *("synthetic/settled1", "synthetic/settled2", "synthetic/settled3"),
+)
 """The tasks that the project's searcher was tuned on; all others were held out."""
 
 _WORKERS, _TRAININGS = 8, 30
@@ -132,7 +136,7 @@ def _load(arguments: argparse.Namespace) -> list[Task]:
         print(f"skipped: the recorded curves; there is no folder {arguments.curves}", file=sys.stderr)
     for path in arguments.table:
         tasks += load_tables(path)
-    return tasks + load_synthetic()
+    return tasks + load_synthetic() + load_settled()
 
 
 def _select(tasks: list[Task], names: list[str]) -> list[Task]:

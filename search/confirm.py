@@ -1,17 +1,22 @@
-"""Trains the best configurations of a search on further folds, one fold a round, until the winner stands.
+"""Trains the best configurations of a search on further folds until the winner stands; one fold counts a round.
 
 What a round says is decided in `race`; the winner is written by `selection`. The stage has a journal of its own, so
 an interrupted confirmation goes on, and an extended search trains only what is new among its best.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
+from search.cluster import count_concurrent
 from search.journal import History, Outcome, TrialRecord
 from search.race import Decision, decide, further_folds
 from search.selection import choose_candidates
 from search.settings import SearchSettings
 from search.tuner import Stage, run_folds
+
+Trainings = Sequence[tuple[int, int]]
+"""(trial of the search, fold) of each."""
 
 
 def can_confirm(history: History, settings: SearchSettings) -> bool:
@@ -38,12 +43,29 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
     candidates = choose_candidates(history, settings)
     decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     while decision.pending:
-        _plan(stage, candidates, decision)
+        wanted = fill_workers(decision.pending, further_folds(settings), count_concurrent(settings))
+        _plan(stage, candidates, wanted)
         # What an earlier run began and has fallen behind since stays as it is.
-        run_folds(stage, "confirm", decision.pending)
+        run_folds(stage, "confirm", wanted)
         decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     _drop_checkpoints(trainings, decision)
     return decision
+
+
+def fill_workers(pending: Trainings, folds: Sequence[int], workers: int) -> Trainings:
+    """Add trainings of the next folds, which workers would otherwise wait for.
+
+    Who is dismissed before such a fold counts was trained on it for nothing, by workers that had nothing else to do.
+
+    Args:
+        pending: (trial, fold) of this round.
+        folds: of all rounds, in order.
+        workers: trainings at a time.
+    """
+    (fold,) = {fold for _, fold in pending}
+    later = folds[folds.index(fold) + 1 :]
+    ahead = [(number, next_fold) for next_fold in later for number, _ in pending]
+    return (*pending, *ahead[: max(0, workers - len(pending))])
 
 
 def find_confirmed(trainings: History, source: int, values: dict[str, object]) -> dict[int, TrialRecord]:
@@ -65,10 +87,10 @@ def find_confirmed(trainings: History, source: int, values: dict[str, object]) -
     }
 
 
-def _plan(stage: Stage, candidates: list[TrialRecord], decision: Decision) -> None:
+def _plan(stage: Stage, candidates: list[TrialRecord], wanted: Trainings) -> None:
     known = {(trial.source, trial.fold) for trial in stage.journal.history.in_order}
     values_of = {trial.number: trial.values for trial in candidates}
-    for number, fold in decision.pending:
+    for number, fold in wanted:
         if (number, fold) not in known:
             # No fold may steer its own training.
             values = {**values_of[number], "patience_epochs": 0}

@@ -1,7 +1,7 @@
 import pytest
 
 from search import confirm
-from search.confirm import can_confirm, count_trainings, find_confirmed
+from search.confirm import can_confirm, count_trainings, fill_workers, find_confirmed
 from search.layout import StageFolder
 from search.trial import TrialJob
 from search.tuner import Stage
@@ -31,6 +31,19 @@ def test_equal_configurations_are_one(make_history, make_settings):
 def test_trainings_of_a_confirmation(make_settings):
     assert count_trainings(make_settings(confirm=3, confirm_folds=2, folds=7)) == 6
     assert count_trainings(make_settings(confirm=3, confirm_folds=2, folds=2)) == 3
+
+
+@pytest.mark.parametrize(
+    ("workers", "wanted"),
+    [
+        (1, [(5, 2), (7, 2)]),  # a round is never cut
+        (3, [(5, 2), (7, 2), (5, 3)]),
+        (5, [(5, 2), (7, 2), (5, 3), (7, 3), (5, 4)]),
+        (99, [(5, 2), (7, 2), (5, 3), (7, 3), (5, 4), (7, 4)]),
+    ],
+)
+def test_workers_without_a_training_of_this_round_begin_the_next(workers, wanted):
+    assert list(fill_workers(((5, 2), (7, 2)), (1, 2, 3, 4), workers)) == wanted
 
 
 def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script, tmp_path):
@@ -72,6 +85,7 @@ def test_only_what_is_still_in_the_race_is_trained(make_history, make_settings, 
                 script.end(trial.number)
 
     monkeypatch.setattr(confirm, "run_folds", end_trainings)
+    monkeypatch.setattr(confirm, "count_concurrent", lambda settings: 2)
     script.journal.write("asked", {"trial": 0, "fold": 1, "values": {}, "params": {}, "source": 5})
     settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=7, fold_of={}, block_of={})
     job = TrialJob(

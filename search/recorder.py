@@ -38,10 +38,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._proposer = proposer
 
     def end_judged(self) -> None:
-        """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not."""
+        """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not.
+
+        A trial whose checkpoint of that epoch was lost could never be taken up again: it goes on, and is judged anew.
+        """
         for record in self._journal.history.unfinished:
             last = record.epochs.get(record.last_epoch)
-            if last is not None and last.verdict:
+            if last is not None and last.verdict and (record.can_go_on or math.isnan(last.iou)):
                 self._end(record, Outcome.STOPPED, last.verdict)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:

@@ -10,7 +10,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, Any, Final
@@ -41,7 +41,7 @@ class EpochRecord:
         metrics: numbers by MLflow metric name; `iou` is the objective.
         time: seconds since the Unix epoch.
         picture: file of the validation picture, or None.
-        verdict: why ASHA stopped the trial on this report; empty when it went on.
+        verdict: why ASHA stopped the trial on this report; empty when it went on, at once or later.
         image_ious: `iou` of each validation image by name; None in a search, which compares no images.
     """
 
@@ -178,6 +178,7 @@ class History:
         elif kind == "reopened":
             trial = self.trials[event["trial"]]
             trial.outcome, trial.message, trial.ended = None, "", None
+            trial.epochs[trial.last_epoch] = replace(trial.epochs[trial.last_epoch], verdict="")
         elif kind == "dropped":
             self.trials[event["trial"]].checkpoint = None
         elif kind == "halted":

@@ -38,11 +38,16 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._proposer = proposer
 
     def end_judged(self) -> None:
-        """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not."""
+        """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not.
+
+        A trial whose checkpoint of that epoch was lost could never be taken up again: it goes on, and is judged anew.
+        """
         for record in self._journal.history.unfinished:
             last = record.epochs.get(record.last_epoch)
-            if last is not None and last.verdict:
+            if last is not None and last.verdict and (record.can_go_on or math.isnan(last.iou)):
                 self._end(record, Outcome.STOPPED, last.verdict)
+        if self._asha is not None:
+            self._drop_checkpoints(self._asha)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a worker has taken a trial."""
@@ -114,10 +119,10 @@ class Recorder(tune.Callback):  # type: ignore[misc]
                 self._proposer.close(record.number, outcome, record.best.iou if record.best else None)
             if outcome is Outcome.STOPPED and record.can_go_on and not math.isnan(record.epochs[record.last_epoch].iou):
                 self._asha.park(record.number, record.last_epoch)
-                self._asha.let_go()
             self._drop_checkpoints(self._asha)
 
     def _drop_checkpoints(self, asha: Asha) -> None:
+        asha.let_go()
         # Ray keeps a checkpoint of every trial, a full disk in a long search; of use are those of trials that may go on
         # and of the best.
         usable = (Outcome.FINISHED, Outcome.STOPPED)
@@ -125,8 +130,10 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         for record in self._journal.history.in_order:
             needed = record.outcome is None or asha.waits(record.number) or record in ranked[:1]
             if record.checkpoint is not None and not needed:
-                shutil.rmtree(record.checkpoint, ignore_errors=True)
+                # The other way round a driver that dies in between would leave a trial that waits without a checkpoint.
+                checkpoint = record.checkpoint
                 self._journal.write("dropped", {"trial": record.number})
+                shutil.rmtree(checkpoint, ignore_errors=True)
 
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]

@@ -96,7 +96,9 @@ class Asha:
 
     def revive(self, trial: int) -> None:
         """Take a trial up again that waits."""
-        del self._waiting[trial], self.stopped[trial]
+        del self._waiting[trial]
+        # The verdict of a driver that died is in the journal alone.
+        self.stopped.pop(trial, None)
 
     def let_go(self) -> list[int]:
         """Return the stopped trials that are too far behind to be taken up again, and never revive them."""

@@ -1,8 +1,8 @@
 """The project's search against plain Ray Tune on real data: `python -m benchmarks.head_to_head DATA --seconds 600`.
 
-Both draw from one space, train on one fold with one training and have the same time, workers and MLflow; they take
-turns, and each round has another seed. What each chooses is trained anew on folds that neither saw. Rounds are kept in
-the output folder as they end, so that a second start runs only what is missing.
+Both draw from one space, train on one fold with one training and have the same time, workers and MLflow; the rungs of
+ASHA are each one's own. They take turns, and each round has another seed. What each chooses is trained anew on folds
+that neither saw. Rounds are kept in the output folder as they end, so that a second start runs only what is missing.
 """
 
 import argparse

@@ -2,7 +2,8 @@
 
 Ranks after an early epoch are worth as much as they agree with the ranks at the end. Whole curves are needed to see
 that, so a search has evidence only once some trials have run to their end. Those are the ones that ASHA let pass, more
-alike than all trials, so their ranks agree less: the evidence errs towards a longer grace period.
+alike than all trials, so their ranks agree less: the evidence errs towards a longer grace period. A trial that is
+stopped too early is not lost, it waits and may go on; so a warning is due only where ranks mislead.
 """
 
 import math
@@ -16,6 +17,8 @@ LEAST_TRIALS: Final = 6
 """With fewer whole curves, agreement may be chance: of 6, all 15 pairs agree by chance once in 720 times."""
 _ENOUGH_AGREEMENT: Final = 0.6
 """Kendall's tau; then an early rank orders four of five pairs as the end does."""
+_MISLEADING_BELOW: Final = 0.0
+"""Kendall's tau; then an early rank orders fewer than half of the pairs as the end does, no better than drawing lots."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +69,9 @@ def read_whole_curves(history: History) -> list[list[float]]:
 
 
 def warn_of_grace(grace: Grace, grace_epochs: int) -> str:
-    """Return a warning when trials are stopped at an epoch whose ranks say little of the end; else nothing.
+    """Return a warning when trials are first stopped at an epoch whose ranks say nothing of the end, or the opposite.
+
+    Ranks that say little are worth no warning: who is stopped by mistake may still go on.
 
     Args:
         grace: the evidence.
@@ -75,9 +80,11 @@ def warn_of_grace(grace: Grace, grace_epochs: int) -> str:
     if grace.suggested_epochs is None or grace.suggested_epochs <= grace_epochs:
         return ""
     tau = grace.agreements[grace_epochs - 1]
+    if tau >= _MISLEADING_BELOW:
+        return ""
     return (
-        f"After epoch {grace_epochs}, where ASHA begins to stop trials, ranks say little of the end: of "
-        f"{grace.trials} whole trainings, {(1 + tau) / 2:.0%} of the pairs stand as they do in the end "
+        f"After epoch {grace_epochs}, where ASHA begins to stop trials, ranks say nothing of the end, or the opposite: "
+        f"of {grace.trials} whole trainings, {(1 + tau) / 2:.0%} of the pairs stand as they do in the end "
         f"(Kendall's tau {tau:.2f}). "
         f"Launch the next search with --grace-epochs {grace.suggested_epochs}."
     )

@@ -52,7 +52,8 @@ class Row:
         trials: how many were begun.
         finished: how many were trained to their last epoch.
         course: each new best score of any epoch with the seconds since the search's start; the last is its result.
-        stopped_share: share of the time of all finished epochs that was spent on trials that ASHA stopped, 0 to 1.
+        stopped_share: share of the time of all finished epochs that was spent on trials that ASHA had stopped in the
+            end, 0 to 1; the project's may still go on when there is more time.
         busy_share: share of the workers' time that was spent on epochs that were finished, 0 to 1.
         effort: what its process took.
         values: the `TrainConfig` values that it chose.

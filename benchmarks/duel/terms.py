@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from search.layout import SearchFolder
-from search.settings import SearchSettings, build_settings
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError
 
@@ -91,11 +90,6 @@ def read_terms(file: Path) -> Terms:
 def write_terms(terms: Terms) -> None:
     """Write the terms for the arms, which run in processes of their own."""
     terms.file.write_text(json.dumps(asdict(terms), indent=1), encoding="utf-8")
-
-
-def default_settings(terms: Terms) -> SearchSettings:
-    """Return the project's settings for these terms; the stock pair takes its grace period and reduction factor."""
-    return build_settings({"data": terms.data, "name": "stock", "epochs": terms.epochs})
 
 
 def complete_config(drawn: Mapping[str, Any], terms: Terms, seed: int) -> TrainConfig:

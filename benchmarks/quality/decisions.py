@@ -1,12 +1,17 @@
 """What ASHA would have decided in a recorded search under other settings: what a past search says for the next one.
 
-The project's own `Asha` hears the recorded reports in their recorded order, and none of a trial after it stopped it.
+The project's own `Asha` hears the recorded reports in their recorded order. A trial that it stops waits, and further
+reports of it are withheld. After each report every trial that waits and is among the best of its rung by then goes on,
+as if a worker were free at once: what was withheld of it is heard, until it is stopped anew. What is withheld in the
+end is saved. Shares are rounded up from when the last trial has begun, unless the search ended before it had all.
 
-The record bounds what can be said. A trial that ASHA stopped then and would let go on now has no further scores: it is
+The record bounds what can be said. A trial that waited then to the end and would go on now has no further scores: it is
 counted as open, with the epochs that it would have cost at least (to its next rung) and at most (to its end), and later
-rungs miss it, so that others pass them more easily. Workers that come free sooner would have taken other trials.
+rungs miss it, so that others pass them more easily. Workers that come free sooner would have taken other trials, and
+what a trial waited for a worker is not known: only order counts here, no delay.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import mul
@@ -15,7 +20,7 @@ from typing import Final
 
 from benchmarks.quality.recorded import RecordedSearch
 from search.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
-from search.journal import FAILURES, Outcome
+from search.journal import FAILURES, EpochRecord, Outcome
 from search.scheduler import Asha
 from search.selection import choose_best
 
@@ -24,8 +29,10 @@ _SHOWN: Final = 8
 """So many trials are named in a row."""
 _HEAD: Final = (
     "grace: epochs before a trial may be stopped, *: the search's own; tau: how well ranks then agree with the end;",
-    "saved: recorded epochs not trained; open: trials that go on beyond their record, for so many further epochs",
-    f"{'grace':>6}{'factor':>8}{'tau':>7}{'stopped':>9}{'saved':>7}{'s':>9}{'open':>6}{'further':>10}{'s':>15}  winner",
+    "stopped: trials that wait in the end; again: trials that waited and went on; saved: recorded epochs not trained;",
+    "open: trials that go on beyond their record, for so many further epochs",
+    f"{'grace':>6}{'factor':>8}{'tau':>7}{'stopped':>9}{'again':>7}{'saved':>7}{'s':>9}{'open':>6}{'further':>10}{'s':>15}"
+    "  winner",
 )
 
 
@@ -35,8 +42,9 @@ class Decisions:
 
     Args:
         grace_epochs, reduction_factor: its settings.
-        stopped: epoch after which it stops a trial, by the trial's number.
-        sooner: trials that it stops before the end of their record, in order.
+        stopped: epoch after which a trial waits in the end, by the trial's number.
+        revived: trials that it stopped and took up again, in order.
+        sooner: trials that wait in the end before the end of their record, in order.
         saved_epochs, saved_seconds: what was trained of them after that.
         open: trials that it would let go on beyond their record, in order.
         least_epochs, most_epochs: what these would have cost.
@@ -47,6 +55,7 @@ class Decisions:
     grace_epochs: int
     reduction_factor: int
     stopped: dict[int, int]
+    revived: tuple[int, ...]
     sooner: tuple[int, ...]
     saved_epochs: int
     saved_seconds: float
@@ -58,6 +67,48 @@ class Decisions:
     best: float
 
 
+class _Hearing:
+    """A recorded search as ASHA hears it.
+
+    Args:
+        asha: the decision.
+    """
+
+    def __init__(self, asha: Asha) -> None:
+        self._asha = asha
+        self.withheld: dict[int, list[EpochRecord]] = {}
+        self.heard: list[tuple[int, EpochRecord]] = []
+        self.stopped: dict[int, int] = {}
+        self.revived: set[int] = set()
+
+    def take(self, number: int, report: EpochRecord, *, last: bool) -> None:
+        """Hear the next report, and what is withheld of the trials that go on after it.
+
+        Args:
+            number: of the trial.
+            report: its epoch.
+            last: no trials are left to begin.
+        """
+        self.withheld.setdefault(number, []).append(report)
+        self._hear(number)
+        while (waiting := self._asha.find_promoted(last=last)) is not None:
+            self._asha.revive(waiting)
+            del self.stopped[waiting]
+            self.revived.add(waiting)
+            self._hear(waiting)
+
+    def _hear(self, number: int) -> None:
+        """Hear what is recorded of a trial so far, unless and until it is stopped."""
+        while number not in self.stopped and self.withheld[number]:
+            report = self.withheld[number].pop(0)
+            self.heard.append((number, report))
+            if not self._asha.judge(number, report.epoch, report.iou):
+                self.stopped[number] = report.epoch
+                if not math.isnan(report.iou):
+                    self._asha.park(number, report.epoch)
+                    self._asha.let_go()
+
+
 def decide(search: RecordedSearch, grace_epochs: int, reduction_factor: int) -> Decisions:
     """Let ASHA judge a recorded search.
 
@@ -66,19 +117,17 @@ def decide(search: RecordedSearch, grace_epochs: int, reduction_factor: int) -> 
         grace_epochs: the first epoch after which a trial may be stopped.
         reduction_factor: of so many trials at a rung, about one goes on.
     """
-    epochs = search.settings.epochs
+    trials, epochs = search.history.trials, search.settings.epochs
     asha = Asha(grace_epochs=grace_epochs, reduction_factor=reduction_factor, epochs=epochs)
-    stopped: dict[int, int] = {}
-    heard: list[float] = []
-    saved: list[tuple[int, float]] = []
+    hearing = _Hearing(asha)
+    all_begun = max((trial.started for trial in trials.values()), default=math.inf)
+    if len(trials) < search.settings.trials:
+        all_begun = math.inf
     for trial, report in search.reports:
-        if trial.number in stopped:
-            saved.append((trial.number, report.metrics["seconds"]))
-            continue
-        if trial.outcome not in FAILURES:
-            heard.append(report.iou)
-        if not asha.judge(trial.number, report.epoch, report.iou):
-            stopped[trial.number] = report.epoch
+        hearing.take(trial.number, report, last=report.time >= all_begun)
+    stopped = hearing.stopped
+    saved = [(number, report.metrics["seconds"]) for number, each in hearing.withheld.items() for report in each]
+    heard = [report.iou for number, report in hearing.heard if trials[number].outcome not in FAILURES]
     ended_then = [trial for trial in search.history.in_order if trial.outcome is Outcome.STOPPED and trial.epochs]
     gone_on = [trial for trial in ended_then if trial.number not in stopped]
     least = [_find_next([*asha.rungs, epochs], trial.last_epoch) - trial.last_epoch for trial in gone_on]
@@ -88,6 +137,7 @@ def decide(search: RecordedSearch, grace_epochs: int, reduction_factor: int) -> 
         grace_epochs=grace_epochs,
         reduction_factor=reduction_factor,
         stopped=stopped,
+        revived=tuple(sorted(hearing.revived)),
         sooner=tuple(sorted({number for number, _ in saved})),
         saved_epochs=len(saved),
         saved_seconds=sum(seconds for _, seconds in saved),
@@ -145,8 +195,8 @@ def _describe_row(row: Decisions, grace: Grace, winner: int) -> str:
     fate = f"stopped after epoch {row.stopped[winner]}, best {row.best:.4f}" if winner in row.stopped else "survives"
     fate += _name_trials("stopped sooner", row.sooner) + _name_trials("open", row.open)
     return (
-        f"{row.grace_epochs:>5}{row.reduction_factor:>8}{tau:>7}{len(row.stopped):>9}{row.saved_epochs:>7}"
-        f"{row.saved_seconds:>9.1f}{len(row.open):>6}{further:>10}{seconds:>15}  {fate}"
+        f"{row.grace_epochs:>5}{row.reduction_factor:>8}{tau:>7}{len(row.stopped):>9}{len(row.revived):>7}"
+        f"{row.saved_epochs:>7}{row.saved_seconds:>9.1f}{len(row.open):>6}{further:>10}{seconds:>15}  {fate}"
     )
 
 
@@ -159,11 +209,12 @@ def _describe_match(search: RecordedSearch, own: Decisions) -> str:
     ended = {trial.number: trial.last_epoch for trial in search.history.in_order if trial.outcome is Outcome.STOPPED}
     unlike = sorted(number for number, _ in ended.items() ^ own.stopped.items())
     if not unlike:
-        return f"The search's own settings, replayed, stop the same {len(ended)} trials after the same epochs."
+        return f"The search's own settings, replayed, leave the same {len(ended)} trials stopped after the same epochs."
     numbers = ", ".join(map(str, dict.fromkeys(unlike)))
     return (
-        f"The search's own settings, replayed, decide otherwise on trials {numbers}: reports of one millisecond came "
-        "in another order, epochs were trained again, or MLflow has not everything. The table is only near the truth."
+        f"The search's own settings, replayed, decide otherwise on trials {numbers}: a worker came free later than is "
+        "assumed, reports of one millisecond came in another order, the search was extended, or MLflow has not "
+        "everything. The table is only near the truth."
     )
 
 

@@ -25,8 +25,8 @@ _SQLITE: Final = "sqlite:///"
 _LITERALS: Final = ("fixed", "extra")
 """Settings that MLflow has as Python's text of them."""
 _SETTINGS: Final = (
-    "data", "name", "space", "epochs", "grace_epochs", "reduction_factor", "folds", "fold", "seed", "search_id",
-    *_LITERALS,
+    "data", "name", "space", "trials", "epochs", "grace_epochs", "reduction_factor", "folds", "fold", "seed",
+    "search_id", *_LITERALS,
 )  # fmt: skip
 _METRICS: Final = ("seconds", "iou")
 _PARENT: Final = "-1"
@@ -142,7 +142,8 @@ def _read_trial(client: MlflowClient, name: str, run: Run) -> TrialRecord:
     number, tags, params = int(run.data.tags["search.trial"]), run.data.tags, run.data.params
     try:
         config = TrainConfig.from_values({key: text for key, text in params.items() if key in FIELD_NAMES})
-        outcome = Outcome(tags["outcome"]) if "outcome" in tags else None
+        # A trial that goes on after it was stopped has an empty one.
+        outcome = Outcome(tags["outcome"]) if tags.get("outcome") else None
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"--search {name}: what MLflow has of trial {number} cannot be read ({error}).") from error
     return TrialRecord(
@@ -154,7 +155,7 @@ def _read_trial(client: MlflowClient, name: str, run: Run) -> TrialRecord:
         epochs=_read_epochs(client, run.info.run_id),
         outcome=outcome,
         message=tags.get("message", ""),
-        ended=run.info.end_time / 1000 if run.info.end_time else None,
+        ended=run.info.end_time / 1000 if outcome is not None and run.info.end_time else None,
     )
 
 

@@ -31,7 +31,9 @@ class Past:
         self.uri = f"sqlite:///{root / 'mlflow.db'}"
         self._clock = 0
 
-    def record(self, name: str, trials: Sequence[tuple[dict, float, Sequence, str]], **changes: Any) -> SearchSettings:
+    def record(
+        self, name: str, trials: Sequence[tuple[dict, float, Sequence, str]], /, **changes: Any
+    ) -> SearchSettings:
         """Write a search of the demo space, one trial after the other, an epoch a second.
 
         Args:
@@ -41,7 +43,8 @@ class Past:
             changes: of the settings.
         """
         base = {"data": "/streets", "space": "demo", "epochs": 4, "reduction_factor": 2, "tracking_uri": self.uri}
-        settings = build_settings({**base, "name": name, "storage": self.root, **changes})
+        own = {"name": name, "trials": len(trials), "storage": self.root}
+        settings = build_settings({**base, **own, **changes})
         folder = StageFolder(root=self.root / settings.search_id)
         journal = Journal(folder.journal)
         for number, (values, seconds, ious, outcome) in enumerate(trials):
@@ -89,7 +92,7 @@ HAND = [
 
 @pytest.fixture(scope="session")
 def past(tmp_path_factory: pytest.TempPathFactory) -> Past:
-    """A store with the search `hand`: ASHA compares after epochs 1 and 2 of 4 and lets half go on."""
+    """A store with the search `hand`: ASHA compares after epochs 1 and 2 of 4 and lets the best half go on."""
     made = Past(tmp_path_factory.mktemp("past"))
     made.record("hand", HAND)
     return made

@@ -17,7 +17,6 @@ from benchmarks.duel.terms import Terms, complete_config
 from benchmarks.head_to_head import read_rows, settle_terms, take_turns
 from search.__main__ import app
 from search.journal import Journal, read_history
-from search.scheduler import rung_epochs
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
 from segcore.synthetic import write_streets
@@ -179,13 +178,14 @@ def test_each_round_another_arm_begins():
     assert [take_turns(["a", "b"], number) for number in (1, 2, 3)] == [["a", "b"], ["b", "a"], ["a", "b"]]
 
 
-def test_the_stock_pair_has_the_rungs_of_the_project(make_terms):
-    for epochs in (1, 4, 9, 27):
-        (bracket,) = make_scheduler(make_terms(epochs=epochs))._brackets
-        milestones = sorted(int(milestone) for milestone, _ in bracket._rungs)
-        own = rung_epochs(max(1, round(epochs / 9)), 3, epochs)
-        # At the last epoch nothing is left to stop.
-        assert [milestone for milestone in milestones if milestone < epochs] == own
+@pytest.mark.parametrize(
+    ("epochs", "rungs"), [(1, []), (4, [1, 3]), (9, [1, 3]), (14, [2, 6]), (27, [3, 9]), (40, [4, 12, 36])]
+)
+def test_the_stock_pair_compares_after_a_ninth_and_thrice_that(make_terms, epochs, rungs):
+    (bracket,) = make_scheduler(make_terms(epochs=epochs))._brackets
+    milestones = sorted(int(milestone) for milestone, _ in bracket._rungs)
+    # At the last epoch nothing is left to stop.
+    assert [milestone for milestone in milestones if milestone < epochs] == rungs
 
 
 def test_both_draw_configurations_that_fit_the_data(make_terms):
@@ -235,8 +235,8 @@ def test_the_project_searches_by_its_own_command_without_confirming(make_terms):
     given = launch.make_context("launch", options).params
     assert (given["name"], given["seed"], given["fixed"]) == ("project-2", 8, ["scale=0.25"])
     assert (given["confirm"], given["time_budget"], given["trials"]) == (0, "100.0s", 100_000)
-    # What is not said is the project's default, which the stock pair is given too.
-    assert (given["grace_epochs"], given["reduction_factor"]) == (0, 3)
+    # What is not said is the project's default.
+    assert (given["grace_epochs"], given["reduction_factor"]) == (0, 2)
 
 
 def test_a_small_search_of_the_stock_pair(monkeypatch, tmp_path, capsys):

@@ -7,6 +7,8 @@ from mlflow import MlflowClient
 from benchmarks.quality.recorded import read_searches
 from benchmarks.search_quality import main
 from search.journal import Outcome
+from search.layout import StageFolder
+from search.tracking import StageRuns
 from segcore.errors import ConfigError, TrackingError
 
 
@@ -14,6 +16,7 @@ def test_mlflow_gives_back_what_was_recorded(past):
     (search,) = read_searches(["hand"], past.uri)
     settings, trials = search.settings, search.history.trials
     assert (settings.name, settings.space, settings.epochs, settings.resolved_grace_epochs) == ("hand", "demo", 4, 1)
+    assert settings.trials == 8
     assert [trials[number].outcome for number in (0, 1, 4, 5, 7)] == [
         Outcome.FINISHED, Outcome.STOPPED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, None,
     ]  # fmt: skip
@@ -48,6 +51,14 @@ def test_an_epoch_without_a_score_is_one(past):
     (search,) = read_searches(["blind"], past.uri)
     report = search.history.trials[0].epochs[2]
     assert report.iou != report.iou and report.metrics == {"seconds": 1.0}
+
+
+def test_a_trial_that_was_stopped_and_goes_on_has_no_outcome(past):
+    settings = past.record("revived", [({"input_mode": "full"}, 1.0, (0.5,), "stopped by ASHA")])
+    StageRuns(settings, "search", StageFolder(root=past.root)).write([{"event": "reopened", "trial": 0}])
+    (search,) = read_searches(["revived"], past.uri)
+    trial = search.history.trials[0]
+    assert (trial.outcome, trial.message, trial.ended, trial.last_epoch) == (None, "", None, 1)
 
 
 def test_searches_that_share_a_name_stay_apart(past):

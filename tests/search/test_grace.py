@@ -67,6 +67,28 @@ def test_warning_names_the_epoch_the_share_of_pairs_and_the_remedy():
     assert warn_of_grace(grace, 3) == ""
 
 
+@pytest.mark.parametrize(
+    ("firsts", "tau"),
+    [
+        ([4, 1, 2, 3, 6, 5], 7 / 15),  # (4 with 1 2 3) and (6 5) disagree: 4 of 15
+        ([3, 4, 5, 1, 6, 2], 1 / 15),  # (3 4 5) with (1 2), and (6 2): 7 of 15
+    ],
+)
+def test_ranks_that_say_little_are_no_reason_to_wait(firsts, tau):
+    """Who is stopped by mistake waits and may go on."""
+    grace = suggest_grace([list(curve) for curve in zip(firsts, ENDS, ENDS, strict=True)])
+    assert grace.agreements[0] == pytest.approx(tau)
+    assert grace.suggested_epochs == 2
+    assert warn_of_grace(grace, 1) == ""
+
+
+def test_ranks_that_mislead_a_little_are_warned_of():
+    # (3 5 4) with (1 2), (5 4) and (6 2): 8 of 15 pairs disagree, 7 agree.
+    grace = suggest_grace([list(curve) for curve in zip([3, 5, 4, 1, 6, 2], ENDS, ENDS, strict=True)])
+    assert grace.agreements[0] == pytest.approx(-1 / 15)
+    assert "ranks say nothing of the end, or the opposite: of 6 whole trainings, 47% of" in warn_of_grace(grace, 1)
+
+
 def test_whole_curves_are_those_of_the_longest_finished_trials(make_history):
     def write(script):
         for trial in range(4):

@@ -172,7 +172,7 @@ def test_settings_table_shows_every_setting_and_the_grace_that_follows(make_sett
     text = render(settings_table(make_settings(epochs=27, trials=13)))
     assert "Search streets" in text
     assert row_of(text, "trials").split() == ["trials", "13"]
-    assert row_of(text, "grace_epochs").split() == ["grace_epochs", "3", "(of", "27)"]
+    assert row_of(text, "grace_epochs").split() == ["grace_epochs", "1", "(of", "27)"]
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     tasks = [_load_replay(arguments)] if arguments.search else _select(_load(arguments), arguments.tasks)
-    makers = _make_arms(arguments.trainings)
+    makers = _make_arms(arguments.trainings, arguments.refit_every)
     chosen = {name: makers[name] for name in arguments.arms or makers}
     scores: list[Score] = []
     begun = time.monotonic()
@@ -95,6 +95,9 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
     parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
     parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements.txt")
+    parser.add_argument(
+        "--refit-every", type=int, default=1, help="results after which Syne Tune's slow models are fitted anew"
+    )
     parser.add_argument("--table", type=Path, action="append", default=[], help="a further table; see quality.tables")
     _add_replay(parser)
     arguments = parser.parse_args()
@@ -147,7 +150,7 @@ def _select(tasks: list[Task], names: list[str]) -> list[Task]:
     return [task for task in tasks if is_meant(task)] if names else tasks
 
 
-def _make_arms(trainings: int) -> dict[str, ArmMaker]:
+def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
     return {
         "ours": Ours,
         "random": Random,
@@ -160,7 +163,7 @@ def _make_arms(trainings: int) -> dict[str, ArmMaker]:
         "random+our-asha": RandomOurAsha,
         "optuna-tpe+hyperband": partial(OptunaAlone, hyperband=True),
         "optuna-gp+halving": partial(OptunaAlone, gaussian=True),
-        **find_peers(trainings),
+        **find_peers(trainings, refit_every),
     }
 
 

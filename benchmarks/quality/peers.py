@@ -22,15 +22,16 @@ SYNE_TUNE = {
 }
 
 
-def find_peers(trainings: int) -> dict[str, Callable[[Task, int], Arm]]:
+def find_peers(trainings: int, refit_every: int = 1) -> dict[str, Callable[[Task, int], Arm]]:
     """Return an arm of each peer whose package can be imported.
 
     Args:
         trainings: the budget of a search, in whole trainings.
+        refit_every: results after which Syne Tune's slow models are fitted anew.
     """
     peers: dict[str, Callable[[Task, int], Arm]] = {}
     if _is_installed("syne_tune") and _is_installed(BASELINES):
-        peers |= {name: partial(SyneTune, kind=kind) for name, kind in SYNE_TUNE.items()}
+        peers |= {name: partial(SyneTune, kind=kind, refit_every=refit_every) for name, kind in SYNE_TUNE.items()}
     if _is_installed("smac"):
         peers["smac-multi-fidelity"] = lambda task, seed: JobArm(task, Smac(task, seed, trainings=trainings))
     if _is_installed("dehb"):

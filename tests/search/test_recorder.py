@@ -25,7 +25,7 @@ def parts(make_settings, script, tmp_path) -> SimpleNamespace:
     stage = StageFolder(root=script.journal.file.parent)
     asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
     proposer = Proposer(
-        lambda trial: draw_config(street, trial, settings).values(), seed=0, facts={"smallest_side": 512}
+        lambda trial: draw_config(street, trial, settings).values(), seed=0, facts={"smallest_side": 512}, epochs=9
     )
     for number in range(2):
         values, params = proposer.ask(number)
@@ -125,7 +125,40 @@ def test_trial_that_asha_stops_ends_with_its_reason(parts, make_trial):
     parts.recorder.on_trial_complete(1, trials, trials[1])
     record = read_history(parts.journal.file).trials[1]
     assert record.outcome is Outcome.STOPPED
-    assert record.message == "iou 0.4000 after epoch 1 is rank 2 of 2; the best 1 go on"
+    assert record.message == "iou 0.4000 after epoch 1 is rank 2 of 2; of every 2 the best goes on"
+    assert not parts.asha.waits(1), "without a checkpoint it could not go on"
+
+
+def test_trial_that_asha_stops_waits_with_its_checkpoint(parts, make_trial, tmp_path):
+    trial = make_trial(0)
+    parts.asha.judge(0, 1, 0.4)
+    report(trial, parts, 1, iou=0.4)
+    save_checkpoint(trial, parts, tmp_path / "checkpoint")
+    parts.recorder.on_trial_complete(1, [trial], trial)
+    assert parts.asha.waits(0) and (tmp_path / "checkpoint").exists()
+    assert parts.asha.find_promoted() is None
+    # The second of two is worse: the first goes on.
+    parts.asha.judge(1, 1, 0.3)
+    assert parts.asha.find_promoted() == 0
+
+
+def test_checkpoints_of_trials_far_behind_are_dropped(parts, script, make_trial, tmp_path):
+    """Of eleven that were stopped at a rung the best eight keep theirs."""
+    for number in range(11):
+        if number >= 2:
+            values, params = parts.proposer.ask(number)
+            script.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
+        trial = make_trial(number)
+        # As if each was stopped: how many go on is the scheduler's matter.
+        parts.asha.judge(number, 1, number / 100)
+        parts.asha.stopped[number] = "behind"
+        report(trial, parts, 1, iou=number / 100)
+        save_checkpoint(trial, parts, tmp_path / str(number))
+        parts.recorder.on_trial_complete(1, [trial], trial)
+    assert [number for number in range(11) if not (tmp_path / str(number)).exists()] == [0, 1, 2]
+    dropped = [event["trial"] for event in read_events(parts.journal.file) if event["event"] == "dropped"]
+    assert sorted(dropped) == [0, 1, 2]
+    assert not read_history(parts.journal.file).trials[0].can_go_on
     assert parts.proposer.trials[1].state is TrialState.PRUNED
 
 
@@ -206,17 +239,20 @@ def test_a_retraining_keeps_every_checkpoint(script, make_trial, tmp_path):
     ]
 
 
-def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_trial):
-    # Two trials at the rung: the second is worse and stopped, but the driver dies before it writes the end.
-    for number, iou in ((0, 0.5), (1, 0.4)):
+def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_trial, tmp_path):
+    # Trial 1 is stopped at the rung, trial 0 is better and goes on; the driver dies before it writes an end.
+    for number, iou in ((1, 0.4), (0, 0.5)):
         parts.asha.judge(number, 1, iou)
-        report(make_trial(number), parts, 1, iou=iou)
+        trial = make_trial(number)
+        report(trial, parts, 1, iou=iou)
+        save_checkpoint(trial, parts, tmp_path / str(number))
     assert [record.number for record in parts.journal.history.unfinished] == [0, 1]
     parts.recorder.end_judged()
     assert [record.number for record in parts.journal.history.unfinished] == [0]
     ended = parts.journal.history.trials[1]
     assert ended.outcome is Outcome.STOPPED
-    assert "rank 2 of 2" in ended.message
+    assert "rank 1 of 1" in ended.message
+    assert parts.asha.waits(1)
 
 
 def test_epoch_that_is_trained_again_keeps_the_time_of_its_first_report(parts, make_trial):

@@ -18,7 +18,7 @@ def make_proposer(space, settings) -> Proposer:
     def draw(trial: optuna.Trial) -> dict:
         return draw_config(space, trial, settings).values()
 
-    return Proposer(draw, seed=settings.seed, facts=FACTS)
+    return Proposer(draw, seed=settings.seed, facts=FACTS, epochs=9)
 
 
 def score_of(values: dict, epoch: int) -> float:
@@ -38,7 +38,8 @@ class Search:
     def ask(self, number: int) -> None:
         values, params = self.proposer.ask(number)
         self.asked[number] = values
-        self.script.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
+        content = {"trial": number, "fold": 0, "values": values, "params": params, "ahead": self.proposer.ahead}
+        self.script.journal.write("asked", content)
 
     def epoch(self, number: int, epoch: int) -> None:
         score = score_of(self.asked[number], epoch)
@@ -78,6 +79,51 @@ def test_replayed_proposer_draws_what_the_uninterrupted_one_draws(search, make_s
             # The one before the last goes on and ends while the last runs.
             search.epoch(number - 2, 2)
             search.end(number - 2, outcomes[number % 5])
+
+
+def test_what_the_model_advised_is_asked_one_after_the_other(make_settings, script):
+    """What is ahead after an ask is what the next asks give, but for every fourth, which is drawn at random."""
+    search = Search(make_settings(seed=3), script)
+    for number in range(14):
+        search.ask(number)
+        search.epoch(number, 1)
+    before = list(search.proposer.ahead)
+    assert before, "the model has been asked"
+    search.ask(14)
+    guided = search.script.journal.history.trials[14].params == before[0]
+    assert search.proposer.ahead == (before[1:] if guided else before)
+
+
+def test_nothing_is_advised_before_trials_have_got_to_the_first_landmark(make_settings, script):
+    """Of 27 epochs it is the third; eight trials must have got there."""
+
+    def ahead_after(landed: int) -> list[dict]:
+        proposer = Proposer(lambda trial: {"x": trial.suggest_float("x", 0, 1)}, seed=1, facts={}, epochs=27)
+        for number in range(20):
+            proposer.ask(number)
+        for number in range(20):
+            for epoch in range(1, 4 if number < landed else 2):
+                proposer.observe(number, epoch, 0.1 * epoch + 0.01 * number)
+        for number in range(20, 30):
+            proposer.ask(number)
+        return proposer.ahead
+
+    assert ahead_after(7) == []
+    assert ahead_after(8) != []
+
+
+def test_a_trial_that_is_taken_up_again_learns_on(make_settings):
+    proposer = make_proposer(street, make_settings())
+    proposer.ask(0)
+    proposer.observe(0, 1, 0.5)
+    proposer.close(0, Outcome.STOPPED, 0.5)
+    proposer.reopen(0)
+    (trial,) = proposer.trials
+    assert (trial.state, trial.intermediate_values) == (TrialState.RUNNING, {1: 0.5})
+    proposer.observe(0, 2, 0.7)
+    proposer.close(0, Outcome.FINISHED, 0.7)
+    (trial,) = proposer.trials
+    assert (trial.state, trial.value, trial.intermediate_values) == (TrialState.COMPLETE, 0.7, {1: 0.5, 2: 0.7})
 
 
 def test_draws_depend_on_the_past_once_there_is_enough_of_it(make_settings, script):
@@ -322,7 +368,10 @@ def test_queue_hands_out_no_more_trials_than_allowed_at_a_time():
 
 def test_queue_says_when_there_is_nothing_left():
     queue = make_queue(1, 2)
-    assert [queue.suggest("a"), queue.suggest("b")] == [{"trial": 0}, Searcher.FINISHED]
+    # While a trial lives, its end may let another go on that waits.
+    assert [queue.suggest("a"), queue.suggest("b")] == [{"trial": 0}, None]
+    queue.on_trial_complete("a")
+    assert queue.suggest("b") == Searcher.FINISHED
 
 
 def test_queue_asks_for_nothing_before_there_is_room():

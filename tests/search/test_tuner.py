@@ -12,7 +12,7 @@ from ray.tune.experiment import Trial
 from ray.tune.search import Searcher
 
 from search import scheduler, tuner
-from search.journal import History, Journal, Outcome, read_events
+from search.journal import History, Journal, Outcome, read_events, read_history
 from search.layout import StageFolder
 from search.scheduler import AshaScheduler
 from search.searcher import TrialQueue
@@ -20,6 +20,7 @@ from search.trial import TrialJob
 from search.tuner import (
     Stage,
     find_failures,
+    is_over,
     require_done,
     require_same_data,
     require_success,
@@ -346,6 +347,53 @@ def test_trial_that_waits_takes_the_place_of_one_that_diverged(search):
     assert workers.runs == [[0, 1, 0, 1, 1]]
 
 
+def test_unfinished_trials_go_on_first_then_those_that_wait_then_new_ones(search):
+    curves = ((0.5, 0.5, 0.5, 0.5), (0.4, 0.4, 0.4, 0.4), (0.3, 0.3, 0.3, 0.3), (0.2, 0.2, 0.2, 0.2))
+    killed, resumed = Workers(curves, 2), Workers(curves)
+    with pytest.raises(KilledError):
+        # opened, 0 and 1 asked and started; epoch, checkpoint and end of 0; 2 asked and started; the same of 1.
+        search(killed, dies_after=1 + 4 + 3 + 2 + 3)
+    search(resumed)
+    assert killed.runs == [[0, 1, 2]]
+    # 2 is third of three and waits; of three, one goes on: 0, which waits as first of one at epoch 2. 3 is fourth of
+    # four and waits. Now none is left to begin: of one at epoch 2 one goes on, 0; of four at epoch 1 two, with 1.
+    assert resumed.runs == [[2, 0, 3, 0, 1]]
+
+
+def test_search_whose_trials_have_all_ended_starts_nothing(search):
+    workers = Workers(FOUR)
+    before = search(workers).folder.journal.read_bytes()
+    again = search(workers)
+    assert workers.runs == [[0, 1, 0, 2, 3]]
+    assert again.folder.journal.read_bytes() == before
+    assert is_over(again.settings, again.journal.history)
+
+
+def test_search_that_ended_while_a_trial_waits_is_not_over_and_takes_it_up(search, make_settings, tmp_path):
+    workers = Workers([(0.1, 0.2, 0.3, 0.4)])
+    with pytest.raises(KilledError):
+        search(workers, dies_after=6)  # opened, asked, started, epoch, checkpoint, ended
+    settings = make_settings(trials=1, epochs=4, grace_epochs=1, reduction_factor=2)
+    journal = StageFolder(root=tmp_path / "it").journal
+    assert read_history(journal).unfinished == []
+    assert not is_over(settings, read_history(journal))
+    with pytest.raises(ConfigError, match="is spent; grant more"):
+        require_time_left(replace(settings, time_budget_seconds=1e-9), read_history(journal))
+    search(workers)
+    assert workers.runs == [[0], [0, 0]]
+    assert is_over(settings, read_history(journal))
+
+
+def test_search_interrupted_while_a_trial_waits_says_so(stage, script):
+    """Ray Tune ends as if all were well, between the end of a trial and its being taken up again."""
+    script.ask(0)
+    script.epochs(0, 0.5)
+    script.journal.write("checkpoint", {"trial": 0, "epoch": 1, "path": "checkpoint"})
+    script.end(0, "stopped by ASHA")
+    with pytest.raises(InterruptedSearchError, match="after 0 of 1 trials; go on with 'python -m search resume"):
+        require_done(stage, 1, "resume")
+
+
 def course_of(file: Path) -> list[tuple]:
     """What a search decided, in order; an epoch that was trained again, its checkpoint being lost, counts once."""
     told = ("asked", "epoch", "ended", "reopened", "dropped")
@@ -355,8 +403,8 @@ def course_of(file: Path) -> list[tuple]:
 
 
 MORE = (*FOUR, (0.65, None), (0.7, 0.7, 0.7, 0.7))
-"""Where only one may wait at a rung, 1 is let go, for 0 is before it. 4 is first of five and diverges. 5 is first to the
-end, after which nothing keeps the checkpoint of 2, the best until then."""
+"""Where only one may wait at a rung, 1 is let go, for 0 is before it. 4 is first of five and diverges. 5 is first and
+trained to its end, after which nothing keeps the checkpoint of 2, the best until then."""
 
 
 @pytest.mark.parametrize("late", [False, True])

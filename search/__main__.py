@@ -171,7 +171,7 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     console.print(report.summary_line(history, settings, settings.max_concurrent or 1))
     if history.ranked:
         console.print(report.insight_report(history, settings.resolved_grace_epochs))
-    if idle and (history.unfinished or len(history.trials) < settings.trials):
+    if idle and not tuner.is_over(settings, history):
         console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
     elif idle:
         stages.show_confirmation_due(settings, folder, history)

@@ -15,7 +15,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from search.journal import Journal, Outcome, TrialRecord
+from search.journal import FAILURES, Journal, Outcome, TrialRecord
 from search.layout import StageFolder
 from search.scheduler import Asha
 from search.searcher import Proposer
@@ -119,6 +119,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
                 self._proposer.close(record.number, outcome, record.best.iou if record.best else None)
             if outcome is Outcome.STOPPED and record.can_go_on and not math.isnan(record.epochs[record.last_epoch].iou):
                 self._asha.park(record.number, record.last_epoch)
+            elif outcome in FAILURES:
+                self._asha.fail(record.number)
             self._drop_checkpoints(self._asha)
 
     def _drop_checkpoints(self, asha: Asha) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
-from search.journal import History, Outcome
+from search.journal import FAILURES, History, Outcome
 from search.pareto import rank_fronts
 
 _KEPT_PER_RUNG: Final = 8
@@ -39,6 +39,7 @@ class Asha:
         self._weighs_latency = weighs_latency
         self._latencies: dict[int, float] = {}
         self._waiting: dict[int, int] = {}
+        self._failed: set[int] = set()
         self.stopped: dict[int, str] = {}
 
     def weigh(self, trial: int, latency_ms: float) -> None:
@@ -56,10 +57,14 @@ class Asha:
         # A verdict whose checkpoint failed with its worker is given anew.
         self.stopped.pop(trial, None)
         self._waiting.pop(trial, None)
+        self._failed.discard(trial)
+        scores = self._scores.setdefault(trial, {})
         if math.isnan(score):
+            scores.pop(epoch, None)
+            self.fail(trial)
             self.stopped[trial] = f"its score is NaN after epoch {epoch}"
             return False
-        self._scores.setdefault(trial, {})[epoch] = score
+        scores[epoch] = score
         if epoch not in self.rungs:
             return True
         ranked = self._rank(epoch)
@@ -76,6 +81,10 @@ class Asha:
         """Let a stopped trial wait: it has left its worker, and can go on from the epoch at which it was stopped."""
         self._waiting[trial] = epoch
 
+    def fail(self, trial: int) -> None:
+        """Learn that a trial can never get to the end, whatever its scores were."""
+        self._failed.add(trial)
+
     def waits(self, trial: int) -> bool:
         """Say whether a trial may be taken up again."""
         return trial in self._waiting
@@ -84,11 +93,14 @@ class Asha:
         """Return a trial that waits and is among the best of its rung by now, from the highest rung; None without one.
 
         Args:
-            last: no trials are left to begin, so shares are rounded up, not down: one at least gets to the end.
+            last: no trials are left to begin, so shares are rounded up, not down, and who failed gives its place to the
+                next: one at least gets to the end.
         """
         for epoch in sorted(set(self._waiting.values()), reverse=True):
             ranked = self._rank(epoch)
             keep = math.ceil(len(ranked) / self._factor) if last else len(ranked) // self._factor
+            if last:
+                ranked = [trial for trial in ranked if trial not in self._failed]
             for trial in ranked[:keep]:
                 if self._waiting.get(trial) == epoch:
                     return trial
@@ -118,7 +130,9 @@ class Asha:
             if trial.latency_ms is not None:
                 self.weigh(trial.number, trial.latency_ms)
             last = trial.epochs.get(trial.last_epoch)
-            if trial.outcome is Outcome.STOPPED and trial.can_go_on and last and not math.isnan(last.iou):
+            if trial.outcome in FAILURES or (last and math.isnan(last.iou)):
+                self.fail(trial.number)
+            elif trial.outcome is Outcome.STOPPED and trial.can_go_on:
                 self.park(trial.number, trial.last_epoch)
                 self.stopped[trial.number] = trial.message
 

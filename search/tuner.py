@@ -88,12 +88,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         cache: the decoded data.
     """
     settings, journal = stage.settings, stage.journal
-    asha = Asha(
-        grace_epochs=settings.resolved_grace_epochs,
-        reduction_factor=settings.reduction_factor,
-        epochs=settings.epochs,
-        weighs_latency=settings.weighs_latency,
-    )
+    asha = _replay_asha(settings, journal.history)
     space = load_space(settings.space)
     proposer = Proposer(
         lambda trial: draw_config(space, trial, settings).values(),
@@ -102,7 +97,6 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         epochs=settings.epochs,
         weighs_latency=settings.weighs_latency,
     )
-    asha.replay(journal.history)
     for record in journal.history.in_order:
         if record.drawable:
             proposer.replay(record)
@@ -122,10 +116,28 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
             return _ray_config(_take_up(journal, proposer, asha, waiting))
         return _ray_config(_ask(journal, proposer, settings, number)) if number < settings.trials else None
 
-    if _count_remaining(settings, journal.history) or asha.find_promoted(last=True) is not None:
+    if not is_over(settings, journal.history):
         run_trials(stage, next_trial, recorder, asha, _seconds_left(settings, journal.history))
     require_success(stage, started)
     require_done(stage, settings.trials, "resume")
+
+
+def is_over(settings: SearchSettings, history: History) -> bool:
+    """Say whether a search has nothing left to do: all trials have ended, and of those that wait none goes on."""
+    if len(history.trials) < settings.trials or history.unfinished:
+        return False
+    return _replay_asha(settings, history).find_promoted(last=True) is None
+
+
+def _replay_asha(settings: SearchSettings, history: History) -> Asha:
+    asha = Asha(
+        grace_epochs=settings.resolved_grace_epochs,
+        reduction_factor=settings.reduction_factor,
+        epochs=settings.epochs,
+        weighs_latency=settings.weighs_latency,
+    )
+    asha.replay(history)
+    return asha
 
 
 def _take_up(journal: Journal, proposer: Proposer, asha: Asha, number: int) -> TrialRecord:
@@ -245,6 +257,9 @@ def require_done(stage: Stage, trials: int, command: str, numbers: Collection[in
     history, settings = stage.journal.history, stage.settings
     records = history.in_order if numbers is None else [history.trials[number] for number in numbers]
     ended = sum(record.outcome is not None for record in records)
+    if numbers is None and ended == trials and not is_over(replace(settings, trials=trials), history):
+        # A trial that waits is to go on.
+        ended -= 1
     if len(records) >= trials and ended == len(records):
         return
     if settings.time_budget_seconds and history.spent_seconds >= settings.time_budget_seconds - 1:
@@ -255,7 +270,7 @@ def require_done(stage: Stage, trials: int, command: str, numbers: Collection[in
 
 
 def require_time_left(settings: SearchSettings, history: History, *, retry: bool = False) -> None:
-    """Refuse to go on with a search that has trials left and no time for them.
+    """Refuse to go on with a search that is not over and has no time left.
 
     Args:
         settings: of the search.
@@ -265,12 +280,8 @@ def require_time_left(settings: SearchSettings, history: History, *, retry: bool
     Raises:
         ConfigError: when the time budget is spent.
     """
-    if _count_remaining(settings, history) or (retry and history.count(Outcome.FAILED)):
+    if not is_over(settings, history) or (retry and history.count(Outcome.FAILED)):
         _seconds_left(settings, history)
-
-
-def _count_remaining(settings: SearchSettings, history: History) -> int:
-    return settings.trials - len(history.trials) + len(history.unfinished)
 
 
 def _seconds_left(settings: SearchSettings, history: History) -> float | None:

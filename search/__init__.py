@@ -1,4 +1,4 @@
-"""Many trainings, many machines: Ray Tune runs them, ASHA stops the weak, Optuna proposes, MLflow shows."""
+"""Many trainings, many machines: Ray Tune runs them, ASHA lets the weak wait, Optuna draws, MLflow shows."""
 
 import os
 from pathlib import Path

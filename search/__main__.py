@@ -103,7 +103,7 @@ def launch(
     storage: Storage = DEFAULT_STORAGE,
     cache: Cache = DEFAULTS["cache"],
 ) -> None:
-    """Search for the best configuration: trials on Ray, drawn from an Optuna space, cut by ASHA, shown by MLflow."""
+    """Search for the best configuration: trials on Ray, drawn from an Optuna space, judged by ASHA, shown by MLflow."""
     values = {**locals()}
     values["extra"] = tuple(values["extra"] or ())
     values["fixed"] = parse_assignments(tuple(values["fixed"] or ()))

@@ -18,7 +18,7 @@ LEAST_TRIALS: Final = 6
 _ENOUGH_AGREEMENT: Final = 0.6
 """Kendall's tau; then an early rank orders four of five pairs as the end does."""
 _MISLEADING_BELOW: Final = 0.0
-"""Kendall's tau; then an early rank orders fewer than half of the pairs as the end does, worse than lots."""
+"""Kendall's tau; then an early rank orders fewer than half of the pairs as the end does: drawing lots is no worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,7 @@ def measure_importance(history: History) -> list[Importance]:
 
 
 def count_stops(history: History) -> dict[int, int]:
-    """Return how many trials ASHA stopped after each epoch."""
+    """Return how many trials stand stopped by ASHA after each epoch; one that went on counts where it stands now."""
     return dict(sorted(Counter(t.last_epoch for t in history.in_order if t.outcome is Outcome.STOPPED).items()))
 
 

@@ -315,7 +315,7 @@ def run_trials(
         stage: where and with what.
         next_trial: returns the next trial's Ray configuration, or None.
         recorder: writes what happens.
-        asha: stops the weak; None lets every trial finish.
+        asha: lets the weak wait; None lets every trial finish.
         budget_seconds: when to stop, or None.
     """
     settings = stage.settings

@@ -139,15 +139,18 @@ class Journaled:
     def __init__(self, task, kills: set[int]) -> None:
         self.task, self.kills, self.ours = task, kills, Ours(task, 5)
         self.records: dict[int, TrialRecord] = {}
-        self.asked: list[dict] = []
+        self.asked: list[tuple[int, dict]] = []
         self.verdicts: list[Verdict] = []
 
     def ask(self):
         if len(self.asked) in self.kills:
             self.resume()
         number, params = self.ours.ask()
-        self.records[number] = TrialRecord(number=number, fold=0, values={}, params=params, started=0.0)
-        self.asked.append(params)
+        ahead = list(self.ours.proposer.ahead)
+        new = TrialRecord(number=number, fold=0, values={}, params=params, started=0.0, ahead=ahead)
+        # One that waited goes on.
+        self.records.setdefault(number, new).outcome = None
+        self.asked.append((number, params))
         return number, params
 
     def resume(self) -> None:
@@ -155,7 +158,7 @@ class Journaled:
         for number in sorted(self.records):
             fresh.proposer.replay(self.records[number])
         fresh.asha.replay(SimpleNamespace(in_order=[self.records[number] for number in sorted(self.records)]))
-        fresh._count, fresh._best = self.ours._count, self.ours._best
+        fresh._params, fresh._best = self.ours._params, self.ours._best
         self.ours = fresh
 
     def report(self, number, epoch, score, seconds):
@@ -163,6 +166,12 @@ class Journaled:
         metrics = {} if math.isnan(score) else {"iou": score}
         self.records[number].epochs[epoch] = EpochRecord(epoch=epoch, metrics=metrics, time=0.0)
         self.verdicts.append(verdict)
+        if verdict is Verdict.PAUSE:
+            self.records[number].outcome = Outcome.STOPPED
+            self.records[number].checkpoint, self.records[number].checkpoint_epoch = "a place", epoch
+        for record in self.records.values():
+            if record.outcome is Outcome.STOPPED and not self.ours.asha.waits(record.number):
+                record.checkpoint = None
         return verdict
 
     def end(self, number, outcome, score):
@@ -171,13 +180,15 @@ class Journaled:
 
 
 def test_a_search_killed_and_replayed_proposes_and_stops_as_the_uninterrupted_one(landscape):
-    whole, killed = Journaled(landscape, set()), Journaled(landscape, {3, 14, 15, 22, 23, 31})
+    whole, killed = Journaled(landscape, set()), Journaled(landscape, {3, 14, 15, 22, 23, 31, 60, 61, 62, 75})
     for arm in (whole, killed):
         play(arm, 6 * landscape.whole_seconds, workers=4, task=landscape)
-    assert len(whole.asked) > 31
+    assert len(whole.asked) > 75
+    assert len({number for number, _ in whole.asked}) < len(whole.asked), "none was taken up again"
+    assert any(record.ahead for record in whole.records.values()), "the model has not been asked"
     assert killed.asked == whole.asked
     assert killed.verdicts == whole.verdicts
-    assert Verdict.STOP in whole.verdicts
+    assert {Verdict.STOP, Verdict.PAUSE} <= set(whole.verdicts)
 
 
 def test_grace_is_a_ninth():

@@ -37,7 +37,7 @@ GPUsPerTrial = Annotated[float, typer.Option(help="0.5 lets two trials share a G
 CPUsPerTrial = Annotated[float, typer.Option(help="processor cores per trial")]
 MaxConcurrent = Annotated[int, typer.Option(help="most trials at a time; 0: as many as fit")]
 MaxFailures = Annotated[int, typer.Option(help="restarts of a trial whose worker died")]
-Objective = Annotated[str, typer.Option(help="iou, or iou,latency_ms to see what is fast and good")]
+Objective = Annotated[str, typer.Option(help="iou, or iou,latency_ms to seek what is fast and good")]
 MaxLatencyMs = Annotated[float, typer.Option(help="most milliseconds of a prediction at full size; 0: no limit")]
 MaxMemoryGib = Annotated[float, typer.Option(help="most GPU memory of it; 0: no limit")]
 Confirm = Annotated[int, typer.Option(help="best configurations to train on further folds; 0: none")]

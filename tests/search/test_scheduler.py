@@ -385,3 +385,32 @@ def test_scheduler_lets_a_farewell_pass():
     verdict = judge.on_trial_result(None, trial, {"outcome": "diverged", "message": "loss is nan"})
     assert verdict == TrialScheduler.CONTINUE
     assert judge.asha.stopped == {}
+
+
+def test_with_two_goals_what_nothing_beats_in_both_ranks_first():
+    """Scores 0.6, 0.5, 0.4, 0.3 at 40, 50, 20, 10 ms: trial 1 is beaten by trial 0; the others are on one front."""
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9, weighs_latency=True)
+    for trial, (score, latency_ms) in enumerate(((0.6, 40.0), (0.5, 50.0), (0.4, 20.0), (0.3, 10.0))):
+        asha.weigh(trial, latency_ms)
+        if not asha.judge(trial, 1, score):
+            asha.park(trial, 1)
+    # Of four two go on: the better two of the first front. By score alone these would be 0 and 1.
+    promoted = []
+    while (trial := asha.find_promoted()) is not None:
+        promoted.append(trial)
+        asha.revive(trial)
+    assert promoted == [0, 2]
+    assert asha.waits(1) and asha.waits(3)
+    assert "rank 2 of 2" in asha.stopped[1]
+
+
+def test_latency_reaches_asha_with_the_first_epoch():
+    scheduler = AshaScheduler(Asha(grace_epochs=1, reduction_factor=2, epochs=9, weighs_latency=True))
+    for trial, (score, latency_ms) in enumerate(((0.5, 50.0), (0.4, 60.0), (0.3, 5.0))):
+        result = {"epoch": 1, "metrics/iou": score, "metrics/latency_ms": latency_ms}
+        decision = scheduler.on_trial_result(None, SimpleNamespace(config={"trial": trial}), result)
+        if decision == "STOP":
+            scheduler.asha.park(trial, 1)
+    # Of three one goes on, and on the first front trial 0 is better than trial 2, which is behind it.
+    assert "rank 2 of 3" in scheduler.asha.stopped[2]
+    assert "rank 2 of 2" in scheduler.asha.stopped[1]

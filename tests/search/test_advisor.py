@@ -55,11 +55,19 @@ def test_the_advice_follows_who_got_further_not_who_starts_fast(advisor):
     assert {each["loss"] for each in advise(advisor, params, stopped)} == {"bce"}
 
 
-def test_proposals_are_the_best_that_are_not_near_each_other():
-    """A parameter from 0 to 1; less than 0.3 apart is near."""
-    points, worth = np.array([[0.0], [0.25], [0.5], [0.6], [0.85], [0.95]]), np.array([0.9, 0.8, 0.7, 0.95, 0.5, 0.1])
-    # 0.6 is the best, then 0.0; 0.25 is near 0.0, 0.5 and 0.85 near 0.6; 0.95 is not.
-    assert _choose_apart([points], worth) == [3, 0, 5]
+@pytest.mark.parametrize(
+    ("parameters", "points", "chosen"),
+    [
+        # Less than 0.3 is near. 0.6 is the best, then 0.0; 0.25 is near 0.0, 0.5 and 0.85 near 0.6; 0.95 is not.
+        (3, [0.0, 0.25, 0.5, 0.6, 0.85, 0.95], [3, 0, 5]),
+        # Of one parameter 0.55 / 6 = 0.092 is: 0.05 is near 0.0, 0.65 near 0.6.
+        (1, [0.0, 0.05, 0.5, 0.6, 0.65, 0.95], [3, 0, 2, 5]),
+    ],
+)
+def test_proposals_are_the_best_that_are_not_near_each_other(parameters, points, chosen):
+    """They differ in the first parameter alone."""
+    features = [np.array(points)[:, None], *([np.zeros((6, 1))] * (parameters - 1))]
+    assert _choose_apart(features, np.array([0.9, 0.8, 0.7, 0.95, 0.5, 0.1])) == chosen
 
 
 def test_no_more_than_six_are_proposed_at_a_time():

@@ -113,7 +113,7 @@ def _thin(order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
 
 def _choose_apart(features: Sequence[Floats], worth: Floats, least_distance: float) -> list[int]:
     """Return the places of the most worthy candidates that are not near each other."""
-    points = np.concatenate(features, axis=1)
+    points, least = np.concatenate(features, axis=1), _least_distance(_PROPOSALS, len(features))
     chosen: list[int] = []
     for place in np.argsort(-worth, kind="stable").tolist():
         if all(((points[place] - points[other]) ** 2).sum() > least_distance**2 for other in chosen):

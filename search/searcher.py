@@ -209,9 +209,9 @@ class Proposer:
 
     @property
     def trials(self) -> list[FrozenTrial]:
-        """What Optuna knows of the trials, in the order of asking."""
-        entered = {known.trial.number for known in self._known.values()}
-        return [trial for trial in self._study.get_trials(deepcopy=False) if trial.number in entered]
+        """What Optuna knows of the trials, by number."""
+        entered = self._study.get_trials(deepcopy=False)
+        return [entered[known.trial.number] for _, known in sorted(self._known.items())]
 
     def _is_guided(self, number: int) -> bool:
         """Say whether the model is asked: not while it knows little, and now and then not."""

@@ -155,7 +155,7 @@ def _ask(journal: Journal, proposer: Proposer, settings: SearchSettings, number:
         asked |= settings.first[number]
     else:
         asked["values"], asked["params"] = proposer.ask(number)
-        asked["ahead"] = proposer.ahead
+        asked["ahead"] = [*proposer.ahead]
     journal.write("asked", asked)
     record = journal.history.trials[number]
     if number < len(settings.first) and record.drawable:

@@ -12,6 +12,8 @@ from segcore.errors import ConfigError
 from spaces.street import street
 
 FACTS = {"smallest_side": 512}
+EPOCHS = 9
+"""The first landmark is the first epoch."""
 
 
 def make_proposer(space, settings) -> Proposer:
@@ -46,6 +48,10 @@ class Search:
         self.script.epochs(number, score, first=epoch)
         self.proposer.observe(number, epoch, score)
 
+    def reopen(self, number: int) -> None:
+        self.script.journal.write("reopened", {"trial": number})
+        self.proposer.reopen(number)
+
     def end(self, number: int, outcome: Outcome) -> None:
         record = self.script.journal.history.trials[number]
         self.proposer.close(number, outcome, record.best.iou if record.best else None)
@@ -66,19 +72,68 @@ def replay(search: Search, settings) -> Proposer:
 
 
 def test_replayed_proposer_draws_what_the_uninterrupted_one_draws(search, make_settings):
-    """Resumed before each of 22 trials: events of two or three trials interleaved, every kind of outcome, some still
-    running, while draws are random (the first dozen) and when the model has taken over."""
+    """Resumed before each of 30 trials: events of two or three trials interleaved, every kind of outcome, some still
+    running, some taken up again, while draws are random and when the model has taken over, and amid its proposals."""
     outcomes = [Outcome.FINISHED, Outcome.STOPPED, Outcome.FINISHED, Outcome.DIVERGED, Outcome.STOPPED]
-    for number in range(22):
-        expected = replay(search, make_settings(seed=3)).ask(number)
+    batches = set()
+    for number in range(30):
+        replayed = replay(search, make_settings(seed=3))
+        assert replayed.ahead == search.proposer.ahead
+        expected = replayed.ask(number)
         search.ask(number)
         record = search.script.journal.history.trials[number]
         assert (record.values, record.params) == expected, f"at trial {number}"
+        batches.add(len(record.ahead))
         search.epoch(number, 1)
         if number >= 2:
             # The one before the last goes on and ends while the last runs.
             search.epoch(number - 2, 2)
             search.end(number - 2, outcomes[number % 5])
+        if number >= 4 and outcomes[(number - 2) % 5] is Outcome.STOPPED:
+            search.reopen(number - 4)
+            search.epoch(number - 4, 3)
+            if number % 2:
+                search.end(number - 4, Outcome.STOPPED)
+    assert batches == {0, 1, 2, 3, 4, 5}, "trials of whole batches were asked for"
+
+
+def test_proposals_are_asked_for_one_after_the_other_before_the_model_is_asked_again(make_settings):
+    proposer, drawn = make_proposer(failing_rates, make_settings(seed=3)), []
+    for number in range(30):
+        before = [*proposer.ahead]
+        _, params = proposer.ask(number)
+        if before and before[0] == params:
+            assert proposer.ahead == before[1:]
+            drawn.append("next")
+        elif proposer.ahead == before:
+            drawn.append("random")
+        else:
+            assert (before, len(proposer.ahead)) == ([], 5)
+            drawn.append("first")
+        proposer.observe(number, 1, 0.01 * number)
+        proposer.close(number, Outcome.FINISHED, 0.01 * number)
+    assert drawn[:12] == ["random"] * 12
+    proposed = [each for each in drawn if each != "random"]
+    assert proposed == (["first", *["next"] * 5] * 3)[: len(proposed)]
+    assert "random" in drawn[12:] and len(proposed) >= 7
+
+
+def test_draws_are_random_until_eight_trials_have_got_to_the_first_landmark(make_settings):
+    """Of 27 epochs it is at the third."""
+
+    def draw(trial: optuna.Trial) -> dict:
+        return draw_config(street, trial, make_settings()).values()
+
+    proposer = Proposer(draw, seed=3, facts=FACTS, epochs=27)
+    for number in range(20):
+        proposer.ask(number)
+        for epoch in range(1, 4 if number < 7 else 3):
+            proposer.observe(number, epoch, 0.01 * number)
+        assert proposer.ahead == []
+    proposer.observe(7, 3, 0.5)
+    for number in range(20, 22):
+        proposer.ask(number)
+    assert len(proposer.ahead) in (4, 5)
 
 
 def test_what_the_model_advised_is_asked_one_after_the_other(make_settings, script):
@@ -220,6 +275,41 @@ def test_replayed_trial_is_as_it_was(make_settings, make_history):
     assert trial.state is TrialState.PRUNED
 
 
+def test_trial_that_goes_on_keeps_what_it_was_and_learns_on(make_settings):
+    proposer = make_proposer(street, make_settings())
+    params = [proposer.ask(number)[1] for number in range(2)]
+    proposer.observe(0, 1, 0.4)
+    proposer.close(0, Outcome.STOPPED, 0.4)
+    proposer.reopen(0)
+    assert [trial.state for trial in proposer.trials] == [TrialState.RUNNING, TrialState.RUNNING]
+    assert [trial.params for trial in proposer.trials] == params
+    proposer.observe(0, 2, 0.6)
+    assert proposer.trials[0].intermediate_values == {1: 0.4, 2: 0.6}
+    proposer.close(0, Outcome.FINISHED, 0.6)
+    assert [(trial.state, trial.value) for trial in proposer.trials] == [
+        (TrialState.COMPLETE, 0.6),
+        (TrialState.RUNNING, None),
+    ]
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.DIVERGED])
+def test_trial_that_went_on_counts_as_one_that_never_waited(make_settings, outcome):
+    """The proposer proposes the same whether a trial was stopped and went on, or was never stopped."""
+    draws = []
+    for waits in (False, True):
+        proposer = make_proposer(street, make_settings(seed=3))
+        for number in range(14):
+            proposer.ask(number)
+            proposer.observe(number, 1, 0.01 * number)
+            if number == 13 and waits:
+                proposer.close(number, Outcome.STOPPED, 0.13)
+                proposer.reopen(number)
+            proposer.observe(number, 2, 0.2 - 0.01 * number)
+            proposer.close(number, Outcome.FINISHED if number < 13 else outcome, 0.2)
+        draws.append([proposer.ask(number) for number in range(14, 18)])
+    assert draws[0] == draws[1]
+
+
 def test_unfinished_trial_is_running_after_a_replay_and_can_end(make_settings):
     values, params = make_proposer(street, make_settings()).ask(0)
     proposer = make_proposer(street, make_settings())
@@ -232,12 +322,13 @@ def test_unfinished_trial_is_running_after_a_replay_and_can_end(make_settings):
 
 def failing_rates(trial: optuna.Trial) -> dict:
     trial.suggest_float("learning_rate", 1e-5, 1e-1, log=True)
+    trial.suggest_float("encoder_rate_factor", 0.1, 1.0)
     return {}
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED])
 def test_a_region_whose_trials_fail_is_left(make_settings, outcome):
-    """Rates above 1e-3, half of the range, fail: at random 15 of 30 draws would."""
+    """Rates above 1e-3, half of the range, fail: at random 15 of 30 draws would, and 4 of those that remain random."""
     proposer = make_proposer(failing_rates, make_settings())
     failed = []
     for number in range(50):
@@ -246,7 +337,7 @@ def test_a_region_whose_trials_fail_is_left(make_settings, outcome):
             proposer.observe(number, 1, 0.5 + 0.001 * number)
         proposer.close(number, outcome if fails else Outcome.FINISHED, None if fails else 0.5)
         failed.append(fails)
-    assert sum(failed[20:]) < 9
+    assert sum(failed[20:]) < 8
 
 
 def test_a_worker_that_failed_after_a_score_leaves_the_score(make_settings):

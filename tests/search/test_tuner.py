@@ -423,3 +423,27 @@ def test_search_killed_after_any_event_goes_on_as_if_it_had_not_been(search, mon
             before = whole.journal.history.trials[trial.number]
             assert (trial.params, trial.outcome, trial.can_go_on) == (before.params, before.outcome, before.can_go_on)
             assert trial.checkpoint is None or Path(trial.checkpoint).is_dir(), f"killed after event {killed_after}"
+
+
+MANY = [[0.5 + 0.01 * ((7 * number) % 20) + 0.001 * epoch for epoch in range(4)] for number in range(20)]
+
+
+def test_search_killed_amid_proposals_of_the_model_goes_on_with_them(search):
+    whole = search(Workers(MANY))
+    asked = [index for index, event in enumerate(read_events(whole.folder.journal), 1) if event["event"] == "asked"]
+    records = whole.journal.history.in_order
+    # So many proposals are left: the model is asked twice.
+    assert [len(record.ahead) for record in records[12:]] == [5, 4, 3, 2, 1, 0, 5, 4]
+    for number in (12, 13, 17, 18):
+        name = f"killed_at_{number}"
+        with pytest.raises(KilledError):
+            search(Workers(MANY), name, dies_after=asked[number])
+        resumed = search(Workers(MANY), name)
+        assert course_of(resumed.folder.journal) == course_of(whole.folder.journal)
+        assert [record.params for record in resumed.journal.history.in_order] == [record.params for record in records]
+
+
+def test_history_of_a_search_is_that_of_its_journal(search):
+    """What is proposed next was ahead of a trial, and stays so."""
+    stage = search(Workers(MANY))
+    assert read_history(stage.folder.journal).trials == stage.journal.history.trials

@@ -80,10 +80,8 @@ class Advisor:
         gains = surrogate.expect_improvement(features)
         apart = _nearest(features, self._encoding.features(taken_NP))
         # Where everything is near, what is farthest is still worth more than a repetition.
-        spacing = len(taken_NP) ** (-1 / taken_NP.shape[1])
-        least = min(_LEAST_DISTANCE, _LEAST_SPACING * spacing)
-        worth = np.where(apart < least, apart - 1, gains)
-        return [self._encoding.decode(candidates_NP[place]) for place in _choose_apart(features, worth, least)]
+        worth = np.where(apart < _least_distance(*taken_NP.shape), apart - 1, gains)
+        return [self._encoding.decode(candidates_NP[place]) for place in _choose_apart(features, worth)]
 
     def _draw_candidates(self, ranked_NP: Floats, random: np.random.Generator) -> Floats:
         """Return candidates, half from anywhere and half like the best trials."""
@@ -111,12 +109,17 @@ def _thin(order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     return np.sort(np.concatenate([order[:best], order[others]]))
 
 
-def _choose_apart(features: Sequence[Floats], worth: Floats, least_distance: float) -> list[int]:
+def _least_distance(points: int, parameters: int) -> float:
+    """Return how far from each other so many configurations are to be at least."""
+    return float(min(_LEAST_DISTANCE, _LEAST_SPACING * points ** (-1 / parameters)))
+
+
+def _choose_apart(features: Sequence[Floats], worth: Floats) -> list[int]:
     """Return the places of the most worthy candidates that are not near each other."""
     points, least = np.concatenate(features, axis=1), _least_distance(_PROPOSALS, len(features))
     chosen: list[int] = []
     for place in np.argsort(-worth, kind="stable").tolist():
-        if all(((points[place] - points[other]) ** 2).sum() > least_distance**2 for other in chosen):
+        if all(((points[place] - points[other]) ** 2).sum() > least**2 for other in chosen):
             chosen.append(place)
         if len(chosen) == _PROPOSALS:
             break

@@ -375,7 +375,9 @@ def test_resumed_search_loses_no_trial(interrupted, place):
 def test_resumed_search_repeats_no_finished_trial(interrupted):
     finished = {number for number, trial in interrupted.killed.trials.items() if trial.outcome is not None}
     assert finished
-    assert [event for event in interrupted.after if event.get("trial") in finished] == []
+    after = [event for event in interrupted.after if event.get("trial") in finished]
+    # The checkpoint of one that is the best no longer may go.
+    assert {event["event"] for event in after} <= {"dropped"}
 
 
 def test_resumed_search_asks_no_trial_twice(interrupted):

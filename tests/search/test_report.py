@@ -169,10 +169,10 @@ def test_progress_shows_the_running_and_the_best_of_many_trials(make_history, ma
 
 
 def test_settings_table_shows_every_setting_and_the_grace_that_follows(make_settings):
-    text = render(settings_table(make_settings(epochs=27, trials=13)))
+    text = render(settings_table(make_settings(epochs=54, trials=13)))
     assert "Search streets" in text
     assert row_of(text, "trials").split() == ["trials", "13"]
-    assert row_of(text, "grace_epochs").split() == ["grace_epochs", "3", "(of", "27)"]
+    assert row_of(text, "grace_epochs").split() == ["grace_epochs", "2", "(of", "54)"]
 
 
 @pytest.fixture

@@ -56,14 +56,15 @@ def test_every_mistake_is_told_at_once(make_settings):
 @pytest.mark.parametrize(
     ("epochs", "grace", "resolved"),
     [
-        (27, 0, 3),  # 27 / 9
-        (40, 0, 4),  # 40 / 9 = 4.4
-        (2, 0, 1),  # 2 / 9 = 0.2, at least 1
+        (27, 0, 1),
+        (60, 0, 2),  # 60 / 27 = 2.2
+        (100, 0, 4),  # 100 / 27 = 3.7
+        (2, 0, 1),  # 2 / 27 = 0.1, at least 1
         (9, 5, 5),  # as asked
         (3, 5, 3),  # no more than there are
     ],
 )
-def test_grace_is_a_ninth_of_the_epochs_unless_it_is_given(make_settings, epochs, grace, resolved):
+def test_grace_is_one_of_27_epochs_unless_it_is_given(make_settings, epochs, grace, resolved):
     assert make_settings(epochs=epochs, grace_epochs=grace).resolved_grace_epochs == resolved
 
 

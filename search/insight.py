@@ -110,11 +110,23 @@ def account(history: History) -> list[Spending]:
         Spending(
             end=end,
             trials=len(trials),
-            seconds=sum(_seconds(trial) for trial in trials),
+            seconds=sum(worker_seconds(trial) for trial in trials),
             epochs=sum(trial.last_epoch for trial in trials),
         )
         for end, trials in sorted(groups.items(), key=lambda item: -len(item[1]))
     ]
+
+
+def worker_seconds(trial: TrialRecord) -> float:
+    """Return how long workers had a trial."""
+    # Epochs know how long they took; the time between start and end may hold a pause of the trial or of the
+    # whole search.
+    times = [trial.started, *sorted(record.time for record in trial.epochs.values())]
+    if trial.epochs and all("seconds" in record.metrics for record in trial.epochs.values()):
+        return sum(record.metrics["seconds"] for record in trial.epochs.values())
+    if trial.ended is not None:
+        times.append(trial.ended)
+    return sum(max(0.0, after - before) for before, after in pairwise(times))
 
 
 def score_against_time(history: History) -> list[tuple[float, float]]:
@@ -147,16 +159,6 @@ def _name_end(trial: TrialRecord) -> str:
     if trial.outcome is None:
         return "not ended"
     return "failed" if trial.outcome in FAILURES else str(trial.outcome)
-
-
-def _seconds(trial: TrialRecord) -> float:
-    # Epochs know how long they took; the time between start and end may hold a pause of the whole search.
-    times = [trial.started, *sorted(record.time for record in trial.epochs.values())]
-    if trial.epochs and all("seconds" in record.metrics for record in trial.epochs.values()):
-        return sum(record.metrics["seconds"] for record in trial.epochs.values())
-    if trial.ended is not None:
-        times.append(trial.ended)
-    return sum(max(0.0, after - before) for before, after in pairwise(times))
 
 
 def _explain(

@@ -23,6 +23,7 @@ from search.insight import (
     find_front,
     measure_importance,
     score_against_time,
+    worker_seconds,
 )
 from search.journal import History, Outcome, TrialRecord
 from search.retrain import OutOfFold
@@ -267,12 +268,13 @@ def describe_values(values: dict[str, Any]) -> str:
 
 def estimate_seconds_left(history: History, settings: SearchSettings, concurrent: int) -> float | None:
     """Estimate the time left from the trials that ended; None before the first."""
-    durations = [trial.ended - trial.started for trial in history.in_order if trial.ended is not None]
+    durations = [worker_seconds(trial) for trial in history.in_order if trial.ended is not None]
     if not durations:
         return None
     per_trial, now = mean(durations), time.time()
     under_way = sum(
-        max(0.0, per_trial - (now - trial.started)) if trial.running else per_trial for trial in history.unfinished
+        max(0.0, per_trial - (worker_seconds(trial) if trial.epochs else (now - trial.started) * trial.running))
+        for trial in history.unfinished
     )
     waiting = max(0, settings.trials - len(history.trials)) * per_trial
     left = (under_way + waiting) / max(1, concurrent)

@@ -60,6 +60,39 @@ def test_an_epoch_that_was_trained_again_counts_once_with_its_last_score():
     assert {number: record.iou for number, record in history.trials[0].epochs.items()} == {1: 0.5, 2: 0.61}
 
 
+def test_trial_that_is_taken_up_again_is_as_one_that_went_on():
+    stopped = event(
+        "epoch", trial=0, epoch=2, metrics={"iou": 0.6}, picture=None, verdict="iou 0.6000 after epoch 2 is rank 2 of 2"
+    )
+    ended = event("ended", 8.0, trial=0, outcome="stopped by ASHA", message="iou 0.6000 after epoch 2 is rank 2 of 2")
+    history = history_of(asked(0, 5.0), epoch(0, 1, 0.5), stopped, ended)
+    assert history.unfinished == []
+    history.apply(event("reopened", 9.0, trial=0))
+    assert history.trials == history_of(asked(0, 5.0), epoch(0, 1, 0.5), epoch(0, 2, 0.6)).trials
+    history.apply(event("started", 10.0, trial=0))
+    assert (history.trials[0].running, history.trials[0].started) == (True, 5.0)
+
+
+def test_trial_can_go_on_from_a_checkpoint_of_its_last_epoch():
+    history = history_of(asked(0), epoch(0, 1, 0.5))
+    found = [history.trials[0].can_go_on]
+    for one in (
+        event("checkpoint", trial=0, epoch=1, path="/ray/1"),
+        epoch(0, 2, 0.6),
+        event("checkpoint", trial=0, epoch=2, path="/ray/2"),
+        event("dropped", trial=0),
+    ):
+        history.apply(one)
+        found.append(history.trials[0].can_go_on)
+    assert found == [False, True, False, True, False]
+    assert history.trials[0].checkpoint is None
+
+
+def test_proposals_ahead_of_a_trial_are_kept_with_it():
+    history = history_of({**asked(0), "ahead": [{"loss": "focal"}]}, asked(1))
+    assert [trial.ahead for trial in history.in_order] == [[{"loss": "focal"}], []]
+
+
 def test_unknown_events_change_nothing():
     assert history_of(event("noted", trial=7, text="of a later version")).trials == {}
 

@@ -1,6 +1,7 @@
 """The recorder hears real Ray Tune trials, made here without a cluster."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ from ray import tune
 from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
 
+from search import scheduler
 from search.journal import Outcome, read_events, read_history
 from search.layout import StageFolder
 from search.proposals import draw_config
@@ -57,9 +59,33 @@ def report(trial: Trial, parts: SimpleNamespace, epoch: int, outcome: str = "", 
     return result
 
 
-def save_checkpoint(trial: Trial, parts: SimpleNamespace, folder) -> None:
+def save_checkpoint(trial: Trial, parts: SimpleNamespace, folder: Path) -> None:
     folder.mkdir(parents=True)
     parts.recorder.on_checkpoint(1, [trial], trial, tune.Checkpoint(str(folder)))
+
+
+def ask_more(parts: SimpleNamespace, count: int) -> None:
+    """Ask for trials up to so many in all."""
+    for number in range(2, count):
+        values, params = parts.proposer.ask(number)
+        parts.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
+
+
+def train_epoch(trial: Trial, parts: SimpleNamespace, folder: Path, epoch: int, iou: float, outcome: str = "") -> bool:
+    """Train an epoch as Ray tells of it, with a checkpoint, and say whether the trial goes on."""
+    goes_on = parts.asha.judge(trial.config["trial"], epoch, iou)
+    report(trial, parts, epoch, outcome, iou=iou)
+    save_checkpoint(trial, parts, folder / f"trial_{trial.config['trial']}" / f"checkpoint_{epoch}")
+    if outcome or not goes_on:
+        parts.recorder.on_trial_complete(1, [trial], trial)
+    return goes_on
+
+
+def kept(parts: SimpleNamespace, folder: Path) -> list[int]:
+    """Trials whose checkpoints are on the disk, which are those that the journal has."""
+    records = [record for record in read_history(parts.journal.file).in_order if record.checkpoint is not None]
+    assert sorted(record.checkpoint for record in records) == sorted(map(str, folder.glob("trial_*/*")))
+    return [record.number for record in records]
 
 
 def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, make_trial):
@@ -117,49 +143,52 @@ def test_trial_that_reports_its_last_epoch_ends_finished(parts, make_trial):
     ]
 
 
-def test_trial_that_asha_stops_ends_with_its_reason(parts, make_trial):
-    trials = [make_trial(0), make_trial(1)]
-    for trial, iou in zip(trials, (0.5, 0.4), strict=True):
-        report(trial, parts, 1, iou=iou)
-        parts.asha.judge(trial.config["trial"], 1, iou)
-    parts.recorder.on_trial_complete(1, trials, trials[1])
+def test_trial_that_asha_stops_ends_with_its_reason_and_waits(parts, make_trial, tmp_path):
+    train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
+    train_epoch(make_trial(1), parts, tmp_path, 1, 0.4)
     record = read_history(parts.journal.file).trials[1]
     assert record.outcome is Outcome.STOPPED
     assert record.message == "iou 0.4000 after epoch 1 is rank 2 of 2; of every 2 the best goes on"
-    assert not parts.asha.waits(1), "without a checkpoint it could not go on"
-
-
-def test_trial_that_asha_stops_waits_with_its_checkpoint(parts, make_trial, tmp_path):
-    trial = make_trial(0)
-    parts.asha.judge(0, 1, 0.4)
-    report(trial, parts, 1, iou=0.4)
-    save_checkpoint(trial, parts, tmp_path / "checkpoint")
-    parts.recorder.on_trial_complete(1, [trial], trial)
-    assert parts.asha.waits(0) and (tmp_path / "checkpoint").exists()
-    assert parts.asha.find_promoted() is None
-    # The second of two is worse: the first goes on.
-    parts.asha.judge(1, 1, 0.3)
+    assert record.epochs[1].verdict == record.message
+    assert parts.proposer.trials[1].state is TrialState.PRUNED
+    assert (parts.asha.waits(0), parts.asha.waits(1)) == (True, True)
     assert parts.asha.find_promoted() == 0
 
 
-def test_checkpoints_of_trials_far_behind_are_dropped(parts, script, make_trial, tmp_path):
-    """Of eleven that were stopped at a rung the best eight keep theirs."""
-    for number in range(11):
-        if number >= 2:
-            values, params = parts.proposer.ask(number)
-            script.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
-        trial = make_trial(number)
-        # As if each was stopped: how many go on is the scheduler's matter.
-        parts.asha.judge(number, 1, number / 100)
-        parts.asha.stopped[number] = "behind"
-        report(trial, parts, 1, iou=number / 100)
-        save_checkpoint(trial, parts, tmp_path / str(number))
-        parts.recorder.on_trial_complete(1, [trial], trial)
-    assert [number for number in range(11) if not (tmp_path / str(number)).exists()] == [0, 1, 2]
-    dropped = [event["trial"] for event in read_events(parts.journal.file) if event["event"] == "dropped"]
-    assert sorted(dropped) == [0, 1, 2]
-    assert not read_history(parts.journal.file).trials[0].can_go_on
-    assert parts.proposer.trials[1].state is TrialState.PRUNED
+def test_trial_without_a_score_ends_and_does_not_wait(parts, make_trial, tmp_path):
+    train_epoch(make_trial(0), parts, tmp_path, 1, math.nan)
+    record = read_history(parts.journal.file).trials[0]
+    assert (record.outcome, record.message) == (Outcome.STOPPED, "its score is NaN after epoch 1")
+    assert not parts.asha.waits(0)
+    assert kept(parts, tmp_path) == []
+
+
+def test_trial_that_goes_on_after_it_waited_keeps_one_checkpoint(parts, make_trial, tmp_path):
+    """Ray makes it another trial, with a folder of its own."""
+    train_epoch(make_trial(0), parts, tmp_path / "one", 1, 0.5)
+    parts.journal.write("reopened", {"trial": 0})
+    parts.asha.revive(0)
+    parts.proposer.reopen(0)
+    assert not train_epoch(make_trial(0), parts, tmp_path / "other", 2, 0.6)  # first of one at epoch 2
+    record = read_history(parts.journal.file).trials[0]
+    assert (record.outcome, record.last_epoch) == (Outcome.STOPPED, 2)
+    assert kept(parts, tmp_path / "other") == [0]
+    assert list((tmp_path / "one" / "trial_0").iterdir()) == []
+    assert parts.proposer.trials[0].intermediate_values == {1: 0.5, 2: 0.6}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED])
+def test_asha_hears_of_a_trial_that_failed(parts, make_trial, tmp_path, outcome):
+    train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
+    train_epoch(make_trial(1), parts, tmp_path, 1, 0.4)
+    parts.journal.write("reopened", {"trial": 0})
+    parts.asha.revive(0)
+    parts.proposer.reopen(0)
+    assert parts.asha.find_promoted(last=True) is None
+    trial = make_trial(0)
+    trial.update_last_result({"outcome": str(outcome), "message": ""})
+    parts.recorder.on_trial_complete(1, [trial], trial)
+    assert parts.asha.find_promoted(last=True) == 1
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED])
@@ -239,20 +268,96 @@ def test_a_retraining_keeps_every_checkpoint(script, make_trial, tmp_path):
     ]
 
 
+def judge_and_die(parts: SimpleNamespace, make_trial, number: int, iou: float, folder: Path | None) -> None:
+    """Stop a trial, but for the end; with a checkpoint, where a folder is given."""
+    assert not parts.asha.judge(number, 1, iou)
+    trial = make_trial(number)
+    report(trial, parts, 1, iou=iou)
+    if folder is not None:
+        save_checkpoint(trial, parts, folder / f"trial_{number}" / "checkpoint_1")
+
+
+def resume(parts: SimpleNamespace) -> Asha:
+    """Replay the journal into another ASHA and do what a resumed search does first."""
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
+    asha.replay(parts.journal.history)
+    Recorder(parts.journal, parts.stage, asha, parts.proposer).end_judged()
+    return asha
+
+
 def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_trial, tmp_path):
-    # Trial 1 is stopped at the rung, trial 0 is better and goes on; the driver dies before it writes an end.
-    for number, iou in ((1, 0.4), (0, 0.5)):
-        parts.asha.judge(number, 1, iou)
-        trial = make_trial(number)
-        report(trial, parts, 1, iou=iou)
-        save_checkpoint(trial, parts, tmp_path / str(number))
+    judge_and_die(parts, make_trial, 0, 0.5, tmp_path)
+    asha = resume(parts)
+    assert [record.number for record in parts.journal.history.unfinished] == [1]
+    ended = parts.journal.history.trials[0]
+    assert (ended.outcome, ended.message) == (
+        Outcome.STOPPED,
+        "iou 0.5000 after epoch 1 is rank 1 of 1; of every 2 the best goes on",
+    )
+    assert asha.find_promoted(last=True) == 0
+    asha.revive(0)
+    assert not asha.waits(0)
+
+
+def test_trial_whose_checkpoint_was_lost_with_the_driver_goes_on_and_is_judged_anew(parts, make_trial, tmp_path):
+    judge_and_die(parts, make_trial, 0, 0.5, None)
+    resume(parts)
     assert [record.number for record in parts.journal.history.unfinished] == [0, 1]
-    parts.recorder.end_judged()
-    assert [record.number for record in parts.journal.history.unfinished] == [0]
-    ended = parts.journal.history.trials[1]
-    assert ended.outcome is Outcome.STOPPED
-    assert "rank 1 of 1" in ended.message
-    assert parts.asha.waits(1)
+
+
+def test_trial_without_a_score_is_ended_on_resume_with_or_without_a_checkpoint(parts, make_trial):
+    judge_and_die(parts, make_trial, 0, math.nan, None)
+    asha = resume(parts)
+    assert [record.number for record in parts.journal.history.unfinished] == [1]
+    assert not asha.waits(0)
+
+
+def test_trial_that_was_taken_up_as_the_driver_died_is_not_ended_again(parts, make_trial, tmp_path):
+    train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
+    parts.journal.write("reopened", {"trial": 0})
+    asha = resume(parts)
+    assert [record.number for record in parts.journal.history.unfinished] == [0, 1]
+    assert not asha.waits(0)
+
+
+def test_checkpoints_that_a_driver_left_as_it_died_are_dropped_on_resume(parts, make_trial, tmp_path, monkeypatch):
+    ask_more(parts, 3)
+    for number, iou in enumerate((0.3, 0.2, 0.1)):
+        train_epoch(make_trial(number), parts, tmp_path, 1, iou)
+    assert kept(parts, tmp_path) == [0, 1, 2]
+    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 1)  # as if the third had just ended
+    asha = resume(parts)
+    assert kept(parts, tmp_path) == [0]
+    assert [asha.waits(number) for number in range(3)] == [True, False, False]
+
+
+def test_checkpoints_of_trials_that_wait_stay_and_those_let_go_are_dropped(parts, make_trial, tmp_path, monkeypatch):
+    """Two may wait at a rung."""
+    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 2)
+    ask_more(parts, 6)
+    stay = []
+    for number, iou in enumerate((0.50, 0.40, 0.30, 0.45, 0.20)):
+        assert train_epoch(make_trial(number), parts, tmp_path, 1, iou) == (number == 3)
+        stay.append(kept(parts, tmp_path))
+    # 3 is second of four and goes on; 2 is behind 0 and 1, 4 too.
+    assert stay == [[0], [0, 1], [0, 1], [0, 1, 3], [0, 1, 3]]
+    events = [(event["event"], event["trial"]) for event in read_events(parts.journal.file)]
+    assert [trial for kind, trial in events if kind == "dropped"] == [2, 4]
+
+
+def test_best_checkpoint_stays_though_its_trial_does_not_wait(parts, make_trial, tmp_path, monkeypatch):
+    """It was best after its first epoch, and is let go after its second."""
+    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 1)
+    first, second = make_trial(0), make_trial(1)
+    parts.asha.rungs = [2]
+    for trial, ious in ((first, (0.1, 0.5)), (second, (0.9, 0.2))):
+        for epoch, iou in enumerate(ious, start=1):
+            train_epoch(trial, parts, tmp_path / str(epoch), epoch, iou)
+    assert (parts.asha.waits(0), parts.asha.waits(1)) == (True, False)
+    assert kept(parts, tmp_path / "2") == [0, 1]
+    ask_more(parts, 3)
+    train_epoch(make_trial(2), parts, tmp_path / "2", 9, 0.95, "finished")
+    assert kept(parts, tmp_path / "2") == [0, 2]
 
 
 def test_epoch_that_is_trained_again_keeps_the_time_of_its_first_report(parts, make_trial):

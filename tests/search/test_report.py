@@ -137,6 +137,38 @@ def test_time_left_follows_from_the_trials_that_ended(make_settings):
     assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(170, abs=1)
 
 
+def test_time_that_a_trial_waited_is_not_what_trials_take(make_settings):
+    """Twice ten seconds of training, a thousand of waiting in between."""
+
+    def epoch(number: int, time: float) -> dict:
+        metrics = {"iou": 0.5, "seconds": 10.0}
+        return {
+            "event": "epoch",
+            "time": time,
+            "trial": 0,
+            "epoch": number,
+            "metrics": metrics,
+            "picture": None,
+            "verdict": "",
+        }
+
+    history = History()
+    history.apply({"event": "asked", "time": 0.0, "trial": 0, "fold": 0, "values": {}, "params": {}})
+    history.apply({"event": "started", "time": 0.0, "trial": 0})
+    history.apply(epoch(1, 10.0))
+    history.apply({"event": "ended", "time": 10.0, "trial": 0, "outcome": "stopped by ASHA", "message": ""})
+    # One trial is left, and takes as long as the first.
+    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 10
+    history.apply({"event": "reopened", "time": 1010.0, "trial": 0})
+    history.apply(epoch(2, 1020.0))
+    history.apply({"event": "ended", "time": 1020.0, "trial": 0, "outcome": "finished", "message": ""})
+    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 20
+    # A second was trained for ten of these twenty, and waits or runs again.
+    history.apply({"event": "asked", "time": 1020.0, "trial": 1, "fold": 0, "values": {}, "params": {}})
+    history.apply({**epoch(1, 1030.0), "trial": 1})
+    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 10
+
+
 def test_time_left_is_no_more_than_the_time_budget(make_settings):
     history = History()
     history.apply({"event": "opened", "time": 0.0, "cache_key": "key"})
@@ -169,10 +201,10 @@ def test_progress_shows_the_running_and_the_best_of_many_trials(make_history, ma
 
 
 def test_settings_table_shows_every_setting_and_the_grace_that_follows(make_settings):
-    text = render(settings_table(make_settings(epochs=27, trials=13)))
+    text = render(settings_table(make_settings(epochs=54, trials=13)))
     assert "Search streets" in text
     assert row_of(text, "trials").split() == ["trials", "13"]
-    assert row_of(text, "grace_epochs").split() == ["grace_epochs", "1", "(of", "27)"]
+    assert row_of(text, "grace_epochs").split() == ["grace_epochs", "2", "(of", "54)"]
 
 
 @pytest.fixture

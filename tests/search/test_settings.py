@@ -56,8 +56,9 @@ def test_every_mistake_is_told_at_once(make_settings):
 @pytest.mark.parametrize(
     ("epochs", "grace", "resolved"),
     [
-        (27, 0, 1),  # 27 / 27
-        (50, 0, 2),  # 50 / 27 = 1.9
+        (27, 0, 1),
+        (60, 0, 2),  # 60 / 27 = 2.2
+        (100, 0, 4),  # 100 / 27 = 3.7
         (2, 0, 1),  # 2 / 27 = 0.1, at least 1
         (9, 5, 5),  # as asked
         (3, 5, 3),  # no more than there are

@@ -88,6 +88,25 @@ def test_a_search_is_one_parent_and_one_child_per_trial(settings, script, stage)
     assert [child.info.status for child in children] == ["FINISHED", "KILLED"]
 
 
+def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(settings, script, stage):
+    write_search(script)
+    script.journal.write("reopened", {"trial": 1})
+    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
+    _, children = find_runs(settings)
+    assert [child.info.status for child in children] == ["FINISHED", "RUNNING"]
+    assert [child.data.tags["outcome"] for child in children] == ["finished", ""]
+    assert children[1].data.tags["message"] == ""
+    script.epochs(1, 0.45, first=3)
+    script.end(1)
+    for _ in range(2):
+        StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
+    _, children = find_runs(settings)
+    assert [child.info.status for child in children] == ["FINISHED", "FINISHED"]
+    assert children[1].data.tags["outcome"] == "finished"
+    assert points_of(settings, children[1])["iou"] == [(1, 0.4), (3, 0.45)]
+    assert children[1].info.end_time == int(script.journal.history.trials[1].ended * 1000)
+
+
 def test_child_has_every_value_of_its_configuration_and_its_fold(settings, script, stage):
     write_search(script)
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))

@@ -432,7 +432,7 @@ def test_search_killed_amid_proposals_of_the_model_goes_on_with_them(search):
     whole = search(Workers(MANY))
     asked = [index for index, event in enumerate(read_events(whole.folder.journal), 1) if event["event"] == "asked"]
     records = whole.journal.history.in_order
-    # So many proposals are left: the model is asked twice, and trial 19 is drawn at random.
+    # So many proposals are left: the model is asked twice, and the last is drawn at random.
     assert [len(record.ahead) for record in records[12:]] == [5, 4, 3, 2, 1, 0, 5, 5]
     for number in (12, 13, 17, 18):
         name = f"killed_at_{number}"

@@ -40,9 +40,7 @@ check: $(VENV)/.installed
 	$(VENV)/bin/mypy
 
 bench: $(VENV)/.installed
-	$(RUN) -m benchmarks.data
-	$(RUN) -m benchmarks.train_throughput
-	$(RUN) -m benchmarks.predict_throughput
+	$(RUN) -m benchmarks.throughput
 
 clean:
 	rm -rf $(DEMO)

@@ -17,8 +17,8 @@ from typing import Final, Protocol
 import torch
 from torch import nn
 
-from segcore.dataset import DataSet, read_dataset
-from segcore.synthetic import write_streets
+from segcore.data.dataset import DataSet, read_dataset
+from segcore.streets.synthetic import write_streets
 
 STREET_HEIGHT: Final = 1216
 STREET_WIDTH: Final = 1936

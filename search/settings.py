@@ -27,7 +27,8 @@ class SearchSettings:
     data: Annotated[Path, Field(description="data-set folder, at the same path on every node")]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the search")]
     extra: Annotated[
-        tuple[Path, ...], Field(description="data sets that are trained on too and never validated, see segcore.extra")
+        tuple[Path, ...],
+        Field(description="data sets that are trained on too and never validated, see segcore.data.extra"),
     ] = ()
     space: Annotated[str, Field(description="street, demo, or package.module:function")] = "street"
     trials: Annotated[int, Field(ge=1, description="configurations to try")] = 80

@@ -10,7 +10,6 @@ import torch
 
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError, DeviceMemoryError
-from segcore.predict_options import PredictOptions
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
@@ -26,9 +25,6 @@ _MEMORY_SIGNS: Final = (
     "unable to find an engine",
 )
 """What torch, cuDNN and cuBLAS say, in small letters, when there is too little memory for them."""
-
-SMALL_TILE_SIZE: Final = 512
-"""Side of a tile, pixels, that a device of little memory takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,32 +91,11 @@ def name_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not _is_memory_error(error):
+        if not is_memory_error(error):
             raise
         raise DeviceMemoryError(
             f"{machine.device} ran out of memory with batch_size={config.batch_size}, input_mode={config.input_mode}, "
             f"backbone={config.backbone}; use a smaller batch_size, crop_size or scale."
-        ) from error
-
-
-@contextlib.contextmanager
-def name_prediction_memory_errors(options: PredictOptions, size: tuple[int, int], machine: Machine) -> Iterator[None]:
-    """Turn torch's out-of-memory errors in a prediction into `DeviceMemoryError` with a remedy.
-
-    Args:
-        options: how the network looks at the image.
-        size: (height, width) of the image, pixels.
-        machine: where it is predicted.
-    """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not _is_memory_error(error):
-            raise
-        scales = ",".join(f"{scale:g}" for scale in options.scales)
-        raise DeviceMemoryError(
-            f"{machine.device} ran out of memory predicting an image of {size[1]}x{size[0]} pixels with "
-            f"mode={options.mode}, tile_size={options.tile_size}, scales={scales}; {_remedy(options)}."
         ) from error
 
 
@@ -141,12 +116,7 @@ def peak_memory_gib(machine: Machine) -> float:
     return torch.cuda.max_memory_allocated() / 2**30 if machine.on_gpu else 0.0
 
 
-def _is_memory_error(error: Exception) -> bool:
+def is_memory_error(error: Exception) -> bool:
+    """Say whether an error of torch, cuDNN, cuBLAS or Python means that memory ran out."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(sign in text for sign in _MEMORY_SIGNS)
-
-
-def _remedy(options: PredictOptions) -> str:
-    if options.mode in ("tiles", "overlap") and options.tile_size is not None and options.tile_size <= SMALL_TILE_SIZE:
-        return "use --mode resize --scale 0.5, or --device cpu"
-    return f"use --mode overlap --tile-size {SMALL_TILE_SIZE}"

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.cache import PixelCache, prepare_cache
-from segcore.classes import ClassTable, class_table_to_json
 from segcore.config import TrainConfig
-from segcore.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER, read_dataset
+from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.classes import ClassTable, class_table_to_json
+from segcore.data.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER, read_dataset
 
 hypothesis.settings.register_profile("street", deadline=None, max_examples=40, derandomize=True, database=None)
 hypothesis.settings.load_profile("street")

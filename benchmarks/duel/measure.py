@@ -11,17 +11,17 @@ from statistics import mean
 from typing import Any, Final
 
 from benchmarks.duel.terms import Terms
-from search.insight import account, score_against_time
-from search.journal import History, Outcome
-from segcore.cache import open_cache
+from search.insight.importance import account, score_against_time
+from search.memory.history import History, Outcome
 from segcore.config import TrainConfig
-from segcore.dataset import read_dataset
+from segcore.data.cache import open_cache
+from segcore.data.dataset import read_dataset
+from segcore.data.folds import make_folds
+from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError, TrainingError
-from segcore.folds import make_folds
-from segcore.labels import build_label_map
 from segcore.machine import detect_machine
-from segcore.state import new_state
-from segcore.train import train_epochs
+from segcore.training.state import new_state
+from segcore.training.train import train_epochs
 
 _SCORES: Final = ("iou", "miou")
 FoldScores = dict[str, dict[str, float]]

@@ -22,15 +22,16 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.duel.terms import FOLD, Terms, complete_config, read_terms
-from search.journal import Journal, Outcome
-from search.proposals import load_space
-from segcore.cache import PixelCache, open_cache
-from segcore.dataset import read_dataset
-from segcore.folds import make_folds
-from segcore.labels import build_label_map
+from search.memory.history import Outcome
+from search.memory.journal import Journal
+from search.space.draw import load_space
+from segcore.data.cache import PixelCache, open_cache
+from segcore.data.dataset import read_dataset
+from segcore.data.folds import make_folds
+from segcore.data.labels import build_label_map
 from segcore.machine import detect_machine
-from segcore.state import new_state
-from segcore.train import train_epochs
+from segcore.training.state import new_state
+from segcore.training.train import train_epochs
 from spaces import Space
 
 _RECORDED: Final = ("iou", "miou", "seconds")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from search.layout import SearchFolder
+from search.folder import SearchFolder
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError
 

@@ -1,6 +1,6 @@
 """The arms of the ruler: this project's searcher and scheduler, plain strategies, and stock parts of Ray, Optuna.
 
-Every arm here drives the real objects: `search.searcher.Proposer` and `search.scheduler.Asha`, Ray's `OptunaSearch`
+Every arm here drives the real objects: the project's `Proposer` and `Asha`, Ray's `OptunaSearch`
 and `AsyncHyperBandScheduler`, Optuna's samplers and pruners. Syne Tune and SMAC are in `peers`.
 """
 
@@ -13,10 +13,10 @@ import optuna
 
 from benchmarks.quality.simulator import Verdict
 from benchmarks.quality.tasks import Params, Task
-from search.journal import Outcome
-from search.options import DEFAULTS
-from search.scheduler import Asha
-from search.searcher import Proposer
+from search.commands.options import DEFAULTS
+from search.judge.asha import Asha
+from search.memory.history import Outcome
+from search.propose.proposer import Proposer
 from search.settings import default_grace_epochs
 
 FACTOR = 3
@@ -34,7 +34,7 @@ def make_asha(task: Task) -> Asha:
 
 
 class Ours:
-    """The project's proposer and ASHA, wired as `search.tuner` and `search.recorder` wire them.
+    """The project's proposer and ASHA, wired as `search.run.loop` and `search.run.recorder` wire them.
 
     Args:
         task: the task.

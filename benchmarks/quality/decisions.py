@@ -19,10 +19,10 @@ from statistics import median
 from typing import Final
 
 from benchmarks.quality.recorded import RecordedSearch
-from search.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
-from search.journal import FAILURES, EpochRecord, Outcome
-from search.scheduler import Asha
-from search.selection import choose_best
+from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
+from search.judge.asha import Asha
+from search.memory.history import FAILURES, EpochRecord, Outcome
+from search.verdict.selection import choose_best
 
 _FACTORS: Final = (2, 3, 4)
 _SHOWN: Final = 8

@@ -1,6 +1,6 @@
 """Searches of this project as MLflow recorded them: settings, configurations, scores and seconds by epoch, outcomes.
 
-A recorded search becomes a `search.journal.History`, as if its journal had been read. `replay` makes a task of it,
+A recorded search becomes a `History`, as if its journal had been read. `replay` makes a task of it,
 `decisions` asks what other rungs would have decided. Confirmations and retrainings are not read: other folds.
 """
 
@@ -15,9 +15,9 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.journal import EpochRecord, History, Outcome, TrialRecord
+from search.memory.history import EpochRecord, History, Outcome, TrialRecord
 from search.settings import SearchSettings, build_settings
-from search.tracking import calm_mlflow, require_tracking
+from search.tracking.store import calm_mlflow, require_tracking
 from segcore.config import FIELD_NAMES, TrainConfig
 from segcore.errors import ConfigError, TrackingError
 

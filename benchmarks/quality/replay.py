@@ -10,7 +10,7 @@ What is honest here, and what it favours:
   that trials with a record made in each further epoch, and never beyond the best that was really recorded there. Ending
   it there would spare arms that stop nothing what they waste. The guess keeps the order that the trials had when it was
   stopped, so a replay cannot show that a stop was a mistake: it flatters arms that stop early.
-- Distances are those of `search.encoding` over what the space draws: choices that differ are 1 apart, numbers at
+- Distances are those of `encoding` over what the space draws: choices that differ are 1 apart, numbers at
   most 1. Parameters that the search had fixed do not count.
 
 A record of some dozens of trials is a coarse ruler: what is found is the region of a record, not a configuration, and
@@ -28,11 +28,10 @@ from optuna.distributions import BaseDistribution
 
 from benchmarks.quality.recorded import RecordedSearch
 from benchmarks.quality.tasks import Curve, Floats, Params
-from search.encoding import Encoding, widen
-from search.journal import Outcome, TrialRecord
-from search.proposals import draw_config, load_space
-from search.searcher import new_study
+from search.memory.history import Outcome, TrialRecord
+from search.propose.encoding import Encoding, widen
 from search.settings import SearchSettings
+from search.space.draw import draw_config, load_space, new_study
 from segcore.errors import ConfigError
 from spaces import Space
 

@@ -1,1 +1,4 @@
-"""The command line, one file per kind of work; `segcore.__main__` puts the commands together and alone may exit."""
+"""The command line, one file per kind of work; `segcore.__main__` puts the commands together and alone may exit.
+
+Uses every room; nothing uses it.
+"""

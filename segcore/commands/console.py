@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from segcore.cache import Progress as ProgressCall
+from segcore.data.cache import Progress as ProgressCall
 from segcore.errors import ConfigError, StorageError
 from segcore.machine import Machine, detect_machine, require_device
 

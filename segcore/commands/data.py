@@ -7,13 +7,13 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.check import DataReport, inspect_dataset
-from segcore.classes import CONTEST_CLASSES, read_class_table
 from segcore.commands.console import Data, Folds, console, show_progress
+from segcore.data.check import DataReport, inspect_dataset
+from segcore.data.classes import CONTEST_CLASSES, read_class_table
 from segcore.errors import DataError
-from segcore.scoring import read_colour_masks, score_masks
-from segcore.submission import write_submission
-from segcore.synthetic import write_streets
+from segcore.scoring.masks import read_colour_masks, score_masks
+from segcore.scoring.submission import write_submission
+from segcore.streets.synthetic import write_streets
 
 
 def check(data: Data, folds: Folds = 7) -> None:

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from segcore.commands.console import CPUs, Data, Device, Folds, Model, choose_machine, console, show_progress
-from segcore.error_analysis import analyse_errors
-from segcore.error_report import describe_origin, render_errors
-from segcore.explore import explore_dataset
-from segcore.explore_page import render_exploration
-from segcore.page import require_writable, write_page
+from segcore.insight.error_analysis import analyse_errors
+from segcore.insight.error_report import describe_origin, render_errors
+from segcore.insight.explore import explore_dataset
+from segcore.insight.explore_page import render_exploration
+from segcore.insight.page import require_writable, write_page
 
 Page = Annotated[Path, typer.Argument(help="page to write, .html")]
 

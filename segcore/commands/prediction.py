@@ -8,17 +8,18 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.classes import ClassTable
 from segcore.commands.console import CPUs, Data, Device, Model, choose_machine, console, make_folder, show_progress
-from segcore.dataset import list_images, read_dataset, read_size
-from segcore.ensemble import Ensemble, load_ensemble, read_ensemble_notes, save_options
-from segcore.error_analysis import require_same_classes
-from segcore.figures import Image, colour_mask, save_png
-from segcore.figures import overlay as draw_overlay
-from segcore.held_out import plan_held_out, read_stored_folds
-from segcore.predict_files import predict_files
-from segcore.predict_options import PredictOptions, parse_scales
-from segcore.tune_predict import (
+from segcore.data.classes import ClassTable
+from segcore.data.dataset import list_images, read_dataset, read_size
+from segcore.data.picture_files import Image, save_png
+from segcore.insight.error_analysis import require_same_classes
+from segcore.insight.figures import colour_mask
+from segcore.insight.figures import overlay as draw_overlay
+from segcore.prediction.ensemble import Ensemble, load_ensemble, read_ensemble_notes, save_options
+from segcore.prediction.files import predict_files
+from segcore.prediction.held_out import plan_held_out, read_stored_folds
+from segcore.prediction.options import PredictOptions, parse_scales
+from segcore.prediction.tune import (
     Gain,
     HeldOutImage,
     Measured,
@@ -33,7 +34,7 @@ from segcore.tune_predict import (
     propose_scales,
     require_known_names,
 )
-from segcore.tune_predict_report import describe_options, write_report
+from segcore.prediction.tune_report import describe_options, write_report
 
 
 def predict(

@@ -8,11 +8,11 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import CPUs, Device, Model, choose_machine, console, show_progress
-from segcore.ensemble import load_ensemble
 from segcore.errors import ConfigError
-from segcore.export import OPSET, export_onnx
 from segcore.machine import Machine
-from segcore.pseudo_label import PseudoOptions, PseudoReport, write_pseudo_labels
+from segcore.prediction.ensemble import load_ensemble
+from segcore.prediction.export import OPSET, export_onnx
+from segcore.prediction.pseudo_label import PseudoOptions, PseudoReport, write_pseudo_labels
 
 _DEFAULTS = PseudoOptions()
 

@@ -7,7 +7,6 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.classes import ClassTable
 from segcore.commands.console import (
     DEFAULT_CACHE,
     Cache,
@@ -21,15 +20,16 @@ from segcore.commands.console import (
     show_progress,
 )
 from segcore.config import TrainConfig, describe_fields
-from segcore.dataset import read_dataset
-from segcore.ensemble import read_ensemble_notes, save_ensemble
+from segcore.data.classes import ClassTable
+from segcore.data.dataset import read_dataset
+from segcore.data.extra import prepare_caches, read_extra
+from segcore.data.folds import make_folds
+from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError
-from segcore.extra import prepare_caches, read_extra
-from segcore.folds import make_folds
-from segcore.labels import build_label_map
 from segcore.machine import Machine
-from segcore.state import TrainState, load_state, member_weights, new_state, save_state
-from segcore.train import EpochResult, train_epochs
+from segcore.prediction.ensemble import read_ensemble_notes, save_ensemble
+from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state
+from segcore.training.train import EpochResult, train_epochs
 
 
 def train(

@@ -1,1 +1,4 @@
-"""Draws the demo's street scenes; `segcore.synthetic` plans the drives and writes the files."""
+"""Draws the demo's street scenes; `synthetic` plans the drives and writes the files.
+
+Uses `data`.
+"""

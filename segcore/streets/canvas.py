@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from segcore.classes import CONTEST_CLASSES, Colour
+from segcore.data.classes import CONTEST_CLASSES, Colour
 from segcore.streets.shapes import NEAREST_M, Points, mix
 
 Image = npt.NDArray[np.uint8]

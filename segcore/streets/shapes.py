@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segcore.classes import Colour
+from segcore.data.classes import Colour
 
 Points = npt.NDArray[np.float64]
 """Corners (N, 3) in metres: right of the road's centre, above the road, ahead of the camera."""

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from search.journal import Journal, read_events
-from search.layout import StageFolder
+from search.folder import StageFolder
+from search.memory.journal import Journal, read_events
 from search.settings import SearchSettings, build_settings
-from search.tracking import StageRuns
+from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
 
 DEMO = {"backbone": "tf_efficientnet_lite0", "decoder_channels": 64, "batch_size": 4, "rate_schedule": "onecycle"}

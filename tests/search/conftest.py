@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from search.journal import History, Journal, read_history
+from search.memory.history import History
+from search.memory.journal import Journal, read_history
 from search.settings import SearchSettings, build_settings
 from segcore.config import TrainConfig
 

@@ -5,16 +5,9 @@ import pytest
 import torch
 
 from segcore.errors import ConfigError, DeviceMemoryError
-from segcore.machine import (
-    Machine,
-    autocast,
-    detect_machine,
-    name_memory_errors,
-    name_prediction_memory_errors,
-    peak_memory_gib,
-    require_device,
-)
-from segcore.predict_options import PredictOptions
+from segcore.machine import Machine, autocast, detect_machine, name_memory_errors, peak_memory_gib, require_device
+from segcore.prediction.memory import name_prediction_memory_errors
+from segcore.prediction.options import PredictOptions
 
 
 @pytest.mark.parametrize(

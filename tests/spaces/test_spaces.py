@@ -3,11 +3,12 @@
 import optuna
 import pytest
 
-from search.proposals import draw_config, new_study
 from search.settings import SearchSettings, build_settings
+from search.space.check import new_study
+from search.space.draw import draw_config
 from segcore.config import FIELD_NAMES, TrainConfig
-from segcore.model import require_backbone
-from segcore.transforms import require_crop_fits
+from segcore.feeding.transforms import require_crop_fits
+from segcore.networks.model import require_backbone
 from spaces import SPACES
 
 DRAWS = 300

@@ -1,0 +1,182 @@
+"""How good the search is against others: `python -m benchmarks.quality --seeds 20 --workers 8`.
+
+Real searchers and schedulers search recorded and made-up learning curves on simulated workers, see `quality`.
+
+`--search NAME` takes a search of the past from MLflow as the task instead; with `--decisions` it says what ASHA would
+have stopped in it under other settings.
+"""
+
+import argparse
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+# Before NumPy: the peers' models predict one row at a time, and on a busy machine two threads wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import optuna
+
+from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, RandomOurAsha, StockPair
+from benchmarks.quality.decisions import describe_decisions
+from benchmarks.quality.peers import find_peers
+from benchmarks.quality.recorded import read_searches
+from benchmarks.quality.replay import Replay
+from benchmarks.quality.report import STOCK, Score, describe, score_run
+from benchmarks.quality.settled import load_settled
+from benchmarks.quality.simulator import Arm, Run, Simulation
+from benchmarks.quality.synthetic import load_synthetic
+from benchmarks.quality.tables import load_tables
+from benchmarks.quality.tasks import Task
+from segcore.errors import StreetError
+
+_CURVES = Path(__file__).parents[3] / "shared" / "data" / "curves"
+TUNED_ON = (
+    *("lcbench/126026", "lcbench/189862", "synthetic/plain", "synthetic/crossing", "synthetic/failing"),
+    *("synthetic/settled1", "synthetic/settled2", "synthetic/settled3"),
+)
+"""The tasks that the project's searcher was tuned on; all others were held out."""
+
+_WORKERS, _TRAININGS = 8, 30
+
+ArmMaker = Callable[[Task, int], Arm]
+
+
+def main() -> None:
+    """Play every arm on every task under every seed, or replay decisions, and print the tables."""
+    arguments = _parse()
+    try:
+        if arguments.decisions:
+            for search in read_searches(arguments.search, arguments.tracking_uri):
+                print(describe_decisions(search, arguments.grace_epochs, arguments.reduction_factors) + "\n")
+        else:
+            _compare(arguments)
+    except StreetError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    if arguments.peers is not None:
+        # Last, so that what both environments have is taken from this one.
+        sys.path.append(str(arguments.peers))
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    tasks = [_load_replay(arguments)] if arguments.search else _select(_load(arguments), arguments.tasks)
+    makers = _make_arms(arguments.trainings, arguments.refit_every)
+    chosen = {name: makers[name] for name in arguments.arms or makers}
+    scores: list[Score] = []
+    begun = time.monotonic()
+    for task in tasks:
+        for seed in range(arguments.seeds):
+            scores += _play(task, seed, chosen, arguments)
+        print(f"{task.name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
+    print(describe(scores))
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=20, help="searches per arm and task")
+    parser.add_argument(
+        "--workers", type=int, help=f"simulated trainings at a time; left out: {_WORKERS}, with --search 1"
+    )
+    parser.add_argument(
+        "--trainings",
+        type=int,
+        help="the budget: so many whole trainings of median length; left out: "
+        f"{_TRAININGS}, with --search as long as the recorded trainings took",
+    )
+    parser.add_argument(
+        "--tasks", nargs="*", default=[], help="parts of tasks' names, or: tuned, held-out; left out: all"
+    )
+    parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
+    parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
+    parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements.txt")
+    parser.add_argument(
+        "--refit-every", type=int, default=1, help="results after which Syne Tune's slow models are fitted anew"
+    )
+    parser.add_argument("--table", type=Path, action="append", default=[], help="a further table; see quality.tables")
+    _add_replay(parser)
+    arguments = parser.parse_args()
+    if arguments.decisions and not arguments.search:
+        parser.error("--decisions looks at searches of the past; name one with --search")
+    if min(arguments.grace_epochs, default=1) < 1 or min(arguments.reduction_factors, default=2) < 2:
+        parser.error("--grace-epochs must be at least 1, --reduction-factors at least 2")
+    if not arguments.search:
+        arguments.workers, arguments.trainings = arguments.workers or _WORKERS, arguments.trainings or _TRAININGS
+    return arguments
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("searches of the past")
+    group.add_argument(
+        "--search", action="append", default=[], metavar="NAME", help="play what MLflow has of this search; repeatable"
+    )
+    group.add_argument("--tracking-uri", default="", help="MLflow; left out: searches/mlflow.db")
+    group.add_argument(
+        "--decisions", action="store_true", help="play nothing; say what ASHA would have stopped under other settings"
+    )
+    group.add_argument("--grace-epochs", type=int, nargs="+", default=[], help="of --decisions; left out: 1, 2, 4, ...")
+    group.add_argument("--reduction-factors", type=int, nargs="+", default=[], help="of --decisions; left out: 2, 3, 4")
+
+
+def _load_replay(arguments: argparse.Namespace) -> Replay:
+    task = Replay(read_searches(arguments.search, arguments.tracking_uri))
+    arguments.workers = arguments.workers or 1
+    arguments.trainings = arguments.trainings or max(1, round(task.spent_seconds / task.whole_seconds))
+    print(f"{task.describe()}\n{arguments.trainings} whole trainings, {arguments.workers} at a time", file=sys.stderr)
+    return task
+
+
+def _load(arguments: argparse.Namespace) -> list[Task]:
+    tasks: list[Task] = []
+    if arguments.curves.is_dir():
+        tasks += load_tables(arguments.curves)
+    else:
+        print(f"skipped: the recorded curves; there is no folder {arguments.curves}", file=sys.stderr)
+    for path in arguments.table:
+        tasks += load_tables(path)
+    return tasks + load_synthetic() + load_settled()
+
+
+def _select(tasks: list[Task], names: list[str]) -> list[Task]:
+    def is_meant(task: Task) -> bool:
+        sets = {"tuned": task.name in TUNED_ON, "held-out": task.name not in TUNED_ON}
+        return any(sets.get(name, name in task.name) for name in names)
+
+    return [task for task in tasks if is_meant(task)] if names else tasks
+
+
+def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
+    return {
+        "ours": Ours,
+        "random": Random,
+        "random+asha": partial(Random, stops=True),
+        "one-epoch-then-top": lambda task, seed: OneEpochThenTop(
+            task, seed, round_seconds=trainings * task.whole_seconds / 2
+        ),
+        STOCK: StockPair,
+        "optuna+halving": OptunaAlone,
+        "random+our-asha": RandomOurAsha,
+        "optuna-tpe+hyperband": partial(OptunaAlone, hyperband=True),
+        "optuna-gp+halving": partial(OptunaAlone, gaussian=True),
+        **find_peers(trainings, refit_every),
+    }
+
+
+def _play(task: Task, seed: int, makers: dict[str, ArmMaker], arguments: argparse.Namespace) -> list[Score]:
+    budget_seconds = arguments.trainings * task.whole_seconds / arguments.workers
+    runs: dict[str, Run] = {}
+    for name, make in makers.items():
+        simulation = Simulation(
+            task, make(task, seed), workers=arguments.workers, budget_seconds=budget_seconds, seed=seed
+        )
+        runs[name] = simulation.run()
+    return [score_run(name, task, seed, run, runs.get(STOCK)) for name, run in runs.items()]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""`confirm`, `retrain` and `sync`: what is done with a search that has ended."""
+
+from typing import Annotated
+
+import typer
+
+from search.commands.display import show_best, show_failed_trainings, show_unsent
+from search.commands.look import best
+from search.commands.options import Name, Storage
+from search.folder import find_folder, is_in_use, lock_stage, require_idle
+from search.memory.best import read_best
+from search.memory.journal import read_history
+from search.settings import DEFAULT_STORAGE, change_settings, read_settings
+from search.verdict.selection import can_confirm, name_winner
+from segcore.errors import CheckpointError
+
+
+def confirm(
+    name: Name,
+    top: Annotated[int | None, typer.Option(help="best configurations to train; left out: as launched")] = None,
+    folds: Annotated[int | None, typer.Option(help="most further folds; left out: as launched")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Train the best configurations on further folds and name the winner; goes on where it was interrupted."""
+    from search.commands import running
+    from search.run import cluster
+    from search.tracking.store import require_tracking
+
+    folder = find_folder(storage, name)
+    settings = read_settings(folder.settings)
+    changes = {"confirm": top, "confirm_folds": folds}
+    settings = change_settings(settings, {key: value for key, value in changes.items() if value is not None})
+    history = read_history(folder.search_stage.journal)
+    if not can_confirm(history, settings):
+        raise CheckpointError(
+            f"Search {name!r} has fewer than two configurations to compare (--top {settings.confirm}, "
+            f"{len(history.ranked)} trials with a score); use --top 2 or more, or resume the search first."
+        )
+    if is_in_use(folder.search_stage):
+        raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
+    require_idle(folder.confirm_stage)
+    require_tracking(settings.tracking_uri)
+    with cluster.connected(settings):
+        running.confirm_best(settings, folder, running.prepare_cache(settings), retry=True, save=True)
+    show_best(name_winner(settings, folder))
+    show_failed_trainings(settings, folder)
+
+
+def retrain(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
+    """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
+    from search.commands import running
+    from search.run import cluster
+    from search.tracking.store import require_tracking
+
+    folder = find_folder(storage, name)
+    settings = read_settings(folder.settings)
+    require_idle(folder.confirm_stage)
+    if not folder.best.exists():
+        best(name, storage)
+    winner = read_best(folder.best)
+    require_tracking(settings.tracking_uri)
+    with cluster.connected(settings):
+        running.retrain_winner(settings, folder, running.prepare_cache(settings), winner)
+
+
+def sync(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
+    """Send to MLflow what it missed while its server was away."""
+    from search.tracking.follower import Tracker
+    from search.tracking.store import require_tracking
+
+    folder = find_folder(storage, name)
+    settings = read_settings(folder.settings)
+    require_tracking(settings.tracking_uri)
+    for stage_name, stage in folder.stages.items():
+        if stage.journal.exists():
+            with lock_stage(stage):
+                tracker = Tracker(settings, stage_name, stage)
+                tracker.close()
+                show_unsent(tracker, settings)

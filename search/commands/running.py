@@ -1,0 +1,134 @@
+"""Runs stages and shows them: the half of the commands that needs Ray, MLflow and torch.
+
+Those take seconds to import, so `launch` and `finish` import this file when they run, and `status` never does.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from search.commands import tables
+from search.commands.display import (
+    console,
+    decoding_shown,
+    show_best,
+    show_failed_trainings,
+    show_front,
+    show_unsent,
+    stage_shown,
+)
+from search.folder import SearchFolder
+from search.memory.journal import read_history
+from search.run import cluster, loop
+from search.settings import DEFAULT_STORAGE, SearchSettings
+from search.stages import confirm, retrain
+from search.stages.search import run_search
+from search.stages.stage import OpenStage, open_stage
+from search.tracking import registry
+from search.verdict.selection import can_confirm, name_winner
+from segcore.data.cache import PixelCache
+from segcore.data.dataset import read_dataset
+from segcore.data.folds import FoldSplit, read_folds
+
+
+def prepare_cache(settings: SearchSettings) -> PixelCache:
+    """Decode the images on every node, showing how far it is."""
+    if cluster.has_idle_gpus(settings):
+        console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
+    dataset = read_dataset(settings.data)
+    with decoding_shown() as progress:
+        return cluster.prepare_nodes(dataset, settings, progress)
+
+
+def search(
+    settings: SearchSettings,
+    folder: SearchFolder,
+    cache: PixelCache,
+    split: FoldSplit,
+    *,
+    retry: bool = False,
+    extended: SearchSettings | None = None,
+) -> None:
+    """Run the search's trials and show them.
+
+    Args:
+        settings: of this run.
+        folder: the search's files.
+        cache: the decoded data.
+        split: the folds.
+        retry: whether to try again what had failed.
+        extended: settings to save, once nothing stands against the run.
+    """
+    with _open_shown(settings, "search", folder, cache, split) as opened:
+        if retry:
+            console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
+        history = run_search(opened, folder, cache, extended)
+    console.print(tables.trials_table(history.in_order))
+    console.print(tables.summary_line(history, settings, 1))
+
+
+def finish(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *, retry: bool = False) -> None:
+    """Confirm the best configurations, show what was learnt and who won, and say how to go on.
+
+    Args:
+        settings: of the search.
+        folder: the search's files.
+        cache: the decoded data.
+        retry: whether to try again what had failed in the confirmation.
+    """
+    history = read_history(folder.search_stage.journal)
+    if can_confirm(history, settings):
+        confirm_best(settings, folder, cache, retry=retry)
+    found = name_winner(settings, folder)
+    console.print(tables.insight_report(history, settings.resolved_grace_epochs))
+    show_front(settings, history)
+    show_best(found)
+    show_failed_trainings(settings, folder)
+    where = "" if settings.storage == DEFAULT_STORAGE.resolve() else f" --storage {settings.storage}"
+    console.print(f"best.json:  {folder.best}", soft_wrap=True)
+    console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
+    console.print(f"browse:     python -m search ui{where}", soft_wrap=True)
+    console.print(f"retrain:    python -m search retrain {settings.name}{where}", soft_wrap=True)
+
+
+def confirm_best(
+    settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *, retry: bool, save: bool = False
+) -> None:
+    """Train the best configurations on further folds and show it.
+
+    Args:
+        settings: of the search.
+        folder: the search's files.
+        cache: the decoded data.
+        retry: whether to try again what had failed.
+        save: whether to save the settings, once nothing stands against the run.
+    """
+    with _open_shown(settings, "confirm", folder, cache, read_folds(folder.folds)) as opened:
+        confirm.run_confirmation(opened, folder, retry=retry, save=save)
+
+
+def retrain_winner(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]) -> None:
+    """Train the winner on all folds, show its score out of fold, and register the ensemble."""
+    with _open_shown(settings, "retrain", folder, cache, read_folds(folder.folds)) as opened:
+        result = retrain.run_retraining(opened, folder, cache, winner)
+    console.print(tables.out_of_fold_table(result, winner["metrics"]["iou"]))
+    address = registry.register_model(settings, folder.retrain_stage, folder.model)
+    console.print(f"ensemble:   {folder.model}", soft_wrap=True)
+    console.print(f"registered: {address}", soft_wrap=True)
+
+
+@contextmanager
+def _open_shown(
+    settings: SearchSettings, name: str, folder: SearchFolder, cache: PixelCache, split: FoldSplit
+) -> Iterator[OpenStage]:
+    opened = None
+    try:
+        with (
+            open_stage(settings, name, folder, cache, split) as opened,
+            stage_shown(opened, cluster.count_concurrent(settings)),
+        ):
+            yield opened
+    finally:
+        # Only now is it known whether MLflow took what was left.
+        if opened is not None:
+            show_unsent(opened.tracker, settings)

@@ -1,0 +1,277 @@
+"""What a person looks at: the live table of a search, its status, its winner, the retraining's score.
+
+Builds Rich tables; printing them is `__main__`'s.
+"""
+
+import time
+from statistics import mean
+from typing import Any, Final
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from search.insight.grace import Grace, read_whole_curves, suggest_grace, warn_of_grace
+from search.insight.importance import (
+    CHANCE,
+    Importance,
+    account,
+    best_by,
+    common_epoch,
+    count_stops,
+    find_front,
+    measure_importance,
+    score_against_time,
+    worker_seconds,
+)
+from search.memory.history import History, Outcome, TrialRecord
+from search.settings import SearchSettings, settings_values
+from search.verdict.out_of_fold import OutOfFold
+
+_TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
+_COLOURS: Final = {
+    None: "cyan",
+    Outcome.FINISHED: "green",
+    Outcome.STOPPED: "yellow",
+    Outcome.FAILED: "red",
+    Outcome.DIVERGED: "red",
+    Outcome.OUT_OF_MEMORY: "red",
+    Outcome.OVER_LIMIT: "yellow",
+}
+
+
+def settings_table(settings: SearchSettings) -> Table:
+    """Return the resolved settings, one per line."""
+    table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
+    for name, value in settings_values(settings).items():
+        if name == "first":
+            value = f"{len(value)} configurations"
+        if name == "grace_epochs":
+            value = f"{settings.resolved_grace_epochs} (of {settings.epochs})"
+        table.add_row(name, str(value))
+    return table
+
+
+def progress_panel(
+    history: History, settings: SearchSettings, *, concurrent: int, about: str, rows: int = 12
+) -> RenderableType:
+    """Return the live view: trials by state, the best so far, time left, the latest trials.
+
+    Args:
+        history: what happened.
+        settings: trials and epochs are used.
+        concurrent: trials that run at a time.
+        about: where MLflow and the logs are.
+        rows: trials shown.
+    """
+    return Group(
+        trials_table(_most_telling(history, rows)),
+        summary_line(history, settings, concurrent),
+        Text(about, style="dim"),
+    )
+
+
+def summary_line(history: History, settings: SearchSettings, concurrent: int) -> Text:
+    """Return counts by state, the best score and the time left in one line."""
+    counts = [(outcome, history.count(outcome)) for outcome in Outcome]
+    unfinished = history.unfinished
+    running = sum(trial.running for trial in unfinished)
+    parts = [f"{len(history.trials)} of {settings.trials} trials", f"{running} running"]
+    if len(unfinished) > running:
+        parts.append(f"{len(unfinished) - running} waiting")
+    parts += [f"{count} {outcome}" for outcome, count in counts if count]
+    line = Text("  ·  ".join(parts), style="bold")
+    ranked = history.ranked
+    if ranked and ranked[0].best is not None:
+        line.append(f"\nbest iou {ranked[0].best.iou:.4f} in trial {ranked[0].number}", style="bold green")
+    left_seconds = estimate_seconds_left(history, settings, concurrent)
+    if left_seconds is not None and running:
+        line.append(f"  ·  about {describe_seconds(left_seconds)} left", style="bold")
+    return line
+
+
+def trials_table(trials: list[TrialRecord]) -> Table:
+    """Return trials with their state, score and what was drawn for them."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("trial", "state", "epoch", "iou", "miou"):
+        table.add_column(name, justify="left" if name == "state" else "right")
+    table.add_column("configuration", overflow="fold")
+    for trial in trials:
+        best = trial.best
+        waits = "running" if trial.running else "waiting"
+        state = Text(str(trial.outcome or waits), style=_COLOURS[trial.outcome])
+        table.add_row(
+            str(trial.number),
+            state,
+            str(trial.last_epoch),
+            f"{best.iou:.4f}" if best else "-",
+            f"{best.metrics['miou']:.4f}" if best and "miou" in best.metrics else "-",
+            describe_values(trial.values),
+        )
+    return table
+
+
+def best_table(best: dict[str, Any]) -> Table:
+    """Return the winner with its scores and configuration."""
+    table = Table(box=box.SIMPLE, show_header=False, title="Best configuration", title_justify="left")
+    table.add_row("trial", f"{best['trial']}, epoch {best['epoch']}, fold {best['fold']}")
+    for name in ("iou", "miou", "miou_scored"):
+        if name in best["metrics"]:
+            table.add_row(name, f"{best['metrics'][name]:.4f}")
+    for name, value in best["values"].items():
+        table.add_row(name, str(value))
+    return table
+
+
+def confirmation_table(confirmation: dict[str, Any]) -> Table:
+    """Return how the best configurations did on further folds.
+
+    Args:
+        confirmation: what `best.json` holds of it.
+    """
+    folds = [str(fold) for fold in confirmation["folds"]]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Confirmed on further folds", title_justify="left")
+    for name in ("trial", "search", *(f"fold {fold}" for fold in folds), "mean", "less than the winner's"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict", overflow="fold")
+    for number, standing in enumerate(confirmation["standings"]):
+        ious = [standing["fold_ious"].get(fold) for fold in folds]
+        told = [_describe_iou(iou) for iou in (standing["search_iou"], *ious, standing["iou"])]
+        verdict = standing["dismissed"] or ("cannot be told from the winner" if number else "winner")
+        table.add_row(str(standing["trial"]), *told, _describe_difference(standing), verdict)
+    return table
+
+
+def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
+    """Return the score out of fold, its spread, and how much the search's own score flattered."""
+    table = Table(box=box.SIMPLE, show_header=False, title="Out of fold", title_justify="left")
+    table.add_row("iou", f"{result.metrics['iou']:.4f} over {result.images} images")
+    table.add_row("per fold", f"mean {result.fold_mean:.4f}, standard deviation {result.spread:.4f}")
+    for fold, iou in result.fold_ious.items():
+        table.add_row(f"fold {fold}", f"{iou:.4f}")
+    seen = ", ".join(map(str, result.seen_folds))
+    table.add_row(f"without fold {seen}", f"{result.unseen_iou:.4f} (the winner was chosen there)")
+    table.add_row("search's own iou", f"{search_iou:.4f} ({search_iou - result.unseen_iou:+.4f})")
+    table.add_row("for comparison", f"{result.single_class_iou:.4f} when everything is called {result.single_class}")
+    for name, value in result.metrics.items():
+        if name != "iou":
+            table.add_row(name, f"{value:.4f}")
+    return table
+
+
+def insight_report(history: History, grace_epochs: int) -> RenderableType:
+    """Return what a search has learnt and what its time bought.
+
+    Args:
+        history: the search's trials.
+        grace_epochs: the first epoch at which ASHA stops trials.
+    """
+    parts: list[RenderableType] = [_spending_table(history)]
+    stops = count_stops(history)
+    if stops:
+        told = ", ".join(f"{count} after epoch {epoch}" for epoch, count in stops.items())
+        parts.append(f"stopped by ASHA: {told}")
+    parts += _grace_lines(suggest_grace(read_whole_curves(history)), grace_epochs)
+    course = score_against_time(history)
+    if course:
+        shares = ((share, best_by(course, share * history.spent_seconds)) for share in (0.25, 0.5, 0.75, 1.0))
+        told = ", ".join(f"{iou:.4f} at {share:.0%}" for share, iou in shares if iou is not None)
+        parts.append(f"best iou by time: {told}; the last gain came after {describe_seconds(course[-1][0])}")
+    importances = measure_importance(history)
+    return Group(*parts, _importance_table(importances, common_epoch(history))) if importances else Group(*parts)
+
+
+def _grace_lines(grace: Grace, grace_epochs: int) -> list[RenderableType]:
+    if grace.suggested_epochs is None:
+        return []
+    told = ", ".join(f"{tau:.2f}" for tau in grace.agreements)
+    evidence = f"ranks after each epoch against the last (Kendall's tau of {grace.trials} whole trainings): {told}"
+    warning = warn_of_grace(grace, grace_epochs)
+    return [evidence, Text(warning, style="yellow")] if warning else [evidence]
+
+
+def _spending_table(history: History) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="What the time bought", title_justify="left")
+    for name in ("trials", "number", "workers' time", "share", "epochs"):
+        table.add_column(name, justify="left" if name == "trials" else "right")
+    spendings = account(history)
+    total = sum(spending.seconds for spending in spendings) or 1.0
+    for each in spendings:
+        time_told = describe_seconds(each.seconds)
+        table.add_row(each.end, str(each.trials), time_told, f"{each.seconds / total:.0%}", str(each.epochs))
+    return table
+
+
+def _importance_table(importances: list[Importance], epoch: int) -> Table:
+    title = f"What mattered for the iou after epoch {epoch}"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in ("choice", "explains", "range over resamples"):
+        table.add_column(name, justify="left" if name == "choice" else "right")
+    table.add_column("verdict")
+    chance = next(importance for importance in importances if importance.name == CHANCE)
+    for each in importances:
+        told = "" if each is chance else "matters" if each.low > chance.high else "cannot be told from chance"
+        table.add_row(each.name, f"{each.share:.0%}", f"{each.low:.0%} to {each.high:.0%}", told)
+    return table
+
+
+def front_table(history: History) -> Table:
+    """Return the trials that no other beats in both iou and latency, the fastest first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="No trial is both faster and better", title_justify="left")
+    for name in ("trial", "latency", "iou"):
+        table.add_column(name, justify="right")
+    table.add_column("configuration", overflow="fold")
+    for trial in find_front(history):
+        iou = trial.best.iou if trial.best is not None else float("nan")
+        table.add_row(str(trial.number), f"{trial.latency_ms:.1f} ms", f"{iou:.4f}", describe_values(trial.values))
+    return table
+
+
+def describe_values(values: dict[str, Any]) -> str:
+    """Return the choices that tell trials apart, in one line."""
+    told = [str(values[name]) for name in ("backbone", "loss")]
+    mode = values["input_mode"]
+    detail = {"crop": f" {values['crop_size']}", "resize": f" {values['scale']:g}", "full": ""}[mode]
+    return f"{' '.join(told)} {mode}{detail} {values['labels']} lr {values['learning_rate']:.1e}"
+
+
+def estimate_seconds_left(history: History, settings: SearchSettings, concurrent: int) -> float | None:
+    """Estimate the time left from the trials that ended; None before the first."""
+    durations = [worker_seconds(trial) for trial in history.in_order if trial.ended is not None]
+    if not durations:
+        return None
+    per_trial, now = mean(durations), time.time()
+    under_way = sum(
+        max(0.0, per_trial - (worker_seconds(trial) if trial.epochs else (now - trial.started) * trial.running))
+        for trial in history.unfinished
+    )
+    waiting = max(0, settings.trials - len(history.trials)) * per_trial
+    left = (under_way + waiting) / max(1, concurrent)
+    if settings.time_budget_seconds:
+        left = min(left, max(0.0, settings.time_budget_seconds - history.spent_seconds))
+    return left
+
+
+def describe_seconds(seconds: float) -> str:
+    """Return a duration such as 45 s, 12 min or 3 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _describe_iou(iou: float | None) -> str:
+    return "-" if iou is None else f"{iou:.4f}"
+
+
+def _describe_difference(standing: dict[str, Any]) -> str:
+    ends = standing["difference"] or standing["image_difference"]
+    over = "" if standing["difference"] else " (images alone)"
+    return f"{-ends[1]:+.4f} to {-ends[0]:+.4f}{over}" if ends else "-"
+
+
+def _most_telling(history: History, rows: int) -> list[TrialRecord]:
+    recent = sorted(history.in_order, key=lambda trial: -(trial.ended or 0.0))
+    by_rank = {trial.number: trial for trial in [*history.ranked[:3], *history.unfinished, *recent]}
+    return sorted(list(by_rank.values())[:rows], key=lambda trial: trial.number)

@@ -1,0 +1,133 @@
+"""Chooses the next configuration from what the trials so far did; the model that guides a search.
+
+The scores become standings, a Gaussian process predicts them, and of many candidates that one is chosen which is
+expected to improve most on the best. How a space is drawn from and who remembers lives in `searcher`.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from optuna.distributions import BaseDistribution
+
+from search.judge.pareto import rank_fronts
+from search.propose.encoding import Encoding, Floats, Params
+from search.propose.standing import rank_standings
+from search.propose.surrogate import Surrogate
+
+_CANDIDATES: Final = 300
+_MODEL_TRIALS: Final = 150
+_PARENTS: Final = 10
+_PROPOSALS: Final = 6
+"""What is proposed next to the best keeps the search broad: always only the best finds worse configurations."""
+_LEAST_DISTANCE: Final = 0.3
+"""Where each parameter's range is 1, and parameters are many: what is nearer to a known trial teaches little more."""
+_LEAST_SPACING: Final = 0.55
+"""The same where parameters are few, in the distance at which the trials would lie apart if they filled the space."""
+
+
+class Advisor:
+    """Knows a space by draws from it.
+
+    Args:
+        distributions: of every parameter, by name.
+        pool: configurations drawn at random.
+        epochs: of a whole training.
+    """
+
+    def __init__(self, distributions: Mapping[str, BaseDistribution], pool: Sequence[Params], epochs: int) -> None:
+        self._epochs = epochs
+        self._encoding = Encoding(distributions)
+        self._pool_NP = np.stack([self.encode(params) for params in pool])
+
+    def encode(self, params: Params) -> Floats:
+        """Return a configuration as `advise` takes it."""
+        return self._encoding.encode(params)
+
+    def advise(
+        self,
+        codes: Sequence[Floats],
+        curves: Sequence[Sequence[float]],
+        pending: Sequence[Floats],
+        random: np.random.Generator,
+        latencies: Sequence[float] | None = None,
+    ) -> list[Params]:
+        """Return a few configurations worth a trial, the best first, and each unlike those before it.
+
+        Args:
+            codes: trials of which something is known.
+            curves: their scores by epoch; empty for those that failed by their configuration.
+            pending: trials of which nothing is known yet; what is like them is not proposed.
+            random: draws the candidates.
+            latencies: milliseconds of a prediction by trial, infinite where unknown, if low ones are sought, too.
+        """
+        standings = rank_standings(curves, self._epochs)
+        if latencies is not None:
+            scores = [standing if curve else -math.inf for standing, curve in zip(standings, curves, strict=True)]
+            standings = -np.array(rank_fronts(scores, latencies), dtype=float)
+        order = np.argsort(-standings, kind="stable")
+        known_NP = np.array(codes)
+        taken_NP = np.array([*codes, *pending])
+        chosen = _thin(order)
+        surrogate = Surrogate(self._encoding.features(known_NP[chosen]), to_normal_scores(standings)[chosen])
+        if pending:
+            surrogate.believe(self._encoding.features(np.stack(pending)))
+        candidates_NP = self._draw_candidates(known_NP[order], random)
+        features = self._encoding.features(candidates_NP)
+        gains = surrogate.expect_improvement(features)
+        apart = _nearest(features, self._encoding.features(taken_NP))
+        # Where everything is near, what is farthest is still worth more than a repetition.
+        worth = np.where(apart < _least_distance(*taken_NP.shape), apart - 1, gains)
+        return [self._encoding.decode(candidates_NP[place]) for place in _choose_apart(features, worth)]
+
+    def _draw_candidates(self, ranked_NP: Floats, random: np.random.Generator) -> Floats:
+        """Return candidates, half from anywhere and half like the best trials."""
+        half = _CANDIDATES // 2
+        anywhere = self._encoding.shake(self._pool_NP[random.integers(len(self._pool_NP), size=half)], random)
+        parents = max(3, min(_PARENTS, len(ranked_NP) // 5))
+        alike = self._encoding.vary(ranked_NP[random.integers(min(parents, len(ranked_NP)), size=half)], random)
+        return np.concatenate([anywhere, alike])
+
+
+def to_normal_scores(standings: Floats) -> Floats:
+    """Return the normal quantiles of the ranks of standings; equals share their middle rank."""
+    ordered = np.sort(standings)
+    ranks = (np.searchsorted(ordered, standings, "left") + np.searchsorted(ordered, standings, "right")) / 2
+    normal = statistics.NormalDist()
+    return np.array([normal.inv_cdf(rank / len(standings)) for rank in ranks])
+
+
+def _thin(order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return places of at most `_MODEL_TRIALS` trials: the best, and of the others evenly many of every rank."""
+    if len(order) <= _MODEL_TRIALS:
+        return np.sort(order)
+    best = _MODEL_TRIALS // 2
+    others = np.linspace(best, len(order) - 1, _MODEL_TRIALS - best).astype(np.intp)
+    return np.sort(np.concatenate([order[:best], order[others]]))
+
+
+def _least_distance(points: int, parameters: int) -> float:
+    """Return how far from each other so many configurations are to be at least."""
+    return float(min(_LEAST_DISTANCE, _LEAST_SPACING * points ** (-1 / parameters)))
+
+
+def _choose_apart(features: Sequence[Floats], worth: Floats) -> list[int]:
+    """Return the places of the most worthy candidates that are not near each other."""
+    points, least = np.concatenate(features, axis=1), _least_distance(_PROPOSALS, len(features))
+    chosen: list[int] = []
+    for place in np.argsort(-worth, kind="stable").tolist():
+        if all(((points[place] - points[other]) ** 2).sum() > least**2 for other in chosen):
+            chosen.append(place)
+        if len(chosen) == _PROPOSALS:
+            break
+    return chosen
+
+
+def _nearest(features: Sequence[Floats], others: Sequence[Floats]) -> Floats:
+    points, rest = np.concatenate(features, axis=1), np.concatenate(others, axis=1)
+    squares = (points**2).sum(axis=1)[:, None] + (rest**2).sum(axis=1) - 2 * points @ rest.T
+    nearest: Floats = np.sqrt(np.maximum(squares.min(axis=1), 0.0))
+    return nearest

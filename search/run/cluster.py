@@ -1,0 +1,183 @@
+"""Ray: connect or start, check that a trial fits somewhere, and prepare each node's cache once."""
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.settings import SearchSettings
+from segcore.data.cache import PixelCache, Progress
+from segcore.data.dataset import DataSet, read_dataset
+from segcore.data.extra import prepare_caches, read_extra
+from segcore.errors import ClusterError, StreetError
+
+_CONNECT_SECONDS: Final = 5.0
+_PACKAGES: Final = ("search", "segcore", "spaces")
+_ROOT: Final = Path(__file__).resolve().parents[2]
+
+# Ray Tune's own loggers write every result to three files and print boxes; the journal replaces them.
+_QUIET: Final = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "1",
+}
+
+
+@contextmanager
+def connected(settings: SearchSettings) -> Iterator[None]:
+    """Connect to the cluster that the settings name, or start a local Ray, and leave it at the end.
+
+    Raises:
+        ClusterError: when the cluster cannot be reached or no node can hold a trial.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    _require_reachable(settings.address)
+    try:
+        ray.init(
+            address=settings.address or "local",
+            include_dashboard=None if settings.address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=True,
+            runtime_env=_runtime_env(settings),
+        )
+    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+        raise ClusterError(
+            f"--address {settings.address or '(local)'}: Ray cannot be reached or started ({error}); "
+            "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
+            "or leave --address out for a local Ray."
+        ) from error
+    try:
+        _require_capacity(settings)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def has_idle_gpus(settings: SearchSettings) -> bool:
+    """Say whether the cluster has GPUs that the search's trials are not given."""
+    return not settings.gpus_per_trial and any(node["Resources"].get("GPU") for node in _alive_nodes())
+
+
+def count_concurrent(settings: SearchSettings) -> int:
+    """Return how many trials the cluster holds at a time, no more than the settings allow."""
+    held = 0
+    for node in _alive_nodes():
+        resources = node["Resources"]
+        by_cpu = resources.get("CPU", 0.0) / settings.cpus_per_trial
+        by_gpu = (
+            _share_gpus(resources.get("GPU", 0.0), settings.gpus_per_trial) if settings.gpus_per_trial else float("inf")
+        )
+        held += int(min(by_cpu, by_gpu))
+    return min(held, settings.max_concurrent) if settings.max_concurrent else held
+
+
+def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress) -> PixelCache:
+    """Prepare the cache of the data, and of the extra data, on this machine and once on every other node.
+
+    Args:
+        dataset: the data.
+        settings: data, extra data and cache folder are used.
+        progress: told about this machine's cache.
+
+    Returns:
+        This machine's cache; its key is the same on every node.
+
+    Raises:
+        DataError: listing everything wrong with the data.
+        StorageError: when this machine's disk is too small.
+        ClusterError: naming the node that cannot prepare its cache, or has other data.
+    """
+    cache = prepare_caches(dataset, read_extra(dataset, settings.extra), settings.cache, progress)
+    here = ray.get_runtime_context().get_node_id()
+    others = [node for node in _alive_nodes() if node["NodeID"] != here]
+    prepare = ray.remote(num_cpus=0, max_retries=1)(_prepare_here)
+    pending = {
+        prepare.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+            settings.data, settings.extra, settings.cache
+        ): node["NodeManagerAddress"]
+        for node in others
+    }
+    for task, address in pending.items():
+        try:
+            found = ray.get(task)
+        except ray.exceptions.RayError as error:
+            raise ClusterError(f"Node {address} cannot prepare its cache: {error}") from error
+        if found != cache.key:
+            raise ClusterError(
+                f"Node {address} prepared no such cache: {found}. {settings.data} must hold the same files on every "
+                f"node, and {settings.cache} must have room on each."
+            )
+    return cache
+
+
+def _prepare_here(data: Path, extra: tuple[Path, ...], cache: Path) -> str:
+    try:
+        dataset = read_dataset(data)
+        return prepare_caches(dataset, read_extra(dataset, extra), cache).key
+    except StreetError as error:
+        return str(error)
+
+
+def _alive_nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _share_gpus(gpus: float, gpus_per_trial: float) -> float:
+    # A fraction is a share of one GPU, so what is left over of each GPU is lost.
+    if gpus_per_trial < 1:
+        return gpus * int(1 / gpus_per_trial + 1e-9)
+    return gpus / gpus_per_trial
+
+
+def _require_capacity(settings: SearchSettings) -> None:
+    nodes = _alive_nodes()
+    for kind, needed in (("GPU", settings.gpus_per_trial), ("CPU", settings.cpus_per_trial)):
+        largest = max((node["Resources"].get(kind, 0.0) for node in nodes), default=0.0)
+        if needed > largest:
+            raise ClusterError(
+                f"--{kind.lower()}s-per-trial {needed:g}: the largest of {len(nodes)} node(s) has {largest:g} {kind}s, "
+                f"so no trial could ever start; ask for {largest:g} or less, or add nodes first."
+            )
+    if count_concurrent(settings) == 0:
+        raise ClusterError(
+            f"No node has {settings.cpus_per_trial:g} CPUs and {settings.gpus_per_trial:g} GPUs together; "
+            "ask for less per trial, or add nodes first."
+        )
+
+
+def _require_reachable(address: str) -> None:
+    host, colon, port = address.rpartition(":")
+    if not colon:
+        return
+    try:
+        # Ray itself retries a dead address for minutes.
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"--address {address} does not answer ({error}); start the cluster with 'ray up cluster.yaml' or "
+            "'ray start --head', or leave --address out for a local Ray."
+        ) from error
+
+
+def _runtime_env(settings: SearchSettings) -> dict[str, Any]:
+    environment = {
+        "NO_ALBUMENTATIONS_UPDATE": "1",
+        # A reused worker whose last training takes longer to end is given up, and the next trial with it, unseen.
+        "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
+    }
+    if settings.address:
+        return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
+    paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
+    return {"env_vars": {**environment, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}}

@@ -1,0 +1,243 @@
+"""The Ray trainable: one configuration on one fold, from the cache to the last report.
+
+Runs in a worker process. It knows nothing of the search: whether to go on is decided by `scheduler` in the driver.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from ray import tune
+
+import segcore.data.cache
+from search.memory.history import Outcome
+from segcore.config import TrainConfig
+from segcore.data.cache import PixelCache
+from segcore.data.dataset import read_dataset
+from segcore.data.extra import prepare_caches, read_extra
+from segcore.data.folds import FoldSplit
+from segcore.data.labels import build_label_map
+from segcore.data.picture_files import encode_jpeg
+from segcore.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DeviceMemoryError,
+    NonFiniteLossError,
+    StreetError,
+    TrainingError,
+)
+from segcore.insight.figures import side_by_side
+from segcore.machine import Machine, detect_machine, name_memory_errors
+from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
+from segcore.prediction.predict import predict_cases
+from segcore.scoring.metrics import ImageScore
+from segcore.training.schedule import has_stalled
+from segcore.training.state import TrainState, load_state, new_state, save_state
+from segcore.training.train import EpochResult, train_epochs
+
+STATE_FILE: Final = "state.pt"
+SCORES_FILE: Final = "scores.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a prediction may take; a trial is measured before it is trained.
+
+    Args:
+        latency_ms: most milliseconds per image at its original size; 0: no limit.
+        memory_gib: most GPU memory; 0: no limit.
+    """
+
+    latency_ms: float = 0.0
+    memory_gib: float = 0.0
+
+    def describe_broken(self, costs: Mapping[str, float]) -> str:
+        """Say which limits a prediction breaks; empty when none.
+
+        Args:
+            costs: latency_ms and memory_gib of a prediction.
+        """
+        told = (
+            (costs["latency_ms"], self.latency_ms, "ms per prediction", "--max-latency-ms"),
+            (costs["memory_gib"], self.memory_gib, "GiB of GPU memory per prediction", "--max-memory-gib"),
+        )
+        broken = [each for each in told if each[1] and each[0] > each[1]]
+        return "; ".join(f"{cost:.3g} {unit} are above {option} {limit:g}" for cost, limit, unit, option in broken)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialJob:
+    """What all trials of a stage share.
+
+    Args:
+        data: the data-set folder.
+        extra: data sets that are trained on too.
+        cache_root: folder of the node's caches.
+        cache_key: name of the data's cache in it.
+        split: the folds.
+        cpus: processor cores of a trial.
+        gpus: GPUs of a trial; 0 keeps it off a GPU that others may use.
+        limits: what a prediction may take; None: it is not measured.
+    """
+
+    data: Path
+    extra: tuple[Path, ...]
+    cache_root: Path
+    cache_key: str
+    split: FoldSplit
+    cpus: float
+    gpus: float
+    limits: Limits | None = None
+
+
+def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
+    """Train one trial and report every epoch with a checkpoint to Ray Tune.
+
+    Args:
+        config: trial (number), fold, values (of `TrainConfig`) and checkpoint (to go on from, or None).
+        job: what all trials share.
+
+    A configuration that cannot be trained reports how it ended and why, and returns: starting it again would end alike.
+    Anything else that goes wrong (a full disk, a share that is not mounted) is raised, and Ray tries again elsewhere.
+    """
+    try:
+        _train(config, job)
+    except (TrainingError, ConfigError) as error:
+        tune.report({"outcome": str(_outcome_of(error)), "message": str(error)})
+
+
+def open_cache(job: TrialJob) -> PixelCache:
+    """Open the node's cache, preparing it on a node that joined late."""
+    try:
+        return segcore.data.cache.open_cache(job.cache_root, job.cache_key)
+    except CheckpointError:
+        dataset = read_dataset(job.data)
+        cache = prepare_caches(dataset, read_extra(dataset, job.extra), job.cache_root)
+    if cache.key != job.cache_key:
+        raise DataError(
+            f"{job.data} holds other files on this node than where the search started; use a shared folder."
+        )
+    return cache
+
+
+def _train(config: Mapping[str, Any], job: TrialJob) -> None:
+    machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
+    if machine.on_gpu:
+        # A reused worker would carry the last trial's peak along.
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        # A trial that shares a GPU must not take its neighbour's memory, least of all by batch_size=auto.
+        torch.cuda.set_per_process_memory_fraction(min(1.0, job.gpus))
+    cache = open_cache(job)
+    with name_memory_errors(TrainConfig.from_values(config["values"]), machine):
+        _train_on(config, job, cache, machine)
+
+
+def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machine: Machine) -> None:
+    train_indices, valid_indices = job.split.split(cache.names, config["fold"], cache.extra_names)
+    state = _start(config, cache, machine)
+    if _has_ended(state):
+        # The driver died after this trial's last checkpoint and before it wrote the end.
+        tune.report({"outcome": str(Outcome.FINISHED), "message": ""})
+    costs: dict[str, float] = {}
+    if job.limits is not None and state.epoch == 0:
+        costs = _measure(state, cache, machine)
+        if broken := job.limits.describe_broken(costs):
+            tune.report({"outcome": str(Outcome.OVER_LIMIT), "message": broken})
+            return
+    for result in train_epochs(state, cache, train_indices, valid_indices, machine):
+        picture = _draw(state, cache, valid_indices[0], machine)
+        with tempfile.TemporaryDirectory(prefix="street-search-") as folder:
+            save_state(state, Path(folder) / STATE_FILE)
+            (Path(folder) / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
+            tune.report(
+                {**_describe(result, state, costs if result.epoch == 1 else {}), "picture": picture},
+                checkpoint=tune.Checkpoint.from_directory(folder),
+            )
+
+
+def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine) -> TrainState:
+    train_config = TrainConfig.from_values(config["values"])
+    saved = tune.get_checkpoint()
+    if saved is None and config["checkpoint"] is not None:
+        saved = tune.Checkpoint(config["checkpoint"])
+    if saved is None:
+        outputs = build_label_map(cache.classes, train_config.labels).outputs
+        return new_state(train_config, outputs, machine)
+    try:
+        with saved.as_directory() as folder:
+            return load_state(Path(folder) / STATE_FILE, train_config, machine)
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {saved.path} cannot be read ({error}).") from error
+
+
+def _measure(state: TrainState, cache: PixelCache, machine: Machine) -> dict[str, float]:
+    largest = max(cache.cases, key=lambda case: case.height * case.width)
+    measured = (state.final_model, largest.height, largest.width, state.config, machine)
+    return {"memory_gib": measure_memory_gib(*measured), "latency_ms": measure_latency_ms(*measured)}
+
+
+def _describe(result: EpochResult, state: TrainState, costs: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "epoch": result.epoch,
+        "outcome": str(Outcome.FINISHED) if _has_ended(state) else "",
+        "message": "",
+        # As a text: Ray would flatten a dictionary into hundreds of results.
+        "image_ious": json.dumps({score.name: score.iou for score in result.scores if score.iou is not None}),
+        "metrics": {
+            **result.metrics,
+            "train_loss": result.train_loss,
+            "learning_rate": result.learning_rate,
+            "seconds": result.train_seconds + result.validation_seconds,
+            "samples_per_second": result.samples_per_second,
+            "wait_share": result.wait_share,
+            "peak_memory_gib": result.peak_memory_gib,
+            **_describe_batches(result, state),
+            **costs,
+        },
+    }
+
+
+def _describe_batches(result: EpochResult, state: TrainState) -> dict[str, float]:
+    """Return what the device made of the configuration's batches, where it made something else of them."""
+    found = {"found_batch_size": float(result.batch_size)} if state.config.batch_size == "auto" else {}
+    divided = {"micro_batches": float(result.micro_batches)} if result.micro_batches > 1 else {}
+    return {**found, **divided}
+
+
+def _has_ended(state: TrainState) -> bool:
+    return state.epoch >= state.config.epochs or has_stalled(state.ious, state.config.patience_epochs)
+
+
+def _draw(state: TrainState, cache: PixelCache, index: int, machine: Machine) -> bytes:
+    (prediction_HW,) = predict_cases(state.final_model, cache, [index], state.config, machine)
+    return encode_jpeg(
+        side_by_side(cache.image_HW3(index), cache.mask_HW(index), prediction_HW.cpu().numpy(), cache.classes)
+    )
+
+
+def _encode_scores(scores: tuple[ImageScore, ...]) -> str:
+    return json.dumps(
+        [
+            {
+                "name": score.name,
+                "timeofday": score.timeofday,
+                "iou": score.iou,
+                "confusion": score.confusion_CP.tolist(),
+            }
+            for score in scores
+        ]
+    )
+
+
+def _outcome_of(error: StreetError) -> Outcome:
+    if isinstance(error, DeviceMemoryError):
+        return Outcome.OUT_OF_MEMORY
+    if isinstance(error, NonFiniteLossError):
+        return Outcome.DIVERGED
+    return Outcome.FAILED

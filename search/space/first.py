@@ -1,0 +1,141 @@
+"""What is known before a search: configurations to try first, from files and from earlier searches.
+
+They are resolved once, at the launch, and stand in `settings.json` from then on, so that a resumed search goes on with
+the same ones. The sampler learns from those that the space could have drawn; the others are trained all the same.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from search.settings import SearchSettings
+from search.space.check import Requirement
+from search.space.draw import draw_config, new_study
+from segcore.config import TrainConfig, refuse_unknown_fields
+from segcore.errors import ConfigError
+from spaces import Space
+
+_OWN_VALUES: Final = ("epochs", "seed")
+"""A search has these for all its trials."""
+
+
+def read_prior(file: Path) -> dict[str, Any]:
+    """Read the values of a configuration: a `best.json`, or an object of `TrainConfig` fields.
+
+    Raises:
+        ConfigError: when the file cannot be read, or holds no configuration.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        values: dict[str, Any] = dict(document.get("values", document))
+        if "values" in document:
+            # A winner's patience is that of its retraining.
+            values.pop("patience_epochs", None)
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"--seed-config {file} cannot be read ({error}); give a best.json, or an object of TrainConfig values such "
+            'as {"backbone": "resnet34", "learning_rate": 0.001}.'
+        ) from error
+    return validate_given(values, f"--seed-config {file}")
+
+
+def resolve_first(
+    given: Sequence[tuple[str, dict[str, Any]]],
+    space: Space,
+    settings: SearchSettings,
+    facts: dict[str, Any],
+    require_trainable: Requirement,
+) -> list[dict[str, Any]]:
+    """Make whole configurations of what is given; what it leaves out the space draws or sets.
+
+    Args:
+        given: where each comes from, as a person knows it, and its values, from `read_prior` and `read_earlier`.
+        space: the search's space.
+        settings: epochs, seed and fixed values are the search's.
+        facts: what spaces may know of the data.
+        require_trainable: refuses a configuration.
+
+    Returns:
+        By configuration its `values`, its `params` as the space would have drawn them, and whether it could have
+        (`drawable`); each once.
+
+    Raises:
+        ConfigError: when one cannot be trained, with where it comes from, or there are more than trials.
+    """
+    resolved: list[dict[str, Any]] = []
+    for number, (source, values) in enumerate(given):
+        try:
+            whole = _resolve(values, space, settings, facts, number)
+            require_trainable(TrainConfig.from_values(whole["values"]))
+        except ConfigError as error:
+            raise ConfigError(f"{source}: {error}") from error
+        if all(whole["values"] != other["values"] for other in resolved):
+            resolved.append(whole)
+    if len(resolved) > settings.trials:
+        raise ConfigError(
+            f"--trials {settings.trials}: there are {len(resolved)} configurations to try first; "
+            f"use --trials {len(resolved)} or more."
+        )
+    return resolved
+
+
+def _resolve(
+    given: dict[str, Any], space: Space, settings: SearchSettings, facts: dict[str, Any], number: int
+) -> dict[str, Any]:
+    study = new_study(_GivenSampler(given, settings.seed + number), facts)
+    trial = study.ask()
+    drawn = draw_config(space, trial, settings).values()
+    own = {name: drawn[name] for name in _OWN_VALUES}
+    config = TrainConfig.from_values({**drawn, **given, **settings.fixed, **own})
+    drawable = config.values() == drawn
+    return {"values": config.values(), "params": dict(trial.params) if drawable else {}, "drawable": drawable}
+
+
+def validate_given(values: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return given values as `TrainConfig` takes them; a `ConfigError` says where they come from."""
+    try:
+        refuse_unknown_fields(values)
+        checked = TrainConfig.from_values(values).values()
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    return {name: checked[name] for name in values}
+
+
+class _GivenSampler(optuna.samplers.BaseSampler):
+    """Draws what is given where the space allows it, and at random elsewhere."""
+
+    def __init__(self, given: dict[str, Any], seed: int) -> None:
+        self._given = given
+        self._random = optuna.samplers.RandomSampler(seed=seed)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        if param_name in self._given and _contains(param_distribution, self._given[param_name]):
+            return self._given[param_name]
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+
+def _contains(distribution: BaseDistribution, value: Any) -> bool:
+    if isinstance(distribution, CategoricalDistribution):
+        return value in distribution.choices
+    # A value may be a word, such as a batch size "auto", where the space draws numbers.
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and isinstance(distribution, FloatDistribution | IntDistribution):
+        steps = (value - distribution.low) / distribution.step if distribution.step else 0.0
+        return bool(distribution.low <= value <= distribution.high and abs(steps - round(steps)) < 1e-8)
+    return False

@@ -1,0 +1,125 @@
+"""Trains the best configurations of a search on further folds until the winner stands; one fold counts a round.
+
+What a round says is decided in `race`; the winner is written by `selection`. The stage has a journal of its own, so
+an interrupted confirmation goes on, and an extended search trains only what is new among its best.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from search.folder import SearchFolder, require_idle
+from search.memory.history import History, Outcome, TrialRecord
+from search.memory.journal import read_history
+from search.run.cluster import count_concurrent
+from search.run.loop import Stage, retry_failed, run_folds
+from search.settings import write_settings
+from search.stages.stage import OpenStage
+from search.verdict.notes import best_note
+from search.verdict.race import Decision, decide, further_folds
+from search.verdict.selection import choose_candidates, choose_confirmed
+
+Trainings = Sequence[tuple[int, int]]
+"""(trial of the search, fold) of each."""
+
+
+def confirm_candidates(stage: Stage, history: History) -> Decision:
+    """Run the confirmation to its end.
+
+    Args:
+        stage: the confirmation's stage.
+        history: the search's trials.
+
+    Raises:
+        InterruptedSearchError: when it was stopped from outside.
+    """
+    settings, trainings = stage.settings, stage.journal.history
+    candidates = choose_candidates(history, settings)
+    decision = decide(candidates, trainings, settings, stage.job.split.block_of)
+    while decision.pending:
+        wanted = fill_workers(decision.pending, further_folds(settings), count_concurrent(settings))
+        _plan(stage, candidates, wanted)
+        # What an earlier run began and has fallen behind since stays as it is.
+        run_folds(stage, "confirm", wanted)
+        decision = decide(candidates, trainings, settings, stage.job.split.block_of)
+    _drop_checkpoints(trainings, decision)
+    return decision
+
+
+def fill_workers(pending: Trainings, folds: Sequence[int], workers: int) -> Trainings:
+    """Add trainings of the next folds, which workers would otherwise wait for.
+
+    Who is dismissed before such a fold counts was trained on it for nothing, by workers that had nothing else to do.
+
+    Args:
+        pending: (trial, fold) of this round.
+        folds: of all rounds, in order.
+        workers: trainings at a time.
+    """
+    (fold,) = {fold for _, fold in pending}
+    later = folds[folds.index(fold) + 1 :]
+    ahead = [(number, next_fold) for next_fold in later for number, _ in pending]
+    return (*pending, *ahead[: max(0, workers - len(pending))])
+
+
+def find_confirmed(trainings: History, source: int, values: dict[str, object]) -> dict[int, TrialRecord]:
+    """Return by fold the finished trainings of a configuration that a retraining would only repeat.
+
+    Args:
+        trainings: the journal of the confirmation.
+        source: the search's trial.
+        values: what is to be trained; a training for other epochs is another one.
+    """
+    return {
+        trial.fold: trial
+        for trial in trainings.in_order
+        if trial.source == source
+        and trial.values == values
+        and trial.outcome is Outcome.FINISHED
+        and trial.checkpoint is not None
+        and Path(trial.checkpoint).is_dir()
+    }
+
+
+def _plan(stage: Stage, candidates: list[TrialRecord], wanted: Trainings) -> None:
+    known = {(trial.source, trial.fold) for trial in stage.journal.history.in_order}
+    values_of = {trial.number: trial.values for trial in candidates}
+    for number, fold in wanted:
+        if (number, fold) not in known:
+            # No fold may steer its own training.
+            values = {**values_of[number], "patience_epochs": 0}
+            content = {"trial": len(stage.journal.history.trials), "fold": fold, "values": values, "params": {}}
+            stage.journal.write("asked", {**content, "source": number})
+
+
+def _drop_checkpoints(trainings: History, decision: Decision) -> None:
+    # The retraining takes over the winner's networks; the others' scores are in the journal.
+    winner = decision.winner.trial if decision.winner else None
+    for trial in trainings.in_order:
+        if trial.checkpoint is not None and trial.source != winner and trial.outcome is not None:
+            shutil.rmtree(trial.checkpoint, ignore_errors=True)
+
+
+def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, save: bool) -> None:
+    """Train the best configurations on further folds, as far as the race needs them.
+
+    Args:
+        opened: the confirmation's stage.
+        folder: the search's files.
+        retry: whether to try again what had failed.
+        save: whether to save the settings, once nothing stands against the run.
+
+    Raises:
+        InterruptedSearchError: when it was stopped from outside.
+    """
+    stage = opened.stage
+    require_idle(folder.search_stage)
+    if save:
+        write_settings(stage.settings, folder.settings)
+    history = read_history(folder.search_stage.journal)
+    if retry:
+        retry_failed(stage.journal)
+    confirm_candidates(stage, history)
+    found = choose_confirmed(history, stage.journal.history, stage.settings, stage.job.split)
+    metrics = {"iou": found["confirmation"]["iou"]} if "confirmation" in found else {}
+    stage.journal.write("closed", {"metrics": metrics, "note": best_note(found)})

@@ -1,0 +1,45 @@
+"""What an earlier search found best, to be tried first by a new one: from its folder, or from MLflow."""
+
+from typing import Any, Final
+
+from search.folder import SearchFolder
+from search.memory.history import FAILURES, History
+from search.memory.journal import read_history
+from search.settings import SearchSettings
+from search.space.first import validate_given
+from search.tracking.store import find_best_params
+from segcore.errors import ConfigError
+
+_WARM_STARTS: Final = 3
+
+
+def read_earlier(name: str, settings: SearchSettings) -> list[dict[str, Any]]:
+    """Return the best configurations of an earlier search, at most three, the best first.
+
+    Args:
+        name: its name; it is looked for in the storage, then in MLflow.
+        settings: of the search that is to start.
+
+    Raises:
+        ConfigError: when neither knows it, or it has no score.
+        TrackingError: when MLflow cannot be asked.
+    """
+    folder = SearchFolder(root=settings.storage / name)
+    if folder.settings.is_file():
+        found = _best_values(read_history(folder.search_stage.journal))
+    else:
+        found = find_best_params(settings.tracking_uri, name, _WARM_STARTS)
+    if not found:
+        raise ConfigError(
+            f"--warm-start {name}: neither {settings.storage} nor MLflow at {settings.tracking_uri} has a search of "
+            "that name with a score; check the name, or leave --warm-start out."
+        )
+    return [validate_given(values, f"--warm-start {name}") for values in found]
+
+
+def _best_values(history: History) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for trial in history.ranked:
+        if trial.outcome not in FAILURES and trial.values not in found:
+            found.append(trial.values)
+    return found[:_WARM_STARTS]

@@ -1,0 +1,202 @@
+"""The winner on all folds: one training per fold, the score out of fold, the ensemble, the model registry.
+
+Each case is predicted by the one network that never saw it, and no fold steers its own training (no early stopping,
+epochs from the search). The search chose the configuration on some of the folds, so the score without them is given
+too. A fold that the confirmation trained for as many epochs is taken over; a training for other epochs is another one.
+"""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from search.folder import CONFIRM_FOLDER, SearchFolder, require_idle
+from search.memory.best import confirmation_folds
+from search.memory.history import Outcome, TrialRecord
+from search.memory.journal import Journal, read_history
+from search.run.loop import run_folds
+from search.run.trial import SCORES_FILE, STATE_FILE
+from search.stages.confirm import find_confirmed
+from search.stages.stage import OpenStage
+from search.verdict.notes import out_of_fold_note
+from search.verdict.out_of_fold import OutOfFold
+from segcore.config import TrainConfig
+from segcore.data.cache import PixelCache
+from segcore.data.classes import ClassTable
+from segcore.data.folds import read_folds
+from segcore.errors import CheckpointError
+from segcore.prediction.ensemble import save_ensemble
+from segcore.scoring.metrics import ImageScore, best_single_class, summarise_scores
+from segcore.training.state import read_member_weights
+
+
+def plan_folds(
+    journal: Journal, best: dict[str, Any], folds: int, confirmed: Mapping[int, TrialRecord] | None = None
+) -> None:
+    """Ask for one training per fold, unless the journal has it already; one that failed is asked for anew.
+
+    Args:
+        journal: the retraining's memory.
+        best: the winner.
+        folds: number of folds.
+        confirmed: by fold, what the confirmation trained already; it is taken over as it is.
+
+    Raises:
+        CheckpointError: when the journal is of another winner.
+    """
+    for fold in range(folds):
+        known = journal.history.trials.get(fold)
+        if known is not None and known.values != best["values"]:
+            raise CheckpointError(
+                f"{journal.file.parent} retrains another winner than best.json names now; "
+                "move that folder away to retrain the new one."
+            )
+        if known is None or known.outcome not in (None, Outcome.FINISHED):
+            training = (confirmed or {}).get(fold)
+            asked = {"trial": fold, "fold": fold, "values": best["values"], "params": {}}
+            if training is None:
+                journal.write("asked", asked)
+            else:
+                _take_over(journal, asked, training)
+
+
+def measure_out_of_fold(
+    journal: Journal, classes: ClassTable, search_fold: int, confirm_folds: Collection[int] = ()
+) -> OutOfFold:
+    """Pool the scores of all folds.
+
+    Args:
+        journal: the retraining's memory.
+        classes: the class table of the data.
+        search_fold: the fold that the search scored its trials on.
+        confirm_folds: folds that its best configurations were confirmed on.
+
+    Raises:
+        CheckpointError: when a fold has not finished.
+    """
+    scores_of_fold = {trial.fold: _read_scores(trial) for trial in _finished(journal)}
+    config = TrainConfig.from_values(journal.history.trials[0].values)
+    pooled = [score for scores in scores_of_fold.values() for score in scores]
+    fold_ious = {
+        fold: summarise_scores(scores, classes, every_class=False).get("iou", float("nan"))
+        for fold, scores in sorted(scores_of_fold.items())
+    }
+    seen = {search_fold, *confirm_folds}
+    if seen >= scores_of_fold.keys():
+        seen = {search_fold}
+    unseen = [score for fold, scores in scores_of_fold.items() if fold not in seen for score in scores]
+    single_class, single_class_iou = best_single_class(pooled, classes)
+    return OutOfFold(
+        metrics=summarise_scores(pooled, classes, every_class=config.labels == "full"),
+        fold_ious=fold_ious,
+        images=len(pooled),
+        unseen_iou=summarise_scores(unseen, classes, every_class=False).get("iou", float("nan")),
+        seen_folds=tuple(sorted(seen)),
+        single_class=single_class,
+        single_class_iou=single_class_iou,
+    )
+
+
+def build_ensemble(
+    folder: SearchFolder, journal: Journal, cache: PixelCache, result: OutOfFold, best: dict[str, Any]
+) -> None:
+    """Write the ensemble of all folds' networks into the search's model directory."""
+    trials = _finished(journal)
+    left_out: list[int] = []
+
+    def weights() -> Iterator[dict[str, Tensor]]:
+        for trial in trials:
+            for tensors in read_member_weights(_checkpoint(trial) / STATE_FILE):
+                left_out.append(trial.fold)
+                yield tensors
+
+    save_ensemble(
+        folder.model,
+        weights(),
+        config=TrainConfig.from_values(best["values"]),
+        classes=cache.classes,
+        notes={
+            "search": best["search"],
+            "trial": best["trial"],
+            "search_score": best["metrics"],
+            "out_of_fold": result.metrics,
+            "fold_ious": {str(fold): iou for fold, iou in result.fold_ious.items()},
+            "folds": [trial.fold for trial in trials],
+            # Filled as the members are written: a training may give several.
+            "left_out": left_out,
+            "extra": list(cache.extra_names),
+        },
+        split=read_folds(folder.folds),
+    )
+
+
+def _take_over(journal: Journal, asked: dict[str, Any], training: TrialRecord) -> None:
+    """Write what the confirmation trained as if it had been trained here, with its own times."""
+    fold = asked["fold"]
+    journal.write("asked", {**asked, "time": training.started})
+    for epoch, record in sorted(training.epochs.items()):
+        picture = f"../{CONFIRM_FOLDER}/{record.picture}" if record.picture is not None else None
+        content = {"trial": fold, "epoch": epoch, "metrics": record.metrics, "picture": picture, "verdict": ""}
+        journal.write("epoch", {**content, "time": record.time})
+    journal.write("checkpoint", {"trial": fold, "epoch": training.checkpoint_epoch, "path": training.checkpoint})
+    message = f"trained in the confirmation, as its trial {training.number}"
+    ended = {"trial": fold, "outcome": str(Outcome.FINISHED), "message": message}
+    journal.write("ended", {**ended, "time": training.ended})
+
+
+def _finished(journal: Journal) -> list[TrialRecord]:
+    trials = journal.history.in_order
+    for trial in trials:
+        if trial.outcome is not Outcome.FINISHED:
+            said = f"{trial.outcome}: {trial.message}" if trial.outcome else "it has not finished"
+            raise CheckpointError(
+                f"Fold {trial.fold} was not retrained ({said}); mend the cause and run the retraining again."
+            )
+    return trials
+
+
+def _checkpoint(trial: TrialRecord) -> Path:
+    if trial.checkpoint is None or not Path(trial.checkpoint).is_dir():
+        raise CheckpointError(f"The checkpoint of fold {trial.fold} is missing ({trial.checkpoint}).")
+    return Path(trial.checkpoint)
+
+
+def _read_scores(trial: TrialRecord) -> list[ImageScore]:
+    entries = json.loads((_checkpoint(trial) / SCORES_FILE).read_text(encoding="utf-8"))
+    return [
+        ImageScore(
+            name=entry["name"],
+            timeofday=entry["timeofday"],
+            iou=entry["iou"],
+            confusion_CP=np.array(entry["confusion"], np.int64),
+        )
+        for entry in entries
+    ]
+
+
+def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]) -> OutOfFold:
+    """Train the winner on all folds, score it out of fold, and build the ensemble.
+
+    Args:
+        opened: the retraining's stage.
+        folder: the search's files.
+        cache: the decoded data.
+        winner: what `best.json` holds.
+
+    Raises:
+        InterruptedSearchError: when it was stopped from outside.
+        CheckpointError: when the stage retrains another winner, or a fold failed.
+    """
+    stage = opened.stage
+    require_idle(folder.confirm_stage)
+    confirmed = find_confirmed(read_history(folder.confirm_stage.journal), winner["trial"], winner["values"])
+    plan_folds(stage.journal, winner, stage.job.split.folds, confirmed)
+    run_folds(stage, "retrain")
+    result = measure_out_of_fold(stage.journal, cache.classes, winner["fold"], confirmation_folds(winner))
+    build_ensemble(folder, stage.journal, cache, result, winner)
+    note = out_of_fold_note(result, winner["metrics"]["iou"])
+    stage.journal.write("closed", {"metrics": result.metrics, "note": note})
+    return result

@@ -1,0 +1,35 @@
+"""The stage of searching: trials until all have ended or the time is spent, and the winner on the search's fold."""
+
+from search.folder import SearchFolder, require_idle
+from search.memory.best import write_best
+from search.memory.history import History
+from search.memory.journal import read_history
+from search.run import loop
+from search.settings import SearchSettings, write_settings
+from search.stages.stage import OpenStage
+from search.verdict.notes import best_note
+from search.verdict.selection import choose_best
+from segcore.data.cache import PixelCache
+
+
+def run_search(opened: OpenStage, folder: SearchFolder, cache: PixelCache, extended: SearchSettings | None) -> History:
+    """Run the search's trials and write `best.json`.
+
+    Args:
+        opened: the search's stage.
+        folder: the search's files.
+        cache: the decoded data.
+        extended: settings to save, once nothing stands against the run; None keeps them.
+
+    Raises:
+        InterruptedSearchError: when it was stopped from outside, or its trials do nothing but fail.
+    """
+    stage = opened.stage
+    require_idle(folder.confirm_stage)
+    if extended is not None:
+        write_settings(extended, folder.settings)
+    loop.run_search(stage, cache)
+    found = choose_best(stage.journal.history, stage.settings)
+    write_best(found, folder.best)
+    stage.journal.write("closed", {"metrics": found["metrics"], "note": best_note(found)})
+    return read_history(stage.folder.journal)

@@ -1,0 +1,69 @@
+"""Opens a stage: its lock, its journal, the same data as before, and MLflow following behind.
+
+What is done in an open stage lives in `search`, `confirm` and `retrain`; how it is shown, in `commands`.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from search.folder import SearchFolder, lock_stage
+from search.memory.journal import Journal, read_history
+from search.run.loop import Stage, make_job, require_same_data
+from search.settings import SearchSettings
+from search.tracking.follower import Tracker
+from search.verdict.race import count_trainings
+from segcore.data.cache import PixelCache
+from segcore.data.folds import FoldSplit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStage:
+    """A stage that this process alone may write.
+
+    Args:
+        name: `search`, `confirm` or `retrain`.
+        stage: what Ray Tune runs.
+        tracker: follows its journal into MLflow; told on leaving how much is not sent.
+        trials: how many it is to have at most.
+    """
+
+    name: str
+    stage: Stage
+    tracker: Tracker
+    trials: int
+
+
+@contextmanager
+def open_stage(
+    settings: SearchSettings, name: str, search: SearchFolder, cache: PixelCache, split: FoldSplit
+) -> Iterator[OpenStage]:
+    """Take a stage's lock and open its journal; on leaving, MLflow gets what is left.
+
+    Args:
+        settings: of the search.
+        name: `search`, `confirm` or `retrain`.
+        search: the search's files.
+        cache: the decoded data.
+        split: the folds.
+
+    Raises:
+        CheckpointError: when another process has it, or the data is not what earlier trials were trained on.
+    """
+    folder = search.stages[name]
+    with ExitStack() as closing:
+        closing.callback(lock_stage(folder).release)
+        journal = Journal(folder.journal)
+        closing.callback(journal.close)
+        stage = Stage(
+            settings=settings,
+            folder=folder,
+            journal=journal,
+            job=make_job(settings, cache, split, limited=name == "search"),
+        )
+        # Scores of one stage count in another.
+        require_same_data(stage, *(read_history(each.journal) for each in search.stages.values()))
+        tracker = Tracker(settings, name, folder)
+        closing.callback(tracker.close)
+        trials = {"search": settings.trials, "confirm": count_trainings(settings), "retrain": settings.folds}[name]
+        yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials)

@@ -1,0 +1,78 @@
+"""The MLflow model registry: the ensemble as a versioned model that any machine loads.
+
+What such a model does when it is loaded lives in `served`; runs and metrics live in `tracking`.
+"""
+
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import mlflow
+import numpy as np
+from mlflow.models import ModelSignature
+from mlflow.types import Schema, TensorSpec
+
+from search.folder import StageFolder
+from search.settings import SearchSettings
+from search.tracking.runs import StageRuns
+from segcore.errors import TrackingError
+
+_HERE: Final = Path(__file__).resolve().parent
+_SERVED_PACKAGES: Final = (
+    "filelock",
+    "huggingface_hub",
+    "mlflow",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pydantic",
+    "safetensors",
+    "segmentation-models-pytorch",
+    "timm",
+    "torch",
+)
+
+
+def register_model(settings: SearchSettings, stage: StageFolder, model: Path) -> str:
+    """Log the ensemble as an MLflow model and register it under the search's name.
+
+    Args:
+        settings: the search.
+        stage: the retraining's files.
+        model: the ensemble's directory.
+
+    Returns:
+        The model's address, such as `models:/streets/1`.
+
+    Raises:
+        TrackingError: when MLflow refuses.
+    """
+    # Without names: MLflow wraps the array for a named tensor into a dictionary.
+    pixels = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
+    classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+    try:
+        run_id = StageRuns(settings, "retrain", stage).parent_id
+        mlflow.set_tracking_uri(settings.tracking_uri)
+        # MLflow warns at length that it cannot infer a signature from type hints; the model has an explicit one.
+        with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+            warnings.simplefilter("ignore", UserWarning)
+            info = mlflow.pyfunc.log_model(
+                name="ensemble",
+                python_model=str(_HERE / "served.py"),
+                artifacts={"ensemble": str(model)},
+                code_paths=[str(_HERE.parents[1] / "segcore")],
+                signature=ModelSignature(inputs=Schema([pixels]), outputs=Schema([classes])),
+                pip_requirements=_served_requirements(),
+                registered_model_name=settings.name,
+            )
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        raise TrackingError(
+            f"The ensemble is in {model}, but MLflow did not take it ({error}); "
+            f"when the server answers, run 'python -m search retrain {settings.name}' again."
+        ) from error
+    return f"models:/{settings.name}/{info.registered_model_version}"
+
+
+def _served_requirements() -> list[str]:
+    return [f"{package}=={version(package)}" for package in _SERVED_PACKAGES]

@@ -1,0 +1,129 @@
+"""Names the winner of a search and writes `best.json`, the seam between searching and retraining.
+
+Until the best configurations are confirmed on further folds, the winner is the best of many scores on one fold. How
+that race is decided lives in `race`, its trainings in `confirm`.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+from search.folder import SearchFolder
+from search.memory.best import write_best
+from search.memory.history import FAILURES, History, TrialRecord, count_ends
+from search.memory.journal import read_history
+from search.settings import SearchSettings
+from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, Interval
+from search.verdict.race import Decision, Standing, best_epochs, decide
+from segcore.data.folds import FoldSplit, read_folds
+from segcore.errors import CheckpointError
+
+
+def choose_best(history: History, settings: SearchSettings) -> dict[str, Any]:
+    """Return the winner on the search's fold as `best.json` holds it: the trial with the highest iou of any epoch.
+
+    The epochs to retrain for are the winner's best epoch, or all of its epochs where the rate's course is laid out over
+    them.
+
+    Raises:
+        CheckpointError: when no trial has a score.
+    """
+    ranked = _ranked(history)
+    if not ranked:
+        raise CheckpointError(
+            f"Search {settings.name!r} has no trial with a score yet; of {len(history.trials)} trials: "
+            f"{count_ends(history.in_order) or 'none'}. Their logs say why."
+        )
+    return _describe_trial(ranked[0], history, settings)
+
+
+def choose_candidates(history: History, settings: SearchSettings) -> list[TrialRecord]:
+    """Return the trials that are worth further folds, as many as the settings say, the best first; equal ones once."""
+    candidates: list[TrialRecord] = []
+    for trial in _ranked(history):
+        if all(trial.values != other.values for other in candidates):
+            candidates.append(trial)
+    return candidates[: settings.confirm]
+
+
+def choose_confirmed(
+    history: History, trainings: History, settings: SearchSettings, split: FoldSplit
+) -> dict[str, Any]:
+    """Return the winner over further folds, or that of the search's fold until every training for it has ended.
+
+    Args:
+        history: the search's trials.
+        trainings: the journal of the confirmation; empty when there was none.
+        settings: the search's settings.
+        split: the folds.
+
+    Returns:
+        What `best.json` holds; a confirmed winner has `confirmation`.
+
+    Raises:
+        CheckpointError: when no trial has a score.
+    """
+    best = choose_best(history, settings)
+    if settings.confirm < 2 or not trainings.trials:
+        return best
+    decision = decide(choose_candidates(history, settings), trainings, settings, split.block_of)
+    if decision.winner is None or decision.pending:
+        return best
+    confirmed = _describe_trial(history.trials[decision.winner.trial], history, settings)
+    confirmed["values"] |= {"epochs": decision.epochs or confirmed["values"]["epochs"]}
+    return {**confirmed, "confirmation": _describe_decision(decision)}
+
+
+def _ranked(history: History) -> list[TrialRecord]:
+    return [trial for trial in history.ranked if trial.outcome not in FAILURES]
+
+
+def _describe_trial(winner: TrialRecord, history: History, settings: SearchSettings) -> dict[str, Any]:
+    record = winner.best
+    assert record is not None
+    epochs = best_epochs(winner.values, [record.epoch])
+    return {
+        "search": settings.name,
+        "trial": winner.number,
+        "fold": winner.fold,
+        "epoch": record.epoch,
+        "metrics": record.metrics,
+        "values": {**winner.values, "epochs": epochs, "patience_epochs": 0},
+        "trials": len(history.trials),
+    }
+
+
+def _describe_decision(decision: Decision) -> dict[str, Any]:
+    winner = decision.winner
+    assert winner is not None
+    return {
+        "iou": winner.iou,
+        "interval": _ends(winner.interval),
+        "folds": list(decision.folds),
+        "optimism": decision.optimism,
+        "rivals": [standing.trial for standing in decision.rivals],
+        "standings": [_describe_standing(standing) for standing in decision.standings],
+        "methods": {"interval": IMAGES_METHOD, "difference": FOLDS_METHOD, "image_difference": IMAGES_METHOD},
+    }
+
+
+def _describe_standing(standing: Standing) -> dict[str, Any]:
+    ends = {name: _ends(getattr(standing, name)) for name in ("interval", "difference", "image_difference")}
+    fold_ious = {str(fold): iou for fold, iou in standing.fold_ious.items()}
+    return {**asdict(standing), **ends, "fold_ious": fold_ious, "iou": standing.iou if fold_ious else None}
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return [interval.low, interval.high] if interval is not None else None
+
+
+def can_confirm(history: History, settings: SearchSettings) -> bool:
+    """Say whether a search has two configurations at least to confirm, and is asked to."""
+    return settings.confirm >= 2 and len(choose_candidates(history, settings)) >= 2
+
+
+def name_winner(settings: SearchSettings, folder: SearchFolder) -> dict[str, Any]:
+    """Write `best.json` from the journals, and return what it holds."""
+    history, trainings = read_history(folder.search_stage.journal), read_history(folder.confirm_stage.journal)
+    found = choose_confirmed(history, trainings, settings, read_folds(folder.folds))
+    write_best(found, folder.best)
+    return found

@@ -1,0 +1,289 @@
+"""Reads a data-set folder in the contest's layout and finds everything that is wrong with it.
+
+    DATA/seg_train_images/NAME.jpg
+    DATA/seg_train_annotations/NAME.png      RGB colours of the class table
+    DATA/seg_train_annotations/NAME.json     {"attributes": {"route", "timeofday", "pseudo"}, "frameIndex"}
+    DATA/classes.json                        optional, see `classes`
+
+Decoding lives here; keeping what was decoded lives in `cache`, counting it for a person in `check`.
+"""
+
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from segcore.data.classes import ClassTable, read_class_table
+from segcore.errors import DataError
+
+IMAGES_FOLDER: Final = "seg_train_images"
+ANNOTATIONS_FOLDER: Final = "seg_train_annotations"
+IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One labelled image.
+
+    Args:
+        name: file name without suffix.
+        image: the image's file.
+        mask: the colour mask's file.
+        route: where it was taken.
+        timeofday: when it was taken.
+        frame: index in the drive's video; neighbours look alike.
+        pseudo: whether a model drew the mask (see `pseudo_label`); optional in the annotation.
+    """
+
+    name: str
+    image: Path
+    mask: Path
+    route: str
+    timeofday: str
+    frame: int
+    pseudo: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSet:
+    """A readable data-set folder: its class table and its cases, sorted by name."""
+
+    folder: Path
+    classes: ClassTable
+    cases: tuple[Case, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodedCase:
+    """Pixels of one case: RGB image (H, W, 3) and class indices (H, W), both uint8."""
+
+    image_HW3: npt.NDArray[np.uint8]
+    mask_HW: npt.NDArray[np.uint8]
+
+
+def read_dataset(folder: Path) -> DataSet:
+    """List a data-set folder and read its annotations; pixels are read only if something is wrong.
+
+    Args:
+        folder: the data-set folder.
+
+    Raises:
+        DataError: with every problem of the folder, those in pixels included.
+    """
+    dataset, problems = scan_dataset(folder)
+    if problems:
+        problems += [line for _, line in find_pixel_problems(dataset)]
+        raise broken_folder(folder, problems)
+    return dataset
+
+
+def broken_folder(folder: Path, problems: Sequence[str]) -> DataError:
+    """Return the error that lists every problem of a folder."""
+    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+    return DataError(f"{folder} cannot be used, {count}:", sorted(problems))
+
+
+def scan_dataset(folder: Path) -> tuple[DataSet, list[str]]:
+    """List the usable cases of a folder and the problems that show without decoding pixels.
+
+    Raises:
+        DataError: when the folder or its image folder is missing or may not be read, or `classes.json` cannot be used.
+    """
+    try:
+        return _scan(folder)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+
+
+def find_pixel_problems(dataset: DataSet) -> Iterator[tuple[Case, str]]:
+    """Decode every case and yield each problem found, in the order of the cases."""
+    decode = partial(_try_decode, classes=dataset.classes)
+    with ThreadPoolExecutor() as pool:
+        for case, problems in zip(dataset.cases, pool.map(decode, dataset.cases), strict=True):
+            yield from ((case, problem) for problem in problems)
+
+
+def decode_case(case: Case, classes: ClassTable) -> DecodedCase:
+    """Decode image and mask of a case.
+
+    Raises:
+        DataError: naming file and problem, one line each.
+    """
+    problems: list[str] = []
+    image_HW3 = _decode_or_note(case.image, problems)
+    colours_HW3 = _decode_or_note(case.mask, problems)
+    mask_HW = None
+    if colours_HW3 is not None:
+        try:
+            mask_HW = classes.decode_mask(colours_HW3)
+        except DataError as error:
+            problems += [f"{case.mask.name}: {problem}" for problem in error.problems]
+    if image_HW3 is not None and colours_HW3 is not None and image_HW3.shape != colours_HW3.shape:
+        problems.append(f"{case.mask.name}: {_size(colours_HW3)} pixels, but {case.image.name} has {_size(image_HW3)}")
+    if problems or image_HW3 is None or mask_HW is None:
+        raise DataError(f"{case.name} cannot be used:", problems)
+    return DecodedCase(image_HW3=image_HW3, mask_HW=mask_HW)
+
+
+def decode_rgb(file: Path) -> npt.NDArray[np.uint8]:
+    """Decode an image file of any colour mode to RGB (H, W, 3), uint8.
+
+    Raises:
+        DataError: when the file is missing, damaged or cut short.
+    """
+    try:
+        # Pillow says what is wrong with a damaged file; OpenCV returns nothing, or what it could read.
+        with Image.open(io.BytesIO(file.read_bytes())) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file.name}: cannot be decoded ({_first_line(error)})") from error
+
+
+def read_size(file: Path) -> tuple[int, int]:
+    """Return (height, width) in pixels from an image file's header.
+
+    Raises:
+        DataError: when the file is missing or no image.
+    """
+    try:
+        with Image.open(file) as image:
+            return image.height, image.width
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError(f"{file.name}: cannot be decoded ({_first_line(error)})") from error
+
+
+def list_images(folder: Path) -> list[Path]:
+    """List the image files directly in a folder, sorted by name.
+
+    Raises:
+        DataError: when there is none, two differ only in their suffix, or the folder may not be read.
+    """
+    try:
+        if not folder.is_dir():
+            raise DataError(f"{folder} is no folder; give a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
+        files, problems = _list_images(folder)
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    if problems:
+        raise broken_folder(folder, problems)
+    if not files:
+        raise DataError(f"{folder} has no image; give a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
+    return files
+
+
+def _scan(folder: Path) -> tuple[DataSet, list[str]]:
+    images = folder / IMAGES_FOLDER
+    if not images.is_dir():
+        raise DataError(
+            f"{folder} is no data set: it must be a folder with {IMAGES_FOLDER}/ and {ANNOTATIONS_FOLDER}/."
+        )
+    classes = read_class_table(folder)
+    if not (folder / ANNOTATIONS_FOLDER).is_dir():
+        # One line instead of two for each image.
+        problem = f"{ANNOTATIONS_FOLDER}/ is missing: it must hold NAME.png and NAME.json for every image"
+        return DataSet(folder=folder, classes=classes, cases=()), [problem]
+    files, problems = _list_images(images)
+    cases = []
+    for file in files:
+        found = _read_case(file, folder / ANNOTATIONS_FOLDER)
+        if isinstance(found, Case):
+            cases.append(found)
+        else:
+            problems += found
+    problems += _find_orphans(folder / ANNOTATIONS_FOLDER, {file.stem for file in files})
+    if not files:
+        problems.append(f"{IMAGES_FOLDER}/ has no image ({', '.join(IMAGE_SUFFIXES)})")
+    return DataSet(folder=folder, classes=classes, cases=tuple(cases)), problems
+
+
+def _unreadable(folder: Path, error: OSError) -> DataError:
+    return DataError(f"{folder} cannot be read ({error}); give yourself the right to read it, or another folder.")
+
+
+def _list_images(folder: Path) -> tuple[list[Path], list[str]]:
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+    first: dict[str, Path] = {}
+    problems = []
+    for file in files:
+        if file.stem in first:
+            problems.append(f"{file.name}: same name as {first[file.stem].name}; rename or remove one")
+        else:
+            first[file.stem] = file
+    return list(first.values()), problems
+
+
+def _read_case(image: Path, annotations: Path) -> Case | list[str]:
+    mask, document = annotations / f"{image.stem}.png", annotations / f"{image.stem}.json"
+    problems = [f"{file.name}: missing" for file in (mask, document) if not file.is_file()]
+    if not document.is_file():
+        return problems
+    try:
+        content = json.loads(document.read_text(encoding="utf-8"))
+        attributes = content["attributes"]
+        case = Case(
+            name=image.stem,
+            image=image,
+            mask=mask,
+            route=_text(attributes, "route"),
+            timeofday=_text(attributes, "timeofday"),
+            frame=int(content["frameIndex"]),
+            pseudo=_flag(attributes, "pseudo"),
+        )
+    except KeyError as error:
+        problems.append(f"{document.name}: {error.args[0]!r} is missing")
+    except (ValueError, TypeError, OverflowError, OSError) as error:
+        problems.append(f"{document.name}: cannot be read ({_first_line(error)})")
+    return problems or case
+
+
+def _text(attributes: dict[str, object], name: str) -> str:
+    value = attributes[name]
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} is {value!r}, not a text")
+    return value
+
+
+def _flag(attributes: dict[str, object], name: str) -> bool:
+    value = attributes.get(name, False)
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, not true or false")
+    return value
+
+
+def _find_orphans(annotations: Path, names: set[str]) -> list[str]:
+    masks = sorted(file for file in annotations.glob("*.png") if file.stem not in names)
+    return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/" for mask in masks]
+
+
+def _try_decode(case: Case, classes: ClassTable) -> tuple[str, ...]:
+    try:
+        decode_case(case, classes)
+    except DataError as error:
+        return error.problems
+    return ()
+
+
+def _decode_or_note(file: Path, problems: list[str]) -> npt.NDArray[np.uint8] | None:
+    try:
+        return decode_rgb(file)
+    except DataError as error:
+        problems.append(str(error))
+        return None
+
+
+def _size(image_HW3: npt.NDArray[np.uint8]) -> str:
+    return f"{image_HW3.shape[1]}x{image_HW3.shape[0]}"
+
+
+def _first_line(error: Exception) -> str:
+    text = re.sub(r" ?<_io.BytesIO object[^>]*>", " the file", str(error) or type(error).__name__)
+    return text.splitlines()[0]

@@ -1,0 +1,109 @@
+"""Data sets that are trained on beside the real one, such as pseudo labels, and never validated.
+
+The folds are made of the real data alone; how an extra case joins a fold's training cases lives in `folds`. Nothing
+of the real data may come in by this way, for then a network would be validated on images that it knows.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from segcore.data.cache import PixelCache, Progress, prepare_cache
+from segcore.data.classes import ClassTable
+from segcore.data.dataset import DataSet, read_dataset
+from segcore.errors import DataError
+
+_MOST_NAMES: Final = 5
+
+
+def read_extra(dataset: DataSet, folders: Sequence[Path]) -> tuple[DataSet, ...]:
+    """Read the data sets that are trained on beside another.
+
+    Args:
+        dataset: the real data.
+        folders: the extra data-set folders; their classes must be those of the real data, their names new.
+
+    Raises:
+        DataError: with everything that is wrong with a folder, or in which it differs from the real data.
+    """
+    extra = tuple(read_dataset(folder) for folder in folders)
+    known = {case.name: dataset.folder for case in dataset.cases}
+    for other in extra:
+        _require_same_classes(dataset, other)
+        clashes = [case.name for case in other.cases if case.name in known]
+        if clashes:
+            raise DataError(
+                f"{other.folder} cannot be trained on beside {dataset.folder}: {len(clashes)} names occur twice; "
+                "rename the images, masks and annotations, or make pseudo labels again with --prefix:",
+                [f"{name}: also in {known[name]}" for name in clashes[:_MOST_NAMES]],
+            )
+        known |= {case.name: other.folder for case in other.cases}
+    return extra
+
+
+def prepare_caches(
+    dataset: DataSet, extra: Sequence[DataSet], root: Path, progress: Progress | None = None
+) -> PixelCache:
+    """Prepare the cache of every data set and open them as one, the real data first.
+
+    Args:
+        dataset: the real data.
+        extra: what `read_extra` returned; may be empty.
+        root: folder that holds the caches of a node.
+        progress: told how many cases of a data set are decoded.
+
+    Raises:
+        DataError: listing every image and mask that cannot be used, or every extra image that is one of the real data.
+        StorageError: when the disk is too small or the folder cannot be written.
+    """
+    own, *others = (prepare_cache(part, root, progress) for part in (dataset, *extra))
+    cache = PixelCache(own, tuple(others))
+    _require_new_images(cache)
+    return cache
+
+
+def _require_same_classes(dataset: DataSet, other: DataSet) -> None:
+    differences = _compare(dataset.classes, other.classes)
+    if differences:
+        raise DataError(
+            f"The classes of {other.folder} are not those of {dataset.folder}; if its masks are drawn in the same "
+            "colours, give it the same classes.json:",
+            differences,
+        )
+
+
+def _compare(ours: ClassTable, theirs: ClassTable) -> list[str]:
+    # Void colours may differ: each mask is decoded by its own table, and void is void.
+    pairs = {
+        "names": (ours.names, theirs.names),
+        "colours": (ours.colours, theirs.colours),
+        "scored": (ours.scored, theirs.scored),
+    }
+    return [f"{name}: {list(mine)} there, {list(other)} here" for name, (mine, other) in pairs.items() if mine != other]
+
+
+def _require_new_images(cache: PixelCache) -> None:
+    own = len(cache) - len(cache.extra_names)
+    candidates: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for index in range(own):
+        candidates[_describe_image(cache, index)].append(index)
+    problems = [
+        f"{cache.cases[index].name}: the same image as {cache.cases[twin].name}"
+        for index in range(own, len(cache))
+        for twin in candidates.get(_describe_image(cache, index), ())
+        if np.array_equal(cache.image_HW3(index), cache.image_HW3(twin))
+    ]
+    if problems:
+        raise DataError(
+            f"{len(problems)} extra images are images of the real data, and networks would be validated on what they "
+            "know; remove them from the extra data:",
+            problems[:_MOST_NAMES],
+        )
+
+
+def _describe_image(cache: PixelCache, index: int) -> tuple[int, int, int]:
+    case = cache.cases[index]
+    return case.height, case.width, case.image_crc

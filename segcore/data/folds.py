@@ -1,0 +1,221 @@
+"""Which case is validated in which fold: stratified by route and time of day, neighbours kept together.
+
+Neighbouring frames of a drive look almost alike; a model that trained on one knows the other. So each
+stratum (route x time of day) is cut into blocks of consecutive frames, and a block is never divided.
+Pure functions without random numbers: the same cases give the same folds on every machine.
+"""
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from segcore.data.dataset import Case
+from segcore.errors import CheckpointError, ConfigError, DataError
+
+BLOCKS_PER_FOLD: Final = 2
+"""Blocks that each fold gets of a large stratum: fewer leave fewer seams, more balance better."""
+
+SHORTEST_CUTS: Final = (4, 2, 1)
+"""Cases that a run of neighbours must exceed to be cut; the first that gives every fold a block is taken."""
+
+GAP_FACTOR: Final = 5
+"""A gap of more than so many times the stratum's median gap always ends a block."""
+
+_NO_FOLD: Final = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldSplit:
+    """The fold of every case.
+
+    Args:
+        folds: number of folds, at least 2.
+        fold_of: fold (0-based) in which each case, by name, is validated.
+        block_of: block of each case, by name; cases of one block share a fold.
+    """
+
+    folds: int
+    fold_of: dict[str, int]
+    block_of: dict[str, str]
+
+    def split(self, names: Sequence[str], fold: int, extra: Collection[str] = ()) -> tuple[list[int], list[int]]:
+        """Return the positions of the training cases and of the validation cases of one fold.
+
+        Args:
+            names: case names, in the order that the positions refer to.
+            fold: the fold to validate on, 0-based.
+            extra: names of cases without a fold, such as pseudo labels: trained on in every fold, validated in none.
+
+        Raises:
+            ConfigError: when the fold does not exist or leaves one side empty, or an extra case has a fold.
+            CheckpointError: when a case has no fold, as happens when the data changed after the split.
+        """
+        if not 0 <= fold < self.folds:
+            raise ConfigError(f"fold {fold} does not exist; there are folds 0 to {self.folds - 1}.")
+        clashes = [name for name in extra if name in self.fold_of]
+        if clashes:
+            raise ConfigError(f"extra case {clashes[0]!r} has a fold, so it could be validated; give it another name.")
+        fold_of = {**self.fold_of, **dict.fromkeys(extra, _NO_FOLD)}
+        missing = [name for name in names if name not in fold_of]
+        if missing:
+            raise CheckpointError(
+                f"{len(missing)} cases have no fold, {missing[0]!r} first: the data changed since the folds were made."
+                " Start a new search for the new data."
+            )
+        train = [i for i, name in enumerate(names) if fold_of[name] != fold]
+        valid = [i for i, name in enumerate(names) if fold_of[name] == fold]
+        if not train or not valid:
+            raise ConfigError(
+                f"fold {fold} of {self.folds} leaves {len(train)} training and {len(valid)} validation cases; "
+                "use fewer folds or more data."
+            )
+        return train, valid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leakage:
+    """How many neighbouring frames stand on different sides of a split.
+
+    Args:
+        neighbours: pairs of consecutive frames of one stratum.
+        divided_blocks: blocks with cases in two folds (0 unless folds.json was edited).
+        divided_neighbours: neighbouring pairs in two folds, at the seams between blocks.
+    """
+
+    neighbours: int
+    divided_blocks: int
+    divided_neighbours: int
+
+
+def make_folds(cases: Sequence[Case], folds: int = 7) -> FoldSplit:
+    """Divide cases into folds, stratum by stratum, block by block.
+
+    Args:
+        cases: the cases of a data set, in any order.
+        folds: number of folds, 2 to the number of blocks.
+
+    Raises:
+        ConfigError: when there are fewer blocks of neighbouring frames than folds.
+        DataError: when a case is a pseudo label, on which nothing can be validated.
+    """
+    pseudo = [case.name for case in cases if case.pseudo]
+    if pseudo:
+        raise DataError(
+            f"{len(pseudo)} cases are pseudo labels, {pseudo[0]!r} first: a score on them would only measure agreement "
+            "with the model that made them. Keep them in a folder of their own and give it with --extra."
+        )
+    if folds < 2:
+        raise ConfigError(f"folds={folds}: at least 2 are needed, one to validate on and one to train on.")
+    blocks: list[list[Case]] = []
+    for shortest_cut in SHORTEST_CUTS:
+        blocks = [block for stratum in _strata(cases) for block in _cut_blocks(stratum, folds, shortest_cut)]
+        if len(blocks) >= folds:
+            break
+    if len(blocks) < folds:
+        raise ConfigError(
+            f"folds={folds}: the data has only {len(blocks)} blocks of neighbouring frames; "
+            f"use --folds {max(2, len(blocks))} or fewer, or more data."
+        )
+    fold_of: dict[str, int] = {}
+    block_of: dict[str, str] = {}
+    for block, fold in zip(blocks, _assign(blocks, folds), strict=True):
+        for case in block:
+            fold_of[case.name] = fold
+            block_of[case.name] = f"{block[0].route}/{block[0].timeofday}/{block[0].frame}"
+    return FoldSplit(folds=folds, fold_of=fold_of, block_of=block_of)
+
+
+def measure_leakage(cases: Sequence[Case], split: FoldSplit) -> Leakage:
+    """Count neighbouring frames and blocks that a split divides."""
+    pairs = [pair for stratum in _strata(cases) for pair in pairwise(stratum)]
+    folds_of_block: dict[str, set[int]] = defaultdict(set)
+    for case in cases:
+        folds_of_block[split.block_of[case.name]].add(split.fold_of[case.name])
+    return Leakage(
+        neighbours=len(pairs),
+        divided_blocks=sum(len(folds) > 1 for folds in folds_of_block.values()),
+        divided_neighbours=sum(split.fold_of[a.name] != split.fold_of[b.name] for a, b in pairs),
+    )
+
+
+def write_folds(split: FoldSplit, file: Path) -> None:
+    """Write `folds.json` atomically."""
+    document = {
+        "folds": split.folds,
+        "cases": {name: {"fold": fold, "block": split.block_of[name]} for name, fold in sorted(split.fold_of.items())},
+    }
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    temporary.replace(file)
+
+
+def read_folds(file: Path) -> FoldSplit:
+    """Read `folds.json`.
+
+    Raises:
+        CheckpointError: when it is missing, damaged, or divides a block.
+    """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        cases = document["cases"]
+        split = FoldSplit(
+            folds=int(document["folds"]),
+            fold_of={name: int(entry["fold"]) for name, entry in cases.items()},
+            block_of={name: str(entry["block"]) for name, entry in cases.items()},
+        )
+        _require_sound(split)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"{file} cannot be read ({error!r}); it is made by a search, so restore it or start a new search."
+        ) from error
+    return split
+
+
+def _require_sound(split: FoldSplit) -> None:
+    fold_of_block: dict[str, int] = {}
+    for name, fold in split.fold_of.items():
+        if not 0 <= fold < split.folds:
+            raise ValueError(f"case {name!r} is in fold {fold} of {split.folds}")
+        if fold_of_block.setdefault(split.block_of[name], fold) != fold:
+            raise ValueError(f"block {split.block_of[name]!r} is in several folds")
+
+
+def _strata(cases: Sequence[Case]) -> list[list[Case]]:
+    strata: dict[tuple[str, str], list[Case]] = defaultdict(list)
+    for case in sorted(cases, key=lambda case: (case.route, case.timeofday, case.frame, case.name)):
+        strata[case.route, case.timeofday].append(case)
+    return list(strata.values())
+
+
+def _cut_blocks(stratum: list[Case], folds: int, shortest_cut: int) -> list[list[Case]]:
+    longest = max(shortest_cut, round(len(stratum) / (folds * BLOCKS_PER_FOLD)))
+    gaps = [after.frame - before.frame for before, after in pairwise(stratum)]
+    largest_gap = GAP_FACTOR * max(1, median(gaps)) if gaps else 0
+    blocks = [[stratum[0]]]
+    for gap, case in zip(gaps, stratum[1:], strict=True):
+        # Frames with one index (several cameras, say) are the same moment and stay together at any length.
+        if gap > 0 and (gap > largest_gap or len(blocks[-1]) >= longest):
+            blocks.append([])
+        blocks[-1].append(case)
+    return blocks
+
+
+def _assign(blocks: list[list[Case]], folds: int) -> list[int]:
+    # Longest block first, to the fold with the fewest cases of its stratum, then with the fewest of all.
+    totals = [0] * folds
+    of_stratum: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * folds)
+    fold_of_block = [0] * len(blocks)
+    for position in sorted(range(len(blocks)), key=lambda position: (-len(blocks[position]), position)):
+        block = blocks[position]
+        counts = of_stratum[block[0].route, block[0].timeofday]
+        fold = min(range(folds), key=lambda fold: (counts[fold], totals[fold], fold))
+        counts[fold] += len(block)
+        totals[fold] += len(block)
+        fold_of_block[position] = fold
+    return fold_of_block

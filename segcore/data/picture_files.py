@@ -1,0 +1,65 @@
+"""Encodes pictures: PNG files that appear whole or not at all, JPEG bytes; drawing them lives in `insight.figures`."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from segcore.errors import ConfigError, DataError, StorageError
+
+Image = npt.NDArray[np.uint8]
+
+
+def encode_jpeg(image_HW3: Image, quality: int = 85) -> bytes:
+    """Return the content of a JPEG file.
+
+    Args:
+        image_HW3: RGB, uint8.
+        quality: 1 (smallest) to 100 (best).
+
+    Raises:
+        ConfigError: when the quality is outside 1..100.
+        DataError: when the image is not RGB uint8.
+    """
+    if not 1 <= quality <= 100:
+        raise ConfigError(f"quality is {quality}; JPEG knows 1 to 100: 85 is a good choice.")
+    return _encode(image_HW3, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def save_png(image_HW3: Image, file: Path) -> None:
+    """Write a PNG file; it appears only when it is complete.
+
+    Args:
+        image_HW3: RGB, uint8.
+        file: where to write; an existing file is replaced.
+
+    Raises:
+        DataError: when the image is not RGB uint8.
+        StorageError: when the file cannot be written.
+    """
+    content = _encode(image_HW3, ".png", [])
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"{file} cannot be written ({error}); choose a folder that exists, on a disk with free space."
+        ) from error
+
+
+def _encode(image_HW3: Image, suffix: str, options: list[int]) -> bytes:
+    if image_HW3.ndim != 3 or image_HW3.shape[2] != 3 or image_HW3.dtype != np.uint8 or image_HW3.size == 0:
+        raise DataError(
+            f"The image is {image_HW3.dtype} of shape {image_HW3.shape}; a picture file needs RGB, uint8 of "
+            "shape (height, width, 3): convert it first."
+        )
+    # OpenCV's channels are in the order blue, green, red.
+    done, content_N = cv2.imencode(suffix, np.ascontiguousarray(image_HW3[..., ::-1]), options)
+    if not done:
+        raise DataError(f"An image of shape {image_HW3.shape} cannot be encoded as {suffix}; make it smaller.")
+    content: bytes = content_N.tobytes()
+    return content

@@ -1,0 +1,4 @@
+"""What a training is fed: crops and sizes, augmentation, class balance, batches.
+
+Uses `data`.
+"""

@@ -1,0 +1,178 @@
+"""Batches of training samples from the cache; a sample depends on (seed, epoch, position) alone.
+
+So neither the number of loader workers nor a restart changes what a training sees. What a sample is lives
+in `transforms`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from segcore.config import TrainConfig
+from segcore.data.cache import PixelCache
+from segcore.data.classes import PADDING_GREY, VOID
+from segcore.feeding.balance import RareClasses
+from segcore.feeding.transforms import (
+    Image,
+    augment,
+    count_crops,
+    cut_sample,
+    prepare_augmentation,
+    require_crop_fits,
+    sample_size,
+)
+
+_STREAM_ORDER: Final = 1
+_STREAM_SAMPLE: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Samples of one optimizer step: RGB pixels and target indices, both uint8, void is 255."""
+
+    images_NHW3: torch.Tensor
+    target_NHW: torch.Tensor
+
+    def divided(self, parts: int) -> Iterator["Batch"]:
+        """Yield the batch in parts of nearly equal size, in order; a smaller batch gives fewer parts."""
+        parts = min(parts, len(self.target_NHW))
+        pairs = zip(self.images_NHW3.tensor_split(parts), self.target_NHW.tensor_split(parts), strict=True)
+        for images_NHW3, target_NHW in pairs:
+            yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
+
+
+class TrainingSamples(Dataset[tuple[Image, Image]]):
+    """Samples of one epoch, addressed by (epoch, position).
+
+    Args:
+        cache: the decoded data.
+        indices: the training cases' positions in the cache.
+        config: input mode, rare crops, augmentation and seed.
+        target_of_class: target index for each class index 0..255, uint8.
+    """
+
+    def __init__(self, cache: PixelCache, indices: Sequence[int], config: TrainConfig, target_of_class: Image) -> None:
+        require_crop_fits(cache.smallest_side, config)
+        prepare_augmentation(config)
+        self._cache = cache
+        self._config = config
+        self._target_of_class = target_of_class
+        self._rare_classes = RareClasses(cache, indices)
+        self._case_of_position = [
+            index
+            for index in indices
+            for _ in range(count_crops(cache.cases[index].height, cache.cases[index].width, config))
+        ]
+
+    def __len__(self) -> int:
+        return len(self._case_of_position)
+
+    @property
+    def largest_size(self) -> tuple[int, int]:
+        """Height and width that hold every sample, pixels."""
+        cases = [self._cache.cases[index] for index in set(self._case_of_position)]
+        sizes = [sample_size(case.height, case.width, self._config) for case in cases]
+        return max(height for height, _ in sizes), max(width for _, width in sizes)
+
+    def __getitem__(self, address: tuple[int, int]) -> tuple[Image, Image]:
+        epoch, position = address
+        random = np.random.default_rng((self._config.seed, _STREAM_SAMPLE, epoch, position))
+        index = self._case_of_position[position]
+        wanted_class = self._draw_wanted_class(index, random)
+        image_HW3, mask_HW = cut_sample(
+            self._cache.image_HW3(index), self._cache.mask_HW(index), self._config, random, wanted_class
+        )
+        image_HW3, mask_HW = augment(image_HW3, mask_HW, self._config, random)
+        return np.ascontiguousarray(image_HW3), self._target_of_class[mask_HW]
+
+    def _draw_wanted_class(self, index: int, random: np.random.Generator) -> int | None:
+        probability = self._config.rare_crop_probability
+        if self._config.input_mode != "crop" or not probability or random.random() >= probability:
+            return None
+        return self._rare_classes.draw(index, random)
+
+
+class EpochOrder(Sampler[tuple[int, int]]):
+    """Addresses of one epoch's samples in random order; set `epoch` before each pass."""
+
+    def __init__(self, samples: int, seed: int) -> None:
+        self._samples = samples
+        self._seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng((self._seed, _STREAM_ORDER, self.epoch)).permutation(self._samples)
+        return iter([(self.epoch, int(position)) for position in order])
+
+
+class TrainingLoader:
+    """Yields the batches of an epoch.
+
+    Args:
+        samples: the training samples.
+        config: its seed is used.
+        batch_size: samples of a batch.
+        workers: loader processes; 0 loads in this process.
+        pin_memory: whether batches are laid out for a fast copy to a GPU.
+    """
+
+    def __init__(
+        self, samples: TrainingSamples, config: TrainConfig, batch_size: int, *, workers: int, pin_memory: bool
+    ) -> None:
+        self._order = EpochOrder(len(samples), config.seed)
+        whole_batches = len(samples) >= batch_size
+        self._loader: DataLoader[tuple[Image, Image]] = DataLoader(
+            samples,
+            batch_size=min(batch_size, len(samples)),
+            sampler=self._order,
+            drop_last=whole_batches,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            pin_memory=pin_memory,
+            collate_fn=collate,
+            worker_init_fn=_start_worker,
+        )
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of one epoch (counted from 0); a last, smaller batch is left out."""
+        self._order.epoch = epoch
+        for images_NHW3, target_NHW in self._loader:
+            yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
+
+
+def blank_batch(samples: TrainingSamples, size: int, outputs: int) -> Batch:
+    """Return a batch of black images, as large as the largest sample, with pixels of every class, to try a device."""
+    height, width = samples.largest_size
+    classes = torch.arange(size * height * width).remainder(outputs).to(torch.uint8)
+    return Batch(
+        images_NHW3=torch.zeros(size, height, width, 3, dtype=torch.uint8),
+        target_NHW=classes.view(size, height, width),
+    )
+
+
+def collate(samples: Sequence[tuple[Image, Image]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Stack samples; smaller ones are padded at the bottom and right, grey in the image and void in the target."""
+    height = max(mask_HW.shape[0] for _, mask_HW in samples)
+    width = max(mask_HW.shape[1] for _, mask_HW in samples)
+    images_NHW3 = np.full((len(samples), height, width, 3), PADDING_GREY, np.uint8)
+    target_NHW = np.full((len(samples), height, width), VOID, np.uint8)
+    for position, (image_HW3, mask_HW) in enumerate(samples):
+        images_NHW3[position, : mask_HW.shape[0], : mask_HW.shape[1]] = image_HW3
+        target_NHW[position, : mask_HW.shape[0], : mask_HW.shape[1]] = mask_HW
+    return torch.from_numpy(images_NHW3), torch.from_numpy(target_NHW)
+
+
+def _start_worker(worker: int) -> None:
+    # OpenCV starts a thread per core in every worker unless told otherwise; Ray's limit does not reach it.
+    cv2.setNumThreads(0)

@@ -1,0 +1,233 @@
+"""Predicts a data set with a model and counts its mistakes: per image, per class, per place, per object size.
+
+Which network predicts which image is decided in `held_out`; the page is written in `error_report`.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from segcore.data.classes import ClassTable
+from segcore.data.dataset import Case, DataSet, decode_case, read_dataset
+from segcore.errors import ConfigError, DataError
+from segcore.insight.explore import require_cases
+from segcore.machine import Machine
+from segcore.prediction.ensemble import Ensemble, load_ensemble, read_ensemble_notes
+from segcore.prediction.held_out import Assignment, HeldOutPlan, Origin, choose_members, plan_held_out, spread
+from segcore.scoring.confusion import ConfusionTable, tabulate_confusion
+from segcore.scoring.metrics import Confusion, ImageScore, class_ious, count_confusion, score_image, summarise_scores
+from segcore.scoring.objects import SIZES, Objects, find_objects, join_objects
+
+Mask = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageErrors:
+    """What was counted on one image.
+
+    Args:
+        case: whose it is.
+        assignment: who predicted it.
+        score: its score and confusion.
+        objects: objects of each scored class, with the pixels that were found.
+    """
+
+    case: Case
+    assignment: Assignment
+    score: ImageScore
+    objects: tuple[Objects, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorAnalysis:
+    """A model's mistakes on a data set.
+
+    Args:
+        ensemble: the model.
+        classes: the data's class table.
+        notes: the model's notes.
+        plan: who predicts which image, of the whole data set.
+        images: what was counted on the images that were predicted.
+        left_out: images not predicted because the model had trained on them.
+    """
+
+    ensemble: Ensemble
+    classes: ClassTable
+    notes: dict[str, Any]
+    plan: HeldOutPlan
+    images: tuple[ImageErrors, ...]
+    left_out: int
+
+    @property
+    def every_class(self) -> bool:
+        """Whether the model learnt every class, or the scored ones and one background."""
+        return self.ensemble.config.labels == "full"
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """All metrics over the predicted images, see `metrics`."""
+        return summarise_scores([image.score for image in self.images], self.classes, every_class=self.every_class)
+
+    @property
+    def confusion(self) -> ConfusionTable:
+        """Pixels by true and predicted class, over all predicted images."""
+        confusion_CP: Confusion = np.sum([image.score.confusion_CP for image in self.images], axis=0)
+        return tabulate_confusion(confusion_CP, self.classes, every_class=self.every_class)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizeRecall:
+    """How well objects of one class and size are found.
+
+    Args:
+        objects: how many there are.
+        found: mean over the objects of the share of their pixels that are found, 0 to 1; NaN without an object.
+        half_found: share of the objects of which at least half the pixels are found.
+    """
+
+    objects: int
+    found: float
+    half_found: float
+
+
+def analyse_errors(
+    model: Path,
+    data: Path,
+    machine: Machine,
+    progress: Callable[[int, int], None],
+    *,
+    images: int | None = None,
+    every_image: bool = False,
+    folds_file: Path | None = None,
+) -> ErrorAnalysis:
+    """Predict a data set with a model and count what is wrong.
+
+    Args:
+        model: the model's directory.
+        data: the data-set folder.
+        machine: where to predict.
+        progress: called with (images done, images in all).
+        images: predict at most so many, evenly spread over the data; None: all.
+        every_image: also predict images that the model trained on, though others are there.
+        folds_file: the folds that the model was trained with, see `held_out`.
+
+    Raises:
+        CheckpointError: when there is no model.
+        DataError: when the data cannot be used or has other classes than the model.
+        ConfigError: when fewer than one image is asked for.
+    """
+    if images is not None and images < 1:
+        raise ConfigError(f"images={images}: at least 1 must be predicted; leave it out to predict all.")
+    notes = read_ensemble_notes(model).get("notes", {})
+    require_cases(data)
+    dataset = read_dataset(data)
+    ensemble = load_ensemble(model, machine)
+    require_same_classes(ensemble, dataset.classes, data)
+    plan = plan_held_out(notes, len(ensemble.members), dataset.cases, model, folds_file)
+    wanted = choose_cases(dataset.cases, plan, every_image=every_image)
+    counted = []
+    chosen = spread(wanted, images)
+    for done, case in enumerate(chosen, start=1):
+        counted.append(_count(case, plan.of_case[case.name], ensemble, dataset))
+        progress(done, len(chosen))
+    return ErrorAnalysis(
+        ensemble=ensemble,
+        classes=dataset.classes,
+        notes=notes,
+        plan=plan,
+        images=tuple(counted),
+        left_out=len(dataset.cases) - len(wanted),
+    )
+
+
+def require_same_classes(ensemble: Ensemble, data: ClassTable, folder: Path) -> None:
+    """Raise `DataError` when what a model predicts means something else in the data."""
+    model = ensemble.classes
+    if model.names != data.names:
+        position = next((i for i, (a, b) in enumerate(zip(model.names, data.names, strict=False)) if a != b), None)
+        said = (
+            f"class {position} is {data.names[position]!r} in the data and {model.names[position]!r} in the model"
+            if position is not None
+            else f"the data has {len(data)} classes, the model {len(model)}"
+        )
+        raise DataError(f"{folder} has other classes than the model ({said}); give the data set that it was made for.")
+    if ensemble.config.labels == "scored" and set(model.scored) != set(data.scored):
+        raise DataError(
+            f"{folder} scores {', '.join(data.scored)}, but the model learnt {', '.join(model.scored)} and one "
+            "background (labels=scored); score the same classes, or train with labels=full."
+        )
+
+
+def choose_cases(cases: Sequence[Case], plan: HeldOutPlan, *, every_image: bool) -> list[Case]:
+    """Return the images that tell how good a model is: those it has not trained on, if there are any.
+
+    Args:
+        cases: all images.
+        plan: who predicts each.
+        every_image: return all nevertheless.
+    """
+    if every_image or not plan.count(Origin.HELD_OUT):
+        return list(cases)
+    return [case for case in cases if plan.of_case[case.name].origin is Origin.HELD_OUT]
+
+
+def predict_image(ensemble: Ensemble, assignment: Assignment, image_HW3: npt.NDArray[np.uint8]) -> Mask:
+    """Return the class indices that the assigned members predict together."""
+    return choose_members(ensemble, assignment.members).predict(image_HW3)
+
+
+def measure_sizes(objects: Objects) -> dict[str, SizeRecall]:
+    """Return how well the objects of each size are found."""
+    shares_N = objects.found_N / objects.areas_N
+    of_size = {}
+    for position, size in enumerate(SIZES):
+        of_this_N = shares_N[objects.sizes_N == position]
+        known = len(of_this_N) > 0
+        of_size[size] = SizeRecall(
+            objects=len(of_this_N),
+            found=float(of_this_N.mean()) if known else float("nan"),
+            half_found=float((of_this_N >= 0.5).mean()) if known else float("nan"),
+        )
+    return of_size
+
+
+def recall_by_class(analysis: ErrorAnalysis) -> dict[str, dict[str, SizeRecall]]:
+    """Return how well the objects of each scored class and size are found."""
+    return {
+        name: measure_sizes(join_objects([image.objects[position] for image in analysis.images]))
+        for position, name in enumerate(analysis.classes.scored)
+    }
+
+
+def scores_by_stratum(images: Sequence[ImageErrors]) -> dict[tuple[str, str], list[float]]:
+    """Return the images' scores of each (route, time of day); images without a scored class are left out."""
+    scores: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for image in images:
+        if image.score.iou is not None:
+            scores[image.case.route, image.case.timeofday].append(image.score.iou)
+    return dict(sorted(scores.items()))
+
+
+def weakest_class(image: ImageErrors, classes: ClassTable) -> str:
+    """Return the scored class in the image's truth with the lowest IoU; empty without one."""
+    iou_C = class_ious(image.score.confusion_CP)
+    present = [index for index in classes.scored_indices if image.score.confusion_CP[index].sum() > 0]
+    return classes.names[min(present, key=lambda index: iou_C[index])] if present else ""
+
+
+def _count(case: Case, assignment: Assignment, ensemble: Ensemble, dataset: DataSet) -> ImageErrors:
+    decoded = decode_case(case, dataset.classes)
+    truth_HW, prediction_HW = decoded.mask_HW, predict_image(ensemble, assignment, decoded.image_HW3)
+    confusion = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(prediction_HW), len(dataset.classes))
+    return ImageErrors(
+        case=case,
+        assignment=assignment,
+        score=score_image(case.name, case.timeofday, confusion.numpy(), dataset.classes),
+        objects=tuple(find_objects(truth_HW, index, prediction_HW) for index in dataset.classes.scored_indices),
+    )

@@ -1,0 +1,320 @@
+"""The page that shows what a model does wrong on a data set, for someone who has never seen it.
+
+The counting lives in `error_analysis`, who predicts what in `held_out`; HTML parts in `page`, charts in `charts`.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from segcore.insight.charts import Column, bar, column_chart, heat_map
+from segcore.insight.error_analysis import (
+    ErrorAnalysis,
+    recall_by_class,
+    scores_by_stratum,
+    weakest_class,
+)
+from segcore.insight.error_pictures import choose_extremes, show_images
+from segcore.insight.page import (
+    Cell,
+    Markup,
+    Row,
+    Section,
+    build_page,
+    bullets,
+    chip,
+    data_table,
+    element,
+    headline,
+    join,
+    paragraph,
+)
+from segcore.prediction.held_out import Origin, read_member_folds, read_noted_iou
+from segcore.scoring.confusion import list_mistakes, tabulate_confusion
+from segcore.scoring.metrics import best_single_class
+from segcore.scoring.objects import SIZE_RULE, SIZES
+
+_MISTAKES: Final = 12
+_SAME_SCORE: Final = 0.005
+"""Two scores of the same weights on the same images differ by less, whatever the device."""
+
+
+def render_errors(analysis: ErrorAnalysis, model: str, data: str) -> str:
+    """Return the HTML page of a model's mistakes.
+
+    Args:
+        analysis: what was counted.
+        model: where the model lies.
+        data: what the data set is called.
+    """
+    sections = [
+        _class_scores(analysis),
+        _confusion(analysis),
+        _places(analysis),
+        _sizes(analysis),
+        _distribution(analysis),
+        _extremes(
+            analysis,
+            "Worst images",
+            "What do these have in common? Red pixels cost score; of one scene few are shown.",
+            worst=True,
+        ),
+        _extremes(analysis, "Best images", "What is easy? Mistakes left here are often in the labels.", worst=False),
+        _table(analysis),
+    ]
+    return build_page(f"Where the model is wrong on {data}", [_lead(analysis, model)], sections)
+
+
+def describe_origin(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
+    """Say whether the images were new to the networks that predicted them, and why that is believed.
+
+    Returns:
+        Sentences, each with whether it is a warning.
+    """
+    origins = [image.assignment.origin for image in analysis.images]
+    counts = {origin: origins.count(origin) for origin in Origin}
+    members = len(analysis.ensemble.members)
+    lines = []
+    if counts[Origin.HELD_OUT]:
+        who = "by a network" if members == 1 else f"each only by those of the {members} networks"
+        text = f"{_images(counts[Origin.HELD_OUT])} predicted out of fold: {who} that had never seen"
+        lines.append((f"{text} {'them' if members == 1 else 'it'} (folds {analysis.plan.source}).", False))
+    if analysis.left_out:
+        trained = "trained, or may have trained," if analysis.plan.count(Origin.UNKNOWN) else "trained"
+        lines.append((f"{_images(analysis.left_out)} left out, because the model {trained} on them.", False))
+    if counts[Origin.TRAINED_ON]:
+        lines.append((f"{_images(counts[Origin.TRAINED_ON])} predicted by networks that trained on them: "
+                      "scores here flatter the model.", True))  # fmt: skip
+    if counts[Origin.UNKNOWN]:
+        lines.append(("The model's notes do not say which images it trained on. If these are among them, "
+                      "all scores here flatter it.", True))  # fmt: skip
+    return [*lines, *_compare_with_notes(analysis)]
+
+
+def _compare_with_notes(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
+    left_out, _ = read_member_folds(analysis.notes, len(analysis.ensemble.members))
+    if len(set(left_out)) < len(left_out):
+        # The training scored one network at a time, and here those that left a fold out predict together.
+        return []
+    noted, found = read_noted_iou(analysis.notes), analysis.metrics.get("iou")
+    everything_held_out = len(analysis.images) == analysis.plan.count(Origin.HELD_OUT)
+    all_held_out = all(image.assignment.origin is Origin.HELD_OUT for image in analysis.images)
+    if noted is None or found is None or not (everything_held_out and all_held_out):
+        return []
+    if abs(noted - found) < _SAME_SCORE:
+        return [(f"The training noted the same score on its held-out images, {noted:.4f}.", False)]
+    return [
+        (
+            f"The training noted {noted:.4f} on its held-out images, this page finds {found:.4f}: the data, the folds "
+            "or the prediction options are not those of the training. Some of these images may have been trained on.",
+            True,
+        )
+    ]
+
+
+def _lead(analysis: ErrorAnalysis, model: str) -> Markup:
+    metrics = analysis.metrics
+    guess, guess_iou = best_single_class([image.score for image in analysis.images], analysis.classes)
+    figures = [("iou, the contest's score", _score(metrics.get("iou", float("nan"))))]
+    figures += [("miou, over all classes", _score(metrics["miou"]))] if "miou" in metrics else []
+    figures += [
+        ("miou of the scored classes", _score(metrics.get("miou_scored", float("nan")))),
+        ("pixels right", f"{analysis.confusion.right:.1%}"),
+        ("images", f"{len(analysis.images):,}"),
+    ]
+    config, networks = analysis.ensemble.config, len(analysis.ensemble.members)
+    said = (
+        f"{model}: {networks} network{'s' if networks > 1 else ''}, {config.decoder} over {config.backbone}, "
+        f"input {config.input_mode}. Every pixel of an image is given a class, and compared with its true one."
+    )
+    meaning = (
+        "IoU is the share of overlap between the pixels that have a class and those that are given it: 0 is nothing, "
+        "1 is perfect. iou: per image the mean over the scored classes in it, then the mean over images; miou: per "
+        f"class over all images, then the mean over classes. Calling everything {guess} would give an iou of "
+        f"{guess_iou:.3f}."
+    )
+    origin = [paragraph(text, "warning" if warns else "") for text, warns in describe_origin(analysis)]
+    return join([paragraph(said), headline(figures), *origin, paragraph(meaning)])
+
+
+def _class_scores(analysis: ErrorAnalysis) -> Section:
+    table = analysis.confusion
+    metrics = analysis.metrics
+    pixels_K = table.pixels_KK.sum(axis=1)
+    rows: list[Row] = []
+    for position, (name, colour) in enumerate(zip(table.names, table.colours, strict=True)):
+        iou = metrics.get(f"iou/{name}", float("nan"))
+        star = " *" if name in analysis.classes.scored else ""
+        called = int(table.pixels_KK[:, position].sum())
+        hits = int(table.pixels_KK[position, position])
+        true = int(pixels_K[position])
+        found, right = _ratio(hits, true), _ratio(hits, called)
+        rows.append(
+            [Cell(text=join([chip(colour), f" {name}{star}"])), Cell(text=_score(iou), number=iou), Cell(text=bar(iou))]
+            + [Cell(text=_percent(share), number=share) for share in (found, right, _ratio(true, int(pixels_K.sum())))]
+        )
+    header = ["class", "IoU", "", "pixels found", "of pixels called so, right", "share of all pixels"]
+    return Section(
+        title="Score of each class",
+        hint="Short bars are weak classes; of these, the scored ones (*) cost the model its score.",
+        content=data_table(header, rows, sortable=True),
+    )
+
+
+def _confusion(analysis: ErrorAnalysis) -> Section:
+    table = analysis.confusion
+    names = [*zip(table.colours, table.names, strict=True)]
+    mistakes = list_mistakes(table)
+    largest = sorted(mistakes, key=lambda mistake: -mistake.pixels)[:_MISTAKES]
+    total = int(table.pixels_KK.sum())
+    in_words = [
+        f"{_percent(_ratio(mistake.pixels, total))} of all pixels are {mistake.true} and called {mistake.predicted}"
+        for mistake in largest
+    ]
+    by_share = join(
+        [element("h3", "Most frequent, by share of the true class"), bullets(map(str, mistakes[:_MISTAKES]))]
+    )
+    by_pixels = join([element("h3", "Most frequent, by share of all pixels"), bullets(in_words)])
+    parts = [
+        element(
+            "div", heat_map(names, names, table.shares_KK.tolist(), "confusion between classes, percent"), "scroll"
+        ),
+        paragraph("Rows: the true class; columns: what its pixels are called; numbers: percent of the row.", "faint"),
+        element("div", join([element("div", by_share), element("div", by_pixels)]), "charts"),
+    ]
+    return Section(
+        title="Which classes are confused",
+        hint="A perfect model is dark on the diagonal and white elsewhere; dark cells beside it are confusions.",
+        content=join(parts),
+    )
+
+
+def _places(analysis: ErrorAnalysis) -> Section:
+    rows: list[Row] = [
+        [route, timeofday, Cell(text=f"{len(scores):,}", number=len(scores)), *_score_cells(scores)]
+        for (route, timeofday), scores in scores_by_stratum(analysis.images).items()
+    ]
+    return Section(
+        title="Score by route and time of day",
+        hint="Where is the model much weaker than elsewhere? With few images a difference may be chance.",
+        content=data_table(["route", "time of day", "images", "iou", "", "lowest", "highest"], rows, sortable=True),
+    )
+
+
+def _score_cells(scores: Sequence[float]) -> list[Cell]:
+    mean, low, high = float(np.mean(scores)), min(scores), max(scores)
+    return [
+        Cell(text=_score(mean), number=mean),
+        Cell(text=bar(mean)),
+        Cell(text=_score(low), number=low),
+        Cell(text=_score(high), number=high),
+    ]
+
+
+def _sizes(analysis: ErrorAnalysis) -> Section:
+    rows: list[Row] = []
+    for name, of_size in recall_by_class(analysis).items():
+        for size in SIZES:
+            recall = of_size[size]
+            rows.append(
+                [
+                    name,
+                    size,
+                    Cell(text=f"{recall.objects:,}", number=recall.objects),
+                    Cell(text=_percent(recall.found), number=recall.found),
+                    Cell(text=bar(recall.found)),
+                    Cell(text=_percent(recall.half_found), number=recall.half_found),
+                ]
+            )
+    header = ["class", "size", "objects", "pixels found", "", "at least half found"]
+    return Section(
+        title="Objects found, by size",
+        hint="If small objects are lost and large ones found, the input is too small for them, or they are too rare.",
+        content=join(
+            [
+                paragraph(
+                    f"An object is a connected patch of a scored class in the truth; {SIZE_RULE}. Pixels found: the "
+                    "share of its pixels that are given its class, as a mean over objects."
+                ),
+                data_table(header, rows, sortable=True),
+            ]
+        ),
+    )
+
+
+def bin_scores(scores: Sequence[float], bins: int = 20) -> list[int]:
+    """Count scores from 0 to 1 in bins of equal width; 1 itself is in the last."""
+    counts = [0] * bins
+    for score in scores:
+        counts[min(bins - 1, int(score * bins + 1e-9))] += 1
+    return counts
+
+
+def _distribution(analysis: ErrorAnalysis) -> Section:
+    scores = [image.score.iou for image in analysis.images if image.score.iou is not None]
+    without = len(analysis.images) - len(scores)
+    columns = [
+        Column(label=f"{i / 20:.2f}", value=count, note=f"{count} images from {i / 20:.2f} to {(i + 1) / 20:.2f}")
+        for i, count in enumerate(bin_scores(scores))
+    ]
+    parts = [element("div", column_chart(columns, "iou of an image, from ... on", width=700), "scroll")]
+    if scores:
+        low, middle, high = np.percentile(scores, [10, 50, 90])
+        parts.append(
+            paragraph(f"Median {middle:.3f}; a tenth of the images is under {low:.3f}, a tenth over {high:.3f}.")
+        )
+    if without:
+        parts.append(paragraph(f"{_images(without)} without a scored class in the truth, and so without a score."))
+    return Section(
+        title="Scores of the images",
+        hint="One hill means that all images are about equally hard; a tail or second hill to the left is a kind of "
+        "image that fails.",
+        content=join(parts),
+    )
+
+
+def _extremes(analysis: ErrorAnalysis, title: str, hint: str, *, worst: bool) -> Section:
+    return Section(title=title, hint=hint, content=show_images(analysis, choose_extremes(analysis, worst=worst)))
+
+
+def _table(analysis: ErrorAnalysis) -> Section:
+    rows: list[Row] = []
+    for image in sorted(analysis.images, key=lambda image: (image.score.iou is None, image.score.iou, image.case.name)):
+        iou = image.score.iou if image.score.iou is not None else float("nan")
+        right = tabulate_confusion(image.score.confusion_CP, analysis.classes, every_class=analysis.every_class).right
+        members = ", ".join(str(member) for member in image.assignment.members)
+        rows.append(
+            [
+                image.case.name,
+                Cell(text=_score(iou), number=iou),
+                Cell(text=_percent(right), number=right),
+                weakest_class(image, analysis.classes),
+                image.case.route,
+                image.case.timeofday,
+                members,
+                str(image.assignment.origin),
+            ]
+        )
+    header = ["image", "iou", "pixels right", "weakest class", "route", "time of day", "networks", "image was"]
+    return Section(
+        title="All images",
+        hint="A click on a column's name sorts by it.",
+        content=data_table(header, rows, sortable=True, tall=True),
+    )
+
+
+def _score(value: float) -> str:
+    return f"{value:.3f}" if value == value else "–"
+
+
+def _percent(share: float) -> str:
+    return "–" if share != share else f"{share:.0%}" if share >= 0.0995 or share == 0 else f"{share:.1%}"
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")
+
+
+def _images(count: int) -> str:
+    return f"{count:,} image was" if count == 1 else f"{count:,} images were"

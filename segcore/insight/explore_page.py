@@ -1,0 +1,330 @@
+"""The page that shows what is in a data set, for someone who has never seen it.
+
+The counting lives in `explore` and `check`; HTML parts in `page`, charts in `charts`.
+"""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Final
+
+import numpy as np
+
+from segcore.data.dataset import decode_case
+from segcore.insight.charts import Column, bar, column_chart
+from segcore.insight.explore import (
+    Example,
+    Exploration,
+    bin_by_doubling,
+    choose_rare_examples,
+    choose_stratum_examples,
+    class_shares_by_fold,
+    count_frame_gaps,
+    objects_by_class,
+)
+from segcore.insight.figures import overlay
+from segcore.insight.page import (
+    Cell,
+    Markup,
+    Row,
+    Section,
+    build_page,
+    bullets,
+    chip,
+    class_legend,
+    data_table,
+    element,
+    headline,
+    join,
+    paragraph,
+    photo,
+)
+from segcore.scoring.objects import LARGE_SIDE, SIZE_RULE, SIZES, SMALL_SIDE
+
+_PICTURE_WIDTH: Final = 480
+_MOST_PROBLEMS: Final = 200
+
+
+def render_exploration(exploration: Exploration, name: str) -> str:
+    """Return the HTML page of a data set.
+
+    Args:
+        exploration: what was counted.
+        name: what the data set is called in the title.
+    """
+    sections = [
+        _problems(exploration),
+        _classes(exploration),
+        _routes(exploration),
+        _gaps(exploration),
+        _folds(exploration),
+        _objects(exploration),
+        _examples(exploration),
+        _rare(exploration),
+    ]
+    return build_page(f"What is in {name}", [_lead(exploration)], sections)
+
+
+def _lead(exploration: Exploration) -> Markup:
+    report = exploration.report
+    sizes = [f"{width} x {height}" for height, width in report.sizes]
+    routes, times = {route for route, _ in report.strata}, {timeofday for _, timeofday in report.strata}
+    return join(
+        [
+            paragraph(
+                "A data set of street images in which every pixel has a class. Models are compared by the scored "
+                "classes, marked with a star."
+            ),
+            headline(
+                [
+                    ("images", f"{report.cases:,}"),
+                    ("sizes, pixels", sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"),
+                    ("classes", f"{len(report.classes)}, {len(report.classes.scored)} scored"),
+                    ("routes", str(len(routes))),
+                    ("times of day", str(len(times))),
+                    ("problems", str(len(report.problems))),
+                ]
+            ),
+        ]
+    )
+
+
+def _problems(exploration: Exploration) -> Section:
+    report = exploration.report
+    shown = list(report.problems[:_MOST_PROBLEMS])
+    if len(report.problems) > len(shown):
+        shown.append(f"and {len(report.problems) - len(shown)} more")
+    parts = [
+        join(
+            [paragraph(f"{len(report.problems)} problems; their images are left out below.", "warning"), bullets(shown)]
+        )
+        if shown
+        else paragraph("No problem found.")
+    ]
+    if report.twins:
+        parts.append(paragraph(f"{len(report.twins)} groups of files hold the same image, pixel by pixel:", "warning"))
+        parts.append(bullets(", ".join(group) for group in report.twins[:_MOST_PROBLEMS]))
+    else:
+        parts.append(paragraph("No image occurs twice."))
+    hint = "A training refuses data with problems, and an image that occurs twice can be learnt in one fold and asked "
+    return Section(title="Problems and repeated images", hint=hint + "in another: both lists should be empty.",
+                   content=join(parts))  # fmt: skip
+
+
+def _classes(exploration: Exploration) -> Section:
+    report = exploration.report
+    total = sum(report.pixels_of_class.values())
+    shares = {name: pixels / max(1, total) for name, pixels in report.pixels_of_class.items()}
+    most = max(shares.values())
+    colours = dict(zip(report.classes.names, report.classes.colours, strict=True))
+    rows: list[Row] = []
+    for name, share in shares.items():
+        star = " *" if name in report.classes.scored else ""
+        images = report.images_of_class[name]
+        rows.append(
+            [
+                Cell(text=join([chip(colours.get(name, (0, 0, 0))), f" {name}{star}"])),
+                Cell(text=f"{share:.2%}", number=share),
+                Cell(text=bar(share / most)),
+                Cell(text=f"{images:,}", number=images),
+                Cell(text=f"{images / report.cases:.0%}", number=images / report.cases),
+                Cell(text=bar(images / report.cases)),
+            ]
+        )
+    header = ["class", "share of pixels", "", "images", "share of images", ""]
+    return Section(
+        title="Classes",
+        hint="A class with few pixels or few images is hard to learn and noisy to score; void pixels count nowhere.",
+        content=join([data_table(header, rows, sortable=True), paragraph("* scored", "faint"), _sizes(exploration)]),
+    )
+
+
+def _sizes(exploration: Exploration) -> Markup:
+    sizes = exploration.report.sizes
+    if len(sizes) == 1:
+        return Markup("")
+    rows: list[Row] = [
+        [f"{width} x {height}", Cell(text=f"{count:,}", number=count), Cell(text=bar(count / max(sizes.values())))]
+        for (height, width), count in sizes.items()
+    ]
+    return join([element("h3", "Image sizes"), data_table(["width x height, pixels", "images", ""], rows)])
+
+
+def _routes(exploration: Exploration) -> Section:
+    strata = exploration.report.strata
+    times = sorted({timeofday for _, timeofday in strata})
+    rows: list[Row] = []
+    for route in sorted({route for route, _ in strata}):
+        counts = [strata.get((route, timeofday), 0) for timeofday in times]
+        rows.append([route, *map(_count, counts), _count(sum(counts))])
+    columns = [sum(count for (_, time), count in strata.items() if time == timeofday) for timeofday in times]
+    rows.append(["all", *map(_count, columns), _count(sum(columns))])
+    return Section(
+        title="Routes and times of day",
+        hint="Numbers of images: a model does well where there are many, and has never seen what is missing here.",
+        content=data_table(["route", *times, "all"], rows),
+    )
+
+
+def _gaps(exploration: Exploration) -> Section:
+    gaps = count_frame_gaps([counts.case for counts in exploration.cases])
+    every = [gap for of_stratum in gaps.values() for gap in of_stratum]
+    rows: list[Row] = []
+    for (route, timeofday), of_stratum in gaps.items():
+        measures = (min, median, max) if of_stratum else ()
+        values = [measure(of_stratum) for measure in measures] or [float("nan")] * 3
+        rows.append(
+            [
+                route,
+                timeofday,
+                _count(len(of_stratum) + 1),
+                *(Cell(text=f"{value:g}" if value == value else "–", number=value) for value in values),
+            ]
+        )
+    columns = [
+        Column(label=str(first), value=count, note=f"{count} gaps of {_range(first, last)} frames")
+        for first, last, count in bin_by_doubling(every)
+    ]
+    chart = column_chart(columns, "frames to the next image, from ... on", width=640) if columns else Markup("")
+    header = ["route", "time of day", "images", "smallest gap", "median gap", "largest gap"]
+    return Section(
+        title="How near neighbouring frames are",
+        hint="Images a few frames apart look almost alike: many small gaps mean fewer truly different images than "
+        "files, and a random division would put copies on both sides.",
+        content=join([element("div", chart, "scroll"), data_table(header, rows)]),
+    )
+
+
+def _folds(exploration: Exploration) -> Section:
+    split, leakage = exploration.report.split, exploration.report.leakage
+    hint = (
+        "The data is divided into folds: a model trains on all but one and is scored on that one. The folds should be "
+        "alike; a class share under half or over double that of all data is marked."
+    )
+    if split is None or leakage is None:
+        return Section(
+            title="Folds", hint=hint, content=paragraph("Folds cannot be made, see the problems.", "warning")
+        )
+    said = (
+        f"Leakage: {leakage.divided_blocks} blocks of neighbouring frames are divided, and "
+        f"{leakage.divided_neighbours} of {leakage.neighbours} pairs of neighbouring frames stand in two folds, at the "
+        "seams of blocks."
+    )
+    parts = [paragraph(said), element("h3", "Images"), _fold_cases(exploration, split.fold_of, split.folds)]
+    parts += [element("h3", "Share of pixels, void left out"), _fold_classes(exploration, split.folds)]
+    return Section(title="Folds", hint=hint, content=join(parts))
+
+
+def _fold_cases(exploration: Exploration, fold_of: dict[str, int], folds: int) -> Markup:
+    counts: dict[tuple[str, str], list[int]] = {stratum: [0] * folds for stratum in exploration.report.strata}
+    for found in exploration.cases:
+        counts[found.case.route, found.case.timeofday][fold_of[found.case.name]] += 1
+    rows: list[Row] = [
+        [f"{route}, {timeofday}", *map(_count, of_fold), _count(sum(of_fold))]
+        for (route, timeofday), of_fold in counts.items()
+    ]
+    totals = [sum(of_fold[fold] for of_fold in counts.values()) for fold in range(folds)]
+    rows.append(["all", *map(_count, totals), _count(sum(totals))])
+    return data_table(["route, time of day", *(f"fold {fold}" for fold in range(folds)), "all"], rows)
+
+
+def _fold_classes(exploration: Exploration, folds: int) -> Markup:
+    classes = exploration.report.classes
+    rows: list[Row] = []
+    for name, colour, shares_F in zip(
+        classes.names, classes.colours, class_shares_by_fold(exploration).tolist(), strict=True
+    ):
+        star = " *" if name in classes.scored else ""
+        whole = shares_F[-1]
+        rows.append(
+            [Cell(text=join([chip(colour), f" {name}{star}"]))]
+            + [Cell(text=f"{share:.2%}", number=share, marked=_is_unlike(share, whole)) for share in shares_F]
+        )
+    return data_table(["class", *(f"fold {fold}" for fold in range(folds)), "all"], rows)
+
+
+def _is_unlike(share: float, whole: float) -> bool:
+    return not whole / 2 <= share <= 2 * whole
+
+
+def _objects(exploration: Exploration) -> Section:
+    found = objects_by_class(exploration)
+    rows: list[Row] = []
+    charts = []
+    for name, objects in found.items():
+        counts = np.bincount(objects.sizes_N, minlength=len(SIZES)).tolist()
+        middle = float(np.median(objects.areas_N)) if len(objects.areas_N) else float("nan")
+        rows.append(
+            [
+                name,
+                _count(len(objects.areas_N)),
+                *map(_count, counts),
+                Cell(text=f"{middle:,.0f}" if middle == middle else "–", number=middle),
+            ]
+        )
+        if len(objects.areas_N):
+            columns = [
+                Column(
+                    label=str(first), value=count, note=f"{count} objects with sides of {_range(first, last)} pixels"
+                )
+                for first, last, count in bin_by_doubling(np.sqrt(objects.areas_N).tolist())
+            ]
+            chart = column_chart(columns, f"side of a {name}, from ... pixels on")
+            charts.append(element("div", join([element("h3", name), chart])))
+    return Section(
+        title="Object sizes of the scored classes",
+        hint="An object is a connected patch of one class; small ones vanish when images are made smaller, so many of "
+        "them ask for large inputs.",
+        content=join(
+            [
+                paragraph(
+                    f"Sizes by area, {SIZE_RULE}. The side in the charts is the square root of the area. "
+                    "Patches of a few pixels are mostly scraps of larger things behind others."
+                ),
+                data_table(
+                    [
+                        "class",
+                        "objects",
+                        f"small (< {SMALL_SIDE}²)",
+                        "medium",
+                        f"large (≥ {LARGE_SIDE}²)",
+                        "median area",
+                    ],
+                    rows,
+                ),
+                element("div", join(charts), "charts"),
+            ]
+        ),
+    )
+
+
+def _examples(exploration: Exploration) -> Section:
+    return Section(
+        title="Examples of routes and times of day",
+        hint="Look whether the colours follow the edges of things, and how much light and streets differ.",
+        content=_gallery(exploration, choose_stratum_examples(exploration)),
+    )
+
+
+def _rare(exploration: Exploration) -> Section:
+    return Section(
+        title="Examples of rare classes",
+        hint="Images with many pixels of each of the rarest classes, rarest first: is it clear what belongs to them?",
+        content=_gallery(exploration, choose_rare_examples(exploration)),
+    )
+
+
+def _gallery(exploration: Exploration, examples: Sequence[Example]) -> Markup:
+    figures = []
+    for example in examples:
+        decoded = decode_case(example.case, exploration.report.classes)
+        blend_HW3 = overlay(decoded.image_HW3, decoded.mask_HW, exploration.report.classes)
+        figures.append(photo(blend_HW3, f"{example.reason} ({example.case.image.name})", _PICTURE_WIDTH))
+    return join([class_legend(exploration.report.classes), element("div", join(figures), "pictures large")])
+
+
+def _count(number: int) -> Cell:
+    return Cell(text=f"{number:,}" if number else "–", number=number)
+
+
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}–{last}"

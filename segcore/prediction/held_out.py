@@ -1,0 +1,192 @@
+"""Which member of a model may predict which image: the one that left it out of its training, where that is known.
+
+A model's notes name the fold that each member left out. The folds themselves come from the `folds.json` of the model,
+which `train` and a retraining write, or of its search, or are made again from the data, which gives the same folds as
+long as the data is the same. The notes also name the images that every member trained on beside those folds.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from segcore.data.dataset import Case
+from segcore.data.folds import FoldSplit, make_folds, read_folds
+from segcore.errors import CheckpointError, ConfigError, DataError
+from segcore.prediction.ensemble import FOLDS_FILE, Ensemble
+
+
+class Origin(StrEnum):
+    """Whether the members that predict an image had trained on it."""
+
+    HELD_OUT = "held out"
+    TRAINED_ON = "trained on"
+    UNKNOWN = "not known"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Who predicts an image.
+
+    Args:
+        members: positions of the members.
+        origin: whether they had trained on it.
+    """
+
+    members: tuple[int, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutPlan:
+    """Who predicts each image, and how that is known.
+
+    Args:
+        of_case: by case name.
+        source: where the folds come from, half a sentence; empty when nothing is known.
+        block_of: block of neighbouring frames of each image that has one, by case name.
+    """
+
+    of_case: dict[str, Assignment]
+    source: str
+    block_of: dict[str, str]
+
+    def count(self, origin: Origin) -> int:
+        """Return the number of images of an origin."""
+        return sum(assignment.origin is origin for assignment in self.of_case.values())
+
+
+def plan_held_out(
+    notes: dict[str, Any], members: int, cases: Sequence[Case], model: Path, folds_file: Path | None = None
+) -> HeldOutPlan:
+    """Say for each image which members left it out.
+
+    Args:
+        notes: the model's notes, `notes` in its ensemble.json.
+        members: how many networks it has.
+        cases: the images.
+        model: the model's directory, with `folds.json`; a search keeps one two levels above it.
+        folds_file: the folds that the model was trained with; None: found beside the model, or made again.
+
+    Raises:
+        CheckpointError: when `folds_file` cannot be read or belongs to another training.
+    """
+    everybody = tuple(range(members))
+    left_out, folds = read_member_folds(notes, members)
+    extra, extra_is_known = _read_extra(notes)
+    own = [case for case in cases if case.name not in extra]
+    found = _find_split(own, folds, model, folds_file) if left_out else None
+    of_case = {}
+    for case in cases:
+        free: tuple[int, ...] = ()
+        if case.name in extra:
+            origin = Origin.TRAINED_ON
+        elif found is None:
+            origin = Origin.UNKNOWN
+        elif (fold := found[0].fold_of.get(case.name)) is not None:
+            free = tuple(member for member in everybody if left_out[member] == fold)
+            origin = Origin.HELD_OUT if free else Origin.TRAINED_ON
+        else:
+            # Without a fold an image came after the training, unless it was trained on beside the folds.
+            origin = _judge_new(case, extra_is_known=extra_is_known)
+        of_case[case.name] = Assignment(members=free or everybody, origin=origin)
+    split, source = found or (None, "")
+    return HeldOutPlan(of_case=of_case, source=source, block_of=split.block_of if split else {})
+
+
+def read_stored_folds(notes: dict[str, Any], members: int, model: Path) -> tuple[FoldSplit, str] | None:
+    """Return the folds that lie beside a model or its search, and where, half a sentence; None without them.
+
+    Args:
+        notes: the model's notes.
+        members: how many networks it has.
+        model: the model's directory.
+
+    Raises:
+        CheckpointError: when there is such a file and it cannot be read.
+    """
+    _, folds = read_member_folds(notes, members)
+    return _read_stored(model, folds)
+
+
+def read_member_folds(notes: dict[str, Any], members: int) -> tuple[tuple[int, ...], int]:
+    """Return the fold that each member left out and the number of folds; nothing when the notes do not say.
+
+    Args:
+        notes: the model's notes.
+        members: how many networks it has.
+    """
+    fold, folds, left_out = notes.get("fold"), notes.get("folds"), notes.get("left_out")
+    if left_out is None:
+        # Older models have one member per fold, and their notes no left_out.
+        left_out = [fold] if isinstance(folds, int) else folds
+    if not isinstance(left_out, list) or len(left_out) != members or not all(isinstance(one, int) for one in left_out):
+        return (), 0
+    stated = folds if isinstance(folds, int) else len(folds) if isinstance(folds, list) else 0
+    return tuple(left_out), max(stated, max(left_out) + 1)
+
+
+def read_noted_iou(notes: dict[str, Any]) -> float | None:
+    """Return the `iou` on all held-out images that the model's notes give, if they do."""
+    out_of_fold, ious = notes.get("out_of_fold"), notes.get("ious")
+    if isinstance(out_of_fold, dict):
+        value = out_of_fold.get("iou")
+    else:
+        value = ious[-1] if isinstance(ious, list) and ious else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def choose_members(ensemble: Ensemble, members: Sequence[int]) -> Ensemble:
+    """Return an ensemble of some of the members."""
+    return dataclasses.replace(ensemble, members=tuple(ensemble.members[member] for member in members))
+
+
+def _find_split(
+    cases: Sequence[Case], folds: int, model: Path, folds_file: Path | None
+) -> tuple[FoldSplit, str] | None:
+    if folds_file is not None:
+        split = read_folds(folds_file)
+        if split.folds != folds:
+            raise CheckpointError(
+                f"{folds_file} has {split.folds} folds, but {model} was trained on {folds}; "
+                "give the folds.json of its training."
+            )
+        return split, f"read from {folds_file.name}"
+    stored = _read_stored(model, folds)
+    if stored is not None:
+        return stored
+    try:
+        return make_folds(cases, folds), f"made again from the data, {folds} in number"
+    except (ConfigError, DataError):
+        return None
+
+
+def _read_stored(model: Path, folds: int) -> tuple[FoldSplit, str] | None:
+    for file, place in ((model / FOLDS_FILE, "model"), (model.resolve().parent.parent / FOLDS_FILE, "search")):
+        if file.is_file() and (split := read_folds(file)).folds == folds:
+            return split, f"read from the {place}'s {file.name}"
+    return None
+
+
+def _read_extra(notes: dict[str, Any]) -> tuple[frozenset[str], bool]:
+    """Return the names of what was trained on beside the folds, and whether that is all of it."""
+    names = notes.get("extra")
+    if isinstance(names, list):
+        return frozenset(name for name in names if isinstance(name, str)), True
+    # Older notes hold the number alone.
+    return frozenset(), not notes.get("extra_cases")
+
+
+def _judge_new(case: Case, *, extra_is_known: bool) -> Origin:
+    if case.pseudo:
+        return Origin.TRAINED_ON
+    return Origin.HELD_OUT if extra_is_known else Origin.UNKNOWN
+
+
+def spread(cases: Sequence[Case], most: int | None) -> list[Case]:
+    """Return at most so many cases, evenly spread; None returns all."""
+    if most is None or most >= len(cases):
+        return list(cases)
+    return [cases[len(cases) * (2 * number + 1) // (2 * most)] for number in range(most)]

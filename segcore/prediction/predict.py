@@ -1,0 +1,209 @@
+"""Predictions at the original size of an image, whatever size the network saw; and scoring them.
+
+Every trial is measured here, so that the score of a crop model and of a full-size model can be compared.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from segcore.config import TrainConfig
+from segcore.data.cache import PixelCache
+from segcore.data.labels import build_label_map
+from segcore.feeding.transforms import scaled_size
+from segcore.machine import Machine, autocast
+from segcore.networks.model import SegmentationModel
+from segcore.prediction.options import PredictOptions, PredictPlan, plan_prediction
+from segcore.prediction.tiling import blend_tiles
+from segcore.scoring.metrics import ImageScore, count_confusion, score_image
+
+DEFAULT_OPTIONS: Final = PredictOptions()
+
+
+@torch.inference_mode()
+def predict_probabilities(
+    model: SegmentationModel,
+    image_HW3: npt.NDArray[np.uint8],
+    config: TrainConfig,
+    machine: Machine,
+    options: PredictOptions = DEFAULT_OPTIONS,
+) -> Tensor:
+    """Return softmax probabilities of one image at its original size.
+
+    By default a network trained on resized images sees the image resized, and its probabilities are enlarged
+    bilinearly; one trained on crops or full images sees the whole image. Looks at several sizes or at the mirrored
+    image are averaged one after the other, so that memory is that of one look.
+
+    Args:
+        model: in evaluation mode, on the machine's device.
+        image_HW3: RGB pixels, uint8.
+        config: input_mode, scale, crop_size and precision are used.
+        machine: where the model is.
+        options: how to look at the image.
+
+    Returns:
+        fp32 probabilities (outputs, H, W) on the device.
+
+    Raises:
+        ConfigError: when the options ask for a scale that nobody gave.
+    """
+    return average_probabilities((model,), image_HW3, config, machine, options)
+
+
+@torch.inference_mode()
+def average_probabilities(
+    models: Sequence[SegmentationModel],
+    image_HW3: npt.NDArray[np.uint8],
+    config: TrainConfig,
+    machine: Machine,
+    options: PredictOptions = DEFAULT_OPTIONS,
+) -> Tensor:
+    """Return the mean over networks of what `predict_probabilities` returns.
+
+    The networks look at the same pixels one after the other, and their probabilities are added before they are
+    enlarged: memory is that of one image in one network and of one sum, however many networks there are.
+
+    Args:
+        models: at least one, in evaluation mode, on the machine's device.
+        image_HW3: RGB pixels, uint8.
+        config: input_mode, scale, crop_size and precision are used.
+        machine: where the models are.
+        options: how to look at the image.
+
+    Returns:
+        fp32 probabilities (outputs, H, W) on the device.
+
+    Raises:
+        ConfigError: when the options ask for a scale that nobody gave.
+    """
+    plan = plan_prediction(options, config)
+    total_CHW = None
+    for factor in plan.factors:
+        resized_HW3 = torch.from_numpy(_resize(image_HW3, factor)).to(machine.device)
+        for mirrored in plan.mirrored:
+            total_CHW = _add(
+                total_CHW, _look(models, resized_HW3, mirrored, image_HW3.shape[:2], plan, config, machine)
+            )
+    assert total_CHW is not None, "a plan has at least one look"
+    return total_CHW.div_(len(plan.factors) * len(plan.mirrored) * len(models))
+
+
+def find_greatest(probabilities_CHW: Tensor) -> Tensor:
+    """Return the output of the greatest probability of each pixel, int64 (H, W); the first of equal ones."""
+    # On a CPU argmax takes several times as long as max, which finds the same.
+    return probabilities_CHW.max(dim=0).indices
+
+
+def predict_classes(
+    model: SegmentationModel,
+    image_HW3: npt.NDArray[np.uint8],
+    class_of_output: Tensor,
+    config: TrainConfig,
+    machine: Machine,
+) -> Tensor:
+    """Return the most probable class index of each pixel, uint8, 255 for background, on the device.
+
+    Args:
+        model: in evaluation mode, on the machine's device.
+        image_HW3: RGB pixels, uint8.
+        class_of_output: `LabelMap.class_of_output` on the device.
+        config: input_mode, scale and precision are used.
+        machine: where the model is.
+    """
+    probabilities_CHW = predict_probabilities(model, image_HW3, config, machine)
+    return class_of_output[find_greatest(probabilities_CHW)]
+
+
+def predict_cases(
+    model: SegmentationModel,
+    cache: PixelCache,
+    indices: Sequence[int],
+    config: TrainConfig,
+    machine: Machine,
+) -> Iterator[Tensor]:
+    """Yield the predicted class indices (H, W) of cases, on the device, in the order of `indices`."""
+    label_map = build_label_map(cache.classes, config.labels)
+    class_of_output = torch.from_numpy(label_map.class_of_output).to(machine.device)
+    model.eval()
+    for index in indices:
+        yield predict_classes(model, cache.image_HW3(index), class_of_output, config, machine)
+
+
+def score_cases(predictions: Iterator[Tensor], cache: PixelCache, indices: Sequence[int]) -> tuple[ImageScore, ...]:
+    """Compare predictions with the truth at original size.
+
+    Args:
+        predictions: class indices (H, W) of each case, 255 as background, on any device.
+        cache: the decoded data.
+        indices: the cases, in the order of the predictions.
+    """
+    classes = len(cache.classes)
+    counts = []
+    for index, prediction_HW in zip(indices, predictions, strict=True):
+        truth_HW = torch.from_numpy(np.array(cache.mask_HW(index))).to(prediction_HW.device)
+        counts.append(count_confusion(truth_HW, prediction_HW, classes))
+    # One copy at the end: a copy per image would make a GPU wait for each.
+    confusions = torch.stack(counts).cpu().numpy()
+    return tuple(
+        score_image(cache.cases[index].name, cache.cases[index].timeofday, confusion_CP, cache.classes)
+        for index, confusion_CP in zip(indices, confusions, strict=True)
+    )
+
+
+def _look(
+    models: Sequence[SegmentationModel],
+    resized_HW3: Tensor,
+    mirrored: bool,
+    size: tuple[int, ...],
+    plan: PredictPlan,
+    config: TrainConfig,
+    machine: Machine,
+) -> Tensor:
+    def classify(pixels_NHW3: Tensor) -> Tensor:
+        total_NCHW = None
+        for model in models:
+            total_NCHW = _add(total_NCHW, _classify(model, pixels_NHW3, config, machine))
+        assert total_NCHW is not None, "an ensemble has at least one network"
+        return total_NCHW
+
+    pixels_HW3 = resized_HW3.flip(1) if mirrored else resized_HW3
+    if plan.tiling is None:
+        probabilities_CHW = classify(pixels_HW3.unsqueeze(0))[0]
+    else:
+        probabilities_CHW = blend_tiles(pixels_HW3, plan.tiling, classify)
+    return _restore(probabilities_CHW, mirrored, size[0], size[1])
+
+
+def _add(total: Tensor | None, part: Tensor) -> Tensor:
+    # A call, because a loop variable, and functools.reduce alike, would keep one part while the next is made.
+    return part if total is None else total.add_(part)
+
+
+def _classify(model: SegmentationModel, pixels_NHW3: Tensor, config: TrainConfig, machine: Machine) -> Tensor:
+    with autocast(config, machine):
+        logits_NCHW: Tensor = model(pixels_NHW3)
+    return logits_NCHW.float().softmax(dim=1)
+
+
+def _resize(image_HW3: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:
+    if factor != 1:
+        height, width = scaled_size(image_HW3.shape[0], image_HW3.shape[1], factor)
+        # Areas average what a smaller image has no room for; they would enlarge into squares.
+        interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+        image_HW3 = cv2.resize(image_HW3, (width, height), interpolation=interpolation)
+    # A cached image is a read-only map of a file, which torch does not take.
+    return np.array(image_HW3, order="C")
+
+
+def _restore(probabilities_CHW: Tensor, mirrored: bool, height: int, width: int) -> Tensor:
+    if mirrored:
+        probabilities_CHW = probabilities_CHW.flip(2)
+    if probabilities_CHW.shape[1:] == (height, width):
+        return probabilities_CHW
+    return F.interpolate(probabilities_CHW.unsqueeze(0), size=(height, width), mode="bilinear", align_corners=False)[0]

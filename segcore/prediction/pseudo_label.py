@@ -1,0 +1,199 @@
+"""Pseudo labels: a data-set folder of unlabelled images with masks that a model drew where it was sure.
+
+    OUT/seg_train_images/NAME.jpg          the image
+    OUT/seg_train_annotations/NAME.png     colours of the model's classes; void where the model was not sure
+    OUT/seg_train_annotations/NAME.json    {"attributes": {"route", "timeofday", "pseudo": true, ...}, "frameIndex"}
+    OUT/classes.json                       the model's classes, with a void colour
+
+How such a folder joins a training lives in `extra`. (Lee, 2013: Pseudo-Label.)
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from segcore.data.cache import Progress
+from segcore.data.classes import VOID, ClassTable, Colour, class_table_to_json
+from segcore.data.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER, decode_rgb, list_images
+from segcore.data.picture_files import save_png
+from segcore.errors import ConfigError, DataError, StorageError
+from segcore.prediction.ensemble import Ensemble
+
+ROUTE: Final = "pseudo"
+TIMEOFDAY: Final = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PseudoOptions:
+    """Which pixels and images are labelled.
+
+    Args:
+        confidence: least probability of a sure pixel, above 0 to 1.
+        min_share: least share of sure pixels of an image that is kept, 0 to 1.
+        prefix: put before each image's name, so that it differs from those of the real data.
+
+    Raises:
+        ConfigError: naming the option that is not allowed.
+    """
+
+    confidence: float = 0.9
+    min_share: float = 0.05
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence <= 1:
+            raise ConfigError(f"--confidence {self.confidence:g}: a probability above 0 to 1; 0.9 is a good start.")
+        if not 0 <= self.min_share <= 1:
+            raise ConfigError(f"--min-share {self.min_share:g}: a share of the pixels from 0 to 1; use 0.05 or so.")
+        if self.prefix != Path(self.prefix).name:
+            raise ConfigError(f"--prefix {self.prefix!r}: the start of a file name, without folders; use 'pseudo_'.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PseudoReport:
+    """What was labelled.
+
+    Args:
+        images: how many images were written.
+        skipped: names of the images with too few sure pixels.
+        pixels: pixels of the images written.
+        pixels_of_class: sure pixels by class name, in the images written.
+        images_of_class: images by class name that have such pixels.
+    """
+
+    images: int
+    skipped: tuple[str, ...]
+    pixels: int
+    pixels_of_class: dict[str, int]
+    images_of_class: dict[str, int]
+
+
+def write_pseudo_labels(
+    ensemble: Ensemble, images: Path, out: Path, options: PseudoOptions, progress: Progress
+) -> PseudoReport:
+    """Label the images of a folder with a model and write them as a data set, whole or not at all.
+
+    A model of `labels=scored` knows no class for its background: such pixels are void, however sure it is, and do
+    not count as sure.
+
+    Args:
+        ensemble: the model.
+        images: folder of the images.
+        out: the data-set folder to make; it must not exist or be empty.
+        options: which pixels and images are labelled.
+        progress: called with (images done, images in all).
+
+    Raises:
+        DataError: when an image cannot be decoded, or none has enough sure pixels.
+        StorageError: when the folder holds something already or cannot be written.
+    """
+    files = list_images(images)
+    out = out.resolve()
+    _require_empty(out)
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    try:
+        for folder in (IMAGES_FOLDER, ANNOTATIONS_FOLDER):
+            (part / folder).mkdir(parents=True)
+        report = _write_cases(ensemble, files, part, options, progress)
+        part.replace(out)
+    except OSError as error:
+        raise StorageError(
+            f"Pseudo labels cannot be written to {out} ({error}); choose a folder on a disk with free space."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return report
+
+
+def label_sure_pixels(probabilities_CHW: Tensor, class_of_output: Tensor, confidence: float) -> Tensor:
+    """Return the most probable class index of each pixel, uint8 (H, W); void where the model is not sure.
+
+    Args:
+        probabilities_CHW: of each network output, 0 to 1.
+        class_of_output: class index of each output, uint8, on the same device.
+        confidence: least probability of a sure pixel, 0 to 1.
+    """
+    greatest = probabilities_CHW.max(dim=0)
+    return torch.where(greatest.values >= confidence, class_of_output[greatest.indices], VOID)
+
+
+def add_void_colour(table: ClassTable) -> ClassTable:
+    """Return a table with at least one void colour: the darkest grey that is no class's, where it has none."""
+    if table.void:
+        return table
+    greys: Sequence[Colour] = [(level, level, level) for level in range(256)]
+    # A table has at most 254 classes, so a grey is always left.
+    return replace(table, void=(next(grey for grey in greys if grey not in table.colours),))
+
+
+def _write_cases(
+    ensemble: Ensemble, files: Sequence[Path], folder: Path, options: PseudoOptions, progress: Progress
+) -> PseudoReport:
+    table = add_void_colour(ensemble.classes)
+    palette_N3 = table.palette_N3
+    palette_N3[VOID] = table.void[0]
+    pixels_256, images_256 = np.zeros(256, np.int64), np.zeros(256, np.int64)
+    skipped = []
+    for done, file in enumerate(files, start=1):
+        mask_HW = _label(ensemble, file, options)
+        counts_256 = np.bincount(mask_HW.ravel(), minlength=256)
+        if counts_256[:VOID].sum() < options.min_share * mask_HW.size or not counts_256[:VOID].any():
+            skipped.append(file.name)
+        else:
+            _write_case(file, folder, palette_N3[mask_HW], _describe_case(done - 1, options), options.prefix)
+            pixels_256 += counts_256
+            images_256 += counts_256 > 0
+        progress(done, len(files))
+    if len(skipped) == len(files):
+        raise DataError(
+            f"None of {len(files)} images has {options.min_share:.1%} sure pixels at a confidence of "
+            f"{options.confidence:g}; lower --confidence or --min-share, or use a better model."
+        )
+    (folder / "classes.json").write_text(json.dumps(class_table_to_json(table), indent=1), encoding="utf-8")
+    return PseudoReport(
+        images=len(files) - len(skipped),
+        skipped=tuple(skipped),
+        pixels=int(pixels_256.sum()),
+        pixels_of_class=dict(zip(table.names, pixels_256.tolist(), strict=False)),
+        images_of_class=dict(zip(table.names, images_256.tolist(), strict=False)),
+    )
+
+
+def _label(ensemble: Ensemble, file: Path, options: PseudoOptions) -> npt.NDArray[np.uint8]:
+    probabilities_CHW = ensemble.probabilities(decode_rgb(file))
+    labels_HW = label_sure_pixels(probabilities_CHW, ensemble.class_of_output, options.confidence)
+    mask_HW: npt.NDArray[np.uint8] = labels_HW.cpu().numpy()
+    return mask_HW
+
+
+def _describe_case(number: int, options: PseudoOptions) -> dict[str, Any]:
+    attributes = {"route": ROUTE, "timeofday": TIMEOFDAY, "pseudo": True, "confidence": options.confidence}
+    return {"attributes": attributes, "frameIndex": number}
+
+
+def _write_case(
+    image: Path, folder: Path, colours_HW3: npt.NDArray[np.uint8], document: dict[str, Any], prefix: str
+) -> None:
+    place = folder / IMAGES_FOLDER / f"{prefix}{image.name}"
+    try:
+        os.link(image.resolve(), place)
+    except OSError:
+        # Another disk, or a file system without links.
+        shutil.copyfile(image, place)
+    annotation = folder / ANNOTATIONS_FOLDER / f"{prefix}{image.stem}"
+    save_png(colours_HW3, annotation.with_name(annotation.name + ".png"))
+    annotation.with_name(annotation.name + ".json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def _require_empty(out: Path) -> None:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StorageError(f"{out} holds something already; give a new or empty folder.")

@@ -1,0 +1,342 @@
+"""Which way of predicting pays: every way is scored on images that its networks never saw, and timed.
+
+Who may predict which image is decided in `held_out`; files of the result are written in `tune_predict_report`.
+Ways are tried in stages, so that mirroring and further sizes are only tried on modes that earned it.
+"""
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from segcore.config import TrainConfig
+from segcore.data.cache import Progress
+from segcore.data.classes import ClassTable
+from segcore.data.dataset import Case, DecodedCase, decode_case
+from segcore.errors import ConfigError, DataError, DeviceMemoryError
+from segcore.prediction.ensemble import Ensemble
+from segcore.prediction.held_out import HeldOutPlan, Origin, choose_members, spread
+from segcore.prediction.options import PredictOptions, PredictPlan, plan_prediction
+from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
+
+RESIZE_SCALES: Final = (0.5, 0.75)
+SCALES: Final = (0.75, 1.0, 1.25)
+SCALED_FINALISTS: Final = 2
+"""Further sizes cost three times the time, so only so many of the best ways are tried with them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOutImage:
+    """An image and the networks that never saw it.
+
+    Args:
+        case: the image with its truth.
+        members: positions of those networks in the ensemble.
+    """
+
+    case: Case
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What one way of predicting reached.
+
+    Args:
+        options: the way.
+        members: networks that predicted each image together.
+        image_ious: `iou` of each image in the order of the images; None without a scored class in its truth.
+        iou: the contest's score over all images.
+        miou: the mean over all classes; None when the networks did not learn every class.
+        milliseconds: time per image of the whole ensemble, which is its networks one after the other.
+    """
+
+    options: PredictOptions
+    members: int
+    image_ious: tuple[float | None, ...]
+    iou: float
+    miou: float | None
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gain:
+    """How much better one way is than another on the same images.
+
+    Args:
+        iou: mean difference.
+        error: its standard error, as if images were independent; neighbouring frames are not, so it is rather larger.
+    """
+
+    iou: float
+    error: float
+
+
+def choose_images(cases: Sequence[Case], plan: HeldOutPlan, images: int) -> tuple[HeldOutImage, ...]:
+    """Return evenly spaced images of each fold with the networks that left them out.
+
+    Args:
+        cases: the labelled images.
+        plan: who left out which.
+        images: at most so many of each fold, at least 1.
+
+    Raises:
+        ConfigError: when fewer than one image is asked for.
+        DataError: when the networks trained on every image, or nobody knows.
+    """
+    if images < 1:
+        raise ConfigError(f"images={images}: at least 1 image of each fold must be predicted; 50 is a good choice.")
+    of_members: dict[tuple[int, ...], list[Case]] = defaultdict(list)
+    for case in sorted(cases, key=lambda case: (case.route, case.timeofday, case.frame, case.name)):
+        assignment = plan.of_case[case.name]
+        if assignment.origin is Origin.HELD_OUT:
+            of_members[assignment.members].append(case)
+    if not of_members:
+        why = "the model does not say which images it left out" if not plan.source else "the model trained on every one"
+        raise DataError(
+            f"None of the {len(cases)} images can be scored: {why}. Give the data set that the model was trained on; "
+            "a model of an older version must be written anew by 'python -m segcore train' or 'python -m search "
+            "retrain'."
+        )
+    return tuple(
+        HeldOutImage(case=case, members=members)
+        for members, held_out in sorted(of_members.items())
+        for case in spread(held_out, images)
+    )
+
+
+def require_known_names(cases: Sequence[Case], fold_of: dict[str, int]) -> tuple[Case, ...]:
+    """Return the cases that had a part in the model's folds.
+
+    An image that had none may be new, but it may also be one that the model trained on under another name.
+
+    Raises:
+        DataError: when there is none.
+    """
+    known = tuple(case for case in cases if case.name in fold_of)
+    if not known:
+        raise DataError(
+            f"None of the {len(cases)} images has a name that the model's folds.json knows ({cases[0].name!r} is not "
+            f"among {len(fold_of)}, such as {next(iter(fold_of), '')!r}); give the data set that the model was "
+            "trained on."
+        )
+    return known
+
+
+def propose_modes(now: PredictOptions, config: TrainConfig, largest_side: int) -> list[PredictOptions]:
+    """Return the modes to try, first the way that the model predicts now.
+
+    Args:
+        now: how the model predicts now.
+        config: how it was trained.
+        largest_side: longest side of the images, pixels; tiles of that size would be the whole image.
+    """
+    trained = (config.scale,) if config.input_mode == "resize" else ()
+    proposals = [_name_mode(now, config), PredictOptions(mode="full")]
+    proposals += [PredictOptions(mode="resize", scale=scale) for scale in sorted({*RESIZE_SCALES, *trained})]
+    for mode in ("tiles", "overlap"):
+        tiled = PredictOptions(mode=mode)
+        tiling = plan_prediction(tiled, config).tiling
+        if tiling is not None and tiling.size < largest_side:
+            proposals.append(tiled.replaced({"tile_size": tiling.size}))
+    return _drop_equal(proposals, config)
+
+
+def propose_flips(
+    measured: Sequence[Measured], config: TrainConfig, max_milliseconds: float | None = None
+) -> list[PredictOptions]:
+    """Return the ways that are worth their time so far, with the mirrored image.
+
+    Args:
+        measured: the ways so far.
+        config: how the networks were trained.
+        max_milliseconds: longest time per image of the whole ensemble; what would take longer is not tried.
+    """
+    finalists = [row for row in find_pareto(measured) if _fits(2 * row.milliseconds, max_milliseconds)]
+    return _drop_known([row.options.replaced({"flip": True}) for row in finalists], measured, config)
+
+
+def propose_scales(
+    measured: Sequence[Measured], config: TrainConfig, max_milliseconds: float | None = None
+) -> list[PredictOptions]:
+    """Return the best ways so far, averaged over further sizes; arguments as of `propose_flips`."""
+    cost = sum(scale**2 for scale in SCALES)
+    finalists = [row for row in measured if _fits(cost * row.milliseconds, max_milliseconds)]
+    finalists = sorted(finalists, key=lambda row: -row.iou)[:SCALED_FINALISTS]
+    return _drop_known([row.options.replaced({"scales": SCALES}) for row in finalists], measured, config)
+
+
+def measure_options(
+    ensemble: Ensemble,
+    classes: ClassTable,
+    images: Sequence[HeldOutImage],
+    proposals: Sequence[PredictOptions],
+    progress: Progress,
+    members: int | None = None,
+) -> list[Measured]:
+    """Score and time ways of predicting; one that needs too much memory is left out.
+
+    Args:
+        ensemble: the networks.
+        classes: the data's class table, whose colours and scored classes count.
+        images: the images with the networks that may predict them.
+        proposals: the ways.
+        progress: told how many predictions are done.
+        members: networks that predict each image together, at most those that may; None: all that may.
+    """
+    if not proposals:
+        return []
+    found = _Findings(classes=classes)
+    done, total = 0, len(images) * len(proposals)
+    for position, image in enumerate(images):
+        decoded = decode_case(image.case, classes)
+        chosen = choose_members(ensemble, image.members[:members])
+        for way, options in enumerate(proposals):
+            found.add(way, chosen.with_options(options.values()), image, decoded, first=position == 0)
+            done += 1
+            progress(done, total)
+    counts = [len(image.members[:members]) for image in images]
+    size = len(ensemble.members) * min(counts) / min(len(image.members) for image in images)
+    return [
+        found.summarise(way, options, min(counts), size, every_class=ensemble.config.labels == "full")
+        for way, options in enumerate(proposals)
+        if way not in found.failed
+    ]
+
+
+def find_pareto(measured: Sequence[Measured]) -> list[Measured]:
+    """Return the ways that no other way beats in score without taking longer, the fastest first."""
+    front: list[Measured] = []
+    for row in sorted(measured, key=lambda row: (row.milliseconds, -row.iou)):
+        if not front or row.iou > front[-1].iou:
+            front.append(row)
+    return front
+
+
+def choose_best(measured: Sequence[Measured], max_milliseconds: float | None = None) -> Measured:
+    """Return the way with the best `iou`, of equal ones the fastest.
+
+    Args:
+        measured: the ways.
+        max_milliseconds: longest time per image of the whole ensemble.
+
+    Raises:
+        ConfigError: when every way takes longer, or none was measured.
+        DataError: when no image has a scored class, so that nothing tells the ways apart.
+    """
+    if not measured:
+        raise ConfigError("No way of predicting fits into the memory; use --device cpu.")
+    if all(iou is None for row in measured for iou in row.image_ious):
+        raise DataError(
+            "None of the images that were predicted has a pixel of a scored class, so no way can be called better; "
+            "give a data set that has some, or more --images."
+        )
+    allowed = [row for row in measured if _fits(row.milliseconds, max_milliseconds)]
+    if not allowed:
+        fastest = min(row.milliseconds for row in measured)
+        raise ConfigError(
+            f"max_ms={max_milliseconds:g}: the fastest way takes {fastest:.1f} ms per image with all networks; "
+            "allow more, or use a faster machine."
+        )
+    return max(allowed, key=lambda row: (row.iou, -row.milliseconds))
+
+
+def find_current(measured: Sequence[Measured], now: PredictOptions, config: TrainConfig) -> Measured | None:
+    """Return the way that means the same as the model's own options; None when it was left out.
+
+    Args:
+        measured: the ways.
+        now: how the model predicts now.
+        config: how it was trained.
+    """
+    plan = plan_prediction(now, config)
+    return next((row for row in measured if plan_prediction(row.options, config) == plan), None)
+
+
+def measure_gain(row: Measured, base: Measured) -> Gain:
+    """Return how much better a way is than another, image by image."""
+    differences = [
+        mine - other
+        for mine, other in zip(row.image_ious, base.image_ious, strict=True)
+        if mine is not None and other is not None
+    ]
+    error = statistics.stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else float("nan")
+    return Gain(iou=statistics.fmean(differences) if differences else float("nan"), error=error)
+
+
+class _Findings:
+    """Scores and times of several ways while images are predicted."""
+
+    def __init__(self, classes: ClassTable) -> None:
+        self.classes = classes
+        self.failed: set[int] = set()
+        self._scores: dict[int, list[ImageScore]] = defaultdict(list)
+        self._milliseconds: dict[int, dict[tuple[int, ...], list[float]]] = defaultdict(lambda: defaultdict(list))
+
+    def add(self, way: int, ensemble: Ensemble, image: HeldOutImage, decoded: DecodedCase, *, first: bool) -> None:
+        if way in self.failed:
+            return
+        try:
+            if first:
+                # The first prediction of a shape also pays for memory and the choice of kernels.
+                ensemble.predict(decoded.image_HW3)
+            started = time.perf_counter()
+            prediction_HW = ensemble.predict(decoded.image_HW3)
+            seconds = time.perf_counter() - started
+        except DeviceMemoryError:
+            self.failed.add(way)
+            return
+        self._milliseconds[way][image.members].append(1000 * seconds / len(ensemble.members))
+        self._scores[way].append(_score(image.case, prediction_HW, decoded.mask_HW, self.classes))
+
+    def summarise(self, way: int, options: PredictOptions, members: int, size: float, *, every_class: bool) -> Measured:
+        scores = self._scores[way]
+        metrics = summarise_scores(scores, self.classes, every_class=every_class)
+        medians = [statistics.median(values) for values in self._milliseconds[way].values()]
+        return Measured(
+            options=options,
+            members=members,
+            image_ious=tuple(score.iou for score in scores),
+            iou=metrics.get("iou", 0.0),
+            miou=metrics.get("miou"),
+            milliseconds=size * statistics.fmean(medians),
+        )
+
+
+def _score(
+    case: Case, prediction_HW: npt.NDArray[np.uint8], truth_HW: npt.NDArray[np.uint8], classes: ClassTable
+) -> ImageScore:
+    counts = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(prediction_HW), len(classes))
+    return score_image(case.name, case.timeofday, counts.numpy(), classes)
+
+
+def _fits(milliseconds: float, max_milliseconds: float | None) -> bool:
+    return max_milliseconds is None or milliseconds <= max_milliseconds
+
+
+def _name_mode(options: PredictOptions, config: TrainConfig) -> PredictOptions:
+    if options.mode != "auto":
+        return options
+    resized = config.input_mode == "resize"
+    return options.replaced({"mode": "resize", "scale": options.scale or config.scale} if resized else {"mode": "full"})
+
+
+def _drop_known(
+    proposals: Sequence[PredictOptions], measured: Sequence[Measured], config: TrainConfig
+) -> list[PredictOptions]:
+    known = [plan_prediction(row.options, config) for row in measured]
+    return [options for options in _drop_equal(proposals, config) if plan_prediction(options, config) not in known]
+
+
+def _drop_equal(proposals: Sequence[PredictOptions], config: TrainConfig) -> list[PredictOptions]:
+    # Different options may mean the same for a network, such as auto and full.
+    of_plan: dict[PredictPlan, PredictOptions] = {}
+    for options in proposals:
+        of_plan.setdefault(plan_prediction(options, config), options)
+    return list(of_plan.values())

@@ -1,0 +1,105 @@
+"""What is kept of a comparison of ways of predicting: a CSV file and a picture, in the model's directory."""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from segcore.errors import StorageError
+from segcore.prediction.options import PredictOptions
+from segcore.prediction.tune import Measured, find_pareto
+
+TABLE_FILE: Final = "tune_predict.csv"
+PICTURE_FILE: Final = "tune_predict.png"
+
+
+def describe_options(options: PredictOptions) -> str:
+    """Return options in a few words, only those that have a meaning in their mode."""
+    words: list[str] = [options.mode]
+    if options.mode == "resize" and options.scale is not None:
+        words.append(f"{options.scale:g}")
+    if options.mode in ("tiles", "overlap") and options.tile_size is not None:
+        words.append(f"of {options.tile_size}")
+    if options.mode == "overlap":
+        words.append(f"by {options.overlap:g}")
+    if options.flip:
+        words.append("+ flip")
+    if options.scales != (1.0,):
+        words.append(f"+ scales {','.join(f'{scale:g}' for scale in options.scales)}")
+    return " ".join(words)
+
+
+def write_report(measured: Sequence[Measured], best: Measured, folder: Path) -> tuple[Path, Path]:
+    """Write the table and the picture and return their files.
+
+    Args:
+        measured: all ways.
+        best: the one that was chosen.
+        folder: an existing folder.
+
+    Raises:
+        StorageError: when they cannot be written.
+    """
+    table, picture = folder / TABLE_FILE, folder / PICTURE_FILE
+    _write(table, format_csv(measured, best).encode())
+    _write(picture, _draw(measured, best))
+    return table, picture
+
+
+def format_csv(measured: Sequence[Measured], best: Measured) -> str:
+    """Return one line per way: what it is, every option, scores, milliseconds, whether another way beats it."""
+    text = io.StringIO()
+    names = ["way", *best.options.values(), "members", "iou", "miou", "ms_per_image", "pareto", "chosen"]
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    front = find_pareto(measured)
+    for row in measured:
+        values = row.options.values() | {"scales": ",".join(f"{scale:g}" for scale in row.options.scales)}
+        numbers = {"iou": row.iou, "miou": row.miou, "ms_per_image": row.milliseconds}
+        marks = {"members": row.members, "pareto": int(row in front), "chosen": int(row is best)}
+        writer.writerow({"way": describe_options(row.options), **values, **numbers, **marks})
+    return text.getvalue()
+
+
+def _draw(measured: Sequence[Measured], best: Measured) -> bytes:
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.add_subplot()
+    front = find_pareto(measured)
+    axes.plot([row.milliseconds for row in front], [row.iou for row in front], color="tab:blue", label="not beaten")
+    axes.scatter([row.milliseconds for row in measured], [row.iou for row in measured], color="tab:gray", zorder=2)
+    axes.scatter([best.milliseconds], [best.iou], s=120, marker="*", color="tab:red", zorder=3, label="chosen")
+    times = [row.milliseconds for row in measured]
+    middle = (min(times) * max(times)) ** 0.5
+    for row in measured:
+        left = row.milliseconds > middle
+        fewer = f" ({row.members} networks an image)" if row.members < best.members else ""
+        label, place = describe_options(row.options) + fewer, (row.milliseconds, row.iou)
+        axes.annotate(label, place, (-6 if left else 6, 4), textcoords="offset points", fontsize=7,
+                      horizontalalignment="right" if left else "left")  # fmt: skip
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
+    axes.set_xlabel("milliseconds per image, all networks of the model")
+    axes.set_ylabel("iou out of fold")
+    axes.margins(x=0.15)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    return content.getvalue()
+
+
+def _write(file: Path, content: bytes) -> None:
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(file)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"{file} cannot be written ({error}); make room or copy the model elsewhere.") from error

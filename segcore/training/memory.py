@@ -1,0 +1,108 @@
+"""Fits a training into a device's memory: how large a batch can be, and into how many parts it is divided.
+
+That an error means too little memory is told in `machine`; what is done about it within an epoch, in `train`.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Final
+
+import torch
+
+from segcore.errors import ConfigError, DeviceMemoryError
+from segcore.feeding.loader import TrainingSamples, blank_batch
+from segcore.machine import Machine, name_memory_errors
+from segcore.training.losses import Loss
+from segcore.training.state import TrainState
+from segcore.training.step import set_training, take_step
+
+LARGEST_AUTO_BATCH: Final = 64
+CPU_AUTO_BATCH: Final = 8
+"""A CPU's memory is shared with everything else, and the system ends a process that took too much without a word."""
+
+_FREE_SHARE: Final = 0.1
+"""Left free by `auto`: fragments, and batches of other shapes than the one that was tried."""
+
+
+def resolve_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine) -> int:
+    """Return the configuration's batch size, no more than there are samples; `auto` is measured on a GPU, 8 on a CPU.
+
+    Raises:
+        ConfigError: when there are fewer samples than the network needs at a time.
+        DeviceMemoryError: when even the smallest batch does not fit.
+    """
+    if len(samples) < state.config.smallest_batch:
+        raise ConfigError(
+            f"{len(samples)} training sample(s): decoder={state.config.decoder}, input_mode={state.config.input_mode} "
+            f"needs {state.config.smallest_batch} at a time; use another decoder, or more images or crops."
+        )
+    size = state.config.batch_size
+    if size == "auto":
+        size = measure_batch_size(state, samples, loss, machine) if machine.on_gpu else CPU_AUTO_BATCH
+    return min(size, len(samples))
+
+
+def measure_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine) -> int:
+    """Return the largest power of two up to 64 of samples that a step fits the device with; the state stays as it is.
+
+    Raises:
+        DeviceMemoryError: when even the smallest batch does not fit.
+    """
+    smallest = state.config.smallest_batch
+
+    def try_batch(size: int) -> None:
+        # What the last try left in torch's own store would count as taken.
+        release_memory(machine)
+        with name_memory_errors(state.config, machine):
+            trial = copy.deepcopy(state)
+            set_training(trial)
+            # The optimizer takes its own memory in its first step, so the second shows the peak.
+            for _ in range(2):
+                take_step(trial, [blank_batch(samples, size, state.outputs)], loss, machine)
+            if size > smallest:
+                require_free_memory(machine)
+
+    size = find_batch_size(try_batch, smallest, min(LARGEST_AUTO_BATCH, len(samples)))
+    release_memory(machine)
+    return size
+
+
+def find_batch_size(try_batch: Callable[[int], None], smallest: int, largest: int) -> int:
+    """Return the largest power of two, from `smallest` to `largest`, for which `try_batch` has enough memory.
+
+    Args:
+        try_batch: trains on so many samples for a step and raises `DeviceMemoryError` when the device is too small.
+        smallest: samples that the network needs at a time, 1 or 2.
+        largest: most samples that are wanted.
+
+    Raises:
+        DeviceMemoryError: when even the smallest batch does not fit.
+    """
+    try_batch(smallest)
+    size = smallest
+    while 2 * size <= largest:
+        try:
+            try_batch(2 * size)
+        except DeviceMemoryError:
+            break
+        size *= 2
+    return size
+
+
+def require_free_memory(machine: Machine) -> None:
+    """Raise `torch.OutOfMemoryError` when less than a tenth of a GPU is left; does nothing on a CPU."""
+    if machine.on_gpu:
+        free_bytes, total_bytes = torch.cuda.mem_get_info(machine.device)
+        if free_bytes < _FREE_SHARE * total_bytes:
+            raise torch.OutOfMemoryError(f"{free_bytes / 2**30:.1f} GiB are left of {total_bytes / 2**30:.1f}")
+
+
+def release_memory(machine: Machine) -> None:
+    """Give cached memory back to a GPU; does nothing on a CPU."""
+    if machine.on_gpu:
+        torch.cuda.empty_cache()
+
+
+def can_divide(state: TrainState) -> bool:
+    """Say whether halves of the batch's parts would still hold as many samples as the network needs at a time."""
+    return state.batch_size // (2 * state.micro_batches) >= state.config.smallest_batch

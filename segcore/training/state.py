@@ -1,0 +1,257 @@
+"""`TrainState`: all that a training needs to go on after any epoch; saved atomically, loaded whole.
+
+Random numbers need no state here: every epoch seeds them anew from (seed, epoch), see `train` and `loader`.
+"""
+
+import copy
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from segcore.config import TrainConfig
+from segcore.errors import CheckpointError, StorageError, StreetError
+from segcore.machine import Machine, build_scaler
+from segcore.networks.model import SegmentationModel, build_architecture, build_model
+
+_FORMAT: Final = "street-state-3"
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainState:
+    """A training between two epochs; `train_epochs` advances it.
+
+    Args:
+        config: what is trained.
+        outputs: number of network outputs.
+        model: the network, on its device.
+        optimizer: the optimizer of its parameters; a group's `rate_factor` multiplies its rate.
+        scaler: scales the loss at fp16.
+        mean_model: running mean of the network's weights, or None when the configuration wants none.
+        data: says what is trained on and validated; equal for equal data, empty where the caller keeps watch itself.
+        snapshots: weights of `final_model` at the end of each cycle of a cyclic rate, on the CPU.
+        batch_size: samples of a batch; 0 until the first epoch finds what `auto` means here.
+        micro_batches: parts into which a batch is divided so that each fits the device.
+        epoch: finished epochs.
+        train_losses: mean training loss of each finished epoch.
+        ious: validation `iou` of each finished epoch.
+    """
+
+    config: TrainConfig
+    outputs: int
+    model: SegmentationModel
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    mean_model: SegmentationModel | None
+    data: str = ""
+    snapshots: list[dict[str, Tensor]] = field(default_factory=list)
+    batch_size: int = 0
+    micro_batches: int = 1
+    epoch: int = 0
+    train_losses: list[float] = field(default_factory=list)
+    ious: list[float] = field(default_factory=list)
+
+    @property
+    def final_model(self) -> SegmentationModel:
+        """The network that is validated and kept: the running mean where there is one."""
+        return self.model if self.mean_model is None else self.mean_model
+
+
+def new_state(config: TrainConfig, outputs: int, machine: Machine, data: str = "") -> TrainState:
+    """Build the start of a training; the same seed gives the same weights.
+
+    Args:
+        config: what is trained.
+        outputs: number of network outputs.
+        machine: where to train.
+        data: says what is trained on and validated; `load_state` compares it.
+
+    Raises:
+        ConfigError: for a backbone that cannot be used.
+        WeightsError: when the encoder's weights cannot be had.
+    """
+    torch.manual_seed(config.seed)
+    state = _assemble(build_model(config, outputs).to(machine.device), config, outputs, machine)
+    state.data = data
+    return state
+
+
+def save_state(state: TrainState, file: Path) -> None:
+    """Write the state so that the file is either the old one or the new one, never a part.
+
+    Raises:
+        StorageError: when the file cannot be written.
+    """
+    content = {
+        "format": _FORMAT,
+        "config": state.config.values(),
+        "outputs": state.outputs,
+        "data": state.data,
+        "learnt": _learnt(state),
+        "snapshots": state.snapshots,
+        "batch_size": state.batch_size,
+        "micro_batches": state.micro_batches,
+        "epoch": state.epoch,
+        "train_losses": state.train_losses,
+        "ious": state.ious,
+    }
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            torch.save(content, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(
+            f"The checkpoint {file} cannot be written ({error}); make room or choose another folder."
+        ) from error
+
+
+def load_state(file: Path, config: TrainConfig, machine: Machine, data: str = "") -> TrainState:
+    """Read a state back onto a device.
+
+    Args:
+        file: written by `save_state`.
+        config: the configuration that the caller is training; it must be the saved one.
+        machine: where to go on.
+        data: says what the caller trains on and validates; it must be the saved one where both say something.
+
+    Raises:
+        CheckpointError: when the file is damaged or belongs to another configuration or other data.
+    """
+    content = _read(file)
+    # A field that is newer than the file has its default there.
+    saved = TrainConfig.from_values(content["config"]).values()
+    if saved != config.values():
+        names = [name for name, value in config.values().items() if saved[name] != value]
+        raise CheckpointError(
+            f"{file} was saved with another configuration ({', '.join(names)} differ); "
+            "start this training in another folder."
+        )
+    # A file that is older than the field says nothing.
+    saved_data = content.get("data", "")
+    if data and saved_data and data != saved_data:
+        raise CheckpointError(
+            f"{file} was trained on other data ({saved_data}, now {data}): images, masks, classes, extra data sets and "
+            "the fold must be the same; restore them, or start this training in another folder."
+        )
+    outputs = content["outputs"]
+    state = _assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
+    _learn(state, content["learnt"])
+    state.snapshots = content["snapshots"]
+    state.batch_size = content["batch_size"]
+    state.micro_batches = content["micro_batches"]
+    state.data = data or saved_data
+    state.epoch = content["epoch"]
+    state.train_losses = content["train_losses"]
+    state.ious = content["ious"]
+    return state
+
+
+def member_weights(state: TrainState) -> list[dict[str, Tensor]]:
+    """Return the weights of the networks that a finished training gives a model: its snapshots, or the final ones."""
+    return state.snapshots or [state.final_model.state_dict()]
+
+
+def read_member_weights(file: Path) -> list[dict[str, Tensor]]:
+    """Return `member_weights` of a checkpoint, on the CPU.
+
+    Raises:
+        CheckpointError: when the file is damaged.
+    """
+    content = _read(file)
+    snapshots: list[dict[str, Tensor]] = content["snapshots"]
+    return snapshots or [content["learnt"]["mean_model"] or content["learnt"]["model"]]
+
+
+def take_snapshot(state: TrainState) -> None:
+    """Keep the weights that `final_model` has now as a member of the model."""
+    weights = state.final_model.state_dict()
+    state.snapshots.append({name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()})
+
+
+def remember_learnt(state: TrainState) -> io.BytesIO:
+    """Return what `recall_learnt` needs to take weights, optimizer and scaler back to now; not on the device."""
+    memory = io.BytesIO()
+    torch.save(_learnt(state), memory)
+    return memory
+
+
+def recall_learnt(state: TrainState, memory: io.BytesIO, machine: Machine) -> None:
+    """Take weights, optimizer and scaler back to the moment of `remember_learnt`."""
+    memory.seek(0)
+    # A scaler that an error interrupted believes that its step is half done.
+    state.scaler = build_scaler(state.config, machine)
+    _learn(state, torch.load(memory, map_location="cpu", weights_only=True))
+    state.optimizer.zero_grad(set_to_none=True)
+
+
+def _learnt(state: TrainState) -> dict[str, Any]:
+    return {
+        "model": state.model.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "scaler": state.scaler.state_dict(),
+        "mean_model": state.mean_model.state_dict() if state.mean_model is not None else None,
+    }
+
+
+def _learn(state: TrainState, learnt: dict[str, Any]) -> None:
+    state.model.load_state_dict(learnt["model"])
+    state.optimizer.load_state_dict(learnt["optimizer"])
+    state.scaler.load_state_dict(learnt["scaler"])
+    if state.mean_model is not None:
+        state.mean_model.load_state_dict(learnt["mean_model"])
+
+
+def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machine: Machine) -> TrainState:
+    if config.freeze == "encoder":
+        model.network.encoder.requires_grad_(False)
+    return TrainState(
+        config=config,
+        outputs=outputs,
+        model=model,
+        optimizer=_build_optimizer(model, config),
+        scaler=build_scaler(config, machine),
+        mean_model=copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None,
+    )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        # What goes to the device is copied there part by part; the snapshots never are.
+        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        if content.get("format") != _FORMAT:
+            raise CheckpointError(f"{file} has format {content.get('format')!r}, not {_FORMAT!r}.")
+    except StreetError:
+        raise
+    # torch raises errors of many types for a damaged file.
+    except Exception as error:
+        raise CheckpointError(
+            f"The checkpoint {file} cannot be read ({type(error).__name__}: {error}); delete it to start anew."
+        ) from error
+    return content
+
+
+def _build_optimizer(model: SegmentationModel, config: TrainConfig) -> torch.optim.Optimizer:
+    groups = _group_parameters(model, config)
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, weight_decay=decay, fused=True)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=rate, weight_decay=decay, fused=True)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
+
+
+def _group_parameters(model: SegmentationModel, config: TrainConfig) -> list[dict[str, Any]]:
+    of_encoder = {id(parameter) for parameter in model.network.encoder.parameters()}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    encoder = [parameter for parameter in trained if id(parameter) in of_encoder]
+    others = [parameter for parameter in trained if id(parameter) not in of_encoder]
+    groups = [(encoder, config.encoder_rate_factor), (others, 1.0)]
+    return [{"params": parameters, "rate_factor": factor} for parameters, factor in groups if parameters]

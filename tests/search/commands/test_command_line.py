@@ -1,0 +1,628 @@
+"""The command line end to end: real Ray, MLflow and Optuna on twelve small images, each command a process of its own.
+
+A command needs some ten seconds to import everything and to start Ray, so tests look at the same few searches.
+"""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+from typer.testing import CliRunner
+
+from search.__main__ import app
+from search.folder import SearchFolder, lock_stage
+from search.judge.asha import Asha
+from search.memory.history import History, Outcome
+from search.memory.journal import Journal, read_events, read_history
+from search.settings import read_settings, write_settings
+from segcore.config import TrainConfig
+from segcore.data.dataset import read_dataset
+from segcore.data.folds import FoldSplit, read_folds, write_folds
+from segcore.errors import StreetError
+from segcore.machine import detect_machine
+from segcore.prediction.ensemble import load_ensemble, read_ensemble_notes
+
+ROOT = Path(__file__).parents[3]
+TRIALS, EPOCHS, FOLDS = 4, 4, 2
+
+SPACES = """
+SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "batch_size": 4}
+
+
+def tiny(trial):
+    trial.suggest_float("learning_rate", 1e-3, 1e-2, log=True)
+    if trial.suggest_categorical("input_mode", ("crop", "full")) == "crop":
+        trial.suggest_categorical("crop_size", (32,))
+    return {**SMALL, "rate_schedule": "cosine"}
+
+
+def too_large(trial):
+    return {**SMALL, "input_mode": "crop", "crop_size": 128}
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the searches of this file are.
+
+    Args:
+        root: folder of own spaces, storage and cache.
+        data: the data set.
+        arguments: of `launch`, without a name.
+    """
+
+    root: Path
+    data: Path
+    arguments: tuple[object, ...]
+
+    @property
+    def storage(self) -> tuple[object, ...]:
+        return "--storage", self.root / "searches"
+
+    def folder(self, name: str) -> SearchFolder:
+        return SearchFolder(root=self.root / "searches" / name)
+
+
+@pytest.fixture(scope="module")
+def place(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    root = tmp_path_factory.mktemp("cli")
+    (root / "my_spaces.py").write_text(SPACES)
+    arguments = ("launch", "--data", dataset_folder, "--storage", root / "searches", "--cache", root / "cache")
+    arguments += ("--space", "my_spaces:tiny", "--trials", TRIALS, "--epochs", EPOCHS, "--folds", FOLDS)
+    return Place(root, dataset_folder, (*arguments, "--max-concurrent", 2, "--confirm", 0))
+
+
+@pytest.fixture(scope="module")
+def run(run_cli: Callable, place: Place) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs a command which must succeed, with the own spaces on the path."""
+
+    def succeed(*arguments: object) -> subprocess.CompletedProcess[str]:
+        done = run_cli(*arguments, PYTHONPATH=str(place.root))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    return succeed
+
+
+@pytest.fixture(scope="module")
+def launched(run: Callable, place: Place) -> str:
+    """What the launch of search `whole` printed: ASHA compares after epochs 1 and 2 of 4; two are confirmed."""
+    arguments = (*place.arguments, "--name", "whole", "--grace-epochs", 1, "--reduction-factor", 2, "--confirm", 2)
+    return run(*arguments).stdout
+
+
+@pytest.fixture(scope="module")
+def retrained(launched: str, run: Callable, place: Place) -> str:
+    """What the retraining of search `whole` printed."""
+    return run("retrain", "whole", *place.storage).stdout
+
+
+def find_runs(folder: SearchFolder, stage: str) -> tuple[list[Run], list[Run]]:
+    """Parent and child runs that MLflow has of a stage."""
+    settings = read_settings(folder.settings)
+    client = MlflowClient(settings.tracking_uri)
+    experiment = client.get_experiment_by_name(settings.name)
+    runs = client.search_runs([experiment.experiment_id], f"tags.`search.stage` = '{stage}'")
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    return [run for run in runs if run not in children], children
+
+
+def require_mlflow_equals_journal(folder: SearchFolder, stage: str, journal: Path) -> None:
+    """One parent, one child per trial, and in each child every number of the journal, once."""
+    (parent,), children = find_runs(folder, stage)
+    trials = read_history(journal).trials
+    assert sorted(int(run.data.tags["search.trial"]) for run in children) == sorted(trials)
+    client = MlflowClient(read_settings(folder.settings).tracking_uri)
+    for child in children:
+        trial = trials[int(child.data.tags["search.trial"])]
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.tags["outcome"] == str(trial.outcome)
+        points = client.get_metric_history(child.info.run_id, "iou")
+        told = sorted((point.step, point.value) for point in points)
+        assert told == [(epoch, record.iou) for epoch, record in sorted(trial.epochs.items())]
+
+
+def test_search_tries_as_many_configurations_as_asked(launched, place):
+    history = read_history(place.folder("whole").search_stage.journal)
+    assert sorted(history.trials) == [0, 1, 2, 3]
+    assert {trial.outcome for trial in history.trials.values()} <= {Outcome.FINISHED, Outcome.STOPPED}
+    assert len({trial.values["learning_rate"] for trial in history.trials.values()}) == TRIALS
+    for trial in history.trials.values():
+        assert sorted(trial.epochs) == list(range(1, trial.last_epoch + 1))
+        assert trial.values["backbone"] == "tf_efficientnet_lite0"
+        if trial.outcome is Outcome.FINISHED:
+            assert trial.last_epoch == EPOCHS
+
+
+def test_trials_that_asha_stopped_are_those_that_its_rule_stops(launched, place):
+    """The journal, judged again event by event."""
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=EPOCHS)
+    journal = place.folder("whole").search_stage.journal
+    for event in read_events(journal):
+        if event["event"] == "epoch":
+            asha.judge(event["trial"], event["epoch"], event["metrics"]["iou"])
+    trials = read_history(journal).trials.values()
+    assert {trial.number: trial.message for trial in trials if trial.outcome is Outcome.STOPPED} == asha.stopped
+    assert {trial.last_epoch for trial in trials if trial.outcome is Outcome.STOPPED} <= {1, 2}
+
+
+def test_launch_names_the_winner_and_what_to_do_next(launched, place):
+    best = json.loads(place.folder("whole").best.read_text())
+    ranked = read_history(place.folder("whole").search_stage.journal).ranked
+    (winner,) = [trial for trial in ranked[:2] if trial.number == best["trial"]]
+    assert best["metrics"]["iou"] == winner.best.iou
+    assert f"best iou {ranked[0].best.iou:.4f} in trial {ranked[0].number}" in launched
+    assert f"search retrain whole --storage {place.root / 'searches'}" in launched
+    assert f"search ui --storage {place.root / 'searches'}" in launched
+
+
+def test_the_best_two_are_confirmed_on_the_other_fold(launched, place):
+    folder = place.folder("whole")
+    ranked = read_history(folder.search_stage.journal).ranked
+    trainings = read_history(folder.confirm_stage.journal).in_order
+    assert {trial.source for trial in trainings} == {ranked[0].number, ranked[1].number}
+    assert {(trial.fold, trial.outcome, trial.last_epoch) for trial in trainings} == {(1, Outcome.FINISHED, EPOCHS)}
+    best, split = json.loads(folder.best.read_text()), read_folds(folder.folds)
+    scores = {}
+    for trial in trainings:
+        assert {split.fold_of[name] for name in trial.epochs[EPOCHS].image_ious} == {1}
+        scores[trial.source] = best_standing(best, trial.source)["fold_ious"]["1"]
+        assert scores[trial.source] in [record.iou for record in trial.epochs.values()]
+    assert best["confirmation"]["iou"] == max(scores.values()) == scores[best["trial"]]
+    assert f"{best['confirmation']['iou']:.4f}" in launched
+    require_mlflow_equals_journal(folder, "confirm", folder.confirm_stage.journal)
+
+
+def best_standing(best: dict, trial: int) -> dict:
+    (standing,) = [each for each in best["confirmation"]["standings"] if each["trial"] == trial]
+    return standing
+
+
+def test_mlflow_has_what_the_journal_has(launched, place):
+    require_mlflow_equals_journal(place.folder("whole"), "search", place.folder("whole").search_stage.journal)
+
+
+def test_every_epoch_has_a_picture(launched, place):
+    stage = place.folder("whole").search_stage
+    for trial in read_history(stage.journal).trials.values():
+        for record in trial.epochs.values():
+            with Image.open(stage.root / record.picture) as image:
+                assert image.height >= 64
+
+
+def test_status_shows_every_trial(launched, run, place):
+    shown = run("status", "whole", *place.storage).stdout
+    history = read_history(place.folder("whole").search_stage.journal)
+    assert f"{TRIALS} of {TRIALS} trials" in shown
+    for trial in history.trials.values():
+        assert f"{trial.best.iou:.4f}" in shown
+
+
+def test_best_writes_the_winner_again(launched, run, place):
+    file = place.folder("whole").best
+    before = file.read_text()
+    file.unlink()
+    shown = run("best", "whole", *place.storage).stdout
+    assert file.read_text() == before
+    assert f"{json.loads(before)['metrics']['iou']:.4f}" in shown
+
+
+def test_retraining_trains_the_winner_once_per_fold(retrained, place):
+    folder = place.folder("whole")
+    best = json.loads(folder.best.read_text())
+    trials = read_history(folder.retrain_stage.journal).trials
+    assert {number: trial.fold for number, trial in trials.items()} == {0: 0, 1: 1}
+    for trial in trials.values():
+        assert trial.values == best["values"]
+        assert trial.outcome is Outcome.FINISHED
+        assert sorted(trial.epochs) == list(range(1, best["values"]["epochs"] + 1))
+
+
+def test_confirmation_goes_on_where_it_was_interrupted(retrained, run, place):
+    """The last training is taken out of the journal, as if its driver had died before it began."""
+    stage = place.folder("whole").confirm_stage
+    events = list(read_events(stage.journal))
+    last = max(event["trial"] for event in events if "trial" in event)
+    lines = stage.journal.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line).get("trial") != last and json.loads(line)["event"] != "closed"]
+    stage.journal.write_text("".join(kept))
+    stage.tracked.unlink()
+    run("confirm", "whole", *place.storage)
+    new = tuple(read_events(stage.journal))[len(kept) :]
+    assert {event["trial"] for event in new if "trial" in event} == {last}
+    assert epochs_of(new, last) == list(range(1, EPOCHS + 1))
+
+
+def test_fold_of_the_confirmation_is_not_trained_twice(retrained, place):
+    folder = place.folder("whole")
+    trials = read_history(folder.retrain_stage.journal).trials
+    assert "trained in the confirmation" in trials[1].message
+    assert "trained in the confirmation" not in trials[0].message
+    assert not folder.retrain_stage.trial(1).exists()
+
+
+def test_every_image_is_scored_out_of_fold_once(retrained, place, dataset_folder):
+    folder = place.folder("whole")
+    split, scored = read_folds(folder.folds), []
+    for trial in read_history(folder.retrain_stage.journal).trials.values():
+        names = [entry["name"] for entry in json.loads((Path(trial.checkpoint) / "scores.json").read_text())]
+        assert {split.fold_of[name] for name in names} == {trial.fold}
+        scored += names
+    assert sorted(scored) == sorted(case.name for case in read_dataset(dataset_folder).cases)
+    notes = read_ensemble_notes(folder.model)["notes"]
+    assert f"{notes['out_of_fold']['iou']:.4f} over 12 images" in retrained
+
+
+def test_mlflow_has_the_retraining_and_its_score(retrained, place):
+    folder = place.folder("whole")
+    require_mlflow_equals_journal(folder, "retrain", folder.retrain_stage.journal)
+    (parent,), _ = find_runs(folder, "retrain")
+    notes = read_ensemble_notes(folder.model)["notes"]
+    assert parent.info.status == "FINISHED"
+    assert notes["out_of_fold"]["iou"] in parent.data.metrics.values()
+
+
+def test_registered_model_predicts_what_the_ensemble_predicts(retrained, place, tmp_path, dataset_folder):
+    """In a process that knows MLflow's store and nothing of this project."""
+    folder = place.folder("whole")
+    images = [np.asarray(Image.open(case.image)) for case in read_dataset(dataset_folder).cases[:3]]
+    np.save(tmp_path / "images.npy", np.stack(images))
+    (address,) = [line.split()[-1] for line in retrained.splitlines() if line.startswith("registered:")]
+    assert address == "models:/whole/1"
+    program = (
+        "import sys, mlflow, numpy as np\n"
+        "mlflow.set_tracking_uri(sys.argv[1])\n"
+        "model = mlflow.pyfunc.load_model(sys.argv[2])\n"
+        "np.save('classes.npy', model.predict(np.load('images.npy')))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", program, read_settings(folder.settings).tracking_uri, address]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    threads = torch.get_num_threads()
+    ensemble = load_ensemble(folder.model, detect_machine(1))
+    expected = np.stack([ensemble.predict(image) for image in images])
+    torch.set_num_threads(threads)
+    served = np.load(tmp_path / "classes.npy")
+    assert served.dtype == np.uint8
+    assert len(ensemble.members) == FOLDS
+    assert np.array_equal(served, expected)
+    assert len(np.unique(expected)) > 1, "a constant answer would be equal by chance"
+
+
+@dataclasses.dataclass(frozen=True)
+class Interrupted:
+    """A search whose driver was killed, and went on.
+
+    Args:
+        killed: what its journal held at the kill.
+        before: events until then.
+        after: events of the resumed search.
+    """
+
+    killed: History
+    before: tuple[dict, ...]
+    after: tuple[dict, ...]
+
+
+@pytest.fixture(scope="module")
+def interrupted(start_cli: Callable, run: Callable, place: Place, wait_until: Callable) -> Interrupted:
+    """Search `cut`: its driver is killed once a trial has finished and another has a checkpoint; ASHA stops nobody."""
+    journal = place.folder("cut").search_stage.journal
+    driver = start_cli(*place.arguments, "--name", "cut", "--grace-epochs", EPOCHS, PYTHONPATH=str(place.root))
+
+    def is_midway() -> bool:
+        assert driver.poll() is None, driver.communicate()
+        history = read_history(journal)
+        half_trained = [trial for trial in history.unfinished if 0 < trial.checkpoint_epoch < EPOCHS]
+        return history.count(Outcome.FINISHED) > 0 and bool(half_trained)
+
+    try:
+        wait_until(is_midway, "a trial has finished and another has begun", seconds=240)
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.wait()
+        kill_session(driver.pid)
+    killed, before = read_history(journal), tuple(read_events(journal))
+    run("resume", "cut", *place.storage)
+    return Interrupted(killed, before, tuple(read_events(journal))[len(before) :])
+
+
+def kill_session(leader: int) -> None:
+    """Kill what a killed driver left of its own Ray: the processes of the session that it led."""
+    listing = subprocess.run(["ps", "-eo", "pid=,sid="], capture_output=True, text=True, check=True).stdout
+    for pid, session in (map(int, line.split()) for line in listing.splitlines()):
+        if session == leader:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def epochs_of(events: tuple[dict, ...], trial: int) -> list[int]:
+    return [event["epoch"] for event in events if event["event"] == "epoch" and event["trial"] == trial]
+
+
+def test_driver_was_killed_midway(interrupted):
+    """Guards the tests below."""
+    assert interrupted.killed.count(Outcome.FINISHED) > 0
+    assert any(trial.checkpoint_epoch for trial in interrupted.killed.unfinished)
+    assert len(interrupted.after) > 0
+
+
+def test_resumed_search_loses_no_trial(interrupted, place):
+    history = read_history(place.folder("cut").search_stage.journal)
+    assert sorted(history.trials) == list(range(TRIALS))
+    for trial in history.trials.values():
+        assert trial.outcome is Outcome.FINISHED
+        assert sorted(trial.epochs) == list(range(1, EPOCHS + 1))
+
+
+def test_resumed_search_repeats_no_finished_trial(interrupted):
+    finished = {number for number, trial in interrupted.killed.trials.items() if trial.outcome is not None}
+    assert finished
+    after = [event for event in interrupted.after if event.get("trial") in finished]
+    # The checkpoint of one that is the best no longer may go.
+    assert {event["event"] for event in after} <= {"dropped"}
+
+
+def test_resumed_search_asks_no_trial_twice(interrupted):
+    asked = [event["trial"] for event in (*interrupted.before, *interrupted.after) if event["event"] == "asked"]
+    assert asked == list(range(TRIALS))
+
+
+def test_unfinished_trials_go_on_from_their_checkpoint(interrupted):
+    for trial in interrupted.killed.unfinished:
+        expected = list(range(trial.checkpoint_epoch + 1, EPOCHS + 1))
+        assert epochs_of(interrupted.after, trial.number) == expected
+
+
+def test_mlflow_has_each_trial_of_the_resumed_search_once(interrupted, place):
+    require_mlflow_equals_journal(place.folder("cut"), "search", place.folder("cut").search_stage.journal)
+
+
+def test_trial_that_was_trained_when_the_driver_died_ends_without_another_epoch(interrupted, run, place):
+    """The driver dies between a trial's last checkpoint and the note of its end: here the line is taken out. The best
+    trial is the one whose checkpoint is kept."""
+    stage = place.folder("cut").search_stage
+    best = read_history(stage.journal).ranked[0]
+    lines = stage.journal.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not is_end_of(best.number, line)]
+    assert len(kept) == len(lines) - 1
+    stage.journal.write_text("".join(kept))
+    stage.tracked.unlink()
+    run("resume", "cut", *place.storage)
+    trial = read_history(stage.journal).trials[best.number]
+    assert trial.outcome is Outcome.FINISHED
+    new = tuple(read_events(stage.journal))[len(kept) :]
+    assert [event for event in new if event["event"] == "epoch"] == []
+    require_mlflow_equals_journal(place.folder("cut"), "search", stage.journal)
+
+
+def is_end_of(trial: int, line: str) -> bool:
+    event = json.loads(line)
+    return event["event"] == "ended" and event["trial"] == trial
+
+
+@pytest.fixture(scope="module")
+def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[dict, ...]:
+    """Events of search `seeded`: a configuration from outside of the space, the three best of `cut`, and one more drawn
+    after it was extended."""
+    outside = place.root / "outside.json"
+    outside.write_text(json.dumps({"optimizer": "sgd", "learning_rate": 0.03}))
+    arguments = (*place.arguments, "--name", "seeded", "--trials", TRIALS, "--epochs", 1)
+    arguments += ("--objective", "iou,latency_ms", "--max-latency-ms", 1e6)
+    run(*arguments, "--seed-config", outside, "--warm-start", "cut")
+    journal = place.folder("seeded").search_stage.journal
+    before = tuple(read_events(journal))
+    run("resume", "seeded", "--trials", "+1", *place.storage)
+    after = tuple(read_events(journal))
+    assert after[: len(before)] == before
+    assert read_settings(place.folder("seeded").settings).trials == TRIALS + 1
+    return after
+
+
+def test_configurations_of_a_file_and_of_an_earlier_search_are_tried_first(seeded, place):
+    asked = [event for event in seeded if event["event"] == "asked"]
+    assert [asked[0]["values"][name] for name in ("optimizer", "learning_rate", "epochs")] == ["sgd", 0.03, 1]
+    earlier = read_history(place.folder("cut").search_stage.journal).ranked[:3]
+    assert [event["params"] for event in asked[1:4]] == [trial.params for trial in earlier]
+    assert [event["drawable"] for event in asked[:4]] == [False, True, True, True]
+
+
+def test_latency_is_measured_once_and_shown_beside_the_iou(seeded, run, place):
+    epochs = [event for event in seeded if event["event"] == "epoch"]
+    assert all(event["metrics"]["latency_ms"] > 0 for event in epochs)
+    assert len(epochs) == TRIALS + 1
+    shown = run("best", "seeded", *place.storage).stdout
+    assert "No trial is both faster and better" in shown
+    assert f"{max(event['metrics']['iou'] for event in epochs):.4f}" in shown.partition("No trial is both")[2]
+
+
+def test_trial_over_a_limit_is_not_trained(run_cli, place):
+    arguments = (*place.arguments, "--name", "slow", "--trials", 2, "--max-latency-ms", 0.001)
+    done = run_cli(*arguments, PYTHONPATH=str(place.root))
+    refuse(done, "has no trial with a score yet")
+    trials = read_history(place.folder("slow").search_stage.journal).in_order
+    assert [trial.outcome for trial in trials] == [Outcome.OVER_LIMIT] * 2
+    for trial in trials:
+        assert "ms per prediction are above --max-latency-ms 0.001" in trial.message
+        assert trial.epochs == {}
+
+
+def test_extended_search_keeps_its_trials_and_draws_one_more(seeded, place):
+    trials = read_history(place.folder("seeded").search_stage.journal).trials
+    assert sorted(trials) == list(range(TRIALS + 1))
+    assert {trial.outcome for trial in trials.values()} == {Outcome.FINISHED}
+    assert all(trials[TRIALS].params != trials[number].params for number in range(TRIALS))
+    assert [event["trial"] for event in seeded if event["event"] == "asked"] == list(range(TRIALS + 1))
+
+
+# Mistakes that are refused before Ray starts. They share one import: each is a fork of a process that has it.
+FORKS = """
+import json, os, sys, traceback
+import search.__main__ as command_line
+
+for number, arguments in enumerate(json.loads(sys.argv[1])):
+    if os.fork() == 0:
+        output = os.open(f"{number}.txt", os.O_CREAT | os.O_WRONLY)
+        os.dup2(output, 1), os.dup2(output, 2)
+        sys.argv = ["search", *arguments]
+        status = 0
+        try:
+            command_line.main()
+        except SystemExit as error:
+            status = error.code
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+MISTAKES = {
+    "missing folder": (["--data", "/no/such/folder"], "/no/such/folder is no data set"),
+    "no data in the folder": (["--data", "{root}"], "is no data set"),
+    "space that is no module": (["--space", "no_such:space"], "No module named 'no_such'"),
+    "space that is not in its module": (["--space", "my_spaces:tinny"], "has no attribute 'tinny'"),
+    "unknown space": (["--space", "steet"], "use demo, street, or package.module:function"),
+    "server that is away": (["--tracking-uri", "http://127.0.0.1:{port}"], "does not answer"),
+    "tracking address that is none": (["--tracking-uri", "server:5000"], "is no address"),
+    "cluster that is away": (["--address", "127.0.0.1:{port}"], "does not answer"),
+    "storage that cannot be written": (["--storage", "{root}/my_spaces.py/searches"], "cannot be written"),
+    "too many folds": (["--folds", "99"], "use --folds"),
+    "fold that does not exist": (["--folds", "2", "--fold", "2"], "use 0 to 1"),
+    "no trials": (["--trials", "0"], "--trials 0"),
+    "unknown choice": (["--set", "bakbone=resnet18"], "did you mean backbone"),
+    "choice out of range": (["--set", "batch_size=0"], "batch_size='0'"),
+    "no assignment": (["--set", "backbone"], "write NAME=VALUE"),
+    "no duration": (["--time-budget", "soon"], "is no duration"),
+    "missing configuration": (["--seed-config", "{root}/none.json"], "none.json cannot be read"),
+    "unknown earlier search": (["--warm-start", "hole"], "has a search of that name with a score"),
+    "no such option": (["--trails", "3"], "No such option"),
+    "name with a slash": (["--name", "a/b"], "--name 'a/b'"),
+}
+OTHER_MISTAKES = {
+    "unknown search to resume": (["resume", "hole"], "No search 'hole'"),
+    "unknown search to retrain": (["retrain", "hole"], "No search 'hole'"),
+    "unknown search to look at": (["status", "hole"], "No search 'hole'"),
+    "no searches to browse": (["ui"], "has no mlflow.db"),
+    "unknown command": (["lunch"], "No such command 'lunch'"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusals(place: Place, tmp_path_factory: pytest.TempPathFactory, find_free_port: Callable) -> dict:
+    """Exit code and output of every mistake above."""
+    folder, blanks = tmp_path_factory.mktemp("mistakes"), {"root": place.root, "port": find_free_port()}
+    base = ["launch", "--name", "wrong", "--data", place.data, "--space", "my_spaces:tiny", "--cache", folder / "c"]
+    base += ["--storage", folder / "searches"]
+    lines = [[*base, *(part.format(**blanks) for part in arguments)] for arguments, _ in MISTAKES.values()]
+    others = [arguments for arguments, _ in OTHER_MISTAKES.values()]
+    lines += [[*part, *(["--storage", folder / "none"] if part != ["lunch"] else [])] for part in others]
+    command = [sys.executable, "-c", FORKS, json.dumps([[str(part) for part in line] for line in lines])]
+    path = os.pathsep.join([str(place.root), str(ROOT)])
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    codes = [int(line) for line in done.stdout.split()]
+    names = [*MISTAKES, *OTHER_MISTAKES]
+    assert len(codes) == len(names)
+    return {name: (codes[n], (folder / f"{n}.txt").read_text()) for n, name in enumerate(names)}
+
+
+@pytest.mark.parametrize("name", [*MISTAKES, *OTHER_MISTAKES])
+def test_mistake_is_refused_with_a_message(refusals, name):
+    code, output = refusals[name]
+    assert {**MISTAKES, **OTHER_MISTAKES}[name][1] in " ".join(output.split()), output
+    assert "Traceback" not in output
+    assert code == 2
+
+
+def test_refused_launch_leaves_no_search_behind(refusals, tmp_path_factory):
+    leftovers = [file for file in tmp_path_factory.getbasetemp().rglob("settings.json") if "wrong" in file.parts]
+    assert leftovers == []
+
+
+def refuse(done: subprocess.CompletedProcess[str], message: str) -> None:
+    assert message in done.stdout + done.stderr, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.returncode == 2
+
+
+def test_gpu_that_no_node_has_is_refused(run_cli, place):
+    if torch.cuda.is_available() or shutil.which("nvidia-smi"):
+        pytest.skip("this machine has a GPU")
+    done = run_cli(*place.arguments, "--name", "gpu", "--gpus-per-trial", 1, PYTHONPATH=str(place.root))
+    refuse(done, "--gpus-per-trial 1: the largest of 1 node(s) has 0 GPUs")
+    assert not place.folder("gpu").settings.exists()
+
+
+def test_crop_larger_than_the_images_is_refused(run_cli, place):
+    arguments = (*place.arguments, "--name", "large", "--space", "my_spaces:too_large")
+    done = run_cli(*arguments, PYTHONPATH=str(place.root))
+    refuse(done, "crop_size=128 is larger than the smallest image side, 64 pixels; use crop_size=64 or smaller")
+    assert not place.folder("large").settings.exists()
+
+
+def test_name_that_is_taken_is_refused(launched, run_cli, place):
+    journal = place.folder("whole").search_stage.journal
+    before = journal.read_bytes()
+    done = run_cli(*place.arguments, "--name", "whole", PYTHONPATH=str(place.root))
+    refuse(done, "go on with it by 'python -m search resume whole'")
+    assert journal.read_bytes() == before
+
+
+BUSY = "confirm is in use by another process"
+REFUSED = {
+    "resume while the search is confirmed": ({"trials": 2}, True, ["resume", "streets", "--trials", "+40"], BUSY),
+    "confirm while the search is confirmed": ({"trials": 2}, True, ["confirm", "streets", "--top", "5"], BUSY),
+    "retrain while the search is confirmed": ({"trials": 2}, True, ["retrain", "streets"], BUSY),
+    "more trials without time": (
+        {"trials": 2, "time_budget_seconds": 1.0}, False, ["resume", "streets", "--trials", "+40"], "of 1 s is spent"
+    ),
+    "no trials": ({"trials": 2}, False, ["resume", "streets", "--trials", "0"], "use --trials 2 or more"),
+    "no trials of a search that has none": ({"trials": 9}, False, ["resume", "streets", "--trials", "0"], "--trials 0"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_command_leaves_the_settings_as_they_were(make_settings, case):
+    changes, busy, arguments, message = REFUSED[case]
+    settings = make_settings(confirm=2, **changes)
+    folder = SearchFolder(root=settings.storage / settings.name)
+    journal = Journal(folder.search_stage.journal)
+    write_settings(settings, folder.settings)
+    write_folds(FoldSplit(folds=7, fold_of={}, block_of={}), folder.folds)
+    for trial in range(settings.trials % 9):
+        values = TrainConfig.from_values({"batch_size": trial + 1}).values()
+        journal.write("opened", {"cache_key": "key", "time": 1000.0})
+        journal.write("asked", {"trial": trial, "fold": 0, "values": values, "params": {}})
+        report = {"trial": trial, "epoch": 1, "metrics": {"iou": 0.5}, "picture": None, "verdict": ""}
+        journal.write("epoch", report)
+        journal.write("ended", {"trial": trial, "outcome": "finished", "message": ""})
+    lock = lock_stage(folder.confirm_stage) if busy else None
+    refused = CliRunner().invoke(app, [*arguments, "--storage", str(settings.storage)]).exception
+    assert isinstance(refused, StreetError), repr(refused)
+    assert message in str(refused)
+    assert read_settings(folder.settings) == settings
+    if lock:
+        lock.release()

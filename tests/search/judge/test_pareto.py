@@ -1,0 +1,44 @@
+"""Fronts of trials that no other beats in both score and cost."""
+
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from search.judge.pareto import rank_fronts
+
+
+@pytest.mark.parametrize(
+    ("scores", "costs", "fronts"),
+    [
+        ([], [], []),
+        ([0.5, 0.6, 0.4, 0.3], [10.0, 20.0, 5.0, 12.0], [0, 0, 0, 1]),  # the last is beaten by the first and the third
+        ([0.5, 0.5, 0.5], [10.0, 10.0, 11.0], [0, 0, 1]),  # equals share a front; as good and dearer is beaten
+        ([0.5, 0.4, 0.3], [10.0, 10.0, 10.0], [0, 1, 2]),
+        ([0.5, 0.6], [1.0, inf], [0, 0]),  # the best is on the first front, whatever it costs
+    ],
+)
+def test_fronts_worked_out_by_hand(scores, costs, fronts):
+    assert rank_fronts(scores, costs) == fronts
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
+def test_fronts_are_those_of_peeling(points):
+    """The definition: the first front is what nothing beats, the second what nothing but the first beats, ..."""
+    expected, left, front = {}, set(range(len(points))), 0
+    while left:
+        kept = {
+            one
+            for one in left
+            if not any(
+                points[other][0] >= points[one][0]
+                and points[other][1] <= points[one][1]
+                and points[other] != points[one]
+                for other in left
+            )
+        }
+        expected |= dict.fromkeys(kept, front)
+        left, front = left - kept, front + 1
+    found = rank_fronts([float(score) for score, _ in points], [float(cost) for _, cost in points])
+    assert found == [expected[index] for index in range(len(points))]

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+from search.propose.advisor import Advisor, _choose_apart, to_normal_scores
+
+RANGES = ("rate", "decay", "smoothing")
+SPACE = {
+    **{name: FloatDistribution(0.0, 1.0) for name in RANGES},
+    "loss": CategoricalDistribution(("bce", "focal")),
+}
+
+
+def draw(count: int, seed: int) -> list[dict]:
+    random = np.random.default_rng(seed)
+    return [
+        {**{name: float(random.random()) for name in RANGES}, "loss": ("bce", "focal")[number % 2]}
+        for number in range(count)
+    ]
+
+
+@pytest.fixture
+def advisor() -> Advisor:
+    return Advisor(SPACE, draw(100, 1), 9)
+
+
+def advise(advisor, params, curves, pending=(), latencies=None):
+    codes = [advisor.encode(each) for each in params]
+    waiting = [advisor.encode(each) for each in pending]
+    return advisor.advise(codes, curves, waiting, np.random.default_rng(0), latencies)
+
+
+def distance(one: dict, other: dict) -> float:
+    """As configurations are compared: each range is 1, and so is another choice."""
+    return (sum((one[name] - other[name]) ** 2 for name in RANGES) + (one["loss"] != other["loss"])) ** 0.5
+
+
+def test_normal_scores_are_quantiles_of_the_middle_ranks():
+    # Ranks 1 - 1/2 and 3 - 1/2 ... of 4: 1/8, 4/8 twice, 7/8.
+    assert to_normal_scores(np.array([0.1, 0.5, 0.5, 0.9])) == pytest.approx([-1.1503, 0, 0, 1.1503], abs=1e-4)
+
+
+def test_the_advice_follows_the_scores(advisor):
+    params = draw(30, 2)
+    curves = [[0.5 - abs(each["rate"] - 0.45) + 0.2 * (each["loss"] == "focal")] for each in params]
+    proposals = advise(advisor, params, curves)
+    assert {each["loss"] for each in proposals} == {"focal"}
+    assert all(0.2 < each["rate"] < 0.7 for each in proposals), "random ones are so with a chance of 1 in 64"
+
+
+def test_the_advice_follows_who_got_further_not_who_starts_fast(advisor):
+    params = draw(30, 2)
+    curves = [[0.1, 0.2, 0.3, 0.4] if each["loss"] == "focal" else [0.9] for each in params]
+    assert {each["loss"] for each in advise(advisor, params, curves)} == {"focal"}
+    stopped = [curve[:1] for curve in curves]
+    assert {each["loss"] for each in advise(advisor, params, stopped)} == {"bce"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "points", "chosen"),
+    [
+        # Less than 0.3 is near. 0.6 is the best, then 0.0; 0.25 is near 0.0, 0.5 and 0.85 near 0.6; 0.95 is not.
+        (3, [0.0, 0.25, 0.5, 0.6, 0.85, 0.95], [3, 0, 5]),
+        # Of one parameter 0.55 / 6 = 0.092 is: 0.05 is near 0.0, 0.65 near 0.6.
+        (1, [0.0, 0.05, 0.5, 0.6, 0.65, 0.95], [3, 0, 2, 5]),
+    ],
+)
+def test_proposals_are_the_best_that_are_not_near_each_other(parameters, points, chosen):
+    """They differ in the first parameter alone."""
+    features = [np.array(points)[:, None], *([np.zeros((6, 1))] * (parameters - 1))]
+    assert _choose_apart(features, np.array([0.9, 0.8, 0.7, 0.95, 0.5, 0.1])) == chosen
+
+
+def test_no_more_than_six_are_proposed_at_a_time():
+    assert _choose_apart([np.arange(9.0)[:, None]], np.arange(9.0)) == [8, 7, 6, 5, 4, 3]
+
+
+def test_proposals_are_unlike_each_other_and_all_that_is_known(advisor):
+    params = draw(12, 3)
+    proposals = advise(advisor, params, [[0.1 * each["rate"]] for each in params])
+    assert len(proposals) == 6
+    for number, one in enumerate(proposals):
+        assert all(distance(one, other) > 0.3 for other in proposals[:number])
+        assert all(distance(one, other) >= 0.295 for other in params)  # 0.55 x 12 ** (-1 / 4)
+
+
+def test_a_region_that_fails_is_avoided(advisor):
+    """Half of what is drawn lies there."""
+    params = draw(30, 4)
+    curves = [[] if each["rate"] > 0.5 else [0.5 + 0.001 * index] for index, each in enumerate(params)]
+    assert all(each["rate"] <= 0.6 for each in advise(advisor, params, curves))
+
+
+def test_what_is_pending_is_not_proposed_again(advisor):
+    params = draw(12, 5)
+    curves = [[each["rate"]] for each in params]
+    first = advise(advisor, params, curves)
+    for one in advise(advisor, params, curves, first):
+        assert all(distance(one, other) >= 0.267 for other in first)  # 0.55 x (12 + 6) ** (-1 / 4)
+
+
+def test_where_all_trials_failed_any_configuration_may_come_next(advisor):
+    params = draw(12, 6)
+    assert len(advise(advisor, params, [[] for _ in params])) == 6
+
+
+def test_what_is_fast_and_good_is_sought_where_latencies_are_given(advisor):
+    """High rates are good and slow, each as much, so that all of one loss are on one front; focal is a front behind."""
+    params = [{"rate": float(rate), "loss": loss} for rate in np.linspace(0, 1, 12) for loss in ("bce", "focal")]
+    curves = [[0.5 * each["rate"] - 0.02 * (each["loss"] == "focal")] for each in params]
+    good = advise(advisor, params, curves)
+    good_and_fast = advise(advisor, params, curves, latencies=[10 + 100 * each["rate"] for each in params])
+    assert min(each["rate"] for each in good_and_fast) < min(each["rate"] for each in good)

@@ -1,0 +1,40 @@
+import numpy as np
+import pytest
+
+from search.propose.surrogate import Surrogate
+
+
+def make_line(count: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Targets that depend on the first of two parameters alone: highest at 0.7."""
+    random = np.random.default_rng(0)
+    first, second = random.random((count, 1)), random.random((count, 1))
+    return [first, second], -((first[:, 0] - 0.7) ** 2)
+
+
+def test_improvement_is_expected_where_targets_rise():
+    features, targets = make_line(20)
+    surrogate = Surrogate(features, targets)
+    places = np.linspace(0, 1, 101)[:, None]
+    gains = surrogate.expect_improvement([places, np.full_like(places, 0.5)])
+    assert places[np.argmax(gains), 0] == pytest.approx(0.7, abs=0.1)
+
+
+def test_a_parameter_without_influence_gets_less_weight():
+    features, targets = make_line(40)
+    weights = Surrogate(features, targets)._log_weights
+    assert weights[0] > weights[1] + 1
+
+
+def test_nothing_more_is_expected_where_a_point_is_pending():
+    features, targets = make_line(8)
+    surrogate = Surrogate(features, targets)
+    place = [np.array([[0.95]]), np.array([[0.95]])]
+    before = surrogate.expect_improvement(place)[0]
+    surrogate.believe(place)
+    assert surrogate.expect_improvement(place)[0] < before / 2
+
+
+def test_equal_targets_are_no_obstacle():
+    features, _ = make_line(5)
+    gains = Surrogate(features, np.zeros(5)).expect_improvement(features)
+    assert np.isfinite(gains).all()

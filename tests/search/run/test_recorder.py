@@ -1,0 +1,390 @@
+"""The recorder hears real Ray Tune trials, made here without a cluster."""
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from optuna.trial import TrialState
+from ray import tune
+from ray.train._internal.storage import StorageContext
+from ray.tune.experiment import Trial
+
+from search.folder import StageFolder
+from search.judge import asha as scheduler
+from search.judge.asha import Asha
+from search.memory.history import Outcome
+from search.memory.journal import read_events, read_history
+from search.propose.proposer import Proposer
+from search.run.recorder import Recorder
+from search.space.draw import draw_config
+from spaces.street import street
+
+
+@pytest.fixture
+def parts(make_settings, script, tmp_path) -> SimpleNamespace:
+    """A recorder with all that it tells: journal, files, ASHA and proposer; two trials are asked."""
+    settings = make_settings()
+    stage = StageFolder(root=script.journal.file.parent)
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
+    proposer = Proposer(
+        lambda trial: draw_config(street, trial, settings).values(), seed=0, facts={"smallest_side": 512}, epochs=9
+    )
+    for number in range(2):
+        values, params = proposer.ask(number)
+        script.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
+    recorder = Recorder(script.journal, stage, asha, proposer)
+    return SimpleNamespace(journal=script.journal, stage=stage, asha=asha, proposer=proposer, recorder=recorder)
+
+
+@pytest.fixture
+def make_trial():
+    """Return a function that makes Ray's trial of a number."""
+    return lambda number: Trial("no_trainable", stub=True, config={"trial": number})
+
+
+@pytest.fixture
+def placed_trial(local_ray, tmp_path) -> Trial:
+    """Ray's trial 0 with the folder that it keeps errors in."""
+    place = StorageContext(str(tmp_path / "ray"), experiment_dir_name="run", trial_dir_name="trial_0000")
+    trial = Trial("no_trainable", stub=True, config={"trial": 0}, storage=place)
+    trial.init_local_path()
+    return trial
+
+
+def report(trial: Trial, parts: SimpleNamespace, epoch: int, outcome: str = "", **metrics: float) -> dict:
+    """Hand a result over in Ray's order: the callback first, then it is the trial's last result."""
+    result = {"epoch": epoch, "outcome": outcome, "message": "", "metrics": metrics, "picture": b"\xff\xd8picture"}
+    parts.recorder.on_trial_result(1, [trial], trial, result)
+    trial.update_last_result(result)
+    return result
+
+
+def save_checkpoint(trial: Trial, parts: SimpleNamespace, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    parts.recorder.on_checkpoint(1, [trial], trial, tune.Checkpoint(str(folder)))
+
+
+def ask_more(parts: SimpleNamespace, count: int) -> None:
+    """Ask for trials up to so many in all."""
+    for number in range(2, count):
+        values, params = parts.proposer.ask(number)
+        parts.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
+
+
+def train_epoch(trial: Trial, parts: SimpleNamespace, folder: Path, epoch: int, iou: float, outcome: str = "") -> bool:
+    """Train an epoch as Ray tells of it, with a checkpoint, and say whether the trial goes on."""
+    goes_on = parts.asha.judge(trial.config["trial"], epoch, iou)
+    report(trial, parts, epoch, outcome, iou=iou)
+    save_checkpoint(trial, parts, folder / f"trial_{trial.config['trial']}" / f"checkpoint_{epoch}")
+    if outcome or not goes_on:
+        parts.recorder.on_trial_complete(1, [trial], trial)
+    return goes_on
+
+
+def kept(parts: SimpleNamespace, folder: Path) -> list[int]:
+    """Trials whose checkpoints are on the disk, which are those that the journal has."""
+    records = [record for record in read_history(parts.journal.file).in_order if record.checkpoint is not None]
+    assert sorted(record.checkpoint for record in records) == sorted(map(str, folder.glob("trial_*/*")))
+    return [record.number for record in records]
+
+
+def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, make_trial):
+    trial = make_trial(0)
+    result = report(trial, parts, 1, iou=0.5, train_loss=0.25)
+    record = read_history(parts.journal.file).trials[0].epochs[1]
+    assert record.metrics == {"iou": 0.5, "train_loss": 0.25}
+    assert (parts.stage.root / record.picture).read_bytes() == b"\xff\xd8picture"
+    assert parts.proposer.trials[0].intermediate_values == {1: 0.5}
+    assert "picture" not in result, "Ray would write it to its own files"
+    assert "epoch 1: iou 0.5, train_loss 0.25" in (parts.stage.trial(0) / "log.txt").read_text()
+
+
+def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts, make_trial):
+    """In a search they would make the journal long, and nothing reads them."""
+    for recorder, kept in ((parts.recorder, None), (Recorder(parts.journal, parts.stage, None, None), {"a": 0.5})):
+        parts.recorder = recorder
+        trial = make_trial(0)
+        result = {"epoch": 1, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "image_ious": '{"a": 0.5}'}
+        recorder.on_trial_result(1, [trial], trial, result)
+        assert read_history(parts.journal.file).trials[0].epochs[1].image_ious == kept
+        assert "image_ious" not in result, "Ray would write it to its own files"
+
+
+def test_trial_that_the_space_could_not_draw_is_written_and_not_told_to_the_proposer(parts, make_trial):
+    values = parts.journal.history.trials[0].values
+    content = {"trial": 2, "fold": 0, "values": values, "params": {}, "drawable": False}
+    parts.journal.write("asked", content)
+    trial = make_trial(2)
+    report(trial, parts, 1, outcome="finished", iou=0.5)
+    parts.recorder.on_trial_complete(1, [trial], trial)
+    assert read_history(parts.journal.file).trials[2].outcome is Outcome.FINISHED
+    assert len(parts.proposer.trials) == 2
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_numbers_that_are_none_are_left_out(parts, make_trial, value):
+    """JSON and MLflow have no place for them."""
+    report(make_trial(0), parts, 1, iou=value, miou=0.4)
+    assert read_history(parts.journal.file).trials[0].epochs[1].metrics == {"miou": 0.4}
+    assert "NaN" not in parts.journal.file.read_text()
+    assert parts.proposer.trials[0].intermediate_values == {}
+
+
+def test_trial_that_reports_its_last_epoch_ends_finished(parts, make_trial):
+    trial = make_trial(0)
+    report(trial, parts, 1, "finished", iou=0.5)
+    parts.recorder.on_trial_complete(1, [trial], trial)
+    record = read_history(parts.journal.file).trials[0]
+    assert record.outcome is Outcome.FINISHED
+    assert record.ended is not None
+    assert [(t.state, t.value) for t in parts.proposer.trials] == [
+        (TrialState.COMPLETE, 0.5),
+        (TrialState.RUNNING, None),
+    ]
+
+
+def test_trial_that_asha_stops_ends_with_its_reason_and_waits(parts, make_trial, tmp_path):
+    train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
+    train_epoch(make_trial(1), parts, tmp_path, 1, 0.4)
+    record = read_history(parts.journal.file).trials[1]
+    assert record.outcome is Outcome.STOPPED
+    assert record.message == "iou 0.4000 after epoch 1 is rank 2 of 2; of every 2 the best goes on"
+    assert record.epochs[1].verdict == record.message
+    assert parts.proposer.trials[1].state is TrialState.PRUNED
+    assert (parts.asha.waits(0), parts.asha.waits(1)) == (True, True)
+    assert parts.asha.find_promoted() == 0
+
+
+def test_trial_without_a_score_ends_and_does_not_wait(parts, make_trial, tmp_path):
+    train_epoch(make_trial(0), parts, tmp_path, 1, math.nan)
+    record = read_history(parts.journal.file).trials[0]
+    assert (record.outcome, record.message) == (Outcome.STOPPED, "its score is NaN after epoch 1")
+    assert not parts.asha.waits(0)
+    assert kept(parts, tmp_path) == []
+
+
+def test_trial_that_goes_on_after_it_waited_keeps_one_checkpoint(parts, make_trial, tmp_path):
+    """Ray makes it another trial, with a folder of its own."""
+    train_epoch(make_trial(0), parts, tmp_path / "one", 1, 0.5)
+    parts.journal.write("reopened", {"trial": 0})
+    parts.asha.revive(0)
+    parts.proposer.reopen(0)
+    assert not train_epoch(make_trial(0), parts, tmp_path / "other", 2, 0.6)  # first of one at epoch 2
+    record = read_history(parts.journal.file).trials[0]
+    assert (record.outcome, record.last_epoch) == (Outcome.STOPPED, 2)
+    assert kept(parts, tmp_path / "other") == [0]
+    assert list((tmp_path / "one" / "trial_0").iterdir()) == []
+    assert parts.proposer.trials[0].intermediate_values == {1: 0.5, 2: 0.6}
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED])
+def test_asha_hears_of_a_trial_that_failed(parts, make_trial, tmp_path, outcome):
+    train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
+    train_epoch(make_trial(1), parts, tmp_path, 1, 0.4)
+    parts.journal.write("reopened", {"trial": 0})
+    parts.asha.revive(0)
+    parts.proposer.reopen(0)
+    assert parts.asha.find_promoted(last=True) is None
+    trial = make_trial(0)
+    trial.update_last_result({"outcome": str(outcome), "message": ""})
+    parts.recorder.on_trial_complete(1, [trial], trial)
+    assert parts.asha.find_promoted(last=True) == 1
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED])
+def test_trial_that_says_farewell_ends_with_its_words(parts, make_trial, outcome):
+    trial = make_trial(0)
+    report(trial, parts, 1, iou=0.5)
+    farewell = {"outcome": str(outcome), "message": "a remedy"}
+    parts.recorder.on_trial_result(1, [trial], trial, farewell)
+    trial.update_last_result(farewell)
+    parts.recorder.on_trial_complete(1, [trial], trial)
+    record = read_history(parts.journal.file).trials[0]
+    assert (record.outcome, record.message, record.last_epoch) == (outcome, "a remedy", 1)
+    assert parts.proposer.trials[0].state is TrialState.FAIL
+
+
+def test_trial_that_the_time_budget_cuts_off_stays_unfinished(parts, make_trial):
+    trial = make_trial(0)
+    report(trial, parts, 1, iou=0.5)
+    parts.recorder.on_trial_complete(1, [trial], trial)
+    assert [record.number for record in read_history(parts.journal.file).unfinished] == [0, 1]
+
+
+def test_trial_whose_worker_died_for_good_fails_with_the_last_error(parts, placed_trial):
+    placed_trial.handle_error(RuntimeError("the node ran out of memory"))
+    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
+    record = read_history(parts.journal.file).trials[0]
+    assert record.outcome is Outcome.FAILED
+    assert "the node ran out of memory" in record.message
+
+
+def test_worker_that_died_without_a_word_is_told_so(parts, placed_trial):
+    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
+    assert "died without a word" in read_history(parts.journal.file).trials[0].message
+
+
+def test_restart_is_counted_and_logged(parts, placed_trial):
+    parts.recorder.on_trial_recover(1, [placed_trial], placed_trial)
+    assert read_history(parts.journal.file).trials[0].restarts == 1
+    assert "goes on from its last checkpoint" in (parts.stage.trial(0) / "log.txt").read_text()
+
+
+def test_checkpoint_is_written_with_its_epoch_and_place(parts, make_trial, tmp_path):
+    trial = make_trial(0)
+    report(trial, parts, 3, iou=0.5)
+    save_checkpoint(trial, parts, tmp_path / "ray" / "a")
+    record = read_history(parts.journal.file).trials[0]
+    assert (record.checkpoint, record.checkpoint_epoch) == (str(tmp_path / "ray" / "a"), 3)
+
+
+def test_checkpoints_of_ended_trials_go_but_for_the_best_ones(parts, make_trial, tmp_path):
+    trials = [make_trial(0), make_trial(1)]
+    places = [tmp_path / "ray" / name for name in "ab"]
+    for trial, place, iou in zip(trials, places, (0.5, 0.4), strict=True):
+        report(trial, parts, 1, "finished", iou=iou)
+        save_checkpoint(trial, parts, place)
+    parts.recorder.on_trial_complete(1, trials, trials[0])
+    assert [place.is_dir() for place in places] == [True, True], "trial 1 may still need its own"
+    parts.recorder.on_trial_complete(1, trials, trials[1])
+    assert [place.is_dir() for place in places] == [True, False]
+
+
+def test_a_retraining_keeps_every_checkpoint(script, make_trial, tmp_path):
+    """Each fold's network is a member of the ensemble."""
+    stage = StageFolder(root=script.journal.file.parent)
+    parts = SimpleNamespace(recorder=Recorder(script.journal, stage, None, None))
+    places = [tmp_path / "ray" / name for name in "ab"]
+    for number, place in enumerate(places):
+        script.ask(number, fold=number)
+        trial = make_trial(number)
+        report(trial, parts, 1, "finished", iou=0.5 - number / 10)
+        save_checkpoint(trial, parts, place)
+        parts.recorder.on_trial_complete(1, [trial], trial)
+    assert all(place.is_dir() for place in places)
+    assert [event["outcome"] for event in read_events(script.journal.file) if event["event"] == "ended"] == [
+        "finished",
+        "finished",
+    ]
+
+
+def judge_and_die(parts: SimpleNamespace, make_trial, number: int, iou: float, folder: Path | None) -> None:
+    """Stop a trial, but for the end; with a checkpoint, where a folder is given."""
+    assert not parts.asha.judge(number, 1, iou)
+    trial = make_trial(number)
+    report(trial, parts, 1, iou=iou)
+    if folder is not None:
+        save_checkpoint(trial, parts, folder / f"trial_{number}" / "checkpoint_1")
+
+
+def resume(parts: SimpleNamespace) -> Asha:
+    """Replay the journal into another ASHA and do what a resumed search does first."""
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
+    asha.replay(parts.journal.history)
+    Recorder(parts.journal, parts.stage, asha, parts.proposer).end_judged()
+    return asha
+
+
+def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_trial, tmp_path):
+    judge_and_die(parts, make_trial, 0, 0.5, tmp_path)
+    asha = resume(parts)
+    assert [record.number for record in parts.journal.history.unfinished] == [1]
+    ended = parts.journal.history.trials[0]
+    assert (ended.outcome, ended.message) == (
+        Outcome.STOPPED,
+        "iou 0.5000 after epoch 1 is rank 1 of 1; of every 2 the best goes on",
+    )
+    assert asha.find_promoted(last=True) == 0
+    asha.revive(0)
+    assert not asha.waits(0)
+
+
+def test_trial_whose_checkpoint_was_lost_with_the_driver_goes_on_and_is_judged_anew(parts, make_trial, tmp_path):
+    judge_and_die(parts, make_trial, 0, 0.5, None)
+    resume(parts)
+    assert [record.number for record in parts.journal.history.unfinished] == [0, 1]
+
+
+def test_trial_without_a_score_is_ended_on_resume_with_or_without_a_checkpoint(parts, make_trial):
+    judge_and_die(parts, make_trial, 0, math.nan, None)
+    asha = resume(parts)
+    assert [record.number for record in parts.journal.history.unfinished] == [1]
+    assert not asha.waits(0)
+
+
+def test_trial_that_was_taken_up_as_the_driver_died_is_not_ended_again(parts, make_trial, tmp_path):
+    train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
+    parts.journal.write("reopened", {"trial": 0})
+    asha = resume(parts)
+    assert [record.number for record in parts.journal.history.unfinished] == [0, 1]
+    assert not asha.waits(0)
+
+
+def test_checkpoints_that_a_driver_left_as_it_died_are_dropped_on_resume(parts, make_trial, tmp_path, monkeypatch):
+    ask_more(parts, 3)
+    for number, iou in enumerate((0.3, 0.2, 0.1)):
+        train_epoch(make_trial(number), parts, tmp_path, 1, iou)
+    assert kept(parts, tmp_path) == [0, 1, 2]
+    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 1)  # as if the third had just ended
+    asha = resume(parts)
+    assert kept(parts, tmp_path) == [0]
+    assert [asha.waits(number) for number in range(3)] == [True, False, False]
+
+
+def test_checkpoints_of_trials_that_wait_stay_and_those_let_go_are_dropped(parts, make_trial, tmp_path, monkeypatch):
+    """Two may wait at a rung."""
+    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 2)
+    ask_more(parts, 6)
+    stay = []
+    for number, iou in enumerate((0.50, 0.40, 0.30, 0.45, 0.20)):
+        assert train_epoch(make_trial(number), parts, tmp_path, 1, iou) == (number == 3)
+        stay.append(kept(parts, tmp_path))
+    # 3 is second of four and goes on; 2 is behind 0 and 1, 4 too.
+    assert stay == [[0], [0, 1], [0, 1], [0, 1, 3], [0, 1, 3]]
+    events = [(event["event"], event["trial"]) for event in read_events(parts.journal.file)]
+    assert [trial for kind, trial in events if kind == "dropped"] == [2, 4]
+
+
+def test_best_checkpoint_stays_though_its_trial_does_not_wait(parts, make_trial, tmp_path, monkeypatch):
+    """It was best after its first epoch, and is let go after its second."""
+    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 1)
+    first, second = make_trial(0), make_trial(1)
+    parts.asha.rungs = [2]
+    for trial, ious in ((first, (0.1, 0.5)), (second, (0.9, 0.2))):
+        for epoch, iou in enumerate(ious, start=1):
+            train_epoch(trial, parts, tmp_path / str(epoch), epoch, iou)
+    assert (parts.asha.waits(0), parts.asha.waits(1)) == (True, False)
+    assert kept(parts, tmp_path / "2") == [0, 1]
+    ask_more(parts, 3)
+    train_epoch(make_trial(2), parts, tmp_path / "2", 9, 0.95, "finished")
+    assert kept(parts, tmp_path / "2") == [0, 2]
+
+
+def test_epoch_that_is_trained_again_keeps_the_time_of_its_first_report(parts, make_trial):
+    # MLflow tells points apart by their time: with another one the epoch would be there twice.
+    for _ in range(2):
+        report(make_trial(0), parts, 1, iou=0.5)
+    first, second = (one["time"] for one in read_events(parts.journal.file) if one["event"] == "epoch")
+    assert first == second
+
+
+def test_only_the_best_finished_trials_checkpoint_is_kept(parts, make_trial, tmp_path):
+    kept = []
+    for number, iou in ((0, 0.5), (1, 0.7)):
+        trial = make_trial(number)
+        report(trial, parts, 1, "finished", iou=iou)
+        save_checkpoint(trial, parts, tmp_path / f"checkpoint_{number}")
+        parts.recorder.on_trial_complete(1, [trial], trial)
+        kept.append([(tmp_path / f"checkpoint_{other}").exists() for other in range(number + 1)])
+    assert kept == [[True], [False, True]]
+
+
+def test_checkpoint_of_a_run_before_a_resume_is_deleted_when_a_newer_one_is_there(parts, make_trial, tmp_path):
+    trial = make_trial(0)
+    report(trial, parts, 1, iou=0.5)
+    save_checkpoint(trial, parts, tmp_path / "run-1" / "checkpoint")
+    report(trial, parts, 2, iou=0.6)
+    save_checkpoint(trial, parts, tmp_path / "run-2" / "checkpoint")
+    assert not (tmp_path / "run-1" / "checkpoint").exists()
+    assert (tmp_path / "run-2" / "checkpoint").exists()

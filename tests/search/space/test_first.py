@@ -1,0 +1,176 @@
+import json
+
+import optuna
+import pytest
+
+from search.folder import StageFolder, folder_of
+from search.memory.journal import read_events
+from search.settings import write_settings
+from search.space.first import read_prior, resolve_first
+from search.stages.earlier import read_earlier
+from search.tracking.runs import StageRuns
+from segcore.config import TrainConfig
+from segcore.errors import ConfigError
+from segcore.training.feasible import Feasibility
+
+FACTS = {"smallest_side": 96}
+REQUIRE = Feasibility(FACTS["smallest_side"]).require
+
+
+def small(trial: optuna.Trial) -> dict:
+    trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    if trial.suggest_categorical("input_mode", ("crop", "full")) == "crop":
+        trial.suggest_categorical("crop_size", (32, 64))
+    trial.suggest_int("batch_size", 2, 8, step=2)
+    return {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16}
+
+
+GIVEN = {"learning_rate": 2e-3, "input_mode": "crop", "crop_size": 64, "batch_size": 6}
+
+
+def resolve(given: dict, make_settings, **changes) -> dict:
+    (resolved,) = resolve_first(
+        [("best.json", given)],
+        small,
+        make_settings(epochs=5, seed=3, **changes),
+        FACTS,
+        REQUIRE,
+    )
+    return resolved
+
+
+def test_what_the_space_can_draw_is_told_to_the_sampler_as_it_would_have_drawn_it(make_settings):
+    resolved = resolve(GIVEN, make_settings)
+    assert resolved["drawable"]
+    assert resolved["params"] == GIVEN
+    expected = {**small_constants(), **GIVEN, "epochs": 5, "seed": 3}
+    assert resolved["values"] == TrainConfig.from_values(expected).values()
+
+
+def small_constants() -> dict:
+    return {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16}
+
+
+@pytest.mark.parametrize(
+    "outside",
+    [{"learning_rate": 0.5}, {"batch_size": 5}, {"batch_size": 10}, {"batch_size": "auto"}, {"crop_size": 96},
+     {"input_mode": "resize"}, {"decoder_channels": 32}, {"optimizer": "sgd"}],
+)  # fmt: skip
+def test_what_the_space_cannot_draw_is_trained_and_not_told(make_settings, outside):
+    resolved = resolve({**GIVEN, **outside}, make_settings)
+    assert (resolved["drawable"], resolved["params"]) == (False, {})
+    assert {name: resolved["values"][name] for name in outside} == outside
+
+
+def test_what_is_left_out_is_drawn_or_set_by_the_space_the_same_each_time(make_settings):
+    first, second = (resolve({"input_mode": "full"}, make_settings) for _ in range(2))
+    assert first == second
+    assert first["drawable"]
+    assert sorted(first["params"]) == ["batch_size", "input_mode", "learning_rate"]
+    assert first["values"]["decoder_channels"] == 16
+
+
+def test_epochs_seed_and_fixed_values_are_those_of_the_search(make_settings):
+    given = {**GIVEN, "epochs": 99, "seed": 7, "optimizer": "sgd"}
+    resolved = resolve(given, make_settings, fixed={"optimizer": "adam"})
+    assert [resolved["values"][name] for name in ("epochs", "seed", "optimizer")] == [5, 3, "adam"]
+    assert resolved["drawable"]
+
+
+def test_equal_configurations_are_tried_once(make_settings):
+    given = [("file", each) for each in (GIVEN, {**GIVEN}, {**GIVEN, "batch_size": 2})]
+    assert len(resolve_first(given, small, make_settings(), FACTS, REQUIRE)) == 2
+
+
+def test_more_configurations_than_trials_are_refused(make_settings):
+    given = [("file", {**GIVEN, "batch_size": size}) for size in (2, 4, 6)]
+    with pytest.raises(ConfigError, match="--trials 2: there are 3 configurations to try first; use --trials 3"):
+        resolve_first(given, small, make_settings(trials=2), FACTS, REQUIRE)
+
+
+def test_configuration_that_the_data_cannot_train_is_refused_with_where_it_is_from(make_settings):
+    with pytest.raises(ConfigError, match=r"^best\.json: crop_size=128 is larger than the smallest image side, 96"):
+        resolve({**GIVEN, "crop_size": 128}, make_settings)
+
+
+def test_best_json_and_plain_values_are_read(tmp_path):
+    winner = {"trial": 3, "values": {**TrainConfig.from_values(GIVEN).values(), "patience_epochs": 0}}
+    (tmp_path / "best.json").write_text(json.dumps(winner))
+    (tmp_path / "values.json").write_text(json.dumps(GIVEN))
+    assert read_prior(tmp_path / "values.json") == GIVEN
+    found = read_prior(tmp_path / "best.json")
+    assert found.items() >= GIVEN.items()
+    assert "patience_epochs" not in found, "it is that of the retraining"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "cannot be read"),
+        ("[1]", "cannot be read"),
+        ("3", "cannot be read"),
+        ('{"bakbone": "resnet18"}', "did you mean backbone"),
+        ('{"batch_size": 0}', "batch_size=0"),
+        ('{"values": {"batch_size": "many"}}', "batch_size='many'"),
+    ],
+)
+def test_file_that_holds_no_configuration_is_refused(tmp_path, content, told):
+    file = tmp_path / "values.json"
+    file.write_text(content)
+    with pytest.raises(ConfigError, match=r"--seed-config .*values\.json") as caught:
+        read_prior(file)
+    assert told in str(caught.value)
+
+
+def test_file_that_is_missing_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_prior(tmp_path / "none.json")
+
+
+def write_earlier(script) -> None:
+    ends = ((0.5, "finished"), (0.9, "failed"), (0.7, "stopped by ASHA"), (0.6, ""))
+    for trial, (iou, outcome) in enumerate(ends):
+        script.ask(trial, batch_size=trial + 1)
+        script.epochs(trial, iou)
+        if outcome:
+            script.end(trial, outcome)
+    script.ask(4, batch_size=3)
+    script.epochs(4, 0.65)
+    script.ask(5, batch_size=9)
+    script.epochs(5, 0.1)
+    script.ask(6, batch_size=11)
+    script.epochs(6, 0.95)
+    script.end(6, "diverged")
+
+
+def test_three_best_configurations_of_a_search_in_the_storage_come_first(make_settings, make_history, tmp_path):
+    """Trial 1 failed, 6 diverged; trial 4 is trial 2 again."""
+    settings = make_settings()
+    folder = folder_of(settings)
+    folder.root.mkdir(parents=True)
+    make_history(write_earlier)
+    (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
+    write_settings(settings, folder.settings)
+    found = read_earlier("streets", make_settings(name="second"))
+    assert [values["batch_size"] for values in found] == [3, 4, 1]
+
+
+def test_search_that_only_mlflow_knows_is_found_there(make_settings, script):
+    settings = make_settings(name="elsewhere")
+    for trial, iou in enumerate((0.5, 0.7, 0.6, 0.4)):
+        script.ask(trial, batch_size=trial + 1, learning_rate=2.5e-4)
+        script.epochs(trial, iou)
+    script.ask(4, batch_size=9)
+    script.epochs(4, 0.9)
+    script.end(4, "out of memory")
+    stage = StageFolder(root=script.journal.file.parent)
+    StageRuns(settings, "search", stage).write(list(read_events(script.journal.file)))
+    StageRuns(settings, "retrain", stage).write(list(read_events(script.journal.file)))
+    found = read_earlier("elsewhere", make_settings(name="second"))
+    assert [values["batch_size"] for values in found] == [2, 3, 1]
+    assert found[0] == script.journal.history.trials[1].values
+
+
+def test_search_that_nobody_knows_is_refused(make_settings):
+    with pytest.raises(ConfigError, match=r"--warm-start hole: neither .* nor MLflow at sqlite"):
+        read_earlier("hole", make_settings())

@@ -1,0 +1,99 @@
+import pytest
+
+from search.folder import StageFolder
+from search.run.loop import Stage
+from search.run.trial import TrialJob
+from search.stages import confirm
+from search.stages.confirm import fill_workers, find_confirmed
+from search.verdict.race import count_trainings
+from search.verdict.selection import can_confirm
+from segcore.config import TrainConfig
+from segcore.data.folds import FoldSplit
+
+
+@pytest.mark.parametrize(("confirm", "possible"), [(0, False), (1, False), (2, True), (5, True)])
+def test_a_comparison_needs_two_configurations(make_history, make_settings, confirm, possible):
+    def write(script):
+        for number, size in enumerate((4, 8)):
+            script.ask(number, batch_size=size)
+            script.epochs(number, 0.5)
+
+    assert can_confirm(make_history(write), make_settings(confirm=confirm)) is possible
+
+
+def test_equal_configurations_are_one(make_history, make_settings):
+    def write(script):
+        for number in range(2):
+            script.ask(number)
+            script.epochs(number, 0.5)
+
+    assert not can_confirm(make_history(write), make_settings(confirm=3))
+
+
+def test_trainings_of_a_confirmation(make_settings):
+    assert count_trainings(make_settings(confirm=3, confirm_folds=2, folds=7)) == 6
+    assert count_trainings(make_settings(confirm=3, confirm_folds=2, folds=2)) == 3
+
+
+@pytest.mark.parametrize(
+    ("workers", "wanted"),
+    [
+        (1, [(5, 2), (7, 2)]),  # a round is never cut
+        (3, [(5, 2), (7, 2), (5, 3)]),
+        (5, [(5, 2), (7, 2), (5, 3), (7, 3), (5, 4)]),
+        (99, [(5, 2), (7, 2), (5, 3), (7, 3), (5, 4), (7, 4)]),
+    ],
+)
+def test_workers_without_a_training_of_this_round_begin_the_next(workers, wanted):
+    assert list(fill_workers(((5, 2), (7, 2)), (1, 2, 3, 4), workers)) == wanted
+
+
+def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script, tmp_path):
+    values = TrainConfig.from_values({"epochs": 3}).values()
+
+    def train(number, fold, source=5, outcome="finished", **changes):
+        content = {"trial": number, "fold": fold, "values": {**values, **changes}, "params": {}, "source": source}
+        script.journal.write("asked", content)
+        checkpoint = tmp_path / str(number)
+        checkpoint.mkdir()
+        script.journal.write("checkpoint", {"trial": number, "epoch": 3, "path": str(checkpoint)})
+        if outcome:
+            script.end(number, outcome)
+        return checkpoint
+
+    train(0, 1)
+    train(1, 2, source=6)
+    train(2, 3, epochs=2)
+    train(3, 4, outcome="diverged")
+    train(4, 5, outcome="")
+    train(5, 6).rmdir()
+    found = find_confirmed(script.journal.history, 5, values)
+    assert {fold: trial.number for fold, trial in found.items()} == {1: 0}
+
+
+def test_only_what_is_still_in_the_race_is_trained(make_history, make_settings, script, tmp_path, monkeypatch):
+    """Trial 5 was a candidate when the confirmation was interrupted. Instead of Ray, trainings end at once."""
+
+    def write(search):
+        for number in range(2):
+            search.ask(number, batch_size=number + 1, epochs=1)
+            search.epochs(number, 0.5 + 0.1 * number)
+            search.end(number)
+
+    def end_trainings(stage, command, wanted=None):
+        for trial in stage.journal.history.unfinished:
+            if wanted is None or (trial.source, trial.fold) in wanted:
+                script.epochs(trial.number, 0.6)
+                script.end(trial.number)
+
+    monkeypatch.setattr(confirm, "run_folds", end_trainings)
+    monkeypatch.setattr(confirm, "count_concurrent", lambda settings: 2)
+    script.journal.write("asked", {"trial": 0, "fold": 1, "values": {}, "params": {}, "source": 5})
+    settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=7, fold_of={}, block_of={})
+    job = TrialJob(
+        data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0
+    )  # fmt: skip
+    stage = Stage(settings=settings, folder=StageFolder(root=tmp_path), journal=script.journal, job=job)
+    decision = confirm.confirm_candidates(stage, make_history(write))
+    assert {standing.trial: standing.fold_ious for standing in decision.standings} == {0: {1: 0.6}, 1: {1: 0.6}}
+    assert [trial.source for trial in script.journal.history.unfinished] == [5]

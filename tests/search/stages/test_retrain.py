@@ -1,0 +1,224 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from search.folder import SearchFolder
+from search.memory.history import EpochRecord, Outcome, TrialRecord
+from search.memory.journal import read_history
+from search.run.trial import SCORES_FILE, STATE_FILE
+from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
+from search.verdict.out_of_fold import OutOfFold
+from segcore.config import TrainConfig
+from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.dataset import read_dataset
+from segcore.data.folds import FoldSplit, read_folds, write_folds
+from segcore.data.labels import build_label_map
+from segcore.errors import CheckpointError
+from segcore.machine import Machine
+from segcore.prediction.ensemble import load_ensemble
+from segcore.training.state import new_state, save_state
+
+SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "epochs": 2}
+
+
+def make_best(**values: object) -> dict:
+    whole = TrainConfig.from_values({**SMALL, **values}).values()
+    return {"search": "streets", "trial": 5, "fold": 0, "epoch": 2, "metrics": {"iou": 0.8}, "values": whole}
+
+
+def score(name: str, timeofday: str, iou: float | None, car: tuple[int, int], person: tuple[int, int]) -> dict:
+    """An image's score. `car`: pixels of cars called car and called road; `person` the same. Classes of the tests'
+    table: road, car, person, sky, and a column for background."""
+    confusion = np.zeros((4, 5), int)
+    confusion[1, 1], confusion[1, 0] = car
+    confusion[2, 2], confusion[2, 0] = person
+    return {"name": name, "timeofday": timeofday, "iou": iou, "confusion": confusion.tolist()}
+
+
+@pytest.fixture
+def finish_fold(script, tmp_path):
+    """Return a function that ends a fold with a checkpoint of these scores."""
+
+    def finish(fold: int, scores: list[dict], outcome: str = "finished", message: str = "") -> Path:
+        checkpoint = tmp_path / "ray" / f"fold_{fold}"
+        checkpoint.mkdir(parents=True)
+        (checkpoint / SCORES_FILE).write_text(json.dumps(scores))
+        script.journal.write("checkpoint", {"trial": fold, "epoch": 2, "path": str(checkpoint)})
+        script.end(fold, outcome, message)
+        return checkpoint
+
+    return finish
+
+
+def test_every_fold_is_asked_once_with_the_winners_values(script):
+    best = make_best()
+    plan_folds(script.journal, best, 3)
+    plan_folds(script.journal, best, 3)
+    trials = script.journal.history.trials
+    assert {number: trial.fold for number, trial in trials.items()} == {0: 0, 1: 1, 2: 2}
+    assert all(trial.values == best["values"] for trial in trials.values())
+    assert script.journal.file.read_text().count('"asked"') == 3
+
+
+def test_retraining_of_another_winner_is_refused(script):
+    plan_folds(script.journal, make_best(), 2)
+    with pytest.raises(CheckpointError, match=r"retrains another winner than best\.json names now; move that folder"):
+        plan_folds(script.journal, make_best(batch_size=2), 2)
+
+
+def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 2)
+    finish_fold(
+        0,
+        [
+            score("a", "day", 0.9, car=(90, 10), person=(90, 10)),
+            score("b", "day", 0.6, car=(60, 40), person=(0, 0)),
+            score("c", "night", 0.3, car=(30, 70), person=(30, 70)),
+        ],
+    )
+    finish_fold(1, [score("d", "night", 0.2, car=(20, 80), person=(0, 0)), score("e", "day", None, (0, 0), (0, 0))])
+    result = measure_out_of_fold(script.journal, classes, 0)
+    assert result.images == 5
+    # Fold 0: (0.9 + 0.6 + 0.3) / 3 = 0.6; fold 1: 0.2, since image e has no scored class.
+    assert result.fold_ious == pytest.approx({0: 0.6, 1: 0.2})
+    assert result.fold_mean == pytest.approx(0.4)  # (0.6 + 0.2) / 2
+    assert result.spread == pytest.approx(0.2828427)  # sqrt((0.2² + 0.2²) / (2 - 1))
+    # Over images, not over folds: (0.9 + 0.6 + 0.3 + 0.2) / 4 = 0.5.
+    assert result.metrics["iou"] == pytest.approx(0.5)
+    assert result.metrics["iou/day"] == pytest.approx(0.75)  # (0.9 + 0.6) / 2
+    assert result.metrics["iou/night"] == pytest.approx(0.25)  # (0.3 + 0.2) / 2
+    # Without fold 0, which the search chose on: image d alone.
+    assert result.unseen_iou == pytest.approx(0.2)
+    # Over pixels: cars (90 + 60 + 30 + 20) of 400 and no false ones; persons (90 + 30) of 200.
+    assert result.metrics["iou/car"] == pytest.approx(0.5)
+    assert result.metrics["iou/person"] == pytest.approx(0.6)
+    assert result.metrics["miou_scored"] == pytest.approx(0.55)
+
+
+def test_folds_that_the_winner_was_confirmed_on_are_not_unseen(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 3)
+    for fold, iou in enumerate((0.9, 0.8, 0.3)):
+        finish_fold(fold, [score(f"image{fold}", "day", iou, car=(50, 50), person=(0, 0))])
+    result = measure_out_of_fold(script.journal, classes, 0, [1])
+    assert (result.unseen_iou, result.seen_folds) == (0.3, (0, 1))
+    everywhere = measure_out_of_fold(script.journal, classes, 0, [1, 2])
+    assert everywhere.unseen_iou == pytest.approx(0.55)  # no fold is left, so the search's alone is taken out
+    assert everywhere.seen_folds == (0,)
+
+
+def test_fold_that_the_confirmation_trained_is_taken_over(script, tmp_path):
+    best = make_best()
+    training = TrialRecord(
+        number=7, fold=1, values=best["values"], params={}, started=100.0, checkpoint=str(tmp_path), checkpoint_epoch=2,
+        outcome=Outcome.FINISHED, ended=160.0, source=5,
+    )  # fmt: skip
+    for epoch, iou in ((1, 0.4), (2, 0.5)):
+        picture = f"trials/0007/epoch_000{epoch}.jpg"
+        training.epochs[epoch] = EpochRecord(
+            epoch=epoch, metrics={"iou": iou}, time=100.0 + 20 * epoch, picture=picture
+        )
+    plan_folds(script.journal, best, 2, {1: training})
+    assert [trial.fold for trial in script.journal.history.unfinished] == [0]
+    taken = read_history(script.journal.file).trials[1]
+    assert (taken.started, taken.ended, taken.outcome) == (100.0, 160.0, Outcome.FINISHED)
+    assert {epoch: (record.iou, record.time) for epoch, record in taken.epochs.items()} == {
+        1: (0.4, 120.0), 2: (0.5, 140.0),
+    }  # fmt: skip
+    assert taken.epochs[1].picture == "../confirm/trials/0007/epoch_0001.jpg"
+    assert (taken.checkpoint, taken.checkpoint_epoch) == (str(tmp_path), 2)
+    assert taken.message == "trained in the confirmation, as its trial 7"
+
+
+def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(labels="scored"), 2)
+    for fold in range(2):
+        finish_fold(fold, [score(f"image{fold}", "day", 0.5, car=(50, 50), person=(0, 0))])
+    assert "miou" not in measure_out_of_fold(script.journal, classes, 0).metrics
+
+
+def test_spread_of_a_single_fold_is_zero():
+    result = OutOfFold(
+        metrics={},
+        fold_ious={0: 0.5},
+        images=1,
+        unseen_iou=0.5,
+        seen_folds=(0,),
+        single_class="car",
+        single_class_iou=0.1,
+    )  # fmt: skip
+    assert (result.spread, result.fold_mean) == (0.0, 0.5)
+
+
+def test_fold_that_has_not_finished_is_refused(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 2)
+    finish_fold(0, [score("a", "day", 0.9, (9, 1), (9, 1))])
+    with pytest.raises(CheckpointError, match=r"Fold 1 was not retrained \(it has not finished\)"):
+        measure_out_of_fold(script.journal, classes, 0)
+
+
+def test_fold_that_diverged_is_refused_with_the_reason(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 2)
+    finish_fold(0, [])
+    finish_fold(1, [], outcome="diverged", message="The loss is nan in epoch 1")
+    with pytest.raises(CheckpointError, match=r"Fold 1 was not retrained \(diverged: The loss is nan in epoch 1\)"):
+        measure_out_of_fold(script.journal, classes, 0)
+
+
+def test_fold_without_its_checkpoint_is_refused(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 2)
+    finish_fold(0, [score("a", "day", 0.9, (9, 1), (9, 1))])
+    checkpoint = finish_fold(1, [score("b", "day", 0.9, (9, 1), (9, 1))])
+    (checkpoint / SCORES_FILE).unlink()
+    checkpoint.rmdir()
+    with pytest.raises(CheckpointError, match="The checkpoint of fold 1 is missing"):
+        measure_out_of_fold(script.journal, classes, 0)
+
+
+def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(
+    script, finish_fold, classes, cache, make_dataset, tmp_path
+):
+    best = make_best()
+    config, machine = TrainConfig.from_values(best["values"]), Machine()
+    plan_folds(script.journal, best, 2)
+    states = []
+    for fold in range(2):
+        checkpoint = finish_fold(fold, [score(f"image{fold}", "day", 0.5, car=(50, 50), person=(0, 0))])
+        varied = TrainConfig.from_values({**best["values"], "seed": fold})
+        states.append(new_state(varied, build_label_map(classes, config.labels).outputs, machine))
+        save_state(states[-1], checkpoint / STATE_FILE)
+    folder = SearchFolder(root=tmp_path / "streets")
+    folder.root.mkdir()
+    split = FoldSplit(folds=2, fold_of={"image0": 0, "image1": 1}, block_of={"image0": "a", "image1": "b"})
+    write_folds(split, folder.folds)
+    result = measure_out_of_fold(script.journal, classes, 0)
+    beside = prepare_cache(read_dataset(make_dataset((32, 48))), tmp_path / "cache")
+    build_ensemble(folder, script.journal, PixelCache(cache.folder, (beside,)), result, best)
+
+    ensemble = load_ensemble(folder.model, machine)
+    assert ensemble.config == config
+    assert len(ensemble.members) == 2
+    for position, state in enumerate(states):
+        member = safetensors.torch.load_file(folder.model / f"member_{position}.safetensors")
+        for name, tensor in state.model.state_dict().items():
+            assert torch.equal(member[name], tensor), name
+    assert not torch.equal(*(next(member.parameters()) for member in ensemble.members))
+    notes = json.loads((folder.model / "ensemble.json").read_text())["notes"]
+    assert notes["out_of_fold"]["iou"] == 0.5
+    assert notes["fold_ious"] == {"0": 0.5, "1": 0.5}
+    assert (notes["search"], notes["trial"], notes["folds"]) == ("streets", 5, [0, 1])
+    assert notes["left_out"] == [0, 1]
+    assert notes["extra"] == ["train_0000"]
+    assert read_folds(folder.model / "folds.json") == split
+
+
+@pytest.mark.parametrize("outcome", ["failed", "diverged", "out of memory"])
+def test_fold_that_failed_is_asked_for_anew(script, outcome):
+    plan_folds(script.journal, make_best(), 2)
+    script.end(0, "finished")
+    script.end(1, outcome, "the disk was full")
+    plan_folds(script.journal, make_best(), 2)
+    assert [trial.fold for trial in script.journal.history.unfinished] == [1]

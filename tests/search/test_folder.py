@@ -1,0 +1,132 @@
+import subprocess
+import sys
+
+import pytest
+
+from search.folder import (
+    SearchFolder,
+    StageFolder,
+    find_folder,
+    folder_of,
+    is_in_use,
+    lock_stage,
+    require_idle,
+    require_new,
+)
+from search.settings import write_settings
+from segcore.errors import CheckpointError, ConfigError, StorageError
+
+
+def test_every_file_has_its_place(tmp_path):
+    folder = SearchFolder(root=tmp_path / "streets")
+    places = {
+        folder.settings: "settings.json",
+        folder.folds: "folds.json",
+        folder.best: "best.json",
+        folder.model: "retrain/model",
+        folder.search_stage.journal: "journal.jsonl",
+        folder.search_stage.tracked: "tracked.json",
+        folder.search_stage.ray: "ray",
+        folder.search_stage.trial(3): "trials/0003",
+        folder.retrain_stage.journal: "retrain/journal.jsonl",
+        folder.retrain_stage.trial(12): "retrain/trials/0012",
+    }
+    for file, place in places.items():
+        assert file == tmp_path / "streets" / place
+
+
+@pytest.fixture
+def save_search(make_settings):
+    """Return a function that leaves a search as `launch` does."""
+
+    def save(name: str = "streets") -> SearchFolder:
+        settings = make_settings(name=name)
+        folder = folder_of(settings)
+        folder.root.mkdir(parents=True)
+        write_settings(settings, folder.settings)
+        return folder
+
+    return save
+
+
+def test_a_name_that_is_free_passes_and_leaves_nothing_behind(make_settings, tmp_path):
+    require_new(make_settings())
+    assert list((tmp_path / "searches").iterdir()) == []
+
+
+def test_name_that_is_taken_is_refused_with_the_two_remedies(make_settings, save_search):
+    save_search()
+    with pytest.raises(ConfigError) as caught:
+        require_new(make_settings())
+    assert "--name streets" in str(caught.value)
+    assert "search resume streets" in str(caught.value)
+    assert "another name" in str(caught.value)
+
+
+def test_folder_of_a_launch_that_never_began_may_be_used(make_settings):
+    """Without settings.json there is nothing to go on with."""
+    folder_of(make_settings()).root.mkdir(parents=True)
+    require_new(make_settings())
+
+
+def test_storage_that_cannot_be_written_is_refused(make_settings, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(StorageError, match=r"--storage .*file/searches cannot be written \(Not a directory\)"):
+        require_new(make_settings(storage=tmp_path / "file" / "searches"))
+
+
+def test_search_is_found_by_its_name(save_search, tmp_path):
+    assert save_search() == find_folder(tmp_path / "searches", "streets")
+
+
+def test_unknown_name_is_refused_with_the_names_there_are(save_search, tmp_path):
+    save_search("night")
+    save_search("day")
+    with pytest.raises(CheckpointError, match="there are day, night"):
+        find_folder(tmp_path / "searches", "streets")
+
+
+def test_unknown_name_in_an_empty_storage_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="there is none at all"):
+        find_folder(tmp_path / "nowhere", "streets")
+
+
+def test_a_stage_is_locked_against_other_processes_until_it_is_released(tmp_path):
+    stage = SearchFolder(root=tmp_path / "streets").search_stage
+    program = (
+        "import sys; from pathlib import Path; from search.folder import StageFolder, lock_stage;"
+        "lock_stage(StageFolder(root=Path(sys.argv[1])))"
+    )
+
+    def lock_elsewhere() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, str(stage.root)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    lock = lock_stage(stage)
+    refused = lock_elsewhere()
+    lock.release()
+    assert refused.returncode != 0
+    assert "is in use by another process" in refused.stderr
+    assert lock_elsewhere().returncode == 0
+
+
+def test_lock_of_a_killed_process_is_free(tmp_path):
+    stage = SearchFolder(root=tmp_path / "streets").search_stage
+    program = (
+        "import os, signal, sys; from pathlib import Path; from search.folder import StageFolder, lock_stage;"
+        "lock_stage(StageFolder(root=Path(sys.argv[1]))); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(stage.root)], timeout=60, check=False)
+    assert killed.returncode == -9
+    lock_stage(stage).release()
+
+
+def test_stage_is_in_use_while_its_lock_is_held(tmp_path):
+    stage = StageFolder(root=tmp_path / "stage")
+    lock = lock_stage(stage)
+    assert is_in_use(stage)
+    with pytest.raises(CheckpointError, match="is in use by another process; wait for it, or stop it first"):
+        require_idle(stage)
+    lock.release()
+    assert not is_in_use(stage)
+    require_idle(stage)

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from search.verdict.comparison import compare_over_folds, compare_over_images
+
+
+def test_difference_over_two_folds_with_its_interval():
+    scores = {0: {1: 0.60, 2: 0.70}, 1: {1: 0.50, 2: 0.64}}
+    interval = compare_over_folds(scores, 1, 0, folds=3)
+    # Differences -0.10 and -0.06. What configuration and fold leave is ±0.01 four times: 0.0004 at 1 degree of freedom.
+    # Error: sqrt(2 · 0.0004 · (1/2 + 1/2)) = 0.028284; t(0.975, 1) = 12.7062.
+    assert interval.estimate == pytest.approx(-0.08)
+    assert interval.high - interval.estimate == pytest.approx(0.359388, rel=1e-4)
+    assert interval.estimate - interval.low == pytest.approx(0.359388, rel=1e-4)
+
+
+def test_spread_is_learnt_from_all_configurations():
+    """A third configuration gives a second degree of freedom: t falls from 12.7 to 4.3."""
+    scores = {0: {1: 0.60, 2: 0.70}, 1: {1: 0.50, 2: 0.64}, 2: {1: 0.40, 2: 0.52}}
+    interval = compare_over_folds(scores, 1, 0, folds=3)
+    # Means of folds: 0.50 and 0.62; of rows: 0.65, 0.57, 0.46; of all: 0.56. Residuals of fold 1: 0.01, -0.01, 0.
+    # Sum of squares 4 · 0.0001, variance 0.0002; error sqrt(2 · 0.0002 · 1) = 0.02; t(0.975, 2) = 4.30265.
+    assert interval.high - interval.estimate == pytest.approx(0.086053, rel=1e-4)
+
+
+def test_folds_that_share_much_of_their_training_widen_the_interval():
+    scores = {0: {1: 0.60, 2: 0.70}, 1: {1: 0.50, 2: 0.64}}
+    widths = [compare_over_folds(scores, 1, 0, folds=folds).high for folds in (3, 9, 1_000_001)]
+    halves = [high + 0.08 for high in widths]
+    # sqrt(1/2 + 1/8) / sqrt(1/2 + 1/2), and sqrt(1/2) / sqrt(1/2 + 1/2)
+    assert halves[1] / halves[0] == pytest.approx(0.790569, rel=1e-4)
+    assert halves[2] / halves[0] == pytest.approx(0.707107, rel=1e-4)
+
+
+def test_one_fold_says_nothing_of_the_next():
+    assert compare_over_folds({0: {1: 0.6}, 1: {1: 0.1}}, 1, 0, folds=7) is None
+
+
+def test_configuration_that_was_dismissed_early_is_compared_on_the_folds_it_has():
+    scores = {0: {1: 0.60, 2: 0.70}, 1: {1: 0.50, 2: 0.64}, 2: {1: 0.30}}
+    assert compare_over_folds(scores, 2, 0, folds=7).estimate == pytest.approx(-0.3)
+
+
+def test_several_comparisons_at_once_are_wider():
+    scores = {0: {1: 0.60, 2: 0.70}, 1: {1: 0.50, 2: 0.64}}
+    one, two = (compare_over_folds(scores, 1, 0, folds=3, comparisons=count) for count in (1, 2))
+    assert (two.high + 0.08) / (one.high + 0.08) == pytest.approx(25.4517 / 12.7062, rel=1e-4)  # t(0.9875, 1)
+
+
+def test_true_difference_lies_in_the_interval_as_often_as_promised():
+    """Four configurations, three folds, fold effects and training luck as a normal draw; folds share nothing here."""
+    random, inside = np.random.default_rng(0), 0
+    for _ in range(400):
+        fold_effects = random.normal(0, 0.05, 3)
+        scores = {
+            row: {fold: 0.1 * row + fold_effects[fold] + random.normal(0, 0.01) for fold in range(3)}
+            for row in range(4)
+        }
+        interval = compare_over_folds(scores, 1, 0, folds=1_000_001)
+        inside += interval.low <= 0.1 <= interval.high
+    assert 0.92 <= inside / 400 <= 0.98
+
+
+BLOCKS = {"a": "x", "b": "x", "c": "y", "d": "y"}
+
+
+def test_difference_over_images_with_its_interval_over_blocks():
+    interval = compare_over_images({1: {"a": 0.1, "b": 0.3, "c": -0.1, "d": 0.1}}, BLOCKS)
+    # Sums of blocks from their mean: 0.4 - 0.2 and 0.0 - 0.2. Variance 0.08 / 4² · 2 / 1 = 0.01; t(0.975, 1) = 12.7062.
+    assert interval.estimate == pytest.approx(0.1)
+    assert interval.high == pytest.approx(0.1 + 1.27062, rel=1e-4)
+
+
+def test_folds_count_alike_however_many_images_they_have():
+    differences = {0: {"a": 0.2, "c": 0.2}, 1: {"e": 0.0, "f": 0.0, "g": 0.0, "h": 0.0}}
+    blocks = {**BLOCKS, "e": "z", "f": "z", "g": "w", "h": "w"}
+    assert compare_over_images(differences, blocks).estimate == pytest.approx(0.1)
+
+
+def test_fold_of_a_single_block_tells_no_spread():
+    assert compare_over_images({0: {"a": 0.1, "b": 0.2}}, BLOCKS) is None
+    assert compare_over_images({}, BLOCKS) is None

@@ -1,0 +1,159 @@
+import pytest
+
+from search.memory.best import confirmation_folds, read_best, write_best
+from search.memory.history import History
+from search.verdict.selection import choose_best, choose_candidates, choose_confirmed
+from segcore.config import TrainConfig
+from segcore.data.folds import FoldSplit
+from segcore.errors import CheckpointError
+
+
+def test_winner_is_the_trial_with_the_highest_score_of_any_epoch(make_history, make_settings):
+    def write(script):
+        for trial, ious in enumerate(((0.5, 0.6, 0.55), (0.4, 0.7, 0.65), (0.69,))):
+            script.ask(trial, fold=2, batch_size=trial + 1)
+            script.epochs(trial, *ious)
+            script.end(trial)
+
+    best = choose_best(make_history(write), make_settings(folds=3, fold=2))
+    assert (best["search"], best["trial"], best["fold"], best["epoch"]) == ("streets", 1, 2, 2)
+    assert best["metrics"] == {"iou": 0.7, "train_loss": 0.5}
+    assert best["values"]["batch_size"] == 2
+    assert best["trials"] == 3
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs"),
+    [("constant", 2), ("plateau", 2), ("onecycle", 9)],  # onecycle's rate falls to zero at the end, not at epoch 2
+)
+def test_epochs_to_retrain_come_from_the_winner(make_history, make_settings, schedule, epochs):
+    def write(script):
+        script.ask(0, rate_schedule=schedule, epochs=9, patience_epochs=3)
+        script.epochs(0, 0.5, 0.7, 0.6)
+        script.end(0, "stopped by ASHA")
+
+    values = choose_best(make_history(write), make_settings())["values"]
+    assert values["epochs"] == epochs
+    assert values["patience_epochs"] == 0, "no fold may steer its own training"
+
+
+def test_of_equal_scores_the_lower_number_and_the_earlier_epoch_win(make_history, make_settings):
+    def write(script):
+        script.ask(0)
+        script.ask(1)
+        script.epochs(1, 0.7)
+        script.epochs(0, 0.6, 0.7, 0.7)
+
+    best = choose_best(make_history(write), make_settings())
+    assert (best["trial"], best["epoch"]) == (0, 2)
+
+
+@pytest.mark.parametrize("outcome", ["failed", "diverged", "out of memory"])
+def test_stopped_and_unfinished_trials_may_win_failed_ones_not(make_history, make_settings, outcome):
+    def write(script):
+        script.ask(0)
+        script.epochs(0, 0.9)
+        script.end(0, outcome, "a bug")
+        script.ask(1)
+        script.epochs(1, 0.5)
+        script.end(1, "stopped by ASHA")
+        script.ask(2)
+        script.epochs(2, 0.4)
+
+    history = make_history(write)
+    assert choose_best(history, make_settings())["trial"] == 1
+    assert [trial.number for trial in choose_candidates(history, make_settings())] == [1]
+
+
+def test_search_without_a_score_is_refused_with_how_its_trials_ended(make_history, make_settings):
+    def write(script):
+        for trial in range(4):
+            script.ask(trial)
+        script.end(0, "failed", "a bug")
+        for trial in (2, 3):
+            script.end(trial, "over a limit")
+        script.epochs(1, None)
+
+    told = "'streets' has no trial with a score yet; of 4 trials: 2 over a limit, 1 failed, 1 not ended"
+    with pytest.raises(CheckpointError, match=told):
+        choose_best(make_history(write), make_settings())
+
+
+def test_search_that_has_not_begun_is_refused(make_settings):
+    with pytest.raises(CheckpointError, match="no trial with a score"):
+        choose_best(History(), make_settings())
+
+
+def test_best_comes_back_from_its_file_unchanged(make_history, make_settings, tmp_path):
+    def write(script):
+        script.ask(0)
+        script.epochs(0, 0.1 + 0.2)
+
+    best = choose_best(make_history(write), make_settings())
+    write_best(best, tmp_path / "best.json")
+    assert read_best(tmp_path / "best.json") == best
+    assert [file.name for file in tmp_path.glob("best*")] == ["best.json"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"values": {"bakbone": "resnet18"}}', '{"values": 3}'])
+def test_best_that_is_damaged_is_refused_with_the_remedy(tmp_path, content):
+    (tmp_path / "best.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"best\.json cannot be read .* 'python -m search best NAME' writes it"):
+        read_best(tmp_path / "best.json")
+
+
+SPLIT = FoldSplit(folds=7, fold_of={}, block_of={})
+
+
+def three_trials(script) -> None:
+    for trial, iou in enumerate((0.5, 0.7, 0.6)):
+        script.ask(trial, batch_size=trial + 1, epochs=1)
+        script.epochs(trial, iou)
+        script.end(trial)
+
+
+def confirm_as(ious: dict[int, tuple[float, ...]]):
+    """Write trainings of the search's trials on folds 1, 2, ..."""
+
+    def write(script) -> None:
+        number = 0
+        for source, row in ious.items():
+            for fold, iou in enumerate(row, start=1):
+                values = TrainConfig.from_values({"epochs": 1}).values()
+                content = {"trial": number, "fold": fold, "values": values, "params": {}, "source": source}
+                script.journal.write("asked", content)
+                script.epochs(number, iou)
+                script.end(number)
+                number += 1
+
+    return write
+
+
+def test_candidates_are_the_best_by_the_searchs_score(make_history, make_settings):
+    candidates = choose_candidates(make_history(three_trials), make_settings(confirm=2))
+    assert [trial.number for trial in candidates] == [1, 2]
+
+
+def test_confirmed_winner_replaces_that_of_the_search(make_history, make_settings, tmp_path):
+    history = make_history(three_trials)
+    (tmp_path / "history" / "journal.jsonl").unlink()
+    trainings = make_history(confirm_as({1: (0.4, 0.5), 2: (0.5, 0.6)}))
+    best = choose_confirmed(history, trainings, make_settings(confirm=2), SPLIT)
+    assert (best["trial"], best["metrics"]["iou"], best["values"]["batch_size"]) == (2, 0.6, 3)
+    confirmation = best["confirmation"]
+    assert confirmation["iou"] == pytest.approx(0.55)
+    assert confirmation["optimism"] == pytest.approx(0.05)  # 0.6 - 0.55
+    assert [standing["trial"] for standing in confirmation["standings"]] == [2, 1]
+    assert confirmation_folds(best) == [1, 2]
+    write_best(best, tmp_path / "best.json")
+    assert read_best(tmp_path / "best.json") == best
+
+
+@pytest.mark.parametrize("ious", [{}, {1: (0.4,)}, {1: (0.4,), 2: (0.5,)}], ids=["none", "a training", "a round"])
+def test_winner_of_the_search_stands_until_the_confirmation_is_whole(make_history, make_settings, tmp_path, ious):
+    history = make_history(three_trials)
+    (tmp_path / "history" / "journal.jsonl").unlink()
+    best = choose_confirmed(history, make_history(confirm_as(ious)), make_settings(confirm=2), SPLIT)
+    assert best["trial"] == 1
+    assert "confirmation" not in best
+    assert confirmation_folds(best) == []

@@ -1,0 +1,122 @@
+"""The commands as a user types them, in processes of their own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+TRAINING = ("backbone=tf_efficientnet_lite0", "decoder_channels=16", "batch_size=2", "epochs=4", "learning_rate=0.01")
+
+
+def start(*arguments):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    command = [sys.executable, "-m", "segcore", *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def run(*arguments):
+    process = start(*arguments)
+    out, err = process.communicate(timeout=300)
+    assert "Traceback" not in out + err, err
+    return process.returncode, out, err
+
+
+def train_arguments(data, out, cache):
+    settings = [word for value in TRAINING for word in ("--set", value)]
+    return ["train", data, "--out", out, "--cache", cache, "--folds", 2, "--cpus", 1, *settings]
+
+
+@pytest.fixture(scope="module")
+def trained(dataset_folder, tmp_path_factory):
+    """A training that was killed after its first epoch and started again, and its second output."""
+    place = tmp_path_factory.mktemp("trained")
+    arguments = train_arguments(dataset_folder, place / "out", place / "cache")
+    first = start(*arguments)
+    while not (place / "out" / "state.pt").exists() and first.poll() is None:
+        time.sleep(0.05)
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    code, out, _ = run(*arguments)
+    assert code == 0
+    return place / "out", out
+
+
+def test_killed_training_goes_on_after_its_last_epoch(trained):
+    folder, out = trained
+    assert "going on after epoch" in out
+    notes = json.loads((folder / "model" / "ensemble.json").read_text())["notes"]
+    assert len(notes["ious"]) == 4
+    assert "epoch 1:" not in out and "epoch 4:" in out
+
+
+def test_finished_training_that_is_started_again_leaves_its_model_alone(trained, dataset_folder):
+    model = trained[0] / "model"
+    document = json.loads((model / "ensemble.json").read_text())
+    document["predict"]["flip"] = True
+    (model / "ensemble.json").write_text(json.dumps(document))
+    (model / "tune_predict.csv").write_text("way")
+    arguments = train_arguments(dataset_folder, trained[0], trained[0].parent / "cache")
+    code, out, _ = run(*arguments)
+    assert code == 0
+    assert "nothing was left to train; the model stays as it is" in out
+    assert json.loads((model / "ensemble.json").read_text()) == document
+    assert (model / "tune_predict.csv").read_text() == "way"
+    # An older model than the training is none of it.
+    document["notes"]["ious"].pop()
+    (model / "ensemble.json").write_text(json.dumps(document))
+    assert "stays as it is" not in run(*arguments)[1]
+    assert len(json.loads((model / "ensemble.json").read_text())["notes"]["ious"]) == 4
+
+
+def test_predict_says_that_its_folder_is_a_file(trained, dataset_folder, tmp_path):
+    (tmp_path / "afile").write_text("mine")
+    code, _, err = run("predict", trained[0] / "model", dataset_folder / "seg_train_images", tmp_path / "afile")
+    assert code == 2
+    assert "cannot be written to as a folder" in err
+
+
+def test_predict_submit_and_score_fit_together(trained, dataset_folder, tmp_path):
+    model = trained[0] / "model"
+    code, _, _ = run("predict", model, dataset_folder / "seg_train_images", tmp_path / "out", "--cpus", 1)
+    assert code == 0
+    assert len(list((tmp_path / "out" / "masks").glob("*.png"))) == 12
+    assert len(list((tmp_path / "out" / "overlays").glob("*.png"))) == 12
+    assert run("submit", tmp_path / "out" / "masks", tmp_path / "s.json", "--data", dataset_folder)[0] == 0
+    lines = {}
+    for masks in (tmp_path / "out" / "masks", tmp_path / "s.json"):
+        code, out, _ = run("score", dataset_folder, masks)
+        assert code == 0
+        (lines[masks],) = [line.split()[1] for line in out.splitlines() if line.split()[:1] == ["iou"]]
+    assert len(set(lines.values())) == 1
+
+
+def test_check_of_a_broken_folder_lists_everything_and_ends_with_2(make_dataset):
+    folder = make_dataset(*[(32, 48)] * 4)
+    (folder / "seg_train_annotations" / "train_0000.png").unlink()
+    (folder / "seg_train_annotations" / "train_0001.json").write_text("{}")
+    code, out, err = run("check", folder, "--folds", 2)
+    assert code == 2
+    assert "2 usable cases" in out
+    assert "train_0000.png: missing" in err and "train_0001.json: 'attributes' is missing" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "{data}", "--out", "{tmp}/x", "--set", "crop_size=9"], "crop_size='9': input should be greater"),
+        (["predict", "{data}", "{data}/seg_train_images", "{tmp}/x"], "is no model directory"),
+        (["train", "{data}", "--out", "{data}/classes.json", "--folds", "2"], "cannot be written to as a folder"),
+        (["submit", "{tmp}", "{tmp}/x.json"], "has no PNG mask"),
+        (["score", "{data}", "{tmp}/nothing"], "is neither a folder of masks nor a submission file"),
+    ],
+)
+def test_mistake_ends_with_a_message(dataset_folder, tmp_path, arguments, message):
+    code, _, err = run(*(word.format(data=dataset_folder, tmp=tmp_path) for word in arguments))
+    assert code == 2
+    assert message in err

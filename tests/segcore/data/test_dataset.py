@@ -1,0 +1,266 @@
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.data.dataset import (
+    ANNOTATIONS_FOLDER,
+    IMAGES_FOLDER,
+    decode_case,
+    find_pixel_problems,
+    list_images,
+    read_dataset,
+    read_size,
+    scan_dataset,
+)
+from segcore.errors import DataError
+
+
+def _image(folder, name):
+    return folder / IMAGES_FOLDER / name
+
+
+def _annotation(folder, name):
+    return folder / ANNOTATIONS_FOLDER / name
+
+
+def _problems(folder):
+    with pytest.raises(DataError) as caught:
+        read_dataset(folder)
+    return caught.value.problems
+
+
+def _decode_problems(folder):
+    dataset = read_dataset(folder)
+    return [line for _, line in find_pixel_problems(dataset)]
+
+
+def test_whole_folder_is_read_sorted_with_its_annotations(dataset_folder, classes):
+    dataset = read_dataset(dataset_folder)
+    assert dataset.classes == classes
+    assert [case.name for case in dataset.cases] == [f"train_{number:04}" for number in range(12)]
+    # Case 3: route 3 % 2 = 1, time 3 // 2 % 2 = 1, frame 3 * 10.
+    assert (dataset.cases[3].route, dataset.cases[3].timeofday, dataset.cases[3].frame) == ("Saitama", "night", 30)
+    assert _decode_problems(dataset_folder) == []
+
+
+@pytest.mark.parametrize("create", [False, True])
+def test_folder_that_is_no_data_set_is_said(tmp_path, create):
+    folder = tmp_path / "data"
+    if create:
+        folder.mkdir()
+    with pytest.raises(DataError, match=f"data is no data set: .*{IMAGES_FOLDER}.*{ANNOTATIONS_FOLDER}"):
+        read_dataset(folder)
+
+
+def test_folder_without_annotations_is_said(make_dataset):
+    folder = make_dataset()
+    for file in (folder / ANNOTATIONS_FOLDER).iterdir():
+        file.unlink()
+    (folder / ANNOTATIONS_FOLDER).rmdir()
+    # One problem, not two for every image.
+    (problem,) = _problems(folder)
+    assert problem.startswith(f"{ANNOTATIONS_FOLDER}/ is missing")
+
+
+def test_folder_without_images_is_said(make_dataset):
+    folder = make_dataset()
+    for file in (folder / IMAGES_FOLDER).iterdir():
+        file.unlink()
+    assert any(line.startswith(f"{IMAGES_FOLDER}/ has no image") for line in _problems(folder))
+
+
+def test_missing_mask_is_named(make_dataset):
+    folder = make_dataset()
+    _annotation(folder, "train_0001.png").unlink()
+    assert _problems(folder) == ("train_0001.png: missing",)
+
+
+def test_missing_annotation_is_named(make_dataset):
+    folder = make_dataset()
+    _annotation(folder, "train_0001.json").unlink()
+    assert _problems(folder) == ("train_0001.json: missing",)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ({"attributes": {"route": "a"}, "frameIndex": 1}, "train_0000.json: 'timeofday' is missing"),
+        ({"attributes": {"timeofday": "day"}, "frameIndex": 1}, "train_0000.json: 'route' is missing"),
+        ({"attributes": {"route": "a", "timeofday": "day"}}, "train_0000.json: 'frameIndex' is missing"),
+        ({"frameIndex": 1}, "train_0000.json: 'attributes' is missing"),
+        (
+            {"attributes": {"route": None, "timeofday": "day"}, "frameIndex": 1},
+            "train_0000.json: cannot be read (route is None, not a text)",
+        ),
+    ],
+)
+def test_incomplete_annotation_is_named_with_what_it_lacks(make_dataset, content, complaint):
+    folder = make_dataset()
+    _annotation(folder, "train_0000.json").write_text(json.dumps(content))
+    assert _problems(folder) == (complaint,)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"attributes": 3, "frameIndex": 1}',
+        '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": "x"}',
+        '{"attributes": {"route": "a", "timeofday": "b", "pseudo": "no"}, "frameIndex": 1}',
+        '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": null}',
+        '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": 1e999}',
+    ],
+)
+def test_annotation_of_another_form_is_named(make_dataset, content):
+    folder = make_dataset()
+    _annotation(folder, "train_0002.json").write_text(content)
+    (problem,) = _problems(folder)
+    assert problem.startswith("train_0002.json: cannot be read (")
+
+
+def test_two_images_of_one_name_are_refused(make_dataset):
+    folder = make_dataset()
+    Image.open(_image(folder, "train_0001.jpg")).save(_image(folder, "train_0001.png"))
+    assert _problems(folder) == ("train_0001.png: same name as train_0001.jpg; rename or remove one",)
+
+
+def test_mask_without_an_image_is_named(make_dataset):
+    folder = make_dataset()
+    _image(folder, "train_0003.jpg").unlink()
+    assert _problems(folder) == (f"train_0003.png: a mask without an image of that name in {IMAGES_FOLDER}/",)
+
+
+def test_broken_pixels_are_reported_together_with_what_else_is_wrong(make_dataset):
+    folder = make_dataset()
+    _annotation(folder, "train_0001.png").unlink()
+    _image(folder, "train_0002.jpg").write_bytes(b"no image")
+    first, second = _problems(folder)
+    assert first == "train_0001.png: missing"
+    assert second.startswith("train_0002.jpg: cannot be decoded")
+
+
+def test_image_cut_short_is_refused_instead_of_filled_with_grey(make_dataset):
+    folder = make_dataset()
+    file = _image(folder, "train_0001.jpg")
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) * 2 // 3])
+    (problem,) = _decode_problems(folder)
+    assert problem.startswith("train_0001.jpg: cannot be decoded")
+
+
+def test_file_that_is_no_image_is_refused_without_an_address_in_memory(make_dataset):
+    folder = make_dataset()
+    _image(folder, "train_0001.jpg").write_bytes(b"\x00" * 100)
+    (problem,) = _decode_problems(folder)
+    assert problem.startswith("train_0001.jpg: cannot be decoded")
+    assert "BytesIO" not in problem
+
+
+def test_mask_cut_short_is_refused(make_dataset):
+    folder = make_dataset()
+    file = _annotation(folder, "train_0001.png")
+    file.write_bytes(file.read_bytes()[:60])
+    (problem,) = _decode_problems(folder)
+    assert problem.startswith("train_0001.png: cannot be decoded")
+
+
+def test_mask_of_another_size_is_named_with_both_sizes(make_dataset):
+    folder = make_dataset((32, 48), (32, 48))
+    mask = Image.open(_annotation(folder, "train_0001.png"))
+    mask.resize((24, 16), Image.Resampling.NEAREST).save(_annotation(folder, "train_0001.png"))
+    assert _decode_problems(folder) == ["train_0001.png: 24x16 pixels, but train_0001.jpg has 48x32"]
+
+
+def test_unknown_colours_are_named_with_their_pixels(make_dataset):
+    folder = make_dataset()
+    file = _annotation(folder, "train_0001.png")
+    mask_HW3 = np.array(Image.open(file))
+    mask_HW3[0, :5] = (9, 8, 7)
+    Image.fromarray(mask_HW3).save(file)
+    assert _decode_problems(folder) == ["train_0001.png: unknown colour (9, 8, 7): 5 pixels"]
+
+
+@pytest.mark.parametrize("mode", ["P", "RGBA"])
+def test_mask_of_another_colour_mode_reads_like_rgb(make_dataset, mode):
+    folder = make_dataset()
+    before = decode_case(*_first(folder)).mask_HW
+    file = _annotation(folder, "train_0000.png")
+    rgb = Image.open(file)
+    # ADAPTIVE keeps colours exact: the mask has five of them.
+    changed = rgb.convert("P", palette=Image.Palette.ADAPTIVE) if mode == "P" else rgb.convert("RGBA")
+    changed.save(file)
+    assert Image.open(file).mode == mode
+    np.testing.assert_array_equal(decode_case(*_first(folder)).mask_HW, before)
+
+
+def test_decoded_case_has_the_files_pixels(make_dataset, classes):
+    case, table = _first(make_dataset())
+    decoded = decode_case(case, table)
+    np.testing.assert_array_equal(decoded.image_HW3, np.array(Image.open(case.image)))
+    mask_HW3 = np.array(Image.open(case.mask))
+    for index, colour in enumerate(classes.colours):
+        np.testing.assert_array_equal(decoded.mask_HW == index, (mask_HW3 == colour).all(axis=2))
+    assert (decoded.mask_HW == 255).sum() == 16  # the void corner of 4 x 4 pixels
+
+
+def test_size_is_height_and_width(make_dataset):
+    assert read_size(_image(make_dataset((32, 48)), "train_0000.jpg")) == (32, 48)
+
+
+def test_scan_gives_usable_cases_beside_problems(make_dataset):
+    folder = make_dataset()
+    _annotation(folder, "train_0001.json").unlink()
+    dataset, problems = scan_dataset(folder)
+    assert [case.name for case in dataset.cases] == ["train_0000", "train_0002", "train_0003"]
+    assert problems == ["train_0001.json: missing"]
+
+
+def test_image_listing_takes_every_suffix_in_any_case_and_nothing_else(tmp_path):
+    for name in ("b.JPG", "a.png", "c.jpeg", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert [file.name for file in list_images(tmp_path)] == ["a.png", "b.JPG", "c.jpeg"]
+
+
+def test_image_listing_refuses_a_folder_without_images(tmp_path):
+    with pytest.raises(DataError, match="has no image"):
+        list_images(tmp_path)
+    with pytest.raises(DataError, match="is no folder"):
+        list_images(tmp_path / "missing")
+
+
+def test_image_listing_refuses_two_images_of_one_name(tmp_path):
+    for name in ("a.png", "a.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.png: same name as a\.jpg"):
+        list_images(tmp_path)
+
+
+@pytest.fixture
+def closed(tmp_path):
+    """A folder that this process may not list."""
+    folder = tmp_path / "closed"
+    (folder / "seg_train_images").mkdir(parents=True)
+    folder.chmod(0)
+    root = os.geteuid() == 0
+    if root:
+        # Nothing is closed to root.
+        os.seteuid(65534)
+    yield folder
+    if root:
+        os.seteuid(0)
+    folder.chmod(0o700)
+
+
+@pytest.mark.parametrize("read", [list_images, scan_dataset])
+def test_folder_that_may_not_be_read_is_said(closed, read):
+    with pytest.raises(DataError, match=r"cannot be read .*give yourself the right to read it"):
+        read(closed)
+
+
+def _first(folder):
+    dataset = read_dataset(folder)
+    return dataset.cases[0], dataset.classes

@@ -1,0 +1,282 @@
+import json
+import random
+from collections import Counter, defaultdict
+from dataclasses import replace
+from pathlib import Path
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import assume, given
+
+from segcore.data.dataset import Case
+from segcore.data.folds import FoldSplit, make_folds, measure_leakage, read_folds, write_folds
+from segcore.errors import CheckpointError, ConfigError, DataError
+
+
+def _cases(*places):
+    """One case for each (route, timeofday, frame)."""
+    return [
+        Case(name=f"case_{number:03}", image=Path("i"), mask=Path("m"), route=route, timeofday=time, frame=frame)
+        for number, (route, time, frame) in enumerate(places)
+    ]
+
+
+def _drive(*frames, route="Tokyo1", time="day"):
+    return [(route, time, frame) for frame in frames]
+
+
+places = st.lists(
+    st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(["day", "night"]), st.integers(0, 400)),
+    min_size=2,
+    max_size=60,
+)
+
+
+def _try_folds(cases, folds):
+    try:
+        return make_folds(cases, folds)
+    except ConfigError:
+        assume(False)
+
+
+@given(places, st.integers(2, 5))
+def test_every_case_is_validated_in_exactly_one_fold(places, folds):
+    cases = _cases(*places)
+    split = _try_folds(cases, folds)
+    names = [case.name for case in cases]
+    validated = Counter()
+    for fold in range(folds):
+        train, valid = split.split(names, fold)
+        assert sorted(train + valid) == list(range(len(cases)))
+        validated.update(valid)
+    assert validated == Counter(range(len(cases)))
+
+
+@given(places, st.integers(2, 5))
+def test_no_block_is_divided(places, folds):
+    split = _try_folds(_cases(*places), folds)
+    folds_of_block = defaultdict(set)
+    for name, block in split.block_of.items():
+        folds_of_block[block].add(split.fold_of[name])
+    assert all(len(found) == 1 for found in folds_of_block.values())
+
+
+@given(places, st.integers(2, 5))
+def test_folds_differ_within_a_stratum_by_at_most_one_block(places, folds):
+    cases = _cases(*places)
+    split = _try_folds(cases, folds)
+    for stratum in {(case.route, case.timeofday) for case in cases}:
+        members = [case.name for case in cases if (case.route, case.timeofday) == stratum]
+        longest = max(Counter(split.block_of[name] for name in members).values())
+        counts = Counter(dict.fromkeys(range(folds), 0))
+        counts.update(split.fold_of[name] for name in members)
+        assert max(counts.values()) - min(counts.values()) <= longest
+
+
+@given(places, st.integers(2, 5), st.randoms(use_true_random=False))
+def test_folds_do_not_depend_on_the_order_of_cases(places, folds, shuffler):
+    cases = _cases(*places)
+    split = _try_folds(cases, folds)
+    shuffler.shuffle(cases)
+    assert make_folds(cases, folds) == split
+
+
+@given(places, st.integers(2, 5))
+def test_cases_of_one_moment_stay_together(places, folds):
+    cases = _cases(*places)
+    split = _try_folds(cases, folds)
+    folds_of_moment = defaultdict(set)
+    for case in cases:
+        folds_of_moment[case.route, case.timeofday, case.frame].add(split.fold_of[case.name])
+    assert all(len(found) == 1 for found in folds_of_moment.values())
+
+
+def test_long_drive_is_cut_into_blocks_that_go_round_the_folds():
+    # 96 frames, 3 folds of 2 blocks each: blocks of 96 / 6 = 16 frames, dealt 0 1 2 0 1 2.
+    cases = _cases(*_drive(*range(96)))
+    split = make_folds(cases, 3)
+    assert [split.fold_of[case.name] for case in cases] == [fold for fold in (0, 1, 2, 0, 1, 2) for _ in range(16)]
+    assert split.block_of["case_017"] == "Tokyo1/day/16"
+
+
+def test_short_drive_is_cut_no_finer_than_the_folds_need():
+    # 12 frames, 3 folds: blocks of 8 would be 2, too few; blocks of 4 are 3, which is enough.
+    cases = _cases(*_drive(*range(12)))
+    split = make_folds(cases, 3)
+    assert [split.fold_of[case.name] for case in cases] == [0] * 4 + [1] * 4 + [2] * 4
+
+
+def test_leakage_counts_the_seams():
+    # The 6 blocks of 16 frames of the test above: 95 neighbouring pairs, 5 seams, each between two folds.
+    cases = _cases(*_drive(*range(96)))
+    leakage = measure_leakage(cases, make_folds(cases, 3))
+    assert (leakage.neighbours, leakage.divided_blocks, leakage.divided_neighbours) == (95, 0, 5)
+
+
+def test_leakage_finds_a_divided_block():
+    cases = _cases(*_drive(0, 1, 2, 3))
+    split = FoldSplit(
+        folds=2,
+        fold_of={"case_000": 0, "case_001": 1, "case_002": 0, "case_003": 0},
+        block_of={"case_000": "a", "case_001": "a", "case_002": "b", "case_003": "b"},
+    )
+    leakage = measure_leakage(cases, split)
+    assert (leakage.neighbours, leakage.divided_blocks, leakage.divided_neighbours) == (3, 1, 2)
+
+
+def test_large_gap_ends_a_block():
+    # Without the gap of 98 all six would be blocks of 4 across the gap.
+    cases = _cases(*_drive(0, 1, 2, 100, 101, 102))
+    split = make_folds(cases, 2)
+    blocks = [split.block_of[case.name] for case in cases]
+    assert blocks == ["Tokyo1/day/0"] * 3 + ["Tokyo1/day/100"] * 3
+
+
+def test_every_fold_validates_on_every_stratum():
+    # 24 frames in each of 4 strata, 3 folds: 3 blocks of 8, so each fold validates 8 frames of each stratum.
+    strata = [(route, time) for route in ("Tokyo1", "Saitama") for time in ("day", "night")]
+    cases = _cases(*(place for route, time in strata for place in _drive(*range(24), route=route, time=time)))
+    split = make_folds(cases, 3)
+    counts = Counter((case.route, case.timeofday, split.fold_of[case.name]) for case in cases)
+    assert counts == {(*stratum, fold): 8 for stratum in strata for fold in range(3)}
+
+
+def test_stratum_is_spread_even_where_totals_would_gather_it():
+    # Blocks by length: 4 of Saitama to fold 0, then 3 of Tokyo1 to fold 1, which is emptier. The last, 2 of Tokyo1,
+    # goes to fold 0 although that has 4 cases and fold 1 only 3: fold 0 has none of Tokyo1 yet.
+    cases = _cases(*_drive(*range(4), route="Saitama"), *_drive(0, 1, 2, 100, 101))
+    split = make_folds(cases, 2)
+    assert [split.fold_of[case.name] for case in cases] == [0] * 4 + [1] * 3 + [0] * 2
+
+
+def test_longest_blocks_are_dealt_first():
+    # Blocks of 2, 2 and 4 by their gaps: 4 | 2 + 2. In the order of the drive it would be 2 + 4 | 2.
+    cases = _cases(*_drive(0, 1, 100, 101, 200, 201, 202, 203))
+    split = make_folds(cases, 2)
+    assert [split.fold_of[case.name] for case in cases] == [1, 1, 1, 1, 0, 0, 0, 0]
+
+
+def test_strata_of_single_cases_are_spread_over_the_folds():
+    # 6 strata of one case each, 3 folds: 2 cases each, since the totals break the tie.
+    cases = _cases(*((f"route{number}", "day", 0) for number in range(6)))
+    split = make_folds(cases, 3)
+    assert Counter(split.fold_of.values()) == {0: 2, 1: 2, 2: 2}
+
+
+def test_more_folds_than_blocks_are_refused_with_the_number_that_works():
+    cases = _cases(*_drive(5, 5, 5, 8))
+    # Three cases of one moment and another: two blocks.
+    with pytest.raises(ConfigError, match=r"folds=3: the data has only 2 blocks.*use --folds 2 "):
+        make_folds(cases, 3)
+
+
+def test_one_fold_is_refused():
+    with pytest.raises(ConfigError, match="folds=1: at least 2"):
+        make_folds(_cases(*_drive(0, 1)), 1)
+
+
+def test_split_gives_positions_in_the_callers_order():
+    split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1, "c": 0}, block_of={"a": "a", "b": "b", "c": "c"})
+    assert split.split(["c", "b", "a"], 0) == ([1], [0, 2])
+    assert split.split(["c", "b", "a"], 1) == ([0, 2], [1])
+
+
+@pytest.mark.parametrize("fold", [-1, 2])
+def test_fold_that_does_not_exist_is_refused(fold):
+    split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "a", "b": "b"})
+    with pytest.raises(ConfigError, match=f"fold {fold} does not exist; there are folds 0 to 1"):
+        split.split(["a", "b"], fold)
+
+
+def test_fold_with_an_empty_side_is_refused():
+    split = FoldSplit(folds=3, fold_of={"a": 0, "b": 1}, block_of={"a": "a", "b": "b"})
+    with pytest.raises(ConfigError, match="leaves 2 training and 0 validation cases"):
+        split.split(["a", "b"], 2)
+
+
+def test_case_that_came_after_the_split_is_refused():
+    split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "a", "b": "b"})
+    with pytest.raises(CheckpointError, match="1 cases have no fold, 'new' first"):
+        split.split(["a", "b", "new"], 0)
+
+
+def test_file_gives_the_same_folds_back(tmp_path):
+    cases = _cases(*_drive(*range(9)), *_drive(0, 7, route="Saitama"))
+    split = make_folds(cases, 3)
+    write_folds(split, tmp_path / "folds.json")
+    assert read_folds(tmp_path / "folds.json") == split
+    assert [file.name for file in tmp_path.iterdir()] == ["folds.json"]
+
+
+def test_file_is_the_same_whatever_the_order_of_cases(tmp_path):
+    cases = _cases(*_drive(*range(9)))
+    write_folds(make_folds(cases, 3), tmp_path / "one.json")
+    random.Random(1).shuffle(cases)
+    write_folds(make_folds(cases, 3), tmp_path / "two.json")
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+
+
+def _entry(fold, block):
+    return {"fold": fold, "block": block}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", '{"folds": 2, "cases": {"a"', "[]", '{"folds": 2}', '{"folds": 2, "cases": []}',
+        '{"folds": 2, "cases": {"a": {"fold": 0}}}', '{"folds": "x", "cases": {}}',
+    ],
+)  # fmt: skip
+def test_damaged_file_is_refused(tmp_path, content):
+    (tmp_path / "folds.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"folds\.json cannot be read"):
+        read_folds(tmp_path / "folds.json")
+
+
+def test_missing_file_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match=r"folds\.json cannot be read"):
+        read_folds(tmp_path / "folds.json")
+
+
+def test_file_that_divides_a_block_is_refused(tmp_path):
+    document = {"folds": 2, "cases": {"a": _entry(0, "x"), "b": _entry(1, "x"), "c": _entry(1, "y")}}
+    (tmp_path / "folds.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match="'x'"):
+        read_folds(tmp_path / "folds.json")
+
+
+def test_file_with_a_fold_that_does_not_exist_is_refused(tmp_path):
+    # Case b would be trained on in every fold and validated in none.
+    document = {"folds": 2, "cases": {"a": _entry(0, "x"), "b": _entry(5, "y"), "c": _entry(1, "z")}}
+    (tmp_path / "folds.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match="'b'"):
+        read_folds(tmp_path / "folds.json")
+
+
+@given(places, st.integers(2, 5), st.integers(1, 9), st.randoms(use_true_random=False))
+def test_extra_cases_are_trained_on_in_every_fold_and_validated_in_none(places, folds, count, shuffler):
+    cases = _cases(*places)
+    split = _try_folds(cases, folds)
+    extra = [f"extra_{number}" for number in range(count)]
+    names = [*(case.name for case in cases), *extra]
+    shuffler.shuffle(names)
+    real = [name for name in names if name not in extra]
+    for fold in range(folds):
+        train, valid = split.split(names, fold, extra)
+        train_alone, valid_alone = split.split(real, fold)
+        assert [names[index] for index in valid] == [real[index] for index in valid_alone]
+        assert [names[index] for index in train if names[index] not in extra] == [real[index] for index in train_alone]
+        assert sorted(names[index] for index in train if names[index] in extra) == extra
+
+
+def test_extra_case_that_has_a_fold_is_refused():
+    split = make_folds(_cases(*_drive(0, 1, 2, 3, 4, 5, 6, 7)), 2)
+    with pytest.raises(ConfigError, match="extra case 'case_003' has a fold"):
+        split.split(list(split.fold_of), 0, ["case_003"])
+
+
+def test_pseudo_labels_get_no_folds():
+    cases = _cases(*_drive(0, 1, 2, 3, 4, 5, 6, 7))
+    cases[5] = replace(cases[5], pseudo=True)
+    with pytest.raises(DataError, match="1 cases are pseudo labels, 'case_005' first"):
+        make_folds(cases, 2)

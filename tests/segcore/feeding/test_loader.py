@@ -1,0 +1,219 @@
+import numpy as np
+import pytest
+import torch
+
+from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.classes import VOID
+from segcore.data.dataset import read_dataset
+from segcore.data.labels import build_label_map
+from segcore.errors import ConfigError
+from segcore.feeding.loader import PADDING_GREY, TrainingLoader, TrainingSamples, collate
+
+CROPS = {"input_mode": "crop", "crop_size": 32, "batch_size": 5}
+
+
+def _samples(cache, config, indices=range(8), labels="full"):
+    return TrainingSamples(cache, list(indices), config, build_label_map(cache.classes, labels).target_of_class)
+
+
+def _loader(cache, config, workers=0, indices=range(8)):
+    return TrainingLoader(
+        _samples(cache, config, indices), config, config.batch_size, workers=workers, pin_memory=False
+    )
+
+
+def _epoch(loader, epoch):
+    return [(batch.images_NHW3.clone(), batch.target_NHW.clone()) for batch in loader.epoch(epoch)]
+
+
+def _assert_equal(one, two):
+    assert len(one) == len(two) > 0
+    for (images, target), (other_images, other_target) in zip(one, two, strict=True):
+        assert torch.equal(images, other_images)
+        assert torch.equal(target, other_target)
+
+
+def test_number_of_loader_processes_changes_no_sample(cache, make_config):
+    config = make_config(**CROPS)
+    alone, helped = _loader(cache, config, workers=0), _loader(cache, config, workers=2)
+    for epoch in (0, 1):
+        _assert_equal(_epoch(alone, epoch), _epoch(helped, epoch))
+
+
+def test_training_resumed_at_epoch_3_sees_the_same_samples(cache, make_config):
+    config = make_config(**CROPS)
+    through = _loader(cache, config)
+    for epoch in range(3):
+        _epoch(through, epoch)
+    _assert_equal(_epoch(through, 3), _epoch(_loader(cache, config), 3))
+
+
+def test_sample_of_one_position_differs_between_epochs_and_crops(cache, make_config):
+    config = make_config(**CROPS)
+    samples = _samples(cache, config, indices=[0])
+    # One image of 64 x 96 gives 6 crops; over 4 epochs 24 crops of 33 x 65 places.
+    crops = {samples[epoch, position][0].tobytes() for epoch in range(4) for position in range(len(samples))}
+    assert len(samples) == 6
+    assert len(crops) >= 22
+    np.testing.assert_array_equal(samples[2, 4][0], samples[2, 4][0])
+
+
+def test_order_differs_between_epochs_and_seeds(cache, make_config):
+    values = {"input_mode": "full", "augmentation": "none", "batch_size": 1}
+    loader = _loader(cache, make_config(**values))
+    other_seed = _loader(cache, make_config(**values, seed=1))
+    orders = [
+        [target.numpy().tobytes() for _, target in _epoch(*pass_)]
+        for pass_ in ((loader, 0), (loader, 1), (other_seed, 0))
+    ]
+    assert orders[0] != orders[1]
+    assert orders[0] != orders[2]
+    # Three orders of the same eight images.
+    assert sorted(orders[0]) == sorted(orders[1]) == sorted(orders[2])
+    assert len(set(orders[0])) == 8
+
+
+def test_epoch_sees_every_training_image_once_and_no_other(cache, make_config):
+    config = make_config(input_mode="full", augmentation="none", batch_size=2)
+    indices = [1, 4, 6, 11]
+    seen = [image.numpy() for images, _ in _epoch(_loader(cache, config, indices=indices), 0) for image in images]
+    assert sorted(image.tobytes() for image in seen) == sorted(cache.image_HW3(index).tobytes() for index in indices)
+
+
+def test_flipped_samples_carry_flipped_targets(cache, make_config):
+    samples = _samples(cache, make_config(input_mode="full", augmentation="flip"), indices=[0])
+    image_HW3, mask_HW = cache.image_HW3(0), cache.mask_HW(0)
+    kinds = set()
+    for epoch in range(20):
+        sample_HW3, target_HW = samples[epoch, 0]
+        flipped = not np.array_equal(sample_HW3, image_HW3)
+        np.testing.assert_array_equal(sample_HW3, image_HW3[:, ::-1] if flipped else image_HW3)
+        np.testing.assert_array_equal(target_HW, mask_HW[:, ::-1] if flipped else mask_HW)
+        kinds.add(flipped)
+    assert kinds == {False, True}
+
+
+def test_targets_are_outputs_of_the_network(cache, make_config):
+    config = make_config(input_mode="full", augmentation="none", labels="scored")
+    _, target_HW = _samples(cache, config, indices=[0], labels="scored")[0, 0]
+    mask_HW = cache.mask_HW(0)
+    # Scored: car (class 1) is output 0, person (2) is 1; road (0) and sky (3) are background 2.
+    for index, output in ((0, 2), (1, 0), (2, 1), (3, 2), (VOID, VOID)):
+        assert set(target_HW[mask_HW == index]) == {output}
+
+
+def test_last_smaller_batch_is_left_out(cache, make_config):
+    loader = _loader(cache, make_config(input_mode="full", batch_size=3))
+    # 8 images: two batches of 3, two images left out.
+    assert len(loader) == 2
+    assert [len(images) for images, _ in _epoch(loader, 0)] == [3, 3]
+
+
+def test_fewer_images_than_a_batch_make_one_smaller_batch(cache, make_config):
+    loader = _loader(cache, make_config(input_mode="full", batch_size=100))
+    assert [len(images) for images, _ in _epoch(loader, 0)] == [8]
+
+
+def test_crop_larger_than_an_image_is_refused(cache, make_config):
+    with pytest.raises(ConfigError, match=r"crop_size=65 is larger than the smallest image side, 64"):
+        _samples(cache, make_config(input_mode="crop", crop_size=65))
+
+
+def test_padding_of_smaller_samples_is_grey_and_void():
+    small = (np.full((2, 3, 3), 7, np.uint8), np.full((2, 3), 1, np.uint8))
+    large = (np.full((4, 2, 3), 9, np.uint8), np.full((4, 2), 2, np.uint8))
+    images_NHW3, target_NHW = collate([small, large])
+    assert target_NHW.tolist() == [
+        [[1, 1, 1], [1, 1, 1], [VOID] * 3, [VOID] * 3],
+        [[2, 2, VOID]] * 4,
+    ]
+    assert images_NHW3.dtype == target_NHW.dtype == torch.uint8
+    assert (images_NHW3[0, :2] == 7).all() and (images_NHW3[1, :, :2] == 9).all()
+    assert (images_NHW3[0, 2:] == PADDING_GREY).all() and (images_NHW3[1, :, 2] == PADDING_GREY).all()
+
+
+def test_images_of_mixed_sizes_share_a_batch(make_dataset, make_config, tmp_path):
+    folder = make_dataset((32, 48), (40, 32))
+    mixed = PixelCache(prepare_cache(read_dataset(folder), tmp_path / "cache"))
+    config = make_config(input_mode="full", augmentation="none", batch_size=2)
+    ((images_NHW3, target_NHW),) = _epoch(_loader(mixed, config, indices=[0, 1]), 0)
+    assert images_NHW3.shape == (2, 40, 48, 3)
+    # The 4 x 4 void corner of each, and padding: 40 * 48 - 32 * 48 = 384 and 40 * 48 - 40 * 32 = 640 pixels.
+    assert sorted((target_NHW == VOID).sum(dim=(1, 2)).tolist()) == [16 + 384, 16 + 640]
+
+
+STRENGTHS = ("light", "strong")
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_number_of_loader_processes_changes_no_augmented_sample(cache, make_config, strength):
+    config = make_config(**CROPS, augmentation=strength, rare_crop_probability=0.5)
+    alone, helped = _loader(cache, config, workers=0), _loader(cache, config, workers=2)
+    for epoch in (0, 1):
+        _assert_equal(_epoch(alone, epoch), _epoch(helped, epoch))
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
+def test_no_process_and_no_epoch_repeats_the_augmentation_of_another(cache, make_config, strength):
+    # Sixteen times the same image: what differs is augmentation. Batches go to the two processes in turn.
+    config = make_config(input_mode="full", augmentation=strength, batch_size=1)
+    loader = _loader(cache, config, workers=2, indices=[0] * 16)
+    streams = []
+    for epoch in (0, 1):
+        seen = [images.numpy().tobytes() for images, _ in _epoch(loader, epoch)]
+        streams += [seen[0::2], seen[1::2]]
+    # One stream repeated gives 8 or 16 of 32; some samples stay as they were, or are only mirrored.
+    assert len({image for stream in streams for image in stream}) >= 24
+    for position in range(8):
+        assert len({stream[position] for stream in streams}) >= 2
+
+
+def _crops(cache, config, epochs):
+    samples = _samples(cache, config)
+    return [samples[epoch, position][1] for epoch in range(epochs) for position in range(len(samples))]
+
+
+def test_share_of_crops_with_a_scored_class_rises_as_configured(cache, make_config):
+    values = {"input_mode": "crop", "crop_size": 32, "augmentation": "none"}
+
+    def share(probability):
+        crops = _crops(cache, make_config(**values, rare_crop_probability=probability), 40)
+        return np.mean([bool(np.isin(crop_HW, (1, 2)).any()) for crop_HW in crops])
+
+    plain = share(0.0)
+    assert plain < 0.9
+    # 1,920 crops: standard deviation below 0.011.
+    assert abs(share(0.5) - (0.5 + 0.5 * plain)) < 0.04
+    assert share(1.0) == 1
+
+
+def test_rarer_scored_class_gains_most_from_rare_crops(cache, make_config):
+    values = {"input_mode": "crop", "crop_size": 32, "augmentation": "none"}
+
+    def mean_shares(probability):
+        crops = _crops(cache, make_config(**values, rare_crop_probability=probability), 20)
+        return np.array([np.mean([(crop_HW == index).mean() for crop_HW in crops]) for index in (1, 2)])
+
+    pixels = [sum(case.class_pixels[index] for case in cache.cases[:8]) for index in (1, 2)]
+    assert pixels[1] < pixels[0]
+    car_gain, person_gain = mean_shares(1.0) / mean_shares(0.0)
+    assert person_gain > car_gain > 1
+
+
+def test_rare_crops_depend_on_seed_epoch_and_position_alone(cache, make_config):
+    config = make_config(**CROPS, rare_crop_probability=0.7)
+    one, two = _samples(cache, config), _samples(cache, config)
+    addresses = [(epoch, position) for epoch in range(2) for position in range(len(one))]
+    forward = [one[address][0].tobytes() for address in addresses]
+    backward = [two[address][0].tobytes() for address in reversed(addresses)]
+    assert forward == backward[::-1]
+
+
+def test_without_rare_crops_a_sample_is_what_it_was_before_they_existed(cache, make_config):
+    config = make_config(**{**CROPS, "augmentation": "none"})
+    random = np.random.default_rng((0, 2, 3, 4))
+    # 64 - 32 + 1 rows and 96 - 32 + 1 columns; six crops per image, so position 4 is of the first.
+    top, left = int(random.integers(33)), int(random.integers(65))
+    np.testing.assert_array_equal(
+        _samples(cache, config)[3, 4][0], cache.image_HW3(0)[top : top + 32, left : left + 32]
+    )

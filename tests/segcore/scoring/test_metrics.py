@@ -1,0 +1,167 @@
+import math
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+
+from segcore.data.classes import VOID
+from segcore.scoring.metrics import best_single_class, class_ious, count_confusion, score_image, summarise_scores
+
+# The classes of conftest: road, car, person, sky; car and person are scored.
+ROAD, CAR, PERSON, SKY = range(4)
+
+
+def _confusion(truth, prediction, classes=4):
+    return count_confusion(
+        torch.tensor(truth, dtype=torch.uint8), torch.tensor(prediction, dtype=torch.uint8), classes
+    ).numpy()
+
+
+def _score(classes, truth, prediction, timeofday="day"):
+    return score_image("image", timeofday, _confusion(truth, prediction), classes)
+
+
+def test_image_score_is_the_mean_over_scored_classes_in_its_truth(classes):
+    # Car: truth 2, predicted 1, both 1, union 2. Person: truth 1, predicted 2, both 1, union 2. Road and sky,
+    # which are taken for each other, are not scored. Mean (1/2 + 1/2) / 2.
+    score = _score(classes, [CAR, CAR, PERSON, SKY, ROAD], [CAR, PERSON, PERSON, ROAD, SKY])
+    assert score.iou == pytest.approx(0.5)
+    # Car: truth 3, predicted 2, both 2: 2/3. Person: truth 1, predicted 1, both 1: 1. Mean 5/6.
+    score = _score(classes, [CAR, CAR, CAR, PERSON], [CAR, CAR, ROAD, PERSON])
+    assert score.iou == pytest.approx(5 / 6)
+
+
+def test_class_absent_from_truth_costs_nothing_even_when_predicted(classes):
+    # Person is predicted on a road pixel but is in no truth: only car counts, 2/2.
+    assert _score(classes, [CAR, CAR, ROAD], [CAR, CAR, PERSON]).iou == 1.0
+
+
+def test_pixels_wrongly_given_to_an_absent_class_are_missed_by_their_true_class(classes):
+    # Person is in no truth; the car pixel it took is lost to car: both 1, union 2.
+    assert _score(classes, [CAR, CAR, ROAD], [CAR, PERSON, ROAD]).iou == 0.5
+
+
+def test_class_absent_from_truth_and_prediction_is_left_out(classes):
+    # Person occurs nowhere: neither 0 nor 1 enters the mean, which is car's 1/3.
+    assert _score(classes, [CAR, ROAD, ROAD], [CAR, CAR, CAR]).iou == pytest.approx(1 / 3)
+
+
+def test_image_without_scored_classes_is_left_out_of_the_mean(classes):
+    scores = [
+        _score(classes, [CAR, CAR], [CAR, ROAD]),  # 1/2
+        _score(classes, [ROAD, SKY], [CAR, PERSON]),  # no scored class in the truth
+    ]
+    assert scores[1].iou is None
+    assert summarise_scores(scores, classes, every_class=True)["iou"] == 0.5
+
+
+def test_void_pixels_count_in_neither_truth_nor_prediction(classes):
+    # Without the void pixels: car both 1, union 1. Counted as prediction they would make the union 3.
+    score = _score(classes, [CAR, VOID, VOID, ROAD], [CAR, CAR, PERSON, ROAD])
+    assert score.iou == 1.0
+    assert score.confusion_CP.sum() == 2
+
+
+def test_background_prediction_misses_the_truth_and_is_no_class(classes):
+    # A network of scored classes predicts background (255): car both 1, union 2; nothing is predicted wrongly.
+    score = _score(classes, [CAR, CAR, ROAD], [CAR, VOID, VOID])
+    assert score.iou == 0.5
+    assert score.confusion_CP[CAR].tolist() == [0, 1, 0, 0, 1]
+    assert score.confusion_CP[ROAD].tolist() == [0, 0, 0, 0, 1]
+
+
+def test_score_is_the_mean_over_images_instead_of_over_pooled_pixels(classes):
+    # Images: 1/1 and 1/4; mean 0.625. Pooled: car both 2, union 5: 0.4.
+    scores = [_score(classes, [CAR], [CAR]), _score(classes, [CAR] * 4, [CAR, ROAD, ROAD, ROAD])]
+    metrics = summarise_scores(scores, classes, every_class=True)
+    assert metrics["iou"] == pytest.approx(0.625)
+    assert metrics["iou/car"] == pytest.approx(0.4)
+    assert metrics["miou_scored"] == pytest.approx(0.4)
+
+
+def test_miou_leaves_out_classes_that_occur_nowhere(classes):
+    # Road: both 1, union 2. Car: both 1, union 2. Person and sky occur nowhere. Mean 1/2.
+    metrics = summarise_scores([_score(classes, [ROAD, CAR, CAR], [ROAD, CAR, ROAD])], classes, every_class=True)
+    assert metrics["miou"] == pytest.approx(0.5)
+    assert set(metrics) == {"iou", "miou", "miou_scored", "iou/road", "iou/car", "iou/day"}
+
+
+def test_miou_counts_a_class_that_is_only_predicted_as_wrong(classes):
+    # Over the whole fold sky is predicted once and never true: 0. Car: both 1, union 2. Mean (1/2 + 0) / 2.
+    metrics = summarise_scores([_score(classes, [CAR, CAR], [CAR, SKY])], classes, every_class=True)
+    assert metrics["miou"] == pytest.approx(0.25)
+    assert metrics["iou/sky"] == 0.0
+
+
+def test_network_of_scored_classes_reports_scored_classes_alone(classes):
+    metrics = summarise_scores([_score(classes, [ROAD, CAR, PERSON], [VOID, CAR, PERSON])], classes, every_class=False)
+    assert set(metrics) == {"iou", "miou_scored", "iou/car", "iou/person", "iou/day"}
+
+
+def test_each_time_of_day_has_its_own_mean(classes):
+    scores = [
+        _score(classes, [CAR, CAR], [CAR, CAR], "day"),  # 1
+        _score(classes, [CAR, CAR], [CAR, ROAD], "day"),  # 1/2
+        _score(classes, [CAR] * 4, [CAR, ROAD, ROAD, ROAD], "night"),  # 1/4
+        _score(classes, [ROAD], [ROAD], "night"),  # left out
+    ]
+    metrics = summarise_scores(scores, classes, every_class=True)
+    assert metrics["iou/day"] == pytest.approx(0.75)
+    assert metrics["iou/night"] == pytest.approx(0.25)
+    assert metrics["iou"] == pytest.approx(1.75 / 3)
+
+
+def test_fold_without_scored_classes_has_no_iou(classes):
+    metrics = summarise_scores([_score(classes, [ROAD], [ROAD])], classes, every_class=True)
+    assert set(metrics) == {"miou", "iou/road"}
+
+
+def test_best_single_class_is_what_one_colour_everywhere_would_score(classes):
+    # All car: (2/4 + 0) / 2 = 0.25 and 1/4; mean 0.25. All person: (1/4 + 0) / 2 = 0.125 and 0 (absent); mean 0.0625.
+    truths = [[CAR, CAR, PERSON, ROAD], [CAR, ROAD, ROAD, ROAD, VOID], [ROAD, SKY]]
+    scores = [_score(classes, truth, [ROAD] * len(truth)) for truth in truths]
+    assert best_single_class(scores, classes) == ("car", pytest.approx(0.25))
+    constant = [_score(classes, truth, [CAR] * len(truth)) for truth in truths]
+    assert summarise_scores(constant, classes, every_class=True)["iou"] == pytest.approx(0.25)
+
+
+pixels = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 2, 3, VOID]))
+
+
+@given(pixels, pixels)
+def test_confusion_equals_a_naive_count(truth_HW, prediction_HW):
+    expected = np.zeros((4, 5), np.int64)
+    for true, predicted in zip(truth_HW.flat, prediction_HW.flat, strict=True):
+        if true != VOID:
+            expected[true, 4 if predicted == VOID else predicted] += 1
+    confusion = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(prediction_HW), 4)
+    assert confusion.dtype == torch.int64
+    np.testing.assert_array_equal(confusion.numpy(), expected)
+
+
+@given(pixels, pixels)
+def test_image_score_equals_sets_of_pixels(classes, truth_HW, prediction_HW):
+    ious = []
+    for index in (CAR, PERSON):
+        truth = {place for place, value in np.ndenumerate(truth_HW) if value == index}
+        valid = {place for place, value in np.ndenumerate(truth_HW) if value != VOID}
+        predicted = {place for place, value in np.ndenumerate(prediction_HW) if value == index} & valid
+        if truth:
+            ious.append(len(truth & predicted) / len(truth | predicted))
+    score = score_image("image", "day", _confusion(truth_HW, prediction_HW), classes)
+    assert score.iou == (pytest.approx(sum(ious) / len(ious)) if ious else None)
+
+
+@given(pixels, pixels, pixels, pixels)
+def test_counts_of_images_add_up(truth_1, prediction_1, truth_2, prediction_2):
+    together = _confusion(np.concatenate([truth_1, truth_2]), np.concatenate([prediction_1, prediction_2]))
+    np.testing.assert_array_equal(_confusion(truth_1, prediction_1) + _confusion(truth_2, prediction_2), together)
+
+
+def test_iou_of_a_class_that_occurs_nowhere_is_not_a_number():
+    assert math.isnan(class_ious(np.array([[3, 0, 0], [0, 0, 0]]))[1])
+    # Predicted as background alone: union 2, both 0.
+    assert class_ious(np.array([[0, 0, 2], [0, 1, 0]])).tolist() == [0.0, 1.0]

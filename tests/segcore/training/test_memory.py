@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+import torch
+
+from segcore.errors import ConfigError, DeviceMemoryError
+from segcore.feeding.loader import TrainingSamples, blank_batch
+from segcore.machine import Machine
+from segcore.training.losses import build_loss
+from segcore.training.memory import (
+    can_divide,
+    find_batch_size,
+    measure_batch_size,
+    require_free_memory,
+    resolve_batch_size,
+)
+from segcore.training.state import new_state
+
+MACHINE = Machine()
+TARGET = np.arange(256, dtype=np.uint8)
+
+
+def limit(largest):
+    """A device that holds so many samples, and what was tried on it."""
+    tried = []
+
+    def try_batch(size):
+        tried.append(size)
+        if size > largest:
+            raise DeviceMemoryError(f"{size} samples are too many")
+
+    return try_batch, tried
+
+
+@pytest.mark.parametrize(
+    ("holds", "smallest", "wanted", "found", "tried"),
+    [(11, 1, 64, 8, [1, 2, 4, 8, 16]), (100, 1, 6, 4, [1, 2, 4]), (5, 2, 64, 4, [2, 4, 8]), (100, 2, 1, 2, [2])],
+)
+def test_largest_power_of_two_that_fits_is_found(holds, smallest, wanted, found, tried):
+    try_batch, calls = limit(holds)
+    assert find_batch_size(try_batch, smallest, wanted) == found
+    assert calls == tried
+
+
+def test_device_too_small_for_the_smallest_batch_is_named():
+    with pytest.raises(DeviceMemoryError, match="2 samples are too many"):
+        find_batch_size(limit(1)[0], 2, 64)
+
+
+class Small(torch.nn.Conv2d):
+    """A network on a device that holds five samples."""
+
+    def forward(self, images_N3HW):
+        if len(images_N3HW) > 5:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(images_N3HW)
+
+
+def test_measured_batch_fits_the_device_and_the_state_stays_as_it_is(make_config, cache):
+    config = make_config(batch_size="auto")
+    state = new_state(config, 4, MACHINE)
+    state.model.network = Small(3, 4, 1)
+    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    samples = TrainingSamples(cache, range(12), config, TARGET)
+    assert measure_batch_size(state, samples, build_loss(config), MACHINE) == 4
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state.model.state_dict().items())
+    assert state.optimizer.state_dict()["state"] == {}
+
+
+def test_given_batch_size_stays_and_auto_is_eight_on_a_cpu(make_config, cache):
+    for value, expected in ((3, 3), ("auto", 8)):
+        config = make_config(batch_size=value)
+        state = new_state(config, 4, MACHINE)
+        samples = TrainingSamples(cache, range(12), config, TARGET)
+        assert resolve_batch_size(state, samples, build_loss(config), MACHINE) == expected
+
+
+@pytest.mark.parametrize(
+    ("decoder", "batch_size", "parts", "possible"),
+    [
+        ("unet", 5, 1, True),
+        ("unet", 5, 2, True),
+        ("unet", 5, 4, False),
+        ("upernet", 5, 1, True),
+        ("upernet", 5, 2, False),
+    ],
+)
+def test_batch_divides_until_parts_are_as_small_as_the_network_takes(make_config, decoder, batch_size, parts, possible):
+    # Parts of 5 samples: halves have 2 at least, quarters 1, eighths 0.
+    state = new_state(make_config(decoder=decoder), 4, MACHINE)
+    state.batch_size, state.micro_batches = batch_size, parts
+    assert can_divide(state) is possible
+
+
+def test_cpu_has_no_memory_to_measure():
+    require_free_memory(MACHINE)
+
+
+def test_batch_is_no_larger_than_the_samples(make_config, cache):
+    config = make_config(batch_size=8)
+    samples = TrainingSamples(cache, range(3), config, TARGET)
+    assert resolve_batch_size(new_state(config, 4, MACHINE), samples, build_loss(config), MACHINE) == 3
+
+
+def test_single_sample_is_refused_where_normalisation_needs_two(make_config, cache):
+    config = make_config(decoder="upernet")
+    samples = TrainingSamples(cache, [0], config, TARGET)
+    with pytest.raises(ConfigError, match=r"1 training sample\(s\): decoder=upernet, input_mode=full needs 2"):
+        resolve_batch_size(new_state(config, 4, MACHINE), samples, build_loss(config), MACHINE)
+
+
+def test_tried_batch_has_pixels_of_every_class_and_the_size_of_the_samples(make_config, cache):
+    config = make_config(input_mode="resize", scale=0.5)
+    batch = blank_batch(TrainingSamples(cache, range(3), config, TARGET), 2, 4)
+    assert batch.images_NHW3.shape == (2, 32, 48, 3)
+    assert batch.target_NHW.shape == (2, 32, 48)
+    assert batch.target_NHW.unique().tolist() == [0, 1, 2, 3]

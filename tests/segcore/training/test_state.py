@@ -1,0 +1,141 @@
+import os
+
+import pytest
+import torch
+
+from segcore.errors import CheckpointError, StorageError
+from segcore.machine import Machine
+from segcore.training.state import load_state, new_state, save_state
+
+MACHINE = Machine()
+
+
+def _advanced_state(config):
+    """A state after one optimizer step."""
+    state = new_state(config, 4, MACHINE)
+    state.model(torch.full((2, 64, 64, 3), 100, dtype=torch.uint8)).square().mean().backward()
+    state.optimizer.step()
+    state.epoch, state.train_losses, state.ious = 2, [0.5, 0.4], [0.1, 0.3]
+    return state
+
+
+def _assert_same_tensors(one, two):
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, two[name]), name
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+def test_loaded_state_is_the_saved_one(make_config, tmp_path, optimizer):
+    config = make_config(optimizer=optimizer)
+    state = _advanced_state(config)
+    save_state(state, tmp_path / "state.pt")
+    loaded = load_state(tmp_path / "state.pt", config, MACHINE)
+    _assert_same_tensors(state.model.state_dict(), loaded.model.state_dict())
+    assert (loaded.epoch, loaded.train_losses, loaded.ious, loaded.outputs) == (2, [0.5, 0.4], [0.1, 0.3], 4)
+    moments, loaded_moments = state.optimizer.state_dict()["state"], loaded.optimizer.state_dict()["state"]
+    assert moments.keys() == loaded_moments.keys() != set()
+    for key, values in moments.items():
+        _assert_same_tensors(values, loaded_moments[key])
+
+
+def test_seed_decides_the_initial_weights(make_config):
+    one, again, other = (new_state(make_config(seed=seed), 4, MACHINE).model.state_dict() for seed in (3, 3, 4))
+    _assert_same_tensors(one, again)
+    head = "network.segmentation_head.0.weight"
+    assert not torch.equal(one[head], other[head])
+
+
+def test_rate_and_decay_reach_the_optimizer(make_config):
+    state = new_state(make_config(optimizer="sgd", learning_rate=0.3, weight_decay=0.2), 4, MACHINE)
+    group = state.optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.3, 0.2, 0.9)
+
+
+def test_checkpoint_of_another_configuration_is_refused_with_the_fields_that_differ(make_config, tmp_path):
+    save_state(_advanced_state(make_config()), tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match=r"another configuration \(learning_rate, epochs differ\)"):
+        load_state(tmp_path / "state.pt", make_config(epochs=3, learning_rate=0.5), MACHINE)
+
+
+def test_checkpoint_cut_short_is_refused(make_config, tmp_path):
+    file = tmp_path / "state.pt"
+    save_state(_advanced_state(make_config()), file)
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(CheckpointError, match=r"state\.pt cannot be read .* delete it"):
+        load_state(file, make_config(), MACHINE)
+
+
+def test_missing_checkpoint_is_refused(make_config, tmp_path):
+    with pytest.raises(CheckpointError, match=r"state\.pt cannot be read"):
+        load_state(tmp_path / "state.pt", make_config(), MACHINE)
+
+
+@pytest.mark.parametrize("content", [{"format": "other"}, {}, [1, 2]])
+def test_file_that_is_no_checkpoint_is_refused(make_config, tmp_path, content):
+    torch.save(content, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match=r"state\.pt"):
+        load_state(tmp_path / "state.pt", make_config(), MACHINE)
+
+
+class _Intruder:
+    def __reduce__(self):
+        return os.mkdir, ("intruded",)
+
+
+def test_checkpoint_cannot_run_code(make_config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format": "street-state-1", "config": _Intruder()}, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError):
+        load_state(tmp_path / "state.pt", make_config(), MACHINE)
+    assert not (tmp_path / "intruded").exists()
+
+
+def test_failed_save_leaves_the_old_checkpoint_and_no_rest(make_config, tmp_path, monkeypatch):
+    file = tmp_path / "state.pt"
+    state = _advanced_state(make_config())
+    save_state(state, file)
+    before = file.read_bytes()
+
+    def fill_the_disk(content, stream):
+        stream.write(b"part")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", fill_the_disk)
+    with pytest.raises(StorageError, match=r"state\.pt cannot be written .*No space left"):
+        save_state(state, file)
+    assert file.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_checkpoint_in_a_missing_folder_is_refused(make_config, tmp_path):
+    with pytest.raises(StorageError, match="cannot be written"):
+        save_state(_advanced_state(make_config()), tmp_path / "missing" / "state.pt")
+
+
+def test_save_replaces_the_old_checkpoint(make_config, tmp_path):
+    state = _advanced_state(make_config())
+    save_state(state, tmp_path / "state.pt")
+    state.epoch = 3
+    save_state(state, tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt", make_config(), MACHINE).epoch == 3
+    assert [entry.name for entry in tmp_path.iterdir()] == ["state.pt"]
+
+
+def test_checkpoint_of_other_data_is_refused(make_config, tmp_path):
+    config = make_config()
+    save_state(new_state(config, 4, MACHINE, "key1+key2, fold 0 of 7"), tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt", config, MACHINE, "key1+key2, fold 0 of 7").data == "key1+key2, fold 0 of 7"
+    for other in ("key1, fold 0 of 7", "key1+key2, fold 1 of 7"):
+        with pytest.raises(CheckpointError, match="trained on other data") as caught:
+            load_state(tmp_path / "state.pt", config, MACHINE, other)
+        assert f"key1+key2, fold 0 of 7, now {other}" in str(caught.value)
+
+
+def test_caller_that_says_nothing_of_its_data_is_not_checked(make_config, tmp_path):
+    config = make_config()
+    save_state(new_state(config, 4, MACHINE), tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt", config, MACHINE, "key1").data == "key1"
+    save_state(new_state(config, 4, MACHINE, "key1"), tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt", config, MACHINE).data == "key1"

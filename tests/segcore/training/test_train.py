@@ -1,0 +1,417 @@
+import copy
+import re
+
+import pytest
+import torch
+from timm.layers import DropPath
+
+from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.dataset import read_dataset
+from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
+from segcore.machine import Machine, build_scaler
+from segcore.networks.model import SegmentationModel
+from segcore.prediction.predict import predict_cases, score_cases
+from segcore.training.schedule import rate_at
+from segcore.training.state import TrainState, load_state, member_weights, new_state, read_member_weights, save_state
+from segcore.training.train import train_epochs
+
+MACHINE = Machine()
+TRAIN, VALID = list(range(8)), list(range(8, 12))
+RESIZED = {"input_mode": "resize", "scale": 0.5}
+CROPS = {"input_mode": "crop", "crop_size": 64, "batch_size": 4}
+
+
+def _start(config, cache):
+    outputs = len(cache.classes) if config.labels == "full" else len(cache.classes.scored) + 1
+    return new_state(config, outputs, MACHINE)
+
+
+def _start_small(config, cache):
+    """A start with a network of a single convolution, for tests of the loop alone."""
+    torch.manual_seed(config.seed)
+    network = torch.nn.Conv2d(3, len(cache.classes), 1)
+    model = SegmentationModel(network, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    groups = [{"params": list(model.parameters()), "rate_factor": 1.0}]
+    return TrainState(
+        config=config,
+        outputs=len(cache.classes),
+        model=model,
+        optimizer=torch.optim.SGD(groups, lr=config.learning_rate),
+        scaler=build_scaler(config, MACHINE),
+        mean_model=copy.deepcopy(model) if config.ema_decay else None,
+    )
+
+
+def _train(state, cache, machine=MACHINE):
+    return list(train_epochs(state, cache, TRAIN, VALID, machine))
+
+
+def _assert_same_weights(one, two):
+    ours, theirs = one.model.state_dict(), two.model.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, tensor in ours.items():
+        assert torch.equal(tensor, theirs[name]), name
+
+
+def _drop_paths(state):
+    """Make the encoder skip its blocks at random, as deeper backbones do; this adds no tensors."""
+    blocks = [block for stage in state.model.network.encoder.model.blocks for block in stage]
+    for block in blocks:
+        block.drop_path = DropPath(0.5)
+    return state
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {**CROPS, "rate_schedule": "onecycle", "optimizer": "adamw", "loss": "bce+jaccard"},
+        {"batch_size": 3, "rate_schedule": "plateau", "plateau_patience_epochs": 1, "optimizer": "sgd"},
+        {"input_mode": "resize", "batch_size": 4, "optimizer": "adam", "labels": "scored", "loss": "focal"},
+        {**CROPS, "batch_size": 2, "accumulation_steps": 3, "ema_decay": 0.9, "gradient_clip": 1.0,
+         "encoder_rate_factor": 0.1, "rate_schedule": "cosine"},
+    ],
+    ids=["crop", "full", "resize", "every option"],
+)  # fmt: skip
+def test_killed_and_resumed_training_ends_in_the_same_weights(make_config, cache, tmp_path, values):
+    config = make_config(epochs=3, **values)
+    through = _drop_paths(_start(config, cache))
+    results = _train(through, cache)
+
+    killed = _drop_paths(_start(config, cache))
+    steps = train_epochs(killed, cache, TRAIN, VALID, MACHINE)
+    next(steps)
+    save_state(killed, tmp_path / "state.pt")
+    next(steps)  # this epoch is lost
+
+    torch.manual_seed(999)  # another process has other random numbers
+    resumed = _drop_paths(load_state(tmp_path / "state.pt", config, MACHINE))
+    resumed_results = _train(resumed, cache)
+    _assert_same_weights(through, resumed)
+    assert [result.epoch for result in resumed_results] == [2, 3]
+    assert [result.train_loss for result in resumed_results] == [result.train_loss for result in results[1:]]
+    assert [result.metrics for result in resumed_results] == [result.metrics for result in results[1:]]
+    assert resumed.ious == through.ious
+    assert resumed.train_losses == through.train_losses
+
+
+def test_loader_processes_do_not_change_the_weights(make_config, cache):
+    config = make_config(epochs=1, **CROPS)
+    alone, helped = _start(config, cache), _start(config, cache)
+    _train(alone, cache)
+    _train(helped, cache, Machine(loader_workers=2))
+    _assert_same_weights(alone, helped)
+
+
+def test_seed_changes_the_training(make_config, cache):
+    losses = [
+        _train(_start(make_config(epochs=1, seed=seed, weights="imagenet", **CROPS), cache), cache)[0].train_loss
+        for seed in (0, 1)
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_network_learns_the_streets(make_config, cache):
+    config = make_config(epochs=10, batch_size=4, learning_rate=0.01, weights="imagenet")
+    results = _train(_start(config, cache), cache)
+    assert results[-1].train_loss < 0.5 * results[0].train_loss
+    assert results[-1].metrics["miou"] > results[0].metrics["miou"] + 0.2
+
+
+def test_each_result_tells_its_epoch_and_the_state_remembers_it(make_config, cache):
+    config = make_config(epochs=2, batch_size=4)
+    state = _start_small(config, cache)
+    results = _train(state, cache)
+    assert [result.epoch for result in results] == [1, 2]
+    assert state.epoch == 2
+    assert state.ious == [result.metrics["iou"] for result in results]
+    assert state.train_losses == [result.train_loss for result in results]
+    # 8 images in batches of 4: 2 steps an epoch; the last of epoch e is step 2 e - 1 of 4.
+    assert [result.learning_rate for result in results] == [
+        rate_at(config, step, 4, state.train_losses) for step in (1, 3)
+    ]
+    assert all(0 <= result.wait_share <= 1 for result in results)
+
+
+def test_finished_training_gives_no_further_result(make_config, cache):
+    state = _start_small(make_config(epochs=1, batch_size=8), cache)
+    assert len(_train(state, cache)) == 1
+    assert _train(state, cache) == []
+
+
+@pytest.mark.parametrize(
+    "values", [CROPS, {"input_mode": "resize", "scale": 0.5}, {"labels": "scored"}], ids=["crop", "resize", "scored"]
+)
+def test_validation_scores_whole_images_at_their_original_size(make_config, cache, values):
+    (result,) = _train(_start(make_config(epochs=1, **values), cache), cache)
+    assert [score.name for score in result.scores] == [cache.names[index] for index in VALID]
+    # 64 x 96 pixels but the void corner of 4 x 4.
+    assert [int(score.confusion_CP.sum()) for score in result.scores] == [64 * 96 - 16] * 4
+
+
+def test_network_of_scored_classes_reports_no_miou(make_config, cache):
+    (result,) = _train(_start(make_config(epochs=1, labels="scored"), cache), cache)
+    assert "iou" in result.metrics
+    assert "miou" not in result.metrics
+    assert "iou/road" not in result.metrics
+
+
+def test_training_stops_when_patience_epochs_bring_no_better_score(make_config, cache):
+    state = _start_small(make_config(epochs=9, batch_size=8, patience_epochs=2), cache)
+    # No epoch beats a perfect score: after the first, epochs 2 and 3 are waited for.
+    state.epoch, state.ious, state.train_losses = 1, [1.0], [1.0]
+    assert [result.epoch for result in _train(state, cache)] == [2, 3]
+
+
+def test_images_of_mixed_sizes_train_together(make_dataset, make_config, tmp_path):
+    folder = make_dataset((64, 96), (70, 64), (65, 71), (64, 64))
+    mixed = PixelCache(prepare_cache(read_dataset(folder), tmp_path / "cache"))
+    state = _start_small(make_config(epochs=1, batch_size=3), mixed)
+    (result,) = train_epochs(state, mixed, [0, 1, 2], [3], MACHINE)
+    assert result.metrics["iou"] >= 0
+    assert int(result.scores[0].confusion_CP.sum()) == 64 * 64 - 16
+
+
+def test_crop_larger_than_the_images_is_refused_before_training(make_config, cache):
+    state = _start_small(make_config(input_mode="crop", crop_size=96), cache)
+    with pytest.raises(ConfigError, match="crop_size=96 is larger than the smallest image side, 64"):
+        _train(state, cache)
+    assert state.epoch == 0
+
+
+def _break_step(state, broken_step):
+    """Make the network's logits not-a-number from the given training step on, counted from 1."""
+    steps = []
+
+    def spoil(model, inputs, logits):
+        if model.training:
+            steps.append(len(steps) + 1)
+        return logits * float("nan") if steps[-1] >= broken_step else logits
+
+    state.model.register_forward_hook(spoil)
+
+
+@pytest.mark.parametrize(
+    ("broken_step", "place"),
+    [
+        (3, "epoch 1, step 3:"),
+        (25, "epoch 1, step 25:"),  # in the second group of 20 steps
+        (44, "epoch 2, step 4:"),  # an epoch has 40
+    ],
+)
+def test_loss_that_is_not_finite_is_named_with_epoch_and_step(make_config, cache, broken_step, place):
+    # 8 images of 10 crops in batches of 2: 40 steps.
+    config = make_config(input_mode="crop", crop_size=32, crops_per_image=10, batch_size=2, epochs=2)
+    state = _start_small(config, cache)
+    _break_step(state, broken_step)
+    with pytest.raises(NonFiniteLossError, match=f"^The loss is nan in {place} .*learning_rate"):
+        _train(state, cache)
+
+
+def test_loss_that_diverges_ends_the_training(make_config, cache):
+    # Decay of 1 at a rate of 10 multiplies every weight by 1 - 10 = -9 at each step: 9^40 is past fp32's 3e38.
+    config = make_config(
+        input_mode="crop", crop_size=32, crops_per_image=12, batch_size=2, epochs=1,
+        optimizer="sgd", learning_rate=10, weight_decay=1, rate_schedule="constant",
+    )  # fmt: skip
+    with pytest.raises(NonFiniteLossError) as caught:
+        _train(_start(config, cache), cache)
+    place = re.search(r"epoch 1, step (\d+)", str(caught.value))
+    assert place is not None and 2 <= int(place.group(1)) <= 48
+
+
+def _flat(module):
+    return torch.cat([parameter.detach().flatten().clone() for parameter in module.parameters()])
+
+
+def test_accumulated_small_batches_equal_one_large(make_config, cache):
+    # 8 images: batches of 4, or of 2 added in pairs, hold the same samples in the same order.
+    values = {"optimizer": "sgd", "rate_schedule": "constant", "learning_rate": 0.5, "epochs": 2, "loss": "focal"}
+    large = _start_small(make_config(batch_size=4, **values), cache)
+    small = _start_small(make_config(batch_size=2, accumulation_steps=2, **values), cache)
+    start = _flat(large.model)
+    _train(large, cache)
+    _train(small, cache)
+    torch.testing.assert_close(_flat(small.model), _flat(large.model), rtol=1e-3, atol=1e-5)
+    assert (_flat(large.model) - start).abs().max() > 0.01
+
+
+def test_clipped_gradient_moves_the_weights_no_further_than_rate_times_norm(make_config, cache):
+    # 8 images in batches of 4 are 2 steps; plain SGD moves at most 2 * 0.5 * 0.01 = 0.01 in all.
+    values = {"batch_size": 4, "rate_schedule": "constant", "learning_rate": 0.5, "epochs": 1}
+    free = _start_small(make_config(**values), cache)
+    clipped = _start_small(make_config(gradient_clip=0.01, **values), cache)
+    start = _flat(free.model)
+    _train(free, cache)
+    _train(clipped, cache)
+    assert 0 < (_flat(clipped.model) - start).norm() <= 0.01 * 1.0001
+    assert (_flat(free.model) - start).norm() > 0.02
+
+
+def test_running_mean_of_the_weights_by_hand(make_config, cache):
+    # One batch of 8 is one step: decay min(0.9, 1 / 10) = 0.1, so mean = 0.1 * start + 0.9 * new.
+    config = make_config(batch_size=8, epochs=1, ema_decay=0.9, rate_schedule="constant", learning_rate=0.5)
+    state = _start_small(config, cache)
+    start = _flat(state.model)
+    _train(state, cache)
+    torch.testing.assert_close(_flat(state.mean_model), 0.1 * start + 0.9 * _flat(state.model))
+    assert state.final_model is state.mean_model
+
+
+def test_running_mean_is_what_is_validated(make_config, cache):
+    config = make_config(batch_size=8, epochs=1, ema_decay=0.9, rate_schedule="constant", learning_rate=5.0)
+    state = _start_small(config, cache)
+    (result,) = _train(state, cache)
+    scored = score_cases(predict_cases(state.mean_model, cache, VALID, config, MACHINE), cache, VALID)
+    plain = score_cases(predict_cases(state.model, cache, VALID, config, MACHINE), cache, VALID)
+    counts, of_mean, of_plain = (
+        [score.confusion_CP.tolist() for score in scores] for scores in (result.scores, scored, plain)
+    )
+    assert counts == of_mean
+    assert counts != of_plain
+
+
+def _encoder_tensors(state):
+    return {name: tensor.clone() for name, tensor in state.model.network.encoder.state_dict().items()}
+
+
+def test_frozen_encoder_keeps_its_weights_and_statistics(make_config, cache):
+    state = _start(make_config(freeze="encoder", epochs=1, **CROPS), cache)
+    before, head = _encoder_tensors(state), _flat(state.model.network.segmentation_head)
+    _train(state, cache)
+    for name, tensor in state.model.network.encoder.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert not torch.equal(_flat(state.model.network.segmentation_head), head)
+
+
+def test_frozen_statistics_stay_while_the_encoders_weights_learn(make_config, cache):
+    state = _start(make_config(freeze="batchnorm", epochs=1, **CROPS), cache)
+    before = _encoder_tensors(state)
+    _train(state, cache)
+    after = state.model.network.encoder.state_dict()
+    changed = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert not any("running" in name for name in changed)
+    assert any(name.endswith("weight") for name in changed)
+
+
+def test_encoder_learns_at_its_share_of_the_rate(make_config, cache):
+    config = make_config(encoder_rate_factor=0.25, rate_schedule="constant", learning_rate=0.004, epochs=1, **CROPS)
+    state = _start(config, cache)
+    (result,) = _train(state, cache)
+    encoder, others = state.optimizer.param_groups
+    assert (encoder["lr"], others["lr"], result.learning_rate) == (0.001, 0.004, 0.004)
+    of_encoder = {id(parameter) for parameter in state.model.network.encoder.parameters()}
+    assert {id(parameter) for parameter in encoder["params"]} == of_encoder
+    assert len(encoder["params"]) + len(others["params"]) == len(list(state.model.parameters()))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_learns_what_full_precision_learns(make_config, cache, precision):
+    values = {"batch_size": 4, "rate_schedule": "constant", "learning_rate": 0.5, "epochs": 6}
+    full = _train(_start_small(make_config(precision="fp32", **values), cache), cache)
+    half = _train(_start_small(make_config(precision=precision, **values), cache), cache)
+    assert half[-1].train_loss == pytest.approx(full[-1].train_loss, rel=0.05)
+    assert half[-1].train_loss != full[-1].train_loss
+    assert half[-1].train_loss < 0.8 * half[0].train_loss
+
+
+def test_only_fp16_scales_its_loss(make_config, cache):
+    assert _start_small(make_config(precision="fp16"), cache).scaler.is_enabled()
+    assert not _start_small(make_config(precision="bf16"), cache).scaler.is_enabled()
+    assert not _start_small(make_config(precision="fp32"), cache).scaler.is_enabled()
+
+
+class Narrow(torch.nn.Conv2d):
+    """A network on a device that holds few samples at a time, from its second call on."""
+
+    holds = 3
+    calls = 0
+
+    def forward(self, images_N3HW):
+        self.calls += 1
+        if self.training and self.calls > 1 and len(images_N3HW) > self.holds:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(images_N3HW)
+
+
+def _start_narrow(config, cache):
+    state = _start_small(config, cache)
+    narrow = Narrow(3, len(cache.classes), 1)
+    narrow.load_state_dict(state.model.network.state_dict())
+    state.model.network = narrow
+    groups = [{"params": list(state.model.parameters()), "rate_factor": 1.0}]
+    state.optimizer = torch.optim.SGD(groups, lr=config.learning_rate, momentum=0.9)
+    return state
+
+
+def test_training_on_a_small_device_ends_in_the_weights_of_a_large_one(make_config, cache):
+    config = make_config(epochs=2, batch_size=4, accumulation_steps=1, learning_rate=0.1)
+    small, large = _start_narrow(config, cache), _start_narrow(config, cache)
+    large.model.network.holds = 4
+    results = _train(small, cache)
+    # The first batch of 4 goes through whole, the second fails: the epoch starts anew in halves.
+    assert [(result.batch_size, result.micro_batches) for result in results] == [(4, 2), (4, 2)]
+    assert [result.micro_batches for result in _train(large, cache)] == [1, 1]
+    # Every image has as many valid pixels, so the parts' means add up to the batch's.
+    assert small.train_losses == pytest.approx(large.train_losses, rel=1e-5)
+    for name, tensor in large.model.state_dict().items():
+        assert torch.allclose(small.model.state_dict()[name], tensor, atol=1e-5), name
+
+
+def test_parts_of_a_batch_are_remembered_by_the_checkpoint(make_config, cache, tmp_path):
+    config = make_config(epochs=1, batch_size=4)
+    state = _start(config, cache)
+    state.batch_size, state.micro_batches = 4, 2
+    save_state(state, tmp_path / "state.pt")
+    loaded = load_state(tmp_path / "state.pt", config, MACHINE)
+    assert (loaded.batch_size, loaded.micro_batches) == (4, 2)
+
+
+def test_device_that_holds_no_sample_is_named(make_config, cache):
+    state = _start_narrow(make_config(epochs=1, batch_size=4), cache)
+    state.model.network.holds = 0
+    with pytest.raises(DeviceMemoryError, match=r"cpu ran out of memory with batch_size=4"):
+        _train(state, cache)
+    assert state.micro_batches == 4
+
+
+def test_cyclic_training_keeps_the_weights_of_every_cycles_end(make_config, cache, tmp_path):
+    config = make_config(epochs=3, batch_size=8, rate_schedule="cyclic", cycles=2, learning_rate=0.01, **RESIZED)
+    state = _start(config, cache)
+    weights = []
+    for _ in train_epochs(state, cache, TRAIN, VALID, MACHINE):
+        weights.append({name: tensor.clone() for name, tensor in state.model.state_dict().items()})
+        save_state(state, tmp_path / "state.pt")
+    # Two cycles of three epochs end after epochs 2 and 3.
+    for members in (member_weights(state), read_member_weights(tmp_path / "state.pt")):
+        assert len(members) == 2
+        for member, expected in zip(members, weights[1:], strict=True):
+            assert all(torch.equal(member[name], tensor) for name, tensor in expected.items())
+
+
+def test_other_trainings_give_their_final_weights_alone(make_config, cache, tmp_path):
+    state = _start(make_config(epochs=1, batch_size=8, ema_decay=0.5, **RESIZED), cache)
+    _train(state, cache)
+    save_state(state, tmp_path / "state.pt")
+    for (member,) in (member_weights(state), read_member_weights(tmp_path / "state.pt")):
+        assert all(torch.equal(member[name], mean) for name, mean in state.mean_model.state_dict().items())
+
+
+class FailingOnce(torch.optim.SGD):
+    """An optimizer whose first step needs memory that is not there."""
+
+    failed = False
+
+    def step(self, closure=None):
+        if not self.failed:
+            self.failed = True
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().step(closure)
+
+
+def test_scaled_training_goes_on_after_the_optimizer_ran_out_of_memory(make_config, cache):
+    config = make_config(epochs=1, batch_size=4, precision="fp16", gradient_clip=1.0)
+    state = _start_small(config, cache)
+    groups = [{"params": list(state.model.parameters()), "rate_factor": 1.0}]
+    state.optimizer = FailingOnce(groups, lr=0.01)
+    (result,) = _train(state, cache)
+    assert result.micro_batches == 2

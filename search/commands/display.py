@@ -14,6 +14,7 @@ from search.commands import tables
 from search.folder import SearchFolder, is_in_use
 from search.memory.history import FAILURES, History, Outcome
 from search.memory.journal import read_history
+from search.place import Place
 from search.settings import SearchSettings
 from search.verdict.notes import confirmation_line
 from search.verdict.race import count_trainings, decide
@@ -45,26 +46,26 @@ def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
         opened: the stage.
         concurrent: trials at a time.
     """
-    settings, folder, history = opened.stage.settings, opened.stage.folder, opened.stage.journal.history
-    budget_seconds = settings.time_budget_seconds if opened.name == "search" else 0.0
-    shown = replace(settings, trials=opened.trials, time_budget_seconds=budget_seconds)
+    stage, history = opened.stage, opened.stage.journal.history
+    budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
+    shown = replace(stage.settings, trials=opened.trials, time_budget_seconds=budget_seconds)
 
     def render() -> RenderableType:
         problem = opened.tracker.problem
-        about = f"MLflow waits: {problem}" if problem else f"MLflow: {settings.tracking_uri}"
-        about += f"\nlogs: {folder.trial(0).parent}/NUMBER/log.txt"
+        about = f"MLflow waits: {problem}" if problem else f"MLflow: {stage.place.tracking_uri}"
+        about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
         return tables.progress_panel(history, shown, concurrent=concurrent, about=about)
 
     with _shown_live(render, lambda: tables.summary_line(history, shown, concurrent)):
         yield
 
 
-def show_unsent(tracker: "Tracker", settings: SearchSettings) -> None:
+def show_unsent(tracker: "Tracker", place: Place, folder: SearchFolder) -> None:
     """Say so when MLflow has not everything of a stage that was left."""
     if tracker.unsent_bytes:
         console.print(
-            f"MLflow at {settings.tracking_uri} has not everything yet ({tracker.problem}); nothing is lost: "
-            f"run 'python -m search sync {settings.name}' when it answers.",
+            f"MLflow at {place.tracking_uri} has not everything yet ({tracker.problem}); nothing is lost: "
+            f"run '{folder.command('sync')}' when it answers.",
             style="yellow",
         )
 

@@ -18,10 +18,11 @@ from search.commands.display import (
 )
 from search.commands.options import Name, Storage
 from search.commands.tables import insight_report, summary_line, trials_table
-from search.folder import find_folder, is_in_use
+from search.folder import SearchFolder, find_folder, is_in_use
 from search.judge.progress import is_over
 from search.memory.journal import read_history
-from search.settings import DEFAULT_STORAGE, read_settings
+from search.opening import read_search
+from search.place import DEFAULT_STORAGE
 from search.verdict.selection import name_winner
 from segcore.errors import StorageError, TrackingError
 
@@ -29,17 +30,17 @@ from segcore.errors import StorageError, TrackingError
 def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show every trial of a search, and the best."""
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
+    settings, place = read_search(folder)
     history = read_history(folder.search_stage.journal)
     idle = not is_in_use(folder.search_stage)
     if idle:
         history.halt()
     console.print(trials_table(history.in_order))
-    console.print(summary_line(history, settings, settings.max_concurrent or 1))
+    console.print(summary_line(history, settings, place.max_concurrent or 1))
     if history.ranked:
         console.print(insight_report(history, settings.resolved_grace_epochs))
     if idle and not is_over(settings, history):
-        console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
+        console.print(f"No process runs it; go on with '{folder.command('resume')}'.", style="yellow", soft_wrap=True)
     elif idle:
         show_confirmation_due(settings, folder, history)
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
@@ -48,7 +49,7 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
 def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show the best configuration so far and write best.json."""
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
+    settings, _ = read_search(folder)
     show_best(name_winner(settings, folder))
     show_failed_trainings(settings, folder)
     show_front(settings, read_history(folder.search_stage.journal))
@@ -65,10 +66,10 @@ def ui(
 
     folder = storage.expanduser().resolve()
     for file in sorted(folder.glob("*/settings.json")):
-        settings = read_settings(file)
-        server = settings.tracking_uri if settings.tracking_uri.startswith("http") else f"http://{host}:{port}"
+        settings, place = read_search(SearchFolder(root=file.parent))
+        server = place.tracking_uri if place.tracking_uri.startswith("http") else f"http://{host}:{port}"
         try:
-            console.print(f"{settings.name}: {trials_link(settings, server)}", soft_wrap=True)
+            console.print(f"{settings.name}: {trials_link(settings, place, server)}", soft_wrap=True)
         except TrackingError as error:
             console.print(f"{settings.name}: {error}", style="yellow", soft_wrap=True)
     if not (folder / "mlflow.db").exists():

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.folder import SearchFolder, require_idle
+from search.folder import SearchFolder
 from search.memory.history import History, Outcome, TrialRecord
 from search.memory.journal import read_history
 from search.run.cluster import count_concurrent
@@ -37,7 +37,7 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
     candidates = choose_candidates(history, settings)
     decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     while decision.pending:
-        wanted = fill_workers(decision.pending, further_folds(settings), count_concurrent(settings))
+        wanted = fill_workers(decision.pending, further_folds(settings), count_concurrent(stage.place))
         _plan(stage, candidates, wanted)
         # What an earlier run began and has fallen behind since stays as it is.
         run_folds(stage, "confirm", wanted)
@@ -113,7 +113,6 @@ def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, sa
         InterruptedSearchError: when it was stopped from outside.
     """
     stage = opened.stage
-    require_idle(folder.search_stage)
     if save:
         write_settings(stage.settings, folder.settings)
     history = read_history(folder.search_stage.journal)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from search.folder import CONFIRM_FOLDER, SearchFolder, require_idle
+from search.folder import CONFIRM_FOLDER, SearchFolder
 from search.memory.best import confirmation_folds
 from search.memory.history import Outcome, TrialRecord
 from search.memory.journal import Journal, read_history
@@ -191,7 +191,6 @@ def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, w
         CheckpointError: when the stage retrains another winner, or a fold failed.
     """
     stage = opened.stage
-    require_idle(folder.confirm_stage)
     confirmed = find_confirmed(read_history(folder.confirm_stage.journal), winner["trial"], winner["values"])
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed)
     run_folds(stage, "retrain")

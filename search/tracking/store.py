@@ -12,6 +12,7 @@ import mlflow
 from mlflow import MlflowClient
 
 from search.memory.history import FAILURES
+from search.place import Place
 from search.settings import SearchSettings
 from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError
@@ -70,11 +71,12 @@ def calm_mlflow() -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-def trials_link(settings: SearchSettings, server: str) -> str:
+def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
     """Return the address of the MLflow page that charts a search's trials.
 
     Args:
         settings: the search.
+        place: where MLflow is.
         server: http address of the MLflow server.
 
     Raises:
@@ -82,9 +84,9 @@ def trials_link(settings: SearchSettings, server: str) -> str:
     """
     calm_mlflow()
     try:
-        return _find_link(settings, server)
+        return _find_link(settings, place, server)
     except mlflow.exceptions.MlflowException as error:
-        raise TrackingError(f"{settings.tracking_uri} cannot be read ({error}).") from error
+        raise TrackingError(f"{place.tracking_uri} cannot be read ({error}).") from error
 
 
 def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
@@ -122,8 +124,8 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
     return found[:count]
 
 
-def _find_link(settings: SearchSettings, server: str) -> str:
-    client = MlflowClient(settings.tracking_uri)
+def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
+    client = MlflowClient(place.tracking_uri)
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is None:
         return server

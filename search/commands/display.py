@@ -12,8 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from search.commands import tables
 from search.folder import SearchFolder, is_in_use
-from search.memory.history import FAILURES, History, Outcome
+from search.memory.history import History
 from search.memory.journal import read_history
+from search.memory.outcome import FAILURES, Outcome
 from search.place import Place
 from search.settings import SearchSettings
 from search.verdict.notes import confirmation_line
@@ -67,6 +68,7 @@ def show_unsent(tracker: "Tracker", place: Place, folder: SearchFolder) -> None:
             f"MLflow at {place.tracking_uri} has not everything yet ({tracker.problem}); nothing is lost: "
             f"run '{folder.command('sync')}' when it answers.",
             style="yellow",
+            soft_wrap=True,
         )
 
 
@@ -101,9 +103,9 @@ def show_confirmation_due(settings: SearchSettings, folder: SearchFolder, histor
     if decide(choose_candidates(history, settings), trainings, settings, read_folds(folder.folds).block_of).pending:
         told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
         console.print(
-            f"The winner is not confirmed on further folds yet ({told}); run 'python -m search confirm "
-            f"{settings.name}'.",
+            f"The winner is not confirmed on further folds yet ({told}); run '{folder.command('confirm')}'.",
             style="yellow",
+            soft_wrap=True,
         )
 
 
@@ -124,9 +126,10 @@ def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> Non
     again = "Mend the cause" if last.outcome is Outcome.FAILED else "Where a worker failed, mend the cause"
     console.print(
         f"{len(failed)} of {len(trainings)} trainings of the confirmation have no score; the last, of trial "
-        f"{last.source} on fold {last.fold}, {said}. {again}, then try again with 'python -m search confirm "
-        f"{settings.name}'.",
+        f"{last.source} on fold {last.fold}, {said}. {again}, then try again with "
+        f"'{folder.command('confirm')}'.",
         style="yellow",
+        soft_wrap=True,
         markup=False,
     )
 
@@ -139,7 +142,7 @@ def show_front(settings: SearchSettings, history: History) -> None:
         console.print(f"best.json holds the best iou{limited}; the sampler sought iou alone.", soft_wrap=True)
 
 
-def show_best(found: dict[str, Any]) -> None:
+def show_best(found: dict[str, Any], folder: SearchFolder) -> None:
     """Show the winner, and how far it is confirmed."""
     console.print(tables.best_table(found))
     if "confirmation" in found:
@@ -147,7 +150,8 @@ def show_best(found: dict[str, Any]) -> None:
         console.print(confirmation_line(found["confirmation"]))
     else:
         console.print(
-            f"Chosen by its score on fold {found['fold']} alone; 'python -m search confirm {found['search']}' trains "
+            f"Chosen by its score on fold {found['fold']} alone; '{folder.command('confirm')}' trains "
             "the best on further folds.",
             style="yellow",
+            soft_wrap=True,
         )

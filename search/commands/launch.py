@@ -10,8 +10,9 @@ from search.commands.display import console
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.tables import settings_table
 from search.folder import find_folder, folder_of, lock_stage, require_idle, require_new
-from search.judge.progress import require_time_left
-from search.memory.journal import read_history
+from search.judge.progress import build_asha, require_time_left
+from search.memory.history import History
+from search.memory.journal import replay
 from search.place import DEFAULT_STORAGE, build_place, require_honest_latency, write_place
 from search.settings import build_settings, change_settings, parse_duration, parse_trials, write_settings
 from search.space.draw import load_space
@@ -87,12 +88,13 @@ def resume(
     settings, place = running.open_told(folder, where)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
-    history = read_history(folder.search_stage.journal)
+    history, asha = History(), build_asha(settings)
+    replay(folder.search_stage.journal, history, asha)
     asked = len(history.trials)
     settings = extended = change_settings(settings, {"trials": parse_trials(trials, settings, asked)})
     if time_budget:
         settings = replace(settings, time_budget_seconds=history.spent_seconds + parse_duration(time_budget))
-    require_time_left(settings, history, retry=retry_failed)
+    require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
     require_tracking(place.tracking_uri)

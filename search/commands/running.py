@@ -105,7 +105,7 @@ def finish(
     found = name_winner(settings, folder)
     console.print(tables.insight_report(history, settings.resolved_grace_epochs))
     show_front(settings, history)
-    show_best(found)
+    show_best(found, folder)
     show_failed_trainings(settings, folder)
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)

@@ -9,6 +9,7 @@ from mlflow.entities import Run
 from PIL import Image
 
 from search.folder import StageFolder
+from search.memory.events import Asked, Closed, Epoch, Opened, Reopened
 from search.memory.journal import read_events
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
@@ -46,7 +47,7 @@ def stage(script) -> StageFolder:
 
 def write_search(script) -> None:
     """Two trials: one finished after three epochs, one stopped after its second, which had no score."""
-    script.journal.write("opened", {"cache_key": "key"})
+    script.journal.write(Opened(cache_key="key"))
     script.ask(0, batch_size=4)
     script.ask(1, batch_size=2)
     script.epochs(0, 0.5, 0.6)
@@ -54,7 +55,7 @@ def write_search(script) -> None:
     script.end(1, "stopped by ASHA", "its score is NaN after epoch 2")
     script.epochs(0, 0.7, first=3)
     script.end(0)
-    script.journal.write("closed", {"metrics": {"iou": 0.7}, "note": "### Best: trial 0"})
+    script.journal.write(Closed(metrics={"iou": 0.7}, note="### Best: trial 0"))
 
 
 def find_runs(place: Place) -> tuple[list[Run], list[Run]]:
@@ -98,7 +99,7 @@ def test_a_search_is_one_parent_and_one_child_per_trial(settings, place, script,
 
 def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(settings, place, script, stage):
     write_search(script)
-    script.journal.write("reopened", {"trial": 1})
+    script.journal.write(Reopened(trial=1))
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(place)
     assert [child.info.status for child in children] == ["FINISHED", "RUNNING"]
@@ -138,7 +139,7 @@ def test_parent_has_the_settings_and_what_came_out(settings, place, script, stag
 
 
 def test_parent_is_running_until_the_search_is_closed(settings, place, script, stage):
-    script.journal.write("opened", {"cache_key": "key"})
+    script.journal.write(Opened(cache_key="key"))
     script.ask(0)
     runs = StageRuns(settings, place, "search", stage)
     runs.write(list(read_events(stage.journal)))
@@ -174,7 +175,7 @@ def test_pictures_are_artifacts_of_their_epoch(settings, place, script, stage):
     Image.fromarray(np.full((8, 12, 3), 200, np.uint8)).save(picture)
     script.ask(0)
     stored = str(picture.relative_to(stage.root))
-    script.journal.write("epoch", {"trial": 0, "epoch": 2, "metrics": {"iou": 0.5}, "picture": stored, "verdict": ""})
+    script.journal.write(Epoch(trial=0, epoch=2, metrics={"iou": 0.5}, picture=stored))
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(place)
     client = MlflowClient(place.tracking_uri)
@@ -187,9 +188,7 @@ def test_pictures_are_artifacts_of_their_epoch(settings, place, script, stage):
 
 def test_picture_that_was_deleted_is_left_out(settings, place, script, stage):
     script.ask(0)
-    script.journal.write(
-        "epoch", {"trial": 0, "epoch": 1, "metrics": {"iou": 0.5}, "picture": "trials/0000/no.jpg", "verdict": ""}
-    )
+    script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.5}, picture="trials/0000/no.jpg"))
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(place)
     assert points_of(place, child) == {"iou": [(1, 0.5)]}
@@ -225,7 +224,7 @@ def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(
 def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, place, script, stage):
     for number, (source, fold) in enumerate(((17, 1), (3, 2))):
         content = {"trial": number, "fold": fold, "values": {"epochs": 3}, "params": {}, "source": source}
-        script.journal.write("asked", content)
+        script.journal.write(Asked(**content))
     StageRuns(settings, place, "confirm", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(place)
     assert [child.info.run_name for child in children] == ["trial_0017_fold_1", "trial_0003_fold_2"]
@@ -233,9 +232,7 @@ def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settin
 
 def test_class_names_that_mlflow_refuses_are_changed(settings, place, script, stage):
     script.ask(0)
-    script.journal.write(
-        "epoch", {"trial": 0, "epoch": 1, "metrics": {"iou/Fußweg (links)": 0.25}, "picture": None, "verdict": ""}
-    )
+    script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou/Fußweg (links)": 0.25}))
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(place)
     ((name, value),) = child.data.metrics.items()

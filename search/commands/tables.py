@@ -30,6 +30,9 @@ from search.settings import SearchSettings, settings_values
 from search.verdict.out_of_fold import OutOfFold
 
 _TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
+_DIFFERENCES_TOLD: Final = (
+    "Differences are intervals that hold together with 95 %; who was called worse was worse in its round."
+)
 _COLOURS: Final = {
     None: "cyan",
     Outcome.FINISHED: "green",
@@ -135,11 +138,13 @@ def confirmation_table(confirmation: dict[str, Any]) -> Table:
     for name in ("trial", "search", *(f"fold {fold}" for fold in folds), "mean", "less than the winner's"):
         table.add_column(name, justify="right")
     table.add_column("verdict", overflow="fold")
-    for number, standing in enumerate(confirmation["standings"]):
-        ious = [standing["fold_ious"].get(fold) for fold in folds]
-        told = [_describe_iou(iou) for iou in (standing["search_iou"], *ious, standing["iou"])]
-        verdict = standing["dismissed"] or ("cannot be told from the winner" if number else "winner")
-        table.add_row(str(standing["trial"]), *told, _describe_difference(standing), verdict)
+    table.caption, table.caption_justify = _DIFFERENCES_TOLD, "left"
+    for number, contender in enumerate(confirmation["contenders"]):
+        ious = [contender["fold_ious"].get(fold) for fold in folds]
+        told = [_describe_iou(iou) for iou in (contender["search_iou"], *ious, contender["iou"])]
+        doubt = f"cannot be told from the winner: {contender['doubt']}"
+        verdict = contender["dismissed"] or (doubt if number else "winner")
+        table.add_row(str(contender["trial"]), *told, _describe_difference(contender), verdict)
     return table
 
 
@@ -265,9 +270,9 @@ def _describe_iou(iou: float | None) -> str:
     return "-" if iou is None else f"{iou:.4f}"
 
 
-def _describe_difference(standing: dict[str, Any]) -> str:
-    ends = standing["difference"] or standing["image_difference"]
-    over = "" if standing["difference"] else " (images alone)"
+def _describe_difference(contender: dict[str, Any]) -> str:
+    ends = contender["difference"] or contender["image_difference"]
+    over = "" if contender["difference"] else " (images alone)"
     return f"{-ends[1]:+.4f} to {-ends[0]:+.4f}{over}" if ends else "-"
 
 

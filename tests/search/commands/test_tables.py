@@ -247,16 +247,18 @@ CONFIRMATION = {
     "interval": [0.68, 0.74],
     "folds": [1, 2],
     "optimism": 0.0432,
+    "best_of": 3,
+    "choice_bias": 0.0041,
     "rivals": [9],
-    "standings": [
+    "contenders": [
         {"trial": 4, "search_iou": 0.7532, "fold_ious": {"1": 0.7, "2": 0.72}, "iou": 0.71, "difference": None,
-         "image_difference": None, "dismissed": ""},
+         "image_difference": None, "dismissed": "", "doubt": ""},
         {"trial": 9, "search_iou": 0.75, "fold_ious": {"1": 0.69, "2": 0.7}, "iou": 0.695, "difference": [-0.05, 0.02],
-         "image_difference": [-0.02, -0.01], "dismissed": ""},
+         "image_difference": [-0.02, -0.01], "dismissed": "", "doubt": "the difference may be 0"},
         {"trial": 2, "search_iou": 0.74, "fold_ious": {"1": 0.6}, "iou": 0.6, "difference": None,
-         "image_difference": [-0.12, -0.08], "dismissed": "worse by more than 0.03 iou"},
+         "image_difference": [-0.12, -0.08], "dismissed": "worse by 0.08 to 0.12 iou", "doubt": ""},
         {"trial": 1, "search_iou": 0.73, "fold_ious": {}, "iou": None, "difference": None,
-         "image_difference": None, "dismissed": "its training on fold 1 has no score (failed)"},
+         "image_difference": None, "dismissed": "its training on fold 1 has no score (failed)", "doubt": ""},
     ],
 }  # fmt: skip
 
@@ -264,7 +266,9 @@ CONFIRMATION = {
 def test_confirmation_shows_every_fold_difference_and_verdict():
     text = render(confirmation_table(CONFIRMATION))
     assert row_of(text, "4").split() == ["4", "0.7532", "0.7000", "0.7200", "0.7100", "-", "winner"]
-    assert "0.6950 -0.0200 to +0.0500 cannot be told from the winner" in " ".join(row_of(text, "9").split())
+    assert "0.6950 -0.0200 to +0.0500 cannot be told from the winner: the difference may be 0" in " ".join(
+        row_of(text, "9").split()
+    )
     assert row_of(text, "2").split()[:11] == [
         "2", "0.7400", "0.6000", "-", "0.6000", "+0.0800", "to", "+0.1200", "(images", "alone)", "worse",
     ]  # fmt: skip
@@ -274,9 +278,12 @@ def test_confirmation_shows_every_fold_difference_and_verdict():
 def test_confirmation_in_words():
     assert confirmation_line(CONFIRMATION) == (
         "The winner's iou on 2 further fold(s) is 0.7100 (0.6800 to 0.7400 over images); its score in the search was "
-        "+0.0432 from that. It cannot be told from trial 9."
+        "+0.0432 from that. It cannot be told from trial 9. It is the best of 3 on these folds, so this score still "
+        "flatters: by about 0.0041 were all of them equally good, by less otherwise."
     )
-    alone = {**CONFIRMATION, "rivals": [], "interval": None}
+    one_fold = confirmation_line({**CONFIRMATION, "choice_bias": None})
+    assert one_fold.endswith("so this score still flatters; by how much, one fold does not say.")
+    alone = {**CONFIRMATION, "rivals": [], "interval": None, "best_of": 1}
     assert confirmation_line(alone).endswith("is 0.7100; its score in the search was +0.0432 from that.")
 
 

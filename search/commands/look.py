@@ -37,7 +37,7 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     console.print(trials_table(history.in_order))
     console.print(summary_line(history, settings, settings.max_concurrent or 1))
     if history.ranked:
-        console.print(insight_report(history, settings.resolved_grace_epochs))
+        console.print(insight_report(history, settings))
     if idle and not is_over(settings, history):
         console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
     elif idle:

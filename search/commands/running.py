@@ -80,7 +80,7 @@ def finish(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *,
     if can_confirm(history, settings):
         confirm_best(settings, folder, cache, retry=retry)
     found = name_winner(settings, folder)
-    console.print(tables.insight_report(history, settings.resolved_grace_epochs))
+    console.print(tables.insight_report(history, settings))
     show_front(settings, history)
     show_best(found)
     show_failed_trainings(settings, folder)

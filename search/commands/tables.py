@@ -13,18 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from search.insight.grace import Grace, read_whole_curves, suggest_grace, warn_of_grace
-from search.insight.importance import (
-    CHANCE,
-    Importance,
-    account,
-    best_by,
-    common_epoch,
-    count_stops,
-    find_front,
-    measure_importance,
-    score_against_time,
-    worker_seconds,
-)
+from search.insight.importance import CHANCE, Importance, measure_importance
+from search.insight.spending import account, best_by, count_stops, score_against_time, worker_seconds
+from search.judge.pareto import find_front
 from search.memory.history import History, Outcome, TrialRecord
 from search.settings import SearchSettings, settings_values
 from search.verdict.out_of_fold import OutOfFold
@@ -165,26 +156,21 @@ def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
     return table
 
 
-def insight_report(history: History, grace_epochs: int) -> RenderableType:
-    """Return what a search has learnt and what its time bought.
-
-    Args:
-        history: the search's trials.
-        grace_epochs: the first epoch at which ASHA stops trials.
-    """
+def insight_report(history: History, settings: SearchSettings) -> RenderableType:
+    """Return what a search has learnt and what its time bought."""
     parts: list[RenderableType] = [_spending_table(history)]
     stops = count_stops(history)
     if stops:
         told = ", ".join(f"{count} after epoch {epoch}" for epoch, count in stops.items())
         parts.append(f"stopped by ASHA: {told}")
-    parts += _grace_lines(suggest_grace(read_whole_curves(history)), grace_epochs)
+    parts += _grace_lines(suggest_grace(read_whole_curves(history)), settings.resolved_grace_epochs)
     course = score_against_time(history)
     if course:
         shares = ((share, best_by(course, share * history.spent_seconds)) for share in (0.25, 0.5, 0.75, 1.0))
         told = ", ".join(f"{iou:.4f} at {share:.0%}" for share, iou in shares if iou is not None)
         parts.append(f"best iou by time: {told}; the last gain came after {describe_seconds(course[-1][0])}")
-    importances = measure_importance(history)
-    return Group(*parts, _importance_table(importances, common_epoch(history))) if importances else Group(*parts)
+    importances = measure_importance(history, settings.epochs)
+    return Group(*parts, _importance_table(importances)) if importances else Group(*parts)
 
 
 def _grace_lines(grace: Grace, grace_epochs: int) -> list[RenderableType]:
@@ -208,8 +194,8 @@ def _spending_table(history: History) -> Table:
     return table
 
 
-def _importance_table(importances: list[Importance], epoch: int) -> Table:
-    title = f"What mattered for the iou after epoch {epoch}"
+def _importance_table(importances: list[Importance]) -> Table:
+    title = "What mattered for how trials stand: how far they got, then their iou there"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("choice", "explains", "range over resamples"):
         table.add_column(name, justify="left" if name == "choice" else "right")

@@ -287,7 +287,7 @@ def test_confirmation_in_words():
     assert confirmation_line(alone).endswith("is 0.7100; its score in the search was +0.0432 from that.")
 
 
-def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(make_history):
+def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(make_history, make_settings):
     def write(script):
         script.journal.write("opened", {"cache_key": "key"})
         for trial in range(14):
@@ -296,22 +296,22 @@ def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(ma
             script.epochs(trial, 0.8 if backbone == "a" else 0.4)
             script.end(trial, "stopped by ASHA" if trial < 3 else "finished")
 
-    text = render(insight_report(make_history(write), 1))
+    text = render(insight_report(make_history(write), make_settings(epochs=1)))
     assert row_of(text, "finished").split()[:2] == ["finished", "11"]
     assert "stopped by ASHA: 3 after epoch 1" in text
     assert "best iou by time: " in text
     assert "0.8000 at 100%" in text
-    assert "What mattered for the iou after epoch 1" in text
+    assert "What mattered for how trials stand: how far they got, then their iou there" in text
     assert row_of(text, "backbone").rstrip().endswith("matters")
     assert "cannot be told from chance" in row_of(text, "batch_size")
 
 
-def test_insight_says_nothing_of_importance_after_few_trials(make_history):
+def test_insight_says_nothing_of_importance_after_few_trials(make_history, make_settings):
     def write(script):
         script.ask(0, params={"backbone": "a"})
         script.epochs(0, 0.5)
         script.end(0)
 
-    text = render(insight_report(make_history(write), 1))
+    text = render(insight_report(make_history(write), make_settings(epochs=1)))
     assert "What the time bought" in text
     assert "What mattered" not in text

@@ -221,10 +221,15 @@ def front_table(history: History) -> Table:
 
 def describe_values(values: dict[str, Any]) -> str:
     """Return the choices that tell trials apart, in one line."""
-    told = [str(values[name]) for name in ("backbone", "loss")]
     mode = values["input_mode"]
-    detail = {"crop": f" {values['crop_size']}", "resize": f" {values['scale']:g}", "full": ""}[mode]
-    return f"{' '.join(told)} {mode}{detail} {values['labels']} lr {values['learning_rate']:.1e}"
+    detail = {"crop": f" {values['crop_size']}", "resize": f" {_describe_number(values['scale'], 'g')}"}.get(mode, "")
+    rate = _describe_number(values["learning_rate"], ".1e")
+    return f"{values['backbone']} {values['loss']} {mode}{detail} {values['labels']} lr {rate}"
+
+
+def _describe_number(value: object, form: str) -> str:
+    # A journal may hold what no configuration would; it is shown as it is.
+    return format(value, form) if isinstance(value, int | float) else str(value)
 
 
 def estimate_seconds_left(history: History, settings: SearchSettings, concurrent: int) -> float | None:

@@ -1,8 +1,9 @@
+import io
 import time
 
 import pytest
-from rich.console import Console
 
+from search.commands.console import PlainConsole
 from search.commands.tables import (
     best_table,
     confirmation_table,
@@ -34,10 +35,11 @@ RESULT = OutOfFold(
 
 
 def render(shown: object, width: int = 200) -> str:
-    console = Console(width=width, force_terminal=False)
-    with console.capture() as capture:
-        console.print(shown)
-    return capture.get()
+    stream = io.StringIO()
+    console = PlainConsole(file=stream)
+    console.width = width
+    console.print(shown)
+    return stream.getvalue()
 
 
 def row_of(text: str, first: str) -> str:
@@ -92,6 +94,12 @@ def test_durations_as_a_person_says_them(seconds, text):
 )
 def test_configuration_in_one_line_has_only_what_its_input_mode_uses(values, text):
     assert describe_values(TrainConfig.from_values(values).values()) == text
+
+
+def test_configuration_that_is_none_is_shown_as_it_is():
+    values = {**TrainConfig.from_values({}).values(), "input_mode": "[/red]", "learning_rate": "[b]"}
+    text = describe_values({**values, "scale": None})
+    assert text == "resnet34 bce [/red] full lr [b]"
 
 
 def test_trials_table_shows_state_epoch_and_scores(make_history):

@@ -64,7 +64,7 @@ def search(
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
     console.print(tables.trials_table(history.in_order))
-    console.print(tables.summary_line(history, settings, 1))
+    console.print(tables.summary_line(history, settings))
 
 
 def finish(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *, retry: bool = False) -> None:

@@ -3,8 +3,6 @@
 Builds Rich tables; printing them is `__main__`'s.
 """
 
-import time
-from statistics import mean
 from typing import Any, Final
 
 from rich import box
@@ -14,9 +12,11 @@ from rich.text import Text
 
 from search.insight.grace import Grace, read_whole_curves, suggest_grace, warn_of_grace
 from search.insight.importance import CHANCE, Importance, measure_importance
-from search.insight.spending import account, best_by, count_stops, score_against_time, worker_seconds
+from search.insight.spending import account, best_by, count_stops, score_against_time
+from search.insight.time_left import count_at_once, estimate_seconds_left
 from search.judge.pareto import find_front
-from search.memory.history import History, Outcome, TrialRecord
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import Outcome
 from search.settings import SearchSettings, settings_values
 from search.verdict.out_of_fold import OutOfFold
 
@@ -66,8 +66,14 @@ def progress_panel(
     )
 
 
-def summary_line(history: History, settings: SearchSettings, concurrent: int) -> Text:
-    """Return counts by state, the best score and the time left in one line."""
+def summary_line(history: History, settings: SearchSettings, concurrent: int | None = None) -> Text:
+    """Return counts by state, the best score and the time left, in two lines.
+
+    Args:
+        history: what happened.
+        settings: of the search.
+        concurrent: trials that run at a time; None where only the history tells.
+    """
     counts = [(outcome, history.count(outcome)) for outcome in Outcome]
     unfinished = history.unfinished
     running = sum(trial.running for trial in unfinished)
@@ -79,10 +85,19 @@ def summary_line(history: History, settings: SearchSettings, concurrent: int) ->
     ranked = history.ranked
     if ranked and ranked[0].best is not None:
         line.append(f"\nbest iou {ranked[0].best.iou:.4f} in trial {ranked[0].number}", style="bold green")
-    left_seconds = estimate_seconds_left(history, settings, concurrent)
-    if left_seconds is not None and running:
-        line.append(f"  ·  about {describe_seconds(left_seconds)} left", style="bold")
+    left = _describe_time_left(history, settings, concurrent or count_at_once(history), running)
+    if left:
+        line.append(f"  ·  {left}" if ranked else f"\n{left}", style="bold")
     return line
+
+
+def _describe_time_left(history: History, settings: SearchSettings, at_once: int | None, running: int) -> str:
+    """Return the time left with what it rests on; empty where nothing tells or nothing is left."""
+    seconds = estimate_seconds_left(history, settings, at_once) if at_once else None
+    if not seconds:
+        return ""
+    resumed = "" if running else " once it goes on"
+    return f"about {describe_seconds(seconds)} left{resumed}, {at_once} at a time"
 
 
 def trials_table(trials: list[TrialRecord]) -> Table:
@@ -230,23 +245,6 @@ def describe_values(values: dict[str, Any]) -> str:
 def _describe_number(value: object, form: str) -> str:
     # A journal may hold what no configuration would; it is shown as it is.
     return format(value, form) if isinstance(value, int | float) else str(value)
-
-
-def estimate_seconds_left(history: History, settings: SearchSettings, concurrent: int) -> float | None:
-    """Estimate the time left from the trials that ended; None before the first."""
-    durations = [worker_seconds(trial) for trial in history.in_order if trial.ended is not None]
-    if not durations:
-        return None
-    per_trial, now = mean(durations), time.time()
-    under_way = sum(
-        max(0.0, per_trial - (worker_seconds(trial) if trial.epochs else (now - trial.started) * trial.running))
-        for trial in history.unfinished
-    )
-    waiting = max(0, settings.trials - len(history.trials)) * per_trial
-    left = (under_way + waiting) / max(1, concurrent)
-    if settings.time_budget_seconds:
-        left = min(left, max(0.0, settings.time_budget_seconds - history.spent_seconds))
-    return left
 
 
 def describe_seconds(seconds: float) -> str:

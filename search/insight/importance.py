@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from search.memory.history import History, Outcome, TrialRecord
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import Outcome
 from search.propose.standing import rank_standings
 
 if TYPE_CHECKING:

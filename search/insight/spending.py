@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from search.memory.history import FAILURES, History, Outcome, TrialRecord
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import FAILURES, Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ Schmucker et al. use it for successive halving ("Multi-objective Asynchronous Su
 
 from collections.abc import Sequence
 
-from search.memory.history import FAILURES, History, TrialRecord
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import FAILURES
 
 
 def rank_fronts(scores: Sequence[float], costs: Sequence[float]) -> list[int]:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
 
-from search.memory.history import EpochRecord, History, Outcome, TrialRecord
+from search.memory.history import EpochRecord, History, TrialRecord
+from search.memory.outcome import Outcome
 from search.settings import SearchSettings
 from search.verdict.comparison import Interval, compare_over_folds, compare_over_images, estimate_choice_bias
 from search.verdict.decision import Contender, Decision, explain_doubt

@@ -1,5 +1,4 @@
 import io
-import time
 
 import pytest
 
@@ -9,7 +8,6 @@ from search.commands.tables import (
     confirmation_table,
     describe_seconds,
     describe_values,
-    estimate_seconds_left,
     insight_report,
     out_of_fold_table,
     progress_panel,
@@ -17,7 +15,9 @@ from search.commands.tables import (
     summary_line,
     trials_table,
 )
-from search.memory.history import History, Outcome
+from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
+from search.memory.history import History
+from search.memory.outcome import Outcome
 from search.verdict.notes import best_note, confirmation_line, out_of_fold_note
 from search.verdict.out_of_fold import OutOfFold
 from search.verdict.selection import choose_best
@@ -53,15 +53,13 @@ RUNS, WAITS = len(Outcome), len(Outcome) + 1
 
 def every_state(script) -> None:
     script.ask(0, loss="bce+jaccard", input_mode="crop", crop_size=256)
-    script.journal.write(
-        "epoch", {"trial": 0, "epoch": 1, "metrics": {"iou": 0.61234, "miou": 0.5}, "picture": None, "verdict": ""}
-    )
+    script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.61234, "miou": 0.5}))
     script.end(0)
     for trial, outcome in enumerate(list(Outcome)[1:], start=1):
         script.ask(trial)
         script.end(trial, str(outcome))
     script.ask(RUNS, input_mode="resize", scale=0.75)
-    script.journal.write("started", {"trial": RUNS})
+    script.journal.write(Started(trial=RUNS))
     script.epochs(RUNS, 0.3, 0.2)
     script.ask(WAITS)
 
@@ -128,65 +126,26 @@ def test_summary_of_nothing(make_settings):
     assert "0 of 9 trials  ·  0 running" in render(summary_line(History(), make_settings(trials=9), 2))
 
 
-def test_time_left_follows_from_the_trials_that_ended(make_settings):
-    history, now = History(), time.time()
-    for trial, seconds in enumerate((100, 140)):
-        asked = {"event": "asked", "time": now - seconds, "trial": trial, "fold": 0, "values": {}, "params": {}}
-        history.apply(asked)
-        history.apply({"event": "ended", "time": now, "trial": trial, "outcome": "finished", "message": ""})
-    # A trial takes (100 + 140) / 2 = 120 s; 5 - 2 = 3 have not begun, two at a time: 3 x 120 / 2 = 180 s.
-    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180)
-    # One runs since 20 s, so 100 s are left of it; 2 wait: (100 + 2 x 120) / 2 = 170 s.
-    history.apply({"event": "asked", "time": now - 60, "trial": 2, "fold": 0, "values": {}, "params": {}})
-    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180), "it waits for a worker"
-    history.apply({"event": "started", "time": now - 20, "trial": 2})
-    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(170, abs=1)
-
-
-def test_time_that_a_trial_waited_is_not_what_trials_take(make_settings):
-    """Twice ten seconds of training, a thousand of waiting in between."""
-
-    def epoch(number: int, time: float) -> dict:
-        metrics = {"iou": 0.5, "seconds": 10.0}
-        return {
-            "event": "epoch",
-            "time": time,
-            "trial": 0,
-            "epoch": number,
-            "metrics": metrics,
-            "picture": None,
-            "verdict": "",
-        }
-
+def test_summary_tells_the_time_left_by_how_many_trials_ran_at_once(make_settings):
+    """Eight trials of 100 s at once; 72 of 80 are left: 72 x 100 / 8 = 900 s."""
     history = History()
-    history.apply({"event": "asked", "time": 0.0, "trial": 0, "fold": 0, "values": {}, "params": {}})
-    history.apply({"event": "started", "time": 0.0, "trial": 0})
-    history.apply(epoch(1, 10.0))
-    history.apply({"event": "ended", "time": 10.0, "trial": 0, "outcome": "stopped by ASHA", "message": ""})
-    # One trial is left, and takes as long as the first.
-    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 10
-    history.apply({"event": "reopened", "time": 1010.0, "trial": 0})
-    history.apply(epoch(2, 1020.0))
-    history.apply({"event": "ended", "time": 1020.0, "trial": 0, "outcome": "finished", "message": ""})
-    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 20
-    # A second was trained for ten of these twenty, and waits or runs again.
-    history.apply({"event": "asked", "time": 1020.0, "trial": 1, "fold": 0, "values": {}, "params": {}})
-    history.apply({**epoch(1, 1030.0), "trial": 1})
-    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 10
+    history.apply(Opened(cache_key="key", time=0.0))
+    for trial in range(8):
+        history.apply(Asked(trial=trial, fold=0, values={}, params={}, time=0.0))
+        history.apply(Epoch(trial=trial, epoch=1, metrics={"iou": 0.5, "seconds": 100.0}, time=100.0))
+        history.apply(Ended(trial=trial, outcome=Outcome.FINISHED, time=100.0))
+    history.apply(Halted(time=100.0))
+    text = render(summary_line(history, make_settings(trials=80)))
+    assert "about 15 min left once it goes on, 8 at a time" in text
+    assert "about 30 min left once it goes on, 4 at a time" in render(
+        summary_line(history, make_settings(trials=80), 4)
+    )
+    assert "left" not in render(summary_line(history, make_settings(trials=8)))
 
 
-def test_time_left_is_no_more_than_the_time_budget(make_settings):
-    history = History()
-    history.apply({"event": "opened", "time": 0.0, "cache_key": "key"})
-    history.apply({"event": "asked", "time": 0.0, "trial": 0, "fold": 0, "values": {}, "params": {}})
-    history.apply({"event": "ended", "time": 100.0, "trial": 0, "outcome": "finished", "message": ""})
-    # 9 x 100 s would be left, but 100 s of the budget of 400 s are spent.
-    assert estimate_seconds_left(history, make_settings(trials=10), 1) == 900
-    assert estimate_seconds_left(history, make_settings(trials=10, time_budget_seconds=400), 1) == 300
-
-
-def test_before_the_first_trial_ends_nobody_knows_how_long_it_takes(make_history, make_settings):
-    assert estimate_seconds_left(make_history(lambda script: script.ask(0)), make_settings(), 1) is None
+def test_summary_says_nothing_of_a_time_that_nobody_knows(make_history, make_settings):
+    history = make_history(lambda script: script.ask(0))
+    assert "left" not in render(summary_line(history, make_settings(trials=9)))
 
 
 def test_progress_shows_the_running_and_the_best_of_many_trials(make_history, make_settings):
@@ -297,7 +256,7 @@ def test_confirmation_in_words():
 
 def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(make_history, make_settings):
     def write(script):
-        script.journal.write("opened", {"cache_key": "key"})
+        script.journal.write(Opened(cache_key="key"))
         for trial in range(14):
             backbone = "ab"[trial % 2]
             script.ask(trial, params={"backbone": backbone, "batch_size": (2, 4)[trial // 7]})

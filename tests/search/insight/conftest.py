@@ -4,27 +4,25 @@ from collections.abc import Callable
 
 import pytest
 
+from search.memory.events import Asked, Ended, Epoch, Opened
 from search.memory.history import History
-
-
-def event(kind: str, trial: int, time: float, **content) -> dict:
-    return {"event": kind, "trial": trial, "time": time, **content}
+from search.memory.outcome import Outcome
 
 
 def build_trials(*trials: dict) -> History:
     """Trials of params, epochs (iou by epoch, ten seconds each) and an outcome; each begins when the last one ended."""
     history, now = History(), 1000.0
-    history.apply({"event": "opened", "cache_key": "key", "time": now})
+    history.apply(Opened(cache_key="key", time=now))
     for number, trial in enumerate(trials):
-        asked = {"fold": 0, "values": {}, "params": trial.get("params", {}), "drawable": trial.get("drawable", True)}
-        history.apply(event("asked", number, now, **asked))
+        params, drawable = trial.get("params", {}), trial.get("drawable", True)
+        history.apply(Asked(trial=number, fold=0, values={}, params=params, drawable=drawable, time=now))
         for epoch, iou in enumerate(trial["ious"], start=1):
             now += 10
-            content = {"metrics": {} if iou is None else {"iou": iou}, "picture": None, "verdict": ""}
-            history.apply(event("epoch", number, now, epoch=epoch, **content))
+            metrics = {} if iou is None else {"iou": iou}
+            history.apply(Epoch(trial=number, epoch=epoch, metrics=metrics, time=now))
         if trial.get("outcome", "finished"):
             now += 1
-            history.apply(event("ended", number, now, outcome=trial.get("outcome", "finished"), message=""))
+            history.apply(Ended(trial=number, outcome=Outcome(trial.get("outcome", "finished")), time=now))
     return history
 
 

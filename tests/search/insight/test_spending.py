@@ -1,8 +1,5 @@
 from search.insight.spending import account, best_by, count_stops, score_against_time
-
-
-def event(kind: str, trial: int, time: float, **content) -> dict:
-    return {"event": kind, "trial": trial, "time": time, **content}
+from search.memory.events import Asked, Closed, Epoch, Halted, Opened
 
 
 def test_stops_are_counted_by_epoch(make_trials):
@@ -34,12 +31,11 @@ def test_time_that_epochs_report_is_taken_where_they_do(make_trials):
 
 def test_best_score_against_time_leaves_pauses_out(make_trials):
     history = make_trials({"ious": [0.3, 0.2, None, 0.5]})
-    history.apply({"event": "halted", "time": 1041.0})
-    history.apply({"event": "closed", "time": 1041.0})
-    history.apply({"event": "opened", "cache_key": "key", "time": 5000.0})
-    content = {"metrics": {"iou": 0.7}, "picture": None, "verdict": ""}
-    history.apply(event("asked", 1, 5000.0, fold=0, values={}, params={}))
-    history.apply(event("epoch", 1, 5010.0, epoch=1, **content))
+    history.apply(Closed(metrics={}, note="", time=1041.0))
+    history.apply(Halted(time=1041.0))
+    history.apply(Opened(cache_key="key", time=5000.0))
+    history.apply(Asked(trial=1, fold=0, values={}, params={}, time=5000.0))
+    history.apply(Epoch(trial=1, epoch=1, metrics={"iou": 0.7}, time=5010.0))
     course = score_against_time(history)
     assert course == [(10.0, 0.3), (40.0, 0.5), (51.0, 0.7)]
     assert [best_by(course, seconds) for seconds in (9, 10, 39, 60)] == [None, 0.3, 0.3, 0.7]

@@ -53,8 +53,7 @@ def test_front_has_the_trials_that_no_other_beats_in_both(make_history):
         for number, ((iou, latency_ms), outcome) in enumerate(zip(costs, outcomes, strict=True)):
             script.ask(number)
             measured = {} if latency_ms is None else {"latency_ms": latency_ms}
-            report = {"trial": number, "epoch": 1, "metrics": {"iou": iou, **measured}, "picture": None, "verdict": ""}
-            script.journal.write("epoch", report)
+            script.write("epoch", trial=number, epoch=1, metrics={"iou": iou, **measured})
             script.end(number, outcome)
 
     assert [trial.number for trial in find_front(make_history(write))] == [1, 0, 2]

@@ -1,8 +1,11 @@
+import math
 from dataclasses import replace
 
 import pytest
 
+from search.memory.events import Asked, Ended, Epoch
 from search.memory.history import History
+from search.memory.outcome import Outcome
 from search.verdict.race import decide, further_folds
 
 BLOCKS = {f"{fold}{image}": f"{fold}{image}" for fold in range(7) for image in "abcdefgh"}
@@ -19,23 +22,21 @@ class Race:
     def searched(self, *ious: float, epochs: int = 1, schedule: str = "onecycle", outcome: str = "finished") -> None:
         for number, iou in enumerate(ious):
             values = {"rate_schedule": schedule, "epochs": epochs}
-            asked = {"event": "asked", "trial": number, "fold": 0, "values": values, "params": {}, "time": 0.0}
-            report = {"trial": number, "epoch": epochs, "metrics": {"iou": iou}, "picture": None, "verdict": ""}
-            self.search.apply(asked)
-            self.search.apply({"event": "epoch", "time": 0.0, **report})
-            self.search.apply({"event": "ended", "trial": number, "outcome": outcome, "message": "", "time": 0.0})
+            self.search.apply(Asked(trial=number, fold=0, values=values, params={}))
+            self.search.apply(Epoch(trial=number, epoch=epochs, metrics={"iou": iou}))
+            self.search.apply(Ended(trial=number, outcome=Outcome(outcome)))
 
     def trained(
         self, source: int, fold: int, *ious: float, outcome: str = "finished", message: str = "", step: float = 0.01
     ) -> None:
-        number, write = len(self.script.journal.history.trials), self.script.journal.write
+        number, write = len(self.script.journal.history.trials), self.script.write
         values = self.search.trials[source].values
-        write("asked", {"trial": number, "fold": fold, "values": values, "params": {}, "source": source})
+        write("asked", trial=number, fold=fold, values=values, params={}, source=source)
         for epoch, iou in enumerate(ious, start=1):
             # Images differ by up to four steps around the fold's score, alike for all configurations.
             images = {f"{fold}{image}": iou + step * (rank - 3.5) for rank, image in enumerate("abcdefgh")}
-            report = {"trial": number, "epoch": epoch, "metrics": {"iou": iou}, "picture": None, "verdict": ""}
-            write("epoch", {**report, "image_ious": images})
+            metrics = {} if math.isnan(iou) else {"iou": iou}
+            write("epoch", trial=number, epoch=epoch, metrics=metrics, image_ious=None if math.isnan(iou) else images)
         if outcome:
             self.script.end(number, outcome, message)
 

@@ -14,7 +14,7 @@ def event(kind: str, time: float = 0.0, **content: object) -> dict:
 
 
 def asked(trial: int, time: float = 0.0) -> dict:
-    return event("asked", time, trial=trial, fold=0, values={"epochs": 9}, params={"loss": "bce"})
+    return event("asked", time, trial=trial, fold=0, values={"epochs": 9}, params={"loss": "ce"})
 
 
 def epoch(trial: int, number: int, iou: float | None) -> dict:
@@ -46,7 +46,7 @@ def test_trials_follow_from_the_events():
         event("ended", 8.0, trial=0, outcome="stopped by ASHA", message="rank 3 of 3"),
     )
     trial = history.trials[0]
-    assert (trial.number, trial.fold, trial.values, trial.params) == (0, 0, {"epochs": 9}, {"loss": "bce"})
+    assert (trial.number, trial.fold, trial.values, trial.params) == (0, 0, {"epochs": 9}, {"loss": "ce"})
     assert (trial.started, trial.ended) == (5.0, 8.0)
     assert trial.epochs[1].metrics == {"iou": 0.5, "miou": 0.4}
     assert trial.epochs[1].picture == "trials/0000/epoch_0001.jpg"
@@ -146,7 +146,7 @@ def test_a_journal_that_was_never_opened_by_a_run_has_spent_nothing():
 
 
 def test_history_of_the_writer_is_that_of_a_reader(script):
-    script.ask(0, loss="bce")
+    script.ask(0, loss="ce")
     script.epochs(0, 0.5, None, 0.7)
     script.end(0)
     script.ask(1)

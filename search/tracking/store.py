@@ -11,7 +11,7 @@ from urllib.parse import quote
 import mlflow
 from mlflow import MlflowClient
 
-from search.memory.history import FAILURES
+from search.memory.outcome import FAILURES
 from search.settings import SearchSettings
 from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError

@@ -129,7 +129,7 @@ def test_names_of_data_reach_the_terminal_as_they_are_and_escapes_never(make_dat
     code, out, _ = run("check", folder, "--folds", 2)
     assert code == 0
     assert "[red]sky :car:" in out
-    annotation = next((folder / "seg_train_annotations").glob("*.json"))
+    annotation = folder / "seg_train_annotations" / "train_0000.json"
     annotation.write_text(annotation.read_text().replace('"Tokyo1"', r'"\u001b[2JTokyo1"'))
     code, out, err = run("check", folder, "--folds", 2)
     assert code == 2

@@ -14,7 +14,7 @@ def event(kind: str, time: float = 0.0, **content: object) -> Event:
 
 
 def asked(trial: int, time: float = 0.0, **content: object) -> Event:
-    return event("asked", time, trial=trial, fold=0, values={"epochs": 9}, params={"loss": "bce"}, **content)
+    return event("asked", time, trial=trial, fold=0, values={"epochs": 9}, params={"loss": "ce"}, **content)
 
 
 def epoch(trial: int, number: int, iou: float | None, **content: object) -> Event:
@@ -44,7 +44,7 @@ def test_trials_follow_from_the_events():
         event("ended", 8.0, trial=0, outcome="stopped by ASHA", message="rank 3 of 3"),
     )
     trial = history.trials[0]
-    assert (trial.number, trial.fold, trial.values, trial.params) == (0, 0, {"epochs": 9}, {"loss": "bce"})
+    assert (trial.number, trial.fold, trial.values, trial.params) == (0, 0, {"epochs": 9}, {"loss": "ce"})
     assert (trial.started, trial.ended) == (5.0, 8.0)
     assert trial.epochs[1].metrics == {"iou": 0.5, "miou": 0.4}
     assert trial.epochs[1].picture == "trials/0000/epoch_0001.jpg"

@@ -23,7 +23,7 @@ class Ledger:
 
 
 def test_history_of_the_writer_is_that_of_a_reader(script):
-    script.ask(0, loss="bce")
+    script.ask(0, loss="ce")
     script.epochs(0, 0.5, None, 0.7)
     script.end(0)
     script.ask(1)

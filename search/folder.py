@@ -12,6 +12,7 @@ STORAGE/NAME/retrain/               the same for the retraining, and model/, the
 """
 
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,9 +31,11 @@ class StageFolder:
 
     Args:
         root: the stage's folder.
+        search: the folder of the whole search; None: the same.
     """
 
     root: Path
+    search: Path | None = None
 
     @property
     def journal(self) -> Path:
@@ -52,6 +55,52 @@ class StageFolder:
     def trial(self, number: int) -> Path:
         """Folder of a trial's log and pictures."""
         return self.root / "trials" / f"{number:04d}"
+
+    def relative(self, path: str | Path) -> str:
+        """Return a path as the journal holds it: from the stage's folder on, so that it stays true when that is moved.
+
+        Raises:
+            CheckpointError: when it lies outside of the search's folder.
+        """
+        inside = self.resolve(path)
+        return Path(os.path.relpath(inside, self.root.resolve())).as_posix()
+
+    def resolve(self, stored: str | Path) -> Path:
+        """Return where a path of the journal lies now.
+
+        The retraining takes over what the confirmation trained, so it may lie in another stage of the same search.
+
+        Args:
+            stored: from the stage's folder on.
+
+        Raises:
+            CheckpointError: when it lies outside of the search's folder, itself or by a link.
+        """
+        search = (self.search or self.root).resolve()
+        try:
+            found = (self.root / stored).resolve()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise CheckpointError(f"{self.journal} names {str(stored)!r}, which is no path ({error}).") from error
+        if search not in found.parents:
+            raise CheckpointError(
+                f"{self.journal} names {str(stored)!r}, which is not inside of {search}: nothing there is read or "
+                "deleted. Restore the journal as it was written, or launch a new search."
+            )
+        return found
+
+    def delete(self, stored: str | Path) -> None:
+        """Delete a folder that Ray Tune made for this stage; one that is gone is no matter.
+
+        Raises:
+            CheckpointError: when it is not inside of the stage's `ray` folder.
+        """
+        found = self.resolve(stored)
+        if self.ray.resolve() not in found.parents:
+            raise CheckpointError(
+                f"{self.journal} names {str(stored)!r}, which is not inside of {self.ray}: it is not deleted. "
+                "Restore the journal as it was written, or launch a new search."
+            )
+        shutil.rmtree(found, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,12 +141,12 @@ class SearchFolder:
     @property
     def confirm_stage(self) -> StageFolder:
         """Files of the best configurations' trainings on further folds."""
-        return StageFolder(root=self.root / CONFIRM_FOLDER)
+        return StageFolder(root=self.root / CONFIRM_FOLDER, search=self.root)
 
     @property
     def retrain_stage(self) -> StageFolder:
         """Files of the retraining."""
-        return StageFolder(root=self.root / "retrain")
+        return StageFolder(root=self.root / "retrain", search=self.root)
 
     @property
     def stages(self) -> dict[str, StageFolder]:

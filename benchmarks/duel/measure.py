@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from benchmarks.duel.terms import Terms
 from search.insight.importance import account, score_against_time
-from search.memory.history import History, Outcome
+from search.memory.history import History
+from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
 from segcore.data.cache import open_cache
 from segcore.data.dataset import read_dataset

@@ -22,8 +22,9 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.duel.terms import FOLD, Terms, complete_config, read_terms
-from search.memory.history import Outcome
+from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
 from search.memory.journal import Journal
+from search.memory.outcome import Outcome
 from search.space.draw import load_space
 from segcore.data.cache import PixelCache, open_cache
 from segcore.data.dataset import read_dataset
@@ -112,9 +113,9 @@ def search(task: Task, cache: PixelCache, name: str, *, reuse_actors: bool) -> N
             ],
         ),
     )
-    journal.write("opened", {"cache_key": terms.cache_key})
+    journal.write(Opened(cache_key=terms.cache_key))
     results = tuner.fit()
-    journal.write("halted", {})
+    journal.write(Halted())
     best = results.get_best_result(metric="iou", mode="max", scope="all")
     values = complete_config(best.config, terms, task.seed).values()
     (folder / "best.json").write_text(json.dumps({"values": values}, indent=1), encoding="utf-8")
@@ -168,19 +169,15 @@ class JournalWriter(tune.Callback):  # type: ignore[misc]
         """Write that a worker has taken a trial."""
         number = self._numbers.setdefault(trial.trial_id, len(self._numbers))
         values = complete_config(trial.config, self._task.terms, self._task.seed).values()
-        self._journal.write("asked", {"trial": number, "fold": FOLD, "values": values, "params": dict(trial.config)})
-        self._journal.write("started", {"trial": number})
+        self._journal.write(Asked(trial=number, fold=FOLD, values=values, params=dict(trial.config)))
+        self._journal.write(Started(trial=number))
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
-        event = {
-            "trial": self._numbers[trial.trial_id],
-            "epoch": result["training_iteration"],
-            "metrics": {name: result[name] for name in _RECORDED if name in result},
-            "picture": None,
-            "verdict": "",
-        }
-        self._journal.write("epoch", event)
+        metrics: dict[str, float] = {name: float(result[name]) for name in _RECORDED if name in result}
+        self._journal.write(
+            Epoch(trial=self._numbers[trial.trial_id], epoch=result["training_iteration"], metrics=metrics)
+        )
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write whether a trial reached its last epoch or ASHA stopped it; Ray says nothing of those that time ends."""
@@ -192,8 +189,7 @@ class JournalWriter(tune.Callback):  # type: ignore[misc]
         self._end(trial, Outcome.FAILED)
 
     def _end(self, trial: Trial, outcome: Outcome) -> None:
-        content = {"trial": self._numbers[trial.trial_id], "outcome": str(outcome), "message": ""}
-        self._journal.write("ended", content)
+        self._journal.write(Ended(trial=self._numbers[trial.trial_id], outcome=outcome))
 
 
 if __name__ == "__main__":

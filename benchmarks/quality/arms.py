@@ -6,6 +6,7 @@ and `AsyncHyperBandScheduler`, Optuna's samplers and pruners. Syne Tune and SMAC
 
 import logging
 import math
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,9 +16,11 @@ from benchmarks.quality.simulator import Verdict
 from benchmarks.quality.tasks import Params, Task
 from search.commands.options import DEFAULTS
 from search.judge.asha import Asha
-from search.memory.history import Outcome
+from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Event, Reopened
+from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.settings import default_grace_epochs
+from search.space.draw import Draw, draw
 
 FACTOR = 3
 
@@ -33,6 +36,44 @@ def make_asha(task: Task) -> Asha:
     return Asha(grace_epochs=grace, reduction_factor=DEFAULTS["reduction_factor"], epochs=task.epochs)
 
 
+class Judged:
+    """Trials that the project's ASHA judges; what happens is told as the journal of a search tells it.
+
+    Args:
+        asha: the decision.
+        proposer: what proposes the trials, if it is to learn of them.
+    """
+
+    def __init__(self, asha: Asha, proposer: Proposer | None = None) -> None:
+        self.asha = asha
+        self._folds = (asha,) if proposer is None else (asha, proposer)
+
+    def tell(self, event: Event) -> None:
+        """Let all that follow from events learn one."""
+        for fold in self._folds:
+            fold.apply(event)
+
+    def take_up(self) -> int | None:
+        """Return a trial that waited and goes on; None without one."""
+        number = self.asha.find_promoted()
+        if number is not None:
+            self.tell(Reopened(trial=number))
+        return number
+
+    def report(self, number: int, epoch: int, score: float) -> Verdict:
+        """Judge an epoch."""
+        verdict = self.asha.decide(number, epoch, score)
+        metrics = {} if math.isnan(score) else {"iou": score}
+        self.tell(Epoch(trial=number, epoch=epoch, metrics=metrics, verdict=verdict))
+        if not verdict or math.isnan(score):
+            return Verdict.STOP if verdict else Verdict.GO_ON
+        self.tell(CheckpointSaved(trial=number, epoch=epoch, path="checkpoint"))
+        self.tell(Ended(trial=number, outcome=Outcome.STOPPED))
+        for hopeless in self.asha.find_hopeless():
+            self.tell(Dropped(trial=hopeless))
+        return Verdict.PAUSE
+
+
 class Ours:
     """The project's proposer and ASHA, wired as `search.run.loop` and `search.run.recorder` wire them.
 
@@ -42,42 +83,36 @@ class Ours:
     """
 
     def __init__(self, task: Task, seed: int) -> None:
-        def draw(trial: optuna.Trial) -> Params:
+        def fill(trial: optuna.Trial) -> Params:
             task.space(trial)
             return dict(trial.params)
 
-        self.proposer = Proposer(draw, seed=seed, facts={}, epochs=task.epochs)
+        def draw_anew(given: Mapping[str, Any], seed: int) -> Draw:
+            return draw(fill, {}, seed=seed, given=given)
+
+        self.draw = draw_anew
+        self.proposer = Proposer(draw_anew, seed=seed, epochs=task.epochs)
         self.asha = make_asha(task)
+        self.judged = Judged(self.asha, self.proposer)
         self._params: list[Params] = []
-        self._best: dict[int, float] = {}
 
     def ask(self) -> tuple[int, Params] | None:
         """Take up a trial that waits, or propose a new one."""
-        number = self.asha.find_promoted()
+        number = self.judged.take_up()
         if number is not None:
-            self.asha.revive(number)
-            self.proposer.reopen(number)
             return number, self._params[number]
-        _, params = self.proposer.ask(len(self._params))
-        self._params.append(params)
-        return len(self._params) - 1, params
+        number, found = len(self._params), self.proposer.ask(len(self._params))
+        self.judged.tell(Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead))
+        self._params.append(found.params)
+        return number, found.params
 
     def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
-        """Judge first, learn after: as Ray Tune calls them."""
-        goes_on = self.asha.judge(number, epoch, score)
-        self.proposer.observe(number, epoch, score)
-        if not math.isnan(score):
-            self._best[number] = max(score, self._best.get(number, score))
-        if goes_on or math.isnan(score):
-            return Verdict.GO_ON if goes_on else Verdict.STOP
-        self.end(number, Outcome.STOPPED, score)
-        self.asha.park(number, epoch)
-        self.asha.let_go()
-        return Verdict.PAUSE
+        """Judge and learn."""
+        return self.judged.report(number, epoch, score)
 
     def end(self, number: int, outcome: Outcome, score: float | None) -> None:
         """Tell the proposer."""
-        self.proposer.close(number, outcome, self._best.get(number))
+        self.judged.tell(Ended(trial=number, outcome=outcome))
 
 
 class Random:
@@ -288,29 +323,23 @@ class RandomOurAsha:
 
     def __init__(self, task: Task, seed: int) -> None:
         self._random = Random(task, seed)
-        self._asha = make_asha(task)
+        self._judged = Judged(make_asha(task))
         self._params: dict[int, Params] = {}
 
     def ask(self) -> tuple[int, Params] | None:
         """Take up a trial that waits, or draw a new one."""
-        number = self._asha.find_promoted()
+        number = self._judged.take_up()
         if number is not None:
-            self._asha.revive(number)
             return number, self._params[number]
         proposal = self._random.ask()
         assert proposal is not None
         self._params[proposal[0]] = proposal[1]
+        self._judged.tell(Asked(trial=proposal[0], fold=0, values={}, params=proposal[1]))
         return proposal
 
     def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
         """Judge."""
-        if self._asha.judge(number, epoch, score):
-            return Verdict.GO_ON
-        if math.isnan(score):
-            return Verdict.STOP
-        self._asha.park(number, epoch)
-        self._asha.let_go()
-        return Verdict.PAUSE
+        return self._judged.report(number, epoch, score)
 
     def end(self, number: int, outcome: Outcome, score: float | None) -> None:
         """Nothing is learnt."""

@@ -21,7 +21,9 @@ from typing import Final
 from benchmarks.quality.recorded import RecordedSearch
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
 from search.judge.asha import Asha
-from search.memory.history import FAILURES, EpochRecord, Outcome
+from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Reopened
+from search.memory.history import EpochRecord
+from search.memory.outcome import FAILURES, Outcome
 from search.verdict.selection import choose_best
 
 _FACTORS: Final = (2, 3, 4)
@@ -89,10 +91,12 @@ class _Hearing:
             report: its epoch.
             last: no trials are left to begin.
         """
+        if number not in self.withheld:
+            self._asha.apply(Asked(trial=number, fold=0, values={}, params={}))
         self.withheld.setdefault(number, []).append(report)
         self._hear(number)
         while (waiting := self._asha.find_promoted(last=last)) is not None:
-            self._asha.revive(waiting)
+            self._asha.apply(Reopened(trial=waiting))
             del self.stopped[waiting]
             self.revived.add(waiting)
             self._hear(waiting)
@@ -102,11 +106,14 @@ class _Hearing:
         while number not in self.stopped and self.withheld[number]:
             report = self.withheld[number].pop(0)
             self.heard.append((number, report))
-            if not self._asha.judge(number, report.epoch, report.iou):
+            verdict = self._asha.decide(number, report.epoch, report.iou)
+            self._asha.apply(Epoch(trial=number, epoch=report.epoch, metrics=report.metrics, verdict=verdict))
+            if verdict:
                 self.stopped[number] = report.epoch
-                if not math.isnan(report.iou):
-                    self._asha.park(number, report.epoch)
-                    self._asha.let_go()
+                self._asha.apply(CheckpointSaved(trial=number, epoch=report.epoch, path="checkpoint"))
+                self._asha.apply(Ended(trial=number, outcome=Outcome.STOPPED))
+                for hopeless in self._asha.find_hopeless():
+                    self._asha.apply(Dropped(trial=hopeless))
 
 
 def decide(search: RecordedSearch, grace_epochs: int, reduction_factor: int) -> Decisions:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from benchmarks.quality.simulator import Verdict
 from benchmarks.quality.tasks import Params, Task
-from search.memory.history import Outcome
+from search.memory.outcome import Outcome
 
 _ANSWERED = 1000
 """So many jobs that need no training are answered at a time, before the arm is asked again later."""

@@ -18,7 +18,7 @@ from benchmarks.quality.arms import FACTOR, grace_epochs
 from benchmarks.quality.drawing import draw_params, find_distributions
 from benchmarks.quality.simulator import Verdict
 from benchmarks.quality.tasks import Params, Task
-from search.memory.history import Outcome
+from search.memory.outcome import Outcome
 
 BASELINES = "syne_tune.optimizer.legacy_baselines"
 _MAX_EPOCHS = "max_epochs"

@@ -15,7 +15,8 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from search.memory.history import EpochRecord, History, Outcome, TrialRecord
+from search.memory.history import EpochRecord, History, TrialRecord
+from search.memory.outcome import Outcome
 from search.settings import SearchSettings, build_settings
 from search.tracking.check import require_tracking
 from search.tracking.store import open_client

@@ -28,10 +28,11 @@ from optuna.distributions import BaseDistribution
 
 from benchmarks.quality.recorded import RecordedSearch
 from benchmarks.quality.tasks import Curve, Floats, Params
-from search.memory.history import Outcome, TrialRecord
+from search.memory.history import TrialRecord
+from search.memory.outcome import Outcome
 from search.propose.encoding import Encoding, widen
 from search.settings import SearchSettings
-from search.space.draw import draw_config, load_space, new_study
+from search.space.draw import Draw, draw, draw_config, load_space
 from segcore.errors import ConfigError
 from spaces import Space
 
@@ -63,7 +64,7 @@ class Replay:
         self._facts = _infer_facts(searches)
         trials, draws = self._redraw(searches)
         self._encoding = Encoding(self._get_to_know_space(draws, settings.fixed))
-        self._points_RC = np.stack([self._place(draw.params) for draw in draws])
+        self._points_RC = np.stack([self._place(each.params) for each in draws])
         self._curves = _build_curves(trials)
         whole = [curve for curve in self._curves if np.isfinite(curve.final)]
         finals = np.array([curve.final for curve in whole])
@@ -101,29 +102,30 @@ class Replay:
             f"best {self.best:.4f}, median {self.middle:.4f}{coarse}"
         )
 
-    def _redraw(self, searches: Sequence[RecordedSearch]) -> tuple[list[TrialRecord], list[optuna.Trial]]:
+    def _redraw(self, searches: Sequence[RecordedSearch]) -> tuple[list[TrialRecord], list[Draw]]:
         """Return the trials that teach something and that the space draws, and its draws of them."""
         pairs = [
-            (trial, draw)
+            (trial, found)
             for search in searches
             for trial in search.history.in_order
             if (trial.epochs or trial.outcome in (*_UNTRAINABLE, Outcome.DIVERGED))
-            and (draw := _redraw(self._space, self._facts, search.settings, trial)) is not None
+            and (found := _redraw(self._space, self._facts, search.settings, trial)) is not None
         ]
         settings = searches[0].settings
         _require_enough([trial for trial, _ in pairs], settings)
-        return [trial for trial, _ in pairs], [draw for _, draw in pairs]
+        return [trial for trial, _ in pairs], [found for _, found in pairs]
 
-    def _get_to_know_space(self, draws: list[optuna.Trial], fixed: dict[str, Any]) -> dict[str, BaseDistribution]:
-        study = new_study(optuna.samplers.RandomSampler(seed=0), self._facts)
-        found: dict[str, BaseDistribution] = {}
-        probes = [study.ask() for _ in range(_PROBES)]
-        for trial in probes:
+    def _get_to_know_space(self, draws: list[Draw], fixed: dict[str, Any]) -> dict[str, BaseDistribution]:
+        def fill(trial: optuna.Trial) -> Params:
             self._space(trial)
-        for trial in [*draws, *probes]:
-            for name, drawn in trial.distributions.items():
-                found[name] = widen(found.get(name, drawn), drawn)
-        return {name: distribution for name, distribution in found.items() if name not in fixed}
+            return {}
+
+        probes = [draw(fill, self._facts, seed=seed) for seed in range(_PROBES)]
+        ranges: dict[str, BaseDistribution] = {}
+        for each in [*draws, *probes]:
+            for name, drawn in each.distributions.items():
+                ranges[name] = widen(ranges.get(name, drawn), drawn)
+        return {name: distribution for name, distribution in ranges.items() if name not in fixed}
 
     def _place(self, params: Params) -> Floats:
         features = self._encoding.features(self._encoding.encode(params)[None])
@@ -170,30 +172,17 @@ def _infer_facts(searches: Sequence[RecordedSearch]) -> dict[str, Any]:
     return {"smallest_side": max(sizes)} if sizes else {}
 
 
-def _redraw(space: Space, facts: dict[str, Any], settings: SearchSettings, trial: TrialRecord) -> optuna.Trial | None:
+def _redraw(space: Space, facts: dict[str, Any], settings: SearchSettings, trial: TrialRecord) -> Draw | None:
     """Let the space draw a trial's configuration again; None when it cannot."""
     given = {name: value for name, value in trial.values.items() if name not in settings.fixed}
     for seed in range(_FIXED_DRAWS if settings.fixed else 1):
-        study = new_study(optuna.samplers.RandomSampler(seed=seed), facts)
-        study.enqueue_trial(given)
-        draw = study.ask()
         try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Fixed parameter .* is out of range")
-                config = draw_config(space, draw, settings)
+            found = draw(lambda each: draw_config(space, each, settings).values(), facts, seed=seed, given=given)
         except ConfigError:
             continue
-        if config.values() == trial.values and _is_inside(draw):
-            return draw
+        if found.values == trial.values:
+            return found
     return None
-
-
-def _is_inside(draw: optuna.Trial) -> bool:
-    # Optuna takes a given number that is outside of its range with a mere warning.
-    return all(
-        distribution._contains(distribution.to_internal_repr(draw.params[name]))
-        for name, distribution in draw.distributions.items()
-    )
 
 
 def _build_curves(trials: list[TrialRecord]) -> list[Curve]:

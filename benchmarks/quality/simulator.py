@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from benchmarks.quality.tasks import Curve, Params, Task, regret
-from search.memory.history import Outcome
+from search.memory.outcome import Outcome
 
 _FAILING_SHARE = 0.1
 """Of its first epoch, after which a training that does not fit into memory fails."""

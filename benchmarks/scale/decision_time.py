@@ -16,11 +16,10 @@ import numpy as np
 import optuna
 
 from benchmarks.measuring import describe_machine
+from benchmarks.quality.arms import Ours
 from benchmarks.quality.synthetic import FAMILIES, Landscape
-from benchmarks.quality.tasks import Params
-from search.judge.asha import Asha
-from search.memory.history import Outcome
-from search.propose.proposer import Proposer
+from search.memory.events import Asked, CheckpointSaved, Ended, Epoch
+from search.memory.outcome import Outcome
 
 _LENGTHS: Final = (1, 2, 4, 8, 16, 27)
 _SHARES: Final = (0.5, 0.25, 0.12, 0.06, 0.04, 0.03)
@@ -38,43 +37,44 @@ def main() -> None:
     warnings.simplefilter("ignore")
     task = Landscape(FAMILIES[0])
 
-    def draw(trial: optuna.Trial) -> Params:
-        task.space(trial)
-        return dict(trial.params)
-
-    proposer = Proposer(draw, seed=0, facts={}, epochs=task.epochs)
-    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=task.epochs)
+    ours = Ours(task, seed=0)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=0, constant_liar=True))
-    _fill(task, proposer, asha, study, arguments.trials)
+    _fill(task, ours, study, arguments.trials)
     for number in range(arguments.trials, arguments.trials + arguments.pending):
-        proposer.ask(number)
+        found = ours.proposer.ask(number)
+        ours.judged.tell(Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead))
         task.space(study.ask())
     print(describe_machine())
     print(f"{arguments.trials} trials, {arguments.pending} pending; milliseconds, the first ask left out")
     first = arguments.trials + arguments.pending
-    _show("a proposal", lambda index: proposer.ask(first + index), arguments.asks)
-    _show("a verdict", lambda index: asha.judge(index, 1, 0.5), arguments.asks)
-    _show("looking for who goes on", lambda index: asha.find_promoted(), arguments.asks)
+    _show("a proposal", lambda index: _ask(ours, first + index), arguments.asks)
+    _show("a verdict", lambda index: ours.asha.decide(index, 1, 0.5), arguments.asks)
+    _show("looking for who goes on", lambda index: ours.asha.find_promoted(), arguments.asks)
     _show("a proposal of Optuna's TPE", lambda index: task.space(study.ask()), arguments.asks)
 
 
-def _fill(task: Landscape, proposer: Proposer, asha: Asha, study: optuna.Study, trials: int) -> None:
-    random = np.random.default_rng(0)
+def _ask(ours: Ours, number: int) -> None:
+    found = ours.proposer.ask(number)
+    ours.judged.tell(Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead))
+
+
+def _fill(task: Landscape, ours: Ours, study: optuna.Study, trials: int) -> None:
+    random, tell = np.random.default_rng(0), ours.judged.tell
     for number in range(trials):
-        _, params = proposer.ask(number)
-        curve = task.train(params, 0)
+        found = ours.proposer.ask(number)
+        tell(Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead))
+        curve = task.train(found.params, 0)
         scores = curve.scores[: int(random.choice(_LENGTHS, p=_SHARES))]
         # The same trials for both, so that Optuna's model is not built on the way.
-        distributions = proposer.trials[-1].distributions
         if curve.out_of_memory or np.isnan(scores).any():
-            proposer.close(number, Outcome.DIVERGED, None)
+            tell(Ended(trial=number, outcome=Outcome.DIVERGED))
             continue
         for epoch, score in enumerate(scores.tolist(), start=1):
-            proposer.observe(number, epoch, score)
-            asha.judge(number, epoch, score)
-        best = float(scores.max())
-        proposer.close(number, Outcome.FINISHED if len(scores) == task.epochs else Outcome.STOPPED, best)
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=distributions, value=best))
+            tell(Epoch(trial=number, epoch=epoch, metrics={"iou": score}))
+        tell(CheckpointSaved(trial=number, epoch=len(scores), path="checkpoint"))
+        tell(Ended(trial=number, outcome=Outcome.FINISHED if len(scores) == task.epochs else Outcome.STOPPED))
+        best, distributions = float(scores.max()), ours.draw(found.params, 0).distributions
+        study.add_trial(optuna.trial.create_trial(params=found.params, distributions=distributions, value=best))
 
 
 def _show(name: str, decide: Callable[[int], object], asks: int) -> None:

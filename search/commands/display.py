@@ -12,8 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from search.commands import tables
 from search.folder import SearchFolder, is_in_use
-from search.memory.history import FAILURES, History, Outcome
+from search.memory.history import History
 from search.memory.journal import read_history
+from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
 from search.verdict.notes import confirmation_line
 from search.verdict.race import count_trainings, decide

@@ -40,8 +40,9 @@ from search.commands.options import (
 )
 from search.commands.tables import settings_table
 from search.folder import find_folder, folder_of, lock_stage, require_idle, require_new
-from search.judge.progress import require_time_left
-from search.memory.journal import read_history
+from search.judge.progress import build_asha, require_time_left
+from search.memory.history import History
+from search.memory.journal import replay
 from search.settings import (
     DEFAULT_STORAGE,
     build_settings,
@@ -139,12 +140,13 @@ def resume(
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
     require_idle(folder.confirm_stage)
-    history = read_history(folder.search_stage.journal)
+    history, asha = History(), build_asha(settings)
+    replay(folder.search_stage.journal, history, asha)
     asked = len(history.trials)
     settings = extended = change_settings(settings, {"trials": parse_trials(trials, settings, asked)})
     if time_budget:
         settings = replace(settings, time_budget_seconds=history.spent_seconds + parse_duration(time_budget))
-    require_time_left(settings, history, retry=retry_failed)
+    require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
     require_tracking(settings.tracking_uri)

@@ -10,8 +10,9 @@ from search.commands.display import (
 from search.commands.options import Name, Storage
 from search.commands.tables import insight_report, summary_line, trials_table
 from search.folder import find_folder, is_in_use
-from search.judge.progress import is_over
-from search.memory.journal import read_history
+from search.judge.progress import build_asha, is_over
+from search.memory.history import History
+from search.memory.journal import read_history, replay
 from search.settings import DEFAULT_STORAGE, read_settings
 from search.verdict.selection import name_winner
 
@@ -20,7 +21,8 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show every trial of a search, and the best."""
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
-    history = read_history(folder.search_stage.journal)
+    history, asha = History(), build_asha(settings)
+    replay(folder.search_stage.journal, history, asha)
     idle = not is_in_use(folder.search_stage)
     if idle:
         history.halt()
@@ -28,7 +30,7 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     console.print(summary_line(history, settings, settings.max_concurrent or 1))
     if history.ranked:
         console.print(insight_report(history, settings.resolved_grace_epochs))
-    if idle and not is_over(settings, history):
+    if idle and not is_over(settings, history, asha):
         console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
     elif idle:
         show_confirmation_due(settings, folder, history)

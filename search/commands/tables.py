@@ -25,7 +25,8 @@ from search.insight.importance import (
     score_against_time,
     worker_seconds,
 )
-from search.memory.history import History, Outcome, TrialRecord
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import Outcome
 from search.settings import SearchSettings, settings_values
 from search.verdict.out_of_fold import OutOfFold
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from search.memory.history import History, Outcome
+from search.memory.history import History
+from search.memory.outcome import Outcome
 
 LEAST_TRIALS: Final = 6
 """With fewer whole curves, agreement may be chance: of 6, all 15 pairs agree by chance once in 720 times."""

@@ -16,7 +16,8 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
-from search.memory.history import FAILURES, History, Outcome, TrialRecord
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import FAILURES, Outcome
 
 FEWEST_TRIALS: Final = 12
 """Below so many scored trials nothing is said of importance."""

@@ -1,8 +1,8 @@
 """ASHA: asynchronous successive halving, which trains on what is among the best at a rung and lets the rest wait.
 
-`Asha` is the decision alone, pure and replayable from a journal; `AshaScheduler` is its face to Ray Tune.
-Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020 (the promotion variant). A trial that
-is among the best as it reaches a rung goes on at once, without leaving its worker.
+`Asha` is a fold over a search's events and decides from what they say alone; its face to Ray Tune is in
+`search.run.scheduler`. Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020 (the promotion
+variant). A trial that is among the best as it reaches a rung goes on at once, without leaving its worker.
 
 Ray's own AsyncHyperBandScheduler never stops NaN, keeps every tie, never takes a stopped trial up again, and forgets
 its rungs when a search is resumed.
@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from search.judge.pareto import rank_fronts
-from search.memory.history import FAILURES, History, Outcome
+from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Event, Reopened
+from search.memory.outcome import FAILURES, Outcome
 
 _KEPT_PER_RUNG: Final = 8
 """Each keeps a checkpoint on disk; those further behind are hardly ever taken up again."""
@@ -35,52 +36,52 @@ class Asha:
         self._scores: dict[int, dict[int, float]] = {}
         self._weighs_latency = weighs_latency
         self._latencies: dict[int, float] = {}
+        self._checkpoints: dict[int, int] = {}
         self._waiting: dict[int, int] = {}
         self._failed: set[int] = set()
-        self.stopped: dict[int, str] = {}
 
-    def weigh(self, trial: int, latency_ms: float) -> None:
-        """Learn how long a prediction takes; a trial of which this is unknown is the slowest."""
-        self._latencies[trial] = latency_ms
+    def apply(self, event: Event) -> None:
+        """Learn an event."""
+        match event:
+            case Asked():
+                self._scores[event.trial] = {}
+                for known in (self._latencies, self._checkpoints, self._waiting):
+                    known.pop(event.trial, None)
+                self._failed.discard(event.trial)
+            case Epoch():
+                self._learn_score(event)
+            case CheckpointSaved():
+                self._checkpoints[event.trial] = event.epoch
+            case Dropped():
+                self._checkpoints.pop(event.trial, None)
+                self._waiting.pop(event.trial, None)
+            case Ended():
+                self._learn_end(event)
+            case Reopened():
+                self._waiting.pop(event.trial, None)
+                self._failed.discard(event.trial)
 
-    def judge(self, trial: int, epoch: int, score: float) -> bool:
-        """Record a score and say whether the trial goes on.
+    def decide(self, trial: int, epoch: int, score: float, latency_ms: float | None = None) -> str:
+        """Say why a trial does not go on after an epoch; empty when it does. Nothing is learnt.
 
         Args:
             trial: the trial's number; of equal scores, the lower number ranks first.
             epoch: finished epochs.
             score: the objective, higher is better; NaN stops the trial for good.
+            latency_ms: milliseconds of a prediction, where they were measured with this epoch.
         """
-        # A verdict whose checkpoint failed with its worker is given anew.
-        self.stopped.pop(trial, None)
-        self._waiting.pop(trial, None)
-        self._failed.discard(trial)
-        scores = self._scores.setdefault(trial, {})
         if math.isnan(score):
-            scores.pop(epoch, None)
-            self.fail(trial)
-            self.stopped[trial] = f"its score is NaN after epoch {epoch}"
-            return False
-        scores[epoch] = score
+            return f"its score is NaN after epoch {epoch}"
         if epoch not in self.rungs:
-            return True
-        ranked = self._rank(epoch)
+            return ""
+        ranked = self._rank(epoch, {trial: score}, {} if latency_ms is None else {trial: latency_ms})
         rank = ranked.index(trial) + 1
         if rank <= len(ranked) // self._factor:
-            return True
-        self.stopped[trial] = (
+            return ""
+        return (
             f"iou {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; of every {self._factor} the best "
             "goes on"
         )
-        return False
-
-    def park(self, trial: int, epoch: int) -> None:
-        """Let a stopped trial wait: it has left its worker, and can go on from the epoch at which it was stopped."""
-        self._waiting[trial] = epoch
-
-    def fail(self, trial: int) -> None:
-        """Learn that a trial can never get to the end, whatever its scores were."""
-        self._failed.add(trial)
 
     def waits(self, trial: int) -> bool:
         """Say whether a trial may be taken up again."""
@@ -103,44 +104,56 @@ class Asha:
                     return trial
         return None
 
-    def revive(self, trial: int) -> None:
-        """Take a trial up again that waits."""
-        del self._waiting[trial]
-        # The verdict of a driver that died is in the journal alone.
-        self.stopped.pop(trial, None)
-
-    def let_go(self) -> list[int]:
-        """Return the stopped trials that are too far behind to be taken up again, and never revive them."""
-        gone: list[int] = []
+    def find_hopeless(self) -> list[int]:
+        """Return the trials that wait and are too far behind to be taken up again: their checkpoints may go."""
+        hopeless: list[int] = []
         for epoch in set(self._waiting.values()):
             waiting = [trial for trial in self._rank(epoch) if self._waiting.get(trial) == epoch]
-            gone += waiting[_KEPT_PER_RUNG:]
-        for trial in gone:
-            del self._waiting[trial]
-        return sorted(gone)
+            hopeless += waiting[_KEPT_PER_RUNG:]
+        return sorted(hopeless)
 
-    def replay(self, history: History) -> None:
-        """Take over what a journal holds, deciding nothing; trials that were stopped wait if they have a checkpoint."""
-        for trial in history.in_order:
-            scores = {epoch: record.iou for epoch, record in trial.epochs.items() if not math.isnan(record.iou)}
-            self._scores[trial.number] = scores
-            if trial.latency_ms is not None:
-                self.weigh(trial.number, trial.latency_ms)
-            last = trial.epochs.get(trial.last_epoch)
-            if trial.outcome in FAILURES or (last and math.isnan(last.iou)):
-                self.fail(trial.number)
-            elif trial.outcome is Outcome.STOPPED and trial.can_go_on:
-                self.park(trial.number, trial.last_epoch)
-                self.stopped[trial.number] = trial.message
+    def _learn_score(self, event: Epoch) -> None:
+        scores = self._scores[event.trial]
+        # One that is trained again counts as it was trained last.
+        for epoch in [epoch for epoch in scores if epoch >= event.epoch]:
+            del scores[epoch]
+        self._waiting.pop(event.trial, None)
+        self._failed.discard(event.trial)
+        score = event.metrics.get("iou", math.nan)
+        if math.isnan(score):
+            self._failed.add(event.trial)
+        else:
+            scores[event.epoch] = score
+        if "latency_ms" in event.metrics:
+            self._latencies[event.trial] = event.metrics["latency_ms"]
 
-    def _rank(self, epoch: int) -> list[int]:
-        """Return the trials that got to an epoch, the best first."""
-        ranked = sorted((-scores[epoch], trial) for trial, scores in self._scores.items() if epoch in scores)
+    def _learn_end(self, event: Ended) -> None:
+        if event.outcome in FAILURES:
+            self._failed.add(event.trial)
+        if event.outcome is Outcome.STOPPED and event.trial not in self._failed:
+            last = max(self._scores[event.trial], default=0)
+            # Without a checkpoint of its last epoch it could not go on as it was judged.
+            if last and self._checkpoints.get(event.trial) == last:
+                self._waiting[event.trial] = last
+
+    def _rank(
+        self, epoch: int, scores: dict[int, float] | None = None, latencies: dict[int, float] | None = None
+    ) -> list[int]:
+        """Return the trials that got to an epoch, the best first.
+
+        Args:
+            epoch: finished epochs.
+            scores: of trials that just got there.
+            latencies: of trials that were just measured.
+        """
+        reached = {trial: known[epoch] for trial, known in self._scores.items() if epoch in known} | (scores or {})
+        ranked = sorted((-score, trial) for trial, score in reached.items())
         trials = [trial for _, trial in ranked]
         if not self._weighs_latency:
             return trials
-        latencies = [self._latencies.get(trial, math.inf) for trial in trials]
-        fronts = rank_fronts([-minus for minus, _ in ranked], latencies)
+        measured = self._latencies | (latencies or {})
+        # A trial of which this is unknown is the slowest.
+        fronts = rank_fronts([-minus for minus, _ in ranked], [measured.get(trial, math.inf) for trial in trials])
         return [trial for _, trial in sorted(zip(fronts, trials, strict=True), key=lambda pair: pair[0])]
 
 

@@ -1,32 +1,40 @@
 """How far a search is: whether it is over, has time left, or does nothing but fail."""
 
+from collections.abc import Collection
 from typing import Final
 
 from search.judge.asha import Asha
-from search.memory.history import FAILURES, History, Outcome, TrialRecord
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
 from segcore.errors import ConfigError
 
 _HOPELESS_TRIALS: Final = 10
 
-
-def is_over(settings: SearchSettings, history: History) -> bool:
-    """Say whether a search has nothing left to do: all trials have ended, and of those that wait none goes on."""
-    if len(history.trials) < settings.trials or history.unfinished:
-        return False
-    return replay_asha(settings, history).find_promoted(last=True) is None
+RETRIED: Final = (Outcome.FAILED, Outcome.OUT_OF_MEMORY)
+"""A training that diverged would end alike again; where a worker failed the cause may be mended, and GPUs differ."""
 
 
-def replay_asha(settings: SearchSettings, history: History) -> Asha:
-    """Return the judge that knows all that a journal holds."""
-    asha = Asha(
+def build_asha(settings: SearchSettings) -> Asha:
+    """Return the judge of a search, which has learnt nothing yet."""
+    return Asha(
         grace_epochs=settings.resolved_grace_epochs,
         reduction_factor=settings.reduction_factor,
         epochs=settings.epochs,
         weighs_latency=settings.weighs_latency,
     )
-    asha.replay(history)
-    return asha
+
+
+def is_over(settings: SearchSettings, history: History, asha: Asha) -> bool:
+    """Say whether a search has nothing left to do: all trials have ended, and of those that wait none goes on.
+
+    Args:
+        settings: of the search.
+        history: its trials.
+        asha: its judge, which has learnt the same events.
+    """
+    begun = len(history.trials) >= settings.trials and not history.unfinished
+    return begun and asha.find_promoted(last=True) is None
 
 
 def find_failures(history: History, since: float) -> list[TrialRecord]:
@@ -40,23 +48,25 @@ def find_failures(history: History, since: float) -> list[TrialRecord]:
     """
     ended = [trial for trial in history.in_order if trial.ended is not None and trial.ended >= since]
     failures = [trial for trial in ended if trial.outcome in (*FAILURES, Outcome.OVER_LIMIT)]
-    scored = any(record.time >= since for trial in history.in_order for record in list(trial.epochs.values()))
+    scored = any(record.time >= since for trial in history.in_order for record in trial.epochs.values())
     hopeless = len(failures) == len(ended) >= _HOPELESS_TRIALS and not scored
     return sorted(failures, key=lambda trial: -(trial.ended or 0.0)) if hopeless else []
 
 
-def require_time_left(settings: SearchSettings, history: History, *, retry: bool = False) -> None:
+def require_time_left(settings: SearchSettings, history: History, asha: Asha, *, retry: bool = False) -> None:
     """Refuse to go on with a search that is not over and has no time left.
 
     Args:
         settings: of the search.
         history: its trials.
+        asha: its judge, which has learnt the same events.
         retry: whether failed trials are tried again.
 
     Raises:
         ConfigError: when the time budget is spent.
     """
-    if not is_over(settings, history) or (retry and history.count(Outcome.FAILED)):
+    retried = retry and any(history.count(outcome) for outcome in RETRIED)
+    if retried or not is_over(settings, history, asha):
         seconds_left(settings, history)
 
 
@@ -76,3 +86,19 @@ def seconds_left(settings: SearchSettings, history: History) -> float | None:
             f"'python -m search resume {settings.name} --time-budget 1h'."
         )
     return left_seconds
+
+
+def find_larger(history: History, accelerators: Collection[str]) -> tuple[TrialRecord, str] | None:
+    """Return a trial that ran out of memory and a kind of GPU on which it was not tried yet; None without one.
+
+    Which kind holds more is not known here, so a trial is tried once on each.
+
+    Args:
+        history: the search's trials.
+        accelerators: kinds of GPU that are there, as Ray names them.
+    """
+    for trial in history.in_order:
+        others = sorted(set(accelerators) - trial.too_small)
+        if trial.outcome is Outcome.OUT_OF_MEMORY and trial.too_small and others:
+            return trial, others[0]
+    return None

@@ -1,25 +1,28 @@
-"""The trials that follow from a journal's events; how they are written and read lives in `events` and `journal`."""
+"""The trials of a stage, as they follow from its events; how events are written and read is in `journal`."""
 
 import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
-
-class Outcome(StrEnum):
-    """How a trial ended; a trial without one is unfinished."""
-
-    FINISHED = "finished"
-    STOPPED = "stopped by ASHA"
-    FAILED = "failed"
-    DIVERGED = "diverged"
-    OUT_OF_MEMORY = "out of memory"
-    OVER_LIMIT = "over a limit"
-
-
-FAILURES: Final = (Outcome.FAILED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
+from search.memory.events import (
+    Asked,
+    CheckpointSaved,
+    Closed,
+    Dropped,
+    Ended,
+    Epoch,
+    Event,
+    Halted,
+    Opened,
+    Reopened,
+    Restarted,
+    Started,
+    TrialEvent,
+)
+from search.memory.outcome import Outcome
+from segcore.errors import CheckpointError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +51,18 @@ class EpochRecord:
         return self.metrics.get("iou", float("nan"))
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRecord:
-    """What is known of one trial.
+    """What is known of one trial; an event makes a new record, so that one that is shown never changes.
 
     Args:
         number: 0-based.
         fold: fold that it is scored on.
         values: every `TrainConfig` value.
-        params: what the space drew, as Optuna knows it.
+        params: what the space drew.
         started: seconds since the Unix epoch; when it was asked, until a worker took it.
-        epochs: reports by epoch.
-        checkpoint: place of the last checkpoint, or None.
+        epochs: reports by epoch, in order.
+        checkpoint: place of the last checkpoint, relative to the stage's folder, or None.
         checkpoint_epoch: finished epochs in it.
         outcome: how it ended, or None.
         message: why it ended so.
@@ -69,6 +72,8 @@ class TrialRecord:
         source: the search's trial whose configuration it trains again; None in a search.
         drawable: whether the space could have drawn it; the sampler knows nothing of one that it could not.
         ahead: what the model had advised beside it, for the trials after it.
+        accelerator: kind of GPU that it needs, as Ray names it; None: any.
+        too_small: kinds of GPU that had too little memory for it.
     """
 
     number: int
@@ -87,17 +92,19 @@ class TrialRecord:
     source: int | None = None
     drawable: bool = True
     ahead: list[dict[str, Any]] = field(default_factory=list)
+    accelerator: str | None = None
+    too_small: frozenset[str] = frozenset()
 
     @property
     def best(self) -> EpochRecord | None:
         """The report with the highest finite iou, the earliest of equals; None before one exists."""
-        finite = [record for record in list(self.epochs.values()) if record.iou == record.iou]
+        finite = [record for record in self.epochs.values() if record.iou == record.iou]
         return max(finite, key=lambda record: (record.iou, -record.epoch), default=None)
 
     @property
     def latency_ms(self) -> float | None:
         """Milliseconds of a prediction, None where it was not measured."""
-        return next((r.metrics["latency_ms"] for r in list(self.epochs.values()) if "latency_ms" in r.metrics), None)
+        return next((r.metrics["latency_ms"] for r in self.epochs.values() if "latency_ms" in r.metrics), None)
 
     @property
     def can_go_on(self) -> bool:
@@ -107,7 +114,7 @@ class TrialRecord:
     @property
     def last_epoch(self) -> int:
         """Finished epochs."""
-        return max(list(self.epochs), default=0)
+        return max(self.epochs, default=0)
 
 
 class History:
@@ -116,70 +123,46 @@ class History:
     def __init__(self) -> None:
         self.trials: dict[int, TrialRecord] = {}
         self.cache_key: str | None = None
-        self._runs: list[list[float]] = []
-        self._running = False
+        self._runs: list[tuple[float, float]] = []
+        self._open = False
 
-    def apply(self, event: dict[str, Any]) -> None:
-        """Take one event of the journal into account; unknown kinds are left to other readers."""
-        kind = event["event"]
-        if kind == "opened":
-            self.cache_key = event["cache_key"]
-            self._runs.append([event["time"], event["time"]])
-            self._running = True
-            self.halt()
-        if self._running:
-            # The time of an epoch that was trained again is that of its first report.
-            self._runs[-1][1] = max(self._runs[-1][1], event["time"])
-        if kind == "asked":
-            self.trials[event["trial"]] = TrialRecord(
-                number=event["trial"],
-                fold=event["fold"],
-                values=event["values"],
-                params=event["params"],
-                started=event["time"],
-                source=event.get("source"),
-                drawable=event.get("drawable", True),
-                ahead=event.get("ahead", []),
-            )
-        elif kind == "epoch":
-            record = EpochRecord(
-                epoch=event["epoch"],
-                metrics=event["metrics"],
-                time=event["time"],
-                picture=event["picture"],
-                verdict=event["verdict"],
-                image_ious=event.get("image_ious"),
-            )
-            self.trials[event["trial"]].epochs[record.epoch] = record
-        elif kind == "checkpoint":
-            trial = self.trials[event["trial"]]
-            trial.checkpoint, trial.checkpoint_epoch = event["path"], event["epoch"]
-        elif kind == "started":
-            trial = self.trials[event["trial"]]
-            trial.running = True
-            if not trial.epochs:
-                trial.started = event["time"]
-        elif kind == "restarted":
-            self.trials[event["trial"]].restarts += 1
-        elif kind == "ended":
-            trial = self.trials[event["trial"]]
-            trial.outcome, trial.message = Outcome(event["outcome"]), event["message"]
-            trial.ended, trial.running = event["time"], False
-        elif kind == "reopened":
-            trial = self.trials[event["trial"]]
-            trial.outcome, trial.message, trial.ended = None, "", None
-            trial.epochs[trial.last_epoch] = replace(trial.epochs[trial.last_epoch], verdict="")
-        elif kind == "dropped":
-            self.trials[event["trial"]].checkpoint = None
-        elif kind == "halted":
-            self.halt()
-        elif kind == "closed":
-            self._running = False
+    def apply(self, event: Event) -> None:
+        """Take one event into account.
+
+        Raises:
+            CheckpointError: for one that cannot follow on those before it.
+        """
+        match event:
+            case Opened():
+                self.cache_key = event.cache_key
+                self.halt()
+                self._runs.append((event.time, event.time))
+                self._open = True
+            case Asked():
+                self.trials[event.trial] = _ask(event)
+            case Halted():
+                self.halt()
+            case Closed():
+                pass
+            case _:
+                self._apply_to_trial(event)
+        if self._open:
+            self._runs[-1] = self._runs[-1][0], max(self._runs[-1][1], event.time)
+        if isinstance(event, Halted):
+            # What is written before the next run begins costs no time of a budget.
+            self._open = False
+
+    def _apply_to_trial(self, event: TrialEvent) -> None:
+        known = self.trials.get(event.trial)
+        if known is None:
+            raise CheckpointError(f"trial {event.trial} was never asked for")
+        self.trials[event.trial] = _follow(known, event)
 
     def halt(self) -> None:
         """Note that no worker has a trial any more."""
-        for trial in self.trials.values():
-            trial.running = False
+        for number, trial in self.trials.items():
+            if trial.running:
+                self.trials[number] = replace(trial, running=False)
 
     @property
     def in_order(self) -> list[TrialRecord]:
@@ -209,6 +192,61 @@ class History:
         """Trials with a score, the best first; equals by number."""
         scored = [(trial.best.iou, trial) for trial in self.in_order if trial.best is not None]
         return [trial for _, trial in sorted(scored, key=lambda pair: (-pair[0], pair[1].number))]
+
+
+def _ask(event: Asked) -> TrialRecord:
+    return TrialRecord(
+        number=event.trial,
+        fold=event.fold,
+        values=event.values,
+        params=event.params,
+        started=event.time,
+        source=event.source,
+        drawable=event.drawable,
+        ahead=event.ahead,
+    )
+
+
+def _follow(trial: TrialRecord, event: TrialEvent) -> TrialRecord:
+    """Return the record of a trial after an event of it."""
+    match event:
+        case Started():
+            return replace(trial, running=True, started=trial.started if trial.epochs else event.time)
+        case Epoch():
+            before = {epoch: record for epoch, record in trial.epochs.items() if epoch < event.epoch}
+            return replace(trial, epochs={**before, event.epoch: _record(event)})
+        case CheckpointSaved():
+            return replace(trial, checkpoint=event.path, checkpoint_epoch=event.epoch)
+        case Restarted():
+            return replace(trial, restarts=trial.restarts + 1)
+        case Ended():
+            small = event.outcome is Outcome.OUT_OF_MEMORY and event.accelerator is not None
+            return replace(
+                trial,
+                running=False,
+                outcome=event.outcome,
+                message=event.message,
+                ended=event.time,
+                too_small=trial.too_small | {str(event.accelerator)} if small else trial.too_small,
+            )
+        case Reopened():
+            epochs = {epoch: replace(record, verdict="") for epoch, record in trial.epochs.items()}
+            return replace(trial, outcome=None, message="", ended=None, epochs=epochs, accelerator=event.accelerator)
+        case Dropped():
+            return replace(trial, checkpoint=None)
+        case Asked():
+            return _ask(event)
+
+
+def _record(event: Epoch) -> EpochRecord:
+    return EpochRecord(
+        epoch=event.epoch,
+        metrics=event.metrics,
+        time=event.time,
+        picture=event.picture,
+        verdict=event.verdict,
+        image_ious=event.image_ious,
+    )
 
 
 def count_ends(trials: Iterable[TrialRecord]) -> str:

@@ -1,22 +1,32 @@
-"""The memory of a search: an append-only file of events, and the trials that follow from them.
+"""The memory of a search on disk: an append-only file of events, of which everything else is a fold.
 
-Everything that must outlive the driver is written here first. `resume` feeds it to the proposer and the
-scheduler, `tracking` follows it into MLflow, `report` shows it. Only the driver writes.
+Everything that must outlive the driver is written here first. Whoever follows a journal is told all that is in it and
+then each event as it is written, so that a search that goes on knows what an uninterrupted one would know. What
+events say is in `events`, what follows from them in `history`. Only the driver writes.
 """
 
-import json
+import contextlib
+import errno
 import os
-import time
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Protocol
 
+from search.memory.events import Event, encode_event, parse_event
 from search.memory.history import History
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, StorageError
+
+
+class Fold(Protocol):
+    """What follows from events, one at a time."""
+
+    def apply(self, event: Event) -> None:
+        """Take one event into account."""
 
 
 class Journal:
-    """Writes events and keeps the history that follows from them.
+    """Writes events and tells each to all that follow it.
 
     Args:
         file: the journal; created when missing, continued when there.
@@ -28,57 +38,102 @@ class Journal:
     def __init__(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self.file = file
-        self.history = read_history(file)
+        self.history = History()
+        self._folds: list[Fold] = []
+        self.follow(self.history)
         _drop_torn_line(file)
-        self._stream: IO[str] = file.open("a", encoding="utf-8")
+        # Without a buffer: what a full disk did not take is not written again when the file is closed.
+        self._stream = file.open("ab", buffering=0)
 
     def __reduce__(self) -> tuple[type["Journal"], tuple[Path]]:
         # Ray Tune pickles all that it is given into its own files, an open file too.
         return Journal, (self.file,)
 
-    def write(self, kind: str, content: dict[str, Any]) -> None:
-        """Append one event, on disk before this returns.
+    def follow(self, fold: Fold) -> None:
+        """Tell all events so far, and from here on each as it is written."""
+        replay(self.file, fold)
+        self._folds.append(fold)
 
-        Args:
-            kind: opened, asked, started, epoch, checkpoint, restarted, ended, reopened, dropped, halted, closed.
-            content: what belongs to it; `time` is added, unless it is given.
+    def write(self, event: Event) -> None:
+        """Append an event, on disk before this returns, and tell all that follow.
+
+        Raises:
+            StorageError: when the disk does not take it; the journal ends before it then.
         """
-        event = {"event": kind, "time": time.time(), **content}
-        self._stream.write(json.dumps(event) + "\n")
-        self._stream.flush()
-        os.fsync(self._stream.fileno())
-        self.history.apply(event)
+        self._append(encode_event(event) + b"\n")
+        for fold in self._folds:
+            fold.apply(event)
 
     def close(self) -> None:
         """Close the file."""
         self._stream.close()
 
+    def _append(self, line: bytes) -> None:
+        before = self._stream.tell()
+        try:
+            if self._stream.write(line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(self._stream.fileno())
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._stream.fileno(), before)
+            raise StorageError(
+                f"{self.file} cannot be written ({error.strerror or error}); make room on its disk."
+            ) from error
+
 
 def read_history(file: Path) -> History:
     """Build the history of a journal; empty when the file is missing."""
     history = History()
-    if file.exists():
-        for event in read_events(file):
-            history.apply(event)
+    replay(file, history)
     return history
 
 
-def read_events(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events of a journal; a last line cut short by a crash is left out.
+def replay(file: Path, *folds: Fold) -> None:
+    """Tell folds all events of a journal; none when it is missing.
 
     Raises:
-        CheckpointError: when a line before the last is damaged.
+        CheckpointError: when a line is damaged, or cannot follow on those before it.
     """
-    with file.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.endswith("\n"):
-                return
-            try:
-                yield json.loads(line)
-            except ValueError as error:
-                raise CheckpointError(
-                    f"{file}, line {number} is damaged ({error}); restore the file, or delete the line."
-                ) from error
+    for number, event in enumerate(read_events(file), start=1):
+        try:
+            for fold in folds:
+                fold.apply(event)
+        except CheckpointError as error:
+            raise _damaged(file, number, error) from error
+
+
+def read_events(file: Path) -> Iterator[Event]:
+    """Yield the events of a journal, none when it is missing; a last line cut short by a crash is left out.
+
+    Raises:
+        CheckpointError: when a line is damaged, with what to do.
+    """
+    for number, line in _whole_lines(file):
+        try:
+            event = parse_event(line)
+        except CheckpointError as error:
+            raise _damaged(file, number, error) from error
+        yield event
+
+
+def _whole_lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        with file.open("rb") as stream:
+            yield from ((number, line) for number, line in enumerate(stream, start=1) if line.endswith(b"\n"))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be read ({error.strerror or error}); restore it.") from error
+
+
+def _damaged(file: Path, number: int, error: CheckpointError) -> CheckpointError:
+    # The lines before any other are a search that was killed there, which goes on; with one left out they are none.
+    journal, kept = shlex.quote(str(file)), shlex.quote(f"{file}.kept")
+    return CheckpointError(
+        f"{file}, line {number} is damaged ({error}); restore the file, or keep what stands before that line and have "
+        f"the rest trained again: head -n {number - 1} {journal} > {kept} && mv {kept} {journal}"
+    )
 
 
 def _drop_torn_line(file: Path) -> None:

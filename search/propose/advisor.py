@@ -1,7 +1,7 @@
 """Chooses the next configuration from what the trials so far did; the model that guides a search.
 
 The scores become standings, a Gaussian process predicts them, and of many candidates that one is chosen which is
-expected to improve most on the best. How a space is drawn from and who remembers lives in `searcher`.
+expected to improve most on the best. How a space is drawn from and who remembers lives in `proposer`.
 """
 
 import math

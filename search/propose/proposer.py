@@ -1,7 +1,7 @@
-"""Proposes configurations: Optuna's ask and tell behind Ray Tune's `Searcher`.
+"""Proposes configurations: at random first, guided by a model later; a fold over a search's events.
 
-`Proposer` holds the study, rebuilt from the journal on resume; the journal is the only memory. `TrialQueue` is its face
-to Ray Tune. What is proposed is chosen in `advisor`; checking a space lives in `proposals`.
+What the model advises is chosen in `advisor`; drawing from a space lives in `search.space.draw`. All that is known here
+follows from the journal, so a search that goes on proposes what an uninterrupted one would have.
 
 Ray's own OptunaSearch tells a trial that ASHA stopped as complete, leaves one with NaN running for ever, and cannot
 be resumed without its pickle.
@@ -9,21 +9,19 @@ be resumed without its pickle.
 
 import contextlib
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-import optuna
 from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, TrialState
 
-from search.memory.history import Outcome, TrialRecord
+from search.memory.events import Asked, Ended, Epoch, Event, Reopened
+from search.memory.outcome import Outcome
 from search.propose.advisor import Advisor
 from search.propose.encoding import Floats, widen
 from search.propose.standing import first_landmark
-from search.space.draw import new_study
+from search.space.draw import Draw, Params
 from segcore.errors import ConfigError
 
 _STARTUP_TRIALS: Final = 12
@@ -34,18 +32,24 @@ _POOL: Final = 200
 _DRAWS: Final = 100
 _NEW_DRAWS: Final = 20
 """So many draws look for a configuration that was not tried yet; a small space may have none left."""
-_CHANGED_SPACE: Final = (
-    "The search space is not the one that this search began with; restore it, or launch a new search with this one"
-)
 
-_STATES: Final = {
-    Outcome.FINISHED: TrialState.COMPLETE,
-    Outcome.STOPPED: TrialState.PRUNED,
-    Outcome.FAILED: TrialState.FAIL,
-    Outcome.DIVERGED: TrialState.FAIL,
-    Outcome.OUT_OF_MEMORY: TrialState.FAIL,
-    Outcome.OVER_LIMIT: TrialState.FAIL,
-}
+DrawFunction = Callable[[Params, int], Draw]
+"""Draws a configuration that keeps given parameters, where the space allows them, and is random by a seed elsewhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """What is to be tried next.
+
+    Args:
+        values: of the configuration.
+        params: the parameters that were drawn for it.
+        ahead: what the model advised beside it, for the trials after it; belongs into the journal.
+    """
+
+    values: dict[str, Any]
+    params: dict[str, Any]
+    ahead: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -53,15 +57,13 @@ class _Known:
     """What is known of a trial.
 
     Args:
-        trial: what Optuna knows.
-        params: its parameters; Optuna copies them deeply each time they are asked for.
+        params: its parameters.
         curve: scores by epoch, from the first.
         outcome: how it ended, or None.
         codes: its parameters as the model takes them, once it has been asked.
         latency_ms: milliseconds of a prediction, infinite where it is not known.
     """
 
-    trial: optuna.Trial
     params: dict[str, Any]
     curve: list[float] = field(default_factory=list)
     outcome: Outcome | None = None
@@ -79,139 +81,81 @@ class _Known:
             return []
         return self.curve if self.curve or self.outcome is not None else None
 
+    def observe(self, epoch: int, score: float) -> None:
+        """Learn the score of an epoch; one that is trained again counts as it was trained last.
+
+        Args:
+            epoch: finished epochs.
+            score: higher is better; NaN teaches nothing.
+        """
+        del self.curve[epoch - 1 :]
+        if math.isfinite(score):
+            # An epoch without a score counts with the score before it, the first with the one after.
+            missing = epoch - len(self.curve) - 1
+            self.curve += [self.curve[-1] if self.curve else score] * missing + [score]
+
 
 class Proposer:
-    """Draws configurations from a space, at random first and guided by a model later, and learns how they did.
+    """Draws configurations from a space and learns how they did.
 
     Args:
-        draw: draws a configuration from a trial and returns its values; raises `ConfigError` for one that cannot be
-            trained.
-        seed: decides the draws.
-        facts: what the space may know of the data.
+        draw: draws a configuration; raises `ConfigError` for one that cannot be trained.
+        seed: with a trial's number and the events before it, decides what is proposed.
         epochs: of a whole training.
-        weighs_latency: whether what is fast and good is sought, see `pareto`; else what is good.
+        weighs_latency: whether what is fast and good is sought, see `search.judge.pareto`; else what is good.
     """
 
-    def __init__(
-        self,
-        draw: Callable[[optuna.Trial], dict[str, Any]],
-        *,
-        seed: int,
-        facts: dict[str, Any],
-        epochs: int,
-        weighs_latency: bool = False,
-    ) -> None:
+    def __init__(self, draw: DrawFunction, *, seed: int, epochs: int, weighs_latency: bool = False) -> None:
         self._draw = draw
         self._weighs_latency = weighs_latency
         self._epochs = epochs
         self._seed = seed
-        self._facts = facts
-        self._study = new_study(optuna.samplers.RandomSampler(), facts)
         self._known: dict[int, _Known] = {}
         self._advisor: Advisor | None = None
-        self.ahead: list[dict[str, Any]] = []
+        self._ahead: list[dict[str, Any]] = []
 
-    def ask(self, number: int) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Draw a configuration.
+    def apply(self, event: Event) -> None:
+        """Learn an event; of trials that the space could not have drawn there is nothing to learn."""
+        match event:
+            case Asked():
+                self._known.pop(event.trial, None)
+                if event.drawable:
+                    self._known[event.trial] = _Known(params=event.params)
+                    self._ahead = list(event.ahead)
+            case Epoch() if known := self._known.get(event.trial):
+                known.observe(event.epoch, event.metrics.get("iou", math.nan))
+                known.latency_ms = event.metrics.get("latency_ms", known.latency_ms)
+            case Ended() if known := self._known.get(event.trial):
+                known.outcome = event.outcome
+            case Reopened() if known := self._known.get(event.trial):
+                known.outcome = None
+
+    def ask(self, number: int) -> Proposal:
+        """Propose a configuration; nothing changes until its `Asked` event is applied.
 
         Args:
-            number: the trial's number; with the seed and the past it decides the draw.
-
-        What the model advised beside it is kept in `ahead` for the trials after it, and belongs into the journal.
-
-        Returns:
-            The configuration's values, and the parameters as Optuna knows them.
+            number: the trial's number.
 
         Raises:
             ConfigError: when the space draws nothing that can be trained.
         """
         guided = self._is_guided(number)
-        if guided and not self.ahead:
-            self.ahead = self._propose(number)
+        ahead = (self._ahead or self._propose(number)) if guided else self._ahead
+        ahead = list(ahead)
         tried = [known.params for known in self._known.values()]
         problem: ConfigError | None = None
         for attempt in range(_DRAWS):
-            # A generator of its own for each draw: a resumed search draws what the uninterrupted one would have.
-            self._study.sampler = optuna.samplers.RandomSampler(seed=self._seed_of(number, attempt))
+            given = ahead.pop(0) if guided and ahead else {}
             try:
-                trial, values = self._enter(self.ahead.pop(0) if guided and self.ahead else {})
+                # A seed of its own for each draw: it depends on nothing that a search that goes on has lost.
+                found = self._draw(given, self._seed_of(number, attempt))
+                _require_kept(given, found.params)
             except ConfigError as error:
                 problem = error
                 continue
-            params = dict(trial.params)
-            if attempt < _NEW_DRAWS and params in tried:
-                self._study.tell(trial, state=TrialState.FAIL)
-                continue
-            self._known[number] = _Known(trial=trial, params=params)
-            return values, dict(params)
+            if attempt >= _NEW_DRAWS or found.params not in tried:
+                return Proposal(values=found.values, params=found.params, ahead=ahead)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
-
-    def weigh(self, number: int, latency_ms: float) -> None:
-        """Learn how long a prediction of a trial takes."""
-        self._known[number].latency_ms = latency_ms
-
-    def observe(self, number: int, epoch: int, score: float) -> None:
-        """Learn a score that a trial reached after an epoch; NaN teaches nothing, a repeated epoch nothing new."""
-        known = self._known[number]
-        if not math.isfinite(score) or epoch <= len(known.curve):
-            return
-        # An epoch without a score counts with the score before it, the first with the one after.
-        known.curve += [known.curve[-1] if known.curve else score] * (epoch - len(known.curve) - 1) + [score]
-        known.trial.report(score, epoch)
-
-    def close(self, number: int, outcome: Outcome, best_score: float | None) -> None:
-        """Learn how a trial ended.
-
-        Args:
-            number: the trial's number.
-            outcome: trials count with the scores they reached, one whose worker failed, too; those that diverged, did
-                not fit into memory, are over a limit or have no score lose against all others.
-            best_score: highest score, None when there was none.
-        """
-        known = self._known[number]
-        known.outcome = outcome
-        state = _STATES[outcome]
-        if best_score is None:
-            state = TrialState.FAIL
-        value = best_score if state is TrialState.COMPLETE else None
-        self._study.tell(known.trial, value, state=state)
-
-    def reopen(self, number: int) -> None:
-        """Learn that a trial that ASHA had stopped goes on."""
-        known = self._known[number]
-        # Optuna takes no more reports of a trial that has ended.
-        trial, _ = self._enter(known.params)
-        for epoch, score in enumerate(known.curve, start=1):
-            trial.report(score, epoch)
-        known.trial, known.outcome = trial, None
-
-    def replay(self, record: TrialRecord) -> None:
-        """Take over a trial of the journal as if it had been asked and observed here.
-
-        Raises:
-            ConfigError: when the space changed since the trial was drawn.
-        """
-        try:
-            trial, _ = self._enter(record.params)
-        # A space is a user's code: whatever it raises on a draw that was its own once, it is another space now.
-        except Exception as error:
-            raise ConfigError(f"{_CHANGED_SPACE} ({type(error).__name__}: {error}).") from error
-        if trial.params != record.params:
-            raise ConfigError(f"{_CHANGED_SPACE} (trial {record.number} had {record.params}, now {trial.params}).")
-        self._known[record.number] = _Known(trial=trial, params=record.params)
-        self.ahead = list(record.ahead)
-        if record.latency_ms is not None:
-            self.weigh(record.number, record.latency_ms)
-        for epoch, report in sorted(record.epochs.items()):
-            self.observe(record.number, epoch, report.iou)
-        if record.outcome is not None:
-            self.close(record.number, record.outcome, record.best.iou if record.best else None)
-
-    @property
-    def trials(self) -> list[FrozenTrial]:
-        """What Optuna knows of the trials, by number."""
-        entered = self._study.get_trials(deepcopy=False)
-        return [entered[known.trial.number] for _, known in sorted(self._known.items())]
 
     def _is_guided(self, number: int) -> bool:
         """Say whether the model is asked: not while it knows little, and now and then not."""
@@ -241,39 +185,22 @@ class Proposer:
 
     def _get_to_know_space(self) -> Advisor | None:
         """Draw from the space; None when it has no parameter, or draws nothing that can be trained."""
-        study = new_study(optuna.samplers.RandomSampler(seed=self._seed), self._facts)
         pool: list[dict[str, Any]] = []
         distributions: dict[str, BaseDistribution] = {}
-        for _ in range(_POOL):
-            trial = study.ask()
+        for attempt in range(_POOL):
             with contextlib.suppress(ConfigError):
-                self._draw(trial)
-                pool.append(trial.params)
-                for name, drawn in trial.distributions.items():
+                found = self._draw({}, int(np.random.SeedSequence([self._seed, attempt]).generate_state(1)[0]))
+                pool.append(found.params)
+                for name, drawn in found.distributions.items():
                     distributions[name] = widen(distributions.get(name, drawn), drawn)
         return Advisor(distributions, pool, self._epochs) if distributions else None
 
     def _seed_of(self, number: int, attempt: int) -> int:
         return int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])
 
-    def _enter(self, params: dict[str, Any]) -> tuple[optuna.Trial, dict[str, Any]]:
-        """Draw a trial that keeps the given parameters, and return it with the configuration's values."""
-        self._study.enqueue_trial(params)
-        trial = self._study.ask()
-        try:
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Fixed parameter .* is out of range")
-                values = self._draw(trial)
-            _require_drawable(trial)
-            return trial, values
-        except Exception:
-            self._study.tell(trial, state=TrialState.FAIL)
-            raise
 
-
-def _require_drawable(trial: optuna.Trial) -> None:
-    # Where ranges depend on each other, Optuna takes a proposed value that is outside of one with a mere warning.
-    params = trial.params
-    for name, distribution in trial.distributions.items():
-        if not distribution._contains(distribution.to_internal_repr(params[name])):
-            raise ConfigError(f"{name}={params[name]!r} is not in {distribution}; propose what the space can draw.")
+def _require_kept(given: Params, params: Params) -> None:
+    # Where ranges depend on each other, the space may not allow what was proposed for it as a whole.
+    for name in given.keys() & params.keys():
+        if params[name] != given[name]:
+            raise ConfigError(f"{name}={given[name]!r} is not what the space can draw beside the others.")

@@ -1,11 +1,16 @@
 """Ray: connect or start, check that a trial fits somewhere, and prepare each node's cache once."""
 
 import logging
+import math
 import os
+import signal
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import ray
@@ -18,6 +23,9 @@ from segcore.data.extra import prepare_caches, read_extra
 from segcore.errors import ClusterError, StreetError
 
 _CONNECT_SECONDS: Final = 5.0
+_COUNT_SECONDS: Final = 1.0
+ACCELERATOR: Final = "accelerator_type:"
+"""Ray's resource of a node with GPUs of a kind, such as accelerator_type:A100."""
 _PACKAGES: Final = ("search", "segcore", "spaces")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -59,10 +67,32 @@ def connected(settings: SearchSettings) -> Iterator[None]:
             "or leave --address out for a local Ray."
         ) from error
     try:
-        _require_capacity(settings)
-        yield
+        with _ending_as_interrupted():
+            _require_capacity(settings)
+            yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _ending_as_interrupted() -> Iterator[None]:
+    """Take the signals by which job managers and closing terminals end a process as Ctrl-C is taken.
+
+    Ray's own handler of SIGTERM aborts the process; it is there from `ray.init` on.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = {each: signal.signal(each, _interrupt) for each in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for each, handler in former.items():
+            signal.signal(each, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 def has_idle_gpus(settings: SearchSettings) -> bool:
@@ -81,6 +111,49 @@ def count_concurrent(settings: SearchSettings) -> int:
         )
         held += int(min(by_cpu, by_gpu))
     return min(held, settings.max_concurrent) if settings.max_concurrent else held
+
+
+class Capacity:
+    """How many trials the cluster holds at a time, looked up again every second, since nodes join and leave.
+
+    Args:
+        settings: resources of a trial and the wished number are used.
+    """
+
+    def __init__(self, settings: SearchSettings) -> None:
+        self._settings = settings
+        self._count = 0
+        self._counted = -math.inf
+        self._last_held = time.monotonic()
+
+    def count(self) -> int:
+        """Return how many trials the cluster holds at a time, no more than the settings allow."""
+        now = time.monotonic()
+        if now - self._counted >= _COUNT_SECONDS:
+            self._count, self._counted = count_concurrent(self._settings), now
+        if self._count:
+            self._last_held = now
+        return self._count
+
+    @property
+    def empty_seconds(self) -> float:
+        """For how long no node could have held a trial."""
+        return 0.0 if self.count() else time.monotonic() - self._last_held
+
+
+def find_accelerators() -> set[str]:
+    """Return the kinds of GPU of the nodes that are there, as Ray names them."""
+    return {kind for node in _alive_nodes() if (kind := _accelerator(node)) is not None}
+
+
+def accelerator_of(node_id: str) -> str | None:
+    """Return the kind of GPU of a node, as Ray names it; None where there is none, or the node is gone."""
+    return next((_accelerator(node) for node in _alive_nodes() if node["NodeID"] == node_id), None)
+
+
+def _accelerator(node: dict[str, Any]) -> str | None:
+    names = (name for name in node["Resources"] if name.startswith(ACCELERATOR))
+    return next((name.removeprefix(ACCELERATOR) for name in names), None)
 
 
 def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress) -> PixelCache:

@@ -4,28 +4,36 @@ import os
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from ray import tune
 
 from search.folder import StageFolder
 from search.judge.asha import Asha
-from search.judge.progress import find_failures, is_over, replay_asha, seconds_left
-from search.memory.history import FAILURES, History, Outcome, TrialRecord, count_ends
+from search.judge.progress import RETRIED, build_asha, find_failures, find_larger, is_over, seconds_left
+from search.memory.events import Asked, Reopened
+from search.memory.history import History, count_ends
 from search.memory.journal import Journal
+from search.memory.outcome import FAILURES, Outcome
 from search.propose.proposer import Proposer
-from search.run.cluster import count_concurrent
+from search.run.cluster import ACCELERATOR, Capacity, find_accelerators
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
-from search.run.trial import Limits, TrialJob, run_trial
+from search.run.trial import STATE_FILE, Limits, TrialJob, run_trial
 from search.settings import SearchSettings
-from search.space.check import require_usable_space
-from search.space.draw import draw_config, load_space
+from search.space.check import require_same_space, require_usable_space
+from search.space.draw import Draw, Params, draw, draw_config, load_space
 from segcore.data.cache import PixelCache
 from segcore.data.folds import FoldSplit
-from segcore.errors import CheckpointError, InterruptedSearchError, StorageError
+from segcore.errors import CheckpointError, ClusterError, InterruptedSearchError, StorageError
 from segcore.training.feasible import Feasibility
+
+_MOST_PENDING: Final = 100_000
+"""The queue holds trials back, not Ray Tune."""
+_EMPTY_SECONDS: Final = 600.0
+"""So long may a cluster have no node that could hold a trial; one that is only being replaced comes back sooner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,63 +99,68 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     Args:
         stage: the search's stage.
         cache: the decoded data.
+
+    Raises:
+        InterruptedSearchError: when it was stopped from outside, or its trials do nothing but fail.
     """
-    settings, journal = stage.settings, stage.journal
-    asha = replay_asha(settings, journal.history)
-    space = load_space(settings.space)
-    proposer = Proposer(
-        lambda trial: draw_config(space, trial, settings).values(),
-        seed=settings.seed,
-        facts=space_facts(cache),
-        epochs=settings.epochs,
-        weighs_latency=settings.weighs_latency,
-    )
-    for record in journal.history.in_order:
-        if record.drawable:
-            proposer.replay(record)
-    recorder = Recorder(journal, stage.folder, asha, proposer)
+    settings, journal, started, facts = stage.settings, stage.journal, time.time(), space_facts(cache)
+    drawn = [record.params for record in journal.history.in_order if record.drawable]
+    require_same_space(load_space(settings.space), settings, facts, drawn)
+    asha, proposer = build_asha(settings), build_proposer(settings, facts)
+    for fold in (asha, proposer):
+        journal.follow(fold)
+    recorder = Recorder(journal, stage.folder, asha)
     recorder.end_judged()
-    unfinished = journal.history.unfinished
-    started = time.time()
+    unfinished = [record.number for record in journal.history.unfinished]
 
     def next_trial() -> dict[str, Any] | None:
         if find_failures(journal.history, started):
             return None
-        if unfinished:
-            return _ray_config(unfinished.pop(0))
-        number = len(journal.history.trials)
-        waiting = asha.find_promoted(last=number >= settings.trials)
-        if waiting is not None:
-            return _ray_config(_take_up(journal, proposer, asha, waiting))
-        return _ray_config(_ask(journal, proposer, settings, number)) if number < settings.trials else None
+        number = unfinished.pop(0) if unfinished else choose_trial(stage, asha, proposer)
+        return None if number is None else ray_config(stage, number)
 
-    if not is_over(settings, journal.history):
+    if not is_over(settings, journal.history, asha):
         run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history))
     require_success(stage, started)
-    require_done(stage, settings.trials, "resume")
+    require_done(stage, is_over(settings, journal.history, asha), settings.trials, "resume")
 
 
-def _take_up(journal: Journal, proposer: Proposer, asha: Asha, number: int) -> TrialRecord:
-    record = journal.history.trials[number]
-    journal.write("reopened", {"trial": number})
-    asha.revive(number)
-    if record.drawable:
-        proposer.reopen(number)
-    return record
+def build_proposer(settings: SearchSettings, facts: dict[str, Any]) -> Proposer:
+    """Return what proposes a search's configurations, and has learnt nothing yet."""
+    space = load_space(settings.space)
+
+    def draw_anew(given: Params, seed: int) -> Draw:
+        return draw(lambda trial: draw_config(space, trial, settings).values(), facts, seed=seed, given=given)
+
+    return Proposer(draw_anew, seed=settings.seed, epochs=settings.epochs, weighs_latency=settings.weighs_latency)
 
 
-def _ask(journal: Journal, proposer: Proposer, settings: SearchSettings, number: int) -> TrialRecord:
-    asked: dict[str, Any] = {"trial": number, "fold": settings.fold}
+def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
+    """Write which trial is run next: one for which there is another GPU, one that is promoted, or a new one.
+
+    Returns:
+        Its number; None when there is none before another trial ends.
+    """
+    settings, journal = stage.settings, stage.journal
+    number = len(journal.history.trials)
+    if larger := find_larger(journal.history, find_accelerators()):
+        trial, accelerator = larger
+        journal.write(Reopened(trial=trial.number, accelerator=accelerator))
+        return trial.number
+    promoted = asha.find_promoted(last=number >= settings.trials)
+    if promoted is not None:
+        journal.write(Reopened(trial=promoted, accelerator=journal.history.trials[promoted].accelerator))
+        return promoted
+    if number >= settings.trials:
+        return None
     if number < len(settings.first):
-        asked |= settings.first[number]
+        journal.write(Asked(trial=number, fold=settings.fold, **settings.first[number]))
     else:
-        asked["values"], asked["params"] = proposer.ask(number)
-        asked["ahead"] = [*proposer.ahead]
-    journal.write("asked", asked)
-    record = journal.history.trials[number]
-    if number < len(settings.first) and record.drawable:
-        proposer.replay(record)
-    return record
+        found = proposer.ask(number)
+        journal.write(
+            Asked(trial=number, fold=settings.fold, values=found.values, params=found.params, ahead=found.ahead)
+        )
+    return number
 
 
 def require_success(stage: Stage, since: float) -> None:
@@ -170,14 +183,10 @@ def require_success(stage: Stage, since: float) -> None:
 
 
 def retry_failed(journal: Journal) -> int:
-    """Ask anew for every trial that failed, from its start; return how many there are.
-
-    A training that diverged or had too little memory would end alike again.
-    """
-    failed = [trial for trial in journal.history.in_order if trial.outcome is Outcome.FAILED]
-    for trial in failed:
-        content = {"trial": trial.number, "fold": trial.fold, "values": trial.values, "params": trial.params}
-        journal.write("asked", {**content, "source": trial.source, "drawable": trial.drawable, "ahead": trial.ahead})
+    """Take up every trial again that failed, from its last checkpoint; return how many there are."""
+    failed = [trial.number for trial in journal.history.in_order if trial.outcome in RETRIED]
+    for number in failed:
+        journal.write(Reopened(trial=number))
     return len(failed)
 
 
@@ -196,11 +205,12 @@ def run_folds(stage: Stage, command: str, wanted: Collection[tuple[int | None, i
     numbers = [trial.number for trial in unfinished]
 
     def next_trial() -> dict[str, Any] | None:
-        return _ray_config(unfinished.pop(0)) if unfinished else None
+        return ray_config(stage, unfinished.pop(0).number) if unfinished else None
 
     if numbers:
-        run_trials(stage, next_trial, Recorder(stage.journal, stage.folder, None, None), None, None)
-    require_done(stage, len(numbers), command, numbers)
+        run_trials(stage, next_trial, Recorder(stage.journal, stage.folder, None), None, None)
+    ended = all(stage.journal.history.trials[number].outcome is not None for number in numbers)
+    require_done(stage, ended, len(numbers), command, numbers)
 
 
 def require_same_data(stage: Stage, *others: History) -> None:
@@ -214,27 +224,23 @@ def require_same_data(stage: Stage, *others: History) -> None:
         )
 
 
-def require_done(stage: Stage, trials: int, command: str, numbers: Collection[int] | None = None) -> None:
+def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: Collection[int] | None = None) -> None:
     """Raise `InterruptedSearchError` when a stage stopped early and not because its time was spent.
 
     Ray Tune returns as if all were well when it is interrupted.
 
     Args:
         stage: the stage that ran.
+        done: whether it has nothing left to do.
         trials: how many trials it should have.
         command: what goes on with it: resume, confirm or retrain.
         numbers: of the trials that were to end; None: of all.
     """
     history, settings = stage.journal.history, stage.settings
+    if done or (settings.time_budget_seconds and history.spent_seconds >= settings.time_budget_seconds - 1):
+        return
     records = history.in_order if numbers is None else [history.trials[number] for number in numbers]
     ended = sum(record.outcome is not None for record in records)
-    if numbers is None and ended == trials and not is_over(replace(settings, trials=trials), history):
-        # A trial that waits is to go on.
-        ended -= 1
-    if len(records) >= trials and ended == len(records):
-        return
-    if settings.time_budget_seconds and history.spent_seconds >= settings.time_budget_seconds - 1:
-        return
     raise InterruptedSearchError(
         f"Interrupted after {ended} of {trials} trials; go on with 'python -m search {command} {settings.name}'."
     )
@@ -257,18 +263,13 @@ def run_trials(
         budget_seconds: when to stop, or None.
     """
     settings = stage.settings
-    concurrent = count_concurrent(settings)
+    capacity = Capacity(settings)
     # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(concurrent)
-    stage.journal.write("opened", {"cache_key": stage.job.cache_key})
-    trainable = tune.with_resources(
-        tune.with_parameters(run_trial, job=stage.job),
-        tune.PlacementGroupFactory([{"CPU": settings.cpus_per_trial, "GPU": settings.gpus_per_trial}]),
-    )
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
     tuner = tune.Tuner(
-        trainable,
+        tune.with_resources(tune.with_parameters(run_trial, job=stage.job), partial(_request, settings)),
         tune_config=tune.TuneConfig(
-            search_alg=TrialQueue(next_trial, concurrent),
+            search_alg=TrialQueue(next_trial, capacity.count),
             scheduler=AshaScheduler(asha) if asha is not None else None,
             # The queue says when there are no more: a trial that was stopped and goes on is one more to Ray.
             num_samples=-1,
@@ -283,27 +284,57 @@ def run_trials(
             failure_config=tune.FailureConfig(max_failures=settings.max_failures),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             callbacks=[recorder],
+            stop=_NoWorkers(capacity),
             verbose=0,
         ),
     )
     try:
         tuner.fit()
-        # Up to here the time budget was used, whatever was reported last.
-        stage.journal.write("halted", {})
     except tune.TuneError as error:
         raise StorageError(
             f"Ray Tune gave up ({error}); if the disk of {settings.storage} is full, make room, then run "
             f"'python -m search resume {settings.name}'."
         ) from error
+    if capacity.empty_seconds >= _EMPTY_SECONDS:
+        raise ClusterError(
+            f"No node could hold a trial for {capacity.empty_seconds:.0f} s; add nodes, then run "
+            f"'python -m search resume {settings.name}'."
+        )
 
 
-def _ray_config(record: TrialRecord) -> dict[str, Any]:
+class _NoWorkers(tune.Stopper):  # type: ignore[misc]
+    """Ends a run for which there has been no node for minutes: Ray Tune itself waits for ever."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        return self._capacity.empty_seconds >= _EMPTY_SECONDS
+
+
+def _request(settings: SearchSettings, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """Return the resources of a trial; one that ran out of memory needs another kind of GPU than that it had."""
+    wanted = {"CPU": settings.cpus_per_trial, "GPU": settings.gpus_per_trial}
+    if config["accelerator"] is not None:
+        wanted[f"{ACCELERATOR}{config['accelerator']}"] = 0.001
+    return tune.PlacementGroupFactory([wanted])
+
+
+def ray_config(stage: Stage, number: int) -> dict[str, Any]:
+    """Return what a worker is told of a trial; it begins anew where its checkpoint is gone."""
+    record = stage.journal.history.trials[number]
+    folder = stage.folder.resolve(record.checkpoint) if record.checkpoint is not None else None
+    found = folder is not None and (folder / STATE_FILE).is_file()
     return {
         "trial": record.number,
         "fold": record.fold,
         "values": record.values,
-        "checkpoint": record.checkpoint,
-        "after_epoch": record.checkpoint_epoch,
+        "checkpoint": str(folder) if found else None,
+        "after_epoch": record.checkpoint_epoch if found else 0,
+        "accelerator": record.accelerator,
     }
 
 

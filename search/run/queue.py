@@ -11,18 +11,18 @@ class TrialQueue(Searcher):  # type: ignore[misc]
 
     Args:
         next_trial: returns the next trial's Ray configuration, or None when there is none before another ends.
-        max_concurrent: most trials at a time.
+        count_concurrent: most trials at a time; asked each time, since nodes join and leave.
     """
 
-    def __init__(self, next_trial: Callable[[], dict[str, Any] | None], max_concurrent: int) -> None:
+    def __init__(self, next_trial: Callable[[], dict[str, Any] | None], count_concurrent: Callable[[], int]) -> None:
         super().__init__(metric="iou", mode="max")
         self._next_trial = next_trial
-        self._max_concurrent = max_concurrent
+        self._count_concurrent = count_concurrent
         self._live: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial, None to be asked again later, or FINISHED."""
-        if len(self._live) >= self._max_concurrent:
+        if len(self._live) >= self._count_concurrent():
             return None
         config = self._next_trial()
         if config is None:

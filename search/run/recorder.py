@@ -1,14 +1,14 @@
 """Hears from Ray Tune what trials do and writes it to the journal, once, in order.
 
-The only caller of `Journal.write` during a stage. The proposer learns here too: Ray Tune's searchers never see
-the report on which ASHA stops a trial.
+What follows from it for ASHA and the proposer they learn from the journal itself: Ray Tune's own searchers never see
+the report on which a trial is stopped.
 """
 
 import contextlib
 import json
 import math
-import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,12 @@ from ray.tune.experiment import Trial
 
 from search.folder import StageFolder
 from search.judge.asha import Asha
-from search.memory.history import FAILURES, Outcome, TrialRecord
+from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Restarted, Started
+from search.memory.history import TrialRecord
 from search.memory.journal import Journal
-from search.propose.proposer import Proposer
+from search.memory.outcome import Outcome
+from search.run.cluster import accelerator_of
+from segcore.errors import StorageError
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]
@@ -28,15 +31,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     Args:
         journal: where events go.
         stage: the stage's files.
-        asha: knows which trials it stopped; None when nothing is stopped.
-        proposer: learns scores and outcomes; None when nothing is proposed.
+        asha: says which epochs a trial is stopped at; None when nothing is stopped.
     """
 
-    def __init__(self, journal: Journal, stage: StageFolder, asha: Asha | None, proposer: Proposer | None) -> None:
+    def __init__(self, journal: Journal, stage: StageFolder, asha: Asha | None) -> None:
         self._journal = journal
         self._stage = stage
         self._asha = asha
-        self._proposer = proposer
 
     def end_judged(self) -> None:
         """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not.
@@ -46,13 +47,12 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         for record in self._journal.history.unfinished:
             last = record.epochs.get(record.last_epoch)
             if last is not None and last.verdict and (record.can_go_on or math.isnan(last.iou)):
-                self._end(record, Outcome.STOPPED, last.verdict)
-        if self._asha is not None:
-            self._drop_checkpoints(self._asha)
+                self._end(record.number, Outcome.STOPPED, last.verdict)
+        self._drop_checkpoints()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a worker has taken a trial."""
-        self._journal.write("started", {"trial": trial.config["trial"]})
+        self._journal.write(Started(trial=trial.config["trial"]))
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
@@ -62,81 +62,74 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             return
         number, epoch = trial.config["trial"], result["epoch"]
         metrics = {name: float(value) for name, value in result["metrics"].items() if math.isfinite(value)}
-        event: dict[str, Any] = {
-            "trial": number,
-            "epoch": epoch,
-            "metrics": metrics,
-            "picture": self._save_picture(number, epoch, picture),
-            "verdict": self._asha.stopped.get(number, "") if self._asha is not None else "",
-        }
-        if self._proposer is None and image_ious is not None:
+        verdict = ""
+        if self._asha is not None:
+            verdict = self._asha.decide(number, epoch, metrics.get("iou", math.nan), metrics.get("latency_ms"))
+        event = Epoch(
+            trial=number,
+            epoch=epoch,
+            metrics=metrics,
+            picture=self._save_picture(number, epoch, picture),
+            verdict=verdict,
             # Configurations are compared image by image only after the search.
-            event["image_ious"] = json.loads(image_ious)
-        known = self._record(trial).epochs.get(epoch)
-        if known is not None:
-            # Trained again after its checkpoint was lost: with the time of the first report MLflow sees one point.
-            event["time"] = known.time
-        self._journal.write("epoch", event)
+            image_ious=json.loads(image_ious) if self._asha is None and image_ious is not None else None,
+        )
+        self._journal.write(event)
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
-        if self._proposer is not None and self._record(trial).drawable:
-            if "latency_ms" in metrics:
-                self._proposer.weigh(number, metrics["latency_ms"])
-            self._proposer.observe(number, epoch, metrics.get("iou", math.nan))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
         """Write where a trial can go on from."""
         record = self._record(trial)
-        former = record.checkpoint
+        path = self._stage.relative(checkpoint.path)
         epoch = (trial.last_result or {}).get("epoch", 0)
-        self._journal.write("checkpoint", {"trial": record.number, "epoch": epoch, "path": checkpoint.path})
+        self._journal.write(CheckpointSaved(trial=record.number, epoch=epoch, path=path))
         # Ray deletes a trial's former checkpoint, unless it is from a run before this one.
-        if former is not None and Path(former).parent != Path(checkpoint.path).parent:
-            shutil.rmtree(former, ignore_errors=True)
+        if record.checkpoint is not None and Path(record.checkpoint).parent != Path(path).parent:
+            self._stage.delete(record.checkpoint)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a trial failed in a way that another try may mend, and goes on from its last checkpoint."""
         number = trial.config["trial"]
-        self._journal.write("restarted", {"trial": number, "message": _error_text(trial)})
+        self._journal.write(Restarted(trial=number, message=_error_text(trial)))
         self._log(number, f"it goes on from its last checkpoint after: {_error_text(trial)}")
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write how a trial ended."""
-        record = self._record(trial)
-        reported = (trial.last_result or {}).get("outcome", "")
-        if self._asha is not None and record.number in self._asha.stopped:
-            self._end(record, Outcome.STOPPED, self._asha.stopped[record.number])
-        elif reported:
-            self._end(record, Outcome(reported), trial.last_result.get("message", ""))
+        record, result = self._record(trial), trial.last_result or {}
+        last = record.epochs.get(record.last_epoch)
+        if last is not None and last.verdict:
+            self._end(record.number, Outcome.STOPPED, last.verdict)
+        elif result.get("outcome"):
+            accelerator = accelerator_of(result["node"]) if "node" in result else None
+            self._end(record.number, Outcome(result["outcome"]), result.get("message", ""), accelerator)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a trial failed for good."""
-        self._end(self._record(trial), Outcome.FAILED, _error_text(trial))
+        self._end(trial.config["trial"], Outcome.FAILED, _error_text(trial))
 
-    def _end(self, record: TrialRecord, outcome: Outcome, message: str) -> None:
-        self._journal.write("ended", {"trial": record.number, "outcome": str(outcome), "message": message})
-        self._log(record.number, f"{outcome}: {message}" if message else str(outcome))
-        if self._asha is not None and self._proposer is not None:
-            if record.drawable:
-                self._proposer.close(record.number, outcome, record.best.iou if record.best else None)
-            if outcome is Outcome.STOPPED and record.can_go_on and not math.isnan(record.epochs[record.last_epoch].iou):
-                self._asha.park(record.number, record.last_epoch)
-            elif outcome in FAILURES:
-                self._asha.fail(record.number)
-            self._drop_checkpoints(self._asha)
+    def _end(self, number: int, outcome: Outcome, message: str, accelerator: str | None = None) -> None:
+        self._journal.write(Ended(trial=number, outcome=outcome, message=message, accelerator=accelerator))
+        self._log(number, f"{outcome}: {message}" if message else str(outcome))
+        self._drop_checkpoints()
 
-    def _drop_checkpoints(self, asha: Asha) -> None:
-        asha.let_go()
-        # Ray keeps a checkpoint of every trial, a full disk in a long search; of use are those of trials that may go on
-        # and of the best.
+    def _drop_checkpoints(self) -> None:
+        """Give up the checkpoints of a search that nothing goes on from.
+
+        Ray keeps one of every trial, a full disk in a long search; of use are those of trials that may go on, by
+        promotion or another try, and of the best.
+        """
+        if self._asha is None:
+            return
+        hopeless = self._asha.find_hopeless()
         usable = (Outcome.FINISHED, Outcome.STOPPED)
-        ranked = [record for record in self._journal.history.ranked if record.outcome in usable]
+        best = [record.number for record in self._journal.history.ranked if record.outcome in usable][:1]
         for record in self._journal.history.in_order:
-            needed = record.outcome is None or asha.waits(record.number) or record in ranked[:1]
+            waits = self._asha.waits(record.number) and record.number not in hopeless
+            needed = waits or record.outcome in (None, Outcome.FAILED) or record.number in best
             if record.checkpoint is not None and not needed:
                 # The other way round a driver that dies in between would leave a trial that waits without a checkpoint.
-                checkpoint = record.checkpoint
-                self._journal.write("dropped", {"trial": record.number})
-                shutil.rmtree(checkpoint, ignore_errors=True)
+                self._journal.write(Dropped(trial=record.number))
+                self._stage.delete(record.checkpoint)
 
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]
@@ -145,15 +138,25 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if picture is None:
             return None
         file = self._stage.trial(number) / f"epoch_{epoch:04d}.jpg"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(picture)
-        return str(file.relative_to(self._stage.root))
+        with _writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(picture)
+        return self._stage.relative(file)
 
     def _log(self, number: int, line: str) -> None:
         file = self._stage.trial(number) / "log.txt"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        with _writing(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+
+
+@contextlib.contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{file} cannot be written ({error.strerror or error}); make room on its disk.") from error
 
 
 def _error_text(trial: Trial) -> str:

@@ -13,7 +13,7 @@ class AshaScheduler(FIFOScheduler):  # type: ignore[misc]
     """Hands Ray Tune's results to `Asha` and its verdicts back; trials start in the order they were proposed.
 
     Args:
-        asha: the decision.
+        asha: the decision; what it decides on is told to it by the journal, through `recorder`.
     """
 
     def __init__(self, asha: Asha) -> None:
@@ -23,16 +23,14 @@ class AshaScheduler(FIFOScheduler):  # type: ignore[misc]
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         """Judge an epoch; a report without one is a trial's farewell and ends by itself.
 
-        A trial that waits is over for Ray: it is handed out anew, with its checkpoint, by `searcher.TrialQueue`.
+        A trial that waits is over for Ray: it is handed out anew, with its checkpoint, by `queue.TrialQueue`.
         """
         if "epoch" not in result:
             return str(FIFOScheduler.CONTINUE)
         # Ray hands over nested metrics flattened.
-        score = result.get("metrics/iou", math.nan)
-        if "metrics/latency_ms" in result:
-            self.asha.weigh(trial.config["trial"], result["metrics/latency_ms"])
-        goes_on = self.asha.judge(trial.config["trial"], result["epoch"], score)
-        return str(FIFOScheduler.CONTINUE if goes_on else FIFOScheduler.STOP)
+        score, latency_ms = result.get("metrics/iou", math.nan), result.get("metrics/latency_ms")
+        verdict = self.asha.decide(trial.config["trial"], result["epoch"], score, latency_ms)
+        return str(FIFOScheduler.STOP if verdict else FIFOScheduler.CONTINUE)
 
     def debug_string(self) -> str:
         """Describe the rungs."""

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import ray
 import torch
 from ray import tune
 
 import segcore.data.cache
-from search.memory.history import Outcome
+from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache
 from segcore.data.dataset import read_dataset
@@ -108,7 +109,8 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
     try:
         _train(config, job)
     except (TrainingError, ConfigError) as error:
-        tune.report({"outcome": str(_outcome_of(error)), "message": str(error)})
+        node = ray.get_runtime_context().get_node_id()
+        tune.report({"outcome": str(_outcome_of(error)), "message": str(error), "node": node})
 
 
 def open_cache(job: TrialJob) -> PixelCache:

@@ -1,16 +1,22 @@
-"""Refuses, before anything starts, a search space that trainings could not follow."""
+"""Refuses, before anything starts, a search space that trainings could not follow, or that is another than before."""
 
-from collections.abc import Callable
-from typing import Any
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Final
 
 import optuna
 
 from search.settings import SearchSettings
-from search.space.draw import draw_config, new_study
+from search.space.draw import Draw, Params, RejectedDrawError, draw, draw_config
 from segcore.config import TrainConfig
+from segcore.errors import ConfigError
 from spaces import Space
 
-_PROBES = 64
+_PROBES: Final = 64
+_CHANGED_SPACE: Final = (
+    "The search space is not the one that this search began with; restore it, or launch a new search with this one"
+)
 
 Requirement = Callable[[TrainConfig], None]
 """Raises for a configuration that cannot be trained, see `segcore.training.feasible`; loading networks needs torch."""
@@ -31,9 +37,51 @@ def require_usable_space(
         ConfigError: naming the draw and what is wrong with it.
         WeightsError: when a backbone's weights cannot be had.
     """
-    study = new_study(optuna.samplers.RandomSampler(seed=0), facts)
-    for _ in range(_PROBES):
-        trial = study.ask()
-        config = draw_config(space, trial, settings)
-        study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        require_trainable(config)
+    for found in _probe(space, settings, facts):
+        require_trainable(TrainConfig.from_values(found.values))
+        again = json.loads(json.dumps(found.params))
+        repeated = draw(partial(_fill, space, settings), facts, seed=0, given=again)
+        if repeated.params != found.params:
+            raise ConfigError(
+                f"--space {settings.space} draws {repeated.params} where {found.params} was asked for; a space must "
+                "draw the same parameters from the same values."
+            )
+
+
+def require_same_space(space: Space, settings: SearchSettings, facts: dict[str, Any], trials: Sequence[Params]) -> None:
+    """Refuse a space that can no longer draw what it drew before.
+
+    Args:
+        space: the space.
+        settings: its fixed values and epochs are used.
+        facts: what spaces may know of the data.
+        trials: parameters of the trials that it drew.
+
+    Raises:
+        ConfigError: naming a trial's parameters and what the space makes of them.
+    """
+    for params in trials:
+        try:
+            found = draw(partial(_fill, space, settings), facts, seed=0, given=params).params
+        # A space is a user's code: whatever it raises on a draw that was its own once, it is another space now.
+        except Exception as error:
+            raise ConfigError(f"{_CHANGED_SPACE} ({type(error).__name__}: {error}).") from error
+        if found != params:
+            raise ConfigError(f"{_CHANGED_SPACE} ({dict(params)} became {found}).")
+
+
+def _probe(space: Space, settings: SearchSettings, facts: dict[str, Any]) -> Iterator[Draw]:
+    rejected: RejectedDrawError | None = None
+    drawn = 0
+    for seed in range(_PROBES):
+        try:
+            yield draw(partial(_fill, space, settings), facts, seed=seed)
+            drawn += 1
+        except RejectedDrawError as error:
+            rejected = error
+    if not drawn:
+        raise ConfigError(f"{rejected} So did all of {_PROBES} draws; let it reject fewer of its combinations.")
+
+
+def _fill(space: Space, settings: SearchSettings, trial: optuna.Trial) -> dict[str, Any]:
+    return draw_config(space, trial, settings).values()

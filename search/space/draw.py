@@ -1,24 +1,49 @@
-"""Finds a search space and draws a configuration from it; what it may draw is checked in `check`."""
+"""Finds a search space and draws a configuration from it; which spaces are refused is decided in `check`.
+
+What a space draws has to outlive the process as JSON and be drawn again from there, so every choice has a plain name: a
+number, a text, a truth value or None stands for itself, anything else for its JSON text.
+"""
 
 import importlib
-from collections.abc import Mapping
+import json
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
+import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
 from search.settings import SearchSettings
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError
 from spaces import SPACES, Space
 
+Params = Mapping[str, Any]
 
-def new_study(sampler: optuna.samplers.BaseSampler, facts: dict[str, Any]) -> optuna.Study:
-    """Return an empty study in memory that maximises and knows the facts of the data."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
-    for name, value in facts.items():
-        study.set_user_attr(name, value)
-    return study
+
+class RejectedDrawError(ConfigError):
+    """A space gave up a combination of its own by `optuna.TrialPruned`; another draw may do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draw:
+    """A configuration that a space drew.
+
+    Args:
+        params: the plain name of what was drawn for each parameter.
+        values: what the space makes of them; in a search every `TrainConfig` value.
+        distributions: what each parameter was drawn from, its choices by their plain names.
+    """
+
+    params: dict[str, Any]
+    values: dict[str, Any]
+    distributions: dict[str, BaseDistribution]
 
 
 def load_space(name: str) -> Space:
@@ -51,14 +76,45 @@ def load_space(name: str) -> Space:
     return found
 
 
+def draw(
+    fill: Callable[[optuna.Trial], dict[str, Any]], facts: Params, *, seed: int, given: Params | None = None
+) -> Draw:
+    """Draw a configuration.
+
+    Args:
+        fill: draws from a trial and returns the values, such as `draw_config` for a space.
+        facts: what spaces may know of the data.
+        seed: decides what is not given.
+        given: plain names or values by parameter; taken where the space allows them.
+
+    Raises:
+        ConfigError: when the space fails, or draws what no training can follow.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=_GivenSampler(given or {}, seed))
+    for name, fact in facts.items():
+        study.set_user_attr(name, fact)
+    trial = study.ask()
+    with warnings.catch_warnings():
+        # Optuna warns of choices that its databases could not keep; their plain names are kept here.
+        warnings.filterwarnings("ignore", "Choices for a categorical distribution")
+        values = fill(trial)
+        params = {name: name_choice(value) for name, value in trial.params.items()}
+        distributions = {name: _with_plain_choices(name, each) for name, each in trial.distributions.items()}
+    return Draw(params=params, values=values, distributions=distributions)
+
+
 def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> TrainConfig:
     """Let a space draw, add the search's fixed values, and validate the whole.
 
     Raises:
+        RejectedDrawError: when the space does not want this combination.
         ConfigError: when the space fails, or its values are no `TrainConfig`.
     """
     try:
         constants = space(trial) or {}
+    except optuna.TrialPruned as error:
+        raise RejectedDrawError(f"--space {settings.space} raised TrialPruned for {trial.params}.") from error
     except Exception as error:
         raise ConfigError(
             f"--space {settings.space}: the function failed with {type(error).__name__}: {error}."
@@ -69,6 +125,96 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
         )
     values = {"seed": settings.seed, **trial.params, **constants, **settings.fixed, "epochs": settings.epochs}
     try:
-        return TrainConfig.from_values(values)
+        return TrainConfig.from_values({name: to_plain(value) for name, value in values.items()})
     except ConfigError as error:
         raise ConfigError(f"--space {settings.space} draws what no training can follow: {error}") from error
+
+
+def to_plain(value: Any) -> Any:
+    """Return a value as JSON gives it back: arrays and tuples as lists, NumPy's numbers and enums as plain ones.
+
+    Raises:
+        ConfigError: when JSON cannot hold it.
+    """
+    match value:
+        case Enum():
+            return to_plain(value.value)
+        case np.generic():
+            return to_plain(value.item())
+        case np.ndarray():
+            return to_plain(value.tolist())
+        case float() if not math.isfinite(value):
+            raise ConfigError(f"{value!r} is no finite number; JSON holds none other.")
+        case None | bool() | int() | float() | str():
+            return value
+        case list() | tuple():
+            return [to_plain(each) for each in value]
+        case Mapping():
+            return {str(name): to_plain(each) for name, each in value.items()}
+    raise ConfigError(
+        f"{value!r} of type {type(value).__name__} cannot be kept; draw numbers, texts, or lists of them."
+    )
+
+
+def name_choice(value: Any) -> bool | int | float | str | None:
+    """Return the plain name of what was drawn for a parameter: itself where it is plain, else its JSON text."""
+    plain = to_plain(value)
+    return json.dumps(plain) if isinstance(plain, list | dict) else plain
+
+
+def allows(distribution: BaseDistribution, value: Any) -> bool:
+    """Say whether a parameter may have a value, given as such or by its plain name."""
+    if isinstance(distribution, CategoricalDistribution):
+        return any(_same(choice, value) for choice in distribution.choices)
+    # A value may be a word, such as a batch size "auto", where the space draws numbers.
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and isinstance(distribution, FloatDistribution | IntDistribution):
+        steps = (value - distribution.low) / distribution.step if distribution.step else 0.0
+        return bool(distribution.low <= value <= distribution.high and abs(steps - round(steps)) < 1e-8)
+    return False
+
+
+def _same(choice: Any, value: Any) -> bool:
+    # To Python 1, 1.0 and True are equal; to a configuration they are not.
+    return json.dumps(name_choice(choice)) == json.dumps(name_choice(value))
+
+
+def _with_plain_choices(parameter: str, distribution: BaseDistribution) -> BaseDistribution:
+    if not isinstance(distribution, CategoricalDistribution):
+        return distribution
+    names = [name_choice(choice) for choice in distribution.choices]
+    texts = [json.dumps(name) for name in names]
+    twice = next((text for text in texts if texts.count(text) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{parameter}: two choices are {twice} in JSON; give each once, or unlike names.")
+    return CategoricalDistribution(names)
+
+
+class _GivenSampler(optuna.samplers.BaseSampler):
+    """Draws what is given where the space allows it, and at random elsewhere."""
+
+    def __init__(self, given: Params, seed: int) -> None:
+        self._given = given
+        self._random = optuna.samplers.RandomSampler(seed=seed)
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        if param_name in self._given and allows(param_distribution, self._given[param_name]):
+            return _choice(param_distribution, self._given[param_name])
+        return self._random.sample_independent(study, trial, param_name, param_distribution)
+
+
+def _choice(distribution: BaseDistribution, value: Any) -> Any:
+    """Return the space's own choice that a plain name stands for."""
+    if isinstance(distribution, CategoricalDistribution):
+        return next(choice for choice in distribution.choices if _same(choice, value))
+    return value

@@ -9,14 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.study import Study
-from optuna.trial import FrozenTrial
-
 from search.settings import SearchSettings
 from search.space.check import Requirement
-from search.space.draw import draw_config, new_study
+from search.space.draw import draw, draw_config
 from segcore.config import TrainConfig, refuse_unknown_fields
 from segcore.errors import ConfigError
 from spaces import Space
@@ -88,13 +83,14 @@ def resolve_first(
 def _resolve(
     given: dict[str, Any], space: Space, settings: SearchSettings, facts: dict[str, Any], number: int
 ) -> dict[str, Any]:
-    study = new_study(_GivenSampler(given, settings.seed + number), facts)
-    trial = study.ask()
-    drawn = draw_config(space, trial, settings).values()
+    found = draw(
+        lambda trial: draw_config(space, trial, settings).values(), facts, seed=settings.seed + number, given=given
+    )
+    drawn = found.values
     own = {name: drawn[name] for name in _OWN_VALUES}
     config = TrainConfig.from_values({**drawn, **given, **settings.fixed, **own})
     drawable = config.values() == drawn
-    return {"values": config.values(), "params": dict(trial.params) if drawable else {}, "drawable": drawable}
+    return {"values": config.values(), "params": found.params if drawable else {}, "drawable": drawable}
 
 
 def validate_given(values: dict[str, Any], source: str) -> dict[str, Any]:
@@ -105,37 +101,3 @@ def validate_given(values: dict[str, Any], source: str) -> dict[str, Any]:
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
     return {name: checked[name] for name in values}
-
-
-class _GivenSampler(optuna.samplers.BaseSampler):
-    """Draws what is given where the space allows it, and at random elsewhere."""
-
-    def __init__(self, given: dict[str, Any], seed: int) -> None:
-        self._given = given
-        self._random = optuna.samplers.RandomSampler(seed=seed)
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        return {}
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        if param_name in self._given and _contains(param_distribution, self._given[param_name]):
-            return self._given[param_name]
-        return self._random.sample_independent(study, trial, param_name, param_distribution)
-
-
-def _contains(distribution: BaseDistribution, value: Any) -> bool:
-    if isinstance(distribution, CategoricalDistribution):
-        return value in distribution.choices
-    # A value may be a word, such as a batch size "auto", where the space draws numbers.
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and isinstance(distribution, FloatDistribution | IntDistribution):
-        steps = (value - distribution.low) / distribution.step if distribution.step else 0.0
-        return bool(distribution.low <= value <= distribution.high and abs(steps - round(steps)) < 1e-8)
-    return False

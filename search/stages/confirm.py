@@ -4,13 +4,14 @@ What a round says is decided in `race`; the winner is written by `selection`. Th
 an interrupted confirmation goes on, and an extended search trains only what is new among its best.
 """
 
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 
-from search.folder import SearchFolder, require_idle
-from search.memory.history import History, Outcome, TrialRecord
+from search.folder import SearchFolder, StageFolder, require_idle
+from search.judge.progress import RETRIED
+from search.memory.events import Asked, Closed, Dropped
+from search.memory.history import History, TrialRecord
 from search.memory.journal import read_history
+from search.memory.outcome import Outcome
 from search.run.cluster import count_concurrent
 from search.run.loop import Stage, retry_failed, run_folds
 from search.settings import write_settings
@@ -42,7 +43,7 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
         # What an earlier run began and has fallen behind since stays as it is.
         run_folds(stage, "confirm", wanted)
         decision = decide(candidates, trainings, settings, stage.job.split.block_of)
-    _drop_checkpoints(trainings, decision)
+    _drop_checkpoints(stage, decision)
     return decision
 
 
@@ -62,22 +63,22 @@ def fill_workers(pending: Trainings, folds: Sequence[int], workers: int) -> Trai
     return (*pending, *ahead[: max(0, workers - len(pending))])
 
 
-def find_confirmed(trainings: History, source: int, values: dict[str, object]) -> dict[int, TrialRecord]:
+def find_confirmed(folder: StageFolder, source: int, values: dict[str, object]) -> dict[int, TrialRecord]:
     """Return by fold the finished trainings of a configuration that a retraining would only repeat.
 
     Args:
-        trainings: the journal of the confirmation.
+        folder: the confirmation's files.
         source: the search's trial.
         values: what is to be trained; a training for other epochs is another one.
     """
     return {
         trial.fold: trial
-        for trial in trainings.in_order
+        for trial in read_history(folder.journal).in_order
         if trial.source == source
         and trial.values == values
         and trial.outcome is Outcome.FINISHED
         and trial.checkpoint is not None
-        and Path(trial.checkpoint).is_dir()
+        and folder.resolve(trial.checkpoint).is_dir()
     }
 
 
@@ -88,16 +89,17 @@ def _plan(stage: Stage, candidates: list[TrialRecord], wanted: Trainings) -> Non
         if (number, fold) not in known:
             # No fold may steer its own training.
             values = {**values_of[number], "patience_epochs": 0}
-            content = {"trial": len(stage.journal.history.trials), "fold": fold, "values": values, "params": {}}
-            stage.journal.write("asked", {**content, "source": number})
+            trial = len(stage.journal.history.trials)
+            stage.journal.write(Asked(trial=trial, fold=fold, values=values, params={}, source=number))
 
 
-def _drop_checkpoints(trainings: History, decision: Decision) -> None:
+def _drop_checkpoints(stage: Stage, decision: Decision) -> None:
     # The retraining takes over the winner's networks; the others' scores are in the journal.
     winner = decision.winner.trial if decision.winner else None
-    for trial in trainings.in_order:
-        if trial.checkpoint is not None and trial.source != winner and trial.outcome is not None:
-            shutil.rmtree(trial.checkpoint, ignore_errors=True)
+    for trial in stage.journal.history.in_order:
+        if trial.checkpoint is not None and trial.source != winner and trial.outcome not in (None, *RETRIED):
+            stage.journal.write(Dropped(trial=trial.number))
+            stage.folder.delete(trial.checkpoint)
 
 
 def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, save: bool) -> None:
@@ -122,4 +124,4 @@ def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, sa
     confirm_candidates(stage, history)
     found = choose_confirmed(history, stage.journal.history, stage.settings, stage.job.split)
     metrics = {"iou": found["confirmation"]["iou"]} if "confirmation" in found else {}
-    stage.journal.write("closed", {"metrics": metrics, "note": best_note(found)})
+    stage.journal.write(Closed(metrics=metrics, note=best_note(found)))

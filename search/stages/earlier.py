@@ -3,8 +3,9 @@
 from typing import Any, Final
 
 from search.folder import SearchFolder
-from search.memory.history import FAILURES, History
+from search.memory.history import History
 from search.memory.journal import read_history
+from search.memory.outcome import FAILURES
 from search.settings import SearchSettings
 from search.space.first import validate_given
 from search.tracking.store import find_best_params

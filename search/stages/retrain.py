@@ -7,16 +7,19 @@ too. A fold that the confirmation trained for as many epochs is taken over; a tr
 
 import json
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from search.folder import CONFIRM_FOLDER, SearchFolder, require_idle
+from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder, require_idle
 from search.memory.best import confirmation_folds
-from search.memory.history import Outcome, TrialRecord
-from search.memory.journal import Journal, read_history
+from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch
+from search.memory.history import History, TrialRecord
+from search.memory.journal import Journal
+from search.memory.outcome import Outcome
 from search.run.loop import run_folds
 from search.run.trial import SCORES_FILE, STATE_FILE
 from search.stages.confirm import find_confirmed
@@ -56,20 +59,21 @@ def plan_folds(
             )
         if known is None or known.outcome not in (None, Outcome.FINISHED):
             training = (confirmed or {}).get(fold)
-            asked = {"trial": fold, "fold": fold, "values": best["values"], "params": {}}
+            asked = Asked(trial=fold, fold=fold, values=best["values"], params={})
             if training is None:
-                journal.write("asked", asked)
+                journal.write(asked)
             else:
                 _take_over(journal, asked, training)
 
 
 def measure_out_of_fold(
-    journal: Journal, classes: ClassTable, search_fold: int, confirm_folds: Collection[int] = ()
+    folder: StageFolder, history: History, classes: ClassTable, search_fold: int, confirm_folds: Collection[int] = ()
 ) -> OutOfFold:
     """Pool the scores of all folds.
 
     Args:
-        journal: the retraining's memory.
+        folder: the retraining's files.
+        history: its trials.
         classes: the class table of the data.
         search_fold: the fold that the search scored its trials on.
         confirm_folds: folds that its best configurations were confirmed on.
@@ -77,8 +81,8 @@ def measure_out_of_fold(
     Raises:
         CheckpointError: when a fold has not finished.
     """
-    scores_of_fold = {trial.fold: _read_scores(trial) for trial in _finished(journal)}
-    config = TrainConfig.from_values(journal.history.trials[0].values)
+    scores_of_fold = {trial.fold: _read_scores(folder, trial) for trial in _finished(history)}
+    config = TrainConfig.from_values(history.trials[0].values)
     pooled = [score for scores in scores_of_fold.values() for score in scores]
     fold_ious = {
         fold: summarise_scores(scores, classes, every_class=False).get("iou", float("nan"))
@@ -101,15 +105,15 @@ def measure_out_of_fold(
 
 
 def build_ensemble(
-    folder: SearchFolder, journal: Journal, cache: PixelCache, result: OutOfFold, best: dict[str, Any]
+    folder: SearchFolder, history: History, cache: PixelCache, result: OutOfFold, best: dict[str, Any]
 ) -> None:
     """Write the ensemble of all folds' networks into the search's model directory."""
-    trials = _finished(journal)
+    trials = _finished(history)
     left_out: list[int] = []
 
     def weights() -> Iterator[dict[str, Tensor]]:
         for trial in trials:
-            for tensors in read_member_weights(_checkpoint(trial) / STATE_FILE):
+            for tensors in read_member_weights(_checkpoint(folder.retrain_stage, trial) / STATE_FILE):
                 left_out.append(trial.fold)
                 yield tensors
 
@@ -133,22 +137,22 @@ def build_ensemble(
     )
 
 
-def _take_over(journal: Journal, asked: dict[str, Any], training: TrialRecord) -> None:
+def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
     """Write what the confirmation trained as if it had been trained here, with its own times."""
-    fold = asked["fold"]
-    journal.write("asked", {**asked, "time": training.started})
+    fold, above = asked.trial, f"../{CONFIRM_FOLDER}/"
+    journal.write(replace(asked, time=training.started))
     for epoch, record in sorted(training.epochs.items()):
-        picture = f"../{CONFIRM_FOLDER}/{record.picture}" if record.picture is not None else None
-        content = {"trial": fold, "epoch": epoch, "metrics": record.metrics, "picture": picture, "verdict": ""}
-        journal.write("epoch", {**content, "time": record.time})
-    journal.write("checkpoint", {"trial": fold, "epoch": training.checkpoint_epoch, "path": training.checkpoint})
+        picture = above + record.picture if record.picture is not None else None
+        journal.write(Epoch(trial=fold, epoch=epoch, metrics=record.metrics, picture=picture, time=record.time))
+    if training.checkpoint is not None:
+        journal.write(CheckpointSaved(trial=fold, epoch=training.checkpoint_epoch, path=above + training.checkpoint))
     message = f"trained in the confirmation, as its trial {training.number}"
-    ended = {"trial": fold, "outcome": str(Outcome.FINISHED), "message": message}
-    journal.write("ended", {**ended, "time": training.ended})
+    ended = training.ended if training.ended is not None else training.started
+    journal.write(Ended(trial=fold, outcome=Outcome.FINISHED, message=message, time=ended))
 
 
-def _finished(journal: Journal) -> list[TrialRecord]:
-    trials = journal.history.in_order
+def _finished(history: History) -> list[TrialRecord]:
+    trials = history.in_order
     for trial in trials:
         if trial.outcome is not Outcome.FINISHED:
             said = f"{trial.outcome}: {trial.message}" if trial.outcome else "it has not finished"
@@ -158,14 +162,15 @@ def _finished(journal: Journal) -> list[TrialRecord]:
     return trials
 
 
-def _checkpoint(trial: TrialRecord) -> Path:
-    if trial.checkpoint is None or not Path(trial.checkpoint).is_dir():
+def _checkpoint(folder: StageFolder, trial: TrialRecord) -> Path:
+    found = folder.resolve(trial.checkpoint) if trial.checkpoint is not None else None
+    if found is None or not found.is_dir():
         raise CheckpointError(f"The checkpoint of fold {trial.fold} is missing ({trial.checkpoint}).")
-    return Path(trial.checkpoint)
+    return found
 
 
-def _read_scores(trial: TrialRecord) -> list[ImageScore]:
-    entries = json.loads((_checkpoint(trial) / SCORES_FILE).read_text(encoding="utf-8"))
+def _read_scores(folder: StageFolder, trial: TrialRecord) -> list[ImageScore]:
+    entries = json.loads((_checkpoint(folder, trial) / SCORES_FILE).read_text(encoding="utf-8"))
     return [
         ImageScore(
             name=entry["name"],
@@ -192,11 +197,12 @@ def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, w
     """
     stage = opened.stage
     require_idle(folder.confirm_stage)
-    confirmed = find_confirmed(read_history(folder.confirm_stage.journal), winner["trial"], winner["values"])
+    confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"])
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed)
     run_folds(stage, "retrain")
-    result = measure_out_of_fold(stage.journal, cache.classes, winner["fold"], confirmation_folds(winner))
-    build_ensemble(folder, stage.journal, cache, result, winner)
+    history, confirm_folds = stage.journal.history, confirmation_folds(winner)
+    result = measure_out_of_fold(stage.folder, history, cache.classes, winner["fold"], confirm_folds)
+    build_ensemble(folder, history, cache, result, winner)
     note = out_of_fold_note(result, winner["metrics"]["iou"])
-    stage.journal.write("closed", {"metrics": result.metrics, "note": note})
+    stage.journal.write(Closed(metrics=result.metrics, note=note))
     return result

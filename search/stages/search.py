@@ -2,6 +2,7 @@
 
 from search.folder import SearchFolder, require_idle
 from search.memory.best import write_best
+from search.memory.events import Closed
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.run import loop
@@ -31,5 +32,5 @@ def run_search(opened: OpenStage, folder: SearchFolder, cache: PixelCache, exten
     loop.run_search(stage, cache)
     found = choose_best(stage.journal.history, stage.settings)
     write_best(found, folder.best)
-    stage.journal.write("closed", {"metrics": found["metrics"], "note": best_note(found)})
+    stage.journal.write(Closed(metrics=found["metrics"], note=best_note(found)))
     return read_history(stage.folder.journal)

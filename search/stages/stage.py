@@ -4,10 +4,13 @@ What is done in an open stage lives in `search`, `confirm` and `retrain`; how it
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 
-from search.folder import SearchFolder, lock_stage
+from search.folder import SearchFolder, StageFolder, lock_stage
+from search.memory.events import Halted, Opened
+from search.memory.history import History
 from search.memory.journal import Journal, read_history
 from search.run.loop import Stage, make_job, require_same_data
 from search.settings import SearchSettings
@@ -15,6 +18,9 @@ from search.tracking.follower import Tracker
 from search.verdict.race import count_trainings
 from segcore.data.cache import PixelCache
 from segcore.data.folds import FoldSplit
+from segcore.errors import StorageError
+
+_GOES_ON: Final = {"search": "resume", "confirm": "confirm", "retrain": "retrain"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +67,30 @@ def open_stage(
             journal=journal,
             job=make_job(settings, cache, split, limited=name == "search"),
         )
+        _require_own_files(folder, journal.history)
         # Scores of one stage count in another.
         require_same_data(stage, *(read_history(each.journal) for each in search.stages.values()))
         tracker = Tracker(settings, name, folder)
         closing.callback(tracker.close)
+        closing.callback(_leave, journal)
+        journal.write(Opened(cache_key=cache.key))
         trials = {"search": settings.trials, "confirm": count_trainings(settings), "retrain": settings.folds}[name]
-        yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials)
+        try:
+            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials)
+        except StorageError as error:
+            raise StorageError(
+                f"{error} Then go on with 'python -m search {_GOES_ON[name]} {settings.name}'."
+            ) from error
+
+
+def _leave(journal: Journal) -> None:
+    # Of a full disk the user has been told.
+    with suppress(StorageError):
+        journal.write(Halted())
+
+
+def _require_own_files(folder: StageFolder, history: History) -> None:
+    for trial in history.in_order:
+        for path in (trial.checkpoint, *(record.picture for record in trial.epochs.values())):
+            if path is not None:
+                folder.resolve(path)

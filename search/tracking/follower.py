@@ -3,9 +3,10 @@
 import json
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from search.folder import StageFolder
+from search.memory.events import Event, parse_event
 from search.settings import SearchSettings
 from search.tracking.runs import StageRuns
 
@@ -84,17 +85,17 @@ class Tracker:
             return False
 
 
-def read_new_events(journal: Path, start: int) -> tuple[list[dict[str, Any]], int]:
+def read_new_events(journal: Path, start: int) -> tuple[list[Event], int]:
     """Return the whole lines of a journal after a position, and the position after them; at most 20 lines."""
     if not journal.exists():
         return [], start
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     with journal.open("rb") as stream:
         stream.seek(start)
         for line in stream:
             if not line.endswith(b"\n") or len(events) == _EVENTS_PER_SEND:
                 break
-            events.append(json.loads(line))
+            events.append(parse_event(line))
             start += len(line)
     return events, start
 

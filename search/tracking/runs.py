@@ -7,14 +7,15 @@ again by the tags `search.id`, `search.stage` and `search.trial`, so that a resu
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from PIL import Image
 
 from search.folder import StageFolder
-from search.memory.history import Outcome
+from search.memory.events import Asked, Closed, Ended, Epoch, Event, Opened, Reopened
+from search.memory.outcome import Outcome
 from search.settings import SearchSettings, settings_values
 from search.tracking.store import PARENT, calm_mlflow
 from segcore.errors import TrackingError
@@ -50,29 +51,30 @@ class StageRuns:
         self._runs = self._find_runs()
         self.parent_id = self._runs.get(PARENT) or self._create_parent()
 
-    def write(self, events: Sequence[dict[str, Any]]) -> None:
+    def write(self, events: Sequence[Event]) -> None:
         """Write events of the journal; writing one twice changes nothing but pictures."""
         points: dict[str, list[Metric]] = {}
         for event in events:
-            if event["event"] == "asked":
+            if isinstance(event, Asked):
                 self._start_trial(event)
         for event in events:
-            if event["event"] == "epoch":
-                points.setdefault(self._run_of(event["trial"]), []).extend(_metrics(event))
+            if isinstance(event, Epoch):
+                points.setdefault(self._run_of(event.trial), []).extend(_metrics(event))
         for run_id, metrics in points.items():
             for start in range(0, len(metrics), _METRICS_PER_CALL):
                 self._client.log_batch(run_id, metrics=metrics[start : start + _METRICS_PER_CALL])
         for event in events:
-            if event["event"] == "epoch" and event["picture"] is not None:
-                self._log_picture(event)
-            elif event["event"] == "ended":
-                self._end_trial(event)
-            elif event["event"] == "reopened":
-                self._reopen_trial(event)
-            elif event["event"] == "opened":
-                self._client.update_run(self.parent_id, status="RUNNING")
-            elif event["event"] == "closed":
-                self._close(event)
+            match event:
+                case Epoch():
+                    self._log_picture(event)
+                case Ended():
+                    self._end_trial(event)
+                case Reopened():
+                    self._reopen_trial(event)
+                case Opened():
+                    self._client.update_run(self.parent_id, status="RUNNING")
+                case Closed():
+                    self._close(event)
 
     def _run_of(self, trial: int, start_time: int | None = None, name: str | None = None) -> str:
         if trial not in self._runs:
@@ -81,42 +83,42 @@ class StageRuns:
             self._runs[trial] = run.info.run_id
         return self._runs[trial]
 
-    def _name_run(self, event: dict[str, Any]) -> str:
+    def _name_run(self, event: Asked) -> str:
         if self._stage_name == "search":
-            return f"trial_{event['trial']:04d}"
-        fold = f"fold_{event['fold']}"
-        return fold if event.get("source") is None else f"trial_{event['source']:04d}_{fold}"
+            return f"trial_{event.trial:04d}"
+        fold = f"fold_{event.fold}"
+        return fold if event.source is None else f"trial_{event.source:04d}_{fold}"
 
-    def _start_trial(self, event: dict[str, Any]) -> None:
-        values = {**event["values"], "fold": event["fold"]}
+    def _start_trial(self, event: Asked) -> None:
+        values = {**event.values, "fold": event.fold}
         params = [Param(name, str(value)) for name, value in values.items()]
-        run_id = self._run_of(event["trial"], int(event["time"] * 1000), self._name_run(event))
+        run_id = self._run_of(event.trial, int(event.time * 1000), self._name_run(event))
         self._client.log_batch(run_id, params=params)
         self._client.update_run(run_id, status="RUNNING")
 
-    def _log_picture(self, event: dict[str, Any]) -> None:
-        file = self._folder.root / event["picture"]
-        if file.is_file():
+    def _log_picture(self, event: Epoch) -> None:
+        file = self._folder.resolve(event.picture) if event.picture is not None else None
+        if file is not None and file.is_file():
             with Image.open(file) as image:
                 self._client.log_image(
-                    self._run_of(event["trial"]), image.convert("RGB"), key="validation", step=event["epoch"]
+                    self._run_of(event.trial), image.convert("RGB"), key="validation", step=event.epoch
                 )
 
-    def _end_trial(self, event: dict[str, Any]) -> None:
-        run_id, outcome = self._run_of(event["trial"]), Outcome(event["outcome"])
-        tags = {"outcome": str(outcome), "message": event["message"][:5000]}
+    def _end_trial(self, event: Ended) -> None:
+        run_id, outcome = self._run_of(event.trial), event.outcome
+        tags = {"outcome": str(outcome), "message": event.message[:5000]}
         self._client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-        self._client.set_terminated(run_id, status=_STATUS[outcome], end_time=int(event["time"] * 1000))
+        self._client.set_terminated(run_id, status=_STATUS[outcome], end_time=int(event.time * 1000))
 
-    def _reopen_trial(self, event: dict[str, Any]) -> None:
-        run_id = self._run_of(event["trial"])
+    def _reopen_trial(self, event: Reopened) -> None:
+        run_id = self._run_of(event.trial)
         self._client.log_batch(run_id, tags=[RunTag(name, "") for name in ("outcome", "message")])
         self._client.update_run(run_id, status="RUNNING")
 
-    def _close(self, event: dict[str, Any]) -> None:
-        stamp = int(event["time"] * 1000)
-        metrics = [Metric(_clean(name), value, stamp, 0) for name, value in event["metrics"].items()]
-        note = RunTag("mlflow.note.content", event["note"])
+    def _close(self, event: Closed) -> None:
+        stamp = int(event.time * 1000)
+        metrics = [Metric(_clean(name), value, stamp, 0) for name, value in event.metrics.items()]
+        note = RunTag("mlflow.note.content", event.note)
         self._client.log_batch(self.parent_id, metrics=metrics, tags=[note])
         self._client.set_terminated(self.parent_id, end_time=stamp)
 
@@ -166,9 +168,9 @@ def _ensure_experiment(client: MlflowClient, settings: SearchSettings) -> str:
     return created
 
 
-def _metrics(event: dict[str, Any]) -> list[Metric]:
-    stamp = int(event["time"] * 1000)
-    return [Metric(_clean(name), float(value), stamp, event["epoch"]) for name, value in event["metrics"].items()]
+def _metrics(event: Epoch) -> list[Metric]:
+    stamp = int(event.time * 1000)
+    return [Metric(_clean(name), float(value), stamp, event.epoch) for name, value in event.metrics.items()]
 
 
 def _clean(name: str) -> str:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from search.memory.history import FAILURES
+from search.memory.outcome import FAILURES
 from search.settings import SearchSettings
 from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 from typing import Final
 
-from search.memory.history import EpochRecord, History, Outcome, TrialRecord
+from search.memory.history import EpochRecord, History, TrialRecord
+from search.memory.outcome import Outcome
 from search.settings import SearchSettings
 from search.verdict.comparison import Interval, compare_over_folds, compare_over_images
 from segcore.training.schedule import LAID_OUT_SCHEDULES

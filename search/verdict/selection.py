@@ -9,8 +9,9 @@ from typing import Any
 
 from search.folder import SearchFolder
 from search.memory.best import write_best
-from search.memory.history import FAILURES, History, TrialRecord, count_ends
+from search.memory.history import History, TrialRecord, count_ends
 from search.memory.journal import read_history
+from search.memory.outcome import FAILURES
 from search.settings import SearchSettings
 from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, Interval
 from search.verdict.race import Decision, Standing, best_epochs, decide

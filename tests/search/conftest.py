@@ -1,5 +1,6 @@
 """Small parts of a search: settings, journals written event by event, processes of the command line."""
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from search.memory.events import parse_event
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
 from search.settings import SearchSettings, build_settings
@@ -44,21 +46,25 @@ class Script:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
 
+    def write(self, kind: str, **content: Any) -> None:
+        """Write an event as its line says it; `time` is that of writing unless it is given."""
+        line = json.dumps({"event": kind, "time": time.time(), **content})
+        self.journal.write(parse_event(line.encode()))
+
     def ask(self, trial: int, *, fold: int = 0, params: dict[str, Any] | None = None, **values: Any) -> None:
         """Propose a trial; `values` change the default configuration."""
         whole = TrainConfig.from_values(values).values()
-        self.journal.write("asked", {"trial": trial, "fold": fold, "values": whole, "params": params or {}})
+        self.write("asked", trial=trial, fold=fold, values=whole, params=params or {})
 
     def epochs(self, trial: int, *ious: float, first: int = 1) -> None:
         """Report epochs with these scores; None is an epoch without a score."""
         for epoch, iou in enumerate(ious, start=first):
             metrics = {"train_loss": 1 / epoch} if iou is None else {"iou": iou, "train_loss": 1 / epoch}
-            content = {"trial": trial, "epoch": epoch, "metrics": metrics, "picture": None, "verdict": ""}
-            self.journal.write("epoch", content)
+            self.write("epoch", trial=trial, epoch=epoch, metrics=metrics)
 
     def end(self, trial: int, outcome: str = "finished", message: str = "") -> None:
         """End a trial."""
-        self.journal.write("ended", {"trial": trial, "outcome": outcome, "message": message})
+        self.write("ended", trial=trial, outcome=outcome, message=message)
 
 
 @pytest.fixture

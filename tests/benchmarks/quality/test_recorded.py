@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from benchmarks.quality.__main__ import main
 from benchmarks.quality.recorded import read_searches
 from search.folder import StageFolder
-from search.memory.history import Outcome
+from search.memory.outcome import Outcome
 from search.tracking.runs import StageRuns
 from segcore.errors import ConfigError, TrackingError
 

@@ -12,7 +12,7 @@ from benchmarks.quality.drawing import find_distributions
 from benchmarks.quality.recorded import read_searches
 from benchmarks.quality.replay import Replay
 from benchmarks.quality.simulator import Simulation, Verdict
-from search.memory.history import Outcome
+from search.memory.outcome import Outcome
 from segcore.errors import ConfigError
 
 NAN = math.nan

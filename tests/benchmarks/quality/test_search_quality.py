@@ -10,7 +10,8 @@ from benchmarks.quality.simulator import Simulation, Verdict
 from benchmarks.quality.synthetic import FAMILIES, Landscape
 from benchmarks.quality.tables import Table, load_tables
 from benchmarks.quality.tasks import regret
-from search.memory.history import EpochRecord, Outcome, TrialRecord
+from search.memory.history import EpochRecord, TrialRecord
+from search.memory.outcome import Outcome
 
 NAN = math.nan
 

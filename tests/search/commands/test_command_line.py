@@ -24,8 +24,10 @@ from typer.testing import CliRunner
 from search.__main__ import app
 from search.folder import SearchFolder, lock_stage
 from search.judge.asha import Asha
-from search.memory.history import History, Outcome
+from search.memory.events import Asked, Ended, Epoch, Opened
+from search.memory.history import History
 from search.memory.journal import Journal, read_events, read_history
+from search.memory.outcome import Outcome
 from search.settings import read_settings, write_settings
 from segcore.config import TrainConfig
 from segcore.data.dataset import read_dataset
@@ -614,11 +616,11 @@ def test_refused_command_leaves_the_settings_as_they_were(make_settings, case):
     write_folds(FoldSplit(folds=7, fold_of={}, block_of={}), folder.folds)
     for trial in range(settings.trials % 9):
         values = TrainConfig.from_values({"batch_size": trial + 1}).values()
-        journal.write("opened", {"cache_key": "key", "time": 1000.0})
-        journal.write("asked", {"trial": trial, "fold": 0, "values": values, "params": {}})
+        journal.write(Opened(cache_key="key", time=1000.0))
+        journal.write(Asked(trial=trial, fold=0, values=values, params={}))
         report = {"trial": trial, "epoch": 1, "metrics": {"iou": 0.5}, "picture": None, "verdict": ""}
-        journal.write("epoch", report)
-        journal.write("ended", {"trial": trial, "outcome": "finished", "message": ""})
+        journal.write(Epoch(**report))
+        journal.write(Ended(trial=trial, outcome=Outcome("finished")))
     lock = lock_stage(folder.confirm_stage) if busy else None
     refused = CliRunner().invoke(app, [*arguments, "--storage", str(settings.storage)]).exception
     assert isinstance(refused, StreetError), repr(refused)

@@ -16,7 +16,9 @@ from search.commands.tables import (
     summary_line,
     trials_table,
 )
-from search.memory.history import History, Outcome
+from search.memory.events import Epoch, Opened, Started
+from search.memory.history import History
+from search.memory.outcome import Outcome
 from search.verdict.notes import best_note, confirmation_line, out_of_fold_note
 from search.verdict.out_of_fold import OutOfFold
 from search.verdict.selection import choose_best
@@ -51,15 +53,13 @@ RUNS, WAITS = len(Outcome), len(Outcome) + 1
 
 def every_state(script) -> None:
     script.ask(0, loss="bce+jaccard", input_mode="crop", crop_size=256)
-    script.journal.write(
-        "epoch", {"trial": 0, "epoch": 1, "metrics": {"iou": 0.61234, "miou": 0.5}, "picture": None, "verdict": ""}
-    )
+    script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.61234, "miou": 0.5}))
     script.end(0)
     for trial, outcome in enumerate(list(Outcome)[1:], start=1):
         script.ask(trial)
         script.end(trial, str(outcome))
     script.ask(RUNS, input_mode="resize", scale=0.75)
-    script.journal.write("started", {"trial": RUNS})
+    script.journal.write(Started(trial=RUNS))
     script.epochs(RUNS, 0.3, 0.2)
     script.ask(WAITS)
 
@@ -282,7 +282,7 @@ def test_confirmation_in_words():
 
 def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(make_history):
     def write(script):
-        script.journal.write("opened", {"cache_key": "key"})
+        script.journal.write(Opened(cache_key="key"))
         for trial in range(14):
             backbone = "ab"[trial % 2]
             script.ask(trial, params={"backbone": backbone, "batch_size": (2, 4)[trial // 7]})

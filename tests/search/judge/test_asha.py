@@ -9,7 +9,9 @@ from ray.tune.schedulers import TrialScheduler
 
 from search.judge import asha as scheduler
 from search.judge.asha import Asha, rung_epochs
-from search.memory.history import History, Outcome
+from search.memory.events import CheckpointSaved, Dropped
+from search.memory.history import History
+from search.memory.outcome import Outcome
 from search.run.scheduler import AshaScheduler
 
 NAN = math.nan
@@ -344,9 +346,9 @@ def test_a_replay_decides_nothing_and_lets_wait_who_can_go_on(make_history):
             script.ask(trial)
             script.epochs(trial, 0.5 - trial / 10)
         for trial in range(3):
-            script.journal.write("checkpoint", {"trial": trial, "epoch": 1, "path": "checkpoint"})
+            script.journal.write(CheckpointSaved(trial=trial, epoch=1, path="checkpoint"))
             script.end(trial, "stopped by ASHA", "so it was")
-        script.journal.write("dropped", {"trial": 2})
+        script.journal.write(Dropped(trial=2))
         script.end(3, "stopped by ASHA", "its last epoch has no checkpoint")
 
     asha = make_asha()

@@ -4,8 +4,9 @@ import pickle
 
 import pytest
 
-from search.memory.history import History, Outcome
+from search.memory.history import History
 from search.memory.journal import Journal, read_events, read_history
+from search.memory.outcome import Outcome
 from segcore.errors import CheckpointError
 
 

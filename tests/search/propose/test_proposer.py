@@ -5,7 +5,9 @@ import pytest
 from optuna.trial import TrialState
 from ray.tune.search import Searcher
 
-from search.memory.history import Outcome, TrialRecord
+from search.memory.events import Asked, Reopened
+from search.memory.history import TrialRecord
+from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run.queue import TrialQueue
 from search.space.draw import draw_config
@@ -42,7 +44,7 @@ class Search:
         values, params = self.proposer.ask(number)
         self.asked[number] = values
         content = {"trial": number, "fold": 0, "values": values, "params": params, "ahead": self.proposer.ahead}
-        self.script.journal.write("asked", content)
+        self.script.journal.write(Asked(**content))
 
     def epoch(self, number: int, epoch: int) -> None:
         score = score_of(self.asked[number], epoch)
@@ -50,7 +52,7 @@ class Search:
         self.proposer.observe(number, epoch, score)
 
     def reopen(self, number: int) -> None:
-        self.script.journal.write("reopened", {"trial": number})
+        self.script.journal.write(Reopened(trial=number))
         self.proposer.reopen(number)
 
     def end(self, number: int, outcome: Outcome) -> None:
@@ -264,7 +266,7 @@ def test_replayed_trial_is_as_it_was(make_settings, make_history):
     values, params = asked.ask(0)
 
     def write(script):
-        script.journal.write("asked", {"trial": 0, "fold": 0, "values": values, "params": params})
+        script.journal.write(Asked(trial=0, fold=0, values=values, params=params))
         script.epochs(0, 0.4, None, 0.6)
         script.end(0, "stopped by ASHA", "rank 3 of 3")
 

@@ -14,8 +14,10 @@ from ray.tune.search import Searcher
 from search.folder import StageFolder
 from search.judge import asha as scheduler
 from search.judge.progress import find_failures, is_over, require_time_left
-from search.memory.history import History, Outcome
+from search.memory.events import Asked, CheckpointSaved, Halted, Opened
+from search.memory.history import History
 from search.memory.journal import Journal, read_events, read_history
+from search.memory.outcome import Outcome
 from search.run import loop as tuner
 from search.run.loop import Stage, require_done, require_same_data, require_success, retry_failed, run_folds, run_search
 from search.run.queue import TrialQueue
@@ -41,7 +43,7 @@ def test_stage_that_never_ran_takes_any_data(stage):
 
 
 def test_stage_goes_on_with_the_data_it_began_with_and_no_other(stage):
-    stage.journal.write("opened", {"cache_key": "key"})
+    stage.journal.write(Opened(cache_key="key"))
     require_same_data(stage)
     with pytest.raises(CheckpointError, match=r"changed since .* began, so its scores cannot be compared"):
         require_same_data(replace(stage, job=replace(stage.job, cache_key="other")))
@@ -58,11 +60,11 @@ def test_stage_takes_no_other_data_than_the_stages_before_it(stage):
 
 def open_run(stage, script, *, seconds):
     """A run that was open so long, with one trial ended and one not."""
-    stage.journal.write("opened", {"cache_key": "key", "time": 1000.0})
+    stage.journal.write(Opened(cache_key="key", time=1000.0))
     script.ask(0)
     script.end(0)
     script.ask(1)
-    stage.journal.write("halted", {"time": 1000.0 + seconds})
+    stage.journal.write(Halted(time=1000.0 + seconds))
 
 
 def test_stage_whose_trials_have_ended_is_done(stage, script):
@@ -94,7 +96,7 @@ def test_stage_that_spent_its_time_is_done_with_trials_unfinished(stage, script)
 
 def test_spent_time_is_refused_where_there_is_something_left_to_do(stage, script):
     settings = replace(stage.settings, trials=1, time_budget_seconds=60)
-    stage.journal.write("opened", {"cache_key": "key", "time": 1000.0})
+    stage.journal.write(Opened(cache_key="key", time=1000.0))
     script.ask(0)
     script.end(0, "failed")
     require_time_left(settings, script.journal.history)
@@ -108,7 +110,7 @@ def test_folds_that_are_not_wanted_any_more_are_left_as_they_are(stage, script):
     """Ray is never asked: the only unfinished training is of a former candidate."""
     for trial, (source, outcome) in enumerate(((4, "finished"), (5, ""))):
         content = {"trial": trial, "fold": 1, "values": {}, "params": {}, "source": source}
-        script.journal.write("asked", content)
+        script.journal.write(Asked(**content))
         if outcome:
             script.end(trial, outcome)
     run_folds(stage, "confirm", {(4, 1)})
@@ -176,7 +178,7 @@ def test_failed_trials_are_asked_for_anew_from_their_start_and_no_others(script)
 
 def test_retried_training_stays_that_of_its_configuration(script):
     content = {"trial": 0, "fold": 1, "values": {}, "params": {}, "source": 11, "drawable": False}
-    script.journal.write("asked", content)
+    script.journal.write(Asked(**content))
     script.end(0, "failed")
     retry_failed(script.journal)
     trial = script.journal.history.trials[0]
@@ -228,7 +230,7 @@ class Workers:
         folder = stage.folder.ray / f"run-{len(list(stage.folder.ray.glob('run-*')))}"
         folder.mkdir(parents=True)
         self.runs.append([])
-        stage.journal.write("opened", {"cache_key": "key"})
+        stage.journal.write(Opened(cache_key="key"))
         queue, judge, running = TrialQueue(next_trial, self.count), AshaScheduler(asha), []
         names = map(str, itertools.count())
         while True:
@@ -248,7 +250,7 @@ class Workers:
             else:
                 queue.on_trial_complete(trial.trial_id)
                 recorder.on_trial_complete(1, [trial], trial)
-        stage.journal.write("halted", {})
+        stage.journal.write(Halted())
 
     def _train_epoch(self, trial, folder, judge, recorder) -> bool:
         """Say whether the trial goes on."""
@@ -380,7 +382,7 @@ def test_search_interrupted_while_a_trial_waits_says_so(stage, script):
     """Ray Tune ends as if all were well, between the end of a trial and its being taken up again."""
     script.ask(0)
     script.epochs(0, 0.5)
-    script.journal.write("checkpoint", {"trial": 0, "epoch": 1, "path": "checkpoint"})
+    script.journal.write(CheckpointSaved(trial=0, epoch=1, path="checkpoint"))
     script.end(0, "stopped by ASHA")
     with pytest.raises(InterruptedSearchError, match="after 0 of 1 trials; go on with 'python -m search resume"):
         require_done(stage, 1, "resume")

@@ -13,8 +13,9 @@ from ray.tune.experiment import Trial
 from search.folder import StageFolder
 from search.judge import asha as scheduler
 from search.judge.asha import Asha
-from search.memory.history import Outcome
+from search.memory.events import Asked, Reopened
 from search.memory.journal import read_events, read_history
+from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run.recorder import Recorder
 from search.space.draw import draw_config
@@ -32,7 +33,7 @@ def parts(make_settings, script, tmp_path) -> SimpleNamespace:
     )
     for number in range(2):
         values, params = proposer.ask(number)
-        script.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
+        script.journal.write(Asked(trial=number, fold=0, values=values, params=params))
     recorder = Recorder(script.journal, stage, asha, proposer)
     return SimpleNamespace(journal=script.journal, stage=stage, asha=asha, proposer=proposer, recorder=recorder)
 
@@ -69,7 +70,7 @@ def ask_more(parts: SimpleNamespace, count: int) -> None:
     """Ask for trials up to so many in all."""
     for number in range(2, count):
         values, params = parts.proposer.ask(number)
-        parts.journal.write("asked", {"trial": number, "fold": 0, "values": values, "params": params})
+        parts.journal.write(Asked(trial=number, fold=0, values=values, params=params))
 
 
 def train_epoch(trial: Trial, parts: SimpleNamespace, folder: Path, epoch: int, iou: float, outcome: str = "") -> bool:
@@ -114,7 +115,7 @@ def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts,
 def test_trial_that_the_space_could_not_draw_is_written_and_not_told_to_the_proposer(parts, make_trial):
     values = parts.journal.history.trials[0].values
     content = {"trial": 2, "fold": 0, "values": values, "params": {}, "drawable": False}
-    parts.journal.write("asked", content)
+    parts.journal.write(Asked(**content))
     trial = make_trial(2)
     report(trial, parts, 1, outcome="finished", iou=0.5)
     parts.recorder.on_trial_complete(1, [trial], trial)
@@ -167,7 +168,7 @@ def test_trial_without_a_score_ends_and_does_not_wait(parts, make_trial, tmp_pat
 def test_trial_that_goes_on_after_it_waited_keeps_one_checkpoint(parts, make_trial, tmp_path):
     """Ray makes it another trial, with a folder of its own."""
     train_epoch(make_trial(0), parts, tmp_path / "one", 1, 0.5)
-    parts.journal.write("reopened", {"trial": 0})
+    parts.journal.write(Reopened(trial=0))
     parts.asha.revive(0)
     parts.proposer.reopen(0)
     assert not train_epoch(make_trial(0), parts, tmp_path / "other", 2, 0.6)  # first of one at epoch 2
@@ -182,7 +183,7 @@ def test_trial_that_goes_on_after_it_waited_keeps_one_checkpoint(parts, make_tri
 def test_asha_hears_of_a_trial_that_failed(parts, make_trial, tmp_path, outcome):
     train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
     train_epoch(make_trial(1), parts, tmp_path, 1, 0.4)
-    parts.journal.write("reopened", {"trial": 0})
+    parts.journal.write(Reopened(trial=0))
     parts.asha.revive(0)
     parts.proposer.reopen(0)
     assert parts.asha.find_promoted(last=True) is None
@@ -315,7 +316,7 @@ def test_trial_without_a_score_is_ended_on_resume_with_or_without_a_checkpoint(p
 
 def test_trial_that_was_taken_up_as_the_driver_died_is_not_ended_again(parts, make_trial, tmp_path):
     train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
-    parts.journal.write("reopened", {"trial": 0})
+    parts.journal.write(Reopened(trial=0))
     asha = resume(parts)
     assert [record.number for record in parts.journal.history.unfinished] == [0, 1]
     assert not asha.waits(0)

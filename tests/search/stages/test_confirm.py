@@ -1,6 +1,7 @@
 import pytest
 
 from search.folder import StageFolder
+from search.memory.events import Asked, CheckpointSaved
 from search.run.loop import Stage
 from search.run.trial import TrialJob
 from search.stages import confirm
@@ -53,10 +54,10 @@ def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script, tmp_
 
     def train(number, fold, source=5, outcome="finished", **changes):
         content = {"trial": number, "fold": fold, "values": {**values, **changes}, "params": {}, "source": source}
-        script.journal.write("asked", content)
+        script.journal.write(Asked(**content))
         checkpoint = tmp_path / str(number)
         checkpoint.mkdir()
-        script.journal.write("checkpoint", {"trial": number, "epoch": 3, "path": str(checkpoint)})
+        script.journal.write(CheckpointSaved(trial=number, epoch=3, path=str(checkpoint)))
         if outcome:
             script.end(number, outcome)
         return checkpoint
@@ -88,7 +89,7 @@ def test_only_what_is_still_in_the_race_is_trained(make_history, make_settings, 
 
     monkeypatch.setattr(confirm, "run_folds", end_trainings)
     monkeypatch.setattr(confirm, "count_concurrent", lambda settings: 2)
-    script.journal.write("asked", {"trial": 0, "fold": 1, "values": {}, "params": {}, "source": 5})
+    script.journal.write(Asked(trial=0, fold=1, values={}, params={}, source=5))
     settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=7, fold_of={}, block_of={})
     job = TrialJob(
         data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0

@@ -7,8 +7,10 @@ import safetensors.torch
 import torch
 
 from search.folder import SearchFolder
-from search.memory.history import EpochRecord, Outcome, TrialRecord
+from search.memory.events import CheckpointSaved
+from search.memory.history import EpochRecord, TrialRecord
 from search.memory.journal import read_history
+from search.memory.outcome import Outcome
 from search.run.trial import SCORES_FILE, STATE_FILE
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from search.verdict.out_of_fold import OutOfFold
@@ -47,7 +49,7 @@ def finish_fold(script, tmp_path):
         checkpoint = tmp_path / "ray" / f"fold_{fold}"
         checkpoint.mkdir(parents=True)
         (checkpoint / SCORES_FILE).write_text(json.dumps(scores))
-        script.journal.write("checkpoint", {"trial": fold, "epoch": 2, "path": str(checkpoint)})
+        script.journal.write(CheckpointSaved(trial=fold, epoch=2, path=str(checkpoint)))
         script.end(fold, outcome, message)
         return checkpoint
 

@@ -1,8 +1,10 @@
 import pytest
 
 from search.folder import SearchFolder, folder_of, lock_stage
+from search.memory.events import Asked, Ended, Epoch, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
+from search.memory.outcome import Outcome
 from search.settings import read_settings, write_settings
 from search.stages import stage as stages
 from segcore.data.folds import FoldSplit, read_folds, write_folds
@@ -18,7 +20,7 @@ def searched(make_settings, make_history, tmp_path) -> SearchFolder:
             script.ask(trial, batch_size=trial + 1, epochs=1)
             metrics = {"iou": iou, "latency_ms": 10.0 * (trial + 1)}
             content = {"trial": trial, "epoch": 1, "metrics": metrics, "picture": None, "verdict": ""}
-            script.journal.write("epoch", content)
+            script.journal.write(Epoch(**content))
             script.end(trial)
 
     settings = make_settings(trials=3, confirm=2, folds=2)
@@ -34,11 +36,11 @@ def searched(make_settings, make_history, tmp_path) -> SearchFolder:
 def train(folder: SearchFolder, number: int, source: int, iou: float | None, outcome: str = "finished") -> None:
     journal = Journal(folder.confirm_stage.journal)
     content = {"trial": number, "fold": 1, "values": {"epochs": 1}, "params": {}, "source": source}
-    journal.write("asked", content)
+    journal.write(Asked(**content))
     if iou is not None:
         content = {"trial": number, "epoch": 1, "metrics": {"iou": iou}, "picture": None, "verdict": ""}
-        journal.write("epoch", content)
-    journal.write("ended", {"trial": number, "outcome": outcome, "message": "" if iou else "no disk [Errno 28]"})
+        journal.write(Epoch(**content))
+    journal.write(Ended(trial=number, outcome=Outcome(outcome), message="" if iou else "no disk [Errno 28]"))
     journal.close()
 
 
@@ -79,7 +81,7 @@ def test_failed_trainings_of_the_confirmation_are_told(searched, make_settings, 
 def test_settings_are_saved_only_when_nothing_stands_against_the_run(searched, make_settings, cache, stage):
     """The search was trained on other data; its confirmation has begun nothing yet."""
     journal = Journal(searched.search_stage.journal)
-    journal.write("opened", {"cache_key": "other data"})
+    journal.write(Opened(cache_key="other data"))
     journal.close()
     before, settings = read_settings(searched.settings), make_settings(trials=43, confirm=3, folds=2)
     with pytest.raises(CheckpointError, match="changed since"):
@@ -93,7 +95,7 @@ def test_settings_are_saved_only_when_nothing_stands_against_the_run(searched, m
 
 def test_retraining_takes_nothing_over_from_other_data(searched, make_settings, cache):
     journal = Journal(searched.confirm_stage.journal)
-    journal.write("opened", {"cache_key": "other data"})
+    journal.write(Opened(cache_key="other data"))
     journal.close()
     found = stages.name_winner(make_settings(trials=3, confirm=2, folds=2), searched)
     with pytest.raises(CheckpointError, match="changed since"):

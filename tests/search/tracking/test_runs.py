@@ -9,6 +9,7 @@ from mlflow.entities import Run
 from PIL import Image
 
 from search.folder import StageFolder
+from search.memory.events import Asked, Closed, Epoch, Opened, Reopened
 from search.memory.journal import read_events
 from search.settings import SearchSettings, settings_values
 from search.tracking.check import require_tracking
@@ -40,7 +41,7 @@ def stage(script) -> StageFolder:
 
 def write_search(script) -> None:
     """Two trials: one finished after three epochs, one stopped after its second, which had no score."""
-    script.journal.write("opened", {"cache_key": "key"})
+    script.journal.write(Opened(cache_key="key"))
     script.ask(0, batch_size=4)
     script.ask(1, batch_size=2)
     script.epochs(0, 0.5, 0.6)
@@ -48,7 +49,7 @@ def write_search(script) -> None:
     script.end(1, "stopped by ASHA", "its score is NaN after epoch 2")
     script.epochs(0, 0.7, first=3)
     script.end(0)
-    script.journal.write("closed", {"metrics": {"iou": 0.7}, "note": "### Best: trial 0"})
+    script.journal.write(Closed(metrics={"iou": 0.7}, note="### Best: trial 0"))
 
 
 def find_runs(settings: SearchSettings) -> tuple[list[Run], list[Run]]:
@@ -92,7 +93,7 @@ def test_a_search_is_one_parent_and_one_child_per_trial(settings, script, stage)
 
 def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(settings, script, stage):
     write_search(script)
-    script.journal.write("reopened", {"trial": 1})
+    script.journal.write(Reopened(trial=1))
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(settings)
     assert [child.info.status for child in children] == ["FINISHED", "RUNNING"]
@@ -132,7 +133,7 @@ def test_parent_has_the_settings_and_what_came_out(settings, script, stage):
 
 
 def test_parent_is_running_until_the_search_is_closed(settings, script, stage):
-    script.journal.write("opened", {"cache_key": "key"})
+    script.journal.write(Opened(cache_key="key"))
     script.ask(0)
     runs = StageRuns(settings, "search", stage)
     runs.write(list(read_events(stage.journal)))
@@ -168,7 +169,7 @@ def test_pictures_are_artifacts_of_their_epoch(settings, script, stage):
     Image.fromarray(np.full((8, 12, 3), 200, np.uint8)).save(picture)
     script.ask(0)
     place = str(picture.relative_to(stage.root))
-    script.journal.write("epoch", {"trial": 0, "epoch": 2, "metrics": {"iou": 0.5}, "picture": place, "verdict": ""})
+    script.journal.write(Epoch(trial=0, epoch=2, metrics={"iou": 0.5}, picture=place))
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(settings)
     client = MlflowClient(settings.tracking_uri)
@@ -181,9 +182,7 @@ def test_pictures_are_artifacts_of_their_epoch(settings, script, stage):
 
 def test_picture_that_was_deleted_is_left_out(settings, script, stage):
     script.ask(0)
-    script.journal.write(
-        "epoch", {"trial": 0, "epoch": 1, "metrics": {"iou": 0.5}, "picture": "trials/0000/no.jpg", "verdict": ""}
-    )
+    script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.5}, picture="trials/0000/no.jpg"))
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(settings)
     assert points_of(settings, child) == {"iou": [(1, 0.5)]}
@@ -217,7 +216,7 @@ def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(settin
 def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, script, stage):
     for number, (source, fold) in enumerate(((17, 1), (3, 2))):
         content = {"trial": number, "fold": fold, "values": {"epochs": 3}, "params": {}, "source": source}
-        script.journal.write("asked", content)
+        script.journal.write(Asked(**content))
     StageRuns(settings, "confirm", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(settings)
     assert [child.info.run_name for child in children] == ["trial_0017_fold_1", "trial_0003_fold_2"]
@@ -225,9 +224,7 @@ def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settin
 
 def test_class_names_that_mlflow_refuses_are_changed(settings, script, stage):
     script.ask(0)
-    script.journal.write(
-        "epoch", {"trial": 0, "epoch": 1, "metrics": {"iou/Fußweg (links)": 0.25}, "picture": None, "verdict": ""}
-    )
+    script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou/Fußweg (links)": 0.25}))
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(settings)
     ((name, value),) = child.data.metrics.items()

@@ -1,6 +1,7 @@
 import pytest
 
 from search.memory.best import confirmation_folds, read_best, write_best
+from search.memory.events import Asked
 from search.memory.history import History
 from search.verdict.selection import choose_best, choose_candidates, choose_confirmed
 from segcore.config import TrainConfig
@@ -121,7 +122,7 @@ def confirm_as(ious: dict[int, tuple[float, ...]]):
             for fold, iou in enumerate(row, start=1):
                 values = TrainConfig.from_values({"epochs": 1}).values()
                 content = {"trial": number, "fold": fold, "values": values, "params": {}, "source": source}
-                script.journal.write("asked", content)
+                script.journal.write(Asked(**content))
                 script.epochs(number, iou)
                 script.end(number)
                 number += 1

@@ -1,0 +1,220 @@
+"""What a journal's lines say: a dataclass per kind of event, and the only place that reads or writes their text.
+
+What follows from events is in `history`; the file that holds them in `journal`.
+"""
+
+import time
+from typing import Annotated, Any, Final, Literal
+
+import pydantic
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from search.memory.outcome import Outcome
+from segcore.errors import CheckpointError
+
+_CONFIG: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+Moment = Annotated[float, Field(ge=0)]
+"""Seconds since the Unix epoch."""
+Number = Annotated[int, Field(ge=0)]
+"""Of a trial, from 0."""
+Epochs = Annotated[int, Field(ge=1)]
+"""Finished epochs."""
+
+
+def _now() -> float:
+    return time.time()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Opened:
+    """A process took the stage.
+
+    Args:
+        cache_key: name of the data's cache; other data has another.
+    """
+
+    event: Literal["opened"] = "opened"
+    cache_key: str
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Asked:
+    """A trial was proposed; one that is asked for again begins anew.
+
+    Args:
+        trial: its number.
+        fold: fold that it is scored on.
+        values: every `TrainConfig` value.
+        params: what the space drew.
+        source: the search's trial whose configuration it trains again; None in a search.
+        drawable: whether the space could have drawn it.
+        ahead: what the model had advised beside it, for the trials after it.
+    """
+
+    event: Literal["asked"] = "asked"
+    trial: Number
+    fold: Annotated[int, Field(ge=0)]
+    values: dict[str, Any]
+    params: dict[str, Any]
+    source: Number | None = None
+    drawable: bool = True
+    ahead: list[dict[str, Any]] = Field(default_factory=list)
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Started:
+    """A worker took a trial."""
+
+    event: Literal["started"] = "started"
+    trial: Number
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Epoch:
+    """A trial reported an epoch; whatever it had reported for this epoch or later ones counts no more.
+
+    Args:
+        trial: its number.
+        epoch: finished epochs, from 1.
+        metrics: finite numbers by name.
+        picture: file of the validation picture, relative to the stage's folder, or None.
+        verdict: why ASHA stops the trial here; empty when it goes on.
+        image_ious: `iou` of each validation image by name; None in a search, which compares no images.
+    """
+
+    event: Literal["epoch"] = "epoch"
+    trial: Number
+    epoch: Epochs
+    metrics: dict[str, float]
+    picture: str | None = None
+    verdict: str = ""
+    image_ious: dict[str, float] | None = None
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class CheckpointSaved:
+    """A trial can go on from here.
+
+    Args:
+        trial: its number.
+        epoch: finished epochs in it; 0 before the first.
+        path: its folder, relative to the stage's.
+    """
+
+    event: Literal["checkpoint"] = "checkpoint"
+    trial: Number
+    epoch: Annotated[int, Field(ge=0)]
+    path: str
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Restarted:
+    """A trial's worker died and another goes on from its last checkpoint.
+
+    Args:
+        trial: its number.
+        message: what is known of the cause.
+    """
+
+    event: Literal["restarted"] = "restarted"
+    trial: Number
+    message: str = ""
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Ended:
+    """A trial ended.
+
+    Args:
+        trial: its number.
+        outcome: how.
+        message: why so.
+        accelerator: kind of GPU that it ended on, as Ray names it, or None.
+    """
+
+    event: Literal["ended"] = "ended"
+    trial: Number
+    outcome: Outcome
+    message: str = ""
+    accelerator: str | None = None
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Reopened:
+    """A trial that had ended goes on from its checkpoint: it was promoted, or is tried again after a failure.
+
+    Args:
+        trial: its number.
+        accelerator: kind of GPU that it needs, as Ray names it; None: any.
+    """
+
+    event: Literal["reopened"] = "reopened"
+    trial: Number
+    accelerator: str | None = None
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Dropped:
+    """A trial's checkpoint was given up, so it goes on no more."""
+
+    event: Literal["dropped"] = "dropped"
+    trial: Number
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Halted:
+    """The process left the stage; no worker has a trial any more."""
+
+    event: Literal["halted"] = "halted"
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Closed:
+    """The stage has what it was run for.
+
+    Args:
+        metrics: of the whole stage.
+        note: what there is to say of it, as Markdown.
+    """
+
+    event: Literal["closed"] = "closed"
+    metrics: dict[str, float]
+    note: str
+    time: Moment = Field(default_factory=_now)
+
+
+TrialEvent = Asked | Started | Epoch | CheckpointSaved | Restarted | Ended | Reopened | Dropped
+Event = Opened | TrialEvent | Halted | Closed
+
+_ADAPTER: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
+
+
+def parse_event(line: bytes) -> Event:
+    """Read an event from a line of a journal.
+
+    Raises:
+        CheckpointError: saying what is wrong with the line.
+    """
+    try:
+        return _ADAPTER.validate_json(line)
+    except pydantic.ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in problem["loc"][1:])
+        raise CheckpointError(f"{place}: {problem['msg']}" if place else problem["msg"]) from None
+
+
+def encode_event(event: Event) -> bytes:
+    """Return an event as a line of a journal, without its end."""
+    return _ADAPTER.dump_json(event)

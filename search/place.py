@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from search.settings import SearchSettings, describe_problems, write_whole
+from search.tracking_uri import mask_uri, own_tracking_uri
 from segcore.errors import CheckpointError, ConfigError
 
 DEFAULT_STORAGE: Final = Path("searches")
@@ -62,7 +63,7 @@ def build_place(values: dict[str, Any]) -> Place:
         "extra": tuple(folder.expanduser().resolve() for folder in place.extra),
         "storage": storage,
         "cache": place.cache.expanduser().resolve(),
-        "tracking_uri": place.tracking_uri or _own_tracking_uri(storage),
+        "tracking_uri": place.tracking_uri or own_tracking_uri(storage),
     }
     return Place(**{**place_values(place), **absolute})
 
@@ -83,10 +84,10 @@ def place_values(place: Place) -> dict[str, Any]:
 
 
 def write_place(place: Place, file: Path) -> None:
-    """Write `place.json` atomically."""
+    """Write `place.json` atomically, without passwords."""
     values = {**place_values(place), "home": str(file.parent)}
-    if values["tracking_uri"] == _own_tracking_uri(place.storage):
-        values["tracking_uri"] = ""
+    own = values["tracking_uri"] == own_tracking_uri(place.storage)
+    values["tracking_uri"] = "" if own else mask_uri(values["tracking_uri"])
     del values["storage"]
     write_whole(file, TypeAdapter(dict[str, Any]).dump_json(values, indent=1))
 
@@ -118,10 +119,6 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
             f"{wanted} with --gpus-per-trial {place.gpus_per_trial:g}: a trial that shares its GPU cannot measure how "
             "long a prediction takes; use --gpus-per-trial 1, or search for iou without a limit."
         )
-
-
-def _own_tracking_uri(storage: Path) -> str:
-    return f"sqlite:///{storage / 'mlflow.db'}"
 
 
 def _refuse_impossible(place: Place) -> None:

@@ -19,7 +19,7 @@ FOREIGN: Final = {
 
 _SEGCORE_BASE: Final = {"config", "errors", "machine"}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
-_SEARCH_BASE: Final = {"settings", "place", "folder", "opening"}
+_SEARCH_BASE: Final = {"tracking_uri", "settings", "place", "folder", "opening"}
 _PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight")
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
@@ -28,8 +28,9 @@ USES: Final[dict[str, set[str]]] = {
     "segcore.streets": {*_SEGCORE_BASE, "data"},
     "segcore.commands": {*_SEGCORE_BASE, *_SEGCORE_ROOMS, "streets"},
     "segcore.__main__": {"errors", "commands"},
+    "search.tracking_uri": set(),
     "search.settings": set(),
-    "search.place": {"settings"},
+    "search.place": {"tracking_uri", "settings"},
     "search.folder": {"settings", "place"},
     "search.opening": {"settings", "place", "folder"},
     "search.memory": _SEARCH_BASE,

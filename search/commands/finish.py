@@ -28,7 +28,7 @@ def confirm(
     """Train the best configurations on further folds and name the winner; goes on where it was interrupted."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.store import require_tracking
+    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings, place = running.open_told(folder, where)
@@ -55,7 +55,7 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.store import require_tracking
+    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings, place = running.open_told(folder, where)
@@ -72,8 +72,8 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
 def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     """Send to MLflow what it missed while its server was away."""
     from search.commands import running
+    from search.tracking.check import require_tracking
     from search.tracking.follower import Tracker
-    from search.tracking.store import require_tracking
 
     folder = find_folder(storage, name)
     settings, place = running.open_told(folder, where)

@@ -37,7 +37,7 @@ def launch(
     from search.commands import running
     from search.run import cluster, loop
     from search.stages.earlier import read_earlier
-    from search.tracking.store import require_tracking
+    from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
     from segcore.training.feasible import Feasibility
 
@@ -82,7 +82,7 @@ def resume(
     """Go on with a search that was interrupted, or extend it: what has finished stays, the rest goes on."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.store import require_tracking
+    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings, place = running.open_told(folder, where)

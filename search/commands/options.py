@@ -11,6 +11,7 @@ import typer
 
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking_uri import VARIABLE
 
 Values = dict[str, Any]
 """Field names and values that were given, or have a default; what was left out is not in it."""
@@ -29,7 +30,7 @@ _STATED: Final[dict[str, tuple[str, Any]]] = {
 _LEFT_OUT: Final = {"first", "search_id", "storage", "home"}
 """Fields that are no option of their own."""
 
-_ENVIRONMENT: Final = {"tracking_uri": "MLFLOW_TRACKING_URI"}
+_ENVIRONMENT: Final = {"tracking_uri": VARIABLE}
 
 Options = Sequence[inspect.Parameter]
 

@@ -99,3 +99,11 @@ def test_latency_is_not_measured_beside_a_busy_neighbour(make_settings, make_pla
 
 def test_shared_gpu_is_no_matter_where_latency_is_none(make_settings, make_place):
     require_honest_latency(make_settings(max_memory_gib=4), make_place(gpus_per_trial=0.5))
+
+
+def test_passwords_are_not_kept(make_place, tmp_path):
+    (tmp_path / "searches" / "streets").mkdir(parents=True)
+    file = tmp_path / "searches" / "streets" / "place.json"
+    write_place(make_place(tracking_uri="https://me:secret@host/mlflow"), file)
+    assert "secret" not in file.read_text()
+    assert read_place(file).tracking_uri == "https://***@host/mlflow"

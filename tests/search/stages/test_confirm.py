@@ -99,5 +99,5 @@ def test_only_what_is_still_in_the_race_is_trained(
     folder = StageFolder(root=tmp_path)
     stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
     decision = confirm.confirm_candidates(stage, make_history(write))
-    assert {standing.trial: standing.fold_ious for standing in decision.standings} == {0: {1: 0.6}, 1: {1: 0.6}}
+    assert {each.trial: each.fold_ious for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
     assert [trial.source for trial in script.journal.history.unfinished] == [5]

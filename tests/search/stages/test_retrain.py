@@ -91,8 +91,8 @@ def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, clas
     assert result.spread == pytest.approx(0.2828427)  # sqrt((0.2² + 0.2²) / (2 - 1))
     # Over images, not over folds: (0.9 + 0.6 + 0.3 + 0.2) / 4 = 0.5.
     assert result.metrics["iou"] == pytest.approx(0.5)
-    assert result.metrics["iou/day"] == pytest.approx(0.75)  # (0.9 + 0.6) / 2
-    assert result.metrics["iou/night"] == pytest.approx(0.25)  # (0.3 + 0.2) / 2
+    assert result.metrics["iou_at/day"] == pytest.approx(0.75)  # (0.9 + 0.6) / 2
+    assert result.metrics["iou_at/night"] == pytest.approx(0.25)  # (0.3 + 0.2) / 2
     # Without fold 0, which the search chose on: image d alone.
     assert result.unseen_iou == pytest.approx(0.2)
     # Over pixels: cars (90 + 60 + 30 + 20) of 400 and no false ones; persons (90 + 30) of 200.

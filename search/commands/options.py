@@ -59,8 +59,12 @@ def with_options(**groups: Options) -> Callable[[Callable[..., None]], Callable[
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command)
-        own = [parameter for name, parameter in signature.parameters.items() if name not in groups]
-        parameters = sorted([*own, *(each for group in groups.values() for each in group)], key=_has_default)
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in signature.parameters.items()
+            if name not in groups
+        ]
+        parameters = [*(each for group in groups.values() for each in group), *own]
 
         @wraps(command)
         def run(**given: Any) -> None:
@@ -92,10 +96,6 @@ def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
         default=inspect.Parameter.empty if must_be_given else default,
         annotation=Annotated[kind if must_be_given else kind | None, stated],
     )
-
-
-def _has_default(parameter: inspect.Parameter) -> bool:
-    return parameter.default is not inspect.Parameter.empty
 
 
 def _given(group: Options, given: Values) -> Values:

@@ -1,6 +1,6 @@
 """Counts what is in a data set, for a person: sizes, pixels per class, routes, neighbours, folds, and all problems.
 
-Finding the problems lives in `dataset`; the page with pictures lives elsewhere.
+Finding the problems lives in `dataset`; the page with pictures in `insight.explore_page`.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Which way of predicting pays: every way is scored on images that its networks never saw, and timed.
 
-Who may predict which image is decided in `held_out`; files of the result are written in `tune_predict_report`.
+Who may predict which image is decided in `held_out`; files of the result are written in `tune_report`.
 Ways are tried in stages, so that mirroring and further sizes are only tried on modes that earned it.
 """
 

@@ -1,6 +1,6 @@
 """`TrainState`: all that a training needs to go on after any epoch; saved atomically, loaded whole.
 
-Random numbers need no state here: every epoch seeds them anew from (seed, epoch), see `train` and `loader`.
+Random numbers need no state here: every epoch seeds them anew from (seed, epoch), see `epoch` and `loader`.
 """
 
 import copy
@@ -179,17 +179,17 @@ def take_snapshot(state: TrainState) -> None:
 
 def remember_learnt(state: TrainState) -> io.BytesIO:
     """Return what `recall_learnt` needs to take weights, optimizer and scaler back to now; not on the device."""
-    memory = io.BytesIO()
-    torch.save(_learnt(state), memory)
-    return memory
+    remembered = io.BytesIO()
+    torch.save(_learnt(state), remembered)
+    return remembered
 
 
-def recall_learnt(state: TrainState, memory: io.BytesIO, machine: Machine) -> None:
+def recall_learnt(state: TrainState, remembered: io.BytesIO, machine: Machine) -> None:
     """Take weights, optimizer and scaler back to the moment of `remember_learnt`."""
-    memory.seek(0)
+    remembered.seek(0)
     # A scaler that an error interrupted believes that its step is half done.
     state.scaler = build_scaler(state.config, machine)
-    _learn(state, torch.load(memory, map_location="cpu", weights_only=True))
+    _learn(state, torch.load(remembered, map_location="cpu", weights_only=True))
     state.optimizer.zero_grad(set_to_none=True)
 
 

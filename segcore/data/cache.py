@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from segcore.data.case import Case
 from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json
-from segcore.data.dataset import Case, DataSet, broken_folder, decode_case, find_pixel_problems, read_size
+from segcore.data.dataset import DataSet, broken_folder, decode_case, find_pixel_problems, read_size
 from segcore.errors import CheckpointError, DataError, StorageError
 
 _FORMAT: Final = "street-cache-2"

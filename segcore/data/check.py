@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from segcore.data.case import Case
 from segcore.data.classes import VOID, VOID_NAME, ClassTable
-from segcore.data.dataset import Case, decode_case, scan_dataset
+from segcore.data.dataset import decode_case, scan_dataset
 from segcore.data.folds import FoldSplit, Leakage, make_folds, measure_leakage
 from segcore.errors import ConfigError, DataError
 

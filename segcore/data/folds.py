@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from segcore.data.dataset import Case
+from segcore.data.case import Case
 from segcore.errors import CheckpointError, ConfigError, DataError
 
 BLOCKS_PER_FOLD: Final = 2

@@ -17,8 +17,9 @@ import torch
 
 from segcore.config import TrainConfig
 from segcore.data.cache import Progress
+from segcore.data.case import Case
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import Case, DecodedCase, decode_case
+from segcore.data.dataset import DecodedCase, decode_case
 from segcore.errors import ConfigError, DataError, DeviceMemoryError
 from segcore.prediction.ensemble import Ensemble
 from segcore.prediction.held_out import HeldOutPlan, Origin, choose_members, spread

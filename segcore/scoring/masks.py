@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from segcore.data.case import Case
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import Case, DataSet, decode_case, decode_rgb, read_dataset
+from segcore.data.dataset import DataSet, decode_case, decode_rgb, read_dataset
 from segcore.errors import DataError
 from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
 from segcore.scoring.submission import paint_runs, read_submission

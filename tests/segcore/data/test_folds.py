@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import assume, given
 
-from segcore.data.dataset import Case
+from segcore.data.case import Case
 from segcore.data.folds import FoldSplit, make_folds, measure_leakage, read_folds, write_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 

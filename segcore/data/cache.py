@@ -317,7 +317,7 @@ def _read_index(folder: Path) -> tuple[ClassTable, tuple[CachedCase, ...]]:
             raise ValueError(f"format {index['format']!r}, not {_FORMAT!r}")
         classes = class_table_from_json(index["classes"])
         return classes, tuple(_read_case(case, len(classes)) for case in index["cases"])
-    except (OSError, ValueError, KeyError, TypeError, DataError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, DataError) as error:
         raise CheckpointError(
             f"The cache {folder} cannot be used ({error!r}); prepare it again from the data set."
         ) from error

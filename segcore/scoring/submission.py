@@ -132,7 +132,7 @@ def read_submission(
     """
     try:
         document: object = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read ({error}); a submission is one JSON document.") from error
     if not isinstance(document, dict):
         raise DataError(f"{file} holds {document!r:.40}; a submission is an object of image names.")

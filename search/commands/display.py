@@ -12,15 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from search.commands import tables
 from search.commands.console import console as console
-from search.folder import SearchFolder, is_in_use
+from search.folder import SearchFolder
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
 from search.verdict.notes import confirmation_line
-from search.verdict.race import count_trainings, decide
-from search.verdict.selection import can_confirm, choose_candidates
-from segcore.data.folds import read_folds
+from search.verdict.selection import choose_candidates
 
 if TYPE_CHECKING:
     from search.stages.stage import OpenStage
@@ -92,21 +90,6 @@ def _shown_live(render: Callable[[], RenderableType], summarise: Callable[[], Re
         thread.join()
 
 
-def show_confirmation_due(settings: SearchSettings, folder: SearchFolder, history: History) -> None:
-    """Say when a finished search is still to be confirmed, and which trainings for it failed."""
-    if not can_confirm(history, settings) or is_in_use(folder.confirm_stage):
-        return
-    show_failed_trainings(settings, folder)
-    trainings = read_history(folder.confirm_stage.journal)
-    if decide(choose_candidates(history, settings), trainings, settings, read_folds(folder.folds).block_of).pending:
-        told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
-        console.print(
-            f"The winner is not confirmed on further folds yet ({told}); run 'python -m search confirm "
-            f"{settings.name}'.",
-            style="yellow",
-        )
-
-
 def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> None:
     """Say which trainings of the confirmation have no score, and what to do."""
     candidates = choose_candidates(read_history(folder.search_stage.journal), settings)
@@ -136,7 +119,10 @@ def show_front(settings: SearchSettings, history: History) -> None:
     if settings.weighs_latency:
         console.print(tables.front_table(history))
         limited = " within the limits" if settings.max_latency_ms or settings.max_memory_gib else ""
-        console.print(f"best.json holds the best iou{limited}; the sampler sought iou alone.", soft_wrap=True)
+        console.print(
+            f"best.json holds the best iou{limited}; ASHA and the model sought all that no other trial beats in both.",
+            soft_wrap=True,
+        )
 
 
 def show_best(found: dict[str, Any]) -> None:
@@ -146,8 +132,5 @@ def show_best(found: dict[str, Any]) -> None:
         console.print(tables.confirmation_table(found["confirmation"]))
         console.print(confirmation_line(found["confirmation"]))
     else:
-        console.print(
-            f"Chosen by its score on fold {found['fold']} alone; 'python -m search confirm {found['search']}' trains "
-            "the best on further folds.",
-            style="yellow",
-        )
+        told = f"Chosen by its score on fold {found['fold']} alone, the best of {found['trials']} trials: it flatters."
+        console.print(told, style="yellow")

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search.commands import tables
+from search.commands.console import PlainConsole
 from search.commands.console import console as console
 from search.folder import SearchFolder
 from search.memory.history import History
@@ -54,8 +55,53 @@ def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
         about += f"\nlogs: {folder.trial(0).parent}/NUMBER/log.txt"
         return tables.progress_panel(history, shown, concurrent=concurrent, about=about)
 
-    with _shown_live(render, lambda: tables.summary_line(history, shown, concurrent)):
+    log = ProgressLog(lambda: tables.summary_line(history, shown, concurrent), lambda: opened.tracker.problem)
+    with _shown_live(render, log):
         yield
+
+
+class ProgressLog:
+    """What a log file or a job's output gets instead of a moving table: a line now and then, and what changed.
+
+    Args:
+        summarise: returns the line.
+        find_problem: returns why MLflow waits, or None.
+        out: where lines go.
+        err: where it is said that nobody reads them any more.
+    """
+
+    def __init__(
+        self,
+        summarise: Callable[[], RenderableType],
+        find_problem: Callable[[], str | None],
+        *,
+        out: PlainConsole = console,
+        err: PlainConsole | None = None,
+    ) -> None:
+        self._summarise = summarise
+        self._find_problem = find_problem
+        self._out = out
+        self._err = err or PlainConsole(stderr=True)
+        self._mlflow_is_away = False
+        self._is_cut = False
+
+    def tell(self) -> None:
+        """Print the line; and once, when MLflow went away, when it is back, and when the output was closed."""
+        problem = self._find_problem()
+        if (problem is not None) is not self._mlflow_is_away:
+            self._mlflow_is_away = problem is not None
+            told = (
+                f"MLflow waits ({problem}); nothing is lost" if problem else "MLflow is back, and gets what it missed"
+            )
+            self._out.print(told, style="yellow")
+        self._out.print(self._summarise())
+        self.notice_cut()
+
+    def notice_cut(self) -> None:
+        """Say once that nobody reads the output any more."""
+        if self._out.is_cut and not self._is_cut:
+            self._is_cut = True
+            self._err.print("The output is closed; the search goes on without it, see 'python -m search status'.")
 
 
 def show_unsent(tracker: "Tracker", settings: SearchSettings) -> None:
@@ -69,19 +115,19 @@ def show_unsent(tracker: "Tracker", settings: SearchSettings) -> None:
 
 
 @contextmanager
-def _shown_live(render: Callable[[], RenderableType], summarise: Callable[[], RenderableType]) -> Iterator[None]:
+def _shown_live(render: Callable[[], RenderableType], log: ProgressLog) -> Iterator[None]:
+    log.notice_cut()
     if console.is_terminal:
         with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
             yield
         return
-    # A log file or a job's output gets a line a minute instead of a moving table.
     done = threading.Event()
 
-    def tell() -> None:
+    def follow() -> None:
         while not done.wait(_LOG_SECONDS):
-            console.print(summarise())
+            log.tell()
 
-    thread = threading.Thread(target=tell, name="progress", daemon=True)
+    thread = threading.Thread(target=follow, name="progress", daemon=True)
     thread.start()
     try:
         yield

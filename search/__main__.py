@@ -2,10 +2,11 @@
 
 import typer
 
+from search.commands.browse import ui
 from search.commands.console import PlainConsole
 from search.commands.finish import confirm, retrain, sync
 from search.commands.launch import launch, resume
-from search.commands.look import best, status, ui
+from search.commands.look import best, status
 from segcore.errors import StreetError
 
 app = typer.Typer(

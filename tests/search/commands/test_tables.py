@@ -52,7 +52,7 @@ RUNS, WAITS = len(Outcome), len(Outcome) + 1
 
 
 def every_state(script) -> None:
-    script.ask(0, loss="bce+jaccard", input_mode="crop", crop_size=256)
+    script.ask(0, loss="ce+jaccard", input_mode="crop", crop_size=256)
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.61234, "miou": 0.5}))
     script.end(0)
     for trial, outcome in enumerate(list(Outcome)[1:], start=1):
@@ -85,8 +85,8 @@ def test_durations_as_a_person_says_them(seconds, text):
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"input_mode": "crop", "crop_size": 256}, "resnet34 bce crop 256 full lr 1.0e-03"),
-        ({"input_mode": "resize", "scale": 0.75, "labels": "scored"}, "resnet34 bce resize 0.75 scored lr 1.0e-03"),
+        ({"input_mode": "crop", "crop_size": 256}, "resnet34 ce crop 256 full lr 1.0e-03"),
+        ({"input_mode": "resize", "scale": 0.75, "labels": "scored"}, "resnet34 ce resize 0.75 scored lr 1.0e-03"),
         ({"learning_rate": 0.00025, "loss": "focal"}, "resnet34 focal full full lr 2.5e-04"),
     ],
 )
@@ -104,7 +104,7 @@ def test_trials_table_shows_state_epoch_and_scores(make_history):
     history = make_history(every_state)
     text = render(trials_table([trial for _, trial in sorted(history.trials.items())]))
     assert row_of(text, "0").split() == [
-        "0", "finished", "1", "0.6123", "0.5000", "resnet34", "bce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
+        "0", "finished", "1", "0.6123", "0.5000", "resnet34", "ce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
     ]  # fmt: skip
     assert row_of(text, "1").split()[:6] == ["1", "stopped", "by", "ASHA", "0", "-"]
     assert row_of(text, str(RUNS)).split()[:5] == [str(RUNS), "running", "2", "0.3000", "-"]
@@ -181,14 +181,14 @@ def test_best_table_shows_the_winner(best):
     text = render(best_table(best))
     assert "0, epoch 1, fold 0" in row_of(text, "trial")
     assert row_of(text, "iou").split() == ["iou", "0.6123"]
-    assert row_of(text, "loss").split() == ["loss", "bce+jaccard"]
+    assert row_of(text, "loss").split() == ["loss", "ce+jaccard"]
     assert row_of(text, "crop_size").split() == ["crop_size", "256"]
 
 
 def test_best_note_is_a_markdown_table_of_the_winner(best):
     note = best_note(best)
     assert note.startswith("### Best: trial 0, epoch 1, iou 0.6123 on fold 0\n")
-    assert "\n| loss | bce+jaccard |\n" in note
+    assert "\n| loss | ce+jaccard |\n" in note
 
 
 def test_out_of_fold_table_shows_how_much_the_search_flattered():

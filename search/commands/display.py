@@ -90,9 +90,7 @@ class ProgressLog:
         problem = self._find_problem()
         if (problem is not None) is not self._mlflow_is_away:
             self._mlflow_is_away = problem is not None
-            told = (
-                f"MLflow waits ({problem}); nothing is lost" if problem else "MLflow is back, and gets what it missed"
-            )
+            told = f"MLflow waits ({problem}); nothing is lost" if problem else "MLflow is back and gets what it missed"
             self._out.print(told, style="yellow")
         self._out.print(self._summarise())
         self.notice_cut()

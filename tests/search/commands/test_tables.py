@@ -97,7 +97,7 @@ def test_configuration_in_one_line_has_only_what_its_input_mode_uses(values, tex
 def test_configuration_that_is_none_is_shown_as_it_is():
     values = {**TrainConfig.from_values({}).values(), "input_mode": "[/red]", "learning_rate": "[b]"}
     text = describe_values({**values, "scale": None})
-    assert text == "resnet34 bce [/red] full lr [b]"
+    assert text == "resnet34 ce [/red] full lr [b]"
 
 
 def test_trials_table_shows_state_epoch_and_scores(make_history):

@@ -14,6 +14,7 @@ from search.commands import tables
 from search.commands.console import PlainConsole
 from search.commands.console import console as console
 from search.folder import SearchFolder
+from search.insight.importance import measure_importance
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
@@ -167,6 +168,13 @@ def show_front(settings: SearchSettings, history: History) -> None:
             f"best.json holds the best iou{limited}; ASHA and the model sought all that no other trial beats in both.",
             soft_wrap=True,
         )
+
+
+def show_importance(settings: SearchSettings, history: History) -> None:
+    """Show what mattered, once enough trials tell; it takes two seconds, so it comes after all else."""
+    importances = measure_importance(history, settings.epochs)
+    if importances:
+        console.print(tables.importance_table(importances))
 
 
 def show_best(found: dict[str, Any]) -> None:

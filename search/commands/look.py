@@ -1,6 +1,6 @@
 """`status` and `best`: look at a search; nothing is trained. The pages of MLflow are in `browse`."""
 
-from search.commands.display import console, show_best, show_front
+from search.commands.display import console, show_best, show_front, show_importance
 from search.commands.options import Name, Storage
 from search.commands.state import show_state
 from search.commands.tables import insight_report, summary_line, trials_table
@@ -27,6 +27,7 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
         console.print(insight_report(history, settings))
     show_state(settings, folder, history, asha)
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
+    show_importance(settings, history)
 
 
 def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:

@@ -14,6 +14,7 @@ from search.commands.display import (
     show_best,
     show_failed_trainings,
     show_front,
+    show_importance,
     show_unsent,
     stage_shown,
 )
@@ -81,6 +82,7 @@ def finish(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *,
         confirm_best(settings, folder, cache, retry=retry)
     found = name_winner(settings, folder)
     console.print(tables.insight_report(history, settings))
+    show_importance(settings, history)
     show_front(settings, history)
     show_best(found)
     show_failed_trainings(settings, folder)

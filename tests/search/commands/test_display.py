@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from search.commands.console import PlainConsole
-from search.commands.display import ProgressLog
+from search.commands.display import ProgressLog, show_importance
 from search.commands.tables import progress_panel, summary_line
 from search.memory.events import Asked, Ended, Epoch, Reopened, Started
 from search.memory.history import History
@@ -83,3 +83,15 @@ def test_log_that_nobody_reads_any_more_goes_on_and_says_so_once_where_errors_go
     assert " ".join(err.file.getvalue().split()) == (
         "The output is closed; the search goes on without it, see 'python -m search status'."
     )
+
+
+@pytest.mark.parametrize(("trials", "shown"), [(11, False), (12, True)])
+def test_importance_is_shown_once_enough_trials_tell(make_history, make_settings, capsys, trials, shown):
+    def write(script):
+        for trial in range(trials):
+            script.ask(trial, params={"backbone": "ab"[trial % 2]})
+            script.epochs(trial, 0.4 + 0.2 * (trial % 2))
+            script.end(trial)
+
+    show_importance(make_settings(epochs=1), make_history(write))
+    assert ("What mattered" in capsys.readouterr().out) is shown

@@ -24,7 +24,7 @@ def make_search(make_settings, make_history, tmp_path) -> Callable[[int], Search
     def make(trials: int) -> SearchFolder:
         def write(script) -> None:
             for trial in range(trials):
-                script.ask(trial, params={"loss": "[/red]"})
+                script.ask(trial, params={"loss": ("[/red]", "[b]\x1b[1m")[trial % 2]})
                 script.epochs(trial, 0.5 + trial / 1000)
                 script.end(trial, "failed" if trial == 7 else "finished", "[/b] \x1b[31mStraße · \u202e")
             values = {**script.journal.history.trials[0].values, "backbone": "[/red]\x1b[2J", "loss": "ß · €"}
@@ -67,6 +67,7 @@ def test_any_value_is_shown_on_any_terminal(make_search, command, environment):
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     assert "[/red][2J" in out
+    assert ("What mattered" in out) is (command == "status")
     assert "\x1b" not in out
 
 

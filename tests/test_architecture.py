@@ -19,7 +19,7 @@ FOREIGN: Final = {
 
 _SEGCORE_BASE: Final = {"config", "errors", "machine"}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
-_SEARCH_BASE: Final = {"settings", "folder"}
+_SEARCH_BASE: Final = {"tracking_uri", "settings", "folder"}
 _PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight")
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
@@ -28,8 +28,9 @@ USES: Final[dict[str, set[str]]] = {
     "segcore.streets": {*_SEGCORE_BASE, "data"},
     "segcore.commands": {*_SEGCORE_BASE, *_SEGCORE_ROOMS, "streets"},
     "segcore.__main__": {"errors", "commands"},
-    "search.settings": set(),
-    "search.folder": {"settings"},
+    "search.tracking_uri": set(),
+    "search.settings": {"tracking_uri"},
+    "search.folder": {"tracking_uri", "settings"},
     "search.memory": _SEARCH_BASE,
     "search.space": {*_SEARCH_BASE, "memory"},
     "search.propose": {*_SEARCH_BASE, "memory", "space", "judge"},
@@ -48,7 +49,7 @@ ONLY: Final = {"ray": "search.run", "mlflow": "search.tracking"}
 """Of `search`, the one room that may import a library."""
 
 HEAVY: Final = {"ray", "mlflow", "torch"}
-LIGHT: Final = tuple(f"search.{name}" for name in (*_PURE, "settings", "folder"))
+LIGHT: Final = tuple(f"search.{name}" for name in (*_PURE, "tracking_uri", "settings", "folder"))
 """These start in no time, so nothing that they reach may import what is heavy."""
 
 Sources = Mapping[str, str]

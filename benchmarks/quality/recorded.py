@@ -18,7 +18,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from search.memory.history import EpochRecord, History, TrialRecord
 from search.memory.outcome import Outcome
 from search.settings import SearchSettings, build_settings
-from search.tracking.store import calm_mlflow, require_tracking
+from search.tracking.check import require_tracking
+from search.tracking.store import open_client
 from segcore.config import FIELD_NAMES, TrainConfig
 from segcore.errors import ConfigError, TrackingError
 
@@ -65,11 +66,10 @@ def read_searches(names: Sequence[str], uri: str = "") -> list[RecordedSearch]:
         ConfigError: when MLflow knows no search of a name, or what it holds of it cannot be read.
         TrackingError: when MLflow cannot be asked.
     """
-    calm_mlflow()
     uri = build_settings({"data": Path(), "name": "any", "tracking_uri": uri}).tracking_uri
     _require_store(uri)
     try:
-        client = MlflowClient(uri)
+        client = open_client(uri)
         return [search for name in dict.fromkeys(names) for search in _read_name(client, name, uri)]
     # A file that is no database, and a database whose driver is not installed.
     except (MlflowException, SQLAlchemyError, ImportError) as error:

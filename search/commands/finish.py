@@ -24,7 +24,7 @@ def confirm(
     """Train the best configurations on further folds and name the winner; goes on where it was interrupted."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.store import require_tracking
+    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
@@ -50,7 +50,7 @@ def retrain(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.store import require_tracking
+    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
@@ -65,8 +65,8 @@ def retrain(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
 
 def sync(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Send to MLflow what it missed while its server was away."""
+    from search.tracking.check import require_tracking
     from search.tracking.follower import Tracker
-    from search.tracking.store import require_tracking
 
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)

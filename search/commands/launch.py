@@ -93,7 +93,7 @@ def launch(
     from search.commands import running
     from search.run import cluster, loop
     from search.stages.earlier import read_earlier
-    from search.tracking.store import require_tracking
+    from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
     from segcore.training.feasible import Feasibility
 
@@ -135,7 +135,7 @@ def resume(
     """Go on with a search that was interrupted, or extend it: what has finished stays, the rest goes on."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.store import require_tracking
+    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)

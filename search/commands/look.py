@@ -1,13 +1,4 @@
-"""`status`, `best` and `ui`: look at a search; nothing is trained."""
-
-import os
-import signal
-import subprocess
-import sys
-from contextlib import suppress
-from typing import Annotated
-
-import typer
+"""`status` and `best`: look at a search; nothing is trained. The pages of MLflow are in `browse`."""
 
 from search.commands.display import (
     console,
@@ -24,7 +15,6 @@ from search.memory.history import History
 from search.memory.journal import read_history, replay
 from search.settings import DEFAULT_STORAGE, read_settings
 from search.verdict.selection import name_winner
-from segcore.errors import StorageError, TrackingError
 
 
 def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
@@ -37,9 +27,9 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     if idle:
         history.halt()
     console.print(trials_table(history.in_order))
-    console.print(summary_line(history, settings, settings.max_concurrent or 1))
+    console.print(summary_line(history, settings))
     if history.ranked:
-        console.print(insight_report(history, settings.resolved_grace_epochs))
+        console.print(insight_report(history, settings))
     if idle and not is_over(settings, history, asha):
         console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
     elif idle:
@@ -55,37 +45,3 @@ def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     show_failed_trainings(settings, folder)
     show_front(settings, read_history(folder.search_stage.journal))
     console.print(f"written to {folder.best}", soft_wrap=True)
-
-
-def ui(
-    storage: Storage = DEFAULT_STORAGE,
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="port to listen on")] = 5000,
-) -> None:
-    """Open the MLflow UI on all searches of a storage folder."""
-    from search.tracking.store import trials_link
-
-    folder = storage.expanduser().resolve()
-    for file in sorted(folder.glob("*/settings.json")):
-        settings = read_settings(file)
-        server = settings.tracking_uri if settings.tracking_uri.startswith("http") else f"http://{host}:{port}"
-        try:
-            console.print(f"{settings.name}: {trials_link(settings, server)}", soft_wrap=True)
-        except TrackingError as error:
-            console.print(f"{settings.name}: {error}", style="yellow", soft_wrap=True)
-    if not (folder / "mlflow.db").exists():
-        raise StorageError(
-            f"{folder} has no mlflow.db to serve: its searches, if any, are on the servers named above; "
-            "launch a search first, or give another folder with --storage."
-        )
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", host, "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-    command += ["--artifacts-destination", str(folder / "mlartifacts")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
-    try:
-        process.wait()
-    finally:
-        # The server's children outlive it unless the whole group is told.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)

@@ -1,27 +1,29 @@
-"""MLflow's store: whether it can be used, what is asked of it, and links into its pages."""
+"""MLflow's store: opened with short patience and a database that is whole, asked for runs, linked to.
+
+Whether a store can be used at all is found out in `check`.
+"""
 
 import logging
 import os
-import urllib.error
-import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-import mlflow
+import sqlalchemy
+from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from search.memory.outcome import FAILURES
 from search.settings import SearchSettings
+from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError
 
-_CONNECT_SECONDS: Final = 5.0
-
-
 PARENT: Final = -1
 """What the parent run has for a trial's number."""
-
 
 # Without these one call to a server that is gone blocks for four minutes.
 _PATIENCE: Final = {
@@ -31,34 +33,33 @@ _PATIENCE: Final = {
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "PGCONNECT_TIMEOUT": "5",
 }
 
+_MESSAGE_LETTERS: Final = 300
 
-def require_tracking(uri: str) -> None:
-    """Raise within seconds when an MLflow store cannot be used.
+
+def open_client(uri: str) -> MlflowClient:
+    """Return MLflow's client of a store; the file of a new database is made first.
+
+    Args:
+        uri: MLflow's address, with its password or as it was kept without.
 
     Raises:
-        TrackingError: when a server does not answer, or the address is of no known kind.
-        StorageError: when the folder of a database file cannot be written.
+        TrackingError: when a password is missing.
+        StorageError: when the database's file cannot be made.
     """
-    if uri.startswith(("http://", "https://")):
+    calm_mlflow()
+    uri = unmask_uri(uri)
+    file = database_file(uri)
+    if file is not None:
         try:
-            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_CONNECT_SECONDS).close()
-        except (OSError, ValueError) as error:
-            raise TrackingError(
-                f"--tracking-uri {uri} does not answer ({error}); start the server with "
-                "'mlflow server', or leave --tracking-uri out to log into a file."
-            ) from error
-    elif uri.startswith("sqlite:///"):
-        file = Path(uri.removeprefix("sqlite:///"))
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            _make_database(file)
         except OSError as error:
-            raise StorageError(f"--tracking-uri {uri}: {file.parent} cannot be made ({error}).") from error
-    elif "://" not in uri:
-        raise TrackingError(
-            f"--tracking-uri {uri!r} is no address; use http://HOST:PORT, or sqlite:///FILE for a file."
-        )
+            raise StorageError(
+                f"--tracking-uri {uri}: {file} cannot be made ({error}); choose another file."
+            ) from error
+    return MlflowClient(uri)
 
 
 def calm_mlflow() -> None:
@@ -68,6 +69,26 @@ def calm_mlflow() -> None:
     # urllib3 tells of every retry while the server is away.
     for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def database_file(uri: str) -> Path | None:
+    """Return the file of a sqlite address, None for any other.
+
+    Raises:
+        TrackingError: when the database would live in memory alone.
+    """
+    if not uri.startswith("sqlite:"):
+        return None
+    name = sqlalchemy.make_url(uri).database
+    if name in (None, "", ":memory:"):
+        raise TrackingError(f"--tracking-uri {uri} would keep nothing; use sqlite:///FILE.")
+    return Path(str(name)).absolute()
+
+
+def told(error: Exception) -> str:
+    """Return what an exception says in one line, without passwords."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return mask_uri(lines[0])[:_MESSAGE_LETTERS]
 
 
 def trials_link(settings: SearchSettings, server: str) -> str:
@@ -80,11 +101,8 @@ def trials_link(settings: SearchSettings, server: str) -> str:
     Raises:
         TrackingError: when the store of the search cannot be read.
     """
-    calm_mlflow()
-    try:
+    with _readable(settings.tracking_uri):
         return _find_link(settings, server)
-    except mlflow.exceptions.MlflowException as error:
-        raise TrackingError(f"{settings.tracking_uri} cannot be read ({error}).") from error
 
 
 def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
@@ -101,9 +119,8 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
     Raises:
         TrackingError: when MLflow cannot be asked.
     """
-    calm_mlflow()
-    try:
-        client = MlflowClient(uri)
+    with _readable(uri):
+        client = open_client(uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             return []
@@ -111,8 +128,6 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
         runs = client.search_runs(
             [experiment.experiment_id], query, order_by=["metrics.`iou` DESC"], max_results=10 * count
         )
-    except mlflow.exceptions.MlflowException as error:
-        raise TrackingError(f"{uri} cannot be read ({error}).") from error
     found: list[dict[str, Any]] = []
     for run in runs:
         values = {key: value for key, value in run.data.params.items() if key in FIELD_NAMES}
@@ -122,8 +137,20 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
     return found[:count]
 
 
+@contextmanager
+def _readable(uri: str) -> Iterator[None]:
+    try:
+        yield
+    # A file that is no database, a database whose driver is not installed.
+    except (MlflowException, sqlalchemy.exc.SQLAlchemyError, ImportError, ValueError) as error:
+        raise TrackingError(f"{mask_uri(uri)} cannot be read ({told(error)}).") from error
+
+
 def _find_link(settings: SearchSettings, server: str) -> str:
-    client = MlflowClient(settings.tracking_uri)
+    file = database_file(settings.tracking_uri)
+    if file is not None and not file.exists():
+        raise TrackingError(f"{file} is missing; 'python -m search sync {settings.name}' fills a new one.")
+    client = open_client(settings.tracking_uri)
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is None:
         return server
@@ -134,3 +161,21 @@ def _find_link(settings: SearchSettings, server: str) -> str:
         f"{server.rstrip('/')}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
         f"&searchFilter={quote(only_trials)}&orderByKey=metrics.%60iou%60&orderByAsc=false&compareRunsMode=CHART"
     )
+
+
+def _make_database(file: Path) -> None:
+    if _is_filled(file):
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Two clients that make the tables at once ruin the database, and so does one that is killed meanwhile: they are
+    # made by one, beside the file, which then is there with all of them.
+    with FileLock(file.with_name(f".{file.name}.lock")):
+        if not _is_filled(file):
+            temporary = file.with_name(f".{file.name}.new")
+            temporary.unlink(missing_ok=True)
+            MlflowClient(f"sqlite:///{temporary}").search_experiments(max_results=1)
+            temporary.replace(file)
+
+
+def _is_filled(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0

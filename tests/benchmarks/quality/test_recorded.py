@@ -113,7 +113,7 @@ def test_missing_store_is_refused_and_not_made(tmp_path):
 
 def test_file_that_is_no_store_is_refused(tmp_path):
     (tmp_path / "mlflow.db").write_text("not a database at all" * 100)
-    with pytest.raises(TrackingError, match=r"mlflow\.db cannot be read .*not a database"):
+    with pytest.raises(TrackingError, match=r"mlflow\.db is no whole MLflow database .*not a database"):
         read_searches(["hand"], f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 

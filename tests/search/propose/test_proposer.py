@@ -30,9 +30,9 @@ def make_proposer(space, settings, *, epochs: int = EPOCHS, weighs_latency: bool
 
 
 def score_of(values: dict, epoch: int) -> float:
-    """A made-up landscape: the best rate is 1e-3, bce helps, and training helps."""
+    """A made-up landscape: the best rate is 1e-3, ce helps, and training helps."""
     distance = abs(math.log10(values["learning_rate"]) + 3)
-    return 0.5 - 0.1 * distance + 0.05 * (values["loss"] == "bce") + 0.01 * epoch
+    return 0.5 - 0.1 * distance + 0.05 * (values["loss"] == "ce") + 0.01 * epoch
 
 
 class Told:

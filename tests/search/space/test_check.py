@@ -139,7 +139,7 @@ def other_rates(trial):
 
 def other_names(trial):
     trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
-    trial.suggest_categorical("loss", ("bce", "focal"))
+    trial.suggest_categorical("loss", ("ce", "focal"))
 
 
 def other_classes(trial):

@@ -12,10 +12,10 @@ from search.folder import StageFolder
 from search.memory.events import Asked, Closed, Epoch, Opened, Reopened
 from search.memory.journal import read_events
 from search.settings import SearchSettings, settings_values
+from search.tracking.check import require_tracking
 from search.tracking.follower import Tracker, read_new_events
 from search.tracking.runs import StageRuns
-from search.tracking.store import require_tracking, trials_link
-from segcore.errors import StorageError, TrackingError
+from search.tracking.store import trials_link
 
 
 @pytest.fixture(scope="module")
@@ -282,33 +282,6 @@ def test_line_that_is_not_whole_waits(script):
 
 def test_no_journal_has_no_events(tmp_path):
     assert read_new_events(tmp_path / "journal.jsonl", 0) == ([], 0)
-
-
-@pytest.mark.parametrize(
-    "uri", ["http://127.0.0.1:{port}", "http://no-such-host.invalid:5000", "https://127.0.0.1:{port}"]
-)
-def test_server_that_does_not_answer_is_refused(find_free_port, uri):
-    uri = uri.format(port=find_free_port())
-    with pytest.raises(TrackingError, match=r"does not answer .* start the server with 'mlflow server'") as caught:
-        require_tracking(uri)
-    assert uri in str(caught.value)
-
-
-@pytest.mark.parametrize("uri", ["server:5000", "mlruns", "/data/mlflow.db"])
-def test_what_is_no_address_is_refused(uri):
-    with pytest.raises(TrackingError, match="is no address; use http://HOST:PORT, or sqlite:///FILE"):
-        require_tracking(uri)
-
-
-def test_database_in_a_place_that_is_no_folder_is_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="--tracking-uri"):
-        require_tracking(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
-
-
-def test_database_gets_its_folder(tmp_path):
-    require_tracking(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
-    assert (tmp_path / "new").is_dir()
 
 
 def test_link_leads_to_the_trials_of_this_search(settings, script, stage):

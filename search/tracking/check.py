@@ -1,0 +1,153 @@
+"""Whether MLflow can be used, asked with MLflow's own client at the start.
+
+What can never work is told apart from a server that is only away: a search that goes on does not need that one now.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import requests
+import sqlalchemy
+from mlflow.exceptions import InvalidUrlException, MlflowException
+from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+
+from search.tracking.store import calm_mlflow, database_file, open_client, told
+from search.tracking_uri import VARIABLE, mask_uri, unmask_uri
+from segcore.errors import StreetError, TrackingError
+
+_ADDRESSES: Final = "use http://HOST:PORT, or sqlite:///FILE for a file"
+
+_CHECK_PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+"""While someone waits for the answer whether there is a server."""
+
+_AWAY_CODES: Final = (429, 499, 500, 503, 504)
+
+
+def require_tracking(uri: str) -> None:
+    """Raise within seconds when an MLflow store cannot be used now.
+
+    Args:
+        uri: MLflow's address.
+
+    Raises:
+        TrackingError: when it can never be used as it is given, or does not answer.
+        StorageError: when the file of a database cannot be made.
+    """
+    if problem := check_tracking(uri):
+        raise TrackingError(
+            f"{problem} Start the server with 'mlflow server', or leave --tracking-uri out to log into a file."
+        )
+
+
+def check_tracking(uri: str) -> str | None:
+    """Say within seconds what stands against an MLflow store now, though it may come back.
+
+    Args:
+        uri: MLflow's address.
+
+    Returns:
+        A sentence; None when the store answers.
+
+    Raises:
+        TrackingError: when it can never be used as it is given.
+        StorageError: when the file of a database cannot be made.
+    """
+    calm_mlflow()
+    try:
+        with _short_patience():
+            _connect_database(unmask_uri(uri))
+            open_client(uri).search_experiments(max_results=1)
+    except StreetError:
+        raise
+    # Drivers and plugins raise what they like.
+    except Exception as error:
+        if _is_away(error, uri):
+            return f"{_named(uri)} does not answer ({told(error)})."
+        raise TrackingError(f"{_named(uri)} {_explain(error, uri)}.") from None
+    return None
+
+
+@contextmanager
+def _short_patience() -> Iterator[None]:
+    before = {name: os.environ[name] for name in _CHECK_PATIENCE}
+    os.environ.update(_CHECK_PATIENCE)
+    try:
+        yield
+    finally:
+        os.environ.update(before)
+
+
+def _connect_database(uri: str) -> None:
+    # MLflow's client would try for minutes.
+    if uri.startswith(("postgresql", "mysql", "mssql")):
+        engine = sqlalchemy.create_engine(uri)
+        try:
+            engine.connect().close()
+        finally:
+            engine.dispose()
+
+
+def _is_away(error: Exception, uri: str) -> bool:
+    if isinstance(error, sqlalchemy.exc.OperationalError):
+        return not uri.startswith("sqlite") or "locked" in str(error)
+    if not isinstance(error, MlflowException) or not uri.startswith("http"):
+        return False
+    cause = error.__context__
+    if isinstance(cause, requests.RequestException):
+        kinds = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError)
+        return isinstance(cause, kinds) and not isinstance(cause, requests.exceptions.SSLError)
+    return error.get_http_status_code() in _AWAY_CODES and not _is_foreign(error)
+
+
+def _is_foreign(error: MlflowException) -> bool:
+    return error.get_http_status_code() in (404, 501) or "valid JSON" in str(error)
+
+
+def _explain(error: Exception, uri: str) -> str:
+    """Return why a store can never be used as it is given, and what to do."""
+    reason = told(error)
+    if isinstance(error, ImportError):
+        return f"needs a driver that is not installed ({reason}); install it with pip on every node that launches"
+    if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and uri.startswith("sqlite"):
+        return (
+            f"is no whole MLflow database ({reason}); move {database_file(uri)} away, and 'python -m search sync NAME' "
+            "fills a new one from a search's journal"
+        )
+    if not uri.startswith("http") or isinstance(error, InvalidUrlException):
+        return _explain_address(error, uri)
+    if isinstance(error.__context__, requests.exceptions.SSLError):
+        return (
+            f"has no valid certificate ({reason}); use http:// for a server without one, or name your own in "
+            "MLFLOW_TRACKING_SERVER_CERT_PATH"
+        )
+    return _explain_answer(error) if isinstance(error, MlflowException) else f"is no address ({reason}); {_ADDRESSES}"
+
+
+def _explain_address(error: Exception, uri: str) -> str:
+    if isinstance(error, UnsupportedModelRegistryStoreURIException) or "://" not in uri.replace("databricks", "://"):
+        return f"is no address that MLflow knows; {_ADDRESSES}"
+    return f"cannot be used ({told(error)}); {_ADDRESSES}"
+
+
+def _explain_answer(error: MlflowException) -> str:
+    reason = told(error)
+    if error.get_http_status_code() == 401:
+        return (
+            f"wants to know who asks ({reason}); set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+            "MLFLOW_TRACKING_TOKEN"
+        )
+    if error.get_http_status_code() == 403:
+        return (
+            f"refuses this machine or user ({reason}); start the server with --allowed-hosts HOST:PORT for that name, "
+            "or let its administrator permit the user"
+        )
+    if _is_foreign(error):
+        return f"answers, but is no MLflow server ({reason}); check host, port and path"
+    return f"cannot be used ({reason})"
+
+
+def _named(uri: str) -> str:
+    option = VARIABLE if os.environ.get(VARIABLE) == uri else "--tracking-uri"
+    return f"{option} {mask_uri(uri)}"

@@ -1,0 +1,63 @@
+"""MLflow's address: its default, and how it is shown and kept without a password.
+
+Whether it can be used is found out in `tracking.store`.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from segcore.errors import TrackingError
+
+VARIABLE: Final = "MLFLOW_TRACKING_URI"
+"""MLflow's own variable for its address."""
+
+_MASK: Final = "***"
+
+_SECRETS: Final = (
+    # user:password@; digits before the next slash are a port, not a password.
+    re.compile(r"(://)[^\s/@:]*:(?!\d{1,5}(?:[/?#\s]|$))[^\s]*(?=@)"),
+    # A lone user of a server is a token; one of a database is no secret, and needed beside PGPASSWORD.
+    re.compile(r"(https?://)[^\s/@:]+(?=@)"),
+    re.compile(r"(?i)([?&](?:ssl)?(?:password|passwd|pwd|token)=)[^&\s'\")]+"),
+)
+
+
+def default_tracking_uri(storage: Path) -> str:
+    """Return MLflow's address for searches that name none: MLFLOW_TRACKING_URI, or a file in the storage.
+
+    Args:
+        storage: folder of all searches, absolute.
+    """
+    return os.environ.get(VARIABLE) or f"sqlite:///{storage / 'mlflow.db'}"
+
+
+def mask_uri(text: str) -> str:
+    """Return a text with the user information of each address in it replaced by ***."""
+    for secret in _SECRETS:
+        text = secret.sub(rf"\1{_MASK}", text)
+    return text
+
+
+def unmask_uri(uri: str) -> str:
+    """Return an address that can be used for one that was kept without its password.
+
+    Args:
+        uri: as given, or as `mask_uri` left it; then the environment is asked for what is missing.
+
+    Raises:
+        TrackingError: when a database's password is missing.
+    """
+    if _MASK not in uri:
+        return uri
+    given = os.environ.get(VARIABLE, "")
+    if given and mask_uri(given) == uri:
+        return given
+    if uri.startswith(("http://", "https://")):
+        # MLflow's client itself reads user, password and token from the environment.
+        return uri.replace(f"{_MASK}@", "")
+    raise TrackingError(
+        f"--tracking-uri {uri}: passwords are not kept; give the whole address again, with --tracking-uri or in "
+        f"{VARIABLE}."
+    )

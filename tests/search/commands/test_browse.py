@@ -1,0 +1,155 @@
+"""`python -m search ui` as processes of its own, over a real MLflow database with a run and its picture."""
+
+import json
+import os
+import signal
+import socket
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+from search.settings import build_settings, write_settings
+from search.tracking.store import open_client
+
+
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search whose MLflow experiment has a run with a picture, and one whose settings are damaged."""
+    folder = tmp_path_factory.mktemp("searches")
+    settings = build_settings(
+        {"data": folder, "name": "streets", "storage": folder, "tracking_uri": f"sqlite:///{folder}/mlflow.db"}
+    )
+    (folder / "streets").mkdir()
+    write_settings(settings, folder / "streets" / "settings.json")
+    (folder / "broken").mkdir()
+    (folder / "broken" / "settings.json").write_text("{")
+    client = open_client(settings.tracking_uri)
+    experiment = client.create_experiment("streets", artifact_location=(folder / "mlartifacts" / "streets").as_uri())
+    run = client.create_run(experiment)
+    client.log_image(run.info.run_id, Image.new("RGB", (8, 8)), key="validation", step=1)
+    return folder
+
+
+@pytest.fixture
+def start_ui(start_cli, storage, find_free_port, wait_until) -> Iterator[Callable[..., tuple]]:
+    """A function that starts `ui` and waits until it answers; whatever is left of it is ended."""
+    started = []
+
+    def start(*options: str):
+        port = find_free_port()
+        process = start_cli("ui", "--storage", storage, "--port", port, *options)
+        started.append(process)
+        wait_until(lambda: process.poll() is not None or answers(port), "the UI answers")
+        assert process.poll() is None, process.communicate()
+        return process, port
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate(timeout=60)
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def ask(port: int, path: str, method: str = "GET", data: bytes | None = None, **headers: str) -> tuple[int, bytes]:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", data=data, method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def processes_of(storage: Path) -> list[str]:
+    """Command lines of the processes that serve a storage."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if str(storage) in command and "mlflow" in command:
+            found.append(command)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_the_server_and_all_its_processes(number, start_ui, storage, wait_until):
+    process, port = start_ui()
+    assert processes_of(storage)
+    os.kill(process.pid, number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "")
+    assert f"http://127.0.0.1:{port}/#/experiments/1/runs" in out
+    wait_until(lambda: not processes_of(storage), "no process is left")
+    assert not answers(port)
+    assert "broken/settings.json cannot be read" in out, "named, and the others are linked"
+
+
+def test_ui_shows_pictures_and_lets_nobody_write_files(start_ui, storage):
+    _, port = start_ui()
+    client = MlflowClient(f"http://127.0.0.1:{port}")
+    (run,) = client.search_runs(["1"])
+    (picture,) = [file.path for file in client.list_artifacts(run.info.run_id, "images") if file.path.endswith(".png")]
+    query = urllib.parse.urlencode({"path": picture, "run_uuid": run.info.run_id})
+    status, content = ask(port, f"/get-artifact?{query}")
+    assert (status, content[1:4]) == (200, b"PNG")
+    for method, data in (("PUT", b"content"), ("DELETE", None)):
+        for root in ("api", "ajax-api"):
+            assert ask(port, f"/{root}/2.0/mlflow-artifacts/artifacts/new.txt", method, data)[0] == 503
+    assert not list(storage.rglob("new.txt"))
+
+
+def search_from(port: int, host: str) -> int:
+    """What a browser gets that calls the server by a name and searches for experiments."""
+    headers = {"Host": host, "Origin": f"http://{host}", "Content-Type": "application/json"}
+    return ask(
+        port, "/ajax-api/2.0/mlflow/experiments/search", "POST", json.dumps({"max_results": 1}).encode(), **headers
+    )[0]
+
+
+def test_link_of_all_addresses_opens_here_and_says_what_others_need(start_ui):
+    process, port = start_ui("--host", "0.0.0.0")
+    assert search_from(port, f"gpu.lab:{port}") == 403
+    os.kill(process.pid, signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert f"http://127.0.0.1:{port}/#/experiments" in out
+    assert "0.0.0.0" not in out
+    assert f"--allowed-hosts {socket.gethostname()}" in out
+
+
+def test_browsers_elsewhere_may_use_an_allowed_name(start_ui):
+    process, port = start_ui("--host", "0.0.0.0", "--allowed-hosts", "gpu.lab")
+    assert search_from(port, f"gpu.lab:{port}") == 200
+    assert search_from(port, f"127.0.0.1:{port}") == 200
+    assert search_from(port, f"evil.example:{port}") == 403
+    os.kill(process.pid, signal.SIGTERM)
+    assert f"streets: http://gpu.lab:{port}/#/experiments" in process.communicate(timeout=60)[0]
+
+
+def test_busy_port_is_refused_in_one_message(run_cli, storage):
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        port = busy.getsockname()[1]
+        done = run_cli("ui", "--storage", storage, "--port", port)
+    assert done.returncode == 2
+    assert f"--port {port} cannot be listened on" in done.stderr
+    assert "use another port" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_server_that_dies_at_the_start_is_told_with_its_last_lines(run_cli, tmp_path, find_free_port):
+    (tmp_path / "mlflow.db").write_text("this is no database " * 100)
+    done = run_cli("ui", "--storage", tmp_path, "--port", find_free_port())
+    assert done.returncode == 2
+    assert "MLflow's server ended with exit code 1; it said last:" in done.stderr
+    assert "file is not a database" in done.stderr

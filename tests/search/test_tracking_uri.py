@@ -1,0 +1,58 @@
+import pytest
+
+from search.tracking_uri import default_tracking_uri, mask_uri, unmask_uri
+from segcore.errors import TrackingError
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("postgresql://u:PW@host/db", "postgresql://***@host/db"),
+        ("postgresql+psycopg2://u:PW@host:5432/db", "postgresql+psycopg2://***@host:5432/db"),
+        ("postgresql://u:12345@host/db", "postgresql://***@host/db"),
+        ("postgresql://u:P@S/S@host/db", "postgresql://***@host/db"),
+        ("postgresql://:PW@host/db", "postgresql://***@host/db"),
+        ("postgresql://host/db?user=u&password=PW&sslmode=on", "postgresql://host/db?user=u&password=***&sslmode=on"),
+        ("https://u:PW@host/mlflow", "https://***@host/mlflow"),
+        ("http://TOKEN@host:5000", "http://***@host:5000"),
+        ("no answer (https://u:PW@host), see a@b", "no answer (https://***@host), see a@b"),
+    ],
+)
+def test_passwords_and_tokens_are_masked(given, shown):
+    assert mask_uri(given) == shown
+    assert mask_uri(shown) == shown
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://host:5000",
+        "http://host:5000/team@home",
+        "https://host/a/b",
+        "sqlite:////home/u:b@c/mlflow.db",
+        "postgresql://u@host/db",
+        "databricks://profile",
+    ],
+)
+def test_address_without_a_secret_stays(uri):
+    assert mask_uri(uri) == uri == unmask_uri(uri)
+
+
+def test_password_that_was_not_kept_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://u:PW@host/db")
+    assert unmask_uri("postgresql://***@host/db") == "postgresql://u:PW@host/db"
+    with pytest.raises(TrackingError, match="other/db: passwords are not kept; give the whole address again"):
+        unmask_uri("postgresql://***@other/db")
+
+
+def test_server_is_asked_without_what_was_masked_since_mlflow_knows_variables_for_it():
+    assert unmask_uri("https://***@host/mlflow") == "https://host/mlflow"
+
+
+def test_default_is_a_file_in_the_storage_unless_the_environment_names_a_server(monkeypatch, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert default_tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    assert default_tracking_uri(tmp_path) == "http://host:5000"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert default_tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"

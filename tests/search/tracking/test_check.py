@@ -1,0 +1,173 @@
+import base64
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from search.tracking.check import check_tracking, require_tracking
+from segcore.errors import StorageError, TrackingError
+
+BASIC = f"Basic {base64.b64encode(b'user:secret').decode()}"
+
+
+@pytest.fixture
+def serve_mlflow() -> Iterator[Callable[..., str]]:
+    """A function that starts a server which lists experiments as MLflow does, and returns its address."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def serve(*, prefix: str = "", authorization: str = "", status: int = 200, body: str = "") -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                found = self.path == f"{prefix}/api/2.0/mlflow/experiments/search"
+                allowed = not authorization or self.headers.get("Authorization") == authorization
+                answered = status if found and allowed else 401 if found else 404
+                self.send_response(answered)
+                self.end_headers()
+                self.wfile.write((body or json.dumps({"experiments": []})).encode() if answered == 200 else b"no")
+
+            def log_message(self, *_: object) -> None: ...
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}{prefix}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_server_behind_a_user_and_password_is_asked_with_them(serve_mlflow, monkeypatch):
+    uri = serve_mlflow(authorization=BASIC)
+    with pytest.raises(TrackingError, match=r"401.* set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or"):
+        check_tracking(uri)
+    assert check_tracking(uri.replace("//", "//user:secret@")) is None
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "user")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "secret")
+    assert check_tracking(uri) is None
+    assert check_tracking(uri.replace("//", "//***@")) is None, "as settings keep it"
+
+
+def test_server_behind_a_token_is_asked_with_it(serve_mlflow, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken")
+    assert check_tracking(serve_mlflow(authorization="Bearer t0ken")) is None
+
+
+def test_server_under_a_path_is_found_there_alone(serve_mlflow):
+    uri = serve_mlflow(prefix="/team/mlflow")
+    assert check_tracking(uri) is None
+    assert check_tracking(f"{uri}/") is None
+    with pytest.raises(TrackingError, match=r"answers, but is no MLflow server .*404.* check host, port and path"):
+        check_tracking(uri.removesuffix("/team/mlflow"))
+
+
+def test_page_of_another_server_is_no_mlflow(serve_mlflow):
+    with pytest.raises(TrackingError, match="answers, but is no MLflow server"):
+        check_tracking(serve_mlflow(body="<html>welcome</html>"))
+
+
+def test_server_that_refuses_the_name_it_is_called_by_is_told_how_to_allow_it(serve_mlflow):
+    with pytest.raises(TrackingError, match=r"403.*--allowed-hosts"):
+        check_tracking(serve_mlflow(status=403))
+
+
+@pytest.mark.parametrize("status", [503, 502, 500, 429])
+def test_server_in_trouble_may_come_back(serve_mlflow, status):
+    uri = serve_mlflow(status=status)
+    assert "does not answer" in check_tracking(uri)
+    with pytest.raises(TrackingError, match="Start the server with 'mlflow server', or leave --tracking-uri out"):
+        require_tracking(uri)
+
+
+@pytest.mark.parametrize(
+    "uri", ["http://127.0.0.1:{port}", "http://no-such-host.invalid:5000", "https://127.0.0.1:{port}"]
+)
+def test_server_that_does_not_answer_is_refused_at_the_start_and_may_come_back_later(find_free_port, uri):
+    uri = uri.format(port=find_free_port())
+    assert check_tracking(uri).startswith(f"--tracking-uri {uri} does not answer (")
+    with pytest.raises(TrackingError, match=r"does not answer .* Start the server with 'mlflow server'"):
+        require_tracking(uri)
+
+
+def test_server_without_a_certificate_is_no_server_that_is_away(serve_mlflow):
+    with pytest.raises(TrackingError, match=r"no valid certificate .* use http://"):
+        check_tracking(serve_mlflow().replace("http://", "https://"))
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("server:5000", "is no address that MLflow knows; use http://HOST:PORT, or sqlite:///FILE"),
+        ("foo://host", "is no address that MLflow knows; use http://HOST:PORT, or sqlite:///FILE"),
+        ("mlruns", "use http://HOST:PORT, or sqlite:///FILE"),
+        ("/data/mlflow.db", "use http://HOST:PORT, or sqlite:///FILE"),
+        ("file:///tmp/mlruns", r"filesystem tracking backend .* use http://HOST:PORT, or sqlite:///FILE"),
+        ("databricks", "Databricks"),
+        ("databricks://profile", "Databricks"),
+        ("uc", "use http://HOST:PORT, or sqlite:///FILE"),
+        ("http://host:port", "use http://HOST:PORT"),
+        ("http://[bad", "use http://HOST:PORT"),
+        ("sqlite://", "would keep nothing; use sqlite:///FILE"),
+        ("sqlite:///:memory:", "would keep nothing; use sqlite:///FILE"),
+    ],
+)
+def test_what_can_never_work_is_refused(uri, told, monkeypatch, tmp_path):
+    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(TrackingError, match=told):
+        check_tracking(uri)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("uri", ["postgresql+pg8000://u:PW@host/db", "mysql+cymysql://u:PW@host/db"])
+def test_database_without_its_driver_is_refused_and_its_password_not_shown(uri):
+    with pytest.raises(TrackingError, match=r"needs a driver that is not installed .* install it with pip") as caught:
+        check_tracking(uri)
+    assert "PW" not in str(caught.value)
+
+
+def test_password_is_not_shown_when_the_server_is_away(find_free_port):
+    problem = check_tracking(f"http://user:PW@127.0.0.1:{find_free_port()}")
+    assert "***@127.0.0.1" in problem
+    assert "PW" not in problem
+
+
+def test_address_from_the_environment_is_named_so(monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "server:5000")
+    with pytest.raises(TrackingError, match=r"^MLFLOW_TRACKING_URI server:5000 is no address"):
+        check_tracking("server:5000")
+
+
+def test_database_in_a_place_that_is_no_folder_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="--tracking-uri"):
+        require_tracking(f"sqlite:///{tmp_path / 'file' / 'mlflow.db'}")
+
+
+def test_database_gets_its_folder(tmp_path):
+    require_tracking(f"sqlite:///{tmp_path / 'new' / 'mlflow.db'}")
+    assert (tmp_path / "new" / "mlflow.db").is_file()
+
+
+def spoil_text(file: Path) -> None:
+    file.write_text("this is no database, but as long as one that might be " * 50)
+
+
+def spoil_tables(file: Path) -> None:
+    with sqlite3.connect(file) as database:
+        database.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        database.execute("CREATE TABLE _alembic_tmp_experiments (experiment_id INTEGER)")
+
+
+@pytest.mark.parametrize("spoil", [spoil_text, spoil_tables])
+def test_database_that_is_none_is_named_with_what_to_do(spoil, tmp_path):
+    spoil(tmp_path / "mlflow.db")
+    with pytest.raises(TrackingError, match=r"no whole MLflow database .* move .*mlflow\.db away, and .* sync NAME"):
+        check_tracking(f"sqlite:///{tmp_path / 'mlflow.db'}")

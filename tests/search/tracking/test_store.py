@@ -1,0 +1,38 @@
+import subprocess
+import sys
+
+from mlflow import MlflowClient
+
+from search.tracking.store import open_client
+
+LAUNCH = """
+import sys, time, pathlib
+import mlflow
+from search.tracking.store import open_client
+folder = pathlib.Path(sys.argv[1])
+(folder / f"ready{sys.argv[2]}").touch()
+while not (folder / "go").exists():
+    time.sleep(0.001)
+client = open_client(f"sqlite:///{folder / 'new' / 'mlflow.db'}")
+client.create_experiment(f"search{sys.argv[2]}")
+"""
+
+
+def test_two_processes_that_begin_one_database_at_once_both_can_use_it(tmp_path, wait_until):
+    both = [
+        subprocess.Popen([sys.executable, "-c", LAUNCH, tmp_path, str(n)], stderr=subprocess.PIPE, text=True)
+        for n in range(2)
+    ]
+    wait_until(lambda: all((tmp_path / f"ready{n}").exists() for n in range(2)), "both processes are ready")
+    (tmp_path / "go").touch()
+    for process in both:
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+    known = {each.name for each in MlflowClient(f"sqlite:///{tmp_path}/new/mlflow.db").search_experiments()}
+    assert known == {"Default", "search0", "search1"}
+
+
+def test_database_that_a_killed_process_had_begun_is_made_anew(tmp_path):
+    (tmp_path / ".mlflow.db.new").write_bytes(b"half a database")
+    client = open_client(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert [each.name for each in client.search_experiments()] == ["Default"]

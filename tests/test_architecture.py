@@ -269,3 +269,14 @@ def test_law_sees_printing_and_exiting(source):
 
 def test_law_lets_other_calls_pass():
     assert find_speech("console.print(1)\ntable.exit()\n'print(1)'") == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["segcore.errors", "segcore.config", "segcore.data.names", "segcore.data.folds", "segcore.training.schedule"],
+)
+def test_what_a_light_command_needs_of_segcore_reaches_no_pixels(module):
+    sources = read_sources()
+    reached = _reached(module, _graph(sources))
+    libraries = set().union(*(_tops(_imports(sources[name], name)) for name in reached))
+    assert not libraries & {"torch", "numpy", "cv2", "PIL", "pandas", "albumentations", "matplotlib", "rich", "typer"}

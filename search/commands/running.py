@@ -14,6 +14,7 @@ from search.commands.display import (
     show_best,
     show_failed_trainings,
     show_front,
+    show_importance,
     show_unsent,
     stage_shown,
 )
@@ -104,6 +105,7 @@ def finish(
         confirm_best(settings, place, folder, cache, retry=retry)
     found = name_winner(settings, folder)
     console.print(tables.insight_report(history, settings))
+    show_importance(settings, history)
     show_front(settings, history)
     show_best(found, folder)
     show_failed_trainings(settings, folder)

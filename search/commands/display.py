@@ -61,13 +61,20 @@ def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
 
 
 def show_unsent(tracker: "Tracker", settings: SearchSettings) -> None:
-    """Say so when MLflow has not everything of a stage that was left."""
-    if tracker.unsent_bytes:
+    """Say so when MLflow has not everything of a stage that was left, and what it does not take."""
+    show_set_aside(tracker)
+    if tracker.lack is not None:
         console.print(
-            f"MLflow at {settings.tracking_uri} has not everything yet ({tracker.problem}); nothing is lost: "
-            f"run 'python -m search sync {settings.name}' when it answers.",
+            f"{tracker.lack} Nothing is lost: run 'python -m search sync {settings.name}' when it answers.",
             style="yellow",
+            markup=False,
         )
+
+
+def show_set_aside(tracker: "Tracker") -> None:
+    """Say what MLflow does not take, which is left out there."""
+    for name, reason in tracker.set_aside.items():
+        console.print(f"MLflow does not take {name} ({reason}).", style="yellow", markup=False)
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from search.commands.display import show_best, show_failed_trainings, show_unsent
+from search.commands.display import show_best, show_failed_trainings, show_set_aside
 from search.commands.look import best
 from search.commands.options import Name, Storage
 from search.folder import find_folder, is_in_use, lock_stage, require_idle
@@ -12,7 +12,7 @@ from search.memory.best import read_best
 from search.memory.journal import read_history
 from search.settings import DEFAULT_STORAGE, change_settings, read_settings
 from search.verdict.selection import can_confirm, name_winner
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, TrackingError
 
 
 def confirm(
@@ -24,7 +24,6 @@ def confirm(
     """Train the best configurations on further folds and name the winner; goes on where it was interrupted."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
@@ -39,7 +38,7 @@ def confirm(
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
     require_idle(folder.confirm_stage)
-    require_tracking(settings.tracking_uri)
+    running.expect_tracking(settings)
     with cluster.connected(settings):
         running.confirm_best(settings, folder, running.prepare_cache(settings), retry=True, save=True)
     show_best(name_winner(settings, folder))
@@ -50,7 +49,6 @@ def retrain(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
@@ -58,22 +56,26 @@ def retrain(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     if not folder.best.exists():
         best(name, storage)
     winner = read_best(folder.best)
-    require_tracking(settings.tracking_uri)
+    running.expect_tracking(settings)
     with cluster.connected(settings):
         running.retrain_winner(settings, folder, running.prepare_cache(settings), winner)
 
 
 def sync(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
-    """Send to MLflow what it missed while its server was away."""
-    from search.tracking.check import require_tracking
+    """Send to MLflow what it missed while its server was away, or all of it when its database was lost."""
+    from search.tracking.check import check_tracking
     from search.tracking.follower import Tracker
 
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
-    require_tracking(settings.tracking_uri)
+    problems = [check_tracking(settings.tracking_uri)]
     for stage_name, stage in folder.stages.items():
-        if stage.journal.exists():
+        if stage.journal.exists() and not any(problems):
             with lock_stage(stage):
                 tracker = Tracker(settings, stage_name, stage)
                 tracker.close()
-                show_unsent(tracker, settings)
+            show_set_aside(tracker)
+            problems.append(tracker.lack)
+    if any(problems):
+        told = " ".join(problem for problem in problems if problem)
+        raise TrackingError(f"{told} Nothing is lost: run 'python -m search sync {name}' again when it answers.")

@@ -135,7 +135,6 @@ def resume(
     """Go on with a search that was interrupted, or extend it: what has finished stays, the rest goes on."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings = read_settings(folder.settings)
@@ -149,7 +148,7 @@ def resume(
     require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
-    require_tracking(settings.tracking_uri)
+    running.expect_tracking(settings)
     with cluster.connected(settings):
         cache = running.prepare_cache(settings)
         running.search(settings, folder, cache, split, retry=retry_failed, extended=extended)

@@ -25,10 +25,17 @@ from search.stages import confirm, retrain
 from search.stages.search import run_search
 from search.stages.stage import OpenStage, open_stage
 from search.tracking import registry
+from search.tracking.check import check_tracking
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.data.folds import FoldSplit, read_folds
+
+
+def expect_tracking(settings: SearchSettings) -> None:
+    """Refuse an MLflow that can never be used; of one that is only away, say that the search does not wait for it."""
+    if problem := check_tracking(settings.tracking_uri):
+        console.print(f"{problem} The search goes on; MLflow is sent what it misses when it answers.", style="yellow")
 
 
 def prepare_cache(settings: SearchSettings) -> PixelCache:

@@ -1,86 +1,16 @@
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from PIL import Image
 
-from search.folder import StageFolder
-from search.memory.events import Asked, Closed, Epoch, Opened, Reopened
+from search.memory.events import Asked, Epoch, Opened, Reopened
 from search.memory.journal import read_events
-from search.settings import SearchSettings, settings_values
-from search.tracking.check import require_tracking
-from search.tracking.follower import Tracker, read_new_events
+from search.settings import settings_values
 from search.tracking.runs import StageRuns
-from search.tracking.store import trials_link
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, made once: making them takes seconds."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
-@pytest.fixture
-def settings(make_settings, empty_database, tmp_path) -> SearchSettings:
-    settings = make_settings(epochs=3, trials=2)
-    settings.storage.mkdir()
-    shutil.copy(empty_database, settings.storage / "mlflow.db")
-    return settings
-
-
-@pytest.fixture
-def stage(script) -> StageFolder:
-    return StageFolder(root=script.journal.file.parent)
-
-
-def write_search(script) -> None:
-    """Two trials: one finished after three epochs, one stopped after its second, which had no score."""
-    script.journal.write(Opened(cache_key="key"))
-    script.ask(0, batch_size=4)
-    script.ask(1, batch_size=2)
-    script.epochs(0, 0.5, 0.6)
-    script.epochs(1, 0.4, None)
-    script.end(1, "stopped by ASHA", "its score is NaN after epoch 2")
-    script.epochs(0, 0.7, first=3)
-    script.end(0)
-    script.journal.write(Closed(metrics={"iou": 0.7}, note="### Best: trial 0"))
-
-
-def find_runs(settings: SearchSettings) -> tuple[list[Run], list[Run]]:
-    """All parent runs and all child runs of the search's experiment."""
-    client = MlflowClient(settings.tracking_uri)
-    experiment = client.get_experiment_by_name(settings.name)
-    runs = client.search_runs([experiment.experiment_id])
-    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    return parents, sorted(children, key=lambda run: int(run.data.tags["search.trial"]))
-
-
-def points_of(settings: SearchSettings, run: Run) -> dict[str, list[tuple[int, float]]]:
-    """Every (step, value) of every metric of a run."""
-    client = MlflowClient(settings.tracking_uri)
-    return {
-        name: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
-        for name in run.data.metrics
-    }
-
-
-def points_of_journal(file: Path, trial: int) -> dict[str, list[tuple[int, float]]]:
-    points: dict[str, list[tuple[int, float]]] = {}
-    for event in read_events(file):
-        if event["event"] == "epoch" and event["trial"] == trial:
-            for name, value in event["metrics"].items():
-                points.setdefault(name, []).append((event["epoch"], value))
-    return points
-
-
-def test_a_search_is_one_parent_and_one_child_per_trial(settings, script, stage):
+def test_a_search_is_one_parent_and_one_child_per_trial(settings, script, stage, find_runs, write_search):
     write_search(script)
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     (parent,), children = find_runs(settings)
@@ -91,7 +21,9 @@ def test_a_search_is_one_parent_and_one_child_per_trial(settings, script, stage)
     assert [child.info.status for child in children] == ["FINISHED", "KILLED"]
 
 
-def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(settings, script, stage):
+def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(
+    settings, script, stage, find_runs, points_of, write_search
+):
     write_search(script)
     script.journal.write(Reopened(trial=1))
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
@@ -110,7 +42,7 @@ def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(settings, script, 
     assert children[1].info.end_time == int(script.journal.history.trials[1].ended * 1000)
 
 
-def test_child_has_every_value_of_its_configuration_and_its_fold(settings, script, stage):
+def test_child_has_every_value_of_its_configuration_and_its_fold(settings, script, stage, find_runs, write_search):
     write_search(script)
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(settings)
@@ -120,7 +52,7 @@ def test_child_has_every_value_of_its_configuration_and_its_fold(settings, scrip
     assert [child.data.params["batch_size"] for child in children] == ["4", "2"]
 
 
-def test_parent_has_the_settings_and_what_came_out(settings, script, stage):
+def test_parent_has_the_settings_and_what_came_out(settings, script, stage, find_runs, write_search):
     write_search(script)
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     (parent,), _ = find_runs(settings)
@@ -132,7 +64,7 @@ def test_parent_has_the_settings_and_what_came_out(settings, script, stage):
     assert parent.info.status == "FINISHED"
 
 
-def test_parent_is_running_until_the_search_is_closed(settings, script, stage):
+def test_parent_is_running_until_the_search_is_closed(settings, script, stage, find_runs):
     script.journal.write(Opened(cache_key="key"))
     script.ask(0)
     runs = StageRuns(settings, "search", stage)
@@ -141,7 +73,9 @@ def test_parent_is_running_until_the_search_is_closed(settings, script, stage):
     assert (parent.info.status, child.info.status) == ("RUNNING", "RUNNING")
 
 
-def test_metrics_are_those_of_the_journal_with_epochs_as_steps(settings, script, stage):
+def test_metrics_are_those_of_the_journal_with_epochs_as_steps(
+    settings, script, stage, find_runs, points_of, points_of_journal, write_search
+):
     write_search(script)
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(settings)
@@ -151,7 +85,7 @@ def test_metrics_are_those_of_the_journal_with_epochs_as_steps(settings, script,
         assert points_of(settings, child) == points_of_journal(stage.journal, trial)
 
 
-def test_times_are_those_of_the_events(settings, script, stage):
+def test_times_are_those_of_the_events(settings, script, stage, find_runs, write_search):
     write_search(script)
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(settings)
@@ -163,7 +97,7 @@ def test_times_are_those_of_the_events(settings, script, stage):
     assert stamps == {epoch: int(record.time * 1000) for epoch, record in history.trials[0].epochs.items()}
 
 
-def test_pictures_are_artifacts_of_their_epoch(settings, script, stage):
+def test_pictures_are_artifacts_of_their_epoch(settings, script, stage, find_runs):
     picture = stage.trial(0) / "epoch_0002.jpg"
     picture.parent.mkdir(parents=True)
     Image.fromarray(np.full((8, 12, 3), 200, np.uint8)).save(picture)
@@ -180,7 +114,7 @@ def test_pictures_are_artifacts_of_their_epoch(settings, script, stage):
         assert image.size == (12, 8)
 
 
-def test_picture_that_was_deleted_is_left_out(settings, script, stage):
+def test_picture_that_was_deleted_is_left_out(settings, script, stage, find_runs, points_of):
     script.ask(0)
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.5}, picture="trials/0000/no.jpg"))
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
@@ -188,7 +122,9 @@ def test_picture_that_was_deleted_is_left_out(settings, script, stage):
     assert points_of(settings, child) == {"iou": [(1, 0.5)]}
 
 
-def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(settings, script, stage):
+def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(
+    settings, script, stage, find_runs, points_of, points_of_journal, write_search
+):
     """As happens when the driver dies between a write to MLflow and the note of it."""
     write_search(script)
     events = list(read_events(stage.journal))
@@ -202,7 +138,9 @@ def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(setting
     assert [child.info.status for child in children] == ["FINISHED", "KILLED"]
 
 
-def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(settings, script, stage, make_settings):
+def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(
+    settings, script, stage, make_settings, find_runs, write_search
+):
     write_search(script)
     events = list(read_events(stage.journal))
     other = make_settings(epochs=3, trials=2, search_id="another")
@@ -213,7 +151,7 @@ def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(settin
     assert sorted(child.info.run_name for child in children)[:2] == ["fold_0", "fold_0"]
 
 
-def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, script, stage):
+def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, script, stage, find_runs):
     for number, (source, fold) in enumerate(((17, 1), (3, 2))):
         content = {"trial": number, "fold": fold, "values": {"epochs": 3}, "params": {}, "source": source}
         script.journal.write(Asked(**content))
@@ -222,7 +160,7 @@ def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settin
     assert [child.info.run_name for child in children] == ["trial_0017_fold_1", "trial_0003_fold_2"]
 
 
-def test_class_names_that_mlflow_refuses_are_changed(settings, script, stage):
+def test_class_names_that_mlflow_refuses_are_changed(settings, script, stage, find_runs):
     script.ask(0)
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou/Fußweg (links)": 0.25}))
     StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
@@ -231,112 +169,3 @@ def test_class_names_that_mlflow_refuses_are_changed(settings, script, stage):
     assert name.startswith("iou/Fu")
     assert "(" not in name
     assert value == 0.25
-
-
-def test_trial_of_thousands_of_epochs_arrives_whole(settings, script, stage):
-    """1,100 points of one metric: more than one call of MLflow takes, more than two portions of the journal."""
-    script.ask(0)
-    script.epochs(0, *([0.5] * 550))
-    tracker = Tracker(settings, "search", stage)
-    assert tracker.close() == 0
-    _, (child,) = find_runs(settings)
-    assert points_of(settings, child) == points_of_journal(stage.journal, 0)
-
-
-def test_tracker_follows_a_journal_that_is_being_written(settings, script, stage, wait_until):
-    tracker = Tracker(settings, "search", stage)
-    script.ask(0)
-    script.epochs(0, 0.5)
-    wait_until(lambda: tracker.unsent_bytes == 0, "the first epoch arrives")
-    script.epochs(0, 0.6, first=2)
-    script.end(0)
-    assert tracker.close() == 0
-    _, (child,) = find_runs(settings)
-    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6)]
-    assert child.data.tags["outcome"] == "finished"
-
-
-def test_next_tracker_goes_on_where_the_last_one_stopped(settings, script, stage):
-    script.ask(0)
-    script.epochs(0, 0.5)
-    assert Tracker(settings, "search", stage).close() == 0
-    sent = json.loads(stage.tracked.read_text())["bytes"]
-    assert sent == stage.journal.stat().st_size
-    script.epochs(0, 0.6, first=2)
-    assert read_new_events(stage.journal, sent)[0][0]["epoch"] == 2
-    assert Tracker(settings, "search", stage).close() == 0
-    parents, (child,) = find_runs(settings)
-    assert len(parents) == 1
-    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6)]
-
-
-def test_line_that_is_not_whole_waits(script):
-    script.ask(0)
-    size = script.journal.file.stat().st_size
-    with script.journal.file.open("a") as stream:
-        stream.write('{"event": "ask')
-    events, end = read_new_events(script.journal.file, 0)
-    assert ([event["event"] for event in events], end) == (["asked"], size)
-    assert read_new_events(script.journal.file, end) == ([], size)
-
-
-def test_no_journal_has_no_events(tmp_path):
-    assert read_new_events(tmp_path / "journal.jsonl", 0) == ([], 0)
-
-
-def test_link_leads_to_the_trials_of_this_search(settings, script, stage):
-    write_search(script)
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    (parent,), _ = find_runs(settings)
-    link = trials_link(settings, "http://localhost:5000/")
-    assert link.startswith(f"http://localhost:5000/#/experiments/{parent.info.experiment_id}/runs?")
-    assert "workflowType=machine_learning" in link
-    assert parent.info.run_id in link
-
-
-def test_link_of_a_search_that_mlflow_does_not_know_is_the_server(settings):
-    assert trials_link(settings, "http://localhost:5000") == "http://localhost:5000"
-
-
-def test_nothing_is_lost_or_doubled_when_the_server_is_away(
-    make_settings, empty_database, script, stage, tmp_path, find_free_port, mlflow_server, wait_until, capfd, caplog
-):
-    """A server is killed amid writes, misses most of a search, and comes back; nobody's terminal is written to."""
-    home, port = tmp_path / "server", find_free_port()
-    home.mkdir()
-    shutil.copy(empty_database, home / "mlflow.db")
-    settings = make_settings(tracking_uri=f"http://127.0.0.1:{port}")
-    with mlflow_server(home, port):
-        require_tracking(settings.tracking_uri)
-        tracker = Tracker(settings, "search", stage)
-        script.ask(0)
-        script.epochs(0, 0.1)
-        wait_until(lambda: tracker.unsent_bytes == 0, "the first epoch arrives")
-        script.epochs(0, *np.linspace(0.1, 0.9, 60), first=2)
-    # The server is dead now, wherever the tracker was.
-    script.ask(1)
-    script.epochs(1, 0.3, 0.4)
-    script.end(1)
-    wait_until(lambda: tracker.problem is not None, "the tracker notices")
-    script.end(0)
-    assert tracker.unsent_bytes > 0
-    with mlflow_server(home, port):
-        wait_until(lambda: tracker.unsent_bytes == 0 and tracker.problem is None, "the rest arrives")
-        assert tracker.close() == 0
-        parents, children = find_runs(settings)
-        assert (len(parents), len(children)) == (1, 2)
-        for trial, child in enumerate(children):
-            assert points_of(settings, child) == points_of_journal(stage.journal, trial)
-        assert [child.info.status for child in children] == ["FINISHED", "FINISHED"]
-        assert len(points_of(settings, children[0])["iou"]) == 61
-    # Retries and links would run through the search's live table.
-    assert "".join(capfd.readouterr()) == ""
-    assert caplog.messages == []
-
-
-def test_tracker_without_a_server_ends_and_says_what_is_missing(make_settings, script, stage, find_free_port):
-    settings = make_settings(tracking_uri=f"http://127.0.0.1:{find_free_port()}")
-    tracker = Tracker(settings, "search", stage)
-    script.ask(0)
-    assert tracker.close() == stage.journal.stat().st_size
-    assert tracker.problem

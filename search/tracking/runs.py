@@ -292,8 +292,9 @@ class StageRuns:
         for run in orphans:
             if not run.is_deleted:
                 self._client.set_tag(run.id, "mlflow.parentRunId", parent.id)
-        values = settings_values(self._settings)
-        self._log_params(parent, {**values, "tracking_uri": mask_uri(self._settings.tracking_uri)})
+        self._log_params(
+            parent, {name: mask_uri(str(value)) for name, value in settings_values(self._settings).items()}
+        )
         return parent.id
 
 

@@ -4,10 +4,12 @@ import numpy as np
 from mlflow import MlflowClient
 from PIL import Image
 
-from search.memory.events import Asked, Epoch, Opened, Reopened
-from search.memory.journal import read_events
+from search.folder import StageFolder
+from search.memory.events import Asked, Closed, Epoch, Opened, Reopened
+from search.memory.journal import Journal, read_events
 from search.settings import settings_values
 from search.tracking.runs import StageRuns
+from segcore.config import TrainConfig
 
 
 def test_a_search_is_one_parent_and_one_child_per_trial(settings, script, stage, find_runs, write_search):
@@ -169,3 +171,214 @@ def test_class_names_that_mlflow_refuses_are_changed(settings, script, stage, fi
     assert name.startswith("iou/Fu")
     assert "(" not in name
     assert value == 0.25
+
+
+def write_all(settings, stage) -> StageRuns:
+    """Write a whole journal, as after a position was lost."""
+    runs = StageRuns(settings, "search", stage)
+    runs.write(list(read_events(stage.journal)))
+    return runs
+
+
+def test_epoch_that_was_trained_again_keeps_its_first_point_and_is_named(settings, script, stage, find_runs, points_of):
+    script.ask(0)
+    script.epochs(0, 0.5, 0.6)
+    script.write("restarted", trial=0)
+    script.epochs(0, 0.61, 0.7, first=2)
+    for _ in range(2):
+        write_all(settings, stage)
+    _, (child,) = find_runs(settings)
+    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
+    assert child.data.tags["epochs_trained_again"] == "2"
+
+
+def test_failed_trial_that_is_tried_again_has_one_point_an_epoch(settings, script, stage, find_runs, points_of):
+    script.ask(0, batch_size=4)
+    script.epochs(0, 0.5, 0.6)
+    script.end(0, "failed", "the worker died")
+    script.ask(0, batch_size=4)
+    script.epochs(0, 0.51, 0.62, 0.7)
+    write_all(settings, stage)
+    _, (child,) = find_runs(settings)
+    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
+    assert child.data.tags["epochs_trained_again"] == "1, 2"
+    assert (child.info.status, child.data.tags["outcome"]) == ("RUNNING", "")
+
+
+def test_journal_that_was_cut_and_went_on_otherwise_doubles_no_point(settings, script, stage, find_runs, points_of):
+    """As after the advice for a damaged journal: what stood before the line is kept, the rest is trained again."""
+    script.ask(0)
+    script.epochs(0, 0.5, 0.6, 0.7)
+    write_all(settings, stage)
+    lines = stage.journal.read_bytes().splitlines(keepends=True)
+    stage.journal.write_bytes(b"".join(lines[:2]))
+    script.epochs(0, 0.61, 0.71, 0.81, first=2)
+    runs = StageRuns(settings, "search", stage)
+    runs.recall_points()
+    runs.write(list(read_events(stage.journal)))
+    _, (child,) = find_runs(settings)
+    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7), (4, 0.81)]
+    assert child.data.tags["epochs_trained_again"] == "2, 3"
+
+
+def test_parameters_that_would_change_keep_their_value_and_missing_ones_are_added(
+    settings, script, stage, find_runs, make_settings
+):
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(0, batch_size=4)
+    write_all(settings, stage)
+    changed = stage.journal.read_text().replace('"batch_size":4', '"batch_size":8,"new":1')
+    stage.journal.write_text(changed)
+    runs = write_all(make_settings(epochs=9, trials=2), stage)
+    (parent,), (child,) = find_runs(settings)
+    assert (child.data.params["batch_size"], child.data.params["new"], parent.data.params["epochs"]) == ("4", "1", "3")
+    assert runs.set_aside == {}
+
+
+def test_retraining_that_was_begun_anew_has_runs_of_its_own(settings, stage, find_runs, points_of, tmp_path):
+    """The folder of a retraining is moved away, and another winner is trained."""
+    for number, rate in enumerate((1e-3, 2e-3)):
+        folder = StageFolder(root=tmp_path / f"retrain{number}")
+        journal = Journal(folder.journal)
+        values = {"learning_rate": rate}
+        journal.write(Asked(trial=0, fold=0, values=values, params={}))
+        journal.write(Epoch(trial=0, epoch=1, metrics={"iou": rate}))
+        journal.close()
+        StageRuns(settings, "retrain", folder).write(list(read_events(folder.journal)))
+    parents, children = find_runs(settings)
+    assert len(parents) == 2
+    assert {child.data.params["learning_rate"] for child in children} == {"0.001", "0.002"}
+    assert sorted(points_of(settings, child)["iou"] for child in children) == [[(1, 1e-3)], [(1, 2e-3)]]
+    assert len({child.data.tags["mlflow.parentRunId"] for child in children}) == 2
+
+
+def test_names_and_texts_that_mlflow_refuses_block_nothing(settings, script, stage, find_runs, points_of):
+    names = ["iou/car//van", "iou/..", "iou/a/../b", "iou/" + "x" * 300, "iou/\x1b[31m"]
+    script.ask(0)
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5, **dict.fromkeys(names, 0.25)})
+    script.end(0, "failed", "\x00" * 9000)
+    runs = write_all(settings, stage)
+    _, (child,) = find_runs(settings)
+    points = points_of(settings, child)
+    assert len(points) == 6
+    assert points["iou"] == [(1, 0.5)]
+    assert runs.set_aside == {}
+    assert len(child.data.tags["message"]) == 8000
+
+
+def test_what_mlflow_still_refuses_is_set_aside_and_named_and_the_rest_arrives(
+    settings, script, stage, find_runs, points_of, monkeypatch
+):
+    """A value that is longer than MLflow takes when it is told not to cut."""
+    monkeypatch.setattr("search.tracking.names.PARAM_LETTERS", 7000)
+    monkeypatch.setattr("search.tracking.runs.PARAM_LETTERS", 7000)
+    monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
+    values = {**TrainConfig().values(), "backbone": "b" * 6500}
+    script.write("asked", trial=0, fold=0, values=values, params={})
+    script.epochs(0, 0.5)
+    runs = write_all(settings, stage)
+    _, (child,) = find_runs(settings)
+    assert list(runs.set_aside) == ["backbone"]
+    assert "6000" in runs.set_aside["backbone"]
+    assert child.data.params.keys() == values.keys() - {"backbone"} | {"fold"}
+    assert points_of(settings, child)["iou"] == [(1, 0.5)]
+
+
+def test_picture_that_is_none_is_set_aside_and_the_rest_arrives(settings, script, stage, find_runs, points_of):
+    picture = stage.trial(0) / "epoch_0001.jpg"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"no picture")
+    script.ask(0)
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, picture=str(picture.relative_to(stage.root)))
+    script.end(0)
+    runs = write_all(settings, stage)
+    _, (child,) = find_runs(settings)
+    assert list(runs.set_aside) == ["pictures"]
+    assert (points_of(settings, child)["iou"], child.info.status) == ([(1, 0.5)], "FINISHED")
+
+
+def test_picture_is_sent_once(settings, script, stage, find_runs):
+    picture = stage.trial(0) / "epoch_0001.jpg"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(picture)
+    script.ask(0)
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, picture=str(picture.relative_to(stage.root)))
+    for _ in range(2):
+        write_all(settings, stage)
+    _, (child,) = find_runs(settings)
+    files = MlflowClient(settings.tracking_uri).list_artifacts(child.info.run_id, "images")
+    assert len([file for file in files if file.path.endswith(".png")]) == 1
+
+
+def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, script, stage, find_runs, points_of):
+    client = MlflowClient(settings.tracking_uri)
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(0)
+    script.ask(1)
+    script.epochs(0, 0.5)
+    script.end(1)
+    write_all(settings, stage)
+    (parent,), children = find_runs(settings)
+    for run in (parent, *children):
+        client.delete_run(run.info.run_id)
+    script.epochs(0, 0.6, first=2)
+    runs = StageRuns(settings, "search", stage)
+    events = list(read_events(stage.journal))
+    runs.recall(events[:-1])
+    runs.write(events[-1:])
+    (same,), (child,) = find_runs(settings)
+    assert same.info.run_id == parent.info.run_id
+    assert child.info.run_id == children[0].info.run_id, "what has ended stays deleted"
+    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6)]
+
+
+def test_runs_of_a_parent_that_is_gone_get_the_new_one(settings, script, stage, find_runs):
+    """MLflow deletes for good what was deleted long ago; here the parent loses the tag that it is found by."""
+    script.ask(0)
+    former = write_all(settings, stage).parent_id
+    MlflowClient(settings.tracking_uri).set_tag(former, "search.id", "another")
+    parent = write_all(settings, stage).parent_id
+    assert parent != former
+    _, (child,) = find_runs(settings)
+    assert child.data.tags["mlflow.parentRunId"] == parent
+
+
+def test_interrupted_search_leaves_nothing_running_until_it_goes_on(settings, script, stage, find_runs):
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(0)
+    script.ask(1)
+    script.end(1)
+    script.write("halted")
+    write_all(settings, stage).settle()
+    (parent,), children = find_runs(settings)
+    assert [run.info.status for run in (parent, *children)] == ["KILLED", "KILLED", "FINISHED"]
+    assert [run.data.tags["outcome"] for run in (parent, *children)] == ["interrupted", "interrupted", "finished"]
+    script.journal.write(Opened(cache_key="key"))
+    script.write("started", trial=0)
+    write_all(settings, stage)
+    (parent,), children = find_runs(settings)
+    assert [run.info.status for run in (parent, *children)] == ["RUNNING", "RUNNING", "FINISHED"]
+    assert [run.data.tags["outcome"] for run in (parent, *children)] == ["", "", "finished"]
+    script.end(0)
+    script.journal.write(Closed(metrics={"iou": 0.7}, note="done"))
+    script.write("halted")
+    write_all(settings, stage).settle()
+    parents, children = find_runs(settings)
+    assert [run.info.status for run in (*parents, *children)] == ["FINISHED"] * 3
+
+
+def test_trial_that_waits_when_a_search_is_closed_is_no_run_that_runs(settings, script, stage, find_runs):
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(0)
+    script.journal.write(Closed(metrics={"iou": 0.7}, note="the time was spent"))
+    write_all(settings, stage).settle()
+    (parent,), (child,) = find_runs(settings)
+    assert (parent.info.status, child.info.status) == ("FINISHED", "KILLED")
+
+
+def test_passwords_are_no_parameters(make_settings, settings, script, stage, find_runs):
+    secret = make_settings(fixed={"weights": "https://u:PW@host/w"}, tracking_uri=settings.tracking_uri)
+    script.ask(0)
+    write_all(secret, stage)
+    (parent,), _ = find_runs(settings)
+    assert parent.data.params["fixed"] == "{'weights': 'https://***@host/w'}"

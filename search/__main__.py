@@ -1,9 +1,9 @@
 """`python -m search`: launch, resume, status, best, confirm, retrain, sync, ui; the only place that exits."""
 
 import typer
-from rich.console import Console
 
 from search.commands.browse import ui
+from search.commands.console import PlainConsole
 from search.commands.finish import confirm, retrain, sync
 from search.commands.launch import launch, resume
 from search.commands.look import best, status
@@ -24,7 +24,7 @@ def main() -> None:
     try:
         app()
     except StreetError as error:
-        Console(stderr=True).print(str(error), style="red", soft_wrap=True, markup=False, highlight=False)
+        PlainConsole(stderr=True).print(str(error), style="red", soft_wrap=True, highlight=False)
         raise SystemExit(2) from None
 
 

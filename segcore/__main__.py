@@ -1,8 +1,8 @@
 """`python -m segcore`: puts the commands of `segcore.commands` together; the only place that exits."""
 
 import typer
-from rich.console import Console
 
+from segcore.commands.console import print_error
 from segcore.commands.data import check, score, streets, submit
 from segcore.commands.looking import errors, explore
 from segcore.commands.prediction import predict, tune_predict
@@ -38,7 +38,7 @@ def main() -> None:
     try:
         app()
     except StreetError as error:
-        Console(stderr=True).print(str(error), style="red", soft_wrap=True, markup=False, highlight=False)
+        print_error(error)
         raise SystemExit(2) from None
 
 

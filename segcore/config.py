@@ -7,6 +7,7 @@ loader workers) is no choice of the search and lives in `machine.Machine`; the f
 import dataclasses
 import difflib
 import math
+import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ from pydantic.dataclasses import dataclass
 
 from segcore.errors import ConfigError
 
-LOSS_NAMES: Final = ("bce", "binary", "jaccard", "focal", "dice", "lovasz")
+LOSS_NAMES: Final = ("ce", "bce", "jaccard", "focal", "dice", "lovasz")
 ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
 POOLING_DECODERS: Final = ("deeplabv3plus", "upernet")
 """Decoders that normalise one value per image and channel, which needs two images at a time in training."""
@@ -71,11 +72,11 @@ class TrainConfig:
     ] = "flip"
     loss: Annotated[
         str,
-        Field(min_length=1, description=f"weighted sum of {', '.join(LOSS_NAMES)}, such as 'bce+0.5*jaccard'"),
-    ] = "bce"
+        Field(min_length=1, description=f"weighted sum of {', '.join(LOSS_NAMES)}, such as 'ce+0.5*jaccard'"),
+    ] = "ce"
     class_weights: Annotated[
         Literal["none", "balanced"],
-        Field(description="weights of pixels in bce, binary and focal; balanced: rare classes weigh more"),
+        Field(description="weights of pixels in ce, bce and focal; balanced: rare classes weigh more"),
     ] = "none"
     focal_gamma: Annotated[float, Field(ge=0, le=10, description="focusing exponent of the focal loss")] = 2.0
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="SGD has momentum 0.9")] = "adamw"
@@ -217,7 +218,7 @@ def parse_loss(expression: str) -> tuple[tuple[float, str], ...]:
     """Split a loss expression into weights and names.
 
     Args:
-        expression: names joined by '+', each with an optional weight before '*': 'bce+0.5*jaccard'.
+        expression: names joined by '+', each with an optional weight before '*': 'ce+0.5*jaccard'.
 
     Returns:
         (weight, name) of each term.
@@ -230,6 +231,12 @@ def parse_loss(expression: str) -> tuple[tuple[float, str], ...]:
     if len(set(names)) < len(names):
         raise ConfigError(f"loss {expression!r} names a loss twice; write each once with its weight.")
     return terms
+
+
+def translate_first_losses(values: Mapping[str, object]) -> dict[str, object]:
+    """Return the values of a file of the first format, which wrote `ce` as bce and `bce` as binary, as of today's."""
+    loss = re.sub(r"\bbce\b", "ce", str(values.get("loss", "bce")))
+    return {**values, "loss": re.sub(r"\bbinary\b", "bce", loss)}
 
 
 def decoder_widths(decoder_channels: int) -> tuple[int, ...]:
@@ -246,9 +253,14 @@ def _parse_term(term: str, expression: str) -> tuple[float, str]:
     if not 0 < weight < math.inf:
         raise ConfigError(f"loss {expression!r}: the weight {weight_text!r} is not a positive number.")
     name = name.strip()
+    if name == "binary":
+        raise ConfigError(
+            f"loss {expression!r}: 'binary' is called 'bce' (each class against the rest); "
+            "softmax cross-entropy is 'ce'."
+        )
     if name not in LOSS_NAMES:
         raise ConfigError(
-            f"loss {expression!r}: {name!r} is no loss; use {', '.join(LOSS_NAMES)} or a sum such as 'bce+0.5*jaccard'."
+            f"loss {expression!r}: {name!r} is no loss; use {', '.join(LOSS_NAMES)} or a sum such as 'ce+0.5*jaccard'."
         )
     return weight, name
 

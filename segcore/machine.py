@@ -2,14 +2,13 @@
 
 import contextlib
 import ctypes
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import torch
 
 from segcore.config import TrainConfig
-from segcore.errors import ConfigError, DeviceMemoryError
+from segcore.errors import ConfigError
 
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_MAX: Final = -4
@@ -83,20 +82,6 @@ def autocast(config: TrainConfig, machine: Machine) -> torch.autocast:
 def build_scaler(config: TrainConfig, machine: Machine) -> torch.amp.GradScaler:
     """Return what scales the loss of fp16 so that small gradients survive; it does nothing at other precisions."""
     return torch.amp.GradScaler(machine.device_type, enabled=config.precision == "fp16")
-
-
-@contextlib.contextmanager
-def name_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
-    """Turn torch's out-of-memory errors in a training into `DeviceMemoryError` with a remedy."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_memory_error(error):
-            raise
-        raise DeviceMemoryError(
-            f"{machine.device} ran out of memory with batch_size={config.batch_size}, input_mode={config.input_mode}, "
-            f"backbone={config.backbone}; use a smaller batch_size, crop_size or scale."
-        ) from error
 
 
 def reuse_freed_memory() -> None:

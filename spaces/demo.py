@@ -7,7 +7,7 @@ def demo(trial: optuna.Trial) -> dict[str, object]:
     """Draw backbone, loss, input mode and rate; crop size only when cropping, scale only when resizing."""
     smallest_side = trial.study.user_attrs.get("smallest_side", 128)
     trial.suggest_categorical("backbone", ("tf_efficientnet_lite0", "tf_efficientnet_lite1"))
-    trial.suggest_categorical("loss", ("bce", "bce+jaccard", "focal+jaccard"))
+    trial.suggest_categorical("loss", ("ce", "ce+jaccard", "focal+jaccard"))
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
     if mode == "crop":
         sizes = tuple(size for size in (64, 96, 128) if size <= smallest_side)

@@ -10,7 +10,7 @@ BACKBONES = (
     "tf_efficientnet_lite0",
     "tf_efficientnetv2_s",
 )
-LOSSES = ("bce", "jaccard", "focal", "bce+jaccard", "focal+jaccard")
+LOSSES = ("ce", "jaccard", "focal", "ce+jaccard", "focal+jaccard")
 CROP_SIZES = (768, 512, 256, 128, 64)
 """Pixels; the three largest that fit the data are drawn from."""
 

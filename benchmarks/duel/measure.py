@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any, Final
 
 from benchmarks.duel.terms import Terms
-from search.insight.importance import account, score_against_time
+from search.insight.spending import account, score_against_time
 from search.memory.history import History
 from search.memory.outcome import Outcome
 from segcore.config import TrainConfig

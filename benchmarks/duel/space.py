@@ -15,7 +15,7 @@ def small(trial: optuna.Trial) -> dict[str, object]:
     """
     trial.suggest_categorical("decoder", ("unet", "fpn", "linknet", "upernet"))
     trial.suggest_categorical("class_weights", ("none", "balanced"))
-    trial.suggest_categorical("loss", ("bce", "bce+jaccard", "focal+jaccard"))
+    trial.suggest_categorical("loss", ("ce", "ce+jaccard", "focal+jaccard"))
     if trial.suggest_categorical("input_mode", ("crop", "resize")) == "crop":
         smallest_side = trial.study.user_attrs["smallest_side"]
         sizes = tuple(size for size in CROP_SIZES if size <= smallest_side)[:3] or (smallest_side,)

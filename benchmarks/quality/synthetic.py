@@ -83,7 +83,7 @@ class Landscape:
         trial.suggest_categorical("backbone", tuple(_BACKBONES))
         if trial.suggest_categorical("decoder", ("unet", "linknet", "fpn")) == "unet":
             trial.suggest_categorical("attention", ("none", "scse"))
-        trial.suggest_categorical("loss", ("bce", "jaccard", "focal", "bce+jaccard", "focal+jaccard"))
+        trial.suggest_categorical("loss", ("ce", "jaccard", "focal", "ce+jaccard", "focal+jaccard"))
         trial.suggest_categorical("labels", ("full", "scored"))
         mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
         if mode == "crop":
@@ -127,7 +127,7 @@ class Landscape:
         return Curve(scores=scores, seconds=seconds, final=final, out_of_memory=bool(out_of_memory))
 
     def _limit(self, params: Params) -> float:
-        loss = ("bce", "jaccard", "focal", "bce+jaccard", "focal+jaccard").index(params["loss"])
+        loss = ("ce", "jaccard", "focal", "ce+jaccard", "focal+jaccard").index(params["loss"])
         mode = ("crop", "resize", "full").index(params["input_mode"])
         schedule = ("plateau", "onecycle", "cosine").index(params["schedule"])
         decoder = ("unet", "linknet", "fpn").index(params["decoder"])

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search.commands import tables
+from search.commands.console import console as console
 from search.folder import SearchFolder, is_in_use
 from search.memory.history import History
 from search.memory.journal import read_history
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from search.stages.stage import OpenStage
     from search.tracking.follower import Tracker
 
-console = Console()
 _LOG_SECONDS: Final = 60.0
 
 

@@ -27,9 +27,9 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     if idle:
         history.halt()
     console.print(trials_table(history.in_order))
-    console.print(summary_line(history, settings, settings.max_concurrent or 1))
+    console.print(summary_line(history, settings))
     if history.ranked:
-        console.print(insight_report(history, settings.resolved_grace_epochs))
+        console.print(insight_report(history, settings))
     if idle and not is_over(settings, history, asha):
         console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
     elif idle:

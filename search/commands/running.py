@@ -71,7 +71,7 @@ def search(
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
     console.print(tables.trials_table(history.in_order))
-    console.print(tables.summary_line(history, settings, 1))
+    console.print(tables.summary_line(history, settings))
 
 
 def finish(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *, retry: bool = False) -> None:
@@ -87,7 +87,7 @@ def finish(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *,
     if can_confirm(history, settings):
         confirm_best(settings, folder, cache, retry=retry)
     found = name_winner(settings, folder)
-    console.print(tables.insight_report(history, settings.resolved_grace_epochs))
+    console.print(tables.insight_report(history, settings))
     show_front(settings, history)
     show_best(found)
     show_failed_trainings(settings, folder)

@@ -3,8 +3,6 @@
 Builds Rich tables; printing them is `__main__`'s.
 """
 
-import time
-from statistics import mean
 from typing import Any, Final
 
 from rich import box
@@ -13,24 +11,19 @@ from rich.table import Table
 from rich.text import Text
 
 from search.insight.grace import Grace, read_whole_curves, suggest_grace, warn_of_grace
-from search.insight.importance import (
-    CHANCE,
-    Importance,
-    account,
-    best_by,
-    common_epoch,
-    count_stops,
-    find_front,
-    measure_importance,
-    score_against_time,
-    worker_seconds,
-)
+from search.insight.importance import CHANCE, Importance, measure_importance
+from search.insight.spending import account, best_by, count_stops, score_against_time
+from search.insight.time_left import count_at_once, estimate_seconds_left
+from search.judge.pareto import find_front
 from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
 from search.settings import SearchSettings, settings_values
 from search.verdict.out_of_fold import OutOfFold
 
 _TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
+_DIFFERENCES_TOLD: Final = (
+    "Differences are intervals that hold together with 95 %; who was called worse was worse in its round."
+)
 _COLOURS: Final = {
     None: "cyan",
     Outcome.FINISHED: "green",
@@ -73,8 +66,14 @@ def progress_panel(
     )
 
 
-def summary_line(history: History, settings: SearchSettings, concurrent: int) -> Text:
-    """Return counts by state, the best score and the time left in one line."""
+def summary_line(history: History, settings: SearchSettings, concurrent: int | None = None) -> Text:
+    """Return counts by state, the best score and the time left, in two lines.
+
+    Args:
+        history: what happened.
+        settings: of the search.
+        concurrent: trials that run at a time; None where only the history tells.
+    """
     counts = [(outcome, history.count(outcome)) for outcome in Outcome]
     unfinished = history.unfinished
     running = sum(trial.running for trial in unfinished)
@@ -86,10 +85,19 @@ def summary_line(history: History, settings: SearchSettings, concurrent: int) ->
     ranked = history.ranked
     if ranked and ranked[0].best is not None:
         line.append(f"\nbest iou {ranked[0].best.iou:.4f} in trial {ranked[0].number}", style="bold green")
-    left_seconds = estimate_seconds_left(history, settings, concurrent)
-    if left_seconds is not None and running:
-        line.append(f"  ·  about {describe_seconds(left_seconds)} left", style="bold")
+    left = _describe_time_left(history, settings, concurrent or count_at_once(history), running)
+    if left:
+        line.append(f"  ·  {left}" if ranked else f"\n{left}", style="bold")
     return line
+
+
+def _describe_time_left(history: History, settings: SearchSettings, at_once: int | None, running: int) -> str:
+    """Return the time left with what it rests on; empty where nothing tells or nothing is left."""
+    seconds = estimate_seconds_left(history, settings, at_once) if at_once else None
+    if not seconds:
+        return ""
+    resumed = "" if running else " once it goes on"
+    return f"about {describe_seconds(seconds)} left{resumed}, {at_once} at a time"
 
 
 def trials_table(trials: list[TrialRecord]) -> Table:
@@ -136,11 +144,13 @@ def confirmation_table(confirmation: dict[str, Any]) -> Table:
     for name in ("trial", "search", *(f"fold {fold}" for fold in folds), "mean", "less than the winner's"):
         table.add_column(name, justify="right")
     table.add_column("verdict", overflow="fold")
-    for number, standing in enumerate(confirmation["standings"]):
-        ious = [standing["fold_ious"].get(fold) for fold in folds]
-        told = [_describe_iou(iou) for iou in (standing["search_iou"], *ious, standing["iou"])]
-        verdict = standing["dismissed"] or ("cannot be told from the winner" if number else "winner")
-        table.add_row(str(standing["trial"]), *told, _describe_difference(standing), verdict)
+    table.caption, table.caption_justify = _DIFFERENCES_TOLD, "left"
+    for number, contender in enumerate(confirmation["contenders"]):
+        ious = [contender["fold_ious"].get(fold) for fold in folds]
+        told = [_describe_iou(iou) for iou in (contender["search_iou"], *ious, contender["iou"])]
+        doubt = f"cannot be told from the winner: {contender['doubt']}"
+        verdict = contender["dismissed"] or (doubt if number else "winner")
+        table.add_row(str(contender["trial"]), *told, _describe_difference(contender), verdict)
     return table
 
 
@@ -161,26 +171,21 @@ def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
     return table
 
 
-def insight_report(history: History, grace_epochs: int) -> RenderableType:
-    """Return what a search has learnt and what its time bought.
-
-    Args:
-        history: the search's trials.
-        grace_epochs: the first epoch at which ASHA stops trials.
-    """
+def insight_report(history: History, settings: SearchSettings) -> RenderableType:
+    """Return what a search has learnt and what its time bought."""
     parts: list[RenderableType] = [_spending_table(history)]
     stops = count_stops(history)
     if stops:
         told = ", ".join(f"{count} after epoch {epoch}" for epoch, count in stops.items())
         parts.append(f"stopped by ASHA: {told}")
-    parts += _grace_lines(suggest_grace(read_whole_curves(history)), grace_epochs)
+    parts += _grace_lines(suggest_grace(read_whole_curves(history)), settings.resolved_grace_epochs)
     course = score_against_time(history)
     if course:
         shares = ((share, best_by(course, share * history.spent_seconds)) for share in (0.25, 0.5, 0.75, 1.0))
         told = ", ".join(f"{iou:.4f} at {share:.0%}" for share, iou in shares if iou is not None)
         parts.append(f"best iou by time: {told}; the last gain came after {describe_seconds(course[-1][0])}")
-    importances = measure_importance(history)
-    return Group(*parts, _importance_table(importances, common_epoch(history))) if importances else Group(*parts)
+    importances = measure_importance(history, settings.epochs)
+    return Group(*parts, _importance_table(importances)) if importances else Group(*parts)
 
 
 def _grace_lines(grace: Grace, grace_epochs: int) -> list[RenderableType]:
@@ -204,8 +209,8 @@ def _spending_table(history: History) -> Table:
     return table
 
 
-def _importance_table(importances: list[Importance], epoch: int) -> Table:
-    title = f"What mattered for the iou after epoch {epoch}"
+def _importance_table(importances: list[Importance]) -> Table:
+    title = "What mattered for how trials stand: how far they got, then their iou there"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("choice", "explains", "range over resamples"):
         table.add_column(name, justify="left" if name == "choice" else "right")
@@ -231,27 +236,15 @@ def front_table(history: History) -> Table:
 
 def describe_values(values: dict[str, Any]) -> str:
     """Return the choices that tell trials apart, in one line."""
-    told = [str(values[name]) for name in ("backbone", "loss")]
     mode = values["input_mode"]
-    detail = {"crop": f" {values['crop_size']}", "resize": f" {values['scale']:g}", "full": ""}[mode]
-    return f"{' '.join(told)} {mode}{detail} {values['labels']} lr {values['learning_rate']:.1e}"
+    detail = {"crop": f" {values['crop_size']}", "resize": f" {_describe_number(values['scale'], 'g')}"}.get(mode, "")
+    rate = _describe_number(values["learning_rate"], ".1e")
+    return f"{values['backbone']} {values['loss']} {mode}{detail} {values['labels']} lr {rate}"
 
 
-def estimate_seconds_left(history: History, settings: SearchSettings, concurrent: int) -> float | None:
-    """Estimate the time left from the trials that ended; None before the first."""
-    durations = [worker_seconds(trial) for trial in history.in_order if trial.ended is not None]
-    if not durations:
-        return None
-    per_trial, now = mean(durations), time.time()
-    under_way = sum(
-        max(0.0, per_trial - (worker_seconds(trial) if trial.epochs else (now - trial.started) * trial.running))
-        for trial in history.unfinished
-    )
-    waiting = max(0, settings.trials - len(history.trials)) * per_trial
-    left = (under_way + waiting) / max(1, concurrent)
-    if settings.time_budget_seconds:
-        left = min(left, max(0.0, settings.time_budget_seconds - history.spent_seconds))
-    return left
+def _describe_number(value: object, form: str) -> str:
+    # A journal may hold what no configuration would; it is shown as it is.
+    return format(value, form) if isinstance(value, int | float) else str(value)
 
 
 def describe_seconds(seconds: float) -> str:
@@ -266,9 +259,9 @@ def _describe_iou(iou: float | None) -> str:
     return "-" if iou is None else f"{iou:.4f}"
 
 
-def _describe_difference(standing: dict[str, Any]) -> str:
-    ends = standing["difference"] or standing["image_difference"]
-    over = "" if standing["difference"] else " (images alone)"
+def _describe_difference(contender: dict[str, Any]) -> str:
+    ends = contender["difference"] or contender["image_difference"]
+    over = "" if contender["difference"] else " (images alone)"
     return f"{-ends[1]:+.4f} to {-ends[0]:+.4f}{over}" if ends else "-"
 
 

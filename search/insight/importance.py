@@ -1,38 +1,39 @@
-"""What a search has learnt and what its time bought: importance of each choice, when trials ended, score against time.
+"""What mattered in a search: the share of its trials' standings that each choice explains.
 
-Follows from the journal alone; the tables for a person are in `report`.
+Follows from the journal alone; the table for a person is in `commands`.
 """
 
+import math
 import random
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import median
-from typing import Any, Final
-
-import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+from typing import TYPE_CHECKING, Any, Final
 
 from search.memory.history import History, TrialRecord
-from search.memory.outcome import FAILURES, Outcome
+from search.memory.outcome import Outcome
+from search.propose.standing import rank_standings
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 FEWEST_TRIALS: Final = 12
-"""Below so many scored trials nothing is said of importance."""
+"""Below so many trials nothing is said of importance."""
 CHANCE: Final = "(chance)"
 _RESAMPLES: Final = 10
 _RESAMPLED_TRIALS: Final = 60
 _TREES: Final = 16
-_SPARED: Final = 10
 _FEW_VALUES: Final = 4
 _DECADE: Final = 10
+_LOST: Final = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
+"""Ends that a configuration brings about; it stands below all others, whatever its scores were."""
+_GOT_SOMEWHERE: Final = (Outcome.FINISHED, Outcome.STOPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Importance:
-    """The share of the scores' variance that a choice explains.
+    """The share of the standings' variance that a choice explains.
 
     Args:
         name: of the choice; `CHANCE` is a number drawn for each trial that means nothing.
@@ -47,132 +48,75 @@ class Importance:
     high: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spending:
-    """What trials of one kind of end took.
+def measure_importance(history: History, epochs: int) -> list[Importance]:
+    """Return how much each choice explains of how the trials stand, the most first.
+
+    Explained is the standing (see `propose.standing`: who got further first, then who scored higher there), not the
+    score after an epoch that all reached, which says what starts fast. Functional ANOVA over a forest (Hutter et al.,
+    An Efficient Approach for Assessing Hyperparameter Importance, 2014), on resamples of the trials, so that each share
+    has its uncertainty. A meaningless number drawn for each trial shows what so few trials make of nothing (the shadow
+    of Kursa and Rudnicki, Feature Selection with the Boruta Package, 2010): a choice whose range reaches into its range
+    is not shown to matter. Choices that only some trials have, and those with one value, are left out; so are trials
+    that have not ended, whose worker failed, or that are over a limit: how far they could have got is not known.
 
     Args:
-        end: finished, stopped, failed, or not ended.
-        trials: how many.
-        seconds: of their workers, together.
-        epochs: trained, together.
-    """
-
-    end: str
-    trials: int
-    seconds: float
-    epochs: int
-
-
-def common_epoch(history: History) -> int:
-    """Return the last epoch that nine of ten scored trials reached, so that their scores compare; 0 without one."""
-    last_epochs = sorted(trial.last_epoch for trial in history.ranked)
-    return last_epochs[len(last_epochs) // _SPARED] if last_epochs else 0
-
-
-def measure_importance(history: History) -> list[Importance]:
-    """Return how much each choice explains of the scores after the common epoch, the most first.
-
-    Functional ANOVA over a forest (Hutter et al., An Efficient Approach for Assessing Hyperparameter Importance, 2014),
-    on resamples of the trials, so that each share has its uncertainty. A meaningless number drawn for each trial shows
-    what so few trials make of nothing (the shadow of Kursa and Rudnicki, Feature Selection with the Boruta Package,
-    2010): a choice whose range reaches into its range is not shown to matter. Choices that only some trials have, and
-    those with one value, are left out.
+        history: the search's trials.
+        epochs: of a whole training.
 
     Returns:
-        Nothing below `FEWEST_TRIALS` trials, or when their scores are all alike.
+        Nothing below `FEWEST_TRIALS` trials, or when they all stand alike.
     """
-    epoch = common_epoch(history)
-    scored = [trial for trial in history.ranked if trial.drawable and epoch in trial.epochs]
-    scored = [trial for trial in scored if trial.epochs[epoch].iou == trial.epochs[epoch].iou]
-    if len(scored) < FEWEST_TRIALS:
+    trials, curves = _read_known(history)
+    if len(trials) < FEWEST_TRIALS:
         return []
-    names = set.intersection(*(set(trial.params) for trial in scored))
-    distributions = {name: _distribution([trial.params[name] for trial in scored]) for name in sorted(names)}
+    standings = [float(standing) for standing in rank_standings(curves, epochs)]
+    names = sorted(set.intersection(*(set(trial.params) for trial in trials)))
+    points = [{name: _scalar(trial.params[name]) for name in names} for trial in trials]
+    distributions = {name: _distribution([point[name] for point in points]) for name in names}
     distributions = {name: found for name, found in distributions.items() if not found.single()}
-    draw = random.Random(0)
-    resamples = [_explain(draw, scored, epoch, distributions) for _ in range(_RESAMPLES)] if distributions else []
+    draw, pairs = random.Random(0), list(zip(points, standings, strict=True))
+    resamples = [_explain(draw, pairs, distributions) for _ in range(_RESAMPLES)] if distributions else []
     shares = [resample for resample in resamples if resample]
     found = [_summarise(name, [each[name] for each in shares]) for name in (*distributions, CHANCE)] if shares else []
     return sorted(found, key=lambda importance: -importance.share)
 
 
-def count_stops(history: History) -> dict[int, int]:
-    """Return how many trials stand stopped by ASHA after each epoch; one that went on counts where it stands now."""
-    return dict(sorted(Counter(t.last_epoch for t in history.in_order if t.outcome is Outcome.STOPPED).items()))
-
-
-def account(history: History) -> list[Spending]:
-    """Return what finished, stopped, failed and other trials took of the workers' time."""
-    groups: dict[str, list[TrialRecord]] = {}
+def _read_known(history: History) -> tuple[list[TrialRecord], list[list[float]]]:
+    """Return the trials of which it is known how far they get, and their scores by epoch; empty for a lost one."""
+    trials, curves = [], []
     for trial in history.in_order:
-        groups.setdefault(_name_end(trial), []).append(trial)
-    return [
-        Spending(
-            end=end,
-            trials=len(trials),
-            seconds=sum(worker_seconds(trial) for trial in trials),
-            epochs=sum(trial.last_epoch for trial in trials),
-        )
-        for end, trials in sorted(groups.items(), key=lambda item: -len(item[1]))
-    ]
+        curve = [] if trial.outcome in _LOST else _read_curve(trial)
+        if trial.drawable and (trial.outcome in _LOST or (trial.outcome in _GOT_SOMEWHERE and curve)):
+            trials.append(trial)
+            curves.append(curve)
+    return trials, curves
 
 
-def worker_seconds(trial: TrialRecord) -> float:
-    """Return how long workers had a trial."""
-    # Epochs know how long they took; the time between start and end may hold a pause of the trial or of the
-    # whole search.
-    times = [trial.started, *sorted(record.time for record in trial.epochs.values())]
-    if trial.epochs and all("seconds" in record.metrics for record in trial.epochs.values()):
-        return sum(record.metrics["seconds"] for record in trial.epochs.values())
-    if trial.ended is not None:
-        times.append(trial.ended)
-    return sum(max(0.0, after - before) for before, after in pairwise(times))
-
-
-def score_against_time(history: History) -> list[tuple[float, float]]:
-    """Return each new best score with the seconds that the search had run by then, pauses left out."""
-    records = [record for trial in history.in_order for record in list(trial.epochs.values())]
-    course: list[tuple[float, float]] = []
-    for record in sorted(records, key=lambda record: record.time):
-        if record.iou == record.iou and (not course or record.iou > course[-1][1]):
-            course.append((history.spent_until(record.time), record.iou))
-    return course
-
-
-def best_by(course: Sequence[tuple[float, float]], seconds: float) -> float | None:
-    """Return the best score that a search had after so many seconds; None before the first."""
-    return max((iou for at, iou in course if at <= seconds), default=None)
-
-
-def find_front(history: History) -> list[TrialRecord]:
-    """Return the trials that no other beats in both iou and latency, the fastest first; those measured, that is."""
-    front: list[TrialRecord] = []
-    measured = [trial for trial in history.ranked if trial.latency_ms is not None and trial.outcome not in FAILURES]
-    # Best first: who is no faster than one before is beaten by it.
-    for trial in measured:
-        if not front or (trial.latency_ms or 0.0) < (front[-1].latency_ms or 0.0):
-            front.append(trial)
-    return front[::-1]
-
-
-def _name_end(trial: TrialRecord) -> str:
-    if trial.outcome is None:
-        return "not ended"
-    return "failed" if trial.outcome in FAILURES else str(trial.outcome)
+def _read_curve(trial: TrialRecord) -> list[float]:
+    """Return the scores from the first epoch on; an epoch without one has that before it, the first the one after."""
+    known = {epoch: record.iou for epoch, record in trial.epochs.items() if math.isfinite(record.iou)}
+    curve: list[float] = []
+    for epoch in sorted(known):
+        curve += [curve[-1] if curve else known[epoch]] * (epoch - len(curve) - 1) + [known[epoch]]
+    return curve
 
 
 def _explain(
-    draw: random.Random, trials: Sequence[TrialRecord], epoch: int, distributions: dict[str, BaseDistribution]
+    draw: random.Random,
+    pairs: Sequence[tuple[dict[str, Any], float]],
+    distributions: "dict[str, BaseDistribution]",
 ) -> dict[str, float]:
-    """Return the share of each choice on a resample; empty when its scores leave nothing to explain."""
+    """Return the share of each choice on a resample of points and standings; empty when these are all alike."""
+    # These take a second to import, and few commands come here.
+    import optuna
+    from optuna.distributions import FloatDistribution
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
     study = optuna.create_study(direction="maximize")
     everything = {**distributions, CHANCE: FloatDistribution(0.0, 1.0)}
-    for trial in draw.choices(trials, k=min(len(trials), _RESAMPLED_TRIALS)):
-        params: dict[str, Any] = {name: trial.params[name] for name in distributions}
-        params[CHANCE] = draw.random()
-        value = trial.epochs[epoch].iou
-        study.add_trial(optuna.trial.create_trial(params=params, distributions=everything, value=value))
+    for point, standing in draw.choices(pairs, k=min(len(pairs), _RESAMPLED_TRIALS)):
+        params = {**{name: point[name] for name in distributions}, CHANCE: draw.random()}
+        study.add_trial(optuna.trial.create_trial(params=params, distributions=everything, value=standing))
     evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=draw.randrange(2**31))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -188,7 +132,14 @@ def _summarise(name: str, shares: Sequence[float]) -> Importance:
     return Importance(name=name, share=median(shares), low=min(shares), high=max(shares))
 
 
-def _distribution(values: Sequence[Any]) -> BaseDistribution:
+def _scalar(value: Any) -> Any:
+    """Return a choice as Optuna takes it; a list, as JSON holds a tuple, becomes its text."""
+    return value if isinstance(value, int | float | str | None) else str(value)
+
+
+def _distribution(values: Sequence[Any]) -> "BaseDistribution":
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
     if not numbers or len(set(values)) <= _FEW_VALUES:
         return CategoricalDistribution(sorted(set(values), key=str))

@@ -6,6 +6,9 @@ Schmucker et al. use it for successive halving ("Multi-objective Asynchronous Su
 
 from collections.abc import Sequence
 
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import FAILURES
+
 
 def rank_fronts(scores: Sequence[float], costs: Sequence[float]) -> list[int]:
     """Return the front of each trial: 0 for those that no other beats in both, 1 for those that only these beat, ...
@@ -28,3 +31,14 @@ def rank_fronts(scores: Sequence[float], costs: Sequence[float]) -> list[int]:
         cheapest[front : front + 1] = [point]
         fronts[index] = front
     return fronts
+
+
+def find_front(history: History) -> list[TrialRecord]:
+    """Return the trials that no other beats in both iou and latency, the fastest first; those measured, that is."""
+    front: list[TrialRecord] = []
+    measured = [trial for trial in history.ranked if trial.latency_ms is not None and trial.outcome not in FAILURES]
+    # Best first: who is no faster than one before is beaten by it.
+    for trial in measured:
+        if not front or (trial.latency_ms or 0.0) < (front[-1].latency_ms or 0.0):
+            front.append(trial)
+    return front[::-1]

@@ -1,6 +1,6 @@
 """How far a search is: whether it is over, has time left, or does nothing but fail."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 from search.judge.asha import Asha
@@ -88,17 +88,15 @@ def seconds_left(settings: SearchSettings, history: History) -> float | None:
     return left_seconds
 
 
-def find_larger(history: History, accelerators: Collection[str]) -> tuple[TrialRecord, str] | None:
+def find_larger(history: History, find_accelerators: Callable[[], Collection[str]]) -> tuple[TrialRecord, str] | None:
     """Return a trial that ran out of memory and a kind of GPU on which it was not tried yet; None without one.
 
     Which kind holds more is not known here, so a trial is tried once on each.
 
     Args:
         history: the search's trials.
-        accelerators: kinds of GPU that are there, as Ray names them.
+        find_accelerators: returns the kinds of GPU that are there, as Ray names them; asked only if need be.
     """
-    for trial in history.in_order:
-        others = sorted(set(accelerators) - trial.too_small)
-        if trial.outcome is Outcome.OUT_OF_MEMORY and trial.too_small and others:
-            return trial, others[0]
-    return None
+    failed = [trial for trial in history.in_order if trial.outcome is Outcome.OUT_OF_MEMORY and trial.too_small]
+    kinds = set(find_accelerators()) if failed else set()
+    return next(((trial, min(kinds - trial.too_small)) for trial in failed if kinds - trial.too_small), None)

@@ -143,7 +143,7 @@ def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
     """
     settings, journal = stage.settings, stage.journal
     number = len(journal.history.trials)
-    if larger := find_larger(journal.history, find_accelerators()):
+    if larger := find_larger(journal.history, find_accelerators):
         trial, accelerator = larger
         journal.write(Reopened(trial=trial.number, accelerator=accelerator))
         return trial.number

@@ -17,6 +17,7 @@ from ray.tune.experiment import Trial
 
 from search.folder import StageFolder
 from search.judge.asha import Asha
+from search.judge.progress import RETRIED
 from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Restarted, Started
 from search.memory.history import TrialRecord
 from search.memory.journal import Journal
@@ -125,7 +126,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         best = [record.number for record in self._journal.history.ranked if record.outcome in usable][:1]
         for record in self._journal.history.in_order:
             waits = self._asha.waits(record.number) and record.number not in hopeless
-            needed = waits or record.outcome in (None, Outcome.FAILED) or record.number in best
+            needed = waits or record.outcome in (None, *RETRIED) or record.number in best
             if record.checkpoint is not None and not needed:
                 # The other way round a driver that dies in between would leave a trial that waits without a checkpoint.
                 self._journal.write(Dropped(trial=record.number))

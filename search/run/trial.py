@@ -33,10 +33,11 @@ from segcore.errors import (
     TrainingError,
 )
 from segcore.insight.figures import side_by_side
-from segcore.machine import Machine, detect_machine, name_memory_errors
+from segcore.machine import Machine, detect_machine
 from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
 from segcore.prediction.predict import predict_cases
 from segcore.scoring.metrics import ImageScore
+from segcore.training.memory import name_memory_errors
 from segcore.training.schedule import has_stalled
 from segcore.training.state import TrainState, load_state, new_state, save_state
 from segcore.training.train import EpochResult, train_epochs

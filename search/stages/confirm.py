@@ -16,8 +16,9 @@ from search.run.cluster import count_concurrent
 from search.run.loop import Stage, retry_failed, run_folds
 from search.settings import write_settings
 from search.stages.stage import OpenStage
+from search.verdict.decision import Decision
 from search.verdict.notes import best_note
-from search.verdict.race import Decision, decide, further_folds
+from search.verdict.race import decide, further_folds
 from search.verdict.selection import choose_candidates, choose_confirmed
 
 Trainings = Sequence[tuple[int, int]]

@@ -15,8 +15,9 @@ import numpy as np
 from torch import Tensor
 
 from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder, require_idle
+from search.judge.progress import RETRIED
 from search.memory.best import confirmation_folds
-from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch
+from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Reopened
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
@@ -39,7 +40,7 @@ from segcore.training.state import read_member_weights
 def plan_folds(
     journal: Journal, best: dict[str, Any], folds: int, confirmed: Mapping[int, TrialRecord] | None = None
 ) -> None:
-    """Ask for one training per fold, unless the journal has it already; one that failed is asked for anew.
+    """Ask for one training per fold that the journal has not; one that failed goes on, one that diverged begins anew.
 
     Args:
         journal: the retraining's memory.
@@ -57,7 +58,9 @@ def plan_folds(
                 f"{journal.file.parent} retrains another winner than best.json names now; "
                 "move that folder away to retrain the new one."
             )
-        if known is None or known.outcome not in (None, Outcome.FINISHED):
+        if known is not None and known.outcome in RETRIED:
+            journal.write(Reopened(trial=fold))
+        elif known is None or known.outcome not in (None, Outcome.FINISHED):
             training = (confirmed or {}).get(fold)
             asked = Asked(trial=fold, fold=fold, values=best["values"], params={})
             if training is None:

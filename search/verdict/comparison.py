@@ -14,7 +14,7 @@ from statistics import mean
 from typing import Final
 
 import numpy as np
-from scipy.special import stdtrit  # type: ignore[import-untyped]
+from scipy.special import ndtr, stdtrit  # type: ignore[import-untyped]
 
 CONFIDENCE: Final = 0.95
 FOLDS_METHOD: Final = (
@@ -67,6 +67,34 @@ def compare_over_folds(
     estimate = mean(scores[other][fold] - scores[leader][fold] for fold in common)
     error = math.sqrt(2 * variance * (1 / len(common) + 1 / (folds - 1)))
     return _interval(estimate, error, freedom, comparisons)
+
+
+def estimate_choice_bias(scores: Mapping[int, Mapping[int, float]], *, folds: int) -> float | None:
+    """Return by how much the best mean over folds would be above the truth if all configurations were equally good.
+
+    The best of several looks better than it is, on any fold. Were they equal, their means would differ by chance alone,
+    and the best be above by the expected maximum of so many normal draws of that spread (see `compare_over_folds`);
+    where they differ, the better ones win by merit and the bias is smaller. So this is the most to be expected.
+
+    Args:
+        scores: iou by configuration and fold.
+        folds: parts the data is divided into.
+
+    Returns:
+        None with fewer than two configurations, or when there are too few scores to tell chance from effects.
+    """
+    variance, freedom = _residual_variance(scores) if scores else (0.0, 0)
+    if len(scores) < 2 or freedom == 0:
+        return None
+    rounds = max(map(len, scores.values()))
+    return expect_maximum(len(scores)) * math.sqrt(variance * (1 / rounds + 1 / (folds - 1)))
+
+
+def expect_maximum(draws: int) -> float:
+    """Return the expected largest of so many draws from the standard normal distribution."""
+    x = np.linspace(0, 9, 9001)
+    tails = 1 - ndtr(x) ** draws - ndtr(-x) ** draws
+    return float(np.trapezoid(tails, x))
 
 
 def compare_over_images(

@@ -6,13 +6,25 @@ from search.verdict.out_of_fold import OutOfFold
 
 
 def confirmation_line(confirmation: dict[str, Any]) -> str:
-    """Return the winner's score on further folds and what it says about the search's, in a sentence or two."""
+    """Return the winner's score on further folds and what it says about the search's, in a few sentences."""
     interval = confirmation["interval"]
     within = f" ({interval[0]:.4f} to {interval[1]:.4f} over images)" if interval else ""
     line = f"The winner's iou on {len(confirmation['folds'])} further fold(s) is {confirmation['iou']:.4f}{within}; "
     line += f"its score in the search was {confirmation['optimism']:+.4f} from that."
     rivals = ", ".join(str(number) for number in confirmation["rivals"])
-    return f"{line} It cannot be told from trial {rivals}." if rivals else line
+    sentences = [line, f"It cannot be told from trial {rivals}." if rivals else "", _tell_choice(confirmation)]
+    return " ".join(filter(None, sentences))
+
+
+def _tell_choice(confirmation: dict[str, Any]) -> str:
+    """Say that the best of several scores is a flattering one, and by how much at most."""
+    if confirmation["best_of"] < 2:
+        return ""
+    told = f"It is the best of {confirmation['best_of']} on these folds, so this score still flatters"
+    bias = confirmation["choice_bias"]
+    if bias is None:
+        return f"{told}; by how much, one fold does not say."
+    return f"{told}: by about {bias:.4f} were all of them equally good, by less otherwise."
 
 
 def best_note(best: dict[str, Any]) -> str:

@@ -2,88 +2,20 @@
 
 A search takes the best of many scores on one fold, so its winner's score flatters and its winner may be luck. Here
 stands who is trained on the next fold, who wins, and who cannot be told from the winner. The statistics live in
-`comparison`, the trainings in `confirm`, what `best.json` holds of it in `selection`.
+`comparison`, the trainings in `confirm`, what comes of it in `decision`, what `best.json` holds of it in `selection`.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, median
-from typing import Final
 
 from search.memory.history import EpochRecord, History, TrialRecord
 from search.memory.outcome import Outcome
 from search.settings import SearchSettings
-from search.verdict.comparison import Interval, compare_over_folds, compare_over_images
+from search.verdict.comparison import Interval, compare_over_folds, compare_over_images, estimate_choice_bias
+from search.verdict.decision import Contender, Decision, explain_doubt
 from segcore.training.schedule import LAID_OUT_SCHEDULES
-
-FAR_IOU: Final = 0.03
-"""A configuration that is surely so far behind on the images of its folds is trained on no more: a choice, well above
-what two trainings of one configuration with different seeds usually differ by."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How a configuration stands after its trainings on further folds.
-
-    Args:
-        trial: the search's trial.
-        search_iou: its score in the search.
-        fold_ious: its score on each further fold.
-        interval: of its mean score, over images.
-        difference: to the winner, over folds; None where it cannot be told, and for the winner.
-        image_difference: to the winner, over images; None likewise.
-        dismissed: why it was not trained on; empty while it stays.
-    """
-
-    trial: int
-    search_iou: float
-    fold_ious: dict[int, float]
-    interval: Interval | None = None
-    difference: Interval | None = None
-    image_difference: Interval | None = None
-    dismissed: str = ""
-
-    @property
-    def iou(self) -> float:
-        """Mean score over its further folds; NaN without one."""
-        return mean(self.fold_ious.values()) if self.fold_ious else math.nan
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """What the trainings on further folds say.
-
-    Args:
-        standings: every configuration; those that stay first, the best first.
-        folds: further folds that were taken into account.
-        pending: (trial, fold) of the trainings that are still to be run; empty when nothing is.
-        epochs: what to retrain the winner for; None without a winner.
-    """
-
-    standings: tuple[Standing, ...]
-    folds: tuple[int, ...] = ()
-    pending: tuple[tuple[int, int], ...] = ()
-    epochs: int | None = None
-
-    @property
-    def winner(self) -> Standing | None:
-        """The best of those that stay; None before a round is complete, or when every configuration failed."""
-        first = self.standings[0] if self.standings and self.folds else None
-        return first if first is not None and not first.dismissed else None
-
-    @property
-    def rivals(self) -> list[Standing]:
-        """Configurations that cannot be told from the winner."""
-        return [standing for standing in self.standings[1:] if not standing.dismissed]
-
-    @property
-    def optimism(self) -> float:
-        """By how much the winner's score in the search is above its mean on further folds.
-
-        Chance that favoured the winner in the search, but also that fold's being easier or harder than the others.
-        """
-        return self.winner.search_iou - self.winner.iou if self.winner else math.nan
 
 
 def further_folds(settings: SearchSettings) -> list[int]:
@@ -99,9 +31,13 @@ def decide(
 
     After a round a candidate is dismissed when the interval of its difference to the leader lies below zero (see
     `compare_over_folds`; Bonferroni over the candidates of a round, not over rounds, as in F-Race: Birattari et al., A
-    Racing Algorithm for Configuring Metaheuristics, 2002), or when it is surely more than `FAR_IOU` behind on these
-    images (see `compare_over_images`). A training that failed or has no score dismisses its configuration; a fold on
-    which no configuration has a score tells nothing, and the race ends before it.
+    Racing Algorithm for Configuring Metaheuristics, 2002), or, after a fold that tells no such interval, when it is far
+    behind on its images: its interval over them (see `compare_over_images`) lies further below zero than other images
+    may move the leader's own score. An interval over images knows nothing of the luck of a training, whose size nobody
+    knows after one fold; the leader's is a yardstick in the data's own unit, and long where images are few and unlike,
+    which makes luck large, too. A training that failed or
+    has no score dismisses its configuration; a fold on which no configuration has a score tells nothing, and the race
+    ends before it.
 
     The score of a training is that of its last epoch where the rate's course is laid out over the epochs; else that of
     the median of the best epochs on the other folds, so that no fold chooses the epoch that it is scored at.
@@ -120,12 +56,10 @@ def decide(
             break
         pending = [trial.number for trial in staying if _is_pending(of_key.get((trial.number, fold)))]
         if pending:
-            return Decision(
-                standings=race.stand(), folds=tuple(race.folds), pending=tuple((number, fold) for number in pending)
-            )
+            return race.conclude(tuple((number, fold) for number in pending))
         if not race.run_round(fold):
             break
-    return Decision(standings=race.stand(), folds=tuple(race.folds), epochs=race.epochs_to_retrain())
+    return race.conclude()
 
 
 def best_epochs(values: Mapping[str, object], found: Sequence[int]) -> int | None:
@@ -182,15 +116,21 @@ class _Race:
             if reason:
                 self.dismissed[trial.number] = f"{reason} than trial {leader.number} after {len(self.folds)} fold(s)"
 
-    def stand(self) -> tuple[Standing, ...]:
+    def conclude(self, pending: tuple[tuple[int, int], ...] = ()) -> Decision:
         scores, staying = self._scores(), self.staying
         leader = self._leader(scores) if staying and self.folds else None
-        standings = [
-            self._standing(trial, leader, scores, max(1, len(self.candidates) - 1)) for trial in self.candidates
-        ]
-        return tuple(sorted(standings, key=lambda each: (bool(each.dismissed), -each.iou if each.fold_ious else 0)))
+        comparisons = max(1, len(self.candidates) - 1)
+        contenders = [self._contender(trial, leader, scores, comparisons) for trial in self.candidates]
+        contenders.sort(key=lambda each: (bool(each.dismissed), -each.iou if each.fold_ious else 0))
+        return Decision(
+            contenders=tuple(contenders),
+            folds=tuple(self.folds),
+            pending=pending,
+            epochs=None if pending else self._epochs_to_retrain(),
+            choice_bias=estimate_choice_bias(scores, folds=self.all_folds) if leader is not None else None,
+        )
 
-    def epochs_to_retrain(self) -> int | None:
+    def _epochs_to_retrain(self) -> int | None:
         if not self.staying or not self.folds:
             return None
         leader = self._leader(self._scores())
@@ -229,11 +169,13 @@ class _Race:
         self, scores: Mapping[int, Mapping[int, float]], trial: TrialRecord, leader: TrialRecord, comparisons: int
     ) -> str:
         over_folds = self._compare_folds(scores, trial, leader, comparisons)
-        if over_folds is not None and over_folds.high < 0:
-            return f"worse by {-over_folds.high:.4f} to {-over_folds.low:.4f} iou"
-        over_images = self._compare_images(trial, leader, comparisons)
-        if over_images is not None and over_images.high < -FAR_IOU:
-            return f"worse by more than {FAR_IOU:g} iou ({-over_images.high:.4f} to {-over_images.low:.4f} over images)"
+        if over_folds is not None:
+            told = f"worse by {-over_folds.high:.4f} to {-over_folds.low:.4f} iou"
+            return told if over_folds.high < 0 else ""
+        over_images, own = self._compare_images(trial, leader, comparisons), self._compare_images(leader, None, 1)
+        if over_images is not None and own is not None and over_images.high < own.low - own.estimate:
+            told = f"worse by {-over_images.high:.4f} to {-over_images.low:.4f} iou over images"
+            return f"{told}, where other images may change {own.estimate - own.low:.4f},"
         return ""
 
     def _compare_folds(
@@ -259,25 +201,29 @@ class _Race:
             return None
         return compare_over_images(known, self.block_of, comparisons=comparisons)
 
-    def _standing(
+    def _contender(
         self,
         trial: TrialRecord,
         leader: TrialRecord | None,
         scores: Mapping[int, Mapping[int, float]],
         comparisons: int,
-    ) -> Standing:
+    ) -> Contender:
         over_folds = over_images = None
+        dismissed, doubt = self.dismissed.get(trial.number, ""), ""
         if leader is not None and trial is not leader and trial.number in scores:
             over_folds = self._compare_folds(scores, trial, leader, comparisons)
             over_images = self._compare_images(trial, leader, comparisons)
-        return Standing(
+            alone = self._compare_folds(scores, trial, leader, 1)
+            doubt = "" if dismissed else explain_doubt(over_folds, over_images, alone, comparisons)
+        return Contender(
             trial=trial.number,
             search_iou=trial.best.iou if trial.best is not None else math.nan,
             fold_ious=dict(scores.get(trial.number, {})),
             interval=self._compare_images(trial, None, 1),
             difference=over_folds,
             image_difference=over_images,
-            dismissed=self.dismissed.get(trial.number, ""),
+            dismissed=dismissed,
+            doubt=doubt,
         )
 
 

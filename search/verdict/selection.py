@@ -14,7 +14,8 @@ from search.memory.journal import read_history
 from search.memory.outcome import FAILURES
 from search.settings import SearchSettings
 from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, Interval
-from search.verdict.race import Decision, Standing, best_epochs, decide
+from search.verdict.decision import Contender, Decision
+from search.verdict.race import best_epochs, decide
 from segcore.data.folds import FoldSplit, read_folds
 from segcore.errors import CheckpointError
 
@@ -101,16 +102,18 @@ def _describe_decision(decision: Decision) -> dict[str, Any]:
         "interval": _ends(winner.interval),
         "folds": list(decision.folds),
         "optimism": decision.optimism,
-        "rivals": [standing.trial for standing in decision.rivals],
-        "standings": [_describe_standing(standing) for standing in decision.standings],
+        "best_of": decision.scored,
+        "choice_bias": decision.choice_bias,
+        "rivals": [rival.trial for rival in decision.rivals],
+        "contenders": [_describe_contender(contender) for contender in decision.contenders],
         "methods": {"interval": IMAGES_METHOD, "difference": FOLDS_METHOD, "image_difference": IMAGES_METHOD},
     }
 
 
-def _describe_standing(standing: Standing) -> dict[str, Any]:
-    ends = {name: _ends(getattr(standing, name)) for name in ("interval", "difference", "image_difference")}
-    fold_ious = {str(fold): iou for fold, iou in standing.fold_ious.items()}
-    return {**asdict(standing), **ends, "fold_ious": fold_ious, "iou": standing.iou if fold_ious else None}
+def _describe_contender(contender: Contender) -> dict[str, Any]:
+    ends = {name: _ends(getattr(contender, name)) for name in ("interval", "difference", "image_difference")}
+    fold_ious = {str(fold): iou for fold, iou in contender.fold_ious.items()}
+    return {**asdict(contender), **ends, "fold_ious": fold_ious, "iou": contender.iou if fold_ious else None}
 
 
 def _ends(interval: Interval | None) -> list[float] | None:

@@ -8,15 +8,48 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
+from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.style import Style
+from rich.text import Text
 
 from segcore.data.cache import Progress as ProgressCall
-from segcore.errors import ConfigError, StorageError
+from segcore.data.names import show_controls
+from segcore.errors import ConfigError, StorageError, StreetError
 from segcore.machine import Machine, detect_machine, require_device
 
-console = Console(markup=False, emoji=False)
-"""Prints what it is given: a path or a class name may hold brackets and colons."""
+
+class PlainConsole(Console):
+    """Shows a text as it is, wherever it comes from: control characters are written out, never sent."""
+
+    def render_str(
+        self,
+        text: str,
+        *,
+        style: str | Style = "",
+        justify: JustifyMethod | None = None,
+        overflow: OverflowMethod | None = None,
+        emoji: bool | None = None,
+        markup: bool | None = None,
+        highlight: bool | None = None,
+        highlighter: HighlighterType | None = None,
+    ) -> Text:
+        """Return what Rich prints for a text, in a table too."""
+        return super().render_str(
+            show_controls(text),
+            style=style,
+            justify=justify,
+            overflow=overflow,
+            emoji=emoji,
+            markup=markup,
+            highlight=highlight,
+            highlighter=highlighter,
+        )
+
+
+# A path or the name of a class may hold brackets and colons.
+console = PlainConsole(markup=False, emoji=False)
+error_console = PlainConsole(markup=False, emoji=False, stderr=True)
 
 Data = Annotated[Path, typer.Argument(help="data-set folder")]
 Model = Annotated[Path, typer.Argument(help="model directory")]
@@ -45,6 +78,11 @@ def choose_machine(device: str, cpus: int) -> Machine:
             f"--device {device}: the last GPU is cuda:{torch.cuda.device_count() - 1}; give that, or cpu."
         )
     return machine
+
+
+def print_error(error: StreetError) -> None:
+    """Print what a user has to mend."""
+    error_console.print(str(error), style="red", soft_wrap=True, highlight=False)
 
 
 def make_folder(folder: Path) -> None:

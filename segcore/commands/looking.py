@@ -54,5 +54,5 @@ def errors(
         )
     write_page(render_errors(analysis, str(model), data.resolve().name), out)
     for text, warns in describe_origin(analysis):
-        console.print(text, style="yellow" if warns else None, soft_wrap=True, markup=False)
-    console.print(f"written to {out}", soft_wrap=True, markup=False)
+        console.print(text, style="yellow" if warns else None, soft_wrap=True)
+    console.print(f"written to {out}", soft_wrap=True)

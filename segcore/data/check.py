@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.classes import VOID, ClassTable
+from segcore.data.classes import VOID, VOID_NAME, ClassTable
 from segcore.data.dataset import Case, decode_case, scan_dataset
 from segcore.data.folds import FoldSplit, Leakage, make_folds, measure_leakage
 from segcore.errors import ConfigError, DataError
@@ -117,7 +117,7 @@ def _try_folds(cases: list[Case], folds: int) -> tuple[FoldSplit | None, list[st
 def _count_pixels(counted: dict[str, _Counted], classes: ClassTable) -> dict[str, int]:
     total_256 = sum((result.pixels_256 for result in counted.values()), start=np.zeros(256, np.int64))
     pixels = {name: int(total_256[index]) for index, name in enumerate(classes.names)}
-    return {**pixels, "(void)": int(total_256[VOID])}
+    return {**pixels, VOID_NAME: int(total_256[VOID])}
 
 
 def _count_images(counted: dict[str, _Counted], classes: ClassTable) -> dict[str, int]:
@@ -125,7 +125,7 @@ def _count_images(counted: dict[str, _Counted], classes: ClassTable) -> dict[str
         ((result.pixels_256 > 0).astype(np.int64) for result in counted.values()), start=np.zeros(256, np.int64)
     )
     images = {name: int(images_256[index]) for index, name in enumerate(classes.names)}
-    return {**images, "(void)": int(images_256[VOID])}
+    return {**images, VOID_NAME: int(images_256[VOID])}
 
 
 def _find_twins(counted: dict[str, _Counted]) -> tuple[tuple[str, ...], ...]:

@@ -1,26 +1,36 @@
 """The classes of a data set: names, colours, which are scored, which colours are void.
 
-Decoding a colour mask to class indices lives here; reading the mask's file lives in `dataset`.
+Decoding a colour mask to class indices lives here; reading the mask's file lives in `dataset`,
+the form of a `classes.json` in `class_form`.
 """
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from segcore.data.class_form import CLASSES_FORM, find_form_problems
+from segcore.data.names import find_equal_names, find_name_fault
 from segcore.errors import DataError
 
 VOID: Final = 255
 """Class index of pixels that count neither in the loss nor in the metric."""
 
+VOID_NAME: Final = "(void)"
+"""Stands where a class's name would in counts of void pixels, so no class has it."""
+
 PADDING_GREY: Final = 114
 """Grey level of pixels that are in no picture: padding and what geometry brings in; their class is `VOID`."""
 
 _UNKNOWN: Final = 254
+_MOST_PROBLEMS: Final = 50
 
 Colour = tuple[int, int, int]
 
@@ -30,7 +40,8 @@ class ClassTable:
     """The classes of a data set, in index order.
 
     Args:
-        names: class names; the position is the class index (at most 254).
+        names: class names, up to 100 characters that can be seen, told apart by the eye; the position is the class
+            index (at most 254).
         colours: the RGB colour of each class in masks, as many as names, all different.
         scored: names of the classes that the contest's metric counts.
         void: RGB colours of pixels that count neither in the loss nor in the metric.
@@ -45,7 +56,7 @@ class ClassTable:
     void: tuple[Colour, ...] = ()
 
     def __post_init__(self) -> None:
-        problems = _find_table_problems(self)
+        problems = list(islice(_find_table_problems(self), _MOST_PROBLEMS))
         if problems:
             raise DataError("The class table cannot be used:", problems)
 
@@ -97,27 +108,33 @@ def read_class_table(folder: Path) -> ClassTable:
     file = folder / "classes.json"
     if not file.exists():
         return CONTEST_CLASSES
+    if not file.is_file():
+        raise DataError(f"{file} is no regular file; {CLASSES_FORM}.")
     try:
-        return class_table_from_json(json.loads(file.read_text(encoding="utf-8")))
+        text = file.read_text(encoding="utf-8-sig")
+        return class_table_from_json(json.loads(text, object_pairs_hook=_refuse_repeated_keys))
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        rule = (
-            'it must hold {"classes": [{"name": ..., "rgb": [r, g, b]}, ...], '
-            '"scored": [names], "void": [[r, g, b], ...]}'
-        )
-        raise DataError(f"{file} cannot be read ({error!r}); {rule}.") from error
+    except (ValueError, RecursionError, OSError) as error:
+        raise DataError(f"{file} cannot be read ({error!r}); {CLASSES_FORM}.") from error
 
 
-def class_table_from_json(document: dict[str, object]) -> ClassTable:
-    """Build a table from the decoded content of a `classes.json`; the reverse of `class_table_to_json`."""
-    classes: list[dict[str, object]] = document["classes"]  # type: ignore[assignment]
-    names = tuple(str(entry["name"]) for entry in classes)
+def class_table_from_json(document: object) -> ClassTable:
+    """Build a table from the decoded content of a `classes.json`; the reverse of `class_table_to_json`.
+
+    Raises:
+        DataError: when it is not of the form, or the table contradicts itself.
+    """
+    problems = list(islice(find_form_problems(document), _MOST_PROBLEMS))
+    if problems:
+        raise DataError("The class table cannot be used:", [*problems, CLASSES_FORM])
+    assert isinstance(document, dict), "other forms are refused"
+    names = tuple(entry["name"] for entry in document["classes"])
     return ClassTable(
         names=names,
-        colours=tuple(_read_colour(entry["rgb"]) for entry in classes),
-        scored=tuple(str(name) for name in document.get("scored", names)),  # type: ignore[attr-defined]
-        void=tuple(_read_colour(colour) for colour in document.get("void", ())),  # type: ignore[attr-defined]
+        colours=tuple(tuple(entry["rgb"]) for entry in document["classes"]),
+        scored=tuple(document.get("scored", names)),
+        void=tuple(tuple(colour) for colour in document.get("void", ())),
     )
 
 
@@ -130,31 +147,42 @@ def class_table_to_json(table: ClassTable) -> dict[str, object]:
     }
 
 
-def _read_colour(value: object) -> Colour:
-    red, green, blue = (int(part) for part in value)  # type: ignore[attr-defined]
-    return red, green, blue
+def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError(f"the key {_repeated(tuple(key for key, _ in pairs))[0]!r} occurs twice in one object")
+    return content
 
 
-def _find_table_problems(table: ClassTable) -> list[str]:
-    problems = []
-    every_colour = (*table.colours, *table.void)
+def _find_table_problems(table: ClassTable) -> Iterator[str]:
     if not 2 <= len(table.names) <= _UNKNOWN:
-        problems.append(f"{len(table.names)} classes: a table has 2 to {_UNKNOWN}")
+        yield f"{len(table.names)} classes: a table has 2 to {_UNKNOWN}"
+        return
     if len(table.names) != len(table.colours):
-        problems.append(f"{len(table.names)} names but {len(table.colours)} colours: each class needs one")
-    problems += [f"class name {name!r} occurs twice" for name in _repeated(table.names)]
-    problems += [f"colour {colour} occurs twice" for colour in _repeated(every_colour)]
+        yield f"{len(table.names)} names but {len(table.colours)} colours: each class needs one"
+    yield from _find_name_problems(table.names)
+    every_colour = (*table.colours, *table.void)
+    yield from (f"colour {colour} occurs twice" for colour in _repeated(every_colour))
     if any(not 0 <= part <= 255 for colour in every_colour for part in colour):
-        problems.append("a colour has a part outside 0..255")
-    problems += [f"scored class {name!r} is not among the classes" for name in table.scored if name not in table.names]
-    problems += [f"scored class {name!r} occurs twice" for name in _repeated(table.scored)]
+        yield "a colour has a part outside 0..255"
+    names = frozenset(table.names)
+    yield from (f"scored class {name!r} is not among the classes" for name in table.scored if name not in names)
+    yield from (f"scored class {name!r} occurs twice" for name in _repeated(table.scored))
     if not table.scored:
-        problems.append("no class is scored: name at least one in 'scored'")
-    return problems
+        yield "no class is scored: name at least one in 'scored'"
 
 
-def _repeated(values: tuple[object, ...]) -> list[object]:
-    return sorted({value for value in values if values.count(value) > 1}, key=str)
+def _find_name_problems(names: tuple[str, ...]) -> Iterator[str]:
+    yield from (f"class name {fault}" for fault in map(find_name_fault, names) if fault)
+    yield from (f"class name {name!r} occurs twice" for name in _repeated(names))
+    if VOID_NAME in names:
+        yield f"class name {VOID_NAME!r} stands for pixels without a class; choose another"
+    for first, second in find_equal_names(tuple(dict.fromkeys(names))):
+        yield f"class names {first!a} and {second!a} look alike; rename one"
+
+
+def _repeated(values: tuple[Any, ...]) -> list[Any]:
+    return sorted((value for value, times in Counter(values).items() if times > 1), key=str)
 
 
 def _colour_codes(mask_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:

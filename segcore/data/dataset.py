@@ -23,6 +23,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from segcore.data.classes import ClassTable, read_class_table
+from segcore.data.names import find_name_fault, has_controls
 from segcore.errors import DataError
 
 IMAGES_FOLDER: Final = "seg_train_images"
@@ -214,7 +215,9 @@ def _list_images(folder: Path) -> tuple[list[Path], list[str]]:
     first: dict[str, Path] = {}
     problems = []
     for file in files:
-        if file.stem in first:
+        if has_controls(file.name):
+            problems.append(f"{file.name!a}: the name holds a control character; rename the file")
+        elif file.stem in first:
             problems.append(f"{file.name}: same name as {first[file.stem].name}; rename or remove one")
         else:
             first[file.stem] = file
@@ -235,12 +238,12 @@ def _read_case(image: Path, annotations: Path) -> Case | list[str]:
             mask=mask,
             route=_text(attributes, "route"),
             timeofday=_text(attributes, "timeofday"),
-            frame=int(content["frameIndex"]),
+            frame=_whole(content, "frameIndex"),
             pseudo=_flag(attributes, "pseudo"),
         )
     except KeyError as error:
         problems.append(f"{document.name}: {error.args[0]!r} is missing")
-    except (ValueError, TypeError, OverflowError, OSError) as error:
+    except (ValueError, TypeError, RecursionError, OSError) as error:
         problems.append(f"{document.name}: cannot be read ({_first_line(error)})")
     return problems or case
 
@@ -249,6 +252,15 @@ def _text(attributes: dict[str, object], name: str) -> str:
     value = attributes[name]
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} is {value!r}, not a text")
+    if fault := find_name_fault(value):
+        raise ValueError(f"{name} {fault}")
+    return value
+
+
+def _whole(content: dict[str, object], name: str) -> int:
+    value = content[name]
+    if type(value) is not int:
+        raise ValueError(f"{name} is {value!r}, not a whole number")
     return value
 
 

@@ -23,7 +23,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from segcore.config import TrainConfig
+from segcore.config import TrainConfig, translate_first_losses
 from segcore.data.classes import ClassTable, class_table_from_json, class_table_to_json
 from segcore.data.folds import FoldSplit, write_folds
 from segcore.data.labels import build_label_map
@@ -37,7 +37,8 @@ from segcore.prediction.predict import DEFAULT_OPTIONS, average_probabilities, f
 
 FOLDS_FILE: Final = "folds.json"
 _DOCUMENT: Final = "ensemble.json"
-_FORMAT: Final = "street-ensemble-1"
+_FORMAT: Final = "street-ensemble-2"
+_FORMAT_OF_FIRST_LOSSES: Final = "street-ensemble-1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +204,8 @@ def read_ensemble_notes(folder: Path) -> dict[str, Any]:
     file = folder / _DOCUMENT
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        if document["format"] == _FORMAT_OF_FIRST_LOSSES:
+            return {**document, "format": _FORMAT, "config": translate_first_losses(document["config"])}
         if document["format"] != _FORMAT:
             raise ValueError(f"format {document['format']!r}, not {_FORMAT!r}")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -4,7 +4,7 @@
     miou           per class over all images, then the mean over classes; only when every class is learnt
     miou_scored    the same over the scored classes
     iou/<class>    of one class over all images
-    iou/<time>     `iou` over the images of one time of day
+    iou_at/<time>  `iou` over the images of one time of day; a class may be called as a time is
 
 Void pixels count nowhere. A scored class that an image's truth lacks costs that image nothing, even where it was
 predicted; an image without scored classes is left out. A class in neither truth nor prediction is left out.
@@ -104,7 +104,7 @@ def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every
     for score in scores:
         if score.iou is not None:
             of_time[score.timeofday].append(score.iou)
-    metrics |= {f"iou/{time}": _mean(values) for time, values in sorted(of_time.items())}
+    metrics |= {f"iou_at/{time}": _mean(values) for time, values in sorted(of_time.items())}
     return {name: value for name, value in metrics.items() if value == value}
 
 

@@ -26,15 +26,15 @@ def build_loss(config: TrainConfig, weights_C: Tensor | None = None) -> Loss:
 
     Args:
         config: its `loss` and `focal_gamma` are used.
-        weights_C: weight of a pixel by its true class, fp32, at least 0, on the logits' device; for bce, binary and
+        weights_C: weight of a pixel by its true class, fp32, at least 0, on the logits' device; for ce, bce and
             focal, whose means it weighs. The others count each class once already. None: every pixel weighs 1.
 
     Returns:
         A function of logits (N, C, H, W) of any float type and targets (N, H, W) with 255 as void.
     """
     functions: dict[str, Loss] = {
-        "bce": partial(softmax_cross_entropy, weights_C=weights_C),
-        "binary": partial(binary_cross_entropy, weights_C=weights_C),
+        "ce": partial(softmax_cross_entropy, weights_C=weights_C),
+        "bce": partial(binary_cross_entropy, weights_C=weights_C),
         "jaccard": jaccard_loss,
         "focal": partial(focal_loss, gamma=config.focal_gamma, weights_C=weights_C),
         "dice": dice_loss,

@@ -1,20 +1,23 @@
-"""Fits a training into a device's memory: how large a batch can be, and into how many parts it is divided.
+"""All that a training does about a device's memory: how large its batches are, and what follows when one does not fit.
 
-That an error means too little memory is told in `machine`; what is done about it within an epoch, in `train`.
+That an error of torch means too little memory is told in `machine`; predictions have their own remedies in
+`prediction.memory`.
 """
 
+import contextlib
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import torch
 
+from segcore.config import TrainConfig
 from segcore.errors import ConfigError, DeviceMemoryError
 from segcore.feeding.loader import TrainingSamples, blank_batch
-from segcore.machine import Machine, name_memory_errors
+from segcore.machine import Machine, is_memory_error
+from segcore.training.epoch import EpochSteps, set_training, take_step
 from segcore.training.losses import Loss
-from segcore.training.state import TrainState
-from segcore.training.step import set_training, take_step
+from segcore.training.state import TrainState, recall_learnt, remember_learnt
 
 LARGEST_AUTO_BATCH: Final = 64
 CPU_AUTO_BATCH: Final = 8
@@ -22,6 +25,47 @@ CPU_AUTO_BATCH: Final = 8
 
 _FREE_SHARE: Final = 0.1
 """Left free by `auto`: fragments, and batches of other shapes than the one that was tried."""
+
+
+@contextlib.contextmanager
+def name_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
+    """Turn torch's out-of-memory errors in a training into `DeviceMemoryError` with a remedy."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_error(error):
+            raise
+        raise DeviceMemoryError(
+            f"{machine.device} ran out of memory with batch_size={config.batch_size}, input_mode={config.input_mode}, "
+            f"backbone={config.backbone}; use a smaller batch_size, crop_size or scale."
+        ) from error
+
+
+def train_within_memory(state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps]) -> EpochSteps:
+    """Train an epoch, and start it anew with each batch in twice as many parts while the device is too small for it.
+
+    The parts' gradients are added, so the optimizer's batch stays the same; batch normalisation sees the parts.
+
+    Args:
+        state: a training; `micro_batches` is doubled as often as needed and stays so.
+        machine: where the training is.
+        train_next: takes all steps of the state's next epoch.
+
+    Raises:
+        DeviceMemoryError: when the device is too small for the smallest part.
+    """
+    memory = remember_learnt(state)
+    while True:
+        try:
+            with name_memory_errors(state.config, machine):
+                return train_next()
+        except DeviceMemoryError:
+            if not can_divide(state):
+                raise
+        # Only here, after the error and the tensors of its frames are gone, is there memory again.
+        release_memory(machine)
+        recall_learnt(state, memory, machine)
+        state.micro_batches *= 2
 
 
 def resolve_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine) -> int:

@@ -13,12 +13,13 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from segcore.config import TrainConfig
+from segcore.config import TrainConfig, translate_first_losses
 from segcore.errors import CheckpointError, StorageError, StreetError
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel, build_architecture, build_model
 
-_FORMAT: Final = "street-state-3"
+_FORMAT: Final = "street-state-4"
+_FORMAT_OF_FIRST_LOSSES: Final = "street-state-3"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -226,6 +227,8 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         # What goes to the device is copied there part by part; the snapshots never are.
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        if content.get("format") == _FORMAT_OF_FIRST_LOSSES:
+            return {**content, "config": translate_first_losses(content["config"])}
         if content.get("format") != _FORMAT:
             raise CheckpointError(f"{file} has format {content.get('format')!r}, not {_FORMAT!r}.")
     except StreetError:

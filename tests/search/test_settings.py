@@ -70,7 +70,7 @@ def test_grace_is_one_of_27_epochs_unless_it_is_given(make_settings, epochs, gra
 
 def test_settings_come_back_from_their_file_unchanged(make_settings, tmp_path):
     settings = make_settings(
-        trials=7, gpus_per_trial=0.5, time_budget_seconds=5400.0, fixed={"batch_size": 4, "loss": "bce+jaccard"}
+        trials=7, gpus_per_trial=0.5, time_budget_seconds=5400.0, fixed={"batch_size": 4, "loss": "ce+jaccard"}
     )
     write_settings(settings, tmp_path / "settings.json")
     assert read_settings(tmp_path / "settings.json") == settings

@@ -13,6 +13,7 @@ from segcore.config import (
     describe_fields,
     parse_assignments,
     parse_loss,
+    translate_first_losses,
 )
 from segcore.errors import ConfigError
 
@@ -65,7 +66,7 @@ def test_every_wrong_value_is_named_in_one_message():
 
 def test_wrong_loss_is_refused_when_the_configuration_is_built():
     with pytest.raises(ConfigError, match="'hinge' is no loss"):
-        TrainConfig.from_values({"loss": "bce+hinge"})
+        TrainConfig.from_values({"loss": "ce+hinge"})
 
 
 def test_configuration_cannot_be_changed():
@@ -74,7 +75,7 @@ def test_configuration_cannot_be_changed():
 
 
 def test_loss_expression_splits_into_weights_and_names():
-    assert parse_loss("bce + 0.5*jaccard+2 * focal") == ((1.0, "bce"), (0.5, "jaccard"), (2.0, "focal"))
+    assert parse_loss("ce + 0.5*jaccard+2 * focal") == ((1.0, "ce"), (0.5, "jaccard"), (2.0, "focal"))
 
 
 @given(st.dictionaries(st.sampled_from(LOSS_NAMES), st.floats(1e-3, 1e3), min_size=1))
@@ -90,19 +91,34 @@ def test_any_weighted_sum_is_read_as_written(weight_of_name):
     ("expression", "complaint"),
     [
         ("", "'' is no loss"),
-        ("bce+", "'' is no loss"),
+        ("ce+", "'' is no loss"),
         ("hinge", "'hinge' is no loss"),
-        ("bce+0.5*bce", "names a loss twice"),
-        ("0*bce", "weight '0'"),
-        ("-1*bce", "weight '-1'"),
-        ("nan*bce", "weight 'nan'"),
-        ("inf*bce", "weight 'inf'"),
-        ("half*bce", "weight 'half'"),
+        ("ce+0.5*ce", "names a loss twice"),
+        ("0*ce", "weight '0'"),
+        ("-1*ce", "weight '-1'"),
+        ("nan*ce", "weight 'nan'"),
+        ("inf*ce", "weight 'inf'"),
+        ("half*ce", "weight 'half'"),
+        ("binary", "'binary' is called 'bce'.*softmax cross-entropy is 'ce'"),
+        ("jaccard+0.5*binary", "'binary' is called 'bce'"),
     ],
 )
 def test_wrong_loss_expression_is_refused(expression, complaint):
     with pytest.raises(ConfigError, match=complaint):
         parse_loss(expression)
+
+
+@pytest.mark.parametrize(
+    ("first", "today"),
+    [
+        ({"loss": "bce"}, "ce"),
+        ({"loss": "binary"}, "bce"),
+        ({"loss": "0.5*bce + 2*binary+jaccard"}, "0.5*ce + 2*bce+jaccard"),
+        ({}, "ce"),
+    ],
+)
+def test_losses_of_the_first_format_keep_their_meaning(first, today):
+    assert translate_first_losses({"epochs": 3, **first}) == {"epochs": 3, "loss": today}
 
 
 def test_assignments_become_values_of_the_fields_types():

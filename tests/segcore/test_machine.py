@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from segcore.errors import ConfigError, DeviceMemoryError
-from segcore.machine import Machine, autocast, detect_machine, name_memory_errors, peak_memory_gib, require_device
+from segcore.machine import Machine, autocast, detect_machine, peak_memory_gib, require_device
 from segcore.prediction.memory import name_prediction_memory_errors
 from segcore.prediction.options import PredictOptions
 
@@ -18,37 +18,6 @@ def test_precision_decides_what_a_network_computes_in(make_config, precision, ki
     # auto is fp32 on a CPU.
     with autocast(make_config(precision=precision), Machine()):
         assert torch.nn.Linear(2, 2)(torch.zeros(1, 2)).dtype is kind
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
-        RuntimeError("CUDA error: out of memory"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-        RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
-        RuntimeError("GET was unable to find an engine to execute this computation"),
-        MemoryError(),
-    ],
-)
-def test_too_little_memory_is_named_with_its_remedy(make_config, error):
-    with (
-        pytest.raises(DeviceMemoryError, match="cpu ran out of memory with batch_size=3, input_mode=full"),
-        name_memory_errors(make_config(batch_size=3), Machine()),
-    ):
-        raise error
-
-
-def test_other_errors_pass(make_config):
-    with pytest.raises(RuntimeError, match="shapes differ"), name_memory_errors(make_config(), Machine()):
-        raise RuntimeError("shapes differ")
-
-
-def test_real_allocation_that_is_too_large_is_named(make_config):
-    with pytest.raises(DeviceMemoryError), name_memory_errors(make_config(), Machine()):
-        torch.empty(1 << 55, dtype=torch.uint8)
 
 
 @pytest.mark.parametrize(

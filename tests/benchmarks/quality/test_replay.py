@@ -52,7 +52,7 @@ def hand(past) -> Replay:
 @pytest.fixture
 def proposal(past) -> Callable[..., dict[str, Any]]:
     """Return a function that completes what a trial of the store has to parameters of the demo space."""
-    return lambda values: {"backbone": "tf_efficientnet_lite0", "loss": "bce", **values}
+    return lambda values: {"backbone": "tf_efficientnet_lite0", "loss": "ce", **values}
 
 
 def scores_of(task: Replay, params: dict[str, Any], seed: int = 0) -> list[float]:
@@ -172,7 +172,7 @@ def test_fixed_parameters_do_not_count(past, proposal):
     records = [({**values, "loss": "lovasz"}, *rest) for values, *rest in records]
     past.record("fixed-loss", records, fixed={"loss": "lovasz"})
     task = load(past, "fixed-loss")
-    for loss in ("bce", "focal+jaccard"):
+    for loss in ("ce", "focal+jaccard"):
         assert scores_of(task, {**proposal(past.crop(96, past.LOW)), "loss": loss})[-1] == 0.5
 
 

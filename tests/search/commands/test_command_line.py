@@ -181,16 +181,16 @@ def test_the_best_two_are_confirmed_on_the_other_fold(launched, place):
     scores = {}
     for trial in trainings:
         assert {split.fold_of[name] for name in trial.epochs[EPOCHS].image_ious} == {1}
-        scores[trial.source] = best_standing(best, trial.source)["fold_ious"]["1"]
+        scores[trial.source] = best_contender(best, trial.source)["fold_ious"]["1"]
         assert scores[trial.source] in [record.iou for record in trial.epochs.values()]
     assert best["confirmation"]["iou"] == max(scores.values()) == scores[best["trial"]]
     assert f"{best['confirmation']['iou']:.4f}" in launched
     require_mlflow_equals_journal(folder, "confirm", folder.confirm_stage.journal)
 
 
-def best_standing(best: dict, trial: int) -> dict:
-    (standing,) = [each for each in best["confirmation"]["standings"] if each["trial"] == trial]
-    return standing
+def best_contender(best: dict, trial: int) -> dict:
+    (contender,) = [each for each in best["confirmation"]["contenders"] if each["trial"] == trial]
+    return contender
 
 
 def test_mlflow_has_what_the_journal_has(launched, place):

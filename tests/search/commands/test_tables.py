@@ -1,14 +1,13 @@
-import time
+import io
 
 import pytest
-from rich.console import Console
 
+from search.commands.console import PlainConsole
 from search.commands.tables import (
     best_table,
     confirmation_table,
     describe_seconds,
     describe_values,
-    estimate_seconds_left,
     insight_report,
     out_of_fold_table,
     progress_panel,
@@ -16,7 +15,7 @@ from search.commands.tables import (
     summary_line,
     trials_table,
 )
-from search.memory.events import Epoch, Opened, Started
+from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
 from search.memory.history import History
 from search.memory.outcome import Outcome
 from search.verdict.notes import best_note, confirmation_line, out_of_fold_note
@@ -36,10 +35,11 @@ RESULT = OutOfFold(
 
 
 def render(shown: object, width: int = 200) -> str:
-    console = Console(width=width, force_terminal=False)
-    with console.capture() as capture:
-        console.print(shown)
-    return capture.get()
+    stream = io.StringIO()
+    console = PlainConsole(file=stream)
+    console.width = width
+    console.print(shown)
+    return stream.getvalue()
 
 
 def row_of(text: str, first: str) -> str:
@@ -52,7 +52,7 @@ RUNS, WAITS = len(Outcome), len(Outcome) + 1
 
 
 def every_state(script) -> None:
-    script.ask(0, loss="bce+jaccard", input_mode="crop", crop_size=256)
+    script.ask(0, loss="ce+jaccard", input_mode="crop", crop_size=256)
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.61234, "miou": 0.5}))
     script.end(0)
     for trial, outcome in enumerate(list(Outcome)[1:], start=1):
@@ -85,8 +85,8 @@ def test_durations_as_a_person_says_them(seconds, text):
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"input_mode": "crop", "crop_size": 256}, "resnet34 bce crop 256 full lr 1.0e-03"),
-        ({"input_mode": "resize", "scale": 0.75, "labels": "scored"}, "resnet34 bce resize 0.75 scored lr 1.0e-03"),
+        ({"input_mode": "crop", "crop_size": 256}, "resnet34 ce crop 256 full lr 1.0e-03"),
+        ({"input_mode": "resize", "scale": 0.75, "labels": "scored"}, "resnet34 ce resize 0.75 scored lr 1.0e-03"),
         ({"learning_rate": 0.00025, "loss": "focal"}, "resnet34 focal full full lr 2.5e-04"),
     ],
 )
@@ -94,11 +94,17 @@ def test_configuration_in_one_line_has_only_what_its_input_mode_uses(values, tex
     assert describe_values(TrainConfig.from_values(values).values()) == text
 
 
+def test_configuration_that_is_none_is_shown_as_it_is():
+    values = {**TrainConfig.from_values({}).values(), "input_mode": "[/red]", "learning_rate": "[b]"}
+    text = describe_values({**values, "scale": None})
+    assert text == "resnet34 bce [/red] full lr [b]"
+
+
 def test_trials_table_shows_state_epoch_and_scores(make_history):
     history = make_history(every_state)
     text = render(trials_table([trial for _, trial in sorted(history.trials.items())]))
     assert row_of(text, "0").split() == [
-        "0", "finished", "1", "0.6123", "0.5000", "resnet34", "bce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
+        "0", "finished", "1", "0.6123", "0.5000", "resnet34", "ce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
     ]  # fmt: skip
     assert row_of(text, "1").split()[:6] == ["1", "stopped", "by", "ASHA", "0", "-"]
     assert row_of(text, str(RUNS)).split()[:5] == [str(RUNS), "running", "2", "0.3000", "-"]
@@ -120,65 +126,26 @@ def test_summary_of_nothing(make_settings):
     assert "0 of 9 trials  ·  0 running" in render(summary_line(History(), make_settings(trials=9), 2))
 
 
-def test_time_left_follows_from_the_trials_that_ended(make_settings):
-    history, now = History(), time.time()
-    for trial, seconds in enumerate((100, 140)):
-        asked = {"event": "asked", "time": now - seconds, "trial": trial, "fold": 0, "values": {}, "params": {}}
-        history.apply(asked)
-        history.apply({"event": "ended", "time": now, "trial": trial, "outcome": "finished", "message": ""})
-    # A trial takes (100 + 140) / 2 = 120 s; 5 - 2 = 3 have not begun, two at a time: 3 x 120 / 2 = 180 s.
-    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180)
-    # One runs since 20 s, so 100 s are left of it; 2 wait: (100 + 2 x 120) / 2 = 170 s.
-    history.apply({"event": "asked", "time": now - 60, "trial": 2, "fold": 0, "values": {}, "params": {}})
-    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180), "it waits for a worker"
-    history.apply({"event": "started", "time": now - 20, "trial": 2})
-    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(170, abs=1)
-
-
-def test_time_that_a_trial_waited_is_not_what_trials_take(make_settings):
-    """Twice ten seconds of training, a thousand of waiting in between."""
-
-    def epoch(number: int, time: float) -> dict:
-        metrics = {"iou": 0.5, "seconds": 10.0}
-        return {
-            "event": "epoch",
-            "time": time,
-            "trial": 0,
-            "epoch": number,
-            "metrics": metrics,
-            "picture": None,
-            "verdict": "",
-        }
-
+def test_summary_tells_the_time_left_by_how_many_trials_ran_at_once(make_settings):
+    """Eight trials of 100 s at once; 72 of 80 are left: 72 x 100 / 8 = 900 s."""
     history = History()
-    history.apply({"event": "asked", "time": 0.0, "trial": 0, "fold": 0, "values": {}, "params": {}})
-    history.apply({"event": "started", "time": 0.0, "trial": 0})
-    history.apply(epoch(1, 10.0))
-    history.apply({"event": "ended", "time": 10.0, "trial": 0, "outcome": "stopped by ASHA", "message": ""})
-    # One trial is left, and takes as long as the first.
-    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 10
-    history.apply({"event": "reopened", "time": 1010.0, "trial": 0})
-    history.apply(epoch(2, 1020.0))
-    history.apply({"event": "ended", "time": 1020.0, "trial": 0, "outcome": "finished", "message": ""})
-    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 20
-    # A second was trained for ten of these twenty, and waits or runs again.
-    history.apply({"event": "asked", "time": 1020.0, "trial": 1, "fold": 0, "values": {}, "params": {}})
-    history.apply({**epoch(1, 1030.0), "trial": 1})
-    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 10
+    history.apply(Opened(cache_key="key", time=0.0))
+    for trial in range(8):
+        history.apply(Asked(trial=trial, fold=0, values={}, params={}, time=0.0))
+        history.apply(Epoch(trial=trial, epoch=1, metrics={"iou": 0.5, "seconds": 100.0}, time=100.0))
+        history.apply(Ended(trial=trial, outcome=Outcome.FINISHED, time=100.0))
+    history.apply(Halted(time=100.0))
+    text = render(summary_line(history, make_settings(trials=80)))
+    assert "about 15 min left once it goes on, 8 at a time" in text
+    assert "about 30 min left once it goes on, 4 at a time" in render(
+        summary_line(history, make_settings(trials=80), 4)
+    )
+    assert "left" not in render(summary_line(history, make_settings(trials=8)))
 
 
-def test_time_left_is_no_more_than_the_time_budget(make_settings):
-    history = History()
-    history.apply({"event": "opened", "time": 0.0, "cache_key": "key"})
-    history.apply({"event": "asked", "time": 0.0, "trial": 0, "fold": 0, "values": {}, "params": {}})
-    history.apply({"event": "ended", "time": 100.0, "trial": 0, "outcome": "finished", "message": ""})
-    # 9 x 100 s would be left, but 100 s of the budget of 400 s are spent.
-    assert estimate_seconds_left(history, make_settings(trials=10), 1) == 900
-    assert estimate_seconds_left(history, make_settings(trials=10, time_budget_seconds=400), 1) == 300
-
-
-def test_before_the_first_trial_ends_nobody_knows_how_long_it_takes(make_history, make_settings):
-    assert estimate_seconds_left(make_history(lambda script: script.ask(0)), make_settings(), 1) is None
+def test_summary_says_nothing_of_a_time_that_nobody_knows(make_history, make_settings):
+    history = make_history(lambda script: script.ask(0))
+    assert "left" not in render(summary_line(history, make_settings(trials=9)))
 
 
 def test_progress_shows_the_running_and_the_best_of_many_trials(make_history, make_settings):
@@ -214,14 +181,14 @@ def test_best_table_shows_the_winner(best):
     text = render(best_table(best))
     assert "0, epoch 1, fold 0" in row_of(text, "trial")
     assert row_of(text, "iou").split() == ["iou", "0.6123"]
-    assert row_of(text, "loss").split() == ["loss", "bce+jaccard"]
+    assert row_of(text, "loss").split() == ["loss", "ce+jaccard"]
     assert row_of(text, "crop_size").split() == ["crop_size", "256"]
 
 
 def test_best_note_is_a_markdown_table_of_the_winner(best):
     note = best_note(best)
     assert note.startswith("### Best: trial 0, epoch 1, iou 0.6123 on fold 0\n")
-    assert "\n| loss | bce+jaccard |\n" in note
+    assert "\n| loss | ce+jaccard |\n" in note
 
 
 def test_out_of_fold_table_shows_how_much_the_search_flattered():
@@ -247,16 +214,18 @@ CONFIRMATION = {
     "interval": [0.68, 0.74],
     "folds": [1, 2],
     "optimism": 0.0432,
+    "best_of": 3,
+    "choice_bias": 0.0041,
     "rivals": [9],
-    "standings": [
+    "contenders": [
         {"trial": 4, "search_iou": 0.7532, "fold_ious": {"1": 0.7, "2": 0.72}, "iou": 0.71, "difference": None,
-         "image_difference": None, "dismissed": ""},
+         "image_difference": None, "dismissed": "", "doubt": ""},
         {"trial": 9, "search_iou": 0.75, "fold_ious": {"1": 0.69, "2": 0.7}, "iou": 0.695, "difference": [-0.05, 0.02],
-         "image_difference": [-0.02, -0.01], "dismissed": ""},
+         "image_difference": [-0.02, -0.01], "dismissed": "", "doubt": "the difference may be 0"},
         {"trial": 2, "search_iou": 0.74, "fold_ious": {"1": 0.6}, "iou": 0.6, "difference": None,
-         "image_difference": [-0.12, -0.08], "dismissed": "worse by more than 0.03 iou"},
+         "image_difference": [-0.12, -0.08], "dismissed": "worse by 0.08 to 0.12 iou", "doubt": ""},
         {"trial": 1, "search_iou": 0.73, "fold_ious": {}, "iou": None, "difference": None,
-         "image_difference": None, "dismissed": "its training on fold 1 has no score (failed)"},
+         "image_difference": None, "dismissed": "its training on fold 1 has no score (failed)", "doubt": ""},
     ],
 }  # fmt: skip
 
@@ -264,7 +233,9 @@ CONFIRMATION = {
 def test_confirmation_shows_every_fold_difference_and_verdict():
     text = render(confirmation_table(CONFIRMATION))
     assert row_of(text, "4").split() == ["4", "0.7532", "0.7000", "0.7200", "0.7100", "-", "winner"]
-    assert "0.6950 -0.0200 to +0.0500 cannot be told from the winner" in " ".join(row_of(text, "9").split())
+    assert "0.6950 -0.0200 to +0.0500 cannot be told from the winner: the difference may be 0" in " ".join(
+        row_of(text, "9").split()
+    )
     assert row_of(text, "2").split()[:11] == [
         "2", "0.7400", "0.6000", "-", "0.6000", "+0.0800", "to", "+0.1200", "(images", "alone)", "worse",
     ]  # fmt: skip
@@ -274,13 +245,16 @@ def test_confirmation_shows_every_fold_difference_and_verdict():
 def test_confirmation_in_words():
     assert confirmation_line(CONFIRMATION) == (
         "The winner's iou on 2 further fold(s) is 0.7100 (0.6800 to 0.7400 over images); its score in the search was "
-        "+0.0432 from that. It cannot be told from trial 9."
+        "+0.0432 from that. It cannot be told from trial 9. It is the best of 3 on these folds, so this score still "
+        "flatters: by about 0.0041 were all of them equally good, by less otherwise."
     )
-    alone = {**CONFIRMATION, "rivals": [], "interval": None}
+    one_fold = confirmation_line({**CONFIRMATION, "choice_bias": None})
+    assert one_fold.endswith("so this score still flatters; by how much, one fold does not say.")
+    alone = {**CONFIRMATION, "rivals": [], "interval": None, "best_of": 1}
     assert confirmation_line(alone).endswith("is 0.7100; its score in the search was +0.0432 from that.")
 
 
-def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(make_history):
+def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(make_history, make_settings):
     def write(script):
         script.journal.write(Opened(cache_key="key"))
         for trial in range(14):
@@ -289,22 +263,22 @@ def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(ma
             script.epochs(trial, 0.8 if backbone == "a" else 0.4)
             script.end(trial, "stopped by ASHA" if trial < 3 else "finished")
 
-    text = render(insight_report(make_history(write), 1))
+    text = render(insight_report(make_history(write), make_settings(epochs=1)))
     assert row_of(text, "finished").split()[:2] == ["finished", "11"]
     assert "stopped by ASHA: 3 after epoch 1" in text
     assert "best iou by time: " in text
     assert "0.8000 at 100%" in text
-    assert "What mattered for the iou after epoch 1" in text
+    assert "What mattered for how trials stand: how far they got, then their iou there" in text
     assert row_of(text, "backbone").rstrip().endswith("matters")
     assert "cannot be told from chance" in row_of(text, "batch_size")
 
 
-def test_insight_says_nothing_of_importance_after_few_trials(make_history):
+def test_insight_says_nothing_of_importance_after_few_trials(make_history, make_settings):
     def write(script):
         script.ask(0, params={"backbone": "a"})
         script.epochs(0, 0.5)
         script.end(0)
 
-    text = render(insight_report(make_history(write), 1))
+    text = render(insight_report(make_history(write), make_settings(epochs=1)))
     assert "What the time bought" in text
     assert "What mattered" not in text

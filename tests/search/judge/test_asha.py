@@ -1,34 +1,91 @@
 import math
-from collections.abc import Sequence
-from types import SimpleNamespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ray.tune.schedulers import TrialScheduler
 
-from search.judge import asha as scheduler
+from search.judge import asha as judge
 from search.judge.asha import Asha, rung_epochs
-from search.memory.events import CheckpointSaved, Dropped
+from search.memory.events import (
+    Asked,
+    CheckpointSaved,
+    Dropped,
+    Ended,
+    Epoch,
+    Event,
+    Reopened,
+    Restarted,
+    Started,
+    encode_event,
+)
 from search.memory.history import History
-from search.memory.outcome import Outcome
-from search.run.scheduler import AshaScheduler
+from search.memory.journal import replay
+from search.memory.outcome import FAILURES, Outcome
 
 NAN = math.nan
 
 
-def make_asha(grace_epochs: int = 1, reduction_factor: int = 3, epochs: int = 9) -> Asha:
-    return Asha(grace_epochs=grace_epochs, reduction_factor=reduction_factor, epochs=epochs)
+def make_asha(grace_epochs: int = 1, reduction_factor: int = 3, epochs: int = 9, *, weighs_latency: bool = False):
+    return Asha(
+        grace_epochs=grace_epochs, reduction_factor=reduction_factor, epochs=epochs, weighs_latency=weighs_latency
+    )
 
 
-def judge_all(asha: Asha, epoch: int, scores: dict[int, float]) -> dict[int, bool]:
-    """Judge trials in the order given; who is stopped waits."""
-    verdicts = {}
-    for trial, score in scores.items():
-        verdicts[trial] = asha.judge(trial, epoch, score)
-        if not verdicts[trial]:
-            asha.park(trial, epoch)
-    return verdicts
+class Told:
+    """A judge that is told what happens to trials, as the journal of a search tells it.
+
+    Args:
+        asha: the judge.
+    """
+
+    def __init__(self, asha: Asha) -> None:
+        self.asha = asha
+        self.asked: set[int] = set()
+
+    def epoch(self, trial: int, epoch: int, score: float = NAN, latency_ms: float | None = None) -> str:
+        """Have an epoch judged, tell it, and return the verdict."""
+        if trial not in self.asked:
+            self.asked.add(trial)
+            self.asha.apply(Asked(trial=trial, fold=0, values={}, params={}))
+        verdict = self.asha.decide(trial, epoch, score, latency_ms)
+        metrics = {"iou": score, "latency_ms": latency_ms}
+        known = {name: value for name, value in metrics.items() if value is not None and value == value}
+        self.asha.apply(Epoch(trial=trial, epoch=epoch, metrics=known, verdict=verdict))
+        return verdict
+
+    def judge(self, trial: int, epoch: int, score: float, latency_ms: float | None = None) -> bool:
+        """Have an epoch judged and say whether the trial goes on; if not, it ends, with a checkpoint."""
+        verdict = self.epoch(trial, epoch, score, latency_ms)
+        if verdict:
+            self.asha.apply(CheckpointSaved(trial=trial, epoch=epoch, path="checkpoint"))
+            self.end(trial, Outcome.STOPPED)
+        return not verdict
+
+    def judge_all(self, epoch: int, scores: dict[int, float]) -> dict[int, bool]:
+        """Have trials judged in the order given."""
+        return {trial: self.judge(trial, epoch, score) for trial, score in scores.items()}
+
+    def end(self, trial: int, outcome: Outcome) -> None:
+        self.asha.apply(Ended(trial=trial, outcome=outcome))
+
+    def take_up(self, trial: int) -> None:
+        self.asha.apply(Reopened(trial=trial))
+
+    def drop(self, trial: int) -> None:
+        self.asha.apply(Dropped(trial=trial))
+
+    def take_up_all(self) -> list[int]:
+        """Take up who is promoted until nobody is."""
+        taken = []
+        while (trial := self.asha.find_promoted()) is not None:
+            taken.append(trial)
+            self.take_up(trial)
+        return taken
+
+    def waiting(self) -> list[int]:
+        return [trial for trial in sorted(self.asked) if self.asha.waits(trial)]
 
 
 @pytest.mark.parametrize(
@@ -48,165 +105,265 @@ def test_rungs_grow_by_the_factor_and_lie_before_the_last_epoch(grace, factor, e
 
 def test_who_goes_on_at_a_rung():
     """Rung of epoch 1, factor 3: of n results the best floor(n / 3) go on, judged as each arrives."""
-    asha = make_asha()
-    scores = {0: 0.50, 1: 0.40, 2: 0.30, 3: 0.60, 4: 0.45, 5: 0.55, 6: 0.58}
-    assert judge_all(asha, 1, scores) == {
+    told = Told(make_asha())
+    assert told.judge_all(1, {0: 0.50, 1: 0.40, 2: 0.30, 3: 0.60}) == {
         0: False,  # 1 result, floor(1/3) = 0
         1: False,  # 2 results
         2: False,  # 3 results, 1 goes on; 0.30 is third
         3: True,  # 4 results, 1 goes on; 0.60 is first
-        4: False,  # 5 results, 1 goes on
+    }
+    # 5 results, 1 goes on
+    assert told.asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 3 of 5; of every 3 the best goes on"
+    assert told.judge_all(1, {4: 0.45, 5: 0.55, 6: 0.58}) == {
+        4: False,
         5: True,  # 6 results, 2 go on; 0.60 0.55: second
         6: True,  # 7 results, 2 go on; 0.60 0.58: second
     }
-    assert sorted(asha.stopped) == [0, 1, 2, 4]
-    assert asha.stopped[4] == "iou 0.4500 after epoch 1 is rank 3 of 5; of every 3 the best goes on"
+    assert told.waiting() == [0, 1, 2, 4]
 
 
 def test_trial_that_waits_goes_on_when_it_is_among_the_best_by_then():
-    asha = make_asha()
-    judge_all(asha, 1, {0: 0.50, 1: 0.40})
-    assert asha.find_promoted() is None  # floor(2 / 3) = 0
-    judge_all(asha, 1, {2: 0.30})
-    assert asha.find_promoted() == 0  # floor(3 / 3) = 1
-    asha.revive(0)
-    assert asha.find_promoted() is None, "trial 0 has gone on, 1 is second"
-    judge_all(asha, 1, {3: 0.20, 4: 0.10, 5: 0.05})
-    assert asha.find_promoted() == 1  # floor(6 / 3) = 2
+    told = Told(make_asha())
+    told.judge_all(1, {0: 0.50, 1: 0.40})
+    assert told.asha.find_promoted() is None  # floor(2 / 3) = 0
+    told.judge_all(1, {2: 0.30})
+    assert told.asha.find_promoted() == 0  # floor(3 / 3) = 1
+    told.take_up(0)
+    assert told.asha.find_promoted() is None, "trial 0 has gone on, 1 is second"
+    told.judge_all(1, {3: 0.20, 4: 0.10, 5: 0.05})
+    assert told.asha.find_promoted() == 1  # floor(6 / 3) = 2
 
 
 def test_trial_that_was_overtaken_waits_on():
-    asha = make_asha()
-    judge_all(asha, 1, {0: 0.5, 1: 0.4, 2: 0.6})
+    told = Told(make_asha())
+    told.judge_all(1, {0: 0.5, 1: 0.4, 2: 0.6})
     # 0 was first of two; of three 2 is, which went on at once.
-    assert asha.find_promoted() is None
-    assert [asha.waits(trial) for trial in range(3)] == [True, True, False]
+    assert told.asha.find_promoted() is None
+    assert told.waiting() == [0, 1]
 
 
 def test_trial_of_the_highest_rung_goes_on_first_and_in_a_rung_the_best():
-    asha = make_asha(reduction_factor=2, epochs=8)
-    judge_all(asha, 1, {trial: 0.5 - trial / 100 for trial in range(4)})
-    judge_all(asha, 2, {10: 0.1, 11: 0.05})
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {trial: 0.5 - trial / 100 for trial in range(4)})
+    told.judge_all(2, {10: 0.1, 11: 0.05})
     # floor(2 / 2) = 1 at epoch 2, floor(4 / 2) = 2 at epoch 1.
-    promoted = []
-    while (trial := asha.find_promoted()) is not None:
-        promoted.append(trial)
-        asha.revive(trial)
-    assert promoted == [10, 0, 1]
+    assert told.take_up_all() == [10, 0, 1]
 
 
 def test_shares_are_rounded_up_when_no_trials_are_left_to_begin():
-    asha = make_asha(reduction_factor=3)
-    judge_all(asha, 1, {0: 0.2, 1: 0.6, 2: 0.5, 3: 0.4})
+    told = Told(make_asha())
+    told.judge_all(1, {0: 0.2, 1: 0.6, 2: 0.5, 3: 0.4})
     # Of four, floor(4 / 3) = 1 goes on, trial 1, or ceil(4 / 3) = 2, trial 2 as well.
-    assert asha.find_promoted() == 1
-    asha.revive(1)
-    assert asha.find_promoted() is None
-    assert asha.find_promoted(last=True) == 2
-    asha.revive(2)
-    assert asha.find_promoted(last=True) is None
+    assert told.asha.find_promoted() == 1
+    told.take_up(1)
+    assert told.asha.find_promoted() is None
+    assert told.asha.find_promoted(last=True) == 2
+    told.take_up(2)
+    assert told.asha.find_promoted(last=True) is None
 
 
 def test_lone_trial_goes_on_when_no_trials_are_left_to_begin():
-    asha = make_asha()
-    judge_all(asha, 1, {0: 0.1})
-    assert (asha.find_promoted(), asha.find_promoted(last=True)) == (None, 0)
+    told = Told(make_asha())
+    told.judge_all(1, {0: 0.1})
+    assert (told.asha.find_promoted(), told.asha.find_promoted(last=True)) == (None, 0)
 
 
-@pytest.mark.parametrize("how", ["its training fails", "its score is NaN"])
-def test_another_takes_the_place_of_a_trial_that_failed_when_no_trials_are_left_to_begin(how):
-    asha = make_asha(reduction_factor=2)
-    judge_all(asha, 1, {0: 0.5, 1: 0.4})
-    asha.revive(0)
-    assert asha.find_promoted(last=True) is None  # ceil(2 / 2) = 1 goes on, trial 0
-    if how == "its training fails":
-        asha.fail(0)
+@pytest.mark.parametrize("outcome", [*FAILURES, None])
+def test_another_takes_the_place_of_a_trial_that_failed_when_no_trials_are_left_to_begin(outcome):
+    told = Told(make_asha(reduction_factor=2))
+    told.judge_all(1, {0: 0.5, 1: 0.4})
+    told.take_up(0)
+    assert told.asha.find_promoted(last=True) is None  # ceil(2 / 2) = 1 goes on, trial 0
+    if outcome is None:
+        told.judge(0, 2, NAN)
     else:
-        asha.judge(0, 2, NAN)
-    assert asha.find_promoted() is None
-    assert asha.find_promoted(last=True) == 1
+        told.end(0, outcome)
+    assert told.asha.find_promoted() is None
+    assert told.asha.find_promoted(last=True) == 1
 
 
-def test_revived_trial_is_stopped_no_more_and_waits_no_more():
-    asha = make_asha()
-    judge_all(asha, 1, {0: 0.5})
-    asha.revive(0)
-    assert (asha.stopped, asha.waits(0)) == ({}, False)
+def test_failed_trial_that_is_tried_again_takes_its_place_again():
+    told = Told(make_asha(reduction_factor=2))
+    told.judge_all(1, {0: 0.5, 1: 0.4})
+    told.take_up(0)
+    told.end(0, Outcome.OUT_OF_MEMORY)
+    assert told.asha.find_promoted(last=True) == 1
+    told.take_up(0)
+    assert told.asha.find_promoted(last=True) is None
+    # It reaches the next rung and waits there: first of one, and ceil(1 / 2) = 1 goes on.
+    assert not told.judge(0, 2, 0.6)
+    assert told.asha.find_promoted(last=True) == 0
+
+
+def test_trial_that_is_taken_up_waits_no_more():
+    told = Told(make_asha())
+    told.judge_all(1, {0: 0.5})
+    assert told.waiting() == [0]
+    told.take_up(0)
+    assert told.waiting() == []
 
 
 def test_rungs_are_judged_apart():
-    asha = make_asha()
-    judge_all(asha, 1, {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.95})
+    told = Told(make_asha())
+    told.judge_all(1, {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.95})
     # Epoch 3 has one result, whatever epoch 1 holds; the third is first of three.
-    assert judge_all(asha, 3, {3: 0.1, 0: 0.05, 1: 0.2}) == {3: False, 0: False, 1: True}
+    assert told.judge_all(3, {3: 0.1, 0: 0.05, 1: 0.2}) == {3: False, 0: False, 1: True}
 
 
 def test_between_rungs_nobody_stops():
-    asha = make_asha()
-    judge_all(asha, 1, {0: 0.9, 1: 0.8, 2: 0.7})
-    assert asha.judge(2, 2, 0.0)
+    told = Told(make_asha())
+    told.judge_all(1, {0: 0.9, 1: 0.8, 2: 0.7})
+    assert told.judge(2, 2, 0.0)
 
 
 def test_nobody_stops_at_or_after_the_last_epoch():
-    asha = make_asha(epochs=9)
+    told = Told(make_asha(epochs=9))
     for trial in range(6):
-        assert asha.judge(trial, 9, 0.9 - trial / 10)
-        assert asha.judge(trial, 27, 0.9 - trial / 10)
-    assert asha.stopped == {}
+        assert told.judge(trial, 9, 0.9 - trial / 10)
+        assert told.judge(trial, 27, 0.9 - trial / 10)
 
 
-def test_nan_is_stopped_at_once_and_ranks_nowhere():
-    asha = make_asha(grace_epochs=3)
-    assert asha.judge(0, 1, NAN) is False
-    assert asha.judge(1, 3, NAN) is False
-    assert asha.stopped == {0: "its score is NaN after epoch 1", 1: "its score is NaN after epoch 3"}
+def test_nan_is_stopped_at_once_ranks_nowhere_and_waits_for_nothing():
+    told = Told(make_asha(grace_epochs=3))
+    assert told.asha.decide(0, 1, NAN) == "its score is NaN after epoch 1"
+    assert told.asha.decide(1, 3, NAN) == "its score is NaN after epoch 3"
+    assert not told.judge(0, 1, NAN)
+    assert not told.judge(1, 3, NAN)
     # Of two results none goes on: with the NaN they would be three.
-    judge_all(asha, 3, {2: 0.5, 3: 0.4})
-    assert asha.find_promoted() is None
+    told.judge_all(3, {2: 0.5, 3: 0.4})
+    assert told.waiting() == [2, 3]
+    assert told.asha.find_promoted() is None
+
+
+def test_nan_after_a_rung_waits_for_nothing_though_the_rung_keeps_its_score():
+    told = Told(make_asha(reduction_factor=2))
+    told.judge_all(1, {0: 0.5, 1: 0.6})
+    told.judge(1, 2, NAN)
+    assert told.waiting() == [0]
+    assert "is rank 3 of 3" in told.asha.decide(2, 1, 0.4)
 
 
 def test_equal_scores_are_ranked_by_number_so_a_tie_does_not_let_all_pass():
-    asha = make_asha(reduction_factor=2)
+    told = Told(make_asha(reduction_factor=2))
     # All equal. 3: 0 of 1 go on; 7: 1 of 2, the lowest number, 3; 1: 1 of 3, itself; 5: 2 of 4, which are 1 and 3.
-    assert judge_all(asha, 1, {3: 0.5, 7: 0.5, 1: 0.5, 5: 0.5}) == {3: False, 7: False, 1: True, 5: False}
-    assert asha.find_promoted() == 3
+    assert told.judge_all(1, {3: 0.5, 7: 0.5, 1: 0.5, 5: 0.5}) == {3: False, 7: False, 1: True, 5: False}
+    assert told.asha.find_promoted() == 3
 
 
 def test_an_epoch_reported_again_replaces_its_score():
     """A restarted trial trains again what came after its checkpoint; it still counts as one result."""
-    asha = make_asha(reduction_factor=2)
-    judge_all(asha, 1, {0: 0.5, 1: 0.6})
-    assert asha.judge(1, 1, 0.4) is False  # second of two, as if it had never had 0.6
-    assert asha.stopped[1].endswith("is rank 2 of 2; of every 2 the best goes on")
-    assert asha.judge(1, 1, NAN) is False
-    assert asha.judge(2, 1, 0.3) is False  # second of two: trial 1 counts no more
+    told = Told(make_asha(reduction_factor=2))
+    told.judge_all(1, {0: 0.5, 1: 0.6})
+    # Second of two, as if it had never had 0.6.
+    assert told.epoch(1, 1, 0.4).endswith("is rank 2 of 2; of every 2 the best goes on")
+    assert not told.judge(1, 1, NAN)
+    assert told.asha.decide(2, 1, 0.3).endswith("is rank 2 of 2; of every 2 the best goes on"), "trial 1 counts no more"
+
+
+def test_scores_of_epochs_that_are_yet_to_be_trained_again_count_no_more():
+    """Trial 1 had got to epoch 4 and is trained again from epoch 2 on."""
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {0: 0.1, 1: 0.6})
+    told.judge_all(2, {0: 0.1, 1: 0.6})
+    told.judge_all(3, {1: 0.6})
+    told.epoch(1, 4, 0.6)
+    assert "is rank 2 of 2" in told.asha.decide(2, 4, 0.5)
+    told.epoch(1, 2, 0.3)
+    assert "is rank 1 of 1" in told.asha.decide(2, 4, 0.5)
+    assert "is rank 3 of 3" in told.asha.decide(2, 1, 0.05), "epoch 1 was not trained again"
+    assert told.asha.decide(2, 2, 0.2) == "iou 0.2000 after epoch 2 is rank 2 of 3; of every 2 the best goes on"
+
+
+def test_trial_that_is_asked_for_again_begins_anew():
+    told = Told(make_asha(reduction_factor=2))
+    told.judge_all(1, {0: 0.5})
+    told.asha.apply(Asked(trial=0, fold=0, values={}, params={}))
+    assert told.waiting() == []
+    assert "is rank 1 of 1" in told.asha.decide(1, 1, 0.3)
 
 
 def test_verdict_that_was_lost_with_its_worker_is_given_anew():
     # Trial 2 is third of three and stopped; its worker dies before the end, and trained again it is first.
-    asha = make_asha()
-    judge_all(asha, 1, {0: 0.5, 1: 0.4})
-    assert not asha.judge(2, 1, 0.3)
-    assert asha.judge(2, 1, 0.6)
-    assert 2 not in asha.stopped
+    told = Told(make_asha())
+    told.judge_all(1, {0: 0.5, 1: 0.4})
+    assert told.epoch(2, 1, 0.3)
+    assert told.judge(2, 1, 0.6)
+    assert told.waiting() == [0, 1]
 
 
-def test_trials_too_far_behind_at_their_rung_are_let_go(monkeypatch):
-    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 2)
-    asha = make_asha(reduction_factor=2, epochs=8)
-    judge_all(asha, 1, {0: 0.1, 1: 0.05, 2: 0.03, 3: 0.04, 4: 0.09})
-    judge_all(asha, 2, {10: 0.01, 11: 0.005})
-    # At epoch 1 wait 0.1, 0.05, 0.04, 0.03, for 4 was second of five: the last two are let go. At epoch 2 but two wait.
-    assert asha.let_go() == [2, 3]
-    assert [trial for trial in (*range(5), 10, 11) if asha.waits(trial)] == [0, 1, 10, 11]
-    assert asha.let_go() == []
+@pytest.mark.parametrize(
+    ("checkpoints", "waits"),
+    [
+        ([2], True),
+        ([1, 2], True),
+        ([1], False),  # it would be trained again from epoch 1, and judged otherwise
+        ([0], False),
+        ([], False),
+    ],
+)
+def test_who_has_no_checkpoint_of_the_last_epoch_does_not_wait(checkpoints, waits):
+    told = Told(make_asha(grace_epochs=2))
+    told.epoch(0, 1, 0.5)
+    told.epoch(0, 2, 0.5)
+    for epoch in checkpoints:
+        told.asha.apply(CheckpointSaved(trial=0, epoch=epoch, path=f"checkpoint_{epoch}"))
+    told.end(0, Outcome.STOPPED)
+    assert told.asha.waits(0) is waits
+    assert told.asha.find_promoted(last=True) == (0 if waits else None)
+
+
+@pytest.mark.parametrize("outcome", [each for each in Outcome if each is not Outcome.STOPPED])
+def test_only_who_was_stopped_waits(outcome):
+    told = Told(make_asha())
+    told.epoch(0, 1, 0.5)
+    told.asha.apply(CheckpointSaved(trial=0, epoch=1, path="checkpoint"))
+    told.end(0, outcome)
+    assert not told.asha.waits(0)
+
+
+def test_trials_too_far_behind_at_their_rung_are_hopeless(monkeypatch):
+    monkeypatch.setattr(judge, "_KEPT_PER_RUNG", 2)
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {0: 0.1, 1: 0.05, 2: 0.03, 3: 0.04, 4: 0.09})
+    told.judge_all(2, {10: 0.01, 11: 0.005})
+    # At epoch 1 wait 0.1, 0.05, 0.04, 0.03, for 4 was second of five: the last two are too far behind. At epoch 2
+    # but two wait.
+    assert told.waiting() == [0, 1, 2, 3, 10, 11]
+    assert told.asha.find_hopeless() == [2, 3]
+    assert told.asha.find_hopeless() == [2, 3], "until they are dropped"
+    for trial in (2, 3):
+        told.drop(trial)
+    assert told.waiting() == [0, 1, 10, 11]
+    assert told.asha.find_hopeless() == []
     # Ten results: five go on, which would be 2 and 3, too.
-    judge_all(asha, 1, dict.fromkeys(range(20, 25), 0.001))
-    promoted = []
-    while (trial := asha.find_promoted()) is not None:
-        promoted.append(trial)
-        asha.revive(trial)
-    assert promoted == [10, 0, 1]
+    told.judge_all(1, dict.fromkeys(range(20, 25), 0.001))
+    assert told.take_up_all() == [10, 0, 1]
+
+
+def test_dropped_trial_is_never_promoted_and_counts_in_its_rung():
+    told = Told(make_asha(reduction_factor=2))
+    told.judge_all(1, {0: 0.5, 1: 0.4})
+    told.drop(0)
+    told.judge_all(1, {2: 0.3, 3: 0.2})
+    # Of four the best two go on: 0, which cannot any more, and 1.
+    assert told.take_up_all() == [1]
+    assert told.asha.find_promoted(last=True) is None
+    # An end that is written after the drop does not bring it back.
+    told.end(0, Outcome.STOPPED)
+    assert not told.asha.waits(0)
+
+
+def test_deciding_teaches_nothing():
+    told = Told(make_asha(reduction_factor=2))
+    told.judge_all(1, {0: 0.5, 1: 0.4})
+    verdicts = {told.asha.decide(2, 1, 0.45) for _ in range(3)}
+    assert verdicts == {"iou 0.4500 after epoch 1 is rank 2 of 3; of every 2 the best goes on"}
+    assert {told.asha.find_promoted() for _ in range(3)} == {0}
+    # Who was but asked about is not there: of two and one more, not of three and one more.
+    assert "is rank 3 of 3" in told.asha.decide(3, 1, 0.3)
+    # Asked about a trial with another score than it has, what it has stays.
+    assert told.asha.decide(1, 1, 0.9) == ""
+    assert "is rank 2 of 3" in told.asha.decide(3, 1, 0.45), "trial 1 has 0.4"
 
 
 @given(
@@ -215,93 +372,99 @@ def test_trials_too_far_behind_at_their_rung_are_let_go(monkeypatch):
     order=st.randoms(use_true_random=False),
 )
 def test_a_trial_goes_on_exactly_when_it_is_among_the_best_share_so_far(scores, factor, order):
-    asha = make_asha(reduction_factor=factor)
+    told = Told(make_asha(reduction_factor=factor))
     trials = list(range(len(scores)))
     order.shuffle(trials)
     for count, trial in enumerate(trials, start=1):
         best = sorted(trials[:count], key=lambda number: (-scores[number], number))[: count // factor]
-        goes_on = asha.judge(trial, 1, scores[trial])
-        assert goes_on == (trial in best) == (trial not in asha.stopped)
-        if not goes_on:
-            asha.park(trial, 1)
-        waiting = [number for number in best if asha.waits(number)]
-        assert asha.find_promoted() == (waiting[0] if waiting else None)
+        assert told.judge(trial, 1, scores[trial]) == (trial in best)
+        waiting = [number for number in best if told.asha.waits(number)]
+        assert told.asha.find_promoted() == (waiting[0] if waiting else None)
         if waiting and order.random() < 0.5:
-            asha.revive(waiting[0])
+            told.take_up(waiting[0])
+
+
+@pytest.fixture(scope="module")
+def rebuild(tmp_path_factory) -> Callable[[Sequence[Event], Asha], History]:
+    """Return a function that writes events into a journal, and tells a judge what is read from it."""
+    file: Path = tmp_path_factory.mktemp("judge") / "journal.jsonl"
+
+    def build(events: Sequence[Event], asha: Asha) -> History:
+        file.write_bytes(b"".join(encode_event(event) + b"\n" for event in events))
+        history = History()
+        replay(file, history, asha)
+        return history
+
+    return build
 
 
 class Play:
-    """A search of given curves, trained in turn by workers; everything goes into a history as `recorder` writes it.
+    """A search of given curves, trained in turn by workers; what happens becomes events as `recorder` writes them.
 
     Args:
         curves: scores by epoch of each trial, all equally long; NaN stops it, None makes it fail.
         factor: of ASHA, which compares from the first epoch on.
         workers: trainings at a time.
-        kills: steps before which ASHA is lost and replayed from the history.
     """
 
-    def __init__(
-        self, curves: Sequence[Sequence[float | None]], factor: int, workers: int, kills: set[int] = frozenset()
-    ):
-        self.curves, self.factor, self.workers, self.kills = curves, factor, workers, kills
-        self.history, self.told = History(), []
-        self.asha = self._make_asha()
+    def __init__(self, curves: Sequence[Sequence[float | None]], factor: int, workers: int) -> None:
+        self.curves, self.factor, self.workers = curves, factor, workers
+        self.events: list[Event] = []
+        self.history, self.asha = History(), self.make_asha()
 
-    def _make_asha(self) -> Asha:
-        return Asha(grace_epochs=1, reduction_factor=self.factor, epochs=len(self.curves[0]))
+    def make_asha(self) -> Asha:
+        return make_asha(reduction_factor=self.factor, epochs=len(self.curves[0]))
 
-    def run(self) -> list[tuple]:
-        """Play to the end and return what was decided."""
+    def run(self, kill: Callable[[int], None] = lambda step: None) -> list[Event]:
+        """Play to the end and return what happened.
+
+        Args:
+            kill: called before each step.
+        """
         running: list[int] = []
         for step in range(10_000):
-            if step in self.kills:
-                self.asha = self._make_asha()
-                self.asha.replay(self.history)
+            kill(step)
             while len(running) < self.workers and (trial := self._hand_out()) is not None:
                 running.append(trial)
             if not running:
-                return self.told
+                return self.events
             trial = running.pop(0)
             if self._train_epoch(trial):
                 running.append(trial)
         raise AssertionError("it never ends")
 
-    def _write(self, kind: str, trial: int, **content: object) -> None:
-        self.history.apply({"event": kind, "time": 0.0, "trial": trial, **content})
-        self.told.append((kind, trial, content.get("epoch"), content.get("outcome")))
+    def _write(self, event: Event) -> None:
+        self.events.append(event)
+        for fold in (self.history, self.asha):
+            fold.apply(event)
 
     def _hand_out(self) -> int | None:
         count = len(self.history.trials)
         promoted = self.asha.find_promoted(last=count == len(self.curves))
         if promoted is not None:
-            self.asha.revive(promoted)
-            self._write("reopened", promoted)
+            self._write(Reopened(trial=promoted, time=0.0))
             return promoted
         if count == len(self.curves):
             return None
-        self._write("asked", count, fold=0, values={}, params={})
+        self._write(Asked(trial=count, fold=0, values={}, params={}, time=0.0))
         return count
 
     def _train_epoch(self, trial: int) -> bool:
         epoch = self.history.trials[trial].last_epoch + 1
         score = self.curves[trial][epoch - 1]
         if score is None:
-            self.asha.fail(trial)
-            self._write("ended", trial, outcome="failed", message="")
+            self._write(Ended(trial=trial, outcome=Outcome.FAILED, time=0.0))
             return False
-        goes_on = self.asha.judge(trial, epoch, score)
-        verdict, metrics = self.asha.stopped.get(trial, ""), {} if math.isnan(score) else {"iou": score}
-        assert goes_on == (verdict == "")
-        self._write("epoch", trial, epoch=epoch, metrics=metrics, picture=None, verdict=verdict)
-        self._write("checkpoint", trial, epoch=epoch, path="checkpoint")
-        if goes_on and epoch < len(self.curves[0]):
+        verdict = self.asha.decide(trial, epoch, score)
+        metrics = {} if math.isnan(score) else {"iou": score}
+        self._write(Epoch(trial=trial, epoch=epoch, metrics=metrics, verdict=verdict, time=0.0))
+        self._write(CheckpointSaved(trial=trial, epoch=epoch, path="checkpoint", time=0.0))
+        if not verdict and epoch < len(self.curves[0]):
             return True
-        outcome = Outcome.FINISHED if goes_on else Outcome.STOPPED
-        self._write("ended", trial, outcome=str(outcome), message=verdict)
-        if not goes_on and not math.isnan(score):
-            self.asha.park(trial, epoch)
-            for gone in self.asha.let_go():
-                self._write("dropped", gone)
+        outcome = Outcome.STOPPED if verdict else Outcome.FINISHED
+        self._write(Ended(trial=trial, outcome=outcome, message=verdict, time=0.0))
+        for gone in self.asha.find_hopeless():
+            self._write(Dropped(trial=gone, time=0.0))
         return False
 
 
@@ -334,86 +497,123 @@ def test_a_search_trains_a_trial_to_its_end_when_others_fail(data, factor, worke
 
 
 @given(data=st.data(), factor=st.integers(2, 5), workers=st.integers(1, 4), kills=st.sets(st.integers(0, 60)))
-def test_a_search_killed_and_replayed_judges_and_promotes_as_the_uninterrupted_one(data, factor, workers, kills):
+def test_a_search_killed_and_read_from_disk_judges_and_promotes_as_the_uninterrupted_one(
+    rebuild, data, factor, workers, kills
+):
     curves = draw_curves(data, failing=True)
-    whole, killed = (Play(curves, factor, workers, each).run() for each in (set(), kills))
-    assert killed == whole
+    whole = Play(curves, factor, workers).run()
+    play = Play(curves, factor, workers)
+
+    def kill(step: int) -> None:
+        if step in kills:
+            play.asha = play.make_asha()
+            play.history = rebuild(play.events, play.asha)
+
+    assert play.run(kill) == whole
 
 
-def test_a_replay_decides_nothing_and_lets_wait_who_can_go_on(make_history):
-    def write(script):
-        for trial in range(4):
-            script.ask(trial)
-            script.epochs(trial, 0.5 - trial / 10)
-        for trial in range(3):
-            script.journal.write(CheckpointSaved(trial=trial, epoch=1, path="checkpoint"))
-            script.end(trial, "stopped by ASHA", "so it was")
-        script.journal.write(Dropped(trial=2))
-        script.end(3, "stopped by ASHA", "its last epoch has no checkpoint")
+def draw_events(data: st.DataObject, count: int) -> list[Event]:
+    """Draw events of up to five trials of which each can follow on those before it, in any order that may come."""
+    history, events = History(), []
+    scores = st.sampled_from((None, 0.1, 0.2, 0.3)) | st.floats(0, 1)
+    for _ in range(count):
+        trial = data.draw(st.integers(0, min(len(history.trials), 4)))
+        event = data.draw(_follow(history, trial, scores))
+        events.append(event)
+        history.apply(event)
+    return events
 
+
+def _follow(history: History, trial: int, scores: st.SearchStrategy[float | None]) -> st.SearchStrategy[Event]:
+    """Return what can happen to a trial next."""
+    asked = st.just(Asked(trial=trial, fold=0, values={}, params={}))
+    record = history.trials.get(trial)
+    if record is None:
+        return asked
+    if record.outcome is not None:
+        return st.sampled_from((Reopened(trial=trial), Dropped(trial=trial)))
+    epochs = st.builds(
+        lambda epoch, iou, latency_ms: Epoch(
+            trial=trial,
+            epoch=epoch,
+            metrics={name: value for name, value in (("iou", iou), ("latency_ms", latency_ms)) if value is not None},
+        ),
+        # Now and then one that was trained before.
+        st.just(record.last_epoch + 1) | st.integers(1, record.last_epoch + 1),
+        scores,
+        st.sampled_from((None, 5.0, 10.0)),
+    )
+    checkpoint = CheckpointSaved(trial=trial, epoch=record.last_epoch, path="checkpoint")
+    ends = st.builds(Ended, trial=st.just(trial), outcome=st.just(Outcome.STOPPED) | st.sampled_from(Outcome))
+    rare = st.sampled_from((Started(trial=trial), Restarted(trial=trial))) | asked
+    return epochs | epochs | st.just(checkpoint) | ends | rare
+
+
+def answers(asha: Asha) -> list[object]:
+    """Everything that a judge can be asked."""
+    decided = [asha.decide(trial, epoch, 0.25, 7.0) for trial in range(6) for epoch in (*asha.rungs, 3)]
+    promoted = [asha.find_promoted(last=last) for last in (False, True)]
+    return [decided, promoted, asha.find_hopeless(), [asha.waits(trial) for trial in range(6)]]
+
+
+@given(data=st.data(), count=st.integers(1, 40), factor=st.integers(2, 3), weighs_latency=st.booleans())
+def test_a_judge_built_from_a_journal_cut_anywhere_answers_as_the_live_one(
+    rebuild, data, count, factor, weighs_latency
+):
+    """The live one is asked after every event, too, and learns nothing by it."""
+    events = draw_events(data, count)
+    cut = data.draw(st.integers(0, count))
+    live, fresh = (make_asha(reduction_factor=factor, epochs=8, weighs_latency=weighs_latency) for _ in range(2))
+    for event in events[:cut]:
+        live.apply(event)
+        assert answers(live) == answers(live)
+    rebuild(events[:cut], fresh)
+    assert answers(fresh) == answers(live)
+    for event in events[cut:]:
+        live.apply(event)
+        fresh.apply(event)
+        assert answers(fresh) == answers(live)
+
+
+def test_a_judge_told_of_a_journal_decides_nothing_and_lets_wait_who_can_go_on(script):
+    for trial in range(4):
+        script.ask(trial)
+        script.epochs(trial, 0.5 - trial / 10)
+    for trial in range(3):
+        script.write("checkpoint", trial=trial, epoch=1, path="checkpoint")
+        script.end(trial, "stopped by ASHA", "so it was")
+    script.write("dropped", trial=2)
+    script.end(3, "stopped by ASHA", "its last epoch has no checkpoint")
     asha = make_asha()
-    asha.replay(make_history(write))
-    assert asha.stopped == {0: "so it was", 1: "so it was"}
+    script.journal.follow(asha)
     assert [asha.waits(trial) for trial in range(4)] == [True, True, False, False]
     # Four results at the rung, of those that do not wait, too: a fifth is second, and one goes on.
-    assert not asha.judge(4, 1, 0.45)
-    assert asha.stopped[4] == "iou 0.4500 after epoch 1 is rank 2 of 5; of every 3 the best goes on"
-
-
-def report(trial: int, epoch: int, **metrics: float) -> tuple[SimpleNamespace, dict]:
-    """A trial and its result as Ray hands them to a scheduler: nested metrics flattened."""
-    flat = {f"metrics/{name}": value for name, value in metrics.items()}
-    return SimpleNamespace(config={"trial": trial}), {"epoch": epoch, "outcome": "", **flat}
-
-
-def test_scheduler_hands_results_to_asha_and_verdicts_to_ray():
-    judge = AshaScheduler(make_asha())
-    reports = [report(trial, 1, iou=iou) for trial, iou in enumerate((0.3, 0.4, 0.5))]
-    verdicts = [judge.on_trial_result(None, trial, result) for trial, result in reports]
-    assert verdicts == [TrialScheduler.STOP, TrialScheduler.STOP, TrialScheduler.CONTINUE]
-    assert judge.asha.stopped[1] == "iou 0.4000 after epoch 1 is rank 1 of 2; of every 3 the best goes on"
-    assert judge.debug_string() == "ASHA compares after epochs 1, 3"
-
-
-def test_scheduler_stops_a_trial_without_a_score():
-    judge = AshaScheduler(make_asha())
-    assert judge.on_trial_result(None, *report(0, 1, train_loss=1.0)) == TrialScheduler.STOP
-    assert "NaN" in judge.asha.stopped[0]
-
-
-def test_scheduler_lets_a_farewell_pass():
-    """A trial that cannot go on reports an outcome without an epoch and ends by itself."""
-    judge = AshaScheduler(make_asha())
-    trial = SimpleNamespace(config={"trial": 0})
-    verdict = judge.on_trial_result(None, trial, {"outcome": "diverged", "message": "loss is nan"})
-    assert verdict == TrialScheduler.CONTINUE
-    assert judge.asha.stopped == {}
+    assert asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 2 of 5; of every 3 the best goes on"
 
 
 def test_with_two_goals_what_nothing_beats_in_both_ranks_first():
     """Scores 0.6, 0.5, 0.4, 0.3 at 40, 50, 20, 10 ms: trial 1 is beaten by trial 0; the others are on one front."""
-    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9, weighs_latency=True)
-    for trial, (score, latency_ms) in enumerate(((0.6, 40.0), (0.5, 50.0), (0.4, 20.0), (0.3, 10.0))):
-        asha.weigh(trial, latency_ms)
-        if not asha.judge(trial, 1, score):
-            asha.park(trial, 1)
+    told = Told(make_asha(reduction_factor=2, weighs_latency=True))
+    assert not told.judge(0, 1, 0.6, 40.0)
+    assert "rank 2 of 2" in told.asha.decide(1, 1, 0.5, 50.0)
+    for trial, (score, latency_ms) in enumerate(((0.5, 50.0), (0.4, 20.0), (0.3, 10.0)), start=1):
+        told.judge(trial, 1, score, latency_ms)
     # Of four two go on: the better two of the first front. By score alone these would be 0 and 1.
-    promoted = []
-    while (trial := asha.find_promoted()) is not None:
-        promoted.append(trial)
-        asha.revive(trial)
-    assert promoted == [0, 2]
-    assert asha.waits(1) and asha.waits(3)
-    assert "rank 2 of 2" in asha.stopped[1]
+    assert told.take_up_all() == [0, 2]
+    assert told.waiting() == [1, 3]
 
 
-def test_latency_reaches_asha_with_the_first_epoch():
-    scheduler = AshaScheduler(Asha(grace_epochs=1, reduction_factor=2, epochs=9, weighs_latency=True))
-    for trial, (score, latency_ms) in enumerate(((0.5, 50.0), (0.4, 60.0), (0.3, 5.0))):
-        result = {"epoch": 1, "metrics/iou": score, "metrics/latency_ms": latency_ms}
-        decision = scheduler.on_trial_result(None, SimpleNamespace(config={"trial": trial}), result)
-        if decision == "STOP":
-            scheduler.asha.park(trial, 1)
-    # Of three one goes on, and on the first front trial 0 is better than trial 2, which is behind it.
-    assert "rank 2 of 3" in scheduler.asha.stopped[2]
-    assert "rank 2 of 2" in scheduler.asha.stopped[1]
+def test_latency_is_known_from_the_epoch_that_measured_it_on():
+    """At epoch 2 nobody measures: trial 1 is as good as trial 0 and faster, so alone on the first front."""
+    told = Told(make_asha(reduction_factor=2, weighs_latency=True))
+    for trial, latency_ms in ((0, 40.0), (1, 30.0)):
+        told.epoch(trial, 1, 0.5, latency_ms)
+    told.epoch(0, 2, 0.5)
+    assert told.asha.decide(1, 2, 0.5) == ""
+    assert "rank 2 of 2" in told.asha.decide(2, 2, 0.5), "the slowest, as long as nothing is known of it"
+
+
+def test_latency_means_nothing_where_iou_alone_is_sought():
+    told = Told(make_asha(reduction_factor=2))
+    told.judge(0, 1, 0.6, 40.0)
+    assert "rank 2 of 2" in told.asha.decide(1, 1, 0.5, 1.0)

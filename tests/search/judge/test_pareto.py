@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search.judge.pareto import rank_fronts
+from search.judge.pareto import find_front, rank_fronts
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,18 @@ def test_fronts_are_those_of_peeling(points):
         left, front = left - kept, front + 1
     found = rank_fronts([float(score) for score, _ in points], [float(cost) for _, cost in points])
     assert found == [expected[index] for index in range(len(points))]
+
+
+def test_front_has_the_trials_that_no_other_beats_in_both(make_history):
+    """Trial 3 is slower and worse than 0; 4 is as fast as 1 and worse; 5 was not measured; 6 failed."""
+    costs = [(0.8, 30.0), (0.6, 10.0), (0.9, 90.0), (0.7, 40.0), (0.5, 10.0), (0.99, None), (0.95, 1.0)]
+    outcomes = ["finished"] * 6 + ["failed"]
+
+    def write(script):
+        for number, ((iou, latency_ms), outcome) in enumerate(zip(costs, outcomes, strict=True)):
+            script.ask(number)
+            measured = {} if latency_ms is None else {"latency_ms": latency_ms}
+            script.write("epoch", trial=number, epoch=1, metrics={"iou": iou, **measured})
+            script.end(number, outcome)
+
+    assert [trial.number for trial in find_front(make_history(write))] == [1, 0, 2]

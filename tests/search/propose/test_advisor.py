@@ -7,14 +7,14 @@ from search.propose.advisor import Advisor, _choose_apart, to_normal_scores
 RANGES = ("rate", "decay", "smoothing")
 SPACE = {
     **{name: FloatDistribution(0.0, 1.0) for name in RANGES},
-    "loss": CategoricalDistribution(("bce", "focal")),
+    "loss": CategoricalDistribution(("ce", "focal")),
 }
 
 
 def draw(count: int, seed: int) -> list[dict]:
     random = np.random.default_rng(seed)
     return [
-        {**{name: float(random.random()) for name in RANGES}, "loss": ("bce", "focal")[number % 2]}
+        {**{name: float(random.random()) for name in RANGES}, "loss": ("ce", "focal")[number % 2]}
         for number in range(count)
     ]
 
@@ -53,7 +53,7 @@ def test_the_advice_follows_who_got_further_not_who_starts_fast(advisor):
     curves = [[0.1, 0.2, 0.3, 0.4] if each["loss"] == "focal" else [0.9] for each in params]
     assert {each["loss"] for each in advise(advisor, params, curves)} == {"focal"}
     stopped = [curve[:1] for curve in curves]
-    assert {each["loss"] for each in advise(advisor, params, stopped)} == {"bce"}
+    assert {each["loss"] for each in advise(advisor, params, stopped)} == {"ce"}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_where_all_trials_failed_any_configuration_may_come_next(advisor):
 
 def test_what_is_fast_and_good_is_sought_where_latencies_are_given(advisor):
     """High rates are good and slow, each as much, so that all of one loss are on one front; focal is a front behind."""
-    params = [{"rate": float(rate), "loss": loss} for rate in np.linspace(0, 1, 12) for loss in ("bce", "focal")]
+    params = [{"rate": float(rate), "loss": loss} for rate in np.linspace(0, 1, 12) for loss in ("ce", "focal")]
     curves = [[0.5 * each["rate"] - 0.02 * (each["loss"] == "focal")] for each in params]
     good = advise(advisor, params, curves)
     good_and_fast = advise(advisor, params, curves, latencies=[10 + 100 * each["rate"] for each in params])

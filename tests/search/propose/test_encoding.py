@@ -9,7 +9,7 @@ from search.propose.encoding import Encoding, widen
 SPACE = {
     "rate": FloatDistribution(1e-4, 1e-2, log=True),
     "depth": IntDistribution(1, 4),
-    "loss": CategoricalDistribution(("bce", "focal", "jaccard")),
+    "loss": CategoricalDistribution(("ce", "focal", "jaccard")),
     "crop": CategoricalDistribution((512, 128, 256)),
     "share": FloatDistribution(0.0, 1.0, step=0.25),
 }
@@ -43,7 +43,7 @@ def test_every_code_decodes_to_an_allowed_value(encoding, code):
 
 
 def test_configurations_that_differ_in_a_choice_are_one_apart_and_missing_numbers_count_as_the_middle(encoding):
-    rows = np.stack([encoding.encode({"loss": loss, "share": 1.0}) for loss in ("bce", "focal")])
+    rows = np.stack([encoding.encode({"loss": loss, "share": 1.0}) for loss in ("ce", "focal")])
     rows[1, 4] = math.nan
     features = encoding.features(rows)
     assert np.sum((features[2][0] - features[2][1]) ** 2) == pytest.approx(1.0)
@@ -53,7 +53,7 @@ def test_configurations_that_differ_in_a_choice_are_one_apart_and_missing_number
 
 
 def test_varied_configurations_keep_what_they_lack_and_change_something(encoding):
-    rows = np.tile(encoding.encode({"rate": 1e-3, "depth": 2, "loss": "bce"}), (50, 1))
+    rows = np.tile(encoding.encode({"rate": 1e-3, "depth": 2, "loss": "ce"}), (50, 1))
     varied = encoding.vary(rows, np.random.default_rng(0))
     assert np.isnan(varied[:, 3:]).all()
     assert (varied[:, :3] != rows[:, :3]).any(axis=1).mean() > 0.5

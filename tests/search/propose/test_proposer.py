@@ -27,9 +27,9 @@ def make_proposer(space, settings) -> Proposer:
 
 
 def score_of(values: dict, epoch: int) -> float:
-    """A made-up landscape: the best rate is 1e-3, bce helps, and training helps."""
+    """A made-up landscape: the best rate is 1e-3, ce helps, and training helps."""
     distance = abs(math.log10(values["learning_rate"]) + 3)
-    return 0.5 - 0.1 * distance + 0.05 * (values["loss"] == "bce") + 0.01 * epoch
+    return 0.5 - 0.1 * distance + 0.05 * (values["loss"] == "ce") + 0.01 * epoch
 
 
 class Search:
@@ -483,7 +483,7 @@ def other_rates(trial):
 
 def other_names(trial):
     trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
-    trial.suggest_categorical("loss", ("bce", "focal"))
+    trial.suggest_categorical("loss", ("ce", "focal"))
 
 
 def other_classes(trial):

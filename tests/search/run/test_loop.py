@@ -13,16 +13,26 @@ from ray.tune.search import Searcher
 
 from search.folder import StageFolder
 from search.judge import asha as scheduler
-from search.judge.progress import find_failures, is_over, require_time_left
-from search.memory.events import Asked, CheckpointSaved, Halted, Opened
+from search.judge.asha import Asha
+from search.judge.progress import build_asha, find_failures, is_over, require_time_left
+from search.memory.events import Asked, Event, Halted, Opened
 from search.memory.history import History
-from search.memory.journal import Journal, read_events, read_history
+from search.memory.journal import Journal, read_events, read_history, replay
 from search.memory.outcome import Outcome
 from search.run import loop as tuner
-from search.run.loop import Stage, require_done, require_same_data, require_success, retry_failed, run_folds, run_search
+from search.run.loop import (
+    Stage,
+    ray_config,
+    require_done,
+    require_same_data,
+    require_success,
+    retry_failed,
+    run_folds,
+    run_search,
+)
 from search.run.queue import TrialQueue
 from search.run.scheduler import AshaScheduler
-from search.run.trial import TrialJob
+from search.run.trial import STATE_FILE, TrialJob
 from segcore.data.folds import FoldSplit
 from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError
 
@@ -51,10 +61,10 @@ def test_stage_goes_on_with_the_data_it_began_with_and_no_other(stage):
 
 def test_stage_takes_no_other_data_than_the_stages_before_it(stage):
     search = History()
-    search.apply({"event": "opened", "cache_key": "other", "time": 0.0})
+    search.apply(Opened(cache_key="other"))
     with pytest.raises(CheckpointError, match="changed since"):
         require_same_data(stage, History(), search)
-    search.apply({"event": "opened", "cache_key": "key", "time": 0.0})
+    search.apply(Opened(cache_key="key"))
     require_same_data(stage, History(), search)
 
 
@@ -70,7 +80,7 @@ def open_run(stage, script, *, seconds):
 def test_stage_whose_trials_have_ended_is_done(stage, script):
     script.ask(0)
     script.end(0)
-    require_done(stage, 1, "resume")
+    require_done(stage, True, 1, "resume")
 
 
 @pytest.mark.parametrize("trials", [2, 3], ids=["one unfinished", "one never asked"])
@@ -81,7 +91,7 @@ def test_stage_that_stopped_early_was_interrupted(stage, script, trials):
     if trials == 3:
         script.end(1)
     with pytest.raises(InterruptedSearchError, match=rf"of {trials} trials; go on with 'python -m search retrain"):
-        require_done(stage, trials, "retrain")
+        require_done(stage, False, trials, "retrain")
 
 
 def test_stage_that_spent_its_time_is_done_with_trials_unfinished(stage, script):
@@ -89,9 +99,9 @@ def test_stage_that_spent_its_time_is_done_with_trials_unfinished(stage, script)
         return replace(stage, settings=replace(stage.settings, time_budget_seconds=seconds))
 
     open_run(stage, script, seconds=2e9)  # the trials' own events are stamped with today
-    require_done(with_budget(2e9), 2, "resume")
+    require_done(with_budget(2e9), False, 2, "resume")
     with pytest.raises(InterruptedSearchError):
-        require_done(with_budget(3e9), 2, "resume")
+        require_done(with_budget(3e9), False, 2, "resume")
 
 
 def test_spent_time_is_refused_where_there_is_something_left_to_do(stage, script):
@@ -99,11 +109,13 @@ def test_spent_time_is_refused_where_there_is_something_left_to_do(stage, script
     stage.journal.write(Opened(cache_key="key", time=1000.0))
     script.ask(0)
     script.end(0, "failed")
-    require_time_left(settings, script.journal.history)
-    require_time_left(replace(settings, trials=2, time_budget_seconds=0), script.journal.history)
+    history, asha = script.journal.history, build_asha(settings)
+    script.journal.follow(asha)
+    require_time_left(settings, history, asha)
+    require_time_left(replace(settings, trials=2, time_budget_seconds=0), history, asha)
     for changes, retry in (({"trials": 2}, False), ({}, True)):
         with pytest.raises(ConfigError, match="The time budget of 60 s is spent; grant more with"):
-            require_time_left(replace(settings, **changes), script.journal.history, retry=retry)
+            require_time_left(replace(settings, **changes), history, asha, retry=retry)
 
 
 def test_folds_that_are_not_wanted_any_more_are_left_as_they_are(stage, script):
@@ -164,16 +176,38 @@ def test_failures_before_a_resume_do_not_count(stage, script):
     assert find_failures(script.journal.history, since) == []
 
 
-def test_failed_trials_are_asked_for_anew_from_their_start_and_no_others(script):
+def test_failed_trials_go_on_from_their_checkpoints_and_those_that_diverged_do_not(script):
+    """GPUs differ, so one that had too little memory is tried again, too."""
     outcomes = ("finished", "failed", "diverged", "out of memory", "stopped by ASHA")
     for trial, outcome in enumerate(outcomes):
         script.ask(trial, fold=2, params={"batch_size": 8}, batch_size=8)
         script.epochs(trial, 0.5)
+        script.write("checkpoint", trial=trial, epoch=1, path=f"ray/{trial}")
         script.end(trial, outcome)
-    assert retry_failed(script.journal) == 1
-    (trial,) = script.journal.history.unfinished
-    assert (trial.number, trial.fold, trial.params, trial.epochs) == (1, 2, {"batch_size": 8}, {})
-    assert trial.values["batch_size"] == 8
+    assert retry_failed(script.journal) == 2
+    assert [trial.number for trial in script.journal.history.unfinished] == [1, 3]
+    trial = script.journal.history.trials[1]
+    assert (trial.fold, trial.params, trial.last_epoch, trial.checkpoint) == (2, {"batch_size": 8}, 1, "ray/1")
+
+
+@pytest.mark.parametrize(("made", "epoch"), [(True, 3), (False, 0)])
+def test_a_trial_whose_checkpoint_is_gone_begins_anew(stage, script, made, epoch):
+    """The lines of a journal that are left of it may name checkpoints that came and went since."""
+    folder = stage.folder.ray / "run-1" / "checkpoint_3"
+    if made:
+        folder.mkdir(parents=True)
+        (folder / STATE_FILE).touch()
+    script.ask(0)
+    script.write("checkpoint", trial=0, epoch=3, path="ray/run-1/checkpoint_3")
+    config = ray_config(stage, 0)
+    assert (config["checkpoint"], config["after_epoch"]) == (str(folder) if made else None, epoch)
+
+
+def test_a_journal_with_a_checkpoint_elsewhere_is_refused(stage, script, tmp_path):
+    script.ask(0)
+    script.write("checkpoint", trial=0, epoch=3, path=str(tmp_path))
+    with pytest.raises(CheckpointError, match="not inside of"):
+        ray_config(stage, 0)
 
 
 def test_retried_training_stays_that_of_its_configuration(script):
@@ -202,10 +236,10 @@ class MortalJournal(Journal):
         super().__init__(file)
         self.events_left, self.late = events_left, late
 
-    def write(self, kind: str, content: dict) -> None:
+    def write(self, event: Event) -> None:
         if self.events_left == 0:
             raise KilledError
-        super().write(kind, content)
+        super().write(event)
         if self.events_left is not None:
             self.events_left -= 1
         if self.events_left == 0 and not self.late:
@@ -230,8 +264,7 @@ class Workers:
         folder = stage.folder.ray / f"run-{len(list(stage.folder.ray.glob('run-*')))}"
         folder.mkdir(parents=True)
         self.runs.append([])
-        stage.journal.write(Opened(cache_key="key"))
-        queue, judge, running = TrialQueue(next_trial, self.count), AshaScheduler(asha), []
+        queue, judge, running = TrialQueue(next_trial, lambda: self.count), AshaScheduler(asha), []
         names = map(str, itertools.count())
         while True:
             while isinstance(config := queue.suggest(name := next(names)), dict):
@@ -250,13 +283,12 @@ class Workers:
             else:
                 queue.on_trial_complete(trial.trial_id)
                 recorder.on_trial_complete(1, [trial], trial)
-        stage.journal.write(Halted())
 
     def _train_epoch(self, trial, folder, judge, recorder) -> bool:
         """Say whether the trial goes on."""
         formers = list(folder.iterdir())
         (saved,) = formers or [trial.config["checkpoint"]]
-        epoch = 1 if saved is None else int((Path(saved) / "epoch").read_text()) + 1
+        epoch = 1 if saved is None else int((Path(saved) / STATE_FILE).read_text()) + 1
         curve = self.curves[trial.config["trial"]]
         farewell = "finished" if epoch > len(curve) else "diverged" if curve[epoch - 1] is None else ""
         if farewell:
@@ -272,7 +304,7 @@ class Workers:
         trial.update_last_result(result)
         checkpoint = folder / f"checkpoint_{epoch}"
         checkpoint.mkdir()
-        (checkpoint / "epoch").write_text(str(epoch))
+        (checkpoint / STATE_FILE).write_text(str(epoch))
         recorder.on_checkpoint(1, [trial], trial, tune.Checkpoint(str(checkpoint)))
         for former in formers:
             shutil.rmtree(former)
@@ -292,12 +324,21 @@ def search(stage, make_settings, monkeypatch, tmp_path) -> Callable[..., Stage]:
         begun = Stage(settings=settings, folder=folder, journal=journal, job=stage.job)
         monkeypatch.setattr(tuner, "run_trials", workers.run_trials)
         try:
+            journal.write(Opened(cache_key="key"))
             run_search(begun, SimpleNamespace(smallest_side=128))
+            journal.write(Halted())
         finally:
             begun.journal.close()
         return begun
 
     return run
+
+
+def learn(settings, journal: Path) -> tuple[History, Asha]:
+    """What a journal says."""
+    history, asha = History(), build_asha(settings)
+    replay(journal, history, asha)
+    return history, asha
 
 
 def outcomes_of(stage: Stage) -> list[Outcome | None]:
@@ -331,7 +372,7 @@ def test_lone_trial_is_taken_up_at_each_rung(search):
     stage = search(workers)
     assert workers.runs == [[0, 0, 0]]
     assert outcomes_of(stage) == [Outcome.FINISHED]
-    assert [event["epoch"] for event in read_events(stage.folder.journal) if event["event"] == "epoch"] == [1, 2, 3, 4]
+    assert [event.epoch for event in read_events(stage.folder.journal) if event.event == "epoch"] == [1, 2, 3, 4]
 
 
 def test_trial_that_waits_takes_the_place_of_one_that_diverged(search):
@@ -356,11 +397,11 @@ def test_unfinished_trials_go_on_first_then_those_that_wait_then_new_ones(search
 
 def test_search_whose_trials_have_all_ended_starts_nothing(search):
     workers = Workers(FOUR)
-    before = search(workers).folder.journal.read_bytes()
+    before = search(workers).journal.history.trials
     again = search(workers)
     assert workers.runs == [[0, 1, 0, 2, 3]]
-    assert again.folder.journal.read_bytes() == before
-    assert is_over(again.settings, again.journal.history)
+    assert again.journal.history.trials == before
+    assert is_over(again.settings, *learn(again.settings, again.folder.journal))
 
 
 def test_search_that_ended_while_a_trial_waits_is_not_over_and_takes_it_up(search, make_settings, tmp_path):
@@ -370,29 +411,30 @@ def test_search_that_ended_while_a_trial_waits_is_not_over_and_takes_it_up(searc
     settings = make_settings(trials=1, epochs=4, grace_epochs=1, reduction_factor=2)
     journal = StageFolder(root=tmp_path / "it").journal
     assert read_history(journal).unfinished == []
-    assert not is_over(settings, read_history(journal))
+    assert not is_over(settings, *learn(settings, journal))
     with pytest.raises(ConfigError, match="is spent; grant more"):
-        require_time_left(replace(settings, time_budget_seconds=1e-9), read_history(journal))
+        require_time_left(replace(settings, time_budget_seconds=1e-9), *learn(settings, journal))
     search(workers)
     assert workers.runs == [[0], [0, 0]]
-    assert is_over(settings, read_history(journal))
+    assert is_over(settings, *learn(settings, journal))
 
 
-def test_search_interrupted_while_a_trial_waits_says_so(stage, script):
+def test_search_interrupted_while_a_trial_waits_says_so(search, monkeypatch):
     """Ray Tune ends as if all were well, between the end of a trial and its being taken up again."""
-    script.ask(0)
-    script.epochs(0, 0.5)
-    script.journal.write(CheckpointSaved(trial=0, epoch=1, path="checkpoint"))
-    script.end(0, "stopped by ASHA")
-    with pytest.raises(InterruptedSearchError, match="after 0 of 1 trials; go on with 'python -m search resume"):
-        require_done(stage, 1, "resume")
+    with pytest.raises(KilledError):
+        search(Workers([(0.1, 0.2, 0.3, 0.4)]), dies_after=6)
+    idle = SimpleNamespace(curves=[()], run_trials=lambda *arguments: None)
+    with pytest.raises(InterruptedSearchError, match="of 1 trials; go on with 'python -m search resume"):
+        search(idle)
 
 
 def course_of(file: Path) -> list[tuple]:
     """What a search decided, in order; an epoch that was trained again, its checkpoint being lost, counts once."""
     told = ("asked", "epoch", "ended", "reopened", "dropped")
-    events = [event for event in read_events(file) if event["event"] in told]
-    course = [(event["event"], event["trial"], event.get("epoch"), event.get("outcome")) for event in events]
+    events = [event for event in read_events(file) if event.event in told]
+    course = [
+        (event.event, event.trial, getattr(event, "epoch", None), getattr(event, "outcome", None)) for event in events
+    ]
     return [step for step, _ in itertools.groupby(course)]
 
 
@@ -416,7 +458,9 @@ def test_search_killed_after_any_event_goes_on_as_if_it_had_not_been(search, mon
         for trial in resumed.journal.history.in_order:
             before = whole.journal.history.trials[trial.number]
             assert (trial.params, trial.outcome, trial.can_go_on) == (before.params, before.outcome, before.can_go_on)
-            assert trial.checkpoint is None or Path(trial.checkpoint).is_dir(), f"killed after event {killed_after}"
+            assert trial.checkpoint is None or resumed.folder.resolve(trial.checkpoint).is_dir(), (
+                f"killed after event {killed_after}"
+            )
 
 
 MANY = [[0.5 + 0.01 * ((7 * number) % 20) + 0.001 * epoch for epoch in range(4)] for number in range(20)]
@@ -424,7 +468,7 @@ MANY = [[0.5 + 0.01 * ((7 * number) % 20) + 0.001 * epoch for epoch in range(4)]
 
 def test_search_killed_amid_proposals_of_the_model_goes_on_with_them(search):
     whole = search(Workers(MANY))
-    asked = [index for index, event in enumerate(read_events(whole.folder.journal), 1) if event["event"] == "asked"]
+    asked = [index for index, event in enumerate(read_events(whole.folder.journal), 1) if event.event == "asked"]
     records = whole.journal.history.in_order
     # So many proposals are left: the model is asked twice, and the last is drawn at random.
     assert [len(record.ahead) for record in records[12:]] == [5, 4, 3, 2, 1, 0, 5, 5]

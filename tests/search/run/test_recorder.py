@@ -5,7 +5,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from optuna.trial import TrialState
 from ray import tune
 from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
@@ -13,29 +12,42 @@ from ray.tune.experiment import Trial
 from search.folder import StageFolder
 from search.judge import asha as scheduler
 from search.judge.asha import Asha
-from search.memory.events import Asked, Reopened
+from search.memory.events import Asked, CheckpointSaved, Reopened
 from search.memory.journal import read_events, read_history
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run.recorder import Recorder
-from search.space.draw import draw_config
+from search.space.draw import draw, draw_config
+from segcore.errors import CheckpointError, StorageError
 from spaces.street import street
 
 
+def draw_street(settings):
+    """Return what draws from the stock space."""
+    facts = {"smallest_side": 512}
+    return lambda given, seed: draw(
+        lambda trial: draw_config(street, trial, settings).values(), facts, seed=seed, given=given
+    )
+
+
 @pytest.fixture
-def parts(make_settings, script, tmp_path) -> SimpleNamespace:
-    """A recorder with all that it tells: journal, files, ASHA and proposer; two trials are asked."""
-    settings = make_settings()
+def parts(make_settings, script) -> SimpleNamespace:
+    """A recorder with all that follows its journal: ASHA and proposer; two trials are asked."""
     stage = StageFolder(root=script.journal.file.parent)
     asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
-    proposer = Proposer(
-        lambda trial: draw_config(street, trial, settings).values(), seed=0, facts={"smallest_side": 512}, epochs=9
-    )
-    for number in range(2):
-        values, params = proposer.ask(number)
-        script.journal.write(Asked(trial=number, fold=0, values=values, params=params))
-    recorder = Recorder(script.journal, stage, asha, proposer)
-    return SimpleNamespace(journal=script.journal, stage=stage, asha=asha, proposer=proposer, recorder=recorder)
+    proposer = Proposer(draw_street(make_settings()), seed=0, epochs=9)
+    for fold in (asha, proposer):
+        script.journal.follow(fold)
+    recorder = Recorder(script.journal, stage, asha)
+    parts = SimpleNamespace(journal=script.journal, stage=stage, asha=asha, proposer=proposer, recorder=recorder)
+    ask_more(parts, 2)
+    return parts
+
+
+@pytest.fixture
+def ray_folder(script) -> Path:
+    """Where Ray Tune keeps the checkpoints of the stage."""
+    return script.journal.file.parent / "ray"
 
 
 @pytest.fixture
@@ -68,14 +80,20 @@ def save_checkpoint(trial: Trial, parts: SimpleNamespace, folder: Path) -> None:
 
 def ask_more(parts: SimpleNamespace, count: int) -> None:
     """Ask for trials up to so many in all."""
-    for number in range(2, count):
-        values, params = parts.proposer.ask(number)
-        parts.journal.write(Asked(trial=number, fold=0, values=values, params=params))
+    for number in range(len(parts.journal.history.trials), count):
+        found = parts.proposer.ask(number)
+        parts.journal.write(Asked(trial=number, fold=0, values=found.values, params=found.params))
+
+
+def learnt(parts: SimpleNamespace, number: int) -> tuple[list[float], Outcome | None]:
+    """Scores and end of a trial as the proposer knows them."""
+    known = parts.proposer._known[number]
+    return known.curve, known.outcome
 
 
 def train_epoch(trial: Trial, parts: SimpleNamespace, folder: Path, epoch: int, iou: float, outcome: str = "") -> bool:
     """Train an epoch as Ray tells of it, with a checkpoint, and say whether the trial goes on."""
-    goes_on = parts.asha.judge(trial.config["trial"], epoch, iou)
+    goes_on = not parts.asha.decide(trial.config["trial"], epoch, iou)
     report(trial, parts, epoch, outcome, iou=iou)
     save_checkpoint(trial, parts, folder / f"trial_{trial.config['trial']}" / f"checkpoint_{epoch}")
     if outcome or not goes_on:
@@ -86,7 +104,7 @@ def train_epoch(trial: Trial, parts: SimpleNamespace, folder: Path, epoch: int, 
 def kept(parts: SimpleNamespace, folder: Path) -> list[int]:
     """Trials whose checkpoints are on the disk, which are those that the journal has."""
     records = [record for record in read_history(parts.journal.file).in_order if record.checkpoint is not None]
-    assert sorted(record.checkpoint for record in records) == sorted(map(str, folder.glob("trial_*/*")))
+    assert sorted(parts.stage.root / record.checkpoint for record in records) == sorted(folder.glob("trial_*/*"))
     return [record.number for record in records]
 
 
@@ -96,14 +114,14 @@ def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, ma
     record = read_history(parts.journal.file).trials[0].epochs[1]
     assert record.metrics == {"iou": 0.5, "train_loss": 0.25}
     assert (parts.stage.root / record.picture).read_bytes() == b"\xff\xd8picture"
-    assert parts.proposer.trials[0].intermediate_values == {1: 0.5}
+    assert learnt(parts, 0) == ([0.5], None)
     assert "picture" not in result, "Ray would write it to its own files"
     assert "epoch 1: iou 0.5, train_loss 0.25" in (parts.stage.trial(0) / "log.txt").read_text()
 
 
 def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts, make_trial):
     """In a search they would make the journal long, and nothing reads them."""
-    for recorder, kept in ((parts.recorder, None), (Recorder(parts.journal, parts.stage, None, None), {"a": 0.5})):
+    for recorder, kept in ((parts.recorder, None), (Recorder(parts.journal, parts.stage, None), {"a": 0.5})):
         parts.recorder = recorder
         trial = make_trial(0)
         result = {"epoch": 1, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "image_ious": '{"a": 0.5}'}
@@ -117,10 +135,10 @@ def test_trial_that_the_space_could_not_draw_is_written_and_not_told_to_the_prop
     content = {"trial": 2, "fold": 0, "values": values, "params": {}, "drawable": False}
     parts.journal.write(Asked(**content))
     trial = make_trial(2)
-    report(trial, parts, 1, outcome="finished", iou=0.5)
+    report(trial, parts, 9, outcome="finished", iou=0.5)
     parts.recorder.on_trial_complete(1, [trial], trial)
     assert read_history(parts.journal.file).trials[2].outcome is Outcome.FINISHED
-    assert len(parts.proposer.trials) == 2
+    assert set(parts.proposer._known) == {0, 1}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -128,64 +146,57 @@ def test_numbers_that_are_none_are_left_out(parts, make_trial, value):
     """JSON and MLflow have no place for them."""
     report(make_trial(0), parts, 1, iou=value, miou=0.4)
     assert read_history(parts.journal.file).trials[0].epochs[1].metrics == {"miou": 0.4}
-    assert "NaN" not in parts.journal.file.read_text()
-    assert parts.proposer.trials[0].intermediate_values == {}
+    assert ":NaN" not in parts.journal.file.read_text()
+    assert learnt(parts, 0) == ([], None)
 
 
 def test_trial_that_reports_its_last_epoch_ends_finished(parts, make_trial):
     trial = make_trial(0)
-    report(trial, parts, 1, "finished", iou=0.5)
+    report(trial, parts, 9, "finished", iou=0.5)
     parts.recorder.on_trial_complete(1, [trial], trial)
     record = read_history(parts.journal.file).trials[0]
     assert record.outcome is Outcome.FINISHED
     assert record.ended is not None
-    assert [(t.state, t.value) for t in parts.proposer.trials] == [
-        (TrialState.COMPLETE, 0.5),
-        (TrialState.RUNNING, None),
-    ]
+    assert [learnt(parts, number) for number in range(2)] == [([0.5] * 9, Outcome.FINISHED), ([], None)]
 
 
-def test_trial_that_asha_stops_ends_with_its_reason_and_waits(parts, make_trial, tmp_path):
-    train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
-    train_epoch(make_trial(1), parts, tmp_path, 1, 0.4)
+def test_trial_that_asha_stops_ends_with_its_reason_and_waits(parts, make_trial, ray_folder):
+    train_epoch(make_trial(0), parts, ray_folder, 1, 0.5)
+    train_epoch(make_trial(1), parts, ray_folder, 1, 0.4)
     record = read_history(parts.journal.file).trials[1]
     assert record.outcome is Outcome.STOPPED
     assert record.message == "iou 0.4000 after epoch 1 is rank 2 of 2; of every 2 the best goes on"
     assert record.epochs[1].verdict == record.message
-    assert parts.proposer.trials[1].state is TrialState.PRUNED
+    assert learnt(parts, 1) == ([0.4], Outcome.STOPPED)
     assert (parts.asha.waits(0), parts.asha.waits(1)) == (True, True)
     assert parts.asha.find_promoted() == 0
 
 
-def test_trial_without_a_score_ends_and_does_not_wait(parts, make_trial, tmp_path):
-    train_epoch(make_trial(0), parts, tmp_path, 1, math.nan)
+def test_trial_without_a_score_ends_and_does_not_wait(parts, make_trial, ray_folder):
+    train_epoch(make_trial(0), parts, ray_folder, 1, math.nan)
     record = read_history(parts.journal.file).trials[0]
     assert (record.outcome, record.message) == (Outcome.STOPPED, "its score is NaN after epoch 1")
     assert not parts.asha.waits(0)
-    assert kept(parts, tmp_path) == []
+    assert kept(parts, ray_folder) == []
 
 
-def test_trial_that_goes_on_after_it_waited_keeps_one_checkpoint(parts, make_trial, tmp_path):
+def test_trial_that_goes_on_after_it_waited_keeps_one_checkpoint(parts, make_trial, ray_folder):
     """Ray makes it another trial, with a folder of its own."""
-    train_epoch(make_trial(0), parts, tmp_path / "one", 1, 0.5)
+    train_epoch(make_trial(0), parts, ray_folder / "one", 1, 0.5)
     parts.journal.write(Reopened(trial=0))
-    parts.asha.revive(0)
-    parts.proposer.reopen(0)
-    assert not train_epoch(make_trial(0), parts, tmp_path / "other", 2, 0.6)  # first of one at epoch 2
+    assert not train_epoch(make_trial(0), parts, ray_folder / "other", 2, 0.6)  # first of one at epoch 2
     record = read_history(parts.journal.file).trials[0]
     assert (record.outcome, record.last_epoch) == (Outcome.STOPPED, 2)
-    assert kept(parts, tmp_path / "other") == [0]
-    assert list((tmp_path / "one" / "trial_0").iterdir()) == []
-    assert parts.proposer.trials[0].intermediate_values == {1: 0.5, 2: 0.6}
+    assert kept(parts, ray_folder / "other") == [0]
+    assert list((ray_folder / "one" / "trial_0").iterdir()) == []
+    assert learnt(parts, 0) == ([0.5, 0.6], Outcome.STOPPED)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED])
-def test_asha_hears_of_a_trial_that_failed(parts, make_trial, tmp_path, outcome):
-    train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
-    train_epoch(make_trial(1), parts, tmp_path, 1, 0.4)
+def test_asha_hears_of_a_trial_that_failed(parts, make_trial, ray_folder, outcome):
+    train_epoch(make_trial(0), parts, ray_folder, 1, 0.5)
+    train_epoch(make_trial(1), parts, ray_folder, 1, 0.4)
     parts.journal.write(Reopened(trial=0))
-    parts.asha.revive(0)
-    parts.proposer.reopen(0)
     assert parts.asha.find_promoted(last=True) is None
     trial = make_trial(0)
     trial.update_last_result({"outcome": str(outcome), "message": ""})
@@ -196,19 +207,19 @@ def test_asha_hears_of_a_trial_that_failed(parts, make_trial, tmp_path, outcome)
 @pytest.mark.parametrize("outcome", [Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, Outcome.FAILED])
 def test_trial_that_says_farewell_ends_with_its_words(parts, make_trial, outcome):
     trial = make_trial(0)
-    report(trial, parts, 1, iou=0.5)
+    report(trial, parts, 3, iou=0.5)
     farewell = {"outcome": str(outcome), "message": "a remedy"}
     parts.recorder.on_trial_result(1, [trial], trial, farewell)
     trial.update_last_result(farewell)
     parts.recorder.on_trial_complete(1, [trial], trial)
     record = read_history(parts.journal.file).trials[0]
-    assert (record.outcome, record.message, record.last_epoch) == (outcome, "a remedy", 1)
-    assert parts.proposer.trials[0].state is TrialState.FAIL
+    assert (record.outcome, record.message, record.last_epoch) == (outcome, "a remedy", 3)
+    assert learnt(parts, 0) == ([0.5, 0.5, 0.5], outcome)
 
 
 def test_trial_that_the_time_budget_cuts_off_stays_unfinished(parts, make_trial):
     trial = make_trial(0)
-    report(trial, parts, 1, iou=0.5)
+    report(trial, parts, 3, iou=0.5)
     parts.recorder.on_trial_complete(1, [trial], trial)
     assert [record.number for record in read_history(parts.journal.file).unfinished] == [0, 1]
 
@@ -232,19 +243,19 @@ def test_restart_is_counted_and_logged(parts, placed_trial):
     assert "goes on from its last checkpoint" in (parts.stage.trial(0) / "log.txt").read_text()
 
 
-def test_checkpoint_is_written_with_its_epoch_and_place(parts, make_trial, tmp_path):
+def test_checkpoint_is_written_with_its_epoch_and_place(parts, make_trial, ray_folder):
     trial = make_trial(0)
     report(trial, parts, 3, iou=0.5)
-    save_checkpoint(trial, parts, tmp_path / "ray" / "a")
+    save_checkpoint(trial, parts, ray_folder / "a")
     record = read_history(parts.journal.file).trials[0]
-    assert (record.checkpoint, record.checkpoint_epoch) == (str(tmp_path / "ray" / "a"), 3)
+    assert (record.checkpoint, record.checkpoint_epoch) == ("ray/a", 3)
 
 
-def test_checkpoints_of_ended_trials_go_but_for_the_best_ones(parts, make_trial, tmp_path):
+def test_checkpoints_of_ended_trials_go_but_for_the_best_ones(parts, make_trial, ray_folder):
     trials = [make_trial(0), make_trial(1)]
-    places = [tmp_path / "ray" / name for name in "ab"]
+    places = [ray_folder / name for name in "ab"]
     for trial, place, iou in zip(trials, places, (0.5, 0.4), strict=True):
-        report(trial, parts, 1, "finished", iou=iou)
+        report(trial, parts, 9, "finished", iou=iou)
         save_checkpoint(trial, parts, place)
     parts.recorder.on_trial_complete(1, trials, trials[0])
     assert [place.is_dir() for place in places] == [True, True], "trial 1 may still need its own"
@@ -252,27 +263,24 @@ def test_checkpoints_of_ended_trials_go_but_for_the_best_ones(parts, make_trial,
     assert [place.is_dir() for place in places] == [True, False]
 
 
-def test_a_retraining_keeps_every_checkpoint(script, make_trial, tmp_path):
+def test_a_retraining_keeps_every_checkpoint(script, make_trial, ray_folder):
     """Each fold's network is a member of the ensemble."""
     stage = StageFolder(root=script.journal.file.parent)
-    parts = SimpleNamespace(recorder=Recorder(script.journal, stage, None, None))
-    places = [tmp_path / "ray" / name for name in "ab"]
+    parts = SimpleNamespace(recorder=Recorder(script.journal, stage, None))
+    places = [ray_folder / name for name in "ab"]
     for number, place in enumerate(places):
         script.ask(number, fold=number)
         trial = make_trial(number)
-        report(trial, parts, 1, "finished", iou=0.5 - number / 10)
+        report(trial, parts, 9, "finished", iou=0.5 - number / 10)
         save_checkpoint(trial, parts, place)
         parts.recorder.on_trial_complete(1, [trial], trial)
     assert all(place.is_dir() for place in places)
-    assert [event["outcome"] for event in read_events(script.journal.file) if event["event"] == "ended"] == [
-        "finished",
-        "finished",
-    ]
+    assert [trial.outcome for trial in read_history(script.journal.file).in_order] == 2 * [Outcome.FINISHED]
 
 
 def judge_and_die(parts: SimpleNamespace, make_trial, number: int, iou: float, folder: Path | None) -> None:
     """Stop a trial, but for the end; with a checkpoint, where a folder is given."""
-    assert not parts.asha.judge(number, 1, iou)
+    assert parts.asha.decide(number, 1, iou)
     trial = make_trial(number)
     report(trial, parts, 1, iou=iou)
     if folder is not None:
@@ -280,15 +288,15 @@ def judge_and_die(parts: SimpleNamespace, make_trial, number: int, iou: float, f
 
 
 def resume(parts: SimpleNamespace) -> Asha:
-    """Replay the journal into another ASHA and do what a resumed search does first."""
+    """Let another ASHA follow the journal and do what a resumed search does first."""
     asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
-    asha.replay(parts.journal.history)
-    Recorder(parts.journal, parts.stage, asha, parts.proposer).end_judged()
+    parts.journal.follow(asha)
+    Recorder(parts.journal, parts.stage, asha).end_judged()
     return asha
 
 
-def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_trial, tmp_path):
-    judge_and_die(parts, make_trial, 0, 0.5, tmp_path)
+def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_trial, ray_folder):
+    judge_and_die(parts, make_trial, 0, 0.5, ray_folder)
     asha = resume(parts)
     assert [record.number for record in parts.journal.history.unfinished] == [1]
     ended = parts.journal.history.trials[0]
@@ -297,11 +305,11 @@ def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_tria
         "iou 0.5000 after epoch 1 is rank 1 of 1; of every 2 the best goes on",
     )
     assert asha.find_promoted(last=True) == 0
-    asha.revive(0)
+    parts.journal.write(Reopened(trial=0))
     assert not asha.waits(0)
 
 
-def test_trial_whose_checkpoint_was_lost_with_the_driver_goes_on_and_is_judged_anew(parts, make_trial, tmp_path):
+def test_trial_whose_checkpoint_was_lost_with_the_driver_goes_on_and_is_judged_anew(parts, make_trial, ray_folder):
     judge_and_die(parts, make_trial, 0, 0.5, None)
     resume(parts)
     assert [record.number for record in parts.journal.history.unfinished] == [0, 1]
@@ -314,78 +322,95 @@ def test_trial_without_a_score_is_ended_on_resume_with_or_without_a_checkpoint(p
     assert not asha.waits(0)
 
 
-def test_trial_that_was_taken_up_as_the_driver_died_is_not_ended_again(parts, make_trial, tmp_path):
-    train_epoch(make_trial(0), parts, tmp_path, 1, 0.5)
+def test_trial_that_was_taken_up_as_the_driver_died_is_not_ended_again(parts, make_trial, ray_folder):
+    train_epoch(make_trial(0), parts, ray_folder, 1, 0.5)
     parts.journal.write(Reopened(trial=0))
     asha = resume(parts)
     assert [record.number for record in parts.journal.history.unfinished] == [0, 1]
     assert not asha.waits(0)
 
 
-def test_checkpoints_that_a_driver_left_as_it_died_are_dropped_on_resume(parts, make_trial, tmp_path, monkeypatch):
+def test_checkpoints_that_a_driver_left_as_it_died_are_dropped_on_resume(parts, make_trial, ray_folder, monkeypatch):
     ask_more(parts, 3)
     for number, iou in enumerate((0.3, 0.2, 0.1)):
-        train_epoch(make_trial(number), parts, tmp_path, 1, iou)
-    assert kept(parts, tmp_path) == [0, 1, 2]
+        train_epoch(make_trial(number), parts, ray_folder, 1, iou)
+    assert kept(parts, ray_folder) == [0, 1, 2]
     monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 1)  # as if the third had just ended
     asha = resume(parts)
-    assert kept(parts, tmp_path) == [0]
+    assert kept(parts, ray_folder) == [0]
     assert [asha.waits(number) for number in range(3)] == [True, False, False]
 
 
-def test_checkpoints_of_trials_that_wait_stay_and_those_let_go_are_dropped(parts, make_trial, tmp_path, monkeypatch):
+def test_checkpoints_of_trials_that_wait_stay_and_those_let_go_are_dropped(parts, make_trial, ray_folder, monkeypatch):
     """Two may wait at a rung."""
     monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 2)
     ask_more(parts, 6)
     stay = []
     for number, iou in enumerate((0.50, 0.40, 0.30, 0.45, 0.20)):
-        assert train_epoch(make_trial(number), parts, tmp_path, 1, iou) == (number == 3)
-        stay.append(kept(parts, tmp_path))
+        assert train_epoch(make_trial(number), parts, ray_folder, 1, iou) == (number == 3)
+        stay.append(kept(parts, ray_folder))
     # 3 is second of four and goes on; 2 is behind 0 and 1, 4 too.
     assert stay == [[0], [0, 1], [0, 1], [0, 1, 3], [0, 1, 3]]
-    events = [(event["event"], event["trial"]) for event in read_events(parts.journal.file)]
-    assert [trial for kind, trial in events if kind == "dropped"] == [2, 4]
+    assert [event.trial for event in read_events(parts.journal.file) if event.event == "dropped"] == [2, 4]
 
 
-def test_best_checkpoint_stays_though_its_trial_does_not_wait(parts, make_trial, tmp_path, monkeypatch):
-    """It was best after its first epoch, and is let go after its second."""
+def test_best_checkpoint_stays_though_its_trial_does_not_wait(parts, make_trial, ray_folder, monkeypatch):
+    """It was best after its first epoch, and is hopeless after its second."""
     monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 1)
     first, second = make_trial(0), make_trial(1)
     parts.asha.rungs = [2]
     for trial, ious in ((first, (0.1, 0.5)), (second, (0.9, 0.2))):
         for epoch, iou in enumerate(ious, start=1):
-            train_epoch(trial, parts, tmp_path / str(epoch), epoch, iou)
-    assert (parts.asha.waits(0), parts.asha.waits(1)) == (True, False)
-    assert kept(parts, tmp_path / "2") == [0, 1]
+            train_epoch(trial, parts, ray_folder / str(epoch), epoch, iou)
+    assert parts.asha.find_hopeless() == [1]
+    assert kept(parts, ray_folder / "2") == [0, 1]
     ask_more(parts, 3)
-    train_epoch(make_trial(2), parts, tmp_path / "2", 9, 0.95, "finished")
-    assert kept(parts, tmp_path / "2") == [0, 2]
+    train_epoch(make_trial(2), parts, ray_folder / "2", 9, 0.95, "finished")
+    assert kept(parts, ray_folder / "2") == [0, 2]
 
 
-def test_epoch_that_is_trained_again_keeps_the_time_of_its_first_report(parts, make_trial):
-    # MLflow tells points apart by their time: with another one the epoch would be there twice.
-    for _ in range(2):
+def test_a_trial_that_failed_keeps_its_checkpoint_to_be_tried_again_from(parts, make_trial, placed_trial, ray_folder):
+    report(placed_trial, parts, 1, iou=0.1)
+    save_checkpoint(placed_trial, parts, ray_folder / "trial_0" / "checkpoint_1")
+    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
+    train_epoch(make_trial(1), parts, ray_folder, 1, 0.5, "finished")
+    assert kept(parts, ray_folder) == [0, 1]
+
+
+def test_a_checkpoint_that_the_journal_names_elsewhere_is_not_deleted(parts, make_trial, ray_folder, tmp_path):
+    treasure = tmp_path / "treasure" / "checkpoint"
+    treasure.mkdir(parents=True)
+    parts.journal.write(CheckpointSaved(trial=0, epoch=1, path=str(treasure)))
+    trial = make_trial(0)
+    report(trial, parts, 1, iou=0.5)
+    with pytest.raises(CheckpointError, match="not inside of"):
+        save_checkpoint(trial, parts, ray_folder / "a" / "b")
+    assert treasure.is_dir()
+
+
+def test_a_full_disk_is_named_with_what_could_not_be_written(parts, make_trial):
+    parts.stage.trial(0).parent.mkdir()
+    parts.stage.trial(0).write_text("a file where the trial's folder should be")
+    with pytest.raises(StorageError, match=r"epoch_0001\.jpg cannot be written .*; make room on its disk"):
         report(make_trial(0), parts, 1, iou=0.5)
-    first, second = (one["time"] for one in read_events(parts.journal.file) if one["event"] == "epoch")
-    assert first == second
 
 
-def test_only_the_best_finished_trials_checkpoint_is_kept(parts, make_trial, tmp_path):
+def test_only_the_best_finished_trials_checkpoint_is_kept(parts, make_trial, ray_folder):
     kept = []
     for number, iou in ((0, 0.5), (1, 0.7)):
         trial = make_trial(number)
-        report(trial, parts, 1, "finished", iou=iou)
-        save_checkpoint(trial, parts, tmp_path / f"checkpoint_{number}")
+        report(trial, parts, 9, "finished", iou=iou)
+        save_checkpoint(trial, parts, ray_folder / f"checkpoint_{number}")
         parts.recorder.on_trial_complete(1, [trial], trial)
-        kept.append([(tmp_path / f"checkpoint_{other}").exists() for other in range(number + 1)])
+        kept.append([(ray_folder / f"checkpoint_{other}").exists() for other in range(number + 1)])
     assert kept == [[True], [False, True]]
 
 
-def test_checkpoint_of_a_run_before_a_resume_is_deleted_when_a_newer_one_is_there(parts, make_trial, tmp_path):
+def test_checkpoint_of_a_run_before_a_resume_is_deleted_when_a_newer_one_is_there(parts, make_trial, ray_folder):
     trial = make_trial(0)
     report(trial, parts, 1, iou=0.5)
-    save_checkpoint(trial, parts, tmp_path / "run-1" / "checkpoint")
+    save_checkpoint(trial, parts, ray_folder / "run-1" / "checkpoint")
     report(trial, parts, 2, iou=0.6)
-    save_checkpoint(trial, parts, tmp_path / "run-2" / "checkpoint")
-    assert not (tmp_path / "run-1" / "checkpoint").exists()
-    assert (tmp_path / "run-2" / "checkpoint").exists()
+    save_checkpoint(trial, parts, ray_folder / "run-2" / "checkpoint")
+    assert not (ray_folder / "run-1" / "checkpoint").exists()
+    assert (ray_folder / "run-2" / "checkpoint").exists()

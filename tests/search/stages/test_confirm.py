@@ -49,15 +49,16 @@ def test_workers_without_a_training_of_this_round_begin_the_next(workers, wanted
     assert list(fill_workers(((5, 2), (7, 2)), (1, 2, 3, 4), workers)) == wanted
 
 
-def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script, tmp_path):
+def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script):
+    folder = StageFolder(root=script.journal.file.parent)
     values = TrainConfig.from_values({"epochs": 3}).values()
 
     def train(number, fold, source=5, outcome="finished", **changes):
         content = {"trial": number, "fold": fold, "values": {**values, **changes}, "params": {}, "source": source}
         script.journal.write(Asked(**content))
-        checkpoint = tmp_path / str(number)
-        checkpoint.mkdir()
-        script.journal.write(CheckpointSaved(trial=number, epoch=3, path=str(checkpoint)))
+        checkpoint = folder.ray / str(number)
+        checkpoint.mkdir(parents=True)
+        script.journal.write(CheckpointSaved(trial=number, epoch=3, path=f"ray/{number}"))
         if outcome:
             script.end(number, outcome)
         return checkpoint
@@ -68,7 +69,7 @@ def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script, tmp_
     train(3, 4, outcome="diverged")
     train(4, 5, outcome="")
     train(5, 6).rmdir()
-    found = find_confirmed(script.journal.history, 5, values)
+    found = find_confirmed(folder, 5, values)
     assert {fold: trial.number for fold, trial in found.items()} == {1: 0}
 
 
@@ -96,5 +97,5 @@ def test_only_what_is_still_in_the_race_is_trained(make_history, make_settings, 
     )  # fmt: skip
     stage = Stage(settings=settings, folder=StageFolder(root=tmp_path), journal=script.journal, job=job)
     decision = confirm.confirm_candidates(stage, make_history(write))
-    assert {standing.trial: standing.fold_ious for standing in decision.standings} == {0: {1: 0.6}, 1: {1: 0.6}}
+    assert {each.trial: each.fold_ious for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
     assert [trial.source for trial in script.journal.history.unfinished] == [5]

@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from search.folder import SearchFolder
+from search.folder import SearchFolder, StageFolder
 from search.memory.events import CheckpointSaved
 from search.memory.history import EpochRecord, TrialRecord
 from search.memory.journal import read_history
@@ -41,15 +41,19 @@ def score(name: str, timeofday: str, iou: float | None, car: tuple[int, int], pe
     return {"name": name, "timeofday": timeofday, "iou": iou, "confusion": confusion.tolist()}
 
 
+def stage_of(script) -> StageFolder:
+    return StageFolder(root=script.journal.file.parent)
+
+
 @pytest.fixture
-def finish_fold(script, tmp_path):
+def finish_fold(script):
     """Return a function that ends a fold with a checkpoint of these scores."""
 
     def finish(fold: int, scores: list[dict], outcome: str = "finished", message: str = "") -> Path:
-        checkpoint = tmp_path / "ray" / f"fold_{fold}"
+        checkpoint = script.journal.file.parent / "ray" / f"fold_{fold}"
         checkpoint.mkdir(parents=True)
         (checkpoint / SCORES_FILE).write_text(json.dumps(scores))
-        script.journal.write(CheckpointSaved(trial=fold, epoch=2, path=str(checkpoint)))
+        script.journal.write(CheckpointSaved(trial=fold, epoch=2, path=f"ray/fold_{fold}"))
         script.end(fold, outcome, message)
         return checkpoint
 
@@ -83,7 +87,7 @@ def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, clas
         ],
     )
     finish_fold(1, [score("d", "night", 0.2, car=(20, 80), person=(0, 0)), score("e", "day", None, (0, 0), (0, 0))])
-    result = measure_out_of_fold(script.journal, classes, 0)
+    result = measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
     assert result.images == 5
     # Fold 0: (0.9 + 0.6 + 0.3) / 3 = 0.6; fold 1: 0.2, since image e has no scored class.
     assert result.fold_ious == pytest.approx({0: 0.6, 1: 0.2})
@@ -91,8 +95,8 @@ def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, clas
     assert result.spread == pytest.approx(0.2828427)  # sqrt((0.2² + 0.2²) / (2 - 1))
     # Over images, not over folds: (0.9 + 0.6 + 0.3 + 0.2) / 4 = 0.5.
     assert result.metrics["iou"] == pytest.approx(0.5)
-    assert result.metrics["iou/day"] == pytest.approx(0.75)  # (0.9 + 0.6) / 2
-    assert result.metrics["iou/night"] == pytest.approx(0.25)  # (0.3 + 0.2) / 2
+    assert result.metrics["iou_at/day"] == pytest.approx(0.75)  # (0.9 + 0.6) / 2
+    assert result.metrics["iou_at/night"] == pytest.approx(0.25)  # (0.3 + 0.2) / 2
     # Without fold 0, which the search chose on: image d alone.
     assert result.unseen_iou == pytest.approx(0.2)
     # Over pixels: cars (90 + 60 + 30 + 20) of 400 and no false ones; persons (90 + 30) of 200.
@@ -105,24 +109,25 @@ def test_folds_that_the_winner_was_confirmed_on_are_not_unseen(script, finish_fo
     plan_folds(script.journal, make_best(), 3)
     for fold, iou in enumerate((0.9, 0.8, 0.3)):
         finish_fold(fold, [score(f"image{fold}", "day", iou, car=(50, 50), person=(0, 0))])
-    result = measure_out_of_fold(script.journal, classes, 0, [1])
+    result = measure_out_of_fold(stage_of(script), script.journal.history, classes, 0, [1])
     assert (result.unseen_iou, result.seen_folds) == (0.3, (0, 1))
-    everywhere = measure_out_of_fold(script.journal, classes, 0, [1, 2])
+    everywhere = measure_out_of_fold(stage_of(script), script.journal.history, classes, 0, [1, 2])
     assert everywhere.unseen_iou == pytest.approx(0.55)  # no fold is left, so the search's alone is taken out
     assert everywhere.seen_folds == (0,)
 
 
-def test_fold_that_the_confirmation_trained_is_taken_over(script, tmp_path):
+def test_fold_that_the_confirmation_trained_is_taken_over(script):
     best = make_best()
-    training = TrialRecord(
-        number=7, fold=1, values=best["values"], params={}, started=100.0, checkpoint=str(tmp_path), checkpoint_epoch=2,
-        outcome=Outcome.FINISHED, ended=160.0, source=5,
-    )  # fmt: skip
-    for epoch, iou in ((1, 0.4), (2, 0.5)):
-        picture = f"trials/0007/epoch_000{epoch}.jpg"
-        training.epochs[epoch] = EpochRecord(
-            epoch=epoch, metrics={"iou": iou}, time=100.0 + 20 * epoch, picture=picture
+    epochs = {
+        epoch: EpochRecord(
+            epoch=epoch, metrics={"iou": iou}, time=100.0 + 20 * epoch, picture=f"trials/0007/epoch_000{epoch}.jpg"
         )
+        for epoch, iou in ((1, 0.4), (2, 0.5))
+    }
+    training = TrialRecord(
+        number=7, fold=1, values=best["values"], params={}, started=100.0, epochs=epochs, checkpoint="ray/7",
+        checkpoint_epoch=2, outcome=Outcome.FINISHED, ended=160.0, source=5,
+    )  # fmt: skip
     plan_folds(script.journal, best, 2, {1: training})
     assert [trial.fold for trial in script.journal.history.unfinished] == [0]
     taken = read_history(script.journal.file).trials[1]
@@ -131,7 +136,7 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script, tmp_path):
         1: (0.4, 120.0), 2: (0.5, 140.0),
     }  # fmt: skip
     assert taken.epochs[1].picture == "../confirm/trials/0007/epoch_0001.jpg"
-    assert (taken.checkpoint, taken.checkpoint_epoch) == (str(tmp_path), 2)
+    assert (taken.checkpoint, taken.checkpoint_epoch) == ("../confirm/ray/7", 2)
     assert taken.message == "trained in the confirmation, as its trial 7"
 
 
@@ -139,7 +144,7 @@ def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, 
     plan_folds(script.journal, make_best(labels="scored"), 2)
     for fold in range(2):
         finish_fold(fold, [score(f"image{fold}", "day", 0.5, car=(50, 50), person=(0, 0))])
-    assert "miou" not in measure_out_of_fold(script.journal, classes, 0).metrics
+    assert "miou" not in measure_out_of_fold(stage_of(script), script.journal.history, classes, 0).metrics
 
 
 def test_spread_of_a_single_fold_is_zero():
@@ -159,7 +164,7 @@ def test_fold_that_has_not_finished_is_refused(script, finish_fold, classes):
     plan_folds(script.journal, make_best(), 2)
     finish_fold(0, [score("a", "day", 0.9, (9, 1), (9, 1))])
     with pytest.raises(CheckpointError, match=r"Fold 1 was not retrained \(it has not finished\)"):
-        measure_out_of_fold(script.journal, classes, 0)
+        measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
 
 
 def test_fold_that_diverged_is_refused_with_the_reason(script, finish_fold, classes):
@@ -167,7 +172,7 @@ def test_fold_that_diverged_is_refused_with_the_reason(script, finish_fold, clas
     finish_fold(0, [])
     finish_fold(1, [], outcome="diverged", message="The loss is nan in epoch 1")
     with pytest.raises(CheckpointError, match=r"Fold 1 was not retrained \(diverged: The loss is nan in epoch 1\)"):
-        measure_out_of_fold(script.journal, classes, 0)
+        measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
 
 
 def test_fold_without_its_checkpoint_is_refused(script, finish_fold, classes):
@@ -177,7 +182,7 @@ def test_fold_without_its_checkpoint_is_refused(script, finish_fold, classes):
     (checkpoint / SCORES_FILE).unlink()
     checkpoint.rmdir()
     with pytest.raises(CheckpointError, match="The checkpoint of fold 1 is missing"):
-        measure_out_of_fold(script.journal, classes, 0)
+        measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
 
 
 def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(
@@ -192,13 +197,13 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(
         varied = TrainConfig.from_values({**best["values"], "seed": fold})
         states.append(new_state(varied, build_label_map(classes, config.labels).outputs, machine))
         save_state(states[-1], checkpoint / STATE_FILE)
-    folder = SearchFolder(root=tmp_path / "streets")
-    folder.root.mkdir()
+    folder = SearchFolder(root=tmp_path)
+    folder.retrain_stage.root.symlink_to(script.journal.file.parent)
     split = FoldSplit(folds=2, fold_of={"image0": 0, "image1": 1}, block_of={"image0": "a", "image1": "b"})
     write_folds(split, folder.folds)
-    result = measure_out_of_fold(script.journal, classes, 0)
+    result = measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
     beside = prepare_cache(read_dataset(make_dataset((32, 48))), tmp_path / "cache")
-    build_ensemble(folder, script.journal, PixelCache(cache.folder, (beside,)), result, best)
+    build_ensemble(folder, script.journal.history, PixelCache(cache.folder, (beside,)), result, best)
 
     ensemble = load_ensemble(folder.model, machine)
     assert ensemble.config == config

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from search.verdict.comparison import compare_over_folds, compare_over_images
+from search.verdict.comparison import compare_over_folds, compare_over_images, estimate_choice_bias, expect_maximum
 
 
 def test_difference_over_two_folds_with_its_interval():
@@ -80,3 +80,30 @@ def test_folds_count_alike_however_many_images_they_have():
 def test_fold_of_a_single_block_tells_no_spread():
     assert compare_over_images({0: {"a": 0.1, "b": 0.2}}, BLOCKS) is None
     assert compare_over_images({}, BLOCKS) is None
+
+
+def test_largest_of_a_few_normal_draws():
+    # 1 / sqrt(pi) and 3 / (2 sqrt(pi)).
+    assert [expect_maximum(draws) for draws in (1, 2, 3)] == pytest.approx([0, 0.564190, 0.846284], abs=1e-6)
+
+
+def test_bias_of_the_best_of_two_equal_ones():
+    scores = {0: {1: 0.60, 2: 0.70}, 1: {1: 0.50, 2: 0.64}}
+    # Variance 0.0004 (see above), of a mean 0.0004 · (1/2 + 1/2): 0.02 · 0.564190.
+    assert estimate_choice_bias(scores, folds=3) == pytest.approx(0.0112838, rel=1e-4)
+
+
+@pytest.mark.parametrize("scores", [{}, {0: {1: 0.6, 2: 0.7}}, {0: {1: 0.6}, 1: {1: 0.5}}], ids=["none", "one", "fold"])
+def test_bias_is_not_known_of_a_single_configuration_or_fold(scores):
+    assert estimate_choice_bias(scores, folds=7) is None
+
+
+def test_bias_of_equal_configurations_is_what_is_promised():
+    """Three equal configurations, three folds that share nothing: the mean of 2,000 bests less the truth."""
+    random, above, promised = np.random.default_rng(0), [], []
+    for _ in range(2000):
+        scores = {row: {fold: random.normal(0.5, 0.01) for fold in range(3)} for row in range(3)}
+        above.append(max(np.mean(list(row.values())) for row in scores.values()) - 0.5)
+        promised.append(estimate_choice_bias(scores, folds=1_000_001))
+    # Variances are estimated without bias, so their roots are a little short.
+    assert np.sqrt(np.mean(np.square(promised))) == pytest.approx(np.mean(above), rel=0.05)

@@ -1,6 +1,11 @@
+import math
+from dataclasses import replace
+
 import pytest
 
+from search.memory.events import Asked, Ended, Epoch
 from search.memory.history import History
+from search.memory.outcome import Outcome
 from search.verdict.race import decide, further_folds
 
 BLOCKS = {f"{fold}{image}": f"{fold}{image}" for fold in range(7) for image in "abcdefgh"}
@@ -17,21 +22,21 @@ class Race:
     def searched(self, *ious: float, epochs: int = 1, schedule: str = "onecycle", outcome: str = "finished") -> None:
         for number, iou in enumerate(ious):
             values = {"rate_schedule": schedule, "epochs": epochs}
-            asked = {"event": "asked", "trial": number, "fold": 0, "values": values, "params": {}, "time": 0.0}
-            report = {"trial": number, "epoch": epochs, "metrics": {"iou": iou}, "picture": None, "verdict": ""}
-            self.search.apply(asked)
-            self.search.apply({"event": "epoch", "time": 0.0, **report})
-            self.search.apply({"event": "ended", "trial": number, "outcome": outcome, "message": "", "time": 0.0})
+            self.search.apply(Asked(trial=number, fold=0, values=values, params={}))
+            self.search.apply(Epoch(trial=number, epoch=epochs, metrics={"iou": iou}))
+            self.search.apply(Ended(trial=number, outcome=Outcome(outcome)))
 
-    def trained(self, source: int, fold: int, *ious: float, outcome: str = "finished", message: str = "") -> None:
-        number, write = len(self.script.journal.history.trials), self.script.journal.write
+    def trained(
+        self, source: int, fold: int, *ious: float, outcome: str = "finished", message: str = "", step: float = 0.01
+    ) -> None:
+        number, write = len(self.script.journal.history.trials), self.script.write
         values = self.search.trials[source].values
-        write("asked", {"trial": number, "fold": fold, "values": values, "params": {}, "source": source})
+        write("asked", trial=number, fold=fold, values=values, params={}, source=source)
         for epoch, iou in enumerate(ious, start=1):
-            # Images differ by up to 0.04 around the fold's score, alike for all configurations.
-            images = {f"{fold}{image}": iou + 0.01 * (rank - 3.5) for rank, image in enumerate("abcdefgh")}
-            report = {"trial": number, "epoch": epoch, "metrics": {"iou": iou}, "picture": None, "verdict": ""}
-            write("epoch", {**report, "image_ious": images})
+            # Images differ by up to four steps around the fold's score, alike for all configurations.
+            images = {f"{fold}{image}": iou + step * (rank - 3.5) for rank, image in enumerate("abcdefgh")}
+            metrics = {} if math.isnan(iou) else {"iou": iou}
+            write("epoch", trial=number, epoch=epoch, metrics=metrics, image_ious=None if math.isnan(iou) else images)
         if outcome:
             self.script.end(number, outcome, message)
 
@@ -73,9 +78,33 @@ def test_clear_loser_is_not_trained_on_the_next_fold(race):
         race.trained(source, 1, iou)
     decision = race.decide()
     assert decision.pending == ((0, 2), (2, 2))
-    (loser,) = [standing for standing in decision.standings if standing.dismissed]
+    (loser,) = [each for each in decision.contenders if each.dismissed]
     assert loser.trial == 1
-    assert "worse by more than 0.03 iou (0.2000 to 0.2000 over images) than trial 0 after 1 fold(s)" in loser.dismissed
+    assert loser.dismissed == (
+        "worse by 0.2000 to 0.2000 iou over images, where other images may change 0.0205, than trial 0 after 1 fold(s)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "behind", "stays"),
+    [
+        (0.1, 0.2, True),
+        (0.1, 0.21, False),
+        (0.01, 0.02, True),
+        (0.01, 0.021, False),
+        (0.0005, 0.0010, True),
+        (0.0005, 0.0011, False),
+    ],
+)
+def test_how_far_behind_is_too_far_is_measured_by_the_datas_own_spread(race, step, behind, stays):
+    """Eight images, each a block, stand off their mean by 0.5, 1.5, 2.5 and 3.5 steps, twice each: squares of 42 steps.
+
+    Error of the leader's mean: sqrt(42 / 8² · 8 / 7) = 0.866 steps; t(0.975, 7) = 2.36462; half the interval 2.0478.
+    """
+    race.searched(0.8, 0.7)
+    race.trained(0, 1, 0.5, step=step)
+    race.trained(1, 1, 0.5 - behind, step=step)
+    assert bool(race.decide().pending) is stays
 
 
 def test_race_ends_early_when_one_is_left(race):
@@ -95,12 +124,12 @@ def test_winner_has_the_highest_mean_over_further_folds_and_rivals_are_named(rac
             race.trained(source, fold, iou)
     decision = race.decide()
     assert decision.folds == (1, 2)
-    assert [standing.trial for standing in decision.standings] == [1, 2, 0]  # 0.70, 0.685, 0.68
-    assert [standing.trial for standing in decision.rivals] == [2, 0]
+    assert [each.trial for each in decision.contenders] == [1, 2, 0]  # 0.70, 0.685, 0.68
+    assert [each.trial for each in decision.rivals] == [2, 0]
     assert decision.optimism == pytest.approx(0.75 - 0.70)
     assert decision.winner.interval.estimate == pytest.approx(0.70)
     assert decision.winner.interval.low < 0.70 < decision.winner.interval.high
-    second = decision.standings[1].difference
+    second = decision.contenders[1].difference
     assert second.estimate == pytest.approx(-0.015)
     assert second.low < 0 < second.high
 
@@ -111,7 +140,7 @@ def test_loser_by_the_interval_over_folds_is_dismissed_after_the_second_fold(rac
     for source, ious in enumerate(((0.70, 0.600), (0.68, 0.579))):
         for fold, iou in enumerate(ious, start=1):
             race.trained(source, fold, iou)
-    (loser,) = [standing for standing in race.decide().standings if standing.dismissed]
+    (loser,) = [each for each in race.decide().contenders if each.dismissed]
     # Rest 0.001² / 4 at 1 degree: error sqrt(2 · 2.5e-7 · (1/2 + 1/6)) = 0.000577; half 12.7062 times that, 0.0073.
     assert loser.dismissed == "worse by 0.0132 to 0.0278 iou than trial 0 after 2 fold(s)"
 
@@ -124,7 +153,7 @@ def test_training_that_failed_dismisses_its_configuration_with_the_reason(race, 
     race.trained(2, 1, 0.6)
     decision = race.decide()
     assert decision.pending == ((1, 2), (2, 2))
-    assert decision.standings[-1].dismissed == f"its training on fold 1 has no score ({outcome}: {message})"
+    assert decision.contenders[-1].dismissed == f"its training on fold 1 has no score ({outcome}: {message})"
 
 
 def test_when_every_training_failed_there_is_no_winner(race):
@@ -175,7 +204,7 @@ def test_configurations_without_scores_of_images_are_raced_on(race):
             object.__setattr__(record, "image_ious", None)
     decision = race.decide()
     assert decision.pending == ((0, 2), (1, 2))
-    assert decision.standings[0].interval is None
+    assert decision.contenders[0].interval is None
 
 
 def test_training_without_a_score_at_its_epoch_dismisses_its_configuration(race):
@@ -185,7 +214,7 @@ def test_training_without_a_score_at_its_epoch_dismisses_its_configuration(race)
     race.trained(1, 1, 0.5, 0.5)
     decision = race.decide()
     assert decision.winner.trial == 1
-    assert decision.standings[-1].dismissed == "its training on fold 1 has no score (finished)"
+    assert decision.contenders[-1].dismissed == "its training on fold 1 has no score (finished)"
 
 
 def test_earlier_fold_whose_epoch_has_no_score_any_more_dismisses_its_configuration(race):
@@ -197,7 +226,7 @@ def test_earlier_fold_whose_epoch_has_no_score_any_more_dismisses_its_configurat
         race.trained(1, fold, 0.6, 0.6, 0.6)
     decision = race.decide()
     assert (decision.winner.trial, decision.folds) == (1, (1, 2))
-    assert decision.standings[-1].dismissed == "its training on fold 1 has no score (finished)"
+    assert decision.contenders[-1].dismissed == "its training on fold 1 has no score (finished)"
 
 
 def test_race_ends_before_a_fold_on_which_nobody_has_a_score(race):
@@ -208,4 +237,73 @@ def test_race_ends_before_a_fold_on_which_nobody_has_a_score(race):
         race.trained(source, 2, float("nan"))
     decision = race.decide()
     assert (decision.winner.trial, decision.folds, decision.pending) == (1, (1,), ())
-    assert [standing.trial for standing in decision.rivals] == [0]
+    assert [each.trial for each in decision.rivals] == [0]
+
+
+def test_doubt_after_one_fold_is_that_another_training_may_turn_it(race):
+    """0.02 behind with no spread: the interval over images excludes 0, and yet the two cannot be told apart."""
+    race.searched(0.8, 0.75)
+    race.settings = replace(race.settings, confirm_folds=1)
+    race.trained(0, 1, 0.70)
+    race.trained(1, 1, 0.68)
+    first, second = race.decide().contenders
+    assert second.image_difference.high < 0
+    assert second.doubt.startswith("behind on these images, but another training or fold may turn that")
+    assert (first.doubt, second.dismissed) == ("", "")
+
+
+def test_doubt_after_two_folds_is_that_they_are_few(race):
+    """Behind by 0.02 and 0.01 on every image; over two folds t(0.975, 1) = 12.7 makes that nothing."""
+    race.searched(0.8, 0.75)
+    for fold, behind in ((1, 0.02), (2, 0.01)):
+        race.trained(0, fold, 0.70)
+        race.trained(1, fold, 0.70 - behind)
+    second = race.decide().contenders[1]
+    assert second.image_difference.high < 0 < second.difference.high
+    assert second.doubt == "behind on these images, but over so few folds the difference may be chance"
+
+
+def test_doubt_that_comes_of_several_comparisons_says_so(race):
+    """Rows 0.70, 0.72; 0.65, 0.68; 0.649, 0.66: each is behind alone, and of two one may look so by chance.
+
+    Means of rows 0.71, 0.665, 0.6545, of folds 0.66633 and 0.68667, of all 0.6765. Residuals of fold 1: 0.00017,
+    -0.00483, 0.00467; squares of both folds 9.033e-5, variance at 2 degrees of freedom 4.517e-5. Error of a difference
+    sqrt(2 · 4.517e-5 · (1/2 + 1/6)) = 0.00776. t(0.975, 2) = 4.3027: 0.0334; t(0.9875, 2) = 6.2053: 0.0482.
+    Behind by 0.045 and 0.0555: the second is told apart, the first would be alone.
+    """
+    race.searched(0.8, 0.75, 0.74)
+    for source, ious in enumerate(((0.70, 0.72), (0.65, 0.68), (0.649, 0.66))):
+        for fold, iou in enumerate(ious, start=1):
+            race.trained(source, fold, iou, step=0.1)
+    decision = race.decide()
+    assert [each.trial for each in decision.rivals] == [1]
+    assert decision.rivals[0].difference.high == pytest.approx(-0.045 + 0.0482, abs=1e-4)
+    assert decision.rivals[0].doubt == (
+        "it would be behind were it the only comparison, but of 2 one may look so by chance"
+    )
+
+
+def test_doubt_where_nothing_is_behind_and_where_nothing_is_known(race):
+    race.searched(0.8, 0.75)
+    race.settings = replace(race.settings, confirm_folds=1)
+    race.trained(0, 1, 0.70)
+    race.trained(1, 1, 0.70)
+    assert race.decide().contenders[1].doubt == "the difference may be 0"
+    for trial in race.script.journal.history.trials.values():
+        for record in trial.epochs.values():
+            object.__setattr__(record, "image_ious", None)
+    assert race.decide().contenders[1].doubt == "too few scores"
+
+
+def test_best_of_several_says_how_much_it_flatters_at_most(race):
+    race.searched(0.8, 0.75, 0.74)
+    race.settings = replace(race.settings, folds=3)
+    for source, ious in enumerate(((0.60, 0.70), (0.59, 0.71), (0.605, 0.695))):
+        for fold, iou in enumerate(ious, start=1):
+            race.trained(source, fold, iou, step=0.1)
+    decision = race.decide()
+    # Residuals of fold 1: means of rows 0.65, of folds 0.59833 and 0.70167: 0.00167, -0.00833, 0.00667; squares of both
+    # folds 2.333e-4 at 2 degrees of freedom. Spread of a mean sqrt(1.1667e-4 · (1/2 + 1/2)) = 0.010801; the best of
+    # three normal draws is 3 / (2 sqrt(pi)) = 0.846284 above: 0.009141.
+    assert decision.scored == 3
+    assert decision.choice_bias == pytest.approx(0.009141, abs=1e-6)

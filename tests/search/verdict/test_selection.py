@@ -144,7 +144,9 @@ def test_confirmed_winner_replaces_that_of_the_search(make_history, make_setting
     confirmation = best["confirmation"]
     assert confirmation["iou"] == pytest.approx(0.55)
     assert confirmation["optimism"] == pytest.approx(0.05)  # 0.6 - 0.55
-    assert [standing["trial"] for standing in confirmation["standings"]] == [2, 1]
+    assert [each["trial"] for each in confirmation["contenders"]] == [2, 1]
+    # Rows differ by 0.1 on either fold: no residual, so the choice between the two is no luck.
+    assert (confirmation["best_of"], confirmation["choice_bias"]) == (2, pytest.approx(0, abs=1e-9))
     assert confirmation_folds(best) == [1, 2]
     write_best(best, tmp_path / "best.json")
     assert read_best(tmp_path / "best.json") == best

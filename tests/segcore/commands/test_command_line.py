@@ -120,3 +120,18 @@ def test_mistake_ends_with_a_message(dataset_folder, tmp_path, arguments, messag
     code, _, err = run(*(word.format(data=dataset_folder, tmp=tmp_path) for word in arguments))
     assert code == 2
     assert message in err
+
+
+def test_names_of_data_reach_the_terminal_as_they_are_and_escapes_never(make_dataset):
+    folder = make_dataset()
+    table = folder / "classes.json"
+    table.write_text(table.read_text().replace('"sky"', '"[red]sky :car:"'))
+    code, out, _ = run("check", folder, "--folds", 2)
+    assert code == 0
+    assert "[red]sky :car:" in out
+    annotation = folder / "seg_train_annotations" / "train_0000.json"
+    annotation.write_text(annotation.read_text().replace('"Tokyo1"', r'"\u001b[2JTokyo1"'))
+    code, out, err = run("check", folder, "--folds", 2)
+    assert code == 2
+    assert "\x1b" not in out + err
+    assert r"route '\x1b[2JTokyo1' holds a control character; take it out" in err

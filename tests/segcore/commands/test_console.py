@@ -1,9 +1,13 @@
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from rich.table import Table
 
-from segcore.commands.console import choose_machine, console, make_folder
-from segcore.errors import ConfigError, StorageError
+import segcore.commands
+from segcore.commands.console import PlainConsole, choose_machine, console, make_folder, print_error
+from segcore.errors import ConfigError, DataError, StorageError
 from segcore.machine import Machine
 
 
@@ -60,3 +64,29 @@ def test_brackets_and_colons_of_names_are_printed_as_they_are():
         console.print("/data/[bold]/x[/y]:smile:", table, soft_wrap=True)
     assert "/data/[bold]/x[/y]:smile:" in printed.get()
     assert "[red]car[/red] :car: [/x]" in printed.get()
+
+
+ESCAPES = "\x1b]0;owned\x07\x1b[31mred\x9b2J\udcff"
+WRITTEN_OUT = r"\x1b]0;owned\x07\x1b[31mred\x9b2J\udcff"
+
+
+def test_escapes_of_names_are_written_out_in_texts_and_tables():
+    table = Table(ESCAPES, title=ESCAPES)
+    table.add_row(ESCAPES)
+    wide = PlainConsole(markup=False, width=200)
+    with wide.capture() as printed:
+        wide.print(ESCAPES, table, soft_wrap=True)
+    assert printed.get().count(WRITTEN_OUT) == 4
+    assert not set(printed.get()) & set(ESCAPES[:1] + "\x07\x9b\udcff")
+
+
+def test_escapes_in_an_error_are_written_out(capsys):
+    print_error(DataError("[red]/data/\x1b[2J cannot be used:", ["\x1b]0;owned\x07"]))
+    assert capsys.readouterr().err == "[red]/data/\\x1b[2J cannot be used:\n  - \\x1b]0;owned\\x07\n"
+
+
+def test_commands_print_through_the_one_console():
+    """What is printed elsewise could carry an escape from a user's file to the terminal."""
+    for file in Path(segcore.commands.__file__).parent.glob("*.py"):
+        source = file.read_text(encoding="utf-8")
+        assert not re.search(r"(?<!\.)\bprint\(|typer\.(echo|secho)|\bConsole\(\)", source), file.name

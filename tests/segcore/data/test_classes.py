@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import re
 
 import hypothesis.extra.numpy as hnp
@@ -79,6 +80,11 @@ def test_palette_paints_classes_and_leaves_the_rest_black(classes):
         ({"colours": ((1, 1, 1), (2, 2, 2), (3, 3, 3), (256, 0, 0))}, "outside 0..255"),
         ({"scored": ("car", "bus")}, "scored class 'bus' is not among the classes"),
         ({"scored": ("car", "car")}, "scored class 'car' occurs twice"),
+        ({"names": ("road", "", "person", "sky")}, "class name '' is blank; give it letters"),
+        ({"names": ("road", "car", "person", "\x1b[31msky")}, r"class name '\x1b[31msky' holds a control character"),
+        ({"names": ("road", "c" * 101, "person", "sky")}, "has 101 characters; use at most 100"),
+        ({"names": ("road", "car", "\u00e9", "e\u0301")}, r"class names '\xe9' and 'e\u0301' look alike; rename one"),
+        ({"names": ("road", "car", "person", "(void)")}, "class name '(void)' stands for pixels without a class"),
         ({"scored": ()}, "no class is scored"),
         ({"names": ("road",), "colours": ((1, 1, 1),), "scored": ("road",)}, "1 classes: a table has 2 to 254"),
     ],
@@ -106,17 +112,78 @@ def test_folder_without_a_table_has_the_contests_classes(tmp_path):
     assert read_class_table(tmp_path) is CONTEST_CLASSES
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "{", "[]", '{"classes": 3}', '{"classes": [{"name": "a"}]}', '{"classes": [{"name": "a", "rgb": [1, 2]}]}',
-        '{"classes": ["a"]}', '{"classes": [{"name": "a", "rgb": 5}]}',
-    ],
-)  # fmt: skip
+TWO = '"classes": [{"name": "a", "rgb": [1, 2, 3]}, {"name": "b", "rgb": [4, 5, 6]}]'
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, b"\xff", f'{{"scored": ["a"], {TWO}, "scored": ["b"]}}'])
 def test_unreadable_table_is_named_with_the_form_it_must_have(tmp_path, content):
-    (tmp_path / "classes.json").write_text(content)
-    with pytest.raises(DataError, match=r'classes\.json cannot be read .* it must hold \{"classes"'):
+    (tmp_path / "classes.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=r'classes\.json cannot be read .* a table is \{"classes"'):
         read_class_table(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("[]", "[] is no object"),
+        ("{}", "'classes' is missing"),
+        ('{"classes": 3}', "classes is 3, not a list"),
+        ('{"classes": ["a"]}', """classes[0] is 'a', not {"name": ..., "rgb": [...]}"""),
+        ('{"classes": [{"name": "a"}]}', """classes[0] is {'name': 'a'}, not {"name": ..., "rgb": [...]}"""),
+        ('{"classes": [{"name": null, "rgb": [1, 2, 3]}]}', "classes[0] name is None, not a text"),
+        ('{"classes": [{"name": "a", "rgb": [1, 2]}]}', "classes[0] rgb is [1, 2], not three whole numbers"),
+        ('{"classes": [{"name": "a", "rgb": 5}]}', "classes[0] rgb is 5, not three whole numbers"),
+        (
+            '{"classes": [{"name": "a", "rgb": [1e400, 0, 0]}]}',
+            "classes[0] rgb is [inf, 0, 0], not three",
+        ),
+        (
+            '{"classes": [{"name": "a", "rgb": [true, 0, 0]}]}',
+            "classes[0] rgb is [True, 0, 0], not three",
+        ),
+        (f'{{{TWO}, "scored": "ab"}}', "scored is 'ab', not a list"),
+        (f'{{{TWO}, "scored": [null]}}', "scored[0] is None, not a text"),
+        (f'{{{TWO}, "void": [0, 0, 0]}}', "void[0] is 0, not three whole numbers"),
+        (f'{{{TWO}, "scord": ["a"]}}', "'scord' is no key of a class table"),
+    ],
+)
+def test_table_of_another_form_is_named_with_place_and_form(tmp_path, content, problem):
+    (tmp_path / "classes.json").write_text(content)
+    with pytest.raises(DataError, match=r"classes\.json cannot be used") as caught:
+        read_class_table(tmp_path)
+    assert caught.value.problems[0].startswith(problem)
+    assert caught.value.problems[-1].startswith('a table is {"classes": [{"name": "car"')
+
+
+def test_table_that_a_pipe_would_give_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "classes.json")
+    with pytest.raises(DataError, match=r"classes\.json is no regular file"):
+        read_class_table(tmp_path)
+
+
+def test_table_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "classes.json").write_text(f"{{{TWO}}}", encoding="utf-8-sig")
+    assert read_class_table(tmp_path).names == ("a", "b")
+
+
+def test_huge_table_says_its_size_alone(tmp_path):
+    classes = [{"name": f"class {number}", "rgb": [0, 0, 0]} for number in range(50_000)]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    with pytest.raises(DataError) as caught:
+        read_class_table(tmp_path)
+    assert caught.value.problems == ("50000 classes: a table has 2 to 254",)
+
+
+def test_list_of_problems_ends_after_fifty(classes):
+    with pytest.raises(DataError) as caught:
+        dataclasses.replace(classes, scored=tuple(f"class {number}" for number in range(50_000)))
+    assert len(caught.value.problems) == 50
+
+
+def test_names_that_a_path_would_read_otherwise_are_fine(classes):
+    names = ("..", "a//b", "a/../b", "[red]")
+    table = dataclasses.replace(classes, names=names, scored=names)
+    assert class_table_from_json(class_table_to_json(table)) == table
 
 
 def test_contradicting_table_is_named_with_its_problems(tmp_path):

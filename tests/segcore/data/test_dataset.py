@@ -92,6 +92,22 @@ def test_missing_annotation_is_named(make_dataset):
         ({"attributes": {"route": "a", "timeofday": "day"}}, "train_0000.json: 'frameIndex' is missing"),
         ({"frameIndex": 1}, "train_0000.json: 'attributes' is missing"),
         (
+            {"attributes": {"route": "\x1b[2J", "timeofday": "day"}, "frameIndex": 1},
+            r"train_0000.json: cannot be read (route '\x1b[2J' holds a control character; take it out)",
+        ),
+        (
+            {"attributes": {"route": "a", "timeofday": "\ud800"}, "frameIndex": 1},
+            r"train_0000.json: cannot be read (timeofday '\ud800' holds a control character; take it out)",
+        ),
+        (
+            {"attributes": {"route": "a", "timeofday": "day"}, "frameIndex": 1.9},
+            "train_0000.json: cannot be read (frameIndex is 1.9, not a whole number)",
+        ),
+        (
+            {"attributes": {"route": "a", "timeofday": "day"}, "frameIndex": True},
+            "train_0000.json: cannot be read (frameIndex is True, not a whole number)",
+        ),
+        (
             {"attributes": {"route": None, "timeofday": "day"}, "frameIndex": 1},
             "train_0000.json: cannot be read (route is None, not a text)",
         ),
@@ -113,6 +129,7 @@ def test_incomplete_annotation_is_named_with_what_it_lacks(make_dataset, content
         '{"attributes": {"route": "a", "timeofday": "b", "pseudo": "no"}, "frameIndex": 1}',
         '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": null}',
         '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": 1e999}',
+        '{"attributes": ' + "[" * 100_000,
     ],
 )
 def test_annotation_of_another_form_is_named(make_dataset, content):
@@ -264,3 +281,10 @@ def test_folder_that_may_not_be_read_is_said(closed, read):
 def _first(folder):
     dataset = read_dataset(folder)
     return dataset.cases[0], dataset.classes
+
+
+def test_image_whose_name_holds_an_escape_is_named_and_never_shown_raw(make_dataset):
+    folder = make_dataset((32, 48))
+    (folder / IMAGES_FOLDER / "\x1b[2Ja.jpg").write_bytes(b"")
+    _, problems = scan_dataset(folder)
+    assert problems == [r"'\x1b[2Ja.jpg': the name holds a control character; rename the file"]

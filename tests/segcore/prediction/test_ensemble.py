@@ -13,7 +13,7 @@ from segcore.__main__ import app
 from segcore.errors import CheckpointError, ConfigError, DeviceMemoryError, StorageError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.prediction.ensemble import load_ensemble, save_ensemble, save_options
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import predict_probabilities
 
@@ -51,6 +51,15 @@ def _edit(folder, change):
     document = json.loads((folder / "ensemble.json").read_text())
     change(document)
     (folder / "ensemble.json").write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(("first", "today"), [("bce+jaccard", "ce+jaccard"), ("binary", "bce")])
+def test_model_of_the_first_format_is_read_with_the_loss_that_it_meant(folder, first, today):
+    _edit(folder, lambda document: document.update(format="street-ensemble-1"))
+    _edit(folder, lambda document: document["config"].update(loss=first))
+    assert load_ensemble(folder, MACHINE).config.loss == today
+    save_options(folder, PredictOptions(flip=True))
+    assert load_ensemble(folder, MACHINE).config.loss == today, "once, not at every writing"
 
 
 def test_model_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path, members, config, classes):

@@ -136,7 +136,7 @@ def test_true_prediction_scores_one_at_original_size(cache, classes):
     # Every pixel of 64 x 96 but the void corner of 4 x 4 is counted.
     assert [score.confusion_CP.sum() for score in scores] == [64 * 96 - 16] * 2
     metrics = summarise_scores(scores, classes, every_class=True)
-    assert {metrics[name] for name in ("iou", "miou", "iou/car", "iou/night")} == {1.0}
+    assert {metrics[name] for name in ("iou", "miou", "iou/car", "iou_at/night")} == {1.0}
 
 
 def test_score_by_hand(cache):

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import hypothesis.extra.numpy as hnp
@@ -86,7 +87,7 @@ def test_miou_leaves_out_classes_that_occur_nowhere(classes):
     # Road: both 1, union 2. Car: both 1, union 2. Person and sky occur nowhere. Mean 1/2.
     metrics = summarise_scores([_score(classes, [ROAD, CAR, CAR], [ROAD, CAR, ROAD])], classes, every_class=True)
     assert metrics["miou"] == pytest.approx(0.5)
-    assert set(metrics) == {"iou", "miou", "miou_scored", "iou/road", "iou/car", "iou/day"}
+    assert set(metrics) == {"iou", "miou", "miou_scored", "iou/road", "iou/car", "iou_at/day"}
 
 
 def test_miou_counts_a_class_that_is_only_predicted_as_wrong(classes):
@@ -98,7 +99,7 @@ def test_miou_counts_a_class_that_is_only_predicted_as_wrong(classes):
 
 def test_network_of_scored_classes_reports_scored_classes_alone(classes):
     metrics = summarise_scores([_score(classes, [ROAD, CAR, PERSON], [VOID, CAR, PERSON])], classes, every_class=False)
-    assert set(metrics) == {"iou", "miou_scored", "iou/car", "iou/person", "iou/day"}
+    assert set(metrics) == {"iou", "miou_scored", "iou/car", "iou/person", "iou_at/day"}
 
 
 def test_each_time_of_day_has_its_own_mean(classes):
@@ -109,9 +110,18 @@ def test_each_time_of_day_has_its_own_mean(classes):
         _score(classes, [ROAD], [ROAD], "night"),  # left out
     ]
     metrics = summarise_scores(scores, classes, every_class=True)
-    assert metrics["iou/day"] == pytest.approx(0.75)
-    assert metrics["iou/night"] == pytest.approx(0.25)
+    assert metrics["iou_at/day"] == pytest.approx(0.75)
+    assert metrics["iou_at/night"] == pytest.approx(0.25)
     assert metrics["iou"] == pytest.approx(1.75 / 3)
+
+
+def test_class_called_as_a_time_of_day_keeps_its_own_metric(classes):
+    # The class: both 1, union 2. The images of the day: 1/2 and 1.
+    named = dataclasses.replace(classes, names=("road", "day", "person", "sky"), scored=("day", "person"))
+    scores = [_score(named, [CAR, ROAD], [CAR, CAR], "day"), _score(named, [PERSON], [PERSON], "day")]
+    metrics = summarise_scores(scores, named, every_class=True)
+    assert metrics["iou/day"] == pytest.approx(1 / 2)
+    assert metrics["iou_at/day"] == pytest.approx(3 / 4)
 
 
 def test_fold_without_scored_classes_has_no_iou(classes):

@@ -19,7 +19,7 @@ from segcore.training.losses import (
     softmax_cross_entropy,
 )
 
-EVERY_LOSS = (*LOSS_NAMES, "bce+0.5*jaccard+2*focal")
+EVERY_LOSS = (*LOSS_NAMES, "ce+0.5*jaccard+2*focal")
 
 
 def _pixels(*logits, target):
@@ -130,6 +130,13 @@ def test_binary_cross_entropy_by_hand():
     assert binary_cross_entropy(*_pixels([math.log(3), 0], target=[0])).item() == pytest.approx(0.49041, abs=1e-5)
 
 
+def test_names_say_which_cross_entropy(make_config):
+    # The values of the two tests above at one pixel: -ln 0.75, and (-ln 0.75 - ln 0.5) / 2.
+    batch = _pixels([math.log(3), 0], target=[0])
+    for name, by_hand in (("ce", 0.28768), ("bce", 0.49041)):
+        assert build_loss(make_config(loss=name))(*batch).item() == pytest.approx(by_hand, abs=1e-5)
+
+
 def test_jaccard_by_hand():
     # Softmax 1/2 everywhere, truth 0 and 1. Each class: inside 0.5, predicted 1, truth 1, union 1.5;
     # with one pixel of smoothing 1 - 1.5 / 2.5 = 0.4.
@@ -179,7 +186,7 @@ def test_weighted_sum_adds_the_terms(make_config):
     # The pixels of the tests above, softmax 3/4 and 1/4 for truth 0: 2 * 0.28768 + 0.5 * jaccard;
     # jaccard: inside 0.75, predicted 0.75, truth 1, union 1: 1 - 1.75 / 2 = 0.125.
     batch = _pixels([math.log(3), 0], target=[0])
-    assert build_loss(make_config(loss="2*bce+0.5*jaccard"))(*batch).item() == pytest.approx(
+    assert build_loss(make_config(loss="2*ce+0.5*jaccard"))(*batch).item() == pytest.approx(
         2 * 0.287682 + 0.5 * 0.125, abs=1e-5
     )
 
@@ -250,7 +257,7 @@ def test_half_precision_logits_give_the_fp32_value(make_config, expression, kind
 
 def test_targets_may_be_the_loaders_bytes(make_config):
     logits, target = _pixels([math.log(3), 0], [5, 5], target=[0, VOID])
-    value = build_loss(make_config(loss="bce"))(logits, target.to(torch.uint8))
+    value = build_loss(make_config(loss="ce"))(logits, target.to(torch.uint8))
     assert value.item() == pytest.approx(0.28768, abs=1e-5)
 
 
@@ -301,7 +308,7 @@ def test_equal_weights_change_nothing(batch, weight):
 
 @pytest.mark.parametrize(
     ("expression", "weighted"),
-    [("bce", True), ("binary", True), ("focal", True), ("jaccard", False), ("dice", False), ("lovasz", False)],
+    [("ce", True), ("bce", True), ("focal", True), ("jaccard", False), ("dice", False), ("lovasz", False)],
 )
 def test_weights_reach_the_losses_that_are_means_over_pixels(make_config, expression, weighted):
     batch = _pixels([math.log(3), 0], [math.log(3), 0], target=[0, 1])
@@ -318,5 +325,5 @@ def test_batch_of_void_or_of_no_weight_costs_nothing(make_config, expression, va
     result = loss(logits, torch.full((2, 4, 5), value))
     result.backward()
     assert result.isfinite() and logits.grad.isfinite().all()
-    if value == VOID or expression in ("bce", "binary", "focal"):
+    if value == VOID or expression in ("ce", "bce", "focal"):
         assert result == 0 and (logits.grad == 0).all()

@@ -10,6 +10,7 @@ from segcore.training.memory import (
     can_divide,
     find_batch_size,
     measure_batch_size,
+    name_memory_errors,
     require_free_memory,
     resolve_batch_size,
 )
@@ -17,6 +18,37 @@ from segcore.training.state import new_state
 
 MACHINE = Machine()
 TARGET = np.arange(256, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("Unable to find a valid cuDNN algorithm to run convolution"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+        MemoryError(),
+    ],
+)
+def test_too_little_memory_is_named_with_its_remedy(make_config, error):
+    with (
+        pytest.raises(DeviceMemoryError, match="cpu ran out of memory with batch_size=3, input_mode=full"),
+        name_memory_errors(make_config(batch_size=3), Machine()),
+    ):
+        raise error
+
+
+def test_other_errors_pass(make_config):
+    with pytest.raises(RuntimeError, match="shapes differ"), name_memory_errors(make_config(), Machine()):
+        raise RuntimeError("shapes differ")
+
+
+def test_real_allocation_that_is_too_large_is_named(make_config):
+    with pytest.raises(DeviceMemoryError), name_memory_errors(make_config(), Machine()):
+        torch.empty(1 << 55, dtype=torch.uint8)
 
 
 def limit(largest):

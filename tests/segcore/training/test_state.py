@@ -52,6 +52,17 @@ def test_rate_and_decay_reach_the_optimizer(make_config):
     assert (group["lr"], group["weight_decay"], group["momentum"]) == (0.3, 0.2, 0.9)
 
 
+@pytest.mark.parametrize(("first", "today", "other"), [("bce", "ce", "bce"), ("binary", "bce", "ce")])
+def test_checkpoint_of_the_first_format_goes_on_with_the_loss_that_it_meant(make_config, tmp_path, first, today, other):
+    save_state(new_state(make_config(), 4, MACHINE), tmp_path / "state.pt")
+    content = torch.load(tmp_path / "state.pt", weights_only=True)
+    content |= {"format": "street-state-3", "config": {**content["config"], "loss": first}}
+    torch.save(content, tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt", make_config(loss=today), MACHINE).config.loss == today
+    with pytest.raises(CheckpointError, match=r"another configuration \(loss differ\)"):
+        load_state(tmp_path / "state.pt", make_config(loss=other), MACHINE)
+
+
 def test_checkpoint_of_another_configuration_is_refused_with_the_fields_that_differ(make_config, tmp_path):
     save_state(_advanced_state(make_config()), tmp_path / "state.pt")
     with pytest.raises(CheckpointError, match=r"another configuration \(learning_rate, epochs differ\)"):

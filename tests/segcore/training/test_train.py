@@ -64,7 +64,7 @@ def _drop_paths(state):
 @pytest.mark.parametrize(
     "values",
     [
-        {**CROPS, "rate_schedule": "onecycle", "optimizer": "adamw", "loss": "bce+jaccard"},
+        {**CROPS, "rate_schedule": "onecycle", "optimizer": "adamw", "loss": "ce+jaccard"},
         {"batch_size": 3, "rate_schedule": "plateau", "plateau_patience_epochs": 1, "optimizer": "sgd"},
         {"input_mode": "resize", "batch_size": 4, "optimizer": "adam", "labels": "scored", "loss": "focal"},
         {**CROPS, "batch_size": 2, "accumulation_steps": 3, "ema_decay": 0.9, "gradient_clip": 1.0,

@@ -1,0 +1,62 @@
+"""The console of the commands: what it prints is plain text with the commands' own styles, whatever the data says."""
+
+import os
+import re
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Final
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+_UNSEEN: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters, which terminals obey, but for the end of a line; and those that turn the direction of text."""
+_SIMPLER: Final = str.maketrans({"·": "-", "…": ".", "±": "~", "–": "-", "“": '"', "”": '"'})
+
+
+class PlainConsole(Console):
+    """Prints text as it is: brackets are no markup, and no character from data moves the cursor or sets a colour.
+
+    What the terminal's encoding lacks becomes a simpler character. When nobody reads any more, as after `| head`, the
+    rest is printed to nowhere and the command goes on.
+
+    Args:
+        stderr: whether to print to the standard error stream.
+        file: another stream; None for the standard ones.
+    """
+
+    def __init__(self, *, stderr: bool = False, file: IO[str] | None = None) -> None:
+        super().__init__(stderr=stderr, file=file, markup=False, emoji=False)
+        self.is_cut = False
+
+    @property
+    def encoding(self) -> str:
+        """Of the stream, also of a standard one."""
+        return (getattr(self.file, "encoding", None) or "utf-8").lower()
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render, with every text plain."""
+        encoding = self.encoding
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(make_plain(segment.text, encoding), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Print to nowhere from now on; Rich would end the command, and the search with it."""
+        self.quiet = self.is_cut = True
+        # What is left in the stream's own buffer would raise again as the process ends.
+        with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), self.file.fileno())
+
+
+def make_plain(text: str, encoding: str = "utf-8") -> str:
+    """Return a text without what a terminal would obey, in the characters of an encoding."""
+    text = _UNSEEN.sub("", text)
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_SIMPLER).encode(encoding, "replace").decode(encoding)
+    return text
+
+
+console: Final = PlainConsole()

@@ -1,0 +1,84 @@
+"""How long a search still takes, as its own trials and their workers say."""
+
+import time
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from statistics import mean
+from typing import Final
+
+from search.insight.spending import worker_seconds
+from search.memory.history import History, TrialRecord
+from search.settings import SearchSettings
+
+_PAUSE_SECONDS: Final = 1e-3
+"""Less is rounding."""
+Span = tuple[float, float]
+"""Begin and end of what a worker did, in seconds since the Unix epoch."""
+
+
+def count_at_once(history: History) -> int | None:
+    """Return how many trials are trained at once: those that run now, else the most that did in the last run.
+
+    Returns:
+        None as long as nothing tells.
+    """
+    running = sum(trial.running for trial in history.in_order)
+    spans = [span for trial in history.in_order for span in _read_spans(trial)]
+    return running or _count_overlapping(_of_last_run(history, spans)) or None
+
+
+def estimate_seconds_left(history: History, settings: SearchSettings, at_once: int) -> float | None:
+    """Estimate the time left from what trials took that ended; who may still be taken up again is not foreseen.
+
+    Args:
+        history: the trials so far.
+        settings: of the search; its trials and its time budget count.
+        at_once: trials that are trained at a time.
+
+    Returns:
+        None before the first trial ended.
+    """
+    durations = [worker_seconds(trial) for trial in history.in_order if trial.ended is not None]
+    if not durations:
+        return None
+    per_trial = mean(durations)
+    under_way = [max(0.0, per_trial - _spent_seconds(trial)) for trial in history.unfinished]
+    waiting = [per_trial] * max(0, settings.trials - len(history.trials))
+    # However many workers there are, the longest takes as long as it does.
+    left = max(sum(under_way + waiting) / max(1, at_once), *under_way, *waiting, 0.0)
+    if settings.time_budget_seconds:
+        left = min(left, max(0.0, settings.time_budget_seconds - history.spent_seconds))
+    return left
+
+
+def _spent_seconds(trial: TrialRecord) -> float:
+    return worker_seconds(trial) if trial.epochs else (time.time() - trial.started) * trial.running
+
+
+def _read_spans(trial: TrialRecord) -> list[Span]:
+    if trial.epochs and all("seconds" in record.metrics for record in trial.epochs.values()):
+        return [(record.time - record.metrics["seconds"], record.time) for record in trial.epochs.values()]
+    times = sorted(record.time for record in trial.epochs.values())
+    ends = [trial.ended] if trial.ended is not None else []
+    return list(pairwise([trial.started, *times, *ends]))
+
+
+def _of_last_run(history: History, spans: Sequence[Span]) -> list[Span]:
+    """Return the spans after the last time that the search paused, so that other workers of an earlier run are left."""
+    found: list[Span] = []
+    last_end = 0.0
+    for begin, end in sorted(spans):
+        gap_seconds = begin - last_end
+        spent_seconds = history.spent_until(begin) - history.spent_until(last_end)
+        if found and gap_seconds - spent_seconds > _PAUSE_SECONDS and gap_seconds > 0:
+            found = []
+        found.append((begin, end))
+        last_end = max(last_end, end)
+    return found
+
+
+def _count_overlapping(spans: Sequence[Span]) -> int:
+    """Return how many spans overlap at most; one that ends as another begins does not overlap it."""
+    whole = [(begin, end) for begin, end in spans if end > begin]
+    changes = sorted([(begin, 1) for begin, _ in whole] + [(end, -1) for _, end in whole])
+    return max(accumulate(change for _, change in changes), default=0)

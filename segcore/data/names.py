@@ -1,0 +1,54 @@
+"""Names that stand in a user's files, of classes, routes and times of day: which are refused, and how any is shown.
+
+What a store of results or a file system refuses beyond that is its user's matter.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from typing import Final
+
+LONGEST_NAME: Final = 100
+"""Characters."""
+
+_LONGEST_SHOWN: Final = 40
+_CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode's categories of what moves a cursor, ends a line or is half a character."""
+
+
+def find_name_fault(name: str) -> str:
+    """Say what is wrong with a name and what to do about it; empty when nothing is."""
+    shown = f"{name[:_LONGEST_SHOWN]!r}{'...' if len(name) > _LONGEST_SHOWN else ''}"
+    if not name.strip():
+        return f"{shown} is blank; give it letters"
+    if len(name) > LONGEST_NAME:
+        return f"{shown} has {len(name)} characters; use at most {LONGEST_NAME}"
+    if has_controls(name):
+        return f"{shown} holds a control character; take it out"
+    return ""
+
+
+def find_equal_names(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Yield each name that a person cannot tell from an earlier one, after the earlier one."""
+    first: dict[str, str] = {}
+    for name in names:
+        earlier = first.setdefault(unicodedata.normalize("NFKC", name).strip(), name)
+        if earlier is not name:
+            yield earlier, name
+
+
+def has_controls(text: str) -> bool:
+    """Say whether a text holds a character that a terminal obeys instead of showing it."""
+    return any(unicodedata.category(character) in _CONTROLS for character in text)
+
+
+def show_controls(text: str) -> str:
+    r"""Return a text whose control characters are written out, as in \x1b; ends of lines and tabs stay."""
+    if text.isprintable():
+        return text
+    return "".join(_show(character) for character in text)
+
+
+def _show(character: str) -> str:
+    if character in "\n\t" or unicodedata.category(character) not in _CONTROLS:
+        return character
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,187 @@
+"""One pass over the training images: the loop over steps, and what a step does to the weights.
+
+The loop over epochs and the validation live in `train`, the rate's course in `schedule`, what happens when a device has
+too little memory in `memory`.
+"""
+
+import itertools
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from segcore.errors import NonFiniteLossError
+from segcore.feeding.loader import Batch, TrainingLoader
+from segcore.machine import Machine, autocast
+from segcore.training.losses import Loss
+from segcore.training.schedule import rate_at
+from segcore.training.state import TrainState
+
+_STEPS_BETWEEN_CHECKS: Final = 20
+"""Reading a loss makes a GPU wait, so losses are read in groups."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochSteps:
+    """What the steps of an epoch brought and took.
+
+    Args:
+        mean_loss: mean loss over the steps.
+        samples: training samples that were seen.
+        seconds: duration of all steps.
+        wait_seconds: part of it spent waiting for samples.
+    """
+
+    mean_loss: float
+    samples: int
+    seconds: float
+    wait_seconds: float
+
+
+def train_epoch(state: TrainState, loader: TrainingLoader, loss: Loss, machine: Machine) -> EpochSteps:
+    """Take every step of the epoch after `state.epoch`, which stays as it is.
+
+    Args:
+        state: a training; its weights, optimizer and scaler are advanced in place.
+        loader: gives the batches.
+        loss: of logits and targets.
+        machine: where the training is.
+
+    Raises:
+        NonFiniteLossError: naming epoch and step.
+    """
+    config, epoch = state.config, state.epoch
+    # Dropout draws from torch's generator: seeding it by epoch makes a resumed epoch equal to the first try.
+    torch.manual_seed((config.seed << 20) + epoch + 1)
+    set_training(state)
+    steps_per_epoch = math.ceil(len(loader) / config.accumulation_steps)
+    groups, losses = _BatchGroups(loader.epoch(epoch), config.accumulation_steps), _Losses(epoch)
+    started = time.perf_counter()
+    for step, batches in enumerate(groups, start=epoch * steps_per_epoch):
+        rate = rate_at(config, step, config.epochs * steps_per_epoch, state.train_losses)
+        set_rate(state.optimizer, rate)
+        losses.add(take_step(state, batches, loss, machine))
+        follow_mean(state, step)
+    mean_loss = losses.mean()
+    seconds = time.perf_counter() - started
+    return EpochSteps(mean_loss=mean_loss, samples=groups.samples, seconds=seconds, wait_seconds=groups.wait_seconds)
+
+
+def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
+    """Change the weights once by the gradient of some batches, and return the mean loss before it, on the device.
+
+    Args:
+        state: a training; `micro_batches` parts of a batch go through the network one after the other.
+        batches: what makes the step, each of equal weight.
+        loss: of logits and targets.
+        machine: where the training is.
+    """
+    state.optimizer.zero_grad(set_to_none=True)
+    values = []
+    for batch in batches:
+        for part in batch.divided(state.micro_batches):
+            share = len(part.target_NHW) / len(batch.target_NHW) / len(batches)
+            values.append(_add_gradient(state, part, share, loss, machine))
+    if state.config.gradient_clip:
+        state.scaler.unscale_(state.optimizer)
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.gradient_clip)
+    state.scaler.step(state.optimizer)
+    state.scaler.update()
+    return torch.stack(values).sum()
+
+
+def set_training(state: TrainState) -> None:
+    """Put the network into training mode; a frozen encoder keeps the statistics of its normalisation."""
+    state.model.train()
+    if state.config.freeze != "none":
+        for module in state.model.network.encoder.modules():
+            if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the rate of every group of parameters, times the group's factor."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["rate_factor"]
+
+
+def follow_mean(state: TrainState, step: int) -> None:
+    """Move the running mean of the weights; its decay grows with the steps, so that it forgets the random start.
+
+    Source of the warm-up: tf.train.ExponentialMovingAverage, (1 + n) / (10 + n).
+    """
+    if state.mean_model is None:
+        return
+    decay = min(state.config.ema_decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        means: list[Tensor] = [*state.mean_model.parameters()]
+        weights: list[Tensor] = [*state.model.parameters()]
+        torch._foreach_lerp_(means, weights, 1 - decay)
+        for mean, buffer in zip(state.mean_model.buffers(), state.model.buffers(), strict=True):
+            mean.copy_(buffer)
+
+
+def _add_gradient(state: TrainState, part: Batch, share: float, loss: Loss, machine: Machine) -> Tensor:
+    # A call of its own, so that a part's tensors are gone before the next part needs room.
+    images_NHW3 = part.images_NHW3.to(machine.device, non_blocking=True)
+    target_NHW = part.target_NHW.to(machine.device, non_blocking=True)
+    with autocast(state.config, machine):
+        logits_NCHW = state.model(images_NHW3)
+    value = loss(logits_NCHW, target_NHW) * share
+    state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+    return value.detach()
+
+
+class _BatchGroups:
+    """The batches of each step, with the time that the training waited for them."""
+
+    def __init__(self, batches: Iterator[Batch], size: int) -> None:
+        self._batches = batches
+        self._size = size
+        self.samples = 0
+        self.wait_seconds = 0.0
+
+    def __iter__(self) -> Iterator[tuple[Batch, ...]]:
+        while group := self._wait_for_group():
+            self.samples += sum(len(batch.target_NHW) for batch in group)
+            yield group
+
+    def _wait_for_group(self) -> tuple[Batch, ...]:
+        started = time.perf_counter()
+        group = tuple(itertools.islice(self._batches, self._size))
+        self.wait_seconds += time.perf_counter() - started
+        return group
+
+
+class _Losses:
+    """The losses of an epoch's steps, fetched from the device in groups and refused when not finite."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._on_device: list[Tensor] = []
+        self._values: list[float] = []
+
+    def add(self, loss: Tensor) -> None:
+        self._on_device.append(loss)
+        if len(self._on_device) == _STEPS_BETWEEN_CHECKS:
+            self._fetch()
+
+    def mean(self) -> float:
+        if self._on_device:
+            self._fetch()
+        return sum(self._values) / len(self._values)
+
+    def _fetch(self) -> None:
+        values: list[float] = torch.stack(self._on_device).tolist()
+        for step, value in enumerate(values, start=len(self._values) + 1):
+            if not math.isfinite(value):
+                raise NonFiniteLossError(
+                    f"The loss is {value} in epoch {self._epoch + 1}, step {step}: the training diverged; "
+                    "use a smaller learning_rate, or precision=fp32."
+                )
+        self._values += values
+        self._on_device = []

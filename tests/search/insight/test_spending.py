@@ -1,0 +1,41 @@
+from search.insight.spending import account, best_by, count_stops, score_against_time
+from search.memory.events import Asked, Closed, Epoch, Halted, Opened
+
+
+def test_stops_are_counted_by_epoch(make_trials):
+    stopped = {"outcome": "stopped by ASHA"}
+    history = make_trials(
+        {"ious": [0.1], **stopped}, {"ious": [0.1] * 3, **stopped}, {"ious": [0.1], **stopped}, {"ious": [0.1] * 9}
+    )
+    assert count_stops(history) == {1: 2, 3: 1}
+
+
+def test_time_is_accounted_for_by_how_trials_ended(make_trials):
+    history = make_trials(
+        {"ious": [0.1, 0.2]},
+        {"ious": [0.1], "outcome": "diverged"},
+        {"ious": [], "outcome": "failed"},
+        {"ious": [0.1], "outcome": ""},
+    )
+    found = {each.end: (each.trials, each.seconds, each.epochs) for each in account(history)}
+    # Ten seconds an epoch and one to end; who has not ended counts to the last epoch.
+    assert found == {"finished": (1, 21.0, 2), "failed": (2, 12.0, 1), "not ended": (1, 10.0, 1)}
+
+
+def test_time_that_epochs_report_is_taken_where_they_do(make_trials):
+    history = make_trials({"ious": [0.1, 0.2]})
+    for record in history.trials[0].epochs.values():
+        record.metrics["seconds"] = 4.0
+    assert [each.seconds for each in account(history)] == [8.0]
+
+
+def test_best_score_against_time_leaves_pauses_out(make_trials):
+    history = make_trials({"ious": [0.3, 0.2, None, 0.5]})
+    history.apply(Closed(metrics={}, note="", time=1041.0))
+    history.apply(Halted(time=1041.0))
+    history.apply(Opened(cache_key="key", time=5000.0))
+    history.apply(Asked(trial=1, fold=0, values={}, params={}, time=5000.0))
+    history.apply(Epoch(trial=1, epoch=1, metrics={"iou": 0.7}, time=5010.0))
+    course = score_against_time(history)
+    assert course == [(10.0, 0.3), (40.0, 0.5), (51.0, 0.7)]
+    assert [best_by(course, seconds) for seconds in (9, 10, 39, 60)] == [None, 0.3, 0.3, 0.7]

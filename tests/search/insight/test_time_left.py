@@ -1,0 +1,129 @@
+import time
+
+import pytest
+
+from search.insight.time_left import count_at_once, estimate_seconds_left
+from search.memory.events import Asked, Ended, Epoch, Event, Halted, Opened, Reopened, Started
+from search.memory.history import History
+from search.memory.outcome import Outcome
+
+
+def history_of(*events: Event) -> History:
+    history = History()
+    for event in events:
+        history.apply(event)
+    return history
+
+
+def asked(trial: int, time: float) -> Asked:
+    return Asked(trial=trial, fold=0, values={}, params={}, time=time)
+
+
+def epoch(trial: int, number: int, time: float, seconds: float = 10.0) -> Epoch:
+    return Epoch(trial=trial, epoch=number, metrics={"iou": 0.5, "seconds": seconds}, time=time)
+
+
+def ended(trial: int, time: float, outcome: Outcome = Outcome.FINISHED) -> Ended:
+    return Ended(trial=trial, outcome=outcome, time=time)
+
+
+def trained(trial: int, begin: float, seconds: float, epochs: int = 1) -> list[Event]:
+    """A trial from its first to its last moment, on a worker of its own."""
+    each = seconds / epochs
+    reports = [epoch(trial, number, begin + number * each, each) for number in range(1, epochs + 1)]
+    return [asked(trial, begin), Started(trial=trial, time=begin), *reports, ended(trial, begin + seconds)]
+
+
+def test_time_left_follows_from_the_trials_that_ended(make_settings):
+    now = time.time()
+    history = history_of(asked(0, now - 100), ended(0, now), asked(1, now - 140), ended(1, now))
+    # A trial takes (100 + 140) / 2 = 120 s; 5 - 2 = 3 have not begun, two at a time: 3 x 120 / 2 = 180 s.
+    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180)
+    # One runs since 20 s, so 100 s are left of it; 2 wait: (100 + 2 x 120) / 2 = 170 s.
+    history.apply(asked(2, now - 60))
+    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180), "it waits for a worker"
+    history.apply(Started(trial=2, time=now - 20))
+    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(170, abs=1)
+
+
+def test_more_workers_than_trials_do_not_shorten_a_trial(make_settings):
+    history = history_of(*trained(0, 0.0, 100.0))
+    # One trial of 100 s is left; seven of eight workers have nothing to do.
+    assert estimate_seconds_left(history, make_settings(trials=2), 8) == pytest.approx(100)
+    # Nine are left, of 900 s together.
+    assert estimate_seconds_left(history, make_settings(trials=10), 8) == pytest.approx(112.5)
+
+
+def test_time_that_a_trial_waited_is_not_what_trials_take(make_settings):
+    """Twice ten seconds of training, a thousand of waiting in between."""
+    history = history_of(asked(0, 0.0), Started(trial=0, time=0.0), epoch(0, 1, 10.0), ended(0, 10.0, Outcome.STOPPED))
+    # One trial is left, and takes as long as the first.
+    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 10
+    for event in (Reopened(trial=0, time=1010.0), epoch(0, 2, 1020.0), ended(0, 1020.0)):
+        history.apply(event)
+    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 20
+    # A second was trained for ten of these twenty, and waits or runs again.
+    history.apply(asked(1, 1020.0))
+    history.apply(epoch(1, 1, 1030.0))
+    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 10
+
+
+def test_time_left_is_no_more_than_the_time_budget(make_settings):
+    history = history_of(Opened(cache_key="key", time=0.0), asked(0, 0.0), ended(0, 100.0))
+    # 9 x 100 s would be left, but 100 s of the budget of 400 s are spent.
+    assert estimate_seconds_left(history, make_settings(trials=10), 1) == 900
+    assert estimate_seconds_left(history, make_settings(trials=10, time_budget_seconds=400), 1) == 300
+
+
+def test_before_the_first_trial_ends_nobody_knows_how_long_it_takes(make_settings):
+    assert estimate_seconds_left(history_of(asked(0, 0.0)), make_settings(), 1) is None
+
+
+def test_nothing_is_left_of_a_search_whose_trials_have_ended(make_settings):
+    assert estimate_seconds_left(history_of(*trained(0, 0.0, 50.0)), make_settings(trials=1), 1) == 0
+
+
+def test_trials_that_run_now_are_counted():
+    history = history_of(
+        Opened(cache_key="key", time=0.0), *trained(0, 0.0, 10.0), *trained(1, 0.0, 10.0), *trained(2, 0.0, 10.0),
+        asked(3, 10.0), Started(trial=3, time=10.0), asked(4, 10.0), Started(trial=4, time=11.0), asked(5, 10.0),
+    )  # fmt: skip
+    assert count_at_once(history) == 2
+
+
+def test_search_that_is_idle_tells_from_its_epochs_how_many_were_trained_at_once():
+    """Eight workers: each takes its next trial as the last one ends, and one has paused for a while in between."""
+    events = [Opened(cache_key="key", time=0.0)]
+    for worker in range(8):
+        for turn in range(3):
+            events += trained(worker + 8 * turn, 100.0 * turn + worker, 100.0, epochs=4)
+    history = history_of(*events, Halted(time=400.0))
+    assert count_at_once(history) == 8
+    # Journals whose epochs do not say how long they took tell it by their times.
+    for trial in history.trials.values():
+        for record in trial.epochs.values():
+            del record.metrics["seconds"]
+    assert count_at_once(history) == 8
+
+
+def test_trial_that_waited_between_two_rungs_was_not_trained_meanwhile():
+    history = history_of(
+        Opened(cache_key="key", time=0.0), asked(0, 0.0), epoch(0, 1, 10.0), ended(0, 10.0, Outcome.STOPPED),
+        *trained(1, 10.0, 20.0), Reopened(trial=0, time=30.0), epoch(0, 2, 40.0), ended(0, 40.0),
+    )  # fmt: skip
+    assert count_at_once(history) == 1
+
+
+def test_workers_of_an_earlier_run_are_not_counted():
+    """Three at once, a night, then two."""
+    history = history_of(
+        Opened(cache_key="key", time=0.0), *trained(0, 0.0, 10.0), *trained(1, 0.0, 10.0), *trained(2, 0.0, 10.0),
+        Halted(time=10.0),
+        Opened(cache_key="key", time=9000.0), *trained(3, 9001.0, 10.0), *trained(4, 9002.0, 10.0), Halted(time=9020.0),
+    )  # fmt: skip
+    assert count_at_once(history) == 2
+
+
+@pytest.mark.parametrize("events", [[], [asked(0, 0.0)]], ids=["empty", "asked"])
+def test_nothing_is_said_of_a_search_that_trained_nothing(events):
+    assert count_at_once(history_of(*events)) is None

@@ -1,0 +1,94 @@
+import json
+
+import hypothesis
+import hypothesis.strategies as st
+import pytest
+
+from search.memory.events import (
+    Asked,
+    CheckpointSaved,
+    Closed,
+    Dropped,
+    Ended,
+    Epoch,
+    Event,
+    Halted,
+    Opened,
+    Reopened,
+    Restarted,
+    Started,
+    encode_event,
+    parse_event,
+)
+from search.memory.outcome import Outcome
+from segcore.errors import CheckpointError, StreetError
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | finite | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+values = st.dictionaries(texts, plain, max_size=3)
+numbers = st.integers(0, 10**6)
+metrics = st.dictionaries(texts, finite, max_size=3)
+times = st.floats(0, 1e11)
+
+events = st.one_of(
+    st.builds(Opened, cache_key=texts, time=times),
+    st.builds(
+        Asked, trial=numbers, fold=numbers, values=values, params=values, source=st.none() | numbers,
+        drawable=st.booleans(), ahead=st.lists(values, max_size=2), time=times,
+    ),
+    st.builds(Started, trial=numbers, time=times),
+    st.builds(
+        Epoch, trial=numbers, epoch=st.integers(1, 999), metrics=metrics, picture=st.none() | texts, verdict=texts,
+        image_ious=st.none() | metrics, time=times,
+    ),
+    st.builds(CheckpointSaved, trial=numbers, epoch=numbers, path=texts, time=times),
+    st.builds(Restarted, trial=numbers, message=texts, time=times),
+    st.builds(Ended, trial=numbers, outcome=st.sampled_from(Outcome), message=texts, time=times),
+    st.builds(Reopened, trial=numbers, accelerator=st.none() | texts, time=times),
+    st.builds(Dropped, trial=numbers, time=times),
+    st.builds(Halted, time=times),
+    st.builds(Closed, metrics=metrics, note=texts, time=times),
+)  # fmt: skip
+
+
+@hypothesis.given(events)
+def test_an_event_reads_as_it_was_written(event: Event):
+    line = encode_event(event)
+    assert b"\n" not in line
+    assert parse_event(line) == event
+
+
+@st.composite
+def damaged_lines(draw: st.DrawFn) -> bytes:
+    line = encode_event(draw(events))
+    place = draw(st.integers(0, len(line)))
+    return line[:place] + draw(st.binary(max_size=3)) + line[place + 1 :]
+
+
+@hypothesis.settings(max_examples=400)
+@hypothesis.given(st.binary(max_size=60) | damaged_lines())
+def test_any_other_line_is_refused_by_our_error_alone(line: bytes):
+    try:
+        parse_event(line)
+    except StreetError as error:
+        assert isinstance(error, CheckpointError)
+
+
+def test_an_event_is_stamped_when_it_is_made():
+    first, second = Started(trial=0), Started(trial=0)
+    assert 0 < first.time <= second.time
+
+
+def test_the_kind_stands_first_in_a_line():
+    assert json.loads(encode_event(Halted(time=3.0))) == {"event": "halted", "time": 3.0}
+    assert encode_event(Halted(time=3.0)).startswith(b'{"event":"halted"')
+
+
+def test_an_event_of_this_process_is_checked_like_one_of_a_file():
+    with pytest.raises(ValueError, match="finite number"):
+        Epoch(trial=0, epoch=1, metrics={"iou": float("nan")})

@@ -18,10 +18,11 @@ from search.memory.events import Asked, Closed, Ended, Epoch, Event, Opened, Reo
 from search.memory.outcome import Outcome
 from search.settings import SearchSettings, settings_values
 from search.tracking.check import is_away
+from search.tracking.moved import bring_home
 from search.tracking.names import PARAM_LETTERS, TAG_LETTERS, clean_name, clean_text
 from search.tracking.reading import identify
 from search.tracking.sent import Sent, stamp_of
-from search.tracking.store import PARENT, open_client, told
+from search.tracking.store import PARENT, database_file, open_client, told
 from search.tracking_uri import mask_uri
 from segcore.errors import TrackingError
 
@@ -319,6 +320,7 @@ def _ensure_experiment(client: Any, settings: SearchSettings) -> str:
         )
     if experiment is not None:
         found: str = experiment.experiment_id
+        bring_home(database_file(settings.tracking_uri), settings.storage, settings.name, experiment.artifact_location)
         return found
     artifacts = None
     if settings.tracking_uri.startswith("sqlite:"):

@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 
 from search.memory.outcome import FAILURES
 from search.settings import SearchSettings
+from search.tracking.moved import bring_home
 from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError
@@ -154,11 +155,13 @@ def _find_link(settings: SearchSettings, server: str) -> str:
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is None:
         return server
+    bring_home(file, settings.storage, settings.name, experiment.artifact_location)
     query = f"tags.`search.id` = '{settings.search_id}' and tags.`search.trial` = '{PARENT}'"
     parents = client.search_runs([experiment.experiment_id], f"{query} and tags.`search.stage` = 'search'")
     only_trials = f"tags.`mlflow.parentRunId`='{parents[0].info.run_id}'" if parents else ""
+    address = mask_uri(server).replace("***@", "").rstrip("/")
     return (
-        f"{server.rstrip('/')}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+        f"{address}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
         f"&searchFilter={quote(only_trials)}&orderByKey=metrics.%60iou%60&orderByAsc=false&compareRunsMode=CHART"
     )
 

@@ -270,8 +270,7 @@ def test_what_mlflow_still_refuses_is_set_aside_and_named_and_the_rest_arrives(
     settings, script, stage, find_runs, points_of, monkeypatch
 ):
     """A value that is longer than MLflow takes when it is told not to cut."""
-    monkeypatch.setattr("search.tracking.names.PARAM_LETTERS", 7000)
-    monkeypatch.setattr("search.tracking.runs.PARAM_LETTERS", 7000)
+    monkeypatch.setattr("search.tracking.writer.PARAM_LETTERS", 7000)
     monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
     values = {**TrainConfig().values(), "backbone": "b" * 6500}
     script.write("asked", trial=0, fold=0, values=values, params={})

@@ -88,7 +88,10 @@ def database_file(uri: str) -> Path | None:
 
 def told(error: Exception) -> str:
     """Return what an exception says in one line, without passwords."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # MLflow wraps what requests wraps around the one line that says why a server is not reached.
+    wrapped = error.__context__.args if isinstance(error, MlflowException) and error.__context__ else ()
+    reason = str(getattr(wrapped[0], "reason", "")).rpartition("): ")[2] if wrapped else ""
+    lines = (reason or str(error)).strip().splitlines() or [type(error).__name__]
     return mask_uri(lines[0])[:_MESSAGE_LETTERS]
 
 

@@ -12,12 +12,11 @@ from segcore.errors import CheckpointError, ConfigError
 
 @pytest.fixture
 def folder(make_settings, make_place) -> SearchFolder:
-    """A search as `launch` leaves it, of which MLflow has something."""
+    """A search as `launch` leaves it."""
     settings, place = make_settings(), make_place(max_concurrent=3)
     folder = folder_of(settings, place)
     for stage in folder.stages.values():
         stage.root.mkdir(parents=True, exist_ok=True)
-        stage.tracked.write_text("{}")
     write_settings(settings, folder.settings)
     write_place(place, folder.place)
     return folder
@@ -39,7 +38,6 @@ def test_search_that_was_moved_goes_on_as_itself(folder, make_settings, tmp_path
     assert place.storage == tmp_path
     remember(moved, settings, place)
     assert read_search(moved)[1].home == moved.root
-    assert moved.search_stage.tracked.exists()
 
 
 def test_copy_gets_an_identity_of_its_own_once(folder, tmp_path):
@@ -54,9 +52,6 @@ def test_copy_gets_an_identity_of_its_own_once(folder, tmp_path):
     assert read_search(copied)[0] == settings == open_search(copied, {})[0]
     assert read_search(folder)[0].search_id == "1d"
     assert not is_copy(folder)
-    for own, theirs in zip(copied.stages.values(), folder.stages.values(), strict=True):
-        assert not own.tracked.exists(), "MLflow has nothing of it yet"
-        assert theirs.tracked.exists()
 
 
 def test_only_the_identity_is_written_beside_the_place(folder, tmp_path):

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from search.folder import StageFolder
+from search.memory.events import Asked, Ended, Epoch
 from search.memory.journal import Journal, read_events
+from search.memory.outcome import Outcome
+from search.place import build_place, change_place
 from search.settings import SearchSettings, build_settings
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
@@ -29,10 +32,16 @@ class Past:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.uri = f"sqlite:///{root / 'mlflow.db'}"
+        self.place = build_place({"data": "/streets", "tracking_uri": self.uri, "storage": root})
         self._clock = 0
 
     def record(
-        self, name: str, trials: Sequence[tuple[dict, float, Sequence, str]], /, **changes: Any
+        self,
+        name: str,
+        trials: Sequence[tuple[dict, float, Sequence, str]],
+        /,
+        where: dict | None = None,
+        **changes: Any,
     ) -> SearchSettings:
         """Write a search of the demo space, one trial after the other, an epoch a second.
 
@@ -40,26 +49,27 @@ class Past:
             name: of the search.
             trials: values beside those of the space's constants, seconds per epoch, iou by epoch (None: no score), and
                 outcome ("": none).
+            where: changes of the place.
             changes: of the settings.
         """
-        base = {"data": "/streets", "space": "demo", "epochs": 4, "reduction_factor": 2, "tracking_uri": self.uri}
-        own = {"name": name, "trials": len(trials), "storage": self.root}
-        settings = build_settings({**base, **own, **changes})
+        base = {"name": name, "space": "demo", "epochs": 4, "reduction_factor": 2, "trials": len(trials)}
+        settings = build_settings({**base, **changes})
+        place = change_place(self.place, where or {})
         folder = StageFolder(root=self.root / settings.search_id)
         journal = Journal(folder.journal)
         for number, (values, seconds, ious, outcome) in enumerate(trials):
             whole = TrainConfig.from_values(
                 {**DEMO, "seed": settings.seed, "epochs": settings.epochs, **values}
             ).values()
-            self._write(journal, "asked", {"trial": number, "fold": settings.fold, "values": whole, "params": {}})
+            journal.write(Asked(trial=number, fold=settings.fold, values=whole, params={}, time=self._tick()))
             for epoch, iou in enumerate(ious, start=1):
                 metrics = {"seconds": seconds, **({} if iou is None else {"iou": iou})}
-                report = {"trial": number, "epoch": epoch, "metrics": metrics, "picture": None, "verdict": ""}
-                self._write(journal, "epoch", report)
+                journal.write(Epoch(trial=number, epoch=epoch, metrics=metrics, time=self._tick()))
             if outcome:
-                self._write(journal, "ended", {"trial": number, "outcome": outcome, "message": "so it was"})
+                end = Outcome(outcome)
+                journal.write(Ended(trial=number, outcome=end, message="so it was", time=self._tick()))
         journal.close()
-        StageRuns(settings, "search", folder).write(list(read_events(folder.journal)))
+        StageRuns(settings, place, "search", folder).write(list(read_events(folder.journal)))
         return settings
 
     @staticmethod
@@ -72,9 +82,9 @@ class Past:
         """Values of a trial that sees whole images."""
         return {"input_mode": "full", "learning_rate": rate}
 
-    def _write(self, journal: Journal, kind: str, content: dict[str, Any]) -> None:
+    def _tick(self) -> float:
         self._clock += 1
-        journal.write(kind, {**content, "time": 1.7e9 + self._clock})
+        return 1.7e9 + self._clock
 
 
 HAND = [

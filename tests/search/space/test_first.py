@@ -70,6 +70,65 @@ def test_what_is_left_out_is_drawn_or_set_by_the_space_the_same_each_time(make_s
     assert first["values"]["decoder_channels"] == 16
 
 
+def picky(trial: optuna.Trial) -> dict:
+    """Wants no odd number of cycles, and no jaccard: three of four draws are given up."""
+    loss = trial.suggest_categorical("loss", ("ce", "jaccard"))
+    if loss == "jaccard" or trial.suggest_int("cycles", 1, 4) % 2:
+        raise optuna.TrialPruned
+    return {"backbone": "tf_efficientnet_lite0", "weights": "none"}
+
+
+def resolve_picky(given: dict, settings) -> dict:
+    (resolved,) = resolve_first([("best.json", given)], picky, settings, FACTS, REQUIRE)
+    return resolved
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_left_out_is_drawn_until_the_space_wants_the_combination(make_settings, seed):
+    resolved = resolve_picky({"learning_rate": 2e-3}, make_settings(seed=seed))
+    assert resolved["values"]["loss"] == "ce"
+    assert resolved["values"]["cycles"] in (2, 4)
+    assert resolved["values"]["learning_rate"] == 2e-3
+    kept = resolve_picky({"cycles": 4}, make_settings(seed=seed))
+    assert (kept["drawable"], kept["params"]) == (True, {"loss": "ce", "cycles": 4})
+
+
+@pytest.mark.parametrize("given", [{"loss": "jaccard"}, {"cycles": 3}, {"loss": "jaccard", "cycles": 3}])
+def test_combination_that_the_space_gives_up_is_trained_and_not_told(make_settings, given):
+    resolved = resolve_picky(given, make_settings())
+    assert (resolved["drawable"], resolved["params"]) == (False, {})
+    assert {name: resolved["values"][name] for name in given} == given
+
+
+def test_space_that_gives_up_all_it_draws_is_refused_with_where_the_configuration_is_from(make_settings):
+    def space(trial):
+        raise optuna.TrialPruned
+
+    with pytest.raises(ConfigError, match=r"^best\.json: --space .* raised TrialPruned .* let it reject fewer"):
+        resolve_first([("best.json", GIVEN)], space, make_settings(), FACTS, REQUIRE)
+
+
+def pairs(trial: optuna.Trial) -> dict:
+    side, _ = trial.suggest_categorical("crop_size", ((32, 64), (64, 96)))
+    return {"input_mode": "crop", "crop_size": side, "backbone": "tf_efficientnet_lite0", "weights": "none"}
+
+
+@pytest.mark.parametrize(
+    ("given", "params"),
+    [
+        ({"crop_size": 48}, None),
+        ({"learning_rate": 0.5}, None),
+        ({"input_mode": "crop"}, {"crop_size"}),
+    ],
+)
+def test_what_a_space_draws_as_pairs_is_told_by_its_plain_name(make_settings, given, params):
+    (resolved,) = resolve_first([("best.json", given)], pairs, make_settings(), FACTS, REQUIRE)
+    assert resolved["drawable"] is (params is not None)
+    assert set(resolved["params"]) == (params or set())
+    assert all(name in ("[32, 64]", "[64, 96]") for name in resolved["params"].values())
+    assert json.loads(json.dumps(resolved)) == resolved
+
+
 def test_epochs_seed_and_fixed_values_are_those_of_the_search(make_settings):
     given = {**GIVEN, "epochs": 99, "seed": 7, "optimizer": "sgd"}
     resolved = resolve(given, make_settings, fixed={"optimizer": "adam"})
@@ -143,20 +202,22 @@ def write_earlier(script) -> None:
     script.end(6, "diverged")
 
 
-def test_three_best_configurations_of_a_search_in_the_storage_come_first(make_settings, make_history, tmp_path):
+def test_three_best_configurations_of_a_search_in_the_storage_come_first(
+    make_settings, make_place, make_history, tmp_path
+):
     """Trial 1 failed, 6 diverged; trial 4 is trial 2 again."""
     settings = make_settings()
-    folder = folder_of(settings)
+    folder = folder_of(settings, make_place())
     folder.root.mkdir(parents=True)
     make_history(write_earlier)
     (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
     write_settings(settings, folder.settings)
-    found = read_earlier("streets", make_settings(name="second"))
+    found = read_earlier("streets", make_place())
     assert [values["batch_size"] for values in found] == [3, 4, 1]
 
 
-def test_search_that_only_mlflow_knows_is_found_there(make_settings, script):
-    settings = make_settings(name="elsewhere")
+def test_search_that_only_mlflow_knows_is_found_there(make_settings, make_place, script):
+    settings, place = make_settings(name="elsewhere"), make_place()
     for trial, iou in enumerate((0.5, 0.7, 0.6, 0.4)):
         script.ask(trial, batch_size=trial + 1, learning_rate=2.5e-4)
         script.epochs(trial, iou)
@@ -164,13 +225,13 @@ def test_search_that_only_mlflow_knows_is_found_there(make_settings, script):
     script.epochs(4, 0.9)
     script.end(4, "out of memory")
     stage = StageFolder(root=script.journal.file.parent)
-    StageRuns(settings, "search", stage).write(list(read_events(script.journal.file)))
-    StageRuns(settings, "retrain", stage).write(list(read_events(script.journal.file)))
-    found = read_earlier("elsewhere", make_settings(name="second"))
+    StageRuns(settings, place, "search", stage).write(list(read_events(script.journal.file)))
+    StageRuns(settings, place, "retrain", stage).write(list(read_events(script.journal.file)))
+    found = read_earlier("elsewhere", place)
     assert [values["batch_size"] for values in found] == [2, 3, 1]
     assert found[0] == script.journal.history.trials[1].values
 
 
-def test_search_that_nobody_knows_is_refused(make_settings):
+def test_search_that_nobody_knows_is_refused(make_place):
     with pytest.raises(ConfigError, match=r"--warm-start hole: neither .* nor MLflow at sqlite"):
-        read_earlier("hole", make_settings())
+        read_earlier("hole", make_place())

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from search.commands.display import show_best, show_failed_trainings, show_unsent
+from search.commands.display import show_best, show_failed_trainings, show_set_aside
 from search.commands.look import best
 from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
 from search.folder import find_folder, is_in_use, lock_stage, require_idle
@@ -14,7 +14,7 @@ from search.opening import remember
 from search.place import DEFAULT_STORAGE
 from search.settings import change_settings
 from search.verdict.selection import can_confirm, name_winner
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, TrackingError
 
 
 @with_options(where=WHERE_NOW)
@@ -28,7 +28,6 @@ def confirm(
     """Train the best configurations on further folds and name the winner; goes on where it was interrupted."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings, place = running.open_told(folder, where)
@@ -43,7 +42,7 @@ def confirm(
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
     require_idle(*folder.stages.values())
-    require_tracking(place.tracking_uri)
+    running.expect_tracking(place)
     with cluster.connected(place):
         running.confirm_best(settings, place, folder, running.prepare_cache(place), retry=True, save=True)
     show_best(name_winner(settings, folder), folder)
@@ -55,7 +54,6 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings, place = running.open_told(folder, where)
@@ -63,26 +61,31 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
     if not folder.best.exists():
         best(name, storage)
     winner = read_best(folder.best)
-    require_tracking(place.tracking_uri)
+    running.expect_tracking(place)
     with cluster.connected(place):
         running.retrain_winner(settings, place, folder, running.prepare_cache(place), winner)
 
 
 @with_options(where=TRACKING_NOW)
 def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
-    """Send to MLflow what it missed while its server was away."""
+    """Send to MLflow what it missed while its server was away, or all of it when its database was lost."""
     from search.commands import running
-    from search.tracking.check import require_tracking
+    from search.tracking.check import check_tracking
     from search.tracking.follower import Tracker
 
     folder = find_folder(storage, name)
     settings, place = running.open_told(folder, where)
-    require_tracking(place.tracking_uri)
-    with lock_stage(folder.search_stage):
-        remember(folder, settings, place)
+    problems = [check_tracking(place.tracking_uri)]
+    if not any(problems):
+        with lock_stage(folder.search_stage):
+            remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
-        if stage.journal.exists():
+        if stage.journal.exists() and not any(problems):
             with lock_stage(stage):
                 tracker = Tracker(settings, place, stage_name, stage)
                 tracker.close()
-                show_unsent(tracker, place, folder)
+            show_set_aside(tracker)
+            problems.append(tracker.lack)
+    if any(problems):
+        told = " ".join(problem for problem in problems if problem)
+        raise TrackingError(f"{told} Nothing is lost: run '{folder.command('sync')}' again when it answers.")

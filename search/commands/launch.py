@@ -82,7 +82,6 @@ def resume(
     """Go on with a search that was interrupted, or extend it: what has finished stays, the rest goes on."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
     settings, place = running.open_told(folder, where)
@@ -97,7 +96,7 @@ def resume(
     require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
-    require_tracking(place.tracking_uri)
+    running.expect_tracking(place)
     with cluster.connected(place):
         cache = running.prepare_cache(place)
         running.search(settings, place, folder, cache, split, retry=retry_failed, extended=extended)

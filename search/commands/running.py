@@ -29,6 +29,7 @@ from search.stages import confirm, retrain
 from search.stages.search import run_search
 from search.stages.stage import OpenStage, open_stage
 from search.tracking import registry
+from search.tracking.check import check_tracking
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.cache import PixelCache
 from segcore.data.dataset import read_dataset
@@ -48,6 +49,12 @@ def open_told(folder: SearchFolder, where: Values) -> tuple[SearchSettings, Plac
             f"{folder.root} is a copy of {place.home}: it takes MLflow runs of its own.", style="yellow", soft_wrap=True
         )
     return settings, place
+
+
+def expect_tracking(place: Place) -> None:
+    """Refuse an MLflow that can never be used; of one that is only away, say that the search does not wait for it."""
+    if problem := check_tracking(place.tracking_uri):
+        console.print(f"{problem} The search goes on; MLflow is sent what it misses when it answers.", style="yellow")
 
 
 def prepare_cache(place: Place) -> PixelCache:
@@ -158,4 +165,4 @@ def _open_shown(
     finally:
         # Only now is it known whether MLflow took what was left.
         if opened is not None:
-            show_unsent(opened.tracker, place, folder)
+            show_unsent(opened.tracker, folder)

@@ -46,28 +46,29 @@ def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
         opened: the stage.
         concurrent: trials at a time.
     """
-    settings, folder, history = opened.stage.settings, opened.stage.folder, opened.stage.journal.history
-    budget_seconds = settings.time_budget_seconds if opened.name == "search" else 0.0
-    shown = replace(settings, trials=opened.trials, time_budget_seconds=budget_seconds)
+    stage, history = opened.stage, opened.stage.journal.history
+    budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
+    shown = replace(stage.settings, trials=opened.trials, time_budget_seconds=budget_seconds)
 
     def render() -> RenderableType:
         problem = opened.tracker.problem
-        about = f"MLflow waits: {problem}" if problem else f"MLflow: {settings.tracking_uri}"
-        about += f"\nlogs: {folder.trial(0).parent}/NUMBER/log.txt"
+        about = f"MLflow waits: {problem}" if problem else f"MLflow: {stage.place.tracking_uri}"
+        about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
         return tables.progress_panel(history, shown, concurrent=concurrent, about=about)
 
     with _shown_live(render, lambda: tables.summary_line(history, shown, concurrent)):
         yield
 
 
-def show_unsent(tracker: "Tracker", settings: SearchSettings) -> None:
+def show_unsent(tracker: "Tracker", folder: SearchFolder) -> None:
     """Say so when MLflow has not everything of a stage that was left, and what it does not take."""
     show_set_aside(tracker)
     if tracker.lack is not None:
         console.print(
-            f"{tracker.lack} Nothing is lost: run 'python -m search sync {settings.name}' when it answers.",
+            f"{tracker.lack} Nothing is lost: run '{folder.command('sync')}' when it answers.",
             style="yellow",
             markup=False,
+            soft_wrap=True,
         )
 
 
@@ -108,9 +109,9 @@ def show_confirmation_due(settings: SearchSettings, folder: SearchFolder, histor
     if decide(choose_candidates(history, settings), trainings, settings, read_folds(folder.folds).block_of).pending:
         told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
         console.print(
-            f"The winner is not confirmed on further folds yet ({told}); run 'python -m search confirm "
-            f"{settings.name}'.",
+            f"The winner is not confirmed on further folds yet ({told}); run '{folder.command('confirm')}'.",
             style="yellow",
+            soft_wrap=True,
         )
 
 
@@ -131,9 +132,10 @@ def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> Non
     again = "Mend the cause" if last.outcome is Outcome.FAILED else "Where a worker failed, mend the cause"
     console.print(
         f"{len(failed)} of {len(trainings)} trainings of the confirmation have no score; the last, of trial "
-        f"{last.source} on fold {last.fold}, {said}. {again}, then try again with 'python -m search confirm "
-        f"{settings.name}'.",
+        f"{last.source} on fold {last.fold}, {said}. {again}, then try again with "
+        f"'{folder.command('confirm')}'.",
         style="yellow",
+        soft_wrap=True,
         markup=False,
     )
 
@@ -146,7 +148,7 @@ def show_front(settings: SearchSettings, history: History) -> None:
         console.print(f"best.json holds the best iou{limited}; the sampler sought iou alone.", soft_wrap=True)
 
 
-def show_best(found: dict[str, Any]) -> None:
+def show_best(found: dict[str, Any], folder: SearchFolder) -> None:
     """Show the winner, and how far it is confirmed."""
     console.print(tables.best_table(found))
     if "confirmation" in found:
@@ -154,7 +156,8 @@ def show_best(found: dict[str, Any]) -> None:
         console.print(confirmation_line(found["confirmation"]))
     else:
         console.print(
-            f"Chosen by its score on fold {found['fold']} alone; 'python -m search confirm {found['search']}' trains "
+            f"Chosen by its score on fold {found['fold']} alone; '{folder.command('confirm')}' trains "
             "the best on further folds.",
             style="yellow",
+            soft_wrap=True,
         )

@@ -6,17 +6,21 @@ import typer
 
 from search.commands.display import show_best, show_failed_trainings, show_set_aside
 from search.commands.look import best
-from search.commands.options import Name, Storage
+from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
 from search.folder import find_folder, is_in_use, lock_stage, require_idle
 from search.memory.best import read_best
 from search.memory.journal import read_history
-from search.settings import DEFAULT_STORAGE, change_settings, read_settings
+from search.opening import remember
+from search.place import DEFAULT_STORAGE
+from search.settings import change_settings
 from search.verdict.selection import can_confirm, name_winner
 from segcore.errors import CheckpointError, TrackingError
 
 
+@with_options(where=WHERE_NOW)
 def confirm(
     name: Name,
+    where: Values,
     top: Annotated[int | None, typer.Option(help="best configurations to train; left out: as launched")] = None,
     folds: Annotated[int | None, typer.Option(help="most further folds; left out: as launched")] = None,
     storage: Storage = DEFAULT_STORAGE,
@@ -26,7 +30,7 @@ def confirm(
     from search.run import cluster
 
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
+    settings, place = running.open_told(folder, where)
     changes = {"confirm": top, "confirm_folds": folds}
     settings = change_settings(settings, {key: value for key, value in changes.items() if value is not None})
     history = read_history(folder.search_stage.journal)
@@ -37,45 +41,50 @@ def confirm(
         )
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
-    require_idle(folder.confirm_stage)
-    running.expect_tracking(settings)
-    with cluster.connected(settings):
-        running.confirm_best(settings, folder, running.prepare_cache(settings), retry=True, save=True)
-    show_best(name_winner(settings, folder))
+    require_idle(*folder.stages.values())
+    running.expect_tracking(place)
+    with cluster.connected(place):
+        running.confirm_best(settings, place, folder, running.prepare_cache(place), retry=True, save=True)
+    show_best(name_winner(settings, folder), folder)
     show_failed_trainings(settings, folder)
 
 
-def retrain(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
+@with_options(where=WHERE_NOW)
+def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     from search.commands import running
     from search.run import cluster
 
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
-    require_idle(folder.confirm_stage)
+    settings, place = running.open_told(folder, where)
+    require_idle(*folder.stages.values())
     if not folder.best.exists():
         best(name, storage)
     winner = read_best(folder.best)
-    running.expect_tracking(settings)
-    with cluster.connected(settings):
-        running.retrain_winner(settings, folder, running.prepare_cache(settings), winner)
+    running.expect_tracking(place)
+    with cluster.connected(place):
+        running.retrain_winner(settings, place, folder, running.prepare_cache(place), winner)
 
 
-def sync(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
+@with_options(where=TRACKING_NOW)
+def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     """Send to MLflow what it missed while its server was away, or all of it when its database was lost."""
+    from search.commands import running
     from search.tracking.check import check_tracking
     from search.tracking.follower import Tracker
 
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
-    problems = [check_tracking(settings.tracking_uri)]
+    settings, place = running.open_told(folder, where)
+    problems = [check_tracking(place.tracking_uri)]
+    with lock_stage(folder.search_stage):
+        remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
         if stage.journal.exists() and not any(problems):
             with lock_stage(stage):
-                tracker = Tracker(settings, stage_name, stage)
+                tracker = Tracker(settings, place, stage_name, stage)
                 tracker.close()
             show_set_aside(tracker)
             problems.append(tracker.lack)
     if any(problems):
         told = " ".join(problem for problem in problems if problem)
-        raise TrackingError(f"{told} Nothing is lost: run 'python -m search sync {name}' again when it answers.")
+        raise TrackingError(f"{told} Nothing is lost: run '{folder.command('sync')}' again when it answers.")

@@ -13,14 +13,15 @@ from search.folder import find_folder, is_in_use
 from search.judge.progress import build_asha, is_over
 from search.memory.history import History
 from search.memory.journal import read_history, replay
-from search.settings import DEFAULT_STORAGE, read_settings
+from search.opening import read_search
+from search.place import DEFAULT_STORAGE
 from search.verdict.selection import name_winner
 
 
 def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show every trial of a search, and the best."""
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
+    settings, _ = read_search(folder)
     history, asha = History(), build_asha(settings)
     replay(folder.search_stage.journal, history, asha)
     idle = not is_in_use(folder.search_stage)
@@ -31,7 +32,7 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     if history.ranked:
         console.print(insight_report(history, settings))
     if idle and not is_over(settings, history, asha):
-        console.print(f"No process runs it; go on with 'python -m search resume {name}'.", style="yellow")
+        console.print(f"No process runs it; go on with '{folder.command('resume')}'.", style="yellow", soft_wrap=True)
     elif idle:
         show_confirmation_due(settings, folder, history)
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
@@ -40,8 +41,8 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
 def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show the best configuration so far and write best.json."""
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
-    show_best(name_winner(settings, folder))
+    settings, _ = read_search(folder)
+    show_best(name_winner(settings, folder), folder)
     show_failed_trainings(settings, folder)
     show_front(settings, read_history(folder.search_stage.journal))
     console.print(f"written to {folder.best}", soft_wrap=True)

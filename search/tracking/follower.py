@@ -1,6 +1,6 @@
 """The thread that follows a journal into MLflow; the journal is the queue: whatever MLflow does, nothing waits.
 
-`python -m search sync NAME` sends the rest of a search whose server was away. What is written, and where, lives in
+The command `sync` sends the rest of a search whose server was away. What is written, and where, lives in
 `runs`; where in the journal it stands, in `reading`.
 """
 
@@ -9,6 +9,7 @@ from collections import deque
 from typing import Final
 
 from search.folder import StageFolder
+from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.reading import JournalReader, count_whole_bytes
 from search.tracking.runs import StageRuns
@@ -33,12 +34,14 @@ class Tracker:
 
     Args:
         settings: the search's settings.
+        place: where MLflow is.
         stage_name: `search`, `confirm` or `retrain`.
         folder: the stage's files.
     """
 
-    def __init__(self, settings: SearchSettings, stage_name: str, folder: StageFolder) -> None:
+    def __init__(self, settings: SearchSettings, place: Place, stage_name: str, folder: StageFolder) -> None:
         self._settings = settings
+        self._place = place
         self._stage_name = stage_name
         self._folder = folder
         self._reader = JournalReader(folder.journal)
@@ -112,7 +115,7 @@ class Tracker:
         """Find the stage's runs and read on to where they stand; a journal without an event has none."""
         if not count_whole_bytes(self._folder.journal):
             return None
-        runs = StageRuns(self._settings, self._stage_name, self._folder)
+        runs = StageRuns(self._settings, self._place, self._stage_name, self._folder)
         self._reader = JournalReader(self._folder.journal)
         if events := self._reader.skip_to(runs.sent_position):
             runs.recall(events)
@@ -137,4 +140,4 @@ class Tracker:
 
     @property
     def _address(self) -> str:
-        return mask_uri(self._settings.tracking_uri)
+        return mask_uri(self._place.tracking_uri)

@@ -17,6 +17,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from search.folder import StageFolder
+from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.runs import StageRuns
 from search.tracking.store import told
@@ -39,11 +40,12 @@ _SERVED_PACKAGES: Final = (
 )
 
 
-def register_model(settings: SearchSettings, stage: StageFolder, model: Path) -> str:
+def register_model(settings: SearchSettings, place: Place, stage: StageFolder, model: Path) -> str:
     """Log the ensemble as an MLflow model and register it under the search's name.
 
     Args:
         settings: the search.
+        place: where MLflow is.
         stage: the retraining's files.
         model: the ensemble's directory.
 
@@ -57,9 +59,9 @@ def register_model(settings: SearchSettings, stage: StageFolder, model: Path) ->
     pixels = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
     classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     try:
-        run_id = StageRuns(settings, "retrain", stage).parent_id
+        run_id = StageRuns(settings, place, "retrain", stage).parent_id
         # MLflow warns at length that it cannot infer a signature from type hints; the model has an explicit one.
-        with warnings.catch_warnings(), _current(settings.tracking_uri), mlflow.start_run(run_id=run_id):
+        with warnings.catch_warnings(), _current(place.tracking_uri), mlflow.start_run(run_id=run_id):
             warnings.simplefilter("ignore", UserWarning)
             info = mlflow.pyfunc.log_model(
                 name="ensemble",
@@ -73,7 +75,7 @@ def register_model(settings: SearchSettings, stage: StageFolder, model: Path) ->
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise TrackingError(
             f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "
-            f"when the server answers, run 'python -m search retrain {settings.name}' again."
+            f"when the server answers, run '{stage.command('retrain')}' again."
         ) from error
     return f"models:/{settings.name}/{info.registered_model_version}"
 

@@ -6,13 +6,15 @@ when, in `follower`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
+from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, ViewType
 
 from search.folder import StageFolder
 from search.memory.events import Asked, Closed, Ended, Epoch, Event, Opened, Reopened, Started
 from search.memory.outcome import Outcome
+from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
 from search.tracking.moved import bring_home
 from search.tracking.names import clean_name
@@ -43,7 +45,8 @@ class StageRuns:
     """The MLflow runs of one stage: finds or makes them, and writes events into them.
 
     Args:
-        settings: name, identity and tracking address are used.
+        settings: name and identity are used.
+        place: where MLflow is.
         stage_name: `search`, `confirm` or `retrain`.
         folder: the stage's files; a journal that was begun anew has runs of its own.
 
@@ -51,15 +54,16 @@ class StageRuns:
         TrackingError: when the experiment was deleted.
     """
 
-    def __init__(self, settings: SearchSettings, stage_name: str, folder: StageFolder) -> None:
+    def __init__(self, settings: SearchSettings, place: Place, stage_name: str, folder: StageFolder) -> None:
         self._settings = settings
+        self._place = place
         self._stage_name = stage_name
         self._folder = folder
-        self._client = open_client(settings.tracking_uri)
+        self._client = open_client(place.tracking_uri)
         self._journal = identify(folder.journal)
         self._told = Sent()
-        self._writer = RunWriter(self._client, settings.tracking_uri)
-        self.experiment_id = _ensure_experiment(self._client, settings)
+        self._writer = RunWriter(self._client, place.tracking_uri)
+        self.experiment_id = _ensure_experiment(self._client, settings, place, folder)
         found = self._find_runs()
         self.sent_position = found[PARENT].data.tags.get(_SENT, "") if PARENT in found else ""
         self._runs = {number: know(run) for number, run in found.items()}
@@ -210,26 +214,26 @@ class StageRuns:
         for run in orphans:
             if not run.is_deleted:
                 self._client.set_tag(run.id, "mlflow.parentRunId", parent.id)
-        self._writer.log_params(
-            parent, {name: mask_uri(str(value)) for name, value in settings_values(self._settings).items()}
-        )
+        values = {**settings_values(self._settings), **place_values(self._place)}
+        shown = {name: mask_uri(str(value)) for name, value in values.items() if name != "home"}
+        self._writer.log_params(parent, shown)
         return parent.id
 
 
-def _ensure_experiment(client: Any, settings: SearchSettings) -> str:
+def _ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place, folder: StageFolder) -> str:
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is not None and experiment.lifecycle_stage == "deleted":
         raise TrackingError(
             f"MLflow's experiment {settings.name!r} is deleted; restore it by 'mlflow experiments restore "
-            f"--experiment-id {experiment.experiment_id}', then run 'python -m search sync {settings.name}'."
+            f"--experiment-id {experiment.experiment_id}', then run '{folder.command('sync')}'."
         )
     if experiment is not None:
         found: str = experiment.experiment_id
-        bring_home(database_file(settings.tracking_uri), settings.storage, settings.name, experiment.artifact_location)
+        bring_home(database_file(place.tracking_uri), place.storage, settings.name, experiment.artifact_location)
         return found
     artifacts = None
-    if settings.tracking_uri.startswith("sqlite:"):
-        artifacts = (settings.storage / "mlartifacts" / settings.name).as_uri()
+    if place.tracking_uri.startswith("sqlite:"):
+        artifacts = (place.storage / "mlartifacts" / settings.name).as_uri()
     created: str = client.create_experiment(
         settings.name, artifact_location=artifacts, tags={"mlflow.experimentKind": "custom_model_development"}
     )

@@ -16,7 +16,9 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from search.folder import command_line
 from search.memory.outcome import FAILURES
+from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.moved import bring_home
 from search.tracking_uri import mask_uri, unmask_uri
@@ -95,18 +97,19 @@ def told(error: Exception) -> str:
     return mask_uri(lines[0])[:_MESSAGE_LETTERS]
 
 
-def trials_link(settings: SearchSettings, server: str) -> str:
+def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
     """Return the address of the MLflow page that charts a search's trials.
 
     Args:
         settings: the search.
+        place: where MLflow is.
         server: http address of the MLflow server.
 
     Raises:
         TrackingError: when the store of the search cannot be read.
     """
-    with _readable(settings.tracking_uri):
-        return _find_link(settings, server)
+    with _readable(place.tracking_uri):
+        return _find_link(settings, place, server)
 
 
 def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
@@ -150,15 +153,17 @@ def _readable(uri: str) -> Iterator[None]:
         raise TrackingError(f"{mask_uri(uri)} cannot be read ({told(error)}).") from error
 
 
-def _find_link(settings: SearchSettings, server: str) -> str:
-    file = database_file(settings.tracking_uri)
+def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
+    file = database_file(place.tracking_uri)
     if file is not None and not file.exists():
-        raise TrackingError(f"{file} is missing; 'python -m search sync {settings.name}' fills a new one.")
-    client = open_client(settings.tracking_uri)
+        raise TrackingError(
+            f"{file} is missing; '{command_line('sync', settings.name, storage=place.storage)}' fills a new one."
+        )
+    client = open_client(place.tracking_uri)
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is None:
         return server
-    bring_home(file, settings.storage, settings.name, experiment.artifact_location)
+    bring_home(file, place.storage, settings.name, experiment.artifact_location)
     query = f"tags.`search.id` = '{settings.search_id}' and tags.`search.trial` = '{PARENT}'"
     parents = client.search_runs([experiment.experiment_id], f"{query} and tags.`search.stage` = 'search'")
     only_trials = f"tags.`mlflow.parentRunId`='{parents[0].info.run_id}'" if parents else ""

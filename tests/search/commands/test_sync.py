@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from search.folder import SearchFolder
 from search.memory.events import Closed, Opened
 from search.memory.journal import Journal
+from search.place import build_place, write_place
 from search.settings import build_settings, write_settings
 from tests.search.conftest import Script
 
@@ -19,7 +20,8 @@ def place(tmp_path: Path) -> SearchFolder:
     storage = tmp_path / "my searches"
     folder = SearchFolder(root=storage / "streets")
     folder.root.mkdir(parents=True)
-    write_settings(build_settings({"data": tmp_path, "name": "streets", "storage": storage}), folder.settings)
+    write_settings(build_settings({"name": "streets"}), folder.settings)
+    write_place(build_place({"data": tmp_path, "storage": storage}), folder.place)
     journal = Journal(folder.search_stage.journal)
     script = Script(journal)
     journal.write(Opened(cache_key="key"))
@@ -63,12 +65,12 @@ def test_torn_last_line_is_not_waited_for(place, run_cli):
 
 def test_server_that_is_away_is_an_error_with_what_to_do(place, run_cli, find_free_port, tmp_path):
     uri = f"http://user:PW@127.0.0.1:{find_free_port()}"
-    settings = build_settings({"data": tmp_path, "name": "streets", "storage": place.root.parent, "tracking_uri": uri})
-    write_settings(settings, place.settings)
+    storage = place.root.parent
+    write_place(build_place({"data": tmp_path, "storage": storage, "tracking_uri": uri}), place.place)
     done = run_cli("sync", "streets", "--storage", place.root.parent)
     assert done.returncode == 2
     assert "does not answer" in done.stderr
-    assert "Nothing is lost: run 'python -m search sync streets' again" in done.stderr
+    assert f"run 'python -m search sync streets --storage '{storage}'' again" in done.stderr
     assert "Traceback" not in done.stderr
     assert "PW" not in done.stderr
 

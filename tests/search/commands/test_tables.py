@@ -97,7 +97,7 @@ def test_configuration_in_one_line_has_only_what_its_input_mode_uses(values, tex
 def test_configuration_that_is_none_is_shown_as_it_is():
     values = {**TrainConfig.from_values({}).values(), "input_mode": "[/red]", "learning_rate": "[b]"}
     text = describe_values({**values, "scale": None})
-    assert text == "resnet34 bce [/red] full lr [b]"
+    assert text == "resnet34 ce [/red] full lr [b]"
 
 
 def test_trials_table_shows_state_epoch_and_scores(make_history):
@@ -165,11 +165,12 @@ def test_progress_shows_the_running_and_the_best_of_many_trials(make_history, ma
     assert "MLflow: here" in text
 
 
-def test_settings_table_shows_every_setting_and_the_grace_that_follows(make_settings):
-    text = render(settings_table(make_settings(epochs=54, trials=13)))
+def test_settings_table_shows_every_setting_and_the_grace_that_follows(make_settings, make_place):
+    text = render(settings_table(make_settings(epochs=54, trials=13), make_place(max_concurrent=5)))
     assert "Search streets" in text
     assert row_of(text, "trials").split() == ["trials", "13"]
     assert row_of(text, "grace_epochs").split() == ["grace_epochs", "2", "(of", "54)"]
+    assert row_of(text, "max_concurrent").split() == ["max_concurrent", "5"]
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from mlflow.entities import Run
 from search.folder import StageFolder
 from search.memory.events import Closed, Epoch, Opened
 from search.memory.journal import read_events
+from search.place import Place
 from search.settings import SearchSettings
 
 
@@ -23,11 +24,16 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def settings(make_settings, empty_database, tmp_path) -> SearchSettings:
-    settings = make_settings(epochs=3, trials=2)
-    settings.storage.mkdir()
-    shutil.copy(empty_database, settings.storage / "mlflow.db")
-    return settings
+def settings(make_settings) -> SearchSettings:
+    return make_settings(epochs=3, trials=2)
+
+
+@pytest.fixture
+def place(make_place, empty_database) -> Place:
+    place = make_place()
+    place.storage.mkdir()
+    shutil.copy(empty_database, place.storage / "mlflow.db")
+    return place
 
 
 @pytest.fixture
@@ -40,12 +46,12 @@ Points = dict[str, list[tuple[int, float]]]
 
 
 @pytest.fixture
-def find_runs() -> Callable[[SearchSettings], tuple[list[Run], list[Run]]]:
+def find_runs() -> Callable[[Place], tuple[list[Run], list[Run]]]:
     """Return a function that finds all parent runs and all child runs of a search's experiment."""
 
-    def find(settings: SearchSettings) -> tuple[list[Run], list[Run]]:
-        client = MlflowClient(settings.tracking_uri)
-        experiment = client.get_experiment_by_name(settings.name)
+    def find(place: Place) -> tuple[list[Run], list[Run]]:
+        client = MlflowClient(place.tracking_uri)
+        experiment = client.get_experiment_by_name("streets")
         runs = client.search_runs([experiment.experiment_id])
         parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
         children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
@@ -55,11 +61,11 @@ def find_runs() -> Callable[[SearchSettings], tuple[list[Run], list[Run]]]:
 
 
 @pytest.fixture
-def points_of() -> Callable[[SearchSettings, Run], Points]:
+def points_of() -> Callable[[Place, Run], Points]:
     """Return a function that finds every point of a run."""
 
-    def find(settings: SearchSettings, run: Run) -> Points:
-        client = MlflowClient(settings.tracking_uri)
+    def find(place: Place, run: Run) -> Points:
+        client = MlflowClient(place.tracking_uri)
         return {
             name: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
             for name in run.data.metrics

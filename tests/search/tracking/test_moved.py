@@ -23,17 +23,17 @@ def pictures_below(folder: Path) -> int:
 
 @pytest.mark.parametrize("move", [shutil.copytree, shutil.move])
 def test_pictures_of_a_copied_or_moved_storage_go_into_it_alone(
-    move, settings, script, stage, tmp_path, make_settings, find_runs
+    move, settings, place, script, stage, tmp_path, make_place, find_runs
 ):
     script.ask(0)
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    move(settings.storage, tmp_path / "there")
-    there = make_settings(storage=tmp_path / "there", tracking_uri=f"sqlite:///{tmp_path / 'there' / 'mlflow.db'}")
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    move(place.storage, tmp_path / "there")
+    there = make_place(storage=tmp_path / "there")
     script.ask(1)
     for trial in (0, 1):
         report_picture(script, stage, trial)
-    StageRuns(there, "search", stage).write(list(read_events(stage.journal)))
-    assert pictures_below(settings.storage) == 0
+    StageRuns(settings, there, "search", stage).write(list(read_events(stage.journal)))
+    assert pictures_below(place.storage) == 0
     assert pictures_below(there.storage) == 2
     experiment = MlflowClient(there.tracking_uri).get_experiment_by_name("streets")
     assert experiment.artifact_location == (tmp_path / "there" / "mlartifacts" / "streets").as_uri()

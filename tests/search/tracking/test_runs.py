@@ -7,15 +7,16 @@ from PIL import Image
 from search.folder import StageFolder
 from search.memory.events import Asked, Closed, Epoch, Opened, Reopened
 from search.memory.journal import Journal, read_events
+from search.place import place_values
 from search.settings import settings_values
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
 
 
-def test_a_search_is_one_parent_and_one_child_per_trial(settings, script, stage, find_runs, write_search):
+def test_a_search_is_one_parent_and_one_child_per_trial(settings, place, script, stage, find_runs, write_search):
     write_search(script)
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    (parent,), children = find_runs(settings)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    (parent,), children = find_runs(place)
     assert [child.data.tags["mlflow.parentRunId"] for child in children] == [parent.info.run_id] * 2
     assert [child.info.run_name for child in children] == ["trial_0000", "trial_0001"]
     assert [child.data.tags["outcome"] for child in children] == ["finished", "stopped by ASHA"]
@@ -24,91 +25,93 @@ def test_a_search_is_one_parent_and_one_child_per_trial(settings, script, stage,
 
 
 def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(
-    settings, script, stage, find_runs, points_of, write_search
+    settings, place, script, stage, find_runs, points_of, write_search
 ):
     write_search(script)
     script.journal.write(Reopened(trial=1))
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    _, children = find_runs(settings)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    _, children = find_runs(place)
     assert [child.info.status for child in children] == ["FINISHED", "RUNNING"]
     assert [child.data.tags["outcome"] for child in children] == ["finished", ""]
     assert children[1].data.tags["message"] == ""
     script.epochs(1, 0.45, first=3)
     script.end(1)
     for _ in range(2):
-        StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    _, children = find_runs(settings)
+        StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    _, children = find_runs(place)
     assert [child.info.status for child in children] == ["FINISHED", "FINISHED"]
     assert children[1].data.tags["outcome"] == "finished"
-    assert points_of(settings, children[1])["iou"] == [(1, 0.4), (3, 0.45)]
+    assert points_of(place, children[1])["iou"] == [(1, 0.4), (3, 0.45)]
     assert children[1].info.end_time == int(script.journal.history.trials[1].ended * 1000)
 
 
-def test_child_has_every_value_of_its_configuration_and_its_fold(settings, script, stage, find_runs, write_search):
+def test_child_has_every_value_of_its_configuration_and_its_fold(
+    settings, place, script, stage, find_runs, write_search
+):
     write_search(script)
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    _, children = find_runs(settings)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    _, children = find_runs(place)
     for child in children:
         record = script.journal.history.trials[int(child.data.tags["search.trial"])]
         assert child.data.params == {name: str(value) for name, value in {**record.values, "fold": 0}.items()}
     assert [child.data.params["batch_size"] for child in children] == ["4", "2"]
 
 
-def test_parent_has_the_settings_and_what_came_out(settings, script, stage, find_runs, write_search):
+def test_parent_has_the_settings_and_what_came_out(settings, place, script, stage, find_runs, write_search):
     write_search(script)
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    (parent,), _ = find_runs(settings)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    (parent,), _ = find_runs(place)
     assert parent.data.params["epochs"] == "3"
-    assert parent.data.params["storage"] == str(settings.storage)
-    assert set(parent.data.params) == set(settings_values(settings))
+    assert parent.data.params["storage"] == str(place.storage)
+    assert set(parent.data.params) == {*settings_values(settings), *place_values(place)} - {"home"}
     assert parent.data.metrics == {"iou": 0.7}
     assert parent.data.tags["mlflow.note.content"] == "### Best: trial 0"
     assert parent.info.status == "FINISHED"
 
 
-def test_parent_is_running_until_the_search_is_closed(settings, script, stage, find_runs):
+def test_parent_is_running_until_the_search_is_closed(settings, place, script, stage, find_runs):
     script.journal.write(Opened(cache_key="key"))
     script.ask(0)
-    runs = StageRuns(settings, "search", stage)
+    runs = StageRuns(settings, place, "search", stage)
     runs.write(list(read_events(stage.journal)))
-    (parent,), (child,) = find_runs(settings)
+    (parent,), (child,) = find_runs(place)
     assert (parent.info.status, child.info.status) == ("RUNNING", "RUNNING")
 
 
 def test_metrics_are_those_of_the_journal_with_epochs_as_steps(
-    settings, script, stage, find_runs, points_of, points_of_journal, write_search
+    settings, place, script, stage, find_runs, points_of, points_of_journal, write_search
 ):
     write_search(script)
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    _, children = find_runs(settings)
-    assert points_of(settings, children[0])["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
-    assert points_of(settings, children[1])["iou"] == [(1, 0.4)], "an epoch without a score has no point"
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    _, children = find_runs(place)
+    assert points_of(place, children[0])["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
+    assert points_of(place, children[1])["iou"] == [(1, 0.4)], "an epoch without a score has no point"
     for trial, child in enumerate(children):
-        assert points_of(settings, child) == points_of_journal(stage.journal, trial)
+        assert points_of(place, child) == points_of_journal(stage.journal, trial)
 
 
-def test_times_are_those_of_the_events(settings, script, stage, find_runs, write_search):
+def test_times_are_those_of_the_events(settings, place, script, stage, find_runs, write_search):
     write_search(script)
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    _, children = find_runs(settings)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    _, children = find_runs(place)
     history = script.journal.history
     assert [child.info.end_time for child in children] == [int(history.trials[t].ended * 1000) for t in (0, 1)]
-    client = MlflowClient(settings.tracking_uri)
+    client = MlflowClient(place.tracking_uri)
     points = client.get_metric_history(children[0].info.run_id, "iou")
     stamps = {point.step: point.timestamp for point in points}
     assert stamps == {epoch: int(record.time * 1000) for epoch, record in history.trials[0].epochs.items()}
 
 
-def test_pictures_are_artifacts_of_their_epoch(settings, script, stage, find_runs):
+def test_pictures_are_artifacts_of_their_epoch(settings, place, script, stage, find_runs):
     picture = stage.trial(0) / "epoch_0002.jpg"
     picture.parent.mkdir(parents=True)
     Image.fromarray(np.full((8, 12, 3), 200, np.uint8)).save(picture)
     script.ask(0)
-    place = str(picture.relative_to(stage.root))
-    script.journal.write(Epoch(trial=0, epoch=2, metrics={"iou": 0.5}, picture=place))
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    _, (child,) = find_runs(settings)
-    client = MlflowClient(settings.tracking_uri)
+    stored = str(picture.relative_to(stage.root))
+    script.journal.write(Epoch(trial=0, epoch=2, metrics={"iou": 0.5}, picture=stored))
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    _, (child,) = find_runs(place)
+    client = MlflowClient(place.tracking_uri)
     logged = [file.path for file in client.list_artifacts(child.info.run_id, "images")]
     (whole,) = [path for path in logged if path.endswith(".png")]
     assert Path(whole).name.startswith("validation+step+2+")
@@ -116,126 +119,130 @@ def test_pictures_are_artifacts_of_their_epoch(settings, script, stage, find_run
         assert image.size == (12, 8)
 
 
-def test_picture_that_was_deleted_is_left_out(settings, script, stage, find_runs, points_of):
+def test_picture_that_was_deleted_is_left_out(settings, place, script, stage, find_runs, points_of):
     script.ask(0)
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.5}, picture="trials/0000/no.jpg"))
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    _, (child,) = find_runs(settings)
-    assert points_of(settings, child) == {"iou": [(1, 0.5)]}
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    _, (child,) = find_runs(place)
+    assert points_of(place, child) == {"iou": [(1, 0.5)]}
 
 
 def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(
-    settings, script, stage, find_runs, points_of, points_of_journal, write_search
+    settings, place, script, stage, find_runs, points_of, points_of_journal, write_search
 ):
     """As happens when the driver dies between a write to MLflow and the note of it."""
     write_search(script)
     events = list(read_events(stage.journal))
-    StageRuns(settings, "search", stage).write(events[:5])
-    StageRuns(settings, "search", stage).write(events)
-    StageRuns(settings, "search", stage).write(events)
-    parents, children = find_runs(settings)
+    StageRuns(settings, place, "search", stage).write(events[:5])
+    StageRuns(settings, place, "search", stage).write(events)
+    StageRuns(settings, place, "search", stage).write(events)
+    parents, children = find_runs(place)
     assert (len(parents), len(children)) == (1, 2)
     for trial, child in enumerate(children):
-        assert points_of(settings, child) == points_of_journal(stage.journal, trial)
+        assert points_of(place, child) == points_of_journal(stage.journal, trial)
     assert [child.info.status for child in children] == ["FINISHED", "KILLED"]
 
 
 def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(
-    settings, script, stage, make_settings, find_runs, write_search
+    settings, place, script, stage, make_settings, find_runs, write_search
 ):
     write_search(script)
     events = list(read_events(stage.journal))
     other = make_settings(epochs=3, trials=2, search_id="another")
     for each, stage_name in ((settings, "search"), (settings, "retrain"), (other, "search")):
-        StageRuns(each, stage_name, stage).write(events)
-    parents, children = find_runs(settings)
+        StageRuns(each, place, stage_name, stage).write(events)
+    parents, children = find_runs(place)
     assert (len(parents), len(children)) == (3, 6)
     assert sorted(child.info.run_name for child in children)[:2] == ["fold_0", "fold_0"]
 
 
-def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, script, stage, find_runs):
+def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, place, script, stage, find_runs):
     for number, (source, fold) in enumerate(((17, 1), (3, 2))):
         content = {"trial": number, "fold": fold, "values": {"epochs": 3}, "params": {}, "source": source}
         script.journal.write(Asked(**content))
-    StageRuns(settings, "confirm", stage).write(list(read_events(stage.journal)))
-    _, children = find_runs(settings)
+    StageRuns(settings, place, "confirm", stage).write(list(read_events(stage.journal)))
+    _, children = find_runs(place)
     assert [child.info.run_name for child in children] == ["trial_0017_fold_1", "trial_0003_fold_2"]
 
 
-def test_class_names_that_mlflow_refuses_are_changed(settings, script, stage, find_runs):
+def test_class_names_that_mlflow_refuses_are_changed(settings, place, script, stage, find_runs):
     script.ask(0)
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou/Fußweg (links)": 0.25}))
-    StageRuns(settings, "search", stage).write(list(read_events(stage.journal)))
-    _, (child,) = find_runs(settings)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    _, (child,) = find_runs(place)
     ((name, value),) = child.data.metrics.items()
     assert name.startswith("iou/Fu")
     assert "(" not in name
     assert value == 0.25
 
 
-def write_all(settings, stage) -> StageRuns:
+def write_all(settings, place, stage) -> StageRuns:
     """Write a whole journal, as after a position was lost."""
-    runs = StageRuns(settings, "search", stage)
+    runs = StageRuns(settings, place, "search", stage)
     runs.write(list(read_events(stage.journal)))
     return runs
 
 
-def test_epoch_that_was_trained_again_keeps_its_first_point_and_is_named(settings, script, stage, find_runs, points_of):
+def test_epoch_that_was_trained_again_keeps_its_first_point_and_is_named(
+    settings, place, script, stage, find_runs, points_of
+):
     script.ask(0)
     script.epochs(0, 0.5, 0.6)
     script.write("restarted", trial=0)
     script.epochs(0, 0.61, 0.7, first=2)
     for _ in range(2):
-        write_all(settings, stage)
-    _, (child,) = find_runs(settings)
-    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
+        write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
     assert child.data.tags["epochs_trained_again"] == "2"
 
 
-def test_failed_trial_that_is_tried_again_has_one_point_an_epoch(settings, script, stage, find_runs, points_of):
+def test_failed_trial_that_is_tried_again_has_one_point_an_epoch(settings, place, script, stage, find_runs, points_of):
     script.ask(0, batch_size=4)
     script.epochs(0, 0.5, 0.6)
     script.end(0, "failed", "the worker died")
     script.ask(0, batch_size=4)
     script.epochs(0, 0.51, 0.62, 0.7)
-    write_all(settings, stage)
-    _, (child,) = find_runs(settings)
-    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
+    write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
     assert child.data.tags["epochs_trained_again"] == "1, 2"
     assert (child.info.status, child.data.tags["outcome"]) == ("RUNNING", "")
 
 
-def test_journal_that_was_cut_and_went_on_otherwise_doubles_no_point(settings, script, stage, find_runs, points_of):
+def test_journal_that_was_cut_and_went_on_otherwise_doubles_no_point(
+    settings, place, script, stage, find_runs, points_of
+):
     """As after the advice for a damaged journal: what stood before the line is kept, the rest is trained again."""
     script.ask(0)
     script.epochs(0, 0.5, 0.6, 0.7)
-    write_all(settings, stage)
+    write_all(settings, place, stage)
     lines = stage.journal.read_bytes().splitlines(keepends=True)
     stage.journal.write_bytes(b"".join(lines[:2]))
     script.epochs(0, 0.61, 0.71, 0.81, first=2)
-    runs = StageRuns(settings, "search", stage)
+    runs = StageRuns(settings, place, "search", stage)
     runs.recall_points()
     runs.write(list(read_events(stage.journal)))
-    _, (child,) = find_runs(settings)
-    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7), (4, 0.81)]
+    _, (child,) = find_runs(place)
+    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7), (4, 0.81)]
     assert child.data.tags["epochs_trained_again"] == "2, 3"
 
 
 def test_parameters_that_would_change_keep_their_value_and_missing_ones_are_added(
-    settings, script, stage, find_runs, make_settings
+    settings, place, script, stage, find_runs, make_settings
 ):
     script.journal.write(Opened(cache_key="key"))
     script.ask(0, batch_size=4)
-    write_all(settings, stage)
+    write_all(settings, place, stage)
     changed = stage.journal.read_text().replace('"batch_size":4', '"batch_size":8,"new":1')
     stage.journal.write_text(changed)
-    runs = write_all(make_settings(epochs=9, trials=2), stage)
-    (parent,), (child,) = find_runs(settings)
+    runs = write_all(make_settings(epochs=9, trials=2), place, stage)
+    (parent,), (child,) = find_runs(place)
     assert (child.data.params["batch_size"], child.data.params["new"], parent.data.params["epochs"]) == ("4", "1", "3")
     assert runs.set_aside == {}
 
 
-def test_retraining_that_was_begun_anew_has_runs_of_its_own(settings, stage, find_runs, points_of, tmp_path):
+def test_retraining_that_was_begun_anew_has_runs_of_its_own(settings, place, stage, find_runs, points_of, tmp_path):
     """The folder of a retraining is moved away, and another winner is trained."""
     for number, rate in enumerate((1e-3, 2e-3)):
         folder = StageFolder(root=tmp_path / f"retrain{number}")
@@ -244,22 +251,22 @@ def test_retraining_that_was_begun_anew_has_runs_of_its_own(settings, stage, fin
         journal.write(Asked(trial=0, fold=0, values=values, params={}))
         journal.write(Epoch(trial=0, epoch=1, metrics={"iou": rate}))
         journal.close()
-        StageRuns(settings, "retrain", folder).write(list(read_events(folder.journal)))
-    parents, children = find_runs(settings)
+        StageRuns(settings, place, "retrain", folder).write(list(read_events(folder.journal)))
+    parents, children = find_runs(place)
     assert len(parents) == 2
     assert {child.data.params["learning_rate"] for child in children} == {"0.001", "0.002"}
-    assert sorted(points_of(settings, child)["iou"] for child in children) == [[(1, 1e-3)], [(1, 2e-3)]]
+    assert sorted(points_of(place, child)["iou"] for child in children) == [[(1, 1e-3)], [(1, 2e-3)]]
     assert len({child.data.tags["mlflow.parentRunId"] for child in children}) == 2
 
 
-def test_names_and_texts_that_mlflow_refuses_block_nothing(settings, script, stage, find_runs, points_of):
+def test_names_and_texts_that_mlflow_refuses_block_nothing(settings, place, script, stage, find_runs, points_of):
     names = ["iou/car//van", "iou/..", "iou/a/../b", "iou/" + "x" * 300, "iou/\x1b[31m"]
     script.ask(0)
     script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5, **dict.fromkeys(names, 0.25)})
     script.end(0, "failed", "\x00" * 9000)
-    runs = write_all(settings, stage)
-    _, (child,) = find_runs(settings)
-    points = points_of(settings, child)
+    runs = write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    points = points_of(place, child)
     assert len(points) == 6
     assert points["iou"] == [(1, 0.5)]
     assert runs.set_aside == {}
@@ -267,7 +274,7 @@ def test_names_and_texts_that_mlflow_refuses_block_nothing(settings, script, sta
 
 
 def test_what_mlflow_still_refuses_is_set_aside_and_named_and_the_rest_arrives(
-    settings, script, stage, find_runs, points_of, monkeypatch
+    settings, place, script, stage, find_runs, points_of, monkeypatch
 ):
     """A value that is longer than MLflow takes when it is told not to cut."""
     monkeypatch.setattr("search.tracking.writer.PARAM_LETTERS", 7000)
@@ -275,109 +282,109 @@ def test_what_mlflow_still_refuses_is_set_aside_and_named_and_the_rest_arrives(
     values = {**TrainConfig().values(), "backbone": "b" * 6500}
     script.write("asked", trial=0, fold=0, values=values, params={})
     script.epochs(0, 0.5)
-    runs = write_all(settings, stage)
-    _, (child,) = find_runs(settings)
+    runs = write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
     assert list(runs.set_aside) == ["backbone"]
     assert "6000" in runs.set_aside["backbone"]
     assert child.data.params.keys() == values.keys() - {"backbone"} | {"fold"}
-    assert points_of(settings, child)["iou"] == [(1, 0.5)]
+    assert points_of(place, child)["iou"] == [(1, 0.5)]
 
 
-def test_picture_that_is_none_is_set_aside_and_the_rest_arrives(settings, script, stage, find_runs, points_of):
+def test_picture_that_is_none_is_set_aside_and_the_rest_arrives(settings, place, script, stage, find_runs, points_of):
     picture = stage.trial(0) / "epoch_0001.jpg"
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"no picture")
     script.ask(0)
     script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, picture=str(picture.relative_to(stage.root)))
     script.end(0)
-    runs = write_all(settings, stage)
-    _, (child,) = find_runs(settings)
+    runs = write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
     assert list(runs.set_aside) == ["pictures"]
-    assert (points_of(settings, child)["iou"], child.info.status) == ([(1, 0.5)], "FINISHED")
+    assert (points_of(place, child)["iou"], child.info.status) == ([(1, 0.5)], "FINISHED")
 
 
-def test_picture_is_sent_once(settings, script, stage, find_runs):
+def test_picture_is_sent_once(settings, place, script, stage, find_runs):
     picture = stage.trial(0) / "epoch_0001.jpg"
     picture.parent.mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(picture)
     script.ask(0)
     script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, picture=str(picture.relative_to(stage.root)))
     for _ in range(2):
-        write_all(settings, stage)
-    _, (child,) = find_runs(settings)
-    files = MlflowClient(settings.tracking_uri).list_artifacts(child.info.run_id, "images")
+        write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    files = MlflowClient(place.tracking_uri).list_artifacts(child.info.run_id, "images")
     assert len([file for file in files if file.path.endswith(".png")]) == 1
 
 
-def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, script, stage, find_runs, points_of):
-    client = MlflowClient(settings.tracking_uri)
+def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, place, script, stage, find_runs, points_of):
+    client = MlflowClient(place.tracking_uri)
     script.journal.write(Opened(cache_key="key"))
     script.ask(0)
     script.ask(1)
     script.epochs(0, 0.5)
     script.end(1)
-    write_all(settings, stage)
-    (parent,), children = find_runs(settings)
+    write_all(settings, place, stage)
+    (parent,), children = find_runs(place)
     for run in (parent, *children):
         client.delete_run(run.info.run_id)
     script.epochs(0, 0.6, first=2)
-    runs = StageRuns(settings, "search", stage)
+    runs = StageRuns(settings, place, "search", stage)
     events = list(read_events(stage.journal))
     runs.recall(events[:-1])
     runs.write(events[-1:])
-    (same,), (child,) = find_runs(settings)
+    (same,), (child,) = find_runs(place)
     assert same.info.run_id == parent.info.run_id
     assert child.info.run_id == children[0].info.run_id, "what has ended stays deleted"
-    assert points_of(settings, child)["iou"] == [(1, 0.5), (2, 0.6)]
+    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6)]
 
 
-def test_runs_of_a_parent_that_is_gone_get_the_new_one(settings, script, stage, find_runs):
+def test_runs_of_a_parent_that_is_gone_get_the_new_one(settings, place, script, stage, find_runs):
     """MLflow deletes for good what was deleted long ago; here the parent loses the tag that it is found by."""
     script.ask(0)
-    former = write_all(settings, stage).parent_id
-    MlflowClient(settings.tracking_uri).set_tag(former, "search.id", "another")
-    parent = write_all(settings, stage).parent_id
+    former = write_all(settings, place, stage).parent_id
+    MlflowClient(place.tracking_uri).set_tag(former, "search.id", "another")
+    parent = write_all(settings, place, stage).parent_id
     assert parent != former
-    _, (child,) = find_runs(settings)
+    _, (child,) = find_runs(place)
     assert child.data.tags["mlflow.parentRunId"] == parent
 
 
-def test_interrupted_search_leaves_nothing_running_until_it_goes_on(settings, script, stage, find_runs):
+def test_interrupted_search_leaves_nothing_running_until_it_goes_on(settings, place, script, stage, find_runs):
     script.journal.write(Opened(cache_key="key"))
     script.ask(0)
     script.ask(1)
     script.end(1)
     script.write("halted")
-    write_all(settings, stage).settle()
-    (parent,), children = find_runs(settings)
+    write_all(settings, place, stage).settle()
+    (parent,), children = find_runs(place)
     assert [run.info.status for run in (parent, *children)] == ["KILLED", "KILLED", "FINISHED"]
     assert [run.data.tags["outcome"] for run in (parent, *children)] == ["interrupted", "interrupted", "finished"]
     script.journal.write(Opened(cache_key="key"))
     script.write("started", trial=0)
-    write_all(settings, stage)
-    (parent,), children = find_runs(settings)
+    write_all(settings, place, stage)
+    (parent,), children = find_runs(place)
     assert [run.info.status for run in (parent, *children)] == ["RUNNING", "RUNNING", "FINISHED"]
     assert [run.data.tags["outcome"] for run in (parent, *children)] == ["", "", "finished"]
     script.end(0)
     script.journal.write(Closed(metrics={"iou": 0.7}, note="done"))
     script.write("halted")
-    write_all(settings, stage).settle()
-    parents, children = find_runs(settings)
+    write_all(settings, place, stage).settle()
+    parents, children = find_runs(place)
     assert [run.info.status for run in (*parents, *children)] == ["FINISHED"] * 3
 
 
-def test_trial_that_waits_when_a_search_is_closed_is_no_run_that_runs(settings, script, stage, find_runs):
+def test_trial_that_waits_when_a_search_is_closed_is_no_run_that_runs(settings, place, script, stage, find_runs):
     script.journal.write(Opened(cache_key="key"))
     script.ask(0)
     script.journal.write(Closed(metrics={"iou": 0.7}, note="the time was spent"))
-    write_all(settings, stage).settle()
-    (parent,), (child,) = find_runs(settings)
+    write_all(settings, place, stage).settle()
+    (parent,), (child,) = find_runs(place)
     assert (parent.info.status, child.info.status) == ("FINISHED", "KILLED")
 
 
-def test_passwords_are_no_parameters(make_settings, settings, script, stage, find_runs):
-    secret = make_settings(fixed={"weights": "https://u:PW@host/w"}, tracking_uri=settings.tracking_uri)
+def test_passwords_are_no_parameters(make_settings, place, script, stage, find_runs):
+    secret = make_settings(fixed={"weights": "https://u:PW@host/w"})
     script.ask(0)
-    write_all(secret, stage)
-    (parent,), _ = find_runs(settings)
+    write_all(secret, place, stage)
+    (parent,), _ = find_runs(place)
     assert parent.data.params["fixed"] == "{'weights': 'https://***@host/w'}"

@@ -1,4 +1,4 @@
-"""`python -m search`: launch, resume, status, best, confirm, retrain, sync, ui; the only place that exits."""
+"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, sync, ui; alone it exits."""
 
 import typer
 
@@ -7,6 +7,7 @@ from search.commands.console import PlainConsole
 from search.commands.finish import confirm, retrain, sync
 from search.commands.launch import launch, resume
 from search.commands.look import best, status
+from search.commands.replay import replay
 from segcore.errors import StreetError
 
 app = typer.Typer(
@@ -15,7 +16,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (launch, resume, status, best, confirm, retrain, sync, ui):
+for command in (launch, resume, status, best, replay, confirm, retrain, sync, ui):
     app.command()(command)
 
 

@@ -2,8 +2,8 @@
 
 Real searchers and schedulers search recorded and made-up learning curves on simulated workers, see `quality`.
 
-`--search NAME` takes a search of the past from MLflow as the task instead; with `--decisions` it says what ASHA would
-have stopped in it under other settings.
+`--search NAME` takes a search of the past from MLflow as the task instead. What ASHA would have stopped in one under
+other settings is told by `python -m search replay`.
 """
 
 import argparse
@@ -21,7 +21,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import optuna
 
 from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, RandomOurAsha, StockPair
-from benchmarks.quality.decisions import describe_decisions
 from benchmarks.quality.peers import find_peers
 from benchmarks.quality.recorded import read_searches
 from benchmarks.quality.replay import Replay
@@ -46,14 +45,10 @@ ArmMaker = Callable[[Task, int], Arm]
 
 
 def main() -> None:
-    """Play every arm on every task under every seed, or replay decisions, and print the tables."""
+    """Play every arm on every task under every seed and print the tables."""
     arguments = _parse()
     try:
-        if arguments.decisions:
-            for search in read_searches(arguments.search, arguments.tracking_uri):
-                print(describe_decisions(search, arguments.grace_epochs, arguments.reduction_factors) + "\n")
-        else:
-            _compare(arguments)
+        _compare(arguments)
     except StreetError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
@@ -101,10 +96,6 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--table", type=Path, action="append", default=[], help="a further table; see quality.tables")
     _add_replay(parser)
     arguments = parser.parse_args()
-    if arguments.decisions and not arguments.search:
-        parser.error("--decisions looks at searches of the past; name one with --search")
-    if min(arguments.grace_epochs, default=1) < 1 or min(arguments.reduction_factors, default=2) < 2:
-        parser.error("--grace-epochs must be at least 1, --reduction-factors at least 2")
     if not arguments.search:
         arguments.workers, arguments.trainings = arguments.workers or _WORKERS, arguments.trainings or _TRAININGS
     return arguments
@@ -116,11 +107,6 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         "--search", action="append", default=[], metavar="NAME", help="play what MLflow has of this search; repeatable"
     )
     group.add_argument("--tracking-uri", default="", help="MLflow; left out: searches/mlflow.db")
-    group.add_argument(
-        "--decisions", action="store_true", help="play nothing; say what ASHA would have stopped under other settings"
-    )
-    group.add_argument("--grace-epochs", type=int, nargs="+", default=[], help="of --decisions; left out: 1, 2, 4, ...")
-    group.add_argument("--reduction-factors", type=int, nargs="+", default=[], help="of --decisions; left out: 2, 3, 4")
 
 
 def _load_replay(arguments: argparse.Namespace) -> Replay:

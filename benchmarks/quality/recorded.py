@@ -1,7 +1,7 @@
 """Searches of this project as MLflow recorded them: settings, configurations, scores and seconds by epoch, outcomes.
 
-A recorded search becomes a `History`, as if its journal had been read. `replay` makes a task of it,
-`decisions` asks what other rungs would have decided. Confirmations and retrainings are not read: other folds.
+A recorded search becomes a `History`, as if its journal had been read; `replay` makes a task of it. Confirmations and
+retrainings are not read: other folds.
 """
 
 import ast
@@ -51,12 +51,6 @@ class RecordedSearch:
     settings: SearchSettings
     place: Place
     history: History
-
-    @property
-    def reports(self) -> list[tuple[TrialRecord, EpochRecord]]:
-        """Every report of an epoch, in the order of their times."""
-        pairs = [(trial, report) for trial in self.history.in_order for report in trial.epochs.values()]
-        return sorted(pairs, key=lambda pair: (pair[1].time, pair[0].number, pair[1].epoch))
 
 
 def read_searches(names: Sequence[str], uri: str = "") -> list[RecordedSearch]:

@@ -11,16 +11,16 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search.commands import tables
+from search.commands.console import PlainConsole
 from search.commands.console import console as console
-from search.folder import SearchFolder, is_in_use
+from search.folder import SearchFolder
+from search.insight.importance import measure_importance
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
 from search.verdict.notes import confirmation_line
-from search.verdict.race import count_trainings, decide
-from search.verdict.selection import can_confirm, choose_candidates
-from segcore.data.folds import read_folds
+from search.verdict.selection import choose_candidates
 
 if TYPE_CHECKING:
     from search.stages.stage import OpenStage
@@ -56,8 +56,51 @@ def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
         about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
         return tables.progress_panel(history, shown, concurrent=concurrent, about=about)
 
-    with _shown_live(render, lambda: tables.summary_line(history, shown, concurrent)):
+    log = ProgressLog(lambda: tables.summary_line(history, shown, concurrent), lambda: opened.tracker.problem)
+    with _shown_live(render, log):
         yield
+
+
+class ProgressLog:
+    """What a log file or a job's output gets instead of a moving table: a line now and then, and what changed.
+
+    Args:
+        summarise: returns the line.
+        find_problem: returns why MLflow waits, or None.
+        out: where lines go.
+        err: where it is said that nobody reads them any more.
+    """
+
+    def __init__(
+        self,
+        summarise: Callable[[], RenderableType],
+        find_problem: Callable[[], str | None],
+        *,
+        out: PlainConsole = console,
+        err: PlainConsole | None = None,
+    ) -> None:
+        self._summarise = summarise
+        self._find_problem = find_problem
+        self._out = out
+        self._err = err or PlainConsole(stderr=True)
+        self._mlflow_is_away = False
+        self._is_cut = False
+
+    def tell(self) -> None:
+        """Print the line; and once, when MLflow went away, when it is back, and when the output was closed."""
+        problem = self._find_problem()
+        if (problem is not None) is not self._mlflow_is_away:
+            self._mlflow_is_away = problem is not None
+            told = f"MLflow waits ({problem}); nothing is lost" if problem else "MLflow is back and gets what it missed"
+            self._out.print(told, style="yellow")
+        self._out.print(self._summarise())
+        self.notice_cut()
+
+    def notice_cut(self) -> None:
+        """Say once that nobody reads the output any more."""
+        if self._out.is_cut and not self._is_cut:
+            self._is_cut = True
+            self._err.print("The output is closed; the search goes on without it, see 'python -m search status'.")
 
 
 def show_unsent(tracker: "Tracker", folder: SearchFolder) -> None:
@@ -79,40 +122,25 @@ def show_set_aside(tracker: "Tracker") -> None:
 
 
 @contextmanager
-def _shown_live(render: Callable[[], RenderableType], summarise: Callable[[], RenderableType]) -> Iterator[None]:
+def _shown_live(render: Callable[[], RenderableType], log: ProgressLog) -> Iterator[None]:
+    log.notice_cut()
     if console.is_terminal:
         with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
             yield
         return
-    # A log file or a job's output gets a line a minute instead of a moving table.
     done = threading.Event()
 
-    def tell() -> None:
+    def follow() -> None:
         while not done.wait(_LOG_SECONDS):
-            console.print(summarise())
+            log.tell()
 
-    thread = threading.Thread(target=tell, name="progress", daemon=True)
+    thread = threading.Thread(target=follow, name="progress", daemon=True)
     thread.start()
     try:
         yield
     finally:
         done.set()
         thread.join()
-
-
-def show_confirmation_due(settings: SearchSettings, folder: SearchFolder, history: History) -> None:
-    """Say when a finished search is still to be confirmed, and which trainings for it failed."""
-    if not can_confirm(history, settings) or is_in_use(folder.confirm_stage):
-        return
-    show_failed_trainings(settings, folder)
-    trainings = read_history(folder.confirm_stage.journal)
-    if decide(choose_candidates(history, settings), trainings, settings, read_folds(folder.folds).block_of).pending:
-        told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
-        console.print(
-            f"The winner is not confirmed on further folds yet ({told}); run '{folder.command('confirm')}'.",
-            style="yellow",
-            soft_wrap=True,
-        )
 
 
 def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> None:
@@ -145,7 +173,17 @@ def show_front(settings: SearchSettings, history: History) -> None:
     if settings.weighs_latency:
         console.print(tables.front_table(history))
         limited = " within the limits" if settings.max_latency_ms or settings.max_memory_gib else ""
-        console.print(f"best.json holds the best iou{limited}; the sampler sought iou alone.", soft_wrap=True)
+        console.print(
+            f"best.json holds the best iou{limited}; ASHA and the model sought all that no other trial beats in both.",
+            soft_wrap=True,
+        )
+
+
+def show_importance(settings: SearchSettings, history: History) -> None:
+    """Show what mattered, once enough trials tell; it takes two seconds, so it comes after all else."""
+    importances = measure_importance(history, settings.epochs)
+    if importances:
+        console.print(tables.importance_table(importances))
 
 
 def show_best(found: dict[str, Any], folder: SearchFolder) -> None:
@@ -155,9 +193,5 @@ def show_best(found: dict[str, Any], folder: SearchFolder) -> None:
         console.print(tables.confirmation_table(found["confirmation"]))
         console.print(confirmation_line(found["confirmation"]))
     else:
-        console.print(
-            f"Chosen by its score on fold {found['fold']} alone; '{folder.command('confirm')}' trains "
-            "the best on further folds.",
-            style="yellow",
-            soft_wrap=True,
-        )
+        told = f"Chosen by its score on fold {found['fold']} alone, the best of {found['trials']} trials: it flatters."
+        console.print(told, style="yellow")

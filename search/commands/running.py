@@ -14,13 +14,12 @@ from search.commands.display import (
     show_best,
     show_failed_trainings,
     show_front,
+    show_importance,
     show_unsent,
     stage_shown,
 )
-from search.commands.options import Values
 from search.folder import SearchFolder, command_line
 from search.memory.journal import read_history
-from search.opening import is_copy, open_search
 from search.place import Place
 from search.run import cluster, loop
 from search.settings import SearchSettings
@@ -44,21 +43,6 @@ def expect_tracking(place: Place) -> None:
             markup=False,
             soft_wrap=True,
         )
-
-
-def open_told(folder: SearchFolder, where: Values) -> tuple[SearchSettings, Place]:
-    """Return what a search is and where it is to run now; say so when the folder is a copy of another.
-
-    Args:
-        folder: the search's files.
-        where: what of its place is to change.
-    """
-    settings, place = open_search(folder, where)
-    if is_copy(folder):
-        console.print(
-            f"{folder.root} is a copy of {place.home}: it takes MLflow runs of its own.", style="yellow", soft_wrap=True
-        )
-    return settings, place
 
 
 def prepare_cache(place: Place) -> PixelCache:
@@ -116,6 +100,7 @@ def finish(
         confirm_best(settings, place, folder, cache, retry=retry)
     found = name_winner(settings, folder)
     console.print(tables.insight_report(history, settings))
+    show_importance(settings, history)
     show_front(settings, history)
     show_best(found, folder)
     show_failed_trainings(settings, folder)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from search.insight.grace import Grace, read_whole_curves, suggest_grace, warn_of_grace
-from search.insight.importance import CHANCE, Importance, measure_importance
+from search.insight.importance import CHANCE, Importance
 from search.insight.spending import account, best_by, count_stops, score_against_time
 from search.insight.time_left import count_at_once, estimate_seconds_left
 from search.judge.pareto import find_front
@@ -173,7 +173,7 @@ def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
 
 
 def insight_report(history: History, settings: SearchSettings) -> RenderableType:
-    """Return what a search has learnt and what its time bought."""
+    """Return what a search's time bought, and what it says of the grace period; see also `importance_table`."""
     parts: list[RenderableType] = [_spending_table(history)]
     stops = count_stops(history)
     if stops:
@@ -185,8 +185,7 @@ def insight_report(history: History, settings: SearchSettings) -> RenderableType
         shares = ((share, best_by(course, share * history.spent_seconds)) for share in (0.25, 0.5, 0.75, 1.0))
         told = ", ".join(f"{iou:.4f} at {share:.0%}" for share, iou in shares if iou is not None)
         parts.append(f"best iou by time: {told}; the last gain came after {describe_seconds(course[-1][0])}")
-    importances = measure_importance(history, settings.epochs)
-    return Group(*parts, _importance_table(importances)) if importances else Group(*parts)
+    return Group(*parts)
 
 
 def _grace_lines(grace: Grace, grace_epochs: int) -> list[RenderableType]:
@@ -210,7 +209,12 @@ def _spending_table(history: History) -> Table:
     return table
 
 
-def _importance_table(importances: list[Importance]) -> Table:
+def importance_table(importances: list[Importance]) -> Table:
+    """Return how much each choice explains, beside what a meaningless number would.
+
+    Args:
+        importances: at least one, with that of `CHANCE`.
+    """
     title = "What mattered for how trials stand: how far they got, then their iou there"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("choice", "explains", "range over resamples"):

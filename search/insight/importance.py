@@ -112,6 +112,7 @@ def _explain(
     from optuna.distributions import FloatDistribution
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     everything = {**distributions, CHANCE: FloatDistribution(0.0, 1.0)}
     for point, standing in draw.choices(pairs, k=min(len(pairs), _RESAMPLED_TRIALS)):

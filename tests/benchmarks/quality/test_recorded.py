@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from benchmarks.quality.__main__ import main
 from benchmarks.quality.recorded import read_searches
 from search.folder import StageFolder
+from search.memory.events import Reopened
 from search.memory.outcome import Outcome
 from search.tracking.runs import StageRuns
 from segcore.errors import ConfigError, TrackingError
@@ -26,26 +27,6 @@ def test_mlflow_gives_back_what_was_recorded(past):
     assert trials[5].message == "so it was" and not trials[5].epochs
 
 
-def test_reports_come_in_the_order_of_their_times(past):
-    (search,) = read_searches(["hand"], past.uri)
-    told = [(trial.number, report.epoch) for trial, report in search.reports]
-    assert told == [
-        (0, 1),
-        (0, 2),
-        (0, 3),
-        (0, 4),
-        (1, 1),
-        (2, 1),
-        (2, 2),
-        (2, 3),
-        (2, 4),
-        (3, 1),
-        (3, 2),
-        (4, 1),
-        (7, 1),
-    ]
-
-
 def test_an_epoch_without_a_score_is_one(past):
     past.record("blind", [({"input_mode": "full"}, 1.0, (0.5, None), "stopped by ASHA")])
     (search,) = read_searches(["blind"], past.uri)
@@ -55,7 +36,7 @@ def test_an_epoch_without_a_score_is_one(past):
 
 def test_a_trial_that_was_stopped_and_goes_on_has_no_outcome(past):
     settings = past.record("revived", [({"input_mode": "full"}, 1.0, (0.5,), "stopped by ASHA")])
-    StageRuns(settings, past.place, "search", StageFolder(root=past.root)).write([{"event": "reopened", "trial": 0}])
+    StageRuns(settings, past.place, "search", StageFolder(root=past.root)).write([Reopened(trial=0)])
     (search,) = read_searches(["revived"], past.uri)
     trial = search.history.trials[0]
     assert (trial.outcome, trial.message, trial.ended, trial.last_epoch) == (None, "", None, 1)
@@ -127,20 +108,10 @@ def run_main(monkeypatch, *arguments: str) -> int:
     return 0
 
 
-@pytest.mark.parametrize("more", [(), ("--decisions",)])
-def test_command_line_ends_with_one_message_for_a_search_that_is_not_there(monkeypatch, capsys, past, more):
-    assert run_main(monkeypatch, "--search", "hole", "--tracking-uri", past.uri, *more) == 2
+def test_command_line_ends_with_one_message_for_a_search_that_is_not_there(monkeypatch, capsys, past):
+    assert run_main(monkeypatch, "--search", "hole", "--tracking-uri", past.uri) == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and err.startswith("--search hole: MLflow at sqlite:")
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [("--decisions",), ("--search", "a", "--grace-epochs", "0"), ("--search", "a", "--reduction-factors", "1")],
-)
-def test_options_that_cannot_be_meant_are_refused(monkeypatch, capsys, wrong):
-    assert run_main(monkeypatch, *wrong) == 2
-    assert "error: --" in capsys.readouterr().err
 
 
 def test_arms_play_a_recorded_search_for_as_long_as_it_took(monkeypatch, capsys, past):
@@ -150,11 +121,3 @@ def test_arms_play_a_recorded_search_for_as_long_as_it_took(monkeypatch, capsys,
     # 27 s were recorded, a whole training takes 8 s in the median.
     assert "3 whole trainings, 1 at a time" in err
     assert re.search(r"^random\+asha ", out, re.MULTILINE) and "reco hand" in out
-
-
-def test_decisions_are_printed_for_each_search(monkeypatch, capsys, past):
-    past.record("second", [({"input_mode": "full"}, 1.0, (0.5, 0.6, 0.7, 0.75), "finished")])
-    arguments = ("--search", "hand", "--search", "second", "--tracking-uri", past.uri, "--decisions")
-    assert run_main(monkeypatch, *arguments) == 0
-    out = capsys.readouterr().out
-    assert out.index("hand (") < out.index("second (")

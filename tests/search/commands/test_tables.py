@@ -8,6 +8,7 @@ from search.commands.tables import (
     confirmation_table,
     describe_seconds,
     describe_values,
+    importance_table,
     insight_report,
     out_of_fold_table,
     progress_panel,
@@ -15,6 +16,7 @@ from search.commands.tables import (
     summary_line,
     trials_table,
 )
+from search.insight.importance import measure_importance
 from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
 from search.memory.history import History
 from search.memory.outcome import Outcome
@@ -264,7 +266,9 @@ def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(ma
             script.epochs(trial, 0.8 if backbone == "a" else 0.4)
             script.end(trial, "stopped by ASHA" if trial < 3 else "finished")
 
-    text = render(insight_report(make_history(write), make_settings(epochs=1)))
+    history = make_history(write)
+    text = render(insight_report(history, make_settings(epochs=1)))
+    text += render(importance_table(measure_importance(history, 1)))
     assert row_of(text, "finished").split()[:2] == ["finished", "11"]
     assert "stopped by ASHA: 3 after epoch 1" in text
     assert "best iou by time: " in text
@@ -272,14 +276,3 @@ def test_insight_says_what_was_stopped_what_the_time_bought_and_what_mattered(ma
     assert "What mattered for how trials stand: how far they got, then their iou there" in text
     assert row_of(text, "backbone").rstrip().endswith("matters")
     assert "cannot be told from chance" in row_of(text, "batch_size")
-
-
-def test_insight_says_nothing_of_importance_after_few_trials(make_history, make_settings):
-    def write(script):
-        script.ask(0, params={"backbone": "a"})
-        script.epochs(0, 0.5)
-        script.end(0)
-
-    text = render(insight_report(make_history(write), make_settings(epochs=1)))
-    assert "What the time bought" in text
-    assert "What mattered" not in text

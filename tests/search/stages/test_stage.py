@@ -2,8 +2,7 @@ import pytest
 
 from search.folder import SearchFolder, folder_of, lock_stage
 from search.memory.events import Asked, Ended, Epoch, Opened
-from search.memory.history import History
-from search.memory.journal import Journal, read_history
+from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.settings import read_settings, write_settings
 from search.stages import stage as stages
@@ -44,39 +43,6 @@ def train(folder: SearchFolder, number: int, source: int, iou: float | None, out
     journal.close()
 
 
-def read(folder: SearchFolder) -> History:
-    return read_history(folder.search_stage.journal)
-
-
-def test_status_tells_what_is_still_to_be_confirmed(searched, make_settings, capsys):
-    settings = make_settings(trials=3, confirm=2, folds=2)
-    train(searched, 0, 1, 0.6)
-    stages.show_confirmation_due(settings, searched, read(searched))
-    told = " ".join(capsys.readouterr().out.split())
-    assert "not confirmed on further folds yet (1 of at most 2 trainings); run 'python -m search confirm" in told
-    train(searched, 1, 2, 0.65)
-    stages.show_confirmation_due(settings, searched, read(searched))
-    stages.show_confirmation_due(make_settings(confirm=0), searched, read(searched))
-    assert capsys.readouterr().out == ""
-
-
-def test_failed_trainings_of_the_confirmation_are_told(searched, make_settings, capsys):
-    """Both candidates, trials 1 and 2, fail; trial 0 is none."""
-    settings = make_settings(trials=3, confirm=2, folds=2)
-    train(searched, 0, 1, None, "failed")
-    train(searched, 1, 2, None, "failed")
-    train(searched, 2, 0, None, "failed")
-    stages.show_confirmation_due(settings, searched, read(searched))
-    told = " ".join(capsys.readouterr().out.split())
-    assert told == (
-        "2 of 2 trainings of the confirmation have no score; the last, of trial 2 on fold 1, failed: no disk "
-        "[Errno 28]. Mend the cause, then try again with 'python -m search confirm streets'."
-    )
-    train(searched, 3, 1, None)
-    stages.show_failed_trainings(settings, searched)
-    assert "on fold 1, finished: no disk" in " ".join(capsys.readouterr().out.split())
-
-
 @pytest.mark.parametrize("stage", ["search", "confirm"])
 def test_settings_are_saved_only_when_nothing_stands_against_the_run(searched, make_settings, cache, stage):
     """The search was trained on other data; its confirmation has begun nothing yet."""
@@ -100,28 +66,3 @@ def test_retraining_takes_nothing_over_from_other_data(searched, make_settings, 
     found = stages.name_winner(make_settings(trials=3, confirm=2, folds=2), searched)
     with pytest.raises(CheckpointError, match="changed since"):
         stages.run_retraining(make_settings(), searched, cache, found)
-
-
-def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(searched, make_settings, capsys):
-    settings = make_settings(trials=3, confirm=2, folds=2)
-    stages.show_best(stages.name_winner(settings, searched))
-    assert "Chosen by its score on fold 0 alone" in capsys.readouterr().out
-    train(searched, 0, 1, 0.60)
-    train(searched, 1, 2, 0.65)
-    found = stages.name_winner(settings, searched)
-    assert found["trial"] == 2
-    assert searched.best.exists()
-    stages.show_best(found)
-    told = capsys.readouterr().out
-    assert "Confirmed on further folds" in told
-    assert "Chosen by its score" not in told
-
-
-def test_front_is_shown_only_where_latency_is_an_objective(searched, make_settings, capsys):
-    stages.show_front(make_settings(), read(searched))
-    assert capsys.readouterr().out == ""
-    stages.show_front(make_settings(objective="iou,latency_ms", max_latency_ms=40), read(searched))
-    told = capsys.readouterr().out
-    rows = [line.split()[:4] for line in told.splitlines() if " ms " in line]
-    assert rows == [["0", "10.0", "ms", "0.5000"], ["1", "20.0", "ms", "0.7000"]]
-    assert "best.json holds the best iou within the limits; the sampler sought iou alone." in told

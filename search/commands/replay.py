@@ -1,0 +1,120 @@
+"""`replay`: what ASHA would have decided in a search under other settings; nothing is trained."""
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+import typer
+from rich import box
+from rich.table import Table
+
+from search.commands.console import console
+from search.commands.options import Name, Storage
+from search.commands.tables import describe_seconds
+from search.folder import find_folder
+from search.insight.decisions import Decisions, find_unlike, replay_decisions, replay_settings
+from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
+from search.memory.history import History
+from search.memory.journal import read_history
+from search.place import DEFAULT_STORAGE
+from search.settings import SearchSettings, read_settings
+from search.verdict.selection import choose_best
+
+_SHOWN: Final = 8
+"""So many trials are named in a row."""
+_TOLD: Final = (
+    "grace: epochs before a trial may be stopped, *: the search's own; tau: how well ranks then agree with the end; "
+    "stopped: trials that wait in the end; again: trials that waited and went on; saved: epochs not trained; open: "
+    "trials that go on beyond their record, for so many further epochs"
+)
+
+
+def replay(
+    name: Name,
+    grace_epochs: Annotated[
+        list[int] | None, typer.Option(min=1, help="first rung to look at; left out: 1, 2, 4, ...")
+    ] = None,
+    reduction_factor: Annotated[
+        list[int] | None, typer.Option(min=2, help="factor to look at; left out: 2, 3 and 4")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Say which trials ASHA would have stopped and taken up again under other settings, for the next search."""
+    folder = find_folder(storage, name)
+    settings = read_settings(folder.settings)
+    history = read_history(folder.search_stage.journal)
+    best = choose_best(history, settings)
+    rows = replay_settings(history, settings, grace_epochs or (), reduction_factor or ())
+    grace = suggest_grace(read_whole_curves(history))
+    epochs = sum(len(trial.epochs) for trial in history.in_order)
+    console.print(
+        f"{len(history.trials)} trials, {epochs} of at most {len(history.trials) * settings.epochs} epochs trained; "
+        f"best iou {best['metrics']['iou']:.4f}, trial {best['trial']}"
+    )
+    console.print(decisions_table(rows, settings, grace, best["trial"]))
+    own = replay_decisions(history, settings, settings.resolved_grace_epochs, settings.reduction_factor)
+    console.print(_describe_match(history, own), soft_wrap=True)
+    console.print(_describe_grace(grace, settings.resolved_grace_epochs), soft_wrap=True)
+
+
+def decisions_table(rows: Sequence[Decisions], settings: SearchSettings, grace: Grace, winner: int) -> Table:
+    """Return a row per pair of settings, the search's own marked by a star.
+
+    Args:
+        rows: what they would have decided.
+        settings: of the search.
+        grace: how early ranks settled.
+        winner: the search's best trial.
+    """
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=_TOLD, caption_justify="left")
+    for name in ("grace", "factor", "tau", "stopped", "again", "saved", "time", "open", "further", "time"):
+        table.add_column(name, justify="right")
+    table.add_column("winner", overflow="fold")
+    own = settings.resolved_grace_epochs, settings.reduction_factor
+    for row in rows:
+        star = "*" if (row.grace_epochs, row.reduction_factor) == own else ""
+        counts = (len(row.stopped), len(row.revived), row.saved_epochs)
+        table.add_row(
+            f"{star}{row.grace_epochs}",
+            str(row.reduction_factor),
+            f"{grace.agreements[row.grace_epochs - 1]:.2f}" if row.grace_epochs <= len(grace.agreements) else "-",
+            *map(str, counts),
+            describe_seconds(row.saved_seconds),
+            str(len(row.open)),
+            f"{row.least_epochs} to {row.most_epochs}" if row.open else "-",
+            f"{describe_seconds(row.least_seconds)} to {describe_seconds(row.most_seconds)}" if row.open else "-",
+            _describe_fate(row, winner),
+        )
+    return table
+
+
+def _describe_fate(row: Decisions, winner: int) -> str:
+    fate = f"stopped after epoch {row.stopped[winner]}, best {row.best:.4f}" if winner in row.stopped else "survives"
+    return fate + _name_trials("stopped sooner", row.sooner) + _name_trials("open", row.open)
+
+
+def _name_trials(what: str, trials: Sequence[int]) -> str:
+    more = ", ..." if len(trials) > _SHOWN else ""
+    return f"; {what}: {', '.join(map(str, trials[:_SHOWN]))}{more}" if trials else ""
+
+
+def _describe_match(history: History, own: Decisions) -> str:
+    unlike = find_unlike(history, own)
+    if not unlike:
+        count = len(own.stopped)
+        return f"The search's own settings, replayed, leave the same {count} trials stopped after the same epochs."
+    numbers = ", ".join(map(str, unlike))
+    return (
+        f"The search's own settings, replayed, decide otherwise on trials {numbers}: a worker came free later than is "
+        "assumed, a trial failed, or the search was interrupted or extended. The table is only near the truth."
+    )
+
+
+def _describe_grace(grace: Grace, own_epochs: int) -> str:
+    if grace.suggested_epochs is None:
+        return (
+            f"How early ranks settle cannot be told: {grace.trials} trials ran as long as the longest, and "
+            f"{LEAST_TRIALS} are needed."
+        )
+    return warn_of_grace(grace, own_epochs) or (
+        f"Ranks agree well with the end from epoch {grace.suggested_epochs} on ({grace.trials} whole trainings)."
+    )

@@ -16,9 +16,8 @@ SIDES = (1216, 360, 128, 96)
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> SearchSettings:
-    folder = tmp_path_factory.mktemp("spaces")
-    return build_settings({"data": folder, "name": "spaces", "storage": folder, "epochs": 9, "seed": 5})
+def settings() -> SearchSettings:
+    return build_settings({"name": "spaces", "epochs": 9, "seed": 5})
 
 
 def random_study(smallest_side: int) -> optuna.Study:

@@ -49,11 +49,6 @@ class StageFolder:
         return self.root / "journal.jsonl"
 
     @property
-    def tracked(self) -> Path:
-        """How much of the journal MLflow has."""
-        return self.root / "tracked.json"
-
-    @property
     def ray(self) -> Path:
         """Ray Tune's storage."""
         return self.root / "ray"

@@ -65,8 +65,5 @@ def remember(folder: SearchFolder, settings: SearchSettings, place: Place) -> No
     """
     stored = read_settings(folder.settings)
     if stored.search_id != settings.search_id:
-        # The new identity has no runs yet, so MLflow is to get everything.
-        for stage in folder.stages.values():
-            stage.tracked.unlink(missing_ok=True)
         write_settings(replace(stored, search_id=settings.search_id), folder.settings)
     write_place(place, folder.place)

@@ -18,7 +18,6 @@ from search.insight.importance import measure_importance
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
-from search.place import Place
 from search.settings import SearchSettings
 from search.verdict.notes import confirmation_line
 from search.verdict.selection import choose_candidates
@@ -104,15 +103,22 @@ class ProgressLog:
             self._err.print("The output is closed; the search goes on without it, see 'python -m search status'.")
 
 
-def show_unsent(tracker: "Tracker", place: Place, folder: SearchFolder) -> None:
-    """Say so when MLflow has not everything of a stage that was left."""
-    if tracker.unsent_bytes:
+def show_unsent(tracker: "Tracker", folder: SearchFolder) -> None:
+    """Say so when MLflow has not everything of a stage that was left, and what it does not take."""
+    show_set_aside(tracker)
+    if tracker.lack is not None:
         console.print(
-            f"MLflow at {place.tracking_uri} has not everything yet ({tracker.problem}); nothing is lost: "
-            f"run '{folder.command('sync')}' when it answers.",
+            f"{tracker.lack} Nothing is lost: run '{folder.command('sync')}' when it answers.",
             style="yellow",
+            markup=False,
             soft_wrap=True,
         )
+
+
+def show_set_aside(tracker: "Tracker") -> None:
+    """Say what MLflow does not take, which is left out there."""
+    for name, reason in tracker.set_aside.items():
+        console.print(f"MLflow does not take {name} ({reason}).", style="yellow", markup=False)
 
 
 @contextmanager

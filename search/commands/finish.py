@@ -4,8 +4,9 @@ from typing import Annotated
 
 import typer
 
-from search.commands.display import show_best, show_failed_trainings, show_unsent
+from search.commands.display import show_best, show_failed_trainings, show_set_aside
 from search.commands.look import best
+from search.commands.opening import open_told
 from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
 from search.folder import find_folder, is_in_use, lock_stage, require_idle
 from search.memory.best import read_best
@@ -14,7 +15,7 @@ from search.opening import remember
 from search.place import DEFAULT_STORAGE
 from search.settings import change_settings
 from search.verdict.selection import can_confirm, name_winner
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, TrackingError
 
 
 @with_options(where=WHERE_NOW)
@@ -28,10 +29,9 @@ def confirm(
     """Train the best configurations on further folds and name the winner; goes on where it was interrupted."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
-    settings, place = running.open_told(folder, where)
+    settings, place = open_told(folder, where)
     changes = {"confirm": top, "confirm_folds": folds}
     settings = change_settings(settings, {key: value for key, value in changes.items() if value is not None})
     history = read_history(folder.search_stage.journal)
@@ -43,7 +43,7 @@ def confirm(
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
     require_idle(*folder.stages.values())
-    require_tracking(place.tracking_uri)
+    running.expect_tracking(place)
     with cluster.connected(place):
         running.confirm_best(settings, place, folder, running.prepare_cache(place), retry=True, save=True)
     show_best(name_winner(settings, folder), folder)
@@ -55,34 +55,36 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
-    settings, place = running.open_told(folder, where)
+    settings, place = open_told(folder, where)
     require_idle(*folder.stages.values())
     if not folder.best.exists():
         best(name, storage)
     winner = read_best(folder.best)
-    require_tracking(place.tracking_uri)
+    running.expect_tracking(place)
     with cluster.connected(place):
         running.retrain_winner(settings, place, folder, running.prepare_cache(place), winner)
 
 
 @with_options(where=TRACKING_NOW)
 def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
-    """Send to MLflow what it missed while its server was away."""
-    from search.commands import running
-    from search.tracking.check import require_tracking
+    """Send to MLflow what it missed while its server was away, or all of it when its database was lost."""
+    from search.tracking.check import check_tracking
     from search.tracking.follower import Tracker
 
     folder = find_folder(storage, name)
-    settings, place = running.open_told(folder, where)
-    require_tracking(place.tracking_uri)
+    settings, place = open_told(folder, where)
+    problems = [check_tracking(place.tracking_uri)]
     with lock_stage(folder.search_stage):
         remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
-        if stage.journal.exists():
+        if stage.journal.exists() and not any(problems):
             with lock_stage(stage):
                 tracker = Tracker(settings, place, stage_name, stage)
                 tracker.close()
-                show_unsent(tracker, place, folder)
+            show_set_aside(tracker)
+            problems.append(tracker.lack)
+    if any(problems):
+        told = " ".join(problem for problem in problems if problem)
+        raise TrackingError(f"{told} Nothing is lost: run '{folder.command('sync')}' again when it answers.")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from search.commands.display import console
+from search.commands.opening import open_told
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.tables import settings_table
 from search.folder import find_folder, folder_of, lock_stage, require_idle, require_new
@@ -82,10 +83,9 @@ def resume(
     """Go on with a search that was interrupted, or extend it: what has finished stays, the rest goes on."""
     from search.commands import running
     from search.run import cluster
-    from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
-    settings, place = running.open_told(folder, where)
+    settings, place = open_told(folder, where)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
     history, asha = History(), build_asha(settings)
@@ -97,7 +97,7 @@ def resume(
     require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
-    require_tracking(place.tracking_uri)
+    running.expect_tracking(place)
     with cluster.connected(place):
         cache = running.prepare_cache(place)
         running.search(settings, place, folder, cache, split, retry=retry_failed, extended=extended)

@@ -18,10 +18,8 @@ from search.commands.display import (
     show_unsent,
     stage_shown,
 )
-from search.commands.options import Values
 from search.folder import SearchFolder, command_line
 from search.memory.journal import read_history
-from search.opening import is_copy, open_search
 from search.place import Place
 from search.run import cluster, loop
 from search.settings import SearchSettings
@@ -29,25 +27,21 @@ from search.stages import confirm, retrain
 from search.stages.search import run_search
 from search.stages.stage import OpenStage, open_stage
 from search.tracking import registry
+from search.tracking.check import check_tracking
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.data.folds import FoldSplit, read_folds
 
 
-def open_told(folder: SearchFolder, where: Values) -> tuple[SearchSettings, Place]:
-    """Return what a search is and where it is to run now; say so when the folder is a copy of another.
-
-    Args:
-        folder: the search's files.
-        where: what of its place is to change.
-    """
-    settings, place = open_search(folder, where)
-    if is_copy(folder):
+def expect_tracking(place: Place) -> None:
+    """Refuse an MLflow that can never be used; of one that is only away, say that the search does not wait for it."""
+    if problem := check_tracking(place.tracking_uri):
         console.print(
-            f"{folder.root} is a copy of {place.home}: it takes MLflow runs of its own.", style="yellow", soft_wrap=True
+            f"{problem} The search goes on; MLflow is sent what it misses when it answers.",
+            style="yellow",
+            soft_wrap=True,
         )
-    return settings, place
 
 
 def prepare_cache(place: Place) -> PixelCache:
@@ -158,4 +152,4 @@ def _open_shown(
     finally:
         # Only now is it known whether MLflow took what was left.
         if opened is not None:
-            show_unsent(opened.tracker, place, folder)
+            show_unsent(opened.tracker, folder)

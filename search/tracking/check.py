@@ -64,7 +64,7 @@ def check_tracking(uri: str) -> str | None:
         raise
     # Drivers and plugins raise what they like.
     except Exception as error:
-        if _is_away(error, uri):
+        if is_away(error, uri):
             return f"{_named(uri)} does not answer ({told(error)})."
         raise TrackingError(f"{_named(uri)} {_explain(error, uri)}.") from None
     return None
@@ -90,7 +90,8 @@ def _connect_database(uri: str) -> None:
             engine.dispose()
 
 
-def _is_away(error: Exception, uri: str) -> bool:
+def is_away(error: Exception, uri: str) -> bool:
+    """Say whether a store that raised this may come back: it does not answer now, or is busy."""
     if isinstance(error, sqlalchemy.exc.OperationalError):
         return not uri.startswith("sqlite") or "locked" in str(error)
     if not isinstance(error, MlflowException) or not uri.startswith("http"):

@@ -1,15 +1,19 @@
-"""The thread that follows a journal into MLflow; the journal is the queue: whatever MLflow does, nothing waits."""
+"""The thread that follows a journal into MLflow; the journal is the queue: whatever MLflow does, nothing waits.
 
-import json
+The command `sync` sends the rest of a search whose server was away. What is written, and where, lives in
+`runs`; where in the journal it stands, in `reading`.
+"""
+
 import threading
-from pathlib import Path
 from typing import Final
 
 from search.folder import StageFolder
-from search.memory.events import Event, parse_event
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking.reading import JournalReader, count_whole_bytes
 from search.tracking.runs import StageRuns
+from search.tracking.store import told
+from search.tracking_uri import mask_uri
 
 _RETRY_SECONDS: Final = 5.0
 
@@ -39,15 +43,17 @@ class Tracker:
         self._place = place
         self._stage_name = stage_name
         self._folder = folder
+        self._reader = JournalReader(folder.journal)
         self._runs: StageRuns | None = None
-        self._sent_bytes = _read_sent(folder)
+        self._sent_bytes = 0
         self._closing = threading.Event()
         self.problem: str | None = None
+        self.set_aside: dict[str, str] = {}
         self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
         self._thread.start()
 
     def close(self) -> int:
-        """Send what is left, as long as it becomes less within a minute.
+        """Send what is left, as long as it becomes less within a minute, and mark what was interrupted.
 
         Returns:
             Bytes of the journal that MLflow does not have.
@@ -61,56 +67,59 @@ class Tracker:
 
     @property
     def unsent_bytes(self) -> int:
-        """Bytes of the journal that MLflow does not have."""
-        size = self._folder.journal.stat().st_size if self._folder.journal.exists() else 0
-        return size - self._sent_bytes
+        """Bytes of the journal's whole lines that MLflow does not have."""
+        return count_whole_bytes(self._folder.journal, self._sent_bytes) - self._sent_bytes
+
+    @property
+    def lack(self) -> str | None:
+        """What MLflow lacks, in a sentence; None when it has everything, and knows what was interrupted."""
+        if self.unsent_bytes == 0 and self.problem is None:
+            return None
+        problem = self.problem or "it is slow"
+        return f"MLflow at {self._address} has not everything of the {self._stage_name} yet ({problem})."
 
     def _follow(self) -> None:
-        while not (self._closing.is_set() and (self.unsent_bytes == 0 or self.problem)):
-            sent = self._send()
+        while True:
+            closing = self._closing.is_set()
+            sent = self._send(settle=closing)
+            if closing and not sent:
+                return
             self._closing.wait(_RETRY_SECONDS if self.problem else 0 if sent else _POLL_SECONDS)
 
-    def _send(self) -> bool:
+    def _send(self, *, settle: bool) -> bool:
         try:
-            events, end = read_new_events(self._folder.journal, self._sent_bytes)
-            if events:
-                self._runs = self._runs or StageRuns(self._settings, self._place, self._stage_name, self._folder)
-                self._runs.write(events)
-                self._sent_bytes = end
-                _write_sent(self._folder, end)
+            runs = self._runs = self._runs or self._connect()
+            events = self._reader.read(_EVENTS_PER_SEND) if runs is not None else []
+            if runs is not None and events:
+                runs.write(events)
+                runs.note_position(self._reader.position)
+                self._sent_bytes = self._reader.read_bytes
+            elif runs is not None and settle:
+                runs.settle()
+            if runs is not None:
+                self.set_aside |= runs.set_aside
             self.problem = None
             return bool(events)
         # Whatever MLflow raises, the search goes on and this thread tries again.
         except Exception as error:
             # Found anew at the next try: the server may have made a run whose answer was lost, or a user deleted one.
             self._runs = None
-            self.problem = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            self.problem = told(error)
             return False
 
+    def _connect(self) -> StageRuns | None:
+        """Find the stage's runs and read on to where they stand; a journal without an event has none."""
+        if not count_whole_bytes(self._folder.journal):
+            return None
+        runs = StageRuns(self._settings, self._place, self._stage_name, self._folder)
+        self._reader = JournalReader(self._folder.journal)
+        if events := self._reader.skip_to(runs.sent_position):
+            runs.recall(events)
+        else:
+            runs.recall_points()
+        self._sent_bytes = self._reader.read_bytes
+        return runs
 
-def read_new_events(journal: Path, start: int) -> tuple[list[Event], int]:
-    """Return the whole lines of a journal after a position, and the position after them; at most 20 lines."""
-    if not journal.exists():
-        return [], start
-    events: list[Event] = []
-    with journal.open("rb") as stream:
-        stream.seek(start)
-        for line in stream:
-            if not line.endswith(b"\n") or len(events) == _EVENTS_PER_SEND:
-                break
-            events.append(parse_event(line))
-            start += len(line)
-    return events, start
-
-
-def _read_sent(folder: StageFolder) -> int:
-    try:
-        return int(json.loads(folder.tracked.read_text(encoding="utf-8"))["bytes"])
-    except (OSError, ValueError, KeyError):
-        return 0
-
-
-def _write_sent(folder: StageFolder, sent_bytes: int) -> None:
-    temporary = folder.tracked.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"bytes": sent_bytes}), encoding="utf-8")
-    temporary.replace(folder.tracked)
+    @property
+    def _address(self) -> str:
+        return mask_uri(self._place.tracking_uri)

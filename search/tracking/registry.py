@@ -3,7 +3,10 @@
 What such a model does when it is loaded lives in `served`; runs and metrics live in `tracking`.
 """
 
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -17,6 +20,8 @@ from search.folder import StageFolder
 from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.runs import StageRuns
+from search.tracking.store import told
+from search.tracking_uri import VARIABLE, unmask_uri
 from segcore.errors import TrackingError
 
 _HERE: Final = Path(__file__).resolve().parent
@@ -55,9 +60,8 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
     classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     try:
         run_id = StageRuns(settings, place, "retrain", stage).parent_id
-        mlflow.set_tracking_uri(place.tracking_uri)
         # MLflow warns at length that it cannot infer a signature from type hints; the model has an explicit one.
-        with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
+        with warnings.catch_warnings(), _current(place.tracking_uri), mlflow.start_run(run_id=run_id):
             warnings.simplefilter("ignore", UserWarning)
             info = mlflow.pyfunc.log_model(
                 name="ensemble",
@@ -70,10 +74,23 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
             )
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise TrackingError(
-            f"The ensemble is in {model}, but MLflow did not take it ({error}); "
+            f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "
             f"when the server answers, run '{stage.command('retrain')}' again."
         ) from error
     return f"models:/{settings.name}/{info.registered_model_version}"
+
+
+@contextmanager
+def _current(uri: str) -> Iterator[None]:
+    # MLflow leaves its address in the environment, where it would become the default of searches that follow.
+    before = os.environ.get(VARIABLE)
+    mlflow.set_tracking_uri(unmask_uri(uri))
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def _served_requirements() -> list[str]:

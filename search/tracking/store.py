@@ -20,6 +20,7 @@ from search.folder import command_line
 from search.memory.outcome import FAILURES
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking.moved import bring_home
 from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError
@@ -89,7 +90,10 @@ def database_file(uri: str) -> Path | None:
 
 def told(error: Exception) -> str:
     """Return what an exception says in one line, without passwords."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    # MLflow wraps what requests wraps around the one line that says why a server is not reached.
+    wrapped = error.__context__.args if isinstance(error, MlflowException) and error.__context__ else ()
+    reason = str(getattr(wrapped[0], "reason", "")).rpartition("): ")[2] if wrapped else ""
+    lines = (reason or str(error)).strip().splitlines() or [type(error).__name__]
     return mask_uri(lines[0])[:_MESSAGE_LETTERS]
 
 
@@ -159,11 +163,13 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is None:
         return server
+    bring_home(file, place.storage, settings.name, experiment.artifact_location)
     query = f"tags.`search.id` = '{settings.search_id}' and tags.`search.trial` = '{PARENT}'"
     parents = client.search_runs([experiment.experiment_id], f"{query} and tags.`search.stage` = 'search'")
     only_trials = f"tags.`mlflow.parentRunId`='{parents[0].info.run_id}'" if parents else ""
+    address = mask_uri(server).replace("***@", "").rstrip("/")
     return (
-        f"{server.rstrip('/')}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+        f"{address}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
         f"&searchFilter={quote(only_trials)}&orderByKey=metrics.%60iou%60&orderByAsc=false&compareRunsMode=CHART"
     )
 

@@ -28,7 +28,6 @@ def test_every_file_has_its_place(tmp_path):
         folder.best: "best.json",
         folder.model: "retrain/model",
         folder.search_stage.journal: "journal.jsonl",
-        folder.search_stage.tracked: "tracked.json",
         folder.search_stage.ray: "ray",
         folder.search_stage.trial(3): "trials/0003",
         folder.retrain_stage.journal: "retrain/journal.jsonl",

@@ -1,6 +1,5 @@
 """`python -m search ui` as processes of its own, over a real MLflow database with a run and its picture."""
 
-import json
 import os
 import signal
 import socket
@@ -113,9 +112,7 @@ def test_ui_shows_pictures_and_lets_nobody_write_files(start_ui, storage):
 def search_from(port: int, host: str) -> int:
     """What a browser gets that calls the server by a name and searches for experiments."""
     headers = {"Host": host, "Origin": f"http://{host}", "Content-Type": "application/json"}
-    return ask(
-        port, "/ajax-api/2.0/mlflow/experiments/search", "POST", json.dumps({"max_results": 1}).encode(), **headers
-    )[0]
+    return ask(port, "/ajax-api/2.0/mlflow/experiments/search", "POST", b'{"max_results": 1}', **headers)[0]
 
 
 def test_link_of_all_addresses_opens_here_and_says_what_others_need(start_ui):

@@ -243,7 +243,6 @@ def test_confirmation_goes_on_where_it_was_interrupted(retrained, run, place):
     lines = stage.journal.read_text().splitlines(keepends=True)
     kept = [line for line in lines if json.loads(line).get("trial") != last and json.loads(line)["event"] != "closed"]
     stage.journal.write_text("".join(kept))
-    stage.tracked.unlink()
     run("confirm", "whole", *place.storage)
     new = tuple(read_events(stage.journal))[len(kept) :]
     assert {event["trial"] for event in new if "trial" in event} == {last}
@@ -409,7 +408,6 @@ def test_trial_that_was_trained_when_the_driver_died_ends_without_another_epoch(
     kept = [line for line in lines if not is_end_of(best.number, line)]
     assert len(kept) == len(lines) - 1
     stage.journal.write_text("".join(kept))
-    stage.tracked.unlink()
     run("resume", "cut", *place.storage)
     trial = read_history(stage.journal).trials[best.number]
     assert trial.outcome is Outcome.FINISHED
@@ -481,6 +479,7 @@ def test_extended_search_keeps_its_trials_and_draws_one_more(seeded, place):
 FORKS = """
 import json, os, sys, traceback
 import search.__main__ as command_line
+import search.commands.running, search.stages.earlier, search.tracking.check, segcore.training.feasible
 
 for number, arguments in enumerate(json.loads(sys.argv[1])):
     if os.fork() == 0:

@@ -1,92 +1,19 @@
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 from PIL import Image
 
 from search.folder import StageFolder
 from search.memory.events import Asked, Closed, Epoch, Opened, Reopened
-from search.memory.journal import read_events
-from search.place import Place, place_values
-from search.settings import SearchSettings, settings_values
-from search.tracking.check import require_tracking
-from search.tracking.follower import Tracker, read_new_events
+from search.memory.journal import Journal, read_events
+from search.place import place_values
+from search.settings import settings_values
 from search.tracking.runs import StageRuns
-from search.tracking.store import trials_link
+from segcore.config import TrainConfig
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's tables, made once: making them takes seconds."""
-    file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(f"sqlite:///{file}").search_experiments()
-    return file
-
-
-@pytest.fixture
-def settings(make_settings) -> SearchSettings:
-    return make_settings(epochs=3, trials=2)
-
-
-@pytest.fixture
-def place(make_place, empty_database) -> Place:
-    place = make_place()
-    place.storage.mkdir()
-    shutil.copy(empty_database, place.storage / "mlflow.db")
-    return place
-
-
-@pytest.fixture
-def stage(script) -> StageFolder:
-    return StageFolder(root=script.journal.file.parent)
-
-
-def write_search(script) -> None:
-    """Two trials: one finished after three epochs, one stopped after its second, which had no score."""
-    script.journal.write(Opened(cache_key="key"))
-    script.ask(0, batch_size=4)
-    script.ask(1, batch_size=2)
-    script.epochs(0, 0.5, 0.6)
-    script.epochs(1, 0.4, None)
-    script.end(1, "stopped by ASHA", "its score is NaN after epoch 2")
-    script.epochs(0, 0.7, first=3)
-    script.end(0)
-    script.journal.write(Closed(metrics={"iou": 0.7}, note="### Best: trial 0"))
-
-
-def find_runs(place: Place) -> tuple[list[Run], list[Run]]:
-    """All parent runs and all child runs of the search's experiment."""
-    client = MlflowClient(place.tracking_uri)
-    experiment = client.get_experiment_by_name("streets")
-    runs = client.search_runs([experiment.experiment_id])
-    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
-    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    return parents, sorted(children, key=lambda run: int(run.data.tags["search.trial"]))
-
-
-def points_of(place: Place, run: Run) -> dict[str, list[tuple[int, float]]]:
-    """Every (step, value) of every metric of a run."""
-    client = MlflowClient(place.tracking_uri)
-    return {
-        name: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
-        for name in run.data.metrics
-    }
-
-
-def points_of_journal(file: Path, trial: int) -> dict[str, list[tuple[int, float]]]:
-    points: dict[str, list[tuple[int, float]]] = {}
-    for event in read_events(file):
-        if event["event"] == "epoch" and event["trial"] == trial:
-            for name, value in event["metrics"].items():
-                points.setdefault(name, []).append((event["epoch"], value))
-    return points
-
-
-def test_a_search_is_one_parent_and_one_child_per_trial(settings, place, script, stage):
+def test_a_search_is_one_parent_and_one_child_per_trial(settings, place, script, stage, find_runs, write_search):
     write_search(script)
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     (parent,), children = find_runs(place)
@@ -97,7 +24,9 @@ def test_a_search_is_one_parent_and_one_child_per_trial(settings, place, script,
     assert [child.info.status for child in children] == ["FINISHED", "KILLED"]
 
 
-def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(settings, place, script, stage):
+def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(
+    settings, place, script, stage, find_runs, points_of, write_search
+):
     write_search(script)
     script.journal.write(Reopened(trial=1))
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
@@ -116,7 +45,9 @@ def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(settings, place, s
     assert children[1].info.end_time == int(script.journal.history.trials[1].ended * 1000)
 
 
-def test_child_has_every_value_of_its_configuration_and_its_fold(settings, place, script, stage):
+def test_child_has_every_value_of_its_configuration_and_its_fold(
+    settings, place, script, stage, find_runs, write_search
+):
     write_search(script)
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(place)
@@ -126,7 +57,7 @@ def test_child_has_every_value_of_its_configuration_and_its_fold(settings, place
     assert [child.data.params["batch_size"] for child in children] == ["4", "2"]
 
 
-def test_parent_has_the_settings_and_what_came_out(settings, place, script, stage):
+def test_parent_has_the_settings_and_what_came_out(settings, place, script, stage, find_runs, write_search):
     write_search(script)
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     (parent,), _ = find_runs(place)
@@ -138,7 +69,7 @@ def test_parent_has_the_settings_and_what_came_out(settings, place, script, stag
     assert parent.info.status == "FINISHED"
 
 
-def test_parent_is_running_until_the_search_is_closed(settings, place, script, stage):
+def test_parent_is_running_until_the_search_is_closed(settings, place, script, stage, find_runs):
     script.journal.write(Opened(cache_key="key"))
     script.ask(0)
     runs = StageRuns(settings, place, "search", stage)
@@ -147,7 +78,9 @@ def test_parent_is_running_until_the_search_is_closed(settings, place, script, s
     assert (parent.info.status, child.info.status) == ("RUNNING", "RUNNING")
 
 
-def test_metrics_are_those_of_the_journal_with_epochs_as_steps(settings, place, script, stage):
+def test_metrics_are_those_of_the_journal_with_epochs_as_steps(
+    settings, place, script, stage, find_runs, points_of, points_of_journal, write_search
+):
     write_search(script)
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(place)
@@ -157,7 +90,7 @@ def test_metrics_are_those_of_the_journal_with_epochs_as_steps(settings, place, 
         assert points_of(place, child) == points_of_journal(stage.journal, trial)
 
 
-def test_times_are_those_of_the_events(settings, place, script, stage):
+def test_times_are_those_of_the_events(settings, place, script, stage, find_runs, write_search):
     write_search(script)
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(place)
@@ -169,7 +102,7 @@ def test_times_are_those_of_the_events(settings, place, script, stage):
     assert stamps == {epoch: int(record.time * 1000) for epoch, record in history.trials[0].epochs.items()}
 
 
-def test_pictures_are_artifacts_of_their_epoch(settings, place, script, stage):
+def test_pictures_are_artifacts_of_their_epoch(settings, place, script, stage, find_runs):
     picture = stage.trial(0) / "epoch_0002.jpg"
     picture.parent.mkdir(parents=True)
     Image.fromarray(np.full((8, 12, 3), 200, np.uint8)).save(picture)
@@ -186,7 +119,7 @@ def test_pictures_are_artifacts_of_their_epoch(settings, place, script, stage):
         assert image.size == (12, 8)
 
 
-def test_picture_that_was_deleted_is_left_out(settings, place, script, stage):
+def test_picture_that_was_deleted_is_left_out(settings, place, script, stage, find_runs, points_of):
     script.ask(0)
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.5}, picture="trials/0000/no.jpg"))
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
@@ -194,7 +127,9 @@ def test_picture_that_was_deleted_is_left_out(settings, place, script, stage):
     assert points_of(place, child) == {"iou": [(1, 0.5)]}
 
 
-def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(settings, place, script, stage):
+def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(
+    settings, place, script, stage, find_runs, points_of, points_of_journal, write_search
+):
     """As happens when the driver dies between a write to MLflow and the note of it."""
     write_search(script)
     events = list(read_events(stage.journal))
@@ -209,7 +144,7 @@ def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(setting
 
 
 def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(
-    settings, place, script, stage, make_settings
+    settings, place, script, stage, make_settings, find_runs, write_search
 ):
     write_search(script)
     events = list(read_events(stage.journal))
@@ -221,7 +156,7 @@ def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(
     assert sorted(child.info.run_name for child in children)[:2] == ["fold_0", "fold_0"]
 
 
-def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, place, script, stage):
+def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, place, script, stage, find_runs):
     for number, (source, fold) in enumerate(((17, 1), (3, 2))):
         content = {"trial": number, "fold": fold, "values": {"epochs": 3}, "params": {}, "source": source}
         script.journal.write(Asked(**content))
@@ -230,7 +165,7 @@ def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settin
     assert [child.info.run_name for child in children] == ["trial_0017_fold_1", "trial_0003_fold_2"]
 
 
-def test_class_names_that_mlflow_refuses_are_changed(settings, place, script, stage):
+def test_class_names_that_mlflow_refuses_are_changed(settings, place, script, stage, find_runs):
     script.ask(0)
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou/Fußweg (links)": 0.25}))
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
@@ -241,122 +176,215 @@ def test_class_names_that_mlflow_refuses_are_changed(settings, place, script, st
     assert value == 0.25
 
 
-def test_trial_of_thousands_of_epochs_arrives_whole(settings, place, script, stage):
-    """1,100 points of one metric: more than one call of MLflow takes, more than two portions of the journal."""
-    script.ask(0)
-    script.epochs(0, *([0.5] * 550))
-    tracker = Tracker(settings, place, "search", stage)
-    assert tracker.close() == 0
-    _, (child,) = find_runs(place)
-    assert points_of(place, child) == points_of_journal(stage.journal, 0)
+def write_all(settings, place, stage) -> StageRuns:
+    """Write a whole journal, as after a position was lost."""
+    runs = StageRuns(settings, place, "search", stage)
+    runs.write(list(read_events(stage.journal)))
+    return runs
 
 
-def test_tracker_follows_a_journal_that_is_being_written(settings, place, script, stage, wait_until):
-    tracker = Tracker(settings, place, "search", stage)
-    script.ask(0)
-    script.epochs(0, 0.5)
-    wait_until(lambda: tracker.unsent_bytes == 0, "the first epoch arrives")
-    script.epochs(0, 0.6, first=2)
-    script.end(0)
-    assert tracker.close() == 0
-    _, (child,) = find_runs(place)
-    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6)]
-    assert child.data.tags["outcome"] == "finished"
-
-
-def test_next_tracker_goes_on_where_the_last_one_stopped(settings, place, script, stage):
-    script.ask(0)
-    script.epochs(0, 0.5)
-    assert Tracker(settings, place, "search", stage).close() == 0
-    sent = json.loads(stage.tracked.read_text())["bytes"]
-    assert sent == stage.journal.stat().st_size
-    script.epochs(0, 0.6, first=2)
-    assert read_new_events(stage.journal, sent)[0][0]["epoch"] == 2
-    assert Tracker(settings, place, "search", stage).close() == 0
-    parents, (child,) = find_runs(place)
-    assert len(parents) == 1
-    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6)]
-
-
-def test_line_that_is_not_whole_waits(script):
-    script.ask(0)
-    size = script.journal.file.stat().st_size
-    with script.journal.file.open("a") as stream:
-        stream.write('{"event": "ask')
-    events, end = read_new_events(script.journal.file, 0)
-    assert ([event["event"] for event in events], end) == (["asked"], size)
-    assert read_new_events(script.journal.file, end) == ([], size)
-
-
-def test_no_journal_has_no_events(tmp_path):
-    assert read_new_events(tmp_path / "journal.jsonl", 0) == ([], 0)
-
-
-def test_link_leads_to_the_trials_of_this_search(settings, place, script, stage):
-    write_search(script)
-    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
-    (parent,), _ = find_runs(place)
-    link = trials_link(settings, place, "http://localhost:5000/")
-    assert link.startswith(f"http://localhost:5000/#/experiments/{parent.info.experiment_id}/runs?")
-    assert "workflowType=machine_learning" in link
-    assert parent.info.run_id in link
-
-
-def test_link_of_a_search_that_mlflow_does_not_know_is_the_server(settings, place):
-    assert trials_link(settings, place, "http://localhost:5000") == "http://localhost:5000"
-
-
-def test_nothing_is_lost_or_doubled_when_the_server_is_away(
-    make_settings,
-    make_place,
-    empty_database,
-    script,
-    stage,
-    tmp_path,
-    find_free_port,
-    mlflow_server,
-    wait_until,
-    capfd,
-    caplog,
+def test_epoch_that_was_trained_again_keeps_its_first_point_and_is_named(
+    settings, place, script, stage, find_runs, points_of
 ):
-    """A server is killed amid writes, misses most of a search, and comes back; nobody's terminal is written to."""
-    home, port = tmp_path / "server", find_free_port()
-    home.mkdir()
-    shutil.copy(empty_database, home / "mlflow.db")
-    settings, place = make_settings(), make_place(tracking_uri=f"http://127.0.0.1:{port}")
-    with mlflow_server(home, port):
-        require_tracking(place.tracking_uri)
-        tracker = Tracker(settings, place, "search", stage)
-        script.ask(0)
-        script.epochs(0, 0.1)
-        wait_until(lambda: tracker.unsent_bytes == 0, "the first epoch arrives")
-        script.epochs(0, *np.linspace(0.1, 0.9, 60), first=2)
-    # The server is dead now, wherever the tracker was.
+    script.ask(0)
+    script.epochs(0, 0.5, 0.6)
+    script.write("restarted", trial=0)
+    script.epochs(0, 0.61, 0.7, first=2)
+    for _ in range(2):
+        write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
+    assert child.data.tags["epochs_trained_again"] == "2"
+
+
+def test_failed_trial_that_is_tried_again_has_one_point_an_epoch(settings, place, script, stage, find_runs, points_of):
+    script.ask(0, batch_size=4)
+    script.epochs(0, 0.5, 0.6)
+    script.end(0, "failed", "the worker died")
+    script.ask(0, batch_size=4)
+    script.epochs(0, 0.51, 0.62, 0.7)
+    write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7)]
+    assert child.data.tags["epochs_trained_again"] == "1, 2"
+    assert (child.info.status, child.data.tags["outcome"]) == ("RUNNING", "")
+
+
+def test_journal_that_was_cut_and_went_on_otherwise_doubles_no_point(
+    settings, place, script, stage, find_runs, points_of
+):
+    """As after the advice for a damaged journal: what stood before the line is kept, the rest is trained again."""
+    script.ask(0)
+    script.epochs(0, 0.5, 0.6, 0.7)
+    write_all(settings, place, stage)
+    lines = stage.journal.read_bytes().splitlines(keepends=True)
+    stage.journal.write_bytes(b"".join(lines[:2]))
+    script.epochs(0, 0.61, 0.71, 0.81, first=2)
+    runs = StageRuns(settings, place, "search", stage)
+    runs.recall_points()
+    runs.write(list(read_events(stage.journal)))
+    _, (child,) = find_runs(place)
+    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6), (3, 0.7), (4, 0.81)]
+    assert child.data.tags["epochs_trained_again"] == "2, 3"
+
+
+def test_parameters_that_would_change_keep_their_value_and_missing_ones_are_added(
+    settings, place, script, stage, find_runs, make_settings
+):
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(0, batch_size=4)
+    write_all(settings, place, stage)
+    changed = stage.journal.read_text().replace('"batch_size":4', '"batch_size":8,"new":1')
+    stage.journal.write_text(changed)
+    runs = write_all(make_settings(epochs=9, trials=2), place, stage)
+    (parent,), (child,) = find_runs(place)
+    assert (child.data.params["batch_size"], child.data.params["new"], parent.data.params["epochs"]) == ("4", "1", "3")
+    assert runs.set_aside == {}
+
+
+def test_retraining_that_was_begun_anew_has_runs_of_its_own(settings, place, stage, find_runs, points_of, tmp_path):
+    """The folder of a retraining is moved away, and another winner is trained."""
+    for number, rate in enumerate((1e-3, 2e-3)):
+        folder = StageFolder(root=tmp_path / f"retrain{number}")
+        journal = Journal(folder.journal)
+        values = {"learning_rate": rate}
+        journal.write(Asked(trial=0, fold=0, values=values, params={}))
+        journal.write(Epoch(trial=0, epoch=1, metrics={"iou": rate}))
+        journal.close()
+        StageRuns(settings, place, "retrain", folder).write(list(read_events(folder.journal)))
+    parents, children = find_runs(place)
+    assert len(parents) == 2
+    assert {child.data.params["learning_rate"] for child in children} == {"0.001", "0.002"}
+    assert sorted(points_of(place, child)["iou"] for child in children) == [[(1, 1e-3)], [(1, 2e-3)]]
+    assert len({child.data.tags["mlflow.parentRunId"] for child in children}) == 2
+
+
+def test_names_and_texts_that_mlflow_refuses_block_nothing(settings, place, script, stage, find_runs, points_of):
+    names = ["iou/car//van", "iou/..", "iou/a/../b", "iou/" + "x" * 300, "iou/\x1b[31m"]
+    script.ask(0)
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5, **dict.fromkeys(names, 0.25)})
+    script.end(0, "failed", "\x00" * 9000)
+    runs = write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    points = points_of(place, child)
+    assert len(points) == 6
+    assert points["iou"] == [(1, 0.5)]
+    assert runs.set_aside == {}
+    assert len(child.data.tags["message"]) == 8000
+
+
+def test_what_mlflow_still_refuses_is_set_aside_and_named_and_the_rest_arrives(
+    settings, place, script, stage, find_runs, points_of, monkeypatch
+):
+    """A value that is longer than MLflow takes when it is told not to cut."""
+    monkeypatch.setattr("search.tracking.writer.PARAM_LETTERS", 7000)
+    monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
+    values = {**TrainConfig().values(), "backbone": "b" * 6500}
+    script.write("asked", trial=0, fold=0, values=values, params={})
+    script.epochs(0, 0.5)
+    runs = write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    assert list(runs.set_aside) == ["backbone"]
+    assert "6000" in runs.set_aside["backbone"]
+    assert child.data.params.keys() == values.keys() - {"backbone"} | {"fold"}
+    assert points_of(place, child)["iou"] == [(1, 0.5)]
+
+
+def test_picture_that_is_none_is_set_aside_and_the_rest_arrives(settings, place, script, stage, find_runs, points_of):
+    picture = stage.trial(0) / "epoch_0001.jpg"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"no picture")
+    script.ask(0)
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, picture=str(picture.relative_to(stage.root)))
+    script.end(0)
+    runs = write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    assert list(runs.set_aside) == ["pictures"]
+    assert (points_of(place, child)["iou"], child.info.status) == ([(1, 0.5)], "FINISHED")
+
+
+def test_picture_is_sent_once(settings, place, script, stage, find_runs):
+    picture = stage.trial(0) / "epoch_0001.jpg"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(picture)
+    script.ask(0)
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, picture=str(picture.relative_to(stage.root)))
+    for _ in range(2):
+        write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    files = MlflowClient(place.tracking_uri).list_artifacts(child.info.run_id, "images")
+    assert len([file for file in files if file.path.endswith(".png")]) == 1
+
+
+def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, place, script, stage, find_runs, points_of):
+    client = MlflowClient(place.tracking_uri)
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(0)
     script.ask(1)
-    script.epochs(1, 0.3, 0.4)
+    script.epochs(0, 0.5)
     script.end(1)
-    wait_until(lambda: tracker.problem is not None, "the tracker notices")
-    script.end(0)
-    assert tracker.unsent_bytes > 0
-    with mlflow_server(home, port):
-        wait_until(lambda: tracker.unsent_bytes == 0 and tracker.problem is None, "the rest arrives")
-        assert tracker.close() == 0
-        parents, children = find_runs(place)
-        assert (len(parents), len(children)) == (1, 2)
-        for trial, child in enumerate(children):
-            assert points_of(place, child) == points_of_journal(stage.journal, trial)
-        assert [child.info.status for child in children] == ["FINISHED", "FINISHED"]
-        assert len(points_of(place, children[0])["iou"]) == 61
-    # Retries and links would run through the search's live table.
-    assert "".join(capfd.readouterr()) == ""
-    assert caplog.messages == []
+    write_all(settings, place, stage)
+    (parent,), children = find_runs(place)
+    for run in (parent, *children):
+        client.delete_run(run.info.run_id)
+    script.epochs(0, 0.6, first=2)
+    runs = StageRuns(settings, place, "search", stage)
+    events = list(read_events(stage.journal))
+    runs.recall(events[:-1])
+    runs.write(events[-1:])
+    (same,), (child,) = find_runs(place)
+    assert same.info.run_id == parent.info.run_id
+    assert child.info.run_id == children[0].info.run_id, "what has ended stays deleted"
+    assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6)]
 
 
-def test_tracker_without_a_server_ends_and_says_what_is_missing(
-    make_settings, make_place, script, stage, find_free_port
-):
-    settings, place = make_settings(), make_place(tracking_uri=f"http://127.0.0.1:{find_free_port()}")
-    tracker = Tracker(settings, place, "search", stage)
+def test_runs_of_a_parent_that_is_gone_get_the_new_one(settings, place, script, stage, find_runs):
+    """MLflow deletes for good what was deleted long ago; here the parent loses the tag that it is found by."""
     script.ask(0)
-    assert tracker.close() == stage.journal.stat().st_size
-    assert tracker.problem
+    former = write_all(settings, place, stage).parent_id
+    MlflowClient(place.tracking_uri).set_tag(former, "search.id", "another")
+    parent = write_all(settings, place, stage).parent_id
+    assert parent != former
+    _, (child,) = find_runs(place)
+    assert child.data.tags["mlflow.parentRunId"] == parent
+
+
+def test_interrupted_search_leaves_nothing_running_until_it_goes_on(settings, place, script, stage, find_runs):
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(0)
+    script.ask(1)
+    script.end(1)
+    script.write("halted")
+    write_all(settings, place, stage).settle()
+    (parent,), children = find_runs(place)
+    assert [run.info.status for run in (parent, *children)] == ["KILLED", "KILLED", "FINISHED"]
+    assert [run.data.tags["outcome"] for run in (parent, *children)] == ["interrupted", "interrupted", "finished"]
+    script.journal.write(Opened(cache_key="key"))
+    script.write("started", trial=0)
+    write_all(settings, place, stage)
+    (parent,), children = find_runs(place)
+    assert [run.info.status for run in (parent, *children)] == ["RUNNING", "RUNNING", "FINISHED"]
+    assert [run.data.tags["outcome"] for run in (parent, *children)] == ["", "", "finished"]
+    script.end(0)
+    script.journal.write(Closed(metrics={"iou": 0.7}, note="done"))
+    script.write("halted")
+    write_all(settings, place, stage).settle()
+    parents, children = find_runs(place)
+    assert [run.info.status for run in (*parents, *children)] == ["FINISHED"] * 3
+
+
+def test_trial_that_waits_when_a_search_is_closed_is_no_run_that_runs(settings, place, script, stage, find_runs):
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(0)
+    script.journal.write(Closed(metrics={"iou": 0.7}, note="the time was spent"))
+    write_all(settings, place, stage).settle()
+    (parent,), (child,) = find_runs(place)
+    assert (parent.info.status, child.info.status) == ("FINISHED", "KILLED")
+
+
+def test_passwords_are_no_parameters(make_settings, place, script, stage, find_runs):
+    secret = make_settings(fixed={"weights": "https://u:PW@host/w"})
+    script.ask(0)
+    write_all(secret, place, stage)
+    (parent,), _ = find_runs(place)
+    assert parent.data.params["fixed"] == "{'weights': 'https://***@host/w'}"

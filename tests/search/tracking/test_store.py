@@ -1,9 +1,13 @@
 import subprocess
 import sys
 
+import pytest
 from mlflow import MlflowClient
 
-from search.tracking.store import open_client
+from search.memory.journal import read_events
+from search.tracking.runs import StageRuns
+from search.tracking.store import open_client, trials_link
+from segcore.errors import TrackingError
 
 LAUNCH = """
 import sys, time, pathlib
@@ -36,3 +40,22 @@ def test_database_that_a_killed_process_had_begun_is_made_anew(tmp_path):
     (tmp_path / ".mlflow.db.new").write_bytes(b"half a database")
     client = open_client(f"sqlite:///{tmp_path / 'mlflow.db'}")
     assert [each.name for each in client.search_experiments()] == ["Default"]
+
+
+def test_link_leads_to_the_trials_of_this_search(settings, place, script, stage, find_runs, write_search):
+    write_search(script)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    (parent,), _ = find_runs(place)
+    link = trials_link(settings, place, "http://localhost:5000/")
+    assert link.startswith(f"http://localhost:5000/#/experiments/{parent.info.experiment_id}/runs?")
+    assert "workflowType=machine_learning" in link
+    assert parent.info.run_id in link
+
+
+def test_link_of_a_search_that_mlflow_does_not_know_is_the_server(settings, place):
+    assert trials_link(settings, place, "http://localhost:5000") == "http://localhost:5000"
+
+
+def test_link_of_a_lost_database_says_how_it_is_filled_again(settings, make_place):
+    with pytest.raises(TrackingError, match=r"mlflow\.db is missing; .*sync streets .*' fills a new one"):
+        trials_link(settings, make_place(), "http://localhost:5000")

@@ -1,0 +1,145 @@
+"""Writes into one run after another: only what it lacks, and around what MLflow refuses for good.
+
+Which run, and what of a journal, is decided in `runs`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from PIL import Image
+
+from search.folder import StageFolder
+from search.tracking.check import is_away
+from search.tracking.names import PARAM_LETTERS, TAG_LETTERS, clean_name, clean_text
+from search.tracking.store import told
+
+_REFUSED: Final = 400
+_METRICS_PER_CALL: Final = 500
+
+
+@dataclass(slots=True, kw_only=True)
+class KnownRun:
+    """What is known of a run, so that only what it lacks is sent."""
+
+    id: str
+    status: str = "RUNNING"
+    outcome: str = ""
+    is_deleted: bool = False
+    params: set[str] = field(default_factory=set)
+    metric: str | None = None
+    picture_epochs: set[int] | None = None
+
+
+class RunWriter:
+    """Writes into runs; what MLflow refuses for good is set aside, and the rest written without it.
+
+    Args:
+        client: of the store.
+        uri: the store's address.
+    """
+
+    def __init__(self, client: MlflowClient, uri: str) -> None:
+        self._client = client
+        self._uri = uri
+        self.set_aside: dict[str, str] = {}
+
+    def log_metrics(self, run: KnownRun, metrics: Sequence[Metric]) -> None:
+        """Write points, in as many calls as MLflow needs."""
+        for start in range(0, len(metrics), _METRICS_PER_CALL):
+            self._log(run, metrics[start : start + _METRICS_PER_CALL])
+
+    def log_params(self, run: KnownRun, values: dict[str, Any]) -> None:
+        """Write the parameters that a run lacks; the value that it began with stays, as MLflow changes none."""
+        params = {clean_name(name): clean_text(str(value), PARAM_LETTERS) for name, value in values.items()}
+        self._log(run, [Param(name, text) for name, text in params.items() if name not in run.params])
+        run.params |= params.keys()
+
+    def log_tags(self, run: KnownRun, tags: dict[str, str]) -> None:
+        """Write tags."""
+        self._log(run, [RunTag(name, clean_text(text, TAG_LETTERS)) for name, text in tags.items()])
+
+    def log_picture(self, run: KnownRun, folder: StageFolder, picture: str, epoch: int) -> None:
+        """Write the validation picture of an epoch, unless the run has it or the file is gone."""
+        try:
+            file = folder.resolve(picture)
+            if run.picture_epochs is None:
+                run.picture_epochs = self._find_pictures(run)
+            if file.is_file() and epoch not in run.picture_epochs:
+                with Image.open(file) as image:
+                    self._client.log_image(run.id, image.convert("RGB"), key="validation", step=epoch)
+                run.picture_epochs.add(epoch)
+        # Stores of artifacts raise what they like; a search without pictures is still a search.
+        except Exception as error:
+            if is_away(error, self._uri):
+                raise
+            self.set_aside["pictures"] = told(error)
+
+    def go_on(self, run: KnownRun) -> None:
+        """Let a run that had ended run again."""
+        if run.status != "RUNNING" or run.outcome:
+            self.log_tags(run, {"outcome": "", "message": ""})
+            self._client.update_run(run.id, status="RUNNING")
+            run.status, run.outcome = "RUNNING", ""
+
+    def end(self, run: KnownRun, status: str, stamp: int, **tags: str) -> None:
+        """End a run.
+
+        Args:
+            run: the run.
+            status: one of MLflow's.
+            stamp: when, in milliseconds since the Unix epoch.
+            tags: what else is to be known of its end.
+        """
+        self.log_tags(run, tags)
+        self._client.set_terminated(run.id, status=status, end_time=stamp)
+        run.status, run.outcome = status, tags["outcome"]
+
+    def _find_pictures(self, run: KnownRun) -> set[int]:
+        names = [file.path.rpartition("/")[2] for file in self._client.list_artifacts(run.id, "images")]
+        return {int(name.split("+")[2]) for name in names if name.startswith("validation+step+")}
+
+    def _log(self, run: KnownRun, items: Sequence[Metric | Param | RunTag]) -> None:
+        items = [item for item in items if item.key not in self.set_aside]
+        try:
+            self._send(run, items)
+        except MlflowException as error:
+            if not self._is_refusal(error, run):
+                raise
+            for item in items:
+                self._send_or_set_aside(run, item)
+
+    def _send_or_set_aside(self, run: KnownRun, item: Metric | Param | RunTag) -> None:
+        try:
+            self._send(run, [item])
+        except MlflowException as error:
+            if not self._is_refusal(error, run):
+                raise
+            self.set_aside[item.key] = told(error)
+
+    def _send(self, run: KnownRun, items: Sequence[Metric | Param | RunTag]) -> None:
+        kinds = {kind: [item for item in items if isinstance(item, kind)] for kind in (Metric, Param, RunTag)}
+        if items:
+            self._client.log_batch(run.id, metrics=kinds[Metric], params=kinds[Param], tags=kinds[RunTag])
+
+    def _is_refusal(self, error: MlflowException, run: KnownRun) -> bool:
+        # A run that someone deleted refuses everything, until it is restored when it is found anew.
+        if error.get_http_status_code() != _REFUSED:
+            return False
+        return bool(self._client.get_run(run.id).info.lifecycle_stage == "active")
+
+
+def know(run: Run) -> KnownRun:
+    """Return what is known of a run that was found or made."""
+    return KnownRun(
+        id=run.info.run_id,
+        status=run.info.status,
+        outcome=run.data.tags.get("outcome", ""),
+        is_deleted=run.info.lifecycle_stage == "deleted",
+        params=set(run.data.params),
+        # Of every epoch of a training; of others, whichever there is.
+        metric="seconds" if "seconds" in run.data.metrics else next(iter(run.data.metrics), None),
+    )

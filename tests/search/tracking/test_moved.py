@@ -1,0 +1,54 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+from search.memory.journal import read_events
+from search.tracking.moved import bring_home
+from search.tracking.runs import StageRuns
+
+
+def report_picture(script, stage, trial: int) -> None:
+    picture = stage.trial(trial) / "epoch_0001.jpg"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (8, 8)).save(picture)
+    script.write("epoch", trial=trial, epoch=1, metrics={"iou": 0.5}, picture=str(picture.relative_to(stage.root)))
+
+
+def pictures_below(folder: Path) -> int:
+    return len(list(folder.rglob("*.png")))
+
+
+@pytest.mark.parametrize("move", [shutil.copytree, shutil.move])
+def test_pictures_of_a_copied_or_moved_storage_go_into_it_alone(
+    move, settings, place, script, stage, tmp_path, make_place, find_runs
+):
+    script.ask(0)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    move(place.storage, tmp_path / "there")
+    there = make_place(storage=tmp_path / "there")
+    script.ask(1)
+    for trial in (0, 1):
+        report_picture(script, stage, trial)
+    StageRuns(settings, there, "search", stage).write(list(read_events(stage.journal)))
+    assert pictures_below(place.storage) == 0
+    assert pictures_below(there.storage) == 2
+    experiment = MlflowClient(there.tracking_uri).get_experiment_by_name("streets")
+    assert experiment.artifact_location == (tmp_path / "there" / "mlartifacts" / "streets").as_uri()
+    for run in find_runs(there)[1]:
+        assert run.info.artifact_uri.startswith(experiment.artifact_location)
+
+
+@pytest.mark.parametrize(
+    "location", ["file:///elsewhere/artifacts/streets", "mlflow-artifacts:/1", "s3://bucket/mlartifacts/other"]
+)
+def test_files_that_are_kept_elsewhere_stay_there(location, tmp_path):
+    assert bring_home(tmp_path / "mlflow.db", tmp_path, "streets", location) == location
+
+
+def test_database_outside_of_the_storage_names_files_as_it_did(tmp_path):
+    location = "file:///a/mlartifacts/streets"
+    assert bring_home(tmp_path / "mlflow.db", tmp_path / "searches", "streets", location) == location
+    assert bring_home(None, tmp_path / "searches", "streets", location) == location

@@ -6,6 +6,7 @@ import typer
 
 from search.commands.display import show_best, show_failed_trainings, show_set_aside
 from search.commands.look import best
+from search.commands.opening import open_told
 from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
 from search.folder import find_folder, is_in_use, lock_stage, require_idle
 from search.memory.best import read_best
@@ -30,7 +31,7 @@ def confirm(
     from search.run import cluster
 
     folder = find_folder(storage, name)
-    settings, place = running.open_told(folder, where)
+    settings, place = open_told(folder, where)
     changes = {"confirm": top, "confirm_folds": folds}
     settings = change_settings(settings, {key: value for key, value in changes.items() if value is not None})
     history = read_history(folder.search_stage.journal)
@@ -56,7 +57,7 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
     from search.run import cluster
 
     folder = find_folder(storage, name)
-    settings, place = running.open_told(folder, where)
+    settings, place = open_told(folder, where)
     require_idle(*folder.stages.values())
     if not folder.best.exists():
         best(name, storage)
@@ -69,16 +70,14 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
 @with_options(where=TRACKING_NOW)
 def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     """Send to MLflow what it missed while its server was away, or all of it when its database was lost."""
-    from search.commands import running
     from search.tracking.check import check_tracking
     from search.tracking.follower import Tracker
 
     folder = find_folder(storage, name)
-    settings, place = running.open_told(folder, where)
+    settings, place = open_told(folder, where)
     problems = [check_tracking(place.tracking_uri)]
-    if not any(problems):
-        with lock_stage(folder.search_stage):
-            remember(folder, settings, place)
+    with lock_stage(folder.search_stage):
+        remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
         if stage.journal.exists() and not any(problems):
             with lock_stage(stage):

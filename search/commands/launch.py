@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from search.commands.display import console
+from search.commands.opening import open_told
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.tables import settings_table
 from search.folder import find_folder, folder_of, lock_stage, require_idle, require_new
@@ -84,7 +85,7 @@ def resume(
     from search.run import cluster
 
     folder = find_folder(storage, name)
-    settings, place = running.open_told(folder, where)
+    settings, place = open_told(folder, where)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
     history, asha = History(), build_asha(settings)

@@ -18,10 +18,8 @@ from search.commands.display import (
     show_unsent,
     stage_shown,
 )
-from search.commands.options import Values
 from search.folder import SearchFolder, command_line
 from search.memory.journal import read_history
-from search.opening import is_copy, open_search
 from search.place import Place
 from search.run import cluster, loop
 from search.settings import SearchSettings
@@ -36,25 +34,14 @@ from segcore.data.dataset import read_dataset
 from segcore.data.folds import FoldSplit, read_folds
 
 
-def open_told(folder: SearchFolder, where: Values) -> tuple[SearchSettings, Place]:
-    """Return what a search is and where it is to run now; say so when the folder is a copy of another.
-
-    Args:
-        folder: the search's files.
-        where: what of its place is to change.
-    """
-    settings, place = open_search(folder, where)
-    if is_copy(folder):
-        console.print(
-            f"{folder.root} is a copy of {place.home}: it takes MLflow runs of its own.", style="yellow", soft_wrap=True
-        )
-    return settings, place
-
-
 def expect_tracking(place: Place) -> None:
     """Refuse an MLflow that can never be used; of one that is only away, say that the search does not wait for it."""
     if problem := check_tracking(place.tracking_uri):
-        console.print(f"{problem} The search goes on; MLflow is sent what it misses when it answers.", style="yellow")
+        console.print(
+            f"{problem} The search goes on; MLflow is sent what it misses when it answers.",
+            style="yellow",
+            soft_wrap=True,
+        )
 
 
 def prepare_cache(place: Place) -> PixelCache:

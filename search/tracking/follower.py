@@ -5,7 +5,6 @@ The command `sync` sends the rest of a search whose server was away. What is wri
 """
 
 import threading
-from collections import deque
 from typing import Final
 
 from search.folder import StageFolder
@@ -48,7 +47,6 @@ class Tracker:
         self._runs: StageRuns | None = None
         self._sent_bytes = 0
         self._closing = threading.Event()
-        self._news: deque[str] = deque()
         self.problem: str | None = None
         self.set_aside: dict[str, str] = {}
         self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
@@ -80,10 +78,6 @@ class Tracker:
         problem = self.problem or "it is slow"
         return f"MLflow at {self._address} has not everything of the {self._stage_name} yet ({problem})."
 
-    def take_news(self) -> list[str]:
-        """Return what is to be told once: that MLflow is away, that it is back, what it does not take."""
-        return [self._news.popleft() for _ in range(len(self._news))]
-
     def _follow(self) -> None:
         while True:
             closing = self._closing.is_set()
@@ -102,13 +96,15 @@ class Tracker:
                 self._sent_bytes = self._reader.read_bytes
             elif runs is not None and settle:
                 runs.settle()
-            self._note_answer(runs)
+            if runs is not None:
+                self.set_aside |= runs.set_aside
+            self.problem = None
             return bool(events)
         # Whatever MLflow raises, the search goes on and this thread tries again.
         except Exception as error:
             # Found anew at the next try: the server may have made a run whose answer was lost, or a user deleted one.
             self._runs = None
-            self._note_problem(told(error))
+            self.problem = told(error)
             return False
 
     def _connect(self) -> StageRuns | None:
@@ -123,20 +119,6 @@ class Tracker:
             runs.recall_points()
         self._sent_bytes = self._reader.read_bytes
         return runs
-
-    def _note_problem(self, problem: str) -> None:
-        if self.problem is None:
-            self._news.append(f"MLflow at {self._address} is away ({problem}); it is told later what it misses.")
-        self.problem = problem
-
-    def _note_answer(self, runs: StageRuns | None) -> None:
-        if self.problem is not None:
-            self._news.append(f"MLflow at {self._address} is back.")
-        self.problem = None
-        for name, reason in (runs.set_aside if runs is not None else {}).items():
-            if name not in self.set_aside:
-                self._news.append(f"MLflow does not take {name} ({reason}); it is left out there.")
-                self.set_aside[name] = reason
 
     @property
     def _address(self) -> str:

@@ -6,8 +6,9 @@ when, in `follower`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
+from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, ViewType
 
 from search.folder import StageFolder
@@ -214,12 +215,12 @@ class StageRuns:
             if not run.is_deleted:
                 self._client.set_tag(run.id, "mlflow.parentRunId", parent.id)
         values = {**settings_values(self._settings), **place_values(self._place)}
-        del values["home"]
-        self._writer.log_params(parent, {name: mask_uri(str(value)) for name, value in values.items()})
+        shown = {name: mask_uri(str(value)) for name, value in values.items() if name != "home"}
+        self._writer.log_params(parent, shown)
         return parent.id
 
 
-def _ensure_experiment(client: Any, settings: SearchSettings, place: Place, folder: StageFolder) -> str:
+def _ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place, folder: StageFolder) -> str:
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is not None and experiment.lifecycle_stage == "deleted":
         raise TrackingError(

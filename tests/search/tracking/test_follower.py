@@ -47,7 +47,7 @@ def test_next_tracker_goes_on_where_the_last_one_stopped(settings, place, script
 
 
 def test_nothing_is_lost_or_doubled_when_the_server_is_away(
-    make_settings,
+    settings,
     make_place,
     empty_database,
     script,
@@ -66,7 +66,7 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_away(
     home, port = tmp_path / "server", find_free_port()
     home.mkdir()
     shutil.copy(empty_database, home / "mlflow.db")
-    settings, place = make_settings(), make_place(tracking_uri=f"http://127.0.0.1:{port}")
+    place = make_place(tracking_uri=f"http://127.0.0.1:{port}")
     with mlflow_server(home, port):
         require_tracking(place.tracking_uri)
         tracker = Tracker(settings, place, "search", stage)
@@ -90,25 +90,18 @@ def test_nothing_is_lost_or_doubled_when_the_server_is_away(
             assert points_of(place, child) == points_of_journal(stage.journal, trial)
         assert [child.info.status for child in children] == ["FINISHED", "FINISHED"]
         assert len(points_of(place, children[0])["iou"]) == 61
-    away, back = tracker.take_news()
-    assert "is away (" in away
-    assert back.endswith("is back.")
     # Retries and links would run through the search's live table.
     assert "".join(capfd.readouterr()) == ""
     assert caplog.messages == []
 
 
-def test_tracker_without_a_server_ends_and_says_what_is_missing(
-    make_settings, make_place, script, stage, find_free_port
-):
-    settings, place = make_settings(), make_place(tracking_uri=f"http://127.0.0.1:{find_free_port()}")
+def test_tracker_without_a_server_ends_and_says_what_is_missing(settings, make_place, script, stage, find_free_port):
+    place = make_place(tracking_uri=f"http://127.0.0.1:{find_free_port()}")
     tracker = Tracker(settings, place, "search", stage)
     script.ask(0)
     assert tracker.close() == stage.journal.stat().st_size
     assert tracker.problem
     assert tracker.lack.startswith(f"MLflow at {place.tracking_uri} has not everything of the search yet (")
-    (told,) = tracker.take_news()
-    assert told.startswith(f"MLflow at {place.tracking_uri} is away (")
 
 
 def test_tracker_of_a_torn_journal_ends_at_once_with_everything_sent(settings, place, script, stage, find_runs):
@@ -199,7 +192,7 @@ def test_run_that_is_deleted_while_its_trial_is_trained_comes_back(
     assert tracker.set_aside == {}
 
 
-def test_what_mlflow_does_not_take_is_told_once(settings, place, script, stage):
+def test_what_mlflow_does_not_take_is_named(settings, place, script, stage):
     picture = stage.trial(0) / "epoch_0001.jpg"
     picture.parent.mkdir(parents=True)
     picture.write_bytes(b"no picture")
@@ -209,7 +202,4 @@ def test_what_mlflow_does_not_take_is_told_once(settings, place, script, stage):
         script.write("epoch", epoch=epoch, **content)
     tracker = Tracker(settings, place, "search", stage)
     assert tracker.close() == 0
-    (told,) = tracker.take_news()
-    assert told.startswith("MLflow does not take pictures (")
-    assert tracker.take_news() == []
     assert list(tracker.set_aside) == ["pictures"]

@@ -144,7 +144,7 @@ def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(
 
 
 def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(
-    settings, place, script, stage, make_settings, make_place, find_runs, write_search
+    settings, place, script, stage, make_settings, find_runs, write_search
 ):
     write_search(script)
     events = list(read_events(stage.journal))
@@ -382,7 +382,7 @@ def test_trial_that_waits_when_a_search_is_closed_is_no_run_that_runs(settings, 
     assert (parent.info.status, child.info.status) == ("FINISHED", "KILLED")
 
 
-def test_passwords_are_no_parameters(make_settings, make_place, settings, place, script, stage, find_runs):
+def test_passwords_are_no_parameters(make_settings, place, script, stage, find_runs):
     secret = make_settings(fixed={"weights": "https://u:PW@host/w"})
     script.ask(0)
     write_all(secret, place, stage)

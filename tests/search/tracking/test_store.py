@@ -56,6 +56,6 @@ def test_link_of_a_search_that_mlflow_does_not_know_is_the_server(settings, plac
     assert trials_link(settings, place, "http://localhost:5000") == "http://localhost:5000"
 
 
-def test_link_of_a_lost_database_says_how_it_is_filled_again(make_settings, make_place):
-    with pytest.raises(TrackingError, match=r"mlflow\.db is missing; '.* sync streets .*' fills a new one"):
-        trials_link(make_settings(), make_place(), "http://localhost:5000")
+def test_link_of_a_lost_database_says_how_it_is_filled_again(settings, make_place):
+    with pytest.raises(TrackingError, match=r"mlflow\.db is missing; .*sync streets .*' fills a new one"):
+        trials_link(settings, make_place(), "http://localhost:5000")

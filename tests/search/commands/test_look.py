@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from search.folder import SearchFolder
+from search.folder import SearchFolder, folder_of
 from search.settings import write_settings
 from segcore.data.folds import FoldSplit, write_folds
 
@@ -18,7 +18,7 @@ HEAVY = ("ray", "mlflow", "torch", "sklearn", "pandas", "pyarrow")
 
 
 @pytest.fixture
-def make_search(make_settings, make_history, tmp_path) -> Callable[[int], SearchFolder]:
+def make_search(make_settings, make_place, make_history, tmp_path) -> Callable[[int], SearchFolder]:
     """Return a function that writes a search whose values and messages hold brackets, escapes and what ASCII lacks."""
 
     def make(trials: int) -> SearchFolder:
@@ -32,7 +32,7 @@ def make_search(make_settings, make_history, tmp_path) -> Callable[[int], Search
             script.write("epoch", trial=trials, epoch=1, metrics={"iou": 0.9})
 
         settings = make_settings(trials=trials + 1)
-        folder = SearchFolder(root=settings.storage / settings.name)
+        folder = folder_of(settings, make_place())
         folder.root.mkdir(parents=True)
         write_settings(settings, folder.settings)
         write_folds(FoldSplit(folds=7, fold_of={}, block_of={}), folder.folds)

@@ -8,12 +8,13 @@ from typer.testing import CliRunner
 from search.__main__ import app
 from search.commands.display import show_best, show_failed_trainings, show_front
 from search.commands.state import show_state
-from search.folder import SearchFolder, lock_stage
+from search.folder import folder_of, lock_stage
 from search.judge.progress import build_asha
 from search.memory.events import Asked, Closed, Ended, Epoch, Halted, Opened, Started
 from search.memory.history import History
 from search.memory.journal import Journal, read_history, replay
 from search.memory.outcome import Outcome
+from search.place import Place
 from search.settings import SearchSettings, write_settings
 from search.verdict.selection import name_winner
 from segcore.config import TrainConfig
@@ -25,11 +26,12 @@ class Search:
 
     Args:
         settings: of it.
+        place: where it lies.
     """
 
-    def __init__(self, settings: SearchSettings) -> None:
+    def __init__(self, settings: SearchSettings, place: Place) -> None:
         self.settings = settings
-        self.folder = SearchFolder(root=settings.storage / settings.name)
+        self.folder = folder_of(settings, place)
         self.folder.root.mkdir(parents=True)
         write_settings(settings, self.folder.settings)
         split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "x", "b": "y"})
@@ -68,8 +70,9 @@ class Search:
 
 
 @pytest.fixture
-def make_search(make_settings):
-    return lambda **changes: Search(make_settings(**{"trials": 3, "epochs": 1, "confirm": 2, "folds": 2, **changes}))
+def make_search(make_settings, make_place):
+    usual = {"trials": 3, "epochs": 1, "confirm": 2, "folds": 2}
+    return lambda **changes: Search(make_settings(**{**usual, **changes}), make_place())
 
 
 def test_search_that_has_not_begun_is_gone_on_with(make_search, capsys):
@@ -94,9 +97,8 @@ def test_search_whose_time_is_spent_is_granted_more(make_search, capsys):
 def test_search_that_runs_needs_nothing(make_search, capsys):
     search = make_search(trials=9)
     search.try_out(0.5)
-    lock = lock_stage(search.folder.search_stage)
-    assert search.tell(capsys) == "A process runs it now; what is best so far may change."
-    lock.release()
+    with lock_stage(search.folder.search_stage):
+        assert search.tell(capsys) == "A process runs it now; what is best so far may change."
 
 
 @pytest.mark.parametrize(
@@ -132,9 +134,8 @@ def test_confirmation_that_is_due_runs_and_is_done(make_search, capsys):
     assert search.tell(capsys).startswith(due.format(0))
     search.confirm(1, 0.6)
     assert search.tell(capsys).startswith(due.format(1))
-    lock = lock_stage(search.folder.confirm_stage)
-    assert search.tell(capsys) == "The best configurations are trained on further folds now; the winner may change."
-    lock.release()
+    with lock_stage(search.folder.confirm_stage):
+        assert search.tell(capsys) == "The best configurations are trained on further folds now; the winner may change."
     search.confirm(2, 0.65)
     told = search.tell(capsys)
     assert told.startswith("Confirmed on 1 further fold(s): trial 2, iou 0.6500; 'python -m search best streets")
@@ -181,7 +182,7 @@ def test_every_remedy_that_is_named_is_a_command(make_search, capsys, outcome):
 def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(make_search, capsys):
     search = make_search()
     search.try_out(0.5, 0.7, 0.6)
-    show_best(name_winner(search.settings, search.folder))
+    show_best(name_winner(search.settings, search.folder), search.folder)
     told = " ".join(capsys.readouterr().out.split())
     assert "Chosen by its score on fold 0 alone, the best of 3 trials: it flatters." in told
     search.confirm(1, 0.60)
@@ -189,7 +190,7 @@ def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(make_search, c
     found = name_winner(search.settings, search.folder)
     assert found["trial"] == 2
     assert search.folder.best.exists()
-    show_best(found)
+    show_best(found, search.folder)
     told = " ".join(capsys.readouterr().out.split())
     assert "Confirmed on further folds" in told
     assert "It is the best of 2 on these folds, so this score still flatters; by how much, one fold" in told

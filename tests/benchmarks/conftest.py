@@ -1,5 +1,6 @@
 """Searches of the past: written into an MLflow store by the project's own tracking, without training anything."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from search.folder import StageFolder
+from search.memory.events import parse_event
 from search.memory.journal import Journal, read_events
 from search.settings import SearchSettings, build_settings
 from search.tracking.runs import StageRuns
@@ -74,7 +76,8 @@ class Past:
 
     def _write(self, journal: Journal, kind: str, content: dict[str, Any]) -> None:
         self._clock += 1
-        journal.write(kind, {**content, "time": 1.7e9 + self._clock})
+        line = json.dumps({"event": kind, **content, "time": 1.7e9 + self._clock})
+        journal.write(parse_event(line.encode()))
 
 
 HAND = [

@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from benchmarks.quality.__main__ import main
 from benchmarks.quality.recorded import read_searches
 from search.folder import StageFolder
+from search.memory.events import Reopened
 from search.memory.outcome import Outcome
 from search.tracking.runs import StageRuns
 from segcore.errors import ConfigError, TrackingError
@@ -35,7 +36,7 @@ def test_an_epoch_without_a_score_is_one(past):
 
 def test_a_trial_that_was_stopped_and_goes_on_has_no_outcome(past):
     settings = past.record("revived", [({"input_mode": "full"}, 1.0, (0.5,), "stopped by ASHA")])
-    StageRuns(settings, "search", StageFolder(root=past.root)).write([{"event": "reopened", "trial": 0}])
+    StageRuns(settings, "search", StageFolder(root=past.root)).write([Reopened(trial=0)])
     (search,) = read_searches(["revived"], past.uri)
     trial = search.history.trials[0]
     assert (trial.outcome, trial.message, trial.ended, trial.last_epoch) == (None, "", None, 1)

@@ -1,7 +1,8 @@
 """Where the files of a search lie; every other room asks here.
 
 STORAGE/mlflow.db, mlartifacts/     MLflow, unless a server is named
-STORAGE/NAME/settings.json          what the search was started with
+STORAGE/NAME/settings.json          what the search is
+STORAGE/NAME/place.json             where it ran last, and on what
 STORAGE/NAME/folds.json             which case is validated in which fold
 STORAGE/NAME/journal.jsonl          what happened, in order: the search's memory
 STORAGE/NAME/best.json              the winner
@@ -12,17 +13,22 @@ STORAGE/NAME/retrain/               the same for the retraining, and model/, the
 """
 
 import os
+import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
 
+from search.place import DEFAULT_STORAGE, Place
 from search.settings import SearchSettings
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
 CONFIRM_FOLDER: Final = "confirm"
+_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,10 @@ class StageFolder:
     def trial(self, number: int) -> Path:
         """Folder of a trial's log and pictures."""
         return self.root / "trials" / f"{number:04d}"
+
+    def command(self, verb: str, *options: str) -> str:
+        """Return the command line that does something with the search of this stage, to be pasted."""
+        return SearchFolder(root=self.search or self.root).command(verb, *options)
 
     def relative(self, path: str | Path) -> str:
         """Return a path as the journal holds it: from the stage's folder on, so that it stays true when that is moved.
@@ -114,9 +124,19 @@ class SearchFolder:
     root: Path
 
     @property
+    def name(self) -> str:
+        """The search's name."""
+        return self.root.name
+
+    @property
     def settings(self) -> Path:
-        """What the search was started with."""
+        """What the search is."""
         return self.root / "settings.json"
+
+    @property
+    def place(self) -> Path:
+        """Where it ran last."""
+        return self.root / "place.json"
 
     @property
     def folds(self) -> Path:
@@ -153,32 +173,43 @@ class SearchFolder:
         """Files of every stage by its name, in the order in which they run."""
         return {"search": self.search_stage, "confirm": self.confirm_stage, "retrain": self.retrain_stage}
 
+    def command(self, verb: str, *options: str) -> str:
+        """Return the command line that does something with this search, to be pasted."""
+        return command_line(verb, self.root.name, *options, storage=self.root.parent)
 
-def folder_of(settings: SearchSettings) -> SearchFolder:
-    """Return the folder of a search by its settings."""
-    return SearchFolder(root=settings.storage / settings.name)
+
+def command_line(verb: str, *arguments: str, storage: Path) -> str:
+    """Return a command line to be pasted: quoted, and with the storage unless it is the default one."""
+    where = [] if storage.resolve() == DEFAULT_STORAGE.resolve() else ["--storage", str(storage)]
+    return shlex.join(["python", "-m", "search", verb, *arguments, *where])
 
 
-def require_new(settings: SearchSettings) -> None:
+def folder_of(settings: SearchSettings, place: Place) -> SearchFolder:
+    """Return the folder of a search that is to begin."""
+    return SearchFolder(root=place.storage / settings.name)
+
+
+def require_new(settings: SearchSettings, place: Place) -> None:
     """Refuse a new search that could not be written, or whose name is taken.
 
     Raises:
         ConfigError: when a search of that name exists.
         StorageError: when the storage cannot be written.
     """
-    if folder_of(settings).settings.exists():
+    folder = folder_of(settings, place)
+    if folder.settings.exists():
         raise ConfigError(
-            f"--name {settings.name}: a search of that name is in {settings.storage}; "
-            f"go on with it by 'python -m search resume {settings.name}', or choose another name."
+            f"--name {settings.name}: a search of that name is in {place.storage}; "
+            f"go on with it by '{folder.command('resume')}', or choose another name."
         )
     try:
-        settings.storage.mkdir(parents=True, exist_ok=True)
-        probe = settings.storage / f".probe-{os.getpid()}"
+        place.storage.mkdir(parents=True, exist_ok=True)
+        probe = place.storage / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise StorageError(
-            f"--storage {settings.storage} cannot be written ({error.strerror or error}); choose another folder."
+            f"--storage {place.storage} cannot be written ({error.strerror or error}); choose another folder."
         ) from error
 
 
@@ -199,27 +230,35 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
 def is_in_use(stage: StageFolder) -> bool:
     """Say whether a driver runs a stage now."""
     try:
-        lock_stage(stage).release()
+        require_idle(stage)
     except CheckpointError:
         return True
     return False
 
 
-def require_idle(stage: StageFolder) -> None:
-    """Raise `CheckpointError` when a driver runs a stage now."""
-    lock_stage(stage).release()
+def require_idle(*stages: StageFolder) -> None:
+    """Raise `CheckpointError` when a driver runs one of these stages now."""
+    for stage in stages:
+        # Where no driver ever was there is nothing to look at, nor to leave behind.
+        if (stage.root / _LOCK).exists():
+            with lock_stage(stage):
+                pass
 
 
-def lock_stage(stage: StageFolder) -> FileLock:
-    """Take the lock of a stage, so that two drivers never run it at once.
+@contextmanager
+def lock_stage(stage: StageFolder) -> Iterator[None]:
+    """Hold the lock of a stage, so that two drivers never run it at once.
 
     Raises:
         CheckpointError: when another driver holds it.
     """
     stage.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(stage.root / ".lock")
+    lock = FileLock(stage.root / _LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise CheckpointError(f"{stage.root} is in use by another process; wait for it, or stop it first.") from None
-    return lock
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,7 +1,7 @@
-"""`SearchSettings`: everything a search was started with, and the only place of its defaults.
+"""`SearchSettings`: what a search is, and the only place of its defaults and descriptions.
 
-Saved as `settings.json` in the search's folder, so that `resume` and `retrain` need only the search's name.
-What a training depends on lives in `segcore.config`; where files of a search lie lives in `layout`.
+Saved as `settings.json` in the search's folder. Where it runs lives in `place`; what a training depends on, in
+`segcore.config`; where files of a search lie, in `folder`.
 """
 
 import os
@@ -11,25 +11,35 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import pydantic
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from segcore.errors import CheckpointError, ConfigError
 
-DEFAULT_STORAGE: Final = Path("searches")
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_NAME: Final = 100
+_DEVICES: Final = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+_TAKEN: Final = {"mlflow.db", "mlartifacts", "mlruns", "default"}
+
+
+def _check_name(name: str) -> str:
+    """Refuse a name that cannot be a folder on every system, or that MLflow has for itself."""
+    plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name) and not name.endswith(".")
+    if not plain or len(name) > _LONGEST_NAME:
+        raise ValueError(
+            f"a name is at most {_LONGEST_NAME} of the letters a-z and A-Z, digits, '.', '_' and '-', begins with a "
+            "letter or a digit and ends with no dot; choose such a one"
+        )
+    if name.lower() in _TAKEN or name.lower().partition(".")[0] in _DEVICES:
+        raise ValueError("this name is kept for MLflow's own files or by Windows; choose another")
+    return name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class SearchSettings:
     """The settings of one search; build it with `build_settings`, which turns mistakes into `ConfigError`."""
 
-    data: Annotated[Path, Field(description="data-set folder, at the same path on every node")]
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the search")]
-    extra: Annotated[
-        tuple[Path, ...],
-        Field(description="data sets that are trained on too and never validated, see segcore.data.extra"),
-    ] = ()
+    name: Annotated[str, AfterValidator(_check_name), Field(description="name of the search")]
     space: Annotated[str, Field(description="street, demo, or package.module:function")] = "street"
     trials: Annotated[int, Field(ge=1, description="configurations to try")] = 80
     epochs: Annotated[int, Field(ge=1, description="most epochs of a trial")] = 27
@@ -37,36 +47,24 @@ class SearchSettings:
     reduction_factor: Annotated[int, Field(ge=2, description="of so many trials at a rung, one goes on")] = 2
     folds: Annotated[int, Field(ge=2, description="parts the data is divided into")] = 7
     fold: Annotated[int, Field(ge=0, description="part that trials are scored on")] = 0
-    seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of proposals and of trainings")] = 0
-    fixed: Annotated[dict[str, Any], Field(description="TrainConfig values that hold for every trial")] = Field(
-        default_factory=dict
-    )
-    first: Annotated[list[dict[str, Any]], Field(description="configurations to try first, see `prior`")] = Field(
+    seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of proposals and trainings")] = 0
+    fixed: Annotated[dict[str, Any], Field(description="NAME=VALUE for every trial")] = Field(default_factory=dict)
+    first: Annotated[list[dict[str, Any]], Field(description="configurations to try first, see `space.first`")] = Field(
         default_factory=list
     )
-    gpus_per_trial: Annotated[float, Field(ge=0, description="GPUs per trial; 0.5 lets two share one")] = 0.0
-    cpus_per_trial: Annotated[float, Field(gt=0, description="processor cores per trial")] = 1.0
-    max_concurrent: Annotated[
-        int, Field(ge=0, description="most trials at a time; 0: as many as the cluster holds")
-    ] = 0
-    max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
     objective: Annotated[
         Literal["iou", "iou,latency_ms"],
-        Field(description="iou; iou,latency_ms: all that no other trial beats in both"),
+        Field(description="iou, or iou,latency_ms to seek what is fast and good"),
     ] = "iou"
-    max_latency_ms: Annotated[float, Field(ge=0, description="most milliseconds of a prediction; 0: no limit")] = 0.0
-    max_memory_gib: Annotated[float, Field(ge=0, description="most GPU memory of a prediction; 0: no limit")] = 0.0
-    confirm: Annotated[
-        int, Field(ge=0, description="best configurations that are trained on further folds; 0 or 1: none")
-    ] = 3
+    max_latency_ms: Annotated[
+        float, Field(ge=0, description="most milliseconds of a prediction at full size; 0: no limit")
+    ] = 0.0
+    max_memory_gib: Annotated[float, Field(ge=0, description="most GPU memory of it; 0: no limit")] = 0.0
+    confirm: Annotated[int, Field(ge=0, description="best configurations to train on further folds; 0: none")] = 3
     confirm_folds: Annotated[int, Field(ge=1, description="most further folds of them")] = 2
-    time_budget_seconds: Annotated[float, Field(ge=0, description="stop after so long; 0: never")] = 0.0
-    address: Annotated[str, Field(description="Ray cluster: auto or HOST:PORT; empty: start a local Ray")] = ""
-    tracking_uri: Annotated[str, Field(description="MLflow: http://HOST:PORT or sqlite:///FILE")] = ""
-    storage: Annotated[Path, Field(description="folder of all searches, shared by all nodes")] = DEFAULT_STORAGE
-    cache: Annotated[Path, Field(description="folder of decoded images, local to each node")] = Path(
-        "~/.cache/street-search"
-    )
+    time_budget_seconds: Annotated[
+        float, Field(ge=0, description="end the search after 90m, 2h, 1d, ...; 0: never")
+    ] = 0.0
     search_id: Annotated[str, Field(description="tells this search from others of its name")] = Field(
         default_factory=lambda: uuid.uuid4().hex
     )
@@ -88,7 +86,7 @@ def default_grace_epochs(epochs: int) -> int:
 
 
 def build_settings(values: dict[str, Any]) -> SearchSettings:
-    """Validate the settings of a search and make its paths absolute.
+    """Validate the settings of a search.
 
     Args:
         values: field names and values.
@@ -99,21 +97,12 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
     try:
         settings = SearchSettings(**values)
     except pydantic.ValidationError as error:
-        raise ConfigError(_describe(error)) from None
+        raise ConfigError(describe_problems(error)) from None
     if settings.fold >= settings.folds:
         raise ConfigError(
             f"fold={settings.fold} does not exist; with folds={settings.folds} use 0 to {settings.folds - 1}."
         )
-    _refuse_impossible_resources(settings)
-    storage = settings.storage.expanduser().resolve()
-    absolute = {
-        "data": settings.data.expanduser().resolve(),
-        "extra": tuple(folder.expanduser().resolve() for folder in settings.extra),
-        "storage": storage,
-        "cache": settings.cache.expanduser().resolve(),
-        "tracking_uri": settings.tracking_uri or f"sqlite:///{storage / 'mlflow.db'}",
-    }
-    return SearchSettings(**{**settings_values(settings), **absolute})
+    return settings
 
 
 def change_settings(settings: SearchSettings, changes: dict[str, Any]) -> SearchSettings:
@@ -125,19 +114,6 @@ def change_settings(settings: SearchSettings, changes: dict[str, Any]) -> Search
     return build_settings({**settings_values(settings), **changes})
 
 
-def _refuse_impossible_resources(settings: SearchSettings) -> None:
-    if settings.gpus_per_trial > 1 and settings.gpus_per_trial % 1:
-        raise ConfigError(
-            f"--gpus-per-trial {settings.gpus_per_trial:g}: a share of a GPU is below 1, and more are whole; "
-            f"use {int(settings.gpus_per_trial)} or {int(settings.gpus_per_trial) + 1}."
-        )
-    if settings.address.startswith("ray://"):
-        raise ConfigError(
-            f"--address {settings.address}: a driver behind Ray Client cannot keep the search's journal; start on a "
-            "machine of the cluster with --address auto, or by 'ray job submit'."
-        )
-
-
 def settings_values(settings: SearchSettings) -> dict[str, Any]:
     """Return every setting by name, as JSON holds it."""
     values: dict[str, Any] = TypeAdapter(SearchSettings).dump_python(settings, mode="json")
@@ -146,9 +122,7 @@ def settings_values(settings: SearchSettings) -> dict[str, Any]:
 
 def write_settings(settings: SearchSettings, file: Path) -> None:
     """Write `settings.json` atomically."""
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(TypeAdapter(SearchSettings).dump_json(settings, indent=1))
-    temporary.replace(file)
+    write_whole(file, TypeAdapter(SearchSettings).dump_json(settings, indent=1))
 
 
 def read_settings(file: Path) -> SearchSettings:
@@ -161,6 +135,13 @@ def read_settings(file: Path) -> SearchSettings:
         return TypeAdapter(SearchSettings).validate_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file} cannot be read ({error}); restore it or start a new search.") from error
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Replace a file at once, so that no reader ever sees half of it."""
+    temporary = file.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(file)
 
 
 def parse_duration(text: str) -> float:
@@ -197,9 +178,11 @@ def parse_trials(text: str, settings: SearchSettings, asked: int) -> int:
     return trials
 
 
-def _describe(error: pydantic.ValidationError) -> str:
+def describe_problems(error: pydantic.ValidationError) -> str:
+    """Say which values were refused and why, one a line, by the options that give them."""
     lines = []
     for problem in error.errors():
         name = "--" + str(problem["loc"][0]).replace("_", "-") if problem["loc"] else "settings"
-        lines.append(f"{name} {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}.")
+        said = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{name} {problem['input']!r}: {said[0].lower()}{said[1:]}.")
     return "\n".join(lines)

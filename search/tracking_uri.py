@@ -11,7 +11,7 @@ from typing import Final
 from segcore.errors import TrackingError
 
 VARIABLE: Final = "MLFLOW_TRACKING_URI"
-"""MLflow's own variable for its address."""
+"""MLflow's own variable for its address; a launch without --tracking-uri takes it, and remembers it."""
 
 _MASK: Final = "***"
 
@@ -24,13 +24,13 @@ _SECRETS: Final = (
 )
 
 
-def default_tracking_uri(storage: Path) -> str:
-    """Return MLflow's address for searches that name none: MLFLOW_TRACKING_URI, or a file in the storage.
+def own_tracking_uri(storage: Path) -> str:
+    """Return MLflow's address for searches that name none: a file in their storage.
 
     Args:
         storage: folder of all searches, absolute.
     """
-    return os.environ.get(VARIABLE) or f"sqlite:///{storage / 'mlflow.db'}"
+    return f"sqlite:///{storage / 'mlflow.db'}"
 
 
 def mask_uri(text: str) -> str:

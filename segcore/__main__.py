@@ -8,7 +8,7 @@ from segcore.commands.looking import errors, explore
 from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
 from segcore.commands.training import fields, train
-from segcore.errors import StreetError
+from segcore.errors import StorageError, StreetError
 
 app = typer.Typer(
     help="One segmentation training: check the data, train a fold, predict, score.",
@@ -39,6 +39,10 @@ def main() -> None:
         app()
     except StreetError as error:
         print_error(error)
+        raise SystemExit(2) from None
+    except OSError as error:
+        # A file or a disk that fails is the user's to mend, wherever it is noticed.
+        print_error(StorageError(f"{error}; make room, or choose another file or folder."))
         raise SystemExit(2) from None
 
 

@@ -19,7 +19,7 @@ FOREIGN: Final = {
 
 _SEGCORE_BASE: Final = {"config", "errors", "machine"}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
-_SEARCH_BASE: Final = {"tracking_uri", "settings", "folder"}
+_SEARCH_BASE: Final = {"tracking_uri", "settings", "place", "folder", "opening"}
 _PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight")
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
@@ -29,8 +29,10 @@ USES: Final[dict[str, set[str]]] = {
     "segcore.commands": {*_SEGCORE_BASE, *_SEGCORE_ROOMS, "streets"},
     "segcore.__main__": {"errors", "commands"},
     "search.tracking_uri": set(),
-    "search.settings": {"tracking_uri"},
-    "search.folder": {"tracking_uri", "settings"},
+    "search.settings": set(),
+    "search.place": {"tracking_uri", "settings"},
+    "search.folder": {"settings", "place"},
+    "search.opening": {"settings", "place", "folder"},
     "search.memory": _SEARCH_BASE,
     "search.space": {*_SEARCH_BASE, "memory"},
     "search.propose": {*_SEARCH_BASE, "memory", "space", "judge"},
@@ -49,7 +51,7 @@ ONLY: Final = {"ray": "search.run", "mlflow": "search.tracking"}
 """Of `search`, the one room that may import a library."""
 
 HEAVY: Final = {"ray", "mlflow", "torch"}
-LIGHT: Final = tuple(f"search.{name}" for name in (*_PURE, "tracking_uri", "settings", "folder"))
+LIGHT: Final = tuple(f"search.{name}" for name in (*_PURE, *sorted(_SEARCH_BASE)))
 """These start in no time, so nothing that they reach may import what is heavy."""
 
 Sources = Mapping[str, str]
@@ -267,3 +269,14 @@ def test_law_sees_printing_and_exiting(source):
 
 def test_law_lets_other_calls_pass():
     assert find_speech("console.print(1)\ntable.exit()\n'print(1)'") == []
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["segcore.errors", "segcore.config", "segcore.data.names", "segcore.data.folds", "segcore.training.schedule"],
+)
+def test_what_a_light_command_needs_of_segcore_reaches_no_pixels(module):
+    sources = read_sources()
+    reached = _reached(module, _graph(sources))
+    libraries = set().union(*(_tops(_imports(sources[name], name)) for name in reached))
+    assert not libraries & {"torch", "numpy", "cv2", "PIL", "pandas", "albumentations", "matplotlib", "rich", "typer"}

@@ -14,12 +14,11 @@ import optuna
 
 from benchmarks.quality.simulator import Verdict
 from benchmarks.quality.tasks import Params, Task
-from search.commands.options import DEFAULTS
 from search.judge.asha import Asha
 from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Event, Reopened
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
-from search.settings import default_grace_epochs
+from search.settings import SearchSettings, default_grace_epochs
 from search.space.draw import Draw, draw
 
 FACTOR = 3
@@ -32,8 +31,8 @@ def grace_epochs(task: Task) -> int:
 
 def make_asha(task: Task) -> Asha:
     """Return the project's ASHA with its defaults."""
-    grace = default_grace_epochs(task.epochs)
-    return Asha(grace_epochs=grace, reduction_factor=DEFAULTS["reduction_factor"], epochs=task.epochs)
+    grace, settings = default_grace_epochs(task.epochs), SearchSettings(name="any")
+    return Asha(grace_epochs=grace, reduction_factor=settings.reduction_factor, epochs=task.epochs)
 
 
 class Judged:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from search.memory.history import EpochRecord, History, TrialRecord
 from search.memory.outcome import Outcome
+from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
 from search.tracking.check import require_tracking
 from search.tracking.store import open_client
@@ -25,11 +26,12 @@ from segcore.errors import ConfigError, TrackingError
 
 _SQLITE: Final = "sqlite:///"
 _LITERALS: Final = ("fixed", "extra")
-"""Settings that MLflow has as Python's text of them."""
+"""What MLflow has as Python's text of it."""
 _SETTINGS: Final = (
-    "data", "name", "space", "trials", "epochs", "grace_epochs", "reduction_factor", "folds", "fold", "seed",
-    "search_id", *_LITERALS,
+    "name", "space", "trials", "epochs", "grace_epochs", "reduction_factor", "folds", "fold", "seed", "search_id",
+    "fixed",
 )  # fmt: skip
+_PLACE: Final = ("data", "extra")
 _METRICS: Final = ("seconds", "iou")
 _PARENT: Final = "-1"
 """What a search's own run has for a trial's number."""
@@ -41,11 +43,13 @@ class RecordedSearch:
 
     Args:
         settings: those that decide what was trained and how it was judged; all others have their defaults.
+        place: the data; all else has its defaults.
         history: its trials; what the space drew of a trial's values is not known (`params` are empty), of metrics only
             `iou` and `seconds` are.
     """
 
     settings: SearchSettings
+    place: Place
     history: History
 
 
@@ -60,7 +64,7 @@ def read_searches(names: Sequence[str], uri: str = "") -> list[RecordedSearch]:
         ConfigError: when MLflow knows no search of a name, or what it holds of it cannot be read.
         TrackingError: when MLflow cannot be asked.
     """
-    uri = build_settings({"data": Path(), "name": "any", "tracking_uri": uri}).tracking_uri
+    uri = build_place({"data": Path(), "tracking_uri": uri}).tracking_uri
     _require_store(uri)
     try:
         client = open_client(uri)
@@ -113,22 +117,23 @@ def _read_search(client: MlflowClient, name: str, runs: list[Run]) -> RecordedSe
             f"--search {name}: MLflow has trials but no run with the settings of their search; restore it in MLflow "
             "if it was deleted, else the search cannot be replayed."
         )
-    settings = _read_settings(name, parents[0].data.params)
+    settings, place = _read_settings(name, parents[0].data.params)
     history = History()
     for run in runs:
         # A driver that died between making a run and filling it leaves one without parameters.
         if run.data.tags["search.trial"] != _PARENT and run.data.params:
             trial = _read_trial(client, name, run)
             history.trials[trial.number] = trial
-    return RecordedSearch(settings=settings, history=history)
+    return RecordedSearch(settings=settings, place=place, history=history)
 
 
-def _read_settings(name: str, params: dict[str, str]) -> SearchSettings:
-    values: dict[str, Any] = {key: text for key, text in params.items() if key in _SETTINGS}
+def _read_settings(name: str, params: dict[str, str]) -> tuple[SearchSettings, Place]:
+    values: dict[str, Any] = {key: text for key, text in params.items() if key in (*_SETTINGS, *_PLACE)}
     try:
         # MLflow has the first 500 characters.
         values |= {key: ast.literal_eval(values[key]) for key in _LITERALS if key in values}
-        return build_settings(values)
+        where: dict[str, Any] = {key: values.pop(key) for key in _PLACE if key in values}
+        return build_settings(values), build_place(where)
     except (ConfigError, ValueError, SyntaxError) as error:
         raise ConfigError(f"--search {name}: its settings in MLflow cannot be read ({error}).") from error
 

@@ -36,7 +36,7 @@ from search.space.draw import Draw, draw, draw_config, load_space
 from segcore.errors import ConfigError
 from spaces import Space
 
-_ALIKE: Final = ("data", "extra", "space", "epochs", "folds", "fold", "fixed")
+_ALIKE: Final = ("space", "epochs", "folds", "fold", "fixed")
 _PROBES: Final = 200
 _FIXED_DRAWS: Final = 30
 """What the space drew for a fixed parameter is not recorded; so many draws look for one that fits."""
@@ -135,9 +135,10 @@ class Replay:
 
 def _require_alike(searches: Sequence[RecordedSearch]) -> SearchSettings:
     settings = searches[0].settings
+    known = _compared(searches[0])
     for other in searches[1:]:
-        for name in _ALIKE:
-            values = getattr(settings, name), getattr(other.settings, name)
+        for name, value in _compared(other).items():
+            values = known[name], value
             if values[0] != values[1]:
                 raise ConfigError(
                     f"--search: {settings.name} and {other.settings.name} have unlike {name}, {values[0]} and "
@@ -149,6 +150,11 @@ def _require_alike(searches: Sequence[RecordedSearch]) -> SearchSettings:
             f"--search {settings.name}: trials of one epoch leave nothing to decide; replay a longer one."
         )
     return settings
+
+
+def _compared(search: RecordedSearch) -> dict[str, Any]:
+    data = {"data": search.place.data, "extra": search.place.extra}
+    return {**data, **{name: getattr(search.settings, name) for name in _ALIKE}}
 
 
 def _require_enough(trials: list[TrialRecord], settings: SearchSettings) -> None:

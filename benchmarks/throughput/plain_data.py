@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from segcore.data.case import Case
 from segcore.data.classes import VOID, ClassTable
-from segcore.data.dataset import Case
 
 Image = npt.NDArray[np.uint8]
 ReadMask = Callable[[Path], Image]

@@ -17,7 +17,9 @@ import typer
 
 from search.commands.display import console
 from search.commands.options import Storage
-from search.settings import DEFAULT_STORAGE, read_settings
+from search.folder import SearchFolder
+from search.opening import read_search
+from search.place import DEFAULT_STORAGE
 from segcore.errors import ConfigError, StorageError, StreetError, TrackingError
 
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}
@@ -68,9 +70,9 @@ def _show_links(folder: Path, server: str) -> None:
 
     for file in sorted(folder.glob("*/settings.json")):
         try:
-            settings = read_settings(file)
-            at = settings.tracking_uri if settings.tracking_uri.startswith("http") else server
-            console.print(f"{settings.name}: {trials_link(settings, at)}", soft_wrap=True, markup=False)
+            settings, place = read_search(SearchFolder(root=file.parent))
+            at = place.tracking_uri if place.tracking_uri.startswith("http") else server
+            console.print(f"{settings.name}: {trials_link(settings, place, at)}", soft_wrap=True, markup=False)
         except StreetError as error:
             console.print(f"{file.parent.name}: {error}", style="yellow", soft_wrap=True, markup=False)
 

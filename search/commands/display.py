@@ -18,6 +18,7 @@ from search.insight.importance import measure_importance
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
+from search.place import Place
 from search.settings import SearchSettings
 from search.verdict.notes import confirmation_line
 from search.verdict.selection import choose_candidates
@@ -46,17 +47,21 @@ def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
         opened: the stage.
         concurrent: trials at a time.
     """
-    settings, folder, history = opened.stage.settings, opened.stage.folder, opened.stage.journal.history
-    budget_seconds = settings.time_budget_seconds if opened.name == "search" else 0.0
-    shown = replace(settings, trials=opened.trials, time_budget_seconds=budget_seconds)
+    stage, history = opened.stage, opened.stage.journal.history
+    budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
+    shown = replace(stage.settings, trials=opened.trials, time_budget_seconds=budget_seconds)
 
     def render() -> RenderableType:
         problem = opened.tracker.problem
-        about = f"MLflow waits: {problem}" if problem else f"MLflow: {settings.tracking_uri}"
-        about += f"\nlogs: {folder.trial(0).parent}/NUMBER/log.txt"
+        about = f"MLflow waits: {problem}" if problem else f"MLflow: {stage.place.tracking_uri}"
+        about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
         return tables.progress_panel(history, shown, concurrent=concurrent, about=about)
 
-    log = ProgressLog(lambda: tables.summary_line(history, shown, concurrent), lambda: opened.tracker.problem)
+    log = ProgressLog(
+        lambda: tables.summary_line(history, shown, concurrent),
+        lambda: opened.tracker.problem,
+        status=stage.folder.command("status"),
+    )
     with _shown_live(render, log):
         yield
 
@@ -67,6 +72,7 @@ class ProgressLog:
     Args:
         summarise: returns the line.
         find_problem: returns why MLflow waits, or None.
+        status: the command that tells as much as these lines.
         out: where lines go.
         err: where it is said that nobody reads them any more.
     """
@@ -76,11 +82,13 @@ class ProgressLog:
         summarise: Callable[[], RenderableType],
         find_problem: Callable[[], str | None],
         *,
+        status: str,
         out: PlainConsole = console,
         err: PlainConsole | None = None,
     ) -> None:
         self._summarise = summarise
         self._find_problem = find_problem
+        self._status = status
         self._out = out
         self._err = err or PlainConsole(stderr=True)
         self._mlflow_is_away = False
@@ -100,16 +108,18 @@ class ProgressLog:
         """Say once that nobody reads the output any more."""
         if self._out.is_cut and not self._is_cut:
             self._is_cut = True
-            self._err.print("The output is closed; the search goes on without it, see 'python -m search status'.")
+            told = f"The output is closed; the search goes on without it, see '{self._status}'."
+            self._err.print(told, soft_wrap=True)
 
 
-def show_unsent(tracker: "Tracker", settings: SearchSettings) -> None:
+def show_unsent(tracker: "Tracker", place: Place, folder: SearchFolder) -> None:
     """Say so when MLflow has not everything of a stage that was left."""
     if tracker.unsent_bytes:
         console.print(
-            f"MLflow at {settings.tracking_uri} has not everything yet ({tracker.problem}); nothing is lost: "
-            f"run 'python -m search sync {settings.name}' when it answers.",
+            f"MLflow at {place.tracking_uri} has not everything yet ({tracker.problem}); nothing is lost: "
+            f"run '{folder.command('sync')}' when it answers.",
             style="yellow",
+            soft_wrap=True,
         )
 
 
@@ -152,9 +162,10 @@ def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> Non
     again = "Mend the cause" if last.outcome is Outcome.FAILED else "Where a worker failed, mend the cause"
     console.print(
         f"{len(failed)} of {len(trainings)} trainings of the confirmation have no score; the last, of trial "
-        f"{last.source} on fold {last.fold}, {said}. {again}, then try again with 'python -m search confirm "
-        f"{settings.name}'.",
+        f"{last.source} on fold {last.fold}, {said}. {again}, then try again with "
+        f"'{folder.command('confirm')}'.",
         style="yellow",
+        soft_wrap=True,
         markup=False,
     )
 

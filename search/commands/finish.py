@@ -6,17 +6,21 @@ import typer
 
 from search.commands.display import show_best, show_failed_trainings, show_unsent
 from search.commands.look import best
-from search.commands.options import Name, Storage
+from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
 from search.folder import find_folder, is_in_use, lock_stage, require_idle
 from search.memory.best import read_best
 from search.memory.journal import read_history
-from search.settings import DEFAULT_STORAGE, change_settings, read_settings
+from search.opening import remember
+from search.place import DEFAULT_STORAGE
+from search.settings import change_settings
 from search.verdict.selection import can_confirm, name_winner
 from segcore.errors import CheckpointError
 
 
+@with_options(where=WHERE_NOW)
 def confirm(
     name: Name,
+    where: Values,
     top: Annotated[int | None, typer.Option(help="best configurations to train; left out: as launched")] = None,
     folds: Annotated[int | None, typer.Option(help="most further folds; left out: as launched")] = None,
     storage: Storage = DEFAULT_STORAGE,
@@ -27,7 +31,7 @@ def confirm(
     from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
+    settings, place = running.open_told(folder, where)
     changes = {"confirm": top, "confirm_folds": folds}
     settings = change_settings(settings, {key: value for key, value in changes.items() if value is not None})
     history = read_history(folder.search_stage.journal)
@@ -38,42 +42,47 @@ def confirm(
         )
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
-    require_idle(folder.confirm_stage)
-    require_tracking(settings.tracking_uri)
-    with cluster.connected(settings):
-        running.confirm_best(settings, folder, running.prepare_cache(settings), retry=True, save=True)
+    require_idle(*folder.stages.values())
+    require_tracking(place.tracking_uri)
+    with cluster.connected(place):
+        running.confirm_best(settings, place, folder, running.prepare_cache(place), retry=True, save=True)
     show_best(name_winner(settings, folder))
     show_failed_trainings(settings, folder)
 
 
-def retrain(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
+@with_options(where=WHERE_NOW)
+def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     from search.commands import running
     from search.run import cluster
     from search.tracking.check import require_tracking
 
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
-    require_idle(folder.confirm_stage)
+    settings, place = running.open_told(folder, where)
+    require_idle(*folder.stages.values())
     if not folder.best.exists():
         best(name, storage)
     winner = read_best(folder.best)
-    require_tracking(settings.tracking_uri)
-    with cluster.connected(settings):
-        running.retrain_winner(settings, folder, running.prepare_cache(settings), winner)
+    require_tracking(place.tracking_uri)
+    with cluster.connected(place):
+        running.retrain_winner(settings, place, folder, running.prepare_cache(place), winner)
 
 
-def sync(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
+@with_options(where=TRACKING_NOW)
+def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     """Send to MLflow what it missed while its server was away."""
+    from search.commands import running
     from search.tracking.check import require_tracking
     from search.tracking.follower import Tracker
 
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
-    require_tracking(settings.tracking_uri)
+    settings, place = running.open_told(folder, where)
+    require_tracking(place.tracking_uri)
+    with lock_stage(folder.search_stage):
+        remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
         if stage.journal.exists():
             with lock_stage(stage):
-                tracker = Tracker(settings, stage_name, stage)
+                tracker = Tracker(settings, place, stage_name, stage)
                 tracker.close()
-                show_unsent(tracker, settings)
+                show_unsent(tracker, place, folder)

@@ -1,48 +1,109 @@
-"""The options of `search launch`: names, types and meaning; their defaults are those of `SearchSettings`."""
+"""The options of the commands, made from the fields of `SearchSettings` and `Place`: their types, defaults and help."""
 
-from dataclasses import fields
+import inspect
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import MISSING, fields
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import typer
 
+from search.place import Place
 from search.settings import SearchSettings
+from search.tracking_uri import VARIABLE
 
-DEFAULTS: Final[dict[str, Any]] = {field.name: field.default for field in fields(SearchSettings)}
+Values = dict[str, Any]
+"""Field names and values that were given, or have a default; what was left out is not in it."""
 
-Storage = Annotated[Path, typer.Option(help="folder of all searches")]
 Name = Annotated[str, typer.Argument(help="name of the search")]
+Storage = Annotated[Path, typer.Option(help="folder of all searches")]
 
-Data = Annotated[Path, typer.Option(help="data-set folder, at the same path on every node")]
-NewName = Annotated[str, typer.Option(help="name of the search")]
-Extra = Annotated[
-    list[Path] | None, typer.Option(help="data set to train on too, never validated, such as pseudo labels")
-]
-Space = Annotated[str, typer.Option(help="street, demo, or package.module:function")]
-Trials = Annotated[int, typer.Option(help="configurations to try")]
-Epochs = Annotated[int, typer.Option(help="most epochs of a trial")]
-GraceEpochs = Annotated[int, typer.Option(help="epochs before ASHA may stop a trial; 0: one of 27")]
-ReductionFactor = Annotated[int, typer.Option(help="of so many trials at a rung, one goes on")]
-Folds = Annotated[int, typer.Option(help="parts the data is divided into")]
-Fold = Annotated[int, typer.Option(help="part that trials are scored on")]
-Seed = Annotated[int, typer.Option(help="seed of proposals and trainings")]
-Fixed = Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE for every trial")]
-SeedConfig = Annotated[
-    list[Path] | None, typer.Option(help="configuration to try first: a best.json or TrainConfig values in JSON")
-]
-WarmStart = Annotated[
-    list[str] | None, typer.Option(help="earlier search whose three best configurations are tried first")
-]
-GPUsPerTrial = Annotated[float, typer.Option(help="0.5 lets two trials share a GPU")]
-CPUsPerTrial = Annotated[float, typer.Option(help="processor cores per trial")]
-MaxConcurrent = Annotated[int, typer.Option(help="most trials at a time; 0: as many as fit")]
-MaxFailures = Annotated[int, typer.Option(help="restarts of a trial whose worker died")]
-Objective = Annotated[str, typer.Option(help="iou, or iou,latency_ms to seek what is fast and good")]
-MaxLatencyMs = Annotated[float, typer.Option(help="most milliseconds of a prediction at full size; 0: no limit")]
-MaxMemoryGib = Annotated[float, typer.Option(help="most GPU memory of it; 0: no limit")]
-Confirm = Annotated[int, typer.Option(help="best configurations to train on further folds; 0: none")]
-ConfirmFolds = Annotated[int, typer.Option(help="most further folds of them")]
-TimeBudget = Annotated[str, typer.Option(help="end the search after 90m, 2h, 1d, ...; 0: never")]
-Address = Annotated[str, typer.Option(help="Ray cluster; empty: start a local Ray")]
-TrackingURI = Annotated[str, typer.Option(help="MLflow; empty: a file in the storage")]
-Cache = Annotated[Path, typer.Option(help="folder of decoded images on each node")]
+_STATED: Final[dict[str, tuple[str, Any]]] = {
+    "fixed": ("--set", list[str]),
+    "time_budget_seconds": ("--time-budget", str),
+    "objective": ("--objective", str),
+    "extra": ("--extra", list[Path]),
+}
+"""Fields whose option has another name or type than they have."""
+
+_LEFT_OUT: Final = {"first", "search_id", "storage", "home"}
+"""Fields that are no option of their own."""
+
+_ENVIRONMENT: Final = {"tracking_uri": VARIABLE}
+
+Options = Sequence[inspect.Parameter]
+
+
+def options_of(kind: type, *, remembered: bool = False, only: Collection[str] | None = None) -> Options:
+    """Return an option for each field of a dataclass.
+
+    Args:
+        kind: `SearchSettings` or `Place`; the descriptions of its fields are the help.
+        remembered: whether what is left out stays as it is, instead of taking the field's default.
+        only: fields that have an option; None: all.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    wanted = [field for field in fields(kind) if field.name not in _LEFT_OUT and (only is None or field.name in only)]
+    return [_option(field.name, hints[field.name], None if remembered else field.default) for field in wanted]
+
+
+def with_options(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command, in place of each parameter named here, a group of options; it gets their values by name.
+
+    Typer reads a command's options from its signature, which would have some thirty parameters otherwise.
+
+    Args:
+        groups: by parameter of the command, the options that it stands for.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in signature.parameters.items()
+            if name not in groups
+        ]
+        parameters = [*(each for group in groups.values() for each in group), *own]
+
+        @wraps(command)
+        def run(**given: Any) -> None:
+            chosen = {name: _given(group, given) for name, group in groups.items()}
+            command(**{parameter.name: given[parameter.name] for parameter in own}, **chosen)
+
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return run
+
+    return decorate
+
+
+def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
+    """Return the parameter from which Typer makes the option of a field; without a default it must be given."""
+    kind, *notes = get_args(hint)
+    description = next(note.description for note in notes if getattr(note, "description", None))
+    option, kind = _STATED.get(name, (f"--{name.replace('_', '-')}", kind))
+    if get_origin(kind) is list:
+        default = None
+    elif kind is str and isinstance(default, float):
+        default = f"{default:g}"
+    must_be_given = default is MISSING
+    variable = _ENVIRONMENT.get(name) if default is not None else None
+    stated = typer.Option(option, help=description, envvar=variable)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if must_be_given else default,
+        annotation=Annotated[kind if must_be_given else kind | None, stated],
+    )
+
+
+def _given(group: Options, given: Values) -> Values:
+    # An empty list is an option that may be repeated and was left out.
+    return {each.name: given[each.name] for each in group if given[each.name] not in (None, [])}
+
+
+WHAT: Final = options_of(SearchSettings)
+WHERE: Final = options_of(Place)
+WHERE_NOW: Final = options_of(Place, remembered=True)
+TRACKING_NOW: Final = options_of(Place, remembered=True, only={"tracking_uri"})

@@ -18,10 +18,13 @@ from search.commands.display import (
     show_unsent,
     stage_shown,
 )
-from search.folder import SearchFolder
+from search.commands.options import Values
+from search.folder import SearchFolder, command_line
 from search.memory.journal import read_history
+from search.opening import is_copy, open_search
+from search.place import Place
 from search.run import cluster, loop
-from search.settings import DEFAULT_STORAGE, SearchSettings
+from search.settings import SearchSettings
 from search.stages import confirm, retrain
 from search.stages.search import run_search
 from search.stages.stage import OpenStage, open_stage
@@ -32,17 +35,33 @@ from segcore.data.dataset import read_dataset
 from segcore.data.folds import FoldSplit, read_folds
 
 
-def prepare_cache(settings: SearchSettings) -> PixelCache:
+def open_told(folder: SearchFolder, where: Values) -> tuple[SearchSettings, Place]:
+    """Return what a search is and where it is to run now; say so when the folder is a copy of another.
+
+    Args:
+        folder: the search's files.
+        where: what of its place is to change.
+    """
+    settings, place = open_search(folder, where)
+    if is_copy(folder):
+        console.print(
+            f"{folder.root} is a copy of {place.home}: it takes MLflow runs of its own.", style="yellow", soft_wrap=True
+        )
+    return settings, place
+
+
+def prepare_cache(place: Place) -> PixelCache:
     """Decode the images on every node, showing how far it is."""
-    if cluster.has_idle_gpus(settings):
+    if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
-    dataset = read_dataset(settings.data)
+    dataset = read_dataset(place.data)
     with decoding_shown() as progress:
-        return cluster.prepare_nodes(dataset, settings, progress)
+        return cluster.prepare_nodes(dataset, place, progress)
 
 
 def search(
     settings: SearchSettings,
+    place: Place,
     folder: SearchFolder,
     cache: PixelCache,
     split: FoldSplit,
@@ -54,13 +73,14 @@ def search(
 
     Args:
         settings: of this run.
+        place: where it runs.
         folder: the search's files.
         cache: the decoded data.
         split: the folds.
         retry: whether to try again what had failed.
         extended: settings to save, once nothing stands against the run.
     """
-    with _open_shown(settings, "search", folder, cache, split) as opened:
+    with _open_shown(settings, place, "search", folder, cache, split) as opened:
         if retry:
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
@@ -68,69 +88,74 @@ def search(
     console.print(tables.summary_line(history, settings))
 
 
-def finish(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *, retry: bool = False) -> None:
+def finish(
+    settings: SearchSettings, place: Place, folder: SearchFolder, cache: PixelCache, *, retry: bool = False
+) -> None:
     """Confirm the best configurations, show what was learnt and who won, and say how to go on.
 
     Args:
         settings: of the search.
+        place: where it runs.
         folder: the search's files.
         cache: the decoded data.
         retry: whether to try again what had failed in the confirmation.
     """
     history = read_history(folder.search_stage.journal)
     if can_confirm(history, settings):
-        confirm_best(settings, folder, cache, retry=retry)
+        confirm_best(settings, place, folder, cache, retry=retry)
     found = name_winner(settings, folder)
     console.print(tables.insight_report(history, settings))
     show_importance(settings, history)
     show_front(settings, history)
     show_best(found)
     show_failed_trainings(settings, folder)
-    where = "" if settings.storage == DEFAULT_STORAGE.resolve() else f" --storage {settings.storage}"
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
-    console.print(f"browse:     python -m search ui{where}", soft_wrap=True)
-    console.print(f"retrain:    python -m search retrain {settings.name}{where}", soft_wrap=True)
+    console.print(f"browse:     {command_line('ui', storage=place.storage)}", soft_wrap=True)
+    console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
 
 
 def confirm_best(
-    settings: SearchSettings, folder: SearchFolder, cache: PixelCache, *, retry: bool, save: bool = False
+    settings: SearchSettings, place: Place, folder: SearchFolder, cache: PixelCache, *, retry: bool, save: bool = False
 ) -> None:
     """Train the best configurations on further folds and show it.
 
     Args:
         settings: of the search.
+        place: where it runs.
         folder: the search's files.
         cache: the decoded data.
         retry: whether to try again what had failed.
         save: whether to save the settings, once nothing stands against the run.
     """
-    with _open_shown(settings, "confirm", folder, cache, read_folds(folder.folds)) as opened:
+    with _open_shown(settings, place, "confirm", folder, cache, read_folds(folder.folds)) as opened:
         confirm.run_confirmation(opened, folder, retry=retry, save=save)
 
 
-def retrain_winner(settings: SearchSettings, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]) -> None:
+def retrain_winner(
+    settings: SearchSettings, place: Place, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]
+) -> None:
     """Train the winner on all folds, show its score out of fold, and register the ensemble."""
-    with _open_shown(settings, "retrain", folder, cache, read_folds(folder.folds)) as opened:
+    with _open_shown(settings, place, "retrain", folder, cache, read_folds(folder.folds)) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner)
     console.print(tables.out_of_fold_table(result, winner["metrics"]["iou"]))
-    address = registry.register_model(settings, folder.retrain_stage, folder.model)
+    address = registry.register_model(settings, place, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
 
 
 @contextmanager
 def _open_shown(
-    settings: SearchSettings, name: str, folder: SearchFolder, cache: PixelCache, split: FoldSplit
+    settings: SearchSettings, place: Place, name: str, folder: SearchFolder, cache: PixelCache, split: FoldSplit
 ) -> Iterator[OpenStage]:
     opened = None
     try:
         with (
-            open_stage(settings, name, folder, cache, split) as opened,
-            stage_shown(opened, cluster.count_concurrent(settings)),
+            open_stage(settings, place, name, folder, cache, split) as opened,
+            stage_shown(opened, cluster.count_concurrent(place)),
         ):
             yield opened
     finally:
         # Only now is it known whether MLflow took what was left.
         if opened is not None:
-            show_unsent(opened.tracker, settings)
+            show_unsent(opened.tracker, place, folder)

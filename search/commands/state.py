@@ -1,11 +1,10 @@
 """How far a search is, in a sentence or two, and how to go on with it."""
 
-import shlex
 from dataclasses import replace
 from typing import Final
 
 from search.commands.display import console, show_failed_trainings
-from search.folder import SearchFolder, StageFolder, is_in_use
+from search.folder import SearchFolder, is_in_use
 from search.judge.asha import Asha
 from search.judge.progress import RETRIED, is_over
 from search.memory.history import History, count_ends
@@ -29,7 +28,7 @@ def show_state(settings: SearchSettings, folder: SearchFolder, history: History,
         history: its trials.
         asha: its judge, which has learnt the same events.
     """
-    if _is_running(folder.search_stage):
+    if is_in_use(folder.search_stage):
         console.print("A process runs it now; what is best so far may change.")
         return
     usable = choose_candidates(history, replace(settings, confirm=2))
@@ -38,16 +37,11 @@ def show_state(settings: SearchSettings, folder: SearchFolder, history: History,
     if not is_over(settings, history, asha):
         budget_seconds = settings.time_budget_seconds
         spent = budget_seconds and history.spent_seconds >= budget_seconds
-        again = _command(folder, "resume", *(["--time-budget", "1h"] if spent else []))
+        again = folder.command("resume", *(["--time-budget", "1h"] if spent else []))
         told = "Its time budget is spent" if spent else "No process runs it"
         console.print(f"{told}; go on with '{again}'.", style="yellow", soft_wrap=True)
     elif usable:
         _show_confirmation(settings, folder, history, has_rivals=len(usable) > 1)
-
-
-def _is_running(stage: StageFolder) -> bool:
-    # Asking for the lock of a stage that never was would make its folder.
-    return stage.journal.exists() and is_in_use(stage)
 
 
 def _show_failures(history: History, folder: SearchFolder) -> None:
@@ -62,18 +56,18 @@ def _show_failures(history: History, folder: SearchFolder) -> None:
     )
     console.print(told, style="yellow", soft_wrap=True)
     if any(trial.outcome in RETRIED for trial in ended):
-        again = _command(folder, "resume", "--retry-failed")
+        again = folder.command("resume", "--retry-failed")
         console.print(f"Mend the cause, then try again with '{again}'.", style="yellow", soft_wrap=True)
 
 
 def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: History, *, has_rivals: bool) -> None:
     """Say how sure it is who has won, and what is to be done next."""
-    if _is_running(folder.confirm_stage):
+    if is_in_use(folder.confirm_stage):
         console.print("The best configurations are trained on further folds now; the winner may change.")
         return
     if not can_confirm(history, settings):
         told = f"The winner is the best on fold {settings.fold} alone, whose score flatters"
-        again = f"; '{_command(folder, 'confirm', '--top', '3')}' trains the best on further folds"
+        again = f"; '{folder.command('confirm', '--top', '3')}' trains the best on further folds"
         console.print(f"{told}{again if has_rivals else ''}.", style="yellow", soft_wrap=True)
         return
     show_failed_trainings(settings, folder)
@@ -83,7 +77,7 @@ def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: 
     if decision.pending:
         told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
         console.print(
-            f"The winner is not confirmed on further folds yet ({told}); run '{_command(folder, 'confirm')}'.",
+            f"The winner is not confirmed on further folds yet ({told}); run '{folder.command('confirm')}'.",
             style="yellow",
             soft_wrap=True,
         )
@@ -91,19 +85,15 @@ def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: 
         _show_confirmed(folder, decision)
 
 
-def _command(folder: SearchFolder, verb: str, *options: str) -> str:
-    return shlex.join(["python", "-m", "search", verb, folder.root.name, *options])
-
-
 def _show_confirmed(folder: SearchFolder, decision: Decision) -> None:
     winner = decision.winner
     if winner is None:
         return
     told = f"Confirmed on {len(decision.folds)} further fold(s): trial {winner.trial}, iou {winner.iou:.4f}"
-    console.print(f"{told}; '{_command(folder, 'best')}' shows it.", soft_wrap=True)
-    if _is_running(folder.retrain_stage):
+    console.print(f"{told}; '{folder.command('best')}' shows it.", soft_wrap=True)
+    if is_in_use(folder.retrain_stage):
         console.print("It is trained on all folds now.")
     elif folder.model.exists():
         console.print(f"Trained on all folds: {folder.model}", soft_wrap=True)
     else:
-        console.print(f"'{_command(folder, 'retrain')}' trains it on all folds.", soft_wrap=True)
+        console.print(f"'{folder.command('retrain')}' trains it on all folds.", soft_wrap=True)

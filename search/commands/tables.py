@@ -17,6 +17,7 @@ from search.insight.time_left import count_at_once, estimate_seconds_left
 from search.judge.pareto import find_front
 from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
+from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
 from search.verdict.out_of_fold import OutOfFold
 
@@ -35,10 +36,10 @@ _COLOURS: Final = {
 }
 
 
-def settings_table(settings: SearchSettings) -> Table:
-    """Return the resolved settings, one per line."""
+def settings_table(settings: SearchSettings, place: Place) -> Table:
+    """Return the resolved settings and where it runs, one per line."""
     table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
-    for name, value in settings_values(settings).items():
+    for name, value in {**settings_values(settings), **place_values(place)}.items():
         if name == "first":
             value = f"{len(value)} configurations"
         if name == "grace_epochs":

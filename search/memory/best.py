@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from search.folder import SearchFolder
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
 
@@ -33,6 +34,7 @@ def read_best(file: Path) -> dict[str, Any]:
         TrainConfig.from_values(best["values"])
         return best
     except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+        command = SearchFolder(root=file.parent).command("best")
         raise CheckpointError(
-            f"{file} cannot be read ({error!r}); 'python -m search best NAME' writes it from the search's journal."
+            f"{file} cannot be read ({error!r}); '{command}' writes it from the search's journal."
         ) from error

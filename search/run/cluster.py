@@ -16,7 +16,7 @@ from typing import Any, Final
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from search.settings import SearchSettings
+from search.place import Place
 from segcore.data.cache import PixelCache, Progress
 from segcore.data.dataset import DataSet, read_dataset
 from segcore.data.extra import prepare_caches, read_extra
@@ -41,8 +41,8 @@ _QUIET: Final = {
 
 
 @contextmanager
-def connected(settings: SearchSettings) -> Iterator[None]:
-    """Connect to the cluster that the settings name, or start a local Ray, and leave it at the end.
+def connected(place: Place) -> Iterator[None]:
+    """Connect to the cluster that the place names, or start a local Ray, and leave it at the end.
 
     Raises:
         ClusterError: when the cluster cannot be reached or no node can hold a trial.
@@ -50,25 +50,25 @@ def connected(settings: SearchSettings) -> Iterator[None]:
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    _require_reachable(settings.address)
+    _require_reachable(place.address)
     try:
         ray.init(
-            address=settings.address or "local",
-            include_dashboard=None if settings.address else False,
+            address=place.address or "local",
+            include_dashboard=None if place.address else False,
             log_to_driver=False,
             logging_level=logging.ERROR,
             configure_logging=True,
-            runtime_env=_runtime_env(settings),
+            runtime_env=_runtime_env(place),
         )
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(
-            f"--address {settings.address or '(local)'}: Ray cannot be reached or started ({error}); "
+            f"--address {place.address or '(local)'}: Ray cannot be reached or started ({error}); "
             "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
             "or leave --address out for a local Ray."
         ) from error
     try:
         with _ending_as_interrupted():
-            _require_capacity(settings)
+            _require_capacity(place)
             yield
     finally:
         ray.shutdown()
@@ -95,42 +95,40 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGINT)
 
 
-def has_idle_gpus(settings: SearchSettings) -> bool:
+def has_idle_gpus(place: Place) -> bool:
     """Say whether the cluster has GPUs that the search's trials are not given."""
-    return not settings.gpus_per_trial and any(node["Resources"].get("GPU") for node in _alive_nodes())
+    return not place.gpus_per_trial and any(node["Resources"].get("GPU") for node in _alive_nodes())
 
 
-def count_concurrent(settings: SearchSettings) -> int:
-    """Return how many trials the cluster holds at a time, no more than the settings allow."""
+def count_concurrent(place: Place) -> int:
+    """Return how many trials the cluster holds at a time, no more than the place allows."""
     held = 0
     for node in _alive_nodes():
         resources = node["Resources"]
-        by_cpu = resources.get("CPU", 0.0) / settings.cpus_per_trial
-        by_gpu = (
-            _share_gpus(resources.get("GPU", 0.0), settings.gpus_per_trial) if settings.gpus_per_trial else float("inf")
-        )
+        by_cpu = resources.get("CPU", 0.0) / place.cpus_per_trial
+        by_gpu = _share_gpus(resources.get("GPU", 0.0), place.gpus_per_trial) if place.gpus_per_trial else float("inf")
         held += int(min(by_cpu, by_gpu))
-    return min(held, settings.max_concurrent) if settings.max_concurrent else held
+    return min(held, place.max_concurrent) if place.max_concurrent else held
 
 
 class Capacity:
     """How many trials the cluster holds at a time, looked up again every second, since nodes join and leave.
 
     Args:
-        settings: resources of a trial and the wished number are used.
+        place: resources of a trial and the wished number are used.
     """
 
-    def __init__(self, settings: SearchSettings) -> None:
-        self._settings = settings
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._count = 0
         self._counted = -math.inf
         self._last_held = time.monotonic()
 
     def count(self) -> int:
-        """Return how many trials the cluster holds at a time, no more than the settings allow."""
+        """Return how many trials the cluster holds at a time, no more than the place allows."""
         now = time.monotonic()
         if now - self._counted >= _COUNT_SECONDS:
-            self._count, self._counted = count_concurrent(self._settings), now
+            self._count, self._counted = count_concurrent(self._place), now
         if self._count:
             self._last_held = now
         return self._count
@@ -156,12 +154,12 @@ def _accelerator(node: dict[str, Any]) -> str | None:
     return next((name.removeprefix(ACCELERATOR) for name in names), None)
 
 
-def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress) -> PixelCache:
+def prepare_nodes(dataset: DataSet, place: Place, progress: Progress) -> PixelCache:
     """Prepare the cache of the data, and of the extra data, on this machine and once on every other node.
 
     Args:
         dataset: the data.
-        settings: data, extra data and cache folder are used.
+        place: data, extra data and cache folder are used.
         progress: told about this machine's cache.
 
     Returns:
@@ -172,13 +170,13 @@ def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress
         StorageError: when this machine's disk is too small.
         ClusterError: naming the node that cannot prepare its cache, or has other data.
     """
-    cache = prepare_caches(dataset, read_extra(dataset, settings.extra), settings.cache, progress)
+    cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress)
     here = ray.get_runtime_context().get_node_id()
     others = [node for node in _alive_nodes() if node["NodeID"] != here]
     prepare = ray.remote(num_cpus=0, max_retries=1)(_prepare_here)
     pending = {
         prepare.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            settings.data, settings.extra, settings.cache
+            place.data, place.extra, place.cache
         ): node["NodeManagerAddress"]
         for node in others
     }
@@ -189,8 +187,8 @@ def prepare_nodes(dataset: DataSet, settings: SearchSettings, progress: Progress
             raise ClusterError(f"Node {address} cannot prepare its cache: {error}") from error
         if found != cache.key:
             raise ClusterError(
-                f"Node {address} prepared no such cache: {found}. {settings.data} must hold the same files on every "
-                f"node, and {settings.cache} must have room on each."
+                f"Node {address} prepared no such cache: {found}. {place.data} must hold the same files on every "
+                f"node, and {place.cache} must have room on each."
             )
     return cache
 
@@ -214,18 +212,18 @@ def _share_gpus(gpus: float, gpus_per_trial: float) -> float:
     return gpus / gpus_per_trial
 
 
-def _require_capacity(settings: SearchSettings) -> None:
+def _require_capacity(place: Place) -> None:
     nodes = _alive_nodes()
-    for kind, needed in (("GPU", settings.gpus_per_trial), ("CPU", settings.cpus_per_trial)):
+    for kind, needed in (("GPU", place.gpus_per_trial), ("CPU", place.cpus_per_trial)):
         largest = max((node["Resources"].get(kind, 0.0) for node in nodes), default=0.0)
         if needed > largest:
             raise ClusterError(
                 f"--{kind.lower()}s-per-trial {needed:g}: the largest of {len(nodes)} node(s) has {largest:g} {kind}s, "
                 f"so no trial could ever start; ask for {largest:g} or less, or add nodes first."
             )
-    if count_concurrent(settings) == 0:
+    if count_concurrent(place) == 0:
         raise ClusterError(
-            f"No node has {settings.cpus_per_trial:g} CPUs and {settings.gpus_per_trial:g} GPUs together; "
+            f"No node has {place.cpus_per_trial:g} CPUs and {place.gpus_per_trial:g} GPUs together; "
             "ask for less per trial, or add nodes first."
         )
 
@@ -244,13 +242,13 @@ def _require_reachable(address: str) -> None:
         ) from error
 
 
-def _runtime_env(settings: SearchSettings) -> dict[str, Any]:
+def _runtime_env(place: Place) -> dict[str, Any]:
     environment = {
         "NO_ALBUMENTATIONS_UPDATE": "1",
         # A reused worker whose last training takes longer to end is given up, and the next trial with it, unseen.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
     }
-    if settings.address:
+    if place.address:
         return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {"env_vars": {**environment, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}}

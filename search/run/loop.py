@@ -16,6 +16,7 @@ from search.memory.events import Asked, Reopened
 from search.memory.history import History, count_ends
 from search.memory.journal import Journal
 from search.memory.outcome import FAILURES, Outcome
+from search.place import Place
 from search.propose.proposer import Proposer
 from search.run.cluster import ACCELERATOR, Capacity, find_accelerators
 from search.run.queue import TrialQueue
@@ -41,23 +42,28 @@ class Stage:
     """One run of Ray Tune over trials that a journal remembers.
 
     Args:
-        settings: resources, failures and time budget are used.
+        settings: what the search is.
+        place: where it runs, and on what.
         folder: where the stage's files lie.
         journal: its memory, open for writing.
         job: what all trials share.
     """
 
     settings: SearchSettings
+    place: Place
     folder: StageFolder
     journal: Journal
     job: TrialJob
 
 
-def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit, *, limited: bool = False) -> TrialJob:
+def make_job(
+    settings: SearchSettings, place: Place, cache: PixelCache, split: FoldSplit, *, limited: bool = False
+) -> TrialJob:
     """Return what all trials of a stage share.
 
     Args:
-        settings: data, cache and resources, and the limits of a prediction.
+        settings: the limits of a prediction are used.
+        place: data, cache and resources are used.
         cache: the decoded data.
         split: the folds.
         limited: whether the settings' limits hold; they choose among configurations, so only in a search.
@@ -65,13 +71,13 @@ def make_job(settings: SearchSettings, cache: PixelCache, split: FoldSplit, *, l
     wanted = settings.weighs_latency or settings.max_latency_ms or settings.max_memory_gib
     limits = Limits(latency_ms=settings.max_latency_ms, memory_gib=settings.max_memory_gib)
     return TrialJob(
-        data=settings.data,
-        cache_root=settings.cache,
-        extra=settings.extra,
+        data=place.data,
+        cache_root=place.cache,
+        extra=place.extra,
         cache_key=cache.key,
         split=split,
-        cpus=settings.cpus_per_trial,
-        gpus=settings.gpus_per_trial,
+        cpus=place.cpus_per_trial,
+        gpus=place.gpus_per_trial,
         limits=limits if wanted and limited else None,
     )
 
@@ -168,16 +174,15 @@ def require_success(stage: Stage, since: float) -> None:
     ended = find_failures(stage.journal.history, since)
     if not ended:
         return
-    resume = f"python -m search resume {stage.settings.name}"
     told = [f"Stopped: none of {len(ended)} trials reached a score ({count_ends(ended)})."]
     for trial in [trial for trial in ended if trial.outcome in FAILURES][:1]:
         told.append(f"The last that failed, trial {trial.number}, {trial.outcome}: {trial.message.strip()[-1000:]}")
-        told.append(f"Mend the cause, then go on with '{resume} --retry-failed'.")
+        told.append(f"Mend the cause, then go on with '{stage.folder.command('resume', '--retry-failed')}'.")
     for trial in [trial for trial in ended if trial.outcome is Outcome.OVER_LIMIT][:1]:
         told.append(f"The last over a limit, trial {trial.number}: {trial.message}")
         told.append(
             "Raise --max-latency-ms or --max-memory-gib in a new search, or draw smaller networks; "
-            f"'{resume}' tries more configurations of this one."
+            f"'{stage.folder.command('resume')}' tries more configurations of this one."
         )
     raise InterruptedSearchError("\n".join(told))
 
@@ -218,7 +223,7 @@ def require_same_data(stage: Stage, *others: History) -> None:
     known = {history.cache_key for history in (stage.journal.history, *others)} - {None}
     if known - {stage.job.cache_key}:
         raise CheckpointError(
-            f"Images, masks or classes in {stage.settings.data} or the extra data changed since "
+            f"Images, masks or classes in {stage.place.data} or the extra data changed since "
             f"{stage.settings.name!r} began, so its scores cannot be compared with new ones; restore the data, or "
             "launch a new search."
         )
@@ -242,7 +247,7 @@ def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: C
     records = history.in_order if numbers is None else [history.trials[number] for number in numbers]
     ended = sum(record.outcome is not None for record in records)
     raise InterruptedSearchError(
-        f"Interrupted after {ended} of {trials} trials; go on with 'python -m search {command} {settings.name}'."
+        f"Interrupted after {ended} of {trials} trials; go on with '{stage.folder.command(command)}'."
     )
 
 
@@ -262,12 +267,11 @@ def run_trials(
         asha: lets the weak wait; None lets every trial finish.
         budget_seconds: when to stop, or None.
     """
-    settings = stage.settings
-    capacity = Capacity(settings)
+    capacity = Capacity(stage.place)
     # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
     tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(run_trial, job=stage.job), partial(_request, settings)),
+        tune.with_resources(tune.with_parameters(run_trial, job=stage.job), partial(_request, stage.place)),
         tune_config=tune.TuneConfig(
             search_alg=TrialQueue(next_trial, capacity.count),
             scheduler=AshaScheduler(asha) if asha is not None else None,
@@ -281,7 +285,7 @@ def run_trials(
         run_config=tune.RunConfig(
             name=_name_run(stage.folder),
             storage_path=str(stage.folder.ray),
-            failure_config=tune.FailureConfig(max_failures=settings.max_failures),
+            failure_config=tune.FailureConfig(max_failures=stage.place.max_failures),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             callbacks=[recorder],
             stop=_NoWorkers(capacity),
@@ -292,13 +296,13 @@ def run_trials(
         tuner.fit()
     except tune.TuneError as error:
         raise StorageError(
-            f"Ray Tune gave up ({error}); if the disk of {settings.storage} is full, make room, then run "
-            f"'python -m search resume {settings.name}'."
+            f"Ray Tune gave up ({error}); if the disk of {stage.place.storage} is full, make room, then run "
+            f"'{stage.folder.command('resume')}'."
         ) from error
     if capacity.empty_seconds >= _EMPTY_SECONDS:
         raise ClusterError(
             f"No node could hold a trial for {capacity.empty_seconds:.0f} s; add nodes, then run "
-            f"'python -m search resume {settings.name}'."
+            f"'{stage.folder.command('resume')}'."
         )
 
 
@@ -315,9 +319,9 @@ class _NoWorkers(tune.Stopper):  # type: ignore[misc]
         return self._capacity.empty_seconds >= _EMPTY_SECONDS
 
 
-def _request(settings: SearchSettings, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """Return the resources of a trial; one that ran out of memory needs another kind of GPU than that it had."""
-    wanted = {"CPU": settings.cpus_per_trial, "GPU": settings.gpus_per_trial}
+    wanted = {"CPU": place.cpus_per_trial, "GPU": place.gpus_per_trial}
     if config["accelerator"] is not None:
         wanted[f"{ACCELERATOR}{config['accelerator']}"] = 0.001
     return tune.PlacementGroupFactory([wanted])

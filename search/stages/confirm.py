@@ -6,7 +6,7 @@ an interrupted confirmation goes on, and an extended search trains only what is 
 
 from collections.abc import Sequence
 
-from search.folder import SearchFolder, StageFolder, require_idle
+from search.folder import SearchFolder, StageFolder
 from search.judge.progress import RETRIED
 from search.memory.events import Asked, Closed, Dropped
 from search.memory.history import History, TrialRecord
@@ -39,7 +39,7 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
     candidates = choose_candidates(history, settings)
     decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     while decision.pending:
-        wanted = fill_workers(decision.pending, further_folds(settings), count_concurrent(settings))
+        wanted = fill_workers(decision.pending, further_folds(settings), count_concurrent(stage.place))
         _plan(stage, candidates, wanted)
         # What an earlier run began and has fallen behind since stays as it is.
         run_folds(stage, "confirm", wanted)
@@ -116,7 +116,6 @@ def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, sa
         InterruptedSearchError: when it was stopped from outside.
     """
     stage = opened.stage
-    require_idle(folder.search_stage)
     if save:
         write_settings(stage.settings, folder.settings)
     history = read_history(folder.search_stage.journal)

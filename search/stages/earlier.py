@@ -6,7 +6,7 @@ from search.folder import SearchFolder
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES
-from search.settings import SearchSettings
+from search.place import Place
 from search.space.first import validate_given
 from search.tracking.store import find_best_params
 from segcore.errors import ConfigError
@@ -14,25 +14,25 @@ from segcore.errors import ConfigError
 _WARM_STARTS: Final = 3
 
 
-def read_earlier(name: str, settings: SearchSettings) -> list[dict[str, Any]]:
+def read_earlier(name: str, place: Place) -> list[dict[str, Any]]:
     """Return the best configurations of an earlier search, at most three, the best first.
 
     Args:
         name: its name; it is looked for in the storage, then in MLflow.
-        settings: of the search that is to start.
+        place: of the search that is to start.
 
     Raises:
         ConfigError: when neither knows it, or it has no score.
         TrackingError: when MLflow cannot be asked.
     """
-    folder = SearchFolder(root=settings.storage / name)
+    folder = SearchFolder(root=place.storage / name)
     if folder.settings.is_file():
         found = _best_values(read_history(folder.search_stage.journal))
     else:
-        found = find_best_params(settings.tracking_uri, name, _WARM_STARTS)
+        found = find_best_params(place.tracking_uri, name, _WARM_STARTS)
     if not found:
         raise ConfigError(
-            f"--warm-start {name}: neither {settings.storage} nor MLflow at {settings.tracking_uri} has a search of "
+            f"--warm-start {name}: neither {place.storage} nor MLflow at {place.tracking_uri} has a search of "
             "that name with a score; check the name, or leave --warm-start out."
         )
     return [validate_given(values, f"--warm-start {name}") for values in found]

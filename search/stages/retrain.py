@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder, require_idle
+from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder
 from search.judge.progress import RETRIED
 from search.memory.best import confirmation_folds
 from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Reopened
@@ -199,7 +199,6 @@ def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, w
         CheckpointError: when the stage retrains another winner, or a fold failed.
     """
     stage = opened.stage
-    require_idle(folder.confirm_stage)
     confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"])
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed)
     run_folds(stage, "retrain")

@@ -1,6 +1,6 @@
 """The stage of searching: trials until all have ended or the time is spent, and the winner on the search's fold."""
 
-from search.folder import SearchFolder, require_idle
+from search.folder import SearchFolder
 from search.memory.best import write_best
 from search.memory.events import Closed
 from search.memory.history import History
@@ -26,7 +26,6 @@ def run_search(opened: OpenStage, folder: SearchFolder, cache: PixelCache, exten
         InterruptedSearchError: when it was stopped from outside, or its trials do nothing but fail.
     """
     stage = opened.stage
-    require_idle(folder.confirm_stage)
     if extended is not None:
         write_settings(extended, folder.settings)
     loop.run_search(stage, cache)

@@ -8,10 +8,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from search.folder import SearchFolder, StageFolder, lock_stage
+from search.folder import SearchFolder, StageFolder, lock_stage, require_idle
 from search.memory.events import Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
+from search.opening import remember
+from search.place import Place
 from search.run.loop import Stage, make_job, require_same_data
 from search.settings import SearchSettings
 from search.tracking.follower import Tracker
@@ -42,35 +44,41 @@ class OpenStage:
 
 @contextmanager
 def open_stage(
-    settings: SearchSettings, name: str, search: SearchFolder, cache: PixelCache, split: FoldSplit
+    settings: SearchSettings, place: Place, name: str, search: SearchFolder, cache: PixelCache, split: FoldSplit
 ) -> Iterator[OpenStage]:
     """Take a stage's lock and open its journal; on leaving, MLflow gets what is left.
 
     Args:
         settings: of the search.
+        place: where it runs; remembered, once nothing stands against the run.
         name: `search`, `confirm` or `retrain`.
         search: the search's files.
         cache: the decoded data.
         split: the folds.
 
     Raises:
-        CheckpointError: when another process has it, or the data is not what earlier trials were trained on.
+        CheckpointError: when another process has a stage of the search, or the data is not what earlier trials were
+            trained on.
     """
     folder = search.stages[name]
     with ExitStack() as closing:
-        closing.callback(lock_stage(folder).release)
+        closing.enter_context(lock_stage(folder))
+        # What one stage writes another reads, and the confirmation's checkpoints are taken over or deleted.
+        require_idle(*(other for other in search.stages.values() if other != folder))
         journal = Journal(folder.journal)
         closing.callback(journal.close)
         stage = Stage(
             settings=settings,
+            place=place,
             folder=folder,
             journal=journal,
-            job=make_job(settings, cache, split, limited=name == "search"),
+            job=make_job(settings, place, cache, split, limited=name == "search"),
         )
         _require_own_files(folder, journal.history)
         # Scores of one stage count in another.
         require_same_data(stage, *(read_history(each.journal) for each in search.stages.values()))
-        tracker = Tracker(settings, name, folder)
+        remember(search, settings, place)
+        tracker = Tracker(settings, place, name, folder)
         closing.callback(tracker.close)
         closing.callback(_leave, journal)
         journal.write(Opened(cache_key=cache.key))
@@ -78,9 +86,7 @@ def open_stage(
         try:
             yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials)
         except StorageError as error:
-            raise StorageError(
-                f"{error} Then go on with 'python -m search {_GOES_ON[name]} {settings.name}'."
-            ) from error
+            raise StorageError(f"{error} Then go on with '{search.command(_GOES_ON[name])}'.") from error
 
 
 def _leave(journal: Journal) -> None:

@@ -37,7 +37,8 @@ def require_tracking(uri: str) -> None:
     """
     if problem := check_tracking(uri):
         raise TrackingError(
-            f"{problem} Start the server with 'mlflow server', or leave --tracking-uri out to log into a file."
+            f"{problem} Start the server with 'mlflow server', or give --tracking-uri '' to log into a file in the "
+            "storage."
         )
 
 

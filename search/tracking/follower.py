@@ -7,6 +7,7 @@ from typing import Final
 
 from search.folder import StageFolder
 from search.memory.events import Event, parse_event
+from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.runs import StageRuns
 
@@ -28,12 +29,14 @@ class Tracker:
 
     Args:
         settings: the search's settings.
+        place: where MLflow is.
         stage_name: `search`, `confirm` or `retrain`.
         folder: the stage's files.
     """
 
-    def __init__(self, settings: SearchSettings, stage_name: str, folder: StageFolder) -> None:
+    def __init__(self, settings: SearchSettings, place: Place, stage_name: str, folder: StageFolder) -> None:
         self._settings = settings
+        self._place = place
         self._stage_name = stage_name
         self._folder = folder
         self._runs: StageRuns | None = None
@@ -71,7 +74,7 @@ class Tracker:
         try:
             events, end = read_new_events(self._folder.journal, self._sent_bytes)
             if events:
-                self._runs = self._runs or StageRuns(self._settings, self._stage_name, self._folder)
+                self._runs = self._runs or StageRuns(self._settings, self._place, self._stage_name, self._folder)
                 self._runs.write(events)
                 self._sent_bytes = end
                 _write_sent(self._folder, end)

@@ -14,6 +14,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
 from search.folder import StageFolder
+from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.runs import StageRuns
 from segcore.errors import TrackingError
@@ -34,11 +35,12 @@ _SERVED_PACKAGES: Final = (
 )
 
 
-def register_model(settings: SearchSettings, stage: StageFolder, model: Path) -> str:
+def register_model(settings: SearchSettings, place: Place, stage: StageFolder, model: Path) -> str:
     """Log the ensemble as an MLflow model and register it under the search's name.
 
     Args:
         settings: the search.
+        place: where MLflow is.
         stage: the retraining's files.
         model: the ensemble's directory.
 
@@ -52,8 +54,8 @@ def register_model(settings: SearchSettings, stage: StageFolder, model: Path) ->
     pixels = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
     classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     try:
-        run_id = StageRuns(settings, "retrain", stage).parent_id
-        mlflow.set_tracking_uri(settings.tracking_uri)
+        run_id = StageRuns(settings, place, "retrain", stage).parent_id
+        mlflow.set_tracking_uri(place.tracking_uri)
         # MLflow warns at length that it cannot infer a signature from type hints; the model has an explicit one.
         with warnings.catch_warnings(), mlflow.start_run(run_id=run_id):
             warnings.simplefilter("ignore", UserWarning)
@@ -69,7 +71,7 @@ def register_model(settings: SearchSettings, stage: StageFolder, model: Path) ->
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise TrackingError(
             f"The ensemble is in {model}, but MLflow did not take it ({error}); "
-            f"when the server answers, run 'python -m search retrain {settings.name}' again."
+            f"when the server answers, run '{stage.command('retrain')}' again."
         ) from error
     return f"models:/{settings.name}/{info.registered_model_version}"
 

@@ -1,7 +1,7 @@
 """All of MLflow: a parent run per stage, a child run per trial, filled from the journal by a thread of its own.
 
 The journal is the queue: whatever MLflow's server does, nothing is lost and no training waits. What has arrived is
-kept in `tracked.json`; `python -m search sync NAME` sends the rest of a search whose server was away. A run is found
+kept in `tracked.json`; the command `sync` sends the rest of a search whose server was away. A run is found
 again by the tags `search.id`, `search.stage` and `search.trial`, so that a resumed search makes no second one.
 """
 
@@ -16,6 +16,7 @@ from PIL import Image
 from search.folder import StageFolder
 from search.memory.events import Asked, Closed, Ended, Epoch, Event, Opened, Reopened
 from search.memory.outcome import Outcome
+from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
 from search.tracking.store import PARENT, calm_mlflow
 from segcore.errors import TrackingError
@@ -36,18 +37,20 @@ class StageRuns:
     """The MLflow runs of one stage: finds or makes them, and writes events into them.
 
     Args:
-        settings: name, identity and tracking address are used.
+        settings: name and identity are used.
+        place: where MLflow is.
         stage_name: `search`, `confirm` or `retrain`.
         folder: where pictures lie.
     """
 
-    def __init__(self, settings: SearchSettings, stage_name: str, folder: StageFolder) -> None:
+    def __init__(self, settings: SearchSettings, place: Place, stage_name: str, folder: StageFolder) -> None:
         calm_mlflow()
         self._settings = settings
+        self._place = place
         self._stage_name = stage_name
         self._folder = folder
-        self._client = MlflowClient(settings.tracking_uri)
-        self.experiment_id = _ensure_experiment(self._client, settings)
+        self._client = MlflowClient(place.tracking_uri)
+        self.experiment_id = _ensure_experiment(self._client, settings, place, folder)
         self._runs = self._find_runs()
         self.parent_id = self._runs.get(PARENT) or self._create_parent()
 
@@ -144,24 +147,25 @@ class StageRuns:
         run_id: str = self._client.create_run(
             self.experiment_id, tags=self._tags(PARENT), run_name=f"{self._settings.name} ({self._stage_name})"
         ).info.run_id
-        params = [Param(name, str(value)[:500]) for name, value in settings_values(self._settings).items()]
+        values = {**settings_values(self._settings), **place_values(self._place)}
+        params = [Param(name, str(value)[:500]) for name, value in values.items() if name != "home"]
         self._client.log_batch(run_id, params=params)
         return run_id
 
 
-def _ensure_experiment(client: MlflowClient, settings: SearchSettings) -> str:
+def _ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place, folder: StageFolder) -> str:
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is not None and experiment.lifecycle_stage == "deleted":
         raise TrackingError(
             f"MLflow's experiment {settings.name!r} is deleted; restore it by 'mlflow experiments restore "
-            f"--experiment-id {experiment.experiment_id}', then run 'python -m search sync {settings.name}'."
+            f"--experiment-id {experiment.experiment_id}', then run '{folder.command('sync')}'."
         )
     if experiment is not None:
         found: str = experiment.experiment_id
         return found
     artifacts = None
-    if settings.tracking_uri.startswith("sqlite:"):
-        artifacts = (settings.storage / "mlartifacts" / settings.name).as_uri()
+    if place.tracking_uri.startswith("sqlite:"):
+        artifacts = (place.storage / "mlartifacts" / settings.name).as_uri()
     created: str = client.create_experiment(
         settings.name, artifact_location=artifacts, tags={"mlflow.experimentKind": "custom_model_development"}
     )

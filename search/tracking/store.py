@@ -16,7 +16,9 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from search.folder import command_line
 from search.memory.outcome import FAILURES
+from search.place import Place
 from search.settings import SearchSettings
 from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES
@@ -91,18 +93,19 @@ def told(error: Exception) -> str:
     return mask_uri(lines[0])[:_MESSAGE_LETTERS]
 
 
-def trials_link(settings: SearchSettings, server: str) -> str:
+def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
     """Return the address of the MLflow page that charts a search's trials.
 
     Args:
         settings: the search.
+        place: where MLflow is.
         server: http address of the MLflow server.
 
     Raises:
         TrackingError: when the store of the search cannot be read.
     """
-    with _readable(settings.tracking_uri):
-        return _find_link(settings, server)
+    with _readable(place.tracking_uri):
+        return _find_link(settings, place, server)
 
 
 def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
@@ -146,11 +149,13 @@ def _readable(uri: str) -> Iterator[None]:
         raise TrackingError(f"{mask_uri(uri)} cannot be read ({told(error)}).") from error
 
 
-def _find_link(settings: SearchSettings, server: str) -> str:
-    file = database_file(settings.tracking_uri)
+def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
+    file = database_file(place.tracking_uri)
     if file is not None and not file.exists():
-        raise TrackingError(f"{file} is missing; 'python -m search sync {settings.name}' fills a new one.")
-    client = open_client(settings.tracking_uri)
+        raise TrackingError(
+            f"{file} is missing; '{command_line('sync', settings.name, storage=place.storage)}' fills a new one."
+        )
+    client = open_client(place.tracking_uri)
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is None:
         return server

@@ -25,8 +25,9 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from segcore.data.case import Case
 from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json
-from segcore.data.dataset import Case, DataSet, broken_folder, decode_case, find_pixel_problems, read_size
+from segcore.data.dataset import DataSet, broken_folder, decode_case, find_pixel_problems, read_size
 from segcore.errors import CheckpointError, DataError, StorageError
 
 _FORMAT: Final = "street-cache-2"
@@ -316,7 +317,7 @@ def _read_index(folder: Path) -> tuple[ClassTable, tuple[CachedCase, ...]]:
             raise ValueError(f"format {index['format']!r}, not {_FORMAT!r}")
         classes = class_table_from_json(index["classes"])
         return classes, tuple(_read_case(case, len(classes)) for case in index["cases"])
-    except (OSError, ValueError, KeyError, TypeError, DataError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, DataError) as error:
         raise CheckpointError(
             f"The cache {folder} cannot be used ({error!r}); prepare it again from the data set."
         ) from error

@@ -1,6 +1,6 @@
 """Counts what is in a data set, for a person: sizes, pixels per class, routes, neighbours, folds, and all problems.
 
-Finding the problems lives in `dataset`; the page with pictures lives elsewhere.
+Finding the problems lives in `dataset`; the page with pictures in `insight.explore_page`.
 """
 
 import hashlib
@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from segcore.data.case import Case
 from segcore.data.classes import VOID, VOID_NAME, ClassTable
-from segcore.data.dataset import Case, decode_case, scan_dataset
+from segcore.data.dataset import decode_case, scan_dataset
 from segcore.data.folds import FoldSplit, Leakage, make_folds, measure_leakage
 from segcore.errors import ConfigError, DataError
 

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
+from segcore.data.case import Case
 from segcore.data.classes import ClassTable, read_class_table
 from segcore.data.names import find_name_fault, has_controls
 from segcore.errors import DataError
@@ -29,29 +30,6 @@ from segcore.errors import DataError
 IMAGES_FOLDER: Final = "seg_train_images"
 ANNOTATIONS_FOLDER: Final = "seg_train_annotations"
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One labelled image.
-
-    Args:
-        name: file name without suffix.
-        image: the image's file.
-        mask: the colour mask's file.
-        route: where it was taken.
-        timeofday: when it was taken.
-        frame: index in the drive's video; neighbours look alike.
-        pseudo: whether a model drew the mask (see `pseudo_label`); optional in the annotation.
-    """
-
-    name: str
-    image: Path
-    mask: Path
-    route: str
-    timeofday: str
-    frame: int
-    pseudo: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from segcore.data.dataset import Case
+from segcore.data.case import Case
 from segcore.errors import CheckpointError, ConfigError, DataError
 
 BLOCKS_PER_FOLD: Final = 2
@@ -170,7 +170,7 @@ def read_folds(file: Path) -> FoldSplit:
             block_of={name: str(entry["block"]) for name, entry in cases.items()},
         )
         _require_sound(split)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise CheckpointError(
             f"{file} cannot be read ({error!r}); it is made by a search, so restore it or start a new search."
         ) from error

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from segcore.data.case import Case
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import Case, DataSet, decode_case, read_dataset
+from segcore.data.dataset import DataSet, decode_case, read_dataset
 from segcore.errors import ConfigError, DataError
 from segcore.insight.explore import require_cases
 from segcore.machine import Machine

@@ -14,9 +14,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.data.case import Case
 from segcore.data.check import DataReport, inspect_dataset
 from segcore.data.classes import VOID, ClassTable
-from segcore.data.dataset import Case, decode_case, scan_dataset
+from segcore.data.dataset import decode_case, scan_dataset
 from segcore.errors import DataError
 from segcore.scoring.objects import Objects, find_objects, join_objects
 

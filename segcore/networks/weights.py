@@ -78,8 +78,8 @@ def require_weights(config: TrainConfig) -> None:
     if config.weights == "none":
         return
     if config.weights != "imagenet":
-        if not Path(config.weights).is_file():
-            raise WeightsError(f"weights={config.weights!r} is no file. {_REMEDY}")
+        if not _is_file(config.weights):
+            raise WeightsError(f"weights={config.weights!r:.200} is no file. {_REMEDY}")
     elif _find_packaged(config.backbone) is None and not _is_cached(config.backbone):
         _require_hub(config.backbone)
 
@@ -109,10 +109,18 @@ def _read_file(file: Path) -> dict[str, Tensor]:
         if file.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(file))
         content = torch.load(file, map_location="cpu", weights_only=True)
-        tensors: dict[str, Tensor] = content.get("state_dict", content)
-        return tensors
+        tensors = content.get("state_dict", content)
+        return {name: tensor for name, tensor in tensors.items() if isinstance(name, str)}
     except Exception as error:
         raise WeightsError(f"The weights file {file} cannot be read ({type(error).__name__}). {_REMEDY}") from error
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    # A name that is longer than the system takes.
+    except OSError:
+        return False
 
 
 def _find_packaged(backbone: str) -> _Packaged | None:

@@ -166,7 +166,9 @@ def load_ensemble(folder: Path, machine: Machine) -> Ensemble:
         members = tuple(
             _load_member(folder / Path(file).name, config, label_map.outputs, machine) for file in document["members"]
         )
-    except (KeyError, TypeError, StreetError) as error:
+        if not members:
+            raise ValueError("it has no members")
+    except (KeyError, TypeError, ValueError, StreetError) as error:
         raise CheckpointError(f"{folder} cannot be used as a model: {error}") from error
     return Ensemble(
         classes=classes,
@@ -208,7 +210,7 @@ def read_ensemble_notes(folder: Path) -> dict[str, Any]:
             return {**document, "format": _FORMAT, "config": translate_first_losses(document["config"])}
         if document["format"] != _FORMAT:
             raise ValueError(f"format {document['format']!r}, not {_FORMAT!r}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{folder} is no model directory ({error}); give one that 'python -m search retrain' or "
             "'python -m segcore train --out' made."

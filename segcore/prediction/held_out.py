@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from segcore.data.dataset import Case
+from segcore.data.case import Case
 from segcore.data.folds import FoldSplit, make_folds, read_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.prediction.ensemble import FOLDS_FILE, Ensemble

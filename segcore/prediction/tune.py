@@ -1,6 +1,6 @@
 """Which way of predicting pays: every way is scored on images that its networks never saw, and timed.
 
-Who may predict which image is decided in `held_out`; files of the result are written in `tune_predict_report`.
+Who may predict which image is decided in `held_out`; files of the result are written in `tune_report`.
 Ways are tried in stages, so that mirroring and further sizes are only tried on modes that earned it.
 """
 
@@ -17,8 +17,9 @@ import torch
 
 from segcore.config import TrainConfig
 from segcore.data.cache import Progress
+from segcore.data.case import Case
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import Case, DecodedCase, decode_case
+from segcore.data.dataset import DecodedCase, decode_case
 from segcore.errors import ConfigError, DataError, DeviceMemoryError
 from segcore.prediction.ensemble import Ensemble
 from segcore.prediction.held_out import HeldOutPlan, Origin, choose_members, spread

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from segcore.data.case import Case
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import Case, DataSet, decode_case, decode_rgb, read_dataset
+from segcore.data.dataset import DataSet, decode_case, decode_rgb, read_dataset
 from segcore.errors import DataError
 from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
-from segcore.scoring.submission import decode_mask, read_submission
+from segcore.scoring.submission import paint_runs, read_submission
 
 Mask = npt.NDArray[np.uint8]
 
@@ -108,10 +109,10 @@ def _submitted(file: Path, dataset: DataSet) -> Callable[[Case, tuple[int, int]]
     document = read_submission(file, dataset.classes)
 
     def find(case: Case, size: tuple[int, int]) -> Mask | None:
-        encoded = document.get(case.image.name)
-        if encoded is None:
+        runs = document.get(case.image.name)
+        if runs is None:
             return None
-        return decode_mask(encoded, height=size[0], width=size[1], table=dataset.classes, image=case.image.name)
+        return paint_runs(runs, height=size[0], width=size[1], table=dataset.classes, image=case.image.name)
 
     return find
 

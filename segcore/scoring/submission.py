@@ -1,7 +1,7 @@
 """The contest's submission JSON: masks as runs of columns per row, written and read.
 
 The form is `{"x.jpg": {"car": {"<row>": [[x0, x1], ...]}}}` with inclusive runs of the scored classes only.
-Which pixel is which class is decided elsewhere (`model`, `classes`); pictures of masks live in `figures`.
+Which colour is which class is told in `classes`; pictures of masks live in `figures`.
 """
 
 import json
@@ -21,14 +21,14 @@ Mask = npt.NDArray[np.uint8]
 Rows = dict[str, list[list[int]]]
 """Row number as text to the inclusive runs of columns in that row."""
 
-Encoded = dict[str, Rows]
+ClassRuns = dict[str, Rows]
 """Class name to its rows: the part of a submission for one image."""
 
 _UNLIMITED: Final = 1 << 31
 _MOST_PROBLEMS: Final = 50
 
 
-def encode_mask(mask_HW: Mask, table: ClassTable = CONTEST_CLASSES) -> Encoded:
+def list_runs(mask_HW: Mask, table: ClassTable = CONTEST_CLASSES) -> ClassRuns:
     """Turn class indices into runs of columns.
 
     Args:
@@ -48,21 +48,21 @@ def encode_mask(mask_HW: Mask, table: ClassTable = CONTEST_CLASSES) -> Encoded:
         )
     starts_R, ends_R = _find_runs(mask_HW)
     classes_R = mask_HW.reshape(-1)[starts_R]
-    width, encoded = mask_HW.shape[1], {}
+    width, runs = mask_HW.shape[1], {}
     for name, index in sorted(zip(table.scored, table.scored_indices, strict=True)):
         chosen_R = classes_R == index
         if chosen_R.any():
-            encoded[name] = _group_by_row(starts_R[chosen_R], ends_R[chosen_R], width)
-    return encoded
+            runs[name] = _group_by_row(starts_R[chosen_R], ends_R[chosen_R], width)
+    return runs
 
 
-def decode_mask(
-    document: Encoded, *, height: int, width: int, table: ClassTable = CONTEST_CLASSES, image: str = "image"
+def paint_runs(
+    runs: ClassRuns, *, height: int, width: int, table: ClassTable = CONTEST_CLASSES, image: str = "image"
 ) -> Mask:
-    """Turn runs of columns into class indices; the reverse of `encode_mask` on scored classes.
+    """Turn runs of columns into class indices; the reverse of `list_runs` on scored classes.
 
     Args:
-        document: the part of a submission for one image.
+        runs: the part of a submission for one image.
         height: rows of the mask, pixels.
         width: columns of the mask, pixels.
         table: the classes.
@@ -76,7 +76,7 @@ def decode_mask(
     """
     mask_P = np.full(height * width, VOID, np.uint8)
     problems: list[str] = []
-    for name, rows in _check_names(image, document, table, problems):
+    for name, rows in _check_names(image, runs, table, problems):
         runs_R3 = _read_runs(f"{image}: {name}", rows, height, width, problems)
         pixels_P = _list_pixels(runs_R3, width)
         taken_P = pixels_P[mask_P[pixels_P] != VOID]
@@ -85,7 +85,7 @@ def decode_mask(
             problems.append(f"{image}: {name}, row {taken_P[0] // width}: overlaps {other!r}; drop one of them")
         mask_P[pixels_P] = table.names.index(name)
     if problems:
-        raise DataError("The encoded mask cannot be decoded:", _shorten(problems))
+        raise DataError("The runs are no mask:", _shorten(problems))
     return mask_P.reshape(height, width)
 
 
@@ -117,7 +117,7 @@ def write_submission(masks: Iterable[tuple[str, Mask]], file: Path, table: Class
 
 def read_submission(
     file: Path, table: ClassTable = CONTEST_CLASSES, *, height: int | None = None, width: int | None = None
-) -> dict[str, Encoded]:
+) -> dict[str, ClassRuns]:
     """Read a submission and check all of it.
 
     Args:
@@ -132,13 +132,13 @@ def read_submission(
     """
     try:
         document: object = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read ({error}); a submission is one JSON document.") from error
     if not isinstance(document, dict):
         raise DataError(f"{file} holds {document!r:.40}; a submission is an object of image names.")
     problems: list[str] = []
-    for image, encoded in document.items():
-        for name, rows in _check_names(image, encoded, table, problems):
+    for image, runs in document.items():
+        for name, rows in _check_names(image, runs, table, problems):
             _read_runs(f"{image}: {name}", rows, height or _UNLIMITED, width or _UNLIMITED, problems)
     if problems:
         raise DataError(f"{file} is not a valid submission:", _shorten(problems))
@@ -165,11 +165,11 @@ def _group_by_row(starts_R: npt.NDArray[np.intp], ends_R: npt.NDArray[np.intp], 
     return {str(rows_R[first]): runs[first:last] for first, last in zip(firsts, lasts, strict=True)}
 
 
-def _check_names(image: str, encoded: object, table: ClassTable, problems: list[str]) -> Iterator[tuple[str, object]]:
-    if not isinstance(encoded, dict):
-        problems.append(f"{image}: holds {encoded!r:.40}; it must be an object of class names")
+def _check_names(image: str, runs: object, table: ClassTable, problems: list[str]) -> Iterator[tuple[str, object]]:
+    if not isinstance(runs, dict):
+        problems.append(f"{image}: holds {runs!r:.40}; it must be an object of class names")
         return
-    for name, rows in encoded.items():
+    for name, rows in runs.items():
         if name in table.scored:
             yield name, rows
         else:
@@ -225,7 +225,7 @@ def _write_parts(masks: Iterable[tuple[str, Mask]], parts: IO[bytes], table: Cla
     for image, mask_HW in masks:
         if image in places:
             raise DataError(f"Image {image!r} occurs twice; a submission holds each image once.")
-        part = json.dumps(encode_mask(mask_HW, table), sort_keys=True, separators=(",", ":")).encode()
+        part = json.dumps(list_runs(mask_HW, table), sort_keys=True, separators=(",", ":")).encode()
         places[image] = (parts.tell(), len(part))
         parts.write(part)
     return places

@@ -18,6 +18,7 @@ from segcore.errors import NonFiniteLossError
 from segcore.feeding.loader import Batch, TrainingLoader
 from segcore.machine import Machine, autocast
 from segcore.training.losses import Loss
+from segcore.training.optimizer import set_rate
 from segcore.training.schedule import rate_at
 from segcore.training.state import TrainState
 
@@ -101,12 +102,6 @@ def set_training(state: TrainState) -> None:
         for module in state.model.network.encoder.modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
                 module.eval()
-
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set the rate of every group of parameters, times the group's factor."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["rate_factor"]
 
 
 def follow_mean(state: TrainState, step: int) -> None:

@@ -54,7 +54,7 @@ def train_within_memory(state: TrainState, machine: Machine, train_next: Callabl
     Raises:
         DeviceMemoryError: when the device is too small for the smallest part.
     """
-    memory = remember_learnt(state)
+    before = remember_learnt(state)
     while True:
         try:
             with name_memory_errors(state.config, machine):
@@ -64,7 +64,7 @@ def train_within_memory(state: TrainState, machine: Machine, train_next: Callabl
                 raise
         # Only here, after the error and the tensors of its frames are gone, is there memory again.
         release_memory(machine)
-        recall_learnt(state, memory, machine)
+        recall_learnt(state, before, machine)
         state.micro_batches *= 2
 
 

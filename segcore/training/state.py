@@ -1,6 +1,6 @@
 """`TrainState`: all that a training needs to go on after any epoch; saved atomically, loaded whole.
 
-Random numbers need no state here: every epoch seeds them anew from (seed, epoch), see `train` and `loader`.
+Random numbers need no state here: every epoch seeds them anew from (seed, epoch), see `epoch` and `loader`.
 """
 
 import copy
@@ -14,12 +14,27 @@ import torch
 from torch import Tensor
 
 from segcore.config import TrainConfig, translate_first_losses
-from segcore.errors import CheckpointError, StorageError, StreetError
+from segcore.errors import CheckpointError, StorageError
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel, build_architecture, build_model
+from segcore.training.optimizer import build_optimizer
 
 _FORMAT: Final = "street-state-4"
 _FORMAT_OF_FIRST_LOSSES: Final = "street-state-3"
+
+
+_CONTENT: Final = {
+    "config": dict,
+    "outputs": int,
+    "learnt": dict,
+    "snapshots": list,
+    "batch_size": int,
+    "micro_batches": int,
+    "epoch": int,
+    "train_losses": list,
+    "ious": list,
+}
+"""What every checkpoint holds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -144,7 +159,11 @@ def load_state(file: Path, config: TrainConfig, machine: Machine, data: str = ""
         )
     outputs = content["outputs"]
     state = _assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
-    _learn(state, content["learnt"])
+    try:
+        _learn(state, content["learnt"])
+    # torch raises errors of many types for tensors that belong elsewhere.
+    except Exception as error:
+        raise _unreadable(file, error) from error
     state.snapshots = content["snapshots"]
     state.batch_size = content["batch_size"]
     state.micro_batches = content["micro_batches"]
@@ -179,17 +198,17 @@ def take_snapshot(state: TrainState) -> None:
 
 def remember_learnt(state: TrainState) -> io.BytesIO:
     """Return what `recall_learnt` needs to take weights, optimizer and scaler back to now; not on the device."""
-    memory = io.BytesIO()
-    torch.save(_learnt(state), memory)
-    return memory
+    remembered = io.BytesIO()
+    torch.save(_learnt(state), remembered)
+    return remembered
 
 
-def recall_learnt(state: TrainState, memory: io.BytesIO, machine: Machine) -> None:
+def recall_learnt(state: TrainState, remembered: io.BytesIO, machine: Machine) -> None:
     """Take weights, optimizer and scaler back to the moment of `remember_learnt`."""
-    memory.seek(0)
+    remembered.seek(0)
     # A scaler that an error interrupted believes that its step is half done.
     state.scaler = build_scaler(state.config, machine)
-    _learn(state, torch.load(memory, map_location="cpu", weights_only=True))
+    _learn(state, torch.load(remembered, map_location="cpu", weights_only=True))
     state.optimizer.zero_grad(set_to_none=True)
 
 
@@ -217,7 +236,7 @@ def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machi
         config=config,
         outputs=outputs,
         model=model,
-        optimizer=_build_optimizer(model, config),
+        optimizer=build_optimizer(model, config),
         scaler=build_scaler(config, machine),
         mean_model=copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None,
     )
@@ -227,34 +246,24 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         # What goes to the device is copied there part by part; the snapshots never are.
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        if content.get("format") == _FORMAT_OF_FIRST_LOSSES:
-            return {**content, "config": translate_first_losses(content["config"])}
-        if content.get("format") != _FORMAT:
-            raise CheckpointError(f"{file} has format {content.get('format')!r}, not {_FORMAT!r}.")
-    except StreetError:
-        raise
+        _require_content(content)
     # torch raises errors of many types for a damaged file.
     except Exception as error:
-        raise CheckpointError(
-            f"The checkpoint {file} cannot be read ({type(error).__name__}: {error}); delete it to start anew."
-        ) from error
+        raise _unreadable(file, error) from error
+    if content["format"] == _FORMAT_OF_FIRST_LOSSES:
+        return {**content, "config": translate_first_losses(content["config"])}
     return content
 
 
-def _build_optimizer(model: SegmentationModel, config: TrainConfig) -> torch.optim.Optimizer:
-    groups = _group_parameters(model, config)
-    rate, decay = config.learning_rate, config.weight_decay
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=0.9, weight_decay=decay, fused=True)
-    if config.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate, weight_decay=decay, fused=True)
-    return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
+def _require_content(content: dict[str, Any]) -> None:
+    if content.get("format") not in (_FORMAT, _FORMAT_OF_FIRST_LOSSES):
+        raise ValueError(f"format {content.get('format')!r}, not {_FORMAT!r}")
+    unsound = [name for name, kind in _CONTENT.items() if not isinstance(content.get(name), kind)]
+    if unsound:
+        raise ValueError(f"no sound {', '.join(unsound)}")
 
 
-def _group_parameters(model: SegmentationModel, config: TrainConfig) -> list[dict[str, Any]]:
-    of_encoder = {id(parameter) for parameter in model.network.encoder.parameters()}
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    encoder = [parameter for parameter in trained if id(parameter) in of_encoder]
-    others = [parameter for parameter in trained if id(parameter) not in of_encoder]
-    groups = [(encoder, config.encoder_rate_factor), (others, 1.0)]
-    return [{"params": parameters, "rate_factor": factor} for parameters, factor in groups if parameters]
+def _unreadable(file: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"The checkpoint {file} cannot be read ({type(error).__name__}: {error}); delete it to start anew."
+    )

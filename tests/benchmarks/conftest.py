@@ -10,6 +10,7 @@ import pytest
 from search.folder import StageFolder
 from search.memory.events import parse_event
 from search.memory.journal import Journal, read_events
+from search.place import build_place, change_place
 from search.settings import SearchSettings, build_settings
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
@@ -31,10 +32,16 @@ class Past:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.uri = f"sqlite:///{root / 'mlflow.db'}"
+        self.place = build_place({"data": "/streets", "tracking_uri": self.uri, "storage": root})
         self._clock = 0
 
     def record(
-        self, name: str, trials: Sequence[tuple[dict, float, Sequence, str]], /, **changes: Any
+        self,
+        name: str,
+        trials: Sequence[tuple[dict, float, Sequence, str]],
+        /,
+        where: dict | None = None,
+        **changes: Any,
     ) -> SearchSettings:
         """Write a search of the demo space, one trial after the other, an epoch a second.
 
@@ -42,11 +49,12 @@ class Past:
             name: of the search.
             trials: values beside those of the space's constants, seconds per epoch, iou by epoch (None: no score), and
                 outcome ("": none).
+            where: changes of the place.
             changes: of the settings.
         """
-        base = {"data": "/streets", "space": "demo", "epochs": 4, "reduction_factor": 2, "tracking_uri": self.uri}
-        own = {"name": name, "trials": len(trials), "storage": self.root}
-        settings = build_settings({**base, **own, **changes})
+        base = {"name": name, "space": "demo", "epochs": 4, "reduction_factor": 2, "trials": len(trials)}
+        settings = build_settings({**base, **changes})
+        place = change_place(self.place, where or {})
         folder = StageFolder(root=self.root / settings.search_id)
         journal = Journal(folder.journal)
         for number, (values, seconds, ious, outcome) in enumerate(trials):
@@ -61,7 +69,7 @@ class Past:
             if outcome:
                 self._write(journal, "ended", {"trial": number, "outcome": outcome, "message": "so it was"})
         journal.close()
-        StageRuns(settings, "search", folder).write(list(read_events(folder.journal)))
+        StageRuns(settings, place, "search", folder).write(list(read_events(folder.journal)))
         return settings
 
     @staticmethod

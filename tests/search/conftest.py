@@ -18,6 +18,7 @@ import pytest
 from search.memory.events import parse_event
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
+from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
 from segcore.config import TrainConfig
 
@@ -26,12 +27,21 @@ BIN = Path(sys.executable).parent
 
 
 @pytest.fixture
-def make_settings(tmp_path: Path) -> Callable[..., SearchSettings]:
-    """Return a function that builds settings with a storage of their own, with the given changes."""
+def make_settings() -> Callable[..., SearchSettings]:
+    """Return a function that builds settings with the given changes."""
 
     def make(**values: Any) -> SearchSettings:
-        base = {"data": tmp_path / "data", "name": "streets", "storage": tmp_path / "searches", "search_id": "1d"}
-        return build_settings({**base, **values})
+        return build_settings({"name": "streets", "search_id": "1d", **values})
+
+    return make
+
+
+@pytest.fixture
+def make_place(tmp_path: Path) -> Callable[..., Place]:
+    """Return a function that builds a place with a storage of its own, with the given changes."""
+
+    def make(**values: Any) -> Place:
+        return build_place({"data": tmp_path / "data", "storage": tmp_path / "searches", **values})
 
     return make
 

@@ -1,6 +1,6 @@
 import pytest
 
-from search.tracking_uri import default_tracking_uri, mask_uri, unmask_uri
+from search.tracking_uri import mask_uri, own_tracking_uri, unmask_uri
 from segcore.errors import TrackingError
 
 
@@ -49,10 +49,5 @@ def test_server_is_asked_without_what_was_masked_since_mlflow_knows_variables_fo
     assert unmask_uri("https://***@host/mlflow") == "https://host/mlflow"
 
 
-def test_default_is_a_file_in_the_storage_unless_the_environment_names_a_server(monkeypatch, tmp_path):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert default_tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
-    assert default_tracking_uri(tmp_path) == "http://host:5000"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    assert default_tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+def test_searches_that_name_no_server_have_a_file_in_their_storage(tmp_path):
+    assert own_tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"

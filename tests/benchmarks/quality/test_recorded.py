@@ -36,7 +36,7 @@ def test_an_epoch_without_a_score_is_one(past):
 
 def test_a_trial_that_was_stopped_and_goes_on_has_no_outcome(past):
     settings = past.record("revived", [({"input_mode": "full"}, 1.0, (0.5,), "stopped by ASHA")])
-    StageRuns(settings, "search", StageFolder(root=past.root)).write([Reopened(trial=0)])
+    StageRuns(settings, past.place, "search", StageFolder(root=past.root)).write([Reopened(trial=0)])
     (search,) = read_searches(["revived"], past.uri)
     trial = search.history.trials[0]
     assert (trial.outcome, trial.message, trial.ended, trial.last_epoch) == (None, "", None, 1)
@@ -53,10 +53,12 @@ def test_searches_that_share_a_name_stay_apart(past):
 
 
 def test_fixed_values_and_further_data_come_back(past):
-    past.record("fixed", [({}, 1.0, (0.5,), "finished")], fixed={"loss": "focal", "batch_size": 8}, extra=("/more",))
+    past.record(
+        "fixed", [({}, 1.0, (0.5,), "finished")], fixed={"loss": "focal", "batch_size": 8}, where={"extra": ("/more",)}
+    )
     (search,) = read_searches(["fixed"], past.uri)
     assert search.settings.fixed == {"loss": "focal", "batch_size": 8}
-    assert [str(folder) for folder in search.settings.extra] == ["/more"]
+    assert [str(folder) for folder in search.place.extra] == ["/more"]
 
 
 def test_search_whose_settings_were_deleted_is_refused(past):

@@ -14,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from search.place import build_place, write_place
 from search.settings import build_settings, write_settings
 from search.tracking.store import open_client
 
@@ -22,14 +23,13 @@ from search.tracking.store import open_client
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A search whose MLflow experiment has a run with a picture, and one whose settings are damaged."""
     folder = tmp_path_factory.mktemp("searches")
-    settings = build_settings(
-        {"data": folder, "name": "streets", "storage": folder, "tracking_uri": f"sqlite:///{folder}/mlflow.db"}
-    )
+    place = build_place({"data": folder, "storage": folder})
     (folder / "streets").mkdir()
-    write_settings(settings, folder / "streets" / "settings.json")
+    write_settings(build_settings({"name": "streets"}), folder / "streets" / "settings.json")
+    write_place(place, folder / "streets" / "place.json")
     (folder / "broken").mkdir()
     (folder / "broken" / "settings.json").write_text("{")
-    client = open_client(settings.tracking_uri)
+    client = open_client(place.tracking_uri)
     experiment = client.create_experiment("streets", artifact_location=(folder / "mlartifacts" / "streets").as_uri())
     run = client.create_run(experiment)
     client.log_image(run.info.run_id, Image.new("RGB", (8, 8)), key="validation", step=1)

@@ -11,6 +11,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +24,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from search.__main__ import app
-from search.folder import SearchFolder, lock_stage
+from search.folder import SearchFolder, folder_of, lock_stage
 from search.judge.asha import Asha
 from search.memory.events import Asked, Ended, Epoch, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_events, read_history
 from search.memory.outcome import Outcome
+from search.place import read_place, write_place
 from search.settings import read_settings, write_settings
 from segcore.config import TrainConfig
 from segcore.data.dataset import read_dataset
@@ -114,9 +117,8 @@ def retrained(launched: str, run: Callable, place: Place) -> str:
 
 def find_runs(folder: SearchFolder, stage: str) -> tuple[list[Run], list[Run]]:
     """Parent and child runs that MLflow has of a stage."""
-    settings = read_settings(folder.settings)
-    client = MlflowClient(settings.tracking_uri)
-    experiment = client.get_experiment_by_name(settings.name)
+    client = MlflowClient(read_place(folder.place).tracking_uri)
+    experiment = client.get_experiment_by_name(folder.name)
     runs = client.search_runs([experiment.experiment_id], f"tags.`search.stage` = '{stage}'")
     children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
     return [run for run in runs if run not in children], children
@@ -127,7 +129,7 @@ def require_mlflow_equals_journal(folder: SearchFolder, stage: str, journal: Pat
     (parent,), children = find_runs(folder, stage)
     trials = read_history(journal).trials
     assert sorted(int(run.data.tags["search.trial"]) for run in children) == sorted(trials)
-    client = MlflowClient(read_settings(folder.settings).tracking_uri)
+    client = MlflowClient(read_place(folder.place).tracking_uri)
     for child in children:
         trial = trials[int(child.data.tags["search.trial"])]
         assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
@@ -291,7 +293,7 @@ def test_registered_model_predicts_what_the_ensemble_predicts(retrained, place, 
         "np.save('classes.npy', model.predict(np.load('images.npy')))\n"
     )
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, "-c", program, read_settings(folder.settings).tracking_uri, address]
+    command = [sys.executable, "-c", program, read_place(folder.place).tracking_uri, address]
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
     )
@@ -519,6 +521,13 @@ MISTAKES = {
     "unknown earlier search": (["--warm-start", "hole"], "has a search of that name with a score"),
     "no such option": (["--trails", "3"], "No such option"),
     "name with a slash": (["--name", "a/b"], "--name 'a/b'"),
+    "name of MLflow's file": (["--name", "mlflow.db"], "is kept for MLflow's own files"),
+    "name of MLflow's experiment": (["--name", "Default"], "is kept for MLflow's own files"),
+    "name of 300 letters": (["--name", "x" * 300], "at most 100 of the letters"),
+    "latency on a shared GPU": (
+        ["--gpus-per-trial", "0.5", "--max-latency-ms", "40"],
+        "--max-latency-ms 40 with --gpus-per-trial 0.5",
+    ),
 }
 OTHER_MISTAKES = {
     "unknown search to resume": (["resume", "hole"], "No search 'hole'"),
@@ -595,24 +604,37 @@ def test_name_that_is_taken_is_refused(launched, run_cli, place):
 
 BUSY = "confirm is in use by another process"
 REFUSED = {
-    "resume while the search is confirmed": ({"trials": 2}, True, ["resume", "streets", "--trials", "+40"], BUSY),
-    "confirm while the search is confirmed": ({"trials": 2}, True, ["confirm", "streets", "--top", "5"], BUSY),
-    "retrain while the search is confirmed": ({"trials": 2}, True, ["retrain", "streets"], BUSY),
-    "more trials without time": (
-        {"trials": 2, "time_budget_seconds": 1.0}, False, ["resume", "streets", "--trials", "+40"], "of 1 s is spent"
+    "resume while the search is confirmed": ({"trials": 2}, "confirm", ["resume", "streets"], BUSY),
+    "confirm while the search is confirmed": ({"trials": 2}, "confirm", ["confirm", "streets", "--top", "5"], BUSY),
+    "retrain while the search is confirmed": ({"trials": 2}, "confirm", ["retrain", "streets"], BUSY),
+    "retrain while the search runs": ({"trials": 2}, "search", ["retrain", "streets"], "streets is in use by another"),
+    "resume while the search runs": ({"trials": 2}, "search", ["resume", "streets"], "streets is in use by another"),
+    "confirm while the search runs": ({"trials": 2}, "search", ["confirm", "streets"], "confirms by itself at its end"),
+    "confirm while it is retrained": ({"trials": 2}, "retrain", ["confirm", "streets"], "retrain is in use by another"),
+    "resume while it is retrained": ({"trials": 2}, "retrain", ["resume", "streets"], "retrain is in use by another"),
+    "no GPU of half a worker": ({}, "", ["resume", "streets", "--gpus-per-trial", "1.5"], "use 1 or 2"),
+    "latency on a shared GPU": (
+        {"max_latency_ms": 40.0}, "", ["resume", "streets", "--gpus-per-trial", "0.5"], "cannot measure how long"
     ),
-    "no trials": ({"trials": 2}, False, ["resume", "streets", "--trials", "0"], "use --trials 2 or more"),
-    "no trials of a search that has none": ({"trials": 9}, False, ["resume", "streets", "--trials", "0"], "--trials 0"),
+    "server that is away": (
+        {"trials": 2}, "", ["resume", "streets", "--tracking-uri", "http://127.0.0.1:9"], "give --tracking-uri ''"
+    ),
+    "more trials without time": (
+        {"trials": 2, "time_budget_seconds": 1.0}, "", ["resume", "streets", "--trials", "+40"], "of 1 s is spent"
+    ),
+    "no trials": ({"trials": 2}, "", ["resume", "streets", "--trials", "0"], "use --trials 2 or more"),
+    "no trials of a search that has none": ({"trials": 9}, "", ["resume", "streets", "--trials", "0"], "--trials 0"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_refused_command_leaves_the_settings_as_they_were(make_settings, case):
+def test_refused_command_leaves_the_settings_as_they_were(make_settings, make_place, case):
     changes, busy, arguments, message = REFUSED[case]
-    settings = make_settings(confirm=2, **changes)
-    folder = SearchFolder(root=settings.storage / settings.name)
+    settings, place = make_settings(confirm=2, **changes), make_place()
+    folder = folder_of(settings, place)
     journal = Journal(folder.search_stage.journal)
     write_settings(settings, folder.settings)
+    write_place(place, folder.place)
     write_folds(FoldSplit(folds=7, fold_of={}, block_of={}), folder.folds)
     for trial in range(settings.trials % 9):
         values = TrainConfig.from_values({"batch_size": trial + 1}).values()
@@ -621,10 +643,10 @@ def test_refused_command_leaves_the_settings_as_they_were(make_settings, case):
         report = {"trial": trial, "epoch": 1, "metrics": {"iou": 0.5}, "picture": None, "verdict": ""}
         journal.write(Epoch(**report))
         journal.write(Ended(trial=trial, outcome=Outcome("finished")))
-    lock = lock_stage(folder.confirm_stage) if busy else None
-    refused = CliRunner().invoke(app, [*arguments, "--storage", str(settings.storage)]).exception
+    arguments = [*arguments, "--max-concurrent", "7", "--storage", str(place.storage)]
+    with lock_stage(folder.stages[busy]) if busy else nullcontext():
+        refused = CliRunner().invoke(app, arguments).exception
     assert isinstance(refused, StreetError), repr(refused)
     assert message in str(refused)
     assert read_settings(folder.settings) == settings
-    if lock:
-        lock.release()
+    assert read_place(folder.place) == replace(place, home=folder.root)

@@ -167,11 +167,12 @@ def test_progress_shows_the_running_and_the_best_of_many_trials(make_history, ma
     assert "MLflow: here" in text
 
 
-def test_settings_table_shows_every_setting_and_the_grace_that_follows(make_settings):
-    text = render(settings_table(make_settings(epochs=54, trials=13)))
+def test_settings_table_shows_every_setting_and_the_grace_that_follows(make_settings, make_place):
+    text = render(settings_table(make_settings(epochs=54, trials=13), make_place(max_concurrent=5)))
     assert "Search streets" in text
     assert row_of(text, "trials").split() == ["trials", "13"]
     assert row_of(text, "grace_epochs").split() == ["grace_epochs", "2", "(of", "54)"]
+    assert row_of(text, "max_concurrent").split() == ["max_concurrent", "5"]
 
 
 @pytest.fixture

@@ -32,11 +32,11 @@ def test_trials_that_a_nodes_gpus_hold(gpus, gpus_per_trial, trials):
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no-such-host.invalid:6379"])
-def test_address_that_does_not_answer_is_refused_before_ray_starts(make_settings, find_free_port, address):
+def test_address_that_does_not_answer_is_refused_before_ray_starts(make_place, find_free_port, address):
     address = address.format(port=find_free_port())
     with (
         pytest.raises(ClusterError, match=r"does not answer .* or leave --address out for a local Ray") as caught,
-        connected(make_settings(address=address)),
+        connected(make_place(address=address)),
     ):
         pytest.fail("connected to nothing")
     assert f"--address {address}" in str(caught.value)
@@ -44,8 +44,8 @@ def test_address_that_does_not_answer_is_refused_before_ray_starts(make_settings
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:port", "host:-1", "127.0.0.1:99999999"])
-def test_address_with_a_port_that_is_none_is_refused(make_settings, address):
-    with pytest.raises(ClusterError, match="does not answer"), connected(make_settings(address=address)):
+def test_address_with_a_port_that_is_none_is_refused(make_place, address):
+    with pytest.raises(ClusterError, match="does not answer"), connected(make_place(address=address)):
         pytest.fail("connected to nothing")
 
 
@@ -61,28 +61,30 @@ def test_address_with_a_port_that_is_none_is_refused(make_settings, address):
         ({"max_concurrent": 100}, 3),
     ],
 )
-def test_trials_at_a_time_follow_from_the_scarcer_of_cpus_and_gpus(local_ray, make_settings, values, trials):
-    assert count_concurrent(make_settings(**values)) == trials
+def test_trials_at_a_time_follow_from_the_scarcer_of_cpus_and_gpus(local_ray, make_place, values, trials):
+    assert count_concurrent(make_place(**values)) == trials
 
 
-def test_cache_is_prepared_and_told_about(local_ray, make_settings, make_dataset, tmp_path):
+def test_cache_is_prepared_and_told_about(local_ray, make_place, make_dataset, tmp_path):
     told = []
-    settings = make_settings(data=make_dataset(), cache=tmp_path / "cache")
-    cache = prepare_nodes(read_dataset(settings.data), settings, lambda done, total: told.append((done, total)))
+    place = make_place(data=make_dataset(), cache=tmp_path / "cache")
+    cache = prepare_nodes(read_dataset(place.data), place, lambda done, total: told.append((done, total)))
     assert len(cache) == 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-def test_extra_data_joins_the_cache_and_is_named_by_its_key(local_ray, make_settings, make_dataset, tmp_path):
+def test_extra_data_joins_the_cache_and_is_named_by_its_key(
+    local_ray, make_settings, make_place, make_dataset, tmp_path
+):
     data, extra = make_dataset(name="data"), make_dataset((40, 48), (40, 56), name="extra")
     for file in [*extra.glob("*/train_*")]:
         file.rename(file.with_name(f"extra_{file.name}"))
-    settings = make_settings(data=data, extra=(extra,), cache=tmp_path / "cache")
-    cache = prepare_nodes(read_dataset(data), settings, lambda done, total: None)
+    place = make_place(data=data, extra=(extra,), cache=tmp_path / "cache")
+    cache = prepare_nodes(read_dataset(data), place, lambda done, total: None)
     assert len(cache) == 6
     assert sorted(cache.extra_names) == ["extra_train_0000", "extra_train_0001"]
     assert cache.key.count("+") == 1
-    job = make_job(settings, cache, make_folds(read_dataset(data).cases, 2))
+    job = make_job(make_settings(), place, cache, make_folds(read_dataset(data).cases, 2))
     assert open_cache(job).key == cache.key
     # A node that joins late has no cache yet and prepares both.
     late = dataclasses.replace(job, cache_root=tmp_path / "late")

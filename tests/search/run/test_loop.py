@@ -38,14 +38,14 @@ from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError
 
 
 @pytest.fixture
-def stage(make_settings, script, tmp_path):
+def stage(make_settings, make_place, script, tmp_path):
     job = TrialJob(
         extra=(),
         data=tmp_path, cache_root=tmp_path, cache_key="key",
         split=FoldSplit(folds=2, fold_of={}, block_of={}), cpus=1, gpus=0,
     )  # fmt: skip
     folder = StageFolder(root=script.journal.file.parent)
-    return Stage(settings=make_settings(), folder=folder, journal=script.journal, job=job)
+    return Stage(settings=make_settings(), place=make_place(), folder=folder, journal=script.journal, job=job)
 
 
 def test_stage_that_never_ran_takes_any_data(stage):
@@ -146,7 +146,7 @@ def test_run_that_does_nothing_but_fail_is_ended_with_the_last_message(stage, sc
     assert str(caught.value).splitlines() == [
         "Stopped: none of 10 trials reached a score (9 failed, 1 out of memory).",
         "The last that failed, trial 9, out of memory: no disk in trial 9",
-        "Mend the cause, then go on with 'python -m search resume streets --retry-failed'.",
+        f"Mend the cause, then go on with '{stage.folder.command('resume', '--retry-failed')}'.",
     ]
 
 
@@ -321,7 +321,7 @@ def search(stage, make_settings, monkeypatch, tmp_path) -> Callable[..., Stage]:
         settings = make_settings(space="demo", trials=len(workers.curves), epochs=4, grace_epochs=1, reduction_factor=2)
         folder = StageFolder(root=tmp_path / name)
         journal = MortalJournal(folder.journal, dies_after, late=late)
-        begun = Stage(settings=settings, folder=folder, journal=journal, job=stage.job)
+        begun = Stage(settings=settings, place=stage.place, folder=folder, journal=journal, job=stage.job)
         monkeypatch.setattr(tuner, "run_trials", workers.run_trials)
         try:
             journal.write(Opened(cache_key="key"))

@@ -143,20 +143,22 @@ def write_earlier(script) -> None:
     script.end(6, "diverged")
 
 
-def test_three_best_configurations_of_a_search_in_the_storage_come_first(make_settings, make_history, tmp_path):
+def test_three_best_configurations_of_a_search_in_the_storage_come_first(
+    make_settings, make_place, make_history, tmp_path
+):
     """Trial 1 failed, 6 diverged; trial 4 is trial 2 again."""
     settings = make_settings()
-    folder = folder_of(settings)
+    folder = folder_of(settings, make_place())
     folder.root.mkdir(parents=True)
     make_history(write_earlier)
     (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
     write_settings(settings, folder.settings)
-    found = read_earlier("streets", make_settings(name="second"))
+    found = read_earlier("streets", make_place())
     assert [values["batch_size"] for values in found] == [3, 4, 1]
 
 
-def test_search_that_only_mlflow_knows_is_found_there(make_settings, script):
-    settings = make_settings(name="elsewhere")
+def test_search_that_only_mlflow_knows_is_found_there(make_settings, make_place, script):
+    settings, place = make_settings(name="elsewhere"), make_place()
     for trial, iou in enumerate((0.5, 0.7, 0.6, 0.4)):
         script.ask(trial, batch_size=trial + 1, learning_rate=2.5e-4)
         script.epochs(trial, iou)
@@ -164,13 +166,13 @@ def test_search_that_only_mlflow_knows_is_found_there(make_settings, script):
     script.epochs(4, 0.9)
     script.end(4, "out of memory")
     stage = StageFolder(root=script.journal.file.parent)
-    StageRuns(settings, "search", stage).write(list(read_events(script.journal.file)))
-    StageRuns(settings, "retrain", stage).write(list(read_events(script.journal.file)))
-    found = read_earlier("elsewhere", make_settings(name="second"))
+    StageRuns(settings, place, "search", stage).write(list(read_events(script.journal.file)))
+    StageRuns(settings, place, "retrain", stage).write(list(read_events(script.journal.file)))
+    found = read_earlier("elsewhere", place)
     assert [values["batch_size"] for values in found] == [2, 3, 1]
     assert found[0] == script.journal.history.trials[1].values
 
 
-def test_search_that_nobody_knows_is_refused(make_settings):
+def test_search_that_nobody_knows_is_refused(make_place):
     with pytest.raises(ConfigError, match=r"--warm-start hole: neither .* nor MLflow at sqlite"):
-        read_earlier("hole", make_settings())
+        read_earlier("hole", make_place())

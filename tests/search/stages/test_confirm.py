@@ -73,7 +73,9 @@ def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script):
     assert {fold: trial.number for fold, trial in found.items()} == {1: 0}
 
 
-def test_only_what_is_still_in_the_race_is_trained(make_history, make_settings, script, tmp_path, monkeypatch):
+def test_only_what_is_still_in_the_race_is_trained(
+    make_history, make_settings, make_place, script, tmp_path, monkeypatch
+):
     """Trial 5 was a candidate when the confirmation was interrupted. Instead of Ray, trainings end at once."""
 
     def write(search):
@@ -95,7 +97,8 @@ def test_only_what_is_still_in_the_race_is_trained(make_history, make_settings, 
     job = TrialJob(
         data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0
     )  # fmt: skip
-    stage = Stage(settings=settings, folder=StageFolder(root=tmp_path), journal=script.journal, job=job)
+    folder = StageFolder(root=tmp_path)
+    stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
     decision = confirm.confirm_candidates(stage, make_history(write))
     assert {each.trial: each.fold_ious for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
     assert [trial.source for trial in script.journal.history.unfinished] == [5]

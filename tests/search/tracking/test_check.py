@@ -80,7 +80,7 @@ def test_server_that_refuses_the_name_it_is_called_by_is_told_how_to_allow_it(se
 def test_server_in_trouble_may_come_back(serve_mlflow, status):
     uri = serve_mlflow(status=status)
     assert "does not answer" in check_tracking(uri)
-    with pytest.raises(TrackingError, match="Start the server with 'mlflow server', or leave --tracking-uri out"):
+    with pytest.raises(TrackingError, match="Start the server with 'mlflow server', or give --tracking-uri ''"):
         require_tracking(uri)
 
 

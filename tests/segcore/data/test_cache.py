@@ -118,6 +118,10 @@ def _forget_void(file):
     file.write_text(json.dumps(index))
 
 
+def _nest(file):
+    file.write_text("[" * 100_000)
+
+
 @pytest.mark.parametrize(
     ("name", "damage"),
     [
@@ -131,6 +135,7 @@ def _forget_void(file):
         ("index.json", _contradict),
         ("index.json", _miscount),
         ("index.json", _forget_void),
+        ("index.json", _nest),
         ("index.json", Path.unlink),
     ],
 )

@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import assume, given
 
-from segcore.data.dataset import Case
+from segcore.data.case import Case
 from segcore.data.folds import FoldSplit, make_folds, measure_leakage, read_folds, write_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 
@@ -225,6 +225,7 @@ def _entry(fold, block):
     [
         "", '{"folds": 2, "cases": {"a"', "[]", '{"folds": 2}', '{"folds": 2, "cases": []}',
         '{"folds": 2, "cases": {"a": {"fold": 0}}}', '{"folds": "x", "cases": {}}',
+        '{"folds": -Infinity, "cases": {}}', "[" * 100_000,
     ],
 )  # fmt: skip
 def test_damaged_file_is_refused(tmp_path, content):

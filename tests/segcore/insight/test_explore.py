@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segcore.data.case import Case
 from segcore.data.classes import ClassTable, class_table_to_json
-from segcore.data.dataset import Case
 from segcore.errors import DataError
 from segcore.insight.explore import (
     bin_by_doubling,

@@ -124,6 +124,18 @@ def test_missing_weights_file_is_refused(make_config, tmp_path):
         require_weights(_config_of_file(make_config, tmp_path / "missing.pth"))
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "/x" * 5000, "\x00"])
+def test_weights_of_a_name_that_no_file_can_have_are_refused(make_config, name):
+    with pytest.raises(WeightsError, match="is no file"):
+        require_weights(make_config(weights=name))
+
+
+def test_weights_file_with_numbers_for_names_lacks_the_tensors(make_config, tmp_path):
+    torch.save({1: torch.zeros(2)}, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=r"weights\.pth' lack \d+ tensors"):
+        build_model(_config_of_file(make_config, tmp_path / "weights.pth"), 4)
+
+
 @pytest.fixture
 def empty_hub_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))

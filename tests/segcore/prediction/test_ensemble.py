@@ -182,3 +182,16 @@ def test_wrong_option_on_the_command_line_is_a_config_error(folder, dataset_fold
     assert isinstance(result.exception, ConfigError)
     assert message in str(result.exception)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("listed", [[], {}, "", None, [3]])
+def test_model_without_networks_is_refused(folder, listed):
+    _edit(folder, lambda document: document.update(members=listed))
+    with pytest.raises(CheckpointError, match="cannot be used as a model"):
+        load_ensemble(folder, MACHINE)
+
+
+def test_model_whose_document_is_nested_without_end_is_refused(folder):
+    (folder / "ensemble.json").write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match="is no model directory"):
+        load_ensemble(folder, MACHINE)

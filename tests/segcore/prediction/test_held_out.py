@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from segcore.data.dataset import Case
+from segcore.data.case import Case
 from segcore.data.folds import FoldSplit, make_folds, write_folds
 from segcore.errors import CheckpointError
 from segcore.prediction.held_out import (

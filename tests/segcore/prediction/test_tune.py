@@ -8,7 +8,8 @@ import torch
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
-from segcore.data.dataset import Case, decode_rgb, read_dataset
+from segcore.data.case import Case
+from segcore.data.dataset import decode_rgb, read_dataset
 from segcore.data.folds import make_folds
 from segcore.data.picture_files import save_png
 from segcore.errors import CheckpointError, ConfigError, DataError, StorageError

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from segcore.data.classes import CONTEST_CLASSES, VOID
 from segcore.errors import DataError, StorageError
-from segcore.scoring.submission import decode_mask, encode_mask, read_submission, write_submission
+from segcore.scoring.submission import list_runs, paint_runs, read_submission, write_submission
 
 CAR, PEDESTRIAN, LANE, BUS, SIGNAL = 0, 1, 2, 3, 8
 SKY = 10
@@ -32,17 +32,17 @@ SMALL_DOCUMENT = {
 
 
 def test_runs_are_inclusive_and_absent_classes_and_rows_are_left_out():
-    assert encode_mask(SMALL_MASK) == SMALL_DOCUMENT
+    assert list_runs(SMALL_MASK) == SMALL_DOCUMENT
 
 
 def test_a_run_ends_at_the_edge_of_the_image_even_if_the_next_row_goes_on():
     mask_HW = np.array([[SKY, CAR], [CAR, SKY]], np.uint8)
-    assert encode_mask(mask_HW) == {"car": {"0": [[1, 1]], "1": [[0, 0]]}}
+    assert list_runs(mask_HW) == {"car": {"0": [[1, 1]], "1": [[0, 0]]}}
 
 
 def test_pixels_of_no_scored_class_decode_to_void():
     expected_HW = np.where(np.isin(SMALL_MASK, [CAR, PEDESTRIAN, LANE, SIGNAL]), SMALL_MASK, VOID)
-    np.testing.assert_array_equal(decode_mask(SMALL_DOCUMENT, height=4, width=5), expected_HW)
+    np.testing.assert_array_equal(paint_runs(SMALL_DOCUMENT, height=4, width=5), expected_HW)
 
 
 @settings(max_examples=60, deadline=None)
@@ -55,7 +55,7 @@ def test_pixels_of_no_scored_class_decode_to_void():
 )
 def test_decoding_gives_back_what_was_encoded(mask_HW):
     height, width = mask_HW.shape
-    decoded_HW = decode_mask(encode_mask(mask_HW), height=height, width=width)
+    decoded_HW = paint_runs(list_runs(mask_HW), height=height, width=width)
     scored_HW = np.isin(mask_HW, CONTEST_CLASSES.scored_indices)
     np.testing.assert_array_equal(decoded_HW, np.where(scored_HW, mask_HW, VOID))
 
@@ -65,7 +65,7 @@ def test_a_mask_of_the_contests_size_takes_milliseconds():
     seconds = []
     for _ in range(5):
         start = time.perf_counter()
-        encode_mask(mask_HW)
+        list_runs(mask_HW)
         seconds.append(time.perf_counter() - start)
     # Well under 50 ms on an idle core; the limit leaves room for a busy one.
     assert min(seconds) < 0.1
@@ -76,7 +76,7 @@ def test_a_mask_of_the_contests_size_takes_milliseconds():
 )
 def test_an_array_that_is_no_mask_is_refused(mask):
     with pytest.raises(DataError, match="take the argmax"):
-        encode_mask(mask)
+        list_runs(mask)
 
 
 def test_the_file_has_sorted_keys_and_no_spaces(tmp_path: Path):
@@ -138,18 +138,18 @@ def test_malformed_content_is_refused_naming_image_class_and_row(encoded, messag
     with pytest.raises(DataError, match=message):
         read_submission(file, height=4, width=5)
     with pytest.raises(DataError, match=message):
-        decode_mask(encoded, height=4, width=5, image="x.jpg")
+        paint_runs(encoded, height=4, width=5, image="x.jpg")
 
 
 def test_runs_that_touch_do_not_overlap():
-    decoded_HW = decode_mask({"car": {"0": [[0, 1], [2, 3]]}}, height=1, width=4)
+    decoded_HW = paint_runs({"car": {"0": [[0, 1], [2, 3]]}}, height=1, width=4)
     np.testing.assert_array_equal(decoded_HW, [[CAR, CAR, CAR, CAR]])
 
 
 def test_a_pixel_of_two_classes_cannot_be_decoded():
     document = {"car": {"0": [[0, 2]]}, "signal": {"0": [[2, 3]]}}
     with pytest.raises(DataError, match="signal, row 0: overlaps 'car'"):
-        decode_mask(document, height=1, width=4)
+        paint_runs(document, height=1, width=4)
 
 
 def test_every_problem_is_reported_at_once_but_a_flood_is_shortened(tmp_path: Path):
@@ -161,7 +161,7 @@ def test_every_problem_is_reported_at_once_but_a_flood_is_shortened(tmp_path: Pa
     assert caught.value.problems[-1] == "and 10 more problems"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '"x"'])
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "[" * 100_000], ids=range(5))
 def test_a_file_that_is_no_json_object_is_refused(text, tmp_path: Path):
     file = tmp_path / "submission.json"
     file.write_text(text)

@@ -5,7 +5,7 @@ import torch
 
 from segcore.errors import CheckpointError, StorageError
 from segcore.machine import Machine
-from segcore.training.state import load_state, new_state, save_state
+from segcore.training.state import load_state, new_state, read_member_weights, save_state
 
 MACHINE = Machine()
 
@@ -150,3 +150,26 @@ def test_caller_that_says_nothing_of_its_data_is_not_checked(make_config, tmp_pa
     assert load_state(tmp_path / "state.pt", config, MACHINE, "key1").data == "key1"
     save_state(new_state(config, 4, MACHINE, "key1"), tmp_path / "state.pt")
     assert load_state(tmp_path / "state.pt", config, MACHINE).data == "key1"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["config", "outputs", "learnt", "snapshots", "batch_size", "micro_batches", "epoch", "train_losses", "ious"],
+)
+def test_checkpoint_that_lacks_a_part_is_refused_with_its_name(make_config, tmp_path, name):
+    save_state(new_state(make_config(), 4, MACHINE), tmp_path / "state.pt")
+    content = torch.load(tmp_path / "state.pt", weights_only=True)
+    for broken in ({key: value for key, value in content.items() if key != name}, {**content, name: None}):
+        torch.save(broken, tmp_path / "broken.pt")
+        for read in (lambda: load_state(tmp_path / "broken.pt", make_config(), MACHINE),
+                     lambda: read_member_weights(tmp_path / "broken.pt")):  # fmt: skip
+            with pytest.raises(CheckpointError, match=rf"no sound {name}.*delete it to start anew"):
+                read()
+
+
+def test_checkpoint_whose_weights_belong_to_another_network_is_refused(make_config, tmp_path):
+    save_state(new_state(make_config(), 4, MACHINE), tmp_path / "state.pt")
+    content = torch.load(tmp_path / "state.pt", weights_only=True)
+    torch.save({**content, "outputs": 5}, tmp_path / "state.pt")
+    with pytest.raises(CheckpointError, match=r"(?s)cannot be read .*delete it to start anew"):
+        load_state(tmp_path / "state.pt", make_config(), MACHINE)

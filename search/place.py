@@ -1,0 +1,134 @@
+"""`Place`: where a search runs and on what, and the only place of its defaults and descriptions.
+
+Saved as `place.json` beside `settings.json`, which says what the search is. Each may change between two commands: the
+search goes on on another cluster, with its data under another path. The storage is where the search's folder was
+found, so it is never saved, and neither is what follows from it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import pydantic
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from search.settings import SearchSettings, describe_problems, write_whole
+from search.tracking_uri import mask_uri, own_tracking_uri
+from segcore.errors import CheckpointError, ConfigError
+
+DEFAULT_STORAGE: Final = Path("searches")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Place:
+    """Where one search runs; build it with `build_place`, which turns mistakes into `ConfigError`."""
+
+    data: Annotated[Path, Field(description="data-set folder, at the same path on every node")]
+    extra: Annotated[
+        tuple[Path, ...],
+        Field(description="data set to train on too, never validated, such as pseudo labels"),
+    ] = ()
+    gpus_per_trial: Annotated[float, Field(ge=0, description="GPUs per trial; 0.5 lets two trials share one")] = 0.0
+    cpus_per_trial: Annotated[float, Field(gt=0, description="processor cores per trial")] = 1.0
+    max_concurrent: Annotated[int, Field(ge=0, description="most trials at a time; 0: as many as fit")] = 0
+    max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
+    address: Annotated[str, Field(description="Ray cluster, auto or HOST:PORT; empty: start a local Ray")] = ""
+    tracking_uri: Annotated[
+        str, Field(description="MLflow, http://HOST:PORT or sqlite:///FILE; empty: a file in the storage")
+    ] = ""
+    cache: Annotated[Path, Field(description="folder of decoded images on each node")] = Path("~/.cache/street-search")
+    storage: Annotated[Path, Field(description="folder of all searches, shared by all nodes")] = DEFAULT_STORAGE
+    home: Annotated[
+        Path | None, Field(description="the search's folder when this was saved; elsewhere it is a copy, or was moved")
+    ] = None
+
+
+def build_place(values: dict[str, Any]) -> Place:
+    """Validate where a search runs and make its paths absolute.
+
+    Args:
+        values: field names and values.
+
+    Raises:
+        ConfigError: naming each value that is not allowed.
+    """
+    try:
+        place = Place(**values)
+    except pydantic.ValidationError as error:
+        raise ConfigError(describe_problems(error)) from None
+    _refuse_impossible(place)
+    storage = place.storage.expanduser().resolve()
+    absolute = {
+        "data": place.data.expanduser().resolve(),
+        "extra": tuple(folder.expanduser().resolve() for folder in place.extra),
+        "storage": storage,
+        "cache": place.cache.expanduser().resolve(),
+        "tracking_uri": place.tracking_uri or own_tracking_uri(storage),
+    }
+    return Place(**{**place_values(place), **absolute})
+
+
+def change_place(place: Place, changes: dict[str, Any]) -> Place:
+    """Return the place with changes, validated like a new one.
+
+    Raises:
+        ConfigError: naming each value that is not allowed.
+    """
+    return build_place({**place_values(place), **changes})
+
+
+def place_values(place: Place) -> dict[str, Any]:
+    """Return everything about a place by name, as JSON holds it."""
+    values: dict[str, Any] = TypeAdapter(Place).dump_python(place, mode="json")
+    return values
+
+
+def write_place(place: Place, file: Path) -> None:
+    """Write `place.json` atomically, without passwords."""
+    values = {**place_values(place), "home": str(file.parent)}
+    own = values["tracking_uri"] == own_tracking_uri(place.storage)
+    values["tracking_uri"] = "" if own else mask_uri(values["tracking_uri"])
+    del values["storage"]
+    write_whole(file, TypeAdapter(dict[str, Any]).dump_json(values, indent=1))
+
+
+def read_place(file: Path) -> Place:
+    """Read `place.json`; the storage is the one that the file was found in.
+
+    Raises:
+        CheckpointError: when it is damaged.
+    """
+    try:
+        place = TypeAdapter(Place).validate_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file} cannot be read ({error}); restore it or start a new search.") from error
+    return change_place(place, {"storage": file.resolve().parent.parent})
+
+
+def require_honest_latency(settings: SearchSettings, place: Place) -> None:
+    """Refuse to measure how long predictions take while a neighbour is busy on the same GPU.
+
+    Raises:
+        ConfigError: when a search weighs or limits latency and its trials share GPUs.
+    """
+    if 0 < place.gpus_per_trial < 1 and (settings.weighs_latency or settings.max_latency_ms):
+        wanted = (
+            f"--max-latency-ms {settings.max_latency_ms:g}" if settings.max_latency_ms else "--objective iou,latency_ms"
+        )
+        raise ConfigError(
+            f"{wanted} with --gpus-per-trial {place.gpus_per_trial:g}: a trial that shares its GPU cannot measure how "
+            "long a prediction takes; use --gpus-per-trial 1, or search for iou without a limit."
+        )
+
+
+def _refuse_impossible(place: Place) -> None:
+    if place.gpus_per_trial > 1 and place.gpus_per_trial % 1:
+        raise ConfigError(
+            f"--gpus-per-trial {place.gpus_per_trial:g}: a share of a GPU is below 1, and more are whole; "
+            f"use {int(place.gpus_per_trial)} or {int(place.gpus_per_trial) + 1}."
+        )
+    if place.address.startswith("ray://"):
+        raise ConfigError(
+            f"--address {place.address}: a driver behind Ray Client cannot keep the search's journal; start on a "
+            "machine of the cluster with --address auto, or by 'ray job submit'."
+        )

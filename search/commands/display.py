@@ -10,9 +10,8 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search.commands import tables
-from search.commands.console import PlainConsole
-from search.commands.console import console as console
+from search.commands import tables, verdict_tables
+from search.commands.console import PlainConsole, console
 from search.folder import SearchFolder
 from search.insight.importance import measure_importance
 from search.memory.history import History
@@ -173,7 +172,7 @@ def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> Non
 def show_front(settings: SearchSettings, history: History) -> None:
     """Show what can be had between fast and good, where the search was asked to."""
     if settings.weighs_latency:
-        console.print(tables.front_table(history))
+        console.print(verdict_tables.front_table(history))
         limited = " within the limits" if settings.max_latency_ms or settings.max_memory_gib else ""
         console.print(
             f"best.json holds the best iou{limited}; ASHA and the model sought all that no other trial beats in both.",
@@ -190,9 +189,9 @@ def show_importance(settings: SearchSettings, history: History) -> None:
 
 def show_best(found: dict[str, Any]) -> None:
     """Show the winner, and how far it is confirmed."""
-    console.print(tables.best_table(found))
+    console.print(verdict_tables.best_table(found))
     if "confirmation" in found:
-        console.print(tables.confirmation_table(found["confirmation"]))
+        console.print(verdict_tables.confirmation_table(found["confirmation"]))
         console.print(confirmation_line(found["confirmation"]))
     else:
         told = f"Chosen by its score on fold {found['fold']} alone, the best of {found['trials']} trials: it flatters."

@@ -1,6 +1,7 @@
 """`status` and `best`: look at a search; nothing is trained. The pages of MLflow are in `browse`."""
 
-from search.commands.display import console, show_best, show_front, show_importance
+from search.commands.console import console
+from search.commands.display import show_best, show_front, show_importance
 from search.commands.options import Name, Storage
 from search.commands.state import show_state
 from search.commands.tables import insight_report, summary_line, trials_table

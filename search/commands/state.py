@@ -3,7 +3,8 @@
 from dataclasses import replace
 from typing import Final
 
-from search.commands.display import console, show_failed_trainings
+from search.commands.console import console
+from search.commands.display import show_failed_trainings
 from search.folder import SearchFolder, is_in_use
 from search.judge.asha import Asha
 from search.judge.progress import RETRIED, is_over

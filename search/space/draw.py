@@ -99,8 +99,8 @@ def draw(
         # Optuna warns of choices that its databases could not keep; their plain names are kept here.
         warnings.filterwarnings("ignore", "Choices for a categorical distribution")
         values = fill(trial)
-        params = {name: name_choice(value) for name, value in trial.params.items()}
         distributions = {name: _with_plain_choices(name, each) for name, each in trial.distributions.items()}
+        params = {name: name_choice(value) for name, value in trial.params.items()}
     return Draw(params=params, values=values, distributions=distributions)
 
 
@@ -182,12 +182,30 @@ def _same(choice: Any, value: Any) -> bool:
 def _with_plain_choices(parameter: str, distribution: BaseDistribution) -> BaseDistribution:
     if not isinstance(distribution, CategoricalDistribution):
         return distribution
-    names = [name_choice(choice) for choice in distribution.choices]
+    try:
+        names = [name_choice(choice) for choice in distribution.choices]
+    except ConfigError as error:
+        raise ConfigError(f"{parameter}: {error}") from None
     texts = [json.dumps(name) for name in names]
     twice = next((text for text in texts if texts.count(text) > 1), None)
     if twice is not None:
         raise ConfigError(f"{parameter}: two choices are {twice} in JSON; give each once, or unlike names.")
     return CategoricalDistribution(names)
+
+
+def _require_comparable(parameter: str, distribution: BaseDistribution) -> None:
+    """Refuse choices that Optuna could not find again among each other."""
+    if not isinstance(distribution, CategoricalDistribution):
+        return
+    try:
+        for choice in distribution.choices:
+            distribution.to_internal_repr(choice)
+    # Comparing NumPy's arrays raises this, of whatever shape or nesting they are.
+    except ValueError as error:
+        raise ConfigError(
+            f"{parameter}: its choices cannot be compared ({error}); give plain numbers and lists, such as "
+            "array.tolist()."
+        ) from error
 
 
 class _GivenSampler(optuna.samplers.BaseSampler):
@@ -208,6 +226,7 @@ class _GivenSampler(optuna.samplers.BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
+        _require_comparable(param_name, param_distribution)
         if param_name in self._given and allows(param_distribution, self._given[param_name]):
             return _choice(param_distribution, self._given[param_name])
         return self._random.sample_independent(study, trial, param_name, param_distribution)

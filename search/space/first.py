@@ -11,13 +11,15 @@ from typing import Any, Final
 
 from search.settings import SearchSettings
 from search.space.check import Requirement
-from search.space.draw import draw, draw_config
+from search.space.draw import Draw, RejectedDrawError, draw, draw_config
 from segcore.config import TrainConfig, refuse_unknown_fields
 from segcore.errors import ConfigError
 from spaces import Space
 
 _OWN_VALUES: Final = ("epochs", "seed")
 """A search has these for all its trials."""
+_DRAWS: Final = 64
+"""A space may reject so many combinations in a row."""
 
 
 def read_prior(file: Path) -> dict[str, Any]:
@@ -83,14 +85,31 @@ def resolve_first(
 def _resolve(
     given: dict[str, Any], space: Space, settings: SearchSettings, facts: dict[str, Any], number: int
 ) -> dict[str, Any]:
-    found = draw(
-        lambda trial: draw_config(space, trial, settings).values(), facts, seed=settings.seed + number, given=given
-    )
+    found = _draw_beside(given, space, settings, facts, number)
     drawn = found.values
     own = {name: drawn[name] for name in _OWN_VALUES}
     config = TrainConfig.from_values({**drawn, **given, **settings.fixed, **own})
     drawable = config.values() == drawn
     return {"values": config.values(), "params": found.params if drawable else {}, "drawable": drawable}
+
+
+def _draw_beside(
+    given: dict[str, Any], space: Space, settings: SearchSettings, facts: dict[str, Any], number: int
+) -> Draw:
+    """Draw what is not given; without regard to it where the space rejects all that has it."""
+    rejected: RejectedDrawError | None = None
+    for kept in (given, {}):
+        for attempt in range(_DRAWS):
+            try:
+                return draw(
+                    lambda trial: draw_config(space, trial, settings).values(),
+                    facts,
+                    seed=settings.seed + number + attempt,
+                    given=kept,
+                )
+            except RejectedDrawError as error:
+                rejected = error
+    raise ConfigError(f"{rejected} So did all of {_DRAWS} draws; let it reject fewer of its combinations.")
 
 
 def validate_given(values: dict[str, Any], source: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Searches of the past: written into an MLflow store by the project's own tracking, without training anything."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +7,9 @@ from typing import Any
 import pytest
 
 from search.folder import StageFolder
-from search.memory.events import parse_event
+from search.memory.events import Asked, Ended, Epoch
 from search.memory.journal import Journal, read_events
+from search.memory.outcome import Outcome
 from search.place import build_place, change_place
 from search.settings import SearchSettings, build_settings
 from search.tracking.runs import StageRuns
@@ -61,13 +61,13 @@ class Past:
             whole = TrainConfig.from_values(
                 {**DEMO, "seed": settings.seed, "epochs": settings.epochs, **values}
             ).values()
-            self._write(journal, "asked", {"trial": number, "fold": settings.fold, "values": whole, "params": {}})
+            journal.write(Asked(trial=number, fold=settings.fold, values=whole, params={}, time=self._tick()))
             for epoch, iou in enumerate(ious, start=1):
                 metrics = {"seconds": seconds, **({} if iou is None else {"iou": iou})}
-                report = {"trial": number, "epoch": epoch, "metrics": metrics, "picture": None, "verdict": ""}
-                self._write(journal, "epoch", report)
+                journal.write(Epoch(trial=number, epoch=epoch, metrics=metrics, time=self._tick()))
             if outcome:
-                self._write(journal, "ended", {"trial": number, "outcome": outcome, "message": "so it was"})
+                end = Outcome(outcome)
+                journal.write(Ended(trial=number, outcome=end, message="so it was", time=self._tick()))
         journal.close()
         StageRuns(settings, place, "search", folder).write(list(read_events(folder.journal)))
         return settings
@@ -82,10 +82,9 @@ class Past:
         """Values of a trial that sees whole images."""
         return {"input_mode": "full", "learning_rate": rate}
 
-    def _write(self, journal: Journal, kind: str, content: dict[str, Any]) -> None:
+    def _tick(self) -> float:
         self._clock += 1
-        line = json.dumps({"event": kind, **content, "time": 1.7e9 + self._clock})
-        journal.write(parse_event(line.encode()))
+        return 1.7e9 + self._clock
 
 
 HAND = [

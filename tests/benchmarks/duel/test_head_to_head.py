@@ -16,6 +16,7 @@ from benchmarks.duel.stock import draw, make_scheduler
 from benchmarks.duel.table import compare, format_row
 from benchmarks.duel.terms import Terms, complete_config
 from search.__main__ import app
+from search.memory.events import parse_event
 from search.memory.journal import Journal, read_history
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
@@ -71,8 +72,7 @@ def row(arm="project", number=1, course=((10.0, 0.5),), trials=4, iou=0.5, miou=
 def write_journal(file, *events):
     journal = Journal(file)
     for kind, time, content in events:
-        extra = {"picture": None, "verdict": ""} if kind == "epoch" else {}
-        journal.write(kind, {"time": time, **extra, **content})
+        journal.write(parse_event(json.dumps({"event": kind, "time": time, **content}).encode()))
     journal.close()
     return read_history(file)
 

@@ -4,13 +4,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.quality.arms import Ours, RandomOurAsha, grace_epochs
+from benchmarks.quality.arms import Judged, Ours, RandomOurAsha, grace_epochs
 from benchmarks.quality.report import _rank, score_run
 from benchmarks.quality.simulator import Simulation, Verdict
 from benchmarks.quality.synthetic import FAMILIES, Landscape
 from benchmarks.quality.tables import Table, load_tables
 from benchmarks.quality.tasks import regret
-from search.memory.history import EpochRecord, TrialRecord
+from search.memory.events import Asked, Dropped, Event, encode_event, parse_event
 from search.memory.outcome import Outcome
 
 NAN = math.nan
@@ -134,12 +134,25 @@ def test_landscape_repeats_its_noise_under_a_seed_and_has_every_end(landscape):
     assert arm.ask() is None
 
 
+class Written(Judged):
+    """Trials whose events are kept as lines of a journal."""
+
+    def __init__(self, ours: Ours, lines: list[bytes]) -> None:
+        super().__init__(ours.asha, ours.proposer)
+        self.lines = lines
+
+    def tell(self, event: Event) -> None:
+        self.lines.append(encode_event(event))
+        super().tell(event)
+
+
 class Journaled:
-    """Ours, killed before each of some asks and rebuilt from records as a resumed search is."""
+    """Ours, killed before each of some asks and rebuilt from its journal as a resumed search is."""
 
     def __init__(self, task, kills: set[int]) -> None:
         self.task, self.kills, self.ours = task, kills, Ours(task, 5)
-        self.records: dict[int, TrialRecord] = {}
+        self.lines: list[bytes] = []
+        self.ours.judged = Written(self.ours, self.lines)
         self.asked: list[tuple[int, dict]] = []
         self.verdicts: list[Verdict] = []
         self.killed_amid_proposals = 0
@@ -147,41 +160,26 @@ class Journaled:
     def ask(self):
         if len(self.asked) in self.kills:
             self.resume()
-        number, params = self.ours.ask()
-        if number in self.records:
-            self.records[number].outcome = None
-        else:
-            self.records[number] = TrialRecord(
-                number=number, fold=0, values={}, params=params, started=0.0, ahead=[*self.ours.proposer.ahead]
-            )
-        self.asked.append((number, params))
-        return number, params
+        self.asked.append(self.ours.ask())
+        return self.asked[-1]
+
+    def events(self, kind: type) -> list:
+        return [event for event in map(parse_event, self.lines) if isinstance(event, kind)]
 
     def resume(self) -> None:
-        self.killed_amid_proposals += bool(self.ours.proposer.ahead)
+        self.killed_amid_proposals += bool(self.events(Asked)[-1].ahead)
         fresh = Ours(self.task, 5)
-        for number in sorted(self.records):
-            fresh.proposer.replay(self.records[number])
-        fresh.asha.replay(SimpleNamespace(in_order=[self.records[number] for number in sorted(self.records)]))
-        fresh._params, fresh._best = self.ours._params, self.ours._best
+        for line in self.lines:
+            fresh.judged.tell(parse_event(line))
+        fresh.judged, fresh._params = Written(fresh, self.lines), [event.params for event in self.events(Asked)]
         self.ours = fresh
 
     def report(self, number, epoch, score, seconds):
-        verdict, record = self.ours.report(number, epoch, score, seconds), self.records[number]
-        metrics = {} if math.isnan(score) else {"iou": score}
-        record.epochs[epoch] = EpochRecord(epoch=epoch, metrics=metrics, time=0.0)
-        record.checkpoint, record.checkpoint_epoch = "checkpoint", epoch
-        if verdict is Verdict.PAUSE:
-            record.outcome = Outcome.STOPPED
-        for each in self.records.values():
-            if each.outcome is Outcome.STOPPED and not self.ours.asha.waits(each.number):
-                each.checkpoint = None
-        self.verdicts.append(verdict)
-        return verdict
+        self.verdicts.append(self.ours.report(number, epoch, score, seconds))
+        return self.verdicts[-1]
 
     def end(self, number, outcome, score):
         self.ours.end(number, outcome, score)
-        self.records[number].outcome = outcome
 
 
 def test_a_search_killed_and_replayed_proposes_stops_and_takes_up_as_the_uninterrupted_one(landscape):
@@ -194,7 +192,7 @@ def test_a_search_killed_and_replayed_proposes_stops_and_takes_up_as_the_uninter
     assert len(numbers) > 80
     assert len(set(numbers)) < len(numbers), "trials that waited were taken up"
     assert killed.killed_amid_proposals >= 2
-    assert None in [record.checkpoint for record in whole.records.values()]
+    assert whole.events(Dropped), "checkpoints were given up"
 
 
 def test_what_is_paused_is_taken_up_when_it_is_among_the_best_by_then():

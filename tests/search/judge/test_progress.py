@@ -8,6 +8,7 @@ from search.judge.progress import (
     require_time_left,
     seconds_left,
 )
+from search.memory.history import History, TrialRecord
 from segcore.errors import ConfigError
 
 
@@ -186,20 +187,33 @@ def run_out(script, trial: int, accelerator: str | None) -> None:
     script.write("ended", trial=trial, outcome="out of memory", accelerator=accelerator)
 
 
+def offer(history: History, *kinds: str) -> tuple[TrialRecord, str] | None:
+    """Return the trial that is to be tried on another of the kinds of GPU that are there, and on which."""
+    return find_larger(history, lambda: kinds)
+
+
+def test_cluster_is_not_asked_for_its_gpus_as_long_as_no_trial_needs_another(script):
+    script.ask(0)
+    script.end(0, "failed")
+    script.ask(1)
+    run_out(script, 1, None)
+    assert find_larger(script.journal.history, lambda: pytest.fail("it takes Ray a while to say")) is None
+
+
 def test_trial_that_ran_out_of_memory_is_offered_once_on_each_other_kind_of_gpu(script):
     history, kinds = script.journal.history, ("L4", "A100", "T4")
     script.ask(0)
-    assert find_larger(history, kinds) is None, "it runs"
+    assert offer(history, *kinds) is None, "it runs"
     run_out(script, 0, "T4")
     for accelerator in ("A100", "L4"):
-        assert find_larger(history, kinds) == (history.trials[0], accelerator)
+        assert offer(history, *kinds) == (history.trials[0], accelerator)
         script.write("reopened", trial=0, accelerator=accelerator)
         assert history.trials[0].accelerator == accelerator
-        assert find_larger(history, kinds) is None, "it runs there"
+        assert offer(history, *kinds) is None, "it runs there"
         run_out(script, 0, accelerator)
-    assert find_larger(history, kinds) is None
+    assert offer(history, *kinds) is None
     assert history.trials[0].too_small == {"T4", "A100", "L4"}
-    assert find_larger(history, (*kinds, "H100")) == (history.trials[0], "H100"), "a node joined"
+    assert offer(history, *kinds, "H100") == (history.trials[0], "H100"), "a node joined"
 
 
 def test_the_first_of_several_trials_is_offered_first(script):
@@ -207,7 +221,7 @@ def test_the_first_of_several_trials_is_offered_first(script):
         script.ask(trial)
     for trial in (2, 1):
         run_out(script, trial, "T4")
-    trial, accelerator = find_larger(script.journal.history, ("T4", "L4"))
+    trial, accelerator = offer(script.journal.history, "T4", "L4")
     assert (trial.number, accelerator) == (1, "L4")
 
 
@@ -216,9 +230,9 @@ def test_where_there_is_one_kind_of_gpu_or_none_is_known_nothing_is_offered(scri
     run_out(script, 0, "T4")
     script.ask(1)
     run_out(script, 1, None)
-    assert find_larger(script.journal.history, ("T4",)) is None
-    assert find_larger(script.journal.history, ()) is None
-    assert find_larger(script.journal.history, ("T4", "L4"))[0].number == 0, "nobody knows where trial 1 ran"
+    assert offer(script.journal.history, "T4") is None
+    assert offer(script.journal.history) is None
+    assert offer(script.journal.history, "T4", "L4")[0].number == 0, "nobody knows where trial 1 ran"
 
 
 @pytest.mark.parametrize("outcome", ["finished", "failed", "diverged", "stopped by ASHA", "over a limit"])
@@ -228,4 +242,4 @@ def test_only_what_ran_out_of_memory_is_offered(script, outcome):
     run_out(script, 0, "T4")
     script.write("reopened", trial=0, accelerator="L4")
     script.write("ended", trial=0, outcome=outcome, accelerator="L4")
-    assert find_larger(script.journal.history, ("T4", "L4", "A100")) is None
+    assert offer(script.journal.history, "T4", "L4", "A100") is None

@@ -1,136 +1,20 @@
-import textwrap
-
 import optuna
 import pytest
 
-from search.space.check import new_study, require_usable_space
-from search.space.draw import draw_config, load_space
+from search.memory.events import Asked, encode_event, parse_event
+from search.space.check import require_same_space, require_usable_space
+from search.space.draw import draw, draw_config
 from segcore.errors import ConfigError, WeightsError
 from segcore.training.feasible import Feasibility
-from spaces import SPACES
 
 FACTS = {"smallest_side": 96}
 REQUIRE = Feasibility(FACTS["smallest_side"]).require
+CHANGED = "not the one that this search began with; restore it, or launch a new search with this one"
 
 
 def small(trial: optuna.Trial) -> dict:
     trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
     return {"backbone": "tf_efficientnet_lite0", "weights": "none"}
-
-
-def first_trial(facts: dict | None = None) -> optuna.Trial:
-    return new_study(optuna.samplers.RandomSampler(seed=0), facts or FACTS).ask()
-
-
-@pytest.fixture
-def write_module(tmp_path, monkeypatch):
-    """Return a function that writes a module into a folder of the import path."""
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def write(name: str, source: str) -> None:
-        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
-
-    return write
-
-
-@pytest.mark.parametrize("name", sorted(SPACES))
-def test_spaces_of_the_project_are_found_by_name(name):
-    assert load_space(name) is SPACES[name]
-
-
-def test_own_space_is_found_by_its_import_path(write_module):
-    write_module("my_space_a", "def mine(trial):\n    return {'batch_size': trial.suggest_int('batch_size', 1, 2)}\n")
-    space = load_space("my_space_a:mine")
-    trial = first_trial()
-    assert space(trial) == trial.params
-
-
-@pytest.mark.parametrize(
-    ("path", "told"),
-    [
-        ("streets", "is no space; use demo, street, or package.module:function"),
-        ("street.py", "is no space"),
-        ("no_such_module:mine", "No module named 'no_such_module'"),
-        ("my_space_b:yours", "has no attribute 'yours'"),
-        ("my_space_b:", "cannot be imported"),
-        (":mine", "cannot be imported"),
-        ("my_space_b:number", "is no function"),
-    ],
-)
-def test_path_that_leads_nowhere_is_refused(write_module, path, told):
-    write_module("my_space_b", "number = 3\ndef mine(trial): ...\n")
-    with pytest.raises(ConfigError) as caught:
-        load_space(path)
-    assert f"--space {path!r}" in str(caught.value)
-    assert told in str(caught.value)
-
-
-@pytest.mark.parametrize("source", ["import no_such_module\n", "def mine(trial:\n", "1 / 0\n"])
-def test_module_that_fails_when_imported_is_refused(write_module, source):
-    name = f"my_broken_{abs(hash(source))}"
-    write_module(name, source)
-    with pytest.raises(ConfigError, match="cannot be imported"):
-        load_space(f"{name}:mine")
-
-
-def test_what_a_space_suggests_and_returns_becomes_a_configuration(make_settings):
-    trial = first_trial()
-    config = draw_config(small, trial, make_settings(epochs=12, seed=7))
-    assert config.learning_rate == trial.params["learning_rate"]
-    assert (config.backbone, config.epochs, config.seed) == ("tf_efficientnet_lite0", 12, 7)
-
-
-def test_fixed_values_win_over_those_of_the_space(make_settings):
-    settings = make_settings(fixed={"learning_rate": 0.5, "batch_size": 2})
-    config = draw_config(small, first_trial(), settings)
-    assert (config.learning_rate, config.batch_size) == (0.5, 2)
-
-
-def test_a_space_may_vary_the_seed_but_not_the_epochs(make_settings):
-    """Rungs compare trainings of one length; how long is the search's to say."""
-    config = draw_config(lambda trial: {"seed": 3, "epochs": 50}, first_trial(), make_settings(epochs=12, seed=7))
-    assert (config.seed, config.epochs) == (3, 12)
-
-
-def test_a_space_may_return_nothing(make_settings):
-    config = draw_config(lambda trial: None, first_trial(), make_settings())
-    assert config.epochs == make_settings().epochs
-
-
-def test_a_space_knows_the_facts_of_the_data(make_settings):
-    def space(trial):
-        return {"crop_size": trial.study.user_attrs["smallest_side"]}
-
-    assert draw_config(space, first_trial(), make_settings()).crop_size == 96
-
-
-def test_name_that_is_no_field_is_refused_with_the_nearest(make_settings):
-    def space(trial):
-        trial.suggest_float("learning_rte", 1e-4, 1e-3)
-
-    with pytest.raises(ConfigError) as caught:
-        draw_config(space, first_trial(), make_settings(space="mine:space"))
-    assert "--space mine:space" in str(caught.value)
-    assert "'learning_rte' is no field of TrainConfig; did you mean learning_rate" in str(caught.value)
-
-
-def test_value_out_of_range_is_refused_with_its_rule(make_settings):
-    with pytest.raises(ConfigError, match="batch_size=0: input should be greater than or equal to 1"):
-        draw_config(lambda trial: {"batch_size": 0}, first_trial(), make_settings())
-
-
-@pytest.mark.parametrize("wrong", [["batch_size"], 7, "crop"])
-def test_space_that_returns_no_dictionary_is_refused(make_settings, wrong):
-    with pytest.raises(ConfigError, match="--space"):
-        draw_config(lambda trial: wrong, first_trial(), make_settings())
-
-
-def test_space_that_raises_is_refused_with_its_error(make_settings):
-    def space(trial):
-        return {"batch_size": {}["missing"]}
-
-    with pytest.raises(ConfigError, match="--space mine:space: the function failed with KeyError: 'missing'"):
-        draw_config(space, first_trial(), make_settings(space="mine:space"))
 
 
 def test_usable_space_passes(make_settings):
@@ -162,3 +46,174 @@ def test_weights_that_cannot_be_had_are_refused(make_settings):
     settings = make_settings(fixed={"weights": "/no/such/file.pth"})
     with pytest.raises(WeightsError, match="is no file"):
         require_usable_space(small, settings, FACTS, REQUIRE)
+
+
+def pairs(trial: optuna.Trial) -> dict:
+    """Crop sizes are pairs of which the first is meant, batch sizes NumPy's."""
+    side, _ = trial.suggest_categorical("crop_size", ((32, 32), (64, 32), [96, 32]))
+    trial.suggest_categorical("augmentation", ("none", "flip"))
+    return {"input_mode": "crop", "crop_size": side, **small(trial)}
+
+
+def test_space_whose_choices_are_tuples_and_lists_passes_and_is_the_same_later(make_settings):
+    settings = make_settings()
+    require_usable_space(pairs, settings, FACTS, REQUIRE)
+    found = draw(lambda trial: draw_config(pairs, trial, settings).values(), FACTS, seed=0)
+    asked = parse_event(encode_event(Asked(trial=0, fold=0, values=found.values, params=found.params)))
+    assert isinstance(asked, Asked)
+    assert asked.params["crop_size"] in ("[32, 32]", "[64, 32]", "[96, 32]")
+    assert asked.values["crop_size"] in (32, 64, 96)
+    require_same_space(pairs, settings, FACTS, [asked.params])
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        (((32, 64), [32, 64]), "crop_size: two choices are"),
+        ((32, float("nan")), "crop_size: nan is no finite number"),
+        ((32, object()), "crop_size: <object object at .* of type object cannot be kept; draw numbers, texts, or"),
+    ],
+)
+def test_choices_that_a_journal_could_not_keep_are_refused_at_the_start(make_settings, choices, told):
+    def space(trial):
+        trial.suggest_categorical("crop_size", choices)
+        return {"crop_size": 32, **small(trial)}
+
+    with pytest.raises(ConfigError, match=told):
+        require_usable_space(space, make_settings(), FACTS, REQUIRE)
+
+
+def test_space_that_decides_by_more_than_its_trial_is_refused(make_settings):
+    """It draws another parameter each time it is called."""
+    calls = []
+
+    def space(trial):
+        calls.append(trial)
+        name = "weight_decay" if len(calls) % 2 else "encoder_rate_factor"
+        trial.suggest_float(name, 0.1, 0.9)
+        return small(trial)
+
+    with pytest.raises(ConfigError) as caught:
+        require_usable_space(space, make_settings(space="mine:space"), FACTS, REQUIRE)
+    assert "--space mine:space draws {'encoder_rate_factor'" in str(caught.value)
+    assert "a space must draw the same parameters from the same values" in str(caught.value)
+
+
+def picky(trial: optuna.Trial) -> dict:
+    """Gives up three of four combinations: what it would crop it cannot, and every second loss it does not want."""
+    size = trial.suggest_categorical("crop_size", (64, 500))
+    loss = trial.suggest_categorical("loss", ("focal", "jaccard"))
+    if size == 500 or loss == "jaccard":
+        raise optuna.TrialPruned
+    return {"input_mode": "crop", **small(trial)}
+
+
+def test_combinations_that_a_space_gives_up_are_drawn_again(make_settings):
+    """Those that it gives up could not be trained: a crop of 500 pixels does not fit."""
+    require_usable_space(picky, make_settings(), FACTS, REQUIRE)
+
+
+def test_space_that_gives_up_all_it_draws_is_refused(make_settings):
+    def space(trial):
+        small(trial)
+        raise optuna.TrialPruned
+
+    with pytest.raises(ConfigError) as caught:
+        require_usable_space(space, make_settings(space="mine:space"), FACTS, REQUIRE)
+    assert "--space mine:space raised TrialPruned for {'learning_rate': " in str(caught.value)
+    assert "So did all of 64 draws; let it reject fewer of its combinations." in str(caught.value)
+
+
+DRAWN = {"learning_rate": 1e-3, "backbone": "resnet18"}
+
+
+def began_with(trial):
+    trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    trial.suggest_categorical("backbone", ("resnet18", "resnet34"))
+
+
+def other_rates(trial):
+    trial.suggest_float("learning_rate", 1e-6, 1e-5, log=True)
+    trial.suggest_categorical("backbone", ("resnet18", "resnet34"))
+
+
+def other_names(trial):
+    trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    trial.suggest_categorical("loss", ("ce", "focal"))
+
+
+def other_classes(trial):
+    trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    trial.suggest_categorical("backbone", ("resnet50",))
+
+
+def one_less(trial):
+    trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+
+
+def one_more(trial):
+    began_with(trial)
+    trial.suggest_int("batch_size", 2, 4)
+
+
+def gives_up(trial):
+    began_with(trial)
+    raise optuna.TrialPruned
+
+
+def fails(trial):
+    return {"batch_size": {}[trial.suggest_categorical("backbone", ("resnet18",))]}
+
+
+def impossible(trial):
+    began_with(trial)
+    return {"batch_size": 0}
+
+
+def test_space_that_still_draws_all_trials_is_the_same(make_settings):
+    """That it draws more by now than it did does not matter."""
+    trials = [DRAWN, {**DRAWN, "backbone": "resnet34"}]
+    require_same_space(began_with, make_settings(), FACTS, trials)
+    require_same_space(began_with, make_settings(), FACTS, [])
+    require_same_space(other_rates, make_settings(), FACTS, [])
+
+    def wider(trial):
+        trial.suggest_float("learning_rate", 1e-5, 1, log=True)
+        trial.suggest_categorical("backbone", ("resnet50", "resnet34", "resnet18"))
+
+    require_same_space(wider, make_settings(), FACTS, trials)
+
+
+@pytest.mark.parametrize("space", [other_rates, other_names, other_classes, one_less, one_more])
+def test_space_that_draws_otherwise_is_refused(make_settings, space):
+    with pytest.raises(ConfigError, match=CHANGED) as caught:
+        require_same_space(space, make_settings(), FACTS, [DRAWN])
+    assert "({'learning_rate': 0.001, 'backbone': 'resnet18'} became {'learning_rate': " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        (gives_up, "RejectedDrawError: --space mine:space raised TrialPruned"),
+        (fails, "the function failed with KeyError: 'resnet18'"),
+        (impossible, "batch_size=0: input should be greater than or equal to 1"),
+    ],
+)
+def test_space_that_fails_on_what_it_drew_once_is_refused(make_settings, space, told):
+    with pytest.raises(ConfigError, match=CHANGED) as caught:
+        require_same_space(space, make_settings(space="mine:space"), FACTS, [DRAWN])
+    assert told in str(caught.value)
+
+
+def test_one_trial_among_others_that_the_space_does_not_draw_is_found(make_settings):
+    """Ranges may depend on each other: a batch of 9 was allowed beside a crop of 32 alone."""
+
+    def space(trial):
+        size = trial.suggest_categorical("crop_size", (32, 64))
+        trial.suggest_int("batch_size", 1, 16 if size == 32 else 4)
+        return {"input_mode": "crop"}
+
+    trials = [{"crop_size": 32, "batch_size": 9}, {"crop_size": 64, "batch_size": 4}]
+    require_same_space(space, make_settings(), FACTS, trials)
+    with pytest.raises(ConfigError, match=r"\{'crop_size': 64, 'batch_size': 9\} became \{'crop_size': 64"):
+        require_same_space(space, make_settings(), FACTS, [*trials, {"crop_size": 64, "batch_size": 9}])

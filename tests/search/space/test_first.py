@@ -70,6 +70,65 @@ def test_what_is_left_out_is_drawn_or_set_by_the_space_the_same_each_time(make_s
     assert first["values"]["decoder_channels"] == 16
 
 
+def picky(trial: optuna.Trial) -> dict:
+    """Wants no odd number of cycles, and no jaccard: three of four draws are given up."""
+    loss = trial.suggest_categorical("loss", ("ce", "jaccard"))
+    if loss == "jaccard" or trial.suggest_int("cycles", 1, 4) % 2:
+        raise optuna.TrialPruned
+    return {"backbone": "tf_efficientnet_lite0", "weights": "none"}
+
+
+def resolve_picky(given: dict, settings) -> dict:
+    (resolved,) = resolve_first([("best.json", given)], picky, settings, FACTS, REQUIRE)
+    return resolved
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_left_out_is_drawn_until_the_space_wants_the_combination(make_settings, seed):
+    resolved = resolve_picky({"learning_rate": 2e-3}, make_settings(seed=seed))
+    assert resolved["values"]["loss"] == "ce"
+    assert resolved["values"]["cycles"] in (2, 4)
+    assert resolved["values"]["learning_rate"] == 2e-3
+    kept = resolve_picky({"cycles": 4}, make_settings(seed=seed))
+    assert (kept["drawable"], kept["params"]) == (True, {"loss": "ce", "cycles": 4})
+
+
+@pytest.mark.parametrize("given", [{"loss": "jaccard"}, {"cycles": 3}, {"loss": "jaccard", "cycles": 3}])
+def test_combination_that_the_space_gives_up_is_trained_and_not_told(make_settings, given):
+    resolved = resolve_picky(given, make_settings())
+    assert (resolved["drawable"], resolved["params"]) == (False, {})
+    assert {name: resolved["values"][name] for name in given} == given
+
+
+def test_space_that_gives_up_all_it_draws_is_refused_with_where_the_configuration_is_from(make_settings):
+    def space(trial):
+        raise optuna.TrialPruned
+
+    with pytest.raises(ConfigError, match=r"^best\.json: --space .* raised TrialPruned .* let it reject fewer"):
+        resolve_first([("best.json", GIVEN)], space, make_settings(), FACTS, REQUIRE)
+
+
+def pairs(trial: optuna.Trial) -> dict:
+    side, _ = trial.suggest_categorical("crop_size", ((32, 64), (64, 96)))
+    return {"input_mode": "crop", "crop_size": side, "backbone": "tf_efficientnet_lite0", "weights": "none"}
+
+
+@pytest.mark.parametrize(
+    ("given", "params"),
+    [
+        ({"crop_size": 48}, None),
+        ({"learning_rate": 0.5}, None),
+        ({"input_mode": "crop"}, {"crop_size"}),
+    ],
+)
+def test_what_a_space_draws_as_pairs_is_told_by_its_plain_name(make_settings, given, params):
+    (resolved,) = resolve_first([("best.json", given)], pairs, make_settings(), FACTS, REQUIRE)
+    assert resolved["drawable"] is (params is not None)
+    assert set(resolved["params"]) == (params or set())
+    assert all(name in ("[32, 64]", "[64, 96]") for name in resolved["params"].values())
+    assert json.loads(json.dumps(resolved)) == resolved
+
+
 def test_epochs_seed_and_fixed_values_are_those_of_the_search(make_settings):
     given = {**GIVEN, "epochs": 99, "seed": 7, "optimizer": "sgd"}
     resolved = resolve(given, make_settings, fixed={"optimizer": "adam"})

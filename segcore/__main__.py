@@ -2,7 +2,7 @@
 
 import typer
 
-from segcore.commands.console import print_error
+from segcore.commands.console import accept_every_text, print_error
 from segcore.commands.data import check, score, streets, submit
 from segcore.commands.looking import errors, explore
 from segcore.commands.prediction import predict, tune_predict
@@ -35,6 +35,7 @@ for command in (
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in a message, never in a traceback."""
+    accept_every_text()
     try:
         app()
     except StreetError as error:

@@ -40,7 +40,6 @@ def expect_tracking(place: Place) -> None:
         console.print(
             f"{problem} The search goes on; MLflow is sent what it misses when it answers.",
             style="yellow",
-            markup=False,
             soft_wrap=True,
         )
 

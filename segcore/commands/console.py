@@ -1,5 +1,7 @@
 """What the commands share: the console, a progress bar, the choice of a machine, options of one meaning everywhere."""
 
+import io
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -78,6 +80,13 @@ def choose_machine(device: str, cpus: int) -> Machine:
             f"--device {device}: the last GPU is cuda:{torch.cuda.device_count() - 1}; give that, or cpu."
         )
     return machine
+
+
+def accept_every_text() -> None:
+    """Let a terminal that lacks a letter, such as one of ASCII, show its code instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_error(error: StreetError) -> None:

@@ -479,6 +479,7 @@ def test_extended_search_keeps_its_trials_and_draws_one_more(seeded, place):
 FORKS = """
 import json, os, sys, traceback
 import search.__main__ as command_line
+import search.commands.running, search.stages.earlier, search.tracking.check, segcore.training.feasible
 
 for number, arguments in enumerate(json.loads(sys.argv[1])):
     if os.fork() == 0:

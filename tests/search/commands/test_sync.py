@@ -65,12 +65,10 @@ def test_torn_last_line_is_not_waited_for(place, run_cli):
 
 def test_server_that_is_away_is_an_error_with_what_to_do(place, run_cli, find_free_port, tmp_path):
     uri = f"http://user:PW@127.0.0.1:{find_free_port()}"
-    storage = place.root.parent
-    write_place(build_place({"data": tmp_path, "storage": storage, "tracking_uri": uri}), place.place)
-    done = run_cli("sync", "streets", "--storage", place.root.parent)
+    done = run_cli("sync", "streets", "--tracking-uri", uri, "--storage", place.root.parent)
     assert done.returncode == 2
     assert "does not answer" in done.stderr
-    assert f"run 'python -m search sync streets --storage '{storage}'' again" in done.stderr
+    assert f"Nothing is lost: run '{place.command('sync')}' again" in done.stderr
     assert "Traceback" not in done.stderr
     assert "PW" not in done.stderr
 

@@ -135,3 +135,27 @@ def test_names_of_data_reach_the_terminal_as_they_are_and_escapes_never(make_dat
     assert code == 2
     assert "\x1b" not in out + err
     assert r"route '\x1b[2JTokyo1' holds a control character; take it out" in err
+
+
+@pytest.mark.parametrize("letters", [300, 5000])
+def test_name_that_no_file_can_have_is_said(dataset_folder, letters):
+    code, _, err = run("score", dataset_folder, "x" * letters)
+    assert code == 2
+    assert "File name too long" in err and "choose another file or folder" in err
+
+
+def test_words_of_data_reach_a_terminal_of_ascii(make_dataset, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    folder = make_dataset()
+    table = folder / "classes.json"
+    table.write_text(table.read_text().replace('"sky"', '"Fu\u00dfweg"'), encoding="utf-8")
+    code, out, _ = run("check", folder, "--folds", 2)
+    assert code == 0
+    assert r"Fu\xdfweg" in out
+
+
+def test_reader_that_has_seen_enough_ends_the_command_quietly():
+    command = f"{sys.executable} -m segcore fields | head -1"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(["bash", "-c", command], env=environment, text=True, capture_output=True, timeout=300)
+    assert done.stderr == ""

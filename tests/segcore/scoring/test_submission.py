@@ -53,11 +53,11 @@ def test_pixels_of_no_scored_class_decode_to_void():
         elements=st.sampled_from([CAR, PEDESTRIAN, LANE, BUS, SIGNAL, SKY, VOID]),
     )
 )
-def test_decoding_gives_back_what_was_encoded(mask_HW):
+def test_painted_runs_give_back_the_mask_that_they_were_listed_from(mask_HW):
     height, width = mask_HW.shape
-    decoded_HW = paint_runs(list_runs(mask_HW), height=height, width=width)
+    painted_HW = paint_runs(list_runs(mask_HW), height=height, width=width)
     scored_HW = np.isin(mask_HW, CONTEST_CLASSES.scored_indices)
-    np.testing.assert_array_equal(decoded_HW, np.where(scored_HW, mask_HW, VOID))
+    np.testing.assert_array_equal(painted_HW, np.where(scored_HW, mask_HW, VOID))
 
 
 def test_a_mask_of_the_contests_size_takes_milliseconds():
@@ -131,22 +131,22 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize(("encoded", "message"), MALFORMED)
-def test_malformed_content_is_refused_naming_image_class_and_row(encoded, message, tmp_path: Path):
+@pytest.mark.parametrize(("runs", "message"), MALFORMED)
+def test_malformed_content_is_refused_naming_image_class_and_row(runs, message, tmp_path: Path):
     file = tmp_path / "submission.json"
-    file.write_text(json.dumps({"x.jpg": encoded}))
+    file.write_text(json.dumps({"x.jpg": runs}))
     with pytest.raises(DataError, match=message):
         read_submission(file, height=4, width=5)
     with pytest.raises(DataError, match=message):
-        paint_runs(encoded, height=4, width=5, image="x.jpg")
+        paint_runs(runs, height=4, width=5, image="x.jpg")
 
 
 def test_runs_that_touch_do_not_overlap():
-    decoded_HW = paint_runs({"car": {"0": [[0, 1], [2, 3]]}}, height=1, width=4)
-    np.testing.assert_array_equal(decoded_HW, [[CAR, CAR, CAR, CAR]])
+    painted_HW = paint_runs({"car": {"0": [[0, 1], [2, 3]]}}, height=1, width=4)
+    np.testing.assert_array_equal(painted_HW, [[CAR, CAR, CAR, CAR]])
 
 
-def test_a_pixel_of_two_classes_cannot_be_decoded():
+def test_a_pixel_of_two_classes_cannot_be_painted():
     document = {"car": {"0": [[0, 2]]}, "signal": {"0": [[2, 3]]}}
     with pytest.raises(DataError, match="signal, row 0: overlaps 'car'"):
         paint_runs(document, height=1, width=4)

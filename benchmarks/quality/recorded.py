@@ -20,6 +20,7 @@ from search.memory.outcome import Outcome
 from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
 from search.tracking.check import require_tracking
+from search.tracking.runs import INTERRUPTED
 from search.tracking.store import open_client
 from segcore.config import FIELD_NAMES, TrainConfig
 from segcore.errors import ConfigError, TrackingError
@@ -142,8 +143,8 @@ def _read_trial(client: MlflowClient, name: str, run: Run) -> TrialRecord:
     number, tags, params = int(run.data.tags["search.trial"]), run.data.tags, run.data.params
     try:
         config = TrainConfig.from_values({key: text for key, text in params.items() if key in FIELD_NAMES})
-        # A trial that goes on after it was stopped has an empty one.
-        outcome = Outcome(tags["outcome"]) if tags.get("outcome") else None
+        # Of a trial that goes on after it was stopped it is empty, and one that was interrupted has not ended.
+        outcome = Outcome(tags["outcome"]) if tags.get("outcome", "") not in ("", INTERRUPTED) else None
     except (ConfigError, ValueError) as error:
         raise ConfigError(f"--search {name}: what MLflow has of trial {number} cannot be read ({error}).") from error
     return TrialRecord(
@@ -154,7 +155,7 @@ def _read_trial(client: MlflowClient, name: str, run: Run) -> TrialRecord:
         started=run.info.start_time / 1000,
         epochs=_read_epochs(client, run.info.run_id),
         outcome=outcome,
-        message=tags.get("message", ""),
+        message=tags.get("message", "") if outcome is not None else "",
         ended=run.info.end_time / 1000 if outcome is not None and run.info.end_time else None,
     )
 

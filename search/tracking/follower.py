@@ -113,9 +113,9 @@ class Tracker:
             return None
         runs = StageRuns(self._settings, self._place, self._stage_name, self._folder)
         self._reader = JournalReader(self._folder.journal)
-        if events := self._reader.skip_to(runs.sent_position):
-            runs.recall(events)
-        else:
+        events = self._reader.skip_to(runs.sent_position)
+        runs.recall(events)
+        if runs.sent_position and not events:
             runs.recall_points()
         self._sent_bytes = self._reader.read_bytes
         return runs

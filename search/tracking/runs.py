@@ -161,19 +161,19 @@ class StageRuns:
 
     def _end_trial(self, event: Ended) -> None:
         run, status = self._run_of(event.trial), _STATUS[event.outcome]
-        self._writer.end(run, status, stamp_of(event), outcome=str(event.outcome), message=event.message)
+        self._writer.end(run, status, stamp_of(event), str(event.outcome), event.message)
 
     def _interrupt(self, run: KnownRun) -> None:
         if run.status == "RUNNING" and not run.is_deleted:
             message = "no process runs it; it goes on with the search"
-            self._writer.end(run, "KILLED", int(self._told.time * 1000), outcome=INTERRUPTED, message=message)
+            self._writer.end(run, "KILLED", int(self._told.time * 1000), INTERRUPTED, message)
 
     def _close(self, event: Closed) -> None:
         run, stamp = self._runs[PARENT], stamp_of(event)
         metrics = [Metric(clean_name(name), value, stamp, 0) for name, value in event.metrics.items()]
         self._writer.log_metrics(run, metrics)
         self._writer.log_tags(run, {"mlflow.note.content": event.note})
-        self._writer.end(run, "FINISHED", stamp, outcome="", message="")
+        self._writer.end(run, "FINISHED", stamp, "", "")
 
     def _tags(self, trial: int) -> dict[str, str]:
         return {
@@ -192,10 +192,8 @@ class StageRuns:
                 [self.experiment_id], query, run_view_type=ViewType.ALL, page_token=token, max_results=1000
             )
             for run in page:
-                number, is_own = (
-                    int(run.data.tags["search.trial"]),
-                    run.data.tags.get(_JOURNAL) in (None, self._journal),
-                )
+                number = int(run.data.tags["search.trial"])
+                is_own = run.data.tags.get(_JOURNAL, self._journal) == self._journal
                 # Of two for one trial, of which one was deleted, the other is meant.
                 if is_own and (number not in runs or run.info.lifecycle_stage == "active"):
                     runs[number] = run

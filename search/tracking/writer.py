@@ -85,18 +85,19 @@ class RunWriter:
             self._client.update_run(run.id, status="RUNNING")
             run.status, run.outcome = "RUNNING", ""
 
-    def end(self, run: KnownRun, status: str, stamp: int, **tags: str) -> None:
+    def end(self, run: KnownRun, status: str, stamp: int, outcome: str, message: str) -> None:
         """End a run.
 
         Args:
             run: the run.
             status: one of MLflow's.
             stamp: when, in milliseconds since the Unix epoch.
-            tags: what else is to be known of its end.
+            outcome: how; empty for a stage that was closed.
+            message: why so.
         """
-        self.log_tags(run, tags)
+        self.log_tags(run, {"outcome": outcome, "message": message})
         self._client.set_terminated(run.id, status=status, end_time=stamp)
-        run.status, run.outcome = status, tags["outcome"]
+        run.status, run.outcome = status, outcome
 
     def _find_pictures(self, run: KnownRun) -> set[int]:
         names = [file.path.rpartition("/")[2] for file in self._client.list_artifacts(run.id, "images")]

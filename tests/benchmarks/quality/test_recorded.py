@@ -36,7 +36,10 @@ def test_an_epoch_without_a_score_is_one(past):
 
 def test_a_trial_that_was_stopped_and_goes_on_has_no_outcome(past):
     settings = past.record("revived", [({"input_mode": "full"}, 1.0, (0.5,), "stopped by ASHA")])
-    StageRuns(settings, past.place, "search", StageFolder(root=past.root)).write([Reopened(trial=0)])
+    folder = StageFolder(root=past.root / settings.search_id)
+    runs = StageRuns(settings, past.place, "search", folder)
+    runs.write([Reopened(trial=0)])
+    runs.settle()
     (search,) = read_searches(["revived"], past.uri)
     trial = search.history.trials[0]
     assert (trial.outcome, trial.message, trial.ended, trial.last_epoch) == (None, "", None, 1)

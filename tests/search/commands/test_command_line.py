@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 from search.__main__ import app
 from search.folder import SearchFolder, folder_of, lock_stage
 from search.judge.asha import Asha
-from search.memory.events import Asked, Ended, Epoch, Opened
+from search.memory.events import Asked, Ended, Epoch, Event, Opened, TrialEvent
 from search.memory.history import History
 from search.memory.journal import Journal, read_events, read_history
 from search.memory.outcome import Outcome
@@ -156,10 +156,10 @@ def test_trials_that_asha_stopped_are_those_that_its_rule_stops(launched, place)
     asha = Asha(grace_epochs=1, reduction_factor=2, epochs=EPOCHS)
     journal = place.folder("whole").search_stage.journal
     for event in read_events(journal):
-        if event["event"] == "epoch":
-            asha.judge(event["trial"], event["epoch"], event["metrics"]["iou"])
+        if isinstance(event, Epoch):
+            assert asha.decide(event.trial, event.epoch, event.metrics["iou"]) == event.verdict
+        asha.apply(event)
     trials = read_history(journal).trials.values()
-    assert {trial.number: trial.message for trial in trials if trial.outcome is Outcome.STOPPED} == asha.stopped
     assert {trial.last_epoch for trial in trials if trial.outcome is Outcome.STOPPED} <= {1, 2}
 
 
@@ -239,13 +239,13 @@ def test_confirmation_goes_on_where_it_was_interrupted(retrained, run, place):
     """The last training is taken out of the journal, as if its driver had died before it began."""
     stage = place.folder("whole").confirm_stage
     events = list(read_events(stage.journal))
-    last = max(event["trial"] for event in events if "trial" in event)
+    last = max(event.trial for event in events if isinstance(event, TrialEvent))
     lines = stage.journal.read_text().splitlines(keepends=True)
     kept = [line for line in lines if json.loads(line).get("trial") != last and json.loads(line)["event"] != "closed"]
     stage.journal.write_text("".join(kept))
     run("confirm", "whole", *place.storage)
     new = tuple(read_events(stage.journal))[len(kept) :]
-    assert {event["trial"] for event in new if "trial" in event} == {last}
+    assert {event.trial for event in new if isinstance(event, TrialEvent)} == {last}
     assert epochs_of(new, last) == list(range(1, EPOCHS + 1))
 
 
@@ -319,8 +319,8 @@ class Interrupted:
     """
 
     killed: History
-    before: tuple[dict, ...]
-    after: tuple[dict, ...]
+    before: tuple[Event, ...]
+    after: tuple[Event, ...]
 
 
 @pytest.fixture(scope="module")
@@ -357,8 +357,8 @@ def kill_session(leader: int) -> None:
                 continue
 
 
-def epochs_of(events: tuple[dict, ...], trial: int) -> list[int]:
-    return [event["epoch"] for event in events if event["event"] == "epoch" and event["trial"] == trial]
+def epochs_of(events: tuple[Event, ...], trial: int) -> list[int]:
+    return [event.epoch for event in events if event.event == "epoch" and event.trial == trial]
 
 
 def test_driver_was_killed_midway(interrupted):
@@ -379,13 +379,13 @@ def test_resumed_search_loses_no_trial(interrupted, place):
 def test_resumed_search_repeats_no_finished_trial(interrupted):
     finished = {number for number, trial in interrupted.killed.trials.items() if trial.outcome is not None}
     assert finished
-    after = [event for event in interrupted.after if event.get("trial") in finished]
+    after = [event for event in interrupted.after if isinstance(event, TrialEvent) and event.trial in finished]
     # The checkpoint of one that is the best no longer may go.
-    assert {event["event"] for event in after} <= {"dropped"}
+    assert {event.event for event in after} <= {"dropped"}
 
 
 def test_resumed_search_asks_no_trial_twice(interrupted):
-    asked = [event["trial"] for event in (*interrupted.before, *interrupted.after) if event["event"] == "asked"]
+    asked = [event.trial for event in (*interrupted.before, *interrupted.after) if event.event == "asked"]
     assert asked == list(range(TRIALS))
 
 
@@ -412,7 +412,7 @@ def test_trial_that_was_trained_when_the_driver_died_ends_without_another_epoch(
     trial = read_history(stage.journal).trials[best.number]
     assert trial.outcome is Outcome.FINISHED
     new = tuple(read_events(stage.journal))[len(kept) :]
-    assert [event for event in new if event["event"] == "epoch"] == []
+    assert [event for event in new if event.event == "epoch"] == []
     require_mlflow_equals_journal(place.folder("cut"), "search", stage.journal)
 
 
@@ -422,7 +422,7 @@ def is_end_of(trial: int, line: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[dict, ...]:
+def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[Event, ...]:
     """Events of search `seeded`: a configuration from outside of the space, the three best of `cut`, and one more drawn
     after it was extended."""
     outside = place.root / "outside.json"
@@ -440,20 +440,20 @@ def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[dict,
 
 
 def test_configurations_of_a_file_and_of_an_earlier_search_are_tried_first(seeded, place):
-    asked = [event for event in seeded if event["event"] == "asked"]
+    asked = [event for event in seeded if event.event == "asked"]
     assert [asked[0]["values"][name] for name in ("optimizer", "learning_rate", "epochs")] == ["sgd", 0.03, 1]
     earlier = read_history(place.folder("cut").search_stage.journal).ranked[:3]
-    assert [event["params"] for event in asked[1:4]] == [trial.params for trial in earlier]
-    assert [event["drawable"] for event in asked[:4]] == [False, True, True, True]
+    assert [event.params for event in asked[1:4]] == [trial.params for trial in earlier]
+    assert [event.drawable for event in asked[:4]] == [False, True, True, True]
 
 
 def test_latency_is_measured_once_and_shown_beside_the_iou(seeded, run, place):
-    epochs = [event for event in seeded if event["event"] == "epoch"]
-    assert all(event["metrics"]["latency_ms"] > 0 for event in epochs)
+    epochs = [event for event in seeded if event.event == "epoch"]
+    assert all(event.metrics["latency_ms"] > 0 for event in epochs)
     assert len(epochs) == TRIALS + 1
     shown = run("best", "seeded", *place.storage).stdout
     assert "No trial is both faster and better" in shown
-    assert f"{max(event['metrics']['iou'] for event in epochs):.4f}" in shown.partition("No trial is both")[2]
+    assert f"{max(event.metrics['iou'] for event in epochs):.4f}" in shown.partition("No trial is both")[2]
 
 
 def test_trial_over_a_limit_is_not_trained(run_cli, place):
@@ -472,7 +472,7 @@ def test_extended_search_keeps_its_trials_and_draws_one_more(seeded, place):
     assert sorted(trials) == list(range(TRIALS + 1))
     assert {trial.outcome for trial in trials.values()} == {Outcome.FINISHED}
     assert all(trials[TRIALS].params != trials[number].params for number in range(TRIALS))
-    assert [event["trial"] for event in seeded if event["event"] == "asked"] == list(range(TRIALS + 1))
+    assert [event.trial for event in seeded if event.event == "asked"] == list(range(TRIALS + 1))
 
 
 # Mistakes that are refused before Ray starts. They share one import: each is a fork of a process that has it.

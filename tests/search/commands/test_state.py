@@ -1,6 +1,7 @@
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -8,13 +9,12 @@ from typer.testing import CliRunner
 from search.__main__ import app
 from search.commands.display import show_best, show_failed_trainings, show_front
 from search.commands.state import show_state
-from search.folder import folder_of, lock_stage
+from search.folder import SearchFolder, lock_stage
 from search.judge.progress import build_asha
 from search.memory.events import Asked, Closed, Ended, Epoch, Halted, Opened, Started
 from search.memory.history import History
 from search.memory.journal import Journal, read_history, replay
 from search.memory.outcome import Outcome
-from search.place import Place
 from search.settings import SearchSettings, write_settings
 from search.verdict.selection import name_winner
 from segcore.config import TrainConfig
@@ -26,12 +26,12 @@ class Search:
 
     Args:
         settings: of it.
-        place: where it lies.
+        storage: folder of all searches.
     """
 
-    def __init__(self, settings: SearchSettings, place: Place) -> None:
+    def __init__(self, settings: SearchSettings, storage: Path) -> None:
         self.settings = settings
-        self.folder = folder_of(settings, place)
+        self.folder = SearchFolder(root=storage / settings.name)
         self.folder.root.mkdir(parents=True)
         write_settings(settings, self.folder.settings)
         split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "x", "b": "y"})
@@ -70,9 +70,12 @@ class Search:
 
 
 @pytest.fixture
-def make_search(make_settings, make_place):
-    usual = {"trials": 3, "epochs": 1, "confirm": 2, "folds": 2}
-    return lambda **changes: Search(make_settings(**{**usual, **changes}), make_place())
+def make_search(make_settings, tmp_path):
+    def make(**changes: object) -> Search:
+        settings = make_settings(**{"trials": 3, "epochs": 1, "confirm": 2, "folds": 2, **changes})
+        return Search(settings, tmp_path / "elsewhere")
+
+    return make
 
 
 def test_search_that_has_not_begun_is_gone_on_with(make_search, capsys):
@@ -172,17 +175,19 @@ def test_failed_trainings_of_the_confirmation_are_told(make_search, capsys):
 def test_every_remedy_that_is_named_is_a_command(make_search, capsys, outcome):
     search = make_search(confirm=0)
     search.try_out(0.5, 0.7, 0.6, outcome=outcome)
-    for line in re.findall(r"'python -m search ([^']*)'", search.tell(capsys)):
-        command, *_ = words = shlex.split(line)
+    told = search.tell(capsys)
+    for line in re.findall(r"'python -m search ([^']*)'", told):
+        words = shlex.split(line)
+        command, options = words[0], [word for word in words if word.startswith("--")]
+        assert words[words.index("--storage") + 1] == str(search.folder.root.parent)
         shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
-        for option in words:
-            assert not option.startswith("--") or option in shown
+        assert all(option in shown for option in options)
 
 
 def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(make_search, capsys):
     search = make_search()
     search.try_out(0.5, 0.7, 0.6)
-    show_best(name_winner(search.settings, search.folder), search.folder)
+    show_best(name_winner(search.settings, search.folder))
     told = " ".join(capsys.readouterr().out.split())
     assert "Chosen by its score on fold 0 alone, the best of 3 trials: it flatters." in told
     search.confirm(1, 0.60)
@@ -190,7 +195,7 @@ def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(make_search, c
     found = name_winner(search.settings, search.folder)
     assert found["trial"] == 2
     assert search.folder.best.exists()
-    show_best(found, search.folder)
+    show_best(found)
     told = " ".join(capsys.readouterr().out.split())
     assert "Confirmed on further folds" in told
     assert "It is the best of 2 on these folds, so this score still flatters; by how much, one fold" in told

@@ -35,6 +35,8 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
     """Return the resolved settings and where it runs, one per line."""
     table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
     for name, value in {**settings_values(settings), **place_values(place)}.items():
+        if name == "home":
+            continue
         if name == "first":
             value = f"{len(value)} configurations"
         if name == "grace_epochs":

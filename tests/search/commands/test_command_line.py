@@ -597,7 +597,7 @@ def test_name_that_is_taken_is_refused(launched, run_cli, place):
     journal = place.folder("whole").search_stage.journal
     before = journal.read_bytes()
     done = run_cli(*place.arguments, "--name", "whole", PYTHONPATH=str(place.root))
-    refuse(done, "go on with it by 'python -m search resume whole'")
+    refuse(done, f"go on with it by '{place.folder('whole').command('resume')}'")
     assert journal.read_bytes() == before
 
 
@@ -615,8 +615,8 @@ REFUSED = {
     "latency on a shared GPU": (
         {"max_latency_ms": 40.0}, "", ["resume", "streets", "--gpus-per-trial", "0.5"], "cannot measure how long"
     ),
-    "server that is away": (
-        {"trials": 2}, "", ["resume", "streets", "--tracking-uri", "http://127.0.0.1:9"], "give --tracking-uri ''"
+    "data that is not there": (
+        {"trials": 2}, "", ["resume", "streets", "--data", "/no/such"], "/no/such is no data set"
     ),
     "more trials without time": (
         {"trials": 2, "time_budget_seconds": 1.0}, "", ["resume", "streets", "--trials", "+40"], "of 1 s is spent"

@@ -17,7 +17,7 @@ from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE, run_trial
-from segcore.errors import ClusterError, StorageError
+from segcore.errors import ClusterError, StorageError, StreetError
 
 _MOST_PENDING: Final = 100_000
 """The queue holds trials back, not Ray Tune."""
@@ -67,9 +67,9 @@ def run_trials(
     try:
         tuner.fit()
     except tune.TuneError as error:
-        raise StorageError(
-            f"Ray Tune gave up ({error}); if the disk of {stage.place.storage} is full, make room, then run "
-            f"'{stage.folder.command('resume')}'."
+        raise _find_own(error) or StorageError(
+            f"Ray Tune gave up ({str(error).strip().splitlines()[-1]}); "
+            f"if the disk of {stage.folder.ray} is full, make room."
         ) from error
     if capacity.is_given_up:
         raise ClusterError(
@@ -110,3 +110,12 @@ def _name_trial(trial: Any) -> str:
 def _name_run(folder: StageFolder) -> str:
     # Ray refuses to mix a run with files of an earlier one, so every run of a stage has a folder of its own.
     return time.strftime("run-%Y%m%d-%H%M%S") + f"-{len(list(folder.ray.glob('run-*')))}"
+
+
+def _find_own(error: BaseException) -> StreetError | None:
+    """Return the error of ours that Ray Tune tells of by its traceback's text; None without one."""
+    seen: list[BaseException] = []
+    while error not in seen and not isinstance(error, StreetError):
+        seen.append(error)
+        error = error.__cause__ or error.__context__ or error
+    return error if isinstance(error, StreetError) else None

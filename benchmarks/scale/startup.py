@@ -18,7 +18,7 @@ from typing import Final
 
 import numpy as np
 
-from search.folder import SearchFolder
+from search.folder import SearchFolder, folder_of
 from search.memory.events import Asked, Ended, Epoch, Halted, Opened
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
@@ -76,10 +76,11 @@ def list_commands(scratch: Path) -> Mapping[str, Sequence[str]]:
 def write_search(storage: Path, name: str, trials: int) -> SearchFolder:
     """Write a search that has ended as one of so many trials would."""
     settings = build_settings({"name": name, "trials": trials, "epochs": _EPOCHS})
-    folder = SearchFolder(root=storage / name)
+    place = build_place({"data": storage, "storage": storage})
+    folder = folder_of(settings, place)
     folder.root.mkdir(parents=True)
     write_settings(settings, folder.settings)
-    write_place(build_place({"data": storage, "storage": storage}), folder.place)
+    write_place(place, folder.place)
     write_folds(FoldSplit(folds=settings.folds, fold_of={}, block_of={}), folder.folds)
     journal, random = Journal(folder.search_stage.journal), np.random.default_rng(0)
     journal.write(Opened(cache_key="none"))

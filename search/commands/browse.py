@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 import typer
 
-from search.commands.display import console
+from search.commands.console import console
 from search.commands.options import Storage
 from search.folder import SearchFolder
 from search.opening import read_search

@@ -10,9 +10,8 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from search.commands import tables
-from search.commands.console import PlainConsole
-from search.commands.console import console as console
+from search.commands import tables, verdict_tables
+from search.commands.console import PlainConsole, console
 from search.folder import SearchFolder
 from search.insight.importance import measure_importance
 from search.memory.history import History
@@ -39,12 +38,12 @@ def decoding_shown() -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
+def stage_shown(opened: "OpenStage", count_concurrent: Callable[[], int]) -> Iterator[None]:
     """Show a stage while it runs: a live table on a terminal, a line a minute elsewhere.
 
     Args:
         opened: the stage.
-        concurrent: trials at a time.
+        count_concurrent: trials at a time; asked each time, since nodes join and leave.
     """
     stage, history = opened.stage, opened.stage.journal.history
     budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
@@ -54,9 +53,13 @@ def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
         problem = opened.tracker.problem
         about = f"MLflow waits: {problem}" if problem else f"MLflow: {stage.place.tracking_uri}"
         about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
-        return tables.progress_panel(history, shown, concurrent=concurrent, about=about)
+        return tables.progress_panel(history, shown, concurrent=count_concurrent(), about=about)
 
-    log = ProgressLog(lambda: tables.summary_line(history, shown, concurrent), lambda: opened.tracker.problem)
+    log = ProgressLog(
+        lambda: tables.summary_line(history, shown, count_concurrent()),
+        lambda: opened.tracker.problem,
+        status=stage.folder.command("status"),
+    )
     with _shown_live(render, log):
         yield
 
@@ -67,6 +70,7 @@ class ProgressLog:
     Args:
         summarise: returns the line.
         find_problem: returns why MLflow waits, or None.
+        status: the command that tells as much as these lines.
         out: where lines go.
         err: where it is said that nobody reads them any more.
     """
@@ -76,11 +80,13 @@ class ProgressLog:
         summarise: Callable[[], RenderableType],
         find_problem: Callable[[], str | None],
         *,
+        status: str,
         out: PlainConsole = console,
         err: PlainConsole | None = None,
     ) -> None:
         self._summarise = summarise
         self._find_problem = find_problem
+        self._status = status
         self._out = out
         self._err = err or PlainConsole(stderr=True)
         self._mlflow_is_away = False
@@ -100,7 +106,8 @@ class ProgressLog:
         """Say once that nobody reads the output any more."""
         if self._out.is_cut and not self._is_cut:
             self._is_cut = True
-            self._err.print("The output is closed; the search goes on without it, see 'python -m search status'.")
+            told = f"The output is closed; the search goes on without it, see '{self._status}'."
+            self._err.print(told, soft_wrap=True)
 
 
 def show_unsent(tracker: "Tracker", folder: SearchFolder) -> None:
@@ -171,7 +178,7 @@ def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> Non
 def show_front(settings: SearchSettings, history: History) -> None:
     """Show what can be had between fast and good, where the search was asked to."""
     if settings.weighs_latency:
-        console.print(tables.front_table(history))
+        console.print(verdict_tables.front_table(history))
         limited = " within the limits" if settings.max_latency_ms or settings.max_memory_gib else ""
         console.print(
             f"best.json holds the best iou{limited}; ASHA and the model sought all that no other trial beats in both.",
@@ -186,11 +193,11 @@ def show_importance(settings: SearchSettings, history: History) -> None:
         console.print(tables.importance_table(importances))
 
 
-def show_best(found: dict[str, Any], folder: SearchFolder) -> None:
+def show_best(found: dict[str, Any]) -> None:
     """Show the winner, and how far it is confirmed."""
-    console.print(tables.best_table(found))
+    console.print(verdict_tables.best_table(found))
     if "confirmation" in found:
-        console.print(tables.confirmation_table(found["confirmation"]))
+        console.print(verdict_tables.confirmation_table(found["confirmation"]))
         console.print(confirmation_line(found["confirmation"]))
     else:
         told = f"Chosen by its score on fold {found['fold']} alone, the best of {found['trials']} trials: it flatters."

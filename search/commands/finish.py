@@ -46,7 +46,7 @@ def confirm(
     running.expect_tracking(place)
     with cluster.connected(place):
         running.confirm_best(settings, place, folder, running.prepare_cache(place), retry=True, save=True)
-    show_best(name_winner(settings, folder), folder)
+    show_best(name_winner(settings, folder))
     show_failed_trainings(settings, folder)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from search.commands.display import console
+from search.commands.console import console
 from search.commands.opening import open_told
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.tables import settings_table

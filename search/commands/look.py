@@ -1,6 +1,7 @@
 """`status` and `best`: look at a search; nothing is trained. The pages of MLflow are in `browse`."""
 
-from search.commands.display import console, show_best, show_front, show_importance
+from search.commands.console import console
+from search.commands.display import show_best, show_front, show_importance
 from search.commands.options import Name, Storage
 from search.commands.state import show_state
 from search.commands.tables import insight_report, summary_line, trials_table
@@ -37,7 +38,7 @@ def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     settings, _ = read_search(folder)
     history, asha = History(), build_asha(settings)
     replay(folder.search_stage.journal, history, asha)
-    show_best(name_winner(settings, folder), folder)
+    show_best(name_winner(settings, folder))
     show_front(settings, history)
     show_state(settings, folder, history, asha)
     console.print(f"written to {folder.best}", soft_wrap=True)

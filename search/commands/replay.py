@@ -15,8 +15,9 @@ from search.insight.decisions import Decisions, find_unlike, replay_decisions, r
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
 from search.memory.history import History
 from search.memory.journal import read_history
+from search.opening import read_search
 from search.place import DEFAULT_STORAGE
-from search.settings import SearchSettings, read_settings
+from search.settings import SearchSettings
 from search.verdict.selection import choose_best
 
 _SHOWN: Final = 8
@@ -40,7 +41,7 @@ def replay(
 ) -> None:
     """Say which trials ASHA would have stopped and taken up again under other settings, for the next search."""
     folder = find_folder(storage, name)
-    settings = read_settings(folder.settings)
+    settings, _ = read_search(folder)
     history = read_history(folder.search_stage.journal)
     best = choose_best(history, settings)
     rows = replay_settings(history, settings, grace_epochs or (), reduction_factor or ())

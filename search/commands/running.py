@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from search.commands import tables
+from search.commands import tables, verdict_tables
+from search.commands.console import console
 from search.commands.display import (
-    console,
     decoding_shown,
     show_best,
     show_failed_trainings,
@@ -22,6 +22,7 @@ from search.folder import SearchFolder, command_line
 from search.memory.journal import read_history
 from search.place import Place
 from search.run import cluster, loop
+from search.run.capacity import Capacity
 from search.settings import SearchSettings
 from search.stages import confirm, retrain
 from search.stages.search import run_search
@@ -101,7 +102,7 @@ def finish(
     console.print(tables.insight_report(history, settings))
     show_importance(settings, history)
     show_front(settings, history)
-    show_best(found, folder)
+    show_best(found)
     show_failed_trainings(settings, folder)
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
@@ -132,7 +133,7 @@ def retrain_winner(
     """Train the winner on all folds, show its score out of fold, and register the ensemble."""
     with _open_shown(settings, place, "retrain", folder, cache, read_folds(folder.folds)) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner)
-    console.print(tables.out_of_fold_table(result, winner["metrics"]["iou"]))
+    console.print(verdict_tables.out_of_fold_table(result, winner["metrics"]["iou"]))
     address = registry.register_model(settings, place, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
@@ -146,7 +147,7 @@ def _open_shown(
     try:
         with (
             open_stage(settings, place, name, folder, cache, split) as opened,
-            stage_shown(opened, cluster.count_concurrent(place)),
+            stage_shown(opened, Capacity(place).count),
         ):
             yield opened
     finally:

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Final
 
-from search.commands.display import console, show_failed_trainings
-from search.folder import SearchFolder, StageFolder, is_in_use
+from search.commands.console import console
+from search.commands.display import show_failed_trainings
+from search.folder import SearchFolder, is_in_use
 from search.judge.asha import Asha
 from search.judge.progress import RETRIED, is_over
 from search.memory.history import History, count_ends
@@ -28,7 +29,7 @@ def show_state(settings: SearchSettings, folder: SearchFolder, history: History,
         history: its trials.
         asha: its judge, which has learnt the same events.
     """
-    if _is_running(folder.search_stage):
+    if is_in_use(folder.search_stage):
         console.print("A process runs it now; what is best so far may change.")
         return
     usable = choose_candidates(history, replace(settings, confirm=2))
@@ -42,11 +43,6 @@ def show_state(settings: SearchSettings, folder: SearchFolder, history: History,
         console.print(f"{told}; go on with '{again}'.", style="yellow", soft_wrap=True)
     elif usable:
         _show_confirmation(settings, folder, history, has_rivals=len(usable) > 1)
-
-
-def _is_running(stage: StageFolder) -> bool:
-    # Asking for the lock of a stage that never was would make its folder.
-    return stage.journal.exists() and is_in_use(stage)
 
 
 def _show_failures(history: History, folder: SearchFolder) -> None:
@@ -67,7 +63,7 @@ def _show_failures(history: History, folder: SearchFolder) -> None:
 
 def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: History, *, has_rivals: bool) -> None:
     """Say how sure it is who has won, and what is to be done next."""
-    if _is_running(folder.confirm_stage):
+    if is_in_use(folder.confirm_stage):
         console.print("The best configurations are trained on further folds now; the winner may change.")
         return
     if not can_confirm(history, settings):
@@ -96,7 +92,7 @@ def _show_confirmed(folder: SearchFolder, decision: Decision) -> None:
         return
     told = f"Confirmed on {len(decision.folds)} further fold(s): trial {winner.trial}, iou {winner.iou:.4f}"
     console.print(f"{told}; '{folder.command('best')}' shows it.", soft_wrap=True)
-    if _is_running(folder.retrain_stage):
+    if is_in_use(folder.retrain_stage):
         console.print("It is trained on all folds now.")
     elif folder.model.exists():
         console.print(f"Trained on all folds: {folder.model}", soft_wrap=True)

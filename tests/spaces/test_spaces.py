@@ -4,7 +4,6 @@ import optuna
 import pytest
 
 from search.settings import SearchSettings, build_settings
-from search.space.check import new_study
 from search.space.draw import draw_config
 from segcore.config import FIELD_NAMES, TrainConfig
 from segcore.feeding.transforms import require_crop_fits
@@ -17,14 +16,19 @@ SIDES = (1216, 360, 128, 96)
 
 
 @pytest.fixture(scope="module")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> SearchSettings:
-    folder = tmp_path_factory.mktemp("spaces")
-    return build_settings({"data": folder, "name": "spaces", "storage": folder, "epochs": 9, "seed": 5})
+def settings() -> SearchSettings:
+    return build_settings({"name": "spaces", "epochs": 9, "seed": 5})
+
+
+def random_study(smallest_side: int) -> optuna.Study:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    study.set_user_attr("smallest_side", smallest_side)
+    return study
 
 
 def draw_trials(name: str, smallest_side: int, count: int = DRAWS) -> list[tuple[dict, dict]]:
     """What a space suggests and returns, drawn at random."""
-    study = new_study(optuna.samplers.RandomSampler(seed=1), {"smallest_side": smallest_side})
+    study = random_study(smallest_side)
     drawn = []
     for _ in range(count):
         trial = study.ask()
@@ -33,7 +37,7 @@ def draw_trials(name: str, smallest_side: int, count: int = DRAWS) -> list[tuple
 
 
 def draw_configs(name: str, smallest_side: int, settings: SearchSettings) -> list[TrainConfig]:
-    study = new_study(optuna.samplers.RandomSampler(seed=1), {"smallest_side": smallest_side})
+    study = random_study(smallest_side)
     return [draw_config(SPACES[name], study.ask(), settings) for _ in range(DRAWS)]
 
 

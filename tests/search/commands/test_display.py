@@ -55,7 +55,7 @@ def test_display_reads_a_history_that_is_being_written(make_settings, hasty_thre
 def test_log_says_once_that_mlflow_is_away_and_once_that_it_is_back():
     problems = iter([None, "refused", "timed out", None, None, "refused"])
     out = PlainConsole(file=io.StringIO())
-    log = ProgressLog(lambda: "a line", lambda: next(problems), out=out)
+    log = ProgressLog(lambda: "a line", lambda: next(problems), status="", out=out)
     for _ in range(6):
         log.tell()
     assert out.file.getvalue().splitlines() == [
@@ -75,13 +75,13 @@ def test_log_that_nobody_reads_any_more_goes_on_and_says_so_once_where_errors_go
     reading, writing = os.pipe()
     with os.fdopen(writing, "w", encoding="utf-8") as stream:
         out, err = PlainConsole(file=stream), PlainConsole(file=io.StringIO())
-        log = ProgressLog(lambda: "a line", lambda: None, out=out, err=err)
+        log = ProgressLog(lambda: "a line", lambda: None, status="python -m search status streets", out=out, err=err)
         log.tell()
         os.close(reading)
         for _ in range(3):
             log.tell()
-    assert " ".join(err.file.getvalue().split()) == (
-        "The output is closed; the search goes on without it, see 'python -m search status'."
+    assert err.file.getvalue() == (
+        "The output is closed; the search goes on without it, see 'python -m search status streets'.\n"
     )
 
 

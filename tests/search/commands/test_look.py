@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from search.folder import SearchFolder
+from search.place import write_place
 from search.settings import write_settings
 from segcore.data.folds import FoldSplit, write_folds
 
@@ -18,7 +19,7 @@ HEAVY = ("ray", "mlflow", "torch", "sklearn", "pandas", "pyarrow")
 
 
 @pytest.fixture
-def make_search(make_settings, make_history, tmp_path) -> Callable[[int], SearchFolder]:
+def make_search(make_settings, make_place, make_history, tmp_path) -> Callable[[int], SearchFolder]:
     """Return a function that writes a search whose values and messages hold brackets, escapes and what ASCII lacks."""
 
     def make(trials: int) -> SearchFolder:
@@ -32,9 +33,11 @@ def make_search(make_settings, make_history, tmp_path) -> Callable[[int], Search
             script.write("epoch", trial=trials, epoch=1, metrics={"iou": 0.9})
 
         settings = make_settings(trials=trials + 1)
-        folder = SearchFolder(root=settings.storage / settings.name)
+        place = make_place()
+        folder = SearchFolder(root=place.storage / settings.name)
         folder.root.mkdir(parents=True)
         write_settings(settings, folder.settings)
+        write_place(place, folder.place)
         write_folds(FoldSplit(folds=7, fold_of={}, block_of={}), folder.folds)
         make_history(write)
         (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)

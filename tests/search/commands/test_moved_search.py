@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from mlflow import MlflowClient
@@ -69,7 +70,7 @@ def runs_of(folder: SearchFolder) -> dict[str, list]:
     found: dict[str, list] = {}
     for each in runs:
         found.setdefault(each.data.tags["search.stage"], []).append(each)
-        artifacts = Path(each.info.artifact_uri.removeprefix("file://"))
+        artifacts = Path(unquote(each.info.artifact_uri.removeprefix("file://")))
         assert artifacts.is_relative_to(place.storage), "pictures and models lie in the search's own storage"
     return found
 
@@ -140,7 +141,7 @@ def moved(copied: tuple, run: Callable, root: Path) -> tuple[SearchFolder, str]:
 def test_search_that_was_moved_takes_over_what_was_trained(moved):
     """The retraining's networks and those of the confirmation lie where the search lies now."""
     folder, told = moved
-    assert (folder.model / "model.safetensors").exists() or any(folder.model.iterdir())
+    assert any(folder.model.iterdir())
     trials = read_history(folder.retrain_stage.journal).in_order
     assert {trial.outcome for trial in trials} == {Outcome.FINISHED}
     assert all(folder.retrain_stage.resolve(trial.checkpoint).is_dir() for trial in trials)

@@ -7,12 +7,13 @@ from typer.testing import CliRunner
 
 from search.__main__ import app
 from search.folder import SearchFolder
+from search.place import write_place
 from search.settings import write_settings
 from segcore.errors import CheckpointError
 
 
 @pytest.fixture
-def replay(make_settings, make_history, tmp_path) -> Callable[..., str]:
+def replay(make_settings, make_place, make_history, tmp_path) -> Callable[..., str]:
     """Return a function that writes a search of trials (ious, outcome) and tells what its replay prints."""
 
     def tell(trials: list[tuple[tuple[float, ...], str]], *options: str, **changes: object) -> str:
@@ -24,12 +25,14 @@ def replay(make_settings, make_history, tmp_path) -> Callable[..., str]:
                 script.end(number, outcome)
 
         settings = make_settings(trials=len(trials), **{"epochs": 3, "grace_epochs": 1, **changes})
-        folder = SearchFolder(root=settings.storage / settings.name)
+        place = make_place()
+        folder = SearchFolder(root=place.storage / settings.name)
         folder.root.mkdir(parents=True)
         write_settings(settings, folder.settings)
+        write_place(place, folder.place)
         make_history(write)
         (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
-        arguments = ["replay", settings.name, "--storage", str(settings.storage), *options]
+        arguments = ["replay", settings.name, "--storage", str(place.storage), *options]
         done = CliRunner().invoke(app, arguments, env={"COLUMNS": "240"})
         if done.exception is not None:
             raise done.exception

@@ -1,6 +1,7 @@
 import re
 import shlex
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -25,11 +26,12 @@ class Search:
 
     Args:
         settings: of it.
+        storage: folder of all searches.
     """
 
-    def __init__(self, settings: SearchSettings) -> None:
+    def __init__(self, settings: SearchSettings, storage: Path) -> None:
         self.settings = settings
-        self.folder = SearchFolder(root=settings.storage / settings.name)
+        self.folder = SearchFolder(root=storage / settings.name)
         self.folder.root.mkdir(parents=True)
         write_settings(settings, self.folder.settings)
         split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "x", "b": "y"})
@@ -68,8 +70,12 @@ class Search:
 
 
 @pytest.fixture
-def make_search(make_settings):
-    return lambda **changes: Search(make_settings(**{"trials": 3, "epochs": 1, "confirm": 2, "folds": 2, **changes}))
+def make_search(make_settings, tmp_path):
+    def make(**changes: object) -> Search:
+        settings = make_settings(**{"trials": 3, "epochs": 1, "confirm": 2, "folds": 2, **changes})
+        return Search(settings, tmp_path / "elsewhere")
+
+    return make
 
 
 def test_search_that_has_not_begun_is_gone_on_with(make_search, capsys):
@@ -94,9 +100,8 @@ def test_search_whose_time_is_spent_is_granted_more(make_search, capsys):
 def test_search_that_runs_needs_nothing(make_search, capsys):
     search = make_search(trials=9)
     search.try_out(0.5)
-    lock = lock_stage(search.folder.search_stage)
-    assert search.tell(capsys) == "A process runs it now; what is best so far may change."
-    lock.release()
+    with lock_stage(search.folder.search_stage):
+        assert search.tell(capsys) == "A process runs it now; what is best so far may change."
 
 
 @pytest.mark.parametrize(
@@ -132,9 +137,8 @@ def test_confirmation_that_is_due_runs_and_is_done(make_search, capsys):
     assert search.tell(capsys).startswith(due.format(0))
     search.confirm(1, 0.6)
     assert search.tell(capsys).startswith(due.format(1))
-    lock = lock_stage(search.folder.confirm_stage)
-    assert search.tell(capsys) == "The best configurations are trained on further folds now; the winner may change."
-    lock.release()
+    with lock_stage(search.folder.confirm_stage):
+        assert search.tell(capsys) == "The best configurations are trained on further folds now; the winner may change."
     search.confirm(2, 0.65)
     told = search.tell(capsys)
     assert told.startswith("Confirmed on 1 further fold(s): trial 2, iou 0.6500; 'python -m search best streets")
@@ -171,11 +175,13 @@ def test_failed_trainings_of_the_confirmation_are_told(make_search, capsys):
 def test_every_remedy_that_is_named_is_a_command(make_search, capsys, outcome):
     search = make_search(confirm=0)
     search.try_out(0.5, 0.7, 0.6, outcome=outcome)
-    for line in re.findall(r"'python -m search ([^']*)'", search.tell(capsys)):
-        command, *_ = words = shlex.split(line)
+    told = search.tell(capsys)
+    for line in re.findall(r"'python -m search ([^']*)'", told):
+        words = shlex.split(line)
+        command, options = words[0], [word for word in words if word.startswith("--")]
+        assert words[words.index("--storage") + 1] == str(search.folder.root.parent)
         shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200", "TERM": "dumb"}).output
-        for option in words:
-            assert not option.startswith("--") or option in shown
+        assert all(option in shown for option in options)
 
 
 def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(make_search, capsys):

@@ -131,7 +131,7 @@ def test_a_budget_is_spent_while_a_process_has_the_stage_and_not_in_between(make
     script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, time=9015.0)
     assert seconds_left(settings, history) == pytest.approx(5)
     script.write("halted", time=9020.0)
-    with pytest.raises(ConfigError, match="The time budget of 60 s is spent; grant more with 'python -m search resume"):
+    with pytest.raises(ConfigError, match="The time budget of 60 s is spent; grant more with --time-budget 1h"):
         seconds_left(settings, history)
 
 

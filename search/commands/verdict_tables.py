@@ -1,0 +1,87 @@
+"""What a person looks at once a search has a winner: its configuration, its confirmation, its score out of fold."""
+
+from typing import Any, Final
+
+from rich import box
+from rich.table import Table
+
+from search.commands.tables import describe_values
+from search.judge.pareto import find_front
+from search.memory.history import History
+from search.verdict.out_of_fold import OutOfFold
+
+_DIFFERENCES_TOLD: Final = (
+    "Differences are intervals that hold together with 95 %; who was called worse was worse in its round."
+)
+
+
+def best_table(best: dict[str, Any]) -> Table:
+    """Return the winner with its scores and configuration."""
+    table = Table(box=box.SIMPLE, show_header=False, title="Best configuration", title_justify="left")
+    table.add_row("trial", f"{best['trial']}, epoch {best['epoch']}, fold {best['fold']}")
+    for name in ("iou", "miou", "miou_scored"):
+        if name in best["metrics"]:
+            table.add_row(name, f"{best['metrics'][name]:.4f}")
+    for name, value in best["values"].items():
+        table.add_row(name, str(value))
+    return table
+
+
+def confirmation_table(confirmation: dict[str, Any]) -> Table:
+    """Return how the best configurations did on further folds.
+
+    Args:
+        confirmation: what `best.json` holds of it.
+    """
+    folds = [str(fold) for fold in confirmation["folds"]]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Confirmed on further folds", title_justify="left")
+    for name in ("trial", "search", *(f"fold {fold}" for fold in folds), "mean", "less than the winner's"):
+        table.add_column(name, justify="right")
+    table.add_column("verdict", overflow="fold")
+    table.caption, table.caption_justify = _DIFFERENCES_TOLD, "left"
+    for number, contender in enumerate(confirmation["contenders"]):
+        ious = [contender["fold_ious"].get(fold) for fold in folds]
+        told = [_describe_iou(iou) for iou in (contender["search_iou"], *ious, contender["iou"])]
+        doubt = f"cannot be told from the winner: {contender['doubt']}"
+        verdict = contender["dismissed"] or (doubt if number else "winner")
+        table.add_row(str(contender["trial"]), *told, _describe_difference(contender), verdict)
+    return table
+
+
+def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
+    """Return the score out of fold, its spread, and how much the search's own score flattered."""
+    table = Table(box=box.SIMPLE, show_header=False, title="Out of fold", title_justify="left")
+    table.add_row("iou", f"{result.metrics['iou']:.4f} over {result.images} images")
+    table.add_row("per fold", f"mean {result.fold_mean:.4f}, standard deviation {result.spread:.4f}")
+    for fold, iou in result.fold_ious.items():
+        table.add_row(f"fold {fold}", f"{iou:.4f}")
+    seen = ", ".join(map(str, result.seen_folds))
+    table.add_row(f"without fold {seen}", f"{result.unseen_iou:.4f} (the winner was chosen there)")
+    table.add_row("search's own iou", f"{search_iou:.4f} ({search_iou - result.unseen_iou:+.4f})")
+    table.add_row("for comparison", f"{result.single_class_iou:.4f} when everything is called {result.single_class}")
+    for name, value in result.metrics.items():
+        if name != "iou":
+            table.add_row(name, f"{value:.4f}")
+    return table
+
+
+def front_table(history: History) -> Table:
+    """Return the trials that no other beats in both iou and latency, the fastest first."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="No trial is both faster and better", title_justify="left")
+    for name in ("trial", "latency", "iou"):
+        table.add_column(name, justify="right")
+    table.add_column("configuration", overflow="fold")
+    for trial in find_front(history):
+        iou = trial.best.iou if trial.best is not None else float("nan")
+        table.add_row(str(trial.number), f"{trial.latency_ms:.1f} ms", f"{iou:.4f}", describe_values(trial.values))
+    return table
+
+
+def _describe_iou(iou: float | None) -> str:
+    return "-" if iou is None else f"{iou:.4f}"
+
+
+def _describe_difference(contender: dict[str, Any]) -> str:
+    ends = contender["difference"] or contender["image_difference"]
+    over = "" if contender["difference"] else " (images alone)"
+    return f"{-ends[1]:+.4f} to {-ends[0]:+.4f}{over}" if ends else "-"

@@ -1,0 +1,33 @@
+"""What the tests of tables share: how they look when they are printed."""
+
+import io
+from collections.abc import Callable
+
+import pytest
+
+from search.commands.console import PlainConsole
+
+
+@pytest.fixture
+def render() -> Callable[[object], str]:
+    """Return a function that prints something to a file of 200 columns, and returns it."""
+
+    def show(shown: object) -> str:
+        stream = io.StringIO()
+        console = PlainConsole(file=stream)
+        console.width = 200
+        console.print(shown)
+        return stream.getvalue()
+
+    return show
+
+
+@pytest.fixture
+def row_of() -> Callable[[str, str], str]:
+    """Return a function that finds the one line of a text that begins with a word."""
+
+    def find(text: str, first: str) -> str:
+        (line,) = [line for line in text.splitlines() if line.split()[: len(first.split())] == first.split()]
+        return line
+
+    return find

@@ -1,0 +1,105 @@
+"""The winner in tables and in words: what the terminal and the pages of MLflow say of it."""
+
+import pytest
+
+from search.commands.verdict_tables import best_table, confirmation_table, out_of_fold_table
+from search.verdict.notes import best_note, confirmation_line, out_of_fold_note
+from search.verdict.out_of_fold import OutOfFold
+from search.verdict.selection import choose_best
+
+RESULT = OutOfFold(
+    metrics={"iou": 0.5, "miou_scored": 0.55, "iou/car": 0.4},
+    fold_ious={0: 0.6, 1: 0.4},
+    images=12,
+    unseen_iou=0.4,
+    seen_folds=(0,),
+    single_class="car",
+    single_class_iou=0.125,
+)
+
+
+@pytest.fixture
+def best(make_history, make_settings) -> dict:
+    def write(script) -> None:
+        script.ask(0, loss="ce+jaccard", input_mode="crop", crop_size=256)
+        script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.61234, "miou": 0.5})
+        script.end(0)
+
+    return choose_best(make_history(write), make_settings())
+
+
+def test_best_table_shows_the_winner(render, row_of, best):
+    text = render(best_table(best))
+    assert "0, epoch 1, fold 0" in row_of(text, "trial")
+    assert row_of(text, "iou").split() == ["iou", "0.6123"]
+    assert row_of(text, "loss").split() == ["loss", "ce+jaccard"]
+    assert row_of(text, "crop_size").split() == ["crop_size", "256"]
+
+
+def test_best_note_is_a_markdown_table_of_the_winner(best):
+    note = best_note(best)
+    assert note.startswith("### Best: trial 0, epoch 1, iou 0.6123 on fold 0\n")
+    assert "\n| loss | ce+jaccard |\n" in note
+
+
+def test_out_of_fold_table_shows_how_much_the_search_flattered(render, row_of):
+    text = render(out_of_fold_table(RESULT, search_iou=0.58))
+    assert "0.5000 over 12 images" in text
+    assert "mean 0.5000, standard deviation 0.1414" in text  # sqrt((0.1² + 0.1²) / 1)
+    assert row_of(text, "fold 0").split()[-1] == "0.6000"
+    assert row_of(text, "fold 1").split()[-1] == "0.4000"
+    # 0.58 on the search's fold against 0.4 on the others.
+    assert "0.5800 (+0.1800)" in text
+    assert "0.1250 when everything is called car" in text
+    assert row_of(text, "iou/car").split() == ["iou/car", "0.4000"]
+
+
+def test_out_of_fold_note_has_every_fold():
+    note = out_of_fold_note(RESULT, search_iou=0.58)
+    assert "iou 0.5000 over 12 images" in note
+    assert "| 0 | 0.6000 |\n| 1 | 0.4000 |" in note
+
+
+CONFIRMATION = {
+    "iou": 0.71,
+    "interval": [0.68, 0.74],
+    "folds": [1, 2],
+    "optimism": 0.0432,
+    "best_of": 3,
+    "choice_bias": 0.0041,
+    "rivals": [9],
+    "contenders": [
+        {"trial": 4, "search_iou": 0.7532, "fold_ious": {"1": 0.7, "2": 0.72}, "iou": 0.71, "difference": None,
+         "image_difference": None, "dismissed": "", "doubt": ""},
+        {"trial": 9, "search_iou": 0.75, "fold_ious": {"1": 0.69, "2": 0.7}, "iou": 0.695, "difference": [-0.05, 0.02],
+         "image_difference": [-0.02, -0.01], "dismissed": "", "doubt": "the difference may be 0"},
+        {"trial": 2, "search_iou": 0.74, "fold_ious": {"1": 0.6}, "iou": 0.6, "difference": None,
+         "image_difference": [-0.12, -0.08], "dismissed": "worse by 0.08 to 0.12 iou", "doubt": ""},
+        {"trial": 1, "search_iou": 0.73, "fold_ious": {}, "iou": None, "difference": None,
+         "image_difference": None, "dismissed": "its training on fold 1 has no score (failed)", "doubt": ""},
+    ],
+}  # fmt: skip
+
+
+def test_confirmation_shows_every_fold_difference_and_verdict(render, row_of):
+    text = render(confirmation_table(CONFIRMATION))
+    assert row_of(text, "4").split() == ["4", "0.7532", "0.7000", "0.7200", "0.7100", "-", "winner"]
+    assert "0.6950 -0.0200 to +0.0500 cannot be told from the winner: the difference may be 0" in " ".join(
+        row_of(text, "9").split()
+    )
+    assert row_of(text, "2").split()[:11] == [
+        "2", "0.7400", "0.6000", "-", "0.6000", "+0.0800", "to", "+0.1200", "(images", "alone)", "worse",
+    ]  # fmt: skip
+    assert row_of(text, "1").split()[:6] == ["1", "0.7300", "-", "-", "-", "-"]
+
+
+def test_confirmation_in_words():
+    assert confirmation_line(CONFIRMATION) == (
+        "The winner's iou on 2 further fold(s) is 0.7100 (0.6800 to 0.7400 over images); its score in the search was "
+        "+0.0432 from that. It cannot be told from trial 9. It is the best of 3 on these folds, so this score still "
+        "flatters: by about 0.0041 were all of them equally good, by less otherwise."
+    )
+    one_fold = confirmation_line({**CONFIRMATION, "choice_bias": None})
+    assert one_fold.endswith("so this score still flatters; by how much, one fold does not say.")
+    alone = {**CONFIRMATION, "rivals": [], "interval": None, "best_of": 1}
+    assert confirmation_line(alone).endswith("is 0.7100; its score in the search was +0.0432 from that.")

@@ -14,6 +14,16 @@ from search.settings import SearchSettings, change_settings, read_settings, writ
 from segcore.errors import CheckpointError
 
 
+def read_what(folder: SearchFolder) -> SearchSettings:
+    """Return what a search is, by the name that its folder has now.
+
+    Raises:
+        CheckpointError: when its file is damaged.
+        ConfigError: when the folder was given a name that no search may have.
+    """
+    return change_settings(read_settings(folder.settings), {"name": folder.name})
+
+
 def read_search(folder: SearchFolder) -> tuple[SearchSettings, Place]:
     """Return what a search is and where it ran last; nothing is written.
 
@@ -21,8 +31,7 @@ def read_search(folder: SearchFolder) -> tuple[SearchSettings, Place]:
         CheckpointError: when its files are damaged.
         ConfigError: when the folder was given a name that no search may have.
     """
-    settings = change_settings(read_settings(folder.settings), {"name": folder.name})
-    return settings, read_place(folder.place)
+    return read_what(folder), read_place(folder.place)
 
 
 def open_search(folder: SearchFolder, where: Mapping[str, Any]) -> tuple[SearchSettings, Place]:

@@ -9,7 +9,7 @@ from search.folder import find_folder, is_in_use
 from search.judge.progress import build_asha
 from search.memory.history import History
 from search.memory.journal import replay
-from search.opening import read_search
+from search.opening import read_what
 from search.place import DEFAULT_STORAGE
 from search.verdict.selection import name_winner
 
@@ -17,7 +17,7 @@ from search.verdict.selection import name_winner
 def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show every trial of a search, and the best."""
     folder = find_folder(storage, name)
-    settings, _ = read_search(folder)
+    settings = read_what(folder)
     history, asha = History(), build_asha(settings)
     replay(folder.search_stage.journal, history, asha)
     if not is_in_use(folder.search_stage):
@@ -35,7 +35,7 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
 def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show the best configuration so far and write best.json."""
     folder = find_folder(storage, name)
-    settings, _ = read_search(folder)
+    settings = read_what(folder)
     history, asha = History(), build_asha(settings)
     replay(folder.search_stage.journal, history, asha)
     show_best(name_winner(settings, folder))

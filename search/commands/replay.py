@@ -15,7 +15,7 @@ from search.insight.decisions import Decisions, find_unlike, replay_decisions, r
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
 from search.memory.history import History
 from search.memory.journal import read_history
-from search.opening import read_search
+from search.opening import read_what
 from search.place import DEFAULT_STORAGE
 from search.settings import SearchSettings
 from search.verdict.selection import choose_best
@@ -41,7 +41,7 @@ def replay(
 ) -> None:
     """Say which trials ASHA would have stopped and taken up again under other settings, for the next search."""
     folder = find_folder(storage, name)
-    settings, _ = read_search(folder)
+    settings = read_what(folder)
     history = read_history(folder.search_stage.journal)
     best = choose_best(history, settings)
     rows = replay_settings(history, settings, grace_epochs or (), reduction_factor or ())

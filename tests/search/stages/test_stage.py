@@ -1,17 +1,18 @@
 import pytest
 
 from search.folder import SearchFolder, folder_of, lock_stage
-from search.memory.events import Asked, Ended, Epoch, Opened
+from search.memory.events import Epoch, Opened
 from search.memory.journal import Journal
-from search.memory.outcome import Outcome
+from search.opening import open_search, read_search
+from search.place import write_place
 from search.settings import read_settings, write_settings
-from search.stages import stage as stages
+from search.stages.stage import open_stage
 from segcore.data.folds import FoldSplit, read_folds, write_folds
 from segcore.errors import CheckpointError
 
 
 @pytest.fixture
-def searched(make_settings, make_history, tmp_path) -> SearchFolder:
+def searched(make_settings, make_place, make_history, tmp_path) -> SearchFolder:
     """A search of three trials whose best two are to be confirmed on fold 1."""
 
     def write(script):
@@ -23,46 +24,55 @@ def searched(make_settings, make_history, tmp_path) -> SearchFolder:
             script.end(trial)
 
     settings = make_settings(trials=3, confirm=2, folds=2)
-    folder = folder_of(settings)
+    folder, place = folder_of(settings, make_place()), make_place(max_concurrent=3)
     folder.root.mkdir(parents=True)
     make_history(write)
     (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
     write_settings(settings, folder.settings)
+    write_place(place, folder.place)
     write_folds(FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "x", "b": "y"}), folder.folds)
     return folder
 
 
-def train(folder: SearchFolder, number: int, source: int, iou: float | None, outcome: str = "finished") -> None:
-    journal = Journal(folder.confirm_stage.journal)
-    content = {"trial": number, "fold": 1, "values": {"epochs": 1}, "params": {}, "source": source}
-    journal.write(Asked(**content))
-    if iou is not None:
-        content = {"trial": number, "epoch": 1, "metrics": {"iou": iou}, "picture": None, "verdict": ""}
-        journal.write(Epoch(**content))
-    journal.write(Ended(trial=number, outcome=Outcome(outcome), message="" if iou else "no disk [Errno 28]"))
+def begin(folder: SearchFolder, stage: str, cache_key: str) -> None:
+    journal = Journal(folder.stages[stage].journal)
+    journal.write(Opened(cache_key=cache_key))
     journal.close()
 
 
-@pytest.mark.parametrize("stage", ["search", "confirm"])
-def test_settings_are_saved_only_when_nothing_stands_against_the_run(searched, make_settings, cache, stage):
-    """The search was trained on other data; its confirmation has begun nothing yet."""
-    journal = Journal(searched.search_stage.journal)
-    journal.write(Opened(cache_key="other data"))
-    journal.close()
-    before, settings = read_settings(searched.settings), make_settings(trials=43, confirm=3, folds=2)
-    with pytest.raises(CheckpointError, match="changed since"):
-        if stage == "search":
-            stages.run_search(settings, searched, cache, read_folds(searched.folds), extended=settings)
-        else:
-            stages.run_confirmation(settings, searched, cache, retry=True, save=True)
-    assert read_settings(searched.settings) == before
-    lock_stage(searched.stages[stage]).release()
+@pytest.mark.parametrize("trained", ["search", "confirm"])
+@pytest.mark.parametrize("stage", ["search", "confirm", "retrain"])
+def test_nothing_is_written_of_a_stage_whose_data_is_not_that_of_another(searched, cache, trained, stage):
+    """Scores of one stage count in another."""
+    begin(searched, trained, "other data")
+    before = searched.settings.read_bytes(), searched.place.read_bytes()
+    settings, place = open_search(searched, {"max_concurrent": 7})
+    with (
+        pytest.raises(CheckpointError, match="changed since"),
+        open_stage(settings, place, stage, searched, cache, read_folds(searched.folds)),
+    ):
+        pytest.fail("opened")
+    assert (searched.settings.read_bytes(), searched.place.read_bytes()) == before
+    with lock_stage(searched.stages[stage]):
+        pass
 
 
-def test_retraining_takes_nothing_over_from_other_data(searched, make_settings, cache):
-    journal = Journal(searched.confirm_stage.journal)
-    journal.write(Opened(cache_key="other data"))
-    journal.close()
-    found = stages.name_winner(make_settings(trials=3, confirm=2, folds=2), searched)
-    with pytest.raises(CheckpointError, match="changed since"):
-        stages.run_retraining(make_settings(), searched, cache, found)
+def test_where_a_stage_runs_is_remembered_once_nothing_stands_against_it(searched, cache):
+    settings, place = open_search(searched, {"max_concurrent": 7})
+    with open_stage(settings, place, "retrain", searched, cache, read_folds(searched.folds)) as opened:
+        assert opened.stage.place.max_concurrent == 7
+        assert read_search(searched)[1].max_concurrent == 7
+    assert read_settings(searched.settings) == settings
+
+
+@pytest.mark.parametrize("busy", ["search", "confirm", "retrain"])
+@pytest.mark.parametrize("stage", ["search", "confirm", "retrain"])
+def test_one_stage_runs_at_a_time(searched, cache, busy, stage):
+    """What one writes another reads, and the confirmation's checkpoints are taken over or deleted."""
+    settings, place = open_search(searched, {})
+    with (
+        lock_stage(searched.stages[busy]),
+        pytest.raises(CheckpointError, match="is in use by another process"),
+        open_stage(settings, place, stage, searched, cache, read_folds(searched.folds)),
+    ):
+        pytest.fail("opened")

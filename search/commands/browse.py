@@ -20,6 +20,7 @@ from search.commands.options import Storage
 from search.folder import SearchFolder
 from search.opening import read_search
 from search.place import DEFAULT_STORAGE
+from search.tracking_uri import mask_uri, own_tracking_uri
 from segcore.errors import ConfigError, StorageError, StreetError, TrackingError
 
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}
@@ -72,6 +73,11 @@ def _show_links(folder: Path, server: str) -> None:
         try:
             settings, place = read_search(SearchFolder(root=file.parent))
             at = place.tracking_uri if place.tracking_uri.startswith("http") else server
+            if at is server and place.tracking_uri != own_tracking_uri(folder):
+                raise TrackingError(
+                    f"its runs are in {mask_uri(place.tracking_uri)}, which is not served here; serve it by 'mlflow "
+                    "server --backend-store-uri' with that address."
+                )
             console.print(f"{settings.name}: {trials_link(settings, place, at)}", soft_wrap=True, markup=False)
         except StreetError as error:
             console.print(f"{file.parent.name}: {error}", style="yellow", soft_wrap=True, markup=False)

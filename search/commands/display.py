@@ -38,12 +38,12 @@ def decoding_shown() -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
+def stage_shown(opened: "OpenStage", count_concurrent: Callable[[], int]) -> Iterator[None]:
     """Show a stage while it runs: a live table on a terminal, a line a minute elsewhere.
 
     Args:
         opened: the stage.
-        concurrent: trials at a time.
+        count_concurrent: trials at a time; asked each time, since nodes join and leave.
     """
     stage, history = opened.stage, opened.stage.journal.history
     budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
@@ -53,10 +53,10 @@ def stage_shown(opened: "OpenStage", concurrent: int) -> Iterator[None]:
         problem = opened.tracker.problem
         about = f"MLflow waits: {problem}" if problem else f"MLflow: {stage.place.tracking_uri}"
         about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
-        return tables.progress_panel(history, shown, concurrent=concurrent, about=about)
+        return tables.progress_panel(history, shown, concurrent=count_concurrent(), about=about)
 
     log = ProgressLog(
-        lambda: tables.summary_line(history, shown, concurrent),
+        lambda: tables.summary_line(history, shown, count_concurrent()),
         lambda: opened.tracker.problem,
         status=stage.folder.command("status"),
     )

@@ -22,6 +22,7 @@ from search.folder import SearchFolder, command_line
 from search.memory.journal import read_history
 from search.place import Place
 from search.run import cluster, loop
+from search.run.capacity import Capacity
 from search.settings import SearchSettings
 from search.stages import confirm, retrain
 from search.stages.search import run_search
@@ -146,7 +147,7 @@ def _open_shown(
     try:
         with (
             open_stage(settings, place, name, folder, cache, split) as opened,
-            stage_shown(opened, cluster.count_concurrent(place)),
+            stage_shown(opened, Capacity(place).count),
         ):
             yield opened
     finally:

@@ -1,12 +1,10 @@
 """Ray: connect or start, check that a trial fits somewhere, and prepare each node's cache once."""
 
 import logging
-import math
 import os
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,15 +15,13 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.place import Place
+from search.run.capacity import alive_nodes, count_concurrent
 from segcore.data.cache import PixelCache, Progress
 from segcore.data.dataset import DataSet, read_dataset
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.errors import ClusterError, StreetError
 
 _CONNECT_SECONDS: Final = 5.0
-_COUNT_SECONDS: Final = 1.0
-ACCELERATOR: Final = "accelerator_type:"
-"""Ray's resource of a node with GPUs of a kind, such as accelerator_type:A100."""
 _PACKAGES: Final = ("search", "segcore", "spaces")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -97,61 +93,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def has_idle_gpus(place: Place) -> bool:
     """Say whether the cluster has GPUs that the search's trials are not given."""
-    return not place.gpus_per_trial and any(node["Resources"].get("GPU") for node in _alive_nodes())
-
-
-def count_concurrent(place: Place) -> int:
-    """Return how many trials the cluster holds at a time, no more than the place allows."""
-    held = 0
-    for node in _alive_nodes():
-        resources = node["Resources"]
-        by_cpu = resources.get("CPU", 0.0) / place.cpus_per_trial
-        by_gpu = _share_gpus(resources.get("GPU", 0.0), place.gpus_per_trial) if place.gpus_per_trial else float("inf")
-        held += int(min(by_cpu, by_gpu))
-    return min(held, place.max_concurrent) if place.max_concurrent else held
-
-
-class Capacity:
-    """How many trials the cluster holds at a time, looked up again every second, since nodes join and leave.
-
-    Args:
-        place: resources of a trial and the wished number are used.
-    """
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._count = 0
-        self._counted = -math.inf
-        self._last_held = time.monotonic()
-
-    def count(self) -> int:
-        """Return how many trials the cluster holds at a time, no more than the place allows."""
-        now = time.monotonic()
-        if now - self._counted >= _COUNT_SECONDS:
-            self._count, self._counted = count_concurrent(self._place), now
-        if self._count:
-            self._last_held = now
-        return self._count
-
-    @property
-    def empty_seconds(self) -> float:
-        """For how long no node could have held a trial."""
-        return 0.0 if self.count() else time.monotonic() - self._last_held
-
-
-def find_accelerators() -> set[str]:
-    """Return the kinds of GPU of the nodes that are there, as Ray names them."""
-    return {kind for node in _alive_nodes() if (kind := _accelerator(node)) is not None}
-
-
-def accelerator_of(node_id: str) -> str | None:
-    """Return the kind of GPU of a node, as Ray names it; None where there is none, or the node is gone."""
-    return next((_accelerator(node) for node in _alive_nodes() if node["NodeID"] == node_id), None)
-
-
-def _accelerator(node: dict[str, Any]) -> str | None:
-    names = (name for name in node["Resources"] if name.startswith(ACCELERATOR))
-    return next((name.removeprefix(ACCELERATOR) for name in names), None)
+    return not place.gpus_per_trial and any(node["Resources"].get("GPU") for node in alive_nodes())
 
 
 def prepare_nodes(dataset: DataSet, place: Place, progress: Progress) -> PixelCache:
@@ -172,7 +114,7 @@ def prepare_nodes(dataset: DataSet, place: Place, progress: Progress) -> PixelCa
     """
     cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress)
     here = ray.get_runtime_context().get_node_id()
-    others = [node for node in _alive_nodes() if node["NodeID"] != here]
+    others = [node for node in alive_nodes() if node["NodeID"] != here]
     prepare = ray.remote(num_cpus=0, max_retries=1)(_prepare_here)
     pending = {
         prepare.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
@@ -201,19 +143,8 @@ def _prepare_here(data: Path, extra: tuple[Path, ...], cache: Path) -> str:
         return str(error)
 
 
-def _alive_nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
-
-
-def _share_gpus(gpus: float, gpus_per_trial: float) -> float:
-    # A fraction is a share of one GPU, so what is left over of each GPU is lost.
-    if gpus_per_trial < 1:
-        return gpus * int(1 / gpus_per_trial + 1e-9)
-    return gpus / gpus_per_trial
-
-
 def _require_capacity(place: Place) -> None:
-    nodes = _alive_nodes()
+    nodes = alive_nodes()
     for kind, needed in (("GPU", place.gpus_per_trial), ("CPU", place.cpus_per_trial)):
         largest = max((node["Resources"].get(kind, 0.0) for node in nodes), default=0.0)
         if needed > largest:

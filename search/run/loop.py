@@ -1,85 +1,28 @@
 """Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
-import os
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, Final
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
 
-from ray import tune
-
-from search.folder import StageFolder
 from search.judge.asha import Asha
 from search.judge.progress import RETRIED, build_asha, find_failures, find_larger, is_over, seconds_left
 from search.memory.events import Asked, Reopened
-from search.memory.history import History, count_ends
+from search.memory.history import count_ends
 from search.memory.journal import Journal
 from search.memory.outcome import FAILURES, Outcome
-from search.place import Place
 from search.propose.proposer import Proposer
-from search.run.cluster import ACCELERATOR, Capacity, find_accelerators
-from search.run.queue import TrialQueue
+from search.run.capacity import find_accelerators
 from search.run.recorder import Recorder
-from search.run.scheduler import AshaScheduler
-from search.run.trial import STATE_FILE, Limits, TrialJob, run_trial
+from search.run.stage import Stage
+from search.run.tuning import ray_config, run_trials
 from search.settings import SearchSettings
 from search.space.check import require_same_space, require_usable_space
 from search.space.draw import Draw, Params, draw, draw_config, load_space
 from segcore.data.cache import PixelCache
 from segcore.data.folds import FoldSplit
-from segcore.errors import CheckpointError, ClusterError, InterruptedSearchError, StorageError
+from segcore.errors import InterruptedSearchError
 from segcore.training.feasible import Feasibility
-
-_MOST_PENDING: Final = 100_000
-"""The queue holds trials back, not Ray Tune."""
-_EMPTY_SECONDS: Final = 600.0
-"""So long may a cluster have no node that could hold a trial; one that is only being replaced comes back sooner."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One run of Ray Tune over trials that a journal remembers.
-
-    Args:
-        settings: what the search is.
-        place: where it runs, and on what.
-        folder: where the stage's files lie.
-        journal: its memory, open for writing.
-        job: what all trials share.
-    """
-
-    settings: SearchSettings
-    place: Place
-    folder: StageFolder
-    journal: Journal
-    job: TrialJob
-
-
-def make_job(
-    settings: SearchSettings, place: Place, cache: PixelCache, split: FoldSplit, *, limited: bool = False
-) -> TrialJob:
-    """Return what all trials of a stage share.
-
-    Args:
-        settings: the limits of a prediction are used.
-        place: data, cache and resources are used.
-        cache: the decoded data.
-        split: the folds.
-        limited: whether the settings' limits hold; they choose among configurations, so only in a search.
-    """
-    wanted = settings.weighs_latency or settings.max_latency_ms or settings.max_memory_gib
-    limits = Limits(latency_ms=settings.max_latency_ms, memory_gib=settings.max_memory_gib)
-    return TrialJob(
-        data=place.data,
-        cache_root=place.cache,
-        extra=place.extra,
-        cache_key=cache.key,
-        split=split,
-        cpus=place.cpus_per_trial,
-        gpus=place.gpus_per_trial,
-        limits=limits if wanted and limited else None,
-    )
 
 
 def space_facts(cache: PixelCache) -> dict[str, Any]:
@@ -218,17 +161,6 @@ def run_folds(stage: Stage, command: str, wanted: Collection[tuple[int | None, i
     require_done(stage, ended, len(numbers), command, numbers)
 
 
-def require_same_data(stage: Stage, *others: History) -> None:
-    """Raise `CheckpointError` when the data is not what the trials of a stage and of others were trained on."""
-    known = {history.cache_key for history in (stage.journal.history, *others)} - {None}
-    if known - {stage.job.cache_key}:
-        raise CheckpointError(
-            f"Images, masks or classes in {stage.place.data} or the extra data changed since "
-            f"{stage.settings.name!r} began, so its scores cannot be compared with new ones; restore the data, or "
-            "launch a new search."
-        )
-
-
 def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: Collection[int] | None = None) -> None:
     """Raise `InterruptedSearchError` when a stage stopped early and not because its time was spent.
 
@@ -249,105 +181,3 @@ def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: C
     raise InterruptedSearchError(
         f"Interrupted after {ended} of {trials} trials; go on with '{stage.folder.command(command)}'."
     )
-
-
-def run_trials(
-    stage: Stage,
-    next_trial: Callable[[], dict[str, Any] | None],
-    recorder: Recorder,
-    asha: Asha | None,
-    budget_seconds: float | None,
-) -> None:
-    """Run trials on Ray Tune until there are none left or the time budget is spent.
-
-    Args:
-        stage: where and with what.
-        next_trial: returns the next trial's Ray configuration, or None.
-        recorder: writes what happens.
-        asha: lets the weak wait; None lets every trial finish.
-        budget_seconds: when to stop, or None.
-    """
-    capacity = Capacity(stage.place)
-    # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
-    tuner = tune.Tuner(
-        tune.with_resources(tune.with_parameters(run_trial, job=stage.job), partial(_request, stage.place)),
-        tune_config=tune.TuneConfig(
-            search_alg=TrialQueue(next_trial, capacity.count),
-            scheduler=AshaScheduler(asha) if asha is not None else None,
-            # The queue says when there are no more: a trial that was stopped and goes on is one more to Ray.
-            num_samples=-1,
-            time_budget_s=budget_seconds,
-            reuse_actors=True,
-            trial_name_creator=_name_trial,
-            trial_dirname_creator=_name_trial,
-        ),
-        run_config=tune.RunConfig(
-            name=_name_run(stage.folder),
-            storage_path=str(stage.folder.ray),
-            failure_config=tune.FailureConfig(max_failures=stage.place.max_failures),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            callbacks=[recorder],
-            stop=_NoWorkers(capacity),
-            verbose=0,
-        ),
-    )
-    try:
-        tuner.fit()
-    except tune.TuneError as error:
-        raise StorageError(
-            f"Ray Tune gave up ({error}); if the disk of {stage.place.storage} is full, make room, then run "
-            f"'{stage.folder.command('resume')}'."
-        ) from error
-    if capacity.empty_seconds >= _EMPTY_SECONDS:
-        raise ClusterError(
-            f"No node could hold a trial for {capacity.empty_seconds:.0f} s; add nodes, then run "
-            f"'{stage.folder.command('resume')}'."
-        )
-
-
-class _NoWorkers(tune.Stopper):  # type: ignore[misc]
-    """Ends a run for which there has been no node for minutes: Ray Tune itself waits for ever."""
-
-    def __init__(self, capacity: Capacity) -> None:
-        self._capacity = capacity
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
-
-    def stop_all(self) -> bool:
-        return self._capacity.empty_seconds >= _EMPTY_SECONDS
-
-
-def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """Return the resources of a trial; one that ran out of memory needs another kind of GPU than that it had."""
-    wanted = {"CPU": place.cpus_per_trial, "GPU": place.gpus_per_trial}
-    if config["accelerator"] is not None:
-        wanted[f"{ACCELERATOR}{config['accelerator']}"] = 0.001
-    return tune.PlacementGroupFactory([wanted])
-
-
-def ray_config(stage: Stage, number: int) -> dict[str, Any]:
-    """Return what a worker is told of a trial; it begins anew where its checkpoint is gone."""
-    record = stage.journal.history.trials[number]
-    folder = stage.folder.resolve(record.checkpoint) if record.checkpoint is not None else None
-    found = folder is not None and (folder / STATE_FILE).is_file()
-    return {
-        "trial": record.number,
-        "fold": record.fold,
-        "values": record.values,
-        "checkpoint": str(folder) if found else None,
-        "after_epoch": record.checkpoint_epoch if found else 0,
-        "accelerator": record.accelerator,
-    }
-
-
-def _name_trial(trial: Any) -> str:
-    # A trial that goes on has another folder than the one that holds its checkpoint.
-    after = trial.config["after_epoch"]
-    return f"trial_{trial.config['trial']:04d}" + (f"_after_{after}" if after else "")
-
-
-def _name_run(folder: StageFolder) -> str:
-    # Ray refuses to mix a run with files of an earlier one, so every run of a stage has a folder of its own.
-    return time.strftime("run-%Y%m%d-%H%M%S") + f"-{len(list(folder.ray.glob('run-*')))}"

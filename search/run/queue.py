@@ -12,18 +12,25 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     Args:
         next_trial: returns the next trial's Ray configuration, or None when there is none before another ends.
         count_concurrent: most trials at a time; asked each time, since nodes join and leave.
+        is_given_up: says whether to wait no longer for nodes; Ray Tune itself asks on for ever.
     """
 
-    def __init__(self, next_trial: Callable[[], dict[str, Any] | None], count_concurrent: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        next_trial: Callable[[], dict[str, Any] | None],
+        count_concurrent: Callable[[], int],
+        is_given_up: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__(metric="iou", mode="max")
         self._next_trial = next_trial
         self._count_concurrent = count_concurrent
+        self._is_given_up = is_given_up
         self._live: set[str] = set()
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial, None to be asked again later, or FINISHED."""
         if len(self._live) >= self._count_concurrent():
-            return None
+            return str(Searcher.FINISHED) if self._is_given_up() else None
         config = self._next_trial()
         if config is None:
             # A trial that ends may let another go on that waits.

@@ -22,7 +22,7 @@ from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Restart
 from search.memory.history import TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
-from search.run.cluster import accelerator_of
+from search.run.capacity import accelerator_of
 from segcore.errors import StorageError
 
 

@@ -12,8 +12,9 @@ from search.memory.events import Asked, Closed, Dropped
 from search.memory.history import History, TrialRecord
 from search.memory.journal import read_history
 from search.memory.outcome import Outcome
-from search.run.cluster import count_concurrent
-from search.run.loop import Stage, retry_failed, run_folds
+from search.run.capacity import count_concurrent
+from search.run.loop import retry_failed, run_folds
+from search.run.stage import Stage
 from search.settings import write_settings
 from search.stages.stage import OpenStage
 from search.verdict.decision import Decision

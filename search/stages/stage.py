@@ -14,7 +14,7 @@ from search.memory.history import History
 from search.memory.journal import Journal, read_history
 from search.opening import remember
 from search.place import Place
-from search.run.loop import Stage, make_job, require_same_data
+from search.run.stage import Stage, make_job, require_same_data
 from search.settings import SearchSettings
 from search.tracking.follower import Tracker
 from search.verdict.race import count_trainings

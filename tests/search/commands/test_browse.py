@@ -20,12 +20,16 @@ from search.tracking.store import open_client
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A search whose MLflow experiment has a run with a picture, and one whose settings are damaged."""
+    """A search with a run and its picture, one whose runs are in another database, and one that is damaged."""
     folder = tmp_path_factory.mktemp("searches")
     place = build_place({"data": folder, "storage": folder})
     (folder / "streets").mkdir()
     write_settings(build_settings({"name": "streets"}), folder / "streets" / "settings.json")
     write_place(place, folder / "streets" / "place.json")
+    (folder / "apart").mkdir()
+    write_settings(build_settings({"name": "apart"}), folder / "apart" / "settings.json")
+    apart = build_place({"data": folder, "storage": folder, "tracking_uri": "postgresql://u:PW@host/db"})
+    write_place(apart, folder / "apart" / "place.json")
     (folder / "broken").mkdir()
     (folder / "broken" / "settings.json").write_text("{")
     client = open_client(place.tracking_uri)
@@ -93,6 +97,7 @@ def test_signal_ends_the_server_and_all_its_processes(number, start_ui, storage,
     wait_until(lambda: not processes_of(storage), "no process is left")
     assert not answers(port)
     assert "broken/settings.json cannot be read" in out, "named, and the others are linked"
+    assert "apart: its runs are in postgresql://***@host/db, which is not served here" in out
 
 
 def test_ui_shows_pictures_and_lets_nobody_write_files(start_ui, storage):

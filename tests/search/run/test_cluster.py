@@ -3,8 +3,9 @@ import dataclasses
 import pytest
 import ray
 
-from search.run.cluster import _share_gpus, connected, count_concurrent, prepare_nodes
-from search.run.loop import make_job
+from search.run.capacity import count_concurrent, share_gpus
+from search.run.cluster import connected, prepare_nodes
+from search.run.stage import make_job
 from search.run.trial import open_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.folds import make_folds
@@ -28,7 +29,7 @@ from segcore.errors import ClusterError
     ],
 )
 def test_trials_that_a_nodes_gpus_hold(gpus, gpus_per_trial, trials):
-    assert int(_share_gpus(gpus, gpus_per_trial)) == trials
+    assert int(share_gpus(gpus, gpus_per_trial)) == trials
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no-such-host.invalid:6379"])

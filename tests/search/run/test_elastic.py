@@ -15,12 +15,14 @@ from search.judge.progress import build_asha
 from search.memory.events import Ended
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
-from search.run import loop
-from search.run.cluster import Capacity, accelerator_of, find_accelerators
-from search.run.loop import Stage, _request, build_proposer, choose_trial, ray_config, run_trials
+from search.run import capacity
+from search.run.capacity import Capacity, accelerator_of, find_accelerators
+from search.run.loop import build_proposer, choose_trial
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
+from search.run.stage import Stage
 from search.run.trial import TrialJob
+from search.run.tuning import _request, ray_config, run_trials
 from segcore.data.folds import FoldSplit
 from segcore.errors import ClusterError
 
@@ -49,14 +51,14 @@ def stage(make_settings, make_place, script, tmp_path) -> Stage:
 @pytest.fixture
 def impatient(monkeypatch) -> None:
     """Nodes are counted each time, and missed after a second."""
-    monkeypatch.setattr("search.run.cluster._COUNT_SECONDS", 0.0)
-    monkeypatch.setattr(loop, "_EMPTY_SECONDS", 1.0)
+    monkeypatch.setattr(capacity, "_COUNT_SECONDS", 0.0)
+    monkeypatch.setattr(capacity, "_EMPTY_SECONDS", 1.0)
 
 
 def test_trials_are_handed_out_as_nodes_join_and_held_back_as_they_leave(cluster, stage, impatient):
-    capacity = Capacity(stage.place)
+    room = Capacity(stage.place)
     trials = iter({"trial": number} for number in range(9))
-    queue = TrialQueue(lambda: next(trials), capacity.count)
+    queue = TrialQueue(lambda: next(trials), room.count)
     assert queue.suggest("a") is None
     first = cluster.add_node(num_cpus=4, num_gpus=1)
     assert queue.suggest("b") == {"trial": 0}
@@ -89,11 +91,11 @@ def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, i
 
 
 def test_for_how_long_there_was_no_node_is_known(cluster, stage, impatient):
-    capacity = Capacity(stage.place)
+    room = Capacity(stage.place)
     time.sleep(0.01)
-    assert capacity.empty_seconds > 0
+    assert room.empty_seconds > 0
     node = cluster.add_node(num_cpus=1, num_gpus=1)
-    assert capacity.empty_seconds == 0
+    assert room.empty_seconds == 0
     cluster.remove_node(node)
 
 

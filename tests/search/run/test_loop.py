@@ -20,19 +20,13 @@ from search.memory.history import History
 from search.memory.journal import Journal, read_events, read_history, replay
 from search.memory.outcome import Outcome
 from search.run import loop as tuner
-from search.run.loop import (
-    Stage,
-    ray_config,
-    require_done,
-    require_same_data,
-    require_success,
-    retry_failed,
-    run_folds,
-    run_search,
-)
+from search.run import tuning
+from search.run.loop import require_done, require_success, retry_failed, run_folds, run_search
 from search.run.queue import TrialQueue
 from search.run.scheduler import AshaScheduler
+from search.run.stage import Stage, require_same_data
 from search.run.trial import STATE_FILE, TrialJob
+from search.run.tuning import ray_config
 from segcore.data.folds import FoldSplit
 from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError
 
@@ -270,7 +264,7 @@ class Workers:
             while isinstance(config := queue.suggest(name := next(names)), dict):
                 trial = Trial("no_trainable", stub=True, config=config, trial_id=name)
                 # Ray mixes the checkpoints of two trials of one folder.
-                (folder / tuner._name_trial(trial)).mkdir()
+                (folder / tuning._name_trial(trial)).mkdir()
                 self.runs[-1].append(config["trial"])
                 recorder.on_trial_start(1, [trial], trial)
                 running.append(trial)
@@ -278,7 +272,7 @@ class Workers:
                 assert config == Searcher.FINISHED, "it waits, and nothing runs"
                 break
             trial = running.pop(0)
-            if self._train_epoch(trial, folder / tuner._name_trial(trial), judge, recorder):
+            if self._train_epoch(trial, folder / tuning._name_trial(trial), judge, recorder):
                 running.append(trial)
             else:
                 queue.on_trial_complete(trial.trial_id)

@@ -2,7 +2,7 @@ import pytest
 
 from search.folder import StageFolder
 from search.memory.events import Asked, CheckpointSaved
-from search.run.loop import Stage
+from search.run.stage import Stage
 from search.run.trial import TrialJob
 from search.stages import confirm
 from search.stages.confirm import fill_workers, find_confirmed

@@ -1,0 +1,69 @@
+"""What one run of Ray Tune needs: the settings, the place, the files, the journal, and what all its trials share."""
+
+from dataclasses import dataclass
+
+from search.folder import StageFolder
+from search.memory.history import History
+from search.memory.journal import Journal
+from search.place import Place
+from search.run.trial import Limits, TrialJob
+from search.settings import SearchSettings
+from segcore.data.cache import PixelCache
+from segcore.data.folds import FoldSplit
+from segcore.errors import CheckpointError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One run of Ray Tune over trials that a journal remembers.
+
+    Args:
+        settings: what the search is.
+        place: where it runs, and on what.
+        folder: where the stage's files lie.
+        journal: its memory, open for writing.
+        job: what all trials share.
+    """
+
+    settings: SearchSettings
+    place: Place
+    folder: StageFolder
+    journal: Journal
+    job: TrialJob
+
+
+def make_job(
+    settings: SearchSettings, place: Place, cache: PixelCache, split: FoldSplit, *, limited: bool = False
+) -> TrialJob:
+    """Return what all trials of a stage share.
+
+    Args:
+        settings: the limits of a prediction are used.
+        place: data, cache and resources are used.
+        cache: the decoded data.
+        split: the folds.
+        limited: whether the settings' limits hold; they choose among configurations, so only in a search.
+    """
+    wanted = settings.weighs_latency or settings.max_latency_ms or settings.max_memory_gib
+    limits = Limits(latency_ms=settings.max_latency_ms, memory_gib=settings.max_memory_gib)
+    return TrialJob(
+        data=place.data,
+        cache_root=place.cache,
+        extra=place.extra,
+        cache_key=cache.key,
+        split=split,
+        cpus=place.cpus_per_trial,
+        gpus=place.gpus_per_trial,
+        limits=limits if wanted and limited else None,
+    )
+
+
+def require_same_data(stage: Stage, *others: History) -> None:
+    """Raise `CheckpointError` when the data is not what the trials of a stage and of others were trained on."""
+    known = {history.cache_key for history in (stage.journal.history, *others)} - {None}
+    if known - {stage.job.cache_key}:
+        raise CheckpointError(
+            f"Images, masks or classes in {stage.place.data} or the extra data changed since "
+            f"{stage.settings.name!r} began, so its scores cannot be compared with new ones; restore the data, or "
+            "launch a new search."
+        )

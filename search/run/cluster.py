@@ -52,7 +52,7 @@ def connected(place: Place) -> Iterator[None]:
             address=place.address or "local",
             include_dashboard=None if place.address else False,
             log_to_driver=False,
-            logging_level=logging.ERROR,
+            logging_level=logging.CRITICAL,
             configure_logging=True,
             runtime_env=_runtime_env(place),
         )

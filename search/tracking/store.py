@@ -71,7 +71,7 @@ def calm_mlflow() -> None:
         os.environ.setdefault(name, value)
     # urllib3 tells of every retry while the server is away.
     for name in ("mlflow", "alembic", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def database_file(uri: str) -> Path | None:

@@ -1,0 +1,99 @@
+"""How a search ends that is told to, and one whose disk is full: with a message, and ready to go on."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from search.folder import SearchFolder
+from search.memory.journal import read_events, read_history
+from search.place import read_place
+
+
+@pytest.fixture(scope="module")
+def arguments(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[object, ...]:
+    """Of a launch whose trials train for a long time, one after the other."""
+    root = tmp_path_factory.mktemp("endings")
+    (root / "endless.py").write_text(
+        "def endless(trial):\n"
+        "    trial.suggest_float('learning_rate', 1e-4, 1e-2, log=True)\n"
+        "    return {'backbone': 'tf_efficientnet_lite0', 'weights': 'none', 'decoder_channels': 16, 'crop_size': 32,\n"
+        "            'input_mode': 'crop', 'crops_per_image': 1, 'batch_size': 4}\n"
+    )
+    return (
+        *("launch", "--data", dataset_folder, "--name", "told", "--space", "endless:endless", "--trials", 2),
+        *("--epochs", 500, "--grace-epochs", 500, "--folds", 2, "--confirm", 0, "--max-concurrent", 1),
+        *("--storage", root / "searches", "--cache", root / "cache"),
+    )
+
+
+def told_to_end(driver: subprocess.Popen, number: int, journal: Path, wait_until: Callable) -> tuple[str, str, int]:
+    """Send a signal once a checkpoint was written in this run, and return what was printed and how many events."""
+    before = len(list(read_events(journal)))
+
+    def has_trained() -> bool:
+        assert driver.poll() is None, driver.communicate()
+        return any(event.event == "checkpoint" for event in list(read_events(journal))[before:])
+
+    wait_until(has_trained, "a checkpoint was written", seconds=600)
+    os.kill(driver.pid, number)
+    out, err = driver.communicate(timeout=600)
+    return out, err, before
+
+
+def test_signals_of_job_managers_and_closed_terminals_end_a_search_as_ctrl_c_does(
+    arguments, start_cli, wait_until, find_free_port
+):
+    root = arguments[-1].parent
+    folder = SearchFolder(root=root / "searches" / "told")
+    journal = folder.search_stage.journal
+    commands = {signal.SIGTERM: arguments, signal.SIGHUP: ("resume", "told", "--storage", root / "searches")}
+    for number, command in commands.items():
+        driver = start_cli(*command, PYTHONPATH=str(root))
+        out, err, before = told_to_end(driver, number, journal, wait_until)
+        assert driver.returncode == 2, err
+        assert f"go on with '{folder.command('resume')}'" in err
+        assert "Traceback" not in out + err
+        new = list(read_events(journal))[before:]
+        assert (new[0].event, new[-1].event) == ("opened", "halted")
+        client = MlflowClient(read_place(folder.place).tracking_uri)
+        (experiment,) = client.search_experiments(filter_string="name = 'told'")
+        runs = client.search_runs([experiment.experiment_id])
+        assert {run.info.status for run in runs} == {"KILLED"}
+        assert len(runs) == 2
+    (trial,) = read_history(journal).in_order
+    epochs = [event.epoch for event in read_events(journal) if event.event == "epoch"]
+    assert epochs == sorted(epochs), "the second run went on from the checkpoint of the first"
+    assert trial.checkpoint_epoch >= 2
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 64 MB."""
+    if shutil.which("mount") is None or os.geteuid() != 0:
+        pytest.skip("a small disk can be mounted by root alone")
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("no disk can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def test_a_full_disk_ends_a_search_with_one_message(arguments, small_disk, run_cli):
+    """MLflow's database alone has some room on it; the checkpoints of three trials have none."""
+    root = arguments[-1].parent
+    command = [*arguments[:-4], "--storage", small_disk / "searches", "--cache", root / "cache"]
+    (small_disk / "ballast").write_bytes(bytes(40 << 20))
+    done = run_cli(*command, PYTHONPATH=str(root), timeout=600)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "make room" in done.stderr
+    assert f"'{SearchFolder(root=small_disk / 'searches' / 'told').command('resume')}'" in done.stderr
+    assert len(done.stderr.splitlines()) <= 3, done.stderr

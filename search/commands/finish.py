@@ -18,7 +18,7 @@ from search.verdict.selection import can_confirm, name_winner
 from segcore.errors import CheckpointError, TrackingError
 
 
-@with_options(where=WHERE_NOW)
+@with_options({"where": WHERE_NOW})
 def confirm(
     name: Name,
     where: Values,
@@ -50,7 +50,7 @@ def confirm(
     show_failed_trainings(settings, folder)
 
 
-@with_options(where=WHERE_NOW)
+@with_options({"where": WHERE_NOW})
 def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     from search.commands import running
@@ -67,7 +67,7 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
         running.retrain_winner(settings, place, folder, running.prepare_cache(place), winner)
 
 
-@with_options(where=TRACKING_NOW)
+@with_options({"where": TRACKING_NOW})
 def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     """Send to MLflow what it missed while its server was away, or all of it when its database was lost."""
     from search.tracking.check import check_tracking

@@ -22,7 +22,7 @@ from segcore.config import parse_assignments
 from segcore.data.folds import make_folds, read_folds, write_folds
 
 
-@with_options(what=WHAT, where=WHERE)
+@with_options({"what": WHAT, "where": WHERE})
 def launch(
     what: Values,
     where: Values,
@@ -71,7 +71,7 @@ def launch(
         running.finish(settings, place, folder, cache_pixels)
 
 
-@with_options(where=WHERE_NOW)
+@with_options({"where": WHERE_NOW})
 def resume(
     name: Name,
     where: Values,

@@ -1,7 +1,7 @@
 """The options of the commands, made from the fields of `SearchSettings` and `Place`: their types, defaults and help."""
 
 import inspect
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import wraps
 from pathlib import Path
@@ -48,7 +48,7 @@ def options_of(kind: type, *, remembered: bool = False, only: Collection[str] | 
     return [_option(field.name, hints[field.name], None if remembered else field.default) for field in wanted]
 
 
-def with_options(**groups: Options) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def with_options(groups: Mapping[str, Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command, in place of each parameter named here, a group of options; it gets their values by name.
 
     Typer reads a command's options from its signature, which would have some thirty parameters otherwise.

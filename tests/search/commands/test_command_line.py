@@ -261,7 +261,8 @@ def test_every_image_is_scored_out_of_fold_once(retrained, place, dataset_folder
     folder = place.folder("whole")
     split, scored = read_folds(folder.folds), []
     for trial in read_history(folder.retrain_stage.journal).trials.values():
-        names = [entry["name"] for entry in json.loads((Path(trial.checkpoint) / "scores.json").read_text())]
+        scores = folder.retrain_stage.resolve(trial.checkpoint) / "scores.json"
+        names = [entry["name"] for entry in json.loads(scores.read_text())]
         assert {split.fold_of[name] for name in names} == {trial.fold}
         scored += names
     assert sorted(scored) == sorted(case.name for case in read_dataset(dataset_folder).cases)
@@ -441,7 +442,7 @@ def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[Event
 
 def test_configurations_of_a_file_and_of_an_earlier_search_are_tried_first(seeded, place):
     asked = [event for event in seeded if event.event == "asked"]
-    assert [asked[0]["values"][name] for name in ("optimizer", "learning_rate", "epochs")] == ["sgd", 0.03, 1]
+    assert [asked[0].values[name] for name in ("optimizer", "learning_rate", "epochs")] == ["sgd", 0.03, 1]
     earlier = read_history(place.folder("cut").search_stage.journal).ranked[:3]
     assert [event.params for event in asked[1:4]] == [trial.params for trial in earlier]
     assert [event.drawable for event in asked[:4]] == [False, True, True, True]

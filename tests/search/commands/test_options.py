@@ -33,7 +33,7 @@ def call(command, *arguments: str) -> str:
     return done.output
 
 
-@with_options(what=WHAT, where=WHERE)
+@with_options({"what": WHAT, "where": WHERE})
 def begin(what: Values, where: Values, more: Annotated[int, typer.Option(help="more")] = 1) -> None:
     what = {**what, "time_budget_seconds": float(what["time_budget_seconds"])}
     assert what.pop("fixed", None) in (None, ["a=1", "b=2"])
@@ -63,7 +63,7 @@ def test_mlflows_own_variable_is_the_default_of_a_launch_alone(monkeypatch):
     assert call(go_on, "streets") == "streets {}\n"
 
 
-@with_options(where=WHERE_NOW)
+@with_options({"where": WHERE_NOW})
 def go_on(name: Name, where: Values) -> None:
     typer.echo(f"{name} {where}")
 

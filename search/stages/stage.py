@@ -97,6 +97,5 @@ def _leave(journal: Journal) -> None:
 
 def _require_own_files(folder: StageFolder, history: History) -> None:
     for trial in history.in_order:
-        for path in (trial.checkpoint, *(record.picture for record in trial.epochs.values())):
-            if path is not None:
-                folder.resolve(path)
+        if trial.checkpoint is not None:
+            folder.resolve(trial.checkpoint)

@@ -16,14 +16,8 @@ from search.tracking.store import told
 from search.tracking_uri import mask_uri
 
 _RETRY_SECONDS: Final = 5.0
-
-
 _POLL_SECONDS: Final = 1.0
-
-
 _CLOSE_SECONDS: Final = 60.0
-
-
 _EVENTS_PER_SEND: Final = 20
 """What is sent is noted after so many, so that a slow server is not sent the same for ever."""
 

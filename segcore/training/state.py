@@ -21,8 +21,6 @@ from segcore.training.optimizer import build_optimizer
 
 _FORMAT: Final = "street-state-4"
 _FORMAT_OF_FIRST_LOSSES: Final = "street-state-3"
-
-
 _CONTENT: Final = {
     "config": dict,
     "outputs": int,

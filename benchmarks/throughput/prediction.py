@@ -29,7 +29,8 @@ import torch
 
 from segcore.config import STRIDE, TrainConfig
 from segcore.data.classes import CONTEST_CLASSES
-from segcore.data.dataset import IMAGES_FOLDER, decode_rgb, list_images, read_size
+from segcore.data.dataset import IMAGES_FOLDER, list_images
+from segcore.data.decoding import decode_rgb, read_size
 from segcore.data.labels import build_label_map
 from segcore.data.picture_files import Image, save_png
 from segcore.insight.figures import colour_mask

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from segcore.commands.console import CPUs, Data, Device, Model, choose_machine, console, make_folder, show_progress
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import list_images, read_dataset, read_size
+from segcore.data.dataset import list_images, read_dataset
+from segcore.data.decoding import read_size
 from segcore.data.picture_files import Image, save_png
 from segcore.insight.error_analysis import require_same_classes
 from segcore.insight.figures import colour_mask

@@ -27,10 +27,11 @@ from filelock import FileLock
 
 from segcore.data.case import Case
 from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json
-from segcore.data.dataset import DataSet, broken_folder, decode_case, find_pixel_problems, read_size
+from segcore.data.dataset import DataSet, broken_folder, decode_case, find_pixel_problems
+from segcore.data.decoding import read_size
 from segcore.errors import CheckpointError, DataError, StorageError
 
-_FORMAT: Final = "street-cache-2"
+_FORMAT: Final = "street-cache-3"
 _SPARE_BYTES: Final = 256 << 20
 _CHANNELS: Final = 3
 _KEY_SEPARATOR: Final = "+"

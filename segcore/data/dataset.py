@@ -5,13 +5,11 @@
     DATA/seg_train_annotations/NAME.json     {"attributes": {"route", "timeofday", "pseudo"}, "frameIndex"}
     DATA/classes.json                        optional, see `classes`
 
-Decoding lives here; keeping what was decoded lives in `cache`, counting it for a person in `check`.
+Decoding a file lives in `decoding`; keeping what was decoded lives in `cache`, counting it for a person in `check`.
 """
 
-import io
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -20,16 +18,15 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from segcore.data.case import Case
 from segcore.data.classes import ClassTable, read_class_table
+from segcore.data.decoding import IMAGE_SUFFIXES, decode_colours, decode_rgb
 from segcore.data.names import find_name_fault, has_controls
 from segcore.errors import DataError
 
 IMAGES_FOLDER: Final = "seg_train_images"
 ANNOTATIONS_FOLDER: Final = "seg_train_annotations"
-IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +95,8 @@ def decode_case(case: Case, classes: ClassTable) -> DecodedCase:
         DataError: naming file and problem, one line each.
     """
     problems: list[str] = []
-    image_HW3 = _decode_or_note(case.image, problems)
-    colours_HW3 = _decode_or_note(case.mask, problems)
+    image_HW3 = _note_problem(decode_rgb, case.image, problems)
+    colours_HW3 = _note_problem(decode_colours, case.mask, problems)
     mask_HW = None
     if colours_HW3 is not None:
         try:
@@ -111,33 +108,6 @@ def decode_case(case: Case, classes: ClassTable) -> DecodedCase:
     if problems or image_HW3 is None or mask_HW is None:
         raise DataError(f"{case.name} cannot be used:", problems)
     return DecodedCase(image_HW3=image_HW3, mask_HW=mask_HW)
-
-
-def decode_rgb(file: Path) -> npt.NDArray[np.uint8]:
-    """Decode an image file of any colour mode to RGB (H, W, 3), uint8.
-
-    Raises:
-        DataError: when the file is missing, damaged or cut short.
-    """
-    try:
-        # Pillow says what is wrong with a damaged file; OpenCV returns nothing, or what it could read.
-        with Image.open(io.BytesIO(file.read_bytes())) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file.name}: cannot be decoded ({_first_line(error)})") from error
-
-
-def read_size(file: Path) -> tuple[int, int]:
-    """Return (height, width) in pixels from an image file's header.
-
-    Raises:
-        DataError: when the file is missing or no image.
-    """
-    try:
-        with Image.open(file) as image:
-            return image.height, image.width
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file.name}: cannot be decoded ({_first_line(error)})") from error
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -222,7 +192,7 @@ def _read_case(image: Path, annotations: Path) -> Case | list[str]:
     except KeyError as error:
         problems.append(f"{document.name}: {error.args[0]!r} is missing")
     except (ValueError, TypeError, RecursionError, OSError) as error:
-        problems.append(f"{document.name}: cannot be read ({_first_line(error)})")
+        problems.append(f"{document.name}: cannot be read ({error or type(error).__name__})")
     return problems or case
 
 
@@ -262,9 +232,11 @@ def _try_decode(case: Case, classes: ClassTable) -> tuple[str, ...]:
     return ()
 
 
-def _decode_or_note(file: Path, problems: list[str]) -> npt.NDArray[np.uint8] | None:
+def _note_problem(
+    decode: Callable[[Path], npt.NDArray[np.uint8]], file: Path, problems: list[str]
+) -> npt.NDArray[np.uint8] | None:
     try:
-        return decode_rgb(file)
+        return decode(file)
     except DataError as error:
         problems.append(str(error))
         return None
@@ -272,8 +244,3 @@ def _decode_or_note(file: Path, problems: list[str]) -> npt.NDArray[np.uint8] | 
 
 def _size(image_HW3: npt.NDArray[np.uint8]) -> str:
     return f"{image_HW3.shape[1]}x{image_HW3.shape[0]}"
-
-
-def _first_line(error: Exception) -> str:
-    text = re.sub(r" ?<_io.BytesIO object[^>]*>", " the file", str(error) or type(error).__name__)
-    return text.splitlines()[0]

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.data.cache import Progress
-from segcore.data.dataset import decode_rgb
+from segcore.data.decoding import decode_rgb
 from segcore.prediction.ensemble import Ensemble
 
 Save = Callable[[Path, npt.NDArray[np.uint8], npt.NDArray[np.uint8]], None]

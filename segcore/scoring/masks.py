@@ -10,7 +10,8 @@ import torch
 
 from segcore.data.case import Case
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import DataSet, decode_case, decode_rgb, read_dataset
+from segcore.data.dataset import DataSet, decode_case, read_dataset
+from segcore.data.decoding import decode_colours
 from segcore.errors import DataError
 from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
 from segcore.scoring.submission import paint_runs, read_submission
@@ -88,7 +89,7 @@ def _with_background(classes: ClassTable) -> ClassTable:
 
 def _decode(file: Path, table: ClassTable) -> Mask:
     try:
-        return table.decode_mask(decode_rgb(file))
+        return table.decode_mask(decode_colours(file))
     except DataError as error:
         raise DataError(f"{file} cannot be used: {error.summary}", error.problems) from error
 

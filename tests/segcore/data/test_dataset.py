@@ -12,9 +12,9 @@ from segcore.data.dataset import (
     find_pixel_problems,
     list_images,
     read_dataset,
-    read_size,
     scan_dataset,
 )
+from segcore.data.decoding import read_size
 from segcore.errors import DataError
 
 

@@ -12,7 +12,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +20,7 @@ import numpy.typing as npt
 
 from segcore.data.case import Case
 from segcore.data.classes import ClassTable, read_class_table
-from segcore.data.decoding import IMAGE_SUFFIXES, decode_colours, decode_rgb
+from segcore.data.decoding import IMAGE_SUFFIXES, decode_colours, decode_rgb, is_blurred_format, share_memory
 from segcore.data.names import find_name_fault, has_controls
 from segcore.errors import DataError
 
@@ -82,7 +81,15 @@ def scan_dataset(folder: Path) -> tuple[DataSet, list[str]]:
 
 def find_pixel_problems(dataset: DataSet) -> Iterator[tuple[Case, str]]:
     """Decode every case and yield each problem found, in the order of the cases."""
-    decode = partial(_try_decode, classes=dataset.classes)
+
+    def decode(case: Case) -> tuple[str, ...]:
+        try:
+            with share_memory(case.image, case.mask):
+                decode_case(case, dataset.classes)
+        except DataError as error:
+            return error.problems
+        return ()
+
     with ThreadPoolExecutor() as pool:
         for case, problems in zip(dataset.cases, pool.map(decode, dataset.cases), strict=True):
             yield from ((case, problem) for problem in problems)
@@ -103,6 +110,11 @@ def decode_case(case: Case, classes: ClassTable) -> DecodedCase:
             mask_HW = classes.decode_mask(colours_HW3)
         except DataError as error:
             problems += [f"{case.mask.name}: {problem}" for problem in error.problems]
+            if is_blurred_format(case.mask):
+                problems.append(
+                    f"{case.mask.name}: its content is JPEG, which changes colours at every border; make it again from "
+                    "its source, as PNG"
+                )
     if image_HW3 is not None and colours_HW3 is not None and image_HW3.shape != colours_HW3.shape:
         problems.append(f"{case.mask.name}: {_size(colours_HW3)} pixels, but {case.image.name} has {_size(image_HW3)}")
     if problems or image_HW3 is None or mask_HW is None:
@@ -222,14 +234,6 @@ def _flag(attributes: dict[str, object], name: str) -> bool:
 def _find_orphans(annotations: Path, names: set[str]) -> list[str]:
     masks = sorted(file for file in annotations.glob("*.png") if file.stem not in names)
     return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/" for mask in masks]
-
-
-def _try_decode(case: Case, classes: ClassTable) -> tuple[str, ...]:
-    try:
-        decode_case(case, classes)
-    except DataError as error:
-        return error.problems
-    return ()
 
 
 def _note_problem(

@@ -288,3 +288,25 @@ def test_image_whose_name_holds_an_escape_is_named_and_never_shown_raw(make_data
     (folder / IMAGES_FOLDER / "\x1b[2Ja.jpg").write_bytes(b"")
     _, problems = scan_dataset(folder)
     assert problems == [r"'\x1b[2Ja.jpg': the name holds a control character; rename the file"]
+
+
+def test_mask_whose_content_is_jpeg_is_named_as_such(make_dataset):
+    folder = make_dataset((32, 48))
+    file = _annotation(folder, "train_0000.png")
+    Image.open(file).save(file, format="JPEG")
+    problems = _decode_problems(folder)
+    assert problems[-1].startswith("train_0000.png: its content is JPEG, which changes colours at every border")
+    assert len(problems) == 2 and "soft borders" in problems[0]
+
+
+def test_image_of_a_camera_on_its_side_belongs_to_an_upright_mask(make_dataset):
+    folder = make_dataset((32, 48))
+    upright_HW3 = decode_case(*_first(folder)).image_HW3
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    # 6 tells a viewer to turn the picture clockwise: stored, it lies turned the other way.
+    lying = Image.fromarray(np.ascontiguousarray(np.rot90(upright_HW3)))
+    lying.save(_image(folder, "train_0000.jpg"), exif=exif, quality=100, subsampling=0)
+    decoded = decode_case(*_first(folder))
+    assert decoded.image_HW3.shape[:2] == decoded.mask_HW.shape == (32, 48)
+    assert np.abs(decoded.image_HW3.astype(int) - upright_HW3).mean() < 2

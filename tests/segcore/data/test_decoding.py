@@ -1,6 +1,8 @@
 import os
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from segcore.data.decoding import (
     decode_rgb,
     is_blurred_format,
     read_size,
+    share_memory,
 )
 from segcore.errors import ConfigError, DataError
 
@@ -293,3 +296,22 @@ def test_both_orders_of_bytes_of_16_bits_are_read(tmp_path):
         content = content.ljust(200, b"\x00") + levels_HW.astype(f"{order}u2").tobytes()
         (tmp_path / name).write_bytes(content)
         assert decode_rgb(tmp_path / name)[0, :, 0].tolist() == [0, 255]
+
+
+def test_large_images_are_worked_on_one_at_a_time_and_small_ones_together(tmp_path):
+    Image.new("1", (4100, 4000)).save(tmp_path / "large.png")
+    Image.new("1", (10, 10)).save(tmp_path / "small.png")
+    together = threading.Barrier(3)
+
+    def meet(name):
+        with share_memory(tmp_path / "small.png", tmp_path / f"{name}.png"):
+            try:
+                together.wait(10 if name == "small" else 0.2)
+            except threading.BrokenBarrierError:
+                return False
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(meet, ["small"] * 3)) == [True] * 3
+        # Three would meet; one alone waits in vain, and breaks the barrier for the others.
+        assert list(pool.map(meet, ["large"] * 3)) == [False] * 3

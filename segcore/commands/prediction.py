@@ -10,8 +10,9 @@ from rich.table import Table
 
 from segcore.commands.console import CPUs, Data, Device, Model, choose_machine, console, make_folder, show_progress
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import list_images, read_dataset
+from segcore.data.dataset import read_dataset
 from segcore.data.decoding import read_size
+from segcore.data.listing import list_images
 from segcore.data.picture_files import Image, save_png
 from segcore.insight.error_analysis import require_same_classes
 from segcore.insight.figures import colour_mask

@@ -27,8 +27,9 @@ from filelock import FileLock
 
 from segcore.data.case import Case
 from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json, count_indices
-from segcore.data.dataset import DataSet, DecodedCase, broken_folder, decode_case, find_pixel_problems
-from segcore.data.decoding import read_size, share_memory
+from segcore.data.dataset import DataSet, DecodedCase, decode_case, find_pixel_problems
+from segcore.data.decoding import read_size, require_regular, share_memory
+from segcore.data.listing import broken_folder
 from segcore.errors import CheckpointError, DataError, StorageError
 
 _FORMAT: Final = "street-cache-3"
@@ -191,6 +192,7 @@ def _digest_files(case: Case) -> list[str]:
     digests = []
     for file in (case.image, case.mask):
         try:
+            require_regular(file)
             with file.open("rb") as stream:
                 digests.append(hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest())
         except OSError as error:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -110,10 +111,10 @@ def _coloured(folder: Path, dataset: DataSet) -> Callable[[Case, tuple[int, int]
 
 
 def _submitted(file: Path, dataset: DataSet) -> Callable[[Case, tuple[int, int]], Mask | None]:
-    document = read_submission(file, dataset.classes)
+    document = {normalize("NFC", name): runs for name, runs in read_submission(file, dataset.classes).items()}
 
     def find(case: Case, size: tuple[int, int]) -> Mask | None:
-        runs = document.get(case.image.name)
+        runs = document.get(normalize("NFC", case.image.name))
         if runs is None:
             return None
         return paint_runs(runs, height=size[0], width=size[1], table=dataset.classes, image=case.image.name)

@@ -119,7 +119,11 @@ def decode_case(case: Case, classes: ClassTable) -> DecodedCase:
                     "its source, as PNG"
                 )
     if image_HW3 is not None and colours_HW3 is not None and image_HW3.shape != colours_HW3.shape:
-        problems.append(f"{case.mask.name}: {_size(colours_HW3)} pixels, but {case.image.name} has {_size(image_HW3)}")
+        lying = image_HW3.shape[:2] == colours_HW3.shape[1::-1]
+        problems.append(
+            f"{case.mask.name}: {_size(colours_HW3)} pixels, but {case.image.name} has {_size(image_HW3)}"
+            + ("; images are turned upright by their EXIF orientation: turn the mask too" if lying else "")
+        )
     if problems or image_HW3 is None or mask_HW is None:
         raise DataError(f"{case.name} cannot be used:", problems)
     return DecodedCase(image_HW3=image_HW3, mask_HW=mask_HW)

@@ -355,3 +355,14 @@ def test_names_of_a_mac_and_of_other_systems_match(make_dataset):
     for suffix in ("png", "json"):
         _annotation(folder, f"train_0000.{suffix}").rename(_annotation(folder, f"{composed}.{suffix}"))
     assert [case.name for case in read_dataset(folder).cases] == [composed]
+
+
+def test_mask_drawn_on_a_picture_on_its_side_is_named_with_what_to_do(make_dataset):
+    folder = make_dataset((32, 48))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(_image(folder, "train_0000.jpg")).save(_image(folder, "train_0000.jpg"), exif=exif)
+    assert _decode_problems(folder) == [
+        "train_0000.png: 48x32 pixels, but train_0000.jpg has 32x48; images are turned upright by their EXIF "
+        "orientation: turn the mask too"
+    ]

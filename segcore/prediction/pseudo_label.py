@@ -150,11 +150,11 @@ def _write_cases(
     skipped: list[str] = []
     unread: list[str] = []
     for done, file in enumerate(files, start=1):
-        progress(done, len(files))
         try:
             image_HW3 = decode_rgb(file)
         except DataError as error:
             unread.append(str(error))
+            progress(done, len(files))
             continue
         mask_HW = _label(ensemble, image_HW3, options)
         counts_256 = np.bincount(mask_HW.ravel(), minlength=256)
@@ -164,6 +164,7 @@ def _write_cases(
             _write_case(file, folder, palette_N3[mask_HW], _describe_case(done - 1, options), options.prefix)
             pixels_256 += counts_256
             images_256 += counts_256 > 0
+        progress(done, len(files))
     images = len(files) - len(skipped) - len(unread)
     if not skipped and not images:
         raise DataError(f"None of {len(files)} images can be read:", unread)

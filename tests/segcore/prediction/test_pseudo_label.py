@@ -134,7 +134,11 @@ def _copy_and_damage(images, place, damaged):
 
 def test_damaged_image_is_left_out_and_told(ensemble, images, tmp_path):
     place = _copy_and_damage(images, tmp_path / "in", {"new_4.jpg"})
-    report = _write(ensemble, place, tmp_path / "out", confidence=0.4, min_share=0.0)
+    steps, options = [], PseudoOptions(confidence=0.4, min_share=0.0)
+    report = write_pseudo_labels(
+        ensemble, place, tmp_path / "out", options, lambda done, total: steps.append((done, total))
+    )
+    assert steps == [(done, 8) for done in range(1, 9)]
     assert report.images == 7 and report.skipped == ()
     (problem,) = report.unread
     assert problem.startswith("new_4.jpg: cannot be decoded")

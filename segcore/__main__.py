@@ -8,7 +8,7 @@ from segcore.commands.looking import errors, explore
 from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
 from segcore.commands.training import fields, train
-from segcore.errors import StorageError, StreetError
+from segcore.errors import LeftOutError, StorageError, StreetError
 
 app = typer.Typer(
     help="One segmentation training: check the data, train a fold, predict, score.",
@@ -38,6 +38,9 @@ def main() -> None:
     accept_every_text()
     try:
         app()
+    except LeftOutError as error:
+        print_error(error)
+        raise SystemExit(1) from None
     except StreetError as error:
         print_error(error)
         raise SystemExit(2) from None

@@ -3,6 +3,7 @@
     StreetError
     ├── ConfigError            a setting or hyperparameter that is not allowed
     ├── DataError              a data-set folder, image, mask or class table; carries every problem found
+    │   └── LeftOutError           some files that could not be read; the work is done for the others
     ├── WeightsError           pretrained weights that cannot be had
     ├── StorageError           a disk or folder that cannot hold what is to be written
     ├── CheckpointError        a saved training, model or search that cannot be read
@@ -43,6 +44,10 @@ class DataError(StreetError):
 
     def __str__(self) -> str:
         return "\n".join([self.summary, *(f"  - {problem}" for problem in self.problems)])
+
+
+class LeftOutError(DataError):
+    """Files that could not be read, told at the end of the work on the others."""
 
 
 class WeightsError(StreetError):

@@ -29,9 +29,12 @@ import torch
 
 from segcore.config import STRIDE, TrainConfig
 from segcore.data.classes import CONTEST_CLASSES
-from segcore.data.dataset import IMAGES_FOLDER, decode_rgb, list_images, read_size
+from segcore.data.dataset import IMAGES_FOLDER
+from segcore.data.decoding import decode_rgb, read_size
 from segcore.data.labels import build_label_map
+from segcore.data.listing import list_images
 from segcore.data.picture_files import Image, save_png
+from segcore.errors import DataError
 from segcore.insight.figures import colour_mask
 from segcore.machine import detect_machine, reuse_freed_memory
 from segcore.networks.model import build_architecture
@@ -154,7 +157,12 @@ def prepare_segcore(model: Path, out: Path, cpus: int) -> Callable[[Sequence[Pat
     def save(file: Path, image_HW3: Image, classes_HW: Image) -> None:
         save_png(colour_mask(classes_HW, ensemble.classes), out / f"{file.stem}.png")
 
-    return lambda files: predict_files(ensemble, files, save, lambda done, total: None, writers=cpus)
+    def predict(files: Sequence[Path]) -> None:
+        problems = predict_files(ensemble, files, save, lambda done, total: None, writers=cpus)
+        if problems:
+            raise DataError("An image left out takes no time, so nothing is measured:", problems)
+
+    return predict
 
 
 def prepare_plain(model: Path, out: Path, cpus: int) -> Callable[[Sequence[Path]], None]:

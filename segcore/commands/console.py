@@ -3,7 +3,7 @@
 import io
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +16,10 @@ from rich.style import Style
 from rich.text import Text
 
 from segcore.data.cache import Progress as ProgressCall
+from segcore.data.decoding import IMAGE_SUFFIXES
+from segcore.data.listing import count_unread
 from segcore.data.names import show_controls
-from segcore.errors import ConfigError, StorageError, StreetError
+from segcore.errors import ConfigError, LeftOutError, StorageError, StreetError
 from segcore.machine import Machine, detect_machine, require_device
 
 
@@ -92,6 +94,32 @@ def accept_every_text() -> None:
 def print_error(error: StreetError) -> None:
     """Print what a user has to mend."""
     error_console.print(str(error), style="red", soft_wrap=True, highlight=False)
+
+
+def print_unread(folder: Path) -> None:
+    """Say how many files of a folder of images are read as none, where there are some.
+
+    Raises:
+        DataError: when the folder may not be read.
+    """
+    counts = count_unread(folder)
+    if counts:
+        suffixes = ", ".join(f"{suffix}: {count}" for suffix, count in counts.most_common())
+        console.print(
+            f"{folder}: {counts.total()} files are not read ({suffixes}); images end with {', '.join(IMAGE_SUFFIXES)}",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def require_all_read(problems: Sequence[str], images: int) -> None:
+    """End a command whose work is done for all images but those with problems.
+
+    Raises:
+        LeftOutError: when there is a problem.
+    """
+    if problems:
+        raise LeftOutError(f"{len(problems)} of {images} images cannot be read, and were left out:", problems)
 
 
 def make_folder(folder: Path) -> None:

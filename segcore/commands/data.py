@@ -7,9 +7,10 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import Data, Folds, console, show_progress
+from segcore.commands.console import Data, Folds, console, print_unread, show_progress
 from segcore.data.check import DataReport, inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES, read_class_table
+from segcore.data.dataset import IMAGES_FOLDER
 from segcore.errors import DataError
 from segcore.scoring.masks import read_colour_masks, score_masks
 from segcore.scoring.submission import write_submission
@@ -21,6 +22,7 @@ def check(data: Data, folds: Folds = 7) -> None:
     with show_progress("decoding") as progress:
         report = inspect_dataset(data, folds, progress)
     _print_report(report)
+    print_unread(data / IMAGES_FOLDER)
     if report.problems:
         raise DataError(f"{data}: {len(report.problems)} problem(s):", report.problems)
     console.print("No problem found.", style="green")

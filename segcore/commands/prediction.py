@@ -8,9 +8,22 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import CPUs, Data, Device, Model, choose_machine, console, make_folder, show_progress
+from segcore.commands.console import (
+    CPUs,
+    Data,
+    Device,
+    Model,
+    choose_machine,
+    console,
+    make_folder,
+    print_unread,
+    require_all_read,
+    show_progress,
+)
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import list_images, read_dataset, read_size
+from segcore.data.dataset import read_dataset
+from segcore.data.decoding import read_size
+from segcore.data.listing import list_images
 from segcore.data.picture_files import Image, save_png
 from segcore.insight.error_analysis import require_same_classes
 from segcore.insight.figures import colour_mask
@@ -52,12 +65,14 @@ def predict(
 ) -> None:
     """Predict every image of a folder: colour masks in OUT/masks, masks over images in OUT/overlays.
 
+    Images that cannot be read are listed at the end, and the command ends with 1.
     Options of the prediction that are not given are those of the model's ensemble.json.
     """
     sizes = None if scales is None else parse_scales(scales)
     options = {"mode": mode, "scale": scale, "tile_size": tile_size, "overlap": overlap, "flip": flip, "scales": sizes}
     given = {name: value for name, value in options.items() if value is not None}
     files = list_images(images)
+    print_unread(images)
     ensemble = _load(model, device, cpus).with_options(given)
     for part in ("masks", "overlays"):
         make_folder(out / part)
@@ -67,8 +82,9 @@ def predict(
         save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
 
     with show_progress("predicting") as progress:
-        predict_files(ensemble, files, save, progress, writers=max(1, cpus))
-    console.print(f"{len(files)} images: {out}/masks, {out}/overlays", soft_wrap=True)
+        problems = predict_files(ensemble, files, save, progress, writers=max(1, cpus))
+    console.print(f"{len(files) - len(problems)} images: {out}/masks, {out}/overlays", soft_wrap=True)
+    require_all_read(problems, len(files))
 
 
 def tune_predict(

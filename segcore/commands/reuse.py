@@ -7,7 +7,17 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import CPUs, Device, Model, choose_machine, console, show_progress
+from segcore.commands.console import (
+    CPUs,
+    Device,
+    Model,
+    choose_machine,
+    console,
+    print_unread,
+    require_all_read,
+    show_progress,
+)
+from segcore.data.listing import list_images
 from segcore.errors import ConfigError
 from segcore.machine import Machine
 from segcore.prediction.ensemble import load_ensemble
@@ -33,14 +43,18 @@ def pseudo_label(
 ) -> None:
     """Label images with a model where it is sure, as a data set for `train --extra`; other pixels are void.
 
-    A model of labels=scored has no class for its background: that is void too.
+    A model of labels=scored has no class for its background: that is void too. Images that cannot be read are listed
+    at the end, and the command ends with 1.
     """
     options = PseudoOptions(confidence=confidence, min_share=min_share, prefix=prefix)
+    list_images(images)
+    print_unread(images)
     ensemble = load_ensemble(model, choose_machine(device, cpus))
     with show_progress("labelling") as progress:
         report = write_pseudo_labels(ensemble, images, out, options, progress)
     _print_report(report)
     console.print(f"{report.images} images: {out}; train on them with --extra {out}", soft_wrap=True)
+    require_all_read(report.unread, report.images + len(report.skipped) + len(report.unread))
 
 
 def export(

@@ -26,11 +26,13 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from segcore.data.case import Case
-from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json
-from segcore.data.dataset import DataSet, broken_folder, decode_case, find_pixel_problems, read_size
+from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json, count_indices
+from segcore.data.dataset import DataSet, DecodedCase, decode_case, find_pixel_problems
+from segcore.data.decoding import read_size, require_regular, share_memory
+from segcore.data.listing import broken_folder
 from segcore.errors import CheckpointError, DataError, StorageError
 
-_FORMAT: Final = "street-cache-2"
+_FORMAT: Final = "street-cache-3"
 _SPARE_BYTES: Final = 256 << 20
 _CHANNELS: Final = 3
 _KEY_SEPARATOR: Final = "+"
@@ -190,6 +192,7 @@ def _digest_files(case: Case) -> list[str]:
     digests = []
     for file in (case.image, case.mask):
         try:
+            require_regular(file)
             with file.open("rb") as stream:
                 digests.append(hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest())
         except OSError as error:
@@ -267,9 +270,13 @@ def _write_pixels(
     def write(position: int) -> CachedCase | tuple[str, ...]:
         case = dataset.cases[position]
         try:
-            decoded = decode_case(case, dataset.classes)
+            with share_memory(case.image, case.mask):
+                return keep(position, decode_case(case, dataset.classes))
         except DataError as error:
             return error.problems
+
+    def keep(position: int, decoded: DecodedCase) -> CachedCase:
+        case = dataset.cases[position]
         start, stop = offsets[position], offsets[position + 1]
         images[start * _CHANNELS : stop * _CHANNELS] = decoded.image_HW3.reshape(-1)
         masks[start:stop] = decoded.mask_HW.reshape(-1)
@@ -306,7 +313,7 @@ def _checksum(pixels: npt.NDArray[np.uint8]) -> int:
 
 
 def _count_pixels(mask_HW: npt.NDArray[np.uint8], classes: int) -> tuple[int, ...]:
-    pixels_256 = np.bincount(mask_HW.reshape(-1), minlength=256).tolist()
+    pixels_256 = count_indices(mask_HW).tolist()
     return (*pixels_256[:classes], pixels_256[VOID])
 
 

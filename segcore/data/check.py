@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.data.case import Case
-from segcore.data.classes import VOID, VOID_NAME, ClassTable
+from segcore.data.classes import VOID, VOID_NAME, ClassTable, count_indices
 from segcore.data.dataset import decode_case, scan_dataset
+from segcore.data.decoding import share_memory
 from segcore.data.folds import FoldSplit, Leakage, make_folds, measure_leakage
 from segcore.errors import ConfigError, DataError
 
@@ -72,14 +73,15 @@ def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
 
     def count(case: Case) -> _Counted | tuple[str, ...]:
         try:
-            decoded = decode_case(case, dataset.classes)
+            with share_memory(case.image, case.mask):
+                decoded = decode_case(case, dataset.classes)
+                return _Counted(
+                    size=(decoded.mask_HW.shape[0], decoded.mask_HW.shape[1]),
+                    pixels_256=count_indices(decoded.mask_HW),
+                    digest=hashlib.blake2b(np.ascontiguousarray(decoded.image_HW3).data, digest_size=16).digest(),
+                )
         except DataError as error:
             return error.problems
-        return _Counted(
-            size=(decoded.mask_HW.shape[0], decoded.mask_HW.shape[1]),
-            pixels_256=np.bincount(decoded.mask_HW.ravel(), minlength=256),
-            digest=hashlib.blake2b(np.ascontiguousarray(decoded.image_HW3).data, digest_size=16).digest(),
-        )
 
     with ThreadPoolExecutor() as pool:
         results = zip(dataset.cases, pool.map(count, dataset.cases), strict=True)

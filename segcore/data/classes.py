@@ -31,6 +31,9 @@ PADDING_GREY: Final = 114
 
 _UNKNOWN: Final = 254
 _MOST_PROBLEMS: Final = 50
+_MOST_COLOURS: Final = 10
+_SOFT_SHARE: Final = 0.2
+_BAND_PIXELS: Final = 1 << 22
 
 Colour = tuple[int, int, int]
 
@@ -85,14 +88,18 @@ class ClassTable:
             Class indices (H, W), uint8; `VOID` where the colour is a void colour.
 
         Raises:
-            DataError: naming each unknown colour with its number of pixels.
+            DataError: naming each unknown colour with its number of pixels, or soft borders with their share.
         """
-        codes_HW = _colour_codes(mask_HW3)
-        indices_HW: npt.NDArray[np.uint8] = _lookup_table(self)[codes_HW]
+        lookup = _lookup_table(self)
+        indices_HW = np.empty(mask_HW3.shape[:2], np.uint8)
+        for rows in _bands(mask_HW3):
+            indices_HW[rows] = lookup[_colour_codes(mask_HW3[rows])]
         unknown_HW = indices_HW == _UNKNOWN
         if unknown_HW.any():
-            codes, pixels = np.unique(codes_HW[unknown_HW], return_counts=True)
-            raise DataError("The mask has colours that are in no class:", _describe_colours(codes, pixels))
+            codes, pixels = _count_colours(mask_HW3, unknown_HW)
+            raise DataError(
+                "The mask has colours that are in no class:", _describe_colours(codes, pixels, indices_HW.size)
+            )
         return indices_HW
 
 
@@ -117,6 +124,13 @@ def read_class_table(folder: Path) -> ClassTable:
         raise DataError(f"{file} cannot be used:", error.problems) from error
     except (ValueError, RecursionError, OSError) as error:
         raise DataError(f"{file} cannot be read ({error!r}); {CLASSES_FORM}.") from error
+
+
+def count_indices(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Return the pixels of each index 0..255."""
+    # NumPy counts eight-byte numbers, and would make them of the whole mask at once.
+    bands = (np.bincount(mask_HW[rows].reshape(-1), minlength=256) for rows in _bands(mask_HW))
+    return sum(bands, start=np.zeros(256, np.int64))
 
 
 def class_table_from_json(document: object) -> ClassTable:
@@ -190,6 +204,12 @@ def _colour_codes(mask_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     return np.asarray((red << 16) | (green << 8) | blue, np.uint32)
 
 
+def _bands(mask: npt.NDArray[np.uint8]) -> Iterator[slice]:
+    # Codes take many times the bytes of the colours: those of a large mask would fill the memory.
+    rows = max(1, _BAND_PIXELS // max(1, mask.shape[1]))
+    yield from (slice(top, top + rows) for top in range(0, mask.shape[0], rows))
+
+
 @lru_cache(maxsize=4)
 def _lookup_table(table: ClassTable) -> npt.NDArray[np.uint8]:
     # One byte for each of the 2^24 colours: exact, and a mask touches only a few cache lines of it.
@@ -200,11 +220,29 @@ def _lookup_table(table: ClassTable) -> npt.NDArray[np.uint8]:
     return lookup
 
 
-def _describe_colours(codes: npt.NDArray[np.uint32], pixels: npt.NDArray[np.int64]) -> list[str]:
-    order = np.argsort(-pixels)[:10]
-    lines = [
-        f"unknown colour ({codes[i] >> 16}, {codes[i] >> 8 & 255}, {codes[i] & 255}): {pixels[i]} pixels" for i in order
-    ]
+def _count_colours(
+    mask_HW3: npt.NDArray[np.uint8], unknown_HW: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    codes, pixels = np.empty(0, np.int64), np.empty(0, np.int64)
+    for rows in _bands(mask_HW3):
+        more, counts = np.unique(_colour_codes(mask_HW3[rows][unknown_HW[rows]]), return_counts=True)
+        codes, places = np.unique(np.concatenate([codes, more]), return_inverse=True)
+        pixels = np.bincount(places, np.concatenate([pixels, counts])).astype(np.int64)
+    return codes, pixels
+
+
+def _describe_colours(codes: npt.NDArray[np.int64], pixels: npt.NDArray[np.int64], total: int) -> list[str]:
+    order = np.argsort(-pixels, kind="stable")[:_MOST_COLOURS]
+    colours = [f"({codes[i] >> 16}, {codes[i] >> 8 & 255}, {codes[i] & 255})" for i in order]
+    share = pixels.sum() / total
+    # A wrong table misses few colours of large areas; mixtures of two classes are many, on little area.
+    if len(codes) > _UNKNOWN or (len(codes) > _MOST_COLOURS and share < _SOFT_SHARE):
+        return [
+            f"soft borders: {len(codes)} colours that are in no class on {share:.2%} of the pixels ({pixels.sum()}), "
+            f"such as {', '.join(colours[:3])}; draw the mask without smoothing, resize it by its nearest pixels and "
+            "save it as PNG"
+        ]
+    lines = [f"unknown colour {colour}: {pixels[i]} pixels" for colour, i in zip(colours, order, strict=True)]
     if len(codes) > len(order):
         lines.append(f"and {len(codes) - len(order)} more unknown colours")
     return lines

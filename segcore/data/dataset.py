@@ -1,35 +1,40 @@
 """Reads a data-set folder in the contest's layout and finds everything that is wrong with it.
 
-    DATA/seg_train_images/NAME.jpg
+    DATA/seg_train_images/NAME.jpg           or .jpeg, .png, .tif, .tiff, .bmp, .webp
     DATA/seg_train_annotations/NAME.png      RGB colours of the class table
     DATA/seg_train_annotations/NAME.json     {"attributes": {"route", "timeofday", "pseudo"}, "frameIndex"}
     DATA/classes.json                        optional, see `classes`
 
-Decoding lives here; keeping what was decoded lives in `cache`, counting it for a person in `check`.
+Decoding a file lives in `decoding`, listing a folder in `listing`; keeping what was decoded lives in `cache`, counting
+it for a person in `check`.
 """
 
-import io
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from segcore.data.case import Case
 from segcore.data.classes import ClassTable, read_class_table
-from segcore.data.names import find_name_fault, has_controls
+from segcore.data.decoding import IMAGE_SUFFIXES, decode_colours, decode_rgb, is_blurred_format, share_memory
+from segcore.data.listing import (
+    Annotations,
+    broken_folder,
+    find_annotations,
+    find_images,
+    name_of,
+    unreadable_folder,
+)
+from segcore.data.names import find_name_fault
 from segcore.errors import DataError
 
 IMAGES_FOLDER: Final = "seg_train_images"
 ANNOTATIONS_FOLDER: Final = "seg_train_annotations"
-IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +70,6 @@ def read_dataset(folder: Path) -> DataSet:
     return dataset
 
 
-def broken_folder(folder: Path, problems: Sequence[str]) -> DataError:
-    """Return the error that lists every problem of a folder."""
-    count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-    return DataError(f"{folder} cannot be used, {count}:", sorted(problems))
-
-
 def scan_dataset(folder: Path) -> tuple[DataSet, list[str]]:
     """List the usable cases of a folder and the problems that show without decoding pixels.
 
@@ -80,12 +79,20 @@ def scan_dataset(folder: Path) -> tuple[DataSet, list[str]]:
     try:
         return _scan(folder)
     except OSError as error:
-        raise _unreadable(folder, error) from error
+        raise unreadable_folder(folder, error) from error
 
 
 def find_pixel_problems(dataset: DataSet) -> Iterator[tuple[Case, str]]:
     """Decode every case and yield each problem found, in the order of the cases."""
-    decode = partial(_try_decode, classes=dataset.classes)
+
+    def decode(case: Case) -> tuple[str, ...]:
+        try:
+            with share_memory(case.image, case.mask):
+                decode_case(case, dataset.classes)
+        except DataError as error:
+            return error.problems
+        return ()
+
     with ThreadPoolExecutor() as pool:
         for case, problems in zip(dataset.cases, pool.map(decode, dataset.cases), strict=True):
             yield from ((case, problem) for problem in problems)
@@ -98,65 +105,28 @@ def decode_case(case: Case, classes: ClassTable) -> DecodedCase:
         DataError: naming file and problem, one line each.
     """
     problems: list[str] = []
-    image_HW3 = _decode_or_note(case.image, problems)
-    colours_HW3 = _decode_or_note(case.mask, problems)
+    image_HW3 = _note_problem(decode_rgb, case.image, problems)
+    colours_HW3 = _note_problem(decode_colours, case.mask, problems)
     mask_HW = None
     if colours_HW3 is not None:
         try:
             mask_HW = classes.decode_mask(colours_HW3)
         except DataError as error:
             problems += [f"{case.mask.name}: {problem}" for problem in error.problems]
+            if is_blurred_format(case.mask):
+                problems.append(
+                    f"{case.mask.name}: its content is JPEG, which changes colours at every border; make it again from "
+                    "its source, as PNG"
+                )
     if image_HW3 is not None and colours_HW3 is not None and image_HW3.shape != colours_HW3.shape:
-        problems.append(f"{case.mask.name}: {_size(colours_HW3)} pixels, but {case.image.name} has {_size(image_HW3)}")
+        lying = image_HW3.shape[:2] == colours_HW3.shape[1::-1]
+        problems.append(
+            f"{case.mask.name}: {_size(colours_HW3)} pixels, but {case.image.name} has {_size(image_HW3)}"
+            + ("; images are turned upright by their EXIF orientation: turn the mask too" if lying else "")
+        )
     if problems or image_HW3 is None or mask_HW is None:
         raise DataError(f"{case.name} cannot be used:", problems)
     return DecodedCase(image_HW3=image_HW3, mask_HW=mask_HW)
-
-
-def decode_rgb(file: Path) -> npt.NDArray[np.uint8]:
-    """Decode an image file of any colour mode to RGB (H, W, 3), uint8.
-
-    Raises:
-        DataError: when the file is missing, damaged or cut short.
-    """
-    try:
-        # Pillow says what is wrong with a damaged file; OpenCV returns nothing, or what it could read.
-        with Image.open(io.BytesIO(file.read_bytes())) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file.name}: cannot be decoded ({_first_line(error)})") from error
-
-
-def read_size(file: Path) -> tuple[int, int]:
-    """Return (height, width) in pixels from an image file's header.
-
-    Raises:
-        DataError: when the file is missing or no image.
-    """
-    try:
-        with Image.open(file) as image:
-            return image.height, image.width
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"{file.name}: cannot be decoded ({_first_line(error)})") from error
-
-
-def list_images(folder: Path) -> list[Path]:
-    """List the image files directly in a folder, sorted by name.
-
-    Raises:
-        DataError: when there is none, two differ only in their suffix, or the folder may not be read.
-    """
-    try:
-        if not folder.is_dir():
-            raise DataError(f"{folder} is no folder; give a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
-        files, problems = _list_images(folder)
-    except OSError as error:
-        raise _unreadable(folder, error) from error
-    if problems:
-        raise broken_folder(folder, problems)
-    if not files:
-        raise DataError(f"{folder} has no image; give a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
-    return files
 
 
 def _scan(folder: Path) -> tuple[DataSet, list[str]]:
@@ -170,48 +140,34 @@ def _scan(folder: Path) -> tuple[DataSet, list[str]]:
         # One line instead of two for each image.
         problem = f"{ANNOTATIONS_FOLDER}/ is missing: it must hold NAME.png and NAME.json for every image"
         return DataSet(folder=folder, classes=classes, cases=()), [problem]
-    files, problems = _list_images(images)
+    files, problems = find_images(images)
+    annotations = find_annotations(folder / ANNOTATIONS_FOLDER)
+    problems += annotations.problems
     cases = []
     for file in files:
-        found = _read_case(file, folder / ANNOTATIONS_FOLDER)
+        found = _read_case(file, annotations)
         if isinstance(found, Case):
             cases.append(found)
         else:
             problems += found
-    problems += _find_orphans(folder / ANNOTATIONS_FOLDER, {file.stem for file in files})
+    problems += _find_orphans(annotations, {name_of(file) for file in files})
     if not files:
         problems.append(f"{IMAGES_FOLDER}/ has no image ({', '.join(IMAGE_SUFFIXES)})")
     return DataSet(folder=folder, classes=classes, cases=tuple(cases)), problems
 
 
-def _unreadable(folder: Path, error: OSError) -> DataError:
-    return DataError(f"{folder} cannot be read ({error}); give yourself the right to read it, or another folder.")
-
-
-def _list_images(folder: Path) -> tuple[list[Path], list[str]]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
-    first: dict[str, Path] = {}
-    problems = []
-    for file in files:
-        if has_controls(file.name):
-            problems.append(f"{file.name!a}: the name holds a control character; rename the file")
-        elif file.stem in first:
-            problems.append(f"{file.name}: same name as {first[file.stem].name}; rename or remove one")
-        else:
-            first[file.stem] = file
-    return list(first.values()), problems
-
-
-def _read_case(image: Path, annotations: Path) -> Case | list[str]:
-    mask, document = annotations / f"{image.stem}.png", annotations / f"{image.stem}.json"
-    problems = [f"{file.name}: missing" for file in (mask, document) if not file.is_file()]
+def _read_case(image: Path, annotations: Annotations) -> Case | list[str]:
+    name = name_of(image)
+    mask = annotations.masks.get(name, annotations.folder / f"{name}.png")
+    document = annotations.documents.get(name, annotations.folder / f"{name}.json")
+    problems = [fault for file in (image, mask, document) if (fault := _find_file_fault(file))]
     if not document.is_file():
         return problems
     try:
-        content = json.loads(document.read_text(encoding="utf-8"))
+        content = json.loads(document.read_text(encoding="utf-8-sig"))
         attributes = content["attributes"]
         case = Case(
-            name=image.stem,
+            name=name,
             image=image,
             mask=mask,
             route=_text(attributes, "route"),
@@ -222,7 +178,7 @@ def _read_case(image: Path, annotations: Path) -> Case | list[str]:
     except KeyError as error:
         problems.append(f"{document.name}: {error.args[0]!r} is missing")
     except (ValueError, TypeError, RecursionError, OSError) as error:
-        problems.append(f"{document.name}: cannot be read ({_first_line(error)})")
+        problems.append(f"{document.name}: cannot be read ({error or type(error).__name__})")
     return problems or case
 
 
@@ -249,22 +205,22 @@ def _flag(attributes: dict[str, object], name: str) -> bool:
     return value
 
 
-def _find_orphans(annotations: Path, names: set[str]) -> list[str]:
-    masks = sorted(file for file in annotations.glob("*.png") if file.stem not in names)
+def _find_file_fault(file: Path) -> str:
+    if file.is_file():
+        return ""
+    return f"{file.name}: " + ("is no regular file; put a copy in its place" if file.exists() else "missing")
+
+
+def _find_orphans(annotations: Annotations, names: set[str]) -> list[str]:
+    masks = (mask for name, mask in annotations.masks.items() if name not in names and mask.suffix.lower() == ".png")
     return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/" for mask in masks]
 
 
-def _try_decode(case: Case, classes: ClassTable) -> tuple[str, ...]:
+def _note_problem(
+    decode: Callable[[Path], npt.NDArray[np.uint8]], file: Path, problems: list[str]
+) -> npt.NDArray[np.uint8] | None:
     try:
-        decode_case(case, classes)
-    except DataError as error:
-        return error.problems
-    return ()
-
-
-def _decode_or_note(file: Path, problems: list[str]) -> npt.NDArray[np.uint8] | None:
-    try:
-        return decode_rgb(file)
+        return decode(file)
     except DataError as error:
         problems.append(str(error))
         return None
@@ -272,8 +228,3 @@ def _decode_or_note(file: Path, problems: list[str]) -> npt.NDArray[np.uint8] | 
 
 def _size(image_HW3: npt.NDArray[np.uint8]) -> str:
     return f"{image_HW3.shape[1]}x{image_HW3.shape[0]}"
-
-
-def _first_line(error: Exception) -> str:
-    text = re.sub(r" ?<_io.BytesIO object[^>]*>", " the file", str(error) or type(error).__name__)
-    return text.splitlines()[0]

@@ -162,7 +162,7 @@ def read_folds(file: Path) -> FoldSplit:
         CheckpointError: when it is missing, damaged, or divides a block.
     """
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(file.read_text(encoding="utf-8-sig"))
         cases = document["cases"]
         split = FoldSplit(
             folds=int(document["folds"]),

@@ -205,7 +205,7 @@ def read_ensemble_notes(folder: Path) -> dict[str, Any]:
     """
     file = folder / _DOCUMENT
     try:
-        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig"))
         if document["format"] == _FORMAT_OF_FIRST_LOSSES:
             return {**document, "format": _FORMAT, "config": translate_first_losses(document["config"])}
         if document["format"] != _FORMAT:

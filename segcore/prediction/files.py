@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.data.cache import Progress
-from segcore.data.dataset import decode_rgb
+from segcore.data.decoding import decode_rgb
+from segcore.errors import DataError
 from segcore.prediction.ensemble import Ensemble
 
 Save = Callable[[Path, npt.NDArray[np.uint8], npt.NDArray[np.uint8]], None]
@@ -18,8 +19,8 @@ Save = Callable[[Path, npt.NDArray[np.uint8], npt.NDArray[np.uint8]], None]
 
 def predict_files(
     ensemble: Ensemble, files: Sequence[Path], save: Save, progress: Progress, *, writers: int = 1
-) -> None:
-    """Predict image files one after the other.
+) -> tuple[str, ...]:
+    """Predict image files one after the other, past those that cannot be decoded, and return what is wrong with them.
 
     Memory holds the image in the networks, the next one, and two for each writer, however many files there are.
 
@@ -27,24 +28,35 @@ def predict_files(
         ensemble: the networks.
         files: at least one image file.
         save: what is done with a prediction; an error in it ends the work.
-        progress: told how many files are predicted.
+        progress: told how many files are done.
         writers: threads that save.
 
     Raises:
-        DataError: when a file cannot be decoded.
         DeviceMemoryError: when an image is too large for the device.
     """
+    problems = []
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(writers) as writer:
         saving: deque[Future[None]] = deque()
-        decoded = reader.submit(decode_rgb, files[0])
+        decoded = reader.submit(_try_decode, files[0])
         for done, file in enumerate(files, start=1):
             image_HW3 = decoded.result()
             if done < len(files):
-                decoded = reader.submit(decode_rgb, files[done])
-            classes_HW = ensemble.predict(image_HW3)
-            if len(saving) == 2 * writers:
-                saving.popleft().result()
-            saving.append(writer.submit(save, file, image_HW3, classes_HW))
+                decoded = reader.submit(_try_decode, files[done])
+            if isinstance(image_HW3, DataError):
+                problems.append(str(image_HW3))
+            else:
+                classes_HW = ensemble.predict(image_HW3)
+                if len(saving) == 2 * writers:
+                    saving.popleft().result()
+                saving.append(writer.submit(save, file, image_HW3, classes_HW))
             progress(done, len(files))
         for waiting in saving:
             waiting.result()
+    return tuple(problems)
+
+
+def _try_decode(file: Path) -> npt.NDArray[np.uint8] | DataError:
+    try:
+        return decode_rgb(file)
+    except DataError as error:
+        return error

@@ -23,7 +23,9 @@ from torch import Tensor
 
 from segcore.data.cache import Progress
 from segcore.data.classes import VOID, ClassTable, Colour, class_table_to_json
-from segcore.data.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER, decode_rgb, list_images
+from segcore.data.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER
+from segcore.data.decoding import decode_rgb
+from segcore.data.listing import list_images
 from segcore.data.picture_files import save_png
 from segcore.errors import ConfigError, DataError, StorageError
 from segcore.prediction.ensemble import Ensemble
@@ -65,6 +67,7 @@ class PseudoReport:
     Args:
         images: how many images were written.
         skipped: names of the images with too few sure pixels.
+        unread: what is wrong with each image that cannot be decoded.
         pixels: pixels of the images written.
         pixels_of_class: sure pixels by class name, in the images written.
         images_of_class: images by class name that have such pixels.
@@ -72,6 +75,7 @@ class PseudoReport:
 
     images: int
     skipped: tuple[str, ...]
+    unread: tuple[str, ...]
     pixels: int
     pixels_of_class: dict[str, int]
     images_of_class: dict[str, int]
@@ -82,6 +86,7 @@ def write_pseudo_labels(
 ) -> PseudoReport:
     """Label the images of a folder with a model and write them as a data set, whole or not at all.
 
+    Images that cannot be decoded are left out and told in the report.
     A model of `labels=scored` knows no class for its background: such pixels are void, however sure it is, and do
     not count as sure.
 
@@ -93,7 +98,7 @@ def write_pseudo_labels(
         progress: called with (images done, images in all).
 
     Raises:
-        DataError: when an image cannot be decoded, or none has enough sure pixels.
+        DataError: when no image can be decoded, or none has enough sure pixels.
         StorageError: when the folder holds something already or cannot be written.
     """
     files = list_images(images)
@@ -142,9 +147,16 @@ def _write_cases(
     palette_N3 = table.palette_N3
     palette_N3[VOID] = table.void[0]
     pixels_256, images_256 = np.zeros(256, np.int64), np.zeros(256, np.int64)
-    skipped = []
+    skipped: list[str] = []
+    unread: list[str] = []
     for done, file in enumerate(files, start=1):
-        mask_HW = _label(ensemble, file, options)
+        try:
+            image_HW3 = decode_rgb(file)
+        except DataError as error:
+            unread.append(str(error))
+            progress(done, len(files))
+            continue
+        mask_HW = _label(ensemble, image_HW3, options)
         counts_256 = np.bincount(mask_HW.ravel(), minlength=256)
         if counts_256[:VOID].sum() < options.min_share * mask_HW.size or not counts_256[:VOID].any():
             skipped.append(file.name)
@@ -153,23 +165,28 @@ def _write_cases(
             pixels_256 += counts_256
             images_256 += counts_256 > 0
         progress(done, len(files))
-    if len(skipped) == len(files):
+    images = len(files) - len(skipped) - len(unread)
+    if not skipped and not images:
+        raise DataError(f"None of {len(files)} images can be read:", unread)
+    if not images:
         raise DataError(
-            f"None of {len(files)} images has {options.min_share:.1%} sure pixels at a confidence of "
-            f"{options.confidence:g}; lower --confidence or --min-share, or use a better model."
+            f"None of {len(skipped)} images has {options.min_share:.1%} sure pixels at a confidence of "
+            f"{options.confidence:g}; lower --confidence or --min-share, or use a better model.",
+            unread,
         )
     (folder / "classes.json").write_text(json.dumps(class_table_to_json(table), indent=1), encoding="utf-8")
     return PseudoReport(
-        images=len(files) - len(skipped),
+        images=images,
         skipped=tuple(skipped),
+        unread=tuple(unread),
         pixels=int(pixels_256.sum()),
         pixels_of_class=dict(zip(table.names, pixels_256.tolist(), strict=False)),
         images_of_class=dict(zip(table.names, images_256.tolist(), strict=False)),
     )
 
 
-def _label(ensemble: Ensemble, file: Path, options: PseudoOptions) -> npt.NDArray[np.uint8]:
-    probabilities_CHW = ensemble.probabilities(decode_rgb(file))
+def _label(ensemble: Ensemble, image_HW3: npt.NDArray[np.uint8], options: PseudoOptions) -> npt.NDArray[np.uint8]:
+    probabilities_CHW = ensemble.probabilities(image_HW3)
     labels_HW = label_sure_pixels(probabilities_CHW, ensemble.class_of_output, options.confidence)
     mask_HW: npt.NDArray[np.uint8] = labels_HW.cpu().numpy()
     return mask_HW

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,9 @@ import torch
 
 from segcore.data.case import Case
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import DataSet, decode_case, decode_rgb, read_dataset
+from segcore.data.dataset import DataSet, decode_case, read_dataset
+from segcore.data.decoding import decode_colours
+from segcore.data.listing import find_annotations
 from segcore.errors import DataError
 from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
 from segcore.scoring.submission import paint_runs, read_submission
@@ -71,12 +74,13 @@ def read_colour_masks(folder: Path, classes: ClassTable) -> Iterator[tuple[str, 
     Raises:
         DataError: when there is none, or one has unknown colours.
     """
-    files = sorted(folder.glob("*.png")) if folder.is_dir() else []
+    masks = find_annotations(folder).masks if folder.is_dir() else {}
+    files = {name: file for name, file in masks.items() if file.suffix.lower() == ".png"}
     if not files:
         raise DataError(f"{folder} has no PNG mask; give the folder that 'python -m segcore predict' wrote masks to.")
     table = _with_background(classes)
-    for file in files:
-        yield file.stem, _decode(file, table)
+    for name, file in files.items():
+        yield name, _decode(file, table)
 
 
 def _with_background(classes: ClassTable) -> ClassTable:
@@ -88,28 +92,29 @@ def _with_background(classes: ClassTable) -> ClassTable:
 
 def _decode(file: Path, table: ClassTable) -> Mask:
     try:
-        return table.decode_mask(decode_rgb(file))
+        return table.decode_mask(decode_colours(file))
     except DataError as error:
         raise DataError(f"{file} cannot be used: {error.summary}", error.problems) from error
 
 
 def _coloured(folder: Path, dataset: DataSet) -> Callable[[Case, tuple[int, int]], Mask | None]:
     table = _with_background(dataset.classes)
-
-    def find(case: Case, size: tuple[int, int]) -> Mask | None:
-        file = folder / f"{case.name}.png"
-        return _decode(file, table) if file.is_file() else None
-
     if not folder.is_dir():
         raise DataError(f"{folder} is neither a folder of masks nor a submission file.")
+    files = find_annotations(folder).masks
+
+    def find(case: Case, size: tuple[int, int]) -> Mask | None:
+        file = files.get(case.name)
+        return None if file is None else _decode(file, table)
+
     return find
 
 
 def _submitted(file: Path, dataset: DataSet) -> Callable[[Case, tuple[int, int]], Mask | None]:
-    document = read_submission(file, dataset.classes)
+    document = {normalize("NFC", name): runs for name, runs in read_submission(file, dataset.classes).items()}
 
     def find(case: Case, size: tuple[int, int]) -> Mask | None:
-        runs = document.get(case.image.name)
+        runs = document.get(normalize("NFC", case.image.name))
         if runs is None:
             return None
         return paint_runs(runs, height=size[0], width=size[1], table=dataset.classes, image=case.image.name)

@@ -131,7 +131,7 @@ def read_submission(
             run that is malformed, outside the image, backwards or overlapping another of its class.
     """
     try:
-        document: object = json.loads(file.read_text(encoding="utf-8"))
+        document: object = json.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read ({error}); a submission is one JSON document.") from error
     if not isinstance(document, dict):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +95,33 @@ def test_predict_submit_and_score_fit_together(trained, dataset_folder, tmp_path
         assert code == 0
         (lines[masks],) = [line.split()[1] for line in out.splitlines() if line.split()[:1] == ["iou"]]
     assert len(set(lines.values())) == 1
+
+
+def test_predict_goes_on_past_bad_files_lists_them_and_ends_with_1(trained, dataset_folder, tmp_path):
+    images = tmp_path / "in"
+    images.mkdir()
+    for number in range(4):
+        shutil.copy(dataset_folder / "seg_train_images" / f"train_000{number}.jpg", images)
+    (images / "train_0001.jpg").write_bytes((images / "train_0001.jpg").read_bytes()[:600])
+    os.mkfifo(images / "pipe.png")
+    (images / "._train_0000.jpg").write_bytes(b"Mac OS X")
+    (images / "film.gif").write_bytes(b"GIF89a")
+    code, out, err = run("predict", trained[0] / "model", images, tmp_path / "out", "--cpus", 1)
+    assert code == 1
+    assert "1 files are not read (.gif: 1)" in out and "3 images: " in out
+    assert "2 of 5 images cannot be read, and were left out:" in err
+    assert "- pipe.png: is no regular file" in err and "- train_0001.jpg: cannot be decoded" in err
+    assert sorted(file.name for file in (tmp_path / "out" / "masks").iterdir()) == [
+        f"train_000{number}.png" for number in (0, 2, 3)
+    ]
+
+
+def test_check_counts_files_that_are_not_read(make_dataset):
+    folder = make_dataset(*[(32, 48)] * 4)
+    (folder / "seg_train_images" / "a.heic").write_bytes(b"")
+    code, out, _ = run("check", folder, "--folds", 2)
+    assert code == 0
+    assert "1 files are not read (.heic: 1); images end with .jpg" in out
 
 
 def test_check_of_a_broken_folder_lists_everything_and_ends_with_2(make_dataset):

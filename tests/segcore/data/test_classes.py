@@ -14,6 +14,7 @@ from segcore.data.classes import (
     VOID,
     class_table_from_json,
     class_table_to_json,
+    count_indices,
     read_class_table,
 )
 from segcore.errors import DataError
@@ -192,3 +193,35 @@ def test_contradicting_table_is_named_with_its_problems(tmp_path):
     with pytest.raises(DataError, match=r"classes\.json cannot be used") as caught:
         read_class_table(tmp_path)
     assert caught.value.problems == ("colour (1, 2, 3) occurs twice",)
+
+
+def test_soft_borders_are_named_as_such_with_their_share(classes):
+    mask_HW3 = np.full((10, 100, 3), (0, 0, 255), np.uint8)
+    # Twelve mixtures of red and blue on 24 of 1000 pixels.
+    mask_HW3[0, :24, 0] = np.arange(24) // 2 + 1
+    with pytest.raises(DataError) as caught:
+        classes.decode_mask(mask_HW3)
+    (problem,) = caught.value.problems
+    assert problem.startswith(
+        "soft borders: 12 colours that are in no class on 2.40% of the pixels (24), "
+        "such as (1, 0, 255), (2, 0, 255), (3, 0, 255); "
+    )
+    assert problem.endswith("save it as PNG")
+
+
+def test_more_colours_than_a_table_can_have_are_soft_borders_whatever_their_share(classes):
+    mask_HW3 = np.full((1, 255, 3), 7, np.uint8)
+    mask_HW3[0, :, 0] = np.arange(255)
+    with pytest.raises(DataError, match=r"soft borders: 255 colours .* 100\.00%"):
+        classes.decode_mask(mask_HW3)
+
+
+def test_mask_decoded_by_bands_has_the_same_indices_and_counts(classes):
+    # 2500 x 2000 are more than one band.
+    expected_HW = np.random.default_rng(0).integers(0, 4, (2500, 2000), np.uint8)
+    indices_HW = classes.decode_mask(classes.palette_N3[expected_HW])
+    np.testing.assert_array_equal(indices_HW, expected_HW)
+    np.testing.assert_array_equal(count_indices(indices_HW), np.bincount(expected_HW.ravel(), minlength=256))
+    unknown_HW3 = np.full((2500, 2000, 3), 7, np.uint8)
+    with pytest.raises(DataError, match=r"unknown colour \(7, 7, 7\): 5000000 pixels"):
+        classes.decode_mask(unknown_HW3)

@@ -1,5 +1,6 @@
 import json
 import os
+import unicodedata
 
 import numpy as np
 import pytest
@@ -10,11 +11,11 @@ from segcore.data.dataset import (
     IMAGES_FOLDER,
     decode_case,
     find_pixel_problems,
-    list_images,
     read_dataset,
-    read_size,
     scan_dataset,
 )
+from segcore.data.decoding import read_size
+from segcore.data.listing import list_images
 from segcore.errors import DataError
 
 
@@ -236,26 +237,6 @@ def test_scan_gives_usable_cases_beside_problems(make_dataset):
     assert problems == ["train_0001.json: missing"]
 
 
-def test_image_listing_takes_every_suffix_in_any_case_and_nothing_else(tmp_path):
-    for name in ("b.JPG", "a.png", "c.jpeg", "notes.txt"):
-        (tmp_path / name).write_bytes(b"")
-    assert [file.name for file in list_images(tmp_path)] == ["a.png", "b.JPG", "c.jpeg"]
-
-
-def test_image_listing_refuses_a_folder_without_images(tmp_path):
-    with pytest.raises(DataError, match="has no image"):
-        list_images(tmp_path)
-    with pytest.raises(DataError, match="is no folder"):
-        list_images(tmp_path / "missing")
-
-
-def test_image_listing_refuses_two_images_of_one_name(tmp_path):
-    for name in ("a.png", "a.jpg"):
-        (tmp_path / name).write_bytes(b"")
-    with pytest.raises(DataError, match=r"a\.png: same name as a\.jpg"):
-        list_images(tmp_path)
-
-
 @pytest.fixture
 def closed(tmp_path):
     """A folder that this process may not list."""
@@ -288,3 +269,100 @@ def test_image_whose_name_holds_an_escape_is_named_and_never_shown_raw(make_data
     (folder / IMAGES_FOLDER / "\x1b[2Ja.jpg").write_bytes(b"")
     _, problems = scan_dataset(folder)
     assert problems == [r"'\x1b[2Ja.jpg': the name holds a control character; rename the file"]
+
+
+def test_mask_whose_content_is_jpeg_is_named_as_such(make_dataset):
+    folder = make_dataset((32, 48))
+    file = _annotation(folder, "train_0000.png")
+    Image.open(file).save(file, format="JPEG")
+    problems = _decode_problems(folder)
+    assert problems[-1].startswith("train_0000.png: its content is JPEG, which changes colours at every border")
+    assert len(problems) == 2 and "soft borders" in problems[0]
+
+
+def test_image_of_a_camera_on_its_side_belongs_to_an_upright_mask(make_dataset):
+    folder = make_dataset((32, 48))
+    upright_HW3 = decode_case(*_first(folder)).image_HW3
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    # 6 tells a viewer to turn the picture clockwise: stored, it lies turned the other way.
+    lying = Image.fromarray(np.ascontiguousarray(np.rot90(upright_HW3)))
+    lying.save(_image(folder, "train_0000.jpg"), exif=exif, quality=100, subsampling=0)
+    decoded = decode_case(*_first(folder))
+    assert decoded.image_HW3.shape[:2] == decoded.mask_HW.shape == (32, 48)
+    assert np.abs(decoded.image_HW3.astype(int) - upright_HW3).mean() < 2
+
+
+def test_masks_and_annotations_of_upper_case_suffixes_are_found(make_dataset):
+    folder = make_dataset((32, 48), (32, 48))
+    _annotation(folder, "train_0000.png").rename(_annotation(folder, "train_0000.PNG"))
+    _annotation(folder, "train_0001.json").rename(_annotation(folder, "train_0001.JSON"))
+    assert len(read_dataset(folder).cases) == 2
+    assert _decode_problems(folder) == []
+
+
+@pytest.mark.parametrize("suffix", ["tif", "bmp", "webp"])
+def test_images_and_masks_of_other_suffixes_are_read(make_dataset, suffix):
+    folder = make_dataset((32, 48))
+    before = decode_case(*_first(folder))
+    for file in (_image(folder, "train_0000.jpg"), _annotation(folder, "train_0000.png")):
+        Image.open(file).save(file.with_suffix(f".{suffix}"), lossless=True)
+        file.unlink()
+    decoded = decode_case(*_first(folder))
+    np.testing.assert_array_equal(decoded.image_HW3, before.image_HW3)
+    np.testing.assert_array_equal(decoded.mask_HW, before.mask_HW)
+
+
+def test_mask_of_an_image_that_is_no_regular_file_is_named_and_no_orphan(make_dataset):
+    folder = make_dataset((32, 48), (32, 48), (32, 48))
+    for number, make in enumerate((os.mkfifo, lambda file: file.symlink_to("/dev/zero"), lambda file: file.mkdir())):
+        _image(folder, f"train_000{number}.jpg").unlink()
+        make(_image(folder, f"train_000{number}.jpg"))
+    assert _problems(folder) == tuple(
+        f"train_000{number}.jpg: is no regular file; put a copy in its place" for number in range(3)
+    )
+
+
+def test_annotation_that_is_a_pipe_is_named(make_dataset):
+    folder = make_dataset((32, 48))
+    for name in ("train_0000.json", "train_0000.png"):
+        _annotation(folder, name).unlink()
+        os.mkfifo(_annotation(folder, name))
+    _, problems = scan_dataset(folder)
+    assert sorted(problems) == [
+        f"train_0000.{suffix}: is no regular file; put a copy in its place" for suffix in ("json", "png")
+    ]
+
+
+def test_ghosts_of_a_mac_are_no_cases_and_no_masks(make_dataset):
+    folder = make_dataset((32, 48))
+    for file in (_image(folder, "._train_0000.jpg"), _annotation(folder, "._train_0000.png")):
+        file.write_bytes(b"Mac OS X")
+    assert [case.name for case in read_dataset(folder).cases] == ["train_0000"]
+
+
+def test_annotation_with_a_byte_order_mark_is_read(make_dataset):
+    folder = make_dataset((32, 48))
+    file = _annotation(folder, "train_0000.json")
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_dataset(folder).cases[0].route == "Tokyo1"
+
+
+def test_names_of_a_mac_and_of_other_systems_match(make_dataset):
+    folder = make_dataset((32, 48))
+    composed, divided = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    _image(folder, "train_0000.jpg").rename(_image(folder, f"{divided}.jpg"))
+    for suffix in ("png", "json"):
+        _annotation(folder, f"train_0000.{suffix}").rename(_annotation(folder, f"{composed}.{suffix}"))
+    assert [case.name for case in read_dataset(folder).cases] == [composed]
+
+
+def test_mask_drawn_on_a_picture_on_its_side_is_named_with_what_to_do(make_dataset):
+    folder = make_dataset((32, 48))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.open(_image(folder, "train_0000.jpg")).save(_image(folder, "train_0000.jpg"), exif=exif)
+    assert _decode_problems(folder) == [
+        "train_0000.png: 48x32 pixels, but train_0000.jpg has 32x48; images are turned upright by their EXIF "
+        "orientation: turn the mask too"
+    ]

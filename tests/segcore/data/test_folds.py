@@ -208,6 +208,13 @@ def test_file_gives_the_same_folds_back(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["folds.json"]
 
 
+def test_file_with_a_byte_order_mark_is_read(tmp_path):
+    split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "x", "b": "y"})
+    write_folds(split, tmp_path / "folds.json")
+    (tmp_path / "folds.json").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "folds.json").read_bytes())
+    assert read_folds(tmp_path / "folds.json") == split
+
+
 def test_file_is_the_same_whatever_the_order_of_cases(tmp_path):
     cases = _cases(*_drive(*range(9)))
     write_folds(make_folds(cases, 3), tmp_path / "one.json")

@@ -62,6 +62,12 @@ def test_model_of_the_first_format_is_read_with_the_loss_that_it_meant(folder, f
     assert load_ensemble(folder, MACHINE).config.loss == today, "once, not at every writing"
 
 
+def test_model_whose_notes_were_edited_on_windows_is_read(folder):
+    file = folder / "ensemble.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert len(load_ensemble(folder, MACHINE).members) == 3
+
+
 def test_model_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path, members, config, classes):
     (tmp_path / "afile").write_text("mine")
     for place in (tmp_path / "afile", tmp_path / "afile" / "model"):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.errors import DataError, StorageError
+from segcore.errors import StorageError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import load_ensemble, save_ensemble
@@ -57,12 +57,31 @@ def test_error_of_a_writer_reaches_the_caller(ensemble, files):
         predict_files(ensemble, files, save, lambda done, total: None)
 
 
-def test_damaged_image_ends_the_work_after_those_before_it(ensemble, files):
-    files[2].write_bytes(files[2].read_bytes()[:100])
-    saved = []
-    with pytest.raises(DataError, match=r"2\.png: cannot be decoded"):
-        predict_files(ensemble, files, lambda file, *_: saved.append(file), lambda done, total: None)
-    assert saved == files[:2]
+@pytest.mark.parametrize("damaged", [(2,), (0, 1, 6), tuple(range(7))])
+def test_damaged_images_are_passed_over_and_told(ensemble, files, damaged):
+    for number in damaged:
+        files[number].write_bytes(files[number].read_bytes()[:100])
+    saved, steps = [], []
+    problems = predict_files(
+        ensemble, files, lambda file, *_: saved.append(file), lambda done, total: steps.append(done)
+    )
+    assert saved == [file for number, file in enumerate(files) if number not in damaged]
+    assert [problem.split(":")[0] for problem in problems] == [f"{number}.png" for number in damaged]
+    assert steps == list(range(1, 8))
+
+
+def test_camera_on_its_side_gets_an_upright_prediction(ensemble, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.jpg", exif=exif)
+    sizes = []
+    predict_files(
+        ensemble,
+        [tmp_path / "a.jpg"],
+        lambda file, image_HW3, classes_HW: sizes.append((image_HW3.shape, classes_HW.shape)),
+        lambda done, total: None,
+    )
+    assert sizes == [((60, 40, 3), (60, 40))]
 
 
 def test_images_waiting_to_be_saved_are_few(ensemble, files):

@@ -14,7 +14,7 @@ from segcore.data.classes import CONTEST_CLASSES, ClassTable, read_class_table
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.extra import read_extra
 from segcore.data.folds import make_folds
-from segcore.errors import ConfigError, DataError, StorageError
+from segcore.errors import ConfigError, DataError, LeftOutError, StorageError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import load_ensemble, save_ensemble
@@ -125,14 +125,42 @@ def test_nothing_is_written_when_no_image_is_sure(ensemble, images, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_written_when_an_image_is_damaged(ensemble, images, tmp_path):
-    (tmp_path / "in").mkdir()
+def _copy_and_damage(images, place, damaged):
+    place.mkdir()
     for file in images.iterdir():
-        (tmp_path / "in" / file.name).write_bytes(file.read_bytes())
-    (tmp_path / "in" / "new_4.jpg").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"new_4\.jpg"):
-        _write(ensemble, tmp_path / "in", tmp_path / "out", confidence=0.4)
+        (place / file.name).write_bytes(b"no image" if file.name in damaged else file.read_bytes())
+    return place
+
+
+def test_damaged_image_is_left_out_and_told(ensemble, images, tmp_path):
+    place = _copy_and_damage(images, tmp_path / "in", {"new_4.jpg"})
+    steps, options = [], PseudoOptions(confidence=0.4, min_share=0.0)
+    report = write_pseudo_labels(
+        ensemble, place, tmp_path / "out", options, lambda done, total: steps.append((done, total))
+    )
+    assert steps == [(done, 8) for done in range(1, 9)]
+    assert report.images == 7 and report.skipped == ()
+    (problem,) = report.unread
+    assert problem.startswith("new_4.jpg: cannot be decoded")
+    assert [case.name for case in read_dataset(tmp_path / "out").cases] == [f"new_{n}" for n in range(8) if n != 4]
+
+
+def test_nothing_is_written_when_every_image_is_damaged(ensemble, images, tmp_path):
+    place = _copy_and_damage(images, tmp_path / "in", {file.name for file in images.iterdir()})
+    with pytest.raises(DataError, match=r"None of 8 images can be read:\n  - new_0\.jpg"):
+        _write(ensemble, place, tmp_path / "out", confidence=0.4)
     assert [file.name for file in tmp_path.iterdir()] == ["in"]
+
+
+def test_command_goes_on_past_a_damaged_image_counts_what_it_does_not_read_and_ends_with_1(folder, images, tmp_path):
+    place = _copy_and_damage(images, tmp_path / "in", {"new_4.jpg"})
+    (place / "film.gif").write_bytes(b"")
+    arguments = ["pseudo-label", str(folder), str(place), str(tmp_path / "out"), "--confidence", "0.4", "--cpus", "1"]
+    result = CliRunner().invoke(app, [*arguments, "--min-share", "0", "--device", "cpu"])
+    assert "1 files are not read (.gif: 1)" in result.output
+    assert isinstance(result.exception, LeftOutError)
+    assert str(result.exception).startswith("1 of 8 images cannot be read, and were left out:\n  - new_4.jpg")
+    assert len(read_dataset(tmp_path / "out").cases) == 7
 
 
 def test_folder_that_holds_something_is_refused_and_kept(ensemble, images, tmp_path):

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -37,6 +39,9 @@ def test_submission_scores_like_the_masks_it_was_made_of(dataset_folder, truths,
     by_masks, by_submission = score_masks(dataset_folder, folder), score_masks(dataset_folder, file)
     assert by_masks.metrics["iou"] == by_submission.metrics["iou"] == pytest.approx(0.5)
     assert by_masks.metrics["iou/car"] == 0.0
+    # Editors of Windows write a mark of three bytes first.
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert score_masks(dataset_folder, file).metrics == by_submission.metrics
     assert "miou" not in by_submission.metrics, "a submission holds the scored classes alone"
 
 
@@ -70,3 +75,24 @@ def test_folder_without_masks_is_refused(classes, tmp_path, place):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="has no PNG mask; give the folder that"):
         list(read_colour_masks(tmp_path / place, classes))
+
+
+def test_masks_match_cases_whichever_way_an_accent_is_written(dataset_folder, truths, classes, tmp_path, make_dataset):
+    folder = make_dataset((32, 48))
+    composed, divided = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    for file in (*folder.glob("seg_train_images/*"), *folder.glob("seg_train_annotations/*")):
+        file.rename(file.with_name(f"{divided}{file.suffix}"))
+    (case,) = read_dataset(folder).cases
+    masks = {composed: decode_case(case, classes).mask_HW}
+    assert score_masks(folder, save_masks(tmp_path / "masks", masks, classes)).metrics["iou"] == 1.0
+    write_submission([(f"{composed}.jpg", masks[composed])], tmp_path / "s.json", classes)
+    assert score_masks(folder, tmp_path / "s.json").metrics["iou"] == 1.0
+
+
+def test_masks_of_upper_case_suffix_are_read_and_ghosts_are_not(classes, truths, tmp_path):
+    folder = save_masks(tmp_path / "masks", {"a": truths["train_0000"]}, classes)
+    (folder / "a.png").rename(folder / "a.PNG")
+    (folder / "._a.png").write_bytes(b"Mac OS X")
+    ((name, mask_HW),) = read_colour_masks(folder, classes)
+    assert name == "a"
+    np.testing.assert_array_equal(mask_HW, truths["train_0000"])

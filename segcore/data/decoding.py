@@ -1,0 +1,285 @@
+"""Decodes image and mask files: which formats, how deep levels become 8 bits, how large a file may be.
+
+An image of 16 bits a channel is read by the high byte of each level; one of floating-point levels is read as 0
+(black) to 1 (white). A mask's values are never scaled. Both are turned upright by their EXIF orientation. Listing
+the files of a folder lives in `dataset`.
+"""
+
+import os
+import re
+import stat
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+
+from segcore.errors import ConfigError, DataError
+
+IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
+LIMIT_VARIABLE: Final = "SEGCORE_MAX_MEGAPIXELS"
+DEFAULT_MEGAPIXELS: Final = 200.0
+
+# Pillow has decoders that start other programs, and takes a file's content for its format, whatever its name.
+_FORMATS: Final = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
+_BYTES_PER_PIXEL: Final = 8
+_SPARE_BYTES: Final = 64 << 20
+_LARGE_PIXELS: Final = 16_000_000
+_BAND_PIXELS: Final = 1 << 22
+_WHITE_12_BITS: Final = 4095
+_PNG_NOTES: Final = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
+_large_turn: Final = threading.Lock()
+
+Pixels = npt.NDArray[np.uint8]
+
+# Pillow's own limits cannot be told by a user: the limit of this module stands in their place.
+Image.MAX_IMAGE_PIXELS = None
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+
+
+def decode_rgb(file: Path) -> Pixels:
+    """Decode an image file of any colour mode to upright RGB (H, W, 3), uint8.
+
+    Raises:
+        ConfigError: when the limit in the environment is no number above 0.
+        DataError: when the file is missing, no regular file, of another format, damaged, cut short, too large, or has
+            levels of which nobody can say how bright they are.
+    """
+    with _open(file) as image:
+        image.load()
+        return _turn(_to_rgb(image, file.name), _find_orientation(image, file))
+
+
+def decode_colours(file: Path) -> Pixels:
+    """Decode a mask file to its upright RGB colours (H, W, 3), uint8, and no value changed.
+
+    Raises:
+        ConfigError: when the limit in the environment is no number above 0.
+        DataError: when the file is missing, no regular file, of another format, damaged, cut short, too large, or has
+            values that 8 bits do not hold.
+    """
+    with _open(file) as image:
+        _require_shallow_colours(image, file.name)
+        image.load()
+        colours = _to_colours(image, file.name)
+        return _turn(colours, _find_orientation(image, file))
+
+
+def read_size(file: Path) -> tuple[int, int]:
+    """Return upright (height, width) in pixels from an image file's header.
+
+    Raises:
+        ConfigError: when the limit in the environment is no number above 0.
+        DataError: when the file is missing, no regular file, no image or too large.
+    """
+    with _open(file) as image:
+        size = (image.height, image.width)
+        # (width, height) after the image lay on its side.
+        return size[::-1] if _find_orientation(image, file) >= 5 else size
+
+
+def is_blurred_format(file: Path) -> bool:
+    """Say whether a file's content is JPEG, which changes colours at every border."""
+    try:
+        with _open(file) as image:
+            return image.format in ("JPEG", "MPO")
+    except DataError:
+        return False
+
+
+@contextmanager
+def share_memory(*files: Path) -> Iterator[None]:
+    """Hold the turn of large images while working on one, so that threads have one in memory at a time."""
+    with _large_turn if any(_is_large(file) for file in files) else nullcontext():
+        yield
+
+
+def require_regular(file: Path) -> None:
+    """Refuse a pipe, a device or a folder, which would be read for ever or not at all.
+
+    Raises:
+        DataError: naming the file.
+        OSError: when the file is missing or may not be looked at.
+    """
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise DataError(f"{file.name}: is no regular file; put a copy of the image in its place")
+
+
+def read_limit() -> float:
+    """Return how many megapixels an image may have.
+
+    Raises:
+        ConfigError: when the environment names no number above 0.
+    """
+    text = os.environ.get(LIMIT_VARIABLE, "")
+    with suppress(ValueError):
+        limit = float(text or DEFAULT_MEGAPIXELS)
+        if 0 < limit < float("inf"):
+            return limit
+    raise ConfigError(f"{LIMIT_VARIABLE} is {text!r}; it takes a number of megapixels above 0, such as 400.")
+
+
+@contextmanager
+def _open(file: Path) -> Iterator[Image.Image]:
+    limit = read_limit()
+    try:
+        require_regular(file)
+        _require_bytes(file, limit)
+        with Image.open(file, formats=_FORMATS) as image:
+            _require_pixels(image, file.name, limit)
+            yield image
+    except DataError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError(
+            f"{file.name}: cannot be decoded (it is damaged, or none of JPEG, PNG, TIFF, BMP and WebP)"
+        ) from error
+    # Decoders raise what they like.
+    except Exception as error:
+        raise DataError(f"{file.name}: cannot be decoded ({_first_line(error)})") from error
+
+
+def _require_bytes(file: Path, limit: float) -> None:
+    found_bytes, most_bytes = file.stat().st_size, limit * 1e6 * _BYTES_PER_PIXEL + _SPARE_BYTES
+    if found_bytes > most_bytes:
+        raise DataError(
+            f"{file.name}: has {found_bytes / 1e6:.0f} MB, more than the {most_bytes / 1e6:.0f} MB of the largest "
+            f"image of {limit:g} megapixels; make it smaller, or raise {LIMIT_VARIABLE}"
+        )
+
+
+def _require_pixels(image: Image.Image, name: str, limit: float) -> None:
+    megapixels = image.width * image.height / 1e6
+    if megapixels > limit:
+        raise DataError(
+            f"{name}: {image.width}x{image.height} pixels are {megapixels:.1f} megapixels, and at most {limit:g} are "
+            f"read; make it smaller, or set the environment's {LIMIT_VARIABLE} to {int(megapixels) + 1}"
+        )
+
+
+def _require_shallow_colours(image: Image.Image, name: str) -> None:
+    # Pillow would drop the low byte of each value without a word.
+    assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
+    if image.mode in ("RGB", "RGBA") and any(";16" in str(tile.args) for tile in image.tile):
+        raise DataError(f"{name}: has colours of 16 bits a channel; save the mask with 8")
+
+
+def _is_large(file: Path) -> bool:
+    try:
+        height, width = read_size(file)
+    except DataError:
+        return False
+    return height * width > _LARGE_PIXELS
+
+
+def _find_orientation(image: Image.Image, file: Path) -> int:
+    # Pillow turns a TIFF by itself, its size included.
+    if image.format == "TIFF":
+        return 1
+    if image.format == "PNG" and _has_late_notes(file):
+        image.load()
+    # A picture whose notes cannot be read is shown as it lies, by every viewer.
+    with suppress(Exception):
+        # The method of PNG would decode every pixel to look for notes behind them.
+        found = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+        return found if isinstance(found, int) and 1 <= found <= 8 else 1
+    return 1
+
+
+def _has_late_notes(file: Path) -> bool:
+    with file.open("rb") as stream:
+        stream.seek(8)
+        behind_pixels = False
+        while len(head := stream.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            if behind_pixels and kind in _PNG_NOTES:
+                return True
+            behind_pixels |= kind == b"IDAT"
+            stream.seek(length + 4, os.SEEK_CUR)
+    return False
+
+
+def _turn(pixels_HW3: Pixels, orientation: int) -> Pixels:
+    if orientation == 1:
+        return pixels_HW3
+    # 5 to 8 lie on their side.
+    upright_HW3 = pixels_HW3.swapaxes(0, 1) if orientation >= 5 else pixels_HW3
+    if orientation in (3, 4, 7, 8):
+        upright_HW3 = upright_HW3[::-1]
+    if orientation in (2, 3, 6, 7):
+        upright_HW3 = upright_HW3[:, ::-1]
+    return np.ascontiguousarray(upright_HW3)
+
+
+def _to_rgb(image: Image.Image, name: str) -> Pixels:
+    if image.mode.startswith("I;16"):
+        return _grey_to_rgb(_scale_whole(np.asarray(image), name))
+    if image.mode == "F":
+        return _grey_to_rgb(_scale_floating(np.asarray(image), name))
+    if image.mode == "I":
+        raise DataError(f"{name}: has grey levels of 32 bits, of which none is known to be white; save it with 8 or 16")
+    return _convert(image)
+
+
+def _scale_whole(levels_HW: npt.NDArray[np.uint16], name: str) -> Pixels:
+    highest = int(levels_HW.max())
+    if 0 < highest <= _WHITE_12_BITS:
+        raise DataError(
+            f"{name}: its highest level is {highest} of 65535, so it would be read as black; if its levels have 12 "
+            "bits or fewer, multiply them so that white is 65535, or save it with 8 bits"
+        )
+    return (levels_HW >> 8).astype(np.uint8)
+
+
+def _scale_floating(levels_HW: npt.NDArray[np.float32], name: str) -> Pixels:
+    lowest, highest = float(levels_HW.min()), float(levels_HW.max())
+    if not (lowest >= 0 and highest <= 1):
+        raise DataError(
+            f"{name}: has floating-point levels from {lowest:g} to {highest:g}; 0 is read as black and 1 as white: "
+            "scale them to that"
+        )
+    return np.rint(levels_HW * 255).astype(np.uint8)
+
+
+def _to_colours(image: Image.Image, name: str) -> Pixels:
+    if not image.mode.startswith("I"):
+        if image.mode == "F":
+            raise DataError(f"{name}: has floating-point values; save the mask with 8 bits")
+        return _convert(image)
+    values_HW = np.asarray(image)
+    beyond_HW = (values_HW < 0) | (values_HW > 255)
+    if beyond_HW.any():
+        values, pixels = np.unique(values_HW[beyond_HW], return_counts=True)
+        order = np.argsort(-pixels, kind="stable")
+        told = ", ".join(f"{values[i]} ({pixels[i]} pixels)" for i in order[:3])
+        more = f" and {len(values) - 3} more" if len(values) > 3 else ""
+        raise DataError(
+            f"{name}: has values that 8 bits do not hold: {told}{more}; save the mask in the colours of its classes"
+        )
+    return _grey_to_rgb(values_HW.astype(np.uint8))
+
+
+def _grey_to_rgb(grey_HW: Pixels) -> Pixels:
+    return np.repeat(grey_HW[..., None], 3, axis=2)
+
+
+def _convert(image: Image.Image) -> Pixels:
+    if image.width * image.height <= _BAND_PIXELS:
+        return np.asarray(image.convert("RGB"))
+    # By bands, for a copy of a large image in Pillow's four bytes a pixel would double the memory.
+    pixels_HW3 = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, _BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        pixels_HW3[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)).convert("RGB"))
+    return pixels_HW3
+
+
+def _first_line(error: Exception) -> str:
+    text = re.sub(r" ?<_io.\w+ [^>]*>", " the file", str(error) or type(error).__name__)
+    return text.splitlines()[0]

@@ -1,0 +1,71 @@
+import unicodedata
+
+import pytest
+
+from segcore.data.listing import count_unread, find_annotations, list_images
+from segcore.errors import DataError
+
+
+def test_image_listing_takes_every_suffix_in_any_case_and_nothing_else(tmp_path):
+    for name in ("b.JPG", "a.png", "c.jpeg", "d.TIF", "e.tiff", "f.bmp", "g.webp", "notes.txt", "h.gif"):
+        (tmp_path / name).write_bytes(b"")
+    assert [file.name for file in list_images(tmp_path)] == [
+        "a.png", "b.JPG", "c.jpeg", "d.TIF", "e.tiff", "f.bmp", "g.webp"
+    ]  # fmt: skip
+
+
+def test_image_listing_refuses_a_folder_without_images(tmp_path):
+    with pytest.raises(DataError, match="has no image"):
+        list_images(tmp_path)
+    with pytest.raises(DataError, match="is no folder"):
+        list_images(tmp_path / "missing")
+
+
+def test_image_listing_refuses_two_images_of_one_name(tmp_path):
+    for name in ("a.png", "a.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.png: same name as a\.jpg"):
+        list_images(tmp_path)
+
+
+def test_files_that_systems_leave_behind_are_no_images(tmp_path):
+    for name in ("a.jpg", "._a.jpg", ".hidden.png", "Thumbs.db", "desktop.ini", ".DS_Store"):
+        (tmp_path / name).write_bytes(b"")
+    assert [file.name for file in list_images(tmp_path)] == ["a.jpg"]
+    assert not count_unread(tmp_path)
+
+
+def test_files_that_are_not_read_are_counted_by_suffix(tmp_path):
+    for name in ("a.jpg", "b.gif", "c.GIF", "d.heic", "notes"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "folder").mkdir()
+    assert count_unread(tmp_path) == {".gif": 2, ".heic": 1, "no suffix": 1}
+
+
+def test_names_of_one_letter_written_in_two_ways_are_one_name(tmp_path):
+    composed, divided = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
+    assert composed != divided
+    (tmp_path / f"{composed}.jpg").write_bytes(b"")
+    (tmp_path / f"{divided}.png").write_bytes(b"")
+    assert find_annotations(tmp_path).masks == {composed: tmp_path / f"{divided}.png"}
+    with pytest.raises(DataError, match="same name as"):
+        list_images(tmp_path)
+
+
+def test_mask_is_the_png_in_any_case_and_another_suffix_only_without_it(tmp_path):
+    for name in ("a.PNG", "a.jpg", "b.BMP", "c.JSON", "._a.png", "d.txt"):
+        (tmp_path / name).write_bytes(b"")
+    found = find_annotations(tmp_path)
+    assert found.masks == {"a": tmp_path / "a.PNG", "b": tmp_path / "b.BMP"}
+    assert found.documents == {"c": tmp_path / "c.JSON"}
+    assert found.problems == ()
+
+
+def test_two_masks_or_documents_of_one_name_are_named(tmp_path):
+    for name in ("a.PNG", "a.png", "b.bmp", "b.tif", "c.json", "c.JSON"):
+        (tmp_path / name).write_bytes(b"")
+    assert find_annotations(tmp_path).problems == (
+        "a.png: same name as a.PNG; rename or remove one",
+        "b.tif: same name as b.bmp; rename or remove one",
+        "c.json: same name as c.JSON; rename or remove one",
+    )

@@ -75,18 +75,18 @@ def train_epoch(state: TrainState, loader: TrainingLoader, loss: Loss, machine: 
 def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
     """Change the weights once by the gradient of some batches, and return the mean loss before it, on the device.
 
+    Each part weighs what its valid pixels weigh, so that losses of single pixels are those of all batches in one.
+
     Args:
         state: a training; `micro_batches` parts of a batch go through the network one after the other.
-        batches: what makes the step, each of equal weight.
+        batches: what makes the step.
         loss: of logits and targets.
         machine: where the training is.
     """
     state.optimizer.zero_grad(set_to_none=True)
-    values = []
-    for batch in batches:
-        for part in batch.divided(state.micro_batches):
-            share = len(part.target_NHW) / len(batch.target_NHW) / len(batches)
-            values.append(_add_gradient(state, part, share, loss, machine))
+    parts = [part for batch in batches for part in batch.divided(state.micro_batches)]
+    shares = _share_pixels(parts, loss, machine)
+    values = [_add_gradient(state, part, share, loss, machine) for part, share in zip(parts, shares, strict=True)]
     if state.config.gradient_clip:
         state.scaler.unscale_(state.optimizer)
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.gradient_clip)
@@ -120,7 +120,15 @@ def follow_mean(state: TrainState, step: int) -> None:
             mean.copy_(buffer)
 
 
-def _add_gradient(state: TrainState, part: Batch, share: float, loss: Loss, machine: Machine) -> Tensor:
+def _share_pixels(parts: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
+    weights_P = torch.stack(
+        [loss.weigh_pixels(part.target_NHW.to(machine.device, non_blocking=True)) for part in parts]
+    )
+    # Without any valid pixel every loss is 0, whatever its share.
+    return weights_P / weights_P.sum().clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def _add_gradient(state: TrainState, part: Batch, share: Tensor, loss: Loss, machine: Machine) -> Tensor:
     # A call of its own, so that a part's tensors are gone before the next part needs room.
     images_NHW3 = part.images_NHW3.to(machine.device, non_blocking=True)
     target_NHW = part.target_NHW.to(machine.device, non_blocking=True)

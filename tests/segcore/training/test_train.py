@@ -351,7 +351,6 @@ def test_training_on_a_small_device_ends_in_the_weights_of_a_large_one(make_conf
     # The first batch of 4 goes through whole, the second fails: the epoch starts anew in halves.
     assert [(result.batch_size, result.micro_batches) for result in results] == [(4, 2), (4, 2)]
     assert [result.micro_batches for result in _train(large, cache)] == [1, 1]
-    # Every image has as many valid pixels, so the parts' means add up to the batch's.
     assert small.train_losses == pytest.approx(large.train_losses, rel=1e-5)
     for name, tensor in large.model.state_dict().items():
         assert torch.allclose(small.model.state_dict()[name], tensor, atol=1e-5), name

@@ -17,6 +17,7 @@ from torch import Tensor
 from segcore.errors import NonFiniteLossError
 from segcore.feeding.loader import Batch, TrainingLoader
 from segcore.machine import Machine, autocast
+from segcore.networks.model import SegmentationModel
 from segcore.training.losses import Loss
 from segcore.training.optimizer import set_rate
 from segcore.training.schedule import rate_at
@@ -107,17 +108,24 @@ def set_training(state: TrainState) -> None:
 def follow_mean(state: TrainState, step: int) -> None:
     """Move the running mean of the weights; its decay grows with the steps, so that it forgets the random start.
 
+    The statistics of normalisations are averaged alike: those of the last steps are of other weights than the mean's.
     Source of the warm-up: tf.train.ExponentialMovingAverage, (1 + n) / (10 + n).
     """
     if state.mean_model is None:
         return
     decay = min(state.config.ema_decay, (1 + step) / (10 + step))
+    pairs = list(zip(_tensors(state.mean_model), _tensors(state.model), strict=True))
     with torch.no_grad():
-        means: list[Tensor] = [*state.mean_model.parameters()]
-        weights: list[Tensor] = [*state.model.parameters()]
-        torch._foreach_lerp_(means, weights, 1 - decay)
-        for mean, buffer in zip(state.mean_model.buffers(), state.model.buffers(), strict=True):
-            mean.copy_(buffer)
+        averaged = [(mean, tensor) for mean, tensor in pairs if mean.is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in averaged], [tensor for _, tensor in averaged], 1 - decay)
+        # What is left are counts of batches.
+        for mean, tensor in pairs:
+            if not mean.is_floating_point():
+                mean.copy_(tensor)
+
+
+def _tensors(model: SegmentationModel) -> Iterator[Tensor]:
+    return itertools.chain(model.parameters(), model.buffers())
 
 
 def _share_pixels(parts: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:

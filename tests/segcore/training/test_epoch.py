@@ -1,3 +1,4 @@
+import copy
 import math
 
 import numpy as np
@@ -11,7 +12,7 @@ from segcore.data.classes import VOID
 from segcore.feeding.loader import Batch
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel
-from segcore.training.epoch import take_step
+from segcore.training.epoch import follow_mean, take_step
 from segcore.training.losses import build_loss
 from segcore.training.state import TrainState
 
@@ -106,3 +107,22 @@ def test_dividing_a_step_changes_no_loss_of_single_pixels(data):
     divided = _step(config, batches, outputs=3, micro_batches=data.draw(st.integers(1, 4)), weights_C=weights_C)
     assert divided[0] == pytest.approx(whole[0], rel=1e-5, abs=1e-6)
     assert divided[1] == pytest.approx(whole[1], rel=1e-4, abs=1e-6)
+
+
+def test_statistics_of_normalisation_are_averaged_like_the_weights(make_config):
+    state = _state(make_config(ema_decay=0.9), 2)
+    state.model.network = torch.nn.BatchNorm2d(1)
+    state.mean_model = copy.deepcopy(state.model).requires_grad_(False)
+    ours, mean = state.model.network, state.mean_model.network
+    ours.running_mean.fill_(10)
+    ours.running_var.fill_(3)
+    ours.num_batches_tracked.fill_(7)
+    # At the first step the decay is 1 / 10: 0.1 * 0 + 0.9 * 10, and 0.1 * 1 + 0.9 * 3.
+    follow_mean(state, 0)
+    assert mean.running_mean.item() == pytest.approx(9.0)
+    assert mean.running_var.item() == pytest.approx(2.8)
+    assert mean.num_batches_tracked.item() == 7
+    # Later it is the configuration's, 0.9: 0.9 * 9 + 0.1 * -1.
+    ours.running_mean.fill_(-1)
+    follow_mean(state, 1000)
+    assert mean.running_mean.item() == pytest.approx(8.0)

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segcore.config import TrainConfig
+from segcore.config import TrainConfig, parse_loss
 from segcore.data.cache import PixelCache
 from segcore.data.labels import build_label_map
 from segcore.feeding.transforms import scaled_size
@@ -34,7 +34,7 @@ def predict_probabilities(
     machine: Machine,
     options: PredictOptions = DEFAULT_OPTIONS,
 ) -> Tensor:
-    """Return softmax probabilities of one image at its original size.
+    """Return probabilities of one image at its original size, see `to_probabilities`.
 
     By default a network trained on resized images sees the image resized, and its probabilities are enlarged
     bilinearly; one trained on crops or full images sees the whole image. Looks at several sizes or at the mirrored
@@ -92,6 +92,20 @@ def average_probabilities(
             )
     assert total_CHW is not None, "a plan has at least one look"
     return total_CHW.div_(len(plan.factors) * len(plan.mirrored) * len(models))
+
+
+def to_probabilities(logits_NCHW: Tensor, config: TrainConfig) -> Tensor:
+    """Return what logits mean by the loss that they were trained with, fp32, each 0 to 1.
+
+    With `bce` alone each output was trained against the rest: its sigmoid, so that all may be small where nothing
+    known is seen. With any other loss, or a sum, the outputs share one softmax.
+
+    Args:
+        logits_NCHW: of any float type.
+        config: its `loss` is used.
+    """
+    one_against_rest = {name for _, name in parse_loss(config.loss)} == {"bce"}
+    return logits_NCHW.float().sigmoid() if one_against_rest else logits_NCHW.float().softmax(dim=1)
 
 
 def find_greatest(probabilities_CHW: Tensor) -> Tensor:
@@ -188,7 +202,7 @@ def _add(total: Tensor | None, part: Tensor) -> Tensor:
 def _classify(model: SegmentationModel, pixels_NHW3: Tensor, config: TrainConfig, machine: Machine) -> Tensor:
     with autocast(config, machine):
         logits_NCHW: Tensor = model(pixels_NHW3)
-    return logits_NCHW.float().softmax(dim=1)
+    return to_probabilities(logits_NCHW, config)
 
 
 def _resize(image_HW3: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:

@@ -116,4 +116,5 @@ def _describe(result: EpochResult) -> str:
     shown = {name: value for name, value in result.metrics.items() if "/" not in name}
     scores = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
     seconds = result.train_seconds + result.validation_seconds
-    return f"epoch {result.epoch}: loss {result.train_loss:.4f}  {scores}  {seconds:.1f} s"
+    in_tiles = "  validated in tiles: the device is too small for whole images" if result.validated_in_tiles else ""
+    return f"epoch {result.epoch}: loss {result.train_loss:.4f}  {scores}  {seconds:.1f} s{in_tiles}"

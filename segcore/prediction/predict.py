@@ -120,6 +120,7 @@ def predict_classes(
     class_of_output: Tensor,
     config: TrainConfig,
     machine: Machine,
+    options: PredictOptions = DEFAULT_OPTIONS,
 ) -> Tensor:
     """Return the most probable class index of each pixel, uint8, 255 for background, on the device.
 
@@ -129,8 +130,9 @@ def predict_classes(
         class_of_output: `LabelMap.class_of_output` on the device.
         config: input_mode, scale and precision are used.
         machine: where the model is.
+        options: how to look at the image.
     """
-    probabilities_CHW = predict_probabilities(model, image_HW3, config, machine)
+    probabilities_CHW = predict_probabilities(model, image_HW3, config, machine, options)
     return class_of_output[find_greatest(probabilities_CHW)]
 
 
@@ -140,13 +142,14 @@ def predict_cases(
     indices: Sequence[int],
     config: TrainConfig,
     machine: Machine,
+    options: PredictOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Tensor]:
     """Yield the predicted class indices (H, W) of cases, on the device, in the order of `indices`."""
     label_map = build_label_map(cache.classes, config.labels)
     class_of_output = torch.from_numpy(label_map.class_of_output).to(machine.device)
     model.eval()
     for index in indices:
-        yield predict_classes(model, cache.image_HW3(index), class_of_output, config, machine)
+        yield predict_classes(model, cache.image_HW3(index), class_of_output, config, machine, options)
 
 
 def score_cases(predictions: Iterator[Tensor], cache: PixelCache, indices: Sequence[int]) -> tuple[ImageScore, ...]:

@@ -15,6 +15,8 @@ from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError, DeviceMemoryError
 from segcore.feeding.loader import TrainingSamples, blank_batch
 from segcore.machine import Machine, is_memory_error
+from segcore.prediction.memory import SMALL_TILE_SIZE
+from segcore.prediction.options import PredictOptions
 from segcore.training.epoch import EpochSteps, set_training, take_step
 from segcore.training.losses import Loss
 from segcore.training.state import TrainState, recall_learnt, remember_learnt
@@ -39,6 +41,27 @@ def name_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
             f"{machine.device} ran out of memory with batch_size={config.batch_size}, input_mode={config.input_mode}, "
             f"backbone={config.backbone}; use a smaller batch_size, crop_size or scale."
         ) from error
+
+
+@contextlib.contextmanager
+def name_validation_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
+    """Turn torch's out-of-memory errors in a validation in tiles into `DeviceMemoryError` with a remedy."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_error(error):
+            raise
+        raise DeviceMemoryError(
+            f"{machine.device} ran out of memory in the validation, also in tiles of {SMALL_TILE_SIZE} pixels, with "
+            f"backbone={config.backbone}, decoder={config.decoder}, decoder_channels={config.decoder_channels}; use a "
+            "smaller backbone or decoder_channels, or free the device of other programs."
+        ) from error
+
+
+def tiled_options(config: TrainConfig) -> PredictOptions:
+    """Return how a device that is too small for whole images looks at them: at the same scale, in overlapping tiles."""
+    scale = config.scale if config.input_mode == "resize" else 1.0
+    return PredictOptions(mode="overlap", tile_size=SMALL_TILE_SIZE, scales=(scale,))
 
 
 def train_within_memory(state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps]) -> EpochSteps:

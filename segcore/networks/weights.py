@@ -72,6 +72,22 @@ def load_encoder_weights(encoder: nn.Module, config: TrainConfig) -> None:
         )
 
 
+def describe_fit(encoder: nn.Module, config: TrainConfig) -> str:
+    """Return in a line what an encoder took of a weights file and what it left; empty where there is no file.
+
+    Args:
+        encoder: the timm feature extractor of `config.backbone`.
+        config: backbone and weights are used.
+    """
+    if config.weights in ("none", "imagenet"):
+        return ""
+    tensors = _read_tensors(config)
+    used = {id(tensor) for tensor in find_fitting(tensors, encoder.state_dict()).values()}
+    unused = [name for name, tensor in tensors.items() if id(tensor) not in used]
+    left = f"; {len(unused)} are of no part of it, {unused[0]!r} first" if unused else ""
+    return f"{config.weights}: {len(used)} of {len(tensors)} tensors fill the encoder{left}"
+
+
 def find_fitting(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
     """Return the tensors that an encoder wants, by its names for them, wherever in a larger network they stand.
 

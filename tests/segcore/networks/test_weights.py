@@ -12,7 +12,7 @@ import torch
 from segcore.errors import WeightsError
 from segcore.machine import Machine
 from segcore.networks.model import build_model
-from segcore.networks.weights import load_encoder_weights, rename_lite, require_weights
+from segcore.networks.weights import describe_fit, load_encoder_weights, rename_lite, require_weights
 from segcore.training.state import new_state, save_state
 
 
@@ -114,6 +114,20 @@ def test_training_goes_on_from_a_checkpoint_of_another(make_config, tmp_path, em
     for name in ("state.pt", "member_0.safetensors"):
         encoder = _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / name)))
         assert all(torch.equal(encoder[tensor], expected[tensor]) for tensor in encoder), name
+
+
+def test_it_is_said_what_of_a_file_fills_the_encoder(make_config, tmp_path):
+    encoder = timm.create_model("test_efficientnet", features_only=True)
+    count = len(encoder.state_dict())
+    content = {f"backbone.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    torch.save(content, tmp_path / "weights.pth")
+    config = make_config(backbone="test_efficientnet", weights=str(tmp_path / "weights.pth"))
+    assert describe_fit(encoder, config).endswith(f"{count} of {count} tensors fill the encoder")
+    torch.save({**content, "head.0.bias": torch.ones(1), "head.1.bias": torch.ones(2)}, tmp_path / "weights.pth")
+    assert describe_fit(encoder, config).endswith(
+        f"{count} of {count + 2} tensors fill the encoder; 2 are of no part of it, 'head.0.bias' first"
+    )
+    assert describe_fit(encoder, make_config(weights="none")) == ""
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -34,7 +34,7 @@ USES: Final[dict[str, set[str]]] = {
     "search.folder": {"settings", "place"},
     "search.opening": {"settings", "place", "folder"},
     "search.memory": _SEARCH_BASE,
-    "search.space": {*_SEARCH_BASE, "memory"},
+    "search.space": {"settings"},
     "search.propose": {*_SEARCH_BASE, "memory", "space", "judge"},
     "search.judge": {*_SEARCH_BASE, "memory"},
     "search.verdict": {*_SEARCH_BASE, "memory"},

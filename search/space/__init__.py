@@ -1,4 +1,4 @@
 """Spaces: finding one, drawing from it, refusing one that cannot be trained, and what is tried first.
 
-Uses `memory` and Optuna; neither Ray, MLflow nor torch.
+Uses `settings` and Optuna; neither Ray, MLflow nor torch.
 """

@@ -136,10 +136,9 @@ def test_search_that_is_killed_again_and_again_proposes_what_the_uninterrupted_o
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory) -> tuple[Callable[[], Proposer], list[Event]]:
+def lived() -> tuple[Callable[[], Proposer], list[Event]]:
     """What makes a proposer, and the events of 22 trials."""
-    folder = tmp_path_factory.mktemp("lived")
-    settings = build_settings({"data": folder, "name": "lived", "storage": folder, "search_id": "1d", "seed": 3})
+    settings = build_settings({"name": "lived", "search_id": "1d", "seed": 3})
     told = Told(make_proposer(street, settings))
     for number in range(22):
         live(told, number)

@@ -98,7 +98,7 @@ def reuse_freed_memory() -> None:
 
 def peak_memory_gib(machine: Machine) -> float:
     """Return the most memory that tensors took on the GPU so far, in GiB; 0 on the CPU."""
-    return torch.cuda.max_memory_allocated() / 2**30 if machine.on_gpu else 0.0
+    return torch.cuda.max_memory_allocated(machine.device) / 2**30 if machine.on_gpu else 0.0
 
 
 def is_memory_error(error: Exception) -> bool:

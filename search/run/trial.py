@@ -207,10 +207,11 @@ def _describe(result: EpochResult, state: TrainState, costs: Mapping[str, float]
 
 
 def _describe_batches(result: EpochResult, state: TrainState) -> dict[str, float]:
-    """Return what the device made of the configuration's batches, where it made something else of them."""
+    """Return what the device made of the configuration's batches and images, where it made something else of them."""
     found = {"found_batch_size": float(result.batch_size)} if state.config.batch_size == "auto" else {}
     divided = {"micro_batches": float(result.micro_batches)} if result.micro_batches > 1 else {}
-    return {**found, **divided}
+    in_tiles = {"validated_in_tiles": 1.0} if result.validated_in_tiles else {}
+    return {**found, **divided, **in_tiles}
 
 
 def _has_ended(state: TrainState) -> bool:

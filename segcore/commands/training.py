@@ -27,6 +27,7 @@ from segcore.data.folds import make_folds
 from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
+from segcore.networks.weights import describe_fit
 from segcore.prediction.ensemble import read_ensemble_notes, save_ensemble
 from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state
 from segcore.training.train import EpochResult, train_epochs
@@ -89,7 +90,10 @@ def _start(file: Path, config: TrainConfig, classes: ClassTable, machine: Machin
         state = load_state(file, config, machine, data)
         console.print(f"going on after epoch {state.epoch}")
         return state
-    return new_state(config, build_label_map(classes, config.labels).outputs, machine, data)
+    state = new_state(config, build_label_map(classes, config.labels).outputs, machine, data)
+    if fit := describe_fit(state.model.network.encoder.model, config):
+        console.print(fit, soft_wrap=True)
+    return state
 
 
 def _is_written(model: Path, state: TrainState) -> bool:
@@ -116,4 +120,5 @@ def _describe(result: EpochResult) -> str:
     shown = {name: value for name, value in result.metrics.items() if "/" not in name}
     scores = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
     seconds = result.train_seconds + result.validation_seconds
-    return f"epoch {result.epoch}: loss {result.train_loss:.4f}  {scores}  {seconds:.1f} s"
+    in_tiles = "  validated in tiles: the device is too small for whole images" if result.validated_in_tiles else ""
+    return f"epoch {result.epoch}: loss {result.train_loss:.4f}  {scores}  {seconds:.1f} s{in_tiles}"

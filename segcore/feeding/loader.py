@@ -75,9 +75,13 @@ class TrainingSamples(Dataset[tuple[Image, Image]]):
     @property
     def largest_size(self) -> tuple[int, int]:
         """Height and width that hold every sample, pixels."""
-        cases = [self._cache.cases[index] for index in set(self._case_of_position)]
-        sizes = [sample_size(case.height, case.width, self._config) for case in cases]
+        sizes = self._sizes()
         return max(height for height, _ in sizes), max(width for _, width in sizes)
+
+    @property
+    def shortest_long_side(self) -> int:
+        """The longer side of the sample that has the shortest one, pixels."""
+        return min(max(size) for size in self._sizes())
 
     def __getitem__(self, address: tuple[int, int]) -> tuple[Image, Image]:
         epoch, position = address
@@ -89,6 +93,10 @@ class TrainingSamples(Dataset[tuple[Image, Image]]):
         )
         image_HW3, mask_HW = augment(image_HW3, mask_HW, self._config, random)
         return np.ascontiguousarray(image_HW3), self._target_of_class[mask_HW]
+
+    def _sizes(self) -> list[tuple[int, int]]:
+        cases = [self._cache.cases[index] for index in set(self._case_of_position)]
+        return [sample_size(case.height, case.width, self._config) for case in cases]
 
     def _draw_wanted_class(self, index: int, random: np.random.Generator) -> int | None:
         probability = self._config.rare_crop_probability

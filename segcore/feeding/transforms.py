@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError, DataError
+from segcore.feeding.shrinking import shrink_mask
 
 Image = npt.NDArray[np.uint8]
 
@@ -66,7 +67,7 @@ def cut_sample(
         height, width = sample_size(mask_HW.shape[0], mask_HW.shape[1], config)
         return (
             cv2.resize(image_HW3, (width, height), interpolation=cv2.INTER_AREA),
-            cv2.resize(mask_HW, (width, height), interpolation=cv2.INTER_NEAREST),
+            shrink_mask(mask_HW, height, width),
         )
     return image_HW3, mask_HW
 

@@ -9,10 +9,11 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import huggingface_hub
 import safetensors.torch
@@ -26,8 +27,10 @@ from segcore.errors import WeightsError
 _LITE: Final = re.compile(r"tf_efficientnet_lite([012])(\.in1k)?")
 _LITE_BLOCKS: Final = {"0": (1, 2, 2, 3, 3, 4, 1), "1": (1, 3, 3, 4, 4, 5, 1), "2": (1, 3, 3, 4, 4, 5, 1)}
 _HUB_SECONDS: Final = 5.0
+_WRAPPERS: Final = ("learnt", "mean_model", "state_dict", "model_state_dict", "model")
+"""Keys under which training programs keep a network's tensors; of a checkpoint of ours the running mean first."""
 _REMEDY: Final = (
-    "Use --set weights=none, --set weights=FILE with timm's weights of this model, "
+    "Use --set weights=none, --set weights=FILE with timm's weights of this model (also inside a larger network), "
     "or a backbone whose weights come with the installation: tf_efficientnet_lite0, 1 or 2."
 )
 
@@ -52,10 +55,10 @@ def load_encoder_weights(encoder: nn.Module, config: TrainConfig) -> None:
         return
     require_weights(config)
     tensors = _read_tensors(config)
-    encoder_names = encoder.state_dict()
-    renamed = {name: tensor for name, tensor in tensors.items() if name in encoder_names}
+    fitting = find_fitting(tensors, encoder.state_dict())
+    _require_finite(fitting, config)
     try:
-        missing = encoder.load_state_dict(renamed, strict=False).missing_keys
+        missing = encoder.load_state_dict(fitting, strict=False).missing_keys
     except RuntimeError as error:
         raise WeightsError(
             f"weights={config.weights!r} do not fit backbone={config.backbone!r}: "
@@ -65,7 +68,54 @@ def load_encoder_weights(encoder: nn.Module, config: TrainConfig) -> None:
     if missing:
         raise WeightsError(
             f"weights={config.weights!r} lack {len(missing)} tensors of backbone={config.backbone!r}, "
-            f"{missing[0]!r} first. {_REMEDY}"
+            f"{missing[0]!r} first; {len(fitting)} of their {len(tensors)} fit. {_REMEDY}"
+        )
+
+
+def describe_fit(encoder: nn.Module, config: TrainConfig) -> str:
+    """Return in a line what an encoder took of a weights file and what it left; empty where there is no file.
+
+    Args:
+        encoder: the timm feature extractor of `config.backbone`.
+        config: backbone and weights are used.
+    """
+    if config.weights in ("none", "imagenet"):
+        return ""
+    tensors = _read_tensors(config)
+    used = {id(tensor) for tensor in find_fitting(tensors, encoder.state_dict()).values()}
+    unused = [name for name, tensor in tensors.items() if id(tensor) not in used]
+    left = f"; {len(unused)} are of no part of it, {unused[0]!r} first" if unused else ""
+    return f"{config.weights}: {len(used)} of {len(tensors)} tensors fill the encoder{left}"
+
+
+def find_fitting(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """Return the tensors that an encoder wants, by its names for them, wherever in a larger network they stand.
+
+    Names may all begin alike (`module.`, `backbone.`, `model.encoder.`): the beginning counts after which most names
+    are wanted, of equal ones the shorter.
+
+    Args:
+        tensors: a file's names and tensors.
+        wanted: the encoder's names.
+    """
+    found: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, tensor in tensors.items():
+        parts = name.split(".")
+        for start in range(len(parts)):
+            rest = ".".join(parts[start:])
+            # A feature extractor may flatten names: stages.0 -> stages_0.
+            for own in (rest, re.sub(r"^(\w+)\.(\d+)\.", r"\1_\2.", rest)):
+                if own in wanted:
+                    found[".".join(parts[:start])][own] = tensor
+    return max((found[start] for start in sorted(found, key=len)), key=len, default={})
+
+
+def _require_finite(tensors: Mapping[str, Tensor], config: TrainConfig) -> None:
+    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise WeightsError(
+            f"weights={config.weights!r} hold values that are no finite numbers in {len(broken)} tensor(s), "
+            f"{broken[0]!r} first: what they are of has diverged, or the file is damaged. {_REMEDY}"
         )
 
 
@@ -86,7 +136,7 @@ def require_weights(config: TrainConfig) -> None:
 
 def _read_tensors(config: TrainConfig) -> Mapping[str, Tensor]:
     if config.weights != "imagenet":
-        return _as_features(config.backbone, _read_file(Path(config.weights)))
+        return _read_file(Path(config.weights))
     packaged = _find_packaged(config.backbone)
     if packaged is not None:
         blocks = _LITE_BLOCKS[packaged.size]
@@ -98,21 +148,19 @@ def _read_tensors(config: TrainConfig) -> Mapping[str, Tensor]:
     return features.state_dict()
 
 
-def _as_features(backbone: str, tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    # A feature extractor may flatten names (stages.0 -> stages_0); it does so to tensors alike.
-    flattened = {re.sub(r"^(\w+)\.(\d+)\.", r"\1_\2.", name): tensor for name, tensor in tensors.items()}
-    return {**flattened, **tensors}
-
-
 def _read_file(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return dict(safetensors.torch.load_file(file))
-        content = torch.load(file, map_location="cpu", weights_only=True)
-        tensors = content.get("state_dict", content)
-        return {name: tensor for name, tensor in tensors.items() if isinstance(name, str)}
+        tensors = _unwrap(torch.load(file, map_location="cpu", weights_only=True))
+        return {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
     except Exception as error:
         raise WeightsError(f"The weights file {file} cannot be read ({type(error).__name__}). {_REMEDY}") from error
+
+
+def _unwrap(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
+    return content if inner is None else _unwrap(inner)
 
 
 def _is_file(name: str) -> bool:

@@ -25,11 +25,13 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from segcore.config import TrainConfig
 from segcore.data.classes import VOID, class_table_to_json
 from segcore.data.labels import build_label_map
 from segcore.errors import ConfigError, ExportError
 from segcore.prediction.ensemble import Ensemble
 from segcore.prediction.options import plan_prediction
+from segcore.prediction.predict import to_probabilities
 
 OPSET: Final = 18
 """The ONNX operator set; runtimes since early 2023 know it."""
@@ -70,7 +72,7 @@ def export_onnx(
         ConfigError: for a member or size that does not exist.
         ExportError: when the network cannot be written, or the file is a folder or answers differently.
     """
-    network = _Probabilities(ensemble.members[_choose_member(ensemble, member)]).eval()
+    network = _Probabilities(ensemble.members[_choose_member(ensemble, member)], ensemble.config).eval()
     if size is not None and min(size) < 1:
         raise ConfigError(f"--height {size[0]} --width {size[1]}: an image has at least 1 pixel on each side.")
     if file.is_dir():
@@ -92,13 +94,13 @@ def export_onnx(
 
 
 class _Probabilities(nn.Module):
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
         super().__init__()
         self.model = model
+        self.config = config
 
     def forward(self, images_NHW3: Tensor) -> Tensor:
-        logits_NCHW: Tensor = self.model(images_NHW3)
-        return logits_NCHW.softmax(dim=1)
+        return to_probabilities(self.model(images_NHW3), self.config)
 
 
 class _MatrixPooling(nn.Module):

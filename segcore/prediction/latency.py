@@ -61,15 +61,15 @@ def measure_memory_gib(
     image_HW3 = np.zeros((height, width, 3), np.uint8)
     # The first prediction tries algorithms, whose room no later one needs.
     predict_probabilities(model, image_HW3, config, machine)
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
+    torch.cuda.synchronize(machine.device)
+    before = torch.cuda.memory_allocated(machine.device)
+    torch.cuda.reset_peak_memory_stats(machine.device)
     predict_probabilities(model, image_HW3, config, machine)
-    torch.cuda.synchronize()
+    torch.cuda.synchronize(machine.device)
     # An optimizer and what else the process holds is no part of a prediction.
-    return float(torch.cuda.max_memory_allocated() - before + weights) / 2**30
+    return float(torch.cuda.max_memory_allocated(machine.device) - before + weights) / 2**30
 
 
 def _wait(machine: Machine) -> None:
     if machine.on_gpu:
-        torch.cuda.synchronize()
+        torch.cuda.synchronize(machine.device)

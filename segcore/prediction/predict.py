@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segcore.config import TrainConfig
+from segcore.config import TrainConfig, parse_loss
 from segcore.data.cache import PixelCache
 from segcore.data.labels import build_label_map
 from segcore.feeding.transforms import scaled_size
@@ -34,7 +34,7 @@ def predict_probabilities(
     machine: Machine,
     options: PredictOptions = DEFAULT_OPTIONS,
 ) -> Tensor:
-    """Return softmax probabilities of one image at its original size.
+    """Return probabilities of one image at its original size, see `to_probabilities`.
 
     By default a network trained on resized images sees the image resized, and its probabilities are enlarged
     bilinearly; one trained on crops or full images sees the whole image. Looks at several sizes or at the mirrored
@@ -94,6 +94,20 @@ def average_probabilities(
     return total_CHW.div_(len(plan.factors) * len(plan.mirrored) * len(models))
 
 
+def to_probabilities(logits_NCHW: Tensor, config: TrainConfig) -> Tensor:
+    """Return what logits mean by the loss that they were trained with, fp32, each 0 to 1.
+
+    With `bce` alone each output was trained against the rest: its sigmoid, so that all may be small where nothing
+    known is seen. With any other loss, or a sum, the outputs share one softmax.
+
+    Args:
+        logits_NCHW: of any float type.
+        config: its `loss` is used.
+    """
+    one_against_rest = {name for _, name in parse_loss(config.loss)} == {"bce"}
+    return logits_NCHW.float().sigmoid() if one_against_rest else logits_NCHW.float().softmax(dim=1)
+
+
 def find_greatest(probabilities_CHW: Tensor) -> Tensor:
     """Return the output of the greatest probability of each pixel, int64 (H, W); the first of equal ones."""
     # On a CPU argmax takes several times as long as max, which finds the same.
@@ -106,6 +120,7 @@ def predict_classes(
     class_of_output: Tensor,
     config: TrainConfig,
     machine: Machine,
+    options: PredictOptions = DEFAULT_OPTIONS,
 ) -> Tensor:
     """Return the most probable class index of each pixel, uint8, 255 for background, on the device.
 
@@ -115,8 +130,9 @@ def predict_classes(
         class_of_output: `LabelMap.class_of_output` on the device.
         config: input_mode, scale and precision are used.
         machine: where the model is.
+        options: how to look at the image.
     """
-    probabilities_CHW = predict_probabilities(model, image_HW3, config, machine)
+    probabilities_CHW = predict_probabilities(model, image_HW3, config, machine, options)
     return class_of_output[find_greatest(probabilities_CHW)]
 
 
@@ -126,13 +142,14 @@ def predict_cases(
     indices: Sequence[int],
     config: TrainConfig,
     machine: Machine,
+    options: PredictOptions = DEFAULT_OPTIONS,
 ) -> Iterator[Tensor]:
     """Yield the predicted class indices (H, W) of cases, on the device, in the order of `indices`."""
     label_map = build_label_map(cache.classes, config.labels)
     class_of_output = torch.from_numpy(label_map.class_of_output).to(machine.device)
     model.eval()
     for index in indices:
-        yield predict_classes(model, cache.image_HW3(index), class_of_output, config, machine)
+        yield predict_classes(model, cache.image_HW3(index), class_of_output, config, machine, options)
 
 
 def score_cases(predictions: Iterator[Tensor], cache: PixelCache, indices: Sequence[int]) -> tuple[ImageScore, ...]:
@@ -188,7 +205,7 @@ def _add(total: Tensor | None, part: Tensor) -> Tensor:
 def _classify(model: SegmentationModel, pixels_NHW3: Tensor, config: TrainConfig, machine: Machine) -> Tensor:
     with autocast(config, machine):
         logits_NCHW: Tensor = model(pixels_NHW3)
-    return logits_NCHW.float().softmax(dim=1)
+    return to_probabilities(logits_NCHW, config)
 
 
 def _resize(image_HW3: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:

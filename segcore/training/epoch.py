@@ -17,6 +17,7 @@ from torch import Tensor
 from segcore.errors import NonFiniteLossError
 from segcore.feeding.loader import Batch, TrainingLoader
 from segcore.machine import Machine, autocast
+from segcore.networks.model import SegmentationModel
 from segcore.training.losses import Loss
 from segcore.training.optimizer import set_rate
 from segcore.training.schedule import rate_at
@@ -75,18 +76,18 @@ def train_epoch(state: TrainState, loader: TrainingLoader, loss: Loss, machine: 
 def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
     """Change the weights once by the gradient of some batches, and return the mean loss before it, on the device.
 
+    Each part weighs what its valid pixels weigh, so that losses of single pixels are those of all batches in one.
+
     Args:
         state: a training; `micro_batches` parts of a batch go through the network one after the other.
-        batches: what makes the step, each of equal weight.
+        batches: what makes the step.
         loss: of logits and targets.
         machine: where the training is.
     """
     state.optimizer.zero_grad(set_to_none=True)
-    values = []
-    for batch in batches:
-        for part in batch.divided(state.micro_batches):
-            share = len(part.target_NHW) / len(batch.target_NHW) / len(batches)
-            values.append(_add_gradient(state, part, share, loss, machine))
+    parts = [part for batch in batches for part in batch.divided(state.micro_batches)]
+    shares = _share_pixels(parts, loss, machine)
+    values = [_add_gradient(state, part, share, loss, machine) for part, share in zip(parts, shares, strict=True)]
     if state.config.gradient_clip:
         state.scaler.unscale_(state.optimizer)
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.gradient_clip)
@@ -107,20 +108,35 @@ def set_training(state: TrainState) -> None:
 def follow_mean(state: TrainState, step: int) -> None:
     """Move the running mean of the weights; its decay grows with the steps, so that it forgets the random start.
 
+    The statistics of normalisations are averaged alike: those of the last steps are of other weights than the mean's.
     Source of the warm-up: tf.train.ExponentialMovingAverage, (1 + n) / (10 + n).
     """
     if state.mean_model is None:
         return
     decay = min(state.config.ema_decay, (1 + step) / (10 + step))
+    pairs = list(zip(_tensors(state.mean_model), _tensors(state.model), strict=True))
     with torch.no_grad():
-        means: list[Tensor] = [*state.mean_model.parameters()]
-        weights: list[Tensor] = [*state.model.parameters()]
-        torch._foreach_lerp_(means, weights, 1 - decay)
-        for mean, buffer in zip(state.mean_model.buffers(), state.model.buffers(), strict=True):
-            mean.copy_(buffer)
+        averaged = [(mean, tensor) for mean, tensor in pairs if mean.is_floating_point()]
+        torch._foreach_lerp_([mean for mean, _ in averaged], [tensor for _, tensor in averaged], 1 - decay)
+        # What is left are counts of batches.
+        for mean, tensor in pairs:
+            if not mean.is_floating_point():
+                mean.copy_(tensor)
 
 
-def _add_gradient(state: TrainState, part: Batch, share: float, loss: Loss, machine: Machine) -> Tensor:
+def _tensors(model: SegmentationModel) -> Iterator[Tensor]:
+    return itertools.chain(model.parameters(), model.buffers())
+
+
+def _share_pixels(parts: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
+    weights_P = torch.stack(
+        [loss.weigh_pixels(part.target_NHW.to(machine.device, non_blocking=True)) for part in parts]
+    )
+    # Without any valid pixel every loss is 0, whatever its share.
+    return weights_P / weights_P.sum().clamp(min=torch.finfo(torch.float32).tiny)
+
+
+def _add_gradient(state: TrainState, part: Batch, share: Tensor, loss: Loss, machine: Machine) -> Tensor:
     # A call of its own, so that a part's tensors are gone before the next part needs room.
     images_NHW3 = part.images_NHW3.to(machine.device, non_blocking=True)
     target_NHW = part.target_NHW.to(machine.device, non_blocking=True)

@@ -5,6 +5,7 @@ Every loss is 0 with a gradient of 0 for a batch without valid pixels. `build_lo
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -15,10 +16,39 @@ from torch import Tensor
 from segcore.config import TrainConfig, parse_loss
 from segcore.data.classes import VOID
 
-Loss = Callable[[Tensor, Tensor], Tensor]
-
 _SMOOTHING: Final = 1.0
 """Pixels added to intersection and union: keeps tiny classes from giving gradients of 1/0."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loss:
+    """A weighted sum of losses.
+
+    A batch may be divided: the parts' ce, bce and focal losses add up to the batch's, each times its share of what
+    `weigh_pixels` returns. Not so those that count regions (jaccard, dice, lovasz): each part counts its own.
+
+    Args:
+        terms: weights and losses; each is of fp32 logits (N, C, H, W) and int64 targets (N, H, W).
+        weights_C: weight of a pixel by its true class, as in `build_loss`.
+    """
+
+    terms: tuple[tuple[float, Callable[[Tensor, Tensor], Tensor]], ...]
+    weights_C: Tensor | None = None
+
+    def __call__(self, logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
+        """Return the loss of logits (N, C, H, W) of any float type and targets (N, H, W) with 255 as void."""
+        logits_NCHW, target_NHW = logits_NCHW.float(), target_NHW.long()
+        return torch.stack([weight * function(logits_NCHW, target_NHW) for weight, function in self.terms]).sum()
+
+    def weigh_pixels(self, target_NHW: Tensor) -> Tensor:
+        """Return how many pixels count in a batch's loss, each times its weight, fp32; 0 where all are void.
+
+        Args:
+            target_NHW: uint8 class indices, 255 as void, on the weights' device.
+        """
+        if self.weights_C is None:
+            return (target_NHW != VOID).sum().float()
+        return _pixel_weights(target_NHW.long(), self.weights_C).sum()
 
 
 def build_loss(config: TrainConfig, weights_C: Tensor | None = None) -> Loss:
@@ -28,11 +58,8 @@ def build_loss(config: TrainConfig, weights_C: Tensor | None = None) -> Loss:
         config: its `loss` and `focal_gamma` are used.
         weights_C: weight of a pixel by its true class, fp32, at least 0, on the logits' device; for ce, bce and
             focal, whose means it weighs. The others count each class once already. None: every pixel weighs 1.
-
-    Returns:
-        A function of logits (N, C, H, W) of any float type and targets (N, H, W) with 255 as void.
     """
-    functions: dict[str, Loss] = {
+    functions: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         "ce": partial(softmax_cross_entropy, weights_C=weights_C),
         "bce": partial(binary_cross_entropy, weights_C=weights_C),
         "jaccard": jaccard_loss,
@@ -40,13 +67,8 @@ def build_loss(config: TrainConfig, weights_C: Tensor | None = None) -> Loss:
         "dice": dice_loss,
         "lovasz": lovasz_loss,
     }
-    terms = [(weight, functions[name]) for weight, name in parse_loss(config.loss)]
-
-    def loss(logits_NCHW: Tensor, target_NHW: Tensor) -> Tensor:
-        logits_NCHW, target_NHW = logits_NCHW.float(), target_NHW.long()
-        return torch.stack([weight * function(logits_NCHW, target_NHW) for weight, function in terms]).sum()
-
-    return loss
+    terms = tuple((weight, functions[name]) for weight, name in parse_loss(config.loss))
+    return Loss(terms=terms, weights_C=weights_C)
 
 
 def softmax_cross_entropy(logits_NCHW: Tensor, target_NHW: Tensor, weights_C: Tensor | None = None) -> Tensor:

@@ -11,10 +11,12 @@ from typing import Final
 
 import torch
 
-from segcore.config import TrainConfig
+from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError, DeviceMemoryError
 from segcore.feeding.loader import TrainingSamples, blank_batch
 from segcore.machine import Machine, is_memory_error
+from segcore.prediction.memory import SMALL_TILE_SIZE
+from segcore.prediction.options import PredictOptions
 from segcore.training.epoch import EpochSteps, set_training, take_step
 from segcore.training.losses import Loss
 from segcore.training.state import TrainState, recall_learnt, remember_learnt
@@ -39,6 +41,27 @@ def name_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
             f"{machine.device} ran out of memory with batch_size={config.batch_size}, input_mode={config.input_mode}, "
             f"backbone={config.backbone}; use a smaller batch_size, crop_size or scale."
         ) from error
+
+
+@contextlib.contextmanager
+def name_validation_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
+    """Turn torch's out-of-memory errors in a validation in tiles into `DeviceMemoryError` with a remedy."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_memory_error(error):
+            raise
+        raise DeviceMemoryError(
+            f"{machine.device} ran out of memory in the validation, also in tiles of {SMALL_TILE_SIZE} pixels, with "
+            f"backbone={config.backbone}, decoder={config.decoder}, decoder_channels={config.decoder_channels}; use a "
+            "smaller backbone or decoder_channels, or free the device of other programs."
+        ) from error
+
+
+def tiled_options(config: TrainConfig) -> PredictOptions:
+    """Return how a device that is too small for whole images looks at them: at the same scale, in overlapping tiles."""
+    scale = config.scale if config.input_mode == "resize" else 1.0
+    return PredictOptions(mode="overlap", tile_size=SMALL_TILE_SIZE, scales=(scale,))
 
 
 def train_within_memory(state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps]) -> EpochSteps:
@@ -75,12 +98,17 @@ def resolve_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
         ConfigError: when there are fewer samples than the network needs at a time.
         DeviceMemoryError: when even the smallest batch does not fit.
     """
-    if len(samples) < state.config.smallest_batch:
+    smallest, size = _smallest_batch(state.config, samples), state.config.batch_size
+    if len(samples) < smallest:
         raise ConfigError(
             f"{len(samples)} training sample(s): decoder={state.config.decoder}, input_mode={state.config.input_mode} "
-            f"needs {state.config.smallest_batch} at a time; use another decoder, or more images or crops."
+            f"needs {smallest} at a time; use another decoder, or more or larger images or crops."
         )
-    size = state.config.batch_size
+    if size != "auto" and size < smallest:
+        raise ConfigError(
+            f"batch_size={size} with samples of {STRIDE} x {STRIDE} pixels or fewer leaves one value per channel, "
+            f"which batch normalisation cannot take; use batch_size={smallest}, or a larger scale or images."
+        )
     if size == "auto":
         size = measure_batch_size(state, samples, loss, machine) if machine.on_gpu else CPU_AUTO_BATCH
     return min(size, len(samples))
@@ -92,7 +120,7 @@ def measure_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
     Raises:
         DeviceMemoryError: when even the smallest batch does not fit.
     """
-    smallest = state.config.smallest_batch
+    smallest = _smallest_batch(state.config, samples)
 
     def try_batch(size: int) -> None:
         # What the last try left in torch's own store would count as taken.
@@ -145,6 +173,11 @@ def release_memory(machine: Machine) -> None:
     """Give cached memory back to a GPU; does nothing on a CPU."""
     if machine.on_gpu:
         torch.cuda.empty_cache()
+
+
+def _smallest_batch(config: TrainConfig, samples: TrainingSamples) -> int:
+    # The deepest level of a network has one pixel for so many.
+    return 2 if samples.shortest_long_side <= STRIDE else config.smallest_batch
 
 
 def can_divide(state: TrainState) -> bool:

@@ -15,14 +15,23 @@ from torch import Tensor
 from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache
 from segcore.data.labels import LabelMap, build_label_map
+from segcore.errors import DeviceMemoryError
 from segcore.feeding.balance import balanced_weights, count_output_pixels
 from segcore.feeding.loader import TrainingLoader, TrainingSamples
 from segcore.machine import Machine, peak_memory_gib
-from segcore.prediction.predict import predict_cases, score_cases
+from segcore.prediction.options import PredictOptions
+from segcore.prediction.predict import DEFAULT_OPTIONS, predict_cases, score_cases
 from segcore.scoring.metrics import ImageScore, summarise_scores
 from segcore.training.epoch import train_epoch
 from segcore.training.losses import Loss, build_loss
-from segcore.training.memory import name_memory_errors, resolve_batch_size, train_within_memory
+from segcore.training.memory import (
+    name_memory_errors,
+    name_validation_memory_errors,
+    release_memory,
+    resolve_batch_size,
+    tiled_options,
+    train_within_memory,
+)
 from segcore.training.schedule import cycle_ends, has_stalled
 from segcore.training.state import TrainState, take_snapshot
 
@@ -44,6 +53,7 @@ class EpochResult:
         peak_memory_gib: most GPU memory so far; 0 on the CPU.
         batch_size: samples of a batch, found by measurement where the configuration says auto.
         micro_batches: parts into which each batch was divided because the device was too small for the whole.
+        validated_in_tiles: whether images were validated in overlapping tiles because whole ones did not fit.
     """
 
     epoch: int
@@ -58,6 +68,7 @@ class EpochResult:
     peak_memory_gib: float
     batch_size: int
     micro_batches: int
+    validated_in_tiles: bool
 
 
 def train_epochs(
@@ -72,7 +83,8 @@ def train_epochs(
     Between two results the state is that of a finished epoch: save it then, and a training that goes on
     from it ends in the same weights as one that was never interrupted (bit for bit on a CPU).
 
-    When the device runs out of memory in training, the epoch starts anew with divided batches (see `memory`).
+    When the device runs out of memory in training, the epoch starts anew with divided batches (see `memory`); in a
+    validation, this one and the following look at overlapping tiles instead of whole images.
 
     Args:
         state: a new or loaded training; advanced in place.
@@ -88,11 +100,12 @@ def train_epochs(
     """
     config = state.config
     loader, loss = _prepare(state, cache, train_indices, machine)
+    in_tiles = False
     train_next = partial(train_epoch, state, loader, loss, machine)
     while state.epoch < config.epochs and not has_stalled(state.ious, config.patience_epochs):
         steps = train_within_memory(state, machine, train_next)
         started = time.perf_counter()
-        scores = _validate(state, cache, valid_indices, machine)
+        scores, in_tiles = _validate(state, cache, valid_indices, machine, in_tiles=in_tiles)
         metrics = summarise_scores(scores, cache.classes, every_class=config.labels == "full")
         _enter_epoch(state, steps.mean_loss, metrics.get("iou", 0.0))
         yield EpochResult(
@@ -108,6 +121,7 @@ def train_epochs(
             peak_memory_gib=peak_memory_gib(machine),
             batch_size=state.batch_size,
             micro_batches=state.micro_batches,
+            validated_in_tiles=in_tiles,
         )
 
 
@@ -137,11 +151,26 @@ def _weigh_classes(
 
 
 def _validate(
-    state: TrainState, cache: PixelCache, valid_indices: Sequence[int], machine: Machine
+    state: TrainState, cache: PixelCache, valid_indices: Sequence[int], machine: Machine, *, in_tiles: bool
+) -> tuple[tuple[ImageScore, ...], bool]:
+    """Return the scores, and whether the device only had room for tiles."""
+    if not in_tiles:
+        try:
+            with name_memory_errors(state.config, machine):
+                return _score(state, cache, valid_indices, machine, DEFAULT_OPTIONS), False
+        except DeviceMemoryError:
+            pass
+        # Only here, after the error and the tensors of its frames are gone, is there memory again.
+        release_memory(machine)
+    with name_validation_memory_errors(state.config, machine):
+        return _score(state, cache, valid_indices, machine, tiled_options(state.config)), True
+
+
+def _score(
+    state: TrainState, cache: PixelCache, valid_indices: Sequence[int], machine: Machine, options: PredictOptions
 ) -> tuple[ImageScore, ...]:
-    with name_memory_errors(state.config, machine):
-        predictions = predict_cases(state.final_model, cache, valid_indices, state.config, machine)
-        return score_cases(predictions, cache, valid_indices)
+    predictions = predict_cases(state.final_model, cache, valid_indices, state.config, machine, options)
+    return score_cases(predictions, cache, valid_indices)
 
 
 def _enter_epoch(state: TrainState, train_loss: float, iou: float) -> None:

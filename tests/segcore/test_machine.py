@@ -74,3 +74,9 @@ def test_missing_gpu_is_refused():
 
 def test_cpu_has_no_peak_of_gpu_memory():
     assert peak_memory_gib(Machine()) == 0.0
+
+
+def test_memory_is_that_of_the_gpu_that_is_used(monkeypatch):
+    # What torch says of the second of two GPUs.
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device=None: {"cuda:1": 3 << 30}.get(device, 0))
+    assert peak_memory_gib(Machine(device="cuda:1")) == 3.0

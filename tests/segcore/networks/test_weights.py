@@ -10,8 +10,10 @@ import timm
 import torch
 
 from segcore.errors import WeightsError
+from segcore.machine import Machine
 from segcore.networks.model import build_model
-from segcore.networks.weights import load_encoder_weights, rename_lite, require_weights
+from segcore.networks.weights import describe_fit, load_encoder_weights, rename_lite, require_weights
+from segcore.training.state import new_state, save_state
 
 
 def _packaged(size):
@@ -80,6 +82,63 @@ def test_file_of_timms_weights_fills_the_encoder(make_config, tmp_path, backbone
     assert all(torch.equal(encoder[name], theirs[other]) for name, other in shared.items())
 
 
+@pytest.mark.parametrize("wrapper", [(), ("model",), ("state_dict",), ("model_state_dict", "model")])
+@pytest.mark.parametrize("prefix", ["module.", "encoder.", "backbone.", "model.", "module.model.encoder.model."])
+@pytest.mark.parametrize("backbone", ["test_efficientnet", "test_convnext"])
+def test_encoder_is_found_inside_a_larger_network(make_config, tmp_path, backbone, prefix, wrapper):
+    torch.manual_seed(7)
+    theirs = timm.create_model(backbone).state_dict()
+    content = {prefix + name: tensor for name, tensor in theirs.items()}
+    # Names of another part that end as the encoder's do, and what is no tensor.
+    content |= {f"decoder.0.{name}": torch.ones(2) for name in list(theirs)[:3]} | {"epoch": 3}
+    for key in reversed(wrapper):
+        content = {key: content, "epoch": 3}
+    torch.save(content, tmp_path / "weights.pth")
+    encoder = _encoder(make_config(backbone=backbone, weights=str(tmp_path / "weights.pth")))
+    shared = {name: next(other for other in (name, name.replace("_", ".", 1)) if other in theirs) for name in encoder}
+    assert all(torch.equal(encoder[name], theirs[other]) for name, other in shared.items())
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_training_goes_on_from_a_checkpoint_of_another(make_config, tmp_path, ema_decay):
+    config = make_config(backbone="test_efficientnet", weights="none", ema_decay=ema_decay)
+    state = new_state(config, 4, Machine())
+    if state.mean_model is not None:
+        torch.nn.init.constant_(state.mean_model.network.encoder.model.conv_stem.weight, 0.25)
+    save_state(state, tmp_path / "state.pt")
+    safetensors.torch.save_file(
+        {name: tensor.contiguous() for name, tensor in state.final_model.state_dict().items()},
+        tmp_path / "member_0.safetensors",
+    )
+    expected = state.final_model.network.encoder.model.state_dict()
+    for name in ("state.pt", "member_0.safetensors"):
+        encoder = _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / name)))
+        assert all(torch.equal(encoder[tensor], expected[tensor]) for tensor in encoder), name
+
+
+def test_it_is_said_what_of_a_file_fills_the_encoder(make_config, tmp_path):
+    encoder = timm.create_model("test_efficientnet", features_only=True)
+    count = len(encoder.state_dict())
+    content = {f"backbone.{name}": tensor for name, tensor in encoder.state_dict().items()}
+    torch.save(content, tmp_path / "weights.pth")
+    config = make_config(backbone="test_efficientnet", weights=str(tmp_path / "weights.pth"))
+    assert describe_fit(encoder, config).endswith(f"{count} of {count} tensors fill the encoder")
+    torch.save({**content, "head.0.bias": torch.ones(1), "head.1.bias": torch.ones(2)}, tmp_path / "weights.pth")
+    assert describe_fit(encoder, config).endswith(
+        f"{count} of {count + 2} tensors fill the encoder; 2 are of no part of it, 'head.0.bias' first"
+    )
+    assert describe_fit(encoder, make_config(weights="none")) == ""
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(make_config, tmp_path, value):
+    tensors = timm.create_model("test_efficientnet").state_dict()
+    tensors["conv_stem.weight"][0, 0, 0, 0] = value
+    torch.save(tensors, tmp_path / "weights.pth")
+    with pytest.raises(WeightsError, match=r"weights\.pth' hold values .* in 1 tensor\(s\), 'conv_stem\.weight' first"):
+        _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / "weights.pth")))
+
+
 def _config_of_file(make_config, file):
     return make_config(weights=str(file))
 
@@ -95,7 +154,9 @@ def test_weights_that_lack_tensors_are_refused_with_the_first(make_config, tmp_p
     tensors = timm.create_model("tf_efficientnet_lite0").state_dict()
     del tensors["blocks.1.0.conv_pw.weight"], tensors["blocks.2.0.conv_pw.weight"]
     safetensors.torch.save_file(tensors, tmp_path / "part.safetensors")
-    with pytest.raises(WeightsError, match=r"lack 2 tensors .*'blocks\.1\.0\.conv_pw\.weight' first"):
+    with pytest.raises(
+        WeightsError, match=r"lack 2 tensors .*'blocks\.1\.0\.conv_pw\.weight' first; \d+ of their \d+ fit"
+    ):
         build_model(_config_of_file(make_config, tmp_path / "part.safetensors"), 4)
 
 

@@ -56,6 +56,14 @@ def test_file_gives_the_models_probabilities_at_any_size_and_batch(make_model, t
             np.testing.assert_allclose(found_CHW, ensemble.probabilities(image_HW3).numpy(), atol=1e-4)
 
 
+def test_file_of_a_network_trained_with_bce_gives_each_output_its_own_probability(make_model, tmp_path):
+    ensemble = make_model(loss="bce")
+    export_onnx(ensemble, tmp_path / "x.onnx")
+    images_NHW3 = RANDOM.integers(0, 256, (1, 33, 40, 3), dtype=np.uint8)
+    expected_CHW = ensemble.members[0](torch.from_numpy(images_NHW3))[0].detach().sigmoid().numpy()
+    np.testing.assert_allclose(_run(tmp_path / "x.onnx", images_NHW3)[0], expected_CHW, atol=1e-4)
+
+
 def test_attention_and_a_backbone_of_another_kind_are_exported(make_model, tmp_path):
     ensemble = make_model(attention="scse", backbone="test_resnet")
     assert export_onnx(ensemble, tmp_path / "x.onnx").largest_difference < 1e-4

@@ -10,7 +10,13 @@ from segcore.data.labels import build_label_map
 from segcore.machine import Machine
 from segcore.networks.model import SegmentationModel, build_architecture
 from segcore.prediction.options import PredictOptions
-from segcore.prediction.predict import predict_cases, predict_classes, predict_probabilities, score_cases
+from segcore.prediction.predict import (
+    average_probabilities,
+    predict_cases,
+    predict_classes,
+    predict_probabilities,
+    score_cases,
+)
 from segcore.scoring.metrics import summarise_scores
 
 MACHINE = Machine()
@@ -278,3 +284,39 @@ def test_network_sees_the_tiles_that_were_asked_for(knowing, make_config, cache)
     predict_probabilities(knowing, cache.image_HW3(0), config, MACHINE, PredictOptions(mode="tiles"))
     # One row of two tiles of the training's crop size, the second shifted inside.
     assert knowing.sizes == [(2, 64, 64)]
+
+
+class Certain(nn.Module):
+    """A network that gives every pixel the same logits."""
+
+    def __init__(self, *logits):
+        super().__init__()
+        self.logits = torch.tensor(logits)
+
+    def forward(self, images_NHW3):
+        return self.logits.view(1, -1, 1, 1).expand(-1, -1, *images_NHW3.shape[1:3])
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        # 1 / (1 + e^3) of each alone; both unlikely, which a share of two cannot say.
+        ("bce", [0.0474, 0.0474]),
+        ("2*bce", [0.0474, 0.0474]),
+        ("ce", [0.5, 0.5]),
+        # Jaccard takes the softmax, so the sum of both trains one.
+        ("bce+jaccard", [0.5, 0.5]),
+    ],
+)
+def test_output_trained_against_the_rest_has_a_probability_of_its_own(make_config, loss, expected):
+    image_HW3 = np.zeros((1, 1, 3), np.uint8)
+    found_CHW = predict_probabilities(Certain(-3.0, -3.0), image_HW3, make_config(loss=loss), MACHINE)
+    assert found_CHW.flatten().tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_network_that_is_unsure_of_all_outvotes_no_other(make_config):
+    # Sigmoids: of -2 and -3 are 0.1192 and 0.0474, of -6 and -4 are 0.0025 and 0.0180: means 0.0608 and 0.0327.
+    # Softmaxes would be 0.731 and 0.269, 0.119 and 0.881, and the second output the greater.
+    members = (Certain(-2.0, -3.0), Certain(-6.0, -4.0))
+    found_CHW = average_probabilities(members, np.zeros((1, 1, 3), np.uint8), make_config(loss="bce"), MACHINE)
+    assert found_CHW.flatten().tolist() == pytest.approx([0.0608, 0.0327], abs=1e-4)

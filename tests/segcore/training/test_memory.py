@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError
 from segcore.feeding.loader import TrainingSamples, blank_batch
 from segcore.machine import Machine
@@ -137,6 +139,34 @@ def test_single_sample_is_refused_where_normalisation_needs_two(make_config, cac
     config = make_config(decoder="upernet")
     samples = TrainingSamples(cache, [0], config, TARGET)
     with pytest.raises(ConfigError, match=r"1 training sample\(s\): decoder=upernet, input_mode=full needs 2"):
+        resolve_batch_size(new_state(config, 4, MACHINE), samples, build_loss(config), MACHINE)
+
+
+@pytest.mark.parametrize(
+    ("values", "batch"),
+    [
+        # Images of 64 x 96: a third is 21 x 32, one pixel for the deepest level; 0.35 is 22 x 34, two of them.
+        ({"input_mode": "resize", "scale": 1 / 3}, 2),
+        ({"input_mode": "resize", "scale": 0.35}, 1),
+        ({"input_mode": "full"}, 1),
+    ],
+)
+def test_batch_of_one_value_per_channel_is_refused_before_training(make_config, cache, values, batch):
+    config = make_config(batch_size=1, **values)
+    samples = TrainingSamples(cache, range(3), config, TARGET)
+    state = new_state(config, 4, MACHINE)
+    if batch == 1:
+        assert resolve_batch_size(state, samples, build_loss(config), MACHINE) == 1
+    else:
+        with pytest.raises(ConfigError, match=r"batch_size=1 with samples of 32 x 32 .* use batch_size=2"):
+            resolve_batch_size(state, samples, build_loss(config), MACHINE)
+
+
+def test_single_small_sample_is_refused_whatever_the_batch(make_config, make_dataset, tmp_path):
+    cache = PixelCache(prepare_cache(read_dataset(make_dataset((32, 30))), tmp_path / "cache"))
+    config = make_config(batch_size="auto")
+    samples = TrainingSamples(cache, [0], config, TARGET)
+    with pytest.raises(ConfigError, match=r"1 training sample\(s\).* needs 2 at a time"):
         resolve_batch_size(new_state(config, 4, MACHINE), samples, build_loss(config), MACHINE)
 
 

@@ -10,7 +10,10 @@ from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel
+from segcore.prediction.options import plan_prediction
 from segcore.prediction.predict import predict_cases, score_cases
+from segcore.prediction.tiling import Tiling
+from segcore.training.memory import tiled_options
 from segcore.training.schedule import rate_at
 from segcore.training.state import TrainState, load_state, member_weights, new_state, read_member_weights, save_state
 from segcore.training.train import train_epochs
@@ -351,7 +354,6 @@ def test_training_on_a_small_device_ends_in_the_weights_of_a_large_one(make_conf
     # The first batch of 4 goes through whole, the second fails: the epoch starts anew in halves.
     assert [(result.batch_size, result.micro_batches) for result in results] == [(4, 2), (4, 2)]
     assert [result.micro_batches for result in _train(large, cache)] == [1, 1]
-    # Every image has as many valid pixels, so the parts' means add up to the batch's.
     assert small.train_losses == pytest.approx(large.train_losses, rel=1e-5)
     for name, tensor in large.model.state_dict().items():
         assert torch.allclose(small.model.state_dict()[name], tensor, atol=1e-5), name
@@ -372,6 +374,60 @@ def test_device_that_holds_no_sample_is_named(make_config, cache):
     with pytest.raises(DeviceMemoryError, match=r"cpu ran out of memory with batch_size=4"):
         _train(state, cache)
     assert state.micro_batches == 4
+
+
+class Small(torch.nn.Conv2d):
+    """A network on a device that has no room for so many pixels of an image when it is validated."""
+
+    pixels = 0
+    sizes = ()
+
+    def forward(self, images_N3HW):
+        height, width = images_N3HW.shape[2:]
+        if not self.training:
+            self.sizes = (*self.sizes, (height, width))
+            if height * width >= self.pixels:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(images_N3HW)
+
+
+def _start_on_small_device(config, cache, pixels):
+    state = _start_small(config, cache)
+    small = Small(3, len(cache.classes), 1)
+    small.load_state_dict(state.model.network.state_dict())
+    small.pixels = pixels
+    state.model.network = small
+    groups = [{"params": list(state.model.parameters()), "rate_factor": 1.0}]
+    state.optimizer = torch.optim.SGD(groups, lr=config.learning_rate)
+    return state
+
+
+def test_images_that_do_not_fit_the_device_are_validated_in_overlapping_tiles(make_dataset, make_config, tmp_path):
+    # Two images of 32 x 1024: whole they have 32,768 pixels, a tile of 512 columns has 16,384.
+    sizes = [(32, 1024)] * 4
+    wide = PixelCache(prepare_cache(read_dataset(make_dataset(*sizes)), tmp_path / "cache"))
+    config = make_config(epochs=2, batch_size=2)
+    small, large = (_start_on_small_device(config, wide, pixels) for pixels in (32_768, 1 << 30))
+    found, expected = (list(train_epochs(state, wide, [0, 1], [2, 3], MACHINE)) for state in (small, large))
+    assert [result.validated_in_tiles for result in found] == [True, True]
+    assert [result.validated_in_tiles for result in expected] == [False, False]
+    # Whole images are tried once. Tiles start at 0, 256 and 512 and go through the network together.
+    assert small.model.network.sizes == ((32, 1024), *((32, 512),) * 4)
+    # A network of single pixels sees in a tile what it sees in the image.
+    assert [result.metrics for result in found] == [pytest.approx(result.metrics) for result in expected]
+
+
+def test_validation_that_fits_in_no_way_does_not_blame_the_batch(make_config, cache):
+    state = _start_on_small_device(make_config(epochs=1), cache, 0)
+    with pytest.raises(DeviceMemoryError, match=r"in the validation, also in tiles .* smaller backbone"):
+        _train(state, cache)
+
+
+def test_tiles_of_a_resized_training_are_cut_from_the_resized_image(make_config):
+    plan = plan_prediction(tiled_options(make_config(**RESIZED)), make_config(**RESIZED))
+    assert plan.factors == (0.5,)
+    assert plan.tiling == Tiling(size=512, stride=256, gaussian=True)
+    assert plan_prediction(tiled_options(make_config(**CROPS)), make_config(**CROPS)).factors == (1.0,)
 
 
 def test_cyclic_training_keeps_the_weights_of_every_cycles_end(make_config, cache, tmp_path):

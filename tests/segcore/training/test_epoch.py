@@ -1,0 +1,128 @@
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segcore.config import TrainConfig
+from segcore.data.classes import VOID
+from segcore.feeding.loader import Batch
+from segcore.machine import Machine, build_scaler
+from segcore.networks.model import SegmentationModel
+from segcore.training.epoch import follow_mean, take_step
+from segcore.training.losses import build_loss
+from segcore.training.state import TrainState
+
+MACHINE = Machine()
+
+
+def _state(config, outputs, micro_batches=1):
+    """A training of one bias per output, all 0, whose step at rate 1 is the gradient with its sign changed."""
+    network = torch.nn.Conv2d(3, outputs, 1)
+    torch.nn.init.zeros_(network.weight).requires_grad_(False)
+    torch.nn.init.zeros_(network.bias)
+    model = SegmentationModel(network, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    return TrainState(
+        config=config,
+        outputs=outputs,
+        model=model,
+        optimizer=torch.optim.SGD([network.bias], lr=1.0),
+        scaler=build_scaler(config, MACHINE),
+        mean_model=None,
+        micro_batches=micro_batches,
+    )
+
+
+def _batch(*targets):
+    target_NHW = torch.tensor(np.array(targets, np.uint8))
+    return Batch(images_NHW3=torch.zeros(*target_NHW.shape, 3, dtype=torch.uint8), target_NHW=target_NHW)
+
+
+def _step(config, batches, *, outputs=2, micro_batches=1, weights_C=None):
+    """The loss, and the biases after the step."""
+    state = _state(config, outputs, micro_batches)
+    value = take_step(state, batches, build_loss(config, weights_C), MACHINE)
+    return value.item(), state.model.network.bias.tolist()
+
+
+# One valid pixel of class 0 and three of class 1. At logits of 0 the softmax is 1/2 each, so a pixel's gradient of the
+# first bias is 1/2 - 1 or 1/2: the mean over the four is (-0.5 + 3 * 0.5) / 4 = 0.25. Pictures of equal weight: 0.
+SPARSE, DENSE = [[0, VOID, VOID, VOID]], [[1, 1, 1, VOID]]
+
+
+@pytest.mark.parametrize(
+    ("batches", "micro_batches"),
+    [([_batch(SPARSE, DENSE)], 1), ([_batch(SPARSE, DENSE)], 2), ([_batch(SPARSE), _batch(DENSE)], 1)],
+    ids=["whole", "in parts", "accumulated"],
+)
+def test_each_valid_pixel_of_a_step_counts_alike(make_config, batches, micro_batches):
+    loss, biases = _step(make_config(loss="ce"), batches, micro_batches=micro_batches)
+    assert loss == pytest.approx(math.log(2))
+    assert biases == pytest.approx([-0.25, 0.25])
+
+
+def test_a_classs_weight_counts_in_the_share_of_a_part(make_config):
+    # Weights 6 and 1: (6 * -0.5 + 3 * 0.5) / (6 + 3) = -1/6.
+    weights_C = torch.tensor([6.0, 1.0])
+    _, biases = _step(make_config(loss="ce"), [_batch(SPARSE), _batch(DENSE)], weights_C=weights_C)
+    assert biases == pytest.approx([1 / 6, -1 / 6])
+
+
+@pytest.mark.parametrize("loss", ["ce", "jaccard+lovasz"])
+def test_part_without_a_valid_pixel_changes_nothing(make_config, loss):
+    empty = [[VOID] * 4]
+    alone = _step(make_config(loss=loss), [_batch(DENSE)])
+    beside = _step(make_config(loss=loss), [_batch(empty), _batch(DENSE), _batch(empty)])
+    assert beside[0] == pytest.approx(alone[0])
+    assert beside[1] == pytest.approx(alone[1])
+
+
+def test_step_without_any_valid_pixel_stands_still(make_config):
+    assert _step(make_config(loss="ce+dice"), [_batch([[VOID] * 4]), _batch([[VOID] * 4])]) == (0.0, [0.0, 0.0])
+
+
+def test_region_loss_of_parts_is_their_mean_by_valid_pixels(make_config):
+    # Each probability is 1/2, and 1 is added to intersection and union. [0, 1, 1]: class 0 has 0.5 of 2, class 1 has
+    # 1 of 2.5: mean loss of 1 - 1.5 / 3 and 1 - 2 / 3.5. [1]: 0.5 of 1: 1 - 1.5 / 2. The second has 1 pixel of 4.
+    parts = [_batch([[0, 1, 1, VOID]]), _batch([[1, VOID, VOID, VOID]])]
+    first, second = (1 - 1.5 / 3 + 1 - 2 / 3.5) / 2, 1 - 1.5 / 2
+    assert _step(make_config(loss="jaccard"), parts)[0] == pytest.approx(0.75 * first + 0.25 * second)
+
+
+@given(st.data())
+def test_dividing_a_step_changes_no_loss_of_single_pixels(data):
+    samples = data.draw(st.integers(1, 6))
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    # Few valid pixels in some pictures, many in others.
+    target_NHW = random.integers(0, 3, (samples, 4, 5))
+    target_NHW[random.random(target_NHW.shape) < random.random((samples, 1, 1))] = VOID
+    cuts = data.draw(st.sets(st.integers(1, samples)))
+    batches = [_batch(*part) for part in np.split(target_NHW, sorted(cuts)) if len(part)]
+    weights_C = data.draw(st.sampled_from([None, torch.tensor([0.1, 1.0, 10.0])]))
+    config = TrainConfig(loss=data.draw(st.sampled_from(["ce", "bce", "focal", "ce+0.5*bce"])), backbone="resnet18")
+    whole = _step(config, [_batch(*target_NHW)], outputs=3, weights_C=weights_C)
+    divided = _step(config, batches, outputs=3, micro_batches=data.draw(st.integers(1, 4)), weights_C=weights_C)
+    assert divided[0] == pytest.approx(whole[0], rel=1e-5, abs=1e-6)
+    assert divided[1] == pytest.approx(whole[1], rel=1e-4, abs=1e-6)
+
+
+def test_statistics_of_normalisation_are_averaged_like_the_weights(make_config):
+    state = _state(make_config(ema_decay=0.9), 2)
+    state.model.network = torch.nn.BatchNorm2d(1)
+    state.mean_model = copy.deepcopy(state.model).requires_grad_(False)
+    ours, mean = state.model.network, state.mean_model.network
+    ours.running_mean.fill_(10)
+    ours.running_var.fill_(3)
+    ours.num_batches_tracked.fill_(7)
+    # At the first step the decay is 1 / 10: 0.1 * 0 + 0.9 * 10, and 0.1 * 1 + 0.9 * 3.
+    follow_mean(state, 0)
+    assert mean.running_mean.item() == pytest.approx(9.0)
+    assert mean.running_var.item() == pytest.approx(2.8)
+    assert mean.num_batches_tracked.item() == 7
+    # Later it is the configuration's, 0.9: 0.9 * 9 + 0.1 * -1.
+    ours.running_mean.fill_(-1)
+    follow_mean(state, 1000)
+    assert mean.running_mean.item() == pytest.approx(8.0)

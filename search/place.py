@@ -12,7 +12,7 @@ import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from search.settings import SearchSettings, describe_problems, write_whole
+from search.settings import SearchSettings, describe_damage, describe_problems, write_whole
 from search.tracking_uri import mask_uri, own_tracking_uri
 from segcore.errors import CheckpointError, ConfigError
 
@@ -101,7 +101,9 @@ def read_place(file: Path) -> Place:
     try:
         place = TypeAdapter(Place).validate_json(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); restore it or start a new search.") from error
+        raise CheckpointError(
+            f"{file} cannot be read ({describe_damage(error)}); restore it or start a new search."
+        ) from error
     return change_place(place, {"storage": file.resolve().parent.parent})
 
 

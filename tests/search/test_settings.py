@@ -83,6 +83,15 @@ def test_damaged_settings_file_is_refused_by_name(tmp_path, content):
         read_settings(file)
 
 
+def test_settings_of_an_earlier_version_are_refused_with_what_can_be_done(tmp_path):
+    file = tmp_path / "streets" / "settings.json"
+    file.parent.mkdir()
+    file.write_text('{"name": "streets", "data": "/data", "storage": "/searches"}')
+    with pytest.raises(CheckpointError, match=r"earlier version .* '--warm-start streets'") as caught:
+        read_settings(file)
+    assert "\n" not in str(caught.value)
+
+
 def test_missing_settings_file_is_refused_by_name(tmp_path):
     with pytest.raises(CheckpointError, match=r"settings\.json cannot be read"):
         read_settings(tmp_path / "settings.json")

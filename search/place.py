@@ -57,12 +57,12 @@ def build_place(values: dict[str, Any]) -> Place:
     except pydantic.ValidationError as error:
         raise ConfigError(describe_problems(error)) from None
     _refuse_impossible(place)
-    storage = place.storage.expanduser().resolve()
+    storage = _resolve("storage", place.storage)
     absolute = {
-        "data": place.data.expanduser().resolve(),
-        "extra": tuple(folder.expanduser().resolve() for folder in place.extra),
+        "data": _resolve("data", place.data),
+        "extra": tuple(_resolve("extra", folder) for folder in place.extra),
         "storage": storage,
-        "cache": place.cache.expanduser().resolve(),
+        "cache": _resolve("cache", place.cache),
         "tracking_uri": place.tracking_uri or own_tracking_uri(storage),
     }
     return Place(**{**place_values(place), **absolute})
@@ -121,6 +121,14 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
             f"{wanted} with --gpus-per-trial {place.gpus_per_trial:g}: a trial that shares its GPU cannot measure how "
             "long a prediction takes; use --gpus-per-trial 1, or search for iou without a limit."
         )
+
+
+def _resolve(name: str, folder: Path) -> Path:
+    try:
+        return folder.expanduser().resolve()
+    # A user who does not exist, a loop of links, a character that no path has.
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"--{name} {str(folder)!r} is no folder ({error}); give another.") from error
 
 
 def _refuse_impossible(place: Place) -> None:

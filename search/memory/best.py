@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from search.folder import SearchFolder
 from search.settings import describe_damage
 from segcore.config import TrainConfig
-from segcore.errors import CheckpointError, ConfigError
+from segcore.errors import CheckpointError, ConfigError, StorageError
 
 _CONFIG: Final = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
@@ -47,10 +47,19 @@ def confirmation_folds(best: dict[str, Any]) -> list[int]:
 
 
 def write_best(best: dict[str, Any], file: Path) -> None:
-    """Write `best.json` atomically."""
+    """Write `best.json` atomically.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(best, indent=1), encoding="utf-8")
-    temporary.replace(file)
+    try:
+        temporary.write_text(json.dumps(best, indent=1), encoding="utf-8")
+        temporary.replace(file)
+    except OSError as error:
+        raise StorageError(
+            f"{file} cannot be written ({error.strerror or error}); make room there, or let it be written."
+        ) from error
 
 
 def read_best(file: Path) -> dict[str, Any]:

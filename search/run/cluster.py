@@ -90,6 +90,9 @@ def _ending_as_interrupted() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell script starts what it sends to the background so, and Ray Tune listens only while trials run.
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
 

@@ -6,7 +6,7 @@ from search.memory.history import History
 from search.verdict.selection import choose_best, choose_candidates, choose_confirmed
 from segcore.config import TrainConfig
 from segcore.data.folds import FoldSplit
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, StorageError
 
 
 def test_winner_is_the_trial_with_the_highest_score_of_any_epoch(make_history, make_settings):
@@ -94,6 +94,12 @@ def test_best_comes_back_from_its_file_unchanged(make_history, make_settings, tm
     write_best(best, tmp_path / "best.json")
     assert read_best(tmp_path / "best.json") == best
     assert [file.name for file in tmp_path.glob("best*")] == ["best.json"]
+
+
+def test_best_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "best.json").mkdir()
+    with pytest.raises(StorageError, match=r"best\.json cannot be written \(Is a directory\)"):
+        write_best({}, tmp_path / "best.json")
 
 
 @pytest.mark.parametrize(

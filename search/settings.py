@@ -14,6 +14,7 @@ import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
 
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -36,6 +37,19 @@ def _check_name(name: str) -> str:
     return name
 
 
+def _check_first(first: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Refuse what an edited file holds in place of configurations."""
+    for each in first:
+        kinds = {name: type(value) for name, value in each.items()}
+        if kinds != {"values": dict, "params": dict, "drawable": bool}:
+            raise ValueError("each configuration to try first has values, params and drawable")
+        try:
+            TrainConfig.from_values(each["values"])
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+    return first
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class SearchSettings:
     """The settings of one search; build it with `build_settings`, which turns mistakes into `ConfigError`."""
@@ -50,9 +64,11 @@ class SearchSettings:
     fold: Annotated[int, Field(ge=0, description="part that trials are scored on")] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of proposals and trainings")] = 0
     fixed: Annotated[dict[str, Any], Field(description="NAME=VALUE for every trial")] = Field(default_factory=dict)
-    first: Annotated[list[dict[str, Any]], Field(description="configurations to try first, see `space.first`")] = Field(
-        default_factory=list
-    )
+    first: Annotated[
+        list[dict[str, Any]],
+        AfterValidator(_check_first),
+        Field(description="configurations to try first, see `space.first`"),
+    ] = Field(default_factory=list)
     objective: Annotated[
         Literal["iou", "iou,latency_ms"],
         Field(description="iou, or iou,latency_ms to seek what is fast and good"),

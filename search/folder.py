@@ -215,7 +215,8 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
         CheckpointError: when there is none of that name, with the names there are.
     """
     folder = SearchFolder(root=storage.expanduser().resolve() / name)
-    if not folder.settings.is_file():
+    # Unlike `is_file`, this takes a name that is too long for a file for one that there is none of.
+    if not os.path.isfile(folder.settings):  # noqa: PTH113
         names = sorted(file.parent.name for file in folder.root.parent.glob("*/settings.json"))
         known = f"there are {', '.join(names)}" if names else "there is none at all"
         raise CheckpointError(f"No search {name!r} in {folder.root.parent}; {known}. Give the folder with --storage.")

@@ -56,11 +56,12 @@ def open_search(folder: SearchFolder, where: Mapping[str, Any]) -> tuple[SearchS
 def is_copy(folder: SearchFolder) -> bool:
     """Say whether a folder is a copy of a search that is still where it was; one that is gone was moved here."""
     home = read_place(folder.place).home
-    if home is None or not home.is_dir() or home.samefile(folder.root):
-        return False
     try:
+        if home is None or not home.is_dir() or home.samefile(folder.root):
+            return False
         return read_settings(SearchFolder(root=home).settings).search_id == read_settings(folder.settings).search_id
-    except CheckpointError:
+    # What cannot be a folder on this machine is none.
+    except (CheckpointError, OSError):
         return False
 
 

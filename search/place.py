@@ -12,7 +12,7 @@ import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from search.settings import SearchSettings, describe_problems, write_whole
+from search.settings import SearchSettings, describe_damage, describe_problems, write_whole
 from search.tracking_uri import mask_uri, own_tracking_uri
 from segcore.errors import CheckpointError, ConfigError
 
@@ -57,12 +57,12 @@ def build_place(values: dict[str, Any]) -> Place:
     except pydantic.ValidationError as error:
         raise ConfigError(describe_problems(error)) from None
     _refuse_impossible(place)
-    storage = place.storage.expanduser().resolve()
+    storage = _resolve("storage", place.storage)
     absolute = {
-        "data": place.data.expanduser().resolve(),
-        "extra": tuple(folder.expanduser().resolve() for folder in place.extra),
+        "data": _resolve("data", place.data),
+        "extra": tuple(_resolve("extra", folder) for folder in place.extra),
         "storage": storage,
-        "cache": place.cache.expanduser().resolve(),
+        "cache": _resolve("cache", place.cache),
         "tracking_uri": place.tracking_uri or own_tracking_uri(storage),
     }
     return Place(**{**place_values(place), **absolute})
@@ -101,7 +101,9 @@ def read_place(file: Path) -> Place:
     try:
         place = TypeAdapter(Place).validate_json(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); restore it or start a new search.") from error
+        raise CheckpointError(
+            f"{file} cannot be read ({describe_damage(error)}); restore it or start a new search."
+        ) from error
     return change_place(place, {"storage": file.resolve().parent.parent})
 
 
@@ -119,6 +121,14 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
             f"{wanted} with --gpus-per-trial {place.gpus_per_trial:g}: a trial that shares its GPU cannot measure how "
             "long a prediction takes; use --gpus-per-trial 1, or search for iou without a limit."
         )
+
+
+def _resolve(name: str, folder: Path) -> Path:
+    try:
+        return folder.expanduser().resolve()
+    # A user who does not exist, a loop of links, a character that no path has.
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"--{name} {str(folder)!r} is no folder ({error}); give another.") from error
 
 
 def _refuse_impossible(place: Place) -> None:

@@ -14,10 +14,12 @@ import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
 
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_NAME: Final = 100
+_TOLD_LETTERS: Final = 300
 _DEVICES: Final = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _TAKEN: Final = {"mlflow.db", "mlartifacts", "mlruns", "default"}
 
@@ -35,6 +37,19 @@ def _check_name(name: str) -> str:
     return name
 
 
+def _check_first(first: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Refuse what an edited file holds in place of configurations."""
+    for each in first:
+        kinds = {name: type(value) for name, value in each.items()}
+        if kinds != {"values": dict, "params": dict, "drawable": bool}:
+            raise ValueError("each configuration to try first has values, params and drawable")
+        try:
+            TrainConfig.from_values(each["values"])
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+    return first
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class SearchSettings:
     """The settings of one search; build it with `build_settings`, which turns mistakes into `ConfigError`."""
@@ -49,9 +64,11 @@ class SearchSettings:
     fold: Annotated[int, Field(ge=0, description="part that trials are scored on")] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of proposals and trainings")] = 0
     fixed: Annotated[dict[str, Any], Field(description="NAME=VALUE for every trial")] = Field(default_factory=dict)
-    first: Annotated[list[dict[str, Any]], Field(description="configurations to try first, see `space.first`")] = Field(
-        default_factory=list
-    )
+    first: Annotated[
+        list[dict[str, Any]],
+        AfterValidator(_check_first),
+        Field(description="configurations to try first, see `space.first`"),
+    ] = Field(default_factory=list)
     objective: Annotated[
         Literal["iou", "iou,latency_ms"],
         Field(description="iou, or iou,latency_ms to seek what is fast and good"),
@@ -134,7 +151,17 @@ def read_settings(file: Path) -> SearchSettings:
     try:
         return TypeAdapter(SearchSettings).validate_json(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} cannot be read ({error}); restore it or start a new search.") from error
+        raise CheckpointError(f"{file} cannot be read ({describe_damage(error)}); {_remedy(error, file)}.") from error
+
+
+def _remedy(error: Exception, file: Path) -> str:
+    problems = error.errors() if isinstance(error, pydantic.ValidationError) else []
+    if ("storage",) in [problem["loc"] for problem in problems] and not (file.parent / "place.json").exists():
+        return (
+            "an earlier version wrote it, whose searches are not gone on with; launch a new search in this storage, "
+            f"with '--warm-start {file.parent.name}' to try its best configurations first"
+        )
+    return "restore it or start a new search"
 
 
 def write_whole(file: Path, content: bytes) -> None:
@@ -176,6 +203,18 @@ def parse_trials(text: str, settings: SearchSettings, asked: int) -> int:
             f"--trials {text}: {settings.name!r} has begun {asked} trials, which stay; use --trials {asked} or more."
         )
     return trials
+
+
+def describe_damage(error: Exception) -> str:
+    """Say in a line what is wrong with a file, however much of it is wrong."""
+    if isinstance(error, pydantic.ValidationError):
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        said = problem["msg"].removeprefix("Value error, ")
+        told = f"{place}: {said}" if place else said
+    else:
+        told = str(error) or type(error).__name__
+    return told[:_TOLD_LETTERS]
 
 
 def describe_problems(error: pydantic.ValidationError) -> str:

@@ -3,38 +3,78 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final
+
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
 
 from search.folder import SearchFolder
+from search.settings import describe_damage
 from segcore.config import TrainConfig
-from segcore.errors import CheckpointError, ConfigError
+from segcore.errors import CheckpointError, ConfigError, StorageError
+
+_CONFIG: Final = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+Number = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class _Confirmation:
+    folds: list[Number]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class _Winner:
+    """What a retraining needs of `best.json`; anyone may have edited it."""
+
+    search: str
+    trial: Number
+    fold: Number
+    metrics: dict[str, float]
+    values: dict[str, Any]
+    confirmation: _Confirmation | None = None
+
+    def __post_init__(self) -> None:
+        TrainConfig.from_values(self.values)
+        if "iou" not in self.metrics:
+            raise ValueError("metrics: there is no iou")
 
 
 def confirmation_folds(best: dict[str, Any]) -> list[int]:
     """Return the folds that a winner was confirmed on; none for one that was not."""
-    folds: list[int] = best.get("confirmation", {}).get("folds", [])
+    folds: list[int] = (best.get("confirmation") or {}).get("folds", [])
     return folds
 
 
 def write_best(best: dict[str, Any], file: Path) -> None:
-    """Write `best.json` atomically."""
+    """Write `best.json` atomically.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(best, indent=1), encoding="utf-8")
-    temporary.replace(file)
+    try:
+        temporary.write_text(json.dumps(best, indent=1), encoding="utf-8")
+        temporary.replace(file)
+    except OSError as error:
+        raise StorageError(
+            f"{file} cannot be written ({error.strerror or error}); make room there, or let it be written."
+        ) from error
 
 
 def read_best(file: Path) -> dict[str, Any]:
     """Read `best.json`; one without a confirmation is whole, too.
 
     Raises:
-        CheckpointError: when it is missing or damaged, or its values are no configuration.
+        CheckpointError: when it is missing or damaged, or it names no configuration with a score.
     """
     try:
-        best: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        TrainConfig.from_values(best["values"])
+        content = file.read_bytes()
+        TypeAdapter(_Winner).validate_json(content)
+        best: dict[str, Any] = json.loads(content)
         return best
-    except (OSError, ValueError, KeyError, TypeError, ConfigError) as error:
+    except (OSError, ValueError, ConfigError) as error:
         command = SearchFolder(root=file.parent).command("best")
         raise CheckpointError(
-            f"{file} cannot be read ({error!r}); '{command}' writes it from the search's journal."
+            f"{file} cannot be read ({describe_damage(error)}); '{command}' writes it from the search's journal."
         ) from error

@@ -4,6 +4,7 @@ What follows from events is in `history`; the file that holds them in `journal`.
 """
 
 import time
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 import pydantic
@@ -11,7 +12,10 @@ from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from search.memory.outcome import Outcome
-from segcore.errors import CheckpointError
+from segcore.config import TrainConfig
+from segcore.errors import CheckpointError, ConfigError
+
+_TOLD_LETTERS: Final = 300
 
 _CONFIG: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -208,11 +212,20 @@ def parse_event(line: bytes) -> Event:
         CheckpointError: saying what is wrong with the line.
     """
     try:
-        return _ADAPTER.validate_json(line)
+        event = _ADAPTER.validate_json(line)
+        return _with_whole_values(event) if isinstance(event, Asked) else event
+    except ConfigError as error:
+        raise CheckpointError(f"values: {error}") from None
     except pydantic.ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in problem["loc"][1:])
-        raise CheckpointError(f"{place}: {problem['msg']}" if place else problem["msg"]) from None
+        told = f"{place}: {problem['msg']}" if place else problem["msg"]
+        raise CheckpointError(told[:_TOLD_LETTERS]) from None
+
+
+def _with_whole_values(event: Asked) -> Asked:
+    # Whatever shows, compares or trains a trial asks for its values by name.
+    return replace(event, values=TrainConfig.from_values(event.values).values())
 
 
 def encode_event(event: Event) -> bytes:

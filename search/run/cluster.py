@@ -79,7 +79,9 @@ def _ending_as_interrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = {each: signal.signal(each, _interrupt) for each in (signal.SIGTERM, signal.SIGHUP)}
+    # Under nohup a hang-up is to be ignored.
+    heeded = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
+    former = {each: signal.signal(each, _interrupt) for each in heeded}
     try:
         yield
     finally:
@@ -88,6 +90,9 @@ def _ending_as_interrupted() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell script starts what it sends to the background so, and Ray Tune listens only while trials run.
+        raise KeyboardInterrupt
     signal.raise_signal(signal.SIGINT)
 
 

@@ -94,6 +94,8 @@ def told(error: Exception) -> str:
     wrapped = error.__context__.args if isinstance(error, MlflowException) and error.__context__ else ()
     reason = str(getattr(wrapped[0], "reason", "")).rpartition("): ")[2] if wrapped else ""
     lines = (reason or str(error)).strip().splitlines() or [type(error).__name__]
+    # Where SQLAlchemy was in its own work comes before what the database said.
+    lines = [line for line in lines if not line.startswith("(raised as a result of ")] or lines
     return mask_uri(lines[0])[:_MESSAGE_LETTERS]
 
 

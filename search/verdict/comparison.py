@@ -16,6 +16,8 @@ from typing import Final
 import numpy as np
 from scipy.special import ndtr, stdtrit  # type: ignore[import-untyped]
 
+from segcore.errors import CheckpointError
+
 CONFIDENCE: Final = 0.95
 FOLDS_METHOD: Final = (
     "paired t-interval over folds; residual spread pooled over the configurations, widened for the training images "
@@ -149,5 +151,9 @@ def _residual_variance(scores: Mapping[int, Mapping[int, float]]) -> tuple[float
 def _group(of_image: Mapping[str, float], block_of: Mapping[str, str]) -> Sequence[Sequence[float]]:
     blocks: dict[str, list[float]] = {}
     for name, value in of_image.items():
+        if name not in block_of:
+            raise CheckpointError(
+                f"folds.json has no case {name!r}, on which trials were scored; restore it or start a new search."
+            )
         blocks.setdefault(block_of[name], []).append(value)
     return list(blocks.values())

@@ -28,6 +28,7 @@ GAP_FACTOR: Final = 5
 """A gap of more than so many times the stratum's median gap always ends a block."""
 
 _NO_FOLD: Final = -1
+_TOLD_LETTERS: Final = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,8 +172,10 @@ def read_folds(file: Path) -> FoldSplit:
         )
         _require_sound(split)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        # A text that cannot be decoded would be told as a whole.
+        told = f"{type(error).__name__}: {error}"[:_TOLD_LETTERS]
         raise CheckpointError(
-            f"{file} cannot be read ({error!r}); it is made by a search, so restore it or start a new search."
+            f"{file} cannot be read ({told}); it is made by a search, so restore it or start a new search."
         ) from error
     return split
 

@@ -93,6 +93,11 @@ def test_unknown_name_in_an_empty_storage_is_refused(tmp_path):
         find_folder(tmp_path / "nowhere", "streets")
 
 
+def test_name_longer_than_a_file_may_have_is_that_of_no_search(tmp_path):
+    with pytest.raises(CheckpointError, match="No search"):
+        find_folder(tmp_path, "a" * 300)
+
+
 def test_a_stage_is_locked_against_other_processes_until_it_is_released(tmp_path):
     stage = SearchFolder(root=tmp_path / "streets").search_stage
     program = (

@@ -1,3 +1,4 @@
+import json
 import shutil
 from dataclasses import replace
 
@@ -75,6 +76,12 @@ def test_another_search_that_has_taken_the_former_place_is_no_original(folder, m
     assert not is_copy(moved)
     folder.settings.write_text("{")
     assert not is_copy(moved)
+
+
+def test_home_that_no_folder_can_have_is_none(folder):
+    place = json.loads(folder.place.read_text())
+    folder.place.write_text(json.dumps({**place, "home": "/" + "a" * 300}))
+    assert not is_copy(folder)
 
 
 def test_place_that_was_given_is_remembered(folder, tmp_path):

@@ -24,6 +24,12 @@ def test_values_that_are_not_allowed_are_refused_with_value_and_rule(make_place,
         assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("folder", ["~no-such-user/data", "a\0b"])
+def test_what_is_no_folder_is_refused(make_place, folder):
+    with pytest.raises(ConfigError, match=r"--cache .* is no folder \(.*\); give another"):
+        make_place(cache=Path(folder))
+
+
 def test_paths_become_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     place = build_place({"data": Path("data"), "extra": (Path("more"),)})

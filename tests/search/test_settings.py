@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from search.settings import build_settings, parse_duration, parse_trials, read_settings, settings_values, write_settings
@@ -80,6 +82,26 @@ def test_damaged_settings_file_is_refused_by_name(tmp_path, content):
     file = tmp_path / "settings.json"
     file.write_text(content)
     with pytest.raises(CheckpointError, match=r"settings\.json cannot be read"):
+        read_settings(file)
+
+
+def test_settings_of_an_earlier_version_are_refused_with_what_can_be_done(tmp_path):
+    file = tmp_path / "streets" / "settings.json"
+    file.parent.mkdir()
+    file.write_text('{"name": "streets", "data": "/data", "storage": "/searches"}')
+    with pytest.raises(CheckpointError, match=r"earlier version .* '--warm-start streets'") as caught:
+        read_settings(file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "first", [{}, {"values": {}}, {"values": {"a": 1}, "params": {}, "drawable": True}, {"values": 1, "params": {}}]
+)
+def test_first_configuration_that_an_edit_spoilt_is_refused(make_settings, tmp_path, first):
+    file = tmp_path / "settings.json"
+    write_settings(make_settings(), file)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "first": [first]}))
+    with pytest.raises(CheckpointError, match=r"settings\.json cannot be read \(first: "):
         read_settings(file)
 
 

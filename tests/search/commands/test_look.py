@@ -28,7 +28,7 @@ def make_search(make_settings, make_place, make_history, tmp_path) -> Callable[[
                 script.ask(trial, params={"loss": ("[/red]", "[b]\x1b[1m")[trial % 2]})
                 script.epochs(trial, 0.5 + trial / 1000)
                 script.end(trial, "failed" if trial == 7 else "finished", "[/b] \x1b[31mStraße · \u202e")
-            values = {**script.journal.history.trials[0].values, "backbone": "[/red]\x1b[2J", "loss": "ß · €"}
+            values = {**script.journal.history.trials[0].values, "backbone": "[/red]\x1b[2J", "weights": "ß · €"}
             script.write("asked", trial=trials, fold=0, values=values, params={})
             script.write("epoch", trial=trials, epoch=1, metrics={"iou": 0.9})
 

@@ -21,6 +21,7 @@ from search.memory.events import (
     parse_event,
 )
 from search.memory.outcome import Outcome
+from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, StreetError
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -31,6 +32,7 @@ plain = st.recursive(
     max_leaves=6,
 )
 values = st.dictionaries(texts, plain, max_size=3)
+configs = st.builds(TrainConfig, learning_rate=st.floats(1e-6, 1e-2), epochs=st.integers(1, 99)).map(TrainConfig.values)
 numbers = st.integers(0, 10**6)
 metrics = st.dictionaries(texts, finite, max_size=3)
 times = st.floats(0, 1e11)
@@ -38,7 +40,7 @@ times = st.floats(0, 1e11)
 events = st.one_of(
     st.builds(Opened, cache_key=texts, time=times),
     st.builds(
-        Asked, trial=numbers, fold=numbers, values=values, params=values, source=st.none() | numbers,
+        Asked, trial=numbers, fold=numbers, values=configs, params=values, source=st.none() | numbers,
         drawable=st.booleans(), ahead=st.lists(values, max_size=2), time=times,
     ),
     st.builds(Started, trial=numbers, time=times),
@@ -61,6 +63,28 @@ def test_an_event_reads_as_it_was_written(event: Event):
     line = encode_event(event)
     assert b"\n" not in line
     assert parse_event(line) == event
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"bakbone": "resnet18"}, "'bakbone' is no field of TrainConfig"),
+        ({"input_mode": []}, "values: input_mode="),
+        ({"learning_rate": "[/red]"}, "values: learning_rate="),
+    ],
+)
+def test_values_that_are_no_configuration_are_refused(values: dict[str, object], told: str):
+    line = {"event": "asked", "trial": 0, "fold": 0, "values": values, "params": {}, "time": 1.0}
+    with pytest.raises(CheckpointError) as caught:
+        parse_event(json.dumps(line).encode())
+    assert told in str(caught.value)
+
+
+def test_values_that_a_line_leaves_out_are_the_defaults():
+    line = {"event": "asked", "trial": 0, "fold": 0, "values": {"epochs": 9}, "params": {}, "time": 1.0}
+    event = parse_event(json.dumps(line).encode())
+    assert isinstance(event, Asked)
+    assert event.values == TrainConfig(epochs=9).values()
 
 
 @st.composite

@@ -6,6 +6,7 @@ import pytest
 from search.memory.events import Event, parse_event
 from search.memory.history import History
 from search.memory.outcome import Outcome
+from segcore.config import TrainConfig
 from segcore.errors import CheckpointError
 
 
@@ -44,7 +45,12 @@ def test_trials_follow_from_the_events():
         event("ended", 8.0, trial=0, outcome="stopped by ASHA", message="rank 3 of 3"),
     )
     trial = history.trials[0]
-    assert (trial.number, trial.fold, trial.values, trial.params) == (0, 0, {"epochs": 9}, {"loss": "ce"})
+    assert (trial.number, trial.fold, trial.values, trial.params) == (
+        0,
+        0,
+        TrainConfig(epochs=9).values(),
+        {"loss": "ce"},
+    )
     assert (trial.started, trial.ended) == (5.0, 8.0)
     assert trial.epochs[1].metrics == {"iou": 0.5, "miou": 0.4}
     assert trial.epochs[1].picture == "trials/0000/epoch_0001.jpg"

@@ -1,4 +1,7 @@
 import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import ray
@@ -10,6 +13,8 @@ from search.run.trial import open_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.folds import make_folds
 from segcore.errors import ClusterError
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -42,6 +47,20 @@ def test_address_that_does_not_answer_is_refused_before_ray_starts(make_place, f
         pytest.fail("connected to nothing")
     assert f"--address {address}" in str(caught.value)
     assert not ray.is_initialized()
+
+
+def test_a_hang_up_that_nohup_ignores_stays_ignored():
+    code = (
+        "import signal\nfrom pathlib import Path\nfrom search.place import build_place\n"
+        "from search.run.cluster import connected\n"
+        "with connected(build_place({'data': Path('.'), 'storage': Path('.')})):\n"
+        "    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN\n"
+        "    print('ignored')\n"
+    )
+    ignoring = subprocess.run(
+        ["nohup", sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
+    )
+    assert ignoring.stdout == "ignored\n"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:port", "host:-1", "127.0.0.1:99999999"])

@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from search.memory.journal import read_events
 from search.tracking.runs import StageRuns
-from search.tracking.store import open_client, trials_link
+from search.tracking.store import open_client, told, trials_link
 from segcore.errors import TrackingError
 
 LAUNCH = """
@@ -59,3 +59,9 @@ def test_link_of_a_search_that_mlflow_does_not_know_is_the_server(settings, plac
 def test_link_of_a_lost_database_says_how_it_is_filled_again(settings, make_place):
     with pytest.raises(TrackingError, match=r"mlflow\.db is missing; .*sync streets .*' fills a new one"):
         trials_link(settings, make_place(), "http://localhost:5000")
+
+
+def test_of_a_database_error_is_told_what_the_database_said():
+    said = "(sqlite3.OperationalError) database is locked"
+    error = RuntimeError(f"(raised as a result of Query-invoked autoflush; consider ...)\n{said}\n[SQL: INSERT ...]")
+    assert told(error) == said

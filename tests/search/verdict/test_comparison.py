@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from search.verdict.comparison import compare_over_folds, compare_over_images, estimate_choice_bias, expect_maximum
+from segcore.errors import CheckpointError
 
 
 def test_difference_over_two_folds_with_its_interval():
@@ -107,3 +108,9 @@ def test_bias_of_equal_configurations_is_what_is_promised():
         promised.append(estimate_choice_bias(scores, folds=1_000_001))
     # Variances are estimated without bias, so their roots are a little short.
     assert np.sqrt(np.mean(np.square(promised))) == pytest.approx(np.mean(above), rel=0.05)
+
+
+def test_image_that_has_no_block_is_named():
+    """As when a case was deleted from folds.json after trials were scored on it."""
+    with pytest.raises(CheckpointError, match=r"folds\.json has no case 'b'"):
+        compare_over_images({1: {"a": 0.1, "b": 0.2}}, {"a": "x"})

@@ -6,7 +6,7 @@ from search.memory.history import History
 from search.verdict.selection import choose_best, choose_candidates, choose_confirmed
 from segcore.config import TrainConfig
 from segcore.data.folds import FoldSplit
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, StorageError
 
 
 def test_winner_is_the_trial_with_the_highest_score_of_any_epoch(make_history, make_settings):
@@ -96,11 +96,44 @@ def test_best_comes_back_from_its_file_unchanged(make_history, make_settings, tm
     assert [file.name for file in tmp_path.glob("best*")] == ["best.json"]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"values": {"bakbone": "resnet18"}}', '{"values": 3}'])
+def test_best_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "best.json").mkdir()
+    with pytest.raises(StorageError, match=r"best\.json cannot be written \(Is a directory\)"):
+        write_best({}, tmp_path / "best.json")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", "[" * 100_000, '{"values": {"bakbone": "resnet18"}}', '{"values": 3}']
+)
 def test_best_that_is_damaged_is_refused_with_the_remedy(tmp_path, content):
     (tmp_path / "best.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"best\.json cannot be read .* 'python -m search best .*' writes it"):
         read_best(tmp_path / "best.json")
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"trial": None}, "trial: "),
+        ({"fold": "0"}, "fold: "),
+        ({"metrics": {}}, "metrics: there is no iou"),
+        ({"metrics": {"iou": {}}}, "metrics.iou: "),
+        ({"metrics": {"iou": float("nan")}}, "metrics.iou: "),
+        ({"confirmation": "nan"}, "confirmation: "),
+        ({"confirmation": {"folds": ["nan"]}}, "confirmation.folds.0: "),
+    ],
+)
+def test_best_that_a_retraining_could_not_follow_is_refused(make_history, make_settings, tmp_path, edit, told):
+    """A retraining takes hours before it comes to some of these."""
+
+    def write(script):
+        script.ask(0)
+        script.epochs(0, 0.5)
+
+    write_best({**choose_best(make_history(write), make_settings()), **edit}, tmp_path / "best.json")
+    with pytest.raises(CheckpointError, match=r"best\.json cannot be read") as caught:
+        read_best(tmp_path / "best.json")
+    assert f"({told}" in str(caught.value)
 
 
 SPLIT = FoldSplit(folds=7, fold_of={}, block_of={})

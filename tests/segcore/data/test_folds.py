@@ -241,6 +241,14 @@ def test_damaged_file_is_refused(tmp_path, content):
         read_folds(tmp_path / "folds.json")
 
 
+def test_file_that_is_no_text_is_refused_in_a_line(tmp_path):
+    document = {"folds": 2, "cases": {str(n): _entry(0, str(n)) for n in range(999)}}
+    (tmp_path / "folds.json").write_bytes(json.dumps(document).encode() + b"\xff")
+    with pytest.raises(CheckpointError, match=r"folds\.json cannot be read .*0xff") as caught:
+        read_folds(tmp_path / "folds.json")
+    assert len(str(caught.value)) < 700
+
+
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"folds\.json cannot be read"):
         read_folds(tmp_path / "folds.json")

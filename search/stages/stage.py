@@ -20,7 +20,7 @@ from search.tracking.follower import Tracker
 from search.verdict.race import count_trainings
 from segcore.data.cache import PixelCache
 from segcore.data.folds import FoldSplit
-from segcore.errors import StorageError
+from segcore.errors import CheckpointError, StorageError
 
 _GOES_ON: Final = {"search": "resume", "confirm": "confirm", "retrain": "retrain"}
 
@@ -57,10 +57,11 @@ def open_stage(
         split: the folds.
 
     Raises:
-        CheckpointError: when another process has a stage of the search, or the data is not what earlier trials were
-            trained on.
+        CheckpointError: when another process has a stage of the search, the folds are not the search's, or the data is
+            not what earlier trials were trained on.
     """
     folder = search.stages[name]
+    _require_own_folds(settings, split, search)
     with ExitStack() as closing:
         closing.enter_context(lock_stage(folder))
         # What one stage writes another reads, and the confirmation's checkpoints are taken over or deleted.
@@ -93,6 +94,14 @@ def _leave(journal: Journal) -> None:
     # Of a full disk the user has been told.
     with suppress(StorageError):
         journal.write(Halted())
+
+
+def _require_own_folds(settings: SearchSettings, split: FoldSplit, search: SearchFolder) -> None:
+    if split.folds != settings.folds:
+        raise CheckpointError(
+            f"{search.folds} divides the data into {split.folds} folds, {search.settings} into {settings.folds}; "
+            "restore the file that was edited."
+        )
 
 
 def _require_own_files(folder: StageFolder, history: History) -> None:

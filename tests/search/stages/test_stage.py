@@ -76,3 +76,13 @@ def test_one_stage_runs_at_a_time(searched, cache, busy, stage):
         open_stage(settings, place, stage, searched, cache, read_folds(searched.folds)),
     ):
         pytest.fail("opened")
+
+
+def test_folds_that_are_not_those_of_the_settings_are_refused(searched, cache):
+    settings, place = open_search(searched, {})
+    other = FoldSplit(folds=settings.folds + 1, fold_of={}, block_of={})
+    with (
+        pytest.raises(CheckpointError, match=r"folds\.json divides the data into 3 folds, .*settings\.json into 2"),
+        open_stage(settings, place, "confirm", searched, cache, other),
+    ):
+        pytest.fail("opened")

@@ -24,9 +24,8 @@ from benchmarks.duel.measure import Effort, Row, confirm, measure_search
 from benchmarks.duel.table import HEADER, STOCK, compare, format_row
 from benchmarks.duel.terms import FOLD, Terms, read_terms, write_terms
 from benchmarks.measuring import describe_machine
-from search.memory.best import read_best
 from search.memory.journal import read_history
-from segcore.config import parse_assignments
+from segcore.config import TrainConfig, parse_assignments
 from segcore.data.cache import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.errors import CheckpointError, ConfigError, StreetError
@@ -143,7 +142,7 @@ def run_round(number: int, arms: Sequence[str], terms: Terms) -> list[Row]:
         terms: what all are given.
     """
     efforts = {arm: run_arm(arm, number, terms) for arm in take_turns(arms, number)}
-    choices = [read_best(terms.folder(arm, number).best)["values"] for arm in arms]
+    choices = [_read_choice(terms.folder(arm, number).best) for arm in arms]
     return [
         measure_search(
             read_history(terms.folder(arm, number).search_stage.journal),
@@ -156,6 +155,11 @@ def run_round(number: int, arms: Sequence[str], terms: Terms) -> list[Row]:
         )
         for arm, values, scores in zip(arms, choices, confirm(choices, terms), strict=True)
     ]
+
+
+def _read_choice(best: Path) -> dict[str, Any]:
+    # The stock pair knows of its winner no more than the values.
+    return TrainConfig.from_values(json.loads(best.read_text(encoding="utf-8"))["values"]).values()
 
 
 def take_turns(arms: Sequence[str], number: int) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from search.__main__ import app
+from search.commands.console import console
 from search.folder import SearchFolder
 from search.place import write_place
 from search.settings import write_settings
@@ -13,8 +14,10 @@ from segcore.errors import CheckpointError
 
 
 @pytest.fixture
-def replay(make_settings, make_place, make_history, tmp_path) -> Callable[..., str]:
+def replay(make_settings, make_place, make_history, tmp_path, monkeypatch) -> Callable[..., str]:
     """Return a function that writes a search of trials (ious, outcome) and tells what its replay prints."""
+    # As wide whatever the terminal, or the process that runs the tests, says.
+    monkeypatch.setattr(console, "_width", 240)
 
     def tell(trials: list[tuple[tuple[float, ...], str]], *options: str, **changes: object) -> str:
         def write(script) -> None:
@@ -33,7 +36,7 @@ def replay(make_settings, make_place, make_history, tmp_path) -> Callable[..., s
         make_history(write)
         (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
         arguments = ["replay", settings.name, "--storage", str(place.storage), *options]
-        done = CliRunner().invoke(app, arguments, env={"COLUMNS": "240"})
+        done = CliRunner().invoke(app, arguments)
         if done.exception is not None:
             raise done.exception
         return done.stdout

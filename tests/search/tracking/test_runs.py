@@ -228,17 +228,15 @@ def test_journal_that_was_cut_and_went_on_otherwise_doubles_no_point(
     assert child.data.tags["epochs_trained_again"] == "2, 3"
 
 
-def test_parameters_that_would_change_keep_their_value_and_missing_ones_are_added(
-    settings, place, script, stage, find_runs, make_settings
-):
+def test_parameters_that_would_change_keep_their_value(settings, place, script, stage, find_runs, make_settings):
     script.journal.write(Opened(cache_key="key"))
     script.ask(0, batch_size=4)
     write_all(settings, place, stage)
-    changed = stage.journal.read_text().replace('"batch_size":4', '"batch_size":8,"new":1')
+    changed = stage.journal.read_text().replace('"batch_size":4', '"batch_size":8')
     stage.journal.write_text(changed)
     runs = write_all(make_settings(epochs=9, trials=2), place, stage)
     (parent,), (child,) = find_runs(place)
-    assert (child.data.params["batch_size"], child.data.params["new"], parent.data.params["epochs"]) == ("4", "1", "3")
+    assert (child.data.params["batch_size"], parent.data.params["epochs"]) == ("4", "3")
     assert runs.set_aside == {}
 
 

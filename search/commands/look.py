@@ -1,5 +1,9 @@
 """`status` and `best`: look at a search; nothing is trained. The pages of MLflow are in `browse`."""
 
+from typing import Annotated
+
+import typer
+
 from search.commands.console import console
 from search.commands.display import show_best, show_front, show_importance
 from search.commands.options import Name, Storage
@@ -14,7 +18,13 @@ from search.place import DEFAULT_STORAGE
 from search.verdict.selection import name_winner
 
 
-def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
+def status(
+    name: Name,
+    importance: Annotated[
+        bool, typer.Option("--importance", help="show what mattered, too; it takes some seconds")
+    ] = False,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
     """Show every trial of a search, and the best."""
     folder = find_folder(storage, name)
     settings = read_what(folder)
@@ -29,7 +39,8 @@ def status(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
         console.print(insight_report(history, settings))
     show_state(settings, folder, history, asha)
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
-    show_importance(settings, history)
+    if importance:
+        show_importance(settings, history)
 
 
 def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:

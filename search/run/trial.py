@@ -230,7 +230,7 @@ def _encode_scores(scores: tuple[ImageScore, ...]) -> str:
         [
             {
                 "name": score.name,
-                "timeofday": score.timeofday,
+                "condition": score.condition,
                 "iou": score.iou,
                 "confusion": score.confusion_CP.tolist(),
             }

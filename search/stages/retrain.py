@@ -177,7 +177,7 @@ def _read_scores(folder: StageFolder, trial: TrialRecord) -> list[ImageScore]:
     return [
         ImageScore(
             name=entry["name"],
-            timeofday=entry["timeofday"],
+            condition=entry["condition"],
             iou=entry["iou"],
             confusion_CP=np.array(entry["confusion"], np.int64),
         )

@@ -71,9 +71,9 @@ def score(
 def _print_report(report: DataReport) -> None:
     console.print(f"{report.cases} usable cases, {len(report.classes)} classes")
     console.print("sizes: " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in report.sizes.items()))
-    strata = Table("route", "time of day", "cases", box=box.SIMPLE)
-    for (route, timeofday), cases in report.strata.items():
-        strata.add_row(route, timeofday, str(cases))
+    strata = Table("group", "condition", "cases", box=box.SIMPLE)
+    for (group, condition), cases in report.strata.items():
+        strata.add_row(group, condition, str(cases))
     classes = Table("class", "pixels", "share", "images", "scored", box=box.SIMPLE)
     total = max(1, sum(report.pixels_of_class.values()))
     for name, pixels in report.pixels_of_class.items():

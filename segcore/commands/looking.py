@@ -16,7 +16,7 @@ Page = Annotated[Path, typer.Argument(help="page to write, .html")]
 
 
 def explore(data: Data, out: Page, folds: Folds = 7) -> None:
-    """Write a page that shows what is in a data set: classes, routes, folds, object sizes, examples, problems."""
+    """Write a page that shows what is in a data set: classes, groups, folds, object sizes, examples, problems."""
     require_writable(out)
     with show_progress("decoding") as progress:
         exploration = explore_dataset(data, folds, progress)

@@ -32,7 +32,7 @@ from segcore.data.decoding import read_size, require_regular, share_memory
 from segcore.data.listing import broken_folder
 from segcore.errors import CheckpointError, DataError, StorageError
 
-_FORMAT: Final = "street-cache-3"
+_FORMAT: Final = "street-cache-4"
 _SPARE_BYTES: Final = 256 << 20
 _CHANNELS: Final = 3
 _KEY_SEPARATOR: Final = "+"
@@ -47,8 +47,8 @@ class CachedCase:
 
     Args:
         name: the image's file name without its ending.
-        route: where it was taken.
-        timeofday: when it was taken.
+        group: what was taken together: a drive, a city; its frames are neighbours.
+        condition: in what light or weather: scores are also given by it.
         frame: number within its film.
         height: rows, pixels.
         width: columns, pixels.
@@ -58,8 +58,8 @@ class CachedCase:
     """
 
     name: str
-    route: str
-    timeofday: str
+    group: str
+    condition: str
     frame: int
     height: int
     width: int
@@ -184,7 +184,7 @@ def _digest(dataset: DataSet) -> str:
     digest.update(json.dumps([_FORMAT, class_table_to_json(dataset.classes)]).encode())
     with ThreadPoolExecutor() as pool:
         for case, content in zip(dataset.cases, pool.map(_digest_files, dataset.cases), strict=True):
-            digest.update(json.dumps([case.name, case.route, case.timeofday, case.frame, content]).encode())
+            digest.update(json.dumps([case.name, case.group, case.condition, case.frame, content]).encode())
     return digest.hexdigest()
 
 
@@ -282,8 +282,8 @@ def _write_pixels(
         masks[start:stop] = decoded.mask_HW.reshape(-1)
         return CachedCase(
             name=case.name,
-            route=case.route,
-            timeofday=case.timeofday,
+            group=case.group,
+            condition=case.condition,
             frame=case.frame,
             height=sizes[position][0],
             width=sizes[position][1],

@@ -12,8 +12,8 @@ class Case:
         name: file name without suffix.
         image: the image's file.
         mask: the colour mask's file.
-        route: where it was taken.
-        timeofday: when it was taken.
+        group: what was taken together: a drive, a city; its frames are neighbours.
+        condition: in what light or weather: scores are also given by it.
         frame: index in the drive's video; neighbours look alike.
         pseudo: whether a model drew the mask (see `pseudo_label`); optional in the annotation.
     """
@@ -21,7 +21,7 @@ class Case:
     name: str
     image: Path
     mask: Path
-    route: str
-    timeofday: str
+    group: str
+    condition: str
     frame: int
     pseudo: bool = False

@@ -1,4 +1,4 @@
-"""Counts what is in a data set, for a person: sizes, pixels per class, routes, neighbours, folds, and all problems.
+"""Counts what is in a data set, for a person: sizes, pixels per class, groups, neighbours, folds, and all problems.
 
 Finding the problems lives in `dataset`; the page with pictures in `insight.explore_page`.
 """
@@ -29,7 +29,7 @@ class DataReport:
         classes: its class table.
         cases: number of usable cases.
         sizes: cases by (height, width).
-        strata: cases by (route, time of day).
+        strata: cases by (group, condition).
         pixels_of_class: pixels by class name; void last.
         images_of_class: images by class name in which the class occurs.
         twins: groups of cases with the same image, by name.
@@ -97,7 +97,7 @@ def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
         classes=dataset.classes,
         cases=len(usable),
         sizes=dict(Counter(result.size for result in counted.values()).most_common()),
-        strata=dict(sorted(Counter((case.route, case.timeofday) for case in usable).items())),
+        strata=dict(sorted(Counter((case.group, case.condition) for case in usable).items())),
         pixels_of_class=_count_pixels(counted, dataset.classes),
         images_of_class=_count_images(counted, dataset.classes),
         twins=_find_twins(counted),

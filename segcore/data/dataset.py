@@ -170,8 +170,8 @@ def _read_case(image: Path, annotations: Annotations) -> Case | list[str]:
             name=name,
             image=image,
             mask=mask,
-            route=_text(attributes, "route"),
-            timeofday=_text(attributes, "timeofday"),
+            group=_text(attributes, "route"),
+            condition=_text(attributes, "timeofday"),
             frame=_whole(content, "frameIndex"),
             pseudo=_flag(attributes, "pseudo"),
         )

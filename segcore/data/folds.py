@@ -1,7 +1,7 @@
-"""Which case is validated in which fold: stratified by route and time of day, neighbours kept together.
+"""Which case is validated in which fold: stratified by group and condition, neighbours kept together.
 
 Neighbouring frames of a drive look almost alike; a model that trained on one knows the other. So each
-stratum (route x time of day) is cut into blocks of consecutive frames, and a block is never divided.
+stratum (group x condition) is cut into blocks of consecutive frames, and a block is never divided.
 Pure functions without random numbers: the same cases give the same folds on every machine.
 """
 
@@ -128,7 +128,7 @@ def make_folds(cases: Sequence[Case], folds: int = 7) -> FoldSplit:
     for block, fold in zip(blocks, _assign(blocks, folds), strict=True):
         for case in block:
             fold_of[case.name] = fold
-            block_of[case.name] = f"{block[0].route}/{block[0].timeofday}/{block[0].frame}"
+            block_of[case.name] = f"{block[0].group}/{block[0].condition}/{block[0].frame}"
     return FoldSplit(folds=folds, fold_of=fold_of, block_of=block_of)
 
 
@@ -191,8 +191,8 @@ def _require_sound(split: FoldSplit) -> None:
 
 def _strata(cases: Sequence[Case]) -> list[list[Case]]:
     strata: dict[tuple[str, str], list[Case]] = defaultdict(list)
-    for case in sorted(cases, key=lambda case: (case.route, case.timeofday, case.frame, case.name)):
-        strata[case.route, case.timeofday].append(case)
+    for case in sorted(cases, key=lambda case: (case.group, case.condition, case.frame, case.name)):
+        strata[case.group, case.condition].append(case)
     return list(strata.values())
 
 
@@ -216,7 +216,7 @@ def _assign(blocks: list[list[Case]], folds: int) -> list[int]:
     fold_of_block = [0] * len(blocks)
     for position in sorted(range(len(blocks)), key=lambda position: (-len(blocks[position]), position)):
         block = blocks[position]
-        counts = of_stratum[block[0].route, block[0].timeofday]
+        counts = of_stratum[block[0].group, block[0].condition]
         fold = min(range(folds), key=lambda fold: (counts[fold], totals[fold], fold))
         counts[fold] += len(block)
         totals[fold] += len(block)

@@ -207,11 +207,11 @@ def recall_by_class(analysis: ErrorAnalysis) -> dict[str, dict[str, SizeRecall]]
 
 
 def scores_by_stratum(images: Sequence[ImageErrors]) -> dict[tuple[str, str], list[float]]:
-    """Return the images' scores of each (route, time of day); images without a scored class are left out."""
+    """Return the images' scores of each (group, condition); images without a scored class are left out."""
     scores: dict[tuple[str, str], list[float]] = defaultdict(list)
     for image in images:
         if image.score.iou is not None:
-            scores[image.case.route, image.case.timeofday].append(image.score.iou)
+            scores[image.case.group, image.case.condition].append(image.score.iou)
     return dict(sorted(scores.items()))
 
 
@@ -229,6 +229,6 @@ def _count(case: Case, assignment: Assignment, ensemble: Ensemble, dataset: Data
     return ImageErrors(
         case=case,
         assignment=assignment,
-        score=score_image(case.name, case.timeofday, confusion.numpy(), dataset.classes),
+        score=score_image(case.name, case.condition, confusion.numpy(), dataset.classes),
         objects=tuple(find_objects(truth_HW, index, prediction_HW) for index in dataset.classes.scored_indices),
     )

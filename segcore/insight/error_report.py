@@ -192,13 +192,13 @@ def _confusion(analysis: ErrorAnalysis) -> Section:
 
 def _places(analysis: ErrorAnalysis) -> Section:
     rows: list[Row] = [
-        [route, timeofday, Cell(text=f"{len(scores):,}", number=len(scores)), *_score_cells(scores)]
-        for (route, timeofday), scores in scores_by_stratum(analysis.images).items()
+        [group, condition, Cell(text=f"{len(scores):,}", number=len(scores)), *_score_cells(scores)]
+        for (group, condition), scores in scores_by_stratum(analysis.images).items()
     ]
     return Section(
-        title="Score by route and time of day",
+        title="Score by group and condition",
         hint="Where is the model much weaker than elsewhere? With few images a difference may be chance.",
-        content=data_table(["route", "time of day", "images", "iou", "", "lowest", "highest"], rows, sortable=True),
+        content=data_table(["group", "condition", "images", "iou", "", "lowest", "highest"], rows, sortable=True),
     )
 
 
@@ -290,13 +290,13 @@ def _table(analysis: ErrorAnalysis) -> Section:
                 Cell(text=_score(iou), number=iou),
                 Cell(text=_percent(right), number=right),
                 weakest_class(image, analysis.classes),
-                image.case.route,
-                image.case.timeofday,
+                image.case.group,
+                image.case.condition,
                 members,
                 str(image.assignment.origin),
             ]
         )
-    header = ["image", "iou", "pixels right", "weakest class", "route", "time of day", "networks", "image was"]
+    header = ["image", "iou", "pixels right", "weakest class", "group", "condition", "networks", "image was"]
     return Section(
         title="All images",
         hint="A click on a column's name sorts by it.",

@@ -22,7 +22,7 @@ from segcore.errors import DataError
 from segcore.scoring.objects import Objects, find_objects, join_objects
 
 MOST_EXAMPLES: Final = 24
-"""Pictures of routes and times of day at most: more make the page slow, and nobody looks at them."""
+"""Pictures of groups and conditions at most: more make the page slow, and nobody looks at them."""
 
 RARE_CLASSES: Final = 5
 """Classes with the fewest pixels of which examples are shown, beside every scored class under 1 %."""
@@ -96,13 +96,13 @@ def require_cases(folder: Path) -> None:
 
 
 def count_frame_gaps(cases: Sequence[Case]) -> dict[tuple[str, str], list[int]]:
-    """Return the gaps between neighbouring frames of each (route, time of day), in frames.
+    """Return the gaps between neighbouring frames of each (group, condition), in frames.
 
-    A route driven at two times of day has two films, whose frame numbers say nothing about each other.
+    A group filmed in two conditions has two films, whose frame numbers say nothing about each other.
     """
     frames: dict[tuple[str, str], list[int]] = defaultdict(list)
     for case in cases:
-        frames[case.route, case.timeofday].append(case.frame)
+        frames[case.group, case.condition].append(case.frame)
     return {
         stratum: [after - before for before, after in pairwise(sorted(of_stratum))]
         for stratum, of_stratum in sorted(frames.items())
@@ -150,14 +150,14 @@ def class_shares_by_fold(exploration: Exploration) -> npt.NDArray[np.float64]:
 
 
 def choose_stratum_examples(exploration: Exploration) -> list[Example]:
-    """Return a few images of every route and time of day, evenly spread over its frames."""
+    """Return a few images of every group and condition, evenly spread over its frames."""
     strata: dict[tuple[str, str], list[Case]] = defaultdict(list)
     for counts in sorted(exploration.cases, key=lambda counts: (counts.case.frame, counts.case.name)):
-        strata[counts.case.route, counts.case.timeofday].append(counts.case)
+        strata[counts.case.group, counts.case.condition].append(counts.case)
     each = max(1, min(4, MOST_EXAMPLES // len(strata)))
     return [
-        Example(case=case, reason=f"{route}, {timeofday}")
-        for (route, timeofday), cases in sorted(strata.items())[:MOST_EXAMPLES]
+        Example(case=case, reason=f"{group}, {condition}")
+        for (group, condition), cases in sorted(strata.items())[:MOST_EXAMPLES]
         for case in _every_nth(cases, max(1, len(cases) // each))[:each]
     ]
 

@@ -67,7 +67,7 @@ def render_exploration(exploration: Exploration, name: str) -> str:
 def _lead(exploration: Exploration) -> Markup:
     report = exploration.report
     sizes = [f"{width} x {height}" for height, width in report.sizes]
-    routes, times = {route for route, _ in report.strata}, {timeofday for _, timeofday in report.strata}
+    groups, times = {group for group, _ in report.strata}, {condition for _, condition in report.strata}
     return join(
         [
             paragraph(
@@ -79,8 +79,8 @@ def _lead(exploration: Exploration) -> Markup:
                     ("images", f"{report.cases:,}"),
                     ("sizes, pixels", sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"),
                     ("classes", f"{len(report.classes)}, {len(report.classes.scored)} scored"),
-                    ("routes", str(len(routes))),
-                    ("times of day", str(len(times))),
+                    ("groups", str(len(groups))),
+                    ("conditions", str(len(times))),
                     ("problems", str(len(report.problems))),
                 ]
             ),
@@ -151,17 +151,17 @@ def _sizes(exploration: Exploration) -> Markup:
 
 def _routes(exploration: Exploration) -> Section:
     strata = exploration.report.strata
-    times = sorted({timeofday for _, timeofday in strata})
+    times = sorted({condition for _, condition in strata})
     rows: list[Row] = []
-    for route in sorted({route for route, _ in strata}):
-        counts = [strata.get((route, timeofday), 0) for timeofday in times]
-        rows.append([route, *map(_count, counts), _count(sum(counts))])
-    columns = [sum(count for (_, time), count in strata.items() if time == timeofday) for timeofday in times]
+    for group in sorted({group for group, _ in strata}):
+        counts = [strata.get((group, condition), 0) for condition in times]
+        rows.append([group, *map(_count, counts), _count(sum(counts))])
+    columns = [sum(count for (_, time), count in strata.items() if time == condition) for condition in times]
     rows.append(["all", *map(_count, columns), _count(sum(columns))])
     return Section(
-        title="Routes and times of day",
+        title="Groups and conditions",
         hint="Numbers of images: a model does well where there are many, and has never seen what is missing here.",
-        content=data_table(["route", *times, "all"], rows),
+        content=data_table(["group", *times, "all"], rows),
     )
 
 
@@ -169,13 +169,13 @@ def _gaps(exploration: Exploration) -> Section:
     gaps = count_frame_gaps([counts.case for counts in exploration.cases])
     every = [gap for of_stratum in gaps.values() for gap in of_stratum]
     rows: list[Row] = []
-    for (route, timeofday), of_stratum in gaps.items():
+    for (group, condition), of_stratum in gaps.items():
         measures = (min, median, max) if of_stratum else ()
         values = [measure(of_stratum) for measure in measures] or [float("nan")] * 3
         rows.append(
             [
-                route,
-                timeofday,
+                group,
+                condition,
                 _count(len(of_stratum) + 1),
                 *(Cell(text=f"{value:g}" if value == value else "–", number=value) for value in values),
             ]
@@ -185,7 +185,7 @@ def _gaps(exploration: Exploration) -> Section:
         for first, last, count in bin_by_doubling(every)
     ]
     chart = column_chart(columns, "frames to the next image, from ... on", width=640) if columns else Markup("")
-    header = ["route", "time of day", "images", "smallest gap", "median gap", "largest gap"]
+    header = ["group", "condition", "images", "smallest gap", "median gap", "largest gap"]
     return Section(
         title="How near neighbouring frames are",
         hint="Images a few frames apart look almost alike: many small gaps mean fewer truly different images than "
@@ -217,14 +217,14 @@ def _folds(exploration: Exploration) -> Section:
 def _fold_cases(exploration: Exploration, fold_of: dict[str, int], folds: int) -> Markup:
     counts: dict[tuple[str, str], list[int]] = {stratum: [0] * folds for stratum in exploration.report.strata}
     for found in exploration.cases:
-        counts[found.case.route, found.case.timeofday][fold_of[found.case.name]] += 1
+        counts[found.case.group, found.case.condition][fold_of[found.case.name]] += 1
     rows: list[Row] = [
-        [f"{route}, {timeofday}", *map(_count, of_fold), _count(sum(of_fold))]
-        for (route, timeofday), of_fold in counts.items()
+        [f"{group}, {condition}", *map(_count, of_fold), _count(sum(of_fold))]
+        for (group, condition), of_fold in counts.items()
     ]
     totals = [sum(of_fold[fold] for of_fold in counts.values()) for fold in range(folds)]
     rows.append(["all", *map(_count, totals), _count(sum(totals))])
-    return data_table(["route, time of day", *(f"fold {fold}" for fold in range(folds)), "all"], rows)
+    return data_table(["group, condition", *(f"fold {fold}" for fold in range(folds)), "all"], rows)
 
 
 def _fold_classes(exploration: Exploration, folds: int) -> Markup:
@@ -299,7 +299,7 @@ def _objects(exploration: Exploration) -> Section:
 
 def _examples(exploration: Exploration) -> Section:
     return Section(
-        title="Examples of routes and times of day",
+        title="Examples of groups and conditions",
         hint="Look whether the colours follow the edges of things, and how much light and streets differ.",
         content=_gallery(exploration, choose_stratum_examples(exploration)),
     )

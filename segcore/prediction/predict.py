@@ -168,7 +168,7 @@ def score_cases(predictions: Iterator[Tensor], cache: PixelCache, indices: Seque
     # One copy at the end: a copy per image would make a GPU wait for each.
     confusions = torch.stack(counts).cpu().numpy()
     return tuple(
-        score_image(cache.cases[index].name, cache.cases[index].timeofday, confusion_CP, cache.classes)
+        score_image(cache.cases[index].name, cache.cases[index].condition, confusion_CP, cache.classes)
         for index, confusion_CP in zip(indices, confusions, strict=True)
     )
 

@@ -94,7 +94,7 @@ def choose_images(cases: Sequence[Case], plan: HeldOutPlan, images: int) -> tupl
     if images < 1:
         raise ConfigError(f"images={images}: at least 1 image of each fold must be predicted; 50 is a good choice.")
     of_members: dict[tuple[int, ...], list[Case]] = defaultdict(list)
-    for case in sorted(cases, key=lambda case: (case.route, case.timeofday, case.frame, case.name)):
+    for case in sorted(cases, key=lambda case: (case.group, case.condition, case.frame, case.name)):
         assignment = plan.of_case[case.name]
         if assignment.origin is Origin.HELD_OUT:
             of_members[assignment.members].append(case)
@@ -314,7 +314,7 @@ def _score(
     case: Case, prediction_HW: npt.NDArray[np.uint8], truth_HW: npt.NDArray[np.uint8], classes: ClassTable
 ) -> ImageScore:
     counts = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(prediction_HW), len(classes))
-    return score_image(case.name, case.timeofday, counts.numpy(), classes)
+    return score_image(case.name, case.condition, counts.numpy(), classes)
 
 
 def _fits(milliseconds: float, max_milliseconds: float | None) -> bool:

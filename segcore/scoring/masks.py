@@ -137,4 +137,4 @@ def _score(case: Case, mask_HW: Mask, truth_HW: Mask, dataset: DataSet) -> Image
             f"the truth {truth_HW.shape[1]}x{truth_HW.shape[0]}; predict at the image's original size."
         )
     counts = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(mask_HW), len(dataset.classes))
-    return score_image(case.name, case.timeofday, counts.numpy(), dataset.classes)
+    return score_image(case.name, case.condition, counts.numpy(), dataset.classes)

@@ -4,7 +4,7 @@
     miou           per class over all images, then the mean over classes; only when every class is learnt
     miou_scored    the same over the scored classes
     iou/<class>    of one class over all images
-    iou_at/<time>  `iou` over the images of one time of day; a class may be called as a time is
+    iou_at/<condition>  `iou` over the images of one condition; a class may be called as a condition is
 
 Void pixels count nowhere. A scored class that an image's truth lacks costs that image nothing, even where it was
 predicted; an image without scored classes is left out. A class in neither truth nor prediction is left out.
@@ -31,13 +31,13 @@ class ImageScore:
 
     Args:
         name: the case's name.
-        timeofday: the case's time of day.
+        condition: the case's condition.
         iou: the contest's score of this image, 0 to 1; None when its truth has no scored class.
         confusion_CP: pixels by true class and predicted class.
     """
 
     name: str
-    timeofday: str
+    condition: str
     iou: float | None
     confusion_CP: Confusion
 
@@ -62,12 +62,12 @@ def count_confusion(truth_HW: Tensor, prediction_HW: Tensor, classes: int) -> Te
     return counts[:-1].view(classes, columns)
 
 
-def score_image(name: str, timeofday: str, confusion_CP: Confusion, classes: ClassTable) -> ImageScore:
+def score_image(name: str, condition: str, confusion_CP: Confusion, classes: ClassTable) -> ImageScore:
     """Return the contest's score of one image with its counts."""
     iou_C = class_ious(confusion_CP)
     present = [index for index in classes.scored_indices if confusion_CP[index].sum() > 0]
     iou = float(np.mean(iou_C[present])) if present else None
-    return ImageScore(name=name, timeofday=timeofday, iou=iou, confusion_CP=confusion_CP)
+    return ImageScore(name=name, condition=condition, iou=iou, confusion_CP=confusion_CP)
 
 
 def class_ious(confusion_CP: Confusion) -> npt.NDArray[np.float64]:
@@ -100,11 +100,11 @@ def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every
         metrics["miou"] = _mean([value for value in iou_C if value == value])
     learnt = range(len(classes)) if every_class else classes.scored_indices
     metrics |= {f"iou/{classes.names[index]}": float(iou_C[index]) for index in learnt}
-    of_time: dict[str, list[float]] = defaultdict(list)
+    of_condition: dict[str, list[float]] = defaultdict(list)
     for score in scores:
         if score.iou is not None:
-            of_time[score.timeofday].append(score.iou)
-    metrics |= {f"iou_at/{time}": _mean(values) for time, values in sorted(of_time.items())}
+            of_condition[score.condition].append(score.iou)
+    metrics |= {f"iou_at/{time}": _mean(values) for time, values in sorted(of_condition.items())}
     return {name: value for name, value in metrics.items() if value == value}
 
 

@@ -32,13 +32,13 @@ def make_best(**values: object) -> dict:
     return {"search": "streets", "trial": 5, "fold": 0, "epoch": 2, "metrics": {"iou": 0.8}, "values": whole}
 
 
-def score(name: str, timeofday: str, iou: float | None, car: tuple[int, int], person: tuple[int, int]) -> dict:
+def score(name: str, condition: str, iou: float | None, car: tuple[int, int], person: tuple[int, int]) -> dict:
     """An image's score. `car`: pixels of cars called car and called road; `person` the same. Classes of the tests'
     table: road, car, person, sky, and a column for background."""
     confusion = np.zeros((4, 5), int)
     confusion[1, 1], confusion[1, 0] = car
     confusion[2, 2], confusion[2, 0] = person
-    return {"name": name, "timeofday": timeofday, "iou": iou, "confusion": confusion.tolist()}
+    return {"name": name, "condition": condition, "iou": iou, "confusion": confusion.tolist()}
 
 
 def stage_of(script) -> StageFolder:

@@ -48,7 +48,7 @@ def test_cache_knows_names_annotations_and_classes(cache, classes):
     assert cache.classes == classes
     assert cache.names[:2] == ("train_0000", "train_0001")
     case = cache.cases[3]
-    assert (case.route, case.timeofday, case.frame, case.height, case.width) == ("Saitama", "night", 30, 64, 96)
+    assert (case.group, case.condition, case.frame, case.height, case.width) == ("Saitama", "night", 30, 64, 96)
 
 
 def test_cache_knows_the_pixels_of_each_class_and_of_void(cache):

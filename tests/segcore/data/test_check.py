@@ -15,9 +15,9 @@ def test_sound_data_set_is_counted_case_by_case(dataset_folder):
     assert report.problems == ()
     assert report.cases == 12
     assert report.sizes == {(64, 96): 12}
-    # Twelve cases over two routes and two times of day.
+    # Twelve cases over two groups and two conditions.
     assert report.strata == {
-        (route, time): 3 for route in ("Saitama", "Tokyo1") for time in ("day", "night")
+        (group, time): 3 for group in ("Saitama", "Tokyo1") for time in ("day", "night")
     }  # fmt: skip
     assert sum(report.pixels_of_class.values()) == 12 * 64 * 96
     # Each mask has a void corner of 4x4; one may not hide a sky pixel, which fills the upper third, 21 rows.

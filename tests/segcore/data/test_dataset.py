@@ -43,7 +43,7 @@ def test_whole_folder_is_read_sorted_with_its_annotations(dataset_folder, classe
     assert dataset.classes == classes
     assert [case.name for case in dataset.cases] == [f"train_{number:04}" for number in range(12)]
     # Case 3: route 3 % 2 = 1, time 3 // 2 % 2 = 1, frame 3 * 10.
-    assert (dataset.cases[3].route, dataset.cases[3].timeofday, dataset.cases[3].frame) == ("Saitama", "night", 30)
+    assert (dataset.cases[3].group, dataset.cases[3].condition, dataset.cases[3].frame) == ("Saitama", "night", 30)
     assert _decode_problems(dataset_folder) == []
 
 
@@ -345,7 +345,7 @@ def test_annotation_with_a_byte_order_mark_is_read(make_dataset):
     folder = make_dataset((32, 48))
     file = _annotation(folder, "train_0000.json")
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
-    assert read_dataset(folder).cases[0].route == "Tokyo1"
+    assert read_dataset(folder).cases[0].group == "Tokyo1"
 
 
 def test_names_of_a_mac_and_of_other_systems_match(make_dataset):

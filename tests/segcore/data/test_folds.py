@@ -14,15 +14,15 @@ from segcore.errors import CheckpointError, ConfigError, DataError
 
 
 def _cases(*places):
-    """One case for each (route, timeofday, frame)."""
+    """One case for each (group, condition, frame)."""
     return [
-        Case(name=f"case_{number:03}", image=Path("i"), mask=Path("m"), route=route, timeofday=time, frame=frame)
-        for number, (route, time, frame) in enumerate(places)
+        Case(name=f"case_{number:03}", image=Path("i"), mask=Path("m"), group=group, condition=time, frame=frame)
+        for number, (group, time, frame) in enumerate(places)
     ]
 
 
-def _drive(*frames, route="Tokyo1", time="day"):
-    return [(route, time, frame) for frame in frames]
+def _drive(*frames, group="Tokyo1", time="day"):
+    return [(group, time, frame) for frame in frames]
 
 
 places = st.lists(
@@ -65,8 +65,8 @@ def test_no_block_is_divided(places, folds):
 def test_folds_differ_within_a_stratum_by_at_most_one_block(places, folds):
     cases = _cases(*places)
     split = _try_folds(cases, folds)
-    for stratum in {(case.route, case.timeofday) for case in cases}:
-        members = [case.name for case in cases if (case.route, case.timeofday) == stratum]
+    for stratum in {(case.group, case.condition) for case in cases}:
+        members = [case.name for case in cases if (case.group, case.condition) == stratum]
         longest = max(Counter(split.block_of[name] for name in members).values())
         counts = Counter(dict.fromkeys(range(folds), 0))
         counts.update(split.fold_of[name] for name in members)
@@ -87,7 +87,7 @@ def test_cases_of_one_moment_stay_together(places, folds):
     split = _try_folds(cases, folds)
     folds_of_moment = defaultdict(set)
     for case in cases:
-        folds_of_moment[case.route, case.timeofday, case.frame].add(split.fold_of[case.name])
+        folds_of_moment[case.group, case.condition, case.frame].add(split.fold_of[case.name])
     assert all(len(found) == 1 for found in folds_of_moment.values())
 
 
@@ -134,17 +134,17 @@ def test_large_gap_ends_a_block():
 
 def test_every_fold_validates_on_every_stratum():
     # 24 frames in each of 4 strata, 3 folds: 3 blocks of 8, so each fold validates 8 frames of each stratum.
-    strata = [(route, time) for route in ("Tokyo1", "Saitama") for time in ("day", "night")]
-    cases = _cases(*(place for route, time in strata for place in _drive(*range(24), route=route, time=time)))
+    strata = [(group, time) for group in ("Tokyo1", "Saitama") for time in ("day", "night")]
+    cases = _cases(*(place for group, time in strata for place in _drive(*range(24), group=group, time=time)))
     split = make_folds(cases, 3)
-    counts = Counter((case.route, case.timeofday, split.fold_of[case.name]) for case in cases)
+    counts = Counter((case.group, case.condition, split.fold_of[case.name]) for case in cases)
     assert counts == {(*stratum, fold): 8 for stratum in strata for fold in range(3)}
 
 
 def test_stratum_is_spread_even_where_totals_would_gather_it():
     # Blocks by length: 4 of Saitama to fold 0, then 3 of Tokyo1 to fold 1, which is emptier. The last, 2 of Tokyo1,
     # goes to fold 0 although that has 4 cases and fold 1 only 3: fold 0 has none of Tokyo1 yet.
-    cases = _cases(*_drive(*range(4), route="Saitama"), *_drive(0, 1, 2, 100, 101))
+    cases = _cases(*_drive(*range(4), group="Saitama"), *_drive(0, 1, 2, 100, 101))
     split = make_folds(cases, 2)
     assert [split.fold_of[case.name] for case in cases] == [0] * 4 + [1] * 3 + [0] * 2
 
@@ -158,7 +158,7 @@ def test_longest_blocks_are_dealt_first():
 
 def test_strata_of_single_cases_are_spread_over_the_folds():
     # 6 strata of one case each, 3 folds: 2 cases each, since the totals break the tie.
-    cases = _cases(*((f"route{number}", "day", 0) for number in range(6)))
+    cases = _cases(*((f"group{number}", "day", 0) for number in range(6)))
     split = make_folds(cases, 3)
     assert Counter(split.fold_of.values()) == {0: 2, 1: 2, 2: 2}
 
@@ -201,7 +201,7 @@ def test_case_that_came_after_the_split_is_refused():
 
 
 def test_file_gives_the_same_folds_back(tmp_path):
-    cases = _cases(*_drive(*range(9)), *_drive(0, 7, route="Saitama"))
+    cases = _cases(*_drive(*range(9)), *_drive(0, 7, group="Saitama"))
     split = make_folds(cases, 3)
     write_folds(split, tmp_path / "folds.json")
     assert read_folds(tmp_path / "folds.json") == split

@@ -26,18 +26,18 @@ TABLE = ClassTable(
 )
 
 
-def make_case(name="a", route="r", timeofday="day", frame=0):
-    return Case(name=name, image=Path(name), mask=Path(name), route=route, timeofday=timeofday, frame=frame)
+def make_case(name="a", group="r", condition="day", frame=0):
+    return Case(name=name, image=Path(name), mask=Path(name), group=group, condition=condition, frame=frame)
 
 
-def save(folder, name, mask_HW, *, route="r", timeofday="day", frame=0):
+def save(folder, name, mask_HW, *, group="r", condition="day", frame=0):
     for part in ("seg_train_images", "seg_train_annotations"):
         (folder / part).mkdir(exist_ok=True)
     mask_HW = np.array(mask_HW, np.uint8)
     # Frame numbers as grey, so that no two images are the same.
     Image.fromarray(np.full((*mask_HW.shape, 3), frame, np.uint8)).save(folder / "seg_train_images" / f"{name}.png")
     Image.fromarray(TABLE.palette_N3[mask_HW]).save(folder / "seg_train_annotations" / f"{name}.png")
-    document = {"attributes": {"route": route, "timeofday": timeofday}, "frameIndex": frame}
+    document = {"attributes": {"route": group, "timeofday": condition}, "frameIndex": frame}
     (folder / "seg_train_annotations" / f"{name}.json").write_text(json.dumps(document))
 
 
@@ -48,8 +48,8 @@ def folder(tmp_path):
     empty = np.zeros((4, 4))
     save(tmp_path, "a", [[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1], [0, 0, 0, 0]], frame=0)
     save(tmp_path, "b", empty, frame=100)
-    save(tmp_path, "c", [[2] * 4, [2] * 4, [255] * 4, [0] * 4], timeofday="night", frame=7)
-    save(tmp_path, "d", empty, timeofday="night", frame=200)
+    save(tmp_path, "c", [[2] * 4, [2] * 4, [255] * 4, [0] * 4], condition="night", frame=7)
+    save(tmp_path, "d", empty, condition="night", frame=200)
     return tmp_path
 
 
@@ -62,7 +62,7 @@ def explore(folder, folds=2):
 
 def test_gaps_are_counted_within_a_route_at_one_time_of_day():
     cases = [make_case(frame=frame) for frame in (40, 10, 12)]
-    cases += [make_case(frame=11, timeofday="night"), make_case(frame=13, route="s"), make_case(frame=13, route="s")]
+    cases += [make_case(frame=11, condition="night"), make_case(frame=13, group="s"), make_case(frame=13, group="s")]
     assert count_frame_gaps(cases) == {("r", "day"): [2, 28], ("r", "night"): [], ("s", "day"): [0]}
 
 

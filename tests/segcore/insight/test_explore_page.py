@@ -25,14 +25,14 @@ def test_page_shows_everything_that_is_in_the_data(dataset_folder, tmp_path, rea
     text = read_page(page)
     for said in ("No problem found.", "No image occurs twice.", "96 x 64", "4, 2 scored", "Tokyo1, day", "fold 2"):
         assert said in text, said
-    # Twelve images over two routes and two times of day, three of each; 4 x 4 pixels of 64 x 96 are void.
-    assert "route day night all Saitama 3 3 6 Tokyo1 3 3 6 all 6 6 12" in text
+    # Twelve images over two groups and two conditions, three of each; 4 x 4 pixels of 64 x 96 are void.
+    assert "group day night all Saitama 3 3 6 Tokyo1 3 3 6 all 6 6 12" in text
     assert "(void) 0.26% 12 100%" in text
     assert page.count("<img ") == 12 + 4 * 2
 
 
 def test_gaps_between_frames_are_shown(dataset_folder, read_page):
-    # Frames 0, 40, 80 and so on, in each route and time of day.
+    # Frames 0, 40, 80 and so on, in each group and condition.
     assert "Tokyo1 day 3 40 40 40" in read_page(render(dataset_folder))
 
 

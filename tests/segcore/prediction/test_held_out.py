@@ -16,7 +16,7 @@ from segcore.prediction.held_out import (
 )
 
 CASES = [
-    Case(name=f"c{i}", image=Path(f"c{i}.jpg"), mask=Path(f"c{i}.png"), route="r", timeofday="day", frame=10 * i)
+    Case(name=f"c{i}", image=Path(f"c{i}.jpg"), mask=Path(f"c{i}.png"), group="r", condition="day", frame=10 * i)
     for i in range(12)
 ]
 

@@ -135,7 +135,7 @@ def _truths(cache, indices):
 
 def test_true_prediction_scores_one_at_original_size(cache, classes):
     scores = score_cases(iter(_truths(cache, [3, 4])), cache, [3, 4])
-    assert [(score.name, score.timeofday, score.iou) for score in scores] == [
+    assert [(score.name, score.condition, score.iou) for score in scores] == [
         ("train_0003", "night", 1.0),
         ("train_0004", "day", 1.0),
     ]

@@ -100,7 +100,7 @@ def test_images_are_few_and_evenly_spaced_in_each_fold(cases, plan, split):
     images = choose_images(cases, plan, 2)
     for fold in range(FOLDS):
         of_fold = [case for case in cases if split.fold_of[case.name] == fold]
-        of_fold.sort(key=lambda case: (case.route, case.timeofday, case.frame, case.name))
+        of_fold.sort(key=lambda case: (case.group, case.condition, case.frame, case.name))
         # The middles of both halves.
         first, second = {6: (1, 4), 3: (0, 2)}[len(of_fold)]
         assert [image.case for image in images if image.members == (fold,)] == [of_fold[first], of_fold[second]]
@@ -255,7 +255,7 @@ def test_way_that_needs_too_much_memory_is_left_out(folder, cases, plan):
 
 def test_no_proposal_costs_no_image(folder, tmp_path):
     ensemble = load_ensemble(folder, MACHINE)
-    missing = Case(name="x", image=tmp_path / "x.jpg", mask=tmp_path / "x.png", route="r", timeofday="day", frame=0)
+    missing = Case(name="x", image=tmp_path / "x.jpg", mask=tmp_path / "x.png", group="r", condition="day", frame=0)
     assert measure_options(ensemble, ensemble.classes, [HeldOutImage(case=missing, members=(0,))], [], silent) == []
 
 

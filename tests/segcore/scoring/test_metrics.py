@@ -21,8 +21,8 @@ def _confusion(truth, prediction, classes=4):
     ).numpy()
 
 
-def _score(classes, truth, prediction, timeofday="day"):
-    return score_image("image", timeofday, _confusion(truth, prediction), classes)
+def _score(classes, truth, prediction, condition="day"):
+    return score_image("image", condition, _confusion(truth, prediction), classes)
 
 
 def test_image_score_is_the_mean_over_scored_classes_in_its_truth(classes):

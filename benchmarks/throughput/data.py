@@ -20,7 +20,7 @@ from benchmarks.throughput.plain_data import build_colour_table, read_indices, r
 from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache
 from segcore.data.cache_build import prepare_cache
-from segcore.data.dataset import DataSet
+from segcore.data.case import DataSet
 from segcore.feeding.transforms import Image, cut_sample
 
 _ROUNDS: Final = 5

@@ -47,7 +47,7 @@ class CachedCase:
         name: the image's file name without its ending.
         group: what was taken together: a drive, a city; its frames are neighbours.
         condition: in what light or weather: scores are also given by it.
-        frame: number within its film.
+        frame: number within its film; None: it stands alone.
         height: rows, pixels.
         width: columns, pixels.
         image_crc: CRC-32 of the raw pixels.
@@ -58,7 +58,7 @@ class CachedCase:
     name: str
     group: str
     condition: str
-    frame: int
+    frame: int | None
     height: int
     width: int
     image_crc: int

@@ -37,8 +37,9 @@ from segcore.data.cache import (
     note_use,
 )
 from segcore.data.cache_key import require_unchanged, see_data
+from segcore.data.case import DataSet
 from segcore.data.classes import VOID, class_table_to_json, count_indices
-from segcore.data.dataset import DataSet, DecodedCase, decode_case, find_pixel_problems
+from segcore.data.dataset import DecodedCase, decode_case, find_pixel_problems
 from segcore.data.decoding import read_size, share_memory
 from segcore.data.disk import reserved_file, write_at, write_through
 from segcore.data.listing import broken_folder
@@ -189,7 +190,7 @@ def _write_pixels(
             case = dataset.cases[position]
             try:
                 with share_memory(case.image, case.mask):
-                    decoded = decode_case(case, dataset.classes)
+                    decoded = decode_case(case)
             except DataError as error:
                 return error.problems
             write_at(images, _raw(decoded.image_HW3), offsets[position] * CHANNELS)

@@ -16,9 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from segcore.data.cache_record import DIGEST_BYTES, SeenFile, SeenPair, State, read_record, write_record
-from segcore.data.case import Case
+from segcore.data.case import Case, DataSet
 from segcore.data.classes import class_table_to_json
-from segcore.data.dataset import DataSet
 from segcore.data.decoding import require_regular
 from segcore.errors import DataError
 
@@ -50,12 +49,7 @@ def see_data(dataset: DataSet, root: Path, cache_format: str) -> SeenData:
     """
     begun_ns = time.time_ns()
     files = _see_files(dataset.cases, read_record(root, dataset.folder))
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    digest.update(json.dumps([cache_format, class_table_to_json(dataset.classes)]).encode())
-    for case, (image, mask) in zip(dataset.cases, files, strict=True):
-        facts = [case.name, case.group, case.condition, case.frame, [image.digest, mask.digest]]
-        digest.update(json.dumps(facts).encode())
-    seen = SeenData(key=digest.hexdigest(), files=files)
+    seen = SeenData(key=_digest_data(dataset, files, cache_format), files=files)
     pairs = {case.name: pair for case, pair in zip(dataset.cases, files, strict=True)}
     write_record(root, dataset.folder, seen.key, pairs, begun_ns)
     return seen
@@ -75,6 +69,17 @@ def require_unchanged(dataset: DataSet, seen: SeenData) -> None:
     ]
     if problems:
         raise DataError(f"{dataset.folder} was changed while it was decoded; start again when it is whole:", problems)
+
+
+def _digest_data(dataset: DataSet, files: Sequence[SeenPair], cache_format: str) -> str:
+    encodings = sorted({case.encoding for case in dataset.cases}, key=repr)
+    places = {encoding: place for place, encoding in enumerate(encodings)}
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    digest.update(json.dumps([cache_format, class_table_to_json(dataset.classes), repr(encodings)]).encode())
+    for case, (image, mask) in zip(dataset.cases, files, strict=True):
+        facts = [case.name, case.group, case.condition, case.frame, case.split, places[case.encoding]]
+        digest.update(json.dumps([*facts, image.digest, mask.digest]).encode())
+    return digest.hexdigest()
 
 
 def _see_files(cases: Sequence[Case], known: Mapping[str, SeenPair]) -> tuple[SeenPair, ...]:

@@ -18,8 +18,8 @@ from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache
 from segcore.data.cache_build import prepare_cache
 from segcore.data.dataset import read_dataset
-from segcore.data.folds import FoldSplit, read_folds, write_folds
 from segcore.data.labels import build_label_map
+from segcore.data.split import FoldSplit, read_folds, write_folds
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.prediction.ensemble import load_ensemble

@@ -18,7 +18,7 @@ def _assert_equals_files(cache, folder):
     dataset = read_dataset(folder)
     assert len(cache) == len(dataset.cases)
     for index, case in enumerate(dataset.cases):
-        decoded = decode_case(case, dataset.classes)
+        decoded = decode_case(case)
         np.testing.assert_array_equal(cache.image_HW3(index), decoded.image_HW3)
         np.testing.assert_array_equal(cache.image_HW3(index), np.array(Image.open(case.image)))
         np.testing.assert_array_equal(cache.mask_HW(index), decoded.mask_HW)

@@ -14,7 +14,8 @@ from PIL import Image
 import segcore
 from segcore.data.cache import PixelCache
 from segcore.data.cache_build import BuildPlan, prepare_cache
-from segcore.data.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER, decode_case, read_dataset
+from segcore.data.dataset import decode_case, read_dataset
+from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 from segcore.errors import DataError, StorageError
 
 MIXED_SIZES = ((32, 48), (40, 32), (33, 35), (64, 96))
@@ -31,7 +32,7 @@ def _assert_equals_files(cache, folder):
     dataset = read_dataset(folder)
     assert len(cache) == len(dataset.cases)
     for index, case in enumerate(dataset.cases):
-        decoded = decode_case(case, dataset.classes)
+        decoded = decode_case(case)
         np.testing.assert_array_equal(cache.image_HW3(index), decoded.image_HW3)
         np.testing.assert_array_equal(cache.image_HW3(index), np.array(Image.open(case.image)))
         np.testing.assert_array_equal(cache.mask_HW(index), decoded.mask_HW)
@@ -109,6 +110,7 @@ import sys, time
 from pathlib import Path
 from segcore.data.cache_build import prepare_cache
 from segcore.data.dataset import read_dataset
+from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 
 def slowly(done, total):
     print("decoded", flush=True)
@@ -295,9 +297,7 @@ def test_pixels_that_are_not_read_back_as_written_are_no_cache(make_dataset, tmp
         return write(descriptor, bytes(len(content)) if offset == 32 * 48 * 3 else content, offset)
 
     monkeypatch.setattr(os, "pwrite", lose_an_image)
-    with pytest.raises(
-        StorageError, match=r"2 images are damaged \(train_0001, train_0003\)"
-    ):
+    with pytest.raises(StorageError, match=r"2 images are damaged \(train_0001, train_0003\)"):
         prepare_cache(read_dataset(make_dataset()), tmp_path / "cache")
     assert [file for file in (tmp_path / "cache").iterdir() if file.is_dir()] == []
 

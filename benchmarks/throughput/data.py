@@ -19,7 +19,7 @@ from benchmarks.measuring import Throughput, describe_machine, describe_ratios, 
 from benchmarks.throughput.plain_data import build_colour_table, read_indices, read_rgb
 from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache, prepare_cache
-from segcore.data.dataset import DataSet
+from segcore.data.case import DataSet
 from segcore.feeding.transforms import Image, cut_sample
 
 _ROUNDS: Final = 5

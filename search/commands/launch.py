@@ -19,7 +19,7 @@ from search.settings import build_settings, change_settings, parse_duration, par
 from search.space.draw import load_space
 from search.space.first import read_prior, resolve_first
 from segcore.config import make_paths_whole, parse_assignments
-from segcore.data.folds import make_folds, read_folds, write_folds
+from segcore.data.split import read_folds, write_folds
 
 
 @with_options({"what": WHAT, "where": WHERE})
@@ -40,6 +40,7 @@ def launch(
     from search.stages.earlier import read_earlier
     from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
+    from segcore.data.folds import make_folds
     from segcore.training.feasible import Feasibility
 
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))

@@ -20,7 +20,7 @@ from search.settings import SearchSettings
 from search.space.check import require_same_space, require_usable_space
 from search.space.draw import Draw, Params, draw, draw_config, load_space
 from segcore.data.cache import PixelCache
-from segcore.data.folds import FoldSplit
+from segcore.data.split import FoldSplit
 from segcore.errors import InterruptedSearchError
 from segcore.training.feasible import Feasibility
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from segcore.commands.console import Data, Folds, console, print_unread, show_progress
 from segcore.data.check import DataReport, inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES, read_class_table
-from segcore.data.dataset import IMAGES_FOLDER
+from segcore.data.sources.contest import IMAGES_FOLDER
 from segcore.errors import DataError
 from segcore.scoring.masks import read_colour_masks, score_masks
 from segcore.scoring.submission import write_submission

@@ -25,9 +25,9 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from segcore.data.case import Case
+from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json, count_indices
-from segcore.data.dataset import DataSet, DecodedCase, decode_case, find_pixel_problems
+from segcore.data.dataset import DecodedCase, decode_case, find_pixel_problems
 from segcore.data.decoding import read_size, require_regular, share_memory
 from segcore.data.listing import broken_folder
 from segcore.errors import CheckpointError, DataError, StorageError
@@ -60,7 +60,7 @@ class CachedCase:
     name: str
     group: str
     condition: str
-    frame: int
+    frame: int | None
     height: int
     width: int
     image_crc: int
@@ -181,10 +181,11 @@ def prepare_cache(dataset: DataSet, root: Path, progress: Progress | None = None
 
 def _digest(dataset: DataSet) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(json.dumps([_FORMAT, class_table_to_json(dataset.classes)]).encode())
+    encodings = sorted({case.encoding for case in dataset.cases}, key=repr)
+    digest.update(json.dumps([_FORMAT, class_table_to_json(dataset.classes), repr(encodings)]).encode())
     with ThreadPoolExecutor() as pool:
         for case, content in zip(dataset.cases, pool.map(_digest_files, dataset.cases), strict=True):
-            digest.update(json.dumps([case.name, case.group, case.condition, case.frame, content]).encode())
+            digest.update(json.dumps([case.name, case.group, case.condition, case.frame, case.split, content]).encode())
     return digest.hexdigest()
 
 
@@ -271,7 +272,7 @@ def _write_pixels(
         case = dataset.cases[position]
         try:
             with share_memory(case.image, case.mask):
-                return keep(position, decode_case(case, dataset.classes))
+                return keep(position, decode_case(case))
         except DataError as error:
             return error.problems
 

@@ -12,8 +12,9 @@ from typing import Final
 import numpy as np
 
 from segcore.data.cache import PixelCache, Progress, prepare_cache
+from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import DataSet, read_dataset
+from segcore.data.dataset import read_dataset
 from segcore.errors import DataError
 
 _MOST_NAMES: Final = 5

@@ -89,6 +89,23 @@ def find_annotations(folder: Path) -> Annotations:
     )
 
 
+def walk_images(folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the image files in a folder and below it, sorted by path, and what is wrong with their names.
+
+    Links to folders are not followed, for they may lead in a circle.
+
+    Raises:
+        OSError: when a folder may not be read.
+    """
+    files, problems = find_images(folder)
+    for below in _list_visible(folder):
+        if below.is_dir() and not below.is_symlink():
+            more, more_problems = walk_images(below)
+            files += more
+            problems += more_problems
+    return files, problems
+
+
 def count_unread(folder: Path) -> Counter[str]:
     """Return how many files of each suffix in a folder of images are read as none; hidden ones do not count.
 

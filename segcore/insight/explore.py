@@ -102,7 +102,8 @@ def count_frame_gaps(cases: Sequence[Case]) -> dict[tuple[str, str], list[int]]:
     """
     frames: dict[tuple[str, str], list[int]] = defaultdict(list)
     for case in cases:
-        frames[case.group, case.condition].append(case.frame)
+        if case.frame is not None:
+            frames[case.group, case.condition].append(case.frame)
     return {
         stratum: [after - before for before, after in pairwise(sorted(of_stratum))]
         for stratum, of_stratum in sorted(frames.items())
@@ -152,7 +153,7 @@ def class_shares_by_fold(exploration: Exploration) -> npt.NDArray[np.float64]:
 def choose_stratum_examples(exploration: Exploration) -> list[Example]:
     """Return a few images of every group and condition, evenly spread over its frames."""
     strata: dict[tuple[str, str], list[Case]] = defaultdict(list)
-    for counts in sorted(exploration.cases, key=lambda counts: (counts.case.frame, counts.case.name)):
+    for counts in sorted(exploration.cases, key=lambda counts: (counts.case.frame or 0, counts.case.name)):
         strata[counts.case.group, counts.case.condition].append(counts.case)
     each = max(1, min(4, MOST_EXAMPLES // len(strata)))
     return [
@@ -201,7 +202,7 @@ def _is_rare(index: int, shares_C: npt.NDArray[np.float64], classes: ClassTable)
 
 def _count(case: Case, classes: ClassTable) -> CaseCounts | None:
     try:
-        mask_HW = decode_case(case, classes).mask_HW
+        mask_HW = decode_case(case).mask_HW
     except DataError:
         # It stands among the problems already.
         return None

@@ -316,7 +316,7 @@ def _rare(exploration: Exploration) -> Section:
 def _gallery(exploration: Exploration, examples: Sequence[Example]) -> Markup:
     figures = []
     for example in examples:
-        decoded = decode_case(example.case, exploration.report.classes)
+        decoded = decode_case(example.case)
         blend_HW3 = overlay(decoded.image_HW3, decoded.mask_HW, exploration.report.classes)
         figures.append(photo(blend_HW3, f"{example.reason} ({example.case.image.name})", _PICTURE_WIDTH))
     return join([class_legend(exploration.report.classes), element("div", join(figures), "pictures large")])

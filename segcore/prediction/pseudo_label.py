@@ -22,11 +22,12 @@ import torch
 from torch import Tensor
 
 from segcore.data.cache import Progress
-from segcore.data.classes import VOID, ClassTable, Colour, class_table_to_json
-from segcore.data.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER
+from segcore.data.classes import VOID, ClassTable, class_table_to_json
+from segcore.data.colours import Colour
 from segcore.data.decoding import decode_rgb
 from segcore.data.listing import list_images
 from segcore.data.picture_files import save_png
+from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 from segcore.errors import ConfigError, DataError, StorageError
 from segcore.prediction.ensemble import Ensemble
 

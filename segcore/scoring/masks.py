@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from segcore.data.case import Case
+from segcore.data.case import Case, DataSet
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import DataSet, decode_case, read_dataset
-from segcore.data.decoding import decode_colours
+from segcore.data.dataset import decode_case, read_dataset
+from segcore.data.encoding import encoding_of
 from segcore.data.listing import find_annotations
 from segcore.errors import DataError
 from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
@@ -92,7 +92,7 @@ def _with_background(classes: ClassTable) -> ClassTable:
 
 def _decode(file: Path, table: ClassTable) -> Mask:
     try:
-        return table.decode_mask(decode_colours(file))
+        return encoding_of(table).decode(file)
     except DataError as error:
         raise DataError(f"{file} cannot be used: {error.summary}", error.problems) from error
 
@@ -126,7 +126,7 @@ def _pairs(
     dataset: DataSet, find: Callable[[Case, tuple[int, int]], Mask | None]
 ) -> Iterator[tuple[Case, Mask | None, Mask]]:
     for case in dataset.cases:
-        truth_HW = decode_case(case, dataset.classes).mask_HW
+        truth_HW = decode_case(case).mask_HW
         yield case, find(case, (truth_HW.shape[0], truth_HW.shape[1])), truth_HW
 
 

@@ -27,7 +27,7 @@ from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage, require_same_data
 from search.run.trial import STATE_FILE, TrialJob
 from search.run.tuning import ray_config
-from segcore.data.folds import FoldSplit
+from segcore.data.split import FoldSplit
 from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError
 
 

@@ -17,8 +17,8 @@ from search.verdict.out_of_fold import OutOfFold
 from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache, prepare_cache
 from segcore.data.dataset import read_dataset
-from segcore.data.folds import FoldSplit, read_folds, write_folds
 from segcore.data.labels import build_label_map
+from segcore.data.split import FoldSplit, read_folds, write_folds
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.prediction.ensemble import load_ensemble

@@ -5,7 +5,7 @@ from search.memory.events import Asked
 from search.memory.history import History
 from search.verdict.selection import choose_best, choose_candidates, choose_confirmed
 from segcore.config import TrainConfig
-from segcore.data.folds import FoldSplit
+from segcore.data.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
 
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 import segcore
 from segcore.data.cache import PixelCache, prepare_cache
-from segcore.data.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER, decode_case, read_dataset
+from segcore.data.dataset import decode_case, read_dataset
+from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 from segcore.errors import CheckpointError, DataError, StorageError
 
 MIXED_SIZES = ((32, 48), (40, 32), (33, 35), (64, 96))
@@ -30,7 +31,7 @@ def _assert_equals_files(cache, folder):
     dataset = read_dataset(folder)
     assert len(cache) == len(dataset.cases)
     for index, case in enumerate(dataset.cases):
-        decoded = decode_case(case, dataset.classes)
+        decoded = decode_case(case)
         np.testing.assert_array_equal(cache.image_HW3(index), decoded.image_HW3)
         np.testing.assert_array_equal(cache.image_HW3(index), np.array(Image.open(case.image)))
         np.testing.assert_array_equal(cache.mask_HW(index), decoded.mask_HW)

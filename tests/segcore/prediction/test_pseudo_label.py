@@ -84,7 +84,7 @@ def test_data_set_holds_the_sure_pixels_of_the_mean_of_the_members(ensemble, ima
     assert [case.name for case in dataset.cases] == [f"new_{number}" for number in range(8)]
     counts = np.zeros(256, int)
     for case in dataset.cases:
-        decoded = decode_case(case, dataset.classes)
+        decoded = decode_case(case)
         probabilities_CHW = ensemble.probabilities(decoded.image_HW3).numpy()
         expected_HW = np.where(probabilities_CHW.max(axis=0) >= 0.5, probabilities_CHW.argmax(axis=0), VOID)
         np.testing.assert_array_equal(decoded.mask_HW, expected_HW)
@@ -207,7 +207,7 @@ def test_void_is_written_in_a_colour_of_its_own_where_black_is_a_class(make_conf
     save_ensemble(tmp_path / "m", _draw_states(config, 2), config=config, classes=GREY, notes={})
     report = _write(load_ensemble(tmp_path / "m", Machine()), images, tmp_path / "out", confidence=0.6, min_share=0.0)
     dataset = read_dataset(tmp_path / "out")
-    masks = [decode_case(case, dataset.classes).mask_HW for case in dataset.cases]
+    masks = [decode_case(case).mask_HW for case in dataset.cases]
     assert read_class_table(tmp_path / "out").void == ((2, 2, 2),)
     assert sum(int((mask_HW == 0).sum()) for mask_HW in masks) == report.pixels_of_class["a"]
     assert any((mask_HW == VOID).any() for mask_HW in masks)
@@ -219,7 +219,7 @@ def test_background_of_a_model_of_scored_labels_is_void(make_config, classes, im
     scored = load_ensemble(tmp_path / "m", Machine())
     report = _write(scored, images, tmp_path / "out", confidence=0.01, min_share=0.0)
     dataset = read_dataset(tmp_path / "out")
-    seen = {int(index) for case in dataset.cases for index in np.unique(decode_case(case, dataset.classes).mask_HW)}
+    seen = {int(index) for case in dataset.cases for index in np.unique(decode_case(case).mask_HW)}
     assert VOID in seen and seen <= {1, 2, VOID}
     assert report.pixels_of_class["road"] == 0
 

@@ -14,7 +14,7 @@ from segcore.scoring.submission import write_submission
 def truths(dataset_folder):
     """Class indices of every case."""
     dataset = read_dataset(dataset_folder)
-    return {case.name: decode_case(case, dataset.classes).mask_HW for case in dataset.cases}
+    return {case.name: decode_case(case).mask_HW for case in dataset.cases}
 
 
 def save_masks(folder, masks, classes):
@@ -83,7 +83,7 @@ def test_masks_match_cases_whichever_way_an_accent_is_written(dataset_folder, tr
     for file in (*folder.glob("seg_train_images/*"), *folder.glob("seg_train_annotations/*")):
         file.rename(file.with_name(f"{divided}{file.suffix}"))
     (case,) = read_dataset(folder).cases
-    masks = {composed: decode_case(case, classes).mask_HW}
+    masks = {composed: decode_case(case).mask_HW}
     assert score_masks(folder, save_masks(tmp_path / "masks", masks, classes)).metrics["iou"] == 1.0
     write_submission([(f"{composed}.jpg", masks[composed])], tmp_path / "s.json", classes)
     assert score_masks(folder, tmp_path / "s.json").metrics["iou"] == 1.0

@@ -2,6 +2,7 @@
 
 import typer
 
+from segcore.commands.caches import cache
 from segcore.commands.console import accept_every_text, print_error
 from segcore.commands.data import check, score, streets, submit
 from segcore.commands.looking import errors, explore
@@ -29,6 +30,7 @@ for command in (
     submit,
     score,
     streets,
+    cache,
 ):
     app.command()(command)
 

@@ -8,7 +8,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
-from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.cache import PixelCache
+from segcore.data.cache_build import prepare_cache
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES, ClassTable, read_class_table
 from segcore.data.dataset import decode_case, read_dataset

@@ -58,7 +58,7 @@ def launch(
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
         loop.require_search(settings, cache_pixels, split)
-        require_trainable = Feasibility(cache_pixels.smallest_side).require
+        require_trainable = Feasibility(cache_pixels.sizes).require
         first = resolve_first(given, loaded, settings, loop.space_facts(cache_pixels), require_trainable)
         settings = replace(settings, first=first)
         folder = folder_of(settings, place)

@@ -38,7 +38,7 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         WeightsError: for a backbone whose weights cannot be had.
     """
     split.split(cache.names, settings.fold, cache.extra_names)
-    require_trainable = Feasibility(cache.smallest_side).require
+    require_trainable = Feasibility(cache.sizes).require
     require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
 
 

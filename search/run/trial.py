@@ -216,7 +216,8 @@ def _describe_batches(result: EpochResult, state: TrainState) -> dict[str, float
     found = {"found_batch_size": float(result.batch_size)} if state.config.batch_size == "auto" else {}
     divided = {"micro_batches": float(result.micro_batches)} if result.micro_batches > 1 else {}
     in_tiles = {"validated_in_tiles": 1.0} if result.validated_in_tiles else {}
-    return {**found, **divided, **in_tiles}
+    fewer = {"loader_workers": float(result.loader_workers)} if result.loading_note else {}
+    return {**found, **divided, **in_tiles, **fewer}
 
 
 def _has_ended(state: TrainState) -> bool:

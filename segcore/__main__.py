@@ -4,6 +4,7 @@ import typer
 
 from segcore.commands.console import accept_every_text, print_error
 from segcore.commands.data import check, score, streets, submit
+from segcore.commands.intake import init
 from segcore.commands.looking import errors, explore
 from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
+    init,
     check,
     explore,
     fields,

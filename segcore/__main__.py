@@ -4,7 +4,7 @@ import typer
 
 from segcore.commands.console import accept_every_text, print_error
 from segcore.commands.data import check, score, streets, submit
-from segcore.commands.intake import init
+from segcore.commands.intake import import_app, init
 from segcore.commands.looking import errors, explore
 from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
@@ -33,6 +33,7 @@ for command in (
     streets,
 ):
     app.command()(command)
+app.add_typer(import_app, name="import")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands that take in data of other people's layouts: init."""
+"""Commands that take in data of other people's layouts: init, import coco."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segcore.commands.console import Data, console, show_progress
+from segcore.data.coco_import import CocoReport, import_coco
 from segcore.data.sources.described import is_described, pair_files
 from segcore.data.sources.description import DESCRIPTION_FILE
 from segcore.data.sources.draft import Draft, draft_description, save_draft
@@ -19,6 +20,8 @@ from segcore.data.sources.layouts import LAYOUTS
 from segcore.data.sources.mask_values import MaskValues, count_values, find_doubts
 from segcore.data.sources.patterns import find_pattern_fault
 from segcore.errors import ConfigError, DataError, StorageError
+
+import_app = typer.Typer(help="Write a data set from other people's files.", no_args_is_help=True)
 
 _PLAIN_LAYOUTS = ("described", "pairs")
 
@@ -47,6 +50,39 @@ def init(
     if len(problems) > 10:
         console.print(f"and {len(problems) - 10} more; 'check' lists them all", style="yellow")
     _print_next(data, save_draft(draft, data), draft)
+
+
+@import_app.command(name="coco")
+def coco(
+    annotations: Annotated[Path, typer.Argument(help="COCO file of outlined objects, .json")],
+    images: Annotated[Path, typer.Argument(help="folder that the file names in it start from")],
+    out: Annotated[Path, typer.Argument(help="new or empty folder for the data set")],
+    crowd: Annotated[str, typer.Option(help="what areas of objects not told apart are: void, or class")] = "void",
+) -> None:
+    """Write the objects of a COCO file as a data set of index masks; of objects that overlap the smaller is on top."""
+    if crowd not in ("void", "class"):
+        raise ConfigError(f"--crowd {crowd!r}: use void, or class, which gives these areas the class of their objects.")
+    with show_progress("drawing") as progress:
+        report = import_coco(annotations, images, out, "void" if crowd == "void" else "class", progress)
+    table = Table("number", "class", "objects", box=box.SIMPLE)
+    for number, name in report.names.items():
+        table.add_row(str(number), name, str(report.objects[name]) if number else "")
+    console.print(table)
+    for line in _describe_import(report, crowd):
+        console.print(line, soft_wrap=True)
+    console.print(f"{report.images} images: {out}", soft_wrap=True)
+    console.print(f"next:\n  python -m segcore check {out}", soft_wrap=True, highlight=False)
+
+
+def _describe_import(report: CocoReport, crowd: str) -> list[str]:
+    lines = [f"{report.overlapping} pixels belong to more than one object: the smaller object has them"]
+    if report.crowds:
+        lines.append(f"{report.crowds} areas of objects not told apart (iscrowd) are {crowd}, below all objects")
+    if report.vanished:
+        lines.append(f"{report.vanished} objects have no pixel: too small, or covered by smaller ones")
+    if report.blank:
+        lines.append(f"{report.blank} images have no object; they are background")
+    return lines
 
 
 def _require_free(data: Path, chosen: bool) -> None:

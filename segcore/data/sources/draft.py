@@ -3,19 +3,17 @@
 Names are taken from a `classes.json` or a list of names in the folder; what they do not name is left to be filled in.
 """
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from segcore.data.classes import BACKGROUND, VOID
 from segcore.data.colours import BLACK, Colour, choose_colours
-from segcore.data.sources.description import DESCRIPTION_FILE, TO_DO
+from segcore.data.picture_files import write_whole
+from segcore.data.sources.description import DESCRIPTION_FILE, TO_DO, format_description
 from segcore.data.sources.first_look import Patterns
 from segcore.data.sources.mask_values import MaskValues
 from segcore.data.sources.tables import CLASSES_FILE, NAMES_FILES, Table, find_table
-from segcore.errors import StorageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,13 +81,7 @@ def save_draft(draft: Draft, folder: Path) -> Path:
         StorageError: when it cannot be written.
     """
     file = folder / DESCRIPTION_FILE
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        temporary.write_text(_format(draft.content), encoding="utf-8")
-        temporary.replace(file)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"{file} cannot be written ({error}); give yourself the right to write there.") from error
+    write_whole(format_description(draft.content).encode(), file)
     return file
 
 
@@ -133,15 +125,3 @@ def _choose_shown(names: Sequence[str], table: Table | None) -> list[Colour]:
 
 def _write_code(code: int, values: MaskValues) -> int | list[int]:
     return [code >> 16, code >> 8 & 255, code & 255] if values.kind == "rgb" else code
-
-
-def _format(content: dict[str, object]) -> str:
-    """Return JSON with one class a line, for a person to edit."""
-    lines = []
-    for key, value in content.items():
-        if key == "classes" and isinstance(value, list):
-            entries = ",\n".join(f"    {json.dumps(entry, ensure_ascii=False)}" for entry in value)
-            lines.append(f'  "classes": [\n{entries}\n  ]')
-        else:
-            lines.append(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"

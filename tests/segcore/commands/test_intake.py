@@ -72,3 +72,28 @@ def test_init_names_masks_that_were_not_made_for_classes(tmp_path):
     mask[64, :60] = np.arange(1, 61)
     mask[65:] = 250
     assert "soft borders: 60 of 62 values" in run("init", save(tmp_path, mask=mask))
+
+
+def test_import_coco_says_what_became_of_the_objects(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "in/a.png")
+    corners = [[0, 0, 8, 0, 8, 8, 0, 8]]
+    objects = [{"image_id": 1, "category_id": 4, "segmentation": corners, "iscrowd": crowd} for crowd in (0, 1)]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 8, "width": 8}],
+        "categories": [{"id": 4, "name": "tram"}],
+        "annotations": objects,
+    }
+    (tmp_path / "ann.json").write_text(json.dumps(content), encoding="utf-8")
+    arguments = ("import", "coco", tmp_path / "ann.json", tmp_path / "in", tmp_path / "out")
+    with pytest.raises(ConfigError, match="--crowd 'none': use void, or class"):
+        run(*arguments, "--crowd", "none")
+    out = run(*arguments)
+    assert ["1", "tram", "2"] in [line.split() for line in out.splitlines()]
+    for line in (
+        "64 pixels belong to more than one object: the smaller object has them",
+        "1 areas of objects not told apart (iscrowd) are void, below all objects",
+        "1 objects have no pixel",
+    ):
+        assert line in out
+    assert read_dataset(tmp_path / "out").classes.names == ("background", "tram")

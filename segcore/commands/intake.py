@@ -127,6 +127,7 @@ def _print_next(data: Path, file: Path, draft: Draft) -> None:
     steps: Sequence[str] = (
         *([f"edit {file}: name {draft.unnamed} classes; it can be used as it is, too"] if draft.unnamed else []),
         f"python -m segcore check {data}",
+        f"python -m segcore explore {data} data.html    (which class is where)",
         f"python -m search launch --data {data} --name first",
     )
     console.print("next:")

@@ -54,7 +54,7 @@ def launch(
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    split = make_folds(read_dataset(place.data).cases, settings.folds)
+    split = make_folds(read_dataset(place.data, place.layout).cases, settings.folds)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
         loop.require_search(settings, cache_pixels, split)

@@ -49,7 +49,7 @@ def prepare_cache(place: Place) -> PixelCache:
     """Decode the images on every node, showing how far it is."""
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
-    dataset = read_dataset(place.data)
+    dataset = read_dataset(place.data, place.layout)
     with decoding_shown() as progress:
         return cluster.prepare_nodes(dataset, place, progress)
 

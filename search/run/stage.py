@@ -55,6 +55,7 @@ def make_job(
         cpus=place.cpus_per_trial,
         gpus=place.gpus_per_trial,
         limits=limits if wanted and limited else None,
+        layout=place.layout,
     )
 
 

@@ -7,22 +7,23 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import Data, Folds, console, print_unread, show_progress
+from segcore.commands.console import Data, Folds, LayoutName, console, print_unread, show_progress
 from segcore.data.check import DataReport, inspect_dataset
-from segcore.data.classes import CONTEST_CLASSES, read_class_table
-from segcore.data.sources.contest import IMAGES_FOLDER
+from segcore.data.classes import CONTEST_CLASSES
+from segcore.data.dataset import scan_dataset
 from segcore.errors import DataError
 from segcore.scoring.masks import read_colour_masks, score_masks
 from segcore.scoring.submission import write_submission
 from segcore.streets.synthetic import write_streets
 
 
-def check(data: Data, folds: Folds = 7) -> None:
+def check(data: Data, folds: Folds = 7, layout: LayoutName = "") -> None:
     """Say what is in a data set, and everything that is wrong with it; exit 2 when something is."""
     with show_progress("decoding") as progress:
-        report = inspect_dataset(data, folds, progress)
+        report = inspect_dataset(data, folds, progress, layout)
     _print_report(report)
-    print_unread(data / IMAGES_FOLDER)
+    for images in report.images:
+        print_unread(images)
     if report.problems:
         raise DataError(f"{data}: {len(report.problems)} problem(s):", report.problems)
     console.print("No problem found.", style="green")
@@ -45,9 +46,10 @@ def submit(
     masks: Annotated[Path, typer.Argument(help="folder of colour masks, as predict writes them")],
     out: Annotated[Path, typer.Argument(help="file to write, .json")],
     data: Annotated[Path | None, typer.Option(help="data set whose classes count; empty: the contest's")] = None,
+    layout: LayoutName = "",
 ) -> None:
     """Write masks as the contest's submission JSON."""
-    table = CONTEST_CLASSES if data is None else read_class_table(data)
+    table = CONTEST_CLASSES if data is None else scan_dataset(data, layout)[0].classes
     named = ((f"{name}.jpg", mask_HW) for name, mask_HW in read_colour_masks(masks, table))
     write_submission(named, out, table)
     console.print(f"written to {out}", soft_wrap=True)
@@ -56,9 +58,10 @@ def submit(
 def score(
     truth: Annotated[Path, typer.Argument(help="data-set folder with the truth")],
     masks: Annotated[Path, typer.Argument(help="folder of colour masks, or a submission file")],
+    layout: LayoutName = "",
 ) -> None:
     """Score masks or a submission file against the truth, as the contest does."""
-    result = score_masks(truth, masks)
+    result = score_masks(truth, masks, layout)
     table = Table(box=box.SIMPLE, show_header=False)
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.4f}")

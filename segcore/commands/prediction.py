@@ -12,6 +12,7 @@ from segcore.commands.console import (
     CPUs,
     Data,
     Device,
+    LayoutName,
     Model,
     choose_machine,
     console,
@@ -92,6 +93,7 @@ def tune_predict(
     data: Data,
     images: Annotated[int, typer.Option(help="predict at most so many images of each fold")] = 50,
     max_ms: Annotated[float | None, typer.Option(help="longest time per image of the whole model")] = None,
+    layout: LayoutName = "",
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
@@ -100,7 +102,7 @@ def tune_predict(
     Each image is predicted by the networks that did not train on it. The table and a picture of score against time
     are written into the model's directory.
     """
-    dataset, ensemble = read_dataset(data), _load(model, device, cpus)
+    dataset, ensemble = read_dataset(data, layout), _load(model, device, cpus)
     require_same_classes(ensemble, dataset.classes, data)
     make_folder(model)
     cases, notes = dataset.cases, read_ensemble_notes(model).get("notes", {})

@@ -14,6 +14,7 @@ from segcore.commands.console import (
     Data,
     Device,
     Folds,
+    LayoutName,
     choose_machine,
     console,
     make_folder,
@@ -39,6 +40,7 @@ def train(
     assignments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a TrainConfig field")] = None,
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
     folds: Folds = 7,
+    layout: LayoutName = "",
     device: Device = "",
     cpus: CPUs = 2,
     cache: Cache = DEFAULT_CACHE,
@@ -49,7 +51,7 @@ def train(
     """Train one fold and write the model; killed, it goes on after its last epoch when started again."""
     config = TrainConfig.from_assignments(tuple(assignments or ()))
     machine = choose_machine(device, cpus)
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, layout)
     split = make_folds(dataset.cases, folds)
     make_folder(out)
     with show_progress("decoding") as progress:

@@ -36,17 +36,18 @@ class ContestScore:
     missing: tuple[str, ...]
 
 
-def score_masks(data: Path, masks: Path) -> ContestScore:
+def score_masks(data: Path, masks: Path, layout: str = "") -> ContestScore:
     """Score masks against the truth of a data set.
 
     Args:
         data: the data-set folder with the truth.
         masks: a folder of colour masks NAME.png, or a submission file.
+        layout: of the data set, a name in `sources.layouts`; empty: recognised.
 
     Raises:
         DataError: when no mask belongs to a case, or a mask has another size or unknown colours.
     """
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, layout)
     find = _submitted(masks, dataset) if masks.is_file() else _coloured(masks, dataset)
     scores, missing = [], []
     for case, mask_HW, truth_HW in _pairs(dataset, find):

@@ -48,6 +48,7 @@ class Pair:
         mask: the mask's file.
         group: the folder that they lie in.
         split: side of the split that they are on.
+        frame: place in the group's drive, if it is known.
     """
 
     name: str
@@ -55,11 +56,18 @@ class Pair:
     mask: Path
     group: str
     split: Split = ""
+    frame: int | None = None
 
     def to_case(self, encoding: MaskEncoding) -> Case:
         """Return the case of which nothing else is known."""
         return Case(
-            name=self.name, image=self.image, mask=self.mask, encoding=encoding, group=self.group, split=self.split
+            name=self.name,
+            image=self.image,
+            mask=self.mask,
+            encoding=encoding,
+            group=self.group,
+            frame=self.frame,
+            split=self.split,
         )
 
 

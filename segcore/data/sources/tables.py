@@ -55,16 +55,21 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     kind, palette = find_kind(masks)
     table = find_class_table(folder)
     if table is not None:
-        return _read_by(table, kind, palette, "classes.json", masks)
-    file = next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
+        return read_by(table, kind, palette, "classes.json", masks)
+    file = _find_names_file(folder)
     if kind == "rgb":
         raise DataError(
             f"{folder}: masks have colours, and no classes.json says what they mean; 'python -m segcore init {folder}' "
             "counts them and writes a file to fill in."
         )
     if file is not None:
-        return _read_by(_table_of_names(read_names(file), palette), kind, palette, file.name, masks)
+        return read_by(_table_of_names(read_names(file), palette), kind, palette, file.name, masks)
     return _table_of_values(masks, palette)
+
+
+def has_table(folder: Path) -> bool:
+    """Say whether a file of a folder names its classes."""
+    return (folder / "classes.json").exists() or _find_names_file(folder) is not None
 
 
 def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
@@ -124,10 +129,22 @@ def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
     return others or tuple(names)
 
 
-def _read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: str, masks: Sequence[Path]) -> Table:
+def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: str, masks: Sequence[Path]) -> Table:
+    """Return what masks mean by a table that a file describes.
+
+    Args:
+        table: the file's.
+        kind: what masks hold.
+        palette: which they share, if any.
+        source: the file's name.
+        masks: at least one.
+
+    Raises:
+        DataError: when a mask cannot be decoded.
+    """
     notes = [f"classes: {len(table)}, named in {source}"]
     if kind == "index" and not table.ids:
-        if palette and source == "classes.json" and {*table.colours} <= {*palette}:
+        if palette and source not in NAMES_FILES and {*table.colours} <= {*palette}:
             # A palette's places follow whoever wrote the file; the colours are what the table names.
             by_place = {place: _index_of(table, colour) for place, colour in enumerate(palette)}
             known = {place: index for place, index in by_place.items() if index is not None}
@@ -141,6 +158,10 @@ def _read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: s
     else:
         notes.append("masks: colours" if kind == "rgb" else "masks: numbers, as classes.json gives them")
     return Table(classes=table, encoding=encoding_of(table), notes=tuple(notes))
+
+
+def _find_names_file(folder: Path) -> Path | None:
+    return next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
 
 
 def _index_of(table: ClassTable, colour: Colour) -> int | None:

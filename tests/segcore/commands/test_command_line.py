@@ -141,6 +141,8 @@ def test_check_of_a_broken_folder_lists_everything_and_ends_with_2(make_dataset)
         (["predict", "{data}", "{data}/seg_train_images", "{tmp}/x"], "is no model directory"),
         (["train", "{data}", "--out", "{data}/classes.json", "--folds", "2"], "cannot be written to as a folder"),
         (["submit", "{tmp}", "{tmp}/x.json"], "has no PNG mask"),
+        (["check", "{data}", "--layout", "cityscape"], "--layout 'cityscape': use contest, "),
+        (["check", "{data}", "--layout", "pairs"], "has not the layout pairs: images/ and masks/"),
         (["score", "{data}", "{tmp}/nothing"], "is neither a folder of masks nor a submission file"),
     ],
 )
@@ -148,6 +150,24 @@ def test_mistake_ends_with_a_message(dataset_folder, tmp_path, arguments, messag
     code, _, err = run(*(word.format(data=dataset_folder, tmp=tmp_path) for word in arguments))
     assert code == 2
     assert message in err
+
+
+def test_layout_that_is_named_is_read_where_another_would_be_recognised(two_layouts, tmp_path):
+    (two_layouts / "images" / "notes.txt").write_text("")
+    code, out, _ = run("check", two_layouts, "--folds", 2, "--layout", "pairs")
+    assert code == 0
+    assert "images: 1 files are not read (.txt: 1)" in out
+    named = ("--layout", "pairs", "--folds", 2)
+    assert run("explore", two_layouts, tmp_path / "page.html", *named)[0] == 0
+    assert "pair_3" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    arguments = [*train_arguments(two_layouts, tmp_path / "out", tmp_path / "cache"), "--set", "epochs=1", *named]
+    assert run(*arguments)[0] == 0
+    folds = json.loads((tmp_path / "out" / "model" / "folds.json").read_text())
+    assert set(folds["fold_of"]) == {f"pair_{number}" for number in range(4)}
+    model = tmp_path / "out" / "model"
+    code, out, err = run("errors", model, two_layouts, tmp_path / "errors.html", "--layout", "pairs")
+    assert code == 0, err
+    assert run("tune-predict", model, two_layouts, "--layout", "pairs", "--images", 1)[0] == 0
 
 
 def test_names_of_data_reach_the_terminal_as_they_are_and_escapes_never(make_dataset):

@@ -126,7 +126,7 @@ def _read_table(file: Path) -> ClassTable:
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
     except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read ({error!r}); {_COLOURS_FORM}.") from error
+        raise DataError(f"{file} cannot be read ({error}); {_COLOURS_FORM}.") from error
 
 
 def _parse_csv(text: str) -> list[tuple[str, Colour]]:

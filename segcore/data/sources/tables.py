@@ -23,6 +23,7 @@ from segcore.errors import DataError
 NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
 
 _SAMPLE: Final = 16
+_IGNORED: Final = "__ignore__"
 
 Kind = Literal["rgb", "index"]
 
@@ -111,7 +112,7 @@ def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
 
 
 def read_names(file: Path) -> tuple[str, ...]:
-    """Read class names, one a line; empty lines at the end do not count.
+    """Read class names, one a line; empty lines at the end do not count, nor labelme's name for 255 at the top.
 
     Raises:
         DataError: when the file cannot be read.
@@ -120,12 +121,13 @@ def read_names(file: Path) -> tuple[str, ...]:
         lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
-    return tuple(line.strip() for line in lines)
+    names = tuple(line.strip() for line in lines)
+    return names[1:] if names[:1] == (_IGNORED,) else names
 
 
 def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
     """Return the classes that are scored where nobody says which: all, but what is called background beside others."""
-    others = tuple(name for name in names if name.lower() != BACKGROUND)
+    others = tuple(name for name in names if name.strip("_").lower() != BACKGROUND)
     return others or tuple(names)
 
 

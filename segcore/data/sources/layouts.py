@@ -10,6 +10,7 @@ from segcore.data.case import DataSet
 from segcore.data.sources.camvid import LABELLED, STILLS, is_camvid, scan_camvid
 from segcore.data.sources.cityscapes import is_cityscapes, scan_cityscapes
 from segcore.data.sources.contest import is_contest, scan_contest
+from segcore.data.sources.described import is_described, scan_described
 from segcore.data.sources.mapillary import has_mapillary_1, is_mapillary, scan_mapillary, scan_mapillary_1
 from segcore.data.sources.pairs import is_pairs, scan_pairs
 from segcore.data.sources.voc import is_voc, scan_voc
@@ -37,6 +38,7 @@ class Layout:
 
 
 LAYOUTS: Final = (
+    Layout(name="described", form="any folder with a dataset.json", recognise=is_described, scan=scan_described),
     Layout(
         name="contest",
         form="seg_train_images/ and seg_train_annotations/",

@@ -54,7 +54,7 @@ def test_layout_that_the_folder_has_not_is_refused_with_its_form(tmp_path):
 
 
 def test_layout_of_another_name_is_refused_with_all_names(tmp_path):
-    with pytest.raises(ConfigError, match="--layout 'coco': use .*contest.*cityscapes.*pairs, or leave it out"):
+    with pytest.raises(ConfigError, match=r"--layout 'coco': use .*contest.*cityscapes.*pairs, or leave it out"):
         find_layout(tmp_path, "coco")
 
 

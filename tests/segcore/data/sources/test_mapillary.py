@@ -71,7 +71,7 @@ def test_newest_version_is_taken_and_the_other_said_and_had_by_name(put_street, 
 def test_one_version_is_recognised_whichever_it_is(put_street, tmp_path):
     put_street("training", "a", [[0, 2]], "labels", "config_v1.2.json")
     assert [note for note in read_dataset(tmp_path).notes if "left out" in note] == []
-    with pytest.raises(DataError, match="has not the layout mapillary-v1.2"):
+    with pytest.raises(DataError, match=r"has not the layout mapillary-v1\.2"):
         (tmp_path / "config_v1.2.json").rename(tmp_path / "config_v2.0.json")
         read_dataset(tmp_path, "mapillary-v1.2")
 

@@ -24,6 +24,7 @@ from segcore.errors import DataError
 _IMAGES: Final = "leftImg8bit"
 _MASKS: Final = "gtFine"
 _COARSE: Final = "gtCoarse"
+_IMAGE_ENDING: Final = "_leftImg8bit"
 _SIDES: Final[tuple[Split, ...]] = ("train", "val")
 _NAME: Final = re.compile(r"(?P<city>.+)_(?P<sequence>\d{6})_(?P<frame>\d{6})")
 _FRAMES_OF_A_SEQUENCE: Final = 1_000_000
@@ -64,10 +65,12 @@ def scan_cityscapes(folder: Path) -> tuple[DataSet, list[str]]:
     roots = _find_roots(folder)
     fine = any(next(root.masks.rglob("*_labelIds.png"), None) is not None for root in roots)
     ending = "_gtFine_labelIds" if fine else "_gtFine_labelTrainIds"
-    found = pair_roots(roots, [("_leftImg8bit", ending)])
+    found = pair_roots(roots, [(_IMAGE_ENDING, ending)])
     require_pairs(folder, roots, found)
+    # Beside the numbers of a mask lie its pictures, which nobody misses.
+    unread = [note for note in found.notes if note.endswith(_IMAGE_ENDING)]
     found = replace(found, pairs=tuple(map(_place_in_drive, found.pairs)), notes=())
-    notes = [*tell_roots(roots, folder), *_tell_left_out(folder, roots)]
+    notes = [*tell_roots(roots, folder), *_tell_left_out(folder, roots), *unread]
     return assemble("cityscapes", folder, roots, found, _table_of_labels() if fine else _table_of_train_ids(), notes)
 
 

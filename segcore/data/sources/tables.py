@@ -71,7 +71,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
 
 def has_table(folder: Path) -> bool:
     """Say whether a file of a folder names its classes."""
-    return (folder / "classes.json").exists() or _find_names_file(folder) is not None
+    return (folder / CLASSES_FILE).exists() or _find_names_file(folder) is not None
 
 
 def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
@@ -79,19 +79,26 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
 
     Args:
         masks: at least one; some of them are looked at. Files of 1, 8 or 16 bits a pixel hold numbers, and so do
-            files of colours that are all grey.
+            files of colours that are all grey. Files with a palette each of its own hold colours.
 
     Raises:
         DataError: when one cannot be decoded.
     """
     sample = masks[:: max(1, len(masks) // _SAMPLE)]
     modes = [read_mode(mask) for mask in sample]
-    palettes = {palette for _, palette in modes}
-    shared = palettes.pop() if len(palettes) == 1 else ()
+    if all(mode == "P" for mode, _ in modes):
+        shared = _find_shared([palette for _, palette in modes])
+        return ("index", shared) if shared else ("rgb", ())
     if all(mode in ("P", "L", "1") or mode.startswith("I") for mode, _ in modes):
-        return "index", shared
+        return "index", ()
     grey = all((colours := decode_colours(mask)).size and (colours == colours[..., :1]).all() for mask in sample)
     return ("index" if grey else "rgb"), ()
+
+
+def _find_shared(palettes: Sequence[tuple[Colour, ...]]) -> tuple[Colour, ...]:
+    """Return the palette that all are, some cut off behind the last place that they need; empty: there is none."""
+    longest = max(palettes, key=len)
+    return longest if all(longest[: len(palette)] == palette for palette in palettes) else ()
 
 
 def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
@@ -148,7 +155,9 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
     notes = [f"classes: {len(table)}, named in {source}"]
     if kind == "rgb" or table.ids:
         notes.append("masks: colours" if kind == "rgb" else f"masks: numbers, as {source} gives them")
-        return Table(classes=table, encoding=encoding_of(table), notes=tuple(notes))
+        # A table may give both, and masks have one.
+        encoding = encoding_of(replace(table, ids=()) if kind == "rgb" else table)
+        return Table(classes=table, encoding=encoding, notes=tuple(notes))
     known = _find_by_colours(table, palette, masks) if source not in NAMES_FILES else {}
     if known:
         said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
@@ -214,6 +223,9 @@ def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
             f"Masks have {len(values)} different numbers, and at most {MOST_CLASSES} are classes; if their borders are "
             "smoothed or they show objects and not classes, make them again."
         )
+    if len(values) < 2:
+        alone = f"the number {values[0]}" if values else "void, which is 255,"
+        raise DataError(f"Masks have {alone} alone, so there is nothing to tell apart; are they masks of classes?")
     names = tuple(BACKGROUND if value == 0 and len(values) == 2 else f"class_{value}" for value in values)
     classes = ClassTable(
         names=names,

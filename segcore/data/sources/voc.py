@@ -13,14 +13,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from unicodedata import normalize
 
 from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour
-from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.encoding import build_encoding, colour_code, encoding_of
-from segcore.data.listing import find_images, name_of
+from segcore.data.listing import find_images, name_in_list, name_of
 from segcore.data.names import find_name_fault
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
@@ -156,11 +154,10 @@ def _read_lists(place: Path, masked: Collection[str]) -> _Lists:
 
 def _read_list(file: Path) -> tuple[str, ...]:
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
-    names = (normalize("NFC", line) for line in lines if line)
-    return tuple(name_of(Path(name)) if name.lower().endswith(IMAGE_SUFFIXES) else name for name in names)
+    return tuple(name_in_list(line) for line in lines if line.strip())
 
 
 def _tell_left_out(

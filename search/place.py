@@ -25,6 +25,9 @@ class Place:
     """Where one search runs; build it with `build_place`, which turns mistakes into `ConfigError`."""
 
     data: Annotated[Path, Field(description="data-set folder, at the same path on every node")]
+    layout: Annotated[
+        str, Field(description="of the data set, as 'segcore check --help' names them; empty: recognised")
+    ] = ""
     extra: Annotated[
         tuple[Path, ...],
         Field(description="data set to train on too, never validated, such as pseudo labels"),
@@ -115,12 +118,11 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
         ConfigError: when a search weighs or limits latency and its trials share GPUs.
     """
     if 0 < place.gpus_per_trial < 1 and (settings.weighs_latency or settings.max_latency_ms):
-        wanted = (
-            f"--max-latency-ms {settings.max_latency_ms:g}" if settings.max_latency_ms else "--objective iou,latency_ms"
-        )
+        limit = f"--max-latency-ms {settings.max_latency_ms:g}"
+        wanted = limit if settings.max_latency_ms else f"--objective {settings.objective}"
         raise ConfigError(
             f"{wanted} with --gpus-per-trial {place.gpus_per_trial:g}: a trial that shares its GPU cannot measure how "
-            "long a prediction takes; use --gpus-per-trial 1, or search for iou without a limit."
+            "long a prediction takes; use --gpus-per-trial 1, or search for what is good alone, without a limit."
         )
 
 

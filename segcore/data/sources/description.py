@@ -23,6 +23,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from segcore.data.classes import MOST_CLASSES
 from segcore.data.sources.patterns import find_pattern_fault, list_places
 from segcore.errors import DataError
 
@@ -159,8 +160,11 @@ def _find_problems(description: Description) -> Iterator[str]:
         if Path(path).is_absolute() or ".." in Path(path).parts or "\\" in path or not path:
             yield f"splits.{side}: {path!r} is no file below the data set's folder; write its path from there"
     yield from _find_code_problems(description)
-    names = [entry.name for entry in description.classes]
+    names = {entry.name for entry in description.classes}
     yield from (f"ignored: {name!r} is no class" for name in description.ignored if name not in names)
+    kept = len(names - set(description.ignored))
+    if kept > MOST_CLASSES:
+        yield f"classes: {kept} are not ignored, and at most {MOST_CLASSES} can be told apart; merge or ignore some"
     if description.reduce_zero_label and not description.numbered:
         yield "reduce_zero_label: masks of colours have no 0; take it out"
 

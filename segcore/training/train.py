@@ -23,6 +23,7 @@ from segcore.machine import Machine, peak_memory_gib
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import DEFAULT_OPTIONS, predict_cases, score_cases
 from segcore.scoring.metrics import ImageScore, summarise_scores
+from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
 from segcore.training.epoch import train_epoch
 from segcore.training.losses import Loss, build_loss
 from segcore.training.memory import (
@@ -104,15 +105,16 @@ def train_epochs(
         DeviceMemoryError: when the device is too small for the smallest batch.
     """
     config = state.config
+    every_class = learns_every_class(config.labels, cache.classes)
     loader, loss, plan = _prepare(state, cache, train_indices, machine)
     in_tiles = False
     train_next = partial(train_epoch, state, loader, loss, machine)
-    while state.epoch < config.epochs and not has_stalled(state.ious, config.patience_epochs):
+    while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
         steps = train_within_memory(state, machine, train_next)
         started = time.perf_counter()
         scores, in_tiles = _validate(state, cache, valid_indices, machine, in_tiles=in_tiles)
-        metrics = summarise_scores(scores, cache.classes, every_class=config.labels == "full")
-        _enter_epoch(state, steps.mean_loss, metrics.get("iou", 0.0))
+        metrics = summarise_scores(scores, cache.classes, every_class=every_class)
+        _enter_epoch(state, steps.mean_loss, metrics.get(state.metric, 0.0))
         yield EpochResult(
             epoch=state.epoch,
             train_loss=steps.mean_loss,
@@ -179,13 +181,13 @@ def _score(
     state: TrainState, cache: PixelCache, valid_indices: Sequence[int], machine: Machine, options: PredictOptions
 ) -> tuple[ImageScore, ...]:
     predictions = predict_cases(state.final_model, cache, valid_indices, state.config, machine, options)
-    return score_cases(predictions, cache, valid_indices)
+    return score_cases(predictions, cache, valid_indices, boundaries=state.metric == BOUNDARY_IOU)
 
 
-def _enter_epoch(state: TrainState, train_loss: float, iou: float) -> None:
+def _enter_epoch(state: TrainState, train_loss: float, score: float) -> None:
     config = state.config
     state.epoch += 1
     state.train_losses.append(train_loss)
-    state.ious.append(iou)
+    state.scores.append(score)
     if config.rate_schedule == "cyclic" and state.epoch in cycle_ends(config.epochs, config.cycles):
         take_snapshot(state)

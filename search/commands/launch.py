@@ -56,7 +56,7 @@ def launch(
     settings = build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
-    dataset = read_dataset(place.data)
+    dataset = read_dataset(place.data, place.layout)
     settings = resolve_objective(settings, dataset.layout)
     console.print(settings_table(settings, place))
     require_new(settings, place)

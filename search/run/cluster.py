@@ -127,7 +127,7 @@ def prepare_nodes(dataset: DataSet, place: Place, progress: Progress, announce: 
     prepare = ray.remote(num_cpus=0, max_retries=1)(_prepare_here)
     pending = {
         prepare.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            place.data, place.extra, place.cache
+            place.data, place.layout, place.extra, place.cache
         ): node["NodeManagerAddress"]
         for node in others
     }
@@ -144,9 +144,9 @@ def prepare_nodes(dataset: DataSet, place: Place, progress: Progress, announce: 
     return cache
 
 
-def _prepare_here(data: Path, extra: tuple[Path, ...], cache: Path) -> str:
+def _prepare_here(data: Path, layout: str, extra: tuple[Path, ...], cache: Path) -> str:
     try:
-        dataset = read_dataset(data)
+        dataset = read_dataset(data, layout)
         return prepare_caches(dataset, read_extra(dataset, extra), cache).key
     except StreetError as error:
         return str(error)

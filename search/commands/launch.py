@@ -68,7 +68,8 @@ def launch(
     split = make_folds(dataset.cases, settings.folds)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
-        loop.require_search(settings, cache_pixels, split)
+        for taken in loop.require_search(settings, cache_pixels, split):
+            console.print(taken, soft_wrap=True)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)

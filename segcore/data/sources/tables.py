@@ -58,7 +58,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     table = find_class_table(folder)
     if table is not None:
         return read_by(table, kind, palette, CLASSES_FILE, masks)
-    file = _find_names_file(folder)
+    file = find_names_file(folder)
     if kind == "rgb":
         raise DataError(
             f"{folder}: masks have colours, and no classes.json says what they mean; 'python -m segcore init {folder}' "
@@ -71,7 +71,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
 
 def has_table(folder: Path) -> bool:
     """Say whether a file of a folder names its classes."""
-    return (folder / CLASSES_FILE).exists() or _find_names_file(folder) is not None
+    return (folder / CLASSES_FILE).exists() or find_names_file(folder) is not None
 
 
 def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
@@ -198,7 +198,8 @@ def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> t
     return replace(table, ids=tuple(numbers)), told
 
 
-def _find_names_file(folder: Path) -> Path | None:
+def find_names_file(folder: Path) -> Path | None:
+    """Return the file of a folder that lists names of classes, or None."""
     return next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
 
 

@@ -217,6 +217,19 @@ def test_more_colours_than_a_table_can_have_are_soft_borders_whatever_their_shar
         encoding_of(classes).decode_pixels(mask_HW3)
 
 
+def test_numbers_of_objects_are_no_soft_borders(classes):
+    encoding = encoding_of(dataclasses.replace(classes, ids=(0, 1, 2, 3)))
+    mask_HW = np.zeros((10, 100), np.uint16)
+    mask_HW[0, :24] = 26000 + np.arange(24)
+    with pytest.raises(DataError) as caught:
+        encoding.decode_pixels(mask_HW)
+    assert caught.value.problems[0] == "unknown number 26000: 1 pixels"
+    assert caught.value.problems[-2:] == (
+        "and 14 more unknown numbers",
+        "numbers above 255 are often those of objects: take the masks that hold classes",
+    )
+
+
 def test_mask_decoded_by_bands_has_the_same_indices_and_counts(classes):
     # 2500 x 2000 are more than one band.
     expected_HW = np.random.default_rng(0).integers(0, 4, (2500, 2000), np.uint8)

@@ -92,7 +92,7 @@ def score(
         table.add_row(name, f"{value:.4f}")
     console.print(table)
     console.print(f"{result.images} images scored")
-    if not result.every_class:
+    if not result.every_class and masks.is_dir():
         console.print("no miou: the masks hold background, and no class but the scored ones")
     if result.missing:
         _warn_of(result.missing, "have no mask and count as background everywhere")

@@ -63,7 +63,7 @@ def test_killed_training_goes_on_after_its_last_epoch(trained):
     folder, out = trained
     assert "going on after epoch" in out
     notes = json.loads((folder / "model" / "ensemble.json").read_text())["notes"]
-    assert len(notes["ious"]) == 4
+    assert len(notes["scores"]) == 4
     assert "epoch 1:" not in out and "epoch 4:" in out
 
 
@@ -80,10 +80,10 @@ def test_finished_training_that_is_started_again_leaves_its_model_alone(trained,
     assert json.loads((model / "ensemble.json").read_text()) == document
     assert (model / "tune_predict.csv").read_text() == "way"
     # An older model than the training is none of it.
-    document["notes"]["ious"].pop()
+    document["notes"]["scores"].pop()
     (model / "ensemble.json").write_text(json.dumps(document))
     assert "stays as it is" not in run(*arguments)[1]
-    assert len(json.loads((model / "ensemble.json").read_text())["notes"]["ious"]) == 4
+    assert len(json.loads((model / "ensemble.json").read_text())["notes"]["scores"]) == 4
 
 
 def test_predict_says_that_its_folder_is_a_file(trained, dataset_folder, tmp_path):

@@ -17,7 +17,8 @@ from typing import Final, Protocol
 import torch
 from torch import nn
 
-from segcore.data.dataset import DataSet, read_dataset
+from segcore.data.case import DataSet
+from segcore.data.dataset import read_dataset
 from segcore.streets.synthetic import write_streets
 
 STREET_HEIGHT: Final = 1216

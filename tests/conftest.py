@@ -17,9 +17,12 @@ import pytest
 from PIL import Image
 
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.cache import PixelCache
+from segcore.data.cache_build import prepare_cache
 from segcore.data.classes import ClassTable, class_table_to_json
-from segcore.data.dataset import ANNOTATIONS_FOLDER, IMAGES_FOLDER, read_dataset
+from segcore.data.dataset import read_dataset
+from segcore.data.encoding import encoding_of
+from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 
 hypothesis.settings.register_profile("street", deadline=None, max_examples=40, derandomize=True, database=None)
 hypothesis.settings.load_profile("street")
@@ -30,6 +33,7 @@ CLASSES: Final = ClassTable(
     scored=("car", "person"),
     void=((0, 0, 0),),
 )
+ENCODING: Final = encoding_of(CLASSES)
 ROUTES: Final = ("Tokyo1", "Saitama")
 TIMES: Final = ("day", "night")
 VOID: Final = 255

@@ -273,7 +273,7 @@ def test_law_lets_other_calls_pass():
 
 @pytest.mark.parametrize(
     "module",
-    ["segcore.errors", "segcore.config", "segcore.data.names", "segcore.data.folds", "segcore.training.schedule"],
+    ["segcore.errors", "segcore.config", "segcore.data.names", "segcore.data.split", "segcore.training.schedule"],
 )
 def test_what_a_light_command_needs_of_segcore_reaches_no_pixels(module):
     sources = read_sources()

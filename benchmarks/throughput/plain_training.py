@@ -18,8 +18,8 @@ from torch.utils.data import DataLoader, RandomSampler
 from benchmarks.measuring import Throughput, count_core_seconds
 from benchmarks.throughput.plain_data import FileStreets, Transform, build_colour_table, read_indices, read_one_hot
 from segcore.config import STRIDE, TrainConfig, decoder_widths
+from segcore.data.case import DataSet
 from segcore.data.classes import VOID
-from segcore.data.dataset import DataSet
 
 # As in `segcore.feeding.augmentation`: without a network the library's question for its newest version only costs time.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"

@@ -29,11 +29,11 @@ import torch
 
 from segcore.config import STRIDE, TrainConfig
 from segcore.data.classes import CONTEST_CLASSES
-from segcore.data.dataset import IMAGES_FOLDER
 from segcore.data.decoding import decode_rgb, read_size
 from segcore.data.labels import build_label_map
 from segcore.data.listing import list_images
 from segcore.data.picture_files import Image, save_png
+from segcore.data.sources.contest import IMAGES_FOLDER
 from segcore.errors import DataError
 from segcore.insight.figures import colour_mask
 from segcore.machine import detect_machine, reuse_freed_memory

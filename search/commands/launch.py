@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -26,11 +26,9 @@ from search.settings import (
 from search.space.draw import load_space
 from search.space.first import read_prior, resolve_first
 from search.verdict.race import further_folds
-from segcore.config import parse_assignments
-from segcore.data.folds import make_folds, read_folds, write_folds
+from segcore.config import make_paths_whole, parse_assignments
+from segcore.data.split import read_folds, write_folds
 from segcore.scoring.objective import require_metric
-
-_LAYOUT: Final = "contest"
 
 
 @with_options({"what": WHAT, "where": WHERE})
@@ -51,20 +49,21 @@ def launch(
     from search.stages.earlier import read_earlier
     from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
+    from segcore.data.folds import make_folds
 
-    fixed = parse_assignments(tuple(what.get("fixed", ())))
+    fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
     settings = build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
-    settings = resolve_objective(settings, _LAYOUT)
-    console.print(settings_table(settings, place))
     require_new(settings, place)
     loaded = load_space(settings.space)
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
     dataset = read_dataset(place.data)
+    settings = resolve_objective(settings, dataset.layout)
+    console.print(settings_table(settings, place))
     require_metric(settings.metric, dataset.classes)
     split = make_folds(dataset.cases, settings.folds)
     with cluster.connected(place):

@@ -34,7 +34,7 @@ from search.verdict.race import further_folds
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.cache import PixelCache
 from segcore.data.dataset import read_dataset
-from segcore.data.folds import FoldSplit, read_folds
+from segcore.data.split import FoldSplit, read_folds
 
 
 def expect_tracking(place: Place) -> None:

@@ -14,7 +14,7 @@ from search.settings import SearchSettings
 from search.verdict.decision import Decision
 from search.verdict.race import count_trainings, decide
 from search.verdict.selection import can_confirm, choose_candidates
-from segcore.data.folds import read_folds
+from segcore.data.split import read_folds
 
 _TOLD_CHARACTERS: Final = 500
 """Of a failure's message, from its end, where a traceback names its error."""

@@ -17,7 +17,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.place import Place
 from search.run.capacity import alive_nodes, count_concurrent
 from segcore.data.cache import PixelCache, Progress
-from segcore.data.dataset import DataSet, read_dataset
+from segcore.data.case import DataSet
+from segcore.data.dataset import read_dataset
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.errors import ClusterError, StreetError
 

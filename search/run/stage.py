@@ -9,7 +9,7 @@ from search.place import Place
 from search.run.trial import Limits, TrialJob
 from search.settings import SearchSettings
 from segcore.data.cache import PixelCache
-from segcore.data.folds import FoldSplit
+from segcore.data.split import FoldSplit
 from segcore.errors import CheckpointError
 
 

@@ -20,9 +20,9 @@ from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.data.extra import prepare_caches, read_extra
-from segcore.data.folds import FoldSplit
 from segcore.data.labels import build_label_map
 from segcore.data.picture_files import encode_jpeg
+from segcore.data.split import FoldSplit
 from segcore.errors import (
     CheckpointError,
     ConfigError,

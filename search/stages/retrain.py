@@ -31,7 +31,7 @@ from search.verdict.out_of_fold import OutOfFold
 from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache
 from segcore.data.classes import ClassTable
-from segcore.data.folds import read_folds
+from segcore.data.split import read_folds
 from segcore.errors import CheckpointError
 from segcore.prediction.ensemble import save_ensemble
 from segcore.scoring.metrics import ImageScore, best_single_class, summarise_scores

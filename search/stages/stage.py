@@ -19,7 +19,7 @@ from search.settings import SearchSettings
 from search.tracking.follower import Tracker
 from search.verdict.race import count_trainings
 from segcore.data.cache import PixelCache
-from segcore.data.folds import FoldSplit
+from segcore.data.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
 
 _GOES_ON: Final = {"search": "resume", "confirm": "confirm", "retrain": "retrain"}

@@ -46,7 +46,7 @@ def decide(
         candidates: trials of the search, the best first.
         trainings: the journal of the confirmation.
         settings: the search's settings.
-        block_of: block of each image, see `segcore.data.folds.FoldSplit`.
+        block_of: block of each image, see `segcore.data.split.FoldSplit`.
     """
     of_key = {(trial.source, trial.fold): trial for trial in trainings.in_order}
     race = _Race(

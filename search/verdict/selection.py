@@ -16,7 +16,7 @@ from search.settings import SearchSettings
 from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, Interval
 from search.verdict.decision import Contender, Decision
 from search.verdict.race import best_epochs, decide
-from segcore.data.folds import FoldSplit, read_folds
+from segcore.data.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
 
 

@@ -1,7 +1,7 @@
 """Commands on one training: train, fields."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from rich import box
@@ -35,8 +35,6 @@ from segcore.scoring.objective import default_objective, require_counted, requir
 from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state
 from segcore.training.train import EpochResult, train_epochs
 
-_LAYOUT: Final = "contest"
-
 
 def train(
     data: Data,
@@ -59,7 +57,7 @@ def train(
     config = TrainConfig.from_assignments(tuple(assignments or ()))
     machine = choose_machine(device, cpus)
     dataset = read_dataset(data)
-    metric = objective or default_objective(_LAYOUT)
+    metric = objective or default_objective(dataset.layout)
     require_metric(metric, dataset.classes)
     require_learnt(metric, config.labels, dataset.classes)
     split = make_folds(dataset.cases, folds)
@@ -108,7 +106,7 @@ def _start(
         console.print(f"going on after epoch {state.epoch}")
         return state
     state = new_state(config, build_label_map(classes, config.labels).outputs, machine, data, metric)
-    if fit := describe_fit(state.model.network.encoder.model, config):
+    if fit := describe_fit(state.model.network, config):
         console.print(fit, soft_wrap=True)
     return state
 

@@ -17,7 +17,8 @@ from segcore.data.case import Case
 from segcore.data.classes import VOID, VOID_NAME, ClassTable, count_indices
 from segcore.data.dataset import decode_case, scan_dataset
 from segcore.data.decoding import share_memory
-from segcore.data.folds import FoldSplit, Leakage, make_folds, measure_leakage
+from segcore.data.folds import Leakage, make_folds, measure_leakage
+from segcore.data.split import FoldSplit
 from segcore.errors import ConfigError, DataError
 
 
@@ -74,7 +75,7 @@ def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
     def count(case: Case) -> _Counted | tuple[str, ...]:
         try:
             with share_memory(case.image, case.mask):
-                decoded = decode_case(case, dataset.classes)
+                decoded = decode_case(case)
                 return _Counted(
                     size=(decoded.mask_HW.shape[0], decoded.mask_HW.shape[1]),
                     pixels_256=count_indices(decoded.mask_HW),

@@ -5,7 +5,7 @@ from typing import Final
 
 CLASSES_FORM: Final = (
     'a table is {"classes": [{"name": "car", "rgb": [0, 0, 255]}, ...], "scored": ["car", ...], '
-    '"void": [[0, 0, 0], ...]}'
+    '"void": [[0, 0, 0], ...]}; where masks hold numbers, each class has an "id" too, or in place of its "rgb"'
 )
 
 
@@ -32,13 +32,15 @@ def find_form_problems(document: object) -> Iterator[str]:
 
 
 def _find_class_fault(entry: object) -> str:
-    if not isinstance(entry, dict) or entry.keys() != {"name", "rgb"}:
-        return f'is {entry!r:.60}, not {{"name": ..., "rgb": [...]}}'
+    if not isinstance(entry, dict) or not {"name"} < entry.keys() <= {"name", "rgb", "id"}:
+        return f'is {entry!r:.60}, not {{"name": ..., "rgb": [...]}} or {{"name": ..., "id": ...}}'
     fault = _find_text_fault(entry["name"])
     if fault:
         return f"name {fault}"
-    fault = _find_colour_fault(entry["rgb"])
-    return f"rgb {fault}" if fault else ""
+    fault = _find_colour_fault(entry["rgb"]) if "rgb" in entry else ""
+    if fault:
+        return f"rgb {fault}"
+    return "" if type(entry.get("id", 0)) is int else f"id is {entry['id']!r:.60}, not a whole number"
 
 
 def _find_text_fault(value: object) -> str:

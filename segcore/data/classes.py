@@ -1,14 +1,12 @@
-"""The classes of a data set: names, colours, which are scored, which colours are void.
+"""The classes of a data set: names, colours, numbers in masks, which are scored, which colours are void.
 
-Decoding a colour mask to class indices lives here; reading the mask's file lives in `dataset`,
-the form of a `classes.json` in `class_form`.
+Decoding a mask to class indices lives in `encoding`, the form of a `classes.json` in `class_form`.
 """
 
 import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.data.class_form import CLASSES_FORM, find_form_problems
+from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.names import find_equal_names, find_name_fault
 from segcore.errors import DataError
 
@@ -29,13 +28,14 @@ VOID_NAME: Final = "(void)"
 PADDING_GREY: Final = 114
 """Grey level of pixels that are in no picture: padding and what geometry brings in; their class is `VOID`."""
 
-_UNKNOWN: Final = 254
-_MOST_PROBLEMS: Final = 50
-_MOST_COLOURS: Final = 10
-_SOFT_SHARE: Final = 0.2
-_BAND_PIXELS: Final = 1 << 22
+MOST_CLASSES: Final = 254
+"""Of a table: class indices have eight bits, and one of them is void."""
 
-Colour = tuple[int, int, int]
+BACKGROUND: Final = "background"
+"""Name of the class of everything else, where a table names one class alone."""
+
+_MOST_PROBLEMS: Final = 50
+_BAND_PIXELS: Final = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +45,10 @@ class ClassTable:
     Args:
         names: class names, up to 100 characters that can be seen, told apart by the eye; the position is the class
             index (at most 254).
-        colours: the RGB colour of each class in masks, as many as names, all different.
+        colours: the RGB colour of each class in pictures, and in masks of colours; as many as names, all different.
         scored: names of the classes that the contest's metric counts.
         void: RGB colours of pixels that count neither in the loss nor in the metric.
+        ids: the number of each class in masks of numbers, 0 to 65535, all different; none: masks have colours.
 
     Raises:
         DataError: when the table contradicts itself.
@@ -57,6 +58,7 @@ class ClassTable:
     colours: tuple[Colour, ...]
     scored: tuple[str, ...]
     void: tuple[Colour, ...] = ()
+    ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         problems = list(islice(_find_table_problems(self), _MOST_PROBLEMS))
@@ -78,33 +80,18 @@ class ClassTable:
         palette[: len(self.colours)] = self.colours
         return palette
 
-    def decode_mask(self, mask_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Turn an RGB mask into class indices.
-
-        Args:
-            mask_HW3: the mask's colours, uint8.
-
-        Returns:
-            Class indices (H, W), uint8; `VOID` where the colour is a void colour.
-
-        Raises:
-            DataError: naming each unknown colour with its number of pixels, or soft borders with their share.
-        """
-        lookup = _lookup_table(self)
-        indices_HW = np.empty(mask_HW3.shape[:2], np.uint8)
-        for rows in _bands(mask_HW3):
-            indices_HW[rows] = lookup[_colour_codes(mask_HW3[rows])]
-        unknown_HW = indices_HW == _UNKNOWN
-        if unknown_HW.any():
-            codes, pixels = _count_colours(mask_HW3, unknown_HW)
-            raise DataError(
-                "The mask has colours that are in no class:", _describe_colours(codes, pixels, indices_HW.size)
-            )
-        return indices_HW
-
 
 def read_class_table(folder: Path) -> ClassTable:
     """Read `classes.json` of a data-set folder, or take the contest's table where there is none.
+
+    Raises:
+        DataError: when the file is not JSON or not of the expected form.
+    """
+    return find_class_table(folder) or CONTEST_CLASSES
+
+
+def find_class_table(folder: Path) -> ClassTable | None:
+    """Read `classes.json` of a data-set folder; None where there is none.
 
     Args:
         folder: the data-set folder.
@@ -114,7 +101,7 @@ def read_class_table(folder: Path) -> ClassTable:
     """
     file = folder / "classes.json"
     if not file.exists():
-        return CONTEST_CLASSES
+        return None
     if not file.is_file():
         raise DataError(f"{file} is no regular file; {CLASSES_FORM}.")
     try:
@@ -129,8 +116,14 @@ def read_class_table(folder: Path) -> ClassTable:
 def count_indices(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     """Return the pixels of each index 0..255."""
     # NumPy counts eight-byte numbers, and would make them of the whole mask at once.
-    bands = (np.bincount(mask_HW[rows].reshape(-1), minlength=256) for rows in _bands(mask_HW))
-    return sum(bands, start=np.zeros(256, np.int64))
+    counts = (np.bincount(mask_HW[rows].reshape(-1), minlength=256) for rows in bands(mask_HW))
+    return sum(counts, start=np.zeros(256, np.int64))
+
+
+def bands(pixels: npt.NDArray[Any]) -> Iterator[slice]:
+    """Yield rows of an image, so few at a time that eight bytes for each pixel of them take little memory."""
+    rows = max(1, _BAND_PIXELS // max(1, pixels.shape[1]))
+    yield from (slice(top, top + rows) for top in range(0, pixels.shape[0], rows))
 
 
 def class_table_from_json(document: object) -> ClassTable:
@@ -143,22 +136,38 @@ def class_table_from_json(document: object) -> ClassTable:
     if problems:
         raise DataError("The class table cannot be used:", [*problems, CLASSES_FORM])
     assert isinstance(document, dict), "other forms are refused"
-    names = tuple(entry["name"] for entry in document["classes"])
-    return ClassTable(
-        names=names,
-        colours=tuple(tuple(entry["rgb"]) for entry in document["classes"]),
-        scored=tuple(document.get("scored", names)),
-        void=tuple(tuple(colour) for colour in document.get("void", ())),
-    )
+    entries = document["classes"]
+    void = tuple(tuple(colour) for colour in document.get("void", ()))
+    given = [tuple(entry["rgb"]) for entry in entries if "rgb" in entry]
+    free = iter(choose_colours(len(entries) - len(given), (*given, *void)))
+    names = tuple(entry["name"] for entry in entries)
+    table = {
+        "names": names,
+        "colours": tuple(tuple(entry["rgb"]) if "rgb" in entry else next(free) for entry in entries),
+        "scored": tuple(document.get("scored", names)),
+        "void": void,
+        "ids": tuple(entry["id"] for entry in entries if "id" in entry),
+    }
+    return ClassTable(**(_add_background(table) if len(names) == 1 else table))
 
 
 def class_table_to_json(table: ClassTable) -> dict[str, object]:
     """Return the table in the form of a `classes.json`."""
-    return {
-        "classes": [{"name": name, "rgb": list(rgb)} for name, rgb in zip(table.names, table.colours, strict=True)],
-        "scored": list(table.scored),
-        "void": [list(colour) for colour in table.void],
-    }
+    entries: list[dict[str, object]] = [
+        {"name": name, "rgb": list(rgb)} for name, rgb in zip(table.names, table.colours, strict=True)
+    ]
+    for entry, number in zip(entries, table.ids, strict=False):
+        entry["id"] = number
+    return {"classes": entries, "scored": list(table.scored), "void": [list(colour) for colour in table.void]}
+
+
+def _add_background(table: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a table of one class with everything else as a second: black, or number 0."""
+    ids = table["ids"]
+    if BLACK in (*table["colours"], *table["void"]) or 0 in ids:
+        return table
+    more = {"names": (BACKGROUND,), "colours": (BLACK,), "ids": (0,) if ids else ()}
+    return {**table, **{name: table[name] + added for name, added in more.items()}}
 
 
 def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -169,11 +178,16 @@ def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _find_table_problems(table: ClassTable) -> Iterator[str]:
-    if not 2 <= len(table.names) <= _UNKNOWN:
-        yield f"{len(table.names)} classes: a table has 2 to {_UNKNOWN}"
+    if not 2 <= len(table.names) <= MOST_CLASSES:
+        advice = "; everything else is void or black here, so name what is not it" if len(table.names) == 1 else ""
+        yield f"{len(table.names)} classes: a table has 2 to {MOST_CLASSES}{advice}"
         return
     if len(table.names) != len(table.colours):
         yield f"{len(table.names)} names but {len(table.colours)} colours: each class needs one"
+    if table.ids and len(table.names) != len(table.ids):
+        yield f"{len(table.names)} names but {len(table.ids)} numbers: each class has one, or none has"
+    yield from (f"number {number} occurs twice" for number in _repeated(table.ids))
+    yield from (f"number {number} is outside 0..65535" for number in table.ids if not 0 <= number <= 65535)
     yield from _find_name_problems(table.names)
     every_colour = (*table.colours, *table.void)
     yield from (f"colour {colour} occurs twice" for colour in _repeated(every_colour))
@@ -197,55 +211,6 @@ def _find_name_problems(names: tuple[str, ...]) -> Iterator[str]:
 
 def _repeated(values: tuple[Any, ...]) -> list[Any]:
     return sorted((value for value, times in Counter(values).items() if times > 1), key=str)
-
-
-def _colour_codes(mask_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
-    red, green, blue = (mask_HW3[..., channel].astype(np.uint32) for channel in range(3))
-    return np.asarray((red << 16) | (green << 8) | blue, np.uint32)
-
-
-def _bands(mask: npt.NDArray[np.uint8]) -> Iterator[slice]:
-    # Codes take many times the bytes of the colours: those of a large mask would fill the memory.
-    rows = max(1, _BAND_PIXELS // max(1, mask.shape[1]))
-    yield from (slice(top, top + rows) for top in range(0, mask.shape[0], rows))
-
-
-@lru_cache(maxsize=4)
-def _lookup_table(table: ClassTable) -> npt.NDArray[np.uint8]:
-    # One byte for each of the 2^24 colours: exact, and a mask touches only a few cache lines of it.
-    lookup = np.full(1 << 24, _UNKNOWN, np.uint8)
-    lookup[_colour_codes(np.array(table.colours, np.uint8)[None])[0]] = np.arange(len(table), dtype=np.uint8)
-    if table.void:
-        lookup[_colour_codes(np.array(table.void, np.uint8)[None])[0]] = VOID
-    return lookup
-
-
-def _count_colours(
-    mask_HW3: npt.NDArray[np.uint8], unknown_HW: npt.NDArray[np.bool_]
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    codes, pixels = np.empty(0, np.int64), np.empty(0, np.int64)
-    for rows in _bands(mask_HW3):
-        more, counts = np.unique(_colour_codes(mask_HW3[rows][unknown_HW[rows]]), return_counts=True)
-        codes, places = np.unique(np.concatenate([codes, more]), return_inverse=True)
-        pixels = np.bincount(places, np.concatenate([pixels, counts])).astype(np.int64)
-    return codes, pixels
-
-
-def _describe_colours(codes: npt.NDArray[np.int64], pixels: npt.NDArray[np.int64], total: int) -> list[str]:
-    order = np.argsort(-pixels, kind="stable")[:_MOST_COLOURS]
-    colours = [f"({codes[i] >> 16}, {codes[i] >> 8 & 255}, {codes[i] & 255})" for i in order]
-    share = pixels.sum() / total
-    # A wrong table misses few colours of large areas; mixtures of two classes are many, on little area.
-    if len(codes) > _UNKNOWN or (len(codes) > _MOST_COLOURS and share < _SOFT_SHARE):
-        return [
-            f"soft borders: {len(codes)} colours that are in no class on {share:.2%} of the pixels ({pixels.sum()}), "
-            f"such as {', '.join(colours[:3])}; draw the mask without smoothing, resize it by its nearest pixels and "
-            "save it as PNG"
-        ]
-    lines = [f"unknown colour {colour}: {pixels[i]} pixels" for colour, i in zip(colours, order, strict=True)]
-    if len(codes) > len(order):
-        lines.append(f"and {len(codes) - len(order)} more unknown colours")
-    return lines
 
 
 CONTEST_CLASSES: Final = ClassTable(

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,10 +32,13 @@ _SPARE_BYTES: Final = 64 << 20
 _LARGE_PIXELS: Final = 16_000_000
 _BAND_PIXELS: Final = 1 << 22
 _WHITE_12_BITS: Final = 4095
+_LARGEST_VALUE: Final = 65535
 _PNG_NOTES: Final = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
 _large_turn: Final = threading.Lock()
 
 Pixels = npt.NDArray[np.uint8]
+
+_Level = TypeVar("_Level", bound=np.unsignedinteger[Any])
 
 # Pillow's own limits cannot be told by a user: the limit of this module stands in their place.
 Image.MAX_IMAGE_PIXELS = None
@@ -68,6 +71,35 @@ def decode_colours(file: Path) -> Pixels:
         image.load()
         colours = _to_colours(image, file.name)
         return _turn(colours, _find_orientation(image, file))
+
+
+def decode_values(file: Path) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Decode a mask file to its upright numbers (H, W), uint8 or uint16: grey levels, or places in its palette.
+
+    A mask of one bit has 0 and 1. One of colours is taken where its three channels are equal.
+
+    Raises:
+        ConfigError: when the limit in the environment is no number above 0.
+        DataError: when the file is missing, no regular file, of another format, damaged, cut short, too large, has
+            colours, or numbers that 16 bits do not hold.
+    """
+    with _open(file) as image:
+        _require_shallow_colours(image, file.name)
+        image.load()
+        return _turn(_to_values(image, file.name), _find_orientation(image, file))
+
+
+def read_mode(file: Path) -> tuple[str, tuple[tuple[int, int, int], ...]]:
+    """Return a file's colour mode as Pillow names it (`P`: palette, `L`: grey, ...) and its palette's colours, if any.
+
+    Raises:
+        ConfigError: when the limit in the environment is no number above 0.
+        DataError: when the file is missing, no regular file, no image or too large.
+    """
+    with _open(file) as image:
+        parts = (image.getpalette("RGB") or []) if image.mode == "P" else []
+        colours = zip(parts[::3], parts[1::3], parts[2::3], strict=False)
+        return image.mode, tuple(colours)
 
 
 def read_size(file: Path) -> tuple[int, int]:
@@ -204,16 +236,16 @@ def _has_late_notes(file: Path) -> bool:
     return False
 
 
-def _turn(pixels_HW3: Pixels, orientation: int) -> Pixels:
+def _turn(pixels: npt.NDArray[_Level], orientation: int) -> npt.NDArray[_Level]:
     if orientation == 1:
-        return pixels_HW3
+        return pixels
     # 5 to 8 lie on their side.
-    upright_HW3 = pixels_HW3.swapaxes(0, 1) if orientation >= 5 else pixels_HW3
+    upright = pixels.swapaxes(0, 1) if orientation >= 5 else pixels
     if orientation in (3, 4, 7, 8):
-        upright_HW3 = upright_HW3[::-1]
+        upright = upright[::-1]
     if orientation in (2, 3, 6, 7):
-        upright_HW3 = upright_HW3[:, ::-1]
-    return np.ascontiguousarray(upright_HW3)
+        upright = upright[:, ::-1]
+    return np.ascontiguousarray(upright)
 
 
 def _to_rgb(image: Image.Image, name: str) -> Pixels:
@@ -262,6 +294,26 @@ def _to_colours(image: Image.Image, name: str) -> Pixels:
             f"{name}: has values that 8 bits do not hold: {told}{more}; save the mask in the colours of its classes"
         )
     return _grey_to_rgb(values_HW.astype(np.uint8))
+
+
+def _to_values(image: Image.Image, name: str) -> npt.NDArray[np.unsignedinteger[Any]]:
+    if image.mode in ("P", "L"):
+        return np.asarray(image)
+    if image.mode == "1":
+        return np.asarray(image).astype(np.uint8)
+    if image.mode.startswith("I"):
+        values_HW = np.asarray(image)
+        if values_HW.min() < 0 or values_HW.max() > _LARGEST_VALUE:
+            raise DataError(
+                f"{name}: has numbers from {values_HW.min()} to {values_HW.max()}; a class's is 0 to {_LARGEST_VALUE}"
+            )
+        return values_HW.astype(np.uint16)
+    if image.mode == "F":
+        raise DataError(f"{name}: has floating-point values; save the mask with 8 bits")
+    colours_HW3 = _convert(image)
+    if (colours_HW3 != colours_HW3[..., :1]).any():
+        raise DataError(f"{name}: has colours, where the masks of this data set hold the numbers of classes")
+    return np.ascontiguousarray(colours_HW3[..., 0])
 
 
 def _grey_to_rgb(grey_HW: Pixels) -> Pixels:

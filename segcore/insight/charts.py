@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from segcore.data.classes import Colour
+from segcore.data.colours import Colour
 from segcore.insight.page import Markup
 
 ACCENT: Final = "#0b5cad"

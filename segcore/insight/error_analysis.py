@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from segcore.data.case import Case
+from segcore.data.case import Case, DataSet
 from segcore.data.classes import ClassTable
-from segcore.data.dataset import DataSet, decode_case, read_dataset
+from segcore.data.dataset import decode_case, read_dataset
 from segcore.errors import ConfigError, DataError
 from segcore.insight.explore import require_cases
 from segcore.machine import Machine
@@ -242,7 +242,7 @@ def weakest_class(image: ImageErrors, classes: ClassTable) -> str:
 def _count(
     case: Case, assignment: Assignment, ensemble: Ensemble, dataset: DataSet, *, boundaries: bool
 ) -> ImageErrors:
-    decoded = decode_case(case, dataset.classes)
+    decoded = decode_case(case)
     truth_HW, prediction_HW = decoded.mask_HW, predict_image(ensemble, assignment, decoded.image_HW3)
     confusion = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(prediction_HW), len(dataset.classes))
     boundary_C2 = count_boundaries(truth_HW, prediction_HW, len(dataset.classes)) if boundaries else None

@@ -80,7 +80,7 @@ def show_images(analysis: ErrorAnalysis, images: list[ImageErrors]) -> Markup:
 
 def _show_image(analysis: ErrorAnalysis, image: ImageErrors) -> Markup:
     classes = analysis.classes
-    decoded = decode_case(image.case, classes)
+    decoded = decode_case(image.case)
     prediction_HW = predict_image(analysis.ensemble, image.assignment, decoded.image_HW3)
     errors_HW = classify_errors(decoded.mask_HW, prediction_HW, classes)
     error_map_HW3 = render_error_map(shrink(decoded.image_HW3, _PICTURE_WIDTH), shrink_mask(errors_HW, _PICTURE_WIDTH))

@@ -19,6 +19,7 @@ from segcore.data.check import DataReport, inspect_dataset
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.dataset import decode_case, scan_dataset
 from segcore.errors import DataError
+from segcore.insight.ceiling import Ceiling, measure_ceilings
 from segcore.scoring.objects import Objects, find_objects, join_objects
 
 MOST_EXAMPLES: Final = 24
@@ -50,10 +51,12 @@ class Exploration:
     Args:
         report: what `check` says.
         cases: what is in each usable image.
+        ceilings: what training at smaller sizes can score at most.
     """
 
     report: DataReport
     cases: tuple[CaseCounts, ...]
+    ceilings: tuple[Ceiling, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,8 @@ def explore_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
             progress(len(dataset.cases) + done, 2 * len(dataset.cases))
     if not counts:
         raise _nothing_usable(folder, report.problems)
-    return Exploration(report=report, cases=tuple(counts))
+    ceilings = measure_ceilings([found.case for found in counts], dataset.classes)
+    return Exploration(report=report, cases=tuple(counts), ceilings=tuple(ceilings))
 
 
 def require_cases(folder: Path) -> None:
@@ -102,7 +106,8 @@ def count_frame_gaps(cases: Sequence[Case]) -> dict[tuple[str, str], list[int]]:
     """
     frames: dict[tuple[str, str], list[int]] = defaultdict(list)
     for case in cases:
-        frames[case.group, case.condition].append(case.frame)
+        if case.frame is not None:
+            frames[case.group, case.condition].append(case.frame)
     return {
         stratum: [after - before for before, after in pairwise(sorted(of_stratum))]
         for stratum, of_stratum in sorted(frames.items())
@@ -152,7 +157,7 @@ def class_shares_by_fold(exploration: Exploration) -> npt.NDArray[np.float64]:
 def choose_stratum_examples(exploration: Exploration) -> list[Example]:
     """Return a few images of every group and condition, evenly spread over its frames."""
     strata: dict[tuple[str, str], list[Case]] = defaultdict(list)
-    for counts in sorted(exploration.cases, key=lambda counts: (counts.case.frame, counts.case.name)):
+    for counts in sorted(exploration.cases, key=lambda counts: (counts.case.frame or 0, counts.case.name)):
         strata[counts.case.group, counts.case.condition].append(counts.case)
     each = max(1, min(4, MOST_EXAMPLES // len(strata)))
     return [
@@ -201,7 +206,7 @@ def _is_rare(index: int, shares_C: npt.NDArray[np.float64], classes: ClassTable)
 
 def _count(case: Case, classes: ClassTable) -> CaseCounts | None:
     try:
-        mask_HW = decode_case(case, classes).mask_HW
+        mask_HW = decode_case(case).mask_HW
     except DataError:
         # It stands among the problems already.
         return None

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from segcore.data.classes import ClassTable, Colour
+from segcore.data.classes import ClassTable
+from segcore.data.colours import Colour
 from segcore.data.picture_files import encode_jpeg
 from segcore.errors import StorageError
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from segcore.data.case import Case
-from segcore.data.folds import FoldSplit, make_folds, read_folds
+from segcore.data.folds import make_folds
+from segcore.data.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.prediction.ensemble import FOLDS_FILE, Ensemble
 from segcore.scoring.objective import FIRST_METRIC

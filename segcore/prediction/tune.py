@@ -97,7 +97,7 @@ def choose_images(cases: Sequence[Case], plan: HeldOutPlan, images: int) -> tupl
     if images < 1:
         raise ConfigError(f"images={images}: at least 1 image of each fold must be predicted; 50 is a good choice.")
     of_members: dict[tuple[int, ...], list[Case]] = defaultdict(list)
-    for case in sorted(cases, key=lambda case: (case.group, case.condition, case.frame, case.name)):
+    for case in sorted(cases, key=lambda case: case.order):
         assignment = plan.of_case[case.name]
         if assignment.origin is Origin.HELD_OUT:
             of_members[assignment.members].append(case)
@@ -202,7 +202,7 @@ def measure_options(
     found = _Findings(classes, metric)
     done, total = 0, len(images) * len(proposals)
     for position, image in enumerate(images):
-        decoded = decode_case(image.case, classes)
+        decoded = decode_case(image.case)
         chosen = choose_members(ensemble, image.members[:members])
         for way, options in enumerate(proposals):
             found.add(way, chosen.with_options(options.values()), image, decoded, first=position == 0)

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.classes import VOID, ClassTable, Colour
+from segcore.data.classes import VOID, ClassTable
+from segcore.data.colours import Colour
 from segcore.scoring.metrics import Confusion
 
 Mask = npt.NDArray[np.uint8]

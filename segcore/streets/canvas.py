@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.classes import CONTEST_CLASSES, Colour
+from segcore.data.classes import CONTEST_CLASSES
+from segcore.data.colours import Colour
 from segcore.streets.shapes import NEAREST_M, Points, mix
 
 Image = npt.NDArray[np.uint8]

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from segcore.data.classes import Colour
+from segcore.data.colours import Colour
 from segcore.streets.canvas import Canvas
 from segcore.streets.shapes import alongside, disc, facing, flat, shade
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from segcore.data.classes import Colour
+from segcore.data.colours import Colour
 from segcore.streets.canvas import Canvas
 from segcore.streets.furniture import Crossing, Furniture, Sign, Signal
 from segcore.streets.road_users import Bicycle, Car, Lorry, Pedestrian

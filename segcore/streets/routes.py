@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from segcore.data.classes import Colour
+from segcore.data.colours import Colour
 
 _METRES_PER_INDEX: Final = 0.35
 _SIGHT_M: Final = 64.0

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.classes import Colour
+from segcore.data.colours import Colour
 
 Points = npt.NDArray[np.float64]
 """Corners (N, 3) in metres: right of the road's centre, above the road, ahead of the camera."""

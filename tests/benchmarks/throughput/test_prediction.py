@@ -9,8 +9,8 @@ from benchmarks.throughput.prediction import (
     prepare_segcore,
     write_model,
 )
-from segcore.data.dataset import IMAGES_FOLDER
 from segcore.data.listing import list_images
+from segcore.data.sources.contest import IMAGES_FOLDER
 from segcore.streets.synthetic import write_streets
 
 

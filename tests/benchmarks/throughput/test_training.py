@@ -23,7 +23,7 @@ def test_plain_masks_are_those_of_segcore(dataset_folder: Path):
     dataset = read_dataset(dataset_folder)
     table = build_colour_table(dataset.classes)
     for case in dataset.cases[:3]:
-        mask_HW = decode_case(case, dataset.classes).mask_HW
+        mask_HW = decode_case(case).mask_HW
         assert (mask_HW == VOID).any()
         assert np.array_equal(read_indices(case.mask, table), mask_HW)
 
@@ -31,7 +31,7 @@ def test_plain_masks_are_those_of_segcore(dataset_folder: Path):
 def test_one_hot_masks_are_those_of_segcore_and_void_is_in_none(dataset_folder: Path):
     dataset = read_dataset(dataset_folder)
     case = dataset.cases[0]
-    mask_HW = decode_case(case, dataset.classes).mask_HW
+    mask_HW = decode_case(case).mask_HW
     one_hot_HWC = read_one_hot(case.mask, dataset.classes)
     assert np.array_equal(one_hot_HWC.sum(axis=-1), mask_HW != VOID)
     assert np.array_equal(one_hot_HWC.argmax(axis=-1)[mask_HW != VOID], mask_HW[mask_HW != VOID])
@@ -41,7 +41,7 @@ def test_plain_images_are_those_of_segcore(dataset_folder: Path):
     dataset = read_dataset(dataset_folder)
     case = dataset.cases[0]
     # Two decoders of JPEG may differ by rounding.
-    difference = read_rgb(case.image).astype(int) - decode_case(case, dataset.classes).image_HW3
+    difference = read_rgb(case.image).astype(int) - decode_case(case).image_HW3
     assert np.abs(difference).max() <= 3
 
 

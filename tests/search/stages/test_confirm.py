@@ -9,7 +9,7 @@ from search.stages.confirm import fill_workers, find_confirmed
 from search.verdict.race import count_trainings
 from search.verdict.selection import can_confirm
 from segcore.config import TrainConfig
-from segcore.data.folds import FoldSplit
+from segcore.data.split import FoldSplit
 
 
 @pytest.mark.parametrize(("confirm", "possible"), [(0, False), (1, False), (2, True), (5, True)])

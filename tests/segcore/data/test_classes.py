@@ -17,6 +17,7 @@ from segcore.data.classes import (
     count_indices,
     read_class_table,
 )
+from segcore.data.encoding import encoding_of
 from segcore.errors import DataError
 
 
@@ -33,12 +34,12 @@ def test_contest_table_has_the_contests_classes():
 @given(hnp.arrays(np.uint8, (5, 7), elements=st.integers(0, 19)))
 def test_mask_painted_in_class_colours_decodes_to_the_classes(indices_HW):
     mask_HW3 = np.array(CONTEST_CLASSES.colours, np.uint8)[indices_HW]
-    np.testing.assert_array_equal(CONTEST_CLASSES.decode_mask(mask_HW3), indices_HW)
+    np.testing.assert_array_equal(encoding_of(CONTEST_CLASSES).decode_pixels(mask_HW3), indices_HW)
 
 
 def test_void_colour_decodes_to_void(classes):
     mask_HW3 = np.array([[(0, 0, 0), (128, 64, 128), (0, 152, 225)]], np.uint8)
-    assert classes.decode_mask(mask_HW3).tolist() == [[VOID, 0, 3]]
+    assert encoding_of(classes).decode_pixels(mask_HW3).tolist() == [[VOID, 0, 3]]
 
 
 def test_unknown_colours_are_named_with_their_pixels_most_frequent_first(classes):
@@ -47,7 +48,7 @@ def test_unknown_colours_are_named_with_their_pixels_most_frequent_first(classes
     # One step from the car's blue: a lookup by a lossy hash would take it for a car.
     mask_HW3[1, 0] = (0, 1, 254)
     with pytest.raises(DataError) as caught:
-        classes.decode_mask(mask_HW3)
+        encoding_of(classes).decode_pixels(mask_HW3)
     assert caught.value.problems == (
         "unknown colour (1, 2, 3): 3 pixels",
         "unknown colour (0, 1, 254): 1 pixels",
@@ -58,7 +59,7 @@ def test_list_of_unknown_colours_ends_after_ten(classes):
     mask_HW3 = np.full((1, 13, 3), 7, np.uint8)
     mask_HW3[0, :, 0] = np.arange(13)
     with pytest.raises(DataError) as caught:
-        classes.decode_mask(mask_HW3)
+        encoding_of(classes).decode_pixels(mask_HW3)
     # 13 colours (0, 7, 7) ... (12, 7, 7): ten lines and one for the other three.
     assert len(caught.value.problems) == 11
     assert caught.value.problems[-1] == "and 3 more unknown colours"
@@ -200,7 +201,7 @@ def test_soft_borders_are_named_as_such_with_their_share(classes):
     # Twelve mixtures of red and blue on 24 of 1000 pixels.
     mask_HW3[0, :24, 0] = np.arange(24) // 2 + 1
     with pytest.raises(DataError) as caught:
-        classes.decode_mask(mask_HW3)
+        encoding_of(classes).decode_pixels(mask_HW3)
     (problem,) = caught.value.problems
     assert problem.startswith(
         "soft borders: 12 colours that are in no class on 2.40% of the pixels (24), "
@@ -213,15 +214,15 @@ def test_more_colours_than_a_table_can_have_are_soft_borders_whatever_their_shar
     mask_HW3 = np.full((1, 255, 3), 7, np.uint8)
     mask_HW3[0, :, 0] = np.arange(255)
     with pytest.raises(DataError, match=r"soft borders: 255 colours .* 100\.00%"):
-        classes.decode_mask(mask_HW3)
+        encoding_of(classes).decode_pixels(mask_HW3)
 
 
 def test_mask_decoded_by_bands_has_the_same_indices_and_counts(classes):
     # 2500 x 2000 are more than one band.
     expected_HW = np.random.default_rng(0).integers(0, 4, (2500, 2000), np.uint8)
-    indices_HW = classes.decode_mask(classes.palette_N3[expected_HW])
+    indices_HW = encoding_of(classes).decode_pixels(classes.palette_N3[expected_HW])
     np.testing.assert_array_equal(indices_HW, expected_HW)
     np.testing.assert_array_equal(count_indices(indices_HW), np.bincount(expected_HW.ravel(), minlength=256))
     unknown_HW3 = np.full((2500, 2000, 3), 7, np.uint8)
     with pytest.raises(DataError, match=r"unknown colour \(7, 7, 7\): 5000000 pixels"):
-        classes.decode_mask(unknown_HW3)
+        encoding_of(classes).decode_pixels(unknown_HW3)

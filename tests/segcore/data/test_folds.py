@@ -9,14 +9,24 @@ import pytest
 from hypothesis import assume, given
 
 from segcore.data.case import Case
-from segcore.data.folds import FoldSplit, make_folds, measure_leakage, read_folds, write_folds
+from segcore.data.folds import make_folds, measure_leakage
+from segcore.data.split import FoldSplit, read_folds, write_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
+from tests.conftest import ENCODING
 
 
 def _cases(*places):
     """One case for each (group, condition, frame)."""
     return [
-        Case(name=f"case_{number:03}", image=Path("i"), mask=Path("m"), group=group, condition=time, frame=frame)
+        Case(
+            name=f"case_{number:03}",
+            image=Path("i"),
+            mask=Path("m"),
+            encoding=ENCODING,
+            group=group,
+            condition=time,
+            frame=frame,
+        )
         for number, (group, time, frame) in enumerate(places)
     ]
 

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from segcore.__main__ import app
 from segcore.data.classes import class_table_to_json
 from segcore.data.dataset import decode_case, read_dataset
-from segcore.data.folds import make_folds, write_folds
+from segcore.data.folds import make_folds
+from segcore.data.split import write_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.insight.error_analysis import analyse_errors, measure_sizes
 from segcore.insight.error_pictures import choose_extremes, render_error_map
@@ -78,7 +79,7 @@ def test_each_image_is_scored_with_the_prediction_of_its_member(analysis, datase
     for image in analysis.images[::5]:
         (member,) = image.assignment.members
         assert member == fold_of[image.case.name]
-        decoded = decode_case(image.case, dataset.classes)
+        decoded = decode_case(image.case)
         alone = replace(ensemble, members=(ensemble.members[member],)).predict(decoded.image_HW3)
         confusion = count_confusion(torch.from_numpy(decoded.mask_HW), torch.from_numpy(alone), 4)
         assert image.score.confusion_CP.tolist() == confusion.tolist()

@@ -17,6 +17,7 @@ from segcore.insight.explore import (
     explore_dataset,
     objects_by_class,
 )
+from tests.conftest import ENCODING
 
 TABLE = ClassTable(
     names=("road", "car", "sky"),
@@ -27,7 +28,9 @@ TABLE = ClassTable(
 
 
 def make_case(name="a", group="r", condition="day", frame=0):
-    return Case(name=name, image=Path(name), mask=Path(name), group=group, condition=condition, frame=frame)
+    return Case(
+        name=name, image=Path(name), mask=Path(name), encoding=ENCODING, group=group, condition=condition, frame=frame
+    )
 
 
 def save(folder, name, mask_HW, *, group="r", condition="day", frame=0):

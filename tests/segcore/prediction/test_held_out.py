@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from segcore.data.case import Case
-from segcore.data.folds import FoldSplit, make_folds, write_folds
+from segcore.data.folds import make_folds
+from segcore.data.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError
 from segcore.prediction.held_out import (
     Assignment,
@@ -14,9 +15,18 @@ from segcore.prediction.held_out import (
     read_noted_score,
     read_stored_folds,
 )
+from tests.conftest import ENCODING
 
 CASES = [
-    Case(name=f"c{i}", image=Path(f"c{i}.jpg"), mask=Path(f"c{i}.png"), group="r", condition="day", frame=10 * i)
+    Case(
+        name=f"c{i}",
+        image=Path(f"c{i}.jpg"),
+        mask=Path(f"c{i}.png"),
+        encoding=ENCODING,
+        group="r",
+        condition="day",
+        frame=10 * i,
+    )
     for i in range(12)
 ]
 

@@ -8,7 +8,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
-from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.cache import PixelCache
+from segcore.data.cache_build import prepare_cache
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES, ClassTable, read_class_table
 from segcore.data.dataset import decode_case, read_dataset
@@ -84,7 +85,7 @@ def test_data_set_holds_the_sure_pixels_of_the_mean_of_the_members(ensemble, ima
     assert [case.name for case in dataset.cases] == [f"new_{number}" for number in range(8)]
     counts = np.zeros(256, int)
     for case in dataset.cases:
-        decoded = decode_case(case, dataset.classes)
+        decoded = decode_case(case)
         probabilities_CHW = ensemble.probabilities(decoded.image_HW3).numpy()
         expected_HW = np.where(probabilities_CHW.max(axis=0) >= 0.5, probabilities_CHW.argmax(axis=0), VOID)
         np.testing.assert_array_equal(decoded.mask_HW, expected_HW)
@@ -199,7 +200,7 @@ def test_options_outside_their_range_are_refused(options):
 def test_void_colour_is_no_class_colour(classes):
     assert add_void_colour(classes) == classes
     assert add_void_colour(CONTEST_CLASSES).void == ((0, 0, 0),)
-    assert add_void_colour(GREY).void == ((2, 2, 2),)
+    assert add_void_colour(GREY).void == ((255, 255, 255),)
 
 
 def test_void_is_written_in_a_colour_of_its_own_where_black_is_a_class(make_config, images, tmp_path):
@@ -207,8 +208,8 @@ def test_void_is_written_in_a_colour_of_its_own_where_black_is_a_class(make_conf
     save_ensemble(tmp_path / "m", _draw_states(config, 2), config=config, classes=GREY, notes={})
     report = _write(load_ensemble(tmp_path / "m", Machine()), images, tmp_path / "out", confidence=0.6, min_share=0.0)
     dataset = read_dataset(tmp_path / "out")
-    masks = [decode_case(case, dataset.classes).mask_HW for case in dataset.cases]
-    assert read_class_table(tmp_path / "out").void == ((2, 2, 2),)
+    masks = [decode_case(case).mask_HW for case in dataset.cases]
+    assert read_class_table(tmp_path / "out").void == ((255, 255, 255),)
     assert sum(int((mask_HW == 0).sum()) for mask_HW in masks) == report.pixels_of_class["a"]
     assert any((mask_HW == VOID).any() for mask_HW in masks)
 
@@ -219,7 +220,7 @@ def test_background_of_a_model_of_scored_labels_is_void(make_config, classes, im
     scored = load_ensemble(tmp_path / "m", Machine())
     report = _write(scored, images, tmp_path / "out", confidence=0.01, min_share=0.0)
     dataset = read_dataset(tmp_path / "out")
-    seen = {int(index) for case in dataset.cases for index in np.unique(decode_case(case, dataset.classes).mask_HW)}
+    seen = {int(index) for case in dataset.cases for index in np.unique(decode_case(case).mask_HW)}
     assert VOID in seen and seen <= {1, 2, VOID}
     assert report.pixels_of_class["road"] == 0
 

@@ -37,6 +37,7 @@ from segcore.prediction.tune import (
 )
 from segcore.prediction.tune_report import describe_options, format_csv, write_report
 from segcore.scoring.masks import score_masks
+from tests.conftest import ENCODING
 
 MACHINE = Machine()
 FOLDS = 3
@@ -255,7 +256,15 @@ def test_way_that_needs_too_much_memory_is_left_out(folder, cases, plan):
 
 def test_no_proposal_costs_no_image(folder, tmp_path):
     ensemble = load_ensemble(folder, MACHINE)
-    missing = Case(name="x", image=tmp_path / "x.jpg", mask=tmp_path / "x.png", group="r", condition="day", frame=0)
+    missing = Case(
+        name="x",
+        image=tmp_path / "x.jpg",
+        mask=tmp_path / "x.png",
+        encoding=ENCODING,
+        group="r",
+        condition="day",
+        frame=0,
+    )
     assert measure_options(ensemble, ensemble.classes, [HeldOutImage(case=missing, members=(0,))], [], silent) == []
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from segcore.data.classes import CONTEST_CLASSES, VOID
+from segcore.data.encoding import encoding_of
 from segcore.errors import ConfigError, StorageError
 from segcore.streets.canvas import LIGHTS, Canvas, View
 from segcore.streets.routes import Moment
@@ -32,7 +33,7 @@ def read_pixels(file: Path) -> np.ndarray:
 
 def read_truths(folder: Path) -> list[np.ndarray]:
     files = sorted((folder / "seg_train_annotations").glob("*.png"))
-    return [CONTEST_CLASSES.decode_mask(read_pixels(file)) for file in files]
+    return [encoding_of(CONTEST_CLASSES).decode_pixels(read_pixels(file)) for file in files]
 
 
 def read_tags(folder: Path) -> dict[str, dict]:

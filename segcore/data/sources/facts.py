@@ -1,0 +1,140 @@
+"""What else is known of images: group, condition, frame and split, from `cases.csv` or a JSON beside the image.
+
+    DATA/cases.csv       name,group,condition,frame,split     all but the name may be left out or empty
+    IMAGE_FOLDER/x.json  {"group": ..., "condition": ..., "frame": ..., "split": ...}
+
+What neither says is derived, and said so.
+"""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from segcore.data.case import Case, Split
+from segcore.data.names import find_name_fault
+from segcore.errors import DataError
+
+FACTS_FILE: Final = "cases.csv"
+FACTS_FORM: Final = (
+    "its first line names the columns: name, and any of group, condition, frame, split (train, val or test)"
+)
+
+_COLUMNS: Final = ("name", "group", "condition", "frame", "split")
+_SPLITS: Final[dict[str, Split]] = {"": "", "train": "train", "val": "val"}
+_MOST_TOLD: Final = 5
+
+
+def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str], list[str]]:
+    """Return the cases with what `cases.csv` and the JSON beside each image say, problems, and notes for a person.
+
+    Raises:
+        DataError: when `cases.csv` is not of the form.
+    """
+    rows = _read_rows(folder / FACTS_FILE)
+    problems: list[str] = []
+    known: list[Case] = []
+    left_out = 0
+    for case in cases:
+        facts = {**_read_beside(case.image, problems), **rows.pop(case.name, {})}
+        if facts.get("split") == "test":
+            left_out += 1
+        elif (found := _apply(case, facts, problems)) is not None:
+            known.append(found)
+    if rows:
+        first = ", ".join(list(rows)[:_MOST_TOLD])
+        problems.append(f"{FACTS_FILE}: {len(rows)} names that no image has, such as {first}; take them out")
+    return known, problems, _describe(known, left_out)
+
+
+def _read_rows(file: Path) -> dict[str, dict[str, str]]:
+    if not file.exists():
+        return {}
+    if not file.is_file():
+        raise DataError(f"{file} is no regular file; {FACTS_FORM}.")
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            columns = [column.strip() for column in reader.fieldnames or ()]
+            reader.fieldnames = columns
+            unknown = [column for column in columns if column not in _COLUMNS]
+            if unknown or "name" not in columns or len(set(columns)) < len(columns):
+                raise DataError(f"{file} has the columns {', '.join(columns)}; {FACTS_FORM}.")
+            return _collect(file, reader)
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{file} cannot be read ({error}); {FACTS_FORM}.") from error
+
+
+def _collect(file: Path, reader: "csv.DictReader[str]") -> dict[str, dict[str, str]]:
+    rows: dict[str, dict[str, str]] = {}
+    for row in reader:
+        if None in row or None in row.values():
+            raise DataError(f"{file}, line {reader.line_num}: has another number of values than columns.")
+        said = {column: value.strip() for column, value in row.items() if value.strip()}
+        name = said.pop("name", "")
+        if not name or name in rows:
+            raise DataError(f"{file}, line {reader.line_num}: the name {name!r} is empty or was given before.")
+        rows[name] = said
+    return rows
+
+
+def _read_beside(image: Path, problems: list[str]) -> dict[str, Any]:
+    file = image.with_suffix(".json")
+    if not file.is_file():
+        return {}
+    try:
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        problems.append(f"{file.name}: cannot be read ({error or type(error).__name__})")
+        return {}
+    # Other programs leave JSON beside images too.
+    return {key: content[key] for key in _COLUMNS[1:] if key in content} if isinstance(content, dict) else {}
+
+
+def _apply(case: Case, facts: Mapping[str, Any], problems: list[str]) -> Case | None:
+    changes: dict[str, Any] = {}
+    faults = []
+    for column in ("group", "condition"):
+        if column in facts:
+            value = facts[column]
+            fault = find_name_fault(value) if isinstance(value, str) else f"is {value!r:.40}, not a text"
+            faults += [f"{case.name}: {column} {fault}"] if fault else []
+            changes[column] = value
+    if "frame" in facts:
+        text = str(facts["frame"])
+        if not text.lstrip("-").isdecimal() or isinstance(facts["frame"], bool):
+            faults.append(f"{case.name}: frame is {facts['frame']!r:.40}, not a whole number")
+        else:
+            changes["frame"] = int(text)
+    if "split" in facts:
+        if facts["split"] not in _SPLITS:
+            faults.append(f"{case.name}: split is {facts['split']!r:.40}; use train, val or test, or leave it empty")
+        else:
+            changes["split"] = _SPLITS[facts["split"]]
+    problems += faults
+    return None if faults else replace(case, **changes)
+
+
+def _describe(cases: Sequence[Case], left_out: int) -> list[str]:
+    groups = sorted({case.group for case in cases})
+    conditions = sorted({case.condition for case in cases} - {""})
+    frames = sum(case.frame is not None for case in cases)
+    sides = {side: sum(case.split == side for case in cases) for side in ("train", "val")}
+    notes = [
+        f"groups: {_shorten(groups)}",
+        f"conditions: {_shorten(conditions) if conditions else f'none; a {FACTS_FILE} may give them'}",
+        f"frames: {frames} of {len(cases)} images have one"
+        + ("" if frames else "; each image stands alone in the folds"),
+    ]
+    if any(sides.values()):
+        notes.append(f"split that came with the data: {sides['train']} train, {sides['val']} val (--split official)")
+    if left_out:
+        notes.append(f"left out: {left_out} images of the split test")
+    return notes
+
+
+def _shorten(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_TOLD
+    return ", ".join(names[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")

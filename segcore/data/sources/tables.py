@@ -1,0 +1,215 @@
+"""The class table and mask encoding of a folder that is known by its files alone, from what lies in it.
+
+    classes.json                                  as everywhere, see `classes`
+    names.txt, classes.txt, labels.txt, ...       a class name a line, in the order of the masks' numbers from 0
+    nothing                                       masks of numbers: a class for each number that occurs
+
+Nothing is guessed without saying so: each function returns notes for a person.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal
+
+from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, ClassTable, find_class_table
+from segcore.data.colours import BLACK, Colour, choose_colours
+from segcore.data.decoding import decode_colours, decode_values, read_mode
+from segcore.data.encoding import MaskEncoding, build_encoding, encoding_of
+from segcore.errors import DataError
+
+NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
+CLASSES_FILE: Final = "classes.json"
+
+_SAMPLE: Final = 16
+
+Kind = Literal["rgb", "index"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """What the masks of a folder mean.
+
+    Args:
+        classes: the class table.
+        encoding: how masks say classes.
+        notes: where both come from, a line each.
+    """
+
+    classes: ClassTable
+    encoding: MaskEncoding
+    notes: tuple[str, ...]
+
+
+def find_table(folder: Path, masks: Sequence[Path]) -> Table:
+    """Return what masks mean, from what lies in their folder or, of masks of numbers, from the numbers themselves.
+
+    Args:
+        folder: the data-set folder.
+        masks: its masks, at least one.
+
+    Raises:
+        DataError: when masks have colours and nothing names them, or a file that names classes cannot be used.
+    """
+    kind, palette = find_kind(masks)
+    table = find_class_table(folder)
+    if table is not None:
+        return _read_by(table, kind, palette, CLASSES_FILE, masks)
+    file = next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
+    if kind == "rgb":
+        raise DataError(
+            f"{folder}: masks have colours, and no classes.json says what they mean; 'python -m segcore init {folder}' "
+            "counts them and writes a file to fill in."
+        )
+    if file is not None:
+        return _read_by(_table_of_names(read_names(file), palette), kind, palette, file.name, masks)
+    return _table_of_values(masks, palette)
+
+
+def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
+    """Return whether masks hold colours or numbers, and the palette that they share, if any.
+
+    Args:
+        masks: at least one; some of them are looked at. Files of 1, 8 or 16 bits a pixel hold numbers, and so do
+            files of colours that are all grey.
+
+    Raises:
+        DataError: when one cannot be decoded.
+    """
+    sample = masks[:: max(1, len(masks) // _SAMPLE)]
+    modes = [read_mode(mask) for mask in sample]
+    palettes = {palette for _, palette in modes}
+    shared = palettes.pop() if len(palettes) == 1 else ()
+    if all(mode in ("P", "L", "1") or mode.startswith("I") for mode, _ in modes):
+        return "index", shared
+    grey = all((colours := decode_colours(mask)).size and (colours == colours[..., :1]).all() for mask in sample)
+    return ("index" if grey else "rgb"), ()
+
+
+def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
+    """Return the pixels of each colour or number in masks; each file is decoded.
+
+    Raises:
+        DataError: when one cannot be decoded.
+    """
+    encoding = build_encoding(kind, {})
+
+    def count(mask: Path) -> Counter[int]:
+        return encoding.count_codes(decode_colours(mask) if kind == "rgb" else decode_values(mask))
+
+    total: Counter[int] = Counter()
+    with ThreadPoolExecutor() as pool:
+        for counts in pool.map(count, masks):
+            total.update(counts)
+    return total
+
+
+def read_names(file: Path) -> tuple[str, ...]:
+    """Read class names, one a line; empty lines at the end do not count.
+
+    Raises:
+        DataError: when the file cannot be read.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
+    return tuple(line.strip() for line in lines)
+
+
+def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that are scored where nobody says which: all, but what is called background beside others."""
+    others = tuple(name for name in names if name.lower() != BACKGROUND)
+    return others or tuple(names)
+
+
+def _read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: str, masks: Sequence[Path]) -> Table:
+    notes = [f"classes: {len(table)}, named in {source}"]
+    if kind == "rgb" or table.ids:
+        notes.append("masks: colours" if kind == "rgb" else f"masks: numbers, as {source} gives them")
+        return Table(classes=table, encoding=encoding_of(table), notes=tuple(notes))
+    known = _find_by_colours(table, palette, masks) if source == CLASSES_FILE else {}
+    if known:
+        said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
+        notes.append(f"masks: read by the {said}")
+        return Table(classes=table, encoding=build_encoding("index", known), notes=tuple(notes))
+    table, note = _number_in_order(table, source, masks)
+    return Table(classes=table, encoding=encoding_of(table), notes=(*notes, note))
+
+
+def _find_by_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequence[Path]) -> dict[int, int]:
+    """Return the class of each number of masks whose numbers stand for colours that the table names; else none."""
+    if palette:
+        # A palette's places follow whoever wrote the file; the colours are what the table names.
+        colours = dict(enumerate(palette)) if {*table.colours} <= {*palette} else {}
+    elif all(len(set(colour)) == 1 for colour in table.colours):
+        grey = {level: (level, level, level) for level in range(VOID + 1)}
+        named = {level for level, colour in grey.items() if _index_of(table, colour) is not None}
+        colours = grey if count_codes(masks, "index").keys() <= named else {}
+    else:
+        colours = {}
+    by_number = {number: _index_of(table, colour) for number, colour in colours.items()}
+    return {number: index for number, index in by_number.items() if index is not None}
+
+
+def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> tuple[ClassTable, str]:
+    """Return the table with the numbers of its order, and how they were found, for a person."""
+    numbers = list(range(len(table)))
+    told = f"masks: numbers, 0 to {len(table) - 1} in the order of {source}, 255 is void"
+    if len(table) == 2:
+        # Everything else is 0, wherever it stands.
+        if table.names[1].lower() == BACKGROUND:
+            numbers = [1, 0]
+        if count_codes(masks, "index").keys() <= {0, VOID}:
+            numbers = [VOID if number else 0 for number in numbers]
+        pairs = sorted(zip(numbers, table.names, strict=True))
+        told = "masks: numbers, " + " and ".join(f"{number} is {name}" for number, name in pairs)
+        told += ": there are no others" if VOID in numbers else ", 255 is void"
+    return replace(table, ids=tuple(numbers)), told
+
+
+def _index_of(table: ClassTable, colour: Colour) -> int | None:
+    if colour in table.void:
+        return VOID
+    return table.colours.index(colour) if colour in table.colours else None
+
+
+def _table_of_names(names: tuple[str, ...], palette: Sequence[Colour]) -> ClassTable:
+    if len(names) == 1:
+        names = (BACKGROUND, *names)
+    return ClassTable(names=names, colours=_colours(range(len(names)), palette), scored=score_all_but_background(names))
+
+
+def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
+    counts = count_codes(masks, "index")
+    binary = counts.keys() == {0, VOID}
+    values = sorted(value for value in counts if value != VOID or binary)
+    if len(values) > MOST_CLASSES:
+        raise DataError(
+            f"Masks have {len(values)} different numbers, and at most {MOST_CLASSES} are classes; if their borders are "
+            "smoothed or they show objects and not classes, make them again."
+        )
+    names = tuple(BACKGROUND if value == 0 and len(values) == 2 else f"class_{value}" for value in values)
+    classes = ClassTable(
+        names=names,
+        colours=_colours(values, palette),
+        scored=score_all_but_background(names),
+        ids=tuple(values),
+    )
+    told = ", ".join(str(value) for value in values)
+    notes = (
+        f"classes: not named; one for each number in the masks: {told} ('python -m segcore init' writes a file to name "
+        "them in)",
+        "masks: numbers" + ("; 255 is a class, as there is only 0 beside it" if binary else ", 255 is void"),
+    )
+    return Table(classes=classes, encoding=encoding_of(classes), notes=notes)
+
+
+def _colours(values: Sequence[int], palette: Sequence[Colour]) -> tuple[Colour, ...]:
+    """Return the palette's colours where they tell classes apart, else others."""
+    own = [palette[value] for value in values if value < len(palette)]
+    if len(own) == len(values) and len(set(own)) == len(own):
+        return tuple(own)
+    return choose_colours(len(values), (BLACK,))

@@ -77,7 +77,7 @@ def test_training_for_another_objective_tells_it_and_goes_on_for_no_other(datase
     code, _, err = run(*arguments)
     assert (code, "use --objective iou/car" in " ".join(err.split())) == (2, True)
     code, _, err = run(*arguments, "--objective", "miou", "--set", "labels=scored")
-    assert (code, "use --set labels=full" in " ".join(err.split())) == (1, True)
+    assert (code, "use --set labels=full" in " ".join(err.split())) == (2, True)
 
 
 def test_finished_training_that_is_started_again_leaves_its_model_alone(trained, dataset_folder):

@@ -56,14 +56,14 @@ def launch(
     settings = build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
+    dataset = read_dataset(place.data, place.layout)
+    settings = resolve_objective(settings, dataset.layout)
+    console.print(settings_table(settings, place))
     require_new(settings, place)
     loaded = load_space(settings.space)
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    dataset = read_dataset(place.data)
-    settings = resolve_objective(settings, dataset.layout)
-    console.print(settings_table(settings, place))
     require_metric(settings.metric, dataset.classes)
     split = make_folds(dataset.cases, settings.folds)
     with cluster.connected(place):

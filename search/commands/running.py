@@ -34,6 +34,7 @@ from search.verdict.race import further_folds
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.cache import PixelCache
 from segcore.data.dataset import read_dataset
+from segcore.data.disk import warn_of_network
 from segcore.data.split import FoldSplit, read_folds
 
 
@@ -51,9 +52,13 @@ def prepare_cache(place: Place) -> PixelCache:
     """Decode the images on every node, showing how far it is."""
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
-    dataset = read_dataset(place.data)
+    dataset = read_dataset(place.data, place.layout)
+    if warning := warn_of_network(place.cache):
+        console.print(warning, style="yellow", soft_wrap=True)
     with decoding_shown() as progress:
-        return cluster.prepare_nodes(dataset, place, progress)
+        return cluster.prepare_nodes(
+            dataset, place, progress, lambda plan: console.print(plan.describe(), soft_wrap=True)
+        )
 
 
 def search(

@@ -58,7 +58,7 @@ def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit
 
 def require_trial(settings: SearchSettings, cache: PixelCache) -> Requirement:
     """Return what refuses a configuration that this data cannot train, or that would never report the objective."""
-    feasibility = Feasibility(cache.smallest_side)
+    feasibility = Feasibility(cache.sizes)
 
     def require(config: TrainConfig) -> None:
         require_learnt(settings.metric, config.labels, cache.classes)

@@ -87,6 +87,7 @@ class TrialJob:
         gpus: GPUs of a trial; 0 keeps it off a GPU that others may use.
         metric: what decides, see `segcore.scoring.objective`.
         limits: what a prediction may take; None: it is not measured.
+        layout: of the data-set folder; empty: recognised.
     """
 
     data: Path
@@ -98,6 +99,7 @@ class TrialJob:
     gpus: float
     metric: str
     limits: Limits | None = None
+    layout: str = ""
 
 
 def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
@@ -122,7 +124,7 @@ def open_cache(job: TrialJob) -> PixelCache:
     try:
         return segcore.data.cache.open_cache(job.cache_root, job.cache_key)
     except CheckpointError:
-        dataset = read_dataset(job.data)
+        dataset = read_dataset(job.data, job.layout)
         cache = prepare_caches(dataset, read_extra(dataset, job.extra), job.cache_root)
     if cache.key != job.cache_key:
         raise DataError(
@@ -216,7 +218,8 @@ def _describe_batches(result: EpochResult, state: TrainState) -> dict[str, float
     found = {"found_batch_size": float(result.batch_size)} if state.config.batch_size == "auto" else {}
     divided = {"micro_batches": float(result.micro_batches)} if result.micro_batches > 1 else {}
     in_tiles = {"validated_in_tiles": 1.0} if result.validated_in_tiles else {}
-    return {**found, **divided, **in_tiles}
+    fewer = {"loader_workers": float(result.loader_workers)} if result.loading_note else {}
+    return {**found, **divided, **in_tiles, **fewer}
 
 
 def _has_ended(state: TrainState) -> bool:

@@ -8,21 +8,24 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import (
-    DEFAULT_CACHE,
     Cache,
     CPUs,
     Data,
     Device,
     Folds,
+    LayoutName,
     Objective,
     choose_machine,
     console,
     make_folder,
+    print_plan,
     show_progress,
+    warn_of_slow_cache,
 )
 from segcore.config import TrainConfig, describe_fields
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
+from segcore.data.disk import DEFAULT_CACHE, resolve_cache
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.folds import make_folds
 from segcore.data.labels import build_label_map
@@ -43,6 +46,7 @@ def train(
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
     folds: Folds = 7,
     objective: Objective = "",
+    layout: LayoutName = "",
     device: Device = "",
     cpus: CPUs = 2,
     cache: Cache = DEFAULT_CACHE,
@@ -56,14 +60,16 @@ def train(
     """
     config = TrainConfig.from_assignments(tuple(assignments or ()))
     machine = choose_machine(device, cpus)
-    dataset = read_dataset(data)
+    cache_root = resolve_cache(cache)
+    dataset = read_dataset(data, layout)
     metric = objective or default_objective(dataset.layout)
     require_metric(metric, dataset.classes)
     require_learnt(metric, config.labels, dataset.classes)
     split = make_folds(dataset.cases, folds)
     make_folder(out)
+    warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
-        pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache.expanduser(), progress)
+        pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache_root, progress, print_plan)
     train_indices, valid_indices = split.split(pixels.names, fold, pixels.extra_names)
     require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
     if pixels.extra_names:
@@ -75,6 +81,8 @@ def train(
         for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
             save_state(state, out / "state.pt")
             parts = _tell_parts(result, parts)
+            if result.loading_note and result.epoch == begun_after + 1:
+                console.print(result.loading_note, style="yellow", soft_wrap=True)
             console.print(_describe(result, metric), soft_wrap=True)
             progress(result.epoch, config.epochs)
     if state.epoch == begun_after and _is_written(out / "model", state):

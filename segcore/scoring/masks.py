@@ -46,18 +46,19 @@ class ContestScore:
     every_class: bool
 
 
-def score_masks(data: Path, masks: Path, *, boundaries: bool = False) -> ContestScore:
+def score_masks(data: Path, masks: Path, layout: str = "", *, boundaries: bool = False) -> ContestScore:
     """Score masks against the truth of a data set.
 
     Args:
         data: the data-set folder with the truth.
         masks: a folder of masks NAME.png, or a submission file.
+        layout: of the data set, a name in `sources.layouts`; empty: recognised.
         boundaries: whether to count along borders, too.
 
     Raises:
         DataError: when no mask belongs to a case, or a mask has another size or unknown colours or numbers.
     """
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, layout)
     finished = _read_submitted(masks, dataset) if masks.is_file() else _list_masks(masks, dataset)
     key_of = _match(dataset.cases, finished, by_suffix=masks.is_file())
     if not key_of:

@@ -18,6 +18,7 @@ from segcore.data.labels import LabelMap, build_label_map
 from segcore.errors import DeviceMemoryError
 from segcore.feeding.balance import balanced_weights, count_output_pixels
 from segcore.feeding.loader import TrainingLoader, TrainingSamples
+from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
 from segcore.machine import Machine, peak_memory_gib
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import DEFAULT_OPTIONS, predict_cases, score_cases
@@ -55,6 +56,8 @@ class EpochResult:
         batch_size: samples of a batch, found by measurement where the configuration says auto.
         micro_batches: parts into which each batch was divided because the device was too small for the whole.
         validated_in_tiles: whether images were validated in overlapping tiles because whole ones did not fit.
+        loader_workers: processes that cut and augmented samples.
+        loading_note: why they are fewer than the machine's; empty when they are not.
     """
 
     epoch: int
@@ -70,6 +73,8 @@ class EpochResult:
     batch_size: int
     micro_batches: int
     validated_in_tiles: bool
+    loader_workers: int
+    loading_note: str
 
 
 def train_epochs(
@@ -100,8 +105,8 @@ def train_epochs(
         DeviceMemoryError: when the device is too small for the smallest batch.
     """
     config = state.config
-    loader, loss = _prepare(state, cache, train_indices, machine)
     every_class = learns_every_class(config.labels, cache.classes)
+    loader, loss, plan = _prepare(state, cache, train_indices, machine)
     in_tiles = False
     train_next = partial(train_epoch, state, loader, loss, machine)
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
@@ -124,12 +129,14 @@ def train_epochs(
             batch_size=state.batch_size,
             micro_batches=state.micro_batches,
             validated_in_tiles=in_tiles,
+            loader_workers=plan.workers,
+            loading_note=plan.note,
         )
 
 
 def _prepare(
     state: TrainState, cache: PixelCache, train_indices: Sequence[int], machine: Machine
-) -> tuple[TrainingLoader, Loss]:
+) -> tuple[TrainingLoader, Loss, LoaderPlan]:
     config = state.config
     # The fastest convolutions are looked for anew at every new shape: worth it where there are few.
     torch.backends.cudnn.benchmark = machine.on_gpu and len({(case.height, case.width) for case in cache.cases}) == 1
@@ -137,10 +144,12 @@ def _prepare(
     samples = TrainingSamples(cache, train_indices, config, labels.target_of_class)
     loss = build_loss(config, _weigh_classes(config, cache, train_indices, labels, machine))
     state.batch_size = state.batch_size or resolve_batch_size(state, samples, loss, machine)
-    loader = TrainingLoader(
-        samples, config, state.batch_size, workers=machine.loader_workers, pin_memory=machine.on_gpu
-    )
-    return loader, loss
+    # Batches that wait for a GPU are copied out of shared memory at once.
+    held_batches = 1 if machine.on_gpu else config.accumulation_steps
+    batch_bytes = samples.count_bytes(state.batch_size)
+    plan = plan_workers(machine.loader_workers, batch_bytes, held_batches, find_free_bytes())
+    loader = TrainingLoader(samples, config, state.batch_size, workers=plan.workers, pin_memory=machine.on_gpu)
+    return loader, loss, plan
 
 
 def _weigh_classes(

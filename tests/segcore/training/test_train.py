@@ -482,3 +482,16 @@ def test_scaled_training_goes_on_after_the_optimizer_ran_out_of_memory(make_conf
     state.optimizer = FailingOnce(groups, lr=0.01)
     (result,) = _train(state, cache)
     assert result.micro_batches == 2
+
+
+def test_fewer_processes_load_where_shared_memory_is_small(cache, make_config, monkeypatch):
+    config = make_config(**CROPS, epochs=1)
+    machine = Machine(loader_workers=1)
+    (roomy,) = _train(_start_small(config, cache), cache, machine)
+    monkeypatch.setattr("segcore.training.train.find_free_bytes", lambda: 100_000)
+    (cramped,) = _train(_start_small(config, cache), cache, machine)
+    assert (roomy.loader_workers, roomy.loading_note) == (1, "")
+    # A batch has 4 x 64 x 64 x 4 bytes; one process needs four of them, 262,144 bytes.
+    assert cramped.loader_workers == 0
+    assert "has 0 MB free, and batches of 0.1 MB" in cramped.loading_note
+    assert cramped.metrics == roomy.metrics

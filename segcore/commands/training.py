@@ -13,7 +13,6 @@ from segcore.commands.console import (
     CPUs,
     Data,
     Device,
-    Folds,
     choose_machine,
     console,
     make_folder,
@@ -22,9 +21,11 @@ from segcore.commands.console import (
 from segcore.config import TrainConfig, describe_fields
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
+from segcore.data.division import choose_division
 from segcore.data.extra import prepare_caches, read_extra
-from segcore.data.folds import make_folds
+from segcore.data.given_folds import describe_leakage
 from segcore.data.labels import build_label_map
+from segcore.data.split import DEFAULT_FOLDS, name_training
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.networks.weights import describe_fit
@@ -38,7 +39,11 @@ def train(
     out: Annotated[Path, typer.Option(help="folder of the checkpoint and the model; a training there goes on")],
     assignments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a TrainConfig field")] = None,
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
-    folds: Folds = 7,
+    folds: Annotated[
+        int | None, typer.Option(help="parts the data is divided into", show_default=str(DEFAULT_FOLDS))
+    ] = None,
+    split: Annotated[str, typer.Option(help="folds, or official: the train and val that came with the data")] = "folds",
+    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")] = None,
     device: Device = "",
     cpus: CPUs = 2,
     cache: Cache = DEFAULT_CACHE,
@@ -48,16 +53,19 @@ def train(
 ) -> None:
     """Train one fold and write the model; killed, it goes on after its last epoch when started again."""
     config = TrainConfig.from_assignments(tuple(assignments or ()))
+    division = choose_division(split, folds, folds_file)
     machine = choose_machine(device, cpus)
     dataset = read_dataset(data)
-    split = make_folds(dataset.cases, folds)
+    divided = division.divide(dataset.cases)
+    if division.kind != "folds":
+        console.print(f"{divided.describe()}; {describe_leakage(dataset.cases, divided)}", soft_wrap=True)
     make_folder(out)
     with show_progress("decoding") as progress:
         pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache.expanduser(), progress)
-    train_indices, valid_indices = split.split(pixels.names, fold, pixels.extra_names)
+    train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
-    state = _start(out / "state.pt", config, pixels.classes, machine, f"{pixels.key}, fold {fold} of {folds}")
+    state = _start(out / "state.pt", config, pixels.classes, machine, f"{pixels.key}, {name_training(divided, fold)}")
     parts, begun_after = state.micro_batches, state.epoch
     with show_progress("training", total=config.epochs, done=state.epoch) as progress:
         for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
@@ -69,10 +77,16 @@ def train(
         console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
         return
     members = member_weights(state)
-    notes: dict[str, object] = {"fold": fold, "folds": folds, "left_out": [fold] * len(members), "ious": state.ious}
+    notes: dict[str, object] = {
+        "fold": fold,
+        "folds": divided.folds,
+        "split": divided.kind,
+        "left_out": [fold] * len(members),
+        "ious": state.ious,
+    }
     if pixels.extra_names:
         notes["extra"] = list(pixels.extra_names)
-    save_ensemble(out / "model", iter(members), config=config, classes=pixels.classes, notes=notes, split=split)
+    save_ensemble(out / "model", iter(members), config=config, classes=pixels.classes, notes=notes, split=divided)
     console.print(f"model: {out / 'model'}", soft_wrap=True)
 
 

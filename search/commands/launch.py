@@ -18,7 +18,7 @@ from search.place import DEFAULT_STORAGE, build_place, require_honest_latency, w
 from search.settings import build_settings, change_settings, parse_duration, parse_trials, write_settings
 from search.space.draw import load_space
 from search.space.first import read_prior, resolve_first
-from segcore.config import parse_assignments
+from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.split import read_folds, write_folds
 
 
@@ -43,7 +43,7 @@ def launch(
     from segcore.data.folds import make_folds
     from segcore.training.feasible import Feasibility
 
-    fixed = parse_assignments(tuple(what.get("fixed", ())))
+    fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
     settings = build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})

@@ -26,7 +26,6 @@ from segcore.data.decoding import read_size
 from segcore.data.listing import list_images
 from segcore.data.picture_files import Image, save_png
 from segcore.insight.error_analysis import require_same_classes
-from segcore.insight.figures import colour_mask
 from segcore.insight.figures import overlay as draw_overlay
 from segcore.prediction.ensemble import Ensemble, load_ensemble, read_ensemble_notes, save_options
 from segcore.prediction.files import predict_files
@@ -48,6 +47,7 @@ from segcore.prediction.tune import (
     require_known_names,
 )
 from segcore.prediction.tune_report import describe_options, write_report
+from segcore.scoring.mask_files import save_mask, write_mask_notes
 
 
 def predict(
@@ -63,7 +63,7 @@ def predict(
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
-    """Predict every image of a folder: colour masks in OUT/masks, masks over images in OUT/overlays.
+    """Predict every image of a folder: masks in OUT/masks, as the data has them, and over images in OUT/overlays.
 
     Images that cannot be read are listed at the end, and the command ends with 1.
     Options of the prediction that are not given are those of the model's ensemble.json.
@@ -76,9 +76,10 @@ def predict(
     ensemble = _load(model, device, cpus).with_options(given)
     for part in ("masks", "overlays"):
         make_folder(out / part)
+    write_mask_notes(out / "masks", files, ensemble.classes)
 
     def save(file: Path, image_HW3: Image, classes_HW: Image) -> None:
-        save_png(colour_mask(classes_HW, ensemble.classes), out / "masks" / f"{file.stem}.png")
+        save_mask(classes_HW, out / "masks" / f"{file.stem}.png", ensemble.classes)
         save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
 
     with show_progress("predicting") as progress:

@@ -105,7 +105,7 @@ def _start(file: Path, config: TrainConfig, classes: ClassTable, machine: Machin
         console.print(f"going on after epoch {state.epoch}")
         return state
     state = new_state(config, build_label_map(classes, config.labels).outputs, machine, data)
-    if fit := describe_fit(state.model.network.encoder.model, config):
+    if fit := describe_fit(state.model.network, config):
         console.print(fit, soft_wrap=True)
     return state
 

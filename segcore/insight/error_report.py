@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from segcore.insight.ceiling import measure_ceilings
 from segcore.insight.charts import Column, bar, column_chart, heat_map
 from segcore.insight.error_analysis import (
     ErrorAnalysis,
@@ -135,7 +136,20 @@ def _lead(analysis: ErrorAnalysis, model: str) -> Markup:
         f"{guess_iou:.3f}."
     )
     origin = [paragraph(text, "warning" if warns else "") for text, warns in describe_origin(analysis)]
-    return join([paragraph(said), headline(figures), *origin, paragraph(meaning)])
+    return join([paragraph(said + _tell_ceiling(analysis)), headline(figures), *origin, paragraph(meaning)])
+
+
+def _tell_ceiling(analysis: ErrorAnalysis) -> str:
+    config = analysis.ensemble.config
+    if config.input_mode != "resize":
+        return ""
+    cases = [image.case for image in analysis.images]
+    most = [ceiling.metrics.get("iou") for ceiling in measure_ceilings(cases, analysis.classes, (config.scale,))]
+    if not most or most[0] is None:
+        return ""
+    return (
+        f" It sees images at a scale of {config.scale:g}: no network that does gets above an iou of {most[0]:.3f}."
+    )
 
 
 def _class_scores(analysis: ErrorAnalysis) -> Section:

@@ -2,8 +2,7 @@
 
 from segcore.config import TrainConfig
 from segcore.feeding.transforms import require_crop_fits
-from segcore.networks.model import require_architecture
-from segcore.networks.weights import require_weights
+from segcore.networks.model import require_architecture, require_start
 
 
 class Feasibility:
@@ -28,5 +27,5 @@ class Feasibility:
         network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention)
         if network not in self._known_networks:
             require_architecture(config)
-            require_weights(config)
+            require_start(config)
             self._known_networks.add(network)

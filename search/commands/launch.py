@@ -29,6 +29,7 @@ def launch(
     seed_config: Annotated[
         list[Path] | None, typer.Option(help="configuration to try first: a best.json or TrainConfig values in JSON")
     ] = None,
+    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")] = None,
     warm_start: Annotated[
         list[str] | None, typer.Option(help="earlier search whose three best configurations are tried first")
     ] = None,
@@ -40,12 +41,15 @@ def launch(
     from search.stages.earlier import read_earlier
     from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
-    from segcore.data.folds import make_folds
+    from segcore.data.division import choose_division
+    from segcore.data.given_folds import describe_leakage
     from segcore.training.feasible import Feasibility
 
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
-    settings = build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
+    division = choose_division(what["split"], what.get("folds"), folds_file)
+    divided = {"split": division.kind, "folds": division.folds}
+    settings = build_settings({**what, **divided, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
     console.print(settings_table(settings, place))
@@ -54,7 +58,10 @@ def launch(
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    split = make_folds(read_dataset(place.data).cases, settings.folds)
+    cases = read_dataset(place.data).cases
+    split = division.divide(cases)
+    leakage = f"; {describe_leakage(cases, split)}" if split.kind != "folds" else ""
+    console.print(f"{split.describe()}{leakage}", soft_wrap=True)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
         loop.require_search(settings, cache_pixels, split)

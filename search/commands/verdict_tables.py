@@ -8,6 +8,7 @@ from rich.table import Table
 from search.commands.tables import describe_values
 from search.judge.pareto import find_front
 from search.memory.history import History
+from search.verdict.notes import STEERED
 from search.verdict.out_of_fold import OutOfFold
 
 _DIFFERENCES_TOLD: Final = (
@@ -28,14 +29,17 @@ def best_table(best: dict[str, Any]) -> Table:
 
 
 def confirmation_table(confirmation: dict[str, Any]) -> Table:
-    """Return how the best configurations did on further folds.
+    """Return how the best configurations did on further folds, or with further seeds on the only one.
 
     Args:
         confirmation: what `best.json` holds of it.
     """
-    folds = [str(fold) for fold in confirmation["folds"]]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Confirmed on further folds", title_justify="left")
-    for name in ("trial", "search", *(f"fold {fold}" for fold in folds), "mean", "less than the winner's"):
+    seeds = confirmation.get("further_seeds", [])
+    folds = [str(number) for number in seeds or confirmation["folds"]]
+    names = [f"seed +{number}" if seeds else f"fold {number}" for number in folds]
+    title = confirmation["told"].capitalize() if seeds else "Confirmed on further folds"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in ("trial", "search", *names, "mean", "less than the winner's"):
         table.add_column(name, justify="right")
     table.add_column("verdict", overflow="fold")
     table.caption, table.caption_justify = _DIFFERENCES_TOLD, "left"
@@ -50,6 +54,8 @@ def confirmation_table(confirmation: dict[str, Any]) -> Table:
 
 def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
     """Return the score out of fold, its spread, and how much the search's own score flattered."""
+    if result.by == "seed":
+        return _seeds_table(result, search_iou)
     table = Table(box=box.SIMPLE, show_header=False, title="Out of fold", title_justify="left")
     table.add_row("iou", f"{result.metrics['iou']:.4f} over {result.images} images")
     table.add_row("per fold", f"mean {result.fold_mean:.4f}, standard deviation {result.spread:.4f}")
@@ -62,6 +68,22 @@ def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
     for name, value in result.metrics.items():
         if name != "iou":
             table.add_row(name, f"{value:.4f}")
+    return table
+
+
+def _seeds_table(result: OutOfFold, search_iou: float) -> Table:
+    title = "On the only validation images"
+    table = Table(box=box.SIMPLE, show_header=False, title=title, title_justify="left")
+    table.add_row("iou", f"{result.fold_mean:.4f} of one network on {result.images} images, the mean over seeds")
+    table.add_row("per seed", f"standard deviation {result.spread:.4f}")
+    for seed, iou in result.fold_ious.items():
+        table.add_row(f"seed {seed}", f"{iou:.4f}")
+    table.add_row("search's own iou", f"{search_iou:.4f} ({search_iou - result.fold_mean:+.4f})")
+    table.add_row("for comparison", f"{result.single_class_iou:.4f} when everything is called {result.single_class}")
+    for name, value in result.metrics.items():
+        if name != "iou":
+            table.add_row(name, f"{value:.4f}")
+    table.caption, table.caption_justify = f"{STEERED} The networks together are not scored.", "left"
     return table
 
 

@@ -1,18 +1,24 @@
 """The winner and its scores in words: for the page of a stage in MLflow, and for the terminal."""
 
-from typing import Any
+from typing import Any, Final
 
 from search.verdict.out_of_fold import OutOfFold
+
+STEERED: Final = "The search was steered by these images, so this score flatters; other images would tell how much."
+"""Of validation images that are all there are."""
 
 
 def confirmation_line(confirmation: dict[str, Any]) -> str:
     """Return the winner's score on further folds and what it says about the search's, in a few sentences."""
     interval = confirmation["interval"]
     within = f" ({interval[0]:.4f} to {interval[1]:.4f} over images)" if interval else ""
-    line = f"The winner's iou on {len(confirmation['folds'])} further fold(s) is {confirmation['iou']:.4f}{within}; "
+    seeds = confirmation.get("further_seeds", [])
+    where = f"with {len(seeds)} further seed(s)" if seeds else f"on {len(confirmation['folds'])} further fold(s)"
+    line = f"The winner's iou {where} is {confirmation['iou']:.4f}{within}; "
     line += f"its score in the search was {confirmation['optimism']:+.4f} from that."
     rivals = ", ".join(str(number) for number in confirmation["rivals"])
-    sentences = [line, f"It cannot be told from trial {rivals}." if rivals else "", _tell_choice(confirmation)]
+    told = f"{confirmation['told'].capitalize()}. {STEERED}" if seeds else ""
+    sentences = [line, told, f"It cannot be told from trial {rivals}." if rivals else "", _tell_choice(confirmation)]
     return " ".join(filter(None, sentences))
 
 
@@ -20,10 +26,11 @@ def _tell_choice(confirmation: dict[str, Any]) -> str:
     """Say that the best of several scores is a flattering one, and by how much at most."""
     if confirmation["best_of"] < 2:
         return ""
-    told = f"It is the best of {confirmation['best_of']} on these folds, so this score still flatters"
+    again = "with these seeds" if confirmation.get("further_seeds") else "on these folds"
+    told = f"It is the best of {confirmation['best_of']} {again}, so this score still flatters"
     bias = confirmation["choice_bias"]
     if bias is None:
-        return f"{told}; by how much, one fold does not say."
+        return f"{told}; by how much, one {'seed' if confirmation.get('further_seeds') else 'fold'} does not say."
     return f"{told}: by about {bias:.4f} were all of them equally good, by less otherwise."
 
 
@@ -39,9 +46,21 @@ def best_note(best: dict[str, Any]) -> str:
 
 def out_of_fold_note(result: OutOfFold, search_iou: float) -> str:
     """Return the score out of fold as Markdown, for the retraining's page in MLflow."""
+    if result.by == "seed":
+        return _seeds_note(result, search_iou)
     rows = "\n".join(f"| {fold} | {iou:.4f} |" for fold, iou in result.fold_ious.items())
     return (
         f"### Out of fold: iou {result.metrics['iou']:.4f} over {result.images} images\n\n"
         f"Over folds {result.fold_mean:.4f} ± {result.spread:.4f}; the search's own score was {search_iou:.4f}.\n\n"
         f"| fold | iou |\n| --- | --- |\n{rows}\n"
+    )
+
+
+def _seeds_note(result: OutOfFold, search_iou: float) -> str:
+    rows = "\n".join(f"| {seed} | {iou:.4f} |" for seed, iou in result.fold_ious.items())
+    return (
+        f"### On the only validation images: iou {result.fold_mean:.4f} of one network\n\n"
+        f"Mean over {len(result.fold_ious)} seed(s) ± {result.spread:.4f}, on {result.images} images; the search's own "
+        f"score was {search_iou:.4f}. {STEERED} The networks together are not scored.\n\n"
+        f"| seed | iou |\n| --- | --- |\n{rows}\n"
     )

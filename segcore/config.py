@@ -124,7 +124,7 @@ class TrainConfig:
     ] = 1
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training images, at most")] = 27
     patience_epochs: Annotated[
-        int, Field(ge=0, description="stop after so many epochs without a better iou; 0: never")
+        int, Field(ge=0, description="stop after so many epochs without a better score, see --objective; 0: never")
     ] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],

@@ -127,7 +127,7 @@ def train_row(
     return {
         "changes": dict(changes),
         "metrics": results[-1].metrics,
-        "ious": state.ious,
+        "scores": state.scores,
         "seconds": time.perf_counter() - started,
         "torch": torch.__version__,
         "device": machine.device,

@@ -15,11 +15,20 @@ from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
 from search.place import DEFAULT_STORAGE, build_place, require_honest_latency, write_place
-from search.settings import build_settings, change_settings, parse_duration, parse_trials, write_settings
+from search.settings import (
+    build_settings,
+    change_settings,
+    parse_duration,
+    parse_trials,
+    resolve_objective,
+    write_settings,
+)
 from search.space.draw import load_space
 from search.space.first import read_prior, resolve_first
+from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.split import read_folds, write_folds
+from segcore.scoring.objective import require_metric
 
 
 @with_options({"what": WHAT, "where": WHERE})
@@ -43,7 +52,6 @@ def launch(
     from segcore.data.dataset import read_dataset
     from segcore.data.division import choose_division
     from segcore.data.given_folds import describe_leakage
-    from segcore.training.feasible import Feasibility
 
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
@@ -52,20 +60,24 @@ def launch(
     settings = build_settings({**what, **divided, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
+    dataset = read_dataset(place.data, place.layout)
+    settings = resolve_objective(settings, dataset.layout)
     console.print(settings_table(settings, place))
     require_new(settings, place)
     loaded = load_space(settings.space)
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    cases = read_dataset(place.data).cases
-    split = division.divide(cases)
-    leakage = f"; {describe_leakage(cases, split)}" if split.kind != "folds" else ""
+    require_metric(settings.metric, dataset.classes)
+    split = division.divide(dataset.cases)
+    leakage = f"; {describe_leakage(dataset.cases, split)}" if split.kind != "folds" else ""
     console.print(f"{split.describe()}{leakage}", soft_wrap=True)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
         loop.require_search(settings, cache_pixels, split)
-        require_trainable = Feasibility(cache_pixels.smallest_side).require
+        if settings.confirm > 1:
+            loop.require_scores(settings, cache_pixels, split, further_folds(settings))
+        require_trainable = loop.require_trial(settings, cache_pixels)
         first = resolve_first(given, loaded, settings, loop.space_facts(cache_pixels), require_trainable)
         settings = replace(settings, first=first)
         folder = folder_of(settings, place)
@@ -96,7 +108,7 @@ def resume(
     settings, place = open_told(folder, where)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
-    history, asha = History(), build_asha(settings)
+    history, asha = History(settings.metric), build_asha(settings)
     replay(folder.search_stage.journal, history, asha)
     asked = len(history.trials)
     settings = extended = change_settings(settings, {"trials": parse_trials(trials, settings, asked)})

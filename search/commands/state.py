@@ -73,7 +73,7 @@ def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: 
         console.print(f"{told}{again if has_rivals else ''}.", style="yellow", soft_wrap=True)
         return
     show_failed_trainings(settings, folder)
-    trainings = read_history(folder.confirm_stage.journal)
+    trainings = read_history(folder.confirm_stage.journal, settings.metric)
     candidates = choose_candidates(history, settings)
     decision = decide(candidates, trainings, settings, read_folds(folder.folds).block_of)
     if decision.pending:
@@ -96,7 +96,7 @@ def _show_confirmed(settings: SearchSettings, folder: SearchFolder, decision: De
     if winner is None:
         return
     told = tell_rounds(len(decision.folds), settings).capitalize()
-    told += f": trial {winner.trial}, iou {winner.iou:.4f}"
+    told += f": trial {winner.trial}, {settings.metric} {winner.score:.4f}"
     everything = "on all folds" if settings.folds > 1 else "with these seeds"
     console.print(f"{told}; '{folder.command('best')}' shows it.", soft_wrap=True)
     if is_in_use(folder.retrain_stage):

@@ -11,6 +11,7 @@ images: as published numbers are made, with a score that the search was steered 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder
 from search.judge.progress import RETRIED
-from search.memory.best import confirmation_folds
+from search.memory.best import confirmation_folds, score_of
 from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Reopened
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
@@ -38,6 +39,7 @@ from segcore.data.split import read_folds
 from segcore.errors import CheckpointError
 from segcore.prediction.ensemble import save_ensemble
 from segcore.scoring.metrics import ImageScore, best_single_class, summarise_scores
+from segcore.scoring.objective import learns_every_class
 from segcore.training.state import read_member_weights
 
 
@@ -82,7 +84,9 @@ def plan_folds(
 def measure_out_of_fold(
     folder: StageFolder, history: History, classes: ClassTable, search_fold: int, confirm_folds: Collection[int] = ()
 ) -> OutOfFold:
-    """Pool the scores of all folds; of one fold those of all seeds, so that every image counts once for each.
+    """Pool the scores of all folds; a fold of which the metric has nothing to count has none of its own.
+
+    Of one fold those of all seeds are pooled, so that every image counts once for each.
 
     Args:
         folder: the retraining's files.
@@ -100,25 +104,25 @@ def measure_out_of_fold(
     scores_of_fold = {
         trial.values["seed"] if over_seeds else trial.fold: _read_scores(folder, trial) for trial in trials
     }
-    config = TrainConfig.from_values(history.trials[0].values)
+    metric, labels = history.metric, TrainConfig.from_values(history.trials[0].values).labels
+    summarise = partial(summarise_scores, classes=classes, every_class=learns_every_class(labels, classes))
     pooled = [score for scores in scores_of_fold.values() for score in scores]
-    fold_ious = {fold: _iou_of(scores, classes) for fold, scores in sorted(scores_of_fold.items())}
+    summaries = {fold: summarise(scores) for fold, scores in sorted(scores_of_fold.items())}
     seen = {search_fold, *confirm_folds}
     if over_seeds:
         seen = {*scores_of_fold}
     elif seen >= scores_of_fold.keys():
         seen = {search_fold}
     unseen = [score for fold, scores in scores_of_fold.items() if fold not in seen for score in scores]
-    single_class, single_class_iou = best_single_class(pooled, classes)
     return OutOfFold(
-        metrics=summarise_scores(pooled, classes, every_class=config.labels == "full"),
-        fold_ious=fold_ious,
+        metric=metric,
+        metrics=summarise(pooled),
+        fold_scores={fold: metrics[metric] for fold, metrics in summaries.items() if metric in metrics},
         by="seed" if over_seeds else "fold",
         images=len({score.name for score in pooled}),
-        unseen_iou=_iou_of(unseen, classes),
+        unseen_score=summarise(unseen).get(metric, float("nan")) if unseen else float("nan"),
         seen_folds=tuple(sorted(seen)),
-        single_class=single_class,
-        single_class_iou=single_class_iou,
+        single_class=best_single_class(pooled, classes, metric),
     )
 
 
@@ -150,7 +154,8 @@ def build_ensemble(
             "trial": best["trial"],
             "search_score": best["metrics"],
             "out_of_fold": result.metrics,
-            f"{result.by}_ious": {str(key): iou for key, iou in result.fold_ious.items()},
+            "metric": result.metric,
+            f"{result.by}_scores": {str(key): score for key, score in result.fold_scores.items()},
             "folds": [trial.fold for trial in trials],
             "split": split.kind,
             # Filled as the members are written: a training may give several.
@@ -201,6 +206,7 @@ def _read_scores(folder: StageFolder, trial: TrialRecord) -> list[ImageScore]:
             condition=entry["condition"],
             iou=entry["iou"],
             confusion_CP=np.array(entry["confusion"], np.int64),
+            boundary_C2=np.array(entry["boundary"], np.int64) if entry.get("boundary") is not None else None,
         )
         for entry in entries
     ]
@@ -220,13 +226,14 @@ def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, w
         CheckpointError: when the stage retrains another winner, or a fold failed.
     """
     stage = opened.stage
-    confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"])
+    metric = stage.settings.metric
+    confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"], metric)
     seeds = retraining_seeds(winner["values"], stage.settings)
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed, seeds)
     run_folds(stage, "retrain")
     history, confirm_folds = stage.journal.history, confirmation_folds(winner)
     result = measure_out_of_fold(stage.folder, history, cache.classes, winner["fold"], confirm_folds)
     build_ensemble(folder, history, cache, result, winner)
-    note = out_of_fold_note(result, winner["metrics"]["iou"])
+    note = out_of_fold_note(result, score_of(winner))
     stage.journal.write(Closed(metrics=result.metrics, note=note))
     return result

@@ -2,19 +2,25 @@
 
 from typing import Any, Final
 
+from search.memory.best import metric_of, score_of
 from search.verdict.out_of_fold import OutOfFold
 
 STEERED: Final = "The search was steered by these images, so this score flatters; other images would tell how much."
 """Of validation images that are all there are."""
 
 
-def confirmation_line(confirmation: dict[str, Any]) -> str:
-    """Return the winner's score on further folds and what it says about the search's, in a few sentences."""
+def confirmation_line(confirmation: dict[str, Any], metric: str) -> str:
+    """Return the winner's score on further folds and what it says about the search's, in a few sentences.
+
+    Args:
+        confirmation: what `best.json` holds of it.
+        metric: what decides.
+    """
     interval = confirmation["interval"]
     within = f" ({interval[0]:.4f} to {interval[1]:.4f} over images)" if interval else ""
     seeds = confirmation.get("further_seeds", [])
     where = f"with {len(seeds)} further seed(s)" if seeds else f"on {len(confirmation['folds'])} further fold(s)"
-    line = f"The winner's iou {where} is {confirmation['iou']:.4f}{within}; "
+    line = f"The winner's {metric} {where} is {confirmation['score']:.4f}{within}; "
     line += f"its score in the search was {confirmation['optimism']:+.4f} from that."
     rivals = ", ".join(str(number) for number in confirmation["rivals"])
     told = f"{confirmation['told'].capitalize()}. {STEERED}" if seeds else ""
@@ -37,30 +43,29 @@ def _tell_choice(confirmation: dict[str, Any]) -> str:
 def best_note(best: dict[str, Any]) -> str:
     """Return the winner as Markdown, for the parent run's page in MLflow."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in best["values"].items())
-    title = (
-        f"Best: trial {best['trial']}, epoch {best['epoch']}, iou {best['metrics']['iou']:.4f} on fold {best['fold']}"
-    )
+    metric = metric_of(best)
+    title = f"Best: trial {best['trial']}, epoch {best['epoch']}, {metric} {score_of(best):.4f} on fold {best['fold']}"
     note = f"### {title}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
-    return f"{note}\n{confirmation_line(best['confirmation'])}\n" if "confirmation" in best else note
+    return f"{note}\n{confirmation_line(best['confirmation'], metric)}\n" if "confirmation" in best else note
 
 
-def out_of_fold_note(result: OutOfFold, search_iou: float) -> str:
+def out_of_fold_note(result: OutOfFold, search_score: float) -> str:
     """Return the score out of fold as Markdown, for the retraining's page in MLflow."""
     if result.by == "seed":
-        return _seeds_note(result, search_iou)
-    rows = "\n".join(f"| {fold} | {iou:.4f} |" for fold, iou in result.fold_ious.items())
+        return _seeds_note(result, search_score)
+    rows = "\n".join(f"| {fold} | {score:.4f} |" for fold, score in result.fold_scores.items())
     return (
-        f"### Out of fold: iou {result.metrics['iou']:.4f} over {result.images} images\n\n"
-        f"Over folds {result.fold_mean:.4f} ± {result.spread:.4f}; the search's own score was {search_iou:.4f}.\n\n"
-        f"| fold | iou |\n| --- | --- |\n{rows}\n"
+        f"### Out of fold: {result.metric} {result.score:.4f} over {result.images} images\n\n"
+        f"Over folds {result.fold_mean:.4f} ± {result.spread:.4f}; the search's own score was {search_score:.4f}.\n\n"
+        f"| fold | {result.metric} |\n| --- | --- |\n{rows}\n"
     )
 
 
-def _seeds_note(result: OutOfFold, search_iou: float) -> str:
-    rows = "\n".join(f"| {seed} | {iou:.4f} |" for seed, iou in result.fold_ious.items())
+def _seeds_note(result: OutOfFold, search_score: float) -> str:
+    rows = "\n".join(f"| {seed} | {score:.4f} |" for seed, score in result.fold_scores.items())
     return (
-        f"### On the only validation images: iou {result.fold_mean:.4f} of one network\n\n"
-        f"Mean over {len(result.fold_ious)} seed(s) ± {result.spread:.4f}, on {result.images} images; the search's own "
-        f"score was {search_iou:.4f}. {STEERED} The networks together are not scored.\n\n"
-        f"| seed | iou |\n| --- | --- |\n{rows}\n"
+        f"### On the only validation images: {result.metric} {result.fold_mean:.4f} of one network\n\n"
+        f"Mean over {len(result.fold_scores)} seed(s) ± {result.spread:.4f}, on {result.images} images; the search's "
+        f"own score was {search_score:.4f}. {STEERED} The networks together are not scored.\n\n"
+        f"| seed | {result.metric} |\n| --- | --- |\n{rows}\n"
     )

@@ -8,12 +8,11 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import Data, Folds, console, print_unread, show_progress
+from segcore.commands.console import Data, Folds, LayoutName, console, print_unread, show_progress
 from segcore.data.check import DataReport, inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import read_dataset
 from segcore.data.listing import list_images, name_of
-from segcore.data.sources.contest import IMAGES_FOLDER
 from segcore.errors import DataError
 from segcore.scoring.mask_files import read_mask_notes, read_masks
 from segcore.scoring.masks import score_masks
@@ -23,12 +22,13 @@ from segcore.streets.synthetic import write_streets
 _MOST_NAMES: Final = 10
 
 
-def check(data: Data, folds: Folds = 7) -> None:
+def check(data: Data, folds: Folds = 7, layout: LayoutName = "") -> None:
     """Say what is in a data set, and everything that is wrong with it; exit 2 when something is."""
     with show_progress("decoding") as progress:
-        report = inspect_dataset(data, folds, progress)
+        report = inspect_dataset(data, folds, progress, layout)
     _print_report(report)
-    print_unread(data / IMAGES_FOLDER)
+    for images in report.images:
+        print_unread(images)
     if report.problems:
         raise DataError(f"{data}: {len(report.problems)} problem(s):", report.problems)
     console.print("No problem found.", style="green")
@@ -56,10 +56,11 @@ def submit(
     images: Annotated[
         Path | None, typer.Option(help="folder of the images that masks are of; empty: as predict noted them")
     ] = None,
+    layout: LayoutName = "",
 ) -> None:
     """Write masks as the contest's submission JSON, by the file names of their images."""
     notes = read_mask_notes(masks)
-    table = (notes.classes or CONTEST_CLASSES) if data is None else read_dataset(data).classes
+    table = (notes.classes or CONTEST_CLASSES) if data is None else read_dataset(data, layout).classes
     names = notes.images if images is None else {name_of(file): file.name for file in list_images(images)}
     guessed: list[str] = []
 
@@ -82,15 +83,16 @@ def submit(
 def score(
     truth: Annotated[Path, typer.Argument(help="data-set folder with the truth")],
     masks: Annotated[Path, typer.Argument(help="folder of masks, or a submission file")],
+    layout: LayoutName = "",
 ) -> None:
     """Score masks or a submission file against the truth, as the contest does: an image without a mask counts 0."""
-    result = score_masks(truth, masks)
+    result = score_masks(truth, masks, layout)
     table = Table(box=box.SIMPLE, show_header=False)
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.4f}")
     console.print(table)
     console.print(f"{result.images} images scored")
-    if not result.every_class:
+    if not result.every_class and masks.is_dir():
         console.print("no miou: the masks hold background, and no class but the scored ones")
     if result.missing:
         _warn_of(result.missing, "have no mask and count as background everywhere")

@@ -8,28 +8,34 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import (
-    DEFAULT_CACHE,
     Cache,
     CPUs,
     Data,
     Device,
+    LayoutName,
+    Objective,
     choose_machine,
     console,
     make_folder,
+    print_plan,
     show_progress,
+    warn_of_slow_cache,
 )
 from segcore.config import TrainConfig, describe_fields
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
+from segcore.data.disk import DEFAULT_CACHE, resolve_cache
 from segcore.data.division import choose_division
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.given_folds import describe_leakage
 from segcore.data.labels import build_label_map
 from segcore.data.split import DEFAULT_FOLDS, name_training
 from segcore.errors import CheckpointError
+from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
 from segcore.networks.weights import describe_fit
 from segcore.prediction.ensemble import read_ensemble_notes, save_ensemble
+from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
 from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state
 from segcore.training.train import EpochResult, train_epochs
 
@@ -44,6 +50,8 @@ def train(
     ] = None,
     split: Annotated[str, typer.Option(help="folds, or official: the train and val that came with the data")] = "folds",
     folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")] = None,
+    objective: Objective = "",
+    layout: LayoutName = "",
     device: Device = "",
     cpus: CPUs = 2,
     cache: Cache = DEFAULT_CACHE,
@@ -51,39 +59,46 @@ def train(
         list[Path] | None, typer.Option(help="data set to train on too, never validated, such as pseudo labels")
     ] = None,
 ) -> None:
-    """Train one fold and write the model; killed, it goes on after its last epoch when started again."""
+    """Train one fold and write the model; killed, it goes on after its last epoch when started again.
+
+    The objective says whether an epoch was better, which stops a training with --set patience_epochs=N.
+    """
     config = TrainConfig.from_assignments(tuple(assignments or ()))
     division = choose_division(split, folds, folds_file)
     machine = choose_machine(device, cpus)
-    dataset = read_dataset(data)
+    cache_root = resolve_cache(cache)
+    dataset = read_dataset(data, layout)
+    metric = objective or default_objective(dataset.layout)
+    require_metric(metric, dataset.classes)
+    require_learnt(metric, config.labels, dataset.classes)
     divided = division.divide(dataset.cases)
     if division.kind != "folds":
         console.print(f"{divided.describe()}; {describe_leakage(dataset.cases, divided)}", soft_wrap=True)
     make_folder(out)
+    warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
-        pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache.expanduser(), progress)
+        pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache_root, progress, print_plan)
     train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
+    require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
-    state = _start(out / "state.pt", config, pixels.classes, machine, f"{pixels.key}, {name_training(divided, fold)}")
+    trained_on = f"{pixels.key}, {name_training(divided, fold)}"
+    state = _start(out / "state.pt", config, pixels.classes, machine, trained_on, metric)
     parts, begun_after = state.micro_batches, state.epoch
     with show_progress("training", total=config.epochs, done=state.epoch) as progress:
         for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
             save_state(state, out / "state.pt")
             parts = _tell_parts(result, parts)
-            console.print(_describe(result), soft_wrap=True)
+            if result.loading_note and result.epoch == begun_after + 1:
+                console.print(result.loading_note, style="yellow", soft_wrap=True)
+            console.print(_describe(result, metric), soft_wrap=True)
             progress(result.epoch, config.epochs)
     if state.epoch == begun_after and _is_written(out / "model", state):
         console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
         return
     members = member_weights(state)
-    notes: dict[str, object] = {
-        "fold": fold,
-        "folds": divided.folds,
-        "split": divided.kind,
-        "left_out": [fold] * len(members),
-        "ious": state.ious,
-    }
+    notes: dict[str, object] = {"fold": fold, "folds": divided.folds, "split": divided.kind}
+    notes |= {"left_out": [fold] * len(members), "metric": metric, "scores": state.scores}
     if pixels.extra_names:
         notes["extra"] = list(pixels.extra_names)
     save_ensemble(out / "model", iter(members), config=config, classes=pixels.classes, notes=notes, split=divided)
@@ -99,12 +114,14 @@ def fields() -> None:
     console.print(table)
 
 
-def _start(file: Path, config: TrainConfig, classes: ClassTable, machine: Machine, data: str) -> TrainState:
+def _start(
+    file: Path, config: TrainConfig, classes: ClassTable, machine: Machine, data: str, metric: str
+) -> TrainState:
     if file.exists():
-        state = load_state(file, config, machine, data)
+        state = load_state(file, config, machine, data, metric)
         console.print(f"going on after epoch {state.epoch}")
         return state
-    state = new_state(config, build_label_map(classes, config.labels).outputs, machine, data)
+    state = new_state(config, build_label_map(classes, config.labels).outputs, machine, data, metric)
     if fit := describe_fit(state.model.network, config):
         console.print(fit, soft_wrap=True)
     return state
@@ -116,7 +133,7 @@ def _is_written(model: Path, state: TrainState) -> bool:
     except CheckpointError:
         return False
     # A training that was killed between its last checkpoint and its model may have an older model.
-    return bool(noted.get("ious") == state.ious)
+    return bool(noted.get("scores", noted.get("ious")) == state.scores)
 
 
 def _tell_parts(result: EpochResult, parts: int) -> int:
@@ -130,8 +147,8 @@ def _tell_parts(result: EpochResult, parts: int) -> int:
     return result.micro_batches
 
 
-def _describe(result: EpochResult) -> str:
-    shown = {name: value for name, value in result.metrics.items() if "/" not in name}
+def _describe(result: EpochResult, metric: str) -> str:
+    shown = {name: value for name, value in result.metrics.items() if "/" not in name or name == metric}
     scores = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
     seconds = result.train_seconds + result.validation_seconds
     in_tiles = "  validated in tiles: the device is too small for whole images" if result.validated_in_tiles else ""

@@ -123,6 +123,11 @@ class PixelCache:
         """Shortest image side of all cases, pixels."""
         return min(min(case.height, case.width) for case in self.cases)
 
+    @property
+    def sizes(self) -> frozenset[tuple[int, int]]:
+        """Every (height, width) that a case has, pixels."""
+        return frozenset((case.height, case.width) for case in self.cases)
+
     def image_HW3(self, index: int) -> npt.NDArray[np.uint8]:
         """RGB pixels of a case, a read-only view of the memory map."""
         part, position = self._places[index]

@@ -37,6 +37,7 @@ class DataReport:
         split: the folds; None when they cannot be made.
         leakage: what the folds divide; None with them.
         problems: everything that is wrong.
+        images: folders of its images.
     """
 
     classes: ClassTable
@@ -49,6 +50,7 @@ class DataReport:
     split: FoldSplit | None
     leakage: Leakage | None
     problems: tuple[str, ...]
+    images: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +60,19 @@ class _Counted:
     digest: bytes
 
 
-def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], None]) -> DataReport:
+def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], None], layout: str = "") -> DataReport:
     """Decode a whole data set and report what is there and what is wrong.
 
     Args:
         folder: the data-set folder.
         folds: number of folds to try.
         progress: called with (cases done, cases in all).
+        layout: a name in `sources.layouts`; empty: recognised.
 
     Raises:
         DataError: when there is no data set at all.
     """
-    dataset, problems = scan_dataset(folder)
+    dataset, problems = scan_dataset(folder, layout)
     counted: dict[str, _Counted] = {}
 
     def count(case: Case) -> _Counted | tuple[str, ...]:
@@ -105,6 +108,7 @@ def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
         split=split,
         leakage=measure_leakage(usable, split) if split is not None else None,
         problems=tuple(sorted([*problems, *problem])),
+        images=dataset.images,
     )
 
 

@@ -86,8 +86,8 @@ class MaskEncoding:
         counts: Counter[int] = Counter()
         for rows in bands(pixels):
             codes = self._read_codes(pixels[rows])
-            codes, times = np.unique(codes if chosen_HW is None else codes[chosen_HW[rows]], return_counts=True)
-            counts.update(dict(zip(codes.tolist(), times.tolist(), strict=True)))
+            found, times = _count(codes if chosen_HW is None else codes[chosen_HW[rows]])
+            counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
         return counts
 
     def name_code(self, code: int) -> str:
@@ -140,6 +140,18 @@ def colour_code(colour: Colour) -> int:
     """Return the code of a colour in masks of kind `rgb`."""
     red, green, blue = colour
     return red << 16 | green << 8 | blue
+
+
+def _count(
+    codes: npt.NDArray[np.unsignedinteger[Any]],
+) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.int64]]:
+    """Return the codes that occur, and how often."""
+    if codes.dtype.itemsize > 2:
+        return np.unique(codes, return_counts=True)
+    # Small numbers can be counted without sorting them.
+    times = np.bincount(codes.reshape(-1))
+    found = np.flatnonzero(times)
+    return found, times[found]
 
 
 @lru_cache(maxsize=4)

@@ -122,6 +122,15 @@ def walk_files(folder: Path) -> Iterator[Path]:
             yield file
 
 
+def has_images(folder: Path) -> bool:
+    """Say whether an image file lies in a folder or below it; folders of text files hold boxes and outlines.
+
+    Raises:
+        OSError: when a folder may not be read.
+    """
+    return next(walk_files(folder), None) is not None
+
+
 def count_unread(folder: Path) -> Counter[str]:
     """Return how many files of each suffix in a folder of images are read as none; hidden ones do not count.
 
@@ -141,6 +150,12 @@ def count_unread(folder: Path) -> Counter[str]:
 def name_of(file: Path) -> str:
     """Return a file's name without suffix, composed."""
     return unicodedata.normalize("NFC", file.stem)
+
+
+def name_in_list(text: str) -> str:
+    """Return the name of the image that a line of a list means, which may be written with the image's suffix."""
+    composed = unicodedata.normalize("NFC", text.strip())
+    return composed.rpartition(".")[0] if composed.lower().endswith(IMAGE_SUFFIXES) else composed
 
 
 def broken_folder(folder: Path, problems: Sequence[str]) -> DataError:

@@ -45,17 +45,18 @@ class ContestScore:
     every_class: bool
 
 
-def score_masks(data: Path, masks: Path) -> ContestScore:
+def score_masks(data: Path, masks: Path, layout: str = "") -> ContestScore:
     """Score masks against the truth of a data set.
 
     Args:
         data: the data-set folder with the truth.
         masks: a folder of masks NAME.png, or a submission file.
+        layout: of the data set, a name in `sources.layouts`; empty: recognised.
 
     Raises:
         DataError: when no mask belongs to a case, or a mask has another size or unknown colours or numbers.
     """
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, layout)
     finished = _read_submitted(masks, dataset) if masks.is_file() else _list_masks(masks, dataset)
     key_of = _match(dataset.cases, finished, by_suffix=masks.is_file())
     if not key_of:

@@ -1,19 +1,23 @@
 """Refuses, before anything is trained, a configuration that this data or this machine cannot train."""
 
+from collections.abc import Collection
+
 from segcore.config import TrainConfig
-from segcore.feeding.transforms import require_crop_fits
+from segcore.feeding.transforms import require_crop_fits, sample_size
 from segcore.networks.model import require_architecture, require_start
+from segcore.training.memory import require_batch_fits
 
 
 class Feasibility:
     """Looks at configurations, and at each network once, however many share it.
 
     Args:
-        smallest_side: shortest image side of the data, pixels.
+        sizes: (height, width) of the data's images, pixels; at least one.
     """
 
-    def __init__(self, smallest_side: int) -> None:
-        self._smallest_side = smallest_side
+    def __init__(self, sizes: Collection[tuple[int, int]]) -> None:
+        self._sizes = frozenset(sizes)
+        self._smallest_side = min(min(size) for size in self._sizes)
         self._known_networks: set[tuple[object, ...]] = set()
 
     def require(self, config: TrainConfig) -> None:
@@ -24,6 +28,7 @@ class Feasibility:
             WeightsError: when its weights cannot be had.
         """
         require_crop_fits(self._smallest_side, config)
+        require_batch_fits(min(max(sample_size(*size, config)) for size in self._sizes), config)
         network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention)
         if network not in self._known_networks:
             require_architecture(config)

@@ -40,11 +40,7 @@ def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
         OSError: when a folder may not be read.
     """
     description = read_description(folder / DESCRIPTION_FILE)
-    images, problems = find_files(folder, description.images)
-    masks, mask_problems = find_files(folder, description.masks)
-    problems += mask_problems
-    pairs, pair_problems = _pair(description, images, masks, folder)
-    problems += pair_problems
+    pairs, problems = pair_files(folder, description.images, description.masks)
     if not pairs:
         raise DataError(f"{folder}: no image has a mask, by its {DESCRIPTION_FILE}:", problems)
     table = build_table(description, [mask.file for _, mask in pairs])
@@ -65,24 +61,45 @@ def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
     return dataset, problems
 
 
-def _pair(
-    description: Description, images: Sequence[Found], masks: Sequence[Found], folder: Path
-) -> tuple[list[tuple[Found, Found]], list[str]]:
-    shared = sorted(list_places(description.images) & list_places(description.masks))
-    image_of, problems = _index(images, shared)
-    mask_of, mask_problems = _index(masks, shared)
+def pair_files(folder: Path, images: str, masks: str) -> tuple[list[tuple[Found, Found]], list[str]]:
+    """Return the images and masks of a folder that belong together, and what belongs to nothing.
+
+    What a path puts on the side test is left out.
+
+    Args:
+        folder: the data-set folder.
+        images: pattern of the images' paths, without fault.
+        masks: pattern of the masks' paths, without fault.
+
+    Raises:
+        OSError: when a folder may not be read.
+    """
+    found_images, problems = find_files(folder, images)
+    found_masks, mask_problems = find_files(folder, masks)
     problems += mask_problems
-    problems += [
-        f"{image_of[key].file.relative_to(folder)}: no file of {description.masks} belongs to it"
-        for key in image_of
-        if key not in mask_of
-    ]
-    problems += [
-        f"{mask_of[key].file.relative_to(folder)}: a mask without an image of {description.images}"
-        for key in mask_of
-        if key not in image_of
-    ]
+    # Side by side, {name}.png fits a_mask.png too: such a file is what the more exact pattern says.
+    if len(images) > len(masks):
+        found_masks = _without(found_masks, found_images)
+    else:
+        found_images = _without(found_images, found_masks)
+    found_images, found_masks = (
+        [one for one in found if one.said.get("split", "").lower() not in TEST_FOLDERS]
+        for found in (found_images, found_masks)
+    )
+    shared = sorted(list_places(images) & list_places(masks))
+    image_of, image_problems = _index(found_images, shared)
+    mask_of, mask_problems = _index(found_masks, shared)
+    lonely_images = [image_of[key].file for key in image_of if key not in mask_of]
+    lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of]
+    problems += [*image_problems, *mask_problems]
+    problems += [f"{file.relative_to(folder)}: no file of {masks} belongs to it" for file in lonely_images]
+    problems += [f"{file.relative_to(folder)}: a mask without an image of {images}" for file in lonely_masks]
     return [(image_of[key], mask_of[key]) for key in image_of if key in mask_of], problems
+
+
+def _without(some: Sequence[Found], others: Sequence[Found]) -> list[Found]:
+    taken = {found.file for found in others}
+    return [found for found in some if found.file not in taken]
 
 
 def _index(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[tuple[str, ...], Found], list[str]]:
@@ -108,10 +125,10 @@ def _name(pairs: Sequence[tuple[Found, Found]], encoding: MaskEncoding) -> tuple
     for name, one, (image, mask) in zip(names, said, pairs, strict=True):
         side = one.get("split", "").lower()
         faults = [f"{image.file.name}: {fault}" for text in (name, *one.values()) if (fault := _find_fault(text))]
-        if side and side not in (*SPLIT_OF_FOLDER, *TEST_FOLDERS):
+        if side and side not in SPLIT_OF_FOLDER:
             faults.append(f"{image.file.name}: {{split}} is {side!r}; call it train, val or test, or write * there")
         problems += list(dict.fromkeys(faults))
-        if not faults and side not in TEST_FOLDERS:
+        if not faults:
             case = Case(
                 name=name,
                 image=image.file,

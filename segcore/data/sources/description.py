@@ -106,13 +106,44 @@ def read_description(file: Path) -> Description:
         json.loads(text, object_pairs_hook=_refuse_repeated_keys)
         description = _ADAPTER.validate_json(text)
     except ValidationError as error:
-        raise DataError(f"{file} cannot be used:", list(_tell(error))) from None
+        raise DataError(f"{file} cannot be used:", list(tell_faults(error))) from None
     except (ValueError, RecursionError, OSError) as error:
         raise DataError(f"{file} cannot be read ({error or type(error).__name__}); it is a JSON object.") from error
     problems = list(_find_problems(description))
     if problems:
         raise DataError(f"{file} cannot be used:", problems)
     return description
+
+
+def format_description(content: Mapping[str, object]) -> str:
+    """Return the text of a `dataset.json` with one class a line, for a person to edit.
+
+    Args:
+        content: what it says, by key.
+    """
+    lines = []
+    for key, value in content.items():
+        if key == "classes" and isinstance(value, list):
+            entries = ",\n".join(f"    {json.dumps(entry, ensure_ascii=False)}" for entry in value)
+            lines.append(f'  "classes": [\n{entries}\n  ]')
+        else:
+            lines.append(f"  {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def tell_faults(error: ValidationError) -> Iterator[str]:
+    """Yield what is not of a form, a line each: its place, its value, the rule."""
+    # A value of several types has one problem for each.
+    rules: dict[str, list[str]] = {}
+    for problem in error.errors():
+        place = tuple(part for part in problem["loc"] if not _is_type_name(part))
+        if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden") or place[-1:] == ("[key]",):
+            yield _tell_unknown(place)
+        elif problem["type"] in ("missing", "missing_argument"):
+            yield f"{_write(place)} is missing"
+        else:
+            rules.setdefault(f"{_write(place)} is {problem['input']!r:.60}", []).append(_first_low(problem["msg"]))
+    yield from (f"{value}: {', or '.join(dict.fromkeys(texts))}" for value, texts in rules.items())
 
 
 def _find_problems(description: Description) -> Iterator[str]:
@@ -159,20 +190,6 @@ def _find_repeated(description: Description, wanted: str) -> Iterator[str]:
             if code in owner:
                 yield f"classes: {_show(code)} belongs to {owner[code]} and to {name}; leave it to one"
             owner[code] = name
-
-
-def _tell(error: ValidationError) -> Iterator[str]:
-    # A value of several types has one problem for each.
-    rules: dict[str, list[str]] = {}
-    for problem in error.errors():
-        place = tuple(part for part in problem["loc"] if not _is_type_name(part))
-        if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden") or place[-1:] == ("[key]",):
-            yield _tell_unknown(place)
-        elif problem["type"] in ("missing", "missing_argument"):
-            yield f"{_write(place)} is missing"
-        else:
-            rules.setdefault(f"{_write(place)} is {problem['input']!r:.60}", []).append(_first_low(problem["msg"]))
-    yield from (f"{value}: {', or '.join(dict.fromkeys(texts))}" for value, texts in rules.items())
 
 
 def _tell_unknown(place: tuple[int | str, ...]) -> str:

@@ -121,7 +121,7 @@ def _choose_colours(
     for entry in kept:
         own = entry.rgb or next(iter(entry.colours), None)
         if own is None:
-            likely = BLACK if entry.name.lower() == BACKGROUND else _at(palette, entry.ids[0])
+            likely = _at(palette, entry.ids[0]) or (BLACK if entry.name.lower() == BACKGROUND else None)
             own = likely if likely not in given and likely not in chosen else None
         chosen.append(own)
     taken = [colour for colour in (*chosen, *void) if isinstance(colour, tuple)]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 
 from segcore.data.case import Case, Split
 from segcore.data.encoding import MaskEncoding
@@ -48,6 +49,7 @@ class Pair:
         mask: the mask's file.
         group: the folder that they lie in.
         split: side of the split that they are on.
+        frame: place in the group's drive, if it is known.
     """
 
     name: str
@@ -55,11 +57,18 @@ class Pair:
     mask: Path
     group: str
     split: Split = ""
+    frame: int | None = None
 
     def to_case(self, encoding: MaskEncoding) -> Case:
         """Return the case of which nothing else is known."""
         return Case(
-            name=self.name, image=self.image, mask=self.mask, encoding=encoding, group=self.group, split=self.split
+            name=self.name,
+            image=self.image,
+            mask=self.mask,
+            encoding=encoding,
+            group=self.group,
+            frame=self.frame,
+            split=self.split,
         )
 
 
@@ -118,9 +127,12 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
     notes = []
     if image_ending or mask_ending:
         notes.append(f"names: x{image_ending} in {root.images.name}/ has the mask x{mask_ending} in {root.masks.name}/")
-    others = len(masks) - len(mask_of)
-    if others:
-        notes.append(f"left out: {others} files of {root.masks.name}/ whose names do not end in {mask_ending}")
+    for folder, others, ending in (
+        (root.images, len(images) - len(image_of), image_ending),
+        (root.masks, len(masks) - len(mask_of), mask_ending),
+    ):
+        if others:
+            notes.append(f"left out: {others} files of {folder.name}/ whose names do not end in {ending}")
     problems += [f"{file.name}: no mask of that name in {root.masks}" for file in _missing(image_of, mask_of)]
     problems += [
         f"{file.name}: a mask without an image of that name in {root.images}" for file in _missing(mask_of, image_of)
@@ -141,27 +153,41 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
 def _choose_endings(
     root: Root, images: Sequence[Path], masks: Sequence[Path], endings: Sequence[tuple[str, str]] | None
 ) -> tuple[str, str]:
-    # Endings that a sample of the masks lacks need not be tried on all of them.
-    sample = [name_of(mask) for mask in masks[:_SAMPLE]]
-    likely = [ending for ending in MASK_ENDINGS if any(name.endswith(ending) for name in sample)]
-    candidates = endings or [(image_ending, mask_ending) for mask_ending in likely for image_ending in IMAGE_ENDINGS]
+    image_places, mask_places = list(_list_places(root.images, images)), list(_list_places(root.masks, masks))
+    likely = [
+        (some, other) for other in _likely(MASK_ENDINGS, mask_places) for some in _likely(IMAGE_ENDINGS, image_places)
+    ]
 
     def count_pairs(pair: tuple[str, str]) -> int:
-        image_places = _by_place(root.images, images, pair[0]).keys()
-        return len(image_places & _by_place(root.masks, masks, pair[1]).keys())
+        some, other = (
+            {place.removesuffix(ending) for place in places if place.endswith(ending)}
+            for places, ending in zip((image_places, mask_places), pair, strict=True)
+        )
+        return len(some & other)
 
-    return max(candidates or [("", "")], key=count_pairs)
+    return max(endings or likely or [("", "")], key=count_pairs)
+
+
+def _likely(endings: Sequence[str], places: Sequence[str]) -> list[str]:
+    # Endings that a sample lacks need not be tried on all.
+    sample = places[:: max(1, len(places) // _SAMPLE)]
+    return [ending for ending in endings if any(place.endswith(ending) for place in sample)]
 
 
 def _by_place(root: Path, files: Sequence[Path], ending: str) -> dict[str, Path]:
     """Return files by their path below a folder, without suffix and ending; those of another ending are left out."""
-    found = {}
+    places = zip(_list_places(root, files), files, strict=True)
+    return {place.removesuffix(ending): file for place, file in places if place.endswith(ending)}
+
+
+def _list_places(root: Path, files: Sequence[Path]) -> Iterator[str]:
+    """Yield the path of each file below a folder without suffix, composed."""
+    below: dict[Path, str] = {}
     for file in files:
-        name = name_of(file)
-        if name.endswith(ending):
-            place = file.parent.relative_to(root) / name.removesuffix(ending)
-            found[place.as_posix()] = file
-    return found
+        if file.parent not in below:
+            parts = file.parent.relative_to(root).parts
+            below[file.parent] = "".join(f"{normalize('NFC', part)}/" for part in parts)
+        yield f"{below[file.parent]}{name_of(file)}"
 
 
 def _missing(some: Mapping[str, Path], others: Mapping[str, Path]) -> Iterator[Path]:
@@ -169,10 +195,12 @@ def _missing(some: Mapping[str, Path], others: Mapping[str, Path]) -> Iterator[P
 
 
 def _name_apart(pairs: Sequence[Pair]) -> list[Pair]:
-    """Name pairs by their folder too where two have one name."""
-    if not any(True for _ in _find_equal(pairs)):
-        return list(pairs)
-    return [replace(pair, name=f"{pair.group}/{pair.name}".replace("/", "_")) for pair in pairs]
+    """Name pairs by their folder too where two have one name, and by their side where that is not enough."""
+    by_folder = [replace(pair, name=f"{pair.group}/{pair.name}".replace("/", "_")) for pair in pairs]
+    by_side = [replace(pair, name=f"{pair.split or 'none'}_{pair.name}") for pair in pairs]
+    by_both = [replace(pair, name=f"{pair.split or 'none'}_{pair.name}") for pair in by_folder]
+    ways = (list(pairs), by_folder, by_side, by_both)
+    return next((way for way in ways if not any(_find_equal(way))), list(pairs))
 
 
 def _find_equal(pairs: Sequence[Pair]) -> Iterator[Pair]:

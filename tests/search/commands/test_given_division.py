@@ -78,7 +78,7 @@ def test_best_are_trained_again_with_further_seeds_and_it_is_said(launched, fold
     trainings = read_history(folder.confirm_stage.journal).in_order
     places = {(trial.source, trial.fold, trial.values["seed"]) for trial in trainings}
     assert {(source, 0, 1) for source in (0, 1)} <= places <= {(s, 0, seed) for s in (0, 1) for seed in (1, 2)}
-    assert all({*trial.epochs[2].image_ious} <= VAL for trial in trainings)
+    assert all({*trial.epochs[2].image_scores} <= VAL for trial in trainings)
     confirmation = json.loads(folder.best.read_text())["confirmation"]
     seeds = confirmation["further_seeds"]
     several = "s" if len(seeds) > 1 else ""
@@ -110,7 +110,7 @@ def test_retraining_is_with_the_further_seeds_and_scored_on_the_official_val(ret
     taken = ["trained in the confirmation" in trial.message for trial in trials]
     assert taken == [seed in best["confirmation"]["further_seeds"] for seed in (1, 2)]
     notes = read_ensemble_notes(folder.model)["notes"]
-    assert (notes["split"], notes["left_out"], sorted(notes["seed_ious"])) == ("official", [0, 0], ["1", "2"])
+    assert (notes["split"], notes["left_out"], sorted(notes["seed_scores"])) == ("official", [0, 0], ["1", "2"])
     shown = " ".join(retrained.split())
     assert "of one network on 4 images, the mean over seeds" in shown
     assert "The search was steered by these images, so this score flatters" in shown

@@ -93,6 +93,17 @@ def test_cache_is_prepared_and_told_about(local_ray, make_place, make_dataset, t
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
+def test_every_node_reads_the_layout_that_the_search_was_given(
+    local_ray, make_settings, make_place, two_layouts, tmp_path
+):
+    place = make_place(data=two_layouts, layout="pairs", cache=tmp_path / "cache")
+    dataset = read_dataset(place.data, place.layout)
+    cache = prepare_nodes(dataset, place, lambda done, total: None)
+    job = make_job(make_settings(), place, cache, make_folds(dataset.cases, 2))
+    late = open_cache(dataclasses.replace(job, cache_root=tmp_path / "late"))
+    assert late.names == ("pair_0", "pair_1", "pair_2", "pair_3")
+
+
 def test_extra_data_joins_the_cache_and_is_named_by_its_key(
     local_ray, make_settings, make_place, make_dataset, tmp_path
 ):

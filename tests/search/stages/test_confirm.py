@@ -92,11 +92,11 @@ def test_only_what_is_still_in_the_race_is_trained(
     settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=7, fold_of={}, block_of={})
     job = TrialJob(
         data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0
-    )  # fmt: skip
+    , metric="iou")  # fmt: skip
     folder = StageFolder(root=tmp_path)
     stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
     decision = confirm.confirm_candidates(stage, make_history(write))
-    assert {each.trial: each.fold_ious for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
+    assert {each.trial: each.fold_scores for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
     assert [trial.source for trial in script.journal.history.unfinished] == [5]
 
 
@@ -132,13 +132,13 @@ def test_only_fold_is_trained_again_with_further_seeds(
     trained = [(trial.source, trial.fold, trial.values["seed"]) for trial in script.journal.history.in_order]
     assert trained == [(0, 0, 1), (1, 0, 11), (0, 0, 2), (1, 0, 12)]
     assert {trial.values["patience_epochs"] for trial in script.journal.history.in_order} == {0}
-    assert {each.trial: each.fold_ious for each in decision.contenders} == {
+    assert {each.trial: each.fold_scores for each in decision.contenders} == {
         0: {1: 0.60, 2: 0.62},
         1: {1: 0.63, 2: 0.59},
     }
     best = choose_confirmed(history, script.journal.history, settings, split)
     # Equal means: the better in the search comes first, and of equals there the earlier.
-    assert (best["trial"], best["split"], best["confirmation"]["iou"]) == (0, "official", pytest.approx(0.61))
+    assert (best["trial"], best["split"], best["confirmation"]["score"]) == (0, "official", pytest.approx(0.61))
     assert (best["confirmation"]["folds"], best["confirmation"]["further_seeds"]) == ([], [1, 2])
     assert best["confirmation"]["told"].startswith("confirmed with 2 further seeds on the official split; no further")
     assert best["confirmation"]["methods"]["difference"].startswith("t-interval over seeds")

@@ -15,6 +15,7 @@ from PIL import Image
 
 from segcore.data.classes import ClassTable, class_table_to_json
 from segcore.data.decoding import decode_rgb
+from segcore.data.split import read_folds
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import load_ensemble, save_ensemble
@@ -62,7 +63,7 @@ def test_killed_training_goes_on_after_its_last_epoch(trained):
     folder, out = trained
     assert "going on after epoch" in out
     notes = json.loads((folder / "model" / "ensemble.json").read_text())["notes"]
-    assert len(notes["ious"]) == 4
+    assert len(notes["scores"]) == 4
     assert "epoch 1:" not in out and "epoch 4:" in out
 
 
@@ -79,10 +80,10 @@ def test_finished_training_that_is_started_again_leaves_its_model_alone(trained,
     assert json.loads((model / "ensemble.json").read_text()) == document
     assert (model / "tune_predict.csv").read_text() == "way"
     # An older model than the training is none of it.
-    document["notes"]["ious"].pop()
+    document["notes"]["scores"].pop()
     (model / "ensemble.json").write_text(json.dumps(document))
     assert "stays as it is" not in run(*arguments)[1]
-    assert len(json.loads((model / "ensemble.json").read_text())["notes"]["ious"]) == 4
+    assert len(json.loads((model / "ensemble.json").read_text())["notes"]["scores"]) == 4
 
 
 def test_predict_says_that_its_folder_is_a_file(trained, dataset_folder, tmp_path):
@@ -220,6 +221,8 @@ def test_check_of_a_broken_folder_lists_everything_and_ends_with_2(make_dataset)
         (["predict", "{data}", "{data}/seg_train_images", "{tmp}/x"], "is no model directory"),
         (["train", "{data}", "--out", "{data}/classes.json", "--folds", "2"], "cannot be written to as a folder"),
         (["submit", "{tmp}", "{tmp}/x.json"], "has no PNG mask"),
+        (["check", "{data}", "--layout", "cityscape"], "--layout 'cityscape': use contest, "),
+        (["check", "{data}", "--layout", "pairs"], "has not the layout pairs: images/ and masks/"),
         (["score", "{data}", "{tmp}/nothing"], "is neither a folder of masks nor a submission file"),
     ],
 )
@@ -227,6 +230,20 @@ def test_mistake_ends_with_a_message(dataset_folder, tmp_path, arguments, messag
     code, _, err = run(*(word.format(data=dataset_folder, tmp=tmp_path) for word in arguments))
     assert code == 2
     assert message in err
+
+
+def test_layout_that_is_named_is_read_where_another_would_be_recognised(two_layouts, tmp_path):
+    (two_layouts / "images" / "notes.txt").write_text("")
+    code, out, _ = run("check", two_layouts, "--folds", 2, "--layout", "pairs")
+    assert code == 0
+    assert "images: 1 files are not read (.txt: 1)" in out
+    arguments = train_arguments(two_layouts, tmp_path / "out", tmp_path / "cache")
+    code, _, err = run(*arguments, "--layout", "pairs")
+    assert code == 0, err
+    model = tmp_path / "out" / "model"
+    assert set(read_folds(model / "folds.json").fold_of) == {f"pair_{number}" for number in range(4)}
+    code, _, err = run("errors", model, two_layouts, tmp_path / "errors.html", "--layout", "pairs")
+    assert code == 0, err
 
 
 def test_names_of_data_reach_the_terminal_as_they_are_and_escapes_never(make_dataset):

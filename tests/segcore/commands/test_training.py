@@ -47,7 +47,7 @@ def test_official_val_is_held_out_from_its_training_and_known_to_be_so_later(run
     assert shown.exit_code == 0, shown.output
     assert "4 images were predicted out of fold" in shown.output
     assert "8 images were left out, because the model trained on them" in shown.output
-    assert "The training noted the same score on its held-out images" in shown.output
+    assert "The training noted the same miou on its held-out images" in shown.output
     tuned = run("tune-predict", model, divided_folder, "--cpus", 1)
     assert tuned.exit_code == 0, tuned.output
     assert "Scored on 4 images that their networks did not train on" in tuned.output

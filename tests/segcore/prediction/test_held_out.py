@@ -13,7 +13,7 @@ from segcore.prediction.held_out import (
     Origin,
     plan_held_out,
     read_member_folds,
-    read_noted_iou,
+    read_noted_score,
     read_stored_folds,
 )
 from tests.conftest import ENCODING
@@ -151,10 +151,10 @@ def test_nothing_is_claimed_where_nothing_is_known(model, notes):
 
 
 def test_score_that_the_training_noted_is_found():
-    assert read_noted_iou({"ious": [0.1, 0.3]}) == 0.3
-    assert read_noted_iou({"out_of_fold": {"iou": 0.5}}) == 0.5
-    assert read_noted_iou({}) is None
-    assert read_noted_iou({"ious": []}) is None
+    assert read_noted_score({"ious": [0.1, 0.3]}) == 0.3
+    assert read_noted_score({"out_of_fold": {"iou": 0.5}}) == 0.5
+    assert read_noted_score({}) is None
+    assert read_noted_score({"ious": []}) is None
 
 
 OFFICIAL = [replace(case, split="val" if number < 3 else "train") for number, case in enumerate(CASES)]

@@ -100,6 +100,7 @@ def test_paths_tell_group_condition_and_split(tmp_path):
     mask = np.array([[7, 26]], np.uint8)
     for part, name in (("train/bern", "1"), ("val/bern", "2"), ("test/genf", "3")):
         save_pair(tmp_path, name, mask, image=f"im/{part}/{{}}_day.jpg", truth=f"gt/{part}/{{}}.png")
+    (tmp_path / "gt/test/genf/3.png").unlink()
     describe(tmp_path, images="im/{split}/{group}/{name}_{condition}.jpg", masks="gt/{split}/{group}/{name}.png")
     cases = read_dataset(tmp_path).cases
     assert [(case.name, case.split, case.group, case.condition) for case in cases] == [

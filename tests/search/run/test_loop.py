@@ -125,7 +125,7 @@ def test_folds_that_are_not_wanted_any_more_are_left_as_they_are(stage, script):
         script.journal.write(Asked(**content))
         if outcome:
             script.end(trial, outcome)
-    run_folds(stage, "confirm", {(4, 1)})
+    run_folds(stage, "confirm", {0})
     assert [trial.source for trial in script.journal.history.unfinished] == [5]
 
 

@@ -41,6 +41,7 @@ def launch(
     from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
     from segcore.data.folds import make_folds
+    from segcore.data.gate import describe_findings, pass_gate
     from segcore.training.feasible import Feasibility
 
     fixed = parse_assignments(tuple(what.get("fixed", ())))
@@ -54,11 +55,16 @@ def launch(
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    split = make_folds(read_dataset(place.data).cases, settings.folds)
+    dataset = read_dataset(place.data)
+    # Too many folds are refused before anything starts; what images hold may change the folds afterwards.
+    make_folds(dataset.cases, settings.folds)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
+        split, findings = pass_gate(dataset, cache_pixels, settings.folds)
+        for text, warns in describe_findings(dataset, findings):
+            console.print(text, style="yellow" if warns else None, soft_wrap=True)
         loop.require_search(settings, cache_pixels, split)
-        require_trainable = Feasibility(cache_pixels.smallest_side).require
+        require_trainable = Feasibility(cache_pixels.usual_side).require
         first = resolve_first(given, loaded, settings, loop.space_facts(cache_pixels), require_trainable)
         settings = replace(settings, first=first)
         folder = folder_of(settings, place)

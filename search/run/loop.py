@@ -27,7 +27,7 @@ from segcore.training.feasible import Feasibility
 
 def space_facts(cache: PixelCache) -> dict[str, Any]:
     """Return what a search space may know of the data."""
-    return {"smallest_side": cache.smallest_side}
+    return {"smallest_side": cache.usual_side}
 
 
 def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> None:
@@ -38,7 +38,7 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         WeightsError: for a backbone whose weights cannot be had.
     """
     split.split(cache.names, settings.fold, cache.extra_names)
-    require_trainable = Feasibility(cache.smallest_side).require
+    require_trainable = Feasibility(cache.usual_side).require
     require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
 
 

@@ -24,6 +24,7 @@ from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.folds import make_folds
+from segcore.data.gate import describe_findings, pass_gate
 from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
@@ -50,10 +51,14 @@ def train(
     config = TrainConfig.from_assignments(tuple(assignments or ()))
     machine = choose_machine(device, cpus)
     dataset = read_dataset(data)
-    split = make_folds(dataset.cases, folds)
+    # Too many folds are refused before anything is decoded; what images hold may change the folds afterwards.
+    make_folds(dataset.cases, folds)
     make_folder(out)
     with show_progress("decoding") as progress:
         pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache.expanduser(), progress)
+    split, findings = pass_gate(dataset, pixels, folds)
+    for text, warns in describe_findings(dataset, findings):
+        console.print(text, style="yellow" if warns else None, soft_wrap=True)
     train_indices, valid_indices = split.split(pixels.names, fold, pixels.extra_names)
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")

@@ -2,6 +2,7 @@
 
     CACHE/KEY/images.u8   RGB pixels of all cases, one after the other
     CACHE/KEY/masks.u8    class indices of all cases, one after the other
+    CACHE/KEY/looks.u8    what each image looks like, 32x32 grey levels, see `likeness`
     CACHE/KEY/index.json  names, sizes, checksums, pixels per class; its presence says that the cache is whole
 
 KEY is a digest of the files' contents and the class table, so changed data gets a new cache and equal data
@@ -29,10 +30,12 @@ from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json, count_indices
 from segcore.data.dataset import DecodedCase, decode_case, find_pixel_problems
 from segcore.data.decoding import read_size, require_regular, share_memory
+from segcore.data.likeness import SIDE, look_at
 from segcore.data.listing import broken_folder
+from segcore.data.sides import find_usual_side
 from segcore.errors import CheckpointError, DataError, StorageError
 
-_FORMAT: Final = "street-cache-4"
+_FORMAT: Final = "street-cache-5"
 _SPARE_BYTES: Final = 256 << 20
 _CHANNELS: Final = 3
 _KEY_SEPARATOR: Final = "+"
@@ -75,6 +78,7 @@ class _Pixels:
     starts: tuple[int, ...]
     images: npt.NDArray[np.uint8]
     masks: npt.NDArray[np.uint8]
+    looks: npt.NDArray[np.uint8]
 
 
 class PixelCache:
@@ -97,6 +101,7 @@ class PixelCache:
         self.cases = tuple(case for part in parts for case in part.cases)
         self._places = [(part, position) for part in parts for position in range(len(part.cases))]
         self._own_cases = len(own.cases)
+        self._looks = own.looks
 
     def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path, tuple[Path, ...]]]:
         # A loader worker maps the files anew instead of receiving their content.
@@ -121,9 +126,19 @@ class PixelCache:
         return tuple(case.name for case in self.cases)
 
     @property
-    def smallest_side(self) -> int:
-        """Shortest image side of all cases, pixels."""
-        return min(min(case.height, case.width) for case in self.cases)
+    def usual_side(self) -> int:
+        """Length that the shorter sides of nearly all images reach, pixels: the largest crop."""
+        return find_usual_side([min(case.height, case.width) for case in self.cases])
+
+    @property
+    def own_cases(self) -> tuple[CachedCase, ...]:
+        """The cases of the data set itself, without those that are trained on beside it."""
+        return self.cases[: self._own_cases]
+
+    @property
+    def own_looks_NHW(self) -> npt.NDArray[np.uint8]:
+        """What each of the own images looks like, see `likeness`."""
+        return self._looks.reshape(-1, SIDE, SIDE)
 
     def image_HW3(self, index: int) -> npt.NDArray[np.uint8]:
         """RGB pixels of a case, a read-only view of the memory map."""
@@ -267,6 +282,7 @@ def _write_pixels(
     offsets = (0, *accumulate(height * width for height, width in sizes))
     images = np.memmap(part / "images.u8", np.uint8, "w+", shape=(max(1, offsets[-1] * _CHANNELS),))
     masks = np.memmap(part / "masks.u8", np.uint8, "w+", shape=(max(1, offsets[-1]),))
+    looks_NHW = np.zeros((len(sizes), SIDE, SIDE), np.uint8)
 
     def write(position: int) -> CachedCase | tuple[str, ...]:
         case = dataset.cases[position]
@@ -281,6 +297,7 @@ def _write_pixels(
         start, stop = offsets[position], offsets[position + 1]
         images[start * _CHANNELS : stop * _CHANNELS] = decoded.image_HW3.reshape(-1)
         masks[start:stop] = decoded.mask_HW.reshape(-1)
+        looks_NHW[position] = look_at(decoded.image_HW3)
         return CachedCase(
             name=case.name,
             group=case.group,
@@ -306,6 +323,7 @@ def _write_pixels(
         raise broken_folder(dataset.folder, problems)
     images.flush()
     masks.flush()
+    (part / "looks.u8").write_bytes(looks_NHW.tobytes())
     return cases
 
 
@@ -347,6 +365,7 @@ def _open_pixels(folder: Path) -> _Pixels:
         starts=tuple(starts),
         images=_map_file(folder / "images.u8", total * _CHANNELS),
         masks=_map_file(folder / "masks.u8", total),
+        looks=_map_file(folder / "looks.u8", len(cases) * SIDE**2),
     )
 
 

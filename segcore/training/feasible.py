@@ -10,11 +10,11 @@ class Feasibility:
     """Looks at configurations, and at each network once, however many share it.
 
     Args:
-        smallest_side: shortest image side of the data, pixels.
+        usual_side: what the shorter sides of nearly all images of the data reach, pixels; see `sides`.
     """
 
-    def __init__(self, smallest_side: int) -> None:
-        self._smallest_side = smallest_side
+    def __init__(self, usual_side: int) -> None:
+        self._usual_side = usual_side
         self._known_networks: set[tuple[object, ...]] = set()
 
     def require(self, config: TrainConfig) -> None:
@@ -24,7 +24,7 @@ class Feasibility:
             ConfigError: naming what is wrong with it.
             WeightsError: when its weights cannot be had.
         """
-        require_crop_fits(self._smallest_side, config)
+        require_crop_fits(self._usual_side, config)
         network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention)
         if network not in self._known_networks:
             require_architecture(config)

@@ -42,7 +42,7 @@ def test_cache_has_the_files_pixels_for_images_of_mixed_sizes(make_dataset, tmp_
     cache = PixelCache(prepare_cache(read_dataset(folder), tmp_path / "cache"))
     _assert_equals_files(cache, folder)
     assert [cache.mask_HW(index).shape for index in range(4)] == list(MIXED_SIZES)
-    assert cache.smallest_side == 32
+    assert cache.usual_side == 32
 
 
 def test_cache_knows_names_annotations_and_classes(cache, classes):

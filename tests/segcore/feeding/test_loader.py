@@ -115,7 +115,7 @@ def test_fewer_images_than_a_batch_make_one_smaller_batch(cache, make_config):
 
 
 def test_crop_larger_than_an_image_is_refused(cache, make_config):
-    with pytest.raises(ConfigError, match=r"crop_size=65 is larger than the smallest image side, 64"):
+    with pytest.raises(ConfigError, match=r"crop_size=65 is larger than the shorter side of the images, 64"):
         _samples(cache, make_config(input_mode="crop", crop_size=65))
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 import segcore
 from segcore.data.cache import PixelCache, prepare_cache
 from segcore.data.dataset import decode_case, read_dataset
+from segcore.data.likeness import look_at
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 from segcore.errors import CheckpointError, DataError, StorageError
 
@@ -35,6 +36,7 @@ def _assert_equals_files(cache, folder):
         np.testing.assert_array_equal(cache.image_HW3(index), decoded.image_HW3)
         np.testing.assert_array_equal(cache.image_HW3(index), np.array(Image.open(case.image)))
         np.testing.assert_array_equal(cache.mask_HW(index), decoded.mask_HW)
+        np.testing.assert_array_equal(cache.own_looks_NHW[index], look_at(decoded.image_HW3))
 
 
 def test_cache_has_the_files_pixels_for_images_of_mixed_sizes(make_dataset, tmp_path):

@@ -23,7 +23,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from search.place import DEFAULT_STORAGE, Place
+from search.place import DEFAULT_STORAGE, Place, resolve_folder
 from search.settings import SearchSettings
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
@@ -213,8 +213,9 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
 
     Raises:
         CheckpointError: when there is none of that name, with the names there are.
+        ConfigError: when the storage is no path.
     """
-    folder = SearchFolder(root=storage.expanduser().resolve() / name)
+    folder = SearchFolder(root=resolve_folder("storage", storage) / name)
     # Unlike `is_file`, this takes a name that is too long for a file for one that there is none of.
     if not os.path.isfile(folder.settings):  # noqa: PTH113
         names = sorted(file.parent.name for file in folder.root.parent.glob("*/settings.json"))

@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from search.settings import SearchSettings, describe_damage, describe_problems, write_whole
 from search.tracking_uri import mask_uri, own_tracking_uri
+from segcore.data.disk import DEFAULT_CACHE
 from segcore.errors import CheckpointError, ConfigError
 
 DEFAULT_STORAGE: Final = Path("searches")
@@ -36,7 +37,7 @@ class Place:
     tracking_uri: Annotated[
         str, Field(description="MLflow, http://HOST:PORT or sqlite:///FILE; empty: a file in the storage")
     ] = ""
-    cache: Annotated[Path, Field(description="folder of decoded images on each node")] = Path("~/.cache/street-search")
+    cache: Annotated[Path, Field(description="folder of decoded images on each node")] = DEFAULT_CACHE
     storage: Annotated[Path, Field(description="folder of all searches, shared by all nodes")] = DEFAULT_STORAGE
     home: Annotated[
         Path | None, Field(description="the search's folder when this was saved; elsewhere it is a copy, or was moved")
@@ -57,12 +58,12 @@ def build_place(values: dict[str, Any]) -> Place:
     except pydantic.ValidationError as error:
         raise ConfigError(describe_problems(error)) from None
     _refuse_impossible(place)
-    storage = _resolve("storage", place.storage)
+    storage = resolve_folder("storage", place.storage)
     absolute = {
-        "data": _resolve("data", place.data),
-        "extra": tuple(_resolve("extra", folder) for folder in place.extra),
+        "data": resolve_folder("data", place.data),
+        "extra": tuple(resolve_folder("extra", folder) for folder in place.extra),
         "storage": storage,
-        "cache": _resolve("cache", place.cache),
+        "cache": resolve_folder("cache", place.cache),
         "tracking_uri": place.tracking_uri or own_tracking_uri(storage),
     }
     return Place(**{**place_values(place), **absolute})
@@ -114,16 +115,24 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
         ConfigError: when a search weighs or limits latency and its trials share GPUs.
     """
     if 0 < place.gpus_per_trial < 1 and (settings.weighs_latency or settings.max_latency_ms):
-        wanted = (
-            f"--max-latency-ms {settings.max_latency_ms:g}" if settings.max_latency_ms else "--objective iou,latency_ms"
-        )
+        limit = f"--max-latency-ms {settings.max_latency_ms:g}"
+        wanted = limit if settings.max_latency_ms else f"--objective {settings.objective}"
         raise ConfigError(
             f"{wanted} with --gpus-per-trial {place.gpus_per_trial:g}: a trial that shares its GPU cannot measure how "
-            "long a prediction takes; use --gpus-per-trial 1, or search for iou without a limit."
+            "long a prediction takes; use --gpus-per-trial 1, or search for what is good alone, without a limit."
         )
 
 
-def _resolve(name: str, folder: Path) -> Path:
+def resolve_folder(name: str, folder: Path) -> Path:
+    """Return the absolute path of a folder; one that begins with ~ is in a home.
+
+    Args:
+        name: of the option that gave it.
+        folder: need not exist.
+
+    Raises:
+        ConfigError: when it is no path, or ~ is nowhere, as for a user without a home.
+    """
     try:
         return folder.expanduser().resolve()
     # A user who does not exist, a loop of links, a character that no path has.

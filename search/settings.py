@@ -7,8 +7,9 @@ Saved as `settings.json` in the search's folder. Where it runs lives in `place`;
 import os
 import re
 import uuid
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import pydantic
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
@@ -16,10 +17,12 @@ from pydantic.dataclasses import dataclass
 
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
+from segcore.scoring.objective import FIRST_METRIC, METRIC_HELP, default_objective, describe_unknown
 
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_NAME: Final = 100
 _TOLD_LETTERS: Final = 300
+_AND_LATENCY: Final = ",latency_ms"
 _DEVICES: Final = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _TAKEN: Final = {"mlflow.db", "mlartifacts", "mlruns", "default"}
 
@@ -35,6 +38,18 @@ def _check_name(name: str) -> str:
     if name.lower() in _TAKEN or name.lower().partition(".")[0] in _DEVICES:
         raise ValueError("this name is kept for MLflow's own files or by Windows; choose another")
     return name
+
+
+def name_metric(objective: str) -> str:
+    """Return the metric of an objective, with latency or without."""
+    return objective.removesuffix(_AND_LATENCY)
+
+
+def _check_objective(objective: str) -> str:
+    """Refuse what is no metric; which classes there are is known only with the data."""
+    if objective and (fault := describe_unknown(name_metric(objective))):
+        raise ValueError(f"{fault}, alone or as NAME{_AND_LATENCY}")
+    return objective
 
 
 def _check_first(first: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -70,9 +85,10 @@ class SearchSettings:
         Field(description="configurations to try first, see `space.first`"),
     ] = Field(default_factory=list)
     objective: Annotated[
-        Literal["iou", "iou,latency_ms"],
-        Field(description="iou, or iou,latency_ms to seek what is fast and good"),
-    ] = "iou"
+        str,
+        AfterValidator(_check_objective),
+        Field(description=f"{METRIC_HELP}; NAME,latency_ms seeks what is fast and good"),
+    ] = ""
     max_latency_ms: Annotated[
         float, Field(ge=0, description="most milliseconds of a prediction at full size; 0: no limit")
     ] = 0.0
@@ -89,7 +105,13 @@ class SearchSettings:
     @property
     def weighs_latency(self) -> bool:
         """Whether what is fast and good is sought."""
-        return self.objective != "iou"
+        return self.objective.endswith(_AND_LATENCY)
+
+    @property
+    def metric(self) -> str:
+        """The metric that trials are ranked by; the data's layout chooses it at the launch, unless the user did."""
+        assert self.objective, "a search is launched with its objective resolved"
+        return name_metric(self.objective)
 
     @property
     def resolved_grace_epochs(self) -> int:
@@ -131,6 +153,16 @@ def change_settings(settings: SearchSettings, changes: dict[str, Any]) -> Search
     return build_settings({**settings_values(settings), **changes})
 
 
+def resolve_objective(settings: SearchSettings, layout: str) -> SearchSettings:
+    """Return the settings with an objective; one that was left out is chosen by the data's layout.
+
+    Args:
+        settings: of a new search.
+        layout: name of the data's layout, see `segcore.scoring.objective`.
+    """
+    return settings if settings.objective else replace(settings, objective=default_objective(layout))
+
+
 def settings_values(settings: SearchSettings) -> dict[str, Any]:
     """Return every setting by name, as JSON holds it."""
     values: dict[str, Any] = TypeAdapter(SearchSettings).dump_python(settings, mode="json")
@@ -149,7 +181,8 @@ def read_settings(file: Path) -> SearchSettings:
         CheckpointError: when it is damaged.
     """
     try:
-        return TypeAdapter(SearchSettings).validate_json(file.read_bytes())
+        settings = TypeAdapter(SearchSettings).validate_json(file.read_bytes())
+        return settings if settings.objective else replace(settings, objective=FIRST_METRIC)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file} cannot be read ({describe_damage(error)}); {_remedy(error, file)}.") from error
 

@@ -2,8 +2,10 @@
 
 import typer
 
+from segcore.commands.caches import cache
 from segcore.commands.console import accept_every_text, print_error
 from segcore.commands.data import check, score, streets, submit
+from segcore.commands.intake import import_app, init
 from segcore.commands.looking import errors, explore
 from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
@@ -17,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
+    init,
     check,
     explore,
     fields,
@@ -29,8 +32,10 @@ for command in (
     submit,
     score,
     streets,
+    cache,
 ):
     app.command()(command)
+app.add_typer(import_app, name="import")
 
 
 def main() -> None:

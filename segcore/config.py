@@ -11,6 +11,7 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -37,7 +38,11 @@ class TrainConfig:
 
     backbone: Annotated[str, Field(min_length=1, description="timm model used as encoder")] = "resnet34"
     weights: Annotated[
-        str, Field(min_length=1, description="encoder's start: imagenet, none, or a file of timm weights")
+        str,
+        Field(
+            min_length=1,
+            description="start: imagenet, none, or a file or model directory, whose decoder is taken too if alike",
+        ),
     ] = "imagenet"
     decoder_channels: Annotated[
         int,
@@ -119,7 +124,7 @@ class TrainConfig:
     ] = 1
     epochs: Annotated[int, Field(ge=1, le=100_000, description="passes over the training images, at most")] = 27
     patience_epochs: Annotated[
-        int, Field(ge=0, description="stop after so many epochs without a better iou; 0: never")
+        int, Field(ge=0, description="stop after so many epochs without a better score, see --objective; 0: never")
     ] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
@@ -212,6 +217,18 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, object]:
         values[name] = value
     refuse_unknown_fields(values)
     return {name: _convert(name, value) for name, value in values.items()}
+
+
+def make_paths_whole(values: Mapping[str, object]) -> dict[str, object]:
+    """Return values that mean the same in any folder: a weights file by its whole path.
+
+    Args:
+        values: field names and values, valid or not.
+    """
+    weights = values.get("weights")
+    if not isinstance(weights, str) or weights in ("imagenet", "none"):
+        return dict(values)
+    return {**values, "weights": str(Path.cwd() / Path(weights).expanduser())}
 
 
 def parse_loss(expression: str) -> tuple[tuple[float, str], ...]:

@@ -26,7 +26,7 @@ from benchmarks.duel.terms import FOLD, Terms, read_terms, write_terms
 from benchmarks.measuring import describe_machine
 from search.memory.journal import read_history
 from segcore.config import TrainConfig, parse_assignments
-from segcore.data.cache import prepare_cache
+from segcore.data.cache_build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.errors import CheckpointError, ConfigError, StreetError
 from segcore.streets.synthetic import write_streets
@@ -145,7 +145,7 @@ def run_round(number: int, arms: Sequence[str], terms: Terms) -> list[Row]:
     choices = [_read_choice(terms.folder(arm, number).best) for arm in arms]
     return [
         measure_search(
-            read_history(terms.folder(arm, number).search_stage.journal),
+            read_history(terms.folder(arm, number).search_stage.journal, "iou"),
             terms,
             arm=arm,
             number=number,
@@ -216,6 +216,7 @@ def _command(arm: str, number: int, terms: Terms) -> list[str]:
         "cpus-per-trial": terms.cpus_per_trial,
         "max-concurrent": terms.max_concurrent,
         "confirm": 0,
+        "objective": "iou",
         "time-budget": f"{terms.seconds:.1f}s",
         "tracking-uri": terms.tracking_uri,
         "storage": terms.storage,

@@ -87,7 +87,7 @@ def search(task: Task, cache: PixelCache, name: str, *, reuse_actors: bool) -> N
     """
     terms = task.terms
     folder = terms.storage / name
-    journal = Journal(folder / "journal.jsonl")
+    journal = Journal(folder / "journal.jsonl", "iou")
     resources = {"cpu": terms.cpus_per_trial, "gpu": terms.gpus_per_trial}
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(train, task=task), resources),

@@ -20,6 +20,7 @@ from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.settings import SearchSettings, default_grace_epochs
 from search.space.draw import Draw, draw
+from segcore.scoring.objective import FIRST_METRIC
 
 FACTOR = 3
 
@@ -32,7 +33,7 @@ def grace_epochs(task: Task) -> int:
 def make_asha(task: Task) -> Asha:
     """Return the project's ASHA with its defaults."""
     grace, settings = default_grace_epochs(task.epochs), SearchSettings(name="any")
-    return Asha(grace_epochs=grace, reduction_factor=settings.reduction_factor, epochs=task.epochs)
+    return Asha(grace_epochs=grace, reduction_factor=settings.reduction_factor, epochs=task.epochs, metric=FIRST_METRIC)
 
 
 class Judged:
@@ -62,7 +63,7 @@ class Judged:
     def report(self, number: int, epoch: int, score: float) -> Verdict:
         """Judge an epoch."""
         verdict = self.asha.decide(number, epoch, score)
-        metrics = {} if math.isnan(score) else {"iou": score}
+        metrics = {} if math.isnan(score) else {FIRST_METRIC: score}
         self.tell(Epoch(trial=number, epoch=epoch, metrics=metrics, verdict=verdict))
         if not verdict or math.isnan(score):
             return Verdict.STOP if verdict else Verdict.GO_ON
@@ -90,7 +91,7 @@ class Ours:
             return draw(fill, {}, seed=seed, given=given)
 
         self.draw = draw_anew
-        self.proposer = Proposer(draw_anew, seed=seed, epochs=task.epochs)
+        self.proposer = Proposer(draw_anew, seed=seed, epochs=task.epochs, metric=FIRST_METRIC)
         self.asha = make_asha(task)
         self.judged = Judged(self.asha, self.proposer)
         self._params: list[Params] = []

@@ -5,6 +5,7 @@ retrainings are not read: other folds.
 """
 
 import ast
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from search.memory.history import EpochRecord, History, TrialRecord
 from search.memory.outcome import Outcome
 from search.place import Place, build_place
-from search.settings import SearchSettings, build_settings
+from search.settings import SearchSettings, build_settings, name_metric
 from search.tracking.check import require_tracking
+from search.tracking.names import clean_name
 from search.tracking.runs import INTERRUPTED
 from search.tracking.store import open_client
 from segcore.config import FIELD_NAMES, TrainConfig
 from segcore.errors import ConfigError, TrackingError
+from segcore.scoring.objective import FIRST_METRIC
 
 _SQLITE: Final = "sqlite:///"
 _LITERALS: Final = ("fixed", "extra")
@@ -33,7 +36,6 @@ _SETTINGS: Final = (
     "fixed",
 )  # fmt: skip
 _PLACE: Final = ("data", "extra")
-_METRICS: Final = ("seconds", "iou")
 _PARENT: Final = "-1"
 """What a search's own run has for a trial's number."""
 
@@ -46,7 +48,7 @@ class RecordedSearch:
         settings: those that decide what was trained and how it was judged; all others have their defaults.
         place: the data; all else has its defaults.
         history: its trials; what the space drew of a trial's values is not known (`params` are empty), of metrics only
-            `iou` and `seconds` are.
+            the objective and `seconds` are.
     """
 
     settings: SearchSettings
@@ -119,11 +121,11 @@ def _read_search(client: MlflowClient, name: str, runs: list[Run]) -> RecordedSe
             "if it was deleted, else the search cannot be replayed."
         )
     settings, place = _read_settings(name, parents[0].data.params)
-    history = History()
+    history = History(settings.metric)
     for run in runs:
         # A driver that died between making a run and filling it leaves one without parameters.
         if run.data.tags["search.trial"] != _PARENT and run.data.params:
-            trial = _read_trial(client, name, run)
+            trial = _read_trial(client, name, run, settings.metric)
             history.trials[trial.number] = trial
     return RecordedSearch(settings=settings, place=place, history=history)
 
@@ -134,12 +136,14 @@ def _read_settings(name: str, params: dict[str, str]) -> tuple[SearchSettings, P
         # MLflow has the first 500 characters.
         values |= {key: ast.literal_eval(values[key]) for key in _LITERALS if key in values}
         where: dict[str, Any] = {key: values.pop(key) for key in _PLACE if key in values}
-        return build_settings(values), build_place(where)
+        # Latency has no part in what is replayed.
+        objective = name_metric(params.get("objective", FIRST_METRIC))
+        return build_settings({**values, "objective": objective}), build_place(where)
     except (ConfigError, ValueError, SyntaxError) as error:
         raise ConfigError(f"--search {name}: its settings in MLflow cannot be read ({error}).") from error
 
 
-def _read_trial(client: MlflowClient, name: str, run: Run) -> TrialRecord:
+def _read_trial(client: MlflowClient, name: str, run: Run, metric: str) -> TrialRecord:
     number, tags, params = int(run.data.tags["search.trial"]), run.data.tags, run.data.params
     try:
         config = TrainConfig.from_values({key: text for key, text in params.items() if key in FIELD_NAMES})
@@ -153,19 +157,24 @@ def _read_trial(client: MlflowClient, name: str, run: Run) -> TrialRecord:
         values=config.values(),
         params={},
         started=run.info.start_time / 1000,
-        epochs=_read_epochs(client, run.info.run_id),
+        epochs=_read_epochs(client, run.info.run_id, metric),
         outcome=outcome,
         message=tags.get("message", "") if outcome is not None else "",
         ended=run.info.end_time / 1000 if outcome is not None and run.info.end_time else None,
     )
 
 
-def _read_epochs(client: MlflowClient, run_id: str) -> dict[int, EpochRecord]:
+def _read_epochs(client: MlflowClient, run_id: str, metric: str) -> dict[int, EpochRecord]:
     metrics: dict[int, dict[str, float]] = {}
     times: dict[int, float] = {}
-    for key in _METRICS:
-        for point in client.get_metric_history(run_id, key):
+    for key in ("seconds", metric):
+        for point in client.get_metric_history(run_id, clean_name(key)):
             metrics.setdefault(point.step, {})[key] = point.value
             times[point.step] = point.timestamp / 1000
     whole = [step for step in sorted(metrics) if "seconds" in metrics[step]]
-    return {step: EpochRecord(epoch=step, metrics=metrics[step], time=times[step]) for step in whole}
+    return {
+        step: EpochRecord(
+            epoch=step, metrics=metrics[step], score=metrics[step].get(metric, math.nan), time=times[step]
+        )
+        for step in whole
+    }

@@ -36,7 +36,7 @@ from search.space.draw import Draw, draw, draw_config, load_space
 from segcore.errors import ConfigError
 from spaces import Space
 
-_ALIKE: Final = ("space", "epochs", "folds", "fold", "fixed")
+_ALIKE: Final = ("space", "epochs", "folds", "fold", "fixed", "metric")
 _PROBES: Final = 200
 _FIXED_DRAWS: Final = 30
 """What the space drew for a fixed parameter is not recorded; so many draws look for one that fits."""
@@ -164,7 +164,7 @@ def _require_enough(trials: list[TrialRecord], settings: SearchSettings) -> None
             "them has a score; restore the space that the search began with."
         )
     finished = [trial for trial in trials if trial.outcome is Outcome.FINISHED]
-    if not any(np.isfinite(trial.epochs[trial.last_epoch].iou) for trial in finished):
+    if not any(np.isfinite(trial.epochs[trial.last_epoch].score) for trial in finished):
         raise ConfigError(
             f"--search {settings.name}: none of its {len(trials)} trials ran to its end with a score, so there is "
             "nothing to compare with; go on with it by 'python -m search resume', or replay another."
@@ -197,7 +197,7 @@ def _build_curves(trials: list[TrialRecord]) -> list[Curve]:
     scores_RE = np.full((len(trials), last), np.nan)
     for row, trial in enumerate(trials):
         for epoch, report in trial.epochs.items():
-            scores_RE[row, epoch - 1] = report.iou
+            scores_RE[row, epoch - 1] = report.score
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         gains_E = np.nan_to_num(np.nanmedian(np.diff(scores_RE, axis=1, prepend=np.nan), axis=0))

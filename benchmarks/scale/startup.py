@@ -75,14 +75,14 @@ def list_commands(scratch: Path) -> Mapping[str, Sequence[str]]:
 
 def write_search(storage: Path, name: str, trials: int) -> SearchFolder:
     """Write a search that has ended as one of so many trials would."""
-    settings = build_settings({"name": name, "trials": trials, "epochs": _EPOCHS})
+    settings = build_settings({"name": name, "trials": trials, "epochs": _EPOCHS, "objective": "iou"})
     place = build_place({"data": storage, "storage": storage})
     folder = folder_of(settings, place)
     folder.root.mkdir(parents=True)
     write_settings(settings, folder.settings)
     write_place(place, folder.place)
     write_folds(FoldSplit(folds=settings.folds, fold_of={}, block_of={}), folder.folds)
-    journal, random = Journal(folder.search_stage.journal), np.random.default_rng(0)
+    journal, random = Journal(folder.search_stage.journal, settings.metric), np.random.default_rng(0)
     journal.write(Opened(cache_key="none"))
     for trial in range(trials):
         params = {"learning_rate": float(10 ** random.uniform(-4, -2)), "loss": str(random.choice(["ce", "focal"]))}

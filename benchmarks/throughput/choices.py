@@ -14,7 +14,8 @@ from typing import Any, Final
 import torch
 
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.cache import PixelCache
+from segcore.data.cache_build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.folds import make_folds
 from segcore.data.labels import build_label_map
@@ -126,7 +127,7 @@ def train_row(
     return {
         "changes": dict(changes),
         "metrics": results[-1].metrics,
-        "ious": state.ious,
+        "scores": state.scores,
         "seconds": time.perf_counter() - started,
         "torch": torch.__version__,
         "device": machine.device,

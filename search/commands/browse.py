@@ -19,7 +19,7 @@ from search.commands.console import console
 from search.commands.options import Storage
 from search.folder import SearchFolder
 from search.opening import read_search
-from search.place import DEFAULT_STORAGE
+from search.place import DEFAULT_STORAGE, resolve_folder
 from search.tracking_uri import mask_uri, own_tracking_uri
 from segcore.errors import ConfigError, StorageError, StreetError, TrackingError
 
@@ -40,7 +40,7 @@ def ui(
     ] = None,
 ) -> None:
     """Open the MLflow UI on all searches of a storage folder; Ctrl-C ends it."""
-    folder = storage.expanduser().resolve()
+    folder = resolve_folder("storage", storage)
     names = allowed_hosts or []
     if with_port := [name for name in names if name.count(":") == 1]:
         raise ConfigError(f"--allowed-hosts {with_port[0]}: give the name alone; the port is that of --port.")

@@ -14,6 +14,7 @@ from search.commands import tables, verdict_tables
 from search.commands.console import PlainConsole, console
 from search.folder import SearchFolder
 from search.insight.importance import measure_importance
+from search.memory.best import metric_of
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
@@ -152,9 +153,10 @@ def _shown_live(render: Callable[[], RenderableType], log: ProgressLog) -> Itera
 
 def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> None:
     """Say which trainings of the confirmation have no score, and what to do."""
-    candidates = choose_candidates(read_history(folder.search_stage.journal), settings)
+    candidates = choose_candidates(read_history(folder.search_stage.journal, settings.metric), settings)
     sources = {trial.number for trial in candidates}
-    trainings = [trial for trial in read_history(folder.confirm_stage.journal).in_order if trial.source in sources]
+    confirmation = read_history(folder.confirm_stage.journal, settings.metric)
+    trainings = [trial for trial in confirmation.in_order if trial.source in sources]
     failed = [
         trial
         for trial in trainings
@@ -181,7 +183,8 @@ def show_front(settings: SearchSettings, history: History) -> None:
         console.print(verdict_tables.front_table(history))
         limited = " within the limits" if settings.max_latency_ms or settings.max_memory_gib else ""
         console.print(
-            f"best.json holds the best iou{limited}; ASHA and the model sought all that no other trial beats in both.",
+            f"best.json holds the best {settings.metric}{limited}; ASHA and the model sought all that no other trial "
+            "beats in both.",
             soft_wrap=True,
         )
 
@@ -190,7 +193,7 @@ def show_importance(settings: SearchSettings, history: History) -> None:
     """Show what mattered, once enough trials tell; it takes two seconds, so it comes after all else."""
     importances = measure_importance(history, settings.epochs)
     if importances:
-        console.print(tables.importance_table(importances))
+        console.print(tables.importance_table(importances, settings.metric))
 
 
 def show_best(found: dict[str, Any]) -> None:
@@ -198,7 +201,7 @@ def show_best(found: dict[str, Any]) -> None:
     console.print(verdict_tables.best_table(found))
     if "confirmation" in found:
         console.print(verdict_tables.confirmation_table(found["confirmation"]))
-        console.print(confirmation_line(found["confirmation"]))
+        console.print(confirmation_line(found["confirmation"], metric_of(found)))
     else:
         told = f"Chosen by its score on fold {found['fold']} alone, the best of {found['trials']} trials: it flatters."
         console.print(told, style="yellow")

@@ -34,7 +34,7 @@ def confirm(
     settings, place = open_told(folder, where)
     changes = {"confirm": top, "confirm_folds": folds}
     settings = change_settings(settings, {key: value for key, value in changes.items() if value is not None})
-    history = read_history(folder.search_stage.journal)
+    history = read_history(folder.search_stage.journal, settings.metric)
     if not can_confirm(history, settings):
         raise CheckpointError(
             f"Search {name!r} has fewer than two configurations to compare (--top {settings.confirm}, "

@@ -15,11 +15,20 @@ from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
 from search.place import DEFAULT_STORAGE, build_place, require_honest_latency, write_place
-from search.settings import build_settings, change_settings, parse_duration, parse_trials, write_settings
+from search.settings import (
+    build_settings,
+    change_settings,
+    parse_duration,
+    parse_trials,
+    resolve_objective,
+    write_settings,
+)
 from search.space.draw import load_space
 from search.space.first import read_prior, resolve_first
-from segcore.config import parse_assignments
+from search.verdict.race import further_folds
+from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.split import read_folds, write_folds
+from segcore.scoring.objective import require_metric
 
 
 @with_options({"what": WHAT, "where": WHERE})
@@ -42,20 +51,21 @@ def launch(
     from segcore.data.dataset import read_dataset
     from segcore.data.folds import make_folds
     from segcore.data.gate import describe_findings, pass_gate
-    from segcore.training.feasible import Feasibility
 
-    fixed = parse_assignments(tuple(what.get("fixed", ())))
+    fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
     settings = build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
+    dataset = read_dataset(place.data)
+    settings = resolve_objective(settings, dataset.layout)
     console.print(settings_table(settings, place))
     require_new(settings, place)
     loaded = load_space(settings.space)
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    dataset = read_dataset(place.data)
+    require_metric(settings.metric, dataset.classes)
     # Too many folds are refused before anything starts; what images hold may change the folds afterwards.
     make_folds(dataset.cases, settings.folds)
     with cluster.connected(place):
@@ -64,7 +74,9 @@ def launch(
         for text, warns in describe_findings(dataset, findings):
             console.print(text, style="yellow" if warns else None, soft_wrap=True)
         loop.require_search(settings, cache_pixels, split)
-        require_trainable = Feasibility(cache_pixels.usual_side).require
+        if settings.confirm > 1:
+            loop.require_scores(settings, cache_pixels, split, further_folds(settings))
+        require_trainable = loop.require_trial(settings, cache_pixels)
         first = resolve_first(given, loaded, settings, loop.space_facts(cache_pixels), require_trainable)
         settings = replace(settings, first=first)
         folder = folder_of(settings, place)
@@ -95,7 +107,7 @@ def resume(
     settings, place = open_told(folder, where)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
-    history, asha = History(), build_asha(settings)
+    history, asha = History(settings.metric), build_asha(settings)
     replay(folder.search_stage.journal, history, asha)
     asked = len(history.trials)
     settings = extended = change_settings(settings, {"trials": parse_trials(trials, settings, asked)})

@@ -28,12 +28,12 @@ def status(
     """Show every trial of a search, and the best."""
     folder = find_folder(storage, name)
     settings = read_what(folder)
-    history, asha = History(), build_asha(settings)
+    history, asha = History(settings.metric), build_asha(settings)
     replay(folder.search_stage.journal, history, asha)
     if not is_in_use(folder.search_stage):
         history.halt()
     if history.trials:
-        console.print(trials_table(history.in_order))
+        console.print(trials_table(history.in_order, history.metric))
     console.print(summary_line(history, settings))
     if history.ranked:
         console.print(insight_report(history, settings))
@@ -47,7 +47,7 @@ def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show the best configuration so far and write best.json."""
     folder = find_folder(storage, name)
     settings = read_what(folder)
-    history, asha = History(), build_asha(settings)
+    history, asha = History(settings.metric), build_asha(settings)
     replay(folder.search_stage.journal, history, asha)
     show_best(name_winner(settings, folder))
     show_front(settings, history)

@@ -13,6 +13,7 @@ from search.commands.tables import describe_seconds
 from search.folder import find_folder
 from search.insight.decisions import Decisions, find_unlike, replay_decisions, replay_settings
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
+from search.memory.best import score_of
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.opening import read_what
@@ -42,14 +43,14 @@ def replay(
     """Say which trials ASHA would have stopped and taken up again under other settings, for the next search."""
     folder = find_folder(storage, name)
     settings = read_what(folder)
-    history = read_history(folder.search_stage.journal)
+    history = read_history(folder.search_stage.journal, settings.metric)
     best = choose_best(history, settings)
     rows = replay_settings(history, settings, grace_epochs or (), reduction_factor or ())
     grace = suggest_grace(read_whole_curves(history))
     epochs = sum(len(trial.epochs) for trial in history.in_order)
     console.print(
         f"{len(history.trials)} trials, {epochs} of at most {len(history.trials) * settings.epochs} epochs trained; "
-        f"best iou {best['metrics']['iou']:.4f}, trial {best['trial']}"
+        f"best {settings.metric} {score_of(best):.4f}, trial {best['trial']}"
     )
     console.print(decisions_table(rows, settings, grace, best["trial"]))
     own = replay_decisions(history, settings, settings.resolved_grace_epochs, settings.reduction_factor)

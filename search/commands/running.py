@@ -19,6 +19,7 @@ from search.commands.display import (
     stage_shown,
 )
 from search.folder import SearchFolder, command_line
+from search.memory.best import score_of
 from search.memory.journal import read_history
 from search.place import Place
 from search.run import cluster, loop
@@ -29,9 +30,11 @@ from search.stages.search import run_search
 from search.stages.stage import OpenStage, open_stage
 from search.tracking import registry
 from search.tracking.check import check_tracking
+from search.verdict.race import further_folds
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.cache import PixelCache
 from segcore.data.dataset import read_dataset
+from segcore.data.disk import warn_of_network
 from segcore.data.split import FoldSplit, read_folds
 
 
@@ -50,8 +53,12 @@ def prepare_cache(place: Place) -> PixelCache:
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
     dataset = read_dataset(place.data)
+    if warning := warn_of_network(place.cache):
+        console.print(warning, style="yellow", soft_wrap=True)
     with decoding_shown() as progress:
-        return cluster.prepare_nodes(dataset, place, progress)
+        return cluster.prepare_nodes(
+            dataset, place, progress, lambda plan: console.print(plan.describe(), soft_wrap=True)
+        )
 
 
 def search(
@@ -79,7 +86,7 @@ def search(
         if retry:
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
-    console.print(tables.trials_table(history.in_order))
+    console.print(tables.trials_table(history.in_order, history.metric))
     console.print(tables.summary_line(history, settings))
 
 
@@ -95,7 +102,7 @@ def finish(
         cache: the decoded data.
         retry: whether to try again what had failed in the confirmation.
     """
-    history = read_history(folder.search_stage.journal)
+    history = read_history(folder.search_stage.journal, settings.metric)
     if can_confirm(history, settings):
         confirm_best(settings, place, folder, cache, retry=retry)
     found = name_winner(settings, folder)
@@ -123,7 +130,9 @@ def confirm_best(
         retry: whether to try again what had failed.
         save: whether to save the settings, once nothing stands against the run.
     """
-    with _open_shown(settings, place, "confirm", folder, cache, read_folds(folder.folds)) as opened:
+    split = read_folds(folder.folds)
+    loop.require_scores(settings, cache, split, further_folds(settings))
+    with _open_shown(settings, place, "confirm", folder, cache, split) as opened:
         confirm.run_confirmation(opened, folder, retry=retry, save=save)
 
 
@@ -133,7 +142,7 @@ def retrain_winner(
     """Train the winner on all folds, show its score out of fold, and register the ensemble."""
     with _open_shown(settings, place, "retrain", folder, cache, read_folds(folder.folds)) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner)
-    console.print(verdict_tables.out_of_fold_table(result, winner["metrics"]["iou"]))
+    console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
     address = registry.register_model(settings, place, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)

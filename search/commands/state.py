@@ -72,7 +72,7 @@ def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: 
         console.print(f"{told}{again if has_rivals else ''}.", style="yellow", soft_wrap=True)
         return
     show_failed_trainings(settings, folder)
-    trainings = read_history(folder.confirm_stage.journal)
+    trainings = read_history(folder.confirm_stage.journal, settings.metric)
     candidates = choose_candidates(history, settings)
     decision = decide(candidates, trainings, settings, read_folds(folder.folds).block_of)
     if decision.pending:
@@ -83,14 +83,14 @@ def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: 
             soft_wrap=True,
         )
     else:
-        _show_confirmed(folder, decision)
+        _show_confirmed(folder, decision, settings.metric)
 
 
-def _show_confirmed(folder: SearchFolder, decision: Decision) -> None:
+def _show_confirmed(folder: SearchFolder, decision: Decision, metric: str) -> None:
     winner = decision.winner
     if winner is None:
         return
-    told = f"Confirmed on {len(decision.folds)} further fold(s): trial {winner.trial}, iou {winner.iou:.4f}"
+    told = f"Confirmed on {len(decision.folds)} further fold(s): trial {winner.trial}, {metric} {winner.score:.4f}"
     console.print(f"{told}; '{folder.command('best')}' shows it.", soft_wrap=True)
     if is_in_use(folder.retrain_stage):
         console.print("It is trained on all folds now.")

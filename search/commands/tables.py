@@ -58,7 +58,7 @@ def progress_panel(
         rows: trials shown.
     """
     return Group(
-        trials_table(_most_telling(history, rows)),
+        trials_table(_most_telling(history, rows), history.metric),
         summary_line(history, settings, concurrent),
         Text(about, style="dim"),
     )
@@ -82,7 +82,8 @@ def summary_line(history: History, settings: SearchSettings, concurrent: int | N
     line = Text("  ·  ".join(parts), style="bold")
     ranked = history.ranked
     if ranked and ranked[0].best is not None:
-        line.append(f"\nbest iou {ranked[0].best.iou:.4f} in trial {ranked[0].number}", style="bold green")
+        best = f"best {history.metric} {ranked[0].best.score:.4f} in trial {ranked[0].number}"
+        line.append(f"\n{best}", style="bold green")
     left = _describe_time_left(history, settings, concurrent or count_at_once(history), running)
     if left:
         line.append(f"  ·  {left}" if ranked else f"\n{left}", style="bold")
@@ -98,10 +99,16 @@ def _describe_time_left(history: History, settings: SearchSettings, at_once: int
     return f"about {describe_seconds(seconds)} left{resumed}, {at_once} at a time"
 
 
-def trials_table(trials: list[TrialRecord]) -> Table:
-    """Return trials with their state, score and what was drawn for them."""
+def trials_table(trials: list[TrialRecord], metric: str) -> Table:
+    """Return trials with their state, score and what was drawn for them.
+
+    Args:
+        trials: in the order of the rows.
+        metric: what decides; another one is shown beside it.
+    """
+    other = "iou" if metric == "miou" else "miou"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("trial", "state", "epoch", "iou", "miou"):
+    for name in ("trial", "state", "epoch", metric, other):
         table.add_column(name, justify="left" if name == "state" else "right")
     table.add_column("configuration", overflow="fold")
     for trial in trials:
@@ -112,8 +119,8 @@ def trials_table(trials: list[TrialRecord]) -> Table:
             str(trial.number),
             state,
             str(trial.last_epoch),
-            f"{best.iou:.4f}" if best else "-",
-            f"{best.metrics['miou']:.4f}" if best and "miou" in best.metrics else "-",
+            f"{best.score:.4f}" if best else "-",
+            f"{best.metrics[other]:.4f}" if best and other in best.metrics else "-",
             describe_values(trial.values),
         )
     return table
@@ -130,8 +137,10 @@ def insight_report(history: History, settings: SearchSettings) -> RenderableType
     course = score_against_time(history)
     if course:
         shares = ((share, best_by(course, share * history.spent_seconds)) for share in (0.25, 0.5, 0.75, 1.0))
-        told = ", ".join(f"{iou:.4f} at {share:.0%}" for share, iou in shares if iou is not None)
-        parts.append(f"best iou by time: {told}; the last gain came after {describe_seconds(course[-1][0])}")
+        told = ", ".join(f"{score:.4f} at {share:.0%}" for share, score in shares if score is not None)
+        parts.append(
+            f"best {history.metric} by time: {told}; the last gain came after {describe_seconds(course[-1][0])}"
+        )
     return Group(*parts)
 
 
@@ -156,13 +165,14 @@ def _spending_table(history: History) -> Table:
     return table
 
 
-def importance_table(importances: list[Importance]) -> Table:
+def importance_table(importances: list[Importance], metric: str) -> Table:
     """Return how much each choice explains, beside what a meaningless number would.
 
     Args:
         importances: at least one, with that of `CHANCE`.
+        metric: what decides.
     """
-    title = "What mattered for how trials stand: how far they got, then their iou there"
+    title = f"What mattered for how trials stand: how far they got, then their {metric} there"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("choice", "explains", "range over resamples"):
         table.add_column(name, justify="left" if name == "choice" else "right")

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from search.commands.tables import describe_values
 from search.judge.pareto import find_front
+from search.memory.best import metric_of
 from search.memory.history import History
 from search.verdict.out_of_fold import OutOfFold
 
@@ -19,7 +20,7 @@ def best_table(best: dict[str, Any]) -> Table:
     """Return the winner with its scores and configuration."""
     table = Table(box=box.SIMPLE, show_header=False, title="Best configuration", title_justify="left")
     table.add_row("trial", f"{best['trial']}, epoch {best['epoch']}, fold {best['fold']}")
-    for name in ("iou", "miou", "miou_scored"):
+    for name in dict.fromkeys((metric_of(best), "iou", "miou", "miou_scored")):
         if name in best["metrics"]:
             table.add_row(name, f"{best['metrics'][name]:.4f}")
     for name, value in best["values"].items():
@@ -40,45 +41,47 @@ def confirmation_table(confirmation: dict[str, Any]) -> Table:
     table.add_column("verdict", overflow="fold")
     table.caption, table.caption_justify = _DIFFERENCES_TOLD, "left"
     for number, contender in enumerate(confirmation["contenders"]):
-        ious = [contender["fold_ious"].get(fold) for fold in folds]
-        told = [_describe_iou(iou) for iou in (contender["search_iou"], *ious, contender["iou"])]
+        scores = [contender["fold_scores"].get(fold) for fold in folds]
+        told = [_describe(score) for score in (contender["search_score"], *scores, contender["score"])]
         doubt = f"cannot be told from the winner: {contender['doubt']}"
         verdict = contender["dismissed"] or (doubt if number else "winner")
         table.add_row(str(contender["trial"]), *told, _describe_difference(contender), verdict)
     return table
 
 
-def out_of_fold_table(result: OutOfFold, search_iou: float) -> Table:
+def out_of_fold_table(result: OutOfFold, search_score: float) -> Table:
     """Return the score out of fold, its spread, and how much the search's own score flattered."""
     table = Table(box=box.SIMPLE, show_header=False, title="Out of fold", title_justify="left")
-    table.add_row("iou", f"{result.metrics['iou']:.4f} over {result.images} images")
+    table.add_row(result.metric, f"{result.score:.4f} over {result.images} images")
     table.add_row("per fold", f"mean {result.fold_mean:.4f}, standard deviation {result.spread:.4f}")
-    for fold, iou in result.fold_ious.items():
-        table.add_row(f"fold {fold}", f"{iou:.4f}")
+    for fold, score in result.fold_scores.items():
+        table.add_row(f"fold {fold}", f"{score:.4f}")
     seen = ", ".join(map(str, result.seen_folds))
-    table.add_row(f"without fold {seen}", f"{result.unseen_iou:.4f} (the winner was chosen there)")
-    table.add_row("search's own iou", f"{search_iou:.4f} ({search_iou - result.unseen_iou:+.4f})")
-    table.add_row("for comparison", f"{result.single_class_iou:.4f} when everything is called {result.single_class}")
+    table.add_row(f"without fold {seen}", f"{result.unseen_score:.4f} (the winner was chosen there)")
+    table.add_row(f"search's own {result.metric}", f"{search_score:.4f} ({search_score - result.unseen_score:+.4f})")
+    if result.single_class is not None:
+        name, guess = result.single_class
+        table.add_row("for comparison", f"{guess:.4f} when everything is called {name}")
     for name, value in result.metrics.items():
-        if name != "iou":
+        if name != result.metric:
             table.add_row(name, f"{value:.4f}")
     return table
 
 
 def front_table(history: History) -> Table:
-    """Return the trials that no other beats in both iou and latency, the fastest first."""
+    """Return the trials that no other beats in both score and latency, the fastest first."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="No trial is both faster and better", title_justify="left")
-    for name in ("trial", "latency", "iou"):
+    for name in ("trial", "latency", history.metric):
         table.add_column(name, justify="right")
     table.add_column("configuration", overflow="fold")
     for trial in find_front(history):
-        iou = trial.best.iou if trial.best is not None else float("nan")
-        table.add_row(str(trial.number), f"{trial.latency_ms:.1f} ms", f"{iou:.4f}", describe_values(trial.values))
+        score = trial.best.score if trial.best is not None else float("nan")
+        table.add_row(str(trial.number), f"{trial.latency_ms:.1f} ms", f"{score:.4f}", describe_values(trial.values))
     return table
 
 
-def _describe_iou(iou: float | None) -> str:
-    return "-" if iou is None else f"{iou:.4f}"
+def _describe(score: float | None) -> str:
+    return "-" if score is None else f"{score:.4f}"
 
 
 def _describe_difference(contender: dict[str, Any]) -> str:

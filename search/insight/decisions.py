@@ -41,7 +41,7 @@ class Decisions:
         open: trials that it would let go on beyond their record, in order.
         least_epochs, most_epochs: what these would have cost.
         least_seconds, most_seconds: the same, by the median of each trial's epochs.
-        best: highest iou that would have been reported by a trial that may win.
+        best: highest score that would have been reported by a trial that may win.
     """
 
     grace_epochs: int
@@ -96,7 +96,7 @@ class _Hearing:
         while number not in self.stopped and self.withheld[number]:
             report = self.withheld[number].pop(0)
             self.heard.append((number, report))
-            verdict = self._asha.decide(number, report.epoch, report.iou, report.metrics.get("latency_ms"))
+            verdict = self._asha.decide(number, report.epoch, report.score, report.metrics.get("latency_ms"))
             self._asha.apply(Epoch(trial=number, epoch=report.epoch, metrics=report.metrics, verdict=verdict))
             if verdict:
                 self.stopped[number] = report.epoch
@@ -137,11 +137,12 @@ def replay_decisions(history: History, settings: SearchSettings, grace_epochs: i
         grace_epochs=grace_epochs,
         reduction_factor=reduction_factor,
         epochs=settings.epochs,
+        metric=settings.metric,
         weighs_latency=settings.weighs_latency,
     )
     hearing = _hear_all(history, settings, asha)
     saved = [(number, _seconds(report)) for number, each in hearing.withheld.items() for report in each]
-    heard = [report.iou for number, report in hearing.heard if history.trials[number].outcome not in FAILURES]
+    heard = [report.score for number, report in hearing.heard if history.trials[number].outcome not in FAILURES]
     gone_on = [trial for trial in _list_stopped(history) if trial.number not in hearing.stopped]
     least = [_find_next([*asha.rungs, settings.epochs], trial.last_epoch) - trial.last_epoch for trial in gone_on]
     most = [settings.epochs - trial.last_epoch for trial in gone_on]
@@ -159,7 +160,7 @@ def replay_decisions(history: History, settings: SearchSettings, grace_epochs: i
         most_epochs=sum(most),
         least_seconds=sum(map(mul, least, paces)),
         most_seconds=sum(map(mul, most, paces)),
-        best=max((iou for iou in heard if iou == iou), default=float("nan")),
+        best=max((score for score in heard if score == score), default=float("nan")),
     )
 
 

@@ -63,7 +63,7 @@ def read_whole_curves(history: History) -> list[list[float]]:
     finished = [trial for trial in history.in_order if trial.outcome is Outcome.FINISHED]
     last = max((trial.last_epoch for trial in finished), default=0)
     return [
-        [trial.epochs[epoch].iou if epoch in trial.epochs else math.nan for epoch in range(1, last + 1)]
+        [trial.epochs[epoch].score if epoch in trial.epochs else math.nan for epoch in range(1, last + 1)]
         for trial in finished
         if trial.last_epoch == last and last > 0
     ]

@@ -94,7 +94,7 @@ def _read_known(history: History) -> tuple[list[TrialRecord], list[list[float]]]
 
 def _read_curve(trial: TrialRecord) -> list[float]:
     """Return the scores from the first epoch on; an epoch without one has that before it, the first the one after."""
-    known = {epoch: record.iou for epoch, record in trial.epochs.items() if math.isfinite(record.iou)}
+    known = {epoch: record.score for epoch, record in trial.epochs.items() if math.isfinite(record.score)}
     curve: list[float] = []
     for epoch in sorted(known):
         curve += [curve[-1] if curve else known[epoch]] * (epoch - len(curve) - 1) + [known[epoch]]

@@ -67,14 +67,14 @@ def score_against_time(history: History) -> list[tuple[float, float]]:
     records = [record for trial in history.in_order for record in list(trial.epochs.values())]
     course: list[tuple[float, float]] = []
     for record in sorted(records, key=lambda record: record.time):
-        if record.iou == record.iou and (not course or record.iou > course[-1][1]):
-            course.append((history.spent_until(record.time), record.iou))
+        if record.score == record.score and (not course or record.score > course[-1][1]):
+            course.append((history.spent_until(record.time), record.score))
     return course
 
 
 def best_by(course: Sequence[tuple[float, float]], seconds: float) -> float | None:
     """Return the best score that a search had after so many seconds; None before the first."""
-    return max((iou for at, iou in course if at <= seconds), default=None)
+    return max((score for at, score in course if at <= seconds), default=None)
 
 
 def _name_end(trial: TrialRecord) -> str:

@@ -27,11 +27,15 @@ class Asha:
         grace_epochs: the first rung; no trial stops earlier, unless its score is NaN.
         reduction_factor: of so many trials at a rung, one goes on; rungs grow by this factor.
         epochs: most epochs of a trial; nothing stops at or after it.
+        metric: what decides, see `segcore.scoring.objective`.
         weighs_latency: whether trials are ranked by score and latency together, see `pareto`.
     """
 
-    def __init__(self, *, grace_epochs: int, reduction_factor: int, epochs: int, weighs_latency: bool = False) -> None:
+    def __init__(
+        self, *, grace_epochs: int, reduction_factor: int, epochs: int, metric: str, weighs_latency: bool = False
+    ) -> None:
         self._factor = reduction_factor
+        self.metric = metric
         self.rungs: Sequence[int] = rung_epochs(grace_epochs, reduction_factor, epochs)
         self._scores: dict[int, dict[int, float]] = {}
         self._weighs_latency = weighs_latency
@@ -67,11 +71,11 @@ class Asha:
         Args:
             trial: the trial's number; of equal scores, the lower number ranks first.
             epoch: finished epochs.
-            score: the objective, higher is better; NaN stops the trial for good.
+            score: of the metric, higher is better; NaN stops the trial for good.
             latency_ms: milliseconds of a prediction, where they were measured with this epoch.
         """
         if math.isnan(score):
-            return f"its score is NaN after epoch {epoch}"
+            return f"its {self.metric} is NaN after epoch {epoch}"
         if epoch not in self.rungs:
             return ""
         ranked = self._rank(epoch, {trial: score}, {} if latency_ms is None else {trial: latency_ms})
@@ -79,8 +83,8 @@ class Asha:
         if rank <= len(ranked) // self._factor:
             return ""
         return (
-            f"iou {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; of every {self._factor} the best "
-            "goes on"
+            f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; of every {self._factor} "
+            "the best goes on"
         )
 
     def waits(self, trial: int) -> bool:
@@ -119,7 +123,7 @@ class Asha:
             del scores[epoch]
         self._waiting.pop(event.trial, None)
         self._failed.discard(event.trial)
-        score = event.metrics.get("iou", math.nan)
+        score = event.metrics.get(self.metric, math.nan)
         if math.isnan(score):
             self._failed.add(event.trial)
         else:

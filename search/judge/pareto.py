@@ -1,4 +1,4 @@
-"""Ranks trials by two goals at once, iou and latency; with one goal nothing here is used.
+"""Ranks trials by two goals at once, score and latency; with one goal nothing here is used.
 
 Source: non-dominated sorting (Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", 2002), as
 Schmucker et al. use it for successive halving ("Multi-objective Asynchronous Successive Halving", 2021).
@@ -34,7 +34,7 @@ def rank_fronts(scores: Sequence[float], costs: Sequence[float]) -> list[int]:
 
 
 def find_front(history: History) -> list[TrialRecord]:
-    """Return the trials that no other beats in both iou and latency, the fastest first; those measured, that is."""
+    """Return the trials that no other beats in both score and latency, the fastest first; those measured, that is."""
     front: list[TrialRecord] = []
     measured = [trial for trial in history.ranked if trial.latency_ms is not None and trial.outcome not in FAILURES]
     # Best first: who is no faster than one before is beaten by it.

@@ -21,6 +21,7 @@ def build_asha(settings: SearchSettings) -> Asha:
         grace_epochs=settings.resolved_grace_epochs,
         reduction_factor=settings.reduction_factor,
         epochs=settings.epochs,
+        metric=settings.metric,
         weighs_latency=settings.weighs_latency,
     )
 

@@ -12,6 +12,7 @@ from search.folder import SearchFolder
 from search.settings import describe_damage
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError, StorageError
+from segcore.scoring.objective import FIRST_METRIC
 
 _CONFIG: Final = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
@@ -32,18 +33,31 @@ class _Winner:
     fold: Number
     metrics: dict[str, float]
     values: dict[str, Any]
+    metric: str = FIRST_METRIC
     confirmation: _Confirmation | None = None
 
     def __post_init__(self) -> None:
         TrainConfig.from_values(self.values)
-        if "iou" not in self.metrics:
-            raise ValueError("metrics: there is no iou")
+        if self.metric not in self.metrics:
+            raise ValueError(f"metrics: there is no {self.metric}")
 
 
 def confirmation_folds(best: dict[str, Any]) -> list[int]:
     """Return the folds that a winner was confirmed on; none for one that was not."""
     folds: list[int] = (best.get("confirmation") or {}).get("folds", [])
     return folds
+
+
+def score_of(best: dict[str, Any]) -> float:
+    """Return the winner's score in the search, in the metric that decided there."""
+    score: float = best["metrics"][metric_of(best)]
+    return score
+
+
+def metric_of(best: dict[str, Any]) -> str:
+    """Return the metric that decided who won."""
+    metric: str = best.get("metric", FIRST_METRIC)
+    return metric
 
 
 def write_best(best: dict[str, Any], file: Path) -> None:

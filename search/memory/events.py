@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 import pydantic
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from search.memory.outcome import Outcome
@@ -88,7 +88,8 @@ class Epoch:
         metrics: finite numbers by name.
         picture: file of the validation picture, relative to the stage's folder, or None.
         verdict: why ASHA stops the trial here; empty when it goes on.
-        image_ious: `iou` of each validation image by name; None in a search, which compares no images.
+        image_scores: by validation image numbers whose mean is the metric that decides, see
+            `segcore.scoring.metrics.divide_metric`; None in a search, which compares no images.
     """
 
     event: Literal["epoch"] = "epoch"
@@ -97,7 +98,10 @@ class Epoch:
     metrics: dict[str, float]
     picture: str | None = None
     verdict: str = ""
-    image_ious: dict[str, float] | None = None
+    # So it was called when that metric was `iou` in every search.
+    image_scores: Annotated[
+        dict[str, float] | None, Field(validation_alias=AliasChoices("image_scores", "image_ious"))
+    ] = None
     time: Moment = Field(default_factory=_now)
 
 

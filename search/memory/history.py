@@ -31,24 +31,21 @@ class EpochRecord:
 
     Args:
         epoch: finished epochs, from 1.
-        metrics: numbers by MLflow metric name; `iou` is the objective.
+        metrics: numbers by MLflow metric name.
+        score: that of the metric that decides; NaN when it was not reported.
         time: seconds since the Unix epoch.
         picture: file of the validation picture, or None.
         verdict: why ASHA stopped the trial on this report; empty when it went on, at once or later.
-        image_ious: `iou` of each validation image by name; None in a search, which compares no images.
+        image_scores: see `events.Epoch`.
     """
 
     epoch: int
     metrics: dict[str, float]
+    score: float
     time: float
     picture: str | None = None
     verdict: str = ""
-    image_ious: dict[str, float] | None = None
-
-    @property
-    def iou(self) -> float:
-        """The objective; NaN when no validation image has a scored class."""
-        return self.metrics.get("iou", float("nan"))
+    image_scores: dict[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,9 +94,9 @@ class TrialRecord:
 
     @property
     def best(self) -> EpochRecord | None:
-        """The report with the highest finite iou, the earliest of equals; None before one exists."""
-        finite = [record for record in self.epochs.values() if record.iou == record.iou]
-        return max(finite, key=lambda record: (record.iou, -record.epoch), default=None)
+        """The report with the highest finite score, the earliest of equals; None before one exists."""
+        finite = [record for record in self.epochs.values() if record.score == record.score]
+        return max(finite, key=lambda record: (record.score, -record.epoch), default=None)
 
     @property
     def latency_ms(self) -> float | None:
@@ -118,9 +115,14 @@ class TrialRecord:
 
 
 class History:
-    """The trials of a stage, built event by event."""
+    """The trials of a stage, built event by event.
 
-    def __init__(self) -> None:
+    Args:
+        metric: what decides, see `segcore.scoring.objective`.
+    """
+
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
         self.trials: dict[int, TrialRecord] = {}
         self.cache_key: str | None = None
         self._runs: list[tuple[float, float]] = []
@@ -156,7 +158,7 @@ class History:
         known = self.trials.get(event.trial)
         if known is None:
             raise CheckpointError(f"trial {event.trial} was never asked for")
-        self.trials[event.trial] = _follow(known, event)
+        self.trials[event.trial] = _follow(known, event, self.metric)
 
     def halt(self) -> None:
         """Note that no worker has a trial any more."""
@@ -190,7 +192,7 @@ class History:
     @property
     def ranked(self) -> list[TrialRecord]:
         """Trials with a score, the best first; equals by number."""
-        scored = [(trial.best.iou, trial) for trial in self.in_order if trial.best is not None]
+        scored = [(trial.best.score, trial) for trial in self.in_order if trial.best is not None]
         return [trial for _, trial in sorted(scored, key=lambda pair: (-pair[0], pair[1].number))]
 
 
@@ -207,14 +209,14 @@ def _ask(event: Asked) -> TrialRecord:
     )
 
 
-def _follow(trial: TrialRecord, event: TrialEvent) -> TrialRecord:
+def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
     """Return the record of a trial after an event of it."""
     match event:
         case Started():
             return replace(trial, running=True, started=trial.started if trial.epochs else event.time)
         case Epoch():
             before = {epoch: record for epoch, record in trial.epochs.items() if epoch < event.epoch}
-            return replace(trial, epochs={**before, event.epoch: _record(event)})
+            return replace(trial, epochs={**before, event.epoch: _record(event, metric)})
         case CheckpointSaved():
             return replace(trial, checkpoint=event.path, checkpoint_epoch=event.epoch)
         case Restarted():
@@ -238,14 +240,15 @@ def _follow(trial: TrialRecord, event: TrialEvent) -> TrialRecord:
             return _ask(event)
 
 
-def _record(event: Epoch) -> EpochRecord:
+def _record(event: Epoch, metric: str) -> EpochRecord:
     return EpochRecord(
         epoch=event.epoch,
         metrics=event.metrics,
+        score=event.metrics.get(metric, math.nan),
         time=event.time,
         picture=event.picture,
         verdict=event.verdict,
-        image_ious=event.image_ious,
+        image_scores=event.image_scores,
     )
 
 

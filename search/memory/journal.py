@@ -30,24 +30,25 @@ class Journal:
 
     Args:
         file: the journal; created when missing, continued when there.
+        metric: what decides, for the history.
 
     Raises:
         CheckpointError: when a line in the middle is damaged.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, metric: str) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         self.file = file
-        self.history = History()
+        self.history = History(metric)
         self._folds: list[Fold] = []
         self.follow(self.history)
         _drop_torn_line(file)
         # Without a buffer: what a full disk did not take is not written again when the file is closed.
         self._stream = file.open("ab", buffering=0)
 
-    def __reduce__(self) -> tuple[type["Journal"], tuple[Path]]:
+    def __reduce__(self) -> tuple[type["Journal"], tuple[Path, str]]:
         # Ray Tune pickles all that it is given into its own files, an open file too.
-        return Journal, (self.file,)
+        return Journal, (self.file, self.history.metric)
 
     def follow(self, fold: Fold) -> None:
         """Tell all events so far, and from here on each as it is written."""
@@ -82,9 +83,14 @@ class Journal:
             ) from error
 
 
-def read_history(file: Path) -> History:
-    """Build the history of a journal; empty when the file is missing."""
-    history = History()
+def read_history(file: Path, metric: str) -> History:
+    """Build the history of a journal; empty when the file is missing.
+
+    Args:
+        file: the journal.
+        metric: what decides, see `segcore.scoring.objective`.
+    """
+    history = History(metric)
     replay(file, history)
     return history
 

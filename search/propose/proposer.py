@@ -102,11 +102,15 @@ class Proposer:
         draw: draws a configuration; raises `ConfigError` for one that cannot be trained.
         seed: with a trial's number and the events before it, decides what is proposed.
         epochs: of a whole training.
+        metric: what decides, see `segcore.scoring.objective`.
         weighs_latency: whether what is fast and good is sought, see `search.judge.pareto`; else what is good.
     """
 
-    def __init__(self, draw: DrawFunction, *, seed: int, epochs: int, weighs_latency: bool = False) -> None:
+    def __init__(
+        self, draw: DrawFunction, *, seed: int, epochs: int, metric: str, weighs_latency: bool = False
+    ) -> None:
         self._draw = draw
+        self._metric = metric
         self._weighs_latency = weighs_latency
         self._epochs = epochs
         self._seed = seed
@@ -123,7 +127,7 @@ class Proposer:
                     self._known[event.trial] = _Known(params=event.params)
                     self._ahead = list(event.ahead)
             case Epoch() if known := self._known.get(event.trial):
-                known.observe(event.epoch, event.metrics.get("iou", math.nan))
+                known.observe(event.epoch, event.metrics.get(self._metric, math.nan))
                 known.latency_ms = event.metrics.get("latency_ms", known.latency_ms)
             case Ended() if known := self._known.get(event.trial):
                 known.outcome = event.outcome

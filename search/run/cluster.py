@@ -17,8 +17,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.place import Place
 from search.run.capacity import alive_nodes, count_concurrent
 from segcore.data.cache import PixelCache, Progress
+from segcore.data.cache_build import Announce
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
+from segcore.data.decoding import LIMIT_VARIABLE
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.errors import ClusterError, StreetError
 
@@ -102,13 +104,14 @@ def has_idle_gpus(place: Place) -> bool:
     return not place.gpus_per_trial and any(node["Resources"].get("GPU") for node in alive_nodes())
 
 
-def prepare_nodes(dataset: DataSet, place: Place, progress: Progress) -> PixelCache:
+def prepare_nodes(dataset: DataSet, place: Place, progress: Progress, announce: Announce | None = None) -> PixelCache:
     """Prepare the cache of the data, and of the extra data, on this machine and once on every other node.
 
     Args:
         dataset: the data.
         place: data, extra data and cache folder are used.
         progress: told about this machine's cache.
+        announce: told what making it takes.
 
     Returns:
         This machine's cache; its key is the same on every node.
@@ -118,7 +121,7 @@ def prepare_nodes(dataset: DataSet, place: Place, progress: Progress) -> PixelCa
         StorageError: when this machine's disk is too small.
         ClusterError: naming the node that cannot prepare its cache, or has other data.
     """
-    cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress)
+    cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress, announce)
     here = ray.get_runtime_context().get_node_id()
     others = [node for node in alive_nodes() if node["NodeID"] != here]
     prepare = ray.remote(num_cpus=0, max_retries=1)(_prepare_here)
@@ -185,6 +188,8 @@ def _runtime_env(place: Place) -> dict[str, Any]:
         # A reused worker whose last training takes longer to end is given up, and the next trial with it, unseen.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
     }
+    if limit := os.environ.get(LIMIT_VARIABLE):
+        environment[LIMIT_VARIABLE] = limit
     if place.address:
         return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]

@@ -1,7 +1,7 @@
 """Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,14 @@ from search.run.recorder import Recorder
 from search.run.stage import Stage
 from search.run.tuning import ray_config, run_trials
 from search.settings import SearchSettings
-from search.space.check import require_same_space, require_usable_space
+from search.space.check import Requirement, require_same_space, require_usable_space
 from search.space.draw import Draw, Params, draw, draw_config, load_space
+from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache
 from segcore.data.split import FoldSplit
 from segcore.errors import InterruptedSearchError
+from segcore.feeding.balance import count_class_pixels
+from segcore.scoring.objective import require_counted, require_learnt, require_metric
 from segcore.training.feasible import Feasibility
 
 
@@ -37,9 +40,32 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         ConfigError: for a space, fold or fixed value that cannot be used.
         WeightsError: for a backbone whose weights cannot be had.
     """
+    require_metric(settings.metric, cache.classes)
     split.split(cache.names, settings.fold, cache.extra_names)
-    require_trainable = Feasibility(cache.usual_side).require
-    require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
+    require_scores(settings, cache, split, [settings.fold])
+    require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trial(settings, cache))
+
+
+def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit, folds: Iterable[int]) -> None:
+    """Refuse to rank trainings on folds in which the objective has nothing to count.
+
+    Raises:
+        ConfigError: naming the first such fold.
+    """
+    for fold in folds:
+        _, valid_indices = split.split(cache.names, fold, cache.extra_names)
+        require_counted(settings.metric, count_class_pixels(cache, valid_indices), cache.classes, fold)
+
+
+def require_trial(settings: SearchSettings, cache: PixelCache) -> Requirement:
+    """Return what refuses a configuration that this data cannot train, or that would never report the objective."""
+    feasibility = Feasibility(cache.sizes, cache.usual_side)
+
+    def require(config: TrainConfig) -> None:
+        require_learnt(settings.metric, config.labels, cache.classes)
+        feasibility.require(config)
+
+    return require
 
 
 def run_search(stage: Stage, cache: PixelCache) -> None:
@@ -81,7 +107,13 @@ def build_proposer(settings: SearchSettings, facts: dict[str, Any]) -> Proposer:
     def draw_anew(given: Params, seed: int) -> Draw:
         return draw(lambda trial: draw_config(space, trial, settings).values(), facts, seed=seed, given=given)
 
-    return Proposer(draw_anew, seed=settings.seed, epochs=settings.epochs, weighs_latency=settings.weighs_latency)
+    return Proposer(
+        draw_anew,
+        seed=settings.seed,
+        epochs=settings.epochs,
+        metric=settings.metric,
+        weighs_latency=settings.weighs_latency,
+    )
 
 
 def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:

@@ -21,7 +21,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         count_concurrent: Callable[[], int],
         is_given_up: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(metric="iou", mode="max")
+        super().__init__()
         self._next_trial = next_trial
         self._count_concurrent = count_concurrent
         self._is_given_up = is_given_up

@@ -47,7 +47,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         """
         for record in self._journal.history.unfinished:
             last = record.epochs.get(record.last_epoch)
-            if last is not None and last.verdict and (record.can_go_on or math.isnan(last.iou)):
+            if last is not None and last.verdict and (record.can_go_on or math.isnan(last.score)):
                 self._end(record.number, Outcome.STOPPED, last.verdict)
         self._drop_checkpoints()
 
@@ -58,14 +58,15 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
         # Ray keeps results and writes them to its own files; a picture is not for them.
-        picture, image_ious = result.pop("picture", None), result.pop("image_ious", None)
+        picture, image_scores = result.pop("picture", None), result.pop("image_scores", None)
         if "epoch" not in result:
             return
         number, epoch = trial.config["trial"], result["epoch"]
         metrics = {name: float(value) for name, value in result["metrics"].items() if math.isfinite(value)}
         verdict = ""
         if self._asha is not None:
-            verdict = self._asha.decide(number, epoch, metrics.get("iou", math.nan), metrics.get("latency_ms"))
+            score = metrics.get(self._asha.metric, math.nan)
+            verdict = self._asha.decide(number, epoch, score, metrics.get("latency_ms"))
         event = Epoch(
             trial=number,
             epoch=epoch,
@@ -73,7 +74,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             picture=self._save_picture(number, epoch, picture),
             verdict=verdict,
             # Configurations are compared image by image only after the search.
-            image_ious=json.loads(image_ious) if self._asha is None and image_ious is not None else None,
+            image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
         )
         self._journal.write(event)
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))

@@ -28,7 +28,7 @@ class AshaScheduler(FIFOScheduler):  # type: ignore[misc]
         if "epoch" not in result:
             return str(FIFOScheduler.CONTINUE)
         # Ray hands over nested metrics flattened.
-        score, latency_ms = result.get("metrics/iou", math.nan), result.get("metrics/latency_ms")
+        score, latency_ms = result.get(f"metrics/{self.asha.metric}", math.nan), result.get("metrics/latency_ms")
         verdict = self.asha.decide(trial.config["trial"], result["epoch"], score, latency_ms)
         return str(FIFOScheduler.STOP if verdict else FIFOScheduler.CONTINUE)
 

@@ -38,7 +38,7 @@ def make_job(
     """Return what all trials of a stage share.
 
     Args:
-        settings: the limits of a prediction are used.
+        settings: the objective and the limits of a prediction are used.
         place: data, cache and resources are used.
         cache: the decoded data.
         split: the folds.
@@ -54,6 +54,7 @@ def make_job(
         split=split,
         cpus=place.cpus_per_trial,
         gpus=place.gpus_per_trial,
+        metric=settings.metric,
         limits=limits if wanted and limited else None,
     )
 

@@ -36,7 +36,8 @@ from segcore.insight.figures import side_by_side
 from segcore.machine import Machine, detect_machine
 from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
 from segcore.prediction.predict import predict_cases
-from segcore.scoring.metrics import ImageScore
+from segcore.scoring.metrics import ImageScore, divide_metric
+from segcore.scoring.objective import require_learnt
 from segcore.training.memory import name_memory_errors
 from segcore.training.schedule import has_stalled
 from segcore.training.state import TrainState, load_state, new_state, save_state
@@ -84,6 +85,7 @@ class TrialJob:
         split: the folds.
         cpus: processor cores of a trial.
         gpus: GPUs of a trial; 0 keeps it off a GPU that others may use.
+        metric: what decides, see `segcore.scoring.objective`.
         limits: what a prediction may take; None: it is not measured.
     """
 
@@ -94,6 +96,7 @@ class TrialJob:
     split: FoldSplit
     cpus: float
     gpus: float
+    metric: str
     limits: Limits | None = None
 
 
@@ -143,7 +146,8 @@ def _train(config: Mapping[str, Any], job: TrialJob) -> None:
 
 def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machine: Machine) -> None:
     train_indices, valid_indices = job.split.split(cache.names, config["fold"], cache.extra_names)
-    state = _start(config, cache, machine)
+    require_learnt(job.metric, TrainConfig.from_values(config["values"]).labels, cache.classes)
+    state = _start(config, cache, machine, job.metric)
     if _has_ended(state):
         # The driver died after this trial's last checkpoint and before it wrote the end.
         tune.report({"outcome": str(Outcome.FINISHED), "message": ""})
@@ -158,23 +162,26 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
         with tempfile.TemporaryDirectory(prefix="street-search-") as folder:
             save_state(state, Path(folder) / STATE_FILE)
             (Path(folder) / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
+            # As a text: Ray would flatten a dictionary into hundreds of results.
+            image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
+            described = _describe(result, state, costs if result.epoch == 1 else {})
             tune.report(
-                {**_describe(result, state, costs if result.epoch == 1 else {}), "picture": picture},
+                {**described, "picture": picture, "image_scores": image_scores},
                 checkpoint=tune.Checkpoint.from_directory(folder),
             )
 
 
-def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine) -> TrainState:
+def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> TrainState:
     train_config = TrainConfig.from_values(config["values"])
     saved = tune.get_checkpoint()
     if saved is None and config["checkpoint"] is not None:
         saved = tune.Checkpoint(config["checkpoint"])
     if saved is None:
         outputs = build_label_map(cache.classes, train_config.labels).outputs
-        return new_state(train_config, outputs, machine)
+        return new_state(train_config, outputs, machine, metric=metric)
     try:
         with saved.as_directory() as folder:
-            return load_state(Path(folder) / STATE_FILE, train_config, machine)
+            return load_state(Path(folder) / STATE_FILE, train_config, machine, metric=metric)
     except OSError as error:
         raise CheckpointError(f"The checkpoint {saved.path} cannot be read ({error}).") from error
 
@@ -190,8 +197,6 @@ def _describe(result: EpochResult, state: TrainState, costs: Mapping[str, float]
         "epoch": result.epoch,
         "outcome": str(Outcome.FINISHED) if _has_ended(state) else "",
         "message": "",
-        # As a text: Ray would flatten a dictionary into hundreds of results.
-        "image_ious": json.dumps({score.name: score.iou for score in result.scores if score.iou is not None}),
         "metrics": {
             **result.metrics,
             "train_loss": result.train_loss,
@@ -211,11 +216,12 @@ def _describe_batches(result: EpochResult, state: TrainState) -> dict[str, float
     found = {"found_batch_size": float(result.batch_size)} if state.config.batch_size == "auto" else {}
     divided = {"micro_batches": float(result.micro_batches)} if result.micro_batches > 1 else {}
     in_tiles = {"validated_in_tiles": 1.0} if result.validated_in_tiles else {}
-    return {**found, **divided, **in_tiles}
+    fewer = {"loader_workers": float(result.loader_workers)} if result.loading_note else {}
+    return {**found, **divided, **in_tiles, **fewer}
 
 
 def _has_ended(state: TrainState) -> bool:
-    return state.epoch >= state.config.epochs or has_stalled(state.ious, state.config.patience_epochs)
+    return state.epoch >= state.config.epochs or has_stalled(state.scores, state.config.patience_epochs)
 
 
 def _draw(state: TrainState, cache: PixelCache, index: int, machine: Machine) -> bytes:
@@ -233,6 +239,7 @@ def _encode_scores(scores: tuple[ImageScore, ...]) -> str:
                 "condition": score.condition,
                 "iou": score.iou,
                 "confusion": score.confusion_CP.tolist(),
+                "boundary": None if score.boundary_C2 is None else score.boundary_C2.tolist(),
             }
             for score in scores
         ]

@@ -20,7 +20,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from search.settings import SearchSettings
-from segcore.config import TrainConfig
+from segcore.config import TrainConfig, make_paths_whole
 from segcore.errors import ConfigError
 from spaces import SPACES, Space
 
@@ -125,7 +125,8 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
         )
     values = {"seed": settings.seed, **trial.params, **constants, **settings.fixed, "epochs": settings.epochs}
     try:
-        return TrainConfig.from_values({name: to_plain(value) for name, value in values.items()})
+        # Workers run in folders of their own.
+        return TrainConfig.from_values(make_paths_whole({name: to_plain(value) for name, value in values.items()}))
     except ConfigError as error:
         raise ConfigError(f"--space {settings.space} draws what no training can follow: {error}") from error
 

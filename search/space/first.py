@@ -12,7 +12,7 @@ from typing import Any, Final
 from search.settings import SearchSettings
 from search.space.check import Requirement
 from search.space.draw import Draw, RejectedDrawError, draw, draw_config
-from segcore.config import TrainConfig, refuse_unknown_fields
+from segcore.config import TrainConfig, make_paths_whole, refuse_unknown_fields
 from segcore.errors import ConfigError
 from spaces import Space
 
@@ -88,7 +88,7 @@ def _resolve(
     found = _draw_beside(given, space, settings, facts, number)
     drawn = found.values
     own = {name: drawn[name] for name in _OWN_VALUES}
-    config = TrainConfig.from_values({**drawn, **given, **settings.fixed, **own})
+    config = TrainConfig.from_values(make_paths_whole({**drawn, **given, **settings.fixed, **own}))
     drawable = config.values() == drawn
     return {"values": config.values(), "params": found.params if drawable else {}, "drawable": drawable}
 

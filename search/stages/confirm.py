@@ -65,17 +65,18 @@ def fill_workers(pending: Trainings, folds: Sequence[int], workers: int) -> Trai
     return (*pending, *ahead[: max(0, workers - len(pending))])
 
 
-def find_confirmed(folder: StageFolder, source: int, values: dict[str, object]) -> dict[int, TrialRecord]:
+def find_confirmed(folder: StageFolder, source: int, values: dict[str, object], metric: str) -> dict[int, TrialRecord]:
     """Return by fold the finished trainings of a configuration that a retraining would only repeat.
 
     Args:
         folder: the confirmation's files.
         source: the search's trial.
         values: what is to be trained; a training for other epochs is another one.
+        metric: what decides.
     """
     return {
         trial.fold: trial
-        for trial in read_history(folder.journal).in_order
+        for trial in read_history(folder.journal, metric).in_order
         if trial.source == source
         and trial.values == values
         and trial.outcome is Outcome.FINISHED
@@ -119,10 +120,10 @@ def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, sa
     stage = opened.stage
     if save:
         write_settings(stage.settings, folder.settings)
-    history = read_history(folder.search_stage.journal)
+    history = read_history(folder.search_stage.journal, stage.settings.metric)
     if retry:
         retry_failed(stage.journal)
     confirm_candidates(stage, history)
     found = choose_confirmed(history, stage.journal.history, stage.settings, stage.job.split)
-    metrics = {"iou": found["confirmation"]["iou"]} if "confirmation" in found else {}
+    metrics = {stage.settings.metric: found["confirmation"]["score"]} if "confirmation" in found else {}
     stage.journal.write(Closed(metrics=metrics, note=best_note(found)))

@@ -6,6 +6,7 @@ from search.folder import SearchFolder
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES
+from search.opening import read_what
 from search.place import Place
 from search.space.first import validate_given
 from search.tracking.store import find_best_params
@@ -27,7 +28,7 @@ def read_earlier(name: str, place: Place) -> list[dict[str, Any]]:
     """
     folder = SearchFolder(root=place.storage / name)
     if folder.settings.is_file():
-        found = _best_values(read_history(folder.search_stage.journal))
+        found = _best_values(read_history(folder.search_stage.journal, read_what(folder).metric))
     else:
         found = find_best_params(place.tracking_uri, name, _WARM_STARTS)
     if not found:

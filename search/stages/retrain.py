@@ -8,6 +8,7 @@ too. A fold that the confirmation trained for as many epochs is taken over; a tr
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder
 from search.judge.progress import RETRIED
-from search.memory.best import confirmation_folds
+from search.memory.best import confirmation_folds, score_of
 from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Reopened
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
@@ -34,6 +35,7 @@ from segcore.data.split import read_folds
 from segcore.errors import CheckpointError
 from segcore.prediction.ensemble import save_ensemble
 from segcore.scoring.metrics import ImageScore, best_single_class, summarise_scores
+from segcore.scoring.objective import learns_every_class
 from segcore.training.state import read_member_weights
 
 
@@ -72,7 +74,7 @@ def plan_folds(
 def measure_out_of_fold(
     folder: StageFolder, history: History, classes: ClassTable, search_fold: int, confirm_folds: Collection[int] = ()
 ) -> OutOfFold:
-    """Pool the scores of all folds.
+    """Pool the scores of all folds; a fold of which the metric has nothing to count has none of its own.
 
     Args:
         folder: the retraining's files.
@@ -85,25 +87,22 @@ def measure_out_of_fold(
         CheckpointError: when a fold has not finished.
     """
     scores_of_fold = {trial.fold: _read_scores(folder, trial) for trial in _finished(history)}
-    config = TrainConfig.from_values(history.trials[0].values)
+    metric, labels = history.metric, TrainConfig.from_values(history.trials[0].values).labels
+    summarise = partial(summarise_scores, classes=classes, every_class=learns_every_class(labels, classes))
     pooled = [score for scores in scores_of_fold.values() for score in scores]
-    fold_ious = {
-        fold: summarise_scores(scores, classes, every_class=False).get("iou", float("nan"))
-        for fold, scores in sorted(scores_of_fold.items())
-    }
+    summaries = {fold: summarise(scores) for fold, scores in sorted(scores_of_fold.items())}
     seen = {search_fold, *confirm_folds}
     if seen >= scores_of_fold.keys():
         seen = {search_fold}
     unseen = [score for fold, scores in scores_of_fold.items() if fold not in seen for score in scores]
-    single_class, single_class_iou = best_single_class(pooled, classes)
     return OutOfFold(
-        metrics=summarise_scores(pooled, classes, every_class=config.labels == "full"),
-        fold_ious=fold_ious,
+        metric=metric,
+        metrics=summarise(pooled),
+        fold_scores={fold: metrics[metric] for fold, metrics in summaries.items() if metric in metrics},
         images=len(pooled),
-        unseen_iou=summarise_scores(unseen, classes, every_class=False).get("iou", float("nan")),
+        unseen_score=summarise(unseen).get(metric, float("nan")),
         seen_folds=tuple(sorted(seen)),
-        single_class=single_class,
-        single_class_iou=single_class_iou,
+        single_class=best_single_class(pooled, classes, metric),
     )
 
 
@@ -130,7 +129,8 @@ def build_ensemble(
             "trial": best["trial"],
             "search_score": best["metrics"],
             "out_of_fold": result.metrics,
-            "fold_ious": {str(fold): iou for fold, iou in result.fold_ious.items()},
+            "metric": result.metric,
+            "fold_scores": {str(fold): score for fold, score in result.fold_scores.items()},
             "folds": [trial.fold for trial in trials],
             # Filled as the members are written: a training may give several.
             "left_out": left_out,
@@ -180,6 +180,7 @@ def _read_scores(folder: StageFolder, trial: TrialRecord) -> list[ImageScore]:
             condition=entry["condition"],
             iou=entry["iou"],
             confusion_CP=np.array(entry["confusion"], np.int64),
+            boundary_C2=np.array(entry["boundary"], np.int64) if entry.get("boundary") is not None else None,
         )
         for entry in entries
     ]
@@ -199,12 +200,13 @@ def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, w
         CheckpointError: when the stage retrains another winner, or a fold failed.
     """
     stage = opened.stage
-    confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"])
+    metric = stage.settings.metric
+    confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"], metric)
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed)
     run_folds(stage, "retrain")
     history, confirm_folds = stage.journal.history, confirmation_folds(winner)
     result = measure_out_of_fold(stage.folder, history, cache.classes, winner["fold"], confirm_folds)
     build_ensemble(folder, history, cache, result, winner)
-    note = out_of_fold_note(result, winner["metrics"]["iou"])
+    note = out_of_fold_note(result, score_of(winner))
     stage.journal.write(Closed(metrics=result.metrics, note=note))
     return result

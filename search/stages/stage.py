@@ -66,7 +66,7 @@ def open_stage(
         closing.enter_context(lock_stage(folder))
         # What one stage writes another reads, and the confirmation's checkpoints are taken over or deleted.
         require_idle(*(other for other in search.stages.values() if other != folder))
-        journal = Journal(folder.journal)
+        journal = Journal(folder.journal, settings.metric)
         closing.callback(journal.close)
         stage = Stage(
             settings=settings,
@@ -77,7 +77,8 @@ def open_stage(
         )
         _require_own_files(folder, journal.history)
         # Scores of one stage count in another.
-        require_same_data(stage, *(read_history(each.journal) for each in search.stages.values()))
+        others = (read_history(each.journal, settings.metric) for each in search.stages.values())
+        require_same_data(stage, *others)
         remember(search, settings, place)
         tracker = Tracker(settings, place, name, folder)
         closing.callback(tracker.close)

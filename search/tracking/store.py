@@ -19,11 +19,13 @@ from mlflow.exceptions import MlflowException
 from search.folder import command_line
 from search.memory.outcome import FAILURES
 from search.place import Place
-from search.settings import SearchSettings
+from search.settings import SearchSettings, name_metric
 from search.tracking.moved import bring_home
+from search.tracking.names import clean_name
 from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError
+from segcore.scoring.objective import FIRST_METRIC
 
 PARENT: Final = -1
 """What the parent run has for a trial's number."""
@@ -115,7 +117,7 @@ def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
 
 
 def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
-    """Return the configurations of a search's best trials, as texts, the best by its last iou first.
+    """Return the configurations of a search's best trials, as texts, the best by its last score first.
 
     Args:
         uri: MLflow's address.
@@ -133,9 +135,10 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             return []
-        query = "tags.`search.stage` = 'search' and metrics.`iou` > 0"
+        metric = f"metrics.`{clean_name(_find_metric(client, experiment.experiment_id))}`"
+        query = f"tags.`search.stage` = 'search' and {metric} > 0"
         runs = client.search_runs(
-            [experiment.experiment_id], query, order_by=["metrics.`iou` DESC"], max_results=10 * count
+            [experiment.experiment_id], query, order_by=[f"{metric} DESC"], max_results=10 * count
         )
     found: list[dict[str, Any]] = []
     for run in runs:
@@ -144,6 +147,14 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
         if of_trial and values not in found:
             found.append(values)
     return found[:count]
+
+
+def _find_metric(client: MlflowClient, experiment_id: str) -> str:
+    """Return what decided in the latest search of an experiment."""
+    query = f"tags.`search.stage` = 'search' and tags.`search.trial` = '{PARENT}'"
+    parents = client.search_runs([experiment_id], query, max_results=1)
+    objective: str = parents[0].data.params.get("objective", "") if parents else ""
+    return name_metric(objective) or FIRST_METRIC
 
 
 @contextmanager
@@ -169,10 +180,11 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
     query = f"tags.`search.id` = '{settings.search_id}' and tags.`search.trial` = '{PARENT}'"
     parents = client.search_runs([experiment.experiment_id], f"{query} and tags.`search.stage` = 'search'")
     only_trials = f"tags.`mlflow.parentRunId`='{parents[0].info.run_id}'" if parents else ""
+    order = quote(f"metrics.`{clean_name(settings.metric)}`", safe="")
     address = mask_uri(server).replace("***@", "").rstrip("/")
     return (
         f"{address}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
-        f"&searchFilter={quote(only_trials)}&orderByKey=metrics.%60iou%60&orderByAsc=false&compareRunsMode=CHART"
+        f"&searchFilter={quote(only_trials)}&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART"
     )
 
 

@@ -31,7 +31,7 @@ class Interval:
     """An estimate with its confidence interval.
 
     Args:
-        estimate: in units of iou.
+        estimate: in units of the metric that decides.
         low: lower end.
         high: upper end.
     """
@@ -53,7 +53,7 @@ def compare_over_folds(
     Generalization Error, 2003). It assumes that the rest is alike for all configurations.
 
     Args:
-        scores: iou by configuration and fold.
+        scores: by configuration and fold.
         other: a configuration.
         leader: the configuration to compare it to.
         folds: parts the data is divided into; gives the share of images that trainings have in common.
@@ -79,7 +79,7 @@ def estimate_choice_bias(scores: Mapping[int, Mapping[int, float]], *, folds: in
     where they differ, the better ones win by merit and the bias is smaller. So this is the most to be expected.
 
     Args:
-        scores: iou by configuration and fold.
+        scores: by configuration and fold.
         folds: parts the data is divided into.
 
     Returns:
@@ -108,7 +108,7 @@ def compare_over_images(
     distribution of blocks less folds (Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015).
 
     Args:
-        differences: by fold and image, in iou; differences of two configurations, or the scores of one.
+        differences: by fold and image; differences of two configurations, or the numbers of one.
         block_of: block of each image.
         comparisons: intervals that hold together (Bonferroni).
 
@@ -137,15 +137,17 @@ def _residual_variance(scores: Mapping[int, Mapping[int, float]]) -> tuple[float
     """Return the variance that configuration and fold leave unexplained, and its degrees of freedom."""
     folds = sorted(set(chain.from_iterable(scores.values())))
     rows: list[tuple[int, int, float]] = [
-        (row, folds.index(fold), iou) for row, of_fold in enumerate(scores.values()) for fold, iou in of_fold.items()
+        (row, folds.index(fold), score)
+        for row, of_fold in enumerate(scores.values())
+        for fold, score in of_fold.items()
     ]
     design = np.zeros((len(rows), len(scores) + len(folds)))
     for position, (row, column, _) in enumerate(rows):
         design[position, [row, len(scores) + column]] = 1
-    ious = np.array([iou for _, _, iou in rows])
-    effects, _, rank, _ = np.linalg.lstsq(design, ious, rcond=None)
+    scores_R = np.array([score for _, _, score in rows])
+    effects, _, rank, _ = np.linalg.lstsq(design, scores_R, rcond=None)
     freedom = len(rows) - int(rank)
-    return (float(np.sum((ious - design @ effects) ** 2)) / freedom if freedom else 0.0), freedom
+    return (float(np.sum((scores_R - design @ effects) ** 2)) / freedom if freedom else 0.0), freedom
 
 
 def _group(of_image: Mapping[str, float], block_of: Mapping[str, str]) -> Sequence[Sequence[float]]:

@@ -13,8 +13,8 @@ class Contender:
 
     Args:
         trial: the search's trial.
-        search_iou: its score in the search.
-        fold_ious: its score on each further fold.
+        search_score: its score in the search.
+        fold_scores: its score on each further fold.
         interval: of its mean score, over images.
         difference: to the winner, over folds; None where it cannot be told, and for the winner.
         image_difference: to the winner, over images; None likewise.
@@ -23,8 +23,8 @@ class Contender:
     """
 
     trial: int
-    search_iou: float
-    fold_ious: dict[int, float]
+    search_score: float
+    fold_scores: dict[int, float]
     interval: Interval | None = None
     difference: Interval | None = None
     image_difference: Interval | None = None
@@ -32,9 +32,9 @@ class Contender:
     doubt: str = ""
 
     @property
-    def iou(self) -> float:
+    def score(self) -> float:
         """Mean score over its further folds; NaN without one."""
-        return mean(self.fold_ious.values()) if self.fold_ious else math.nan
+        return mean(self.fold_scores.values()) if self.fold_scores else math.nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Decision:
     @property
     def scored(self) -> int:
         """Of how many configurations with a score on further folds the winner is the best."""
-        return sum(bool(contender.fold_ious) for contender in self.contenders)
+        return sum(bool(contender.fold_scores) for contender in self.contenders)
 
     @property
     def optimism(self) -> float:
@@ -77,7 +77,7 @@ class Decision:
 
         Chance that favoured the winner in the search, but also that fold's being easier or harder than the others.
         """
-        return self.winner.search_iou - self.winner.iou if self.winner else math.nan
+        return self.winner.search_score - self.winner.score if self.winner else math.nan
 
 
 def explain_doubt(

@@ -2,14 +2,21 @@
 
 from typing import Any
 
+from search.memory.best import metric_of, score_of
 from search.verdict.out_of_fold import OutOfFold
 
 
-def confirmation_line(confirmation: dict[str, Any]) -> str:
-    """Return the winner's score on further folds and what it says about the search's, in a few sentences."""
+def confirmation_line(confirmation: dict[str, Any], metric: str) -> str:
+    """Return the winner's score on further folds and what it says about the search's, in a few sentences.
+
+    Args:
+        confirmation: what `best.json` holds of it.
+        metric: what decides.
+    """
     interval = confirmation["interval"]
     within = f" ({interval[0]:.4f} to {interval[1]:.4f} over images)" if interval else ""
-    line = f"The winner's iou on {len(confirmation['folds'])} further fold(s) is {confirmation['iou']:.4f}{within}; "
+    folds = len(confirmation["folds"])
+    line = f"The winner's {metric} on {folds} further fold(s) is {confirmation['score']:.4f}{within}; "
     line += f"its score in the search was {confirmation['optimism']:+.4f} from that."
     rivals = ", ".join(str(number) for number in confirmation["rivals"])
     sentences = [line, f"It cannot be told from trial {rivals}." if rivals else "", _tell_choice(confirmation)]
@@ -30,18 +37,17 @@ def _tell_choice(confirmation: dict[str, Any]) -> str:
 def best_note(best: dict[str, Any]) -> str:
     """Return the winner as Markdown, for the parent run's page in MLflow."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in best["values"].items())
-    title = (
-        f"Best: trial {best['trial']}, epoch {best['epoch']}, iou {best['metrics']['iou']:.4f} on fold {best['fold']}"
-    )
+    metric = metric_of(best)
+    title = f"Best: trial {best['trial']}, epoch {best['epoch']}, {metric} {score_of(best):.4f} on fold {best['fold']}"
     note = f"### {title}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
-    return f"{note}\n{confirmation_line(best['confirmation'])}\n" if "confirmation" in best else note
+    return f"{note}\n{confirmation_line(best['confirmation'], metric)}\n" if "confirmation" in best else note
 
 
-def out_of_fold_note(result: OutOfFold, search_iou: float) -> str:
+def out_of_fold_note(result: OutOfFold, search_score: float) -> str:
     """Return the score out of fold as Markdown, for the retraining's page in MLflow."""
-    rows = "\n".join(f"| {fold} | {iou:.4f} |" for fold, iou in result.fold_ious.items())
+    rows = "\n".join(f"| {fold} | {score:.4f} |" for fold, score in result.fold_scores.items())
     return (
-        f"### Out of fold: iou {result.metrics['iou']:.4f} over {result.images} images\n\n"
-        f"Over folds {result.fold_mean:.4f} ± {result.spread:.4f}; the search's own score was {search_iou:.4f}.\n\n"
-        f"| fold | iou |\n| --- | --- |\n{rows}\n"
+        f"### Out of fold: {result.metric} {result.score:.4f} over {result.images} images\n\n"
+        f"Over folds {result.fold_mean:.4f} ± {result.spread:.4f}; the search's own score was {search_score:.4f}.\n\n"
+        f"| fold | {result.metric} |\n| --- | --- |\n{rows}\n"
     )

@@ -1,5 +1,6 @@
 """What a retraining reached on images that no scoring network had seen; it is measured in `stages.retrain`."""
 
+import math
 from dataclasses import dataclass
 from statistics import mean, stdev
 
@@ -9,29 +10,35 @@ class OutOfFold:
     """What the retraining reached on images that no scoring network had seen.
 
     Args:
+        metric: what decides, see `segcore.scoring.objective`.
         metrics: over all images of all folds together, see `segcore.scoring.metrics`.
-        fold_ious: `iou` of each fold alone.
+        fold_scores: that of each fold alone, of those that have one.
         images: how many images were scored.
-        unseen_iou: `iou` without the folds that had a say in who won; the honest one.
+        unseen_score: that without the folds that had a say in who won; the honest one.
         seen_folds: those folds; the search's alone where all had a say.
-        single_class: the class that scores best when it is predicted everywhere.
-        single_class_iou: what that guess scores on the same images.
+        single_class: the class that scores best when it is predicted everywhere, and its score on the same images; None
+            where nothing tells.
     """
 
+    metric: str
     metrics: dict[str, float]
-    fold_ious: dict[int, float]
+    fold_scores: dict[int, float]
     images: int
-    unseen_iou: float
+    unseen_score: float
     seen_folds: tuple[int, ...]
-    single_class: str
-    single_class_iou: float
+    single_class: tuple[str, float] | None
+
+    @property
+    def score(self) -> float:
+        """Over all images together; NaN when there was nothing to count."""
+        return self.metrics.get(self.metric, math.nan)
 
     @property
     def spread(self) -> float:
-        """Standard deviation of `iou` over folds; 0 for a single fold."""
-        return stdev(self.fold_ious.values()) if len(self.fold_ious) > 1 else 0.0
+        """Standard deviation of the score over folds; 0 for a single fold."""
+        return stdev(self.fold_scores.values()) if len(self.fold_scores) > 1 else 0.0
 
     @property
     def fold_mean(self) -> float:
-        """Mean of `iou` over folds."""
-        return mean(self.fold_ious.values())
+        """Mean of the score over folds."""
+        return mean(self.fold_scores.values()) if self.fold_scores else math.nan

@@ -49,7 +49,13 @@ def decide(
         block_of: block of each image, see `segcore.data.split.FoldSplit`.
     """
     of_key = {(trial.source, trial.fold): trial for trial in trainings.in_order}
-    race = _Race(candidates=candidates, trainings=of_key, all_folds=settings.folds, block_of=block_of)
+    race = _Race(
+        candidates=candidates,
+        trainings=of_key,
+        metric=settings.metric,
+        all_folds=settings.folds,
+        block_of=block_of,
+    )
     for fold in further_folds(settings):
         staying = race.staying
         if len(staying) < 2:
@@ -81,6 +87,7 @@ def best_epochs(values: Mapping[str, object], found: Sequence[int]) -> int | Non
 class _Race:
     candidates: Sequence[TrialRecord]
     trainings: Mapping[tuple[int | None, int], TrialRecord]
+    metric: str
     all_folds: int
     block_of: Mapping[str, str]
     folds: list[int] = field(default_factory=list)
@@ -121,7 +128,7 @@ class _Race:
         leader = self._leader(scores) if staying and self.folds else None
         comparisons = max(1, len(self.candidates) - 1)
         contenders = [self._contender(trial, leader, scores, comparisons) for trial in self.candidates]
-        contenders.sort(key=lambda each: (bool(each.dismissed), -each.iou if each.fold_ious else 0))
+        contenders.sort(key=lambda each: (bool(each.dismissed), -each.score if each.fold_scores else 0))
         return Decision(
             contenders=tuple(contenders),
             folds=tuple(self.folds),
@@ -142,7 +149,7 @@ class _Race:
 
     def _scores(self) -> dict[int, dict[int, float]]:
         table = {trial.number: self._fold_records(trial) for trial in self.candidates}
-        return {number: {fold: record.iou for fold, record in row.items()} for number, row in table.items() if row}
+        return {number: {fold: record.score for fold, record in row.items()} for number, row in table.items() if row}
 
     def _fold_records(self, trial: TrialRecord) -> dict[int, EpochRecord]:
         records = {}
@@ -156,7 +163,7 @@ class _Race:
                 others.append(trial.best.epoch)
             epoch = best_epochs(trial.values, others) or training.last_epoch
             record = training.epochs.get(min(epoch, training.last_epoch))
-            if record is not None and record.iou == record.iou:
+            if record is not None and record.score == record.score:
                 records[fold] = record
         return records
 
@@ -170,11 +177,11 @@ class _Race:
     ) -> str:
         over_folds = self._compare_folds(scores, trial, leader, comparisons)
         if over_folds is not None:
-            told = f"worse by {-over_folds.high:.4f} to {-over_folds.low:.4f} iou"
+            told = f"worse by {-over_folds.high:.4f} to {-over_folds.low:.4f} {self.metric}"
             return told if over_folds.high < 0 else ""
         over_images, own = self._compare_images(trial, leader, comparisons), self._compare_images(leader, None, 1)
         if over_images is not None and own is not None and over_images.high < own.low - own.estimate:
-            told = f"worse by {-over_images.high:.4f} to {-over_images.low:.4f} iou over images"
+            told = f"worse by {-over_images.high:.4f} to {-over_images.low:.4f} {self.metric} over images"
             return f"{told}, where other images may change {own.estimate - own.low:.4f},"
         return ""
 
@@ -186,11 +193,11 @@ class _Race:
     def _compare_images(self, trial: TrialRecord, leader: TrialRecord | None, comparisons: int) -> Interval | None:
         records = self._fold_records(trial)
         if leader is None:
-            return self._over_images({fold: record.image_ious for fold, record in records.items()}, comparisons)
+            return self._over_images({fold: record.image_scores for fold, record in records.items()}, comparisons)
         of_leader = self._fold_records(leader)
         differences: dict[int, dict[str, float] | None] = {}
         for fold in sorted(set(records) & set(of_leader)):
-            mine, other = records[fold].image_ious, of_leader[fold].image_ious
+            mine, other = records[fold].image_scores, of_leader[fold].image_scores
             both = sorted(set(mine) & set(other)) if mine is not None and other is not None else []
             differences[fold] = {name: mine[name] - other[name] for name in both} if mine and other else None
         return self._over_images(differences, comparisons)
@@ -217,8 +224,8 @@ class _Race:
             doubt = "" if dismissed else explain_doubt(over_folds, over_images, alone, comparisons)
         return Contender(
             trial=trial.number,
-            search_iou=trial.best.iou if trial.best is not None else math.nan,
-            fold_ious=dict(scores.get(trial.number, {})),
+            search_score=trial.best.score if trial.best is not None else math.nan,
+            fold_scores=dict(scores.get(trial.number, {})),
             interval=self._compare_images(trial, None, 1),
             difference=over_folds,
             image_difference=over_images,

@@ -21,7 +21,7 @@ from segcore.errors import CheckpointError
 
 
 def choose_best(history: History, settings: SearchSettings) -> dict[str, Any]:
-    """Return the winner on the search's fold as `best.json` holds it: the trial with the highest iou of any epoch.
+    """Return the winner on the search's fold as `best.json` holds it: the trial with the highest score of any epoch.
 
     The epochs to retrain for are the winner's best epoch, or all of its epochs where the rate's course is laid out over
     them.
@@ -88,6 +88,7 @@ def _describe_trial(winner: TrialRecord, history: History, settings: SearchSetti
         "trial": winner.number,
         "fold": winner.fold,
         "epoch": record.epoch,
+        "metric": settings.metric,
         "metrics": record.metrics,
         "values": {**winner.values, "epochs": epochs, "patience_epochs": 0},
         "trials": len(history.trials),
@@ -98,7 +99,7 @@ def _describe_decision(decision: Decision) -> dict[str, Any]:
     winner = decision.winner
     assert winner is not None
     return {
-        "iou": winner.iou,
+        "score": winner.score,
         "interval": _ends(winner.interval),
         "folds": list(decision.folds),
         "optimism": decision.optimism,
@@ -112,8 +113,8 @@ def _describe_decision(decision: Decision) -> dict[str, Any]:
 
 def _describe_contender(contender: Contender) -> dict[str, Any]:
     ends = {name: _ends(getattr(contender, name)) for name in ("interval", "difference", "image_difference")}
-    fold_ious = {str(fold): iou for fold, iou in contender.fold_ious.items()}
-    return {**asdict(contender), **ends, "fold_ious": fold_ious, "iou": contender.iou if fold_ious else None}
+    fold_scores = {str(fold): score for fold, score in contender.fold_scores.items()}
+    return {**asdict(contender), **ends, "fold_scores": fold_scores, "score": contender.score if fold_scores else None}
 
 
 def _ends(interval: Interval | None) -> list[float] | None:
@@ -127,7 +128,8 @@ def can_confirm(history: History, settings: SearchSettings) -> bool:
 
 def name_winner(settings: SearchSettings, folder: SearchFolder) -> dict[str, Any]:
     """Write `best.json` from the journals, and return what it holds."""
-    history, trainings = read_history(folder.search_stage.journal), read_history(folder.confirm_stage.journal)
+    stages = (folder.search_stage, folder.confirm_stage)
+    history, trainings = (read_history(stage.journal, settings.metric) for stage in stages)
     found = choose_confirmed(history, trainings, settings, read_folds(folder.folds))
     write_best(found, folder.best)
     return found

@@ -16,11 +16,14 @@ from rich.style import Style
 from rich.text import Text
 
 from segcore.data.cache import Progress as ProgressCall
+from segcore.data.cache_build import BuildPlan
 from segcore.data.decoding import IMAGE_SUFFIXES
+from segcore.data.disk import warn_of_network
 from segcore.data.listing import count_unread
 from segcore.data.names import show_controls
 from segcore.errors import ConfigError, LeftOutError, StorageError, StreetError
 from segcore.machine import Machine, detect_machine, require_device
+from segcore.scoring.objective import METRIC_HELP
 
 
 class PlainConsole(Console):
@@ -58,11 +61,10 @@ error_console = PlainConsole(markup=False, emoji=False, stderr=True)
 Data = Annotated[Path, typer.Argument(help="data-set folder")]
 Model = Annotated[Path, typer.Argument(help="model directory")]
 Folds = Annotated[int, typer.Option(help="parts the data is divided into")]
+Objective = Annotated[str, typer.Option(help=f"metric that decides: {METRIC_HELP}")]
 Device = Annotated[str, typer.Option(help="cpu, cuda:0, ...; empty: a GPU when there is one")]
 CPUs = Annotated[int, typer.Option(help="processor cores to use")]
 Cache = Annotated[Path, typer.Option(help="folder of decoded images")]
-
-DEFAULT_CACHE = Path("~/.cache/street-search")
 
 
 def choose_machine(device: str, cpus: int) -> Machine:
@@ -120,6 +122,17 @@ def require_all_read(problems: Sequence[str], images: int) -> None:
     """
     if problems:
         raise LeftOutError(f"{len(problems)} of {images} images cannot be read, and were left out:", problems)
+
+
+def print_plan(plan: BuildPlan) -> None:
+    """Say what the decoding that has begun takes."""
+    console.print(plan.describe(), soft_wrap=True)
+
+
+def warn_of_slow_cache(root: Path) -> None:
+    """Say so when a folder of caches lies on a network file system."""
+    if warning := warn_of_network(root):
+        console.print(warning, style="yellow", soft_wrap=True)
 
 
 def make_folder(folder: Path) -> None:

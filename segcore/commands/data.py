@@ -1,7 +1,8 @@
 """Commands on data and masks: check, streets, submit, score."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich import box
@@ -10,13 +11,18 @@ from rich.table import Table
 from segcore.commands.console import Data, Folds, console, print_unread, show_progress
 from segcore.commands.report import print_report, print_verdict
 from segcore.data.check import inspect_dataset
-from segcore.data.classes import CONTEST_CLASSES, read_class_table
+from segcore.data.classes import CONTEST_CLASSES
+from segcore.data.dataset import read_dataset
+from segcore.data.listing import list_images, name_of
 from segcore.data.sources.contest import IMAGES_FOLDER
 from segcore.insight.page import require_writable, write_page
 from segcore.insight.sheet import render_sheet
-from segcore.scoring.masks import read_colour_masks, score_masks
+from segcore.scoring.mask_files import read_mask_notes, read_masks
+from segcore.scoring.masks import score_masks
 from segcore.scoring.submission import write_submission
 from segcore.streets.synthetic import write_streets
+
+_MOST_NAMES: Final = 10
 
 
 def check(
@@ -51,27 +57,56 @@ def streets(
 
 
 def submit(
-    masks: Annotated[Path, typer.Argument(help="folder of colour masks, as predict writes them")],
+    masks: Annotated[Path, typer.Argument(help="folder of masks, as predict writes them")],
     out: Annotated[Path, typer.Argument(help="file to write, .json")],
-    data: Annotated[Path | None, typer.Option(help="data set whose classes count; empty: the contest's")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="data set whose classes count; empty: as predict noted, or the contest's")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="folder of the images that masks are of; empty: as predict noted them")
+    ] = None,
 ) -> None:
-    """Write masks as the contest's submission JSON."""
-    table = CONTEST_CLASSES if data is None else read_class_table(data)
-    named = ((f"{name}.jpg", mask_HW) for name, mask_HW in read_colour_masks(masks, table))
-    write_submission(named, out, table)
+    """Write masks as the contest's submission JSON, by the file names of their images."""
+    notes = read_mask_notes(masks)
+    table = (notes.classes or CONTEST_CLASSES) if data is None else read_dataset(data).classes
+    names = notes.images if images is None else {name_of(file): file.name for file in list_images(images)}
+    guessed: list[str] = []
+
+    def name_image(mask: str) -> str:
+        if mask not in names:
+            guessed.append(mask)
+        return names.get(mask, f"{mask}.jpg")
+
+    write_submission(((name_image(name), mask_HW) for name, mask_HW in read_masks(masks, table)), out, table)
+    if guessed:
+        console.print(
+            f"{len(guessed)} masks are of images that nobody named, {guessed[0]} first; they are called NAME.jpg: if "
+            "that is not so, give the images' folder by --images",
+            style="yellow",
+            soft_wrap=True,
+        )
     console.print(f"written to {out}", soft_wrap=True)
 
 
 def score(
     truth: Annotated[Path, typer.Argument(help="data-set folder with the truth")],
-    masks: Annotated[Path, typer.Argument(help="folder of colour masks, or a submission file")],
+    masks: Annotated[Path, typer.Argument(help="folder of masks, or a submission file")],
 ) -> None:
-    """Score masks or a submission file against the truth, as the contest does."""
+    """Score masks or a submission file against the truth, as the contest does: an image without a mask counts 0."""
     result = score_masks(truth, masks)
     table = Table(box=box.SIMPLE, show_header=False)
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.4f}")
     console.print(table)
     console.print(f"{result.images} images scored")
+    if not result.every_class and masks.is_dir():
+        console.print("no miou: the masks hold background, and no class but the scored ones")
     if result.missing:
-        console.print(f"{len(result.missing)} without a mask, {result.missing[0]} first", style="yellow")
+        _warn_of(result.missing, "have no mask and count as background everywhere")
+    if result.surplus:
+        _warn_of(result.surplus, f"masks are of no image of {truth}")
+
+
+def _warn_of(names: Sequence[str], what: str) -> None:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    console.print(f"{len(names)} {what}: {', '.join(names[:_MOST_NAMES])}{more}", style="yellow", soft_wrap=True)

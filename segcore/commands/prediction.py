@@ -26,11 +26,10 @@ from segcore.data.decoding import read_size
 from segcore.data.listing import list_images
 from segcore.data.picture_files import Image, save_png
 from segcore.insight.error_analysis import require_same_classes
-from segcore.insight.figures import colour_mask
 from segcore.insight.figures import overlay as draw_overlay
 from segcore.prediction.ensemble import Ensemble, load_ensemble, read_ensemble_notes, save_options
 from segcore.prediction.files import predict_files
-from segcore.prediction.held_out import plan_held_out, read_stored_folds
+from segcore.prediction.held_out import plan_held_out, read_noted_metric, read_stored_folds
 from segcore.prediction.options import PredictOptions, parse_scales
 from segcore.prediction.tune import (
     Gain,
@@ -48,6 +47,8 @@ from segcore.prediction.tune import (
     require_known_names,
 )
 from segcore.prediction.tune_report import describe_options, write_report
+from segcore.scoring.mask_files import save_mask, write_mask_notes
+from segcore.scoring.objective import CLASS_PREFIX, METRICS, require_learnt, require_metric
 
 
 def predict(
@@ -63,7 +64,7 @@ def predict(
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
-    """Predict every image of a folder: colour masks in OUT/masks, masks over images in OUT/overlays.
+    """Predict every image of a folder: masks in OUT/masks, as the data has them, and over images in OUT/overlays.
 
     Images that cannot be read are listed at the end, and the command ends with 1.
     Options of the prediction that are not given are those of the model's ensemble.json.
@@ -76,9 +77,10 @@ def predict(
     ensemble = _load(model, device, cpus).with_options(given)
     for part in ("masks", "overlays"):
         make_folder(out / part)
+    write_mask_notes(out / "masks", files, ensemble.classes)
 
     def save(file: Path, image_HW3: Image, classes_HW: Image) -> None:
-        save_png(colour_mask(classes_HW, ensemble.classes), out / "masks" / f"{file.stem}.png")
+        save_mask(classes_HW, out / "masks" / f"{file.stem}.png", ensemble.classes)
         save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
 
     with show_progress("predicting") as progress:
@@ -92,6 +94,9 @@ def tune_predict(
     data: Data,
     images: Annotated[int, typer.Option(help="predict at most so many images of each fold")] = 50,
     max_ms: Annotated[float | None, typer.Option(help="longest time per image of the whole model")] = None,
+    objective: Annotated[
+        str, typer.Option(help=f"metric that decides: {', '.join(METRICS)} or {CLASS_PREFIX}CLASS; empty: the model's")
+    ] = "",
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
@@ -104,16 +109,20 @@ def tune_predict(
     require_same_classes(ensemble, dataset.classes, data)
     make_folder(model)
     cases, notes = dataset.cases, read_ensemble_notes(model).get("notes", {})
+    metric = objective or read_noted_metric(notes)
+    require_metric(metric, dataset.classes)
+    require_learnt(metric, ensemble.config.labels, dataset.classes)
     stored = read_stored_folds(notes, len(ensemble.members), model)
     if stored is not None:
         cases = require_known_names(cases, stored[0].fold_of)
     plan = plan_held_out(notes, len(ensemble.members), cases, model)
     chosen = choose_images(cases, plan, images)
-    measured = _measure_in_stages(ensemble, dataset.classes, chosen, max_ms)
+    measured = _measure_in_stages(ensemble, dataset.classes, chosen, max_ms, metric)
     best = choose_best(measured, max_ms)
-    fewer = _measure_fewer_members(ensemble, dataset.classes, chosen, best)
-    console.print(_tune_table(measured, fewer, best, find_current(measured, ensemble.options, ensemble.config)))
-    table, picture = write_report([*measured, *fewer], best, model)
+    fewer = _measure_fewer_members(ensemble, dataset.classes, chosen, best, metric)
+    now = find_current(measured, ensemble.options, ensemble.config)
+    console.print(_tune_table(measured, fewer, best, now, metric))
+    table, picture = write_report([*measured, *fewer], best, metric, model)
     save_options(model, best.options)
     console.print(_tell_scored(ensemble, chosen, plan.source), soft_wrap=True)
     console.print(f"table:    {table}\npicture:  {picture}", soft_wrap=True)
@@ -125,13 +134,13 @@ def _load(model: Path, device: str, cpus: int) -> Ensemble:
 
 
 def _measure_in_stages(
-    ensemble: Ensemble, classes: ClassTable, images: Sequence[HeldOutImage], max_ms: float | None
+    ensemble: Ensemble, classes: ClassTable, images: Sequence[HeldOutImage], max_ms: float | None, metric: str
 ) -> list[Measured]:
     largest_side = max(max(read_size(image.case.image)) for image in images)
     config = ensemble.config
-    modes = _measure("modes", ensemble, classes, images, propose_modes(ensemble.options, config, largest_side))
-    flips = _measure("flips", ensemble, classes, images, propose_flips(modes, config, max_ms))
-    scales = _measure("scales", ensemble, classes, images, propose_scales([*modes, *flips], config, max_ms))
+    modes = _measure("modes", ensemble, classes, images, propose_modes(ensemble.options, config, largest_side), metric)
+    flips = _measure("flips", ensemble, classes, images, propose_flips(modes, config, max_ms), metric)
+    scales = _measure("scales", ensemble, classes, images, propose_scales([*modes, *flips], config, max_ms), metric)
     return [*modes, *flips, *scales]
 
 
@@ -141,9 +150,10 @@ def _measure(
     classes: ClassTable,
     images: Sequence[HeldOutImage],
     proposals: Sequence[PredictOptions],
+    metric: str,
 ) -> list[Measured]:
     with show_progress(label) as progress:
-        measured = measure_options(ensemble, classes, images, proposals, progress)
+        measured = measure_options(ensemble, classes, images, proposals, progress, metric=metric)
     for options in proposals:
         if options not in [row.options for row in measured]:
             console.print(f"left out, too little memory: {describe_options(options)}", style="yellow")
@@ -151,17 +161,20 @@ def _measure(
 
 
 def _measure_fewer_members(
-    ensemble: Ensemble, classes: ClassTable, images: Sequence[HeldOutImage], best: Measured
+    ensemble: Ensemble, classes: ClassTable, images: Sequence[HeldOutImage], best: Measured, metric: str
 ) -> list[Measured]:
     fewer = []
     for members in range(1, best.members):
         with show_progress(f"{members} of {best.members} networks of a fold") as progress:
-            fewer += measure_options(ensemble, classes, images, [best.options], progress, members)
+            fewer += measure_options(ensemble, classes, images, [best.options], progress, members, metric=metric)
     return fewer
 
 
-def _tune_table(measured: Sequence[Measured], fewer: Sequence[Measured], best: Measured, now: Measured | None) -> Table:
-    names = ("", "way", "networks\nan image", "iou", "against now", "miou", "ms per\nimage", "")
+def _tune_table(
+    measured: Sequence[Measured], fewer: Sequence[Measured], best: Measured, now: Measured | None, metric: str
+) -> Table:
+    other = "iou" if metric == "miou" else "miou"
+    names = ("", "way", "networks\nan image", metric, "against now", other, "ms per\nimage", "")
     table = Table(*names, box=box.SIMPLE)
     for column in table.columns:
         column.no_wrap = column.header != "way"
@@ -172,9 +185,9 @@ def _tune_table(measured: Sequence[Measured], fewer: Sequence[Measured], best: M
             "*" if row is best else "",
             describe_options(row.options) + (" (now)" if row is now else ""),
             str(row.members),
-            f"{row.iou:.4f}",
+            f"{row.score:.4f}",
             "" if now is None or row is now else _describe_gain(measure_gain(row, now)),
-            "" if row.miou is None else f"{row.miou:.4f}",
+            f"{row.metrics[other]:.4f}" if other in row.metrics else "",
             f"{row.milliseconds:.1f}",
             "Pareto" if row in front else "",
         )
@@ -182,7 +195,7 @@ def _tune_table(measured: Sequence[Measured], fewer: Sequence[Measured], best: M
 
 
 def _describe_gain(gain: Gain) -> str:
-    return f"{gain.iou:+.4f} ± {gain.error:.4f}"
+    return f"{gain.score:+.4f} ± {gain.error:.4f}"
 
 
 def _tell_scored(ensemble: Ensemble, images: Sequence[HeldOutImage], source: str) -> str:

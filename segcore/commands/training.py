@@ -8,28 +8,33 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import (
-    DEFAULT_CACHE,
     Cache,
     CPUs,
     Data,
     Device,
     Folds,
+    Objective,
     choose_machine,
     console,
     make_folder,
+    print_plan,
     show_progress,
+    warn_of_slow_cache,
 )
 from segcore.config import TrainConfig, describe_fields
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
+from segcore.data.disk import DEFAULT_CACHE, resolve_cache
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.folds import make_folds
 from segcore.data.gate import describe_findings, pass_gate
 from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError
+from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
 from segcore.networks.weights import describe_fit
 from segcore.prediction.ensemble import read_ensemble_notes, save_ensemble
+from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
 from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state
 from segcore.training.train import EpochResult, train_epochs
 
@@ -40,6 +45,7 @@ def train(
     assignments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a TrainConfig field")] = None,
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
     folds: Folds = 7,
+    objective: Objective = "",
     device: Device = "",
     cpus: CPUs = 2,
     cache: Cache = DEFAULT_CACHE,
@@ -47,34 +53,47 @@ def train(
         list[Path] | None, typer.Option(help="data set to train on too, never validated, such as pseudo labels")
     ] = None,
 ) -> None:
-    """Train one fold and write the model; killed, it goes on after its last epoch when started again."""
+    """Train one fold and write the model; killed, it goes on after its last epoch when started again.
+
+    The objective says whether an epoch was better, which stops a training with --set patience_epochs=N.
+    """
     config = TrainConfig.from_assignments(tuple(assignments or ()))
     machine = choose_machine(device, cpus)
+    cache_root = resolve_cache(cache)
     dataset = read_dataset(data)
+    metric = objective or default_objective(dataset.layout)
+    require_metric(metric, dataset.classes)
+    require_learnt(metric, config.labels, dataset.classes)
     # Too many folds are refused before anything is decoded; what images hold may change the folds afterwards.
     make_folds(dataset.cases, folds)
     make_folder(out)
+    warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
-        pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache.expanduser(), progress)
+        pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache_root, progress, print_plan)
     split, findings = pass_gate(dataset, pixels, folds)
     for text, warns in describe_findings(dataset, findings):
         console.print(text, style="yellow" if warns else None, soft_wrap=True)
     train_indices, valid_indices = split.split(pixels.names, fold, pixels.extra_names)
+    require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
-    state = _start(out / "state.pt", config, pixels.classes, machine, f"{pixels.key}, fold {fold} of {folds}")
+    trained_on = f"{pixels.key}, fold {fold} of {folds}"
+    state = _start(out / "state.pt", config, pixels.classes, machine, trained_on, metric)
     parts, begun_after = state.micro_batches, state.epoch
     with show_progress("training", total=config.epochs, done=state.epoch) as progress:
         for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
             save_state(state, out / "state.pt")
             parts = _tell_parts(result, parts)
-            console.print(_describe(result), soft_wrap=True)
+            if result.loading_note and result.epoch == begun_after + 1:
+                console.print(result.loading_note, style="yellow", soft_wrap=True)
+            console.print(_describe(result, metric), soft_wrap=True)
             progress(result.epoch, config.epochs)
     if state.epoch == begun_after and _is_written(out / "model", state):
         console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
         return
     members = member_weights(state)
-    notes: dict[str, object] = {"fold": fold, "folds": folds, "left_out": [fold] * len(members), "ious": state.ious}
+    notes: dict[str, object] = {"fold": fold, "folds": folds, "left_out": [fold] * len(members)}
+    notes |= {"metric": metric, "scores": state.scores}
     if pixels.extra_names:
         notes["extra"] = list(pixels.extra_names)
     save_ensemble(out / "model", iter(members), config=config, classes=pixels.classes, notes=notes, split=split)
@@ -90,13 +109,15 @@ def fields() -> None:
     console.print(table)
 
 
-def _start(file: Path, config: TrainConfig, classes: ClassTable, machine: Machine, data: str) -> TrainState:
+def _start(
+    file: Path, config: TrainConfig, classes: ClassTable, machine: Machine, data: str, metric: str
+) -> TrainState:
     if file.exists():
-        state = load_state(file, config, machine, data)
+        state = load_state(file, config, machine, data, metric)
         console.print(f"going on after epoch {state.epoch}")
         return state
-    state = new_state(config, build_label_map(classes, config.labels).outputs, machine, data)
-    if fit := describe_fit(state.model.network.encoder.model, config):
+    state = new_state(config, build_label_map(classes, config.labels).outputs, machine, data, metric)
+    if fit := describe_fit(state.model.network, config):
         console.print(fit, soft_wrap=True)
     return state
 
@@ -107,7 +128,7 @@ def _is_written(model: Path, state: TrainState) -> bool:
     except CheckpointError:
         return False
     # A training that was killed between its last checkpoint and its model may have an older model.
-    return bool(noted.get("ious") == state.ious)
+    return bool(noted.get("scores", noted.get("ious")) == state.scores)
 
 
 def _tell_parts(result: EpochResult, parts: int) -> int:
@@ -121,8 +142,8 @@ def _tell_parts(result: EpochResult, parts: int) -> int:
     return result.micro_batches
 
 
-def _describe(result: EpochResult) -> str:
-    shown = {name: value for name, value in result.metrics.items() if "/" not in name}
+def _describe(result: EpochResult, metric: str) -> str:
+    shown = {name: value for name, value in result.metrics.items() if "/" not in name or name == metric}
     scores = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
     seconds = result.train_seconds + result.validation_seconds
     in_tiles = "  validated in tiles: the device is too small for whole images" if result.validated_in_tiles else ""

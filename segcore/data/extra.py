@@ -11,7 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from segcore.data.cache import PixelCache, Progress, prepare_cache
+from segcore.data.cache import PixelCache, Progress
+from segcore.data.cache_build import Announce, prepare_cache
 from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
@@ -46,7 +47,11 @@ def read_extra(dataset: DataSet, folders: Sequence[Path]) -> tuple[DataSet, ...]
 
 
 def prepare_caches(
-    dataset: DataSet, extra: Sequence[DataSet], root: Path, progress: Progress | None = None
+    dataset: DataSet,
+    extra: Sequence[DataSet],
+    root: Path,
+    progress: Progress | None = None,
+    announce: Announce | None = None,
 ) -> PixelCache:
     """Prepare the cache of every data set and open them as one, the real data first.
 
@@ -55,12 +60,13 @@ def prepare_caches(
         extra: what `read_extra` returned; may be empty.
         root: folder that holds the caches of a node.
         progress: told how many cases of a data set are decoded.
+        announce: told of each data set, after its first images, what the decoding takes.
 
     Raises:
         DataError: listing every image and mask that cannot be used, or every extra image that is one of the real data.
         StorageError: when the disk is too small or the folder cannot be written.
     """
-    own, *others = (prepare_cache(part, root, progress) for part in (dataset, *extra))
+    own, *others = (prepare_cache(part, root, progress, announce) for part in (dataset, *extra))
     cache = PixelCache(own, tuple(others))
     _require_new_images(cache)
     return cache
@@ -91,18 +97,23 @@ def _require_new_images(cache: PixelCache) -> None:
     candidates: dict[tuple[int, int, int], list[int]] = defaultdict(list)
     for index in range(own):
         candidates[_describe_image(cache, index)].append(index)
-    problems = [
-        f"{cache.cases[index].name}: the same image as {cache.cases[twin].name}"
-        for index in range(own, len(cache))
-        for twin in candidates.get(_describe_image(cache, index), ())
-        if np.array_equal(cache.image_HW3(index), cache.image_HW3(twin))
-    ]
+    problems = []
+    for index in range(own, len(cache)):
+        twin = _find_equal(cache, index, candidates.get(_describe_image(cache, index), ()))
+        if twin is not None:
+            problems.append(f"{cache.cases[index].name}: the same image as {cache.cases[twin].name}")
     if problems:
         raise DataError(
             f"{len(problems)} extra images are images of the real data, and networks would be validated on what they "
             "know; remove them from the extra data:",
             problems[:_MOST_NAMES],
         )
+
+
+def _find_equal(cache: PixelCache, index: int, candidates: Sequence[int]) -> int | None:
+    # The first is enough: where many images are equal, comparing all pairs would take for ever.
+    image_HW3 = cache.image_HW3(index)
+    return next((twin for twin in candidates if np.array_equal(image_HW3, cache.image_HW3(twin))), None)
 
 
 def _describe_image(cache: PixelCache, index: int) -> tuple[int, int, int]:

@@ -16,7 +16,8 @@ class LabelMap:
     Args:
         outputs: number of network outputs.
         target_of_class: output index to learn for each class index 0..255; void stays void.
-        class_of_output: class index that each output predicts, 256 entries; the background predicts void.
+        class_of_output: class index that each output predicts, 256 entries; the background predicts the class that is
+            not scored where there is one, else void.
     """
 
     outputs: int
@@ -36,4 +37,8 @@ def build_label_map(classes: ClassTable, labels: Literal["full", "scored"]) -> L
     target_of_class[: len(classes)] = background
     target_of_class[list(classes.scored_indices)] = np.arange(background)
     class_of_output[:background] = classes.scored_indices
+    others = set(range(len(classes))) - {*classes.scored_indices}
+    if len(others) == 1:
+        # Background is that class then, and no pixel needs to go without one.
+        class_of_output[background] = others.pop()
     return LabelMap(outputs=background + 1, target_of_class=target_of_class, class_of_output=class_of_output)

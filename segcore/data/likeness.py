@@ -1,13 +1,14 @@
 """Finds images that show the same picture: copies, mirrored copies, copies of another size or compression.
 
-Every image is looked at as 32x32 grey levels. Pairs are sought by a difference hash of 64 bits, cut into bands so that
-not all images are compared with all, and proved by the correlation of the grey levels. What is done about them says
-`blocks`.
+Every image is looked at as 32x32 grey levels, and two are the same picture when these correlate. Only those are
+compared that lie near each other in a grid over a few rough features: looks that correlate so much cannot lie further
+apart than a cell is wide, so none is missed. What is done about them says `blocks`.
 """
 
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any, Final
+from itertools import product
+from typing import Final
 
 import cv2
 import numpy as np
@@ -17,17 +18,14 @@ SIDE: Final = 32
 """Of a look, pixels."""
 
 LEAST_CORRELATION: Final = 0.998
-"""Of two looks of one picture. On CamVid copies of half the size or of JPEG quality 20 reach 0.9998, and neighbouring
+"""Of two looks of one picture: on CamVid copies of half the size or of JPEG quality 20 reach 0.9998, and neighbouring
 frames at most 0.9978."""
 
-MOST_BITS: Final = 4
-"""In which the hashes of one picture may differ; in CamVid's copies it was 3."""
-
-_HASH_ROWS: Final = 8
-_BANDS: Final = MOST_BITS + 1
 _FLAT_LEVELS: Final = 2.0
-_ROWS_AT_ONCE: Final = 512
-_PAIRS_AT_ONCE: Final = 4096
+_BLOCKS: Final = 4
+_GRID_AXES: Final = 4
+_PAIRS_AT_ONCE: Final = 1 << 17
+_PROVED_AT_ONCE: Final = 4096
 
 Look = npt.NDArray[np.uint8]
 """Grey levels (32, 32) of an image."""
@@ -46,11 +44,10 @@ def find_alike(looks_NHW: npt.NDArray[np.uint8]) -> list[tuple[int, ...]]:
         looks_NHW: a look of each image. One without any contrast is only like one that is equal.
     """
     firsts, group_of = _group_equal(looks_NHW)
-    looks_NHW = looks_NHW[firsts]
-    shapes_NP = _normalise(looks_NHW)
+    shapes_NP = _normalise(looks_NHW[firsts])
     mirrored_NP = shapes_NP.reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(-1, SIDE * SIDE)
     root_N = np.arange(len(firsts))
-    for left_P, right_P in _find_candidates(looks_NHW):
+    for left_P, right_P in _find_near(shapes_NP, mirrored_NP):
         # Where a camera stands still all are like all: once they are known as one group, no more is proved.
         apart_P = root_N[left_P] != root_N[right_P]
         left_P, right_P = left_P[apart_P], right_P[apart_P]
@@ -83,45 +80,61 @@ def _normalise(looks_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return np.where(flat_N1, 0, levels_NP / np.where(flat_N1, 1, lengths_N1)).astype(np.float32)
 
 
-def _find_candidates(looks_NHW: npt.NDArray[np.uint8]) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
-    """Yield pairs of positions, the first of each as it is and the second as it is or mirrored, of like hashes.
+def _find_near(
+    shapes_NP: npt.NDArray[np.float32], mirrored_NP: npt.NDArray[np.float32]
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Yield pairs of different positions, the first as it is and the second as it is or mirrored, that may be the same.
 
-    Of hashes that differ in fewer bits than there are bands, one band is equal.
+    The square of the distance of two shapes is 2 - 2 x correlation, and in features it is no larger.
     """
-    count = len(looks_NHW)
-    hashes_M = np.concatenate([_hash(looks_NHW), _hash(looks_NHW[:, :, ::-1])])
-    for band in range(_BANDS):
-        for members_K in _find_equal(_cut_band(hashes_M, band)):
-            straight_K = members_K[members_K < count]
-            for start in range(0, len(straight_K), _ROWS_AT_ONCE):
-                rows_R = straight_K[start : start + _ROWS_AT_ONCE]
-                bits_RK = np.bitwise_count(hashes_M[rows_R, None] ^ hashes_M[members_K])
-                row_P, column_P = np.nonzero(bits_RK <= MOST_BITS)
-                left_P, right_P = rows_R[row_P], members_K[column_P] % count
-                once_P = left_P < right_P
-                for part_P in np.split(np.flatnonzero(once_P), range(_PAIRS_AT_ONCE, once_P.sum(), _PAIRS_AT_ONCE)):
-                    yield left_P[part_P], right_P[part_P]
+    count, reach = len(shapes_NP), np.sqrt(2 - 2 * LEAST_CORRELATION)
+    features_MF = np.concatenate([_measure(shapes_NP), _measure(mirrored_NP)])
+    # Flat looks are all 0: they are like nothing, and would be near each other.
+    known_M = np.flatnonzero(features_MF.any(axis=1))
+    for left_P, right_P in _find_neighbours(features_MF[known_M], reach):
+        left_P, right_P = known_M[left_P], known_M[right_P]
+        near_P = ((features_MF[left_P] - features_MF[right_P]) ** 2).sum(axis=1) <= reach**2
+        near_P &= (left_P < count) & (left_P < right_P % count)
+        left_P, right_P = left_P[near_P], right_P[near_P] % count
+        for start in range(0, len(left_P), _PROVED_AT_ONCE):
+            yield left_P[start : start + _PROVED_AT_ONCE], right_P[start : start + _PROVED_AT_ONCE]
 
 
-def _hash(looks_NHW: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint64]:
-    """Return 64 bits of each look: whether it becomes brighter from left to right at 8x8 places."""
-    means = [cv2.resize(np.ascontiguousarray(look_HW), (_HASH_ROWS + 1, _HASH_ROWS), interpolation=cv2.INTER_AREA)
-             for look_HW in looks_NHW]  # fmt: skip
-    means_NRC = np.array(means, np.uint8).reshape(-1, _HASH_ROWS, _HASH_ROWS + 1)
-    bits_NB = (means_NRC[:, :, 1:] > means_NRC[:, :, :-1]).reshape(-1, _HASH_ROWS**2)
-    return np.packbits(bits_NB, axis=1).view(np.uint64).reshape(-1)
+def _measure(shapes_NP: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return rough features of shapes: lengths along 4x4 blocks of pixels, which are at right angles to each other."""
+    side = SIDE // _BLOCKS
+    blocks_NRrCc = shapes_NP.reshape(-1, _BLOCKS, side, _BLOCKS, side)
+    return np.asarray(blocks_NRrCc.sum(axis=(2, 4)).reshape(-1, _BLOCKS**2) / side, np.float32)
 
 
-def _cut_band(hashes_M: npt.NDArray[np.uint64], band: int) -> npt.NDArray[np.uint64]:
-    first, stop = 64 * band // _BANDS, 64 * (band + 1) // _BANDS
-    return hashes_M >> np.uint64(first) & np.uint64((1 << (stop - first)) - 1)
+def _find_neighbours(
+    features_MF: npt.NDArray[np.float32], reach: float
+) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
+    """Yield pairs of positions in the same or in adjacent cells of a grid over the features that differ most."""
+    if not len(features_MF):
+        return
+    axes = np.argsort(-features_MF.var(axis=0), kind="stable")[:_GRID_AXES]
+    cells_MA = np.floor(features_MF[:, axes] / reach).astype(np.int64)
+    # Features are lengths of at most 1, so this many cells hold them and their neighbours.
+    width = 2 * int(1 / reach) + 6
+    keys_M = (cells_MA + width // 2) @ width ** np.arange(_GRID_AXES)
+    order_M = np.argsort(keys_M, kind="stable")
+    sorted_M = keys_M[order_M]
+    for step in product((-1, 0, 1), repeat=_GRID_AXES):
+        wanted_M = keys_M + np.array(step) @ width ** np.arange(_GRID_AXES)
+        starts_M, stops_M = np.searchsorted(sorted_M, wanted_M, "left"), np.searchsorted(sorted_M, wanted_M, "right")
+        for part_K in _divide(stops_M - starts_M):
+            counts_K = (stops_M - starts_M)[part_K]
+            first_P = np.repeat(np.cumsum(counts_K) - counts_K, counts_K)
+            places_P = np.repeat(starts_M[part_K], counts_K) + np.arange(counts_K.sum()) - first_P
+            yield np.repeat(part_K, counts_K), order_M[places_P]
 
 
-def _find_equal(values_M: npt.NDArray[np.uint64]) -> list[npt.NDArray[Any]]:
-    """Return the positions of each value that occurs more than once."""
-    order_M = np.argsort(values_M, kind="stable")
-    ends = np.flatnonzero(np.diff(values_M[order_M])) + 1
-    return [members_K for members_K in np.split(order_M, ends) if len(members_K) > 1]
+def _divide(counts_M: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the positions that have a count, so many at a time that their counts add up to little memory."""
+    having_K = np.flatnonzero(counts_M)
+    parts_K = np.cumsum(counts_M[having_K]) // _PAIRS_AT_ONCE
+    yield from np.split(having_K, np.flatnonzero(np.diff(parts_K)) + 1)
 
 
 def _join(root_N: npt.NDArray[np.int64], left_P: npt.NDArray[np.int64], right_P: npt.NDArray[np.int64]) -> None:

@@ -6,7 +6,7 @@ Decoding the files lives in `decoding`, what makes a data set of them in `datase
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -104,6 +104,22 @@ def walk_images(folder: Path) -> tuple[list[Path], list[str]]:
             files += more
             problems += more_problems
     return files, problems
+
+
+def walk_files(folder: Path) -> Iterator[Path]:
+    """Yield the image files in a folder and below it, sorted in each folder; of one name there may be several.
+
+    Links to folders are not followed, for they may lead in a circle.
+
+    Raises:
+        OSError: when a folder may not be read.
+    """
+    for file in _list_visible(folder):
+        if file.is_dir():
+            if not file.is_symlink():
+                yield from walk_files(file)
+        elif file.suffix.lower() in IMAGE_SUFFIXES:
+            yield file
 
 
 def count_unread(folder: Path) -> Counter[str]:

@@ -1,11 +1,13 @@
 """Encodes pictures: PNG files that appear whole or not at all, JPEG bytes; drawing them lives in `insight.figures`."""
 
+import io
 import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import PIL.Image
 
 from segcore.errors import ConfigError, DataError, StorageError
 
@@ -39,7 +41,36 @@ def save_png(image_HW3: Image, file: Path) -> None:
         DataError: when the image is not RGB uint8.
         StorageError: when the file cannot be written.
     """
-    content = _encode(image_HW3, ".png", [])
+    write_whole(_encode(image_HW3, ".png", []), file)
+
+
+def save_index_png(numbers_HW: npt.NDArray[np.uint16], palette_N3: Image, file: Path) -> None:
+    """Write numbers as a PNG file; it appears only when it is complete.
+
+    Args:
+        numbers_HW: up to 255 they are written as places in a palette, above as grey levels of 16 bits.
+        palette_N3: RGB colours of 0 to 255, for whoever looks at the file.
+        file: where to write; an existing file is replaced.
+
+    Raises:
+        StorageError: when the file cannot be written.
+    """
+    if numbers_HW.max() > 255:
+        picture = PIL.Image.fromarray(numbers_HW)
+    else:
+        picture = PIL.Image.fromarray(numbers_HW.astype(np.uint8), mode="P")
+        picture.putpalette(palette_N3.tobytes())
+    stream = io.BytesIO()
+    picture.save(stream, "PNG")
+    write_whole(stream.getvalue(), file)
+
+
+def write_whole(content: bytes, file: Path) -> None:
+    """Write a file that appears only when it is complete.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content)

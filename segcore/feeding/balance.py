@@ -24,7 +24,7 @@ def count_output_pixels(cache: PixelCache, indices: Sequence[int], labels: Label
         indices: the training cases' positions in the cache.
         labels: which output stands for which class.
     """
-    pixels_K = _count_class_pixels(cache, indices)
+    pixels_K = count_class_pixels(cache, indices)
     pixels_C = np.zeros(labels.outputs, np.int64)
     np.add.at(pixels_C, labels.target_of_class[: len(pixels_K)], pixels_K)
     return pixels_C
@@ -59,7 +59,7 @@ class RareClasses:
 
     def __init__(self, cache: PixelCache, indices: Sequence[int]) -> None:
         self._cache = cache
-        self._pixels_K = _count_class_pixels(cache, indices)
+        self._pixels_K = count_class_pixels(cache, indices)
 
     def draw(self, index: int, random: np.random.Generator) -> int | None:
         """Return a scored class that a training case has pixels of, or None where it has none.
@@ -76,7 +76,8 @@ class RareClasses:
         return int(random.choice(present, p=inverse_P / inverse_P.sum()))
 
 
-def _count_class_pixels(cache: PixelCache, indices: Sequence[int]) -> npt.NDArray[np.int64]:
+def count_class_pixels(cache: PixelCache, indices: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return how many pixels each class has in some cases; void is left out."""
     # The last count of a case is void.
     pixels_NK = np.array([cache.cases[index].class_pixels[:-1] for index in indices], np.int64)
     return np.asarray(pixels_NK.reshape(len(indices), len(cache.classes)).sum(axis=0))

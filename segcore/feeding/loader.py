@@ -5,18 +5,21 @@ in `transforms`.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from segcore.config import TrainConfig
 from segcore.data.cache import PixelCache
 from segcore.data.classes import PADDING_GREY, VOID
+from segcore.errors import StorageError
 from segcore.feeding.balance import RareClasses
+from segcore.feeding.shared_memory import FOLDER, PREFETCHED_BATCHES
 from segcore.feeding.transforms import (
     Image,
     augment,
@@ -78,6 +81,11 @@ class TrainingSamples(Dataset[tuple[Image, Image]]):
         sizes = self._sizes()
         return max(height for height, _ in sizes), max(width for _, width in sizes)
 
+    def count_bytes(self, batch_size: int) -> int:
+        """Return the bytes of a batch of the largest samples: three of colour and one of class for each pixel."""
+        height, width = self.largest_size
+        return 4 * min(batch_size, len(self)) * height * width
+
     @property
     def shortest_long_side(self) -> int:
         """The longer side of the sample that has the shortest one, pixels."""
@@ -136,6 +144,7 @@ class TrainingLoader:
         self, samples: TrainingSamples, config: TrainConfig, batch_size: int, *, workers: int, pin_memory: bool
     ) -> None:
         self._order = EpochOrder(len(samples), config.seed)
+        self._workers = workers
         whole_batches = len(samples) >= batch_size
         self._loader: DataLoader[tuple[Image, Image]] = DataLoader(
             samples,
@@ -144,6 +153,7 @@ class TrainingLoader:
             drop_last=whole_batches,
             num_workers=workers,
             persistent_workers=workers > 0,
+            prefetch_factor=PREFETCHED_BATCHES if workers else None,
             pin_memory=pin_memory,
             collate_fn=collate,
             worker_init_fn=_start_worker,
@@ -153,10 +163,27 @@ class TrainingLoader:
         return len(self._loader)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of one epoch (counted from 0); a last, smaller batch is left out."""
+        """Yield the batches of one epoch (counted from 0); a last, smaller batch is left out.
+
+        Raises:
+            StorageError: when loader processes find no room in shared memory.
+        """
         self._order.epoch = epoch
-        for images_NHW3, target_NHW in self._loader:
-            yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
+        with self._name_full_memory():
+            for images_NHW3, target_NHW in self._loader:
+                yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
+
+    @contextmanager
+    def _name_full_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            if not self._workers or "shared memory" not in str(error):
+                raise
+            raise StorageError(
+                f"Shared memory ({FOLDER}) is full, and {self._workers} loader processes cannot hand their batches "
+                "over; start a container with --shm-size=2g or --ipc=host, end what else uses it, or use fewer --cpus."
+            ) from error
 
 
 def blank_batch(samples: TrainingSamples, size: int, outputs: int) -> Batch:
@@ -173,12 +200,23 @@ def collate(samples: Sequence[tuple[Image, Image]]) -> tuple[torch.Tensor, torch
     """Stack samples; smaller ones are padded at the bottom and right, grey in the image and void in the target."""
     height = max(mask_HW.shape[0] for _, mask_HW in samples)
     width = max(mask_HW.shape[1] for _, mask_HW in samples)
-    images_NHW3 = np.full((len(samples), height, width, 3), PADDING_GREY, np.uint8)
-    target_NHW = np.full((len(samples), height, width), VOID, np.uint8)
+    images_NHW3 = _reserve(len(samples), height, width, 3)
+    target_NHW = _reserve(len(samples), height, width)
+    images, targets = images_NHW3.numpy(), target_NHW.numpy()
+    images.fill(PADDING_GREY)
+    targets.fill(VOID)
     for position, (image_HW3, mask_HW) in enumerate(samples):
-        images_NHW3[position, : mask_HW.shape[0], : mask_HW.shape[1]] = image_HW3
-        target_NHW[position, : mask_HW.shape[0], : mask_HW.shape[1]] = mask_HW
-    return torch.from_numpy(images_NHW3), torch.from_numpy(target_NHW)
+        images[position, : mask_HW.shape[0], : mask_HW.shape[1]] = image_HW3
+        targets[position, : mask_HW.shape[0], : mask_HW.shape[1]] = mask_HW
+    return images_NHW3, target_NHW
+
+
+def _reserve(*shape: int) -> torch.Tensor:
+    tensor = torch.empty(shape, dtype=torch.uint8)
+    # Left to the queue, a loader process would move it there in a thread that dies unheard when there is no room.
+    if get_worker_info() is not None:
+        tensor.share_memory_()  # type: ignore[no-untyped-call]
+    return tensor
 
 
 def _start_worker(worker: int) -> None:

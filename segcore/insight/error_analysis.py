@@ -20,9 +20,19 @@ from segcore.errors import ConfigError, DataError
 from segcore.insight.explore import require_cases
 from segcore.machine import Machine
 from segcore.prediction.ensemble import Ensemble, load_ensemble, read_ensemble_notes
-from segcore.prediction.held_out import Assignment, HeldOutPlan, Origin, choose_members, plan_held_out, spread
+from segcore.prediction.held_out import (
+    Assignment,
+    HeldOutPlan,
+    Origin,
+    choose_members,
+    plan_held_out,
+    read_noted_metric,
+    spread,
+)
+from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.confusion import ConfusionTable, tabulate_confusion
 from segcore.scoring.metrics import Confusion, ImageScore, class_ious, count_confusion, score_image, summarise_scores
+from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
 from segcore.scoring.objects import SIZES, Objects, find_objects, join_objects
 
 Mask = npt.NDArray[np.uint8]
@@ -73,7 +83,13 @@ class ErrorAnalysis:
     @property
     def metrics(self) -> dict[str, float]:
         """All metrics over the predicted images, see `metrics`."""
-        return summarise_scores([image.score for image in self.images], self.classes, every_class=self.every_class)
+        every_class = learns_every_class(self.ensemble.config.labels, self.classes)
+        return summarise_scores([image.score for image in self.images], self.classes, every_class=every_class)
+
+    @property
+    def metric(self) -> str:
+        """What decided in the model's training."""
+        return read_noted_metric(self.notes)
 
     @property
     def confusion(self) -> ConfusionTable:
@@ -134,8 +150,9 @@ def analyse_errors(
     wanted = choose_cases(dataset.cases, plan, every_image=every_image)
     counted = []
     chosen = spread(wanted, images)
+    boundaries = read_noted_metric(notes) == BOUNDARY_IOU
     for done, case in enumerate(chosen, start=1):
-        counted.append(_count(case, plan.of_case[case.name], ensemble, dataset))
+        counted.append(_count(case, plan.of_case[case.name], ensemble, dataset, boundaries=boundaries))
         progress(done, len(chosen))
     return ErrorAnalysis(
         ensemble=ensemble,
@@ -222,13 +239,16 @@ def weakest_class(image: ImageErrors, classes: ClassTable) -> str:
     return classes.names[min(present, key=lambda index: iou_C[index])] if present else ""
 
 
-def _count(case: Case, assignment: Assignment, ensemble: Ensemble, dataset: DataSet) -> ImageErrors:
+def _count(
+    case: Case, assignment: Assignment, ensemble: Ensemble, dataset: DataSet, *, boundaries: bool
+) -> ImageErrors:
     decoded = decode_case(case)
     truth_HW, prediction_HW = decoded.mask_HW, predict_image(ensemble, assignment, decoded.image_HW3)
     confusion = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(prediction_HW), len(dataset.classes))
+    boundary_C2 = count_boundaries(truth_HW, prediction_HW, len(dataset.classes)) if boundaries else None
     return ImageErrors(
         case=case,
         assignment=assignment,
-        score=score_image(case.name, case.condition, confusion.numpy(), dataset.classes),
+        score=score_image(case.name, case.condition, confusion.numpy(), dataset.classes, boundary_C2),
         objects=tuple(find_objects(truth_HW, index, prediction_HW) for index in dataset.classes.scored_indices),
     )

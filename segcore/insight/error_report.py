@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from segcore.insight.ceiling import measure_ceilings
 from segcore.insight.charts import Column, bar, column_chart, heat_map
 from segcore.insight.error_analysis import (
     ErrorAnalysis,
@@ -30,12 +31,18 @@ from segcore.insight.page import (
     join,
     paragraph,
 )
-from segcore.prediction.held_out import Origin, read_member_folds, read_noted_iou
+from segcore.prediction.held_out import Origin, read_member_folds, read_noted_score
 from segcore.scoring.confusion import list_mistakes, tabulate_confusion
 from segcore.scoring.metrics import best_single_class
 from segcore.scoring.objects import SIZE_RULE, SIZES
 
 _MISTAKES: Final = 12
+_MEANINGS: Final = {
+    "iou": "iou, the contest's score",
+    "miou": "miou, over all classes",
+    "miou_scored": "miou of the scored classes",
+    "boundary_iou": "boundary_iou, along borders",
+}
 _SAME_SCORE: Final = 0.005
 """Two scores of the same weights on the same images differ by less, whatever the device."""
 
@@ -97,17 +104,19 @@ def _compare_with_notes(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
     if len(set(left_out)) < len(left_out):
         # The training scored one network at a time, and here those that left a fold out predict together.
         return []
-    noted, found = read_noted_iou(analysis.notes), analysis.metrics.get("iou")
+    noted, found = read_noted_score(analysis.notes), analysis.metrics.get(analysis.metric)
     everything_held_out = len(analysis.images) == analysis.plan.count(Origin.HELD_OUT)
     all_held_out = all(image.assignment.origin is Origin.HELD_OUT for image in analysis.images)
     if noted is None or found is None or not (everything_held_out and all_held_out):
         return []
     if abs(noted - found) < _SAME_SCORE:
-        return [(f"The training noted the same score on its held-out images, {noted:.4f}.", False)]
+        same = f"The training noted the same {analysis.metric} on its held-out images, {noted:.4f}."
+        return [(same, False)]
     return [
         (
-            f"The training noted {noted:.4f} on its held-out images, this page finds {found:.4f}: the data, the folds "
-            "or the prediction options are not those of the training. Some of these images may have been trained on.",
+            f"The training noted {analysis.metric} {noted:.4f} on its held-out images, this page finds {found:.4f}: "
+            "the data, the folds or the prediction options are not those of the training. Some of these images may "
+            "have been trained on.",
             True,
         )
     ]
@@ -115,11 +124,9 @@ def _compare_with_notes(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
 
 def _lead(analysis: ErrorAnalysis, model: str) -> Markup:
     metrics = analysis.metrics
-    guess, guess_iou = best_single_class([image.score for image in analysis.images], analysis.classes)
-    figures = [("iou, the contest's score", _score(metrics.get("iou", float("nan"))))]
-    figures += [("miou, over all classes", _score(metrics["miou"]))] if "miou" in metrics else []
+    names = dict.fromkeys((analysis.metric, *(name for name in _MEANINGS if name in metrics)))
+    figures = [(_MEANINGS.get(name, name), _score(metrics.get(name, float("nan")))) for name in names]
     figures += [
-        ("miou of the scored classes", _score(metrics.get("miou_scored", float("nan")))),
         ("pixels right", f"{analysis.confusion.right:.1%}"),
         ("images", f"{len(analysis.images):,}"),
     ]
@@ -131,11 +138,24 @@ def _lead(analysis: ErrorAnalysis, model: str) -> Markup:
     meaning = (
         "IoU is the share of overlap between the pixels that have a class and those that are given it: 0 is nothing, "
         "1 is perfect. iou: per image the mean over the scored classes in it, then the mean over images; miou: per "
-        f"class over all images, then the mean over classes. Calling everything {guess} would give an iou of "
-        f"{guess_iou:.3f}."
+        "class over all images, then the mean over classes."
     )
+    guess = best_single_class([image.score for image in analysis.images], analysis.classes, analysis.metric)
+    if guess is not None:
+        meaning += f" Calling everything {guess[0]} would give {analysis.metric} {guess[1]:.3f}."
     origin = [paragraph(text, "warning" if warns else "") for text, warns in describe_origin(analysis)]
-    return join([paragraph(said), headline(figures), *origin, paragraph(meaning)])
+    return join([paragraph(said + _tell_ceiling(analysis)), headline(figures), *origin, paragraph(meaning)])
+
+
+def _tell_ceiling(analysis: ErrorAnalysis) -> str:
+    config = analysis.ensemble.config
+    if config.input_mode != "resize":
+        return ""
+    cases = [image.case for image in analysis.images]
+    most = [ceiling.metrics.get("iou") for ceiling in measure_ceilings(cases, analysis.classes, (config.scale,))]
+    if not most or most[0] is None:
+        return ""
+    return f" It sees images at a scale of {config.scale:g}: no network that does gets above an iou of {most[0]:.3f}."
 
 
 def _class_scores(analysis: ErrorAnalysis) -> Section:

@@ -19,6 +19,7 @@ from segcore.data.check import DataReport, inspect_dataset
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.dataset import decode_case, scan_dataset
 from segcore.errors import DataError
+from segcore.insight.ceiling import Ceiling, measure_ceilings
 from segcore.scoring.objects import Objects, find_objects, join_objects
 
 MOST_EXAMPLES: Final = 24
@@ -50,10 +51,12 @@ class Exploration:
     Args:
         report: what `check` says.
         cases: what is in each usable image.
+        ceilings: what training at smaller sizes can score at most.
     """
 
     report: DataReport
     cases: tuple[CaseCounts, ...]
+    ceilings: tuple[Ceiling, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +88,8 @@ def explore_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
             progress(len(dataset.cases) + done, 2 * len(dataset.cases))
     if not counts:
         raise _nothing_usable(folder, report.problems)
-    return Exploration(report=report, cases=tuple(counts))
+    ceilings = measure_ceilings([found.case for found in counts], dataset.classes)
+    return Exploration(report=report, cases=tuple(counts), ceilings=tuple(ceilings))
 
 
 def require_cases(folder: Path) -> None:

@@ -58,6 +58,7 @@ def render_exploration(exploration: Exploration, name: str) -> str:
         _gaps(exploration),
         _folds(exploration),
         _objects(exploration),
+        _ceilings(exploration),
         _examples(exploration),
         _rare(exploration),
     ]
@@ -309,6 +310,20 @@ def _objects(exploration: Exploration) -> Section:
                 element("div", join(charts), "charts"),
             ]
         ),
+    )
+
+
+def _ceilings(exploration: Exploration) -> Section:
+    rows: list[Row] = [
+        [f"{ceiling.scale:g}", *(f"{ceiling.metrics.get(name, float('nan')):.3f}" for name in ("iou", "miou"))]
+        for ceiling in exploration.ceilings
+    ]
+    images = exploration.ceilings[0].images if exploration.ceilings else 0
+    return Section(
+        title="What training at a smaller size can reach",
+        hint="With input_mode=resize a network sees images at a scale, and its answer is enlarged. These are scores of "
+        f"the truth itself, shrunk and enlarged alike, on {images} images: no network of that scale scores more.",
+        content=data_table(["scale", "iou at most", "miou at most"], rows),
     )
 
 

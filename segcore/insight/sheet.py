@@ -28,7 +28,7 @@ def render_sheet(report: DataReport, name: str) -> str:
     """
     found = zip(report.cases, report.pixels_NC, strict=True)
     counts = tuple(CaseCounts(case=case, pixels_C=pixels_C[:-1], objects=()) for case, pixels_C in found)
-    exploration = Exploration(report=report, cases=counts)
+    exploration = Exploration(report=report, cases=counts, ceilings=())
     sections = [
         Section(
             title="Images of each group and condition",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError
 from segcore.networks.decoders import build_network
-from segcore.networks.weights import load_encoder_weights
+from segcore.networks.weights import load_weights, require_fitting, require_weights
 
 
 class SegmentationModel(nn.Module):
@@ -46,7 +46,7 @@ class SegmentationModel(nn.Module):
 
 
 def build_model(config: TrainConfig, outputs: int) -> SegmentationModel:
-    """Build a network and load its encoder's weights.
+    """Build a network and load the weights that it starts from.
 
     Args:
         config: backbone, weights and decoder_channels are used.
@@ -58,7 +58,7 @@ def build_model(config: TrainConfig, outputs: int) -> SegmentationModel:
     """
     require_architecture(config)
     model = build_architecture(config, outputs)
-    load_encoder_weights(model.network.encoder.model, config)
+    load_weights(model.network, config)
     return model
 
 
@@ -93,6 +93,19 @@ def require_architecture(config: TrainConfig) -> None:
                 f"backbone={config.backbone!r} with decoder={config.decoder!r} does not take images of any size "
                 f"({error}); choose a convolutional backbone."
             ) from error
+
+
+def require_start(config: TrainConfig) -> None:
+    """Raise `WeightsError` when the weights that a network starts from cannot be had, or are not of its backbone.
+
+    Args:
+        config: weights, and what makes the network, are used.
+    """
+    require_weights(config)
+    if config.weights not in ("none", "imagenet"):
+        with torch.device("meta"):
+            model = build_architecture(config, 2)
+        require_fitting(model.network, config)
 
 
 def require_backbone(name: str) -> None:

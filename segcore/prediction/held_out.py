@@ -17,6 +17,7 @@ from segcore.data.folds import make_folds
 from segcore.data.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.prediction.ensemble import FOLDS_FILE, Ensemble
+from segcore.scoring.objective import FIRST_METRIC
 
 
 class Origin(StrEnum):
@@ -129,13 +130,19 @@ def read_member_folds(notes: dict[str, Any], members: int) -> tuple[tuple[int, .
     return tuple(left_out), max(stated, max(left_out) + 1)
 
 
-def read_noted_iou(notes: dict[str, Any]) -> float | None:
-    """Return the `iou` on all held-out images that the model's notes give, if they do."""
-    out_of_fold, ious = notes.get("out_of_fold"), notes.get("ious")
+def read_noted_metric(notes: dict[str, Any]) -> str:
+    """Return the metric that decided in the model's training."""
+    metric = notes.get("metric")
+    return metric if isinstance(metric, str) else FIRST_METRIC
+
+
+def read_noted_score(notes: dict[str, Any]) -> float | None:
+    """Return what the model's notes give on all held-out images in `read_noted_metric`, if they do."""
+    out_of_fold, scores = notes.get("out_of_fold"), notes.get("scores", notes.get("ious"))
     if isinstance(out_of_fold, dict):
-        value = out_of_fold.get("iou")
+        value = out_of_fold.get(read_noted_metric(notes))
     else:
-        value = ious[-1] if isinstance(ious, list) and ious else None
+        value = scores[-1] if isinstance(scores, list) and scores else None
     return float(value) if isinstance(value, int | float) else None
 
 

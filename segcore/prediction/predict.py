@@ -21,6 +21,7 @@ from segcore.machine import Machine, autocast
 from segcore.networks.model import SegmentationModel
 from segcore.prediction.options import PredictOptions, PredictPlan, plan_prediction
 from segcore.prediction.tiling import blend_tiles
+from segcore.scoring.boundary import Counts, count_boundaries
 from segcore.scoring.metrics import ImageScore, count_confusion, score_image
 
 DEFAULT_OPTIONS: Final = PredictOptions()
@@ -152,24 +153,31 @@ def predict_cases(
         yield predict_classes(model, cache.image_HW3(index), class_of_output, config, machine, options)
 
 
-def score_cases(predictions: Iterator[Tensor], cache: PixelCache, indices: Sequence[int]) -> tuple[ImageScore, ...]:
+def score_cases(
+    predictions: Iterator[Tensor], cache: PixelCache, indices: Sequence[int], *, boundaries: bool = False
+) -> tuple[ImageScore, ...]:
     """Compare predictions with the truth at original size.
 
     Args:
         predictions: class indices (H, W) of each case, 255 as background, on any device.
         cache: the decoded data.
         indices: the cases, in the order of the predictions.
+        boundaries: count along borders, too, which takes the prediction to the CPU.
     """
     classes = len(cache.classes)
-    counts = []
+    counts: list[Tensor] = []
+    along_borders: list[Counts | None] = []
     for index, prediction_HW in zip(indices, predictions, strict=True):
         truth_HW = torch.from_numpy(np.array(cache.mask_HW(index))).to(prediction_HW.device)
         counts.append(count_confusion(truth_HW, prediction_HW, classes))
+        along_borders.append(
+            count_boundaries(cache.mask_HW(index), prediction_HW.cpu().numpy(), classes) if boundaries else None
+        )
     # One copy at the end: a copy per image would make a GPU wait for each.
     confusions = torch.stack(counts).cpu().numpy()
     return tuple(
-        score_image(cache.cases[index].name, cache.cases[index].condition, confusion_CP, cache.classes)
-        for index, confusion_CP in zip(indices, confusions, strict=True)
+        score_image(cache.cases[index].name, cache.cases[index].condition, confusion_CP, cache.classes, boundary_C2)
+        for index, confusion_CP, boundary_C2 in zip(indices, confusions, along_borders, strict=True)
     )
 
 

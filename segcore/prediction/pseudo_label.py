@@ -23,13 +23,13 @@ from torch import Tensor
 
 from segcore.data.cache import Progress
 from segcore.data.classes import VOID, ClassTable, class_table_to_json
-from segcore.data.colours import Colour
 from segcore.data.decoding import decode_rgb
 from segcore.data.listing import list_images
 from segcore.data.picture_files import save_png
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 from segcore.errors import ConfigError, DataError, StorageError
 from segcore.prediction.ensemble import Ensemble
+from segcore.scoring.mask_files import find_background_colour
 
 ROUTE: Final = "pseudo"
 TIMEOFDAY: Final = "unknown"
@@ -133,18 +133,15 @@ def label_sure_pixels(probabilities_CHW: Tensor, class_of_output: Tensor, confid
 
 
 def add_void_colour(table: ClassTable) -> ClassTable:
-    """Return a table with at least one void colour: the darkest grey that is no class's, where it has none."""
-    if table.void:
-        return table
-    greys: Sequence[Colour] = [(level, level, level) for level in range(256)]
-    # A table has at most 254 classes, so a grey is always left.
-    return replace(table, void=(next(grey for grey in greys if grey not in table.colours),))
+    """Return a table with at least one void colour: that of background in masks, where it has none."""
+    return table if table.void else replace(table, void=(find_background_colour(table),))
 
 
 def _write_cases(
     ensemble: Ensemble, files: Sequence[Path], folder: Path, options: PseudoOptions, progress: Progress
 ) -> PseudoReport:
-    table = add_void_colour(ensemble.classes)
+    # The contest's layout has masks of colours, whatever the data's own have.
+    table = add_void_colour(replace(ensemble.classes, ids=()))
     palette_N3 = table.palette_N3
     palette_N3[VOID] = table.void[0]
     pixels_256, images_256 = np.zeros(256, np.int64), np.zeros(256, np.int64)

@@ -4,6 +4,7 @@ Who may predict which image is decided in `held_out`; files of the result are wr
 Ways are tried in stages, so that mirroring and further sizes are only tried on modes that earned it.
 """
 
+import math
 import statistics
 import time
 from collections import defaultdict
@@ -24,7 +25,9 @@ from segcore.errors import ConfigError, DataError, DeviceMemoryError
 from segcore.prediction.ensemble import Ensemble
 from segcore.prediction.held_out import HeldOutPlan, Origin, choose_members, spread
 from segcore.prediction.options import PredictOptions, PredictPlan, plan_prediction
-from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
+from segcore.scoring.boundary import count_boundaries
+from segcore.scoring.metrics import ImageScore, count_confusion, divide_metric, score_image, summarise_scores
+from segcore.scoring.objective import BOUNDARY_IOU, FIRST_METRIC, learns_every_class
 
 RESIZE_SCALES: Final = (0.5, 0.75)
 SCALES: Final = (0.75, 1.0, 1.25)
@@ -52,17 +55,17 @@ class Measured:
     Args:
         options: the way.
         members: networks that predicted each image together.
-        image_ious: `iou` of each image in the order of the images; None without a scored class in its truth.
-        iou: the contest's score over all images.
-        miou: the mean over all classes; None when the networks did not learn every class.
+        score: over all images in the metric that decides; NaN when nothing was there to count.
+        image_scores: by image numbers whose mean is the score, see `divide_metric`.
+        metrics: all that was measured, see `metrics`.
         milliseconds: time per image of the whole ensemble, which is its networks one after the other.
     """
 
     options: PredictOptions
     members: int
-    image_ious: tuple[float | None, ...]
-    iou: float
-    miou: float | None
+    score: float
+    image_scores: dict[str, float]
+    metrics: dict[str, float]
     milliseconds: float
 
 
@@ -71,11 +74,11 @@ class Gain:
     """How much better one way is than another on the same images.
 
     Args:
-        iou: mean difference.
+        score: mean difference.
         error: its standard error, as if images were independent; neighbouring frames are not, so it is rather larger.
     """
 
-    iou: float
+    score: float
     error: float
 
 
@@ -169,7 +172,7 @@ def propose_scales(
     """Return the best ways so far, averaged over further sizes; arguments as of `propose_flips`."""
     cost = sum(scale**2 for scale in SCALES)
     finalists = [row for row in measured if _fits(cost * row.milliseconds, max_milliseconds)]
-    finalists = sorted(finalists, key=lambda row: -row.iou)[:SCALED_FINALISTS]
+    finalists = sorted(finalists, key=lambda row: -row.score)[:SCALED_FINALISTS]
     return _drop_known([row.options.replaced({"scales": SCALES}) for row in finalists], measured, config)
 
 
@@ -180,6 +183,8 @@ def measure_options(
     proposals: Sequence[PredictOptions],
     progress: Progress,
     members: int | None = None,
+    *,
+    metric: str = FIRST_METRIC,
 ) -> list[Measured]:
     """Score and time ways of predicting; one that needs too much memory is left out.
 
@@ -190,10 +195,11 @@ def measure_options(
         proposals: the ways.
         progress: told how many predictions are done.
         members: networks that predict each image together, at most those that may; None: all that may.
+        metric: what decides, see `segcore.scoring.objective`.
     """
     if not proposals:
         return []
-    found = _Findings(classes=classes)
+    found = _Findings(classes, metric)
     done, total = 0, len(images) * len(proposals)
     for position, image in enumerate(images):
         decoded = decode_case(image.case)
@@ -202,10 +208,11 @@ def measure_options(
             found.add(way, chosen.with_options(options.values()), image, decoded, first=position == 0)
             done += 1
             progress(done, total)
+    every_class = learns_every_class(ensemble.config.labels, classes)
     counts = [len(image.members[:members]) for image in images]
     size = len(ensemble.members) * min(counts) / min(len(image.members) for image in images)
     return [
-        found.summarise(way, options, min(counts), size, every_class=ensemble.config.labels == "full")
+        found.summarise(way, options, min(counts), size, every_class=every_class)
         for way, options in enumerate(proposals)
         if way not in found.failed
     ]
@@ -214,14 +221,14 @@ def measure_options(
 def find_pareto(measured: Sequence[Measured]) -> list[Measured]:
     """Return the ways that no other way beats in score without taking longer, the fastest first."""
     front: list[Measured] = []
-    for row in sorted(measured, key=lambda row: (row.milliseconds, -row.iou)):
-        if not front or row.iou > front[-1].iou:
+    for row in sorted(measured, key=lambda row: (row.milliseconds, -row.score)):
+        if not front or row.score > front[-1].score:
             front.append(row)
     return front
 
 
 def choose_best(measured: Sequence[Measured], max_milliseconds: float | None = None) -> Measured:
-    """Return the way with the best `iou`, of equal ones the fastest.
+    """Return the way with the best score, of equal ones the fastest.
 
     Args:
         measured: the ways.
@@ -229,14 +236,14 @@ def choose_best(measured: Sequence[Measured], max_milliseconds: float | None = N
 
     Raises:
         ConfigError: when every way takes longer, or none was measured.
-        DataError: when no image has a scored class, so that nothing tells the ways apart.
+        DataError: when the images have nothing to count, so that nothing tells the ways apart.
     """
     if not measured:
         raise ConfigError("No way of predicting fits into the memory; use --device cpu.")
-    if all(iou is None for row in measured for iou in row.image_ious):
+    if any(row.score != row.score for row in measured):
         raise DataError(
-            "None of the images that were predicted has a pixel of a scored class, so no way can be called better; "
-            "give a data set that has some, or more --images."
+            "None of the images that were predicted has a pixel of a class that the objective counts, so no way can be "
+            "called better; give a data set that has some, or more --images."
         )
     allowed = [row for row in measured if _fits(row.milliseconds, max_milliseconds)]
     if not allowed:
@@ -245,7 +252,7 @@ def choose_best(measured: Sequence[Measured], max_milliseconds: float | None = N
             f"max_ms={max_milliseconds:g}: the fastest way takes {fastest:.1f} ms per image with all networks; "
             "allow more, or use a faster machine."
         )
-    return max(allowed, key=lambda row: (row.iou, -row.milliseconds))
+    return max(allowed, key=lambda row: (row.score, -row.milliseconds))
 
 
 def find_current(measured: Sequence[Measured], now: PredictOptions, config: TrainConfig) -> Measured | None:
@@ -262,20 +269,18 @@ def find_current(measured: Sequence[Measured], now: PredictOptions, config: Trai
 
 def measure_gain(row: Measured, base: Measured) -> Gain:
     """Return how much better a way is than another, image by image."""
-    differences = [
-        mine - other
-        for mine, other in zip(row.image_ious, base.image_ious, strict=True)
-        if mine is not None and other is not None
-    ]
+    both = row.image_scores.keys() & base.image_scores.keys()
+    differences = [row.image_scores[name] - base.image_scores[name] for name in sorted(both)]
     error = statistics.stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else float("nan")
-    return Gain(iou=statistics.fmean(differences) if differences else float("nan"), error=error)
+    return Gain(score=statistics.fmean(differences) if differences else float("nan"), error=error)
 
 
 class _Findings:
     """Scores and times of several ways while images are predicted."""
 
-    def __init__(self, classes: ClassTable) -> None:
+    def __init__(self, classes: ClassTable, metric: str) -> None:
         self.classes = classes
+        self.metric = metric
         self.failed: set[int] = set()
         self._scores: dict[int, list[ImageScore]] = defaultdict(list)
         self._milliseconds: dict[int, dict[tuple[int, ...], list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -294,7 +299,7 @@ class _Findings:
             self.failed.add(way)
             return
         self._milliseconds[way][image.members].append(1000 * seconds / len(ensemble.members))
-        self._scores[way].append(_score(image.case, prediction_HW, decoded.mask_HW, self.classes))
+        self._scores[way].append(_score(image.case, prediction_HW, decoded.mask_HW, self.classes, self.metric))
 
     def summarise(self, way: int, options: PredictOptions, members: int, size: float, *, every_class: bool) -> Measured:
         scores = self._scores[way]
@@ -303,18 +308,23 @@ class _Findings:
         return Measured(
             options=options,
             members=members,
-            image_ious=tuple(score.iou for score in scores),
-            iou=metrics.get("iou", 0.0),
-            miou=metrics.get("miou"),
+            score=metrics.get(self.metric, math.nan),
+            image_scores=divide_metric(scores, self.classes, self.metric),
+            metrics=metrics,
             milliseconds=size * statistics.fmean(medians),
         )
 
 
 def _score(
-    case: Case, prediction_HW: npt.NDArray[np.uint8], truth_HW: npt.NDArray[np.uint8], classes: ClassTable
+    case: Case,
+    prediction_HW: npt.NDArray[np.uint8],
+    truth_HW: npt.NDArray[np.uint8],
+    classes: ClassTable,
+    metric: str,
 ) -> ImageScore:
     counts = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(prediction_HW), len(classes))
-    return score_image(case.name, case.condition, counts.numpy(), classes)
+    boundary_C2 = count_boundaries(truth_HW, prediction_HW, len(classes)) if metric == BOUNDARY_IOU else None
+    return score_image(case.name, case.condition, counts.numpy(), classes, boundary_C2)
 
 
 def _fits(milliseconds: float, max_milliseconds: float | None) -> bool:

@@ -34,51 +34,53 @@ def describe_options(options: PredictOptions) -> str:
     return " ".join(words)
 
 
-def write_report(measured: Sequence[Measured], best: Measured, folder: Path) -> tuple[Path, Path]:
+def write_report(measured: Sequence[Measured], best: Measured, metric: str, folder: Path) -> tuple[Path, Path]:
     """Write the table and the picture and return their files.
 
     Args:
         measured: all ways.
         best: the one that was chosen.
+        metric: in which they are scored.
         folder: an existing folder.
 
     Raises:
         StorageError: when they cannot be written.
     """
     table, picture = folder / TABLE_FILE, folder / PICTURE_FILE
-    _write(table, format_csv(measured, best).encode())
-    _write(picture, _draw(measured, best))
+    _write(table, format_csv(measured, best, metric).encode())
+    _write(picture, _draw(measured, best, metric))
     return table, picture
 
 
-def format_csv(measured: Sequence[Measured], best: Measured) -> str:
+def format_csv(measured: Sequence[Measured], best: Measured, metric: str) -> str:
     """Return one line per way: what it is, every option, scores, milliseconds, whether another way beats it."""
     text = io.StringIO()
-    names = ["way", *best.options.values(), "members", "iou", "miou", "ms_per_image", "pareto", "chosen"]
+    shown = list(dict.fromkeys((metric, "iou", "miou")))
+    names = ["way", *best.options.values(), "members", *shown, "ms_per_image", "pareto", "chosen"]
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     front = find_pareto(measured)
     for row in measured:
         values = row.options.values() | {"scales": ",".join(f"{scale:g}" for scale in row.options.scales)}
-        numbers = {"iou": row.iou, "miou": row.miou, "ms_per_image": row.milliseconds}
+        numbers = {name: row.metrics.get(name) for name in shown} | {"ms_per_image": row.milliseconds}
         marks = {"members": row.members, "pareto": int(row in front), "chosen": int(row is best)}
         writer.writerow({"way": describe_options(row.options), **values, **numbers, **marks})
     return text.getvalue()
 
 
-def _draw(measured: Sequence[Measured], best: Measured) -> bytes:
+def _draw(measured: Sequence[Measured], best: Measured, metric: str) -> bytes:
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     front = find_pareto(measured)
-    axes.plot([row.milliseconds for row in front], [row.iou for row in front], color="tab:blue", label="not beaten")
-    axes.scatter([row.milliseconds for row in measured], [row.iou for row in measured], color="tab:gray", zorder=2)
-    axes.scatter([best.milliseconds], [best.iou], s=120, marker="*", color="tab:red", zorder=3, label="chosen")
+    axes.plot([row.milliseconds for row in front], [row.score for row in front], color="tab:blue", label="not beaten")
+    axes.scatter([row.milliseconds for row in measured], [row.score for row in measured], color="tab:gray", zorder=2)
+    axes.scatter([best.milliseconds], [best.score], s=120, marker="*", color="tab:red", zorder=3, label="chosen")
     times = [row.milliseconds for row in measured]
     middle = (min(times) * max(times)) ** 0.5
     for row in measured:
         left = row.milliseconds > middle
         fewer = f" ({row.members} networks an image)" if row.members < best.members else ""
-        label, place = describe_options(row.options) + fewer, (row.milliseconds, row.iou)
+        label, place = describe_options(row.options) + fewer, (row.milliseconds, row.score)
         axes.annotate(label, place, (-6 if left else 6, 4), textcoords="offset points", fontsize=7,
                       horizontalalignment="right" if left else "left")  # fmt: skip
     axes.set_xscale("log")
@@ -86,7 +88,7 @@ def _draw(measured: Sequence[Measured], best: Measured) -> bytes:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(lambda value, position: f"{value:g}")
     axes.set_xlabel("milliseconds per image, all networks of the model")
-    axes.set_ylabel("iou out of fold")
+    axes.set_ylabel(f"{metric} out of fold")
     axes.margins(x=0.15)
     axes.grid(alpha=0.3)
     axes.legend()

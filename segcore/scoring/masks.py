@@ -1,24 +1,29 @@
-"""The contest's score of finished masks: a folder of colour masks or a submission file, against a data set's truth."""
+"""The contest's score of finished masks: a folder of masks or a submission file, against a data set's truth.
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+A case without a mask counts as background everywhere, as in the contest's own scorer. Masks that hold background and
+no class but the scored ones are those of a network that learnt no other: they have no `miou`.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from unicodedata import normalize
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from segcore.data.case import Case, DataSet
-from segcore.data.classes import ClassTable
+from segcore.data.classes import VOID, ClassTable
 from segcore.data.dataset import decode_case, read_dataset
-from segcore.data.encoding import encoding_of
-from segcore.data.listing import find_annotations
+from segcore.data.listing import find_annotations, name_of
 from segcore.errors import DataError
-from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
+from segcore.scoring.mask_files import Mask, find_mask_encoding
+from segcore.scoring.metrics import Confusion, ImageScore, count_confusion, score_image, summarise_scores
 from segcore.scoring.submission import paint_runs, read_submission
 
-Mask = npt.NDArray[np.uint8]
+Finished = Mapping[str, Callable[[tuple[int, int]], Mask]]
+"""By composed name of an image, with or without suffix, what reads its mask, given height and width."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +34,15 @@ class ContestScore:
         metrics: `iou` is the contest's; see `metrics`.
         images: how many images were scored.
         missing: cases of the data set without a mask.
+        surplus: names of masks without a case.
+        every_class: whether the masks tell every class apart, and not only the scored ones from background.
     """
 
     metrics: dict[str, float]
     images: int
     missing: tuple[str, ...]
+    surplus: tuple[str, ...]
+    every_class: bool
 
 
 def score_masks(data: Path, masks: Path) -> ContestScore:
@@ -41,100 +50,77 @@ def score_masks(data: Path, masks: Path) -> ContestScore:
 
     Args:
         data: the data-set folder with the truth.
-        masks: a folder of colour masks NAME.png, or a submission file.
+        masks: a folder of masks NAME.png, or a submission file.
 
     Raises:
-        DataError: when no mask belongs to a case, or a mask has another size or unknown colours.
+        DataError: when no mask belongs to a case, or a mask has another size or unknown colours or numbers.
     """
     dataset = read_dataset(data)
-    find = _submitted(masks, dataset) if masks.is_file() else _coloured(masks, dataset)
-    scores, missing = [], []
-    for case, mask_HW, truth_HW in _pairs(dataset, find):
-        if mask_HW is None:
-            missing.append(case.name)
-        else:
-            scores.append(_score(case, mask_HW, truth_HW, dataset))
-    if not scores:
+    finished = _read_submitted(masks, dataset) if masks.is_file() else _list_masks(masks, dataset)
+    key_of = _match(dataset.cases, finished, by_suffix=masks.is_file())
+    if not key_of:
         raise DataError(f"{masks} has no mask for any of the {len(dataset.cases)} cases of {data}; names must match.")
-    every_class = not masks.is_file()
+    scores = [_score(case, finished.get(key_of.get(case.name, "")), dataset.classes) for case in dataset.cases]
+    found = [score.confusion_CP for score in scores if score.name in key_of]
+    every_class = not masks.is_file() and _tells_every_class(np.sum(found, axis=0), dataset.classes)
     return ContestScore(
         metrics=summarise_scores(scores, dataset.classes, every_class=every_class),
         images=len(scores),
-        missing=tuple(missing),
+        missing=tuple(case.name for case in dataset.cases if case.name not in key_of),
+        surplus=tuple(sorted(finished.keys() - key_of.values())),
+        every_class=every_class,
     )
 
 
-def read_colour_masks(folder: Path, classes: ClassTable) -> Iterator[tuple[str, Mask]]:
-    """Yield (name, class indices) of each colour mask in a folder; black is background.
-
-    Args:
-        folder: a folder of PNG files.
-        classes: the colours' classes.
-
-    Raises:
-        DataError: when there is none, or one has unknown colours.
-    """
-    masks = find_annotations(folder).masks if folder.is_dir() else {}
-    files = {name: file for name, file in masks.items() if file.suffix.lower() == ".png"}
-    if not files:
-        raise DataError(f"{folder} has no PNG mask; give the folder that 'python -m segcore predict' wrote masks to.")
-    table = _with_background(classes)
-    for name, file in files.items():
-        yield name, _decode(file, table)
-
-
-def _with_background(classes: ClassTable) -> ClassTable:
-    black = (0, 0, 0)
-    if black in (*classes.colours, *classes.void):
-        return classes
-    return replace(classes, void=(*classes.void, black))
-
-
-def _decode(file: Path, table: ClassTable) -> Mask:
-    try:
-        return encoding_of(table).decode(file)
-    except DataError as error:
-        raise DataError(f"{file} cannot be used: {error.summary}", error.problems) from error
-
-
-def _coloured(folder: Path, dataset: DataSet) -> Callable[[Case, tuple[int, int]], Mask | None]:
-    table = _with_background(dataset.classes)
+def _list_masks(folder: Path, dataset: DataSet) -> Finished:
     if not folder.is_dir():
         raise DataError(f"{folder} is neither a folder of masks nor a submission file.")
-    files = find_annotations(folder).masks
+    encoding = find_mask_encoding(dataset.classes)
 
-    def find(case: Case, size: tuple[int, int]) -> Mask | None:
-        file = files.get(case.name)
-        return None if file is None else _decode(file, table)
+    def reader(file: Path) -> Callable[[tuple[int, int]], Mask]:
+        return lambda size: encoding.decode(file)
 
-    return find
-
-
-def _submitted(file: Path, dataset: DataSet) -> Callable[[Case, tuple[int, int]], Mask | None]:
-    document = {normalize("NFC", name): runs for name, runs in read_submission(file, dataset.classes).items()}
-
-    def find(case: Case, size: tuple[int, int]) -> Mask | None:
-        runs = document.get(normalize("NFC", case.image.name))
-        if runs is None:
-            return None
-        return paint_runs(runs, height=size[0], width=size[1], table=dataset.classes, image=case.image.name)
-
-    return find
+    return {name: reader(file) for name, file in find_annotations(folder).masks.items()}
 
 
-def _pairs(
-    dataset: DataSet, find: Callable[[Case, tuple[int, int]], Mask | None]
-) -> Iterator[tuple[Case, Mask | None, Mask]]:
-    for case in dataset.cases:
-        truth_HW = decode_case(case).mask_HW
-        yield case, find(case, (truth_HW.shape[0], truth_HW.shape[1])), truth_HW
+def _read_submitted(file: Path, dataset: DataSet) -> Finished:
+    def reader(image: str) -> Callable[[tuple[int, int]], Mask]:
+        return lambda size: paint_runs(
+            document[image], height=size[0], width=size[1], table=dataset.classes, image=image
+        )
+
+    document = read_submission(file, dataset.classes)
+    return {normalize("NFC", image): reader(image) for image in document}
 
 
-def _score(case: Case, mask_HW: Mask, truth_HW: Mask, dataset: DataSet) -> ImageScore:
+def _match(cases: tuple[Case, ...], finished: Finished, *, by_suffix: bool) -> dict[str, str]:
+    """Return by case name the name of its mask: that of its image, where only one image has it, or the case's own."""
+    image_of = {case.name: normalize("NFC", case.image.name) if by_suffix else name_of(case.image) for case in cases}
+    images = Counter(image_of.values())
+    matched = {}
+    for case in cases:
+        image = image_of[case.name]
+        if images[image] == 1 and image in finished:
+            matched[case.name] = image
+        elif not by_suffix and case.name in finished:
+            matched[case.name] = case.name
+    return matched
+
+
+def _tells_every_class(confusion_CP: Confusion, classes: ClassTable) -> bool:
+    predicted_P = confusion_CP.sum(axis=0)
+    others = [index for index in range(len(classes)) if index not in classes.scored_indices]
+    return not others or bool(predicted_P[others].any()) or predicted_P[-1] == 0
+
+
+def _score(case: Case, read: Callable[[tuple[int, int]], Mask] | None, classes: ClassTable) -> ImageScore:
+    truth_HW = decode_case(case).mask_HW
+    height, width = truth_HW.shape
+    mask_HW = np.full_like(truth_HW, VOID) if read is None else read((height, width))
     if mask_HW.shape != truth_HW.shape:
         raise DataError(
             f"{case.name}: the mask has {mask_HW.shape[1]}x{mask_HW.shape[0]} pixels, "
-            f"the truth {truth_HW.shape[1]}x{truth_HW.shape[0]}; predict at the image's original size."
+            f"the truth {width}x{height}; predict at the image's original size."
         )
-    counts = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(mask_HW), len(dataset.classes))
-    return score_image(case.name, case.condition, counts.numpy(), dataset.classes)
+    counts = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(mask_HW), len(classes))
+    return score_image(case.name, case.condition, counts.numpy(), classes)

@@ -104,14 +104,24 @@ def resolve_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
             f"{len(samples)} training sample(s): decoder={state.config.decoder}, input_mode={state.config.input_mode} "
             f"needs {smallest} at a time; use another decoder, or more or larger images or crops."
         )
-    if size != "auto" and size < smallest:
-        raise ConfigError(
-            f"batch_size={size} with samples of {STRIDE} x {STRIDE} pixels or fewer leaves one value per channel, "
-            f"which batch normalisation cannot take; use batch_size={smallest}, or a larger scale or images."
-        )
+    require_batch_fits(samples.shortest_long_side, state.config)
     if size == "auto":
         size = measure_batch_size(state, samples, loss, machine) if machine.on_gpu else CPU_AUTO_BATCH
     return min(size, len(samples))
+
+
+def require_batch_fits(shortest_long_side: int, config: TrainConfig) -> None:
+    """Raise `ConfigError` when a batch of one sample would leave one value per channel.
+
+    Args:
+        shortest_long_side: longer side of the sample that has the shortest one, pixels.
+        config: its batch_size is used.
+    """
+    if config.batch_size == 1 and shortest_long_side <= STRIDE:
+        raise ConfigError(
+            f"batch_size=1 with samples of {STRIDE} x {STRIDE} pixels or fewer leaves one value per channel, which "
+            "batch normalisation cannot take; use batch_size=2 or more, or a larger scale or images."
+        )
 
 
 def measure_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine) -> int:

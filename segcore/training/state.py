@@ -17,6 +17,7 @@ from segcore.config import TrainConfig, translate_first_losses
 from segcore.errors import CheckpointError, StorageError
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel, build_architecture, build_model
+from segcore.scoring.objective import FIRST_METRIC
 from segcore.training.optimizer import build_optimizer
 
 _FORMAT: Final = "street-state-4"
@@ -30,7 +31,7 @@ _CONTENT: Final = {
     "micro_batches": int,
     "epoch": int,
     "train_losses": list,
-    "ious": list,
+    "scores": list,
 }
 """What every checkpoint holds."""
 
@@ -52,7 +53,8 @@ class TrainState:
         micro_batches: parts into which a batch is divided so that each fits the device.
         epoch: finished epochs.
         train_losses: mean training loss of each finished epoch.
-        ious: validation `iou` of each finished epoch.
+        metric: what decides whether an epoch was better, see `segcore.scoring.objective`.
+        scores: the validation's value of it after each finished epoch.
     """
 
     config: TrainConfig
@@ -67,7 +69,8 @@ class TrainState:
     micro_batches: int = 1
     epoch: int = 0
     train_losses: list[float] = field(default_factory=list)
-    ious: list[float] = field(default_factory=list)
+    metric: str = FIRST_METRIC
+    scores: list[float] = field(default_factory=list)
 
     @property
     def final_model(self) -> SegmentationModel:
@@ -75,7 +78,9 @@ class TrainState:
         return self.model if self.mean_model is None else self.mean_model
 
 
-def new_state(config: TrainConfig, outputs: int, machine: Machine, data: str = "") -> TrainState:
+def new_state(
+    config: TrainConfig, outputs: int, machine: Machine, data: str = "", metric: str = FIRST_METRIC
+) -> TrainState:
     """Build the start of a training; the same seed gives the same weights.
 
     Args:
@@ -83,6 +88,7 @@ def new_state(config: TrainConfig, outputs: int, machine: Machine, data: str = "
         outputs: number of network outputs.
         machine: where to train.
         data: says what is trained on and validated; `load_state` compares it.
+        metric: what decides whether an epoch was better.
 
     Raises:
         ConfigError: for a backbone that cannot be used.
@@ -90,7 +96,7 @@ def new_state(config: TrainConfig, outputs: int, machine: Machine, data: str = "
     """
     torch.manual_seed(config.seed)
     state = _assemble(build_model(config, outputs).to(machine.device), config, outputs, machine)
-    state.data = data
+    state.data, state.metric = data, metric
     return state
 
 
@@ -111,7 +117,8 @@ def save_state(state: TrainState, file: Path) -> None:
         "micro_batches": state.micro_batches,
         "epoch": state.epoch,
         "train_losses": state.train_losses,
-        "ious": state.ious,
+        "metric": state.metric,
+        "scores": state.scores,
     }
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
@@ -127,7 +134,9 @@ def save_state(state: TrainState, file: Path) -> None:
         ) from error
 
 
-def load_state(file: Path, config: TrainConfig, machine: Machine, data: str = "") -> TrainState:
+def load_state(
+    file: Path, config: TrainConfig, machine: Machine, data: str = "", metric: str = FIRST_METRIC
+) -> TrainState:
     """Read a state back onto a device.
 
     Args:
@@ -135,9 +144,10 @@ def load_state(file: Path, config: TrainConfig, machine: Machine, data: str = ""
         config: the configuration that the caller is training; it must be the saved one.
         machine: where to go on.
         data: says what the caller trains on and validates; it must be the saved one where both say something.
+        metric: what decides for the caller whether an epoch was better; it must be the saved one.
 
     Raises:
-        CheckpointError: when the file is damaged or belongs to another configuration or other data.
+        CheckpointError: when the file is damaged or belongs to another configuration, metric or other data.
     """
     content = _read(file)
     # A field that is newer than the file has its default there.
@@ -155,6 +165,13 @@ def load_state(file: Path, config: TrainConfig, machine: Machine, data: str = ""
             f"{file} was trained on other data ({saved_data}, now {data}): images, masks, classes, extra data sets and "
             "the fold must be the same; restore them, or start this training in another folder."
         )
+    # Of before there was a choice.
+    saved_metric = content.get("metric", FIRST_METRIC)
+    if saved_metric != metric:
+        raise CheckpointError(
+            f"{file} judged its epochs by {saved_metric}, now {metric} is to: use --objective {saved_metric}, or start "
+            "this training in another folder."
+        )
     outputs = content["outputs"]
     state = _assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
     try:
@@ -168,7 +185,8 @@ def load_state(file: Path, config: TrainConfig, machine: Machine, data: str = ""
     state.data = data or saved_data
     state.epoch = content["epoch"]
     state.train_losses = content["train_losses"]
-    state.ious = content["ious"]
+    state.metric = metric
+    state.scores = content["scores"]
     return state
 
 
@@ -244,6 +262,9 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         # What goes to the device is copied there part by part; the snapshots never are.
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        if "ious" in content:
+            # So it was called when there was no choice.
+            content["scores"] = content.pop("ious")
         _require_content(content)
     # torch raises errors of many types for a damaged file.
     except Exception as error:

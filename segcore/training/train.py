@@ -18,10 +18,12 @@ from segcore.data.labels import LabelMap, build_label_map
 from segcore.errors import DeviceMemoryError
 from segcore.feeding.balance import balanced_weights, count_output_pixels
 from segcore.feeding.loader import TrainingLoader, TrainingSamples
+from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
 from segcore.machine import Machine, peak_memory_gib
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import DEFAULT_OPTIONS, predict_cases, score_cases
 from segcore.scoring.metrics import ImageScore, summarise_scores
+from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
 from segcore.training.epoch import train_epoch
 from segcore.training.losses import Loss, build_loss
 from segcore.training.memory import (
@@ -54,6 +56,8 @@ class EpochResult:
         batch_size: samples of a batch, found by measurement where the configuration says auto.
         micro_batches: parts into which each batch was divided because the device was too small for the whole.
         validated_in_tiles: whether images were validated in overlapping tiles because whole ones did not fit.
+        loader_workers: processes that cut and augmented samples.
+        loading_note: why they are fewer than the machine's; empty when they are not.
     """
 
     epoch: int
@@ -69,6 +73,8 @@ class EpochResult:
     batch_size: int
     micro_batches: int
     validated_in_tiles: bool
+    loader_workers: int
+    loading_note: str
 
 
 def train_epochs(
@@ -99,15 +105,16 @@ def train_epochs(
         DeviceMemoryError: when the device is too small for the smallest batch.
     """
     config = state.config
-    loader, loss = _prepare(state, cache, train_indices, machine)
+    every_class = learns_every_class(config.labels, cache.classes)
+    loader, loss, plan = _prepare(state, cache, train_indices, machine)
     in_tiles = False
     train_next = partial(train_epoch, state, loader, loss, machine)
-    while state.epoch < config.epochs and not has_stalled(state.ious, config.patience_epochs):
+    while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
         steps = train_within_memory(state, machine, train_next)
         started = time.perf_counter()
         scores, in_tiles = _validate(state, cache, valid_indices, machine, in_tiles=in_tiles)
-        metrics = summarise_scores(scores, cache.classes, every_class=config.labels == "full")
-        _enter_epoch(state, steps.mean_loss, metrics.get("iou", 0.0))
+        metrics = summarise_scores(scores, cache.classes, every_class=every_class)
+        _enter_epoch(state, steps.mean_loss, metrics.get(state.metric, 0.0))
         yield EpochResult(
             epoch=state.epoch,
             train_loss=steps.mean_loss,
@@ -122,12 +129,14 @@ def train_epochs(
             batch_size=state.batch_size,
             micro_batches=state.micro_batches,
             validated_in_tiles=in_tiles,
+            loader_workers=plan.workers,
+            loading_note=plan.note,
         )
 
 
 def _prepare(
     state: TrainState, cache: PixelCache, train_indices: Sequence[int], machine: Machine
-) -> tuple[TrainingLoader, Loss]:
+) -> tuple[TrainingLoader, Loss, LoaderPlan]:
     config = state.config
     # The fastest convolutions are looked for anew at every new shape: worth it where there are few.
     torch.backends.cudnn.benchmark = machine.on_gpu and len({(case.height, case.width) for case in cache.cases}) == 1
@@ -135,10 +144,12 @@ def _prepare(
     samples = TrainingSamples(cache, train_indices, config, labels.target_of_class)
     loss = build_loss(config, _weigh_classes(config, cache, train_indices, labels, machine))
     state.batch_size = state.batch_size or resolve_batch_size(state, samples, loss, machine)
-    loader = TrainingLoader(
-        samples, config, state.batch_size, workers=machine.loader_workers, pin_memory=machine.on_gpu
-    )
-    return loader, loss
+    # Batches that wait for a GPU are copied out of shared memory at once.
+    held_batches = 1 if machine.on_gpu else config.accumulation_steps
+    batch_bytes = samples.count_bytes(state.batch_size)
+    plan = plan_workers(machine.loader_workers, batch_bytes, held_batches, find_free_bytes())
+    loader = TrainingLoader(samples, config, state.batch_size, workers=plan.workers, pin_memory=machine.on_gpu)
+    return loader, loss, plan
 
 
 def _weigh_classes(
@@ -170,13 +181,13 @@ def _score(
     state: TrainState, cache: PixelCache, valid_indices: Sequence[int], machine: Machine, options: PredictOptions
 ) -> tuple[ImageScore, ...]:
     predictions = predict_cases(state.final_model, cache, valid_indices, state.config, machine, options)
-    return score_cases(predictions, cache, valid_indices)
+    return score_cases(predictions, cache, valid_indices, boundaries=state.metric == BOUNDARY_IOU)
 
 
-def _enter_epoch(state: TrainState, train_loss: float, iou: float) -> None:
+def _enter_epoch(state: TrainState, train_loss: float, score: float) -> None:
     config = state.config
     state.epoch += 1
     state.train_losses.append(train_loss)
-    state.ious.append(iou)
+    state.scores.append(score)
     if config.rate_schedule == "cyclic" and state.epoch in cycle_ends(config.epochs, config.cycles):
         take_snapshot(state)

@@ -56,7 +56,7 @@ class Past:
         settings = build_settings({**base, **changes})
         place = change_place(self.place, where or {})
         folder = StageFolder(root=self.root / settings.search_id)
-        journal = Journal(folder.journal)
+        journal = Journal(folder.journal, "iou")
         for number, (values, seconds, ious, outcome) in enumerate(trials):
             whole = TrainConfig.from_values(
                 {**DEMO, "seed": settings.seed, "epochs": settings.epochs, **values}

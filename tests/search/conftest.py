@@ -31,7 +31,7 @@ def make_settings() -> Callable[..., SearchSettings]:
     """Return a function that builds settings with the given changes."""
 
     def make(**values: Any) -> SearchSettings:
-        return build_settings({"name": "streets", "search_id": "1d", **values})
+        return build_settings({"name": "streets", "search_id": "1d", "objective": "iou", **values})
 
     return make
 
@@ -83,7 +83,7 @@ class Script:
 @pytest.fixture
 def script(tmp_path: Path) -> Iterator[Script]:
     """A journal in an own folder, open for writing."""
-    journal = Journal(tmp_path / "stage" / "journal.jsonl")
+    journal = Journal(tmp_path / "stage" / "journal.jsonl", "iou")
     yield Script(journal)
     journal.close()
 
@@ -93,10 +93,10 @@ def make_history(tmp_path: Path) -> Callable[..., History]:
     """Return a function that writes a journal as `write(script)` says, and reads it back from disk."""
 
     def make(write: Callable[[Script], None]) -> History:
-        journal = Journal(tmp_path / "history" / "journal.jsonl")
+        journal = Journal(tmp_path / "history" / "journal.jsonl", "iou")
         write(Script(journal))
         journal.close()
-        return read_history(journal.file)
+        return read_history(journal.file, "iou")
 
     return make
 

@@ -11,6 +11,7 @@ from segcore.config import (
     TrainConfig,
     decoder_widths,
     describe_fields,
+    make_paths_whole,
     parse_assignments,
     parse_loss,
     translate_first_losses,
@@ -119,6 +120,24 @@ def test_wrong_loss_expression_is_refused(expression, complaint):
 )
 def test_losses_of_the_first_format_keep_their_meaning(first, today):
     assert translate_first_losses({"epochs": 3, **first}) == {"epochs": 3, "loss": today}
+
+
+@pytest.mark.parametrize(
+    ("weights", "whole"),
+    [
+        ("w.pth", "{here}/w.pth"),
+        ("~/w.pth", "{home}/w.pth"),
+        ("/a/w.pth", "/a/w.pth"),
+        ("imagenet", "imagenet"),
+        ("none", "none"),
+    ],
+)
+def test_weights_file_is_named_by_its_whole_path(weights, whole, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/somebody")
+    expected = whole.format(here=tmp_path, home="/somebody")
+    assert make_paths_whole({"weights": weights, "epochs": 3}) == {"weights": expected, "epochs": 3}
+    assert make_paths_whole({"epochs": 3}) == {"epochs": 3}
 
 
 def test_assignments_become_values_of_the_fields_types():

@@ -7,6 +7,7 @@ from typing import Final
 
 from segcore.data.case import DataSet
 from segcore.data.sources.contest import is_contest, scan_contest
+from segcore.data.sources.described import is_described, scan_described
 from segcore.data.sources.pairs import is_pairs, scan_pairs
 from segcore.errors import ConfigError, DataError
 
@@ -29,6 +30,7 @@ class Layout:
 
 
 LAYOUTS: Final = (
+    Layout(name="described", form="any folder with a dataset.json", recognise=is_described, scan=scan_described),
     Layout(
         name="contest",
         form="seg_train_images/ and seg_train_annotations/",

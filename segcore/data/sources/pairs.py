@@ -25,10 +25,10 @@ MASK_FOLDERS: Final = (
 )  # fmt: skip
 """Lower case; letters' case does not matter."""
 
-_SPLITS: Final[dict[str, Split]] = {
+SPLIT_OF_FOLDER: Final[dict[str, Split]] = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
 }  # fmt: skip
-_UNLABELLED: Final = ("test", "testing")
+TEST_FOLDERS: Final = ("test", "testing")
 
 
 def is_pairs(folder: Path) -> bool:
@@ -76,10 +76,10 @@ def _find_roots(folder: Path) -> tuple[list[Root], list[str]]:
         ]
     roots, notes = [], []
     for side, images, masks in pairs:
-        if side in _SPLITS and masks.is_dir():
-            roots.append(Root(images=images, masks=masks, split=_SPLITS[side]))
+        if side in SPLIT_OF_FOLDER and masks.is_dir():
+            roots.append(Root(images=images, masks=masks, split=SPLIT_OF_FOLDER[side]))
             notes.append(f"folders: {_name(images, folder)} and {_name(masks, folder)}")
-        elif side in _SPLITS:
+        elif side in SPLIT_OF_FOLDER:
             raise DataError(f"{folder}: {_name(images, folder)} has no {_name(masks, folder)} beside it.")
         else:
             notes.append(f"left out: {_name(images, folder)}, which is for testing")
@@ -107,7 +107,7 @@ def _find_pairs(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _list_splits(folder: Path) -> list[Path]:
-    known = (*_SPLITS, *_UNLABELLED)
+    known = (*SPLIT_OF_FOLDER, *TEST_FOLDERS)
     return sorted(part for part in folder.iterdir() if part.is_dir() and part.name.lower() in known)
 
 

@@ -21,6 +21,7 @@ from segcore.data.encoding import MaskEncoding, build_encoding, encoding_of
 from segcore.errors import DataError
 
 NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
+CLASSES_FILE: Final = "classes.json"
 
 _SAMPLE: Final = 16
 
@@ -55,7 +56,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     kind, palette = find_kind(masks)
     table = find_class_table(folder)
     if table is not None:
-        return _read_by(table, kind, palette, "classes.json", masks)
+        return _read_by(table, kind, palette, CLASSES_FILE, masks)
     file = next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
     if kind == "rgb":
         raise DataError(
@@ -126,21 +127,47 @@ def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
 
 def _read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: str, masks: Sequence[Path]) -> Table:
     notes = [f"classes: {len(table)}, named in {source}"]
-    if kind == "index" and not table.ids:
-        if palette and source == "classes.json" and {*table.colours} <= {*palette}:
-            # A palette's places follow whoever wrote the file; the colours are what the table names.
-            by_place = {place: _index_of(table, colour) for place, colour in enumerate(palette)}
-            known = {place: index for place, index in by_place.items() if index is not None}
-            notes.append("masks: palette files, read by the colours of their palette")
-            return Table(classes=table, encoding=build_encoding("index", known), notes=tuple(notes))
-        table = replace(table, ids=tuple(range(len(table))))
-        notes.append(f"masks: numbers, 0 to {len(table) - 1} in the order of {source}, 255 is void")
-        if len(table) == 2 and count_codes(masks, kind).keys() <= {0, VOID}:
-            table = replace(table, ids=(0, VOID))
-            notes[-1] = f"masks: numbers, 0 is {table.names[0]} and 255 is {table.names[1]}: there are no others"
+    if kind == "rgb" or table.ids:
+        notes.append("masks: colours" if kind == "rgb" else f"masks: numbers, as {source} gives them")
+        return Table(classes=table, encoding=encoding_of(table), notes=tuple(notes))
+    known = _find_by_colours(table, palette, masks) if source == CLASSES_FILE else {}
+    if known:
+        said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
+        notes.append(f"masks: read by the {said}")
+        return Table(classes=table, encoding=build_encoding("index", known), notes=tuple(notes))
+    table, note = _number_in_order(table, source, masks)
+    return Table(classes=table, encoding=encoding_of(table), notes=(*notes, note))
+
+
+def _find_by_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequence[Path]) -> dict[int, int]:
+    """Return the class of each number of masks whose numbers stand for colours that the table names; else none."""
+    if palette:
+        # A palette's places follow whoever wrote the file; the colours are what the table names.
+        colours = dict(enumerate(palette)) if {*table.colours} <= {*palette} else {}
+    elif all(len(set(colour)) == 1 for colour in table.colours):
+        grey = {level: (level, level, level) for level in range(VOID + 1)}
+        named = {level for level, colour in grey.items() if _index_of(table, colour) is not None}
+        colours = grey if count_codes(masks, "index").keys() <= named else {}
     else:
-        notes.append("masks: colours" if kind == "rgb" else "masks: numbers, as classes.json gives them")
-    return Table(classes=table, encoding=encoding_of(table), notes=tuple(notes))
+        colours = {}
+    by_number = {number: _index_of(table, colour) for number, colour in colours.items()}
+    return {number: index for number, index in by_number.items() if index is not None}
+
+
+def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> tuple[ClassTable, str]:
+    """Return the table with the numbers of its order, and how they were found, for a person."""
+    numbers = list(range(len(table)))
+    told = f"masks: numbers, 0 to {len(table) - 1} in the order of {source}, 255 is void"
+    if len(table) == 2:
+        # Everything else is 0, wherever it stands.
+        if table.names[1].lower() == BACKGROUND:
+            numbers = [1, 0]
+        if count_codes(masks, "index").keys() <= {0, VOID}:
+            numbers = [VOID if number else 0 for number in numbers]
+        pairs = sorted(zip(numbers, table.names, strict=True))
+        told = "masks: numbers, " + " and ".join(f"{number} is {name}" for number, name in pairs)
+        told += ": there are no others" if VOID in numbers else ", 255 is void"
+    return replace(table, ids=tuple(numbers)), told
 
 
 def _index_of(table: ClassTable, colour: Colour) -> int | None:
@@ -150,6 +177,8 @@ def _index_of(table: ClassTable, colour: Colour) -> int | None:
 
 
 def _table_of_names(names: tuple[str, ...], palette: Sequence[Colour]) -> ClassTable:
+    if len(names) == 1:
+        names = (BACKGROUND, *names)
     return ClassTable(names=names, colours=_colours(range(len(names)), palette), scored=score_all_but_background(names))
 
 

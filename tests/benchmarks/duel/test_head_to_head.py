@@ -70,11 +70,11 @@ def row(arm="project", number=1, course=((10.0, 0.5),), trials=4, iou=0.5, miou=
 
 
 def write_journal(file, *events):
-    journal = Journal(file)
+    journal = Journal(file, "iou")
     for kind, time, content in events:
         journal.write(parse_event(json.dumps({"event": kind, "time": time, **content}).encode()))
     journal.close()
-    return read_history(file)
+    return read_history(file, "iou")
 
 
 def asked(trial):
@@ -256,10 +256,10 @@ def test_a_small_search_of_the_stock_pair(monkeypatch, tmp_path, capsys):
     (found,) = read_rows(output / "rows.jsonl")
     assert found.finished >= 1
     # The best of any epoch, chosen by Ray.
-    best = read_history(output / "searches" / "stock-1" / "journal.jsonl").ranked[0]
-    assert (found.values, found.search_iou) == (best.values, best.best.iou)
+    best = read_history(output / "searches" / "stock-1" / "journal.jsonl", "iou").ranked[0]
+    assert (found.values, found.search_iou) == (best.values, best.best.score)
     assert list(found.fold_scores) == ["1"]
     client = MlflowClient(f"sqlite:///{output / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("stock-1").experiment_id])
-    assert max(run.data.metrics.get("iou", 0.0) for run in runs) == pytest.approx(best.best.iou)
+    assert max(run.data.metrics.get("iou", 0.0) for run in runs) == pytest.approx(best.best.score)
     assert "| 1 | stock | " in capsys.readouterr().out

@@ -22,7 +22,7 @@ def test_mlflow_gives_back_what_was_recorded(past):
         Outcome.FINISHED, Outcome.STOPPED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY, None,
     ]  # fmt: skip
     assert trials[2].values["crop_size"] == 96 and trials[2].values["learning_rate"] == 6**0.5 * 1e-3
-    assert [report.iou for report in trials[3].epochs.values()] == [0.25, 0.35]
+    assert [report.score for report in trials[3].epochs.values()] == [0.25, 0.35]
     assert [report.metrics["seconds"] for report in trials[2].epochs.values()] == [3.0] * 4
     assert trials[5].message == "so it was" and not trials[5].epochs
 
@@ -31,7 +31,7 @@ def test_an_epoch_without_a_score_is_one(past):
     past.record("blind", [({"input_mode": "full"}, 1.0, (0.5, None), "stopped by ASHA")])
     (search,) = read_searches(["blind"], past.uri)
     report = search.history.trials[0].epochs[2]
-    assert report.iou != report.iou and report.metrics == {"seconds": 1.0}
+    assert report.score != report.score and report.metrics == {"seconds": 1.0}
 
 
 def test_a_trial_that_was_stopped_and_goes_on_has_no_outcome(past):
@@ -49,7 +49,7 @@ def test_searches_that_share_a_name_stay_apart(past):
     for search_id, iou in (("a", 0.5), ("b", 0.6)):
         past.record("twice", [({"input_mode": "full"}, 1.0, (iou,), "finished")], search_id=search_id)
     found = read_searches(["twice", "twice"], past.uri)
-    assert [(search.settings.search_id, search.history.trials[0].epochs[1].iou) for search in found] == [
+    assert [(search.settings.search_id, search.history.trials[0].epochs[1].score) for search in found] == [
         ("a", 0.5),
         ("b", 0.6),
     ]

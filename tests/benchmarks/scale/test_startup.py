@@ -14,7 +14,7 @@ def test_command_that_fails_is_no_measurement():
 
 
 def test_search_that_commands_look_at_has_ended(tmp_path):
-    history = read_history(write_search(tmp_path, "drawn", 5).search_stage.journal)
+    history = read_history(write_search(tmp_path, "drawn", 5).search_stage.journal, "iou")
     assert [trial.last_epoch for trial in history.in_order] == [1, 9, 1, 9, 1]
     assert history.unfinished == []
 

@@ -127,7 +127,7 @@ def find_runs(folder: SearchFolder, stage: str) -> tuple[list[Run], list[Run]]:
 def require_mlflow_equals_journal(folder: SearchFolder, stage: str, journal: Path) -> None:
     """One parent, one child per trial, and in each child every number of the journal, once."""
     (parent,), children = find_runs(folder, stage)
-    trials = read_history(journal).trials
+    trials = read_history(journal, "iou").trials
     assert sorted(int(run.data.tags["search.trial"]) for run in children) == sorted(trials)
     client = MlflowClient(read_place(folder.place).tracking_uri)
     for child in children:
@@ -136,11 +136,11 @@ def require_mlflow_equals_journal(folder: SearchFolder, stage: str, journal: Pat
         assert child.data.tags["outcome"] == str(trial.outcome)
         points = client.get_metric_history(child.info.run_id, "iou")
         told = sorted((point.step, point.value) for point in points)
-        assert told == [(epoch, record.iou) for epoch, record in sorted(trial.epochs.items())]
+        assert told == [(epoch, record.score) for epoch, record in sorted(trial.epochs.items())]
 
 
 def test_search_tries_as_many_configurations_as_asked(launched, place):
-    history = read_history(place.folder("whole").search_stage.journal)
+    history = read_history(place.folder("whole").search_stage.journal, "iou")
     assert sorted(history.trials) == [0, 1, 2, 3]
     assert {trial.outcome for trial in history.trials.values()} <= {Outcome.FINISHED, Outcome.STOPPED}
     assert len({trial.values["learning_rate"] for trial in history.trials.values()}) == TRIALS
@@ -153,39 +153,39 @@ def test_search_tries_as_many_configurations_as_asked(launched, place):
 
 def test_trials_that_asha_stopped_are_those_that_its_rule_stops(launched, place):
     """The journal, judged again event by event."""
-    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=EPOCHS)
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=EPOCHS, metric="iou")
     journal = place.folder("whole").search_stage.journal
     for event in read_events(journal):
         if isinstance(event, Epoch):
             assert asha.decide(event.trial, event.epoch, event.metrics["iou"]) == event.verdict
         asha.apply(event)
-    trials = read_history(journal).trials.values()
+    trials = read_history(journal, "iou").trials.values()
     assert {trial.last_epoch for trial in trials if trial.outcome is Outcome.STOPPED} <= {1, 2}
 
 
 def test_launch_names_the_winner_and_what_to_do_next(launched, place):
     best = json.loads(place.folder("whole").best.read_text())
-    ranked = read_history(place.folder("whole").search_stage.journal).ranked
+    ranked = read_history(place.folder("whole").search_stage.journal, "iou").ranked
     (winner,) = [trial for trial in ranked[:2] if trial.number == best["trial"]]
-    assert best["metrics"]["iou"] == winner.best.iou
-    assert f"best iou {ranked[0].best.iou:.4f} in trial {ranked[0].number}" in launched
+    assert best["metrics"]["iou"] == winner.best.score
+    assert f"best iou {ranked[0].best.score:.4f} in trial {ranked[0].number}" in launched
     assert f"search retrain whole --storage {place.root / 'searches'}" in launched
     assert f"search ui --storage {place.root / 'searches'}" in launched
 
 
 def test_the_best_two_are_confirmed_on_the_other_fold(launched, place):
     folder = place.folder("whole")
-    ranked = read_history(folder.search_stage.journal).ranked
-    trainings = read_history(folder.confirm_stage.journal).in_order
+    ranked = read_history(folder.search_stage.journal, "iou").ranked
+    trainings = read_history(folder.confirm_stage.journal, "iou").in_order
     assert {trial.source for trial in trainings} == {ranked[0].number, ranked[1].number}
     assert {(trial.fold, trial.outcome, trial.last_epoch) for trial in trainings} == {(1, Outcome.FINISHED, EPOCHS)}
     best, split = json.loads(folder.best.read_text()), read_folds(folder.folds)
     scores = {}
     for trial in trainings:
-        assert {split.fold_of[name] for name in trial.epochs[EPOCHS].image_ious} == {1}
-        scores[trial.source] = best_contender(best, trial.source)["fold_ious"]["1"]
-        assert scores[trial.source] in [record.iou for record in trial.epochs.values()]
-    assert best["confirmation"]["iou"] == max(scores.values()) == scores[best["trial"]]
+        assert {split.fold_of[name] for name in trial.epochs[EPOCHS].image_scores} == {1}
+        scores[trial.source] = best_contender(best, trial.source)["fold_scores"]["1"]
+        assert scores[trial.source] in [record.score for record in trial.epochs.values()]
+    assert best["confirmation"]["score"] == max(scores.values()) == scores[best["trial"]]
     assert f"{best['confirmation']['iou']:.4f}" in launched
     require_mlflow_equals_journal(folder, "confirm", folder.confirm_stage.journal)
 
@@ -201,7 +201,7 @@ def test_mlflow_has_what_the_journal_has(launched, place):
 
 def test_every_epoch_has_a_picture(launched, place):
     stage = place.folder("whole").search_stage
-    for trial in read_history(stage.journal).trials.values():
+    for trial in read_history(stage.journal, "iou").trials.values():
         for record in trial.epochs.values():
             with Image.open(stage.root / record.picture) as image:
                 assert image.height >= 64
@@ -209,10 +209,10 @@ def test_every_epoch_has_a_picture(launched, place):
 
 def test_status_shows_every_trial(launched, run, place):
     shown = run("status", "whole", *place.storage).stdout
-    history = read_history(place.folder("whole").search_stage.journal)
+    history = read_history(place.folder("whole").search_stage.journal, "iou")
     assert f"{TRIALS} of {TRIALS} trials" in shown
     for trial in history.trials.values():
-        assert f"{trial.best.iou:.4f}" in shown
+        assert f"{trial.best.score:.4f}" in shown
 
 
 def test_best_writes_the_winner_again(launched, run, place):
@@ -227,7 +227,7 @@ def test_best_writes_the_winner_again(launched, run, place):
 def test_retraining_trains_the_winner_once_per_fold(retrained, place):
     folder = place.folder("whole")
     best = json.loads(folder.best.read_text())
-    trials = read_history(folder.retrain_stage.journal).trials
+    trials = read_history(folder.retrain_stage.journal, "iou").trials
     assert {number: trial.fold for number, trial in trials.items()} == {0: 0, 1: 1}
     for trial in trials.values():
         assert trial.values == best["values"]
@@ -251,7 +251,7 @@ def test_confirmation_goes_on_where_it_was_interrupted(retrained, run, place):
 
 def test_fold_of_the_confirmation_is_not_trained_twice(retrained, place):
     folder = place.folder("whole")
-    trials = read_history(folder.retrain_stage.journal).trials
+    trials = read_history(folder.retrain_stage.journal, "iou").trials
     assert "trained in the confirmation" in trials[1].message
     assert "trained in the confirmation" not in trials[0].message
     assert not folder.retrain_stage.trial(1).exists()
@@ -260,7 +260,7 @@ def test_fold_of_the_confirmation_is_not_trained_twice(retrained, place):
 def test_every_image_is_scored_out_of_fold_once(retrained, place, dataset_folder):
     folder = place.folder("whole")
     split, scored = read_folds(folder.folds), []
-    for trial in read_history(folder.retrain_stage.journal).trials.values():
+    for trial in read_history(folder.retrain_stage.journal, "iou").trials.values():
         scores = folder.retrain_stage.resolve(trial.checkpoint) / "scores.json"
         names = [entry["name"] for entry in json.loads(scores.read_text())]
         assert {split.fold_of[name] for name in names} == {trial.fold}
@@ -332,7 +332,7 @@ def interrupted(start_cli: Callable, run: Callable, place: Place, wait_until: Ca
 
     def is_midway() -> bool:
         assert driver.poll() is None, driver.communicate()
-        history = read_history(journal)
+        history = read_history(journal, "iou")
         half_trained = [trial for trial in history.unfinished if 0 < trial.checkpoint_epoch < EPOCHS]
         return history.count(Outcome.FINISHED) > 0 and bool(half_trained)
 
@@ -342,7 +342,7 @@ def interrupted(start_cli: Callable, run: Callable, place: Place, wait_until: Ca
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
         kill_session(driver.pid)
-    killed, before = read_history(journal), tuple(read_events(journal))
+    killed, before = read_history(journal, "iou"), tuple(read_events(journal))
     run("resume", "cut", *place.storage)
     return Interrupted(killed, before, tuple(read_events(journal))[len(before) :])
 
@@ -370,7 +370,7 @@ def test_driver_was_killed_midway(interrupted):
 
 
 def test_resumed_search_loses_no_trial(interrupted, place):
-    history = read_history(place.folder("cut").search_stage.journal)
+    history = read_history(place.folder("cut").search_stage.journal, "iou")
     assert sorted(history.trials) == list(range(TRIALS))
     for trial in history.trials.values():
         assert trial.outcome is Outcome.FINISHED
@@ -404,13 +404,13 @@ def test_trial_that_was_trained_when_the_driver_died_ends_without_another_epoch(
     """The driver dies between a trial's last checkpoint and the note of its end: here the line is taken out. The best
     trial is the one whose checkpoint is kept."""
     stage = place.folder("cut").search_stage
-    best = read_history(stage.journal).ranked[0]
+    best = read_history(stage.journal, "iou").ranked[0]
     lines = stage.journal.read_text().splitlines(keepends=True)
     kept = [line for line in lines if not is_end_of(best.number, line)]
     assert len(kept) == len(lines) - 1
     stage.journal.write_text("".join(kept))
     run("resume", "cut", *place.storage)
-    trial = read_history(stage.journal).trials[best.number]
+    trial = read_history(stage.journal, "iou").trials[best.number]
     assert trial.outcome is Outcome.FINISHED
     new = tuple(read_events(stage.journal))[len(kept) :]
     assert [event for event in new if event.event == "epoch"] == []
@@ -443,7 +443,7 @@ def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[Event
 def test_configurations_of_a_file_and_of_an_earlier_search_are_tried_first(seeded, place):
     asked = [event for event in seeded if event.event == "asked"]
     assert [asked[0].values[name] for name in ("optimizer", "learning_rate", "epochs")] == ["sgd", 0.03, 1]
-    earlier = read_history(place.folder("cut").search_stage.journal).ranked[:3]
+    earlier = read_history(place.folder("cut").search_stage.journal, "iou").ranked[:3]
     assert [event.params for event in asked[1:4]] == [trial.params for trial in earlier]
     assert [event.drawable for event in asked[:4]] == [False, True, True, True]
 
@@ -461,7 +461,7 @@ def test_trial_over_a_limit_is_not_trained(run_cli, place):
     arguments = (*place.arguments, "--name", "slow", "--trials", 2, "--max-latency-ms", 0.001)
     done = run_cli(*arguments, PYTHONPATH=str(place.root))
     refuse(done, "has no trial with a score yet")
-    trials = read_history(place.folder("slow").search_stage.journal).in_order
+    trials = read_history(place.folder("slow").search_stage.journal, "iou").in_order
     assert [trial.outcome for trial in trials] == [Outcome.OVER_LIMIT] * 2
     for trial in trials:
         assert "ms per prediction are above --max-latency-ms 0.001" in trial.message
@@ -469,7 +469,7 @@ def test_trial_over_a_limit_is_not_trained(run_cli, place):
 
 
 def test_extended_search_keeps_its_trials_and_draws_one_more(seeded, place):
-    trials = read_history(place.folder("seeded").search_stage.journal).trials
+    trials = read_history(place.folder("seeded").search_stage.journal, "iou").trials
     assert sorted(trials) == list(range(TRIALS + 1))
     assert {trial.outcome for trial in trials.values()} == {Outcome.FINISHED}
     assert all(trials[TRIALS].params != trials[number].params for number in range(TRIALS))
@@ -632,7 +632,7 @@ def test_refused_command_leaves_the_settings_as_they_were(make_settings, make_pl
     changes, busy, arguments, message = REFUSED[case]
     settings, place = make_settings(confirm=2, **changes), make_place()
     folder = folder_of(settings, place)
-    journal = Journal(folder.search_stage.journal)
+    journal = Journal(folder.search_stage.journal, "iou")
     write_settings(settings, folder.settings)
     write_place(place, folder.place)
     write_folds(FoldSplit(folds=7, fold_of={}, block_of={}), folder.folds)

@@ -24,7 +24,7 @@ def hasty_threads():
 
 
 def test_display_reads_a_history_that_is_being_written(make_settings, hasty_threads):
-    history, values = History(), TrainConfig.from_values({}).values()
+    history, values = History("iou"), TrainConfig.from_values({}).values()
     done = threading.Event()
 
     def write() -> None:

@@ -66,7 +66,7 @@ def test_signals_of_job_managers_and_closed_terminals_end_a_search_as_ctrl_c_doe
         runs = client.search_runs([experiment.experiment_id])
         assert {run.info.status for run in runs} == {"KILLED"}
         assert len(runs) == 2
-    (trial,) = read_history(journal).in_order
+    (trial,) = read_history(journal, "iou").in_order
     epochs = [event.epoch for event in read_events(journal) if event.event == "epoch"]
     assert epochs == sorted(epochs), "the second run went on from the checkpoint of the first"
     assert trial.checkpoint_epoch >= 2

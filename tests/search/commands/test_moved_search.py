@@ -99,8 +99,8 @@ def copied(original: SearchFolder, run: Callable, root: Path) -> tuple[SearchFol
 def test_copy_goes_on_and_its_original_stays_as_it_is(copied, original):
     folder, before, told = copied
     assert hash_files(original.root.parent) == before
-    assert len(read_history(folder.search_stage.journal).trials) == 3
-    assert len(read_history(original.search_stage.journal).trials) == 2
+    assert len(read_history(folder.search_stage.journal, "iou").trials) == 3
+    assert len(read_history(original.search_stage.journal, "iou").trials) == 2
     assert f"{folder.root} is a copy of {original.root}: it takes MLflow runs of its own." in told
 
 
@@ -142,7 +142,7 @@ def test_search_that_was_moved_takes_over_what_was_trained(moved):
     """The retraining's networks and those of the confirmation lie where the search lies now."""
     folder, told = moved
     assert any(folder.model.iterdir())
-    trials = read_history(folder.retrain_stage.journal).in_order
+    trials = read_history(folder.retrain_stage.journal, "iou").in_order
     assert {trial.outcome for trial in trials} == {Outcome.FINISHED}
     assert all(folder.retrain_stage.resolve(trial.checkpoint).is_dir() for trial in trials)
     assert f"ensemble: {folder.model}" in told

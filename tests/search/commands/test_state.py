@@ -38,7 +38,7 @@ class Search:
         write_folds(split, self.folder.folds)
 
     def try_out(self, *ious: float | None, outcome: Outcome | None = Outcome.FINISHED, message: str = "") -> None:
-        journal = Journal(self.folder.search_stage.journal)
+        journal = Journal(self.folder.search_stage.journal, "iou")
         journal.write(Opened(cache_key="key", time=100.0))
         for trial, iou in enumerate(ious):
             values = TrainConfig.from_values({"batch_size": trial + 1, "epochs": 1}).values()
@@ -53,7 +53,7 @@ class Search:
         journal.close()
 
     def confirm(self, source: int, iou: float | None, outcome: Outcome = Outcome.FINISHED) -> None:
-        journal = Journal(self.folder.confirm_stage.journal)
+        journal = Journal(self.folder.confirm_stage.journal, "iou")
         number = len(journal.history.trials)
         journal.write(Asked(trial=number, fold=1, values={"epochs": 1}, params={}, source=source))
         if iou is not None:
@@ -63,7 +63,7 @@ class Search:
         journal.close()
 
     def tell(self, capsys: pytest.CaptureFixture[str]) -> str:
-        history, asha = History(), build_asha(self.settings)
+        history, asha = History("iou"), build_asha(self.settings)
         replay(self.folder.search_stage.journal, history, asha)
         show_state(self.settings, self.folder, history, asha)
         return " ".join(capsys.readouterr().out.split())
@@ -205,7 +205,7 @@ def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(make_search, c
 def test_front_is_shown_only_where_latency_is_an_objective(make_search, capsys):
     search = make_search()
     search.try_out(0.5, 0.7, 0.6)
-    history = read_history(search.folder.search_stage.journal)
+    history = read_history(search.folder.search_stage.journal, "iou")
     show_front(search.settings, history)
     assert capsys.readouterr().out == ""
     show_front(replace(search.settings, objective="iou,latency_ms", max_latency_ms=40.0), history)

@@ -22,7 +22,7 @@ def place(tmp_path: Path) -> SearchFolder:
     folder.root.mkdir(parents=True)
     write_settings(build_settings({"name": "streets"}), folder.settings)
     write_place(build_place({"data": tmp_path, "storage": storage}), folder.place)
-    journal = Journal(folder.search_stage.journal)
+    journal = Journal(folder.search_stage.journal, "iou")
     script = Script(journal)
     journal.write(Opened(cache_key="key"))
     script.ask(0)

@@ -91,12 +91,12 @@ def test_summary_counts_trials_by_state_and_names_the_best(render, make_history,
 
 
 def test_summary_of_nothing(render, make_settings):
-    assert "0 of 9 trials  ·  0 running" in render(summary_line(History(), make_settings(trials=9), 2))
+    assert "0 of 9 trials  ·  0 running" in render(summary_line(History("iou"), make_settings(trials=9), 2))
 
 
 def test_summary_tells_the_time_left_by_how_many_trials_ran_at_once(render, make_settings):
     """Eight trials of 100 s at once; 72 of 80 are left: 72 x 100 / 8 = 900 s."""
-    history = History()
+    history = History("iou")
     history.apply(Opened(cache_key="key", time=0.0))
     for trial in range(8):
         history.apply(Asked(trial=trial, fold=0, values={}, params={}, time=0.0))

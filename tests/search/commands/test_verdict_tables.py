@@ -8,13 +8,13 @@ from search.verdict.out_of_fold import OutOfFold
 from search.verdict.selection import choose_best
 
 RESULT = OutOfFold(
+    metric="iou",
     metrics={"iou": 0.5, "miou_scored": 0.55, "iou/car": 0.4},
-    fold_ious={0: 0.6, 1: 0.4},
+    fold_scores={0: 0.6, 1: 0.4},
     images=12,
-    unseen_iou=0.4,
+    unseen_score=0.4,
     seen_folds=(0,),
-    single_class="car",
-    single_class_iou=0.125,
+    single_class=("car", 0.125),
 )
 
 
@@ -43,7 +43,7 @@ def test_best_note_is_a_markdown_table_of_the_winner(best):
 
 
 def test_out_of_fold_table_shows_how_much_the_search_flattered(render, row_of):
-    text = render(out_of_fold_table(RESULT, search_iou=0.58))
+    text = render(out_of_fold_table(RESULT, search_score=0.58))
     assert "0.5000 over 12 images" in text
     assert "mean 0.5000, standard deviation 0.1414" in text  # sqrt((0.1² + 0.1²) / 1)
     assert row_of(text, "fold 0").split()[-1] == "0.6000"
@@ -55,7 +55,7 @@ def test_out_of_fold_table_shows_how_much_the_search_flattered(render, row_of):
 
 
 def test_out_of_fold_note_has_every_fold():
-    note = out_of_fold_note(RESULT, search_iou=0.58)
+    note = out_of_fold_note(RESULT, search_score=0.58)
     assert "iou 0.5000 over 12 images" in note
     assert "| 0 | 0.6000 |\n| 1 | 0.4000 |" in note
 
@@ -69,13 +69,14 @@ CONFIRMATION = {
     "choice_bias": 0.0041,
     "rivals": [9],
     "contenders": [
-        {"trial": 4, "search_iou": 0.7532, "fold_ious": {"1": 0.7, "2": 0.72}, "iou": 0.71, "difference": None,
+        {"trial": 4, "search_score": 0.7532, "fold_scores": {"1": 0.7, "2": 0.72}, "score": 0.71, "difference": None,
          "image_difference": None, "dismissed": "", "doubt": ""},
-        {"trial": 9, "search_iou": 0.75, "fold_ious": {"1": 0.69, "2": 0.7}, "iou": 0.695, "difference": [-0.05, 0.02],
-         "image_difference": [-0.02, -0.01], "dismissed": "", "doubt": "the difference may be 0"},
-        {"trial": 2, "search_iou": 0.74, "fold_ious": {"1": 0.6}, "iou": 0.6, "difference": None,
+        {"trial": 9, "search_score": 0.75, "fold_scores": {"1": 0.69, "2": 0.7}, "score": 0.695,
+         "difference": [-0.05, 0.02], "image_difference": [-0.02, -0.01], "dismissed": "",
+         "doubt": "the difference may be 0"},
+        {"trial": 2, "search_score": 0.74, "fold_scores": {"1": 0.6}, "score": 0.6, "difference": None,
          "image_difference": [-0.12, -0.08], "dismissed": "worse by 0.08 to 0.12 iou", "doubt": ""},
-        {"trial": 1, "search_iou": 0.73, "fold_ious": {}, "iou": None, "difference": None,
+        {"trial": 1, "search_score": 0.73, "fold_scores": {}, "score": None, "difference": None,
          "image_difference": None, "dismissed": "its training on fold 1 has no score (failed)", "doubt": ""},
     ],
 }  # fmt: skip

@@ -11,7 +11,7 @@ from search.memory.outcome import Outcome
 
 def build_trials(*trials: dict) -> History:
     """Trials of params, epochs (iou by epoch, ten seconds each) and an outcome; each begins when the last one ended."""
-    history, now = History(), 1000.0
+    history, now = History("iou"), 1000.0
     history.apply(Opened(cache_key="key", time=now))
     for number, trial in enumerate(trials):
         params, drawable = trial.get("params", {}), trial.get("drawable", True)

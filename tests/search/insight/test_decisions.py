@@ -29,7 +29,7 @@ class Past:
     """
 
     def __init__(self, settings: SearchSettings, *trials: tuple[float, tuple, str]) -> None:
-        self.settings, self.history = settings, History()
+        self.settings, self.history = settings, History("iou")
         clock = 0.0
         for number, (seconds, ious, outcome) in enumerate(trials):
             clock += 1

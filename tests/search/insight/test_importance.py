@@ -1,4 +1,5 @@
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -44,7 +45,7 @@ def test_nothing_is_said_of_few_trials(make_trials, count, changes):
 def test_nothing_is_said_of_scores_that_hardly_differ(make_trials, noise):
     history = searched(make_trials, 20)
     for number, trial in history.trials.items():
-        trial.epochs[1].metrics["iou"] = 0.5 + noise * (number == 3)
+        trial.epochs[1] = replace(trial.epochs[1], score=0.5 + noise * (number == 3))
     for each in measure_importance(history, 1):
         assert 0 <= each.low <= each.high <= 1
     if not noise:

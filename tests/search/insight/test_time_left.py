@@ -9,7 +9,7 @@ from search.memory.outcome import Outcome
 
 
 def history_of(*events: Event) -> History:
-    history = History()
+    history = History("iou")
     for event in events:
         history.apply(event)
     return history

@@ -29,7 +29,11 @@ NAN = math.nan
 
 def make_asha(grace_epochs: int = 1, reduction_factor: int = 3, epochs: int = 9, *, weighs_latency: bool = False):
     return Asha(
-        grace_epochs=grace_epochs, reduction_factor=reduction_factor, epochs=epochs, weighs_latency=weighs_latency
+        grace_epochs=grace_epochs,
+        reduction_factor=reduction_factor,
+        epochs=epochs,
+        weighs_latency=weighs_latency,
+        metric="iou",
     )
 
 
@@ -225,8 +229,8 @@ def test_nobody_stops_at_or_after_the_last_epoch():
 
 def test_nan_is_stopped_at_once_ranks_nowhere_and_waits_for_nothing():
     told = Told(make_asha(grace_epochs=3))
-    assert told.asha.decide(0, 1, NAN) == "its score is NaN after epoch 1"
-    assert told.asha.decide(1, 3, NAN) == "its score is NaN after epoch 3"
+    assert told.asha.decide(0, 1, NAN) == "its iou is NaN after epoch 1"
+    assert told.asha.decide(1, 3, NAN) == "its iou is NaN after epoch 3"
     assert not told.judge(0, 1, NAN)
     assert not told.judge(1, 3, NAN)
     # Of two results none goes on: with the NaN they would be three.
@@ -391,7 +395,7 @@ def rebuild(tmp_path_factory) -> Callable[[Sequence[Event], Asha], History]:
 
     def build(events: Sequence[Event], asha: Asha) -> History:
         file.write_bytes(b"".join(encode_event(event) + b"\n" for event in events))
-        history = History()
+        history = History("iou")
         replay(file, history, asha)
         return history
 
@@ -410,7 +414,7 @@ class Play:
     def __init__(self, curves: Sequence[Sequence[float | None]], factor: int, workers: int) -> None:
         self.curves, self.factor, self.workers = curves, factor, workers
         self.events: list[Event] = []
-        self.history, self.asha = History(), self.make_asha()
+        self.history, self.asha = History("iou"), self.make_asha()
 
     def make_asha(self) -> Asha:
         return make_asha(reduction_factor=self.factor, epochs=len(self.curves[0]))
@@ -514,7 +518,7 @@ def test_a_search_killed_and_read_from_disk_judges_and_promotes_as_the_uninterru
 
 def draw_events(data: st.DataObject, count: int) -> list[Event]:
     """Draw events of up to five trials of which each can follow on those before it, in any order that may come."""
-    history, events = History(), []
+    history, events = History("iou"), []
     scores = st.sampled_from((None, 0.1, 0.2, 0.3)) | st.floats(0, 1)
     for _ in range(count):
         trial = data.draw(st.integers(0, min(len(history.trials), 4)))

@@ -46,7 +46,7 @@ events = st.one_of(
     st.builds(Started, trial=numbers, time=times),
     st.builds(
         Epoch, trial=numbers, epoch=st.integers(1, 999), metrics=metrics, picture=st.none() | texts, verdict=texts,
-        image_ious=st.none() | metrics, time=times,
+        image_scores=st.none() | metrics, time=times,
     ),
     st.builds(CheckpointSaved, trial=numbers, epoch=numbers, path=texts, time=times),
     st.builds(Restarted, trial=numbers, message=texts, time=times),

@@ -23,7 +23,7 @@ def epoch(trial: int, number: int, iou: float | None, **content: object) -> Even
 
 
 def history_of(*events: Event) -> History:
-    history = History()
+    history = History("iou")
     for one in events:
         history.apply(one)
     return history
@@ -99,7 +99,7 @@ def test_best_report_is_the_earliest_of_the_highest():
 def test_an_epoch_without_a_score_is_never_the_best():
     history = history_of(asked(0), epoch(0, 1, None), epoch(0, 2, 0.1), epoch(0, 3, None), asked(1), epoch(1, 1, None))
     assert history.trials[0].best.epoch == 2
-    assert math.isnan(history.trials[0].epochs[1].iou)
+    assert math.isnan(history.trials[0].epochs[1].score)
     assert history.trials[1].best is None
     assert [trial.number for trial in history.ranked] == [0]
 
@@ -168,7 +168,7 @@ def test_an_epoch_that_is_trained_again_counts_as_it_was_trained_last_and_those_
     """Its checkpoint of epoch 3 was lost with a node, so it goes on from that of epoch 1."""
     again = [epoch(0, 1, 0.5), epoch(0, 2, 0.6), epoch(0, 3, 0.9), epoch(0, 2, 0.61)]
     trial = history_of(asked(0), *again).trials[0]
-    assert {number: record.iou for number, record in trial.epochs.items()} == {1: 0.5, 2: 0.61}
+    assert {number: record.score for number, record in trial.epochs.items()} == {1: 0.5, 2: 0.61}
     assert (trial.last_epoch, trial.best.epoch) == (2, 2)
 
 

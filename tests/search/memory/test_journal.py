@@ -27,13 +27,13 @@ def test_history_of_the_writer_is_that_of_a_reader(script):
     script.epochs(0, 0.5, None, 0.7)
     script.end(0)
     script.ask(1)
-    assert read_history(script.journal.file).trials == script.journal.history.trials
+    assert read_history(script.journal.file, "iou").trials == script.journal.history.trials
 
 
 def test_journal_is_continued_when_it_is_opened_again(script):
     script.ask(0)
     script.journal.close()
-    again = Journal(script.journal.file)
+    again = Journal(script.journal.file, "iou")
     again.write(Ended(trial=0, outcome=Outcome.FINISHED))
     again.close()
     assert [one.event for one in read_events(again.file)] == ["asked", "ended"]
@@ -50,7 +50,7 @@ def test_pickled_journal_goes_on_with_the_same_file(script):
 
 
 def test_missing_journal_has_no_trials(tmp_path):
-    assert read_history(tmp_path / "journal.jsonl").trials == {}
+    assert read_history(tmp_path / "journal.jsonl", "iou").trials == {}
 
 
 @pytest.mark.parametrize("torn", ['{"event": "ask', '{"event": "ended", "trial": 0, "outcome": "finished"}', "{"])
@@ -61,7 +61,7 @@ def test_last_line_cut_short_by_a_crash_is_not_read_and_goes_when_the_journal_is
     with script.journal.file.open("a") as stream:
         stream.write(torn)
     assert [one.event for one in read_events(script.journal.file)] == ["asked"]
-    again = Journal(script.journal.file)
+    again = Journal(script.journal.file, "iou")
     assert script.journal.file.read_bytes() == whole
     again.write(Opened(cache_key="key"))
     again.close()
@@ -75,7 +75,7 @@ def test_journal_cut_anywhere_in_its_last_line_keeps_all_lines_before(script, ke
     script.epochs(0, 0.5)
     script.journal.close()
     os.truncate(script.journal.file, start + keep)
-    again = Journal(script.journal.file)
+    again = Journal(script.journal.file, "iou")
     again.close()
     assert set(again.history.trials) == {0}
     assert again.history.trials[0].epochs == {}
@@ -126,21 +126,21 @@ def test_a_damaged_line_is_named_and_the_advice_works(script, line):
     with file.open("ab") as stream:
         stream.write(line + b"\n" + file.read_bytes().replace(b'"trial":0', b'"trial":1'))
     with pytest.raises(CheckpointError) as caught:
-        Journal(file)
+        Journal(file, "iou")
     told = str(caught.value)
     assert told.startswith(f"{file}, line 2 is damaged (")
     subprocess.run(["bash", "-c", told[told.index("head -n 1") :]], check=True)
-    assert set(read_history(file).trials) == {0}
+    assert set(read_history(file, "iou").trials) == {0}
 
 
 def test_the_advice_can_be_pasted_where_the_folder_has_blanks(tmp_path):
     file = tmp_path / "my searches" / "journal.jsonl"
-    journal = Journal(file)
+    journal = Journal(file, "iou")
     journal.write(Asked(trial=0, fold=0, values={}, params={}))
     journal.close()
     file.write_bytes(file.read_bytes() + b"7\n")
     with pytest.raises(CheckpointError) as caught:
-        read_history(file)
+        read_history(file, "iou")
     assert shlex.quote(str(file)) in str(caught.value)
 
 

@@ -26,7 +26,7 @@ def make_proposer(space, settings, *, epochs: int = EPOCHS, weighs_latency: bool
     def draw_anew(given, seed):
         return draw(lambda trial: draw_config(space, trial, settings).values(), FACTS, seed=seed, given=given)
 
-    return Proposer(draw_anew, seed=settings.seed, epochs=epochs, weighs_latency=weighs_latency)
+    return Proposer(draw_anew, seed=settings.seed, epochs=epochs, weighs_latency=weighs_latency, metric="iou")
 
 
 def score_of(values: dict, epoch: int) -> float:
@@ -86,7 +86,7 @@ def rebuild(tmp_path) -> Callable[[list[Event], Proposer], Proposer]:
 
     def build(events: list[Event], proposer: Proposer) -> Proposer:
         file.write_bytes(b"".join(encode_event(event) + b"\n" for event in events))
-        replay(file, History(), proposer)
+        replay(file, History("iou"), proposer)
         return proposer
 
     return build

@@ -41,7 +41,7 @@ def cluster() -> Iterator[Cluster]:
 def stage(make_settings, make_place, script, tmp_path) -> Stage:
     job = TrialJob(
         data=tmp_path, extra=(), cache_root=tmp_path, cache_key="key",
-        split=FoldSplit(folds=2, fold_of={}, block_of={}), cpus=1, gpus=1,
+        split=FoldSplit(folds=2, fold_of={}, block_of={}), cpus=1, gpus=1, metric="iou",
     )  # fmt: skip
     folder = StageFolder(root=script.journal.file.parent)
     settings, place = make_settings(space="demo", trials=3), make_place(gpus_per_trial=1)

@@ -36,7 +36,7 @@ def stage(make_settings, make_place, script, tmp_path):
     job = TrialJob(
         extra=(),
         data=tmp_path, cache_root=tmp_path, cache_key="key",
-        split=FoldSplit(folds=2, fold_of={}, block_of={}), cpus=1, gpus=0,
+        split=FoldSplit(folds=2, fold_of={}, block_of={}), cpus=1, gpus=0, metric="iou",
     )  # fmt: skip
     folder = StageFolder(root=script.journal.file.parent)
     return Stage(settings=make_settings(), place=make_place(), folder=folder, journal=script.journal, job=job)
@@ -54,12 +54,12 @@ def test_stage_goes_on_with_the_data_it_began_with_and_no_other(stage):
 
 
 def test_stage_takes_no_other_data_than_the_stages_before_it(stage):
-    search = History()
+    search = History("iou")
     search.apply(Opened(cache_key="other"))
     with pytest.raises(CheckpointError, match="changed since"):
-        require_same_data(stage, History(), search)
+        require_same_data(stage, History("iou"), search)
     search.apply(Opened(cache_key="key"))
-    require_same_data(stage, History(), search)
+    require_same_data(stage, History("iou"), search)
 
 
 def open_run(stage, script, *, seconds):
@@ -222,12 +222,13 @@ class MortalJournal(Journal):
 
     Args:
         file: the journal.
+        metric: what decides.
         events_left: how many; None: it lives on.
         late: whether it dies just before the next event, when all between the two has happened, or at once.
     """
 
-    def __init__(self, file: Path, events_left: int | None, *, late: bool) -> None:
-        super().__init__(file)
+    def __init__(self, file: Path, metric: str, events_left: int | None, *, late: bool) -> None:
+        super().__init__(file, metric)
         self.events_left, self.late = events_left, late
 
     def write(self, event: Event) -> None:
@@ -314,7 +315,7 @@ def search(stage, make_settings, monkeypatch, tmp_path) -> Callable[..., Stage]:
     def run(workers: Workers, name: str = "it", *, dies_after: int | None = None, late: bool = False) -> Stage:
         settings = make_settings(space="demo", trials=len(workers.curves), epochs=4, grace_epochs=1, reduction_factor=2)
         folder = StageFolder(root=tmp_path / name)
-        journal = MortalJournal(folder.journal, dies_after, late=late)
+        journal = MortalJournal(folder.journal, "iou", dies_after, late=late)
         begun = Stage(settings=settings, place=stage.place, folder=folder, journal=journal, job=stage.job)
         monkeypatch.setattr(tuner, "run_trials", workers.run_trials)
         try:
@@ -330,7 +331,7 @@ def search(stage, make_settings, monkeypatch, tmp_path) -> Callable[..., Stage]:
 
 def learn(settings, journal: Path) -> tuple[History, Asha]:
     """What a journal says."""
-    history, asha = History(), build_asha(settings)
+    history, asha = History("iou"), build_asha(settings)
     replay(journal, history, asha)
     return history, asha
 
@@ -404,7 +405,7 @@ def test_search_that_ended_while_a_trial_waits_is_not_over_and_takes_it_up(searc
         search(workers, dies_after=6)  # opened, asked, started, epoch, checkpoint, ended
     settings = make_settings(trials=1, epochs=4, grace_epochs=1, reduction_factor=2)
     journal = StageFolder(root=tmp_path / "it").journal
-    assert read_history(journal).unfinished == []
+    assert read_history(journal, "iou").unfinished == []
     assert not is_over(settings, *learn(settings, journal))
     with pytest.raises(ConfigError, match="is spent; grant more"):
         require_time_left(replace(settings, time_budget_seconds=1e-9), *learn(settings, journal))
@@ -478,4 +479,4 @@ def test_search_killed_amid_proposals_of_the_model_goes_on_with_them(search):
 def test_history_of_a_search_is_that_of_its_journal(search):
     """What is proposed next was ahead of a trial, and stays so."""
     stage = search(Workers(MANY))
-    assert read_history(stage.folder.journal).trials == stage.journal.history.trials
+    assert read_history(stage.folder.journal, "iou").trials == stage.journal.history.trials

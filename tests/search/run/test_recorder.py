@@ -34,8 +34,8 @@ def draw_street(settings):
 def parts(make_settings, script) -> SimpleNamespace:
     """A recorder with all that follows its journal: ASHA and proposer; two trials are asked."""
     stage = StageFolder(root=script.journal.file.parent)
-    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
-    proposer = Proposer(draw_street(make_settings()), seed=0, epochs=9)
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9, metric="iou")
+    proposer = Proposer(draw_street(make_settings()), seed=0, epochs=9, metric="iou")
     for fold in (asha, proposer):
         script.journal.follow(fold)
     recorder = Recorder(script.journal, stage, asha)
@@ -103,7 +103,7 @@ def train_epoch(trial: Trial, parts: SimpleNamespace, folder: Path, epoch: int, 
 
 def kept(parts: SimpleNamespace, folder: Path) -> list[int]:
     """Trials whose checkpoints are on the disk, which are those that the journal has."""
-    records = [record for record in read_history(parts.journal.file).in_order if record.checkpoint is not None]
+    records = [record for record in read_history(parts.journal.file, "iou").in_order if record.checkpoint is not None]
     assert sorted(parts.stage.root / record.checkpoint for record in records) == sorted(folder.glob("trial_*/*"))
     return [record.number for record in records]
 
@@ -111,7 +111,7 @@ def kept(parts: SimpleNamespace, folder: Path) -> list[int]:
 def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, make_trial):
     trial = make_trial(0)
     result = report(trial, parts, 1, iou=0.5, train_loss=0.25)
-    record = read_history(parts.journal.file).trials[0].epochs[1]
+    record = read_history(parts.journal.file, "iou").trials[0].epochs[1]
     assert record.metrics == {"iou": 0.5, "train_loss": 0.25}
     assert (parts.stage.root / record.picture).read_bytes() == b"\xff\xd8picture"
     assert learnt(parts, 0) == ([0.5], None)
@@ -124,10 +124,10 @@ def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts,
     for recorder, kept in ((parts.recorder, None), (Recorder(parts.journal, parts.stage, None), {"a": 0.5})):
         parts.recorder = recorder
         trial = make_trial(0)
-        result = {"epoch": 1, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "image_ious": '{"a": 0.5}'}
+        result = {"epoch": 1, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "image_scores": '{"a": 0.5}'}
         recorder.on_trial_result(1, [trial], trial, result)
-        assert read_history(parts.journal.file).trials[0].epochs[1].image_ious == kept
-        assert "image_ious" not in result, "Ray would write it to its own files"
+        assert read_history(parts.journal.file, "iou").trials[0].epochs[1].image_scores == kept
+        assert "image_scores" not in result, "Ray would write it to its own files"
 
 
 def test_trial_that_the_space_could_not_draw_is_written_and_not_told_to_the_proposer(parts, make_trial):
@@ -137,7 +137,7 @@ def test_trial_that_the_space_could_not_draw_is_written_and_not_told_to_the_prop
     trial = make_trial(2)
     report(trial, parts, 9, outcome="finished", iou=0.5)
     parts.recorder.on_trial_complete(1, [trial], trial)
-    assert read_history(parts.journal.file).trials[2].outcome is Outcome.FINISHED
+    assert read_history(parts.journal.file, "iou").trials[2].outcome is Outcome.FINISHED
     assert set(parts.proposer._known) == {0, 1}
 
 
@@ -145,7 +145,7 @@ def test_trial_that_the_space_could_not_draw_is_written_and_not_told_to_the_prop
 def test_numbers_that_are_none_are_left_out(parts, make_trial, value):
     """JSON and MLflow have no place for them."""
     report(make_trial(0), parts, 1, iou=value, miou=0.4)
-    assert read_history(parts.journal.file).trials[0].epochs[1].metrics == {"miou": 0.4}
+    assert read_history(parts.journal.file, "iou").trials[0].epochs[1].metrics == {"miou": 0.4}
     assert ":NaN" not in parts.journal.file.read_text()
     assert learnt(parts, 0) == ([], None)
 
@@ -154,7 +154,7 @@ def test_trial_that_reports_its_last_epoch_ends_finished(parts, make_trial):
     trial = make_trial(0)
     report(trial, parts, 9, "finished", iou=0.5)
     parts.recorder.on_trial_complete(1, [trial], trial)
-    record = read_history(parts.journal.file).trials[0]
+    record = read_history(parts.journal.file, "iou").trials[0]
     assert record.outcome is Outcome.FINISHED
     assert record.ended is not None
     assert [learnt(parts, number) for number in range(2)] == [([0.5] * 9, Outcome.FINISHED), ([], None)]
@@ -163,7 +163,7 @@ def test_trial_that_reports_its_last_epoch_ends_finished(parts, make_trial):
 def test_trial_that_asha_stops_ends_with_its_reason_and_waits(parts, make_trial, ray_folder):
     train_epoch(make_trial(0), parts, ray_folder, 1, 0.5)
     train_epoch(make_trial(1), parts, ray_folder, 1, 0.4)
-    record = read_history(parts.journal.file).trials[1]
+    record = read_history(parts.journal.file, "iou").trials[1]
     assert record.outcome is Outcome.STOPPED
     assert record.message == "iou 0.4000 after epoch 1 is rank 2 of 2; of every 2 the best goes on"
     assert record.epochs[1].verdict == record.message
@@ -174,8 +174,8 @@ def test_trial_that_asha_stops_ends_with_its_reason_and_waits(parts, make_trial,
 
 def test_trial_without_a_score_ends_and_does_not_wait(parts, make_trial, ray_folder):
     train_epoch(make_trial(0), parts, ray_folder, 1, math.nan)
-    record = read_history(parts.journal.file).trials[0]
-    assert (record.outcome, record.message) == (Outcome.STOPPED, "its score is NaN after epoch 1")
+    record = read_history(parts.journal.file, "iou").trials[0]
+    assert (record.outcome, record.message) == (Outcome.STOPPED, "its iou is NaN after epoch 1")
     assert not parts.asha.waits(0)
     assert kept(parts, ray_folder) == []
 
@@ -185,7 +185,7 @@ def test_trial_that_goes_on_after_it_waited_keeps_one_checkpoint(parts, make_tri
     train_epoch(make_trial(0), parts, ray_folder / "one", 1, 0.5)
     parts.journal.write(Reopened(trial=0))
     assert not train_epoch(make_trial(0), parts, ray_folder / "other", 2, 0.6)  # first of one at epoch 2
-    record = read_history(parts.journal.file).trials[0]
+    record = read_history(parts.journal.file, "iou").trials[0]
     assert (record.outcome, record.last_epoch) == (Outcome.STOPPED, 2)
     assert kept(parts, ray_folder / "other") == [0]
     assert list((ray_folder / "one" / "trial_0").iterdir()) == []
@@ -212,7 +212,7 @@ def test_trial_that_says_farewell_ends_with_its_words(parts, make_trial, outcome
     parts.recorder.on_trial_result(1, [trial], trial, farewell)
     trial.update_last_result(farewell)
     parts.recorder.on_trial_complete(1, [trial], trial)
-    record = read_history(parts.journal.file).trials[0]
+    record = read_history(parts.journal.file, "iou").trials[0]
     assert (record.outcome, record.message, record.last_epoch) == (outcome, "a remedy", 3)
     assert learnt(parts, 0) == ([0.5, 0.5, 0.5], outcome)
 
@@ -221,25 +221,25 @@ def test_trial_that_the_time_budget_cuts_off_stays_unfinished(parts, make_trial)
     trial = make_trial(0)
     report(trial, parts, 3, iou=0.5)
     parts.recorder.on_trial_complete(1, [trial], trial)
-    assert [record.number for record in read_history(parts.journal.file).unfinished] == [0, 1]
+    assert [record.number for record in read_history(parts.journal.file, "iou").unfinished] == [0, 1]
 
 
 def test_trial_whose_worker_died_for_good_fails_with_the_last_error(parts, placed_trial):
     placed_trial.handle_error(RuntimeError("the node ran out of memory"))
     parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
-    record = read_history(parts.journal.file).trials[0]
+    record = read_history(parts.journal.file, "iou").trials[0]
     assert record.outcome is Outcome.FAILED
     assert "the node ran out of memory" in record.message
 
 
 def test_worker_that_died_without_a_word_is_told_so(parts, placed_trial):
     parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
-    assert "died without a word" in read_history(parts.journal.file).trials[0].message
+    assert "died without a word" in read_history(parts.journal.file, "iou").trials[0].message
 
 
 def test_restart_is_counted_and_logged(parts, placed_trial):
     parts.recorder.on_trial_recover(1, [placed_trial], placed_trial)
-    assert read_history(parts.journal.file).trials[0].restarts == 1
+    assert read_history(parts.journal.file, "iou").trials[0].restarts == 1
     assert "goes on from its last checkpoint" in (parts.stage.trial(0) / "log.txt").read_text()
 
 
@@ -247,7 +247,7 @@ def test_checkpoint_is_written_with_its_epoch_and_place(parts, make_trial, ray_f
     trial = make_trial(0)
     report(trial, parts, 3, iou=0.5)
     save_checkpoint(trial, parts, ray_folder / "a")
-    record = read_history(parts.journal.file).trials[0]
+    record = read_history(parts.journal.file, "iou").trials[0]
     assert (record.checkpoint, record.checkpoint_epoch) == ("ray/a", 3)
 
 
@@ -275,7 +275,7 @@ def test_a_retraining_keeps_every_checkpoint(script, make_trial, ray_folder):
         save_checkpoint(trial, parts, place)
         parts.recorder.on_trial_complete(1, [trial], trial)
     assert all(place.is_dir() for place in places)
-    assert [trial.outcome for trial in read_history(script.journal.file).in_order] == 2 * [Outcome.FINISHED]
+    assert [trial.outcome for trial in read_history(script.journal.file, "iou").in_order] == 2 * [Outcome.FINISHED]
 
 
 def judge_and_die(parts: SimpleNamespace, make_trial, number: int, iou: float, folder: Path | None) -> None:
@@ -289,7 +289,7 @@ def judge_and_die(parts: SimpleNamespace, make_trial, number: int, iou: float, f
 
 def resume(parts: SimpleNamespace) -> Asha:
     """Let another ASHA follow the journal and do what a resumed search does first."""
-    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9)
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9, metric="iou")
     parts.journal.follow(asha)
     Recorder(parts.journal, parts.stage, asha).end_judged()
     return asha

@@ -11,7 +11,7 @@ from search.run.scheduler import AshaScheduler
 
 def make_scheduler(reduction_factor: int = 3, *, weighs_latency: bool = False) -> AshaScheduler:
     return AshaScheduler(
-        Asha(grace_epochs=1, reduction_factor=reduction_factor, epochs=9, weighs_latency=weighs_latency)
+        Asha(grace_epochs=1, reduction_factor=reduction_factor, epochs=9, weighs_latency=weighs_latency, metric="iou")
     )
 
 

@@ -8,7 +8,7 @@ from segcore.errors import ConfigError, WeightsError
 from segcore.training.feasible import Feasibility
 
 FACTS = {"smallest_side": 96}
-REQUIRE = Feasibility(FACTS["smallest_side"]).require
+REQUIRE = Feasibility({(96, 128)}, 96).require
 CHANGED = "not the one that this search began with; restore it, or launch a new search with this one"
 
 

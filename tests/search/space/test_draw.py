@@ -132,6 +132,12 @@ def test_what_a_space_suggests_and_returns_becomes_a_configuration(make_settings
     assert [found.values[name] for name in ("backbone", "epochs", "seed")] == ["tf_efficientnet_lite0", 12, 7]
 
 
+def test_weights_of_a_space_are_found_from_any_folder(make_settings, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = configure(lambda trial: {**small(trial), "weights": "w.pth"}, make_settings())
+    assert config.weights == str(tmp_path / "w.pth")
+
+
 def test_fixed_values_win_over_those_of_the_space(make_settings):
     config = configure(small, make_settings(fixed={"learning_rate": 0.5, "batch_size": 2}))
     assert (config.learning_rate, config.batch_size) == (0.5, 2)

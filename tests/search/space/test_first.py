@@ -14,7 +14,7 @@ from segcore.errors import ConfigError
 from segcore.training.feasible import Feasibility
 
 FACTS = {"smallest_side": 96}
-REQUIRE = Feasibility(FACTS["smallest_side"]).require
+REQUIRE = Feasibility({(96, 128)}, 96).require
 
 
 def small(trial: optuna.Trial) -> dict:

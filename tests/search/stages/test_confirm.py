@@ -96,9 +96,9 @@ def test_only_what_is_still_in_the_race_is_trained(
     settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=7, fold_of={}, block_of={})
     job = TrialJob(
         data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0
-    )  # fmt: skip
+    , metric="iou")  # fmt: skip
     folder = StageFolder(root=tmp_path)
     stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
     decision = confirm.confirm_candidates(stage, make_history(write))
-    assert {each.trial: each.fold_ious for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
+    assert {each.trial: each.fold_scores for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
     assert [trial.source for trial in script.journal.history.unfinished] == [5]

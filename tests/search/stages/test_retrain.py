@@ -15,7 +15,8 @@ from search.run.trial import SCORES_FILE, STATE_FILE
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from search.verdict.out_of_fold import OutOfFold
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.cache import PixelCache
+from segcore.data.cache_build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map
 from segcore.data.split import FoldSplit, read_folds, write_folds
@@ -90,7 +91,7 @@ def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, clas
     result = measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
     assert result.images == 5
     # Fold 0: (0.9 + 0.6 + 0.3) / 3 = 0.6; fold 1: 0.2, since image e has no scored class.
-    assert result.fold_ious == pytest.approx({0: 0.6, 1: 0.2})
+    assert result.fold_scores == pytest.approx({0: 0.6, 1: 0.2})
     assert result.fold_mean == pytest.approx(0.4)  # (0.6 + 0.2) / 2
     assert result.spread == pytest.approx(0.2828427)  # sqrt((0.2² + 0.2²) / (2 - 1))
     # Over images, not over folds: (0.9 + 0.6 + 0.3 + 0.2) / 4 = 0.5.
@@ -98,7 +99,7 @@ def test_scores_of_all_folds_are_pooled_image_by_image(script, finish_fold, clas
     assert result.metrics["iou_at/day"] == pytest.approx(0.75)  # (0.9 + 0.6) / 2
     assert result.metrics["iou_at/night"] == pytest.approx(0.25)  # (0.3 + 0.2) / 2
     # Without fold 0, which the search chose on: image d alone.
-    assert result.unseen_iou == pytest.approx(0.2)
+    assert result.unseen_score == pytest.approx(0.2)
     # Over pixels: cars (90 + 60 + 30 + 20) of 400 and no false ones; persons (90 + 30) of 200.
     assert result.metrics["iou/car"] == pytest.approx(0.5)
     assert result.metrics["iou/person"] == pytest.approx(0.6)
@@ -110,9 +111,9 @@ def test_folds_that_the_winner_was_confirmed_on_are_not_unseen(script, finish_fo
     for fold, iou in enumerate((0.9, 0.8, 0.3)):
         finish_fold(fold, [score(f"image{fold}", "day", iou, car=(50, 50), person=(0, 0))])
     result = measure_out_of_fold(stage_of(script), script.journal.history, classes, 0, [1])
-    assert (result.unseen_iou, result.seen_folds) == (0.3, (0, 1))
+    assert (result.unseen_score, result.seen_folds) == (0.3, (0, 1))
     everywhere = measure_out_of_fold(stage_of(script), script.journal.history, classes, 0, [1, 2])
-    assert everywhere.unseen_iou == pytest.approx(0.55)  # no fold is left, so the search's alone is taken out
+    assert everywhere.unseen_score == pytest.approx(0.55)  # no fold is left, so the search's alone is taken out
     assert everywhere.seen_folds == (0,)
 
 
@@ -130,9 +131,9 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script):
     )  # fmt: skip
     plan_folds(script.journal, best, 2, {1: training})
     assert [trial.fold for trial in script.journal.history.unfinished] == [0]
-    taken = read_history(script.journal.file).trials[1]
+    taken = read_history(script.journal.file, "iou").trials[1]
     assert (taken.started, taken.ended, taken.outcome) == (100.0, 160.0, Outcome.FINISHED)
-    assert {epoch: (record.iou, record.time) for epoch, record in taken.epochs.items()} == {
+    assert {epoch: (record.score, record.time) for epoch, record in taken.epochs.items()} == {
         1: (0.4, 120.0), 2: (0.5, 140.0),
     }  # fmt: skip
     assert taken.epochs[1].picture == "../confirm/trials/0007/epoch_0001.jpg"
@@ -150,9 +151,9 @@ def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, 
 def test_spread_of_a_single_fold_is_zero():
     result = OutOfFold(
         metrics={},
-        fold_ious={0: 0.5},
+        fold_scores={0: 0.5},
         images=1,
-        unseen_iou=0.5,
+        unseen_score=0.5,
         seen_folds=(0,),
         single_class="car",
         single_class_iou=0.1,
@@ -215,7 +216,7 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(
     assert not torch.equal(*(next(member.parameters()) for member in ensemble.members))
     notes = json.loads((folder.model / "ensemble.json").read_text())["notes"]
     assert notes["out_of_fold"]["iou"] == 0.5
-    assert notes["fold_ious"] == {"0": 0.5, "1": 0.5}
+    assert notes["fold_scores"] == {"0": 0.5, "1": 0.5}
     assert (notes["search"], notes["trial"], notes["folds"]) == ("streets", 5, [0, 1])
     assert notes["left_out"] == [0, 1]
     assert notes["extra"] == ["train_0000"]

@@ -35,7 +35,7 @@ def searched(make_settings, make_place, make_history, tmp_path) -> SearchFolder:
 
 
 def begin(folder: SearchFolder, stage: str, cache_key: str) -> None:
-    journal = Journal(folder.stages[stage].journal)
+    journal = Journal(folder.stages[stage].journal, "iou")
     journal.write(Opened(cache_key=cache_key))
     journal.close()
 

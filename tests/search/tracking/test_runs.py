@@ -244,7 +244,7 @@ def test_retraining_that_was_begun_anew_has_runs_of_its_own(settings, place, sta
     """The folder of a retraining is moved away, and another winner is trained."""
     for number, rate in enumerate((1e-3, 2e-3)):
         folder = StageFolder(root=tmp_path / f"retrain{number}")
-        journal = Journal(folder.journal)
+        journal = Journal(folder.journal, "iou")
         values = {"learning_rate": rate}
         journal.write(Asked(trial=0, fold=0, values=values, params={}))
         journal.write(Epoch(trial=0, epoch=1, metrics={"iou": rate}))

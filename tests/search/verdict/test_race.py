@@ -17,7 +17,7 @@ class Race:
     def __init__(self, script, settings) -> None:
         self.script = script
         self.settings = settings
-        self.search = History()
+        self.search = History("iou")
 
     def searched(self, *ious: float, epochs: int = 1, schedule: str = "onecycle", outcome: str = "finished") -> None:
         for number, iou in enumerate(ious):
@@ -36,7 +36,7 @@ class Race:
             # Images differ by up to four steps around the fold's score, alike for all configurations.
             images = {f"{fold}{image}": iou + step * (rank - 3.5) for rank, image in enumerate("abcdefgh")}
             metrics = {} if math.isnan(iou) else {"iou": iou}
-            write("epoch", trial=number, epoch=epoch, metrics=metrics, image_ious=None if math.isnan(iou) else images)
+            write("epoch", trial=number, epoch=epoch, metrics=metrics, image_scores=None if math.isnan(iou) else images)
         if outcome:
             self.script.end(number, outcome, message)
 
@@ -169,7 +169,7 @@ def test_schedule_laid_out_over_the_epochs_is_scored_and_retrained_at_their_end(
     race.trained(0, 1, 0.5, 0.9, 0.7)
     race.trained(1, 1, 0.5, 0.5, 0.5)
     decision = race.decide()
-    assert decision.winner.fold_ious == {1: 0.7}
+    assert decision.winner.fold_scores == {1: 0.7}
     assert decision.epochs == 3
 
 
@@ -182,7 +182,7 @@ def test_other_schedules_take_the_epochs_from_the_other_folds(race):
         race.trained(1, fold, 0.55, 0.6, 0.68)
     decision = race.decide()
     # Fold 1 at the median of 1 and 3, epoch 2; fold 2 at the median of 2 and 3, 2.5, rounded to even.
-    assert decision.winner.fold_ious == {1: 0.90, 2: 0.65}
+    assert decision.winner.fold_scores == {1: 0.90, 2: 0.65}
     assert decision.epochs == 2  # the median of 2 and 1, 1.5, rounded to even
 
 
@@ -191,7 +191,7 @@ def test_epochs_of_a_trial_that_asha_stopped_say_nothing(race):
     race.trained(0, 1, 0.60, 0.70, 0.90)
     race.trained(1, 1, 0.1, 0.1, 0.1)
     decision = race.decide()
-    assert decision.winner.fold_ious == {1: 0.90}, "its last epoch, since no other fold has a best one"
+    assert decision.winner.fold_scores == {1: 0.90}, "its last epoch, since no other fold has a best one"
     assert decision.epochs == 3
 
 
@@ -201,7 +201,7 @@ def test_configurations_without_scores_of_images_are_raced_on(race):
     race.trained(1, 1, 0.1)
     for trial in race.script.journal.history.trials.values():
         for record in trial.epochs.values():
-            object.__setattr__(record, "image_ious", None)
+            object.__setattr__(record, "image_scores", None)
     decision = race.decide()
     assert decision.pending == ((0, 2), (1, 2))
     assert decision.contenders[0].interval is None
@@ -291,7 +291,7 @@ def test_doubt_where_nothing_is_behind_and_where_nothing_is_known(race):
     assert race.decide().contenders[1].doubt == "the difference may be 0"
     for trial in race.script.journal.history.trials.values():
         for record in trial.epochs.values():
-            object.__setattr__(record, "image_ious", None)
+            object.__setattr__(record, "image_scores", None)
     assert race.decide().contenders[1].doubt == "too few scores"
 
 

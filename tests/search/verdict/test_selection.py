@@ -82,7 +82,7 @@ def test_search_without_a_score_is_refused_with_how_its_trials_ended(make_histor
 
 def test_search_that_has_not_begun_is_refused(make_settings):
     with pytest.raises(CheckpointError, match="no trial with a score"):
-        choose_best(History(), make_settings())
+        choose_best(History("iou"), make_settings())
 
 
 def test_best_comes_back_from_its_file_unchanged(make_history, make_settings, tmp_path):
@@ -175,7 +175,7 @@ def test_confirmed_winner_replaces_that_of_the_search(make_history, make_setting
     best = choose_confirmed(history, trainings, make_settings(confirm=2), SPLIT)
     assert (best["trial"], best["metrics"]["iou"], best["values"]["batch_size"]) == (2, 0.6, 3)
     confirmation = best["confirmation"]
-    assert confirmation["iou"] == pytest.approx(0.55)
+    assert confirmation["score"] == pytest.approx(0.55)
     assert confirmation["optimism"] == pytest.approx(0.05)  # 0.6 - 0.55
     assert [each["trial"] for each in confirmation["contenders"]] == [2, 1]
     # Rows differ by 0.1 on either fold: no residual, so the choice between the two is no luck.

@@ -9,7 +9,17 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from segcore.data.classes import ClassTable, class_table_to_json
+from segcore.data.decoding import decode_rgb
+from segcore.machine import Machine
+from segcore.networks.model import build_architecture
+from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.scoring.mask_files import read_masks, save_mask
+from tests.conftest import save_case
 
 ROOT = Path(__file__).parents[3]
 TRAINING = ("backbone=tf_efficientnet_lite0", "decoder_channels=16", "batch_size=2", "epochs=4", "learning_rate=0.01")
@@ -52,7 +62,7 @@ def test_killed_training_goes_on_after_its_last_epoch(trained):
     folder, out = trained
     assert "going on after epoch" in out
     notes = json.loads((folder / "model" / "ensemble.json").read_text())["notes"]
-    assert len(notes["ious"]) == 4
+    assert len(notes["scores"]) == 4
     assert "epoch 1:" not in out and "epoch 4:" in out
 
 
@@ -69,10 +79,10 @@ def test_finished_training_that_is_started_again_leaves_its_model_alone(trained,
     assert json.loads((model / "ensemble.json").read_text()) == document
     assert (model / "tune_predict.csv").read_text() == "way"
     # An older model than the training is none of it.
-    document["notes"]["ious"].pop()
+    document["notes"]["scores"].pop()
     (model / "ensemble.json").write_text(json.dumps(document))
     assert "stays as it is" not in run(*arguments)[1]
-    assert len(json.loads((model / "ensemble.json").read_text())["notes"]["ious"]) == 4
+    assert len(json.loads((model / "ensemble.json").read_text())["notes"]["scores"]) == 4
 
 
 def test_predict_says_that_its_folder_is_a_file(trained, dataset_folder, tmp_path):
@@ -97,6 +107,75 @@ def test_predict_submit_and_score_fit_together(trained, dataset_folder, tmp_path
     assert len(set(lines.values())) == 1
 
 
+def score_both_ways(data, masks, submission):
+    """Return what `score` prints for masks and for the submission that `submit` makes of them."""
+    code, out, err = run("submit", masks, submission)
+    assert (code, "nobody named" in out) == (0, False), out + err
+    printed = []
+    for finished in (masks, submission):
+        code, out, err = run("score", data, finished)
+        assert code == 0, err
+        assert "no mask" not in out and "no image" not in out
+        printed.append(out)
+    return printed
+
+
+def read_metric(out, name):
+    return next(line.split()[1] for line in out.splitlines() if line.split()[:1] == [name])
+
+
+def test_images_of_any_suffix_and_spelling_are_predicted_submitted_and_scored(trained, make_dataset, tmp_path):
+    data = make_dataset(*[(32, 48)] * 4)
+    images = data / "seg_train_images"
+    for name, suffix in (("train_0000", ".png"), ("train_0001", ".TIF"), ("train_0002", ".jpeg")):
+        Image.open(images / f"{name}.jpg").save(images / f"{name}{suffix}")
+        (images / f"{name}.jpg").unlink()
+    for file in (*images.glob("*_0003*"), *(data / "seg_train_annotations").glob("*_0003*")):
+        file.rename(file.with_name(f"cafe\u0301{file.suffix}"))
+    assert run("predict", trained[0] / "model", images, tmp_path / "out", "--cpus", 1)[0] == 0
+    by_masks, by_submission = score_both_ways(data, tmp_path / "out" / "masks", tmp_path / "s.json")
+    assert read_metric(by_masks, "iou") == read_metric(by_submission, "iou")
+    names = ["cafe\u0301.jpg", "train_0000.png", "train_0001.TIF", "train_0002.jpeg"]
+    assert list(json.loads((tmp_path / "s.json").read_text())) == names
+
+
+def test_masks_that_predict_did_not_write_are_submitted_by_their_images(trained, make_dataset, tmp_path):
+    data = make_dataset((32, 48), (32, 48))
+    images, masks = data / "seg_train_images", data / "seg_train_annotations"
+    Image.open(images / "train_0000.jpg").save(images / "train_0000.png")
+    (images / "train_0000.jpg").unlink()
+    code, out, _ = run("submit", masks, tmp_path / "s.json", "--data", data)
+    assert code == 0 and "2 masks are of images that nobody named, train_0000 first" in out
+    code, out, _ = run("submit", masks, tmp_path / "s.json", "--data", data, "--images", images)
+    assert code == 0 and "nobody named" not in out
+    assert list(json.loads((tmp_path / "s.json").read_text())) == ["train_0000.png", "train_0001.jpg"]
+
+
+@pytest.mark.parametrize("ids", [(), (7, 255, 11, 33)])
+def test_network_of_the_scored_classes_is_scored_right_where_black_is_a_class(make_config, tmp_path, ids):
+    # The scored class is black, as pictures show background elsewhere.
+    colours = ((9, 9, 9), (0, 0, 0), (1, 2, 3), (4, 5, 6))
+    table = ClassTable(names=("a", "b", "c", "d"), colours=colours, scored=("b",), ids=ids)
+    data = tmp_path / "data"
+    for number in range(2):
+        save_case(data, f"x{number}", size=(32, 48), seed=number)
+        mask_HW = np.random.default_rng(number).integers(0, 4, (32, 48)).astype(np.uint8)
+        save_mask(mask_HW, data / "seg_train_annotations" / f"x{number}.png", table)
+    (data / "classes.json").write_text(json.dumps(class_table_to_json(table)))
+    config = make_config(labels="scored")
+    weights = build_architecture(config, 2).state_dict()
+    save_ensemble(tmp_path / "m", iter([weights]), config=config, classes=table, notes={})
+    assert run("predict", tmp_path / "m", data / "seg_train_images", tmp_path / "out", "--cpus", 1)[0] == 0
+    ensemble = load_ensemble(tmp_path / "m", Machine())
+    for name, mask_HW in read_masks(tmp_path / "out" / "masks", table):
+        expected_HW = ensemble.predict(decode_rgb(data / "seg_train_images" / f"{name}.jpg"))
+        assert 0 < (expected_HW == 1).mean() < 1
+        np.testing.assert_array_equal(mask_HW, expected_HW)
+    by_masks, by_submission = score_both_ways(data, tmp_path / "out" / "masks", tmp_path / "s.json")
+    assert read_metric(by_masks, "iou") == read_metric(by_submission, "iou")
+    assert "no miou: the masks hold background" in by_masks and "\n miou " not in by_masks
+
+
 def test_predict_goes_on_past_bad_files_lists_them_and_ends_with_1(trained, dataset_folder, tmp_path):
     images = tmp_path / "in"
     images.mkdir()
@@ -111,7 +190,7 @@ def test_predict_goes_on_past_bad_files_lists_them_and_ends_with_1(trained, data
     assert "1 files are not read (.gif: 1)" in out and "3 images: " in out
     assert "2 of 5 images cannot be read, and were left out:" in err
     assert "- pipe.png: is no regular file" in err and "- train_0001.jpg: cannot be decoded" in err
-    assert sorted(file.name for file in (tmp_path / "out" / "masks").iterdir()) == [
+    assert sorted(file.name for file in (tmp_path / "out" / "masks").glob("*.png")) == [
         f"train_000{number}.png" for number in (0, 2, 3)
     ]
 

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
-from segcore.data.cache import open_cache, prepare_cache
+from segcore.data.cache import open_cache
+from segcore.data.cache_build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.folds import make_folds

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.cache import PixelCache
+from segcore.data.cache_build import prepare_cache
 from segcore.data.check import inspect_dataset
 from segcore.data.dataset import read_dataset
 from segcore.data.folds import make_folds

@@ -20,6 +20,13 @@ def test_scored_labels_learn_scored_classes_and_one_background(classes):
     assert label_map.class_of_output[:3].tolist() == [2, 1, VOID]
 
 
+def test_the_background_is_the_only_class_that_is_not_scored(classes):
+    table = dataclasses.replace(classes, scored=("person", "car", "sky"))
+    label_map = build_label_map(table, "scored")
+    assert label_map.target_of_class[:4].tolist() == [3, 1, 0, 2]
+    assert label_map.class_of_output[:4].tolist() == [2, 1, 3, 0]
+
+
 def test_void_is_never_learnt(classes):
     for labels in ("full", "scored"):
         assert set(build_label_map(classes, labels).target_of_class[4:].tolist()) == {VOID}

@@ -113,7 +113,7 @@ def test_score_is_compared_with_the_one_that_the_training_noted(analysis, change
     of_notes = replace(analysis, notes={"folds": [0, 1, 2], "out_of_fold": {"iou": noted}})
     text, warns = describe_origin(of_notes)[-1]
     assert warns is not same
-    assert text.startswith("The training noted the same score" if same else f"The training noted {noted:.4f}")
+    assert text.startswith("The training noted the same iou" if same else f"The training noted iou {noted:.4f}")
     # Some of the images say nothing about the score of all.
     assert len(describe_origin(replace(of_notes, images=analysis.images[:3]))) == 1
 

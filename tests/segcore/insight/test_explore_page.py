@@ -80,3 +80,10 @@ def test_mistakes_are_said_in_one_line(make_dataset, tmp_path, data, out, error,
     result = run("explore", tmp_path / data, tmp_path / out)
     assert isinstance(result.exception, error)
     assert message in str(result.exception) and "\n" not in str(result.exception)
+
+
+def test_page_says_what_a_smaller_size_can_reach(dataset_folder, read_page):
+    exploration = explore_dataset(dataset_folder, 3, lambda done, total: None)
+    assert [ceiling.scale for ceiling in exploration.ceilings] == [0.25, 0.5, 0.75]
+    row = exploration.ceilings[1]
+    assert f"0.5 {row.metrics['iou']:.3f} {row.metrics['miou']:.3f}" in read_page(render_exploration(exploration, "x"))

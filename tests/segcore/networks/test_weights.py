@@ -1,18 +1,24 @@
+import argparse
 import http.server
 import importlib
 import os
 import threading
+from fractions import Fraction
+from pathlib import Path
 
 import huggingface_hub.constants
+import numpy as np
 import pytest
 import safetensors.torch
+import segmentation_models_pytorch as smp
 import timm
 import torch
 
 from segcore.errors import WeightsError
 from segcore.machine import Machine
 from segcore.networks.model import build_model
-from segcore.networks.weights import describe_fit, load_encoder_weights, rename_lite, require_weights
+from segcore.networks.weights import describe_fit, load_weights, rename_lite, require_weights
+from segcore.prediction.ensemble import save_ensemble
 from segcore.training.state import new_state, save_state
 
 
@@ -82,7 +88,7 @@ def test_file_of_timms_weights_fills_the_encoder(make_config, tmp_path, backbone
     assert all(torch.equal(encoder[name], theirs[other]) for name, other in shared.items())
 
 
-@pytest.mark.parametrize("wrapper", [(), ("model",), ("state_dict",), ("model_state_dict", "model")])
+@pytest.mark.parametrize("wrapper", [(), ("model",), ("state_dict",), ("model_state_dict", "model"), ("net", "params")])
 @pytest.mark.parametrize("prefix", ["module.", "encoder.", "backbone.", "model.", "module.model.encoder.model."])
 @pytest.mark.parametrize("backbone", ["test_efficientnet", "test_convnext"])
 def test_encoder_is_found_inside_a_larger_network(make_config, tmp_path, backbone, prefix, wrapper):
@@ -116,18 +122,136 @@ def test_training_goes_on_from_a_checkpoint_of_another(make_config, tmp_path, em
         assert all(torch.equal(encoder[tensor], expected[tensor]) for tensor in encoder), name
 
 
-def test_it_is_said_what_of_a_file_fills_the_encoder(make_config, tmp_path):
-    encoder = timm.create_model("test_efficientnet", features_only=True)
-    count = len(encoder.state_dict())
-    content = {f"backbone.{name}": tensor for name, tensor in encoder.state_dict().items()}
+def test_it_is_said_what_of_a_file_is_taken(make_config, tmp_path):
+    tensors = timm.create_model("test_efficientnet", features_only=True).state_dict()
+    count = len(tensors)
+    content = {f"backbone.{name}": tensor for name, tensor in tensors.items()}
     torch.save(content, tmp_path / "weights.pth")
     config = make_config(backbone="test_efficientnet", weights=str(tmp_path / "weights.pth"))
-    assert describe_fit(encoder, config).endswith(f"{count} of {count} tensors fill the encoder")
+    network = build_model(config, 4).network
+    alone = "tensors taken; no decoder like this one is there: it starts anew"
+    assert describe_fit(network, config).endswith(f"weights.pth: {count} of {count} {alone}")
     torch.save({**content, "head.0.bias": torch.ones(1), "head.1.bias": torch.ones(2)}, tmp_path / "weights.pth")
-    assert describe_fit(encoder, config).endswith(
-        f"{count} of {count + 2} tensors fill the encoder; 2 are of no part of it, 'head.0.bias' first"
+    assert describe_fit(network, config).endswith(f"{count} of {count + 2} {alone}; 2 not taken, 'head.0.bias' first")
+    assert describe_fit(network, make_config(weights="none")) == ""
+
+
+# Encoder 80 tensors, decoder of unet 60, of unet with scSE 120, of fpn 29, head 2.
+@pytest.mark.parametrize(
+    ("theirs", "outputs", "told"),
+    [
+        ({}, 4, "142 of 142 tensors taken"),
+        (
+            {},
+            3,
+            "140 of 142 tensors taken; head: 4 classes there, 3 here: it starts anew; "
+            "2 not taken, 'network.segmentation_head.0.bias' first",
+        ),
+        (
+            {"decoder": "fpn"},
+            4,
+            "80 of 111 tensors taken; no decoder like this one is there: it starts anew; "
+            "31 not taken, 'network.decoder.p2.skip_conv.bias' first",
+        ),
+        (
+            {"decoder_channels": 32},
+            4,
+            "80 of 142 tensors taken; no decoder like this one is there: it starts anew; "
+            "62 not taken, 'network.decoder.blocks.0.conv1.0.weight' first",
+        ),
+        # A decoder without attention has tensors of the same names and shapes.
+        (
+            {"attention": "scse"},
+            4,
+            "80 of 202 tensors taken; no decoder like this one is there: it starts anew; "
+            "122 not taken, 'network.decoder.blocks.0.attention1.attention.cSE.1.bias' first",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["state.pt", "member", "model directory"])
+def test_finished_model_is_gone_on_from_as_far_as_it_is_alike(
+    make_config, classes, tmp_path, theirs, outputs, told, kind
+):
+    config = make_config(backbone="test_efficientnet", **theirs)
+    state = new_state(config, 4, Machine())
+    file = tmp_path / "state.pt"
+    save_state(state, file)
+    if kind != "state.pt":
+        save_ensemble(tmp_path / "m", iter([state.model.state_dict()]), config=config, classes=classes, notes={})
+        file = tmp_path / "m" / "member_0.safetensors" if kind == "member" else tmp_path / "m"
+    wanted = make_config(backbone="test_efficientnet", weights=str(file), seed=1)
+    model = new_state(wanted, outputs, Machine()).model
+    assert describe_fit(model.network, wanted) == f"{file}: {told}"
+    ours, trained = model.network.state_dict(), state.model.network.state_dict()
+    # Fresh normalisations are alike in any network; fresh convolutions are not.
+    convolutions = [name for name, tensor in ours.items() if tensor.ndim == 4]
+    same = [name for name in convolutions if name in trained and torch.equal(ours[name], trained[name])]
+    taken = int(told.partition(" ")[0])
+    parts = ("encoder.", *(("decoder.",) if taken > 80 else ()), *(("segmentation_head.",) if taken == 142 else ()))
+    assert same == [name for name in convolutions if name.startswith(parts)]
+
+
+def test_network_of_another_program_with_the_same_decoder_is_taken_whole(make_config, tmp_path):
+    config = make_config(backbone="test_efficientnet", decoder="fpn", decoder_channels=256)
+    theirs = smp.FPN("tu-test_efficientnet", encoder_weights=None, classes=4)
+    torch.save(
+        {"state_dict": {f"model.{name}": tensor for name, tensor in theirs.state_dict().items()}}, tmp_path / "w.ckpt"
     )
-    assert describe_fit(encoder, make_config(weights="none")) == ""
+    wanted = make_config(**{**config.values(), "weights": str(tmp_path / "w.ckpt")})
+    network = build_model(wanted, 4).network
+    assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in network.state_dict().items())
+
+
+def test_running_mean_of_a_file_comes_before_its_last_weights(make_config, tmp_path):
+    last, mean = (timm.create_model("test_efficientnet").state_dict() for _ in range(2))
+    for names in (
+        ("state_dict", "state_dict_ema"),
+        ("model", "model_ema"),
+        ("student", "teacher"),
+        ("params", "params_ema"),
+    ):
+        torch.save(
+            {names[0]: last, names[1]: mean, "optimizer": {"state": {0: {"exp_avg": torch.ones(2)}}}},
+            tmp_path / "w.pth",
+        )
+        encoder = _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / "w.pth")))
+        assert torch.equal(encoder["conv_stem.weight"], mean["conv_stem.weight"]), names
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_options_and_scores_beside_the_tensors_are_passed_over(make_config, tmp_path, zipped):
+    tensors = timm.create_model("test_efficientnet").state_dict()
+    beside = {"args": argparse.Namespace(lr=0.1, out=Path("out")), "best": np.float64(0.5), "epoch": np.int64(3)}
+    torch.save({"model": tensors, **beside}, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
+    encoder = _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / "w.pth")))
+    assert torch.equal(encoder["conv_stem.weight"], tensors["conv_stem.weight"])
+
+
+def test_foreign_object_in_a_file_is_named(make_config, tmp_path):
+    torch.save({"model": {}, "history": Fraction(1, 2)}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"w\.pth cannot be read: .* holds fractions\.Fraction, .* alone"):
+        build_model(make_config(weights=str(tmp_path / "w.pth")), 4)
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"holds torch\.nn\.modules\.linear\.Linear, .* state_dict\(\) alone"):
+        build_model(make_config(weights=str(tmp_path / "w.pth")), 4)
+
+
+@pytest.mark.parametrize("content", [torch.ones(2), [torch.ones(2)], {"epoch": 3}])
+def test_file_without_named_tensors_is_refused(make_config, tmp_path, content):
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"w\.pth holds no tensors by names; save"):
+        build_model(make_config(weights=str(tmp_path / "w.pth")), 4)
+
+
+def test_names_that_fit_nothing_are_shown(make_config, tmp_path):
+    torch.save({"net": {"a.weight": torch.ones(1), "b.weight": torch.ones(1)}}, tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"0 of their 2 fit; found under 'net' are such as 'a\.weight', 'b"):
+        build_model(make_config(weights=str(tmp_path / "w.pth")), 4)
+
+
+def test_folder_without_weights_is_refused(make_config, tmp_path):
+    with pytest.raises(WeightsError, match="is no file on this machine, and no model directory"):
+        require_weights(make_config(weights=str(tmp_path)))
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -146,7 +270,7 @@ def _config_of_file(make_config, file):
 def test_weights_of_another_model_are_refused(make_config, tmp_path):
     file = tmp_path / "lite1.safetensors"
     safetensors.torch.save_file(timm.create_model("tf_efficientnet_lite2").state_dict(), file)
-    with pytest.raises(WeightsError, match=r"do not fit backbone='tf_efficientnet_lite0'.*weights=none"):
+    with pytest.raises(WeightsError, match=r"do not fit backbone='tf_efficientnet_lite0': .* there, .* here"):
         build_model(_config_of_file(make_config, file), 4)
 
 
@@ -266,11 +390,12 @@ def test_packaged_weights_need_no_hub(make_config, monkeypatch):
     require_weights(make_config(backbone="tf_efficientnet_lite0.in1k", weights="imagenet"))
 
 
-def test_loading_into_an_encoder_changes_nothing_when_weights_are_none(make_config):
-    encoder = timm.create_model("test_convnext", features_only=True)
-    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
-    load_encoder_weights(encoder, make_config(backbone="test_convnext", weights="none"))
-    assert all(torch.equal(tensor, before[name]) for name, tensor in encoder.state_dict().items())
+def test_loading_changes_nothing_when_weights_are_none(make_config):
+    config = make_config(backbone="test_convnext", weights="none")
+    network = build_model(config, 4).network
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    load_weights(network, config)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from segcore.prediction.held_out import (
     Origin,
     plan_held_out,
     read_member_folds,
-    read_noted_iou,
+    read_noted_score,
     read_stored_folds,
 )
 from tests.conftest import ENCODING
@@ -150,7 +150,7 @@ def test_nothing_is_claimed_where_nothing_is_known(model, notes):
 
 
 def test_score_that_the_training_noted_is_found():
-    assert read_noted_iou({"ious": [0.1, 0.3]}) == 0.3
-    assert read_noted_iou({"out_of_fold": {"iou": 0.5}}) == 0.5
-    assert read_noted_iou({}) is None
-    assert read_noted_iou({"ious": []}) is None
+    assert read_noted_score({"ious": [0.1, 0.3]}) == 0.3
+    assert read_noted_score({"out_of_fold": {"iou": 0.5}}) == 0.5
+    assert read_noted_score({}) is None
+    assert read_noted_score({"ious": []}) is None

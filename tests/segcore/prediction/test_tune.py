@@ -47,13 +47,13 @@ def silent(done, total):
     pass
 
 
-def measured(milliseconds, iou, *, members=1, image_ious=(0.5,), **options):
+def measured(milliseconds, score, *, members=1, image_scores=(0.5,), **options):
     return Measured(
         options=PredictOptions(**options),
         members=members,
-        image_ious=image_ious,
-        iou=iou,
-        miou=iou / 2,
+        score=score,
+        image_scores={str(number): value for number, value in enumerate(image_scores) if value is not None},
+        metrics={"iou": score, "miou": score / 2},
         milliseconds=milliseconds,
     )
 
@@ -169,7 +169,7 @@ def test_scales_are_tried_on_the_two_best_ways(make_config):
 
 def test_pareto_front_by_hand():
     rows = [measured(30, 0.7), measured(10, 0.5), measured(20, 0.5), measured(20, 0.6), measured(40, 0.65)]
-    assert [(row.milliseconds, row.iou) for row in find_pareto(rows)] == [(10, 0.5), (20, 0.6), (30, 0.7)]
+    assert [(row.milliseconds, row.score) for row in find_pareto(rows)] == [(10, 0.5), (20, 0.6), (30, 0.7)]
 
 
 def test_best_is_chosen_within_the_time():
@@ -182,9 +182,9 @@ def test_best_is_chosen_within_the_time():
         choose_best([])
 
 
-def test_ways_are_not_compared_without_a_scored_class():
-    with pytest.raises(DataError, match="None of the images that were predicted has a pixel of a scored class"):
-        choose_best([measured(10, 0.0, image_ious=(None, None)), measured(5, 0.0, image_ious=(None, None))])
+def test_ways_are_not_compared_without_a_class_that_counts():
+    with pytest.raises(DataError, match="None of the images that were predicted has a pixel of a class that the obj"):
+        choose_best([measured(10, math.nan), measured(5, 0.0)])
 
 
 def test_present_way_is_found_by_its_meaning_and_not_by_its_place(make_config):
@@ -196,9 +196,9 @@ def test_present_way_is_found_by_its_meaning_and_not_by_its_place(make_config):
 
 def test_gain_is_that_of_pairs_of_images():
     # Differences 0.1, 0.3 (the third image has no score): mean 0.2, deviation 0.1414, error 0.1.
-    gain = measure_gain(measured(1, 0, image_ious=(0.5, 0.9, None)), measured(1, 0, image_ious=(0.4, 0.6, None)))
-    assert (gain.iou, gain.error) == (pytest.approx(0.2), pytest.approx(0.1))
-    assert math.isnan(measure_gain(measured(1, 0, image_ious=(0.5,)), measured(1, 0, image_ious=(0.4,))).error)
+    gain = measure_gain(measured(1, 0, image_scores=(0.5, 0.9, None)), measured(1, 0, image_scores=(0.4, 0.6, None)))
+    assert (gain.score, gain.error) == (pytest.approx(0.2), pytest.approx(0.1))
+    assert math.isnan(measure_gain(measured(1, 0, image_scores=(0.5,)), measured(1, 0, image_scores=(0.4,))).error)
 
 
 def test_score_is_that_of_the_held_out_members_masks(folder, cases, plan, split, dataset_folder, tmp_path):
@@ -211,8 +211,8 @@ def test_score_is_that_of_the_held_out_members_masks(folder, cases, plan, split,
         own = choose_members(ensemble, [split.fold_of[case.name]]).with_options({"flip": True})
         _write_mask(own, case, tmp_path / "masks")
     expected = score_masks(dataset_folder, tmp_path / "masks").metrics
-    assert row.iou == pytest.approx(expected["iou"])
-    assert row.miou == pytest.approx(expected["miou"])
+    assert row.score == row.metrics["iou"] == pytest.approx(expected["iou"])
+    assert row.metrics["miou"] == pytest.approx(expected["miou"])
     assert row.members == 1
     assert row.milliseconds > 0
 
@@ -233,7 +233,7 @@ def test_members_of_one_fold_are_scored_together_and_fewer_of_them_alone(tmp_pat
         alone = choose_members(ensemble, range(members))
         (expected,) = measure_options(alone, alone.classes, _given(images, members), [PredictOptions()], silent)
         assert row.members == members
-        assert row.image_ious == expected.image_ious
+        assert row.image_scores == expected.image_scores
 
 
 def _given(images, members):
@@ -275,13 +275,13 @@ def _fail_on_large(module, inputs):
 
 def test_report_holds_every_way_and_the_choice(tmp_path):
     rows = [measured(10, 0.5, mode="resize", scale=0.5), measured(20, 0.4), measured(30, 0.6, scales=(0.5, 1.0))]
-    table, picture = write_report(rows, rows[2], tmp_path)
+    table, picture = write_report(rows, rows[2], "iou", tmp_path)
     found = list(csv.DictReader(table.read_text().splitlines()))
     assert [row["way"] for row in found] == ["resize 0.5", "auto", "auto + scales 0.5,1"]
     assert [(row["pareto"], row["chosen"]) for row in found] == [("1", "0"), ("0", "0"), ("1", "1")]
     assert [float(row["ms_per_image"]) for row in found] == [10, 20, 30]
     assert found[2]["scales"] == "0.5,1"
-    assert format_csv(rows, rows[2]) == table.read_text()
+    assert format_csv(rows, rows[2], "iou") == table.read_text()
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert len(list(tmp_path.iterdir())) == 2
 

@@ -6,7 +6,8 @@ from PIL import Image
 
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.errors import DataError
-from segcore.scoring.masks import read_colour_masks, score_masks
+from segcore.scoring.mask_files import read_masks, save_mask
+from segcore.scoring.masks import score_masks
 from segcore.scoring.submission import write_submission
 
 
@@ -20,8 +21,17 @@ def truths(dataset_folder):
 def save_masks(folder, masks, classes):
     folder.mkdir(exist_ok=True)
     for name, mask_HW in masks.items():
-        Image.fromarray(classes.palette_N3[mask_HW]).save(folder / f"{name}.png")
+        save_mask(mask_HW, folder / f"{name}.png", classes)
     return folder
+
+
+def make_pairs(folder, pairs):
+    """Write images of 32x32, the n-th all of class n, and return the folder and its class table."""
+    for number, (image, mask) in enumerate(pairs.items()):
+        for part, name, mode in (("images", image, "RGB"), ("masks", mask, "L")):
+            (folder / part / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.new(mode, (32, 32), number if mode == "L" else (9, 9, 9)).save(folder / part / name)
+    return folder, read_dataset(folder).classes
 
 
 def test_the_truth_as_masks_scores_one(dataset_folder, truths, classes, tmp_path):
@@ -35,7 +45,7 @@ def test_submission_scores_like_the_masks_it_was_made_of(dataset_folder, truths,
     wrong = {name: np.where(mask_HW == 1, 255, mask_HW).astype(np.uint8) for name, mask_HW in truths.items()}
     folder = save_masks(tmp_path / "masks", wrong, classes)
     file = tmp_path / "submission.json"
-    write_submission(((f"{name}.jpg", mask_HW) for name, mask_HW in read_colour_masks(folder, classes)), file, classes)
+    write_submission(((f"{name}.jpg", mask_HW) for name, mask_HW in read_masks(folder, classes)), file, classes)
     by_masks, by_submission = score_masks(dataset_folder, folder), score_masks(dataset_folder, file)
     assert by_masks.metrics["iou"] == by_submission.metrics["iou"] == pytest.approx(0.5)
     assert by_masks.metrics["iou/car"] == 0.0
@@ -45,10 +55,61 @@ def test_submission_scores_like_the_masks_it_was_made_of(dataset_folder, truths,
     assert "miou" not in by_submission.metrics, "a submission holds the scored classes alone"
 
 
-def test_cases_without_a_mask_are_named_and_left_out(dataset_folder, truths, classes, tmp_path):
+def test_cases_without_a_mask_are_named_and_count_as_background(dataset_folder, truths, classes, tmp_path):
     some = {name: mask_HW for name, mask_HW in truths.items() if name != "train_0003"}
-    result = score_masks(dataset_folder, save_masks(tmp_path / "masks", some, classes))
-    assert (result.images, result.missing, result.metrics["iou"]) == (11, ("train_0003",), 1.0)
+    file = tmp_path / "s.json"
+    write_submission(((f"{name}.jpg", mask_HW) for name, mask_HW in some.items()), file, classes)
+    for masks in (save_masks(tmp_path / "masks", some, classes), file):
+        result = score_masks(dataset_folder, masks)
+        # Eleven images score 1 and one 0.
+        assert (result.images, result.missing, result.metrics["iou"]) == (12, ("train_0003",), pytest.approx(11 / 12))
+        # Every image has 21 x 32 pixels of cars.
+        assert result.metrics["iou/car"] < 1
+
+
+def test_masks_of_no_image_are_named(dataset_folder, truths, classes, tmp_path):
+    folder = save_masks(tmp_path / "masks", {**truths, "elsewhere": truths["train_0000"]}, classes)
+    assert score_masks(dataset_folder, folder).surplus == ("elsewhere",)
+
+
+def test_masks_of_a_network_that_learnt_the_scored_classes_alone_have_no_miou(
+    dataset_folder, truths, classes, tmp_path
+):
+    # Classes 1 and 2 are scored.
+    alone = {
+        name: np.where(np.isin(mask_HW, (1, 2)), mask_HW, 255).astype(np.uint8) for name, mask_HW in truths.items()
+    }
+    result = score_masks(dataset_folder, save_masks(tmp_path / "masks", alone, classes))
+    assert not result.every_class
+    assert result.metrics["iou"] == result.metrics["miou_scored"] == 1.0
+    assert "miou" not in result.metrics and "iou/road" not in result.metrics
+    # One pixel of road says that it was learnt, and then its lack elsewhere is wrong, and that of the sky.
+    row, column = np.argwhere(truths["train_0000"] == 0)[0]
+    alone["train_0000"][row, column] = 0
+    result = score_masks(dataset_folder, save_masks(tmp_path / "masks", alone, classes))
+    assert result.every_class and 0.5 < result.metrics["miou"] < 0.51
+
+
+def test_missing_masks_do_not_say_that_background_was_predicted(dataset_folder, truths, tmp_path, classes):
+    only_scored = {"train_0000": np.where(truths["train_0000"] == 2, 2, 1).astype(np.uint8)}
+    assert score_masks(dataset_folder, save_masks(tmp_path / "masks", only_scored, classes)).every_class
+
+
+def test_mask_is_matched_by_its_images_name_where_the_case_has_a_shorter_one(tmp_path):
+    data, table = make_pairs(
+        tmp_path / "data", {"a/0_leftImg8bit.png": "a/0_gt.png", "b/1_leftImg8bit.png": "b/1_gt.png"}
+    )
+    masks = {f"{number}_leftImg8bit": np.full((32, 32), number, np.uint8) for number in (0, 1)}
+    result = score_masks(data, save_masks(tmp_path / "masks", masks, table))
+    assert (result.metrics["miou"], result.missing) == (1.0, ())
+
+
+def test_name_that_two_images_share_is_no_match(tmp_path):
+    data, table = make_pairs(tmp_path / "data", {"a/0.png": "a/0.png", "b/0.png": "b/0.png"})
+    assert [case.name for case in read_dataset(data).cases] == ["a_0", "b_0"]
+    masks = {"a_0": np.zeros((32, 32), np.uint8), "0": np.zeros((32, 32), np.uint8)}
+    result = score_masks(data, save_masks(tmp_path / "masks", masks, table))
+    assert (result.missing, result.surplus) == (("b_0",), ("0",))
 
 
 def test_mask_of_another_size_is_refused(dataset_folder, truths, classes, tmp_path):
@@ -70,13 +131,6 @@ def test_masks_of_other_images_are_refused(dataset_folder, truths, classes, tmp_
         score_masks(dataset_folder, folder)
 
 
-@pytest.mark.parametrize("place", ["nowhere", "empty"])
-def test_folder_without_masks_is_refused(classes, tmp_path, place):
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="has no PNG mask; give the folder that"):
-        list(read_colour_masks(tmp_path / place, classes))
-
-
 def test_masks_match_cases_whichever_way_an_accent_is_written(dataset_folder, truths, classes, tmp_path, make_dataset):
     folder = make_dataset((32, 48))
     composed, divided = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))
@@ -87,12 +141,3 @@ def test_masks_match_cases_whichever_way_an_accent_is_written(dataset_folder, tr
     assert score_masks(folder, save_masks(tmp_path / "masks", masks, classes)).metrics["iou"] == 1.0
     write_submission([(f"{composed}.jpg", masks[composed])], tmp_path / "s.json", classes)
     assert score_masks(folder, tmp_path / "s.json").metrics["iou"] == 1.0
-
-
-def test_masks_of_upper_case_suffix_are_read_and_ghosts_are_not(classes, truths, tmp_path):
-    folder = save_masks(tmp_path / "masks", {"a": truths["train_0000"]}, classes)
-    (folder / "a.png").rename(folder / "a.PNG")
-    (folder / "._a.png").write_bytes(b"Mac OS X")
-    ((name, mask_HW),) = read_colour_masks(folder, classes)
-    assert name == "a"
-    np.testing.assert_array_equal(mask_HW, truths["train_0000"])

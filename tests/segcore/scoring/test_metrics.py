@@ -9,7 +9,16 @@ import torch
 from hypothesis import given
 
 from segcore.data.classes import VOID
-from segcore.scoring.metrics import best_single_class, class_ious, count_confusion, score_image, summarise_scores
+from segcore.scoring.boundary import count_boundaries
+from segcore.scoring.metrics import (
+    best_single_class,
+    class_ious,
+    count_confusion,
+    divide_metric,
+    score_image,
+    summarise_scores,
+)
+from tests.conftest import CLASSES
 
 # The classes of conftest: road, car, person, sky; car and person are scored.
 ROAD, CAR, PERSON, SKY = range(4)
@@ -133,9 +142,34 @@ def test_best_single_class_is_what_one_colour_everywhere_would_score(classes):
     # All car: (2/4 + 0) / 2 = 0.25 and 1/4; mean 0.25. All person: (1/4 + 0) / 2 = 0.125 and 0 (absent); mean 0.0625.
     truths = [[CAR, CAR, PERSON, ROAD], [CAR, ROAD, ROAD, ROAD, VOID], [ROAD, SKY]]
     scores = [_score(classes, truth, [ROAD] * len(truth)) for truth in truths]
-    assert best_single_class(scores, classes) == ("car", pytest.approx(0.25))
+    assert best_single_class(scores, classes, "iou") == ("car", pytest.approx(0.25))
     constant = [_score(classes, truth, [CAR] * len(truth)) for truth in truths]
     assert summarise_scores(constant, classes, every_class=True)["iou"] == pytest.approx(0.25)
+    # Over all 10 pixels, 5 road, 3 car, 1 person, 1 sky: all road 0.5 over four classes, all car 0.3 over two.
+    assert best_single_class(scores, classes, "miou") == ("road", pytest.approx(0.125))
+    assert best_single_class(scores, classes, "miou_scored") == ("car", pytest.approx(0.15))
+    assert best_single_class(scores, classes, "iou/sky") == ("sky", pytest.approx(0.1))
+    assert best_single_class(scores, classes, "boundary_iou") is None
+    metrics = summarise_scores(constant, classes, every_class=True)
+    assert (metrics["miou_scored"], metrics["iou/car"]) == (pytest.approx(0.15), pytest.approx(0.3))
+
+
+def test_images_share_a_class_metric_by_how_much_each_moves_it(classes):
+    # Car: 1 of 2 and 1 of 4, together 2 of 6. The first moves it by 2 (1 - 2/3) / 6 = 1/9 up, the other as much down.
+    scores = [_named(classes, "a", [CAR, ROAD], [CAR, CAR]), _named(classes, "b", [CAR] * 4, [CAR, ROAD, ROAD, ROAD])]
+    assert divide_metric(scores, classes, "iou/car") == {"a": pytest.approx(4 / 9), "b": pytest.approx(2 / 9)}
+    assert divide_metric(scores, classes, "iou") == {"a": 0.5, "b": 0.25}
+
+
+def test_images_that_say_nothing_of_a_metric_share_nothing(classes):
+    scores = [_named(classes, "a", [ROAD], [ROAD]), _named(classes, "b", [CAR], [CAR])]
+    assert divide_metric(scores, classes, "iou") == {"b": 1.0}
+    assert divide_metric(scores, classes, "iou/sky") == {}
+    assert divide_metric(scores, classes, "boundary_iou") == {}
+
+
+def _named(classes, name, truth, prediction):
+    return dataclasses.replace(_score(classes, truth, prediction), name=name)
 
 
 pixels = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 2, 3, VOID]))
@@ -175,3 +209,42 @@ def test_iou_of_a_class_that_occurs_nowhere_is_not_a_number():
     assert math.isnan(class_ious(np.array([[3, 0, 0], [0, 0, 0]]))[1])
     # Predicted as background alone: union 2, both 0.
     assert class_ious(np.array([[0, 0, 2], [0, 1, 0]])).tolist() == [0.0, 1.0]
+
+
+scored_pairs = st.lists(st.tuples(pixels, pixels), min_size=1, max_size=5)
+
+
+@given(scored_pairs, st.sampled_from(["iou", "miou", "miou_scored", "boundary_iou", "iou/car", "iou/sky"]))
+def test_shares_of_the_images_average_to_the_metric(pairs, metric):
+    scores = _count_all(pairs)
+    whole = summarise_scores(scores, CLASSES, every_class=True).get(metric)
+    shares = divide_metric(scores, CLASSES, metric)
+    assert (whole is None) == (not shares)
+    if whole is not None:
+        assert np.mean(list(shares.values())) == pytest.approx(whole)
+
+
+@given(scored_pairs, st.sampled_from(["miou", "miou_scored", "boundary_iou", "iou/car"]))
+def test_share_of_an_image_says_what_a_little_more_of_it_would_change(pairs, metric):
+    scores = _count_all(pairs)
+    shares = divide_metric(scores, CLASSES, metric)
+    if not shares:
+        return
+    whole = np.mean(list(shares.values()))
+    for position, share in enumerate(shares.values()):
+        weighed = [_weigh(score, 100_001 if index == position else 100_000) for index, score in enumerate(scores)]
+        moved = summarise_scores(weighed, CLASSES, every_class=True)[metric]
+        assert (moved - whole) * 100_000 == pytest.approx((share - whole) / len(scores), abs=1e-4)
+
+
+def _count_all(pairs):
+    scores = []
+    for number, (truth_HW, prediction_HW) in enumerate(pairs):
+        confusion = _confusion(truth_HW, prediction_HW)
+        borders = count_boundaries(truth_HW, prediction_HW, 4)
+        scores.append(score_image(str(number), "day", confusion, CLASSES, borders))
+    return scores
+
+
+def _weigh(score, times):
+    return dataclasses.replace(score, confusion_CP=score.confusion_CP * times, boundary_C2=score.boundary_C2 * times)

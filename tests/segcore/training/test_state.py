@@ -15,7 +15,7 @@ def _advanced_state(config):
     state = new_state(config, 4, MACHINE)
     state.model(torch.full((2, 64, 64, 3), 100, dtype=torch.uint8)).square().mean().backward()
     state.optimizer.step()
-    state.epoch, state.train_losses, state.ious = 2, [0.5, 0.4], [0.1, 0.3]
+    state.epoch, state.train_losses, state.scores = 2, [0.5, 0.4], [0.1, 0.3]
     return state
 
 
@@ -32,7 +32,7 @@ def test_loaded_state_is_the_saved_one(make_config, tmp_path, optimizer):
     save_state(state, tmp_path / "state.pt")
     loaded = load_state(tmp_path / "state.pt", config, MACHINE)
     _assert_same_tensors(state.model.state_dict(), loaded.model.state_dict())
-    assert (loaded.epoch, loaded.train_losses, loaded.ious, loaded.outputs) == (2, [0.5, 0.4], [0.1, 0.3], 4)
+    assert (loaded.epoch, loaded.train_losses, loaded.scores, loaded.outputs) == (2, [0.5, 0.4], [0.1, 0.3], 4)
     moments, loaded_moments = state.optimizer.state_dict()["state"], loaded.optimizer.state_dict()["state"]
     assert moments.keys() == loaded_moments.keys() != set()
     for key, values in moments.items():
@@ -154,7 +154,7 @@ def test_caller_that_says_nothing_of_its_data_is_not_checked(make_config, tmp_pa
 
 @pytest.mark.parametrize(
     "name",
-    ["config", "outputs", "learnt", "snapshots", "batch_size", "micro_batches", "epoch", "train_losses", "ious"],
+    ["config", "outputs", "learnt", "snapshots", "batch_size", "micro_batches", "epoch", "train_losses", "scores"],
 )
 def test_checkpoint_that_lacks_a_part_is_refused_with_its_name(make_config, tmp_path, name):
     save_state(new_state(make_config(), 4, MACHINE), tmp_path / "state.pt")

@@ -5,7 +5,8 @@ import pytest
 import torch
 from timm.layers import DropPath
 
-from segcore.data.cache import PixelCache, prepare_cache
+from segcore.data.cache import PixelCache
+from segcore.data.cache_build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
 from segcore.machine import Machine, build_scaler
@@ -93,7 +94,7 @@ def test_killed_and_resumed_training_ends_in_the_same_weights(make_config, cache
     assert [result.epoch for result in resumed_results] == [2, 3]
     assert [result.train_loss for result in resumed_results] == [result.train_loss for result in results[1:]]
     assert [result.metrics for result in resumed_results] == [result.metrics for result in results[1:]]
-    assert resumed.ious == through.ious
+    assert resumed.scores == through.scores
     assert resumed.train_losses == through.train_losses
 
 
@@ -126,7 +127,7 @@ def test_each_result_tells_its_epoch_and_the_state_remembers_it(make_config, cac
     results = _train(state, cache)
     assert [result.epoch for result in results] == [1, 2]
     assert state.epoch == 2
-    assert state.ious == [result.metrics["iou"] for result in results]
+    assert state.scores == [result.metrics["iou"] for result in results]
     assert state.train_losses == [result.train_loss for result in results]
     # 8 images in batches of 4: 2 steps an epoch; the last of epoch e is step 2 e - 1 of 4.
     assert [result.learning_rate for result in results] == [
@@ -161,7 +162,7 @@ def test_network_of_scored_classes_reports_no_miou(make_config, cache):
 def test_training_stops_when_patience_epochs_bring_no_better_score(make_config, cache):
     state = _start_small(make_config(epochs=9, batch_size=8, patience_epochs=2), cache)
     # No epoch beats a perfect score: after the first, epochs 2 and 3 are waited for.
-    state.epoch, state.ious, state.train_losses = 1, [1.0], [1.0]
+    state.epoch, state.scores, state.train_losses = 1, [1.0], [1.0]
     assert [result.epoch for result in _train(state, cache)] == [2, 3]
 
 
@@ -471,3 +472,16 @@ def test_scaled_training_goes_on_after_the_optimizer_ran_out_of_memory(make_conf
     state.optimizer = FailingOnce(groups, lr=0.01)
     (result,) = _train(state, cache)
     assert result.micro_batches == 2
+
+
+def test_fewer_processes_load_where_shared_memory_is_small(cache, make_config, monkeypatch):
+    config = make_config(**CROPS, epochs=1)
+    machine = Machine(loader_workers=1)
+    (roomy,) = _train(_start_small(config, cache), cache, machine)
+    monkeypatch.setattr("segcore.training.train.find_free_bytes", lambda: 100_000)
+    (cramped,) = _train(_start_small(config, cache), cache, machine)
+    assert (roomy.loader_workers, roomy.loading_note) == (1, "")
+    # A batch has 4 x 64 x 64 x 4 bytes; one process needs four of them, 262,144 bytes.
+    assert cramped.loader_workers == 0
+    assert "has 0 MB free, and batches of 0.1 MB" in cramped.loading_note
+    assert cramped.metrics == roomy.metrics

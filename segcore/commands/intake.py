@@ -1,0 +1,135 @@
+"""Commands that take in data of other people's layouts: init, import coco."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from segcore.commands.console import Data, console, show_progress
+from segcore.data.coco_import import CocoReport, import_coco
+from segcore.data.sources.described import is_described, pair_files
+from segcore.data.sources.description import DESCRIPTION_FILE
+from segcore.data.sources.draft import Draft, draft_description, save_draft
+from segcore.data.sources.first_look import Patterns, find_patterns
+from segcore.data.sources.layouts import LAYOUTS
+from segcore.data.sources.mask_values import MaskValues, count_values, find_doubts
+from segcore.data.sources.patterns import find_pattern_fault
+from segcore.errors import ConfigError, DataError, StorageError
+
+import_app = typer.Typer(help="Write a data set from other people's files.", no_args_is_help=True)
+
+_PLAIN_LAYOUTS = ("described", "pairs")
+
+
+def init(
+    data: Data,
+    images: Annotated[str, typer.Option(help="where images lie, such as 'photos/{name}.jpg'; empty: found")] = "",
+    masks: Annotated[str, typer.Option(help="where masks lie, such as 'truth/**/{name}_label.png'")] = "",
+    force: Annotated[bool, typer.Option("--force", help="write over a dataset.json, or beside a known layout")] = False,
+) -> None:
+    """Look at a folder, count what its masks have, and write a first dataset.json, whose classes you name."""
+    _require_free(data, force or bool(images))
+    if is_described(data) and not force:
+        raise StorageError(f"{data / DESCRIPTION_FILE} is there already; edit it, or write a new one with --force.")
+    patterns = _choose_patterns(data, images, masks)
+    pairs, problems = pair_files(data, patterns.images, patterns.masks)
+    if not pairs:
+        raise DataError(f"{data}: no file of {patterns.images} has one of {patterns.masks}:", problems)
+    files = [mask.file for _, mask in pairs]
+    with show_progress("counting") as progress:
+        values = count_values(files, progress)
+    draft = draft_description(data, patterns, values, files)
+    _print_values(patterns, values, draft)
+    for line in (*problems[:10], *find_doubts(values, files)):
+        console.print(line, style="yellow", soft_wrap=True)
+    if len(problems) > 10:
+        console.print(f"and {len(problems) - 10} more; 'check' lists them all", style="yellow")
+    _print_next(data, save_draft(draft, data), draft)
+
+
+@import_app.command(name="coco")
+def coco(
+    annotations: Annotated[Path, typer.Argument(help="COCO file of outlined objects, .json")],
+    images: Annotated[Path, typer.Argument(help="folder that the file names in it start from")],
+    out: Annotated[Path, typer.Argument(help="new or empty folder for the data set")],
+    crowd: Annotated[str, typer.Option(help="what areas of objects not told apart are: void, or class")] = "void",
+) -> None:
+    """Write the objects of a COCO file as a data set of index masks; of objects that overlap the smaller is on top."""
+    if crowd not in ("void", "class"):
+        raise ConfigError(f"--crowd {crowd!r}: use void, or class, which gives these areas the class of their objects.")
+    with show_progress("drawing") as progress:
+        report = import_coco(annotations, images, out, "void" if crowd == "void" else "class", progress)
+    table = Table("number", "class", "objects", box=box.SIMPLE)
+    for number, name in report.names.items():
+        table.add_row(str(number), name, str(report.objects[name]) if number else "")
+    console.print(table)
+    for line in _describe_import(report, crowd):
+        console.print(line, soft_wrap=True)
+    console.print(f"{report.images} images: {out}", soft_wrap=True)
+    console.print(f"next:\n  python -m segcore check {out}", soft_wrap=True, highlight=False)
+
+
+def _describe_import(report: CocoReport, crowd: str) -> list[str]:
+    lines = [f"{report.overlapping} pixels belong to more than one object: the smaller object has them"]
+    if report.crowds:
+        lines.append(f"{report.crowds} areas of objects not told apart (iscrowd) are {crowd}, below all objects")
+    if report.vanished:
+        lines.append(f"{report.vanished} objects have no pixel: too small, or covered by smaller ones")
+    if report.blank:
+        lines.append(f"{report.blank} images have no object; they are background")
+    return lines
+
+
+def _require_free(data: Path, chosen: bool) -> None:
+    if not data.is_dir():
+        raise DataError(f"{data} is no folder; give the folder of a data set.")
+    known = next((one for one in LAYOUTS if one.name not in _PLAIN_LAYOUTS and one.recognise(data)), None)
+    if known is not None and not chosen:
+        raise DataError(
+            f"{data} has the layout {known.name} ({known.form}) and needs no {DESCRIPTION_FILE}: go on with 'python -m "
+            f"segcore check {data}', or write one all the same with --force."
+        )
+
+
+def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:
+    if bool(images) != bool(masks):
+        raise ConfigError("--images and --masks belong together; give both, or none to have them found.")
+    if not images:
+        return find_patterns(data)
+    for option, text in (("--images", images), ("--masks", masks)):
+        if fault := find_pattern_fault(text):
+            raise ConfigError(f"{option} {text!r} {fault}.")
+    return Patterns(images=images, masks=masks)
+
+
+def _print_values(patterns: Patterns, values: MaskValues, draft: Draft) -> None:
+    console.print(f"{values.masks} images {patterns.images} with masks {patterns.masks}", soft_wrap=True)
+    table = Table("colour" if values.kind == "rgb" else "number", "name", "pixels", "share", "images", box=box.SIMPLE)
+    total = values.pixels.total()
+    for code in (*draft.name_of, *draft.void):
+        pixels = values.pixels[code]
+        name = draft.name_of.get(code, "(void)")
+        shown = Text(values.encoding.name_code(code))
+        if values.kind == "rgb":
+            shown = Text("  ", Style(bgcolor=f"rgb{values.encoding.name_code(code)}".replace(" ", ""))) + " " + shown
+        table.add_row(shown, name, str(pixels), f"{pixels / total:.2%}", str(values.images[code]))
+    console.print(table)
+
+
+def _print_next(data: Path, file: Path, draft: Draft) -> None:
+    names = f"names from {draft.source}" if draft.source else "nothing names the classes"
+    console.print(f"written: {file} ({names})", soft_wrap=True)
+    steps: Sequence[str] = (
+        *([f"edit {file}: name {draft.unnamed} classes; it can be used as it is, too"] if draft.unnamed else []),
+        f"python -m segcore check {data}",
+        f"python -m segcore explore {data} data.html    (which class is where)",
+        f"python -m search launch --data {data} --name first",
+    )
+    console.print("next:")
+    for step in steps:
+        console.print(f"  {step}", soft_wrap=True, highlight=False)

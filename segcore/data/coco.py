@@ -1,0 +1,146 @@
+"""A COCO file of outlined objects: reading it strictly, and the class table that its categories become.
+
+Outlines as pixels live in `coco_shapes`, writing a data set in `coco_import`.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from segcore.data.classes import BACKGROUND, MOST_CLASSES
+from segcore.data.decoding import IMAGE_SUFFIXES
+from segcore.data.names import find_name_fault
+from segcore.data.sources.description import tell_faults
+from segcore.errors import DataError
+
+_FORM: Final = ConfigDict(extra="ignore", allow_inf_nan=False)
+_Length = Annotated[int, Field(ge=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
+class CocoRuns:
+    """An object's pixels as runs, see `coco_shapes`."""
+
+    size: tuple[int, int]
+    counts: tuple[_Length, ...] | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
+class CocoImage:
+    """An image of a COCO file; sizes in pixels."""
+
+    id: int
+    file_name: str
+    height: Annotated[int, Field(gt=0)]
+    width: Annotated[int, Field(gt=0)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
+class CocoCategory:
+    """A category of a COCO file."""
+
+    id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
+class CocoObject:
+    """An annotation of a COCO file: an object, or, with `iscrowd`, an area of objects that nobody told apart."""
+
+    image_id: int
+    category_id: int
+    segmentation: tuple[tuple[float, ...], ...] | CocoRuns
+    id: int | None = None
+    iscrowd: Literal[0, 1] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
+class CocoFile:
+    """What a COCO file says."""
+
+    images: tuple[CocoImage, ...]
+    annotations: tuple[CocoObject, ...]
+    categories: tuple[CocoCategory, ...]
+
+    @property
+    def number_of_category(self) -> dict[int, int]:
+        """The number in masks of each category by its id: from 1 in the order of ids, 0 for one called background."""
+        others = sorted(one.id for one in self.categories if not _is_background(one))
+        backgrounds = {one.id: 0 for one in self.categories if _is_background(one)}
+        return backgrounds | {identity: number for number, identity in enumerate(others, start=1)}
+
+    @property
+    def names(self) -> dict[int, str]:
+        """The class name of each number in masks."""
+        name_of = {one.id: one.name for one in self.categories}
+        numbers = self.number_of_category
+        return {0: BACKGROUND} | {numbers[identity]: name for identity, name in name_of.items() if numbers[identity]}
+
+
+_ADAPTER: Final = TypeAdapter(CocoFile)
+
+
+def read_coco(file: Path) -> CocoFile:
+    """Read a COCO file of outlined objects.
+
+    Raises:
+        DataError: with every problem of the file.
+    """
+    try:
+        content = _ADAPTER.validate_json(file.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+    except ValidationError as error:
+        faults = list(tell_faults(error))
+        if any(".segments_info" in fault or ".category_id is missing" in fault for fault in faults):
+            faults.append("of COCO's files only those of outlined objects are read, as instances_val2017.json is")
+        raise DataError(f"{file} cannot be used:", faults) from None
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror or error}); give a COCO file, .json.") from error
+    problems = list(_find_problems(content))
+    if problems:
+        raise DataError(f"{file} cannot be used:", problems)
+    return content
+
+
+def _find_problems(content: CocoFile) -> Iterator[str]:
+    yield from (f"images: two have the id {identity}" for identity in _repeated(one.id for one in content.images))
+    yield from (f"categories: two have the id {one}" for one in _repeated(one.id for one in content.categories))
+    yield from (f"categories: two are called {one!r}" for one in _repeated(one.name for one in content.categories))
+    yield from (f"categories: {fault}" for one in content.categories if (fault := find_name_fault(one.name)))
+    if not content.images:
+        yield "images is empty"
+    classes = len(content.names)
+    if not 2 <= classes <= MOST_CLASSES:
+        yield f"{classes} classes with {BACKGROUND}: a data set has 2 to {MOST_CLASSES}; merge or take out categories"
+    images, categories = {one.id for one in content.images}, {one.id for one in content.categories}
+    yield from _find_stray(content, "image_id", images)
+    yield from _find_stray(content, "category_id", categories)
+    yield from (f"image {one.id}: {fault}" for one in content.images if (fault := _find_file_fault(one.file_name)))
+    bare = (PurePosixPath(one.file_name).with_suffix("").as_posix() for one in content.images if one.file_name)
+    yield from (f"images: two are called {name!r} without suffix; rename one" for name in _repeated(bare))
+
+
+def _find_stray(content: CocoFile, key: str, known: set[int]) -> Iterator[str]:
+    strays = Counter(getattr(one, key) for one in content.annotations if getattr(one, key) not in known)
+    yield from (f"annotations: {times} have {key} {value}, which nothing has" for value, times in strays.items())
+
+
+def _find_file_fault(name: str) -> str:
+    path = PurePosixPath(name)
+    if path.is_absolute() or not path.name or {"..", "."} & {*name.split("/")} or "\\" in name or ":" in name[:2]:
+        return f"file_name {name!r:.60} leads out of the folder of images, or to none; write its path below it, with /"
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        return f"file_name {name!r:.60} ends with none of {', '.join(IMAGE_SUFFIXES)}"
+    faults = (find_name_fault(part) for part in path.parts)
+    return next((f"file_name {fault}" for fault in faults if fault), "")
+
+
+def _is_background(category: CocoCategory) -> bool:
+    return category.name.lower() == BACKGROUND
+
+
+def _repeated(values: Iterator[Any]) -> list[Any]:
+    return [value for value, times in Counter(values).items() if times > 1]

@@ -1,0 +1,214 @@
+"""Writes the objects of a COCO file as a data set of index masks, whole or not at all.
+
+    OUT/images/NAME.jpg     the image, linked where the disk allows it
+    OUT/masks/NAME.png      0 where there is no object, its class's number else; 255 is void
+    OUT/dataset.json        what it all means, see `sources.description`
+
+An area of objects that nobody told apart (`iscrowd`) lies below all others; of other objects the smaller lies on top.
+"""
+
+import os
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from segcore.data.cache import Progress
+from segcore.data.classes import VOID
+from segcore.data.coco import CocoFile, CocoImage, CocoObject, CocoRuns, read_coco
+from segcore.data.coco_shapes import Pixels, draw_polygons, draw_runs
+from segcore.data.colours import BLACK, choose_colours
+from segcore.data.decoding import read_size
+from segcore.data.picture_files import save_index_png
+from segcore.data.sources.description import DESCRIPTION_FILE, format_description
+from segcore.errors import DataError, StorageError
+
+IMAGES_FOLDER: Final = "images"
+MASKS_FOLDER: Final = "masks"
+
+Crowd = Literal["void", "class"]
+"""What an area of objects that nobody told apart is: void, or of its class."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CocoReport:
+    """What was written.
+
+    Args:
+        names: class name of each number in masks.
+        images: how many images.
+        blank: how many of them have no object.
+        objects: objects by class name, crowds too.
+        crowds: how many areas are crowds.
+        vanished: how many objects have no pixel: too small, or hidden by smaller ones.
+        overlapping: pixels that belong to more than one object.
+    """
+
+    names: dict[int, str]
+    images: int
+    blank: int
+    objects: dict[str, int]
+    crowds: int
+    vanished: int
+    overlapping: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    mask_HW: npt.NDArray[np.uint8]
+    vanished: int
+    overlapping: int
+
+
+def import_coco(annotations: Path, images: Path, out: Path, crowd: Crowd, progress: Progress) -> CocoReport:
+    """Write the objects of a COCO file as a data set of index masks.
+
+    Args:
+        annotations: the COCO file.
+        images: the folder that its file names start from.
+        out: the data-set folder to make; it must not exist or be empty.
+        crowd: what crowds are.
+        progress: called with (images done, images in all).
+
+    Raises:
+        DataError: with every problem of the file, its images and its outlines.
+        StorageError: when the folder holds something already or cannot be written.
+    """
+    content = read_coco(annotations)
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise StorageError(f"{out} holds something already; give a new or empty folder.")
+    problems = _check_images(content.images, images)
+    if problems:
+        raise DataError(f"{annotations} and {images} do not fit together, {len(problems)} problem(s):", problems)
+    part = out.with_name(f"{out.name}.{os.getpid()}.part")
+    try:
+        part.mkdir(parents=True)
+        report = _write(content, images, part, crowd, progress)
+        part.replace(out)
+    except OSError as error:
+        raise StorageError(f"{out} cannot be written ({error}); choose a folder on a disk with free space.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return report
+
+
+def _check_images(images: Sequence[CocoImage], folder: Path) -> list[str]:
+    def check(image: CocoImage) -> str:
+        try:
+            height, width = read_size(folder / image.file_name)
+        except DataError as error:
+            return str(error)
+        if (height, width) == (image.height, image.width):
+            return ""
+        told = f"{image.file_name}: has {width}x{height} pixels, upright, and {image.width}x{image.height} by the file"
+        return f"{told}; outlines would not fit it"
+
+    with ThreadPoolExecutor() as pool:
+        return [problem for problem in pool.map(check, images) if problem]
+
+
+def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: Progress) -> CocoReport:
+    numbers, names = content.number_of_category, content.names
+    colours = [BLACK, *choose_colours(len(names) - 1, (BLACK,))]
+    palette_N3 = np.full((VOID + 1, 3), VOID, np.uint8)
+    palette_N3[: len(colours)] = colours
+    objects_of: dict[int, list[CocoObject]] = defaultdict(list)
+    for one in content.annotations:
+        objects_of[one.image_id].append(one)
+
+    def write(image: CocoImage) -> _Drawn | list[str]:
+        try:
+            drawn = _draw(image, objects_of[image.id], numbers, crowd)
+        except DataError as error:
+            return list(error.problems)
+        _place(images / image.file_name, out / IMAGES_FOLDER / image.file_name)
+        file = out / MASKS_FOLDER / PurePosixPath(image.file_name).with_suffix(".png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        save_index_png(drawn.mask_HW.astype(np.uint16), palette_N3, file)
+        return drawn
+
+    problems: list[str] = []
+    vanished = overlapping = 0
+    with ThreadPoolExecutor() as pool:
+        for done, drawn in enumerate(pool.map(write, content.images), start=1):
+            if isinstance(drawn, _Drawn):
+                vanished += drawn.vanished
+                overlapping += drawn.overlapping
+            else:
+                problems += drawn
+            progress(done, len(content.images))
+    if problems:
+        raise DataError(f"{len(problems)} outlines cannot be drawn:", problems)
+    (out / DESCRIPTION_FILE).write_text(format_description(_describe(names, colours)), encoding="utf-8")
+    counts = Counter(names[numbers[one.category_id]] for one in content.annotations)
+    return CocoReport(
+        names=names,
+        images=len(content.images),
+        blank=sum(not objects_of[image.id] for image in content.images),
+        objects={name: counts[name] for name in names.values()},
+        crowds=sum(one.iscrowd for one in content.annotations),
+        vanished=vanished,
+        overlapping=overlapping,
+    )
+
+
+def _draw(image: CocoImage, objects: Sequence[CocoObject], numbers: dict[int, int], crowd: Crowd) -> _Drawn:
+    sizes: list[int] = []
+    problems = []
+    for one in objects:
+        try:
+            sizes.append(int(_draw_object(one, image).sum()))
+        except DataError as error:
+            problems.append(f"{image.file_name}: annotation {one.id} of category {one.category_id}: {error}")
+    if problems:
+        raise DataError(f"{image.file_name} cannot be drawn:", problems)
+    mask_HW, owner_HW, times_HW = (
+        np.zeros((image.height, image.width), kind) for kind in (np.uint8, np.uint32, np.uint32)
+    )
+    # Crowds first, then the large; where both are equal, in the file's order.
+    order = sorted(range(len(objects)), key=lambda place: (not objects[place].iscrowd, -sizes[place]))
+    for place in order:
+        one = objects[place]
+        # Drawn anew: all objects of a large image at once would fill the memory.
+        pixels_HW = _draw_object(one, image)
+        mask_HW[pixels_HW] = VOID if one.iscrowd and crowd == "void" else numbers[one.category_id]
+        owner_HW[pixels_HW] = place + 1
+        times_HW += pixels_HW
+    seen = int(np.count_nonzero(np.unique(owner_HW)))
+    return _Drawn(mask_HW=mask_HW, vanished=len(objects) - seen, overlapping=int((times_HW > 1).sum()))
+
+
+def _draw_object(one: CocoObject, image: CocoImage) -> Pixels:
+    if isinstance(one.segmentation, CocoRuns):
+        return draw_runs(one.segmentation.counts, one.segmentation.size, image.height, image.width)
+    if not one.segmentation:
+        raise DataError("it has no outline, perhaps a box alone; a mask cannot be drawn from that")
+    return draw_polygons(one.segmentation, image.height, image.width)
+
+
+def _place(image: Path, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(image.resolve(), file)
+    except OSError:
+        # Another disk, or a file system without links.
+        shutil.copyfile(image, file)
+
+
+def _describe(names: dict[int, str], colours: Sequence[tuple[int, int, int]]) -> dict[str, object]:
+    return {
+        "images": f"{IMAGES_FOLDER}/**/{{name}}.*",
+        "masks": f"{MASKS_FOLDER}/**/{{name}}.png",
+        "encoding": "index",
+        "classes": [
+            {"name": name, "ids": [number], "rgb": list(colours[number])} for number, name in sorted(names.items())
+        ],
+        "void": [VOID],
+    }

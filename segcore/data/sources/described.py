@@ -1,0 +1,197 @@
+"""A folder of any layout that a `dataset.json` describes; its form lives in `description`.
+
+    DATA/dataset.json       where images and masks lie, how masks say classes, which classes there are
+    DATA/train.txt, ...     optional lists of names, one a line, which the `dataset.json` names
+
+Facts that neither the paths nor the lists say come from `facts`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, Literal
+from unicodedata import normalize
+
+from segcore.data.case import Case, DataSet
+from segcore.data.encoding import MaskEncoding
+from segcore.data.names import find_name_fault
+from segcore.data.sources.description import DESCRIPTION_FILE, Description, read_description
+from segcore.data.sources.description_table import build_table
+from segcore.data.sources.facts import add_facts
+from segcore.data.sources.pairing import NO_GROUP
+from segcore.data.sources.pairs import SPLIT_OF_FOLDER, TEST_FOLDERS
+from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, list_places
+from segcore.errors import DataError
+
+_MOST_TOLD: Final = 5
+
+
+def is_described(folder: Path) -> bool:
+    """Say whether a folder has a `dataset.json`."""
+    return (folder / DESCRIPTION_FILE).exists()
+
+
+def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
+    """List the usable cases of a folder that a `dataset.json` describes, and its problems.
+
+    Raises:
+        DataError: when the `dataset.json` cannot be used, or nothing fits it.
+        OSError: when a folder may not be read.
+    """
+    description = read_description(folder / DESCRIPTION_FILE)
+    pairs, problems = pair_files(folder, description.images, description.masks)
+    if not pairs:
+        raise DataError(f"{folder}: no image has a mask, by its {DESCRIPTION_FILE}:", problems)
+    table = build_table(description, [mask.file for _, mask in pairs])
+    cases, name_problems = _name(pairs, table.encoding)
+    cases, split_notes, split_problems = _divide(description, cases, folder)
+    known, fact_problems, facts = add_facts(folder, cases)
+    problems += [*name_problems, *split_problems, *fact_problems]
+    if not known:
+        raise DataError(f"{folder}: no image is left to train on, by its {DESCRIPTION_FILE}:", problems or split_notes)
+    dataset = DataSet(
+        folder=folder,
+        layout="described",
+        classes=table.classes,
+        cases=tuple(known),
+        images=tuple(sorted({case.image.parent for case in known})),
+        notes=(f"files: {description.images} and {description.masks}", *table.notes, *split_notes, *facts),
+    )
+    return dataset, problems
+
+
+def pair_files(folder: Path, images: str, masks: str) -> tuple[list[tuple[Found, Found]], list[str]]:
+    """Return the images and masks of a folder that belong together, and what belongs to nothing.
+
+    What a path puts on the side test is left out.
+
+    Args:
+        folder: the data-set folder.
+        images: pattern of the images' paths, without fault.
+        masks: pattern of the masks' paths, without fault.
+
+    Raises:
+        OSError: when a folder may not be read.
+    """
+    found_images, problems = find_files(folder, images)
+    found_masks, mask_problems = find_files(folder, masks)
+    problems += mask_problems
+    # Side by side, {name}.png fits a_mask.png too: such a file is what the more exact pattern says.
+    if len(images) > len(masks):
+        found_masks = _without(found_masks, found_images)
+    else:
+        found_images = _without(found_images, found_masks)
+    found_images, found_masks = (
+        [one for one in found if one.said.get("split", "").lower() not in TEST_FOLDERS]
+        for found in (found_images, found_masks)
+    )
+    shared = sorted(list_places(images) & list_places(masks))
+    image_of, image_problems = _index(found_images, shared)
+    mask_of, mask_problems = _index(found_masks, shared)
+    lonely_images = [image_of[key].file for key in image_of if key not in mask_of]
+    lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of]
+    problems += [*image_problems, *mask_problems]
+    problems += [f"{file.relative_to(folder)}: no file of {masks} belongs to it" for file in lonely_images]
+    problems += [f"{file.relative_to(folder)}: a mask without an image of {images}" for file in lonely_masks]
+    return [(image_of[key], mask_of[key]) for key in image_of if key in mask_of], problems
+
+
+def _without(some: Sequence[Found], others: Sequence[Found]) -> list[Found]:
+    taken = {found.file for found in others}
+    return [found for found in some if found.file not in taken]
+
+
+def _index(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[tuple[str, ...], Found], list[str]]:
+    """Return files by what the paths of image and mask share, and those that share it with another."""
+    found: dict[tuple[str, ...], Found] = {}
+    problems = []
+    for one in files:
+        first = found.setdefault(tuple(one.said[place] for place in places), one)
+        if first is not one:
+            told = " and ".join(f"{{{place}}} {one.said[place]!r}" for place in places)
+            problems.append(f"{one.file.name}: has {told}, as {first.file.name}; remove one, or tell them apart")
+    return found, problems
+
+
+def _name(pairs: Sequence[tuple[Found, Found]], encoding: MaskEncoding) -> tuple[list[Case], list[str]]:
+    """Return a case for each pair, named by all that its path says where the names alone are not different."""
+    said = [{**mask.said, **image.said} for image, mask in pairs]
+    names = [one[NAME] for one in said]
+    if len(set(names)) < len(names):
+        names = ["_".join([*(one[key] for key in sorted(one) if key != NAME and one[key]), one[NAME]]) for one in said]
+        names = [name.replace("/", "_") for name in names]
+    cases, problems = [], []
+    for name, one, (image, mask) in zip(names, said, pairs, strict=True):
+        side = one.get("split", "").lower()
+        faults = [f"{image.file.name}: {fault}" for text in (name, *one.values()) if (fault := _find_fault(text))]
+        if side and side not in SPLIT_OF_FOLDER:
+            faults.append(f"{image.file.name}: {{split}} is {side!r}; call it train, val or test, or write * there")
+        problems += list(dict.fromkeys(faults))
+        if not faults:
+            case = Case(
+                name=name,
+                image=image.file,
+                mask=mask.file,
+                encoding=encoding,
+                group=one.get("group") or one.get(FOLDERS) or NO_GROUP,
+                condition=one.get("condition", ""),
+                split=SPLIT_OF_FOLDER.get(side, ""),
+            )
+            cases.append(case)
+    twice = [name for name, times in Counter(case.name for case in cases).items() if times > 1]
+    problems += [f"{name!r}: two images have this name; tell them apart by a {{group}} in their path" for name in twice]
+    return sorted(cases, key=lambda case: case.name), problems
+
+
+def _find_fault(text: str) -> str:
+    return find_name_fault(text) if text else ""
+
+
+def _divide(description: Description, cases: Sequence[Case], folder: Path) -> tuple[list[Case], list[str], list[str]]:
+    """Return the cases with the side of the split that lists name, without those of none, notes and problems."""
+    if description.splits is None:
+        return list(cases), [], []
+    side_of: dict[str, Literal["train", "val", "test"]] = {}
+    problems = []
+    for side, path in description.splits.items():
+        names = _read_list(folder, path)
+        problems += [f"{path}: {name!r} stands in another list too; leave it in one" for name in names & side_of.keys()]
+        side_of.update(dict.fromkeys(names, side))
+    divided: list[Case] = []
+    met: set[str] = set()
+    for case in cases:
+        keys = _list_keys(case, folder)
+        side = next((side_of[key] for key in keys if key in side_of), "test")
+        met.update(keys)
+        if side != "test":
+            divided.append(replace(case, split=side))
+    missing = [name for name, side in side_of.items() if side != "test" and name not in met]
+    if missing:
+        told = ", ".join(missing[:_MOST_TOLD])
+        problems.append(f"splits: {len(missing)} names that no image with a mask has, such as {told}; take them out")
+    left_out = len(cases) - len(divided)
+    note = f"left out: {left_out} images that are on no list of train or val"
+    return divided, [note] if left_out else [], problems
+
+
+def _read_list(folder: Path, path: str) -> frozenset[str]:
+    file = folder / path
+    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+        raise DataError(
+            f"{file} is no regular file of the data set; {DESCRIPTION_FILE} says that it has the name of an image on "
+            "each line."
+        )
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
+    return frozenset(normalize("NFC", line.strip()) for line in text.splitlines() if line.strip())
+
+
+def _list_keys(case: Case, folder: Path) -> tuple[str, ...]:
+    """Return how a list may write a case: its name, or the image's path with or without suffix."""
+    path = normalize("NFC", case.image.relative_to(folder).as_posix())
+    bare = path.removesuffix(case.image.suffix)
+    file = normalize("NFC", case.image.name)
+    return case.name, path, bare, file, file.removesuffix(case.image.suffix)

@@ -1,0 +1,198 @@
+"""Finds images and their masks in a folder of no known layout, as patterns for a `dataset.json`.
+
+The two folders, or the two kinds of names in one folder, that have most names in common are taken: photographs on one
+side, few colours or numbers on the other. Where more than one answer is as good, none is taken.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby, permutations, product
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from segcore.data.decoding import decode_colours, is_blurred_format
+from segcore.data.listing import name_of, walk_files
+from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
+from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS, SPLIT_OF_FOLDER, TEST_FOLDERS
+from segcore.errors import DataError
+
+_SPLIT: Final = "{split}"
+_MOST_FOLDERS: Final = 24
+_SAMPLE: Final = 3
+_MOST_MASK_COLOURS: Final = 256
+
+_Folder = tuple[str, ...]
+_Place = tuple[str, _Folder, str]
+"""Side of the split, folders below, name without its ending."""
+_Listed = tuple[tuple[str, _Folder], Path]
+"""Side of the split and folder of a file, and the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patterns:
+    """Where images and masks lie.
+
+    Args:
+        images: pattern of the images' paths.
+        masks: pattern of the masks' paths.
+    """
+
+    images: str
+    masks: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """Files of a folder, and below it, whose names end alike.
+
+    Args:
+        folder: the folder, {split} where it names a side of a split.
+        ending: of the names, before the suffix.
+        files: the files by their place below the folder.
+    """
+
+    folder: _Folder
+    ending: str
+    files: dict[_Place, Path]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Match:
+    """Two sides that have places in common; the first may be the images of the second."""
+
+    images: _Side
+    masks: _Side
+
+    @property
+    def shared(self) -> frozenset[_Place]:
+        return frozenset(self.images.files.keys() & self.masks.files.keys())
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Less where endings are more usual."""
+        return MASK_ENDINGS.index(self.masks.ending), IMAGE_ENDINGS.index(self.images.ending)
+
+    def holds(self, other: "_Match") -> bool:
+        """Say whether both folders of another match lie in those of this one, or are they."""
+        pairs = ((self.images, other.images), (self.masks, other.masks))
+        return all(inner.folder[: len(outer.folder)] == outer.folder for outer, inner in pairs)
+
+    def to_patterns(self) -> Patterns:
+        deep = any(folders for _, folders, _ in self.shared)
+        written = []
+        for side in (self.images, self.masks):
+            suffixes = {side.files[place].suffix.lower() for place in self.shared}
+            suffix = suffixes.pop() if len(suffixes) == 1 else ".*"
+            written.append("/".join([*side.folder, *(["**"] if deep else []), f"{{name}}{side.ending}{suffix}"]))
+        return Patterns(images=written[0], masks=written[1])
+
+
+def find_patterns(folder: Path) -> Patterns:
+    """Return where the images and masks of a folder lie.
+
+    Args:
+        folder: the data-set folder.
+
+    Raises:
+        DataError: when nothing in it looks like images and their masks, or several things do.
+        OSError: when a folder may not be read.
+    """
+    files = [(_split_path(file.relative_to(folder).parent.parts), file) for file in walk_files(folder)]
+    matches = list(_match_folders(files)) or list(_match_suffixes(files))
+    matches.sort(key=lambda match: len(match.shared), reverse=True)
+    for _, group in groupby(matches, key=lambda match: len(match.shared)):
+        chosen = _choose(list(group))
+        if len(chosen) > 1:
+            told = [f"--images '{one.images}' --masks '{one.masks}'" for one in map(_Match.to_patterns, chosen)]
+            raise DataError(f"{folder}: more than one pair of folders may be meant; say which:", sorted(told))
+        if chosen:
+            return chosen[0].to_patterns()
+    raise DataError(
+        f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, as in --images "
+        "'photos/{name}.jpg' --masks 'truth/{name}_label.png'."
+    )
+
+
+def _split_path(parts: Sequence[str]) -> tuple[str, _Folder]:
+    """Return the side of the split that a path names, and the path with {split} in its place."""
+    for place, part in enumerate(parts):
+        if part.lower() in (*SPLIT_OF_FOLDER, *TEST_FOLDERS):
+            return part, (*parts[:place], _SPLIT, *parts[place + 1 :])
+    return "", tuple(parts)
+
+
+def _match_folders(files: Sequence[_Listed]) -> Iterator[_Match]:
+    """Yield every two folders, of which none holds the other, with places in common."""
+    counts = Counter(path[:depth] for (_, path), _ in files for depth in range(1, len(path) + 1))
+    sides = {root: list(_list_sides(root, files)) for root, _ in counts.most_common(_MOST_FOLDERS)}
+    for first, second in permutations(sides, 2):
+        shorter = min(len(first), len(second))
+        if first[:shorter] != second[:shorter]:
+            yield from _match_sides(sides[first], sides[second])
+
+
+def _match_suffixes(files: Sequence[_Listed]) -> Iterator[_Match]:
+    """Yield every two kinds of files, side by side in the same folders, with places in common."""
+    suffixes = sorted({file.suffix.lower() for _, file in files})
+    of_suffix = {suffix: [one for one in files if one[1].suffix.lower() == suffix] for suffix in suffixes}
+    sides = {suffix: list(_list_sides((), some)) for suffix, some in of_suffix.items()}
+    for first, second in product(suffixes, repeat=2):
+        for match in _match_sides(sides[first], sides[second]):
+            if first != second or match.images.ending != match.masks.ending:
+                yield match
+
+
+def _list_sides(root: _Folder, files: Sequence[_Listed]) -> Iterator[_Side]:
+    below = [(side, path[len(root) :], file) for (side, path), file in files if path[: len(root)] == root]
+    for ending in dict.fromkeys((*IMAGE_ENDINGS, *MASK_ENDINGS)):
+        found = {
+            (side, path, name_of(file).removesuffix(ending)): file
+            for side, path, file in below
+            if name_of(file).endswith(ending)
+        }
+        if found:
+            yield _Side(folder=root, ending=ending, files=found)
+
+
+def _match_sides(some: Sequence[_Side], others: Sequence[_Side]) -> Iterator[_Match]:
+    images = [side for side in some if side.ending in IMAGE_ENDINGS]
+    masks = [side for side in others if side.ending in MASK_ENDINGS]
+    matches = (_Match(images=one, masks=other) for one, other in product(images, masks))
+    yield from (match for match in matches if match.shared)
+
+
+def _choose(matches: Sequence[_Match]) -> list[_Match]:
+    """Return, of equally large matches, the one that looks like images and masks, or those that do."""
+    likely = [match for match in matches if _shows_photographs(match.images) and not _shows_photographs(match.masks)]
+    named = [match for match in likely or matches if _is_named(match)]
+    exact: dict[tuple[_Folder, _Folder], _Match] = {}
+    for match in sorted(named or likely, key=lambda match: match.order):
+        exact.setdefault((match.images.folder, match.masks.folder), match)
+    # images/ and masks/ hold what images/train/ and masks/train/ do, and say less of it.
+    return [one for one in exact.values() if not any(one is not other and one.holds(other) for other in exact.values())]
+
+
+def _is_named(match: _Match) -> bool:
+    images, masks = ({part.lower() for part in side.folder} for side in (match.images, match.masks))
+    return bool(images & {*IMAGE_FOLDERS} and masks & {*MASK_FOLDERS} and not images & {*MASK_FOLDERS})
+
+
+def _shows_photographs(side: _Side) -> bool:
+    files = sorted(side.files.values())
+    return any(_is_photograph(file) for file in files[:: max(1, len(files) // _SAMPLE)][:_SAMPLE])
+
+
+@cache
+def _is_photograph(file: Path) -> bool:
+    try:
+        if is_blurred_format(file):
+            return True
+        colours_HW3 = decode_colours(file)[::2, ::2].astype(np.uint32)
+    except DataError:
+        return False
+    codes_HW = colours_HW3[..., 0] << 16 | colours_HW3[..., 1] << 8 | colours_HW3[..., 2]
+    return len(np.unique(codes_HW)) > _MOST_MASK_COLOURS

@@ -1,0 +1,137 @@
+"""Counts the colours or numbers that masks have, for a person who does not know them yet, and says what looks wrong."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from segcore.data.classes import MOST_CLASSES, VOID
+from segcore.data.colours import Colour
+from segcore.data.decoding import decode_colours, decode_values, is_blurred_format, share_memory
+from segcore.data.encoding import MaskEncoding, build_encoding
+from segcore.data.sources.tables import Kind, find_kind
+from segcore.errors import DataError
+
+_RARE_SHARE: Final = 0.001
+_MANY: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskValues:
+    """What masks have in their pixels.
+
+    Args:
+        kind: whether they hold colours or numbers.
+        palette: the palette that they share, if any.
+        pixels: pixels of each colour or number, by code as in `encoding`.
+        images: in how many masks each occurs.
+        masks: how many were counted.
+    """
+
+    kind: Kind
+    palette: tuple[Colour, ...]
+    pixels: Counter[int]
+    images: Counter[int]
+    masks: int
+
+    @property
+    def encoding(self) -> MaskEncoding:
+        """The encoding that knows no class yet, which names codes."""
+        return build_encoding(self.kind, {})
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether 255 is a class, as there is only 0 beside it."""
+        return self.kind == "index" and self.pixels.keys() == {0, VOID}
+
+
+def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) -> MaskValues:
+    """Decode masks and count what they have.
+
+    Args:
+        masks: files, at least one.
+        progress: called with (masks done, masks in all).
+
+    Raises:
+        DataError: with each mask that cannot be decoded, or when they have more values than classes can be.
+    """
+    kind, palette = find_kind(masks)
+    encoding = build_encoding(kind, {})
+    pixels: Counter[int] = Counter()
+    images: Counter[int] = Counter()
+    problems: list[str] = []
+
+    def count(mask: Path) -> Counter[int] | DataError:
+        try:
+            with share_memory(mask):
+                return encoding.count_codes(decode_colours(mask) if kind == "rgb" else decode_values(mask))
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        for done, counts in enumerate(pool.map(count, masks), start=1):
+            if isinstance(counts, DataError):
+                problems += counts.problems or (str(counts),)
+            else:
+                pixels.update(counts)
+                images.update(counts.keys())
+            progress(done, len(masks))
+    if problems:
+        raise DataError(f"{len(problems)} masks cannot be read:", problems)
+    values = MaskValues(kind=kind, palette=palette, pixels=pixels, images=images, masks=len(masks))
+    _require_few(values, masks)
+    return values
+
+
+def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:
+    """Return what of masks looks as if they were not made for classes, a line each.
+
+    Args:
+        values: what was counted.
+        masks: the files.
+    """
+    doubts = []
+    if len(values.pixels) == 1:
+        doubts.append("one value: all masks are the same everywhere, and nothing can be learnt from them")
+    rare = _list_rare(values)
+    if _is_soft(values):
+        doubts.append(
+            f"soft borders: {len(rare)} of {len(values.pixels)} values have under {_RARE_SHARE:.1%} of the pixels each"
+            "; if they are mixtures of classes, make the masks again without smoothing and resizing"
+        )
+    blurred = sum(is_blurred_format(mask) for mask in masks)
+    if blurred:
+        doubts.append(f"JPEG: {blurred} masks are JPEG, which changes values at every border; make them again as PNG")
+    if values.kind == "index" and max(values.pixels) > VOID:
+        doubts.append(
+            f"large numbers: up to {max(values.pixels)}; if they tell objects apart, as 26001 and 26002, and not "
+            "classes, take the files that hold classes"
+        )
+    return doubts
+
+
+def _require_few(values: MaskValues, masks: Sequence[Path]) -> None:
+    if len(values.pixels) <= MOST_CLASSES + 1:
+        return
+    common = ", ".join(
+        f"{values.encoding.name_code(code)} on {pixels / values.pixels.total():.1%}"
+        for code, pixels in values.pixels.most_common(5)
+    )
+    raise DataError(
+        f"The masks have {len(values.pixels)} different {'colours' if values.kind == 'rgb' else 'numbers'}, and at "
+        f"most {MOST_CLASSES} can be classes; the most common: {common}.",
+        find_doubts(values, masks) or ["if they tell objects apart and not classes, take the files that hold classes"],
+    )
+
+
+def _is_soft(values: MaskValues) -> bool:
+    rare = _list_rare(values)
+    # Rare classes are a few; mixtures of two classes are most of the values, on little area.
+    return len(values.pixels) > _MANY and len(rare) > len(values.pixels) / 2
+
+
+def _list_rare(values: MaskValues) -> list[int]:
+    total = values.pixels.total()
+    return [code for code, pixels in values.pixels.items() if pixels < _RARE_SHARE * total]

@@ -1,0 +1,137 @@
+"""Patterns of paths such as `images/{split}/{name}.jpg`: which files of a folder fit, and what their paths say.
+
+    {name}                          what image and mask share; up to the next /
+    {group} {condition} {split}     facts that the path tells; written twice, both places say the same
+    *                               any letters but /
+    **                              any folders, or none
+
+Nothing outside the folder fits, whatever a pattern or a link in the folder says.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from unicodedata import normalize
+
+from segcore.data.listing import walk_files
+
+NAME: Final = "name"
+FOLDERS: Final = "folders"
+"""What `Found.said` calls the folders that `**` stands for."""
+
+_FACTS: Final = (NAME, "group", "condition", "split")
+_PARTS: Final = re.compile(r"(\{[^{}]*\}|\*)")
+_WILD: Final = re.compile(r"[{}*]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A file that fits a pattern.
+
+    Args:
+        file: the file.
+        said: what its path has in each place of the pattern, by the place's name.
+    """
+
+    file: Path
+    said: Mapping[str, str]
+
+
+def find_pattern_fault(text: str) -> str:
+    """Say what is wrong with a pattern and what to write instead; empty when nothing is."""
+    parts = text.split("/")
+    names = [place[1:-1] for place in _PARTS.findall(text) if place != "*"]
+    unknown = [name for name in names if name not in _FACTS]
+    if "\\" in text or text.startswith("/") or re.match(r"[A-Za-z]:", text):
+        return "is no path below the data set's folder; write it with / and without a first one"
+    if {"", ".", ".."} & set(parts):
+        return "has an empty folder name, '.' or '..'; name the folders below the data set's"
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], _FACTS, n=1, cutoff=0.4)
+        return f"has {{{unknown[0]}}}; " + (f"did you mean {{{near[0]}}}?" if near else f"use {_told()}")
+    if "{" in _PARTS.sub("", text) or "}" in _PARTS.sub("", text):
+        return f"has a brace without its other; use {_told()}"
+    if NAME not in names:
+        return "lacks {name}, which says what an image and its mask share, as in 'images/{name}.jpg'"
+    if any("**" in part and part != "**" for part in parts) or parts.count("**") > 1 or parts[-1] == "**":
+        return "may have one ** in the place of a folder, as in 'images/**/{name}.jpg'"
+    return ""
+
+
+def list_places(text: str) -> frozenset[str]:
+    """Return the names of the places of a pattern, `FOLDERS` for `**`."""
+    return frozenset(_compile(text).groupindex)
+
+
+def find_files(folder: Path, text: str) -> tuple[list[Found], list[str]]:
+    """Return the image files below a folder that fit a pattern, sorted by path, and what is wrong with them.
+
+    Args:
+        folder: the data-set folder.
+        text: a pattern without fault.
+
+    Raises:
+        OSError: when a folder may not be read.
+    """
+    expression = _compile(text)
+    parts = text.split("/")
+    fixed = next((place for place, part in enumerate(parts[:-1]) if _WILD.search(part)), len(parts) - 1)
+    start = folder.joinpath(*parts[:fixed])
+    if not start.is_dir():
+        return [], [f"{text}: there is no folder {'/'.join(parts[:fixed])}/"]
+    fitting = []
+    for file in walk_files(start):
+        fit = expression.fullmatch(normalize("NFC", file.relative_to(folder).as_posix()))
+        if fit is not None:
+            fitting.append(Found(file=file, said={place: value.strip("/") for place, value in fit.groupdict().items()}))
+    leading_out = set(_find_leading_out(folder, [found.file for found in fitting]))
+    inside = [found for found in fitting if found.file not in leading_out and found.file.parent not in leading_out]
+    problems = [
+        f"{file.relative_to(folder).as_posix()}: is a link that leads out of {folder}; put a copy in its place"
+        for file in sorted(leading_out)
+    ]
+    return inside, problems or ([] if inside else [f"{text}: no image file fits"])
+
+
+def _find_leading_out(folder: Path, files: list[Path]) -> Iterator[Path]:
+    """Yield each file, or the folder of it, that lies elsewhere."""
+    root = folder.resolve()
+    outside: dict[Path, bool] = {}
+    for file in files:
+        if file.parent not in outside:
+            outside[file.parent] = not file.parent.resolve().is_relative_to(root)
+            if outside[file.parent]:
+                yield file.parent
+        if not outside[file.parent] and file.is_symlink() and not file.resolve().is_relative_to(root):
+            yield file
+
+
+def _compile(text: str) -> re.Pattern[str]:
+    seen: set[str] = set()
+    parts = text.split("/")
+    folders = [f"(?P<{FOLDERS}>(?:[^/]+/)*)" if part == "**" else _translate(part, seen) + "/" for part in parts[:-1]]
+    return re.compile("".join(folders) + _translate(parts[-1], seen), re.IGNORECASE)
+
+
+def _translate(part: str, seen: set[str]) -> str:
+    return "".join(_translate_place(token, seen) for token in _PARTS.split(normalize("NFC", part)))
+
+
+def _translate_place(token: str, seen: set[str]) -> str:
+    if token == "*":
+        return "[^/]*"
+    if not token.startswith("{"):
+        return re.escape(token)
+    name = token[1:-1]
+    if name in seen:
+        return f"(?P={name})"
+    seen.add(name)
+    # A name takes what it can: in 'a.b.jpg', {name}.* calls it a.b.
+    return f"(?P<{name}>[^/]+)" if name == NAME else f"(?P<{name}>[^/]+?)"
+
+
+def _told() -> str:
+    return ", ".join(f"{{{name}}}" for name in _FACTS)

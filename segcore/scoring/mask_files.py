@@ -1,0 +1,139 @@
+"""Finished masks as files: how `predict` writes them and how `submit` and `score` read them, by one rule.
+
+    MASKS/NAME.png       the classes' colours; where the data's masks hold numbers, those numbers, with the colours as
+                         palette. Background has the colour or number that `find_background_...` gives.
+    MASKS/images.json    {"images": {NAME: the image's own file name}, "classes": as in a classes.json}
+
+What a submission is lives in `submission`; comparing masks with the truth in `masks`.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json
+from segcore.data.colours import BLACK, Colour
+from segcore.data.encoding import MaskEncoding, build_encoding, colour_code, encoding_of
+from segcore.data.listing import find_annotations, name_of
+from segcore.data.picture_files import save_index_png, save_png, write_whole
+from segcore.errors import DataError
+
+Mask = npt.NDArray[np.uint8]
+
+NOTES_FILE: Final = "images.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskNotes:
+    """What `predict` leaves beside its masks.
+
+    Args:
+        images: file name of the image of each mask, by the mask's composed name without suffix.
+        classes: what the masks tell apart; None: nobody left a note.
+    """
+
+    images: dict[str, str] = field(default_factory=dict)
+    classes: ClassTable | None = None
+
+
+def find_background_colour(table: ClassTable) -> Colour:
+    """Return the colour of background in masks: black, or where a class is black a void colour, or the lightest grey.
+
+    A table has at most 254 classes, so a grey that is no class's is always left.
+    """
+    greys: list[Colour] = [(level, level, level) for level in range(255, -1, -1)]
+    return next(colour for colour in (BLACK, *table.void, *greys) if colour not in table.colours)
+
+
+def find_background_number(table: ClassTable) -> int:
+    """Return the number of background in masks of numbers: 255, or the highest below it that no class has."""
+    return next(number for number in range(VOID, -1, -1) if number not in table.ids)
+
+
+def find_mask_encoding(table: ClassTable) -> MaskEncoding:
+    """Return how finished masks are read: as the data's masks that a table describes, background as void."""
+    encoding = encoding_of(table)
+    background = find_background_number(table) if table.ids else colour_code(find_background_colour(table))
+    return build_encoding(encoding.kind, {background: VOID, **dict(encoding.index_of)})
+
+
+def save_mask(mask_HW: Mask, file: Path, table: ClassTable) -> None:
+    """Write a finished mask as PNG; it appears only when it is complete.
+
+    Args:
+        mask_HW: class indices, uint8, 255 as background.
+        file: where to write; an existing file is replaced.
+        table: the classes; with numbers the file holds these, else colours.
+
+    Raises:
+        StorageError: when the file cannot be written.
+    """
+    palette_N3 = table.palette_N3
+    palette_N3[VOID] = find_background_colour(table)
+    if not table.ids:
+        save_png(palette_N3[mask_HW], file)
+        return
+    numbers_N = np.full(256, find_background_number(table), np.uint16)
+    numbers_N[: len(table)] = table.ids
+    colours_of_number = np.zeros((256, 3), np.uint8)
+    shown = [index for index in (*range(len(table)), VOID) if numbers_N[index] <= VOID]
+    colours_of_number[numbers_N[shown]] = palette_N3[shown]
+    save_index_png(numbers_N[mask_HW], colours_of_number, file)
+
+
+def read_masks(folder: Path, table: ClassTable) -> Iterator[tuple[str, Mask]]:
+    """Yield (name, class indices) of each mask in a folder, 255 as background.
+
+    Args:
+        folder: a folder of PNG files.
+        table: the classes of their colours or numbers.
+
+    Raises:
+        DataError: when there is none, or one has unknown colours or numbers.
+    """
+    masks = find_annotations(folder).masks if folder.is_dir() else {}
+    files = {name: file for name, file in masks.items() if file.suffix.lower() == ".png"}
+    if not files:
+        raise DataError(f"{folder} has no PNG mask; give the folder that 'python -m segcore predict' wrote masks to.")
+    encoding = find_mask_encoding(table)
+    for name, file in files.items():
+        yield name, encoding.decode(file)
+
+
+def write_mask_notes(folder: Path, images: Sequence[Path], table: ClassTable) -> None:
+    """Note beside masks which images they are of, and their classes; what is noted of others in the folder stays.
+
+    Args:
+        folder: of the masks.
+        images: the images.
+        table: the masks' classes.
+
+    Raises:
+        StorageError: when the file cannot be written.
+    """
+    known = {} if not (folder / NOTES_FILE).exists() else read_mask_notes(folder).images
+    names = {**known, **{name_of(image): image.name for image in images}}
+    document = {"images": names, "classes": class_table_to_json(table)}
+    write_whole(json.dumps(document, indent=1).encode(), folder / NOTES_FILE)
+
+
+def read_mask_notes(folder: Path) -> MaskNotes:
+    """Return what `write_mask_notes` wrote; empty where there is no such file.
+
+    Raises:
+        DataError: when it is damaged.
+    """
+    file = folder / NOTES_FILE
+    if not file.exists():
+        return MaskNotes()
+    try:
+        document = json.loads(file.read_text(encoding="utf-8-sig"))
+        images = {str(name): str(image) for name, image in document["images"].items()}
+        return MaskNotes(images=images, classes=class_table_from_json(document["classes"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, DataError) as error:
+        raise DataError(f"{file} cannot be used ({error}); delete it, or predict again.") from error

@@ -1,0 +1,99 @@
+"""The commands that take in data of other people's layouts, as a newcomer uses them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from segcore.__main__ import app
+from segcore.data.dataset import read_dataset
+from segcore.errors import ConfigError, DataError, StorageError
+
+MASK = np.array([[0, 3, 7, 255]], np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+
+
+def save(folder: Path, images: str = "fotos", masks: str = "wahrheit", mask: np.ndarray = MASK) -> Path:
+    for part in (images, masks):
+        (folder / part).mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (*mask.shape[:2], 3), dtype=np.uint8)
+    for name in "ab":
+        Image.fromarray(noise).save(folder / images / f"{name}.jpg")
+        Image.fromarray(mask).save(folder / masks / f"{name}.png")
+    return folder
+
+
+def run(*arguments: object) -> str:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+def test_init_counts_writes_and_says_what_is_next(tmp_path):
+    out = run("init", save(tmp_path))
+    assert "2 images fotos/{name}.jpg with masks wahrheit/{name}.png" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["7", "TODO_class_7", "128", "25.00%", "2"] in rows and ["255", "(void)", "128", "25.00%", "2"] in rows
+    assert "name 3 classes" in out and f"python -m segcore check {tmp_path}" in out.replace("\n", "")
+    assert len(read_dataset(tmp_path).cases) == 2
+
+
+def test_init_takes_patterns_that_are_given(tmp_path):
+    save(tmp_path, "x", "y")
+    run("init", tmp_path, "--images", "x/{name}.*", "--masks", "y/{name}.png")
+    assert json.loads((tmp_path / "dataset.json").read_text(encoding="utf-8"))["images"] == "x/{name}.*"
+    with pytest.raises(ConfigError, match=r"--masks '\.\./{name}\.png'"):
+        run("init", tmp_path, "--force", "--images", "x/{name}.*", "--masks", "../{name}.png")
+    with pytest.raises(ConfigError, match="belong together"):
+        run("init", tmp_path, "--force", "--images", "x/{name}.*")
+
+
+def test_init_writes_over_nothing_without_being_told_to(tmp_path):
+    (save(tmp_path) / "dataset.json").write_text("mine", encoding="utf-8")
+    with pytest.raises(StorageError, match="is there already; edit it, or write a new one with --force"):
+        run("init", tmp_path)
+    assert (tmp_path / "dataset.json").read_text(encoding="utf-8") == "mine"
+    run("init", tmp_path, "--force")
+    assert "TODO_class_7" in (tmp_path / "dataset.json").read_text(encoding="utf-8")
+
+
+def test_init_leaves_a_known_layout_alone(dataset_folder, tmp_path):
+    with pytest.raises(DataError, match=r"has the layout contest .* needs no dataset\.json"):
+        run("init", dataset_folder)
+    with pytest.raises(DataError, match="is no folder"):
+        run("init", tmp_path / "none")
+
+
+def test_init_names_masks_that_were_not_made_for_classes(tmp_path):
+    mask = np.zeros((128, 128), np.uint8)
+    mask[64, :60] = np.arange(1, 61)
+    mask[65:] = 250
+    assert "soft borders: 60 of 62 values" in run("init", save(tmp_path, mask=mask))
+
+
+def test_import_coco_says_what_became_of_the_objects(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "in/a.png")
+    corners = [[0, 0, 8, 0, 8, 8, 0, 8]]
+    objects = [{"image_id": 1, "category_id": 4, "segmentation": corners, "iscrowd": crowd} for crowd in (0, 1)]
+    content = {
+        "images": [{"id": 1, "file_name": "a.png", "height": 8, "width": 8}],
+        "categories": [{"id": 4, "name": "tram"}],
+        "annotations": objects,
+    }
+    (tmp_path / "ann.json").write_text(json.dumps(content), encoding="utf-8")
+    arguments = ("import", "coco", tmp_path / "ann.json", tmp_path / "in", tmp_path / "out")
+    with pytest.raises(ConfigError, match="--crowd 'none': use void, or class"):
+        run(*arguments, "--crowd", "none")
+    out = run(*arguments)
+    assert ["1", "tram", "2"] in [line.split() for line in out.splitlines()]
+    for line in (
+        "64 pixels belong to more than one object: the smaller object has them",
+        "1 areas of objects not told apart (iscrowd) are void, below all objects",
+        "1 objects have no pixel",
+    ):
+        assert line in out
+    assert read_dataset(tmp_path / "out").classes.names == ("background", "tram")

@@ -1,0 +1,226 @@
+"""A folder of any layout that a `dataset.json` describes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.data.case import DataSet
+from segcore.data.dataset import decode_case, read_dataset
+from segcore.errors import DataError
+
+VOID = 255
+CLASSES = [{"name": "road", "ids": [7, 8]}, {"name": "car", "ids": [26], "rgb": [0, 0, 142]}]
+BASE: dict[str, Any] = {"images": "photos/{name}.jpg", "masks": "truth/{name}_L.png", "encoding": "index"}
+
+
+def save_pair(folder: Path, name: str, mask: np.ndarray, *, image: str = "photos/{}.jpg", truth: str = "") -> None:
+    place, mask_place = folder / image.format(name), folder / (truth or "truth/{}_L.png").format(name)
+    for file in (place, mask_place):
+        file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*mask.shape[:2], 3), 90, np.uint8)).save(place)
+    Image.fromarray(mask).save(mask_place)
+
+
+def describe(folder: Path, **changes: Any) -> None:
+    content = {key: value for key, value in {**BASE, "classes": CLASSES, **changes}.items() if value is not None}
+    (folder / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def decode(dataset: DataSet) -> list[list[list[int]]]:
+    return [decode_case(case).mask_HW.tolist() for case in dataset.cases]
+
+
+def test_several_ids_are_one_class_and_what_is_void_is_said(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 8, 26], [0, 255, 7]], np.uint8))
+    describe(tmp_path, void=[0, 255], scored=["car"])
+    dataset = read_dataset(tmp_path)
+    assert decode(dataset) == [[[0, 0, 1], [VOID, VOID, 0]]]
+    assert (dataset.layout, dataset.classes.names, dataset.classes.ids) == ("described", ("road", "car"), (7, 26))
+    assert dataset.classes.colours[1] == (0, 0, 142) and dataset.classes.scored == ("car",)
+    assert [case.name for case in dataset.cases] == ["a"]
+
+
+def test_a_number_that_nothing_names_is_refused(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 9], [26, 26]], np.uint8))
+    describe(tmp_path)
+    with pytest.raises(DataError) as refused:
+        decode(read_dataset(tmp_path))
+    assert "unknown number 9: 1 pixels" in str(refused.value)
+
+
+def test_several_colours_are_one_class_and_an_ignored_class_is_void(tmp_path):
+    colours = [[128, 64, 128], [244, 35, 232], [0, 0, 142], [70, 130, 180]]
+    save_pair(tmp_path, "a", np.array([colours], np.uint8))
+    classes = [
+        {"name": "ground", "colours": colours[:2]},
+        {"name": "car", "colours": [colours[2]]},
+        {"name": "sky", "colours": [colours[3]]},
+    ]
+    describe(tmp_path, encoding="rgb", classes=classes, ignored=["sky"])
+    dataset = read_dataset(tmp_path)
+    assert decode(dataset) == [[[0, 0, 1, VOID]]]
+    assert dataset.classes.names == ("ground", "car")
+    assert dataset.classes.colours == ((128, 64, 128), (0, 0, 142))
+    assert dataset.classes.void == ((70, 130, 180),)
+
+
+def test_zero_is_void_and_the_rest_counts_from_it_where_labels_are_reduced(tmp_path):
+    save_pair(tmp_path, "a", np.array([[0, 1, 2, 255]], np.uint8))
+    describe(tmp_path, classes=[{"name": "wall"}, {"name": "tree"}], reduce_zero_label=True)
+    dataset = read_dataset(tmp_path)
+    assert decode(dataset) == [[[VOID, 0, 1, VOID]]]
+    # Predictions are written with the numbers of the masks.
+    assert dataset.classes.ids == (1, 2)
+
+
+def test_a_palette_is_read_by_place_and_its_colours_are_shown(tmp_path):
+    mask = Image.fromarray(np.array([[0, 1, 255]], np.uint8), mode="P")
+    palette = [10, 20, 30, 200, 100, 0] + [7] * (254 * 3)
+    mask.putpalette(palette)
+    save_pair(tmp_path, "a", np.zeros((1, 3), np.uint8))
+    mask.save(tmp_path / "truth/a_L.png")
+    describe(tmp_path, encoding="palette", classes=[{"name": "sky", "ids": [1]}, {"name": "ground", "ids": [0]}])
+    dataset = read_dataset(tmp_path)
+    assert decode(dataset) == [[[1, 0, VOID]]]
+    assert dataset.classes.colours == ((200, 100, 0), (10, 20, 30))
+
+
+def test_masks_without_a_palette_are_told_where_one_is_said(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
+    describe(tmp_path, encoding="palette")
+    with pytest.raises(DataError, match="do not share a palette; write index"):
+        read_dataset(tmp_path)
+
+
+def test_paths_tell_group_condition_and_split(tmp_path):
+    mask = np.array([[7, 26]], np.uint8)
+    for part, name in (("train/bern", "1"), ("val/bern", "2"), ("test/genf", "3")):
+        save_pair(tmp_path, name, mask, image=f"im/{part}/{{}}_day.jpg", truth=f"gt/{part}/{{}}.png")
+    (tmp_path / "gt/test/genf/3.png").unlink()
+    describe(tmp_path, images="im/{split}/{group}/{name}_{condition}.jpg", masks="gt/{split}/{group}/{name}.png")
+    cases = read_dataset(tmp_path).cases
+    assert [(case.name, case.split, case.group, case.condition) for case in cases] == [
+        ("1", "train", "bern", "day"),
+        ("2", "val", "bern", "day"),
+    ]
+
+
+def test_a_split_that_is_none_is_told(tmp_path):
+    save_pair(tmp_path, "1", np.array([[7, 26]], np.uint8), image="im/fold1/{}.jpg", truth="gt/fold1/{}.png")
+    describe(tmp_path, images="im/{split}/{name}.jpg", masks="gt/{split}/{name}.png")
+    with pytest.raises(DataError, match="'fold1'; call it train, val or test, or write \\* there"):
+        read_dataset(tmp_path)
+
+
+def test_lists_divide_and_leave_out(tmp_path):
+    for name in "abcd":
+        save_pair(tmp_path, name, np.array([[7, 26]], np.uint8))
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists/train.txt").write_text("a\nphotos/b.jpg\n\n", encoding="utf-8-sig")
+    (tmp_path / "lists/val.txt").write_text("c", encoding="utf-8")
+    describe(tmp_path, splits={"train": "lists/train.txt", "val": "lists/val.txt"})
+    dataset = read_dataset(tmp_path)
+    assert [(case.name, case.split) for case in dataset.cases] == [("a", "train"), ("b", "train"), ("c", "val")]
+    assert "left out: 1 images that are on no list of train or val" in dataset.notes
+
+
+def test_names_on_lists_that_nothing_has_are_told(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
+    (tmp_path / "train.txt").write_text("a\nz\n", encoding="utf-8")
+    (tmp_path / "val.txt").write_text("a\n", encoding="utf-8")
+    describe(tmp_path, splits={"train": "train.txt", "val": "val.txt"})
+    with pytest.raises(DataError) as refused:
+        read_dataset(tmp_path)
+    assert "1 names that no image with a mask has, such as z" in str(refused.value)
+    assert "val.txt: 'a' stands in another list too" in str(refused.value)
+
+
+def test_equal_names_in_two_folders_are_told_apart_by_their_paths(tmp_path):
+    for part in ("x", "y"):
+        save_pair(
+            tmp_path, "1", np.array([[7, 26]], np.uint8), image=f"im/{part}/{{}}.jpg", truth=f"gt/{part}/{{}}.png"
+        )
+    describe(tmp_path, images="im/**/{name}.jpg", masks="gt/**/{name}.png")
+    cases = read_dataset(tmp_path).cases
+    assert [(case.name, case.group) for case in cases] == [("x_1", "x"), ("y_1", "y")]
+
+
+def test_images_and_masks_may_lie_side_by_side(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8), image="{}.jpg", truth="{}.png")
+    describe(tmp_path, images="{name}.jpg", masks="{name}.png")
+    assert decode(read_dataset(tmp_path)) == [[[0, 1]]]
+
+
+def test_an_image_without_a_mask_and_a_mask_without_an_image_are_told(tmp_path):
+    for name in "abc":
+        save_pair(tmp_path, name, np.array([[7, 26]], np.uint8))
+    (tmp_path / "truth/a_L.png").unlink()
+    (tmp_path / "photos/b.jpg").unlink()
+    describe(tmp_path)
+    with pytest.raises(DataError) as refused:
+        read_dataset(tmp_path)
+    assert "photos/a.jpg: no file of truth/{name}_L.png belongs to it" in str(refused.value)
+    assert "truth/b_L.png: a mask without an image of photos/{name}.jpg" in str(refused.value)
+
+
+def test_facts_come_from_a_table_too(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
+    (tmp_path / "cases.csv").write_text("name,group,frame\na,tram,3\n", encoding="utf-8")
+    describe(tmp_path)
+    (case,) = read_dataset(tmp_path).cases
+    assert (case.group, case.frame) == ("tram", 3)
+
+
+def test_every_fault_of_a_file_is_told_at_once(tmp_path):
+    describe(tmp_path, images=None, encoding="idx", void=["x"], lables=3, classes=[{"name": "a", "id": [1]}])
+    with pytest.raises(DataError) as refused:
+        read_dataset(tmp_path)
+    told = str(refused.value)
+    for line in (
+        "images is missing",
+        "encoding is 'idx': input should be 'index', 'rgb' or 'palette'",
+        "void[0] is 'x'",
+        "lables is no key",
+        "classes[0].id is no key; did you mean ids?",
+    ):
+        assert line in told
+
+
+def test_contradictions_of_a_file_are_told_at_once(tmp_path):
+    describe(
+        tmp_path,
+        masks="../{name}.png",
+        classes=[{"name": "a", "ids": [1]}, {"name": "b", "ids": [1, 2]}, {"name": "c", "colours": [[1, 2, 3]]}],
+        void=[2],
+        ignored=["d"],
+        splits={"train": "../train.txt"},
+    )
+    with pytest.raises(DataError) as refused:
+        read_dataset(tmp_path)
+    told = str(refused.value)
+    for line in (
+        "masks: '../{name}.png'",
+        "1 belongs to 'a' and to 'b'",
+        "2 belongs to 'b' and to void",
+        "'c' has colours",
+        "ignored: 'd' is no class",
+        "splits.train: '../train.txt'",
+    ):
+        assert line in told
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"images": "a", "images": "b"}'])
+def test_a_file_of_another_form_is_refused(tmp_path, text):
+    (tmp_path / "dataset.json").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=r"dataset\.json cannot be"):
+        read_dataset(tmp_path)
+
+
+def test_classes_that_nobody_has_named_are_usable_and_told(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
+    describe(tmp_path, classes=[{"name": "TODO_class_7", "ids": [7]}, {"name": "car", "ids": [26]}])
+    assert any(note.startswith("names: 1 classes are called TODO_") for note in read_dataset(tmp_path).notes)

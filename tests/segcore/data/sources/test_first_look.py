@@ -1,0 +1,80 @@
+"""Images and masks are found in folders of any names, and nothing is taken where several answers are as good."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.data.sources.first_look import find_patterns
+from segcore.errors import DataError
+
+
+def save_photo(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file)
+
+
+def save_mask(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.eye(64, dtype=np.uint8)).save(file)
+
+
+def find(folder: Path) -> tuple[str, str]:
+    patterns = find_patterns(folder)
+    return patterns.images, patterns.masks
+
+
+def test_the_folders_may_have_any_names(tmp_path):
+    for name in "abc":
+        save_photo(tmp_path / f"daten/fotos/{name}.jpg")
+        save_mask(tmp_path / f"daten/wahrheit/{name}_L.png")
+    save_photo(tmp_path / "more/a.jpg")
+    assert find(tmp_path) == ("daten/fotos/{name}.jpg", "daten/wahrheit/{name}_L.png")
+
+
+@pytest.mark.parametrize("side", [("{}/photos", "{}/truth"), ("photos/{}", "truth/{}")])
+def test_folders_of_a_split_are_named_as_such(tmp_path, side):
+    for split in ("train", "valid"):
+        save_photo(tmp_path / side[0].format(split) / "a.jpg")
+        save_mask(tmp_path / side[1].format(split) / "a.png")
+    save_photo(tmp_path / side[0].format("test") / "z.jpg")
+    assert find(tmp_path) == (f"{side[0].format('{split}')}/{{name}}.jpg", f"{side[1].format('{split}')}/{{name}}.png")
+
+
+def test_folders_within_are_stars_where_they_differ(tmp_path):
+    for city in ("bern", "genf"):
+        save_photo(tmp_path / f"im/{city}/1.png")
+        save_mask(tmp_path / f"gt/{city}/1.png")
+    assert find(tmp_path) == ("im/**/{name}.png", "gt/**/{name}.png")
+
+
+def test_images_and_masks_may_lie_side_by_side(tmp_path):
+    for name in "ab":
+        save_photo(tmp_path / f"x/{name}.png")
+        save_mask(tmp_path / f"x/{name}_mask.png")
+    assert find(tmp_path) == ("**/{name}.png", "**/{name}_mask.png")
+
+
+def test_of_two_folders_of_masks_none_is_taken(tmp_path):
+    save_photo(tmp_path / "photos/a.jpg")
+    save_mask(tmp_path / "truth/a.png")
+    save_mask(tmp_path / "objects/a.png")
+    with pytest.raises(DataError) as refused:
+        find(tmp_path)
+    assert [line.split(" --masks ")[1] for line in refused.value.problems] == [
+        "'objects/{name}.png'",
+        "'truth/{name}.png'",
+    ]
+
+
+def test_photographs_of_two_cameras_are_no_masks(tmp_path):
+    for name in "ab":
+        save_photo(tmp_path / f"left/{name}.jpg")
+        save_photo(tmp_path / f"right/{name}.jpg")
+    with pytest.raises(DataError, match="nothing in it looks like images and masks"):
+        find(tmp_path)
+    save_mask(tmp_path / "truth/a.png")
+    with pytest.raises(DataError, match="more than one pair"):
+        find(tmp_path)

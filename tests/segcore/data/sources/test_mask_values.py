@@ -1,0 +1,79 @@
+"""What masks have is counted, and what was not made for classes is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.data.sources.mask_values import count_values, find_doubts
+from segcore.errors import DataError
+
+
+def save(folder: Path, *masks: np.ndarray, suffix: str = ".png") -> list[Path]:
+    files = [folder / f"{number}{suffix}" for number in range(len(masks))]
+    for file, mask in zip(files, masks, strict=True):
+        Image.fromarray(mask).save(file)
+    return files
+
+
+def quiet(done: int, total: int) -> None:
+    pass
+
+
+def test_pixels_and_images_of_each_number_are_counted(tmp_path):
+    masks = save(tmp_path, np.array([[0, 3, 3]], np.uint8), np.array([[3, 255, 255]], np.uint8))
+    values = count_values(masks, quiet)
+    assert values.kind == "index" and values.masks == 2
+    assert values.pixels == {0: 1, 3: 3, 255: 2}
+    assert values.images == {0: 1, 3: 2, 255: 1}
+    assert find_doubts(values, masks) == []
+
+
+def test_colours_are_counted_as_colours(tmp_path):
+    values = count_values(save(tmp_path, np.array([[[1, 2, 3], [0, 0, 0]]], np.uint8)), quiet)
+    assert values.kind == "rgb" and {values.encoding.name_code(code) for code in values.pixels} == {
+        "(1, 2, 3)",
+        "(0, 0, 0)",
+    }
+
+
+def test_soft_borders_are_named(tmp_path):
+    mask = np.zeros((200, 200), np.uint8)
+    mask[100:] = 200
+    mask[100, :40] = np.arange(1, 41)
+    masks = save(tmp_path, mask)
+    (doubt,) = find_doubts(count_values(masks, quiet), masks)
+    assert doubt.startswith("soft borders: 40 of 42 values have under 0.1% of the pixels each")
+
+
+def test_jpeg_masks_are_named(tmp_path):
+    masks = save(tmp_path, np.full((16, 16), 7, np.uint8), suffix=".jpg")
+    doubts = find_doubts(count_values(masks, quiet), masks)
+    assert any(doubt.startswith("JPEG: 1 masks are JPEG") for doubt in doubts)
+    assert any(doubt.startswith("one value: ") for doubt in doubts)
+
+
+def test_numbers_of_objects_are_named(tmp_path):
+    masks = save(tmp_path, np.array([[7, 26001, 26002]], np.uint16))
+    (doubt,) = find_doubts(count_values(masks, quiet), masks)
+    assert doubt.startswith("large numbers: up to 26002")
+
+
+def test_more_values_than_classes_can_be_are_refused_with_the_most_common(tmp_path):
+    mask = np.zeros((20, 20), np.uint16)
+    mask[10:] = 300 + np.arange(200).reshape(10, 20)
+    mask[5:10] = 1000 + np.arange(100).reshape(5, 20)
+    with pytest.raises(DataError) as refused:
+        count_values(save(tmp_path, mask), quiet)
+    assert "301 different numbers, and at most 254 can be classes; the most common: 0 on 25.0%" in str(refused.value)
+    assert "large numbers: up to 1099" in str(refused.value)
+
+
+def test_every_mask_that_cannot_be_read_is_told(tmp_path):
+    masks = save(tmp_path, *[np.zeros((4, 4), np.uint8)] * 40)
+    for mask in masks[1::20]:
+        mask.write_bytes(mask.read_bytes()[:45])
+    with pytest.raises(DataError) as refused:
+        count_values(masks, quiet)
+    assert len(refused.value.problems) == 2

@@ -1,0 +1,83 @@
+"""Patterns of paths: what fits, what the path says, what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.data.sources.patterns import find_files, find_pattern_fault, list_places
+
+
+def save(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.zeros((2, 2), np.uint8)).save(file)
+
+
+def find(folder: Path, pattern: str) -> dict[str, dict[str, str]]:
+    found, problems = find_files(folder, pattern)
+    assert problems == []
+    return {one.file.relative_to(folder).as_posix(): dict(one.said) for one in found}
+
+
+def test_a_path_says_what_stands_in_its_places(tmp_path):
+    save(tmp_path / "left/train/aachen/aachen_01_left.PNG")
+    save(tmp_path / "left/train/aachen/other.png")
+    assert find(tmp_path, "left/{split}/{group}/{group}_{name}_left.png") == {
+        "left/train/aachen/aachen_01_left.PNG": {"split": "train", "group": "aachen", "name": "01"}
+    }
+
+
+def test_two_stars_stand_for_any_folders_or_none(tmp_path):
+    for path in ("images/a.png", "images/x/b.png", "images/x/y/c.png"):
+        save(tmp_path / path)
+    said = find(tmp_path, "images/**/{name}.png")
+    assert [(one["folders"], one["name"]) for one in said.values()] == [("", "a"), ("x", "b"), ("x/y", "c")]
+    assert list_places("images/**/{name}.png") == {"folders", "name"}
+
+
+def test_a_name_may_hold_dots_and_a_star_takes_any_suffix(tmp_path):
+    save(tmp_path / "a.b.png")
+    save(tmp_path / "c.jpg")
+    assert [one["name"] for one in find(tmp_path, "{name}.*").values()] == ["a.b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fault"),
+    [
+        ("/etc/{name}.png", "no path below"),
+        ("C:/x/{name}.png", "no path below"),
+        ("x\\{name}.png", "no path below"),
+        ("../{name}.png", "'..'"),
+        ("a/../../{name}.png", "'..'"),
+        ("a//{name}.png", "empty folder name"),
+        ("images/x.png", "lacks {name}"),
+        ("images/{nam}.png", "did you mean {name}?"),
+        ("images/{name.png", "brace"),
+        ("images/**{name}.png", "one **"),
+        ("a/**/b/**/{name}.png", "one **"),
+        ("images/{name}/**", "one **"),
+    ],
+)
+def test_a_pattern_that_cannot_be_meant_is_refused(pattern, fault):
+    assert fault in find_pattern_fault(pattern)
+
+
+def test_links_that_lead_out_are_refused_by_file_and_by_folder(tmp_path):
+    save(tmp_path / "elsewhere/a.png")
+    data = tmp_path / "data"
+    save(data / "images/own.png")
+    (data / "images/b.png").symlink_to(tmp_path / "elsewhere/a.png")
+    (data / "images/c.png").symlink_to(data / "images/own.png")
+    found, problems = find_files(data, "images/{name}.png")
+    assert [one.said["name"] for one in found] == ["c", "own"]
+    assert len(problems) == 1 and problems[0].startswith("images/b.png: is a link that leads out of")
+    (data / "masks").symlink_to(tmp_path / "elsewhere")
+    found, problems = find_files(data, "masks/{name}.png")
+    assert found == [] and len(problems) == 1 and problems[0].startswith("masks: is a link that leads out of")
+
+
+def test_nothing_that_fits_is_told(tmp_path):
+    save(tmp_path / "images/a.png")
+    assert find_files(tmp_path, "imgs/{name}.png")[1] == ["imgs/{name}.png: there is no folder imgs/"]
+    assert find_files(tmp_path, "images/{name}.jpg")[1] == ["images/{name}.jpg: no image file fits"]

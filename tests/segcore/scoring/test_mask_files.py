@@ -1,0 +1,117 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.data.classes import VOID, ClassTable
+from segcore.errors import DataError
+from segcore.scoring.mask_files import (
+    find_background_colour,
+    find_background_number,
+    read_mask_notes,
+    read_masks,
+    save_mask,
+    write_mask_notes,
+)
+
+MASK = np.array([[0, 1, 2, 3], [VOID, VOID, 0, 0]], np.uint8)
+BLACK_CLASS = ClassTable(
+    names=("a", "b", "c", "d"), colours=((0, 0, 0), (1, 1, 1), (255, 255, 255), (9, 8, 7)), scored=("a",)
+)
+
+
+def write_and_read(folder, table, mask_HW=MASK):
+    save_mask(mask_HW, folder / "x.png", table)
+    ((name, read_HW),) = read_masks(folder, table)
+    assert name == "x"
+    return read_HW
+
+
+def test_masks_of_colours_come_back_with_their_background(classes, tmp_path):
+    np.testing.assert_array_equal(write_and_read(tmp_path, classes), MASK)
+    # The first of each row: road, background.
+    assert np.asarray(Image.open(tmp_path / "x.png"))[:, 0].tolist() == [[128, 64, 128], [0, 0, 0]]
+
+
+def test_background_has_a_colour_of_its_own_where_black_is_a_class(tmp_path):
+    np.testing.assert_array_equal(write_and_read(tmp_path, BLACK_CLASS), MASK)
+    assert find_background_colour(BLACK_CLASS) == (254, 254, 254)
+    assert find_background_colour(replace(BLACK_CLASS, void=((7, 7, 7), (6, 6, 6)))) == (7, 7, 7)
+
+
+def test_black_background_is_read_where_another_colour_is_void(classes, tmp_path):
+    table = replace(classes, void=((5, 5, 5),))
+    np.testing.assert_array_equal(write_and_read(tmp_path, table), MASK)
+
+
+@pytest.mark.parametrize(
+    ("ids", "background"), [((0, 1, 2, 3), 255), ((255, 1, 2, 3), 254), ((255, 254, 0, 7), 253), ((7, 8, 11, 33), 255)]
+)
+def test_masks_of_numbers_have_those_of_the_data_and_the_classes_colours(classes, tmp_path, ids, background):
+    table = replace(classes, ids=ids)
+    assert find_background_number(table) == background
+    np.testing.assert_array_equal(write_and_read(tmp_path, table), MASK)
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.mode == "P"
+        assert np.asarray(image).tolist() == [list(ids), [background, background, ids[0], ids[0]]]
+        assert np.asarray(image.convert("RGB"))[0].tolist() == [list(colour) for colour in classes.colours]
+        assert np.asarray(image.convert("RGB"))[1, 0].tolist() == [0, 0, 0]
+
+
+def test_numbers_above_255_are_written_as_grey_levels_of_16_bits(classes, tmp_path):
+    table = replace(classes, ids=(0, 1, 26000, 65535))
+    np.testing.assert_array_equal(write_and_read(tmp_path, table), MASK)
+    with Image.open(tmp_path / "x.png") as image:
+        assert np.asarray(image).tolist() == [[0, 1, 26000, 65535], [255, 255, 0, 0]]
+
+
+def test_254_classes_are_written_and_read(tmp_path):
+    table = ClassTable(
+        names=tuple(f"class {index}" for index in range(254)),
+        colours=tuple((index, 0, 0) for index in range(254)),
+        scored=("class 0",),
+        ids=tuple(range(2, 256)),
+    )
+    mask_HW = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    mask_HW[-1, -2] = VOID
+    np.testing.assert_array_equal(write_and_read(tmp_path, table, mask_HW), mask_HW)
+    assert np.asarray(Image.open(tmp_path / "x.png"))[-1, -3:].tolist() == [255, 1, 1]
+
+
+def test_unknown_number_is_refused_by_its_file(classes, tmp_path):
+    Image.fromarray(np.full((2, 2), 9, np.uint8)).save(tmp_path / "x.png")
+    with pytest.raises(DataError, match=r"x\.png: unknown number 9: 4 pixels"):
+        list(read_masks(tmp_path, replace(classes, ids=(0, 1, 2, 3))))
+
+
+def test_notes_name_the_images_and_the_classes(classes, tmp_path):
+    assert read_mask_notes(tmp_path).classes is None
+    write_mask_notes(tmp_path, [tmp_path / "a.png", tmp_path / "cafe\u0301.JPG"], classes)
+    write_mask_notes(tmp_path, [tmp_path / "b.tif"], classes)
+    notes = read_mask_notes(tmp_path)
+    assert notes.images == {"a": "a.png", "caf\u00e9": "cafe\u0301.JPG", "b": "b.tif"}
+    assert notes.classes == classes
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"images": 3, "classes": {}}'])
+def test_damaged_notes_are_refused(tmp_path, content):
+    (tmp_path / "images.json").write_text(content)
+    with pytest.raises(DataError, match=r"images\.json cannot be used .*; delete it, or predict again"):
+        read_mask_notes(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["nowhere", "empty"])
+def test_folder_without_masks_is_refused(classes, tmp_path, place):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="has no PNG mask; give the folder that"):
+        list(read_masks(tmp_path / place, classes))
+
+
+def test_masks_of_upper_case_suffix_are_read_and_ghosts_are_not(classes, tmp_path):
+    save_mask(MASK, tmp_path / "a.png", classes)
+    (tmp_path / "a.png").rename(tmp_path / "a.PNG")
+    (tmp_path / "._a.png").write_bytes(b"Mac OS X")
+    ((name, mask_HW),) = read_masks(tmp_path, classes)
+    assert name == "a"
+    np.testing.assert_array_equal(mask_HW, MASK)

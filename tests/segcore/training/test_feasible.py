@@ -1,0 +1,43 @@
+from contextlib import nullcontext
+
+import pytest
+import timm
+import torch
+
+from segcore.errors import ConfigError, WeightsError
+from segcore.training.feasible import Feasibility
+
+
+def test_crop_that_no_image_holds_is_refused(make_config):
+    with pytest.raises(ConfigError, match="crop_size=64"):
+        Feasibility({(48, 64), (64, 96)}, 48).require(make_config(input_mode="crop", crop_size=64))
+
+
+def test_weights_file_of_another_backbone_is_refused_before_anything_is_trained(make_config, tmp_path):
+    file = tmp_path / "w.pth"
+    torch.save(timm.create_model("test_efficientnet").state_dict(), file)
+    feasibility = Feasibility({(48, 64), (64, 96)}, 48)
+    feasibility.require(make_config(backbone="test_efficientnet", weights=str(file)))
+    with pytest.raises(WeightsError, match=r"w\.pth' lack \d+ tensors of backbone='test_convnext'"):
+        feasibility.require(make_config(backbone="test_convnext", weights=str(file)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "values", "fits"),
+    [
+        # 0.25 x 96 is 24 pixels, of which the deepest level of the network has one.
+        ({(64, 96)}, {"input_mode": "resize", "scale": 0.25}, False),
+        ({(64, 96)}, {"input_mode": "resize", "scale": 0.25, "batch_size": 2}, True),
+        ({(64, 96)}, {"input_mode": "resize", "scale": 0.5}, True),
+        # One small image among large ones makes a batch of its own.
+        ({(64, 96), (20, 32)}, {"input_mode": "full"}, False),
+        ({(64, 96), (20, 33)}, {"input_mode": "full"}, True),
+        ({(64, 96)}, {"input_mode": "crop", "crop_size": 64}, True),
+    ],
+)
+def test_batch_that_leaves_one_value_per_channel_is_refused_before_anything_is_trained(
+    make_config, sizes, values, fits
+):
+    config = make_config(**{"batch_size": 1, **values})
+    with nullcontext() if fits else pytest.raises(ConfigError, match=r"batch_size=1 .* one value per channel"):
+        Feasibility(sizes, 64).require(config)

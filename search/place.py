@@ -25,6 +25,9 @@ class Place:
     """Where one search runs; build it with `build_place`, which turns mistakes into `ConfigError`."""
 
     data: Annotated[Path, Field(description="data-set folder, at the same path on every node")]
+    layout: Annotated[
+        str, Field(description="of the data set, as 'segcore check --help' names them; empty: recognised")
+    ] = ""
     extra: Annotated[
         tuple[Path, ...],
         Field(description="data set to train on too, never validated, such as pseudo labels"),

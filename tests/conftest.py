@@ -98,6 +98,20 @@ def save_dataset(folder: Path, sizes: list[tuple[int, int]]) -> Path:
     return folder
 
 
+def add_pairs(folder: Path, count: int = 4) -> Path:
+    """Write images and masks of the numbers 0 and 1 into images/ and masks/ of a folder."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        random = np.random.default_rng(number)
+        mask_HW = np.zeros((32, 48), np.uint8)
+        mask_HW[16:] = 1
+        image_HW3 = random.integers(0, 256, (32, 48, 3), np.uint8)
+        Image.fromarray(image_HW3).save(folder / "images" / f"pair_{number}.png")
+        Image.fromarray(mask_HW).save(folder / "masks" / f"pair_{number}.png")
+    return folder
+
+
 class _PageReader(HTMLParser):
     """Collects texts, and fails where an element is closed that is not the open one."""
 
@@ -150,6 +164,15 @@ def make_dataset(tmp_path: Path) -> Callable[..., Path]:
         return save_dataset(tmp_path / name, list(sizes or [(32, 48)] * 4))
 
     return make
+
+
+@pytest.fixture
+def two_layouts(make_dataset: Callable[..., Path]) -> Path:
+    """Four cases in the contest's layout, train_0000 to train_0003, and four pairs, pair_0 to pair_3, in one folder.
+
+    The table names the numbers of the pairs too, 0 road and 1 car.
+    """
+    return add_pairs(make_dataset())
 
 
 @pytest.fixture(scope="session")

@@ -57,15 +57,15 @@ def launch(
     settings = build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
-    dataset = read_dataset(place.data)
+    dataset = read_dataset(place.data, place.layout)
     settings = resolve_objective(settings, dataset.layout)
+    require_metric(settings.metric, dataset.classes)
     console.print(settings_table(settings, place))
     require_new(settings, place)
     loaded = load_space(settings.space)
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    require_metric(settings.metric, dataset.classes)
     # Too many folds are refused before anything starts; what images hold may change the folds afterwards.
     make_folds(dataset.cases, settings.folds)
     with cluster.connected(place):
@@ -73,7 +73,8 @@ def launch(
         split, findings = pass_gate(dataset, cache_pixels, settings.folds)
         for text, warns in describe_findings(dataset, findings):
             console.print(text, style="yellow" if warns else None, soft_wrap=True)
-        loop.require_search(settings, cache_pixels, split)
+        for taken in loop.require_search(settings, cache_pixels, split):
+            console.print(taken, soft_wrap=True)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)

@@ -52,7 +52,7 @@ def prepare_cache(place: Place) -> PixelCache:
     """Decode the images on every node, showing how far it is."""
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
-    dataset = read_dataset(place.data)
+    dataset = read_dataset(place.data, place.layout)
     if warning := warn_of_network(place.cache):
         console.print(warning, style="yellow", soft_wrap=True)
     with decoding_shown() as progress:

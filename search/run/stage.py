@@ -56,6 +56,7 @@ def make_job(
         gpus=place.gpus_per_trial,
         metric=settings.metric,
         limits=limits if wanted and limited else None,
+        layout=place.layout,
     )
 
 

@@ -87,6 +87,7 @@ class TrialJob:
         gpus: GPUs of a trial; 0 keeps it off a GPU that others may use.
         metric: what decides, see `segcore.scoring.objective`.
         limits: what a prediction may take; None: it is not measured.
+        layout: of the data-set folder; empty: recognised.
     """
 
     data: Path
@@ -98,6 +99,7 @@ class TrialJob:
     gpus: float
     metric: str
     limits: Limits | None = None
+    layout: str = ""
 
 
 def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
@@ -122,7 +124,7 @@ def open_cache(job: TrialJob) -> PixelCache:
     try:
         return segcore.data.cache.open_cache(job.cache_root, job.cache_key)
     except CheckpointError:
-        dataset = read_dataset(job.data)
+        dataset = read_dataset(job.data, job.layout)
         cache = prepare_caches(dataset, read_extra(dataset, job.extra), job.cache_root)
     if cache.key != job.cache_key:
         raise DataError(

@@ -21,6 +21,7 @@ from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.disk import warn_of_network
 from segcore.data.listing import count_unread
 from segcore.data.names import show_controls
+from segcore.data.sources.layouts import LAYOUTS
 from segcore.errors import ConfigError, LeftOutError, StorageError, StreetError
 from segcore.machine import Machine, detect_machine, require_device
 from segcore.scoring.objective import METRIC_HELP
@@ -59,6 +60,10 @@ console = PlainConsole(markup=False, emoji=False)
 error_console = PlainConsole(markup=False, emoji=False, stderr=True)
 
 Data = Annotated[Path, typer.Argument(help="data-set folder")]
+LayoutName = Annotated[
+    str,
+    typer.Option("--layout", help=f"of the data: {', '.join(layout.name for layout in LAYOUTS)}; empty: recognised"),
+]
 Model = Annotated[Path, typer.Argument(help="model directory")]
 Folds = Annotated[int, typer.Option(help="parts the data is divided into")]
 Objective = Annotated[str, typer.Option(help=f"metric that decides: {METRIC_HELP}")]

@@ -8,13 +8,12 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import Data, Folds, console, print_unread, show_progress
+from segcore.commands.console import Data, Folds, LayoutName, console, print_unread, show_progress
 from segcore.commands.report import print_report, print_verdict
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import read_dataset
 from segcore.data.listing import list_images, name_of
-from segcore.data.sources.contest import IMAGES_FOLDER
 from segcore.insight.page import require_writable, write_page
 from segcore.insight.sheet import render_sheet
 from segcore.scoring.mask_files import read_mask_notes, read_masks
@@ -28,15 +27,17 @@ _MOST_NAMES: Final = 10
 def check(
     data: Data,
     folds: Folds = 7,
+    layout: LayoutName = "",
     pictures: Annotated[Path | None, typer.Option(help="page of pictures to write and look at, .html")] = None,
 ) -> None:
     """Say what is in a data set, and everything that is wrong with it; exit 2 when something is."""
     if pictures is not None:
         require_writable(pictures)
     with show_progress("decoding") as progress:
-        report = inspect_dataset(data, folds, progress)
+        report = inspect_dataset(data, folds, progress, layout)
     print_report(report)
-    print_unread(data / IMAGES_FOLDER)
+    for images in report.dataset.images:
+        print_unread(images)
     if pictures is not None and report.cases:
         write_page(render_sheet(report, data.resolve().name), pictures)
         console.print(f"pictures: {pictures}", soft_wrap=True)
@@ -65,10 +66,11 @@ def submit(
     images: Annotated[
         Path | None, typer.Option(help="folder of the images that masks are of; empty: as predict noted them")
     ] = None,
+    layout: LayoutName = "",
 ) -> None:
     """Write masks as the contest's submission JSON, by the file names of their images."""
     notes = read_mask_notes(masks)
-    table = (notes.classes or CONTEST_CLASSES) if data is None else read_dataset(data).classes
+    table = (notes.classes or CONTEST_CLASSES) if data is None else read_dataset(data, layout).classes
     names = notes.images if images is None else {name_of(file): file.name for file in list_images(images)}
     guessed: list[str] = []
 
@@ -91,9 +93,11 @@ def submit(
 def score(
     truth: Annotated[Path, typer.Argument(help="data-set folder with the truth")],
     masks: Annotated[Path, typer.Argument(help="folder of masks, or a submission file")],
+    layout: LayoutName = "",
+    boundaries: Annotated[bool, typer.Option("--boundaries", help="boundary_iou, too, which takes longer")] = False,
 ) -> None:
     """Score masks or a submission file against the truth, as the contest does: an image without a mask counts 0."""
-    result = score_masks(truth, masks)
+    result = score_masks(truth, masks, layout, boundaries=boundaries)
     table = Table(box=box.SIMPLE, show_header=False)
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.4f}")

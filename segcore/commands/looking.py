@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from segcore.commands.console import CPUs, Data, Device, Folds, Model, choose_machine, console, show_progress
+from segcore.commands.console import (
+    CPUs,
+    Data,
+    Device,
+    Folds,
+    LayoutName,
+    Model,
+    choose_machine,
+    console,
+    show_progress,
+)
 from segcore.insight.error_analysis import analyse_errors
 from segcore.insight.error_report import describe_origin, render_errors
 from segcore.insight.explore import explore_dataset
@@ -15,11 +25,11 @@ from segcore.insight.page import require_writable, write_page
 Page = Annotated[Path, typer.Argument(help="page to write, .html")]
 
 
-def explore(data: Data, out: Page, folds: Folds = 7) -> None:
+def explore(data: Data, out: Page, folds: Folds = 7, layout: LayoutName = "") -> None:
     """Write a page that shows what is in a data set: classes, groups, folds, object sizes, examples, problems."""
     require_writable(out)
     with show_progress("decoding") as progress:
-        exploration = explore_dataset(data, folds, progress)
+        exploration = explore_dataset(data, folds, progress, layout)
     write_page(render_exploration(exploration, data.resolve().name), out)
     problems = len(exploration.report.problems)
     if problems:
@@ -34,6 +44,7 @@ def errors(
     images: Annotated[int | None, typer.Option(help="predict at most so many; empty: all")] = None,
     every_image: Annotated[bool, typer.Option("--every-image", help="also images that the model trained on")] = False,
     folds: Annotated[Path | None, typer.Option(help="folds.json of the training; empty: found or made again")] = None,
+    layout: LayoutName = "",
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
@@ -51,6 +62,7 @@ def errors(
             images=images,
             every_image=every_image,
             folds_file=folds,
+            layout=layout,
         )
     write_page(render_errors(analysis, str(model), data.resolve().name), out)
     for text, warns in describe_origin(analysis):

@@ -12,6 +12,7 @@ from segcore.commands.console import (
     CPUs,
     Data,
     Device,
+    LayoutName,
     Model,
     choose_machine,
     console,
@@ -97,6 +98,7 @@ def tune_predict(
     objective: Annotated[
         str, typer.Option(help=f"metric that decides: {', '.join(METRICS)} or {CLASS_PREFIX}CLASS; empty: the model's")
     ] = "",
+    layout: LayoutName = "",
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
@@ -105,7 +107,7 @@ def tune_predict(
     Each image is predicted by the networks that did not train on it. The table and a picture of score against time
     are written into the model's directory.
     """
-    dataset, ensemble = read_dataset(data), _load(model, device, cpus)
+    dataset, ensemble = read_dataset(data, layout), _load(model, device, cpus)
     require_same_classes(ensemble, dataset.classes, data)
     make_folder(model)
     cases, notes = dataset.cases, read_ensemble_notes(model).get("notes", {})

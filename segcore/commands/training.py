@@ -13,6 +13,7 @@ from segcore.commands.console import (
     Data,
     Device,
     Folds,
+    LayoutName,
     Objective,
     choose_machine,
     console,
@@ -46,6 +47,7 @@ def train(
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
     folds: Folds = 7,
     objective: Objective = "",
+    layout: LayoutName = "",
     device: Device = "",
     cpus: CPUs = 2,
     cache: Cache = DEFAULT_CACHE,
@@ -60,7 +62,7 @@ def train(
     config = TrainConfig.from_assignments(tuple(assignments or ()))
     machine = choose_machine(device, cpus)
     cache_root = resolve_cache(cache)
-    dataset = read_dataset(data)
+    dataset = read_dataset(data, layout)
     metric = objective or default_objective(dataset.layout)
     require_metric(metric, dataset.classes)
     require_learnt(metric, config.labels, dataset.classes)

@@ -5,7 +5,7 @@ folds lives in `folds`, which images look alike in `likeness`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
@@ -17,7 +17,7 @@ BLOCKS_PER_FOLD: Final = 2
 """Blocks that each fold gets of a large stratum, and of whole groups: fewer leave fewer seams, more balance better."""
 
 SHORTEST_CUTS: Final = (4, 2, 1)
-"""Cases that a run of neighbours must exceed to be cut; the first that gives every fold a block is taken."""
+"""Cases that a run of neighbours must exceed to be cut."""
 
 GAP_FACTOR: Final = 5
 """A gap of more than so many times the stratum's median gap always ends a block."""
@@ -45,8 +45,8 @@ class Block:
         return f"{first.group}/{first.condition}/{first.name if first.frame is None else first.frame}"
 
 
-def cut_blocks(cases: Sequence[Case], folds: int, alike: Collection[Sequence[str]] = ()) -> list[Block]:
-    """Cut cases into blocks, as long as so many folds allow.
+def cut_blocks(cases: Sequence[Case], folds: int, alike: Collection[Sequence[str]] = ()) -> Iterator[list[Block]]:
+    """Yield the ways to cut cases into blocks, those of the longest blocks first.
 
     Whole groups are blocks where there are at least `BLOCKS_PER_FOLD` for each fold and none is larger than a fold's
     share. Else each stratum is cut into runs of neighbouring frames; an image without a frame is a run of its own.
@@ -56,20 +56,16 @@ def cut_blocks(cases: Sequence[Case], folds: int, alike: Collection[Sequence[str
         folds: how many parts the blocks are for.
         alike: names of images that look the same; they join the blocks that they are in.
 
-    Returns:
-        The blocks, by place; fewer than the folds where no cut gives as many.
+    Yields:
+        All blocks, by place.
     """
     ordered = sorted(_drop_idle_frames(cases), key=lambda case: case.order)
-    blocks: list[Block] = []
-    for shortest_cut in (None, *SHORTEST_CUTS):
-        if shortest_cut is not None:
-            runs = [run for stratum in list_strata(ordered) for run in _cut_runs(stratum, folds, shortest_cut)]
-        elif not (runs := _list_whole_groups(ordered, folds)):
-            continue
-        blocks = [_build_block(run, whole=shortest_cut is None) for run in _join_alike(runs, alike)]
-        if len(blocks) >= folds:
-            break
-    return blocks
+    if groups := _list_whole_groups(ordered, folds):
+        yield [_build_block(group, whole=True) for group in _join_alike(groups, alike)]
+    strata = list_strata(ordered)
+    for shortest_cut, parts in _list_cuts(max(map(len, strata), default=0), folds):
+        runs = [run for stratum in strata for run in _cut_runs(stratum, parts, shortest_cut)]
+        yield [_build_block(run, whole=False) for run in _join_alike(runs, alike)]
 
 
 def list_strata(cases: Sequence[Case]) -> list[list[Case]]:
@@ -101,12 +97,21 @@ def _list_whole_groups(cases: Sequence[Case], folds: int) -> list[list[Case]]:
     return list(groups.values()) if enough else []
 
 
-def _cut_runs(stratum: list[Case], folds: int, shortest_cut: int) -> list[list[Case]]:
+def _list_cuts(longest_stratum: int, folds: int) -> Iterator[tuple[int, int]]:
+    """Yield what a run must exceed to be cut, and the runs that a stratum is cut into; finer and finer."""
+    parts = folds * BLOCKS_PER_FOLD
+    yield from ((shortest_cut, parts) for shortest_cut in SHORTEST_CUTS)
+    while parts < longest_stratum:
+        parts *= 2
+        yield SHORTEST_CUTS[-1], parts
+
+
+def _cut_runs(stratum: list[Case], parts: int, shortest_cut: int) -> list[list[Case]]:
     filmed = [case for case in stratum if case.frame is not None]
     alone = [[case] for case in stratum if case.frame is None]
     if not filmed:
         return alone
-    longest = max(shortest_cut, round(len(filmed) / (folds * BLOCKS_PER_FOLD)))
+    longest = max(shortest_cut, round(len(filmed) / parts))
     gaps = [(after.frame or 0) - (before.frame or 0) for before, after in pairwise(filmed)]
     largest_gap = GAP_FACTOR * max(1, median(gaps)) if gaps else 0
     runs = [[filmed[0]]]

@@ -62,18 +62,19 @@ class _Counted:
     look_HW: npt.NDArray[np.uint8]
 
 
-def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], None]) -> DataReport:
+def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], None], layout: str = "") -> DataReport:
     """Decode a whole data set and report what is there and what is wrong.
 
     Args:
         folder: the data-set folder.
         folds: number of folds to try.
         progress: called with (cases done, cases in all).
+        layout: a name in `sources.layouts`; empty: recognised.
 
     Raises:
         DataError: when there is no data set at all.
     """
-    dataset, problems = scan_dataset(folder)
+    dataset, problems = scan_dataset(folder, layout)
     counted: dict[str, _Counted] = {}
 
     def count(case: Case) -> _Counted | tuple[str, ...]:

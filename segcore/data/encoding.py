@@ -86,8 +86,8 @@ class MaskEncoding:
         counts: Counter[int] = Counter()
         for rows in bands(pixels):
             codes = self._read_codes(pixels[rows])
-            codes, times = np.unique(codes if chosen_HW is None else codes[chosen_HW[rows]], return_counts=True)
-            counts.update(dict(zip(codes.tolist(), times.tolist(), strict=True)))
+            found, times = _count(codes if chosen_HW is None else codes[chosen_HW[rows]])
+            counts.update(dict(zip(found.tolist(), times.tolist(), strict=True)))
         return counts
 
     def name_code(self, code: int) -> str:
@@ -106,9 +106,10 @@ class MaskEncoding:
 
     def _describe(self, counts: Counter[int], total: int) -> list[str]:
         told = [(self.name_code(code), pixels) for code, pixels in counts.most_common(_MOST_TOLD)]
+        objects = self.kind == "index" and min(counts) > VOID
         pixels = counts.total()
         # A wrong table misses few colours of large areas; mixtures of two classes are many, on little area.
-        if len(counts) > MOST_CLASSES or (len(counts) > _MOST_TOLD and pixels / total < _SOFT_SHARE):
+        if not objects and (len(counts) > MOST_CLASSES or (len(counts) > _MOST_TOLD and pixels / total < _SOFT_SHARE)):
             return [
                 f"soft borders: {len(counts)} {self._said}s that are in no class on {pixels / total:.2%} of the pixels "
                 f"({pixels}), such as {', '.join(code for code, _ in told[:3])}; draw the mask without smoothing, "
@@ -117,6 +118,8 @@ class MaskEncoding:
         lines = [f"unknown {self._said} {code}: {pixels} pixels" for code, pixels in told]
         if len(counts) > len(told):
             lines.append(f"and {len(counts) - len(told)} more unknown {self._said}s")
+        if objects:
+            lines.append(f"numbers above {VOID} are often those of objects: take the masks that hold classes")
         return lines
 
 
@@ -140,6 +143,18 @@ def colour_code(colour: Colour) -> int:
     """Return the code of a colour in masks of kind `rgb`."""
     red, green, blue = colour
     return red << 16 | green << 8 | blue
+
+
+def _count(
+    codes: npt.NDArray[np.unsignedinteger[Any]],
+) -> tuple[npt.NDArray[np.integer[Any]], npt.NDArray[np.int64]]:
+    """Return the codes that occur, and how often."""
+    if codes.dtype.itemsize > 2:
+        return np.unique(codes, return_counts=True)
+    # Small numbers can be counted without sorting them.
+    times = np.bincount(codes.reshape(-1))
+    found = np.flatnonzero(times)
+    return found, times[found]
 
 
 @lru_cache(maxsize=4)

@@ -67,7 +67,7 @@ def make_folds(cases: Sequence[Case], folds: int = 7, seen: Seen = NOTHING_SEEN)
         )
     if folds < 2:
         raise ConfigError(f"folds={folds}: at least 2 are needed, one to validate on and one to train on.")
-    blocks = cut_blocks(cases, folds, seen.alike)
+    blocks = _choose_blocks(cases, folds, seen)
     if len(blocks) < folds:
         raise ConfigError(
             f"folds={folds}: the data has only {len(blocks)} blocks of images that must stay together (neighbouring "
@@ -97,9 +97,20 @@ def measure_leakage(cases: Sequence[Case], split: FoldSplit) -> Leakage:
 
 def _advise(cases: Sequence[Case], folds: int, seen: Seen) -> str:
     # Fewer folds have longer blocks, so that there are as many as now is no promise.
-    possible = (fewer for fewer in range(folds - 1, 1, -1) if len(cut_blocks(cases, fewer, seen.alike)) >= fewer)
+    possible = (fewer for fewer in range(folds - 1, 1, -1) if len(_choose_blocks(cases, fewer, seen)) >= fewer)
     most = next(possible, None)
     return "more images of other places are needed" if most is None else f"use --folds {most} or more data"
+
+
+def _choose_blocks(cases: Sequence[Case], folds: int, seen: Seen) -> list[Block]:
+    """Return the longest blocks of which each fold gets one with a scored class, or else one at all, or else the most."""
+    found: list[list[Block]] = []
+    for blocks in cut_blocks(cases, folds, seen.alike):
+        having = sum(any(seen.classes_of.get(case.name) for case in block.cases) for block in blocks)
+        if len(blocks) >= folds and (having >= folds or not seen.classes_of):
+            return blocks
+        found.append(blocks)
+    return next((blocks for blocks in found if len(blocks) >= folds), found[-1])
 
 
 def _assign(blocks: Sequence[Block], folds: int) -> list[int]:

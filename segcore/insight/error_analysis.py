@@ -122,6 +122,7 @@ def analyse_errors(
     images: int | None = None,
     every_image: bool = False,
     folds_file: Path | None = None,
+    layout: str = "",
 ) -> ErrorAnalysis:
     """Predict a data set with a model and count what is wrong.
 
@@ -133,6 +134,7 @@ def analyse_errors(
         images: predict at most so many, evenly spread over the data; None: all.
         every_image: also predict images that the model trained on, though others are there.
         folds_file: the folds that the model was trained with, see `held_out`.
+        layout: of the data set, a name in `sources.layouts`; empty: recognised.
 
     Raises:
         CheckpointError: when there is no model.
@@ -142,8 +144,8 @@ def analyse_errors(
     if images is not None and images < 1:
         raise ConfigError(f"images={images}: at least 1 must be predicted; leave it out to predict all.")
     notes = read_ensemble_notes(model).get("notes", {})
-    require_cases(data)
-    dataset = read_dataset(data)
+    require_cases(data, layout)
+    dataset = read_dataset(data, layout)
     ensemble = load_ensemble(model, machine)
     require_same_classes(ensemble, dataset.classes, data)
     plan = plan_held_out(notes, len(ensemble.members), dataset.cases, model, folds_file)

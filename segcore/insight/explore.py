@@ -67,20 +67,21 @@ class Example:
     reason: str
 
 
-def explore_dataset(folder: Path, folds: int, progress: Callable[[int, int], None]) -> Exploration:
+def explore_dataset(folder: Path, folds: int, progress: Callable[[int, int], None], layout: str = "") -> Exploration:
     """Count what is in every image of a data set.
 
     Args:
         folder: the data-set folder.
         folds: number of folds to try.
         progress: called with (steps done, steps in all); each image takes two.
+        layout: a name in `sources.layouts`; empty: recognised.
 
     Raises:
         DataError: when no image can be used.
     """
-    require_cases(folder)
-    report = inspect_dataset(folder, folds, lambda done, total: progress(done, 2 * total))
-    dataset, _ = scan_dataset(folder)
+    require_cases(folder, layout)
+    report = inspect_dataset(folder, folds, lambda done, total: progress(done, 2 * total), layout)
+    dataset, _ = scan_dataset(folder, layout)
     counts = []
     with ThreadPoolExecutor() as pool:
         for done, found in enumerate(pool.map(lambda case: _count(case, dataset.classes), dataset.cases), start=1):
@@ -92,9 +93,9 @@ def explore_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
     return Exploration(report=report, cases=tuple(counts), ceilings=tuple(ceilings))
 
 
-def require_cases(folder: Path) -> None:
+def require_cases(folder: Path, layout: str = "") -> None:
     """Raise `DataError` when a folder has no image with mask and annotation."""
-    dataset, problems = scan_dataset(folder)
+    dataset, problems = scan_dataset(folder, layout)
     if not dataset.cases:
         raise _nothing_usable(folder, problems)
 

@@ -8,12 +8,14 @@ What neither says is derived, and said so.
 
 import csv
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from segcore.data.case import Case, Split
+from segcore.data.listing import name_in_list
 from segcore.data.names import find_name_fault
 from segcore.errors import DataError
 
@@ -25,6 +27,7 @@ FACTS_FORM: Final = (
 _COLUMNS: Final = ("name", "group", "condition", "frame", "split")
 _SPLITS: Final[dict[str, Split]] = {"": "", "train": "train", "val": "val"}
 _MOST_TOLD: Final = 5
+_WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str], list[str]]:
@@ -71,11 +74,17 @@ def _collect(file: Path, reader: "csv.DictReader[str]") -> dict[str, dict[str, s
     rows: dict[str, dict[str, str]] = {}
     for row in reader:
         if None in row or None in row.values():
-            raise DataError(f"{file}, line {reader.line_num}: has another number of values than columns.")
+            raise DataError(
+                f"{file}, line {reader.line_num}: has another number of values than columns; write as many, and values "
+                "with a comma in quotes."
+            )
         said = {column: value.strip() for column, value in row.items() if value.strip()}
-        name = said.pop("name", "")
+        name = name_in_list(said.pop("name", ""))
         if not name or name in rows:
-            raise DataError(f"{file}, line {reader.line_num}: the name {name!r} is empty or was given before.")
+            raise DataError(
+                f"{file}, line {reader.line_num}: the name {name!r} is empty or was given before; each image has a "
+                "line of its own."
+            )
         rows[name] = said
     return rows
 
@@ -90,7 +99,8 @@ def _read_beside(image: Path, problems: list[str]) -> dict[str, Any]:
         problems.append(f"{file.name}: cannot be read ({error or type(error).__name__})")
         return {}
     # Other programs leave JSON beside images too.
-    return {key: content[key] for key in _COLUMNS[1:] if key in content} if isinstance(content, dict) else {}
+    known = content if isinstance(content, dict) else {}
+    return {key: known[key] for key in _COLUMNS[1:] if known.get(key) is not None}
 
 
 def _apply(case: Case, facts: Mapping[str, Any], problems: list[str]) -> Case | None:
@@ -104,12 +114,12 @@ def _apply(case: Case, facts: Mapping[str, Any], problems: list[str]) -> Case | 
             changes[column] = value
     if "frame" in facts:
         text = str(facts["frame"])
-        if not text.lstrip("-").isdecimal() or isinstance(facts["frame"], bool):
+        if not _WHOLE.fullmatch(text):
             faults.append(f"{case.name}: frame is {facts['frame']!r:.40}, not a whole number")
         else:
             changes["frame"] = int(text)
     if "split" in facts:
-        if facts["split"] not in _SPLITS:
+        if not isinstance(facts["split"], str) or facts["split"] not in _SPLITS:
             faults.append(f"{case.name}: split is {facts['split']!r:.40}; use train, val or test, or leave it empty")
         else:
             changes["split"] = _SPLITS[facts["split"]]

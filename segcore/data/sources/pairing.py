@@ -1,9 +1,11 @@
 """Finds the mask of each image in two folders: by equal names, or by names with a known ending such as x_mask.png."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
+from unicodedata import normalize
 
 from segcore.data.case import Case, Split
 from segcore.data.encoding import MaskEncoding
@@ -48,6 +50,7 @@ class Pair:
         mask: the mask's file.
         group: the folder that they lie in.
         split: side of the split that they are on.
+        frame: place in the group's drive, if it is known.
     """
 
     name: str
@@ -55,11 +58,18 @@ class Pair:
     mask: Path
     group: str
     split: Split = ""
+    frame: int | None = None
 
     def to_case(self, encoding: MaskEncoding) -> Case:
         """Return the case of which nothing else is known."""
         return Case(
-            name=self.name, image=self.image, mask=self.mask, encoding=encoding, group=self.group, split=self.split
+            name=self.name,
+            image=self.image,
+            mask=self.mask,
+            encoding=encoding,
+            group=self.group,
+            frame=self.frame,
+            split=self.split,
         )
 
 
@@ -112,25 +122,30 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
     images, problems = walk_images(root.images)
     masks, mask_problems = walk_images(root.masks)
     problems += mask_problems
-    image_ending, mask_ending = _choose_endings(root, images, masks, endings)
-    image_of = _by_place(root.images, images, image_ending)
-    mask_of = _by_place(root.masks, masks, mask_ending)
+    images_by_place = dict(_list_places(root.images, images))
+    masks_by_place = dict(_list_places(root.masks, masks))
+    image_ending, mask_ending = _choose_endings(images_by_place.keys(), masks_by_place.keys(), endings)
+    image_of = _take_ending(images_by_place, image_ending)
+    mask_of = _take_ending(masks_by_place, mask_ending)
     notes = []
     if image_ending or mask_ending:
         notes.append(f"names: x{image_ending} in {root.images.name}/ has the mask x{mask_ending} in {root.masks.name}/")
-    others = len(masks) - len(mask_of)
-    if others:
-        notes.append(f"left out: {others} files of {root.masks.name}/ whose names do not end in {mask_ending}")
+    for folder, others, ending in (
+        (root.images, len(images) - len(image_of), image_ending),
+        (root.masks, len(masks) - len(mask_of), mask_ending),
+    ):
+        if others:
+            notes.append(f"left out: {others} files of {folder.name}/ whose names do not end in {ending}")
     problems += [f"{file.name}: no mask of that name in {root.masks}" for file in _missing(image_of, mask_of)]
     problems += [
         f"{file.name}: a mask without an image of that name in {root.images}" for file in _missing(mask_of, image_of)
     ]
     pairs = [
         Pair(
-            name=name_of(image_of[place]).removesuffix(image_ending),
+            name=place.rpartition("/")[2],
             image=image_of[place],
             mask=mask_of[place],
-            group=Path(place).parent.as_posix() if "/" in place else NO_GROUP,
+            group=place.rpartition("/")[0] or NO_GROUP,
             split=root.split,
         )
         for place in sorted(image_of.keys() & mask_of.keys())
@@ -139,29 +154,41 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
 
 
 def _choose_endings(
-    root: Root, images: Sequence[Path], masks: Sequence[Path], endings: Sequence[tuple[str, str]] | None
+    images: Collection[str], masks: Collection[str], endings: Sequence[tuple[str, str]] | None
 ) -> tuple[str, str]:
-    # Endings that a sample of the masks lacks need not be tried on all of them.
-    sample = [name_of(mask) for mask in masks[:_SAMPLE]]
-    likely = [ending for ending in MASK_ENDINGS if any(name.endswith(ending) for name in sample)]
-    candidates = endings or [(image_ending, mask_ending) for mask_ending in likely for image_ending in IMAGE_ENDINGS]
+    """Return the endings of images and of masks, given their paths, by which most have the other."""
+    of_images = _list_likely(IMAGE_ENDINGS, images)
+    likely = [(some, other) for other in _list_likely(MASK_ENDINGS, masks) for some in of_images]
 
     def count_pairs(pair: tuple[str, str]) -> int:
-        image_places = _by_place(root.images, images, pair[0]).keys()
-        return len(image_places & _by_place(root.masks, masks, pair[1]).keys())
+        some, other = (
+            {place.removesuffix(ending) for place in places if place.endswith(ending)}
+            for places, ending in zip((images, masks), pair, strict=True)
+        )
+        return len(some & other)
 
-    return max(candidates or [("", "")], key=count_pairs)
+    return max(endings or likely or [("", "")], key=count_pairs)
 
 
-def _by_place(root: Path, files: Sequence[Path], ending: str) -> dict[str, Path]:
-    """Return files by their path below a folder, without suffix and ending; those of another ending are left out."""
-    found = {}
+def _list_likely(endings: Sequence[str], places: Collection[str]) -> list[str]:
+    # Endings that a sample lacks need not be tried on all.
+    sample = list(islice(places, 0, None, max(1, len(places) // _SAMPLE)))
+    return [ending for ending in endings if any(place.endswith(ending) for place in sample)]
+
+
+def _take_ending(files: Mapping[str, Path], ending: str) -> dict[str, Path]:
+    """Return files by their path without an ending; those that lack it are left out."""
+    return {place.removesuffix(ending): file for place, file in files.items() if place.endswith(ending)}
+
+
+def _list_places(root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the path of each file below a folder, without suffix and composed, with the file."""
+    below: dict[Path, str] = {}
     for file in files:
-        name = name_of(file)
-        if name.endswith(ending):
-            place = file.parent.relative_to(root) / name.removesuffix(ending)
-            found[place.as_posix()] = file
-    return found
+        folder = file.parent
+        if folder not in below:
+            below[folder] = "".join(f"{normalize('NFC', part)}/" for part in folder.relative_to(root).parts)
+        yield below[folder] + name_of(file), file
 
 
 def _missing(some: Mapping[str, Path], others: Mapping[str, Path]) -> Iterator[Path]:
@@ -169,10 +196,18 @@ def _missing(some: Mapping[str, Path], others: Mapping[str, Path]) -> Iterator[P
 
 
 def _name_apart(pairs: Sequence[Pair]) -> list[Pair]:
-    """Name pairs by their folder too where two have one name."""
-    if not any(True for _ in _find_equal(pairs)):
-        return list(pairs)
-    return [replace(pair, name=f"{pair.group}/{pair.name}".replace("/", "_")) for pair in pairs]
+    """Name pairs by their folder too where two have one name, and by their side where that is not enough."""
+    ways: tuple[Callable[[Pair], str], ...] = (
+        lambda pair: pair.name,
+        lambda pair: f"{pair.group}/{pair.name}",
+        lambda pair: f"{pair.split or 'none'}/{pair.name}",
+        lambda pair: f"{pair.split or 'none'}/{pair.group}/{pair.name}",
+    )
+    for way in ways:
+        names = [way(pair).replace("/", "_") for pair in pairs]
+        if len(set(names)) == len(names):
+            return [replace(pair, name=name) for pair, name in zip(pairs, names, strict=True)]
+    return list(pairs)
 
 
 def _find_equal(pairs: Sequence[Pair]) -> Iterator[Pair]:

@@ -7,13 +7,14 @@
 Below, folders may be nested; names may end as in `pairing`. What masks mean is found in `tables`, facts in `facts`.
 """
 
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from typing import Final
 
 from segcore.data.case import DataSet, Split
-from segcore.data.listing import walk_images
-from segcore.data.sources.facts import add_facts
+from segcore.data.listing import find_images, has_images
+from segcore.data.sources.assembly import assemble, name_below, require_pairs, tell_roots
 from segcore.data.sources.pairing import Root, pair_roots
 from segcore.data.sources.tables import find_table
 from segcore.errors import DataError
@@ -45,76 +46,90 @@ def scan_pairs(folder: Path) -> tuple[DataSet, list[str]]:
     """
     roots, notes = _find_roots(folder)
     found = pair_roots(roots)
-    if not found.pairs:
-        raise DataError(f"{folder}: no image of {_name(roots[0].images, folder)} has a mask:", found.problems)
+    require_pairs(folder, roots, found)
     table = find_table(folder, [pair.mask for pair in found.pairs])
-    cases, problems, facts = add_facts(folder, [pair.to_case(table.encoding) for pair in found.pairs])
-    dataset = DataSet(
-        folder=folder,
-        layout="pairs",
-        classes=table.classes,
-        cases=tuple(cases),
-        images=tuple(root.images for root in roots),
-        notes=(*notes, *found.notes, *table.notes, *facts),
-    )
-    return dataset, [*found.problems, *problems]
+    return assemble("pairs", folder, roots, found, table, [*tell_roots(roots, folder), *notes])
 
 
 def _find_roots(folder: Path) -> tuple[list[Root], list[str]]:
+    """Return the folders of images and masks, and what lies beside them and is left out."""
     images, masks = _choose_pair(folder)
-    if images is not None and masks is not None:
-        parts = _list_splits(images)
-        if not parts:
-            return [Root(images=images, masks=masks)], [f"folders: {images.name}/ and {masks.name}/"]
-        pairs = [(part.name.lower(), part, masks / part.name) for part in parts]
-    else:
-        pairs = [
-            (part.name.lower(), images, masks)
-            for part in _list_splits(folder)
-            for images, masks in [_choose_pair(part)]
-            if images is not None and masks is not None
-        ]
+    divided = [part for part in _list_splits(folder) if _find_pairs(part)]
+    if images is None or masks is None:
+        return _find_divided_first(folder)
+    if divided:
+        raise _ambiguous(folder, [(images, masks), *_find_pairs(divided[0])])
+    if not _list_splits(images):
+        return [Root(images=images, masks=masks)], []
+    return _find_divided_below(folder, images, masks)
+
+
+def _find_divided_first(folder: Path) -> tuple[list[Root], list[str]]:
     roots, notes = [], []
-    for side, images, masks in pairs:
-        if side in SPLIT_OF_FOLDER and masks.is_dir():
-            roots.append(Root(images=images, masks=masks, split=SPLIT_OF_FOLDER[side]))
-            notes.append(f"folders: {_name(images, folder)} and {_name(masks, folder)}")
-        elif side in SPLIT_OF_FOLDER:
-            raise DataError(f"{folder}: {_name(images, folder)} has no {_name(masks, folder)} beside it.")
+    for part in _list_splits(folder):
+        images, masks = _choose_pair(part)
+        if part.name.lower() in TEST_FOLDERS:
+            notes.append(f"left out: {part.name}/, which is for testing")
+        elif images is None or masks is None:
+            notes.append(f"left out: {part.name}/, in which no folder of images has one of masks beside it")
         else:
-            notes.append(f"left out: {_name(images, folder)}, which is for testing")
+            roots.append(Root(images=images, masks=masks, split=SPLIT_OF_FOLDER[part.name.lower()]))
+    return _require_roots(roots, folder), notes
+
+
+def _find_divided_below(folder: Path, images: Path, masks: Path) -> tuple[list[Root], list[str]]:
+    roots, notes = [], []
+    masks_of = {part.name.lower(): part for part in _list_folders(masks)}
+    for part in _list_folders(images):
+        side = part.name.lower()
+        if side in SPLIT_OF_FOLDER and side not in masks_of:
+            raise DataError(
+                f"{folder}: {name_below(part, folder)} has no {name_below(masks / part.name, folder)} beside it; "
+                "divide masks as images are, or neither."
+            )
+        if side in SPLIT_OF_FOLDER:
+            roots.append(Root(images=part, masks=masks_of[side], split=SPLIT_OF_FOLDER[side]))
+        else:
+            reason = "which is for testing" if side in TEST_FOLDERS else "which is neither train nor val"
+            notes.append(f"left out: {name_below(part, folder)}, {reason}")
+    loose = len(find_images(images)[0])
+    if loose:
+        notes.append(f"left out: {loose} images directly in {images.name}/, which is divided into train and val")
+    return _require_roots(roots, folder), notes
+
+
+def _require_roots(roots: list[Root], folder: Path) -> list[Root]:
     if not roots:
         raise DataError(f"{folder}: only images for testing were found; give images and masks to train on.")
-    return roots, notes
+    return roots
 
 
 def _choose_pair(folder: Path) -> tuple[Path | None, Path | None]:
     pairs = _find_pairs(folder)
     if len(pairs) > 1:
-        told = "; ".join(f"{images.name}/ and {masks.name}/" for images, masks in pairs)
-        raise DataError(
-            f"{folder}: more than one pair of folders may be meant ({told}); move the others away, or say which in a "
-            f"dataset.json, which 'python -m segcore init {folder}' begins."
-        )
+        raise _ambiguous(folder, pairs)
     return pairs[0] if pairs else (None, None)
 
 
+def _ambiguous(folder: Path, pairs: Sequence[tuple[Path, Path]]) -> DataError:
+    told = "; ".join(f"{name_below(images, folder)} and {name_below(masks, folder)}" for images, masks in pairs)
+    return DataError(
+        f"{folder}: more than one pair of folders may be meant ({told}); move the others away, or say which in a "
+        f"dataset.json, which 'python -m segcore init {folder}' begins."
+    )
+
+
 def _find_pairs(folder: Path) -> list[tuple[Path, Path]]:
-    below = {part.name.lower(): part for part in folder.iterdir() if part.is_dir()} if folder.is_dir() else {}
-    images = [below[name] for name in IMAGE_FOLDERS if name in below and _has_images(below[name])]
-    masks = [below[name] for name in MASK_FOLDERS if name in below and _has_images(below[name])]
+    below = {part.name.lower(): part for part in _list_folders(folder)}
+    images = [below[name] for name in IMAGE_FOLDERS if name in below and has_images(below[name])]
+    masks = [below[name] for name in MASK_FOLDERS if images and name in below and has_images(below[name])]
     return list(product(images, masks))
 
 
 def _list_splits(folder: Path) -> list[Path]:
     known = (*SPLIT_OF_FOLDER, *TEST_FOLDERS)
-    return sorted(part for part in folder.iterdir() if part.is_dir() and part.name.lower() in known)
+    return [part for part in _list_folders(folder) if part.name.lower() in known]
 
 
-def _has_images(folder: Path) -> bool:
-    # Boxes and outlines have their folder of labels too, of text files.
-    return bool(walk_images(folder)[0])
-
-
-def _name(folder: Path, root: Path) -> str:
-    return f"{folder.relative_to(root).as_posix()}/"
+def _list_folders(folder: Path) -> list[Path]:
+    return sorted(part for part in folder.iterdir() if part.is_dir()) if folder.is_dir() else []

@@ -24,6 +24,7 @@ NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt
 CLASSES_FILE: Final = "classes.json"
 
 _SAMPLE: Final = 16
+_IGNORED: Final = "__ignore__"
 
 Kind = Literal["rgb", "index"]
 
@@ -56,16 +57,21 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     kind, palette = find_kind(masks)
     table = find_class_table(folder)
     if table is not None:
-        return _read_by(table, kind, palette, CLASSES_FILE, masks)
-    file = next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
+        return read_by(table, kind, palette, CLASSES_FILE, masks)
+    file = find_names_file(folder)
     if kind == "rgb":
         raise DataError(
             f"{folder}: masks have colours, and no classes.json says what they mean; 'python -m segcore init {folder}' "
             "counts them and writes a file to fill in."
         )
     if file is not None:
-        return _read_by(_table_of_names(read_names(file), palette), kind, palette, file.name, masks)
+        return read_by(_table_of_names(file, palette), kind, palette, file.name, masks)
     return _table_of_values(masks, palette)
+
+
+def has_table(folder: Path) -> bool:
+    """Say whether a file of a folder names its classes."""
+    return (folder / CLASSES_FILE).exists() or find_names_file(folder) is not None
 
 
 def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
@@ -73,19 +79,26 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
 
     Args:
         masks: at least one; some of them are looked at. Files of 1, 8 or 16 bits a pixel hold numbers, and so do
-            files of colours that are all grey.
+            files of colours that are all grey. Files with a palette each of its own hold colours.
 
     Raises:
         DataError: when one cannot be decoded.
     """
     sample = masks[:: max(1, len(masks) // _SAMPLE)]
     modes = [read_mode(mask) for mask in sample]
-    palettes = {palette for _, palette in modes}
-    shared = palettes.pop() if len(palettes) == 1 else ()
+    if all(mode == "P" for mode, _ in modes):
+        shared = _find_shared([palette for _, palette in modes])
+        return ("index", shared) if shared else ("rgb", ())
     if all(mode in ("P", "L", "1") or mode.startswith("I") for mode, _ in modes):
-        return "index", shared
+        return "index", ()
     grey = all((colours := decode_colours(mask)).size and (colours == colours[..., :1]).all() for mask in sample)
     return ("index" if grey else "rgb"), ()
+
+
+def _find_shared(palettes: Sequence[tuple[Colour, ...]]) -> tuple[Colour, ...]:
+    """Return the palette that all are, some cut off behind the last place that they need; empty: there is none."""
+    longest = max(palettes, key=len)
+    return longest if all(longest[: len(palette)] == palette for palette in palettes) else ()
 
 
 def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
@@ -107,7 +120,7 @@ def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
 
 
 def read_names(file: Path) -> tuple[str, ...]:
-    """Read class names, one a line; empty lines at the end do not count.
+    """Read class names, one a line; empty lines at the end do not count, nor labelme's name for 255 at the top.
 
     Raises:
         DataError: when the file cannot be read.
@@ -116,21 +129,36 @@ def read_names(file: Path) -> tuple[str, ...]:
         lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
-    return tuple(line.strip() for line in lines)
+    names = tuple(line.strip() for line in lines)
+    return names[1:] if names[:1] == (_IGNORED,) else names
 
 
 def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
     """Return the classes that are scored where nobody says which: all, but what is called background beside others."""
-    others = tuple(name for name in names if name.lower() != BACKGROUND)
+    others = tuple(name for name in names if name.strip("_").lower() != BACKGROUND)
     return others or tuple(names)
 
 
-def _read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: str, masks: Sequence[Path]) -> Table:
+def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: str, masks: Sequence[Path]) -> Table:
+    """Return what masks mean by a table that a file describes.
+
+    Args:
+        table: the file's.
+        kind: what masks hold.
+        palette: which they share, if any.
+        source: the file's name.
+        masks: at least one.
+
+    Raises:
+        DataError: when a mask cannot be decoded.
+    """
     notes = [f"classes: {len(table)}, named in {source}"]
     if kind == "rgb" or table.ids:
         notes.append("masks: colours" if kind == "rgb" else f"masks: numbers, as {source} gives them")
-        return Table(classes=table, encoding=encoding_of(table), notes=tuple(notes))
-    known = _find_by_colours(table, palette, masks) if source == CLASSES_FILE else {}
+        # A table may give both, and masks have one.
+        encoding = encoding_of(replace(table, ids=()) if kind == "rgb" else table)
+        return Table(classes=table, encoding=encoding, notes=tuple(notes))
+    known = _find_by_colours(table, palette, masks) if source not in NAMES_FILES else {}
     if known:
         said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
         notes.append(f"masks: read by the {said}")
@@ -170,16 +198,26 @@ def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> t
     return replace(table, ids=tuple(numbers)), told
 
 
+def find_names_file(folder: Path) -> Path | None:
+    """Return the file of a folder that lists names of classes, or None."""
+    return next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
+
+
 def _index_of(table: ClassTable, colour: Colour) -> int | None:
     if colour in table.void:
         return VOID
     return table.colours.index(colour) if colour in table.colours else None
 
 
-def _table_of_names(names: tuple[str, ...], palette: Sequence[Colour]) -> ClassTable:
+def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
+    names = read_names(file)
     if len(names) == 1:
         names = (BACKGROUND, *names)
-    return ClassTable(names=names, colours=_colours(range(len(names)), palette), scored=score_all_but_background(names))
+    try:
+        colours = _colours(range(len(names)), palette)
+        return ClassTable(names=names, colours=colours, scored=score_all_but_background(names))
+    except DataError as error:
+        raise DataError(f"{file} cannot be used:", error.problems) from error
 
 
 def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
@@ -191,6 +229,9 @@ def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
             f"Masks have {len(values)} different numbers, and at most {MOST_CLASSES} are classes; if their borders are "
             "smoothed or they show objects and not classes, make them again."
         )
+    if len(values) < 2:
+        alone = f"the number {values[0]}" if values else "void, which is 255,"
+        raise DataError(f"Masks have {alone} alone, so there is nothing to tell apart; are they masks of classes?")
     names = tuple(BACKGROUND if value == 0 and len(values) == 2 else f"class_{value}" for value in values)
     classes = ClassTable(
         names=names,

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +8,11 @@ import pytest
 import ray
 
 from search.run.capacity import count_concurrent, share_gpus
-from search.run.cluster import connected, prepare_nodes
+from search.run.cluster import _runtime_env, connected, prepare_nodes
 from search.run.stage import make_job
 from search.run.trial import open_cache
 from segcore.data.dataset import read_dataset
+from segcore.data.decoding import LIMIT_VARIABLE
 from segcore.data.folds import make_folds
 from segcore.errors import ClusterError
 
@@ -63,6 +65,35 @@ def test_a_hang_up_that_nohup_ignores_stays_ignored():
     assert ignoring.stdout == "ignored\n"
 
 
+def test_local_ray_starts_without_a_home_and_hands_the_limit_of_megapixels_on(tmp_path):
+    (tmp_path / "home").write_text("not a folder")
+    code = (
+        "import ray\nfrom pathlib import Path\nfrom search.place import build_place\n"
+        "from search.run.cluster import connected\nfrom segcore.data.decoding import read_limit\n"
+        "place = build_place({'data': Path('.'), 'storage': Path('.'), 'cache': Path('.')})\n"
+        "with connected(place):\n    print(ray.get(ray.remote(num_cpus=0)(read_limit).remote()))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    environment |= {"HOME": str(tmp_path / "home"), LIMIT_VARIABLE: "321"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.stdout == "321.0\n", done.stderr
+
+
+def test_the_limit_of_megapixels_is_handed_to_a_clusters_workers_too(make_place, monkeypatch):
+    place = make_place(address="auto")
+    assert LIMIT_VARIABLE not in _runtime_env(place)["env_vars"]
+    monkeypatch.setenv(LIMIT_VARIABLE, "321")
+    assert _runtime_env(place)["env_vars"][LIMIT_VARIABLE] == "321"
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:port", "host:-1", "127.0.0.1:99999999"])
 def test_address_with_a_port_that_is_none_is_refused(make_place, address):
     with pytest.raises(ClusterError, match="does not answer"), connected(make_place(address=address)):
@@ -91,6 +122,17 @@ def test_cache_is_prepared_and_told_about(local_ray, make_place, make_dataset, t
     cache = prepare_nodes(read_dataset(place.data), place, lambda done, total: told.append((done, total)))
     assert len(cache) == 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_every_node_reads_the_layout_that_the_search_was_given(
+    local_ray, make_settings, make_place, two_layouts, tmp_path
+):
+    place = make_place(data=two_layouts, layout="pairs", cache=tmp_path / "cache")
+    dataset = read_dataset(place.data, place.layout)
+    cache = prepare_nodes(dataset, place, lambda done, total: None)
+    job = make_job(make_settings(), place, cache, make_folds(dataset.cases, 2))
+    late = open_cache(dataclasses.replace(job, cache_root=tmp_path / "late"))
+    assert late.names == ("pair_0", "pair_1", "pair_2", "pair_3")
 
 
 def test_extra_data_joins_the_cache_and_is_named_by_its_key(

@@ -69,7 +69,7 @@ def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script):
     train(3, 4, outcome="diverged")
     train(4, 5, outcome="")
     train(5, 6).rmdir()
-    found = find_confirmed(folder, 5, values)
+    found = find_confirmed(folder, 5, values, "iou")
     assert {fold: trial.number for fold, trial in found.items()} == {1: 0}
 
 

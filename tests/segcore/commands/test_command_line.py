@@ -15,6 +15,7 @@ from PIL import Image
 
 from segcore.data.classes import ClassTable, class_table_to_json
 from segcore.data.decoding import decode_rgb
+from segcore.data.split import read_folds
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import load_ensemble, save_ensemble
@@ -64,6 +65,20 @@ def test_killed_training_goes_on_after_its_last_epoch(trained):
     notes = json.loads((folder / "model" / "ensemble.json").read_text())["notes"]
     assert len(notes["scores"]) == 4
     assert "epoch 1:" not in out and "epoch 4:" in out
+
+
+def test_training_for_another_objective_tells_it_and_goes_on_for_no_other(dataset_folder, tmp_path):
+    arguments = [*train_arguments(dataset_folder, tmp_path / "out", tmp_path / "cache"), "--set", "input_mode=full"]
+    arguments[arguments.index("epochs=4")] = "epochs=1"
+    code, out, err = run(*arguments, "--objective", "iou/car")
+    assert code == 0, err
+    assert "iou/car 0." in out
+    notes = json.loads((tmp_path / "out" / "model" / "ensemble.json").read_text())["notes"]
+    assert (notes["metric"], len(notes["scores"])) == ("iou/car", 1)
+    code, _, err = run(*arguments)
+    assert (code, "use --objective iou/car" in " ".join(err.split())) == (2, True)
+    code, _, err = run(*arguments, "--objective", "miou", "--set", "labels=scored")
+    assert (code, "use --set labels=full" in " ".join(err.split())) == (2, True)
 
 
 def test_finished_training_that_is_started_again_leaves_its_model_alone(trained, dataset_folder):
@@ -220,6 +235,8 @@ def test_check_of_a_broken_folder_lists_everything_and_ends_with_2(make_dataset)
         (["predict", "{data}", "{data}/seg_train_images", "{tmp}/x"], "is no model directory"),
         (["train", "{data}", "--out", "{data}/classes.json", "--folds", "2"], "cannot be written to as a folder"),
         (["submit", "{tmp}", "{tmp}/x.json"], "has no PNG mask"),
+        (["check", "{data}", "--layout", "cityscape"], "--layout 'cityscape': use contest, "),
+        (["check", "{data}", "--layout", "pairs"], "has not the layout pairs: images/ and masks/"),
         (["score", "{data}", "{tmp}/nothing"], "is neither a folder of masks nor a submission file"),
     ],
 )
@@ -227,6 +244,20 @@ def test_mistake_ends_with_a_message(dataset_folder, tmp_path, arguments, messag
     code, _, err = run(*(word.format(data=dataset_folder, tmp=tmp_path) for word in arguments))
     assert code == 2
     assert message in err
+
+
+def test_layout_that_is_named_is_read_where_another_would_be_recognised(two_layouts, tmp_path):
+    (two_layouts / "images" / "notes.txt").write_text("")
+    code, out, _ = run("check", two_layouts, "--folds", 2, "--layout", "pairs")
+    assert code == 0
+    assert "images: 1 files are not read (.txt: 1)" in out
+    arguments = train_arguments(two_layouts, tmp_path / "out", tmp_path / "cache")
+    code, _, err = run(*arguments, "--layout", "pairs")
+    assert code == 0, err
+    model = tmp_path / "out" / "model"
+    assert set(read_folds(model / "folds.json").fold_of) == {f"pair_{number}" for number in range(4)}
+    code, _, err = run("errors", model, two_layouts, tmp_path / "errors.html", "--layout", "pairs")
+    assert code == 0, err
 
 
 def test_names_of_data_reach_the_terminal_as_they_are_and_escapes_never(make_dataset):

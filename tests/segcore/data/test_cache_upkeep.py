@@ -49,7 +49,7 @@ def test_a_cache_is_listed_with_its_data_size_and_last_use(prepared, root):
     (cache,) = list_caches(root).caches
     assert (cache.folder, cache.state, cache.used) == (prepared, CacheState.CURRENT, 1e9)
     assert (cache.data, cache.images) == (str(root.parent / "data"), 4)
-    # Four bytes a pixel, and the index.
+    # Four bytes a pixel, a look of each image, and the index.
     assert cache.bytes == 4 * (32 * 48 * 4 + 32 * 32) + (prepared / "index.json").stat().st_size
     prepare_cache(read_dataset(root.parent / "data"), root)
     assert list_caches(root).caches[0].used > 1.5e9

@@ -293,6 +293,17 @@ def test_folds_of_three_long_drives_are_those_that_they_always_were():
     assert hashlib.sha256(told.encode()).hexdigest()[:16] == "d1dbcfa9f2c998f4"
 
 
+def test_drive_is_cut_finer_where_a_fold_would_have_no_scored_class():
+    # Two folds of 2 blocks each are 4 runs of 10 frames; cars are in frames 2 to 7 alone, all in the first.
+    cases = _cases(*_drive(*range(40)))
+    seen = Seen(classes_of={case.name: frozenset({"car"} if 2 <= case.frame <= 7 else ()) for case in cases})
+    split = make_folds(cases, 2, seen)
+    assert {split.fold_of[case.name] for case in cases[2:8]} == {0, 1}
+    assert Counter(split.fold_of.values()) == {0: 20, 1: 20}
+    # Runs of 5, no shorter than need be.
+    assert set(Counter(split.block_of.values()).values()) == {5}
+
+
 @given(places, st.integers(2, 5))
 def test_folds_are_the_same_whatever_was_seen_where_nothing_is_to_be_done(places, folds):
     cases = _cases(*places)

@@ -131,3 +131,8 @@ def test_data_without_masks_folder_is_said_in_one_line(folder):
     with pytest.raises(DataError, match="seg_train_annotations/ is missing") as caught:
         explore_dataset(folder, 2, lambda done, total: None)
     assert "\n" not in str(caught.value)
+
+
+def test_layout_that_is_named_is_explored(two_layouts):
+    exploration = explore_dataset(two_layouts, 2, lambda done, total: None, "pairs")
+    assert [counts.case.name for counts in exploration.cases] == ["pair_0", "pair_1", "pair_2", "pair_3"]

@@ -12,6 +12,7 @@ from segcore.prediction.held_out import (
     Origin,
     plan_held_out,
     read_member_folds,
+    read_noted_metric,
     read_noted_score,
     read_stored_folds,
 )
@@ -154,3 +155,11 @@ def test_score_that_the_training_noted_is_found():
     assert read_noted_score({"out_of_fold": {"iou": 0.5}}) == 0.5
     assert read_noted_score({}) is None
     assert read_noted_score({"ious": []}) is None
+
+
+def test_noted_score_is_that_of_the_noted_metric():
+    assert read_noted_metric({"ious": [0.1]}) == "iou"
+    of_training = {"metric": "iou/car", "scores": [0.1, 0.3]}
+    assert (read_noted_metric(of_training), read_noted_score(of_training)) == ("iou/car", 0.3)
+    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5, "miou": 0.4}}) == 0.4
+    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5}}) is None

@@ -1,0 +1,150 @@
+"""CamVid in the three forms in which it goes round.
+
+    DATA/{train,val}/x.png      DATA/{train,val}annot/x.png             SegNet's: numbers, 11 classes, 11 is void
+    DATA/{train,val}/x.png      DATA/{train,val}_labels/x_L.png         Kaggle's: colours of class_dict.csv
+    DATA/701_StillsRaw_full/    DATA/LabeledApproved_full/x_L.png       the original: colours of label_colors.txt
+
+A `classes.json` says otherwise what masks mean. The drive that a file is named after is its group, as 0001TP in
+0001TP_006690.png, and the number its frame. Images for testing are left out, though they have masks.
+"""
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from segcore.data.case import DataSet, Split
+from segcore.data.classes import VOID, ClassTable, find_class_table
+from segcore.data.colours import Colour
+from segcore.data.encoding import build_encoding, encoding_of
+from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
+from segcore.data.sources.pairing import Pair, Root, pair_roots
+from segcore.data.sources.tables import Table, find_table
+from segcore.errors import DataError
+
+STILLS: Final = "701_StillsRaw_full"
+LABELLED: Final = "LabeledApproved_full"
+
+_SIDES: Final[tuple[Split, ...]] = ("train", "val")
+_ENDINGS: Final = ("annot", "_labels")
+_COLOURS_FILES: Final = ("class_dict.csv", "label_colors.txt")
+_COLOURS_FORM: Final = (
+    "class_dict.csv has the columns name,r,g,b, and label_colors.txt a line such as '64 128 64 Animal' for each class"
+)
+_VOID_NAMES: Final = frozenset({"void", "unlabelled", "unlabeled"})
+_NAME: Final = re.compile(r"(?P<drive>[0-9A-Za-z]+)_f?(?P<frame>\d+)")
+_COLOUR_LINE: Final = re.compile(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*?)\s*")
+
+SEGNET_CLASSES: Final = ClassTable(
+    names=(
+        "sky", "building", "pole", "road", "pavement", "tree", "signsymbol", "fence", "car", "pedestrian", "bicyclist",
+    ),
+    colours=(
+        (128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (0, 0, 192), (128, 128, 0), (192, 128, 128),
+        (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192),
+    ),
+    scored=(
+        "sky", "building", "pole", "road", "pavement", "tree", "signsymbol", "fence", "car", "pedestrian", "bicyclist",
+    ),
+    ids=tuple(range(11)),
+)  # fmt: skip
+"""The 11 classes that are usually compared."""
+
+
+def is_camvid(folder: Path) -> bool:
+    """Say whether a folder has one of CamVid's layouts."""
+    return bool(_find_roots(folder))
+
+
+def scan_camvid(folder: Path) -> tuple[DataSet, list[str]]:
+    """List the usable cases of a folder in one of CamVid's layouts, and its problems.
+
+    Raises:
+        DataError: when what names its colours is missing or cannot be used, or a `cases.csv` is not of the form.
+        OSError: when a folder may not be read.
+    """
+    roots = _find_roots(folder)
+    found = pair_roots(roots)
+    require_pairs(folder, roots, found)
+    found = replace(found, pairs=tuple(map(_place_in_drive, found.pairs)))
+    table = _find_table(folder, roots, [pair.mask for pair in found.pairs])
+    return assemble("camvid", folder, roots, found, table, [*tell_roots(roots, folder), *_tell_left_out(folder)])
+
+
+def _find_roots(folder: Path) -> list[Root]:
+    if (folder / STILLS).is_dir() and (folder / LABELLED).is_dir():
+        return [Root(images=folder / STILLS, masks=folder / LABELLED)]
+    for ending in _ENDINGS:
+        roots = [Root(images=folder / side, masks=folder / f"{side}{ending}", split=side) for side in _SIDES]
+        roots = [root for root in roots if root.images.is_dir() and root.masks.is_dir()]
+        # Others call folders train_labels too.
+        if roots and (ending == "annot" or (folder / _COLOURS_FILES[0]).is_file()):
+            return roots
+    return []
+
+
+def _place_in_drive(pair: Pair) -> Pair:
+    match = _NAME.fullmatch(pair.name)
+    return pair if match is None else replace(pair, group=match["drive"], frame=int(match["frame"]))
+
+
+def _find_table(folder: Path, roots: Sequence[Root], masks: Sequence[Path]) -> Table:
+    if find_class_table(folder) is not None:
+        return find_table(folder, masks)
+    if roots[0].masks.name.endswith("annot"):
+        numbers = {index: index for index in range(len(SEGNET_CLASSES))}
+        return Table(
+            classes=SEGNET_CLASSES,
+            encoding=build_encoding("index", {**numbers, len(SEGNET_CLASSES): VOID, VOID: VOID}),
+            notes=("classes: CamVid's 11 of SegNet", "masks: numbers, 11 and 255 are void"),
+        )
+    places = (place / name for place in (folder, roots[0].masks) for name in _COLOURS_FILES)
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise DataError(f"{folder} has no label_colors.txt that says what colours mean; {_COLOURS_FORM}.")
+    classes = _read_table(file)
+    return Table(
+        classes=classes,
+        encoding=encoding_of(classes),
+        notes=(f"classes: {len(classes)}, named in {file.name}", "masks: colours"),
+    )
+
+
+def _read_table(file: Path) -> ClassTable:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+        rows = _parse_csv(text) if file.suffix == ".csv" else _parse_lines(text)
+        named = [(name, colour) for name, colour in rows if name.lower() not in _VOID_NAMES]
+        return ClassTable(
+            names=tuple(name for name, _ in named),
+            colours=tuple(colour for _, colour in named),
+            scored=tuple(name for name, _ in named),
+            void=tuple(colour for name, colour in rows if name.lower() in _VOID_NAMES),
+        )
+    except DataError as error:
+        raise DataError(f"{file} cannot be used:", error.problems) from error
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(f"{file} cannot be read ({error}); {_COLOURS_FORM}.") from error
+
+
+def _parse_csv(text: str) -> list[tuple[str, Colour]]:
+    lines = csv.reader(text.splitlines(), strict=True)
+    columns = [column.strip().lower() for column in next(lines, [])]
+    rows = [dict(zip(columns, (value.strip() for value in line), strict=True)) for line in lines if any(line)]
+    return [(row["name"], (int(row["r"]), int(row["g"]), int(row["b"]))) for row in rows]
+
+
+def _parse_lines(text: str) -> list[tuple[str, Colour]]:
+    rows: list[tuple[str, Colour]] = []
+    for line in filter(str.strip, text.splitlines()):
+        match = _COLOUR_LINE.fullmatch(line)
+        if match is None:
+            raise ValueError(f"the line {line!r:.60}")
+        rows.append((match[4], (int(match[1]), int(match[2]), int(match[3]))))
+    return rows
+
+
+def _tell_left_out(folder: Path) -> list[str]:
+    return ["left out: test/, which is for testing"] if (folder / "test").is_dir() else []

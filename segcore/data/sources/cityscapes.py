@@ -1,0 +1,132 @@
+"""Cityscapes, as its benchmark ships it: fine masks of the official train and val.
+
+    DATA/leftImg8bit/{train,val}/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png
+    DATA/gtFine/{train,val}/CITY/CITY_SEQUENCE_FRAME_gtFine_labelIds.png     or ..._labelTrainIds.png
+
+The classes are the 19 that the benchmark evaluates; all its other labels are void. A city is a group. The masks of test
+are dummies, and those of gtCoarse leave borders out: neither is read.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from segcore.data.case import DataSet, Split
+from segcore.data.classes import VOID, ClassTable
+from segcore.data.encoding import build_encoding
+from segcore.data.sources.assembly import assemble, name_below, require_pairs, tell_roots
+from segcore.data.sources.pairing import Pair, Root, pair_roots
+from segcore.data.sources.tables import Table
+from segcore.errors import DataError
+
+_IMAGES: Final = "leftImg8bit"
+_MASKS: Final = "gtFine"
+_COARSE: Final = "gtCoarse"
+_IMAGE_ENDING: Final = "_leftImg8bit"
+_SIDES: Final[tuple[Split, ...]] = ("train", "val")
+_NAME: Final = re.compile(r"(?P<city>.+)_(?P<sequence>\d{6})_(?P<frame>\d{6})")
+_FRAMES_OF_A_SEQUENCE: Final = 1_000_000
+
+CITYSCAPES_CLASSES: Final = ClassTable(
+    names=(
+        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
+        "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+    ),
+    colours=(
+        (128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153), (153, 153, 153),
+        (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152), (70, 130, 180), (220, 20, 60), (255, 0, 0),
+        (0, 0, 142), (0, 0, 70), (0, 60, 100), (0, 80, 100), (0, 0, 230), (119, 11, 32),
+    ),
+    scored=(
+        "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation",
+        "terrain", "sky", "person", "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+    ),
+    ids=(7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33),
+)  # fmt: skip
+"""The 19 classes that the benchmark evaluates, by its labelIds, in which it takes predictions."""
+
+_LAST_LABEL: Final = 33
+
+
+def is_cityscapes(folder: Path) -> bool:
+    """Say whether a folder has the layout of Cityscapes."""
+    return (folder / _IMAGES).is_dir()
+
+
+def scan_cityscapes(folder: Path) -> tuple[DataSet, list[str]]:
+    """List the usable cases of train and val with their fine masks, and the folder's problems.
+
+    Raises:
+        DataError: when there are no fine masks, or a `cases.csv` is not of the form.
+        OSError: when a folder may not be read.
+    """
+    roots = _find_roots(folder)
+    fine = any(next(root.masks.rglob("*_labelIds.png"), None) is not None for root in roots)
+    ending = "_gtFine_labelIds" if fine else "_gtFine_labelTrainIds"
+    found = pair_roots(roots, [(_IMAGE_ENDING, ending)])
+    require_pairs(folder, roots, found)
+    # Beside the numbers of a mask lie its pictures, which nobody misses.
+    unread = [note for note in found.notes if note.endswith(_IMAGE_ENDING)]
+    found = replace(found, pairs=tuple(map(_place_in_drive, found.pairs)), notes=())
+    notes = [*tell_roots(roots, folder), *_tell_left_out(folder, roots), *unread]
+    return assemble("cityscapes", folder, roots, found, _table_of_labels() if fine else _table_of_train_ids(), notes)
+
+
+def _find_roots(folder: Path) -> list[Root]:
+    roots = [
+        Root(images=folder / _IMAGES / side, masks=folder / _MASKS / side, split=side)
+        for side in _SIDES
+        if (folder / _IMAGES / side).is_dir()
+    ]
+    missing = [name_below(root.masks, folder) for root in roots if not root.masks.is_dir()]
+    if missing or not roots:
+        wanted = " and ".join(missing) or f"{_IMAGES}/train/ or {_IMAGES}/val/"
+        raise DataError(
+            f"{folder} has no {wanted}; unpack leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip into it. "
+            f"Coarse masks ({_COARSE}/) are not read."
+        )
+    return roots
+
+
+def _place_in_drive(pair: Pair) -> Pair:
+    # Snippets of a city lie along one drive: neighbours show one street, though no two are of one second.
+    match = _NAME.fullmatch(pair.name)
+    if match is None:
+        return pair
+    frame = int(match["sequence"]) * _FRAMES_OF_A_SEQUENCE + int(match["frame"])
+    return replace(pair, group=match["city"], frame=frame)
+
+
+def _table_of_labels() -> Table:
+    of_class = {number: index for index, number in enumerate(CITYSCAPES_CLASSES.ids)}
+    # The number plate's -1 is 255 in a file.
+    void = dict.fromkeys((*range(_LAST_LABEL + 1), VOID), VOID)
+    return Table(
+        classes=CITYSCAPES_CLASSES,
+        encoding=build_encoding("index", void | of_class),
+        notes=("classes: Cityscapes' 19, its other labels are void", "masks: numbers, labelIds"),
+    )
+
+
+def _table_of_train_ids() -> Table:
+    of_class = {number: number for number in range(len(CITYSCAPES_CLASSES))}
+    return Table(
+        classes=CITYSCAPES_CLASSES,
+        encoding=build_encoding("index", {**of_class, VOID: VOID}),
+        notes=("classes: Cityscapes' 19", "masks: numbers, labelTrainIds, 255 is void"),
+    )
+
+
+def _tell_left_out(folder: Path, roots: Sequence[Root]) -> list[str]:
+    taken = {root.images.name for root in roots}
+    others = sorted(part for part in (folder / _IMAGES).iterdir() if part.is_dir() and part.name not in taken)
+    reasons = {"test": "whose masks are dummies", "train_extra": "which has coarse masks only"}
+    notes = [
+        f"left out: {name_below(part, folder)}, {reasons.get(part.name, 'which is neither train nor val')}"
+        for part in others
+    ]
+    if (folder / _COARSE).is_dir():
+        notes.append(f"left out: {_COARSE}/, whose masks leave borders out")
+    return notes

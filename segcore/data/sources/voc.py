@@ -1,0 +1,221 @@
+"""Pascal VOC's form: images in one folder, masks of some of them in another, lists of which are for what.
+
+    DATA/JPEGImages/x.jpg
+    DATA/SegmentationClass/x.png              palette places, 255 is the border; or colours
+    DATA/ImageSets/Segmentation/train.txt     a name a line; val.txt, trainval.txt, test.txt
+
+Without lists all images with a mask are taken. What masks mean is said by a classes.json or a file of names (see
+`tables`), by the labelmap.txt that CVAT writes, or by VOC's own colours in files that are called as VOC's are.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from segcore.data.case import DataSet, Split
+from segcore.data.classes import VOID, ClassTable
+from segcore.data.colours import Colour
+from segcore.data.encoding import build_encoding, colour_code, encoding_of
+from segcore.data.listing import find_images, name_in_list, name_of
+from segcore.data.names import find_name_fault
+from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
+from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
+from segcore.data.sources.tables import (
+    Kind,
+    Table,
+    count_codes,
+    find_kind,
+    find_table,
+    has_table,
+    read_by,
+    score_all_but_background,
+)
+from segcore.errors import DataError
+
+_IMAGES: Final = "JPEGImages"
+_MASKS: Final = ("SegmentationClass", "SegmentationClassPNG", "SegmentationClassRaw", "SegmentationClassAug")
+_LISTS: Final = Path("ImageSets") / "Segmentation"
+_LABEL_MAP: Final = "labelmap.txt"
+_LABEL_MAP_FORM: Final = "it has a line such as 'road:128,64,128::' for each class"
+
+_SPLITS: Final[dict[str, Split]] = {"train": "train", "val": "val", "trainval": ""}
+_TEST: Final = "test"
+_VOC_NAME: Final = re.compile(r"\d{4}_\d{6}|\d{6}")
+_BORDER: Final[Colour] = (224, 224, 192)
+_SAMPLE: Final = 16
+
+
+def voc_colour(place: int) -> Colour:
+    """Return the colour of a place in Pascal VOC's palette: the bits of the place, dealt to red, green and blue.
+
+    Args:
+        place: 0 to 255.
+    """
+    red, green, blue = (
+        sum((place >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(8)) for channel in range(3)
+    )
+    return red, green, blue
+
+
+_VOC_NAMES: Final = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+
+VOC_CLASSES: Final = ClassTable(
+    names=_VOC_NAMES,
+    colours=tuple(voc_colour(place) for place in range(len(_VOC_NAMES))),
+    scored=_VOC_NAMES,
+    ids=tuple(range(len(_VOC_NAMES))),
+)
+"""The 21 classes of Pascal VOC; its benchmark counts the background too."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lists:
+    side_of: Mapping[str, Split]
+    testing: frozenset[str]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def is_voc(folder: Path) -> bool:
+    """Say whether a folder has Pascal VOC's form."""
+    return (folder / _IMAGES).is_dir() and _find_masks(folder) is not None
+
+
+def scan_voc(folder: Path) -> tuple[DataSet, list[str]]:
+    """List the usable cases of a folder in Pascal VOC's form, and its problems.
+
+    Raises:
+        DataError: when what its masks mean cannot be told, or a list or `cases.csv` cannot be used.
+        OSError: when a folder may not be read.
+    """
+    masks = _find_masks(folder)
+    assert masks is not None, "it was recognised by them"
+    root = Root(images=folder / _IMAGES, masks=masks)
+    found = _pair(root, folder / _LISTS)
+    require_pairs(folder, [root], found)
+    table = _find_table(folder, [pair.mask for pair in found.pairs])
+    return assemble("voc", folder, [root], found, table, tell_roots([root], folder))
+
+
+def _find_masks(folder: Path) -> Path | None:
+    # labelme keeps arrays in a folder of the first name.
+    found = [folder / name for name in _MASKS if (folder / name).is_dir()]
+    return next((masks for masks in found if find_images(masks)[0]), None)
+
+
+def _pair(root: Root, place: Path) -> Pairing:
+    images, problems = find_images(root.images)
+    masks, mask_problems = find_images(root.masks)
+    image_of, mask_of = ({name_of(file): file for file in files} for files in (images, masks))
+    lists = _read_lists(place, mask_of.keys())
+    names = [name for name in lists.side_of if name in image_of and name in mask_of]
+    problems += [*mask_problems, *lists.problems]
+    problems += [f"{name}: {root.images.name}/ has no such image" for name in lists.side_of if name not in image_of]
+    problems += [
+        f"{name}: {root.masks.name}/ has no such mask, though a list names it"
+        for name in lists.side_of
+        if name in image_of and name not in mask_of
+    ]
+    problems += [f"{image_of[name].name}: {fault}" for name in names if (fault := find_name_fault(name))]
+    pairs = tuple(
+        Pair(name=name, image=image_of[name], mask=mask_of[name], group=NO_GROUP, split=lists.side_of[name])
+        for name in sorted(names)
+    )
+    notes = (*lists.notes, *_tell_left_out(root, image_of, mask_of, lists))
+    return Pairing(pairs=pairs, problems=tuple(problems), notes=notes)
+
+
+def _read_lists(place: Path, masked: Collection[str]) -> _Lists:
+    files = {file.stem: file for file in sorted(place.glob("*.txt"))} if place.is_dir() else {}
+    names = {title: _read_list(file) for title, file in files.items()}
+    divided = "train" in names or "val" in names
+    taken = [title for title in names if (title in _SPLITS if divided else title != _TEST)]
+    # Of trainval and the like, what train or val names too is on their side.
+    taken.sort(key=lambda title: (not _SPLITS.get(title, ""), title))
+    side_of: dict[str, Split] = {} if taken else dict.fromkeys(sorted(masked), "")
+    for title in taken:
+        for name in names[title]:
+            side_of.setdefault(name, _SPLITS.get(title, ""))
+    both = sorted({*names.get("train", ())} & {*names.get("val", ())})
+    notes = [f"lists: {', '.join(f'{title}.txt' for title in taken) or 'none; all images with a mask are taken'}"]
+    others = [f"{title}.txt" for title in names if title not in taken and title != _TEST]
+    return _Lists(
+        side_of=side_of,
+        testing=frozenset(names.get(_TEST, ())) - side_of.keys(),
+        problems=tuple(f"{name}: train.txt and val.txt both name it; take it out of one" for name in both),
+        notes=(*notes, *([f"left out: what only {', '.join(others)} name"] if others else [])),
+    )
+
+
+def _read_list(file: Path) -> tuple[str, ...]:
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
+    return tuple(name_in_list(line) for line in lines if line.strip())
+
+
+def _tell_left_out(
+    root: Root, image_of: Mapping[str, Path], mask_of: Mapping[str, Path], lists: _Lists
+) -> Iterator[str]:
+    unlisted = mask_of.keys() - lists.side_of.keys() - lists.testing
+    unmasked = image_of.keys() - mask_of.keys() - lists.side_of.keys() - lists.testing
+    if lists.testing:
+        yield f"left out: {len(lists.testing)} images of {_TEST}.txt, which is for testing"
+    if unlisted:
+        yield f"left out: {len(unlisted)} masks of {root.masks.name}/ that no list names"
+    if unmasked:
+        yield f"left out: {len(unmasked)} images of {root.images.name}/ without a mask"
+
+
+def _find_table(folder: Path, masks: Sequence[Path]) -> Table:
+    if has_table(folder):
+        return find_table(folder, masks)
+    kind, palette = find_kind(masks)
+    if (folder / _LABEL_MAP).is_file():
+        return read_by(_read_label_map(folder / _LABEL_MAP), kind, palette, _LABEL_MAP, masks)
+    if all(_VOC_NAME.fullmatch(name_of(mask)) for mask in masks) and (own := _read_as_voc(masks, kind, palette)):
+        return own
+    return find_table(folder, masks)
+
+
+def _read_as_voc(masks: Sequence[Path], kind: Kind, palette: Sequence[Colour]) -> Table | None:
+    # labelme and others draw any classes in VOC's colours, so files have to be called as VOC's are.
+    if kind == "index" and tuple(palette[: len(VOC_CLASSES)]) == VOC_CLASSES.colours:
+        said = "masks: palette files, read by their places; 255 is the border, void"
+        encoding = encoding_of(VOC_CLASSES)
+    elif kind == "rgb" and count_codes(masks[:: max(1, len(masks) // _SAMPLE)], kind).keys() <= _VOC_CODES.keys():
+        said = f"masks: VOC's colours; {_BORDER} is the border, void"
+        encoding = build_encoding("rgb", _VOC_CODES)
+    else:
+        return None
+    return Table(classes=VOC_CLASSES, encoding=encoding, notes=("classes: Pascal VOC's 21, by its palette", said))
+
+
+def _read_label_map(file: Path) -> ClassTable:
+    try:
+        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        parts = [line.rsplit(":", maxsplit=3) for line in lines if line and not line.startswith("#")]
+        colours = [_parse_colour(colour) for _, colour, *_ in parts]
+        names = tuple(name for name, *_ in parts)
+        return ClassTable(names=names, colours=tuple(colours), scored=score_all_but_background(names))
+    except DataError as error:
+        raise DataError(f"{file} cannot be used:", error.problems) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error}); {_LABEL_MAP_FORM}.") from error
+
+
+def _parse_colour(text: str) -> Colour:
+    red, green, blue = map(int, text.split(","))
+    return red, green, blue
+
+
+_VOC_CODES: Final = {
+    **{colour_code(colour): index for index, colour in enumerate(VOC_CLASSES.colours)},
+    colour_code(_BORDER): VOID,
+}

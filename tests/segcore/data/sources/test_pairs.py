@@ -1,0 +1,121 @@
+from unicodedata import normalize
+
+import pytest
+
+from segcore.data.dataset import decode_case, read_dataset, scan_dataset
+from segcore.errors import DataError
+
+
+def _told(dataset):
+    return [(case.name, case.group, case.split) for case in dataset.cases]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"),
+    [("images", "masks"), ("img_dir", "ann_dir"), ("Image", "LABELS"), ("rgb", "gt"), ("imgs", "ground_truth")],
+)
+def test_folders_of_usual_names_are_pairs_in_any_case(put_pair, tmp_path, images, masks):
+    put_pair(tmp_path / images / "a.jpg", tmp_path / masks / "a.png", [[0, 1]])
+    put_pair(tmp_path / images / "b.TIF", tmp_path / masks / "b.PNG", [[1, 1]])
+    dataset = read_dataset(tmp_path)
+    assert dataset.layout == "pairs"
+    assert _told(dataset) == [("a", "all", ""), ("b", "all", "")]
+    assert decode_case(dataset.cases[0]).mask_HW.tolist() == [[0, 1]]
+    assert dataset.images == (tmp_path / images,)
+
+
+def test_folders_divided_below_give_the_split(put_pair, tmp_path):
+    for side in ("train", "Val"):
+        put_pair(tmp_path / "images" / side / f"{side}1.jpg", tmp_path / "masks" / side.lower() / f"{side}1.png")
+    dataset = read_dataset(tmp_path)
+    assert _told(dataset) == [("Val1", "all", "val"), ("train1", "all", "train")]
+    assert dataset.images == (tmp_path / "images" / "Val", tmp_path / "images" / "train")
+
+
+def test_folders_divided_first_give_the_split(put_pair, tmp_path):
+    for side in ("training", "validation"):
+        put_pair(tmp_path / side / "images" / f"{side}.jpg", tmp_path / side / "masks" / f"{side}.png")
+    assert _told(read_dataset(tmp_path)) == [("training", "all", "train"), ("validation", "all", "val")]
+
+
+def test_what_is_not_for_training_is_left_out_and_said(put, put_pair, tmp_path):
+    for side in ("train", "test", "extra"):
+        put_pair(tmp_path / "images" / side / f"{side}.jpg", tmp_path / "masks" / side / f"{side}.png")
+    put(tmp_path / "images" / "loose.jpg")
+    dataset = read_dataset(tmp_path)
+    assert [case.name for case in dataset.cases] == ["train"]
+    assert [note for note in dataset.notes if note.startswith("left out")] == [
+        "left out: images/extra/, which is neither train nor val",
+        "left out: images/test/, which is for testing",
+        "left out: 1 images directly in images/, which is divided into train and val",
+    ]
+
+
+def test_parts_without_masks_are_left_out_and_said(put, put_pair, tmp_path):
+    put_pair(tmp_path / "train" / "images" / "a.jpg", tmp_path / "train" / "masks" / "a.png")
+    put(tmp_path / "val" / "images" / "b.jpg")
+    put(tmp_path / "test" / "images" / "c.jpg")
+    dataset = read_dataset(tmp_path)
+    assert [note for note in dataset.notes if note.startswith("left out")] == [
+        "left out: test/, which is for testing",
+        "left out: val/, in which no folder of images has one of masks beside it",
+    ]
+
+
+def test_images_divided_and_masks_not_is_refused(put_pair, tmp_path):
+    put_pair(tmp_path / "images" / "train" / "a.jpg", tmp_path / "masks" / "a.png")
+    with pytest.raises(DataError, match=r"images/train/ has no masks/train/ beside it; divide masks as images are"):
+        scan_dataset(tmp_path)
+
+
+def test_test_images_alone_are_refused(put_pair, tmp_path):
+    put_pair(tmp_path / "images" / "test" / "a.jpg", tmp_path / "masks" / "test" / "a.png")
+    with pytest.raises(DataError, match="only images for testing were found"):
+        scan_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        ("labels", r"images/ and masks/; images/ and labels/"),
+        ("img_dir", r"images/ and masks/; img_dir/ and masks/"),
+        ("train", r"images/ and masks/; train/images/ and train/masks/"),
+    ],
+)
+def test_folders_of_which_several_may_be_meant_are_refused(put, put_pair, tmp_path, folder, told):
+    put_pair(tmp_path / "images" / "a.jpg", tmp_path / "masks" / "a.png")
+    put_pair(tmp_path / "train" / "images" / "b.jpg", tmp_path / "train" / "masks" / "b.png")
+    if folder != "train":
+        put(tmp_path / folder / "a.png")
+        (tmp_path / "train").rename(tmp_path / "other")
+    with pytest.raises(DataError, match=rf"more than one pair of folders may be meant \({told}\)"):
+        scan_dataset(tmp_path)
+
+
+def test_labels_of_boxes_and_empty_folders_are_no_masks(put_pair, tmp_path):
+    put_pair(tmp_path / "images" / "a.jpg", tmp_path / "masks" / "a.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 0.5 0.5 0.1 0.1")
+    (tmp_path / "annotations").mkdir()
+    assert _told(read_dataset(tmp_path)) == [("a", "all", "")]
+
+
+def test_images_and_masks_of_which_none_match_are_refused_with_all_names(put, tmp_path):
+    put(tmp_path / "images" / "a.jpg")
+    put(tmp_path / "masks" / "b.png")
+    with pytest.raises(DataError, match="no image of images/ has a mask") as caught:
+        scan_dataset(tmp_path)
+    assert len(caught.value.problems) == 2
+
+
+def test_folders_below_are_groups_whichever_way_their_letters_are_written(put_pair, tmp_path):
+    composed, divided = (normalize(form, "Z\u00fcrich") for form in ("NFC", "NFD"))
+    put_pair(tmp_path / "images" / divided / "x" / "a.jpg", tmp_path / "masks" / composed / "x" / "a.png")
+    assert _told(read_dataset(tmp_path)) == [("a", f"{composed}/x", "")]
+
+
+def test_facts_join_pairs(put_pair, tmp_path):
+    put_pair(tmp_path / "images" / "a.jpg", tmp_path / "masks" / "a.png")
+    (tmp_path / "cases.csv").write_text("name,group,condition,frame,split\na,drive 1,night,7,val\n")
+    (case,) = read_dataset(tmp_path).cases
+    assert (case.group, case.condition, case.frame, case.split) == ("drive 1", "night", 7, "val")

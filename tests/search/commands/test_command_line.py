@@ -515,6 +515,8 @@ MISTAKES = {
     "no trials": (["--trials", "0"], "--trials 0"),
     "unknown choice": (["--set", "bakbone=resnet18"], "did you mean backbone"),
     "choice out of range": (["--set", "batch_size=0"], "batch_size='0'"),
+    "objective that is no metric": (["--objective", "mIoU"], "did you mean miou"),
+    "objective of no class": (["--objective", "iou/cra"], "the data has no class 'cra'; did you mean car"),
     "no assignment": (["--set", "backbone"], "write NAME=VALUE"),
     "no duration": (["--time-budget", "soon"], "is no duration"),
     "missing configuration": (["--seed-config", "{root}/none.json"], "none.json cannot be read"),
@@ -590,7 +592,7 @@ def test_gpu_that_no_node_has_is_refused(run_cli, place):
 def test_crop_larger_than_the_images_is_refused(run_cli, place):
     arguments = (*place.arguments, "--name", "large", "--space", "my_spaces:too_large")
     done = run_cli(*arguments, PYTHONPATH=str(place.root))
-    refuse(done, "crop_size=128 is larger than the smallest image side, 64 pixels; use crop_size=64 or smaller")
+    refuse(done, "crop_size=128 is larger than the shorter side of the images, 64 pixels; use crop_size=64 or smaller")
     assert not place.folder("large").settings.exists()
 
 

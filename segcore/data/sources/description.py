@@ -17,6 +17,7 @@ What the table of classes means for masks says `description_table`; the files ar
 import difflib
 import json
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -86,6 +87,7 @@ class Description:
         return self.encoding != "rgb"
 
 
+_MOST_PROBLEMS: Final = 50
 _ADAPTER: Final = TypeAdapter(Description)
 _KEYS: Final = {
     (): ("images", "masks", "encoding", "classes", "void", "ignored", "scored", "reduce_zero_label", "splits"),
@@ -107,13 +109,13 @@ def read_description(file: Path) -> Description:
         json.loads(text, object_pairs_hook=_refuse_repeated_keys)
         description = _ADAPTER.validate_json(text)
     except ValidationError as error:
-        faults = list(tell_faults(error))
+        faults = list(islice(tell_faults(error), _MOST_PROBLEMS))
         if "images is missing" in faults:
             faults.append("if another program wrote it, say which layout the folder has with --layout, such as pairs")
         raise DataError(f"{file} cannot be used:", faults) from None
     except (ValueError, RecursionError, OSError) as error:
         raise DataError(f"{file} cannot be read ({error or type(error).__name__}); it is a JSON object.") from error
-    problems = list(_find_problems(description))
+    problems = list(islice(_find_problems(description), _MOST_PROBLEMS))
     if problems:
         raise DataError(f"{file} cannot be used:", problems)
     return description

@@ -6,7 +6,10 @@
     CACHE/KEY/index.json  names, sizes, checksums, pixels per class; its presence says that the cache is whole
 
 The folder's time of modification is when it was last used. Building it lives in `cache_build`, what KEY is in
-`cache_key`, listing and removing caches in `cache_upkeep`. Masks lie there as they are: see `_map_file`.
+`cache_key`, listing and removing caches in `cache_upkeep`.
+
+Masks are a quarter of the bytes. Deflated in bands of 64 rows they would be a fortieth of that, but to read a 512 crop
+of one took 7.4 instead of 0.19 ms, and to read a whole one of 1936x1216 pixels 16 ms; so they lie there as they are.
 """
 
 import json

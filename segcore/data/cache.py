@@ -180,8 +180,8 @@ def open_cache(root: Path, key: str) -> PixelCache:
 
 def note_use(folder: Path) -> None:
     """Let a cache's folder say that it was used now."""
-    # Somebody else's cache may be read all the same.
-    with suppress(PermissionError):
+    # A cache of somebody else, or on a disk that is only read, may be used all the same.
+    with suppress(OSError):
         os.utime(folder)
 
 

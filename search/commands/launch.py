@@ -50,6 +50,7 @@ def launch(
     from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
     from segcore.data.folds import make_folds
+    from segcore.prediction.held_out import describe_known_images
 
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
@@ -70,6 +71,9 @@ def launch(
         cache_pixels = running.prepare_cache(place)
         for taken in loop.require_search(settings, cache_pixels, split):
             console.print(taken, soft_wrap=True)
+        held_out = [name for name, fold in split.fold_of.items() if fold == settings.fold]
+        if warning := describe_known_images(str(fixed.get("weights", "none")), held_out):
+            console.print(warning, style="yellow", soft_wrap=True)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)

@@ -102,8 +102,9 @@ def test_paths_tell_group_condition_and_split(tmp_path):
         save_pair(tmp_path, name, mask, image=f"im/{part}/{{}}_day.jpg", truth=f"gt/{part}/{{}}.png")
     (tmp_path / "gt/test/genf/3.png").unlink()
     describe(tmp_path, images="im/{split}/{group}/{name}_{condition}.jpg", masks="gt/{split}/{group}/{name}.png")
-    cases = read_dataset(tmp_path).cases
-    assert [(case.name, case.split, case.group, case.condition) for case in cases] == [
+    dataset = read_dataset(tmp_path)
+    assert "left out: 1 images of the split test" in dataset.notes
+    assert [(case.name, case.split, case.group, case.condition) for case in dataset.cases] == [
         ("1", "train", "bern", "day"),
         ("2", "val", "bern", "day"),
     ]
@@ -176,7 +177,9 @@ def test_facts_come_from_a_table_too(tmp_path):
 
 
 def test_every_fault_of_a_file_is_told_at_once(tmp_path):
-    describe(tmp_path, images=None, encoding="idx", void=["x"], lables=3, classes=[{"name": "a", "id": [1]}])
+    describe(
+        tmp_path, images=None, encoding="idx", void=["x"], lables=3, **{"cl[": 1}, classes=[{"name": "a", "id": [1]}]
+    )
     with pytest.raises(DataError) as refused:
         read_dataset(tmp_path)
     told = str(refused.value)
@@ -185,6 +188,7 @@ def test_every_fault_of_a_file_is_told_at_once(tmp_path):
         "encoding is 'idx': input should be 'index', 'rgb' or 'palette'",
         "void[0] is 'x'",
         "lables is no key",
+        "cl[ is no key",
         "if another program wrote it, say which layout the folder has with --layout",
         "classes[0].id is no key; did you mean ids?",
     ):

@@ -1,6 +1,7 @@
 """A folder of any layout that a `dataset.json` describes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -229,3 +230,16 @@ def test_classes_that_nobody_has_named_are_usable_and_told(tmp_path):
     save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
     describe(tmp_path, classes=[{"name": "TODO_class_7", "ids": [7]}, {"name": "car", "ids": [26]}])
     assert any(note.startswith("names: 1 classes are called TODO_") for note in read_dataset(tmp_path).notes)
+
+
+def test_the_example_of_the_readme_means_what_it_says(tmp_path):
+    readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(\{\n  \"images\".*?)```", readme, re.DOTALL)
+    (tmp_path / "dataset.json").write_text(example, encoding="utf-8")
+    for name, side in (("1", "train"), ("2", "val")):
+        mask = np.array([[7, 8, 26, 23, 0, 255]], np.uint8)
+        save_pair(tmp_path, name, mask, image="left/bern/{}.jpg", truth="truth/bern/{}_ids.png")
+        (tmp_path / f"{side}.txt").write_text(name, encoding="utf-8")
+    dataset = read_dataset(tmp_path)
+    assert decode(dataset) == [[[0, 0, 1, VOID, VOID, VOID]]] * 2
+    assert [(case.split, case.group) for case in dataset.cases] == [("train", "bern"), ("val", "bern")]

@@ -7,14 +7,14 @@ Pure functions without random numbers: the same cases give the same folds on eve
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 from typing import Final
 
 from segcore.data.case import Case
-from segcore.data.split import FoldSplit
+from segcore.data.split import DEFAULT_FOLDS, FoldSplit
 from segcore.errors import ConfigError, DataError
 
 BLOCKS_PER_FOLD: Final = 2
@@ -42,7 +42,7 @@ class Leakage:
     divided_neighbours: int
 
 
-def make_folds(cases: Sequence[Case], folds: int = 7) -> FoldSplit:
+def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS) -> FoldSplit:
     """Divide cases into folds, stratum by stratum, block by block.
 
     Args:
@@ -83,7 +83,7 @@ def make_folds(cases: Sequence[Case], folds: int = 7) -> FoldSplit:
 def measure_leakage(cases: Sequence[Case], split: FoldSplit) -> Leakage:
     """Count neighbouring frames and blocks that a split divides."""
     pairs = [pair for stratum in _strata(cases) for pair in pairwise(stratum)]
-    folds_of_block: dict[str, set[int]] = defaultdict(set)
+    folds_of_block: dict[str, set[int | None]] = defaultdict(set)
     for case in cases:
         folds_of_block[split.block_of[case.name]].add(split.fold_of[case.name])
     return Leakage(
@@ -91,6 +91,27 @@ def measure_leakage(cases: Sequence[Case], split: FoldSplit) -> Leakage:
         divided_blocks=sum(len(folds) > 1 for folds in folds_of_block.values()),
         divided_neighbours=sum(split.fold_of[a.name] != split.fold_of[b.name] for a, b in pairs),
     )
+
+
+def name_blocks(cases: Sequence[Case], part_of: Mapping[str, object]) -> dict[str, str]:
+    """Return the block of neighbouring frames of each case where the parts are given; no block is in two of them.
+
+    Args:
+        cases: the cases, in any order.
+        part_of: what each case, by name, is divided by.
+    """
+    block_of: dict[str, str] = {}
+    for stratum in _strata(cases):
+        parts: dict[object, list[Case]] = defaultdict(list)
+        for case in stratum:
+            parts[part_of[case.name]].append(case)
+        for part in parts.values():
+            filmed = [case for case in part if case.frame is not None]
+            blocks = _cut_blocks(filmed, DEFAULT_FOLDS, SHORTEST_CUTS[0]) if filmed else []
+            for block in (*blocks, *([case] for case in part if case.frame is None)):
+                # By its first case: in two parts there may be the same frame.
+                block_of |= dict.fromkeys((case.name for case in block), block[0].name)
+    return block_of
 
 
 def _strata(cases: Sequence[Case]) -> list[list[Case]]:

@@ -148,8 +148,8 @@ def class_shares_by_fold(exploration: Exploration) -> npt.NDArray[np.float64]:
     folds = split.folds if split is not None else 0
     pixels_CF = np.zeros((len(exploration.report.classes), folds + 1))
     for counts in exploration.cases:
-        if split is not None:
-            pixels_CF[:, split.fold_of[counts.case.name]] += counts.pixels_C
+        if split is not None and (fold := split.fold_of[counts.case.name]) is not None:
+            pixels_CF[:, fold] += counts.pixels_C
         pixels_CF[:, folds] += counts.pixels_C
     shares_CF: npt.NDArray[np.float64] = pixels_CF / np.maximum(1, pixels_CF.sum(axis=0))
     return shares_CF

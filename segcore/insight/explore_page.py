@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from segcore.data.dataset import decode_case
+from segcore.data.split import FoldSplit
 from segcore.insight.charts import Column, bar, column_chart
 from segcore.insight.explore import (
     Example,
@@ -210,15 +211,17 @@ def _folds(exploration: Exploration) -> Section:
         f"{leakage.divided_neighbours} of {leakage.neighbours} pairs of neighbouring frames stand in two folds, at the "
         "seams of blocks."
     )
-    parts = [paragraph(said), element("h3", "Images"), _fold_cases(exploration, split.fold_of, split.folds)]
+    parts = [paragraph(said), element("h3", "Images"), _fold_cases(exploration, split)]
     parts += [element("h3", "Share of pixels, void left out"), _fold_classes(exploration, split.folds)]
     return Section(title="Folds", hint=hint, content=join(parts))
 
 
-def _fold_cases(exploration: Exploration, fold_of: dict[str, int], folds: int) -> Markup:
+def _fold_cases(exploration: Exploration, split: FoldSplit) -> Markup:
+    folds = split.folds
     counts: dict[tuple[str, str], list[int]] = {stratum: [0] * folds for stratum in exploration.report.strata}
     for found in exploration.cases:
-        counts[found.case.group, found.case.condition][fold_of[found.case.name]] += 1
+        if (fold := split.fold_of[found.case.name]) is not None:
+            counts[found.case.group, found.case.condition][fold] += 1
     rows: list[Row] = [
         [f"{group}, {condition}", *map(_count, of_fold), _count(sum(of_fold))]
         for (group, condition), of_fold in counts.items()

@@ -65,7 +65,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
             "counts them and writes a file to fill in."
         )
     if file is not None:
-        return read_by(_table_of_names(read_names(file), palette), kind, palette, file.name, masks)
+        return read_by(_table_of_names(file, palette), kind, palette, file.name, masks)
     return _table_of_values(masks, palette)
 
 
@@ -209,10 +209,15 @@ def _index_of(table: ClassTable, colour: Colour) -> int | None:
     return table.colours.index(colour) if colour in table.colours else None
 
 
-def _table_of_names(names: tuple[str, ...], palette: Sequence[Colour]) -> ClassTable:
+def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
+    names = read_names(file)
     if len(names) == 1:
         names = (BACKGROUND, *names)
-    return ClassTable(names=names, colours=_colours(range(len(names)), palette), scored=score_all_but_background(names))
+    try:
+        colours = _colours(range(len(names)), palette)
+        return ClassTable(names=names, colours=colours, scored=score_all_but_background(names))
+    except DataError as error:
+        raise DataError(f"{file} cannot be used:", error.problems) from error
 
 
 def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 
 from segcore.data.case import Case
 from segcore.data.folds import make_folds, measure_leakage
-from segcore.data.split import FoldSplit, read_folds, write_folds
+from segcore.data.split import FoldSplit, name_training, read_folds, write_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from tests.conftest import ENCODING
 
@@ -277,6 +277,61 @@ def test_file_with_a_fold_that_does_not_exist_is_refused(tmp_path):
     (tmp_path / "folds.json").write_text(json.dumps(document))
     with pytest.raises(CheckpointError, match="'b'"):
         read_folds(tmp_path / "folds.json")
+
+
+@pytest.mark.parametrize("entry", [{"fold": "0"}, {"fold": True}, {"fold": 0.0}, {"fold": 0, "note": 1}])
+def test_file_is_read_strictly(tmp_path, entry):
+    document = {"folds": 2, "cases": {"a": {"block": "x", **entry}, "b": _entry(1, "y")}}
+    (tmp_path / "folds.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=r"folds\.json cannot be read"):
+        read_folds(tmp_path / "folds.json")
+
+
+@pytest.mark.parametrize("change", [{"split": "half"}, {"folds": True}, {"note": 1}])
+def test_file_that_says_something_unknown_is_refused(tmp_path, change):
+    document = {"folds": 1, "cases": {"a": _entry(0, "x"), "b": _entry(None, "y")}, **change}
+    (tmp_path / "folds.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match=r"folds\.json cannot be read"):
+        read_folds(tmp_path / "folds.json")
+
+
+def test_file_of_an_earlier_version_was_made_of_the_data(tmp_path):
+    document = {"folds": 2, "cases": {"a": _entry(0, "x"), "b": _entry(1, "y")}}
+    (tmp_path / "folds.json").write_text(json.dumps(document))
+    assert read_folds(tmp_path / "folds.json").kind == "folds"
+
+
+def test_case_in_no_fold_is_trained_on_in_every_one(tmp_path):
+    split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1, "c": None}, block_of={"a": "a", "b": "b", "c": "c"}, kind="own")
+    assert split.split(["a", "b", "c"], 0) == ([1, 2], [0])
+    assert split.split(["a", "b", "c"], 1) == ([0, 2], [1])
+    write_folds(split, tmp_path / "folds.json")
+    assert read_folds(tmp_path / "folds.json") == split
+    assert split.describe().endswith("1, 1 cases in 2 folds; 1 are trained on in every fold")
+
+
+def test_block_of_a_validated_case_is_trained_on_in_no_fold(tmp_path):
+    document = {"folds": 1, "cases": {"a": _entry(0, "x"), "b": _entry(None, "x")}}
+    (tmp_path / "folds.json").write_text(json.dumps(document))
+    with pytest.raises(CheckpointError, match="'x' is in several folds"):
+        read_folds(tmp_path / "folds.json")
+
+
+def test_fold_after_the_only_one_is_refused():
+    split = FoldSplit(folds=1, fold_of={"a": 0, "b": None}, block_of={"a": "a", "b": "b"})
+    with pytest.raises(ConfigError, match="fold 1 does not exist; there is fold 0 alone"):
+        split.split(["a", "b"], 1)
+
+
+def test_trainings_on_other_sides_have_other_names():
+    def name(fold_of, **changes):
+        split = FoldSplit(folds=1, fold_of=fold_of, block_of={}, **changes)
+        return name_training(split, 0)
+
+    assert name({"a": 0, "b": None}) == "fold 0 of 1"
+    official = name({"a": 0, "b": None}, kind="official")
+    assert official != name({"a": None, "b": 0}, kind="official")
+    assert official == name({"b": None, "a": 0}, kind="official")
 
 
 @given(places, st.integers(2, 5), st.integers(1, 9), st.randoms(use_true_random=False))

@@ -16,6 +16,7 @@ What the table of classes means for masks says `description_table`; the files ar
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -143,8 +144,10 @@ def tell_faults(error: ValidationError) -> Iterator[str]:
     rules: dict[str, list[str]] = {}
     for problem in error.errors():
         place = tuple(part for part in problem["loc"] if not _is_type_name(part))
-        if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden") or place[-1:] == ("[key]",):
-            yield _tell_unknown(place)
+        if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            yield _tell_unknown(problem["loc"])
+        elif problem["loc"][-1:] == ("[key]",):
+            yield _tell_unknown(problem["loc"][:-1])
         elif problem["type"] in ("missing", "missing_argument"):
             yield f"{_write(place)} is missing"
         else:
@@ -202,8 +205,6 @@ def _find_repeated(description: Description, wanted: str) -> Iterator[str]:
 
 
 def _tell_unknown(place: tuple[int | str, ...]) -> str:
-    if place[-1:] == ("[key]",):
-        place = place[:-1]
     known = _KEYS.get(tuple(part for part in place[:-1] if isinstance(part, str)), ())
     near = difflib.get_close_matches(str(place[-1]), known, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the keys are {', '.join(known)}"
@@ -211,8 +212,8 @@ def _tell_unknown(place: tuple[int | str, ...]) -> str:
 
 
 def _is_type_name(part: int | str) -> bool:
-    # Of a union, Pydantic names the type that it tried.
-    return isinstance(part, str) and (part in ("int", "constrained-int") or ("[" in part and part != "[key]"))
+    # Of a union, Pydantic names the type that it tried: int, constrained-int, tuple[...], CocoRuns.
+    return isinstance(part, str) and (part in ("int", "constrained-int", "str") or "[" in part or part[:1].isupper())
 
 
 def _write(place: tuple[Any, ...]) -> str:
@@ -229,7 +230,7 @@ def _show(code: object) -> str:
 
 def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
-    for position, (key, _) in enumerate(pairs):
-        if key in [earlier for earlier, _ in pairs[:position]]:
-            raise ValueError(f"the key {key!r} occurs twice in one object")
+    if len(content) < len(pairs):
+        repeated = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise ValueError(f"the key {repeated!r} occurs twice in one object")
     return content

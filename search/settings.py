@@ -16,6 +16,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from segcore.config import TrainConfig
+from segcore.data.split import DEFAULT_FOLDS, SplitKind
 from segcore.errors import CheckpointError, ConfigError
 from segcore.scoring.objective import FIRST_METRIC, METRIC_HELP, default_objective, describe_unknown
 
@@ -75,7 +76,11 @@ class SearchSettings:
     epochs: Annotated[int, Field(ge=1, description="most epochs of a trial")] = 27
     grace_epochs: Annotated[int, Field(ge=0, description="epochs before ASHA may stop a trial; 0: one of 27")] = 0
     reduction_factor: Annotated[int, Field(ge=2, description="of so many trials at a rung, one goes on")] = 2
-    folds: Annotated[int, Field(ge=2, description="parts the data is divided into")] = 7
+    split: Annotated[
+        SplitKind,
+        Field(description="folds, or official: the train and val that came with the data"),
+    ] = "folds"
+    folds: Annotated[int, Field(ge=1, description="parts the data is divided into")] = DEFAULT_FOLDS
     fold: Annotated[int, Field(ge=0, description="part that trials are scored on")] = 0
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of proposals and trainings")] = 0
     fixed: Annotated[dict[str, Any], Field(description="NAME=VALUE for every trial")] = Field(default_factory=dict)
@@ -94,7 +99,7 @@ class SearchSettings:
     ] = 0.0
     max_memory_gib: Annotated[float, Field(ge=0, description="most GPU memory of it; 0: no limit")] = 0.0
     confirm: Annotated[int, Field(ge=0, description="best configurations to train on further folds; 0: none")] = 3
-    confirm_folds: Annotated[int, Field(ge=1, description="most further folds of them")] = 2
+    confirm_folds: Annotated[int, Field(ge=1, description="most further folds of them, or seeds on the only one")] = 2
     time_budget_seconds: Annotated[
         float, Field(ge=0, description="end the search after 90m, 2h, 1d, ...; 0: never")
     ] = 0.0
@@ -137,6 +142,15 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
         settings = SearchSettings(**values)
     except pydantic.ValidationError as error:
         raise ConfigError(describe_problems(error)) from None
+    if settings.split == "official" and settings.folds != 1:
+        raise ConfigError(f"--folds {settings.folds} contradicts --split official, which has 1; leave --folds out.")
+    if settings.split == "folds" and settings.folds < 2:
+        raise ConfigError(
+            f"--folds {settings.folds}: at least 2 are needed, one to validate on and one to train on; or use --split "
+            "official, or --folds-file."
+        )
+    if settings.fold >= settings.folds == 1:
+        raise ConfigError(f"--fold {settings.fold} does not exist; there is fold 0 alone, leave --fold out.")
     if settings.fold >= settings.folds:
         raise ConfigError(
             f"fold={settings.fold} does not exist; with folds={settings.folds} use 0 to {settings.folds - 1}."

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
@@ -98,6 +98,21 @@ def save_dataset(folder: Path, sizes: list[tuple[int, int]]) -> Path:
     return folder
 
 
+def save_pairs(folder: Path, images: Mapping[str, int]) -> Path:
+    """Write so many pairs of an image and an index mask into each folder, such as train, below images/ and masks/."""
+    for part, count in images.items():
+        for kind in ("images", "masks"):
+            (folder / kind / part).mkdir(parents=True)
+        for number in range(count):
+            random = np.random.default_rng([len(part), number])
+            mask_HW = draw_mask(random, 64, 96)
+            image_HW3 = np.clip(paint(mask_HW).astype(int) + random.integers(-20, 21, (64, 96, 3)), 0, 255)
+            Image.fromarray(image_HW3.astype(np.uint8)).save(folder / "images" / part / f"{part}_{number}.jpg")
+            Image.fromarray(mask_HW).save(folder / "masks" / part / f"{part}_{number}.png")
+    (folder / "names.txt").write_text("\n".join(CLASSES.names), encoding="utf-8")
+    return folder
+
+
 def add_pairs(folder: Path, count: int = 4) -> Path:
     """Write images and masks of the numbers 0 and 1 into images/ and masks/ of a folder."""
     for part in ("images", "masks"):
@@ -148,6 +163,12 @@ def classes() -> ClassTable:
 def dataset_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve cases of 64x96 (height x width); shared, so do not change it."""
     return save_dataset(tmp_path_factory.mktemp("streets"), [(64, 96)] * 12)
+
+
+@pytest.fixture(scope="session")
+def divided_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pairs of 64x96 (height x width) with an official split, 8 train and 4 val; shared, so do not change it."""
+    return save_pairs(tmp_path_factory.mktemp("divided"), {"train": 8, "val": 4})
 
 
 @pytest.fixture(scope="session")

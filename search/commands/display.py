@@ -165,11 +165,12 @@ def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> Non
     if not failed:
         return
     last = failed[-1]
+    where = f"on fold {last.fold}" if settings.folds > 1 else f"with seed {last.values['seed']}"
     said = f"{last.outcome}: {last.message.strip()[-1000:]}".rstrip(": ")
     again = "Mend the cause" if last.outcome is Outcome.FAILED else "Where a worker failed, mend the cause"
     console.print(
         f"{len(failed)} of {len(trainings)} trainings of the confirmation have no score; the last, of trial "
-        f"{last.source} on fold {last.fold}, {said}. {again}, then try again with "
+        f"{last.source} {where}, {said}. {again}, then try again with "
         f"'{folder.command('confirm')}'.",
         style="yellow",
         soft_wrap=True,

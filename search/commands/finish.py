@@ -23,10 +23,10 @@ def confirm(
     name: Name,
     where: Values,
     top: Annotated[int | None, typer.Option(help="best configurations to train; left out: as launched")] = None,
-    folds: Annotated[int | None, typer.Option(help="most further folds; left out: as launched")] = None,
+    folds: Annotated[int | None, typer.Option(help="most further folds, or seeds; left out: as launched")] = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Train the best configurations on further folds and name the winner; goes on where it was interrupted."""
+    """Train the best on further folds, or seeds of the only one, and name the winner; goes on where interrupted."""
     from search.commands import running
     from search.run import cluster
 

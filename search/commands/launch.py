@@ -25,7 +25,7 @@ from search.settings import (
 )
 from search.space.draw import load_space
 from search.space.first import read_prior, resolve_first
-from search.verdict.race import further_folds
+from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.split import read_folds, write_folds
 from segcore.scoring.objective import require_metric
@@ -38,6 +38,7 @@ def launch(
     seed_config: Annotated[
         list[Path] | None, typer.Option(help="configuration to try first: a best.json or TrainConfig values in JSON")
     ] = None,
+    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")] = None,
     warm_start: Annotated[
         list[str] | None, typer.Option(help="earlier search whose three best configurations are tried first")
     ] = None,
@@ -49,11 +50,15 @@ def launch(
     from search.stages.earlier import read_earlier
     from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
-    from segcore.data.folds import make_folds
+    from segcore.data.division import choose_division
+    from segcore.data.gate import describe_findings, pass_gate
+    from segcore.data.given_folds import describe_leakage
 
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
-    settings = build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
+    division = choose_division(what["split"], what.get("folds"), folds_file)
+    parts = {"split": division.kind, "folds": division.folds}
+    settings = build_settings({**what, **parts, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
     dataset = read_dataset(place.data, place.layout)
@@ -65,10 +70,17 @@ def launch(
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    split = make_folds(dataset.cases, settings.folds)
+    # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
+    divided = division.divide(dataset.cases)
+    leakage = f"; {describe_leakage(dataset.cases, divided)}" if divided.kind != "folds" else ""
+    console.print(f"{divided.describe()}{leakage}", soft_wrap=True)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
-        loop.require_search(settings, cache_pixels, split)
+        split, findings = pass_gate(dataset, cache_pixels, division.folds, division.keep(divided))
+        for text, warns in describe_findings(dataset, findings):
+            console.print(text, style="yellow" if warns else None, soft_wrap=True)
+        for taken in loop.require_search(settings, cache_pixels, split):
+            console.print(taken, soft_wrap=True)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)

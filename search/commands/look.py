@@ -16,6 +16,7 @@ from search.memory.journal import replay
 from search.opening import read_what
 from search.place import DEFAULT_STORAGE
 from search.verdict.selection import name_winner
+from segcore.data.split import read_folds
 
 
 def status(
@@ -37,6 +38,8 @@ def status(
     console.print(summary_line(history, settings))
     if history.ranked:
         console.print(insight_report(history, settings))
+    if folder.folds.is_file():
+        console.print(read_folds(folder.folds).describe(), soft_wrap=True)
     show_state(settings, folder, history, asha)
     console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
     if importance:

@@ -24,11 +24,15 @@ _STATED: Final[dict[str, tuple[str, Any]]] = {
     "time_budget_seconds": ("--time-budget", str),
     "objective": ("--objective", str),
     "extra": ("--extra", list[Path]),
+    "split": ("--split", str),
 }
 """Fields whose option has another name or type than they have."""
 
 _LEFT_OUT: Final = {"first", "search_id", "storage", "home"}
 """Fields that are no option of their own."""
+
+_DEPENDS: Final = {"folds"}
+"""Fields whose default is another one with some other option: left out, they are not given."""
 
 _ENVIRONMENT: Final = {"tracking_uri": VARIABLE}
 
@@ -88,8 +92,10 @@ def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
     elif kind is str and isinstance(default, float):
         default = f"{default:g}"
     must_be_given = default is MISSING
+    shown = str(default) if name in _DEPENDS and default is not None else True
+    default = None if name in _DEPENDS else default
     variable = _ENVIRONMENT.get(name) if default is not None else None
-    stated = typer.Option(option, help=description, envvar=variable)
+    stated = typer.Option(option, help=description, envvar=variable, show_default=shown)
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

@@ -30,7 +30,7 @@ from search.stages.search import run_search
 from search.stages.stage import OpenStage, open_stage
 from search.tracking import registry
 from search.tracking.check import check_tracking
-from search.verdict.race import further_folds
+from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.cache import PixelCache
 from segcore.data.dataset import read_dataset

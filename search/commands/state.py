@@ -12,7 +12,8 @@ from search.memory.history import History, count_ends
 from search.memory.journal import read_history
 from search.settings import SearchSettings
 from search.verdict.decision import Decision
-from search.verdict.race import count_trainings, decide
+from search.verdict.race import decide
+from search.verdict.rounds import count_trainings, tell_rounds
 from search.verdict.selection import can_confirm, choose_candidates
 from segcore.data.split import read_folds
 
@@ -64,11 +65,11 @@ def _show_failures(history: History, folder: SearchFolder) -> None:
 def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: History, *, has_rivals: bool) -> None:
     """Say how sure it is who has won, and what is to be done next."""
     if is_in_use(folder.confirm_stage):
-        console.print("The best configurations are trained on further folds now; the winner may change.")
+        console.print(f"The best configurations are trained {_name_further(settings)} now; the winner may change.")
         return
     if not can_confirm(history, settings):
         told = f"The winner is the best on fold {settings.fold} alone, whose score flatters"
-        again = f"; '{folder.command('confirm', '--top', '3')}' trains the best on further folds"
+        again = f"; '{folder.command('confirm', '--top', '3')}' trains the best {_name_further(settings)}"
         console.print(f"{told}{again if has_rivals else ''}.", style="yellow", soft_wrap=True)
         return
     show_failed_trainings(settings, folder)
@@ -78,23 +79,29 @@ def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: 
     if decision.pending:
         told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
         console.print(
-            f"The winner is not confirmed on further folds yet ({told}); run '{folder.command('confirm')}'.",
+            f"The winner is not confirmed {_name_further(settings)} yet ({told}); run '{folder.command('confirm')}'.",
             style="yellow",
             soft_wrap=True,
         )
     else:
-        _show_confirmed(folder, decision, settings.metric)
+        _show_confirmed(settings, folder, decision)
 
 
-def _show_confirmed(folder: SearchFolder, decision: Decision, metric: str) -> None:
+def _name_further(settings: SearchSettings) -> str:
+    return "on further folds" if settings.folds > 1 else "with further seeds"
+
+
+def _show_confirmed(settings: SearchSettings, folder: SearchFolder, decision: Decision) -> None:
     winner = decision.winner
     if winner is None:
         return
-    told = f"Confirmed on {len(decision.folds)} further fold(s): trial {winner.trial}, {metric} {winner.score:.4f}"
+    told = tell_rounds(len(decision.folds), settings).capitalize()
+    told += f": trial {winner.trial}, {settings.metric} {winner.score:.4f}"
+    everything = "on all folds" if settings.folds > 1 else "with these seeds"
     console.print(f"{told}; '{folder.command('best')}' shows it.", soft_wrap=True)
     if is_in_use(folder.retrain_stage):
-        console.print("It is trained on all folds now.")
+        console.print(f"It is trained {everything} now.")
     elif folder.model.exists():
-        console.print(f"Trained on all folds: {folder.model}", soft_wrap=True)
+        console.print(f"Trained {everything}: {folder.model}", soft_wrap=True)
     else:
-        console.print(f"'{folder.command('retrain')}' trains it on all folds.", soft_wrap=True)
+        console.print(f"'{folder.command('retrain')}' trains it {everything}.", soft_wrap=True)

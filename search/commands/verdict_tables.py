@@ -9,6 +9,7 @@ from search.commands.tables import describe_values
 from search.judge.pareto import find_front
 from search.memory.best import metric_of
 from search.memory.history import History
+from search.verdict.notes import STEERED
 from search.verdict.out_of_fold import OutOfFold
 
 _DIFFERENCES_TOLD: Final = (
@@ -29,14 +30,17 @@ def best_table(best: dict[str, Any]) -> Table:
 
 
 def confirmation_table(confirmation: dict[str, Any]) -> Table:
-    """Return how the best configurations did on further folds.
+    """Return how the best configurations did on further folds, or with further seeds on the only one.
 
     Args:
         confirmation: what `best.json` holds of it.
     """
-    folds = [str(fold) for fold in confirmation["folds"]]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="Confirmed on further folds", title_justify="left")
-    for name in ("trial", "search", *(f"fold {fold}" for fold in folds), "mean", "less than the winner's"):
+    seeds = confirmation.get("further_seeds", [])
+    folds = [str(number) for number in seeds or confirmation["folds"]]
+    names = [f"seed +{number}" if seeds else f"fold {number}" for number in folds]
+    title = confirmation["told"].capitalize() if seeds else "Confirmed on further folds"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in ("trial", "search", *names, "mean", "less than the winner's"):
         table.add_column(name, justify="right")
     table.add_column("verdict", overflow="fold")
     table.caption, table.caption_justify = _DIFFERENCES_TOLD, "left"
@@ -51,6 +55,8 @@ def confirmation_table(confirmation: dict[str, Any]) -> Table:
 
 def out_of_fold_table(result: OutOfFold, search_score: float) -> Table:
     """Return the score out of fold, its spread, and how much the search's own score flattered."""
+    if result.by == "seed":
+        return _seeds_table(result, search_score)
     table = Table(box=box.SIMPLE, show_header=False, title="Out of fold", title_justify="left")
     table.add_row(result.metric, f"{result.score:.4f} over {result.images} images")
     table.add_row("per fold", f"mean {result.fold_mean:.4f}, standard deviation {result.spread:.4f}")
@@ -64,13 +70,31 @@ def out_of_fold_table(result: OutOfFold, search_score: float) -> Table:
     else:
         table.add_row(f"without fold {seen}", f"the other folds have no pixel of what {result.metric} counts")
     table.add_row(f"search's own {result.metric}", own)
+    _add_metrics(table, result)
+    return table
+
+
+def _seeds_table(result: OutOfFold, search_score: float) -> Table:
+    title = "On the only validation images"
+    table = Table(box=box.SIMPLE, show_header=False, title=title, title_justify="left")
+    told = f"{result.fold_mean:.4f} of one network on {result.images} images, the mean over seeds"
+    table.add_row(result.metric, told)
+    table.add_row("per seed", f"standard deviation {result.spread:.4f}")
+    for seed, score in result.fold_scores.items():
+        table.add_row(f"seed {seed}", f"{score:.4f}")
+    table.add_row(f"search's own {result.metric}", f"{search_score:.4f} ({search_score - result.fold_mean:+.4f})")
+    _add_metrics(table, result)
+    table.caption, table.caption_justify = f"{STEERED} The networks together are not scored.", "left"
+    return table
+
+
+def _add_metrics(table: Table, result: OutOfFold) -> None:
     if result.single_class is not None:
         name, guess = result.single_class
         table.add_row("for comparison", f"{guess:.4f} when everything is called {name}")
     for name, value in result.metrics.items():
         if name != result.metric:
             table.add_row(name, f"{value:.4f}")
-    return table
 
 
 def front_table(history: History) -> Table:

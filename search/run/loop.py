@@ -30,11 +30,14 @@ from segcore.training.feasible import Feasibility
 
 def space_facts(cache: PixelCache) -> dict[str, Any]:
     """Return what a search space may know of the data."""
-    return {"smallest_side": cache.smallest_side}
+    return {"smallest_side": cache.usual_side}
 
 
-def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> None:
+def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> tuple[str, ...]:
     """Refuse, before anything starts, settings that no trial could follow.
+
+    Returns:
+        What the space's networks take of weights files, a line each.
 
     Raises:
         ConfigError: for a space, fold or fixed value that cannot be used.
@@ -42,7 +45,10 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
     """
     split.split(cache.names, settings.fold, cache.extra_names)
     require_scores(settings, cache, split, [settings.fold])
-    require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trial(settings, cache))
+    feasibility = Feasibility(cache.sizes, cache.classes, cache.usual_side)
+    require_trainable = require_trial(settings, cache, feasibility)
+    require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
+    return feasibility.taken
 
 
 def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit, folds: Iterable[int]) -> None:
@@ -56,13 +62,13 @@ def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         require_counted(settings.metric, count_class_pixels(cache, valid_indices), cache.classes, fold)
 
 
-def require_trial(settings: SearchSettings, cache: PixelCache) -> Requirement:
+def require_trial(settings: SearchSettings, cache: PixelCache, feasibility: Feasibility | None = None) -> Requirement:
     """Return what refuses a configuration that this data cannot train, or that would never report the objective."""
-    feasibility = Feasibility(cache.sizes)
+    looked_at = feasibility or Feasibility(cache.sizes, cache.classes, cache.usual_side)
 
     def require(config: TrainConfig) -> None:
         require_learnt(settings.metric, config.labels, cache.classes)
-        feasibility.require(config)
+        looked_at.require(config)
 
     return require
 
@@ -169,18 +175,18 @@ def retry_failed(journal: Journal) -> int:
     return len(failed)
 
 
-def run_folds(stage: Stage, command: str, wanted: Collection[tuple[int | None, int]] | None = None) -> None:
+def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None) -> None:
     """Run unfinished trials of the journal to their end; nothing is stopped or proposed.
 
     Args:
         stage: the stage; its trials are in the journal already.
         command: what goes on with it, confirm or retrain.
-        wanted: (source, fold) of the trials to run; None runs all.
+        wanted: numbers of the trials to run; None runs all.
     """
     # The time budget is the search's.
     stage = replace(stage, settings=replace(stage.settings, time_budget_seconds=0.0))
     unfinished = stage.journal.history.unfinished
-    unfinished = [trial for trial in unfinished if wanted is None or (trial.source, trial.fold) in wanted]
+    unfinished = [trial for trial in unfinished if wanted is None or trial.number in wanted]
     numbers = [trial.number for trial in unfinished]
 
     def next_trial() -> dict[str, Any] | None:

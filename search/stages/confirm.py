@@ -1,5 +1,7 @@
 """Trains the best configurations of a search on further folds until the winner stands; one fold counts a round.
 
+Where the data has one fold alone, further seeds take the place of further folds, see `verdict.rounds`.
+
 What a round says is decided in `race`; the winner is written by `selection`. The stage has a journal of its own, so
 an interrupted confirmation goes on, and an extended search trains only what is new among its best.
 """
@@ -19,11 +21,12 @@ from search.settings import write_settings
 from search.stages.stage import OpenStage
 from search.verdict.decision import Decision
 from search.verdict.notes import best_note
-from search.verdict.race import decide, further_folds
+from search.verdict.race import decide
+from search.verdict.rounds import further_rounds, index_trainings, place_training
 from search.verdict.selection import choose_candidates, choose_confirmed
 
 Trainings = Sequence[tuple[int, int]]
-"""(trial of the search, fold) of each."""
+"""(trial of the search, round) of each."""
 
 
 def confirm_candidates(stage: Stage, history: History) -> Decision:
@@ -40,60 +43,66 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
     candidates = choose_candidates(history, settings)
     decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     while decision.pending:
-        wanted = fill_workers(decision.pending, further_folds(settings), count_concurrent(stage.place))
-        _plan(stage, candidates, wanted)
+        wanted = fill_workers(decision.pending, further_rounds(settings), count_concurrent(stage.place))
         # What an earlier run began and has fallen behind since stays as it is.
-        run_folds(stage, "confirm", wanted)
+        run_folds(stage, "confirm", _plan(stage, candidates, wanted))
         decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     _drop_checkpoints(stage, decision)
     return decision
 
 
-def fill_workers(pending: Trainings, folds: Sequence[int], workers: int) -> Trainings:
-    """Add trainings of the next folds, which workers would otherwise wait for.
+def fill_workers(pending: Trainings, rounds: Sequence[int], workers: int) -> Trainings:
+    """Add trainings of the next rounds, which workers would otherwise wait for.
 
-    Who is dismissed before such a fold counts was trained on it for nothing, by workers that had nothing else to do.
+    Who is dismissed before such a round counts was trained in it for nothing, by workers that had nothing else to do.
 
     Args:
-        pending: (trial, fold) of this round.
-        folds: of all rounds, in order.
+        pending: (trial, round) of this round.
+        rounds: all of them, in order.
         workers: trainings at a time.
     """
-    (fold,) = {fold for _, fold in pending}
-    later = folds[folds.index(fold) + 1 :]
-    ahead = [(number, next_fold) for next_fold in later for number, _ in pending]
+    (now,) = {each for _, each in pending}
+    later = rounds[rounds.index(now) + 1 :]
+    ahead = [(number, each) for each in later for number, _ in pending]
     return (*pending, *ahead[: max(0, workers - len(pending))])
 
 
-def find_confirmed(folder: StageFolder, source: int, values: dict[str, object], metric: str) -> dict[int, TrialRecord]:
-    """Return by fold the finished trainings of a configuration that a retraining would only repeat.
+def find_confirmed(
+    folder: StageFolder, source: int, values: dict[str, object], metric: str
+) -> dict[tuple[int, int], TrialRecord]:
+    """Return by fold and seed the finished trainings of a configuration that a retraining would only repeat.
 
     Args:
         folder: the confirmation's files.
         source: the search's trial.
-        values: what is to be trained; a training for other epochs is another one.
+        values: what is to be trained, with any seed; a training for other epochs is another one.
         metric: what decides.
     """
     return {
-        trial.fold: trial
+        (trial.fold, trial.values["seed"]): trial
         for trial in read_history(folder.journal, metric).in_order
         if trial.source == source
-        and trial.values == values
+        and {**trial.values, "seed": values["seed"]} == values
         and trial.outcome is Outcome.FINISHED
         and trial.checkpoint is not None
         and folder.resolve(trial.checkpoint).is_dir()
     }
 
 
-def _plan(stage: Stage, candidates: list[TrialRecord], wanted: Trainings) -> None:
-    known = {(trial.source, trial.fold) for trial in stage.journal.history.in_order}
+def _plan(stage: Stage, candidates: list[TrialRecord], wanted: Trainings) -> list[int]:
+    """Ask for the trainings that the journal has not; return the numbers of all that are wanted."""
+    history, settings = stage.journal.history, stage.settings
+    known = index_trainings(candidates, history.in_order, settings)
     values_of = {trial.number: trial.values for trial in candidates}
-    for number, fold in wanted:
-        if (number, fold) not in known:
+    for number, each in wanted:
+        if (number, each) not in known:
+            fold, values = place_training(values_of[number], each, settings)
             # No fold may steer its own training.
-            values = {**values_of[number], "patience_epochs": 0}
-            trial = len(stage.journal.history.trials)
+            values |= {"patience_epochs": 0}
+            trial = len(history.trials)
             stage.journal.write(Asked(trial=trial, fold=fold, values=values, params={}, source=number))
+    found = index_trainings(candidates, history.in_order, settings)
+    return [found[each].number for each in wanted]
 
 
 def _drop_checkpoints(stage: Stage, decision: Decision) -> None:
@@ -106,7 +115,7 @@ def _drop_checkpoints(stage: Stage, decision: Decision) -> None:
 
 
 def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, save: bool) -> None:
-    """Train the best configurations on further folds, as far as the race needs them.
+    """Train the best configurations on further folds or with further seeds, as far as the race needs them.
 
     Args:
         opened: the confirmation's stage.

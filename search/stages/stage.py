@@ -17,7 +17,7 @@ from search.place import Place
 from search.run.stage import Stage, make_job, require_same_data
 from search.settings import SearchSettings
 from search.tracking.follower import Tracker
-from search.verdict.race import count_trainings
+from search.verdict.rounds import count_retrainings, count_trainings
 from segcore.data.cache import PixelCache
 from segcore.data.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
@@ -84,7 +84,11 @@ def open_stage(
         closing.callback(tracker.close)
         closing.callback(_leave, journal)
         journal.write(Opened(cache_key=cache.key))
-        trials = {"search": settings.trials, "confirm": count_trainings(settings), "retrain": settings.folds}[name]
+        trials = {
+            "search": settings.trials,
+            "confirm": count_trainings(settings),
+            "retrain": count_retrainings(settings),
+        }[name]
         try:
             yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials)
         except StorageError as error:
@@ -98,10 +102,10 @@ def _leave(journal: Journal) -> None:
 
 
 def _require_own_folds(settings: SearchSettings, split: FoldSplit, search: SearchFolder) -> None:
-    if split.folds != settings.folds:
+    if (split.folds, split.kind) != (settings.folds, settings.split):
         raise CheckpointError(
-            f"{search.folds} divides the data into {split.folds} folds, {search.settings} into {settings.folds}; "
-            "restore the file that was edited."
+            f"{search.folds} divides the data into {split.folds} folds (split {split.kind}), {search.settings} into "
+            f"{settings.folds} (split {settings.split}); restore the file that was edited."
         )
 
 

@@ -145,7 +145,8 @@ class StageRuns:
     def _name_run(self, event: Asked) -> str:
         if self._stage_name == "search":
             return f"trial_{event.trial:04d}"
-        fold = f"fold_{event.fold}"
+        # Trainings on the only fold differ in their seed.
+        fold = f"fold_{event.fold}" if self._settings.folds > 1 else f"seed_{event.values['seed']}"
         return fold if event.source is None else f"trial_{event.source:04d}_{fold}"
 
     def _run_of(self, trial: int, start_time: int | None = None, name: str | None = None) -> KnownRun:

@@ -3,11 +3,12 @@
 Two intervals answer two questions. `compare_over_folds` covers everything that another fold would change: images,
 training images and the luck of a training; it needs two folds at least, and is wide with few. `compare_over_images`
 covers only which streets were looked at, with the trained networks as they are; one fold is enough.
+Where there is one fold, scores are by seed instead: they cover the luck of a training alone.
 What follows from them is decided in `selection`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import mean
@@ -26,6 +27,9 @@ FOLDS_METHOD: Final = (
 IMAGES_METHOD: Final = (
     "t-interval over blocks of neighbouring validation images, the trained networks as they are; of a metric over "
     "classes, by how much each image moves it"
+)
+SEEDS_METHOD: Final = (
+    "t-interval over seeds; spread pooled over the configurations, training and validation images as they are"
 )
 
 
@@ -53,24 +57,26 @@ def compare_over_folds(
     and Analysis of Experiments, chapter 4); the rest is estimated from all configurations together, since two or three
     folds of one pair say next to nothing of its spread. The variance of the mean is widened by test size over
     training size, because the folds' trainings share most of their images (Nadeau and Bengio, Inference for the
-    Generalization Error, 2003). It assumes that the rest is alike for all configurations.
+    Generalization Error, 2003). It assumes that the rest is alike for all configurations. Seeds of one fold have no
+    effect in common, and what they say holds for its images: nothing is widened.
 
     Args:
-        scores: by configuration and fold.
+        scores: by configuration and fold, or seed.
         other: a configuration.
         leader: the configuration to compare it to.
-        folds: parts the data is divided into; gives the share of images that trainings have in common.
+        folds: parts the data is divided into; gives the share of images that trainings have in common. 1: scores are by
+            further seed.
         comparisons: intervals that hold together (Bonferroni).
 
     Returns:
         None when there are too few scores to tell the rest from the effects.
     """
     common = sorted(set(scores[other]) & set(scores[leader]))
-    variance, freedom = _residual_variance(scores)
+    variance, freedom = _residual_variance(scores, folds)
     if not common or freedom == 0:
         return None
     estimate = mean(scores[other][fold] - scores[leader][fold] for fold in common)
-    error = math.sqrt(2 * variance * (1 / len(common) + 1 / (folds - 1)))
+    error = math.sqrt(2 * variance * (1 / len(common) + _share(folds)))
     return _interval(estimate, error, freedom, comparisons)
 
 
@@ -88,11 +94,11 @@ def estimate_choice_bias(scores: Mapping[int, Mapping[int, float]], *, folds: in
     Returns:
         None with fewer than two configurations, or when there are too few scores to tell chance from effects.
     """
-    variance, freedom = _residual_variance(scores) if scores else (0.0, 0)
+    variance, freedom = _residual_variance(scores, folds) if scores else (0.0, 0)
     if len(scores) < 2 or freedom == 0:
         return None
     rounds = max(map(len, scores.values()))
-    return expect_maximum(len(scores)) * math.sqrt(variance * (1 / rounds + 1 / (folds - 1)))
+    return expect_maximum(len(scores)) * math.sqrt(variance * (1 / rounds + _share(folds)))
 
 
 def expect_maximum(draws: int) -> float:
@@ -135,20 +141,32 @@ def compare_over_images(
     return _interval(mean(estimates), math.sqrt(variance), freedom, comparisons) if estimates else None
 
 
+def average_images(scores: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each image that every one of several trainings scored."""
+    every = list(scores)
+    common = set(every[0]).intersection(*every[1:]) if every else set()
+    return {name: mean(of_image[name] for of_image in every) for name in sorted(common)}
+
+
 def _interval(estimate: float, error: float, freedom: int, comparisons: int) -> Interval:
     quantile = float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / (2 * comparisons)))
     return Interval(estimate=estimate, low=estimate - quantile * error, high=estimate + quantile * error)
 
 
-def _residual_variance(scores: Mapping[int, Mapping[int, float]]) -> tuple[float, int]:
+def _share(folds: int) -> float:
+    """Return test size over training size, of which trainings on several folds share most; 0 with one fold."""
+    return 1 / (folds - 1) if folds > 1 else 0.0
+
+
+def _residual_variance(scores: Mapping[int, Mapping[int, float]], folds: int) -> tuple[float, int]:
     """Return the variance that configuration and fold leave unexplained, and its degrees of freedom."""
-    folds = sorted(set(chain.from_iterable(scores.values())))
+    found = sorted(set(chain.from_iterable(scores.values())))
+    # Seeds of one fold are interchangeable, and stand in one column.
+    columns = {fold: position if folds > 1 else 0 for position, fold in enumerate(found)}
     rows: list[tuple[int, int, float]] = [
-        (row, folds.index(fold), score)
-        for row, of_fold in enumerate(scores.values())
-        for fold, score in of_fold.items()
+        (row, columns[fold], score) for row, of_fold in enumerate(scores.values()) for fold, score in of_fold.items()
     ]
-    design = np.zeros((len(rows), len(scores) + len(folds)))
+    design = np.zeros((len(rows), len(scores) + len(found)))
     for position, (row, column, _) in enumerate(rows):
         design[position, [row, len(scores) + column]] = 1
     scores_R = np.array([score for _, _, score in rows])

@@ -14,7 +14,7 @@ class Contender:
     Args:
         trial: the search's trial.
         search_score: its score in the search.
-        fold_scores: its score on each further fold.
+        fold_scores: its score in each round: on each further fold, or with each further seed, see `rounds`.
         interval: of its mean score, over images.
         difference: to the winner, over folds; None where it cannot be told, and for the winner.
         image_difference: to the winner, over images; None likewise.
@@ -33,7 +33,7 @@ class Contender:
 
     @property
     def score(self) -> float:
-        """Mean score over its further folds; NaN without one."""
+        """Mean score over its rounds; NaN without one."""
         return mean(self.fold_scores.values()) if self.fold_scores else math.nan
 
 
@@ -43,8 +43,8 @@ class Decision:
 
     Args:
         contenders: every configuration; those that stay first, the best first.
-        folds: further folds that were taken into account.
-        pending: (trial, fold) of the trainings that are still to be run; empty when nothing is.
+        folds: rounds that were taken into account.
+        pending: (trial, round) of the trainings that are still to be run; empty when nothing is.
         epochs: what to retrain the winner for; None without a winner.
         choice_bias: see `comparison.estimate_choice_bias`; None where nothing says how large it is.
     """

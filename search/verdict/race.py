@@ -1,8 +1,10 @@
 """The race of a search's best configurations over further folds, decided from records alone.
 
 A search takes the best of many scores on one fold, so its winner's score flatters and its winner may be luck. Here
-stands who is trained on the next fold, who wins, and who cannot be told from the winner. The statistics live in
-`comparison`, the trainings in `confirm`, what comes of it in `decision`, what `best.json` holds of it in `selection`.
+stands who is trained on the next fold, who wins, and who cannot be told from the winner. Where there is one fold, a
+further seed stands for a further fold, see `rounds`: it takes out the luck of a training, not that of the images. The
+statistics live in `comparison`, the trainings in `confirm`, what comes of it in `decision`, what `best.json` holds of
+it in `selection`.
 """
 
 import math
@@ -13,15 +15,16 @@ from statistics import mean, median
 from search.memory.history import EpochRecord, History, TrialRecord
 from search.memory.outcome import Outcome
 from search.settings import SearchSettings
-from search.verdict.comparison import Interval, compare_over_folds, compare_over_images, estimate_choice_bias
+from search.verdict.comparison import (
+    Interval,
+    average_images,
+    compare_over_folds,
+    compare_over_images,
+    estimate_choice_bias,
+)
 from search.verdict.decision import Contender, Decision, explain_doubt
+from search.verdict.rounds import further_rounds, index_trainings, name_round
 from segcore.training.schedule import LAID_OUT_SCHEDULES
-
-
-def further_folds(settings: SearchSettings) -> list[int]:
-    """Return the folds to confirm on, those after the search's fold."""
-    others = [(settings.fold + step) % settings.folds for step in range(1, settings.folds)]
-    return others[: settings.confirm_folds]
 
 
 def decide(
@@ -48,15 +51,9 @@ def decide(
         settings: the search's settings.
         block_of: block of each image, see `segcore.data.split.FoldSplit`.
     """
-    of_key = {(trial.source, trial.fold): trial for trial in trainings.in_order}
-    race = _Race(
-        candidates=candidates,
-        trainings=of_key,
-        metric=settings.metric,
-        all_folds=settings.folds,
-        block_of=block_of,
-    )
-    for fold in further_folds(settings):
+    of_key = index_trainings(candidates, trainings.in_order, settings)
+    race = _Race(candidates=candidates, trainings=of_key, settings=settings, block_of=block_of)
+    for fold in further_rounds(settings):
         staying = race.staying
         if len(staying) < 2:
             break
@@ -86,9 +83,8 @@ def best_epochs(values: Mapping[str, object], found: Sequence[int]) -> int | Non
 @dataclass(slots=True, kw_only=True)
 class _Race:
     candidates: Sequence[TrialRecord]
-    trainings: Mapping[tuple[int | None, int], TrialRecord]
-    metric: str
-    all_folds: int
+    trainings: Mapping[tuple[int, int], TrialRecord]
+    settings: SearchSettings
     block_of: Mapping[str, str]
     folds: list[int] = field(default_factory=list)
     dismissed: dict[int, str] = field(default_factory=dict)
@@ -109,7 +105,7 @@ class _Race:
             for missing in sorted(set(self.folds) - of_fold.keys())[:1]:
                 training = self.trainings[number, missing]
                 said = f"{training.outcome}: {training.message}".rstrip(": ")
-                self.dismissed[number] = f"its training on fold {missing} has no score ({said})"
+                self.dismissed[number] = f"its training {name_round(missing, self.settings)} has no score ({said})"
         self._dismiss_behind()
         return True
 
@@ -121,7 +117,8 @@ class _Race:
         for trial in staying:
             reason = "" if trial is leader else self._reason(scores, trial, leader, len(staying) - 1)
             if reason:
-                self.dismissed[trial.number] = f"{reason} than trial {leader.number} after {len(self.folds)} fold(s)"
+                after = f"{len(self.folds)} {'fold' if self.settings.folds > 1 else 'seed'}(s)"
+                self.dismissed[trial.number] = f"{reason} than trial {leader.number} after {after}"
 
     def conclude(self, pending: tuple[tuple[int, int], ...] = ()) -> Decision:
         scores, staying = self._scores(), self.staying
@@ -134,7 +131,7 @@ class _Race:
             folds=tuple(self.folds),
             pending=pending,
             epochs=None if pending else self._epochs_to_retrain(),
-            choice_bias=estimate_choice_bias(scores, folds=self.all_folds) if leader is not None else None,
+            choice_bias=estimate_choice_bias(scores, folds=self.settings.folds) if leader is not None else None,
         )
 
     def _epochs_to_retrain(self) -> int | None:
@@ -177,18 +174,20 @@ class _Race:
     ) -> str:
         over_folds = self._compare_folds(scores, trial, leader, comparisons)
         if over_folds is not None:
-            told = f"worse by {-over_folds.high:.4f} to {-over_folds.low:.4f} {self.metric}"
+            told = f"worse by {-over_folds.high:.4f} to {-over_folds.low:.4f} {self.settings.metric}"
             return told if over_folds.high < 0 else ""
         over_images, own = self._compare_images(trial, leader, comparisons), self._compare_images(leader, None, 1)
         if over_images is not None and own is not None and over_images.high < own.low - own.estimate:
-            told = f"worse by {-over_images.high:.4f} to {-over_images.low:.4f} {self.metric} over images"
+            told = f"worse by {-over_images.high:.4f} to {-over_images.low:.4f} {self.settings.metric} over images"
             return f"{told}, where other images may change {own.estimate - own.low:.4f},"
         return ""
 
     def _compare_folds(
         self, scores: Mapping[int, Mapping[int, float]], trial: TrialRecord, leader: TrialRecord, comparisons: int
     ) -> Interval | None:
-        return compare_over_folds(scores, trial.number, leader.number, folds=self.all_folds, comparisons=comparisons)
+        return compare_over_folds(
+            scores, trial.number, leader.number, folds=self.settings.folds, comparisons=comparisons
+        )
 
     def _compare_images(self, trial: TrialRecord, leader: TrialRecord | None, comparisons: int) -> Interval | None:
         records = self._fold_records(trial)
@@ -206,7 +205,9 @@ class _Race:
         known = {fold: of_image for fold, of_image in values.items() if of_image}
         if len(known) < len(values):
             return None
-        return compare_over_images(known, self.block_of, comparisons=comparisons)
+        # Further seeds are scored on the same images, which are no others for being seen again.
+        parts = known if self.settings.folds > 1 else {self.settings.fold: average_images(known.values())}
+        return compare_over_images(parts, self.block_of, comparisons=comparisons)
 
     def _contender(
         self,
@@ -236,8 +237,3 @@ class _Race:
 
 def _is_pending(training: TrialRecord | None) -> bool:
     return training is None or training.outcome is None
-
-
-def count_trainings(settings: SearchSettings) -> int:
-    """Return the most trainings that a confirmation runs."""
-    return settings.confirm * len(further_folds(settings))

@@ -13,9 +13,10 @@ from search.memory.history import History, TrialRecord, count_ends
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES
 from search.settings import SearchSettings
-from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, Interval
+from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, SEEDS_METHOD, Interval
 from search.verdict.decision import Contender, Decision
 from search.verdict.race import best_epochs, decide
+from search.verdict.rounds import tell_rounds
 from segcore.data.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
 
@@ -72,7 +73,7 @@ def choose_confirmed(
         return best
     confirmed = _describe_trial(history.trials[decision.winner.trial], history, settings)
     confirmed["values"] |= {"epochs": decision.epochs or confirmed["values"]["epochs"]}
-    return {**confirmed, "confirmation": _describe_decision(decision)}
+    return {**confirmed, "confirmation": _describe_decision(decision, settings)}
 
 
 def _ranked(history: History) -> list[TrialRecord]:
@@ -86,6 +87,7 @@ def _describe_trial(winner: TrialRecord, history: History, settings: SearchSetti
     return {
         "search": settings.name,
         "trial": winner.number,
+        "split": settings.split,
         "fold": winner.fold,
         "epoch": record.epoch,
         "metric": settings.metric,
@@ -95,19 +97,22 @@ def _describe_trial(winner: TrialRecord, history: History, settings: SearchSetti
     }
 
 
-def _describe_decision(decision: Decision) -> dict[str, Any]:
-    winner = decision.winner
+def _describe_decision(decision: Decision, settings: SearchSettings) -> dict[str, Any]:
+    winner, over_seeds = decision.winner, settings.folds == 1
     assert winner is not None
+    method = SEEDS_METHOD if over_seeds else FOLDS_METHOD
     return {
+        "told": tell_rounds(len(decision.folds), settings),
         "score": winner.score,
         "interval": _ends(winner.interval),
-        "folds": list(decision.folds),
+        "folds": [] if over_seeds else list(decision.folds),
+        "further_seeds": list(decision.folds) if over_seeds else [],
         "optimism": decision.optimism,
         "best_of": decision.scored,
         "choice_bias": decision.choice_bias,
         "rivals": [rival.trial for rival in decision.rivals],
         "contenders": [_describe_contender(contender) for contender in decision.contenders],
-        "methods": {"interval": IMAGES_METHOD, "difference": FOLDS_METHOD, "image_difference": IMAGES_METHOD},
+        "methods": {"interval": IMAGES_METHOD, "difference": method, "image_difference": IMAGES_METHOD},
     }
 
 

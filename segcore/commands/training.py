@@ -12,7 +12,6 @@ from segcore.commands.console import (
     CPUs,
     Data,
     Device,
-    Folds,
     LayoutName,
     Objective,
     choose_machine,
@@ -26,9 +25,12 @@ from segcore.config import TrainConfig, describe_fields
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
 from segcore.data.disk import DEFAULT_CACHE, resolve_cache
+from segcore.data.division import choose_division
 from segcore.data.extra import prepare_caches, read_extra
-from segcore.data.folds import make_folds
+from segcore.data.gate import describe_findings, pass_gate
+from segcore.data.given_folds import describe_leakage
 from segcore.data.labels import build_label_map
+from segcore.data.split import DEFAULT_FOLDS, name_training
 from segcore.errors import CheckpointError
 from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
@@ -44,7 +46,11 @@ def train(
     out: Annotated[Path, typer.Option(help="folder of the checkpoint and the model; a training there goes on")],
     assignments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a TrainConfig field")] = None,
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
-    folds: Folds = 7,
+    folds: Annotated[
+        int | None, typer.Option(help="parts the data is divided into", show_default=str(DEFAULT_FOLDS))
+    ] = None,
+    split: Annotated[str, typer.Option(help="folds, or official: the train and val that came with the data")] = "folds",
+    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")] = None,
     objective: Objective = "",
     layout: LayoutName = "",
     device: Device = "",
@@ -59,22 +65,29 @@ def train(
     The objective says whether an epoch was better, which stops a training with --set patience_epochs=N.
     """
     config = TrainConfig.from_assignments(tuple(assignments or ()))
+    division = choose_division(split, folds, folds_file)
     machine = choose_machine(device, cpus)
     cache_root = resolve_cache(cache)
     dataset = read_dataset(data, layout)
     metric = objective or default_objective(dataset.layout)
     require_metric(metric, dataset.classes)
     require_learnt(metric, config.labels, dataset.classes)
-    split = make_folds(dataset.cases, folds)
+    # What cannot be divided is refused before anything is decoded; what images hold may change folds that are made.
+    divided = division.divide(dataset.cases)
+    if division.kind != "folds":
+        console.print(f"{divided.describe()}; {describe_leakage(dataset.cases, divided)}", soft_wrap=True)
     make_folder(out)
     warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
         pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache_root, progress, print_plan)
-    train_indices, valid_indices = split.split(pixels.names, fold, pixels.extra_names)
+    divided, findings = pass_gate(dataset, pixels, division.folds, division.keep(divided))
+    for text, warns in describe_findings(dataset, findings):
+        console.print(text, style="yellow" if warns else None, soft_wrap=True)
+    train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
     require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
-    trained_on = f"{pixels.key}, fold {fold} of {folds}"
+    trained_on = f"{pixels.key}, {name_training(divided, fold)}"
     state = _start(out / "state.pt", config, pixels.classes, machine, trained_on, metric)
     parts, begun_after = state.micro_batches, state.epoch
     with show_progress("training", total=config.epochs, done=state.epoch) as progress:
@@ -89,11 +102,11 @@ def train(
         console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
         return
     members = member_weights(state)
-    notes: dict[str, object] = {"fold": fold, "folds": folds, "left_out": [fold] * len(members)}
-    notes |= {"metric": metric, "scores": state.scores}
+    notes: dict[str, object] = {"fold": fold, "folds": divided.folds, "split": divided.kind}
+    notes |= {"left_out": [fold] * len(members), "metric": metric, "scores": state.scores}
     if pixels.extra_names:
         notes["extra"] = list(pixels.extra_names)
-    save_ensemble(out / "model", iter(members), config=config, classes=pixels.classes, notes=notes, split=split)
+    save_ensemble(out / "model", iter(members), config=config, classes=pixels.classes, notes=notes, split=divided)
     console.print(f"model: {out / 'model'}", soft_wrap=True)
 
 

@@ -4,13 +4,14 @@ What a store of results or a file system refuses beyond that is its user's matte
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 LONGEST_NAME: Final = 100
 """Characters."""
 
 _LONGEST_SHOWN: Final = 40
+_MOST_SHOWN: Final = 5
 _CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of what moves a cursor, ends a line or is half a character."""
 
@@ -36,9 +37,16 @@ def find_equal_names(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield earlier, name
 
 
+def tell_names(what: str, names: Sequence[str]) -> str:
+    """Say how many names there are of something, and the first few of them."""
+    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
+    return f"{len(names)} {what}: {', '.join(names[:_MOST_SHOWN])}{more}"
+
+
 def has_controls(text: str) -> bool:
     """Say whether a text holds a character that a terminal obeys instead of showing it."""
-    return any(unicodedata.category(character) in _CONTROLS for character in text)
+    # Of 10,000 names hardly one is looked at letter by letter.
+    return not text.isprintable() and any(unicodedata.category(character) in _CONTROLS for character in text)
 
 
 def show_controls(text: str) -> str:

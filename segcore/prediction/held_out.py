@@ -2,7 +2,8 @@
 
 A model's notes name the fold that each member left out. The folds themselves come from the `folds.json` of the model,
 which `train` and a retraining write, or of its search, or are made again from the data, which gives the same folds as
-long as the data is the same. The notes also name the images that every member trained on beside those folds.
+long as the data is the same; a user's own folds come from a file alone. The notes also name the images that every
+member trained on beside those folds.
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ from typing import Any
 
 from segcore.data.case import Case
 from segcore.data.folds import make_folds
+from segcore.data.given_folds import split_officially
 from segcore.data.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.prediction.ensemble import FOLDS_FILE, Ensemble
@@ -79,7 +81,7 @@ def plan_held_out(
     left_out, folds = read_member_folds(notes, members)
     extra, extra_is_known = _read_extra(notes)
     own = [case for case in cases if case.name not in extra]
-    found = _find_split(own, folds, model, folds_file) if left_out else None
+    found = _find_split(own, folds, notes.get("split", "folds"), model, folds_file) if left_out else None
     of_case = {}
     for case in cases:
         free: tuple[int, ...] = ()
@@ -87,7 +89,8 @@ def plan_held_out(
             origin = Origin.TRAINED_ON
         elif found is None:
             origin = Origin.UNKNOWN
-        elif (fold := found[0].fold_of.get(case.name)) is not None:
+        elif case.name in found[0].fold_of:
+            fold = found[0].fold_of[case.name]
             free = tuple(member for member in everybody if left_out[member] == fold)
             origin = Origin.HELD_OUT if free else Origin.TRAINED_ON
         else:
@@ -126,7 +129,8 @@ def read_member_folds(notes: dict[str, Any], members: int) -> tuple[tuple[int, .
         left_out = [fold] if isinstance(folds, int) else folds
     if not isinstance(left_out, list) or len(left_out) != members or not all(isinstance(one, int) for one in left_out):
         return (), 0
-    stated = folds if isinstance(folds, int) else len(folds) if isinstance(folds, list) else 0
+    # Several members may have left out one fold.
+    stated = folds if isinstance(folds, int) else len(set(map(str, folds))) if isinstance(folds, list) else 0
     return tuple(left_out), max(stated, max(left_out) + 1)
 
 
@@ -152,7 +156,7 @@ def choose_members(ensemble: Ensemble, members: Sequence[int]) -> Ensemble:
 
 
 def _find_split(
-    cases: Sequence[Case], folds: int, model: Path, folds_file: Path | None
+    cases: Sequence[Case], folds: int, kind: object, model: Path, folds_file: Path | None
 ) -> tuple[FoldSplit, str] | None:
     if folds_file is not None:
         split = read_folds(folds_file)
@@ -166,7 +170,9 @@ def _find_split(
     if stored is not None:
         return stored
     try:
-        return make_folds(cases, folds), f"made again from the data, {folds} in number"
+        if kind == "official":
+            return split_officially(cases), "of the split that came with the data"
+        return (make_folds(cases, folds), f"made again from the data, {folds} in number") if kind == "folds" else None
     except (ConfigError, DataError):
         return None
 

@@ -8,7 +8,7 @@ import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -115,22 +115,22 @@ def choose_images(cases: Sequence[Case], plan: HeldOutPlan, images: int) -> tupl
     )
 
 
-def require_known_names(cases: Sequence[Case], fold_of: dict[str, int]) -> tuple[Case, ...]:
-    """Return the cases that had a part in the model's folds.
+def require_known_names(cases: Sequence[Case], known: Collection[str]) -> tuple[Case, ...]:
+    """Return the cases that had a part in the model's folds, whose names are known.
 
     An image that had none may be new, but it may also be one that the model trained on under another name.
 
     Raises:
         DataError: when there is none.
     """
-    known = tuple(case for case in cases if case.name in fold_of)
-    if not known:
+    found = tuple(case for case in cases if case.name in known)
+    if not found:
         raise DataError(
             f"None of the {len(cases)} images has a name that the model's folds.json knows ({cases[0].name!r} is not "
-            f"among {len(fold_of)}, such as {next(iter(fold_of), '')!r}); give the data set that the model was "
+            f"among {len(known)}, such as {next(iter(known), '')!r}); give the data set that the model was "
             "trained on."
         )
-    return known
+    return found
 
 
 def propose_modes(now: PredictOptions, config: TrainConfig, largest_side: int) -> list[PredictOptions]:

@@ -35,7 +35,11 @@ def test_what_is_no_duration_is_refused_with_an_example(text):
         ({"trials": 0}, ("--trials 0", "greater than or equal to 1")),
         ({"epochs": -3}, ("--epochs -3", "greater than or equal to 1")),
         ({"reduction_factor": 1}, ("--reduction-factor 1", "greater than or equal to 2")),
-        ({"folds": 1}, ("--folds 1", "greater than or equal to 2")),
+        ({"folds": 0}, ("--folds 0", "greater than or equal to 1")),
+        ({"folds": 1}, ("--folds 1: at least 2 are needed", "--split official")),
+        ({"split": "half"}, ("--split 'half'", "'folds', 'official' or 'own'")),
+        ({"split": "official"}, ("--folds 7 contradicts --split official",)),
+        ({"split": "official", "folds": 1, "fold": 1}, ("--fold 1 does not exist", "there is fold 0 alone")),
         ({"seed": 2**31}, ("--seed 2147483648", "less than 2147483648")),
         ({"fold": 3, "folds": 3}, ("fold=3 does not exist", "use 0 to 2")),
         ({"trails": 3}, ("--trails 3", "unexpected")),
@@ -50,7 +54,7 @@ def test_values_that_are_not_allowed_are_refused_with_value_and_rule(make_settin
 
 def test_every_mistake_is_told_at_once(make_settings):
     with pytest.raises(ConfigError) as caught:
-        make_settings(trials=0, folds=1)
+        make_settings(trials=0, folds=0)
     assert "--trials" in str(caught.value)
     assert "--folds" in str(caught.value)
 

@@ -141,7 +141,7 @@ def test_confirmation_that_is_due_runs_and_is_done(make_search, capsys):
         assert search.tell(capsys) == "The best configurations are trained on further folds now; the winner may change."
     search.confirm(2, 0.65)
     told = search.tell(capsys)
-    assert told.startswith("Confirmed on 1 further fold(s): trial 2, iou 0.6500; 'python -m search best streets")
+    assert told.startswith("Confirmed on 1 further fold: trial 2, iou 0.6500; 'python -m search best streets")
     assert "python -m search retrain streets" in told
     search.folder.model.mkdir(parents=True)
     assert search.tell(capsys).endswith(f"Trained on all folds: {search.folder.model}")

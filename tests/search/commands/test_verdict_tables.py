@@ -57,6 +57,21 @@ def test_out_of_fold_table_shows_how_much_the_search_flattered(render, row_of):
     assert row_of(text, "iou/car").split() == ["iou/car", "0.4000"]
 
 
+SEEDS = replace(RESULT, by="seed", fold_scores={7: 0.6, 8: 0.4}, unseen_score=math.nan, seen_folds=(7, 8))
+STEERED = "The search was steered by these images, so this score flatters"
+
+
+def test_score_on_the_only_validation_images_is_said_to_flatter(render, row_of):
+    text = render(out_of_fold_table(SEEDS, search_score=0.58))
+    assert "On the only validation images" in text
+    assert "0.5000 of one network on 12 images, the mean over seeds" in text
+    assert row_of(text, "seed 8").split()[-1] == "0.4000"
+    assert "0.5800 (+0.0800)" in text  # 0.58 - (0.6 + 0.4) / 2
+    assert STEERED in text and "nan" not in text
+    note = out_of_fold_note(SEEDS, search_score=0.58)
+    assert STEERED in note and "| 7 | 0.6000 |\n| 8 | 0.4000 |" in note and "nan" not in note
+
+
 def test_out_of_fold_note_has_every_fold():
     note = out_of_fold_note(RESULT, search_score=0.58)
     assert "iou 0.5000 over 12 images" in note

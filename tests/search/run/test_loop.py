@@ -125,7 +125,7 @@ def test_folds_that_are_not_wanted_any_more_are_left_as_they_are(stage, script):
         script.journal.write(Asked(**content))
         if outcome:
             script.end(trial, outcome)
-    run_folds(stage, "confirm", {(4, 1)})
+    run_folds(stage, "confirm", {0})
     assert [trial.source for trial in script.journal.history.unfinished] == [5]
 
 
@@ -326,7 +326,7 @@ def search(stage, make_settings, monkeypatch, tmp_path) -> Callable[..., Stage]:
         monkeypatch.setattr(tuner, "run_trials", workers.run_trials)
         try:
             journal.write(Opened(cache_key="key"))
-            run_search(begun, SimpleNamespace(smallest_side=128))
+            run_search(begun, SimpleNamespace(usual_side=128))
             journal.write(Halted())
         finally:
             begun.journal.close()

@@ -6,8 +6,8 @@ from search.run.stage import Stage
 from search.run.trial import TrialJob
 from search.stages import confirm
 from search.stages.confirm import fill_workers, find_confirmed
-from search.verdict.race import count_trainings
-from search.verdict.selection import can_confirm
+from search.verdict.notes import best_note
+from search.verdict.selection import can_confirm, choose_confirmed
 from segcore.config import TrainConfig
 from segcore.data.split import FoldSplit
 
@@ -31,11 +31,6 @@ def test_equal_configurations_are_one(make_history, make_settings):
     assert not can_confirm(make_history(write), make_settings(confirm=3))
 
 
-def test_trainings_of_a_confirmation(make_settings):
-    assert count_trainings(make_settings(confirm=3, confirm_folds=2, folds=7)) == 6
-    assert count_trainings(make_settings(confirm=3, confirm_folds=2, folds=2)) == 3
-
-
 @pytest.mark.parametrize(
     ("workers", "wanted"),
     [
@@ -49,7 +44,7 @@ def test_workers_without_a_training_of_this_round_begin_the_next(workers, wanted
     assert list(fill_workers(((5, 2), (7, 2)), (1, 2, 3, 4), workers)) == wanted
 
 
-def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script):
+def test_trainings_that_a_retraining_would_repeat_are_found_by_fold_and_seed(script):
     folder = StageFolder(root=script.journal.file.parent)
     values = TrainConfig.from_values({"epochs": 3}).values()
 
@@ -69,8 +64,9 @@ def test_trainings_that_a_retraining_would_repeat_are_found_by_fold(script):
     train(3, 4, outcome="diverged")
     train(4, 5, outcome="")
     train(5, 6).rmdir()
+    train(6, 1, seed=3)
     found = find_confirmed(folder, 5, values, "iou")
-    assert {fold: trial.number for fold, trial in found.items()} == {1: 0}
+    assert {place: trial.number for place, trial in found.items()} == {(1, 0): 0, (1, 3): 6}
 
 
 def test_only_what_is_still_in_the_race_is_trained(
@@ -86,7 +82,7 @@ def test_only_what_is_still_in_the_race_is_trained(
 
     def end_trainings(stage, command, wanted=None):
         for trial in stage.journal.history.unfinished:
-            if wanted is None or (trial.source, trial.fold) in wanted:
+            if wanted is None or trial.number in wanted:
                 script.epochs(trial.number, 0.6)
                 script.end(trial.number)
 
@@ -102,3 +98,48 @@ def test_only_what_is_still_in_the_race_is_trained(
     decision = confirm.confirm_candidates(stage, make_history(write))
     assert {each.trial: each.fold_scores for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
     assert [trial.source for trial in script.journal.history.unfinished] == [5]
+
+
+def test_only_fold_is_trained_again_with_further_seeds(
+    make_history, make_settings, make_place, script, tmp_path, monkeypatch
+):
+    """Instead of Ray, trainings end at once, with scores by their seeds."""
+    scores = {(0, 1): 0.60, (0, 2): 0.62, (1, 11): 0.63, (1, 12): 0.59}
+
+    def write(search):
+        for number, seed in enumerate((0, 10)):
+            search.ask(number, batch_size=number + 1, epochs=1, seed=seed, patience_epochs=5)
+            search.epochs(number, 0.7)
+            search.end(number)
+
+    def end_trainings(stage, command, wanted=None):
+        for trial in stage.journal.history.unfinished:
+            if trial.number in wanted:
+                script.epochs(trial.number, scores[trial.source, trial.values["seed"]])
+                script.end(trial.number)
+
+    monkeypatch.setattr(confirm, "run_folds", end_trainings)
+    monkeypatch.setattr(confirm, "count_concurrent", lambda settings: 1)
+    settings = make_settings(confirm=2, confirm_folds=2, split="official", folds=1)
+    split = FoldSplit(folds=1, fold_of={"a": None, "b": 0}, block_of={"a": "a", "b": "b"}, kind="official")
+    job = TrialJob(
+        data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0
+    )  # fmt: skip
+    folder = StageFolder(root=tmp_path)
+    stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
+    history = make_history(write)
+    decision = confirm.confirm_candidates(stage, history)
+    trained = [(trial.source, trial.fold, trial.values["seed"]) for trial in script.journal.history.in_order]
+    assert trained == [(0, 0, 1), (1, 0, 11), (0, 0, 2), (1, 0, 12)]
+    assert {trial.values["patience_epochs"] for trial in script.journal.history.in_order} == {0}
+    assert {each.trial: each.fold_scores for each in decision.contenders} == {
+        0: {1: 0.60, 2: 0.62},
+        1: {1: 0.63, 2: 0.59},
+    }
+    best = choose_confirmed(history, script.journal.history, settings, split)
+    # Equal means: the better in the search comes first, and of equals there the earlier.
+    assert (best["trial"], best["split"], best["confirmation"]["score"]) == (0, "official", pytest.approx(0.61))
+    assert (best["confirmation"]["folds"], best["confirmation"]["further_seeds"]) == ([], [1, 2])
+    assert best["confirmation"]["told"].startswith("confirmed with 2 further seeds on the official split; no further")
+    assert best["confirmation"]["methods"]["difference"].startswith("t-interval over seeds")
+    assert "Confirmed with 2 further seeds on the official split; no further folds exist." in best_note(best)

@@ -80,9 +80,15 @@ def test_one_stage_runs_at_a_time(searched, cache, busy, stage):
 
 def test_folds_that_are_not_those_of_the_settings_are_refused(searched, cache):
     settings, place = open_search(searched, {})
-    other = FoldSplit(folds=settings.folds + 1, fold_of={}, block_of={})
-    with (
-        pytest.raises(CheckpointError, match=r"folds\.json divides the data into 3 folds, .*settings\.json into 2"),
-        open_stage(settings, place, "confirm", searched, cache, other),
+    for other, told in (
+        (FoldSplit(folds=settings.folds + 1, fold_of={}, block_of={}), r"into 3 folds .*settings\.json into 2 \("),
+        (
+            FoldSplit(folds=2, fold_of={}, block_of={}, kind="own"),
+            r".*\(split own\), .*json .*\(split folds\)",
+        ),
     ):
-        pytest.fail("opened")
+        with (
+            pytest.raises(CheckpointError, match=r"folds\.json divides the data " + told),
+            open_stage(settings, place, "confirm", searched, cache, other),
+        ):
+            pytest.fail("opened")

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from search.verdict.comparison import compare_over_folds, compare_over_images, estimate_choice_bias, expect_maximum
+from search.verdict.comparison import (
+    average_images,
+    compare_over_folds,
+    compare_over_images,
+    estimate_choice_bias,
+    expect_maximum,
+)
 from segcore.errors import CheckpointError
 
 
@@ -60,6 +66,26 @@ def test_true_difference_lies_in_the_interval_as_often_as_promised():
         interval = compare_over_folds(scores, 1, 0, folds=1_000_001)
         inside += interval.low <= 0.1 <= interval.high
     assert 0.92 <= inside / 400 <= 0.98
+
+
+def test_difference_over_seeds_of_one_fold_with_its_interval():
+    scores = {0: {1: 0.60, 2: 0.70}, 1: {1: 0.50, 2: 0.64}}
+    interval = compare_over_folds(scores, 1, 0, folds=1)
+    # Seeds of one number have nothing in common: means 0.65 and 0.57, residuals ±0.05 and ±0.07, squares 0.0148 at 2
+    # degrees of freedom. Error: sqrt(2 · 0.0074 / 2) = 0.086023, not widened; t(0.975, 2) = 4.30265.
+    assert interval.estimate == pytest.approx(-0.08)
+    assert interval.high - interval.estimate == pytest.approx(0.370128, rel=1e-4)
+    # The expected larger of two draws is 0.564190 (1 / sqrt(pi)); times sqrt(0.0074 / 2).
+    assert estimate_choice_bias(scores, folds=1) == pytest.approx(0.034318, rel=1e-3)
+
+
+def test_one_seed_says_nothing_of_the_next():
+    assert compare_over_folds({0: {1: 0.6}, 1: {1: 0.1}}, 1, 0, folds=1) is None
+
+
+def test_image_that_several_trainings_scored_counts_once():
+    assert average_images([{"a": 0.2, "b": 0.4}, {"a": 0.4, "b": 0.0, "c": 1.0}]) == pytest.approx({"a": 0.3, "b": 0.2})
+    assert average_images([]) == {}
 
 
 BLOCKS = {"a": "x", "b": "x", "c": "y", "d": "y"}

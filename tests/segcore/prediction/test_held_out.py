@@ -5,6 +5,7 @@ import pytest
 
 from segcore.data.case import Case
 from segcore.data.folds import make_folds
+from segcore.data.given_folds import split_officially
 from segcore.data.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError
 from segcore.prediction.held_out import (
@@ -163,3 +164,32 @@ def test_noted_score_is_that_of_the_noted_metric():
     assert (read_noted_metric(of_training), read_noted_score(of_training)) == ("iou/car", 0.3)
     assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5, "miou": 0.4}}) == 0.4
     assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5}}) is None
+
+
+OFFICIAL = [replace(case, split="val" if number < 3 else "train") for number, case in enumerate(CASES)]
+
+
+def origins_of(plan, origin):
+    return {name for name, assignment in plan.of_case.items() if assignment.origin is origin}
+
+
+def test_official_val_is_held_out_and_train_was_trained_on_by_every_member(model):
+    write_folds(split_officially(OFFICIAL), model / "folds.json")
+    plan = plan_held_out({"folds": [0, 0], "left_out": [0, 0], "split": "official"}, 2, OFFICIAL, model)
+    assert origins_of(plan, Origin.HELD_OUT) == {"c0", "c1", "c2"}
+    assert origins_of(plan, Origin.TRAINED_ON) == {f"c{number}" for number in range(3, 12)}
+    assert {assignment.members for assignment in plan.of_case.values()} == {(0, 1)}
+    assert plan.source == "read from the model's folds.json"
+
+
+def test_official_split_is_found_again_in_the_data(model):
+    notes = {"fold": 0, "folds": 1, "left_out": [0], "split": "official"}
+    plan = plan_held_out(notes, 1, OFFICIAL, model)
+    assert origins_of(plan, Origin.HELD_OUT) == {"c0", "c1", "c2"}
+    assert plan.source == "of the split that came with the data"
+    assert plan_held_out(notes, 1, CASES, model).count(Origin.UNKNOWN) == 12
+
+
+def test_own_folds_are_never_made_again(model):
+    plan = plan_held_out({"fold": 1, "folds": 3, "split": "own"}, 1, CASES, model)
+    assert plan.count(Origin.UNKNOWN) == 12

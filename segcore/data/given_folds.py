@@ -1,0 +1,85 @@
+"""Divisions that are given rather than made: the split that came with the data, and a user's own folds.
+
+How a user's file is read lives in `own_folds`, how folds are made in `folds`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from segcore.data.blocks import name_blocks
+from segcore.data.case import Case
+from segcore.data.folds import measure_leakage
+from segcore.data.names import tell_names
+from segcore.data.own_folds import OwnFolds
+from segcore.data.split import DEFAULT_FOLDS, FoldSplit
+from segcore.errors import DataError
+
+
+def split_officially(cases: Sequence[Case]) -> FoldSplit:
+    """Return the split that came with the data as one fold: its train is trained on, its val validated.
+
+    Args:
+        cases: the cases of a data set, in any order.
+
+    Raises:
+        DataError: when a case is on no side, or a side is empty.
+    """
+    counts = Counter(case.split for case in cases)
+    if not counts["train"] and not counts["val"]:
+        raise DataError(
+            f"--split official: none of the {len(cases)} images says that it is for train or val; a folder layout with "
+            "train/ and val/ or the column split of cases.csv says it, --folds-file gives a division of your own, and "
+            "without --split folds are made."
+        )
+    problems = []
+    if counts[""]:
+        problems.append(tell_names("images are on no side of it", [case.name for case in cases if not case.split]))
+    problems += [f"no image is for {side}" for side in ("train", "val") if not counts[side]]
+    problems += _find_pseudo(cases, {case.name for case in cases if case.split == "val"})
+    if problems:
+        raise DataError("The official split cannot be used; mend it, or leave --split official out:", problems)
+    fold_of = {case.name: 0 if case.split == "val" else None for case in cases}
+    return FoldSplit(folds=1, fold_of=fold_of, block_of=name_blocks(cases, fold_of, DEFAULT_FOLDS), kind="official")
+
+
+def match_folds(own: OwnFolds, cases: Sequence[Case]) -> FoldSplit:
+    """Return the folds of a user's file for the cases of a data set.
+
+    Args:
+        own: what the file says.
+        cases: the cases, in any order.
+
+    Raises:
+        DataError: with everything in which the two differ.
+    """
+    names = {case.name for case in cases}
+    unknown, missing = sorted(own.fold_of.keys() - names), sorted(names - own.fold_of.keys())
+    problems = [tell_names(f"names that no image has (an image is called {min(names)!r})", unknown)] if unknown else []
+    problems += [tell_names("images have no fold", missing)] if missing else []
+    problems += _find_pseudo(cases, {name for name, fold in own.fold_of.items() if fold is not None})
+    if problems:
+        raise DataError(f"--folds-file {own.file} does not fit the data:", problems)
+    block_of = {**name_blocks(cases, own.fold_of, DEFAULT_FOLDS), **own.block_of}
+    return FoldSplit(folds=own.folds, fold_of=own.fold_of, block_of=block_of, kind="own")
+
+
+def describe_leakage(cases: Sequence[Case], split: FoldSplit) -> str:
+    """Say in a line how many neighbouring frames a given division parts; made folds part as few as they can.
+
+    Args:
+        cases: the cases, in any order.
+        split: their division.
+    """
+    if all(case.frame is None for case in cases):
+        return "no image has a frame number, so neighbours that look alike on its two sides are not noticed"
+    found = measure_leakage(cases, split)
+    return (
+        f"{found.divided_neighbours} of {found.neighbours} pairs of neighbouring frames stand on two sides of it, "
+        f"{found.divided_blocks} blocks are divided"
+    )
+
+
+def _find_pseudo(cases: Iterable[Case], validated: set[str]) -> list[str]:
+    pseudo = [case.name for case in cases if case.pseudo and case.name in validated]
+    told = "pseudo labels are to be validated, which would only measure agreement with the model that made them"
+    return [tell_names(told, pseudo)] if pseudo else []

@@ -1,0 +1,34 @@
+import pytest
+
+from segcore.data.division import choose_division
+from segcore.errors import ConfigError
+
+
+@pytest.fixture
+def file(tmp_path):
+    found = tmp_path / "mine.json"
+    found.write_text('{"a": 0, "b": 1, "c": 2}')
+    return found
+
+
+def test_folds_are_made_unless_others_are_given(file):
+    assert (choose_division("folds", None, None).kind, choose_division("folds", None, None).folds) == ("folds", 7)
+    assert choose_division("folds", 3, None).folds == 3
+    assert (choose_division("official", None, None).kind, choose_division("official", 1, None).folds) == ("official", 1)
+    assert (choose_division("folds", None, file).kind, choose_division("folds", 3, file).folds) == ("own", 3)
+
+
+@pytest.mark.parametrize(
+    ("split", "folds", "given", "message"),
+    [
+        ("half", None, False, "--split 'half': use folds, or official"),
+        ("own", None, True, "--split 'own': use folds, or official"),
+        ("official", 5, False, "--folds 5 contradicts --split official, which has 1; leave --folds out"),
+        ("official", 0, False, "--folds 0 contradicts --split official"),
+        ("official", None, True, "--split official and --folds-file both say"),
+        ("folds", 5, True, r"--folds 5 contradicts --folds-file .*mine\.json, which has 3"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(file, split, folds, given, message):
+    with pytest.raises(ConfigError, match=message):
+        choose_division(split, folds, file if given else None)

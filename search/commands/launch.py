@@ -62,13 +62,13 @@ def launch(
     require_honest_latency(settings, place)
     dataset = read_dataset(place.data, place.layout)
     settings = resolve_objective(settings, dataset.layout)
+    require_metric(settings.metric, dataset.classes)
     console.print(settings_table(settings, place))
     require_new(settings, place)
     loaded = load_space(settings.space)
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    require_metric(settings.metric, dataset.classes)
     split = division.divide(dataset.cases)
     leakage = f"; {describe_leakage(dataset.cases, split)}" if split.kind != "folds" else ""
     console.print(f"{split.describe()}{leakage}", soft_wrap=True)

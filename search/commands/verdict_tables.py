@@ -63,8 +63,13 @@ def out_of_fold_table(result: OutOfFold, search_score: float) -> Table:
     for fold, score in result.fold_scores.items():
         table.add_row(f"fold {fold}", f"{score:.4f}")
     seen = ", ".join(map(str, result.seen_folds))
-    table.add_row(f"without fold {seen}", f"{result.unseen_score:.4f} (the winner was chosen there)")
-    table.add_row(f"search's own {result.metric}", f"{search_score:.4f} ({search_score - result.unseen_score:+.4f})")
+    own = f"{search_score:.4f}"
+    if result.unseen_score == result.unseen_score:
+        table.add_row(f"without fold {seen}", f"{result.unseen_score:.4f} (the winner was chosen there)")
+        own += f" ({search_score - result.unseen_score:+.4f})"
+    else:
+        table.add_row(f"without fold {seen}", f"the other folds have no pixel of what {result.metric} counts")
+    table.add_row(f"search's own {result.metric}", own)
     _add_metrics(table, result)
     return table
 

@@ -24,7 +24,7 @@ from segcore.data.cache import PixelCache
 from segcore.data.split import FoldSplit
 from segcore.errors import InterruptedSearchError
 from segcore.feeding.balance import count_class_pixels
-from segcore.scoring.objective import require_counted, require_learnt, require_metric
+from segcore.scoring.objective import require_counted, require_learnt
 from segcore.training.feasible import Feasibility
 
 
@@ -40,7 +40,6 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         ConfigError: for a space, fold or fixed value that cannot be used.
         WeightsError: for a backbone whose weights cannot be had.
     """
-    require_metric(settings.metric, cache.classes)
     split.split(cache.names, settings.fold, cache.extra_names)
     require_scores(settings, cache, split, [settings.fold])
     require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trial(settings, cache))

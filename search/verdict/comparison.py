@@ -27,7 +27,10 @@ FOLDS_METHOD: Final = (
 SEEDS_METHOD: Final = (
     "t-interval over seeds; spread pooled over the configurations, training and validation images as they are"
 )
-IMAGES_METHOD: Final = "t-interval over blocks of neighbouring validation images, the trained networks as they are"
+IMAGES_METHOD: Final = (
+    "t-interval over blocks of neighbouring validation images, the trained networks as they are; of a metric over "
+    "classes, by how much each image moves it"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +115,10 @@ def compare_over_images(
 
     Neighbouring frames look alike, so whole blocks are the units: the cluster-robust variance of a mean, with the t
     distribution of blocks less folds (Cameron and Miller, A Practitioner's Guide to Cluster-Robust Inference, 2015).
+
+    No image has a metric over classes by itself. Its numbers are then by how much each image moves the metric (see
+    `segcore.scoring.metrics.divide_metric`), whose mean is the metric and whose variance is its own to first order.
+    Drawing images anew (a bootstrap) would say the same, and need every image's counts in the journal.
 
     Args:
         differences: by fold and image; differences of two configurations, or the numbers of one.

@@ -84,9 +84,10 @@ def score(
     truth: Annotated[Path, typer.Argument(help="data-set folder with the truth")],
     masks: Annotated[Path, typer.Argument(help="folder of masks, or a submission file")],
     layout: LayoutName = "",
+    boundaries: Annotated[bool, typer.Option("--boundaries", help="boundary_iou, too, which takes longer")] = False,
 ) -> None:
     """Score masks or a submission file against the truth, as the contest does: an image without a mask counts 0."""
-    result = score_masks(truth, masks, layout)
+    result = score_masks(truth, masks, layout, boundaries=boundaries)
     table = Table(box=box.SIMPLE, show_header=False)
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.4f}")

@@ -152,10 +152,11 @@ def _tell_ceiling(analysis: ErrorAnalysis) -> str:
     if config.input_mode != "resize":
         return ""
     cases = [image.case for image in analysis.images]
-    most = [ceiling.metrics.get("iou") for ceiling in measure_ceilings(cases, analysis.classes, (config.scale,))]
+    metric = analysis.metric
+    most = [ceiling.metrics.get(metric) for ceiling in measure_ceilings(cases, analysis.classes, (config.scale,))]
     if not most or most[0] is None:
         return ""
-    return f" It sees images at a scale of {config.scale:g}: no network that does gets above an iou of {most[0]:.3f}."
+    return f" It sees images at a scale of {config.scale:g}: no network that does gets above {metric} {most[0]:.3f}."
 
 
 def _class_scores(analysis: ErrorAnalysis) -> Section:

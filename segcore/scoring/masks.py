@@ -18,6 +18,7 @@ from segcore.data.classes import VOID, ClassTable
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.listing import find_annotations, name_of
 from segcore.errors import DataError
+from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.mask_files import Mask, find_mask_encoding
 from segcore.scoring.metrics import Confusion, ImageScore, count_confusion, score_image, summarise_scores
 from segcore.scoring.submission import paint_runs, read_submission
@@ -45,13 +46,14 @@ class ContestScore:
     every_class: bool
 
 
-def score_masks(data: Path, masks: Path, layout: str = "") -> ContestScore:
+def score_masks(data: Path, masks: Path, layout: str = "", *, boundaries: bool = False) -> ContestScore:
     """Score masks against the truth of a data set.
 
     Args:
         data: the data-set folder with the truth.
         masks: a folder of masks NAME.png, or a submission file.
         layout: of the data set, a name in `sources.layouts`; empty: recognised.
+        boundaries: whether to count along borders, too.
 
     Raises:
         DataError: when no mask belongs to a case, or a mask has another size or unknown colours or numbers.
@@ -61,7 +63,10 @@ def score_masks(data: Path, masks: Path, layout: str = "") -> ContestScore:
     key_of = _match(dataset.cases, finished, by_suffix=masks.is_file())
     if not key_of:
         raise DataError(f"{masks} has no mask for any of the {len(dataset.cases)} cases of {data}; names must match.")
-    scores = [_score(case, finished.get(key_of.get(case.name, "")), dataset.classes) for case in dataset.cases]
+    scores = [
+        _score(case, finished.get(key_of.get(case.name, "")), dataset.classes, boundaries=boundaries)
+        for case in dataset.cases
+    ]
     found = [score.confusion_CP for score in scores if score.name in key_of]
     every_class = not masks.is_file() and _tells_every_class(np.sum(found, axis=0), dataset.classes)
     return ContestScore(
@@ -114,7 +119,9 @@ def _tells_every_class(confusion_CP: Confusion, classes: ClassTable) -> bool:
     return not others or bool(predicted_P[others].any()) or predicted_P[-1] == 0
 
 
-def _score(case: Case, read: Callable[[tuple[int, int]], Mask] | None, classes: ClassTable) -> ImageScore:
+def _score(
+    case: Case, read: Callable[[tuple[int, int]], Mask] | None, classes: ClassTable, *, boundaries: bool
+) -> ImageScore:
     truth_HW = decode_case(case).mask_HW
     height, width = truth_HW.shape
     mask_HW = np.full_like(truth_HW, VOID) if read is None else read((height, width))
@@ -124,4 +131,5 @@ def _score(case: Case, read: Callable[[tuple[int, int]], Mask] | None, classes: 
             f"the truth {width}x{height}; predict at the image's original size."
         )
     counts = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(mask_HW), len(classes))
-    return score_image(case.name, case.condition, counts.numpy(), classes)
+    boundary_C2 = count_boundaries(truth_HW, mask_HW, len(classes)) if boundaries else None
+    return score_image(case.name, case.condition, counts.numpy(), classes, boundary_C2)

@@ -2,7 +2,15 @@ import json
 
 import pytest
 
-from search.settings import build_settings, parse_duration, parse_trials, read_settings, settings_values, write_settings
+from search.settings import (
+    build_settings,
+    parse_duration,
+    parse_trials,
+    read_settings,
+    resolve_objective,
+    settings_values,
+    write_settings,
+)
 from segcore.errors import CheckpointError, ConfigError
 
 
@@ -163,3 +171,55 @@ def test_what_is_no_number_of_trials_is_refused(make_settings, text):
 def test_search_keeps_the_trials_that_it_has_begun(make_settings):
     with pytest.raises(ConfigError, match="--trials 8: 'streets' has begun 9 trials, which stay; use --trials 9"):
         parse_trials("8", make_settings(trials=12), asked=9)
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric", "weighs"),
+    [
+        ("iou", "iou", False),
+        ("iou,latency_ms", "iou", True),
+        ("miou_scored", "miou_scored", False),
+        ("boundary_iou,latency_ms", "boundary_iou", True),
+        ("iou/car", "iou/car", False),
+        ("iou/a,b,latency_ms", "iou/a,b", True),
+    ],
+)
+def test_objective_names_a_metric_alone_or_with_latency(make_settings, objective, metric, weighs):
+    settings = make_settings(objective=objective)
+    assert (settings.metric, settings.weighs_latency) == (metric, weighs)
+
+
+@pytest.mark.parametrize(
+    ("objective", "told"),
+    [
+        ("mIoU", "did you mean miou"),
+        ("latency_ms", "use iou, miou, miou_scored, boundary_iou or iou/CLASS"),
+        (",latency_ms", "this is no metric"),
+        ("iou,latency", "alone or as NAME,latency_ms"),
+        ("iou/", "this is no metric"),
+    ],
+)
+def test_objective_that_is_no_metric_is_refused_with_those_there_are(make_settings, objective, told):
+    with pytest.raises(ConfigError) as caught:
+        make_settings(objective=objective)
+    assert f"--objective {objective!r}" in str(caught.value)
+    assert told in str(caught.value)
+
+
+def test_objective_that_is_left_out_is_chosen_by_the_layout_and_one_that_is_given_stays(make_settings):
+    left_out = make_settings(objective="")
+    assert resolve_objective(left_out, "contest").metric == "iou"
+    assert resolve_objective(left_out, "pairs").metric == "miou"
+    given = make_settings(objective="iou/car,latency_ms")
+    assert resolve_objective(given, "pairs") == given
+
+
+@pytest.mark.parametrize("objective", ["iou", "iou,latency_ms", None])
+def test_search_of_before_the_choice_of_objectives_opens_as_before(make_settings, tmp_path, objective):
+    file = tmp_path / "settings.json"
+    write_settings(make_settings(), file)
+    content = json.loads(file.read_text())
+    content.pop("objective")
+    file.write_text(json.dumps(content if objective is None else {**content, "objective": objective}))
+    read = read_settings(file)
+    assert (read.metric, read.weighs_latency) == ("iou", objective == "iou,latency_ms")

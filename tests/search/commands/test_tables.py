@@ -13,6 +13,7 @@ from search.commands.tables import (
 from search.insight.importance import measure_importance
 from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
 from search.memory.history import History
+from search.memory.journal import read_history
 from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
 
@@ -70,7 +71,7 @@ def test_configuration_that_is_none_is_shown_as_it_is():
 
 def test_trials_table_shows_state_epoch_and_scores(render, row_of, make_history):
     history = make_history(every_state)
-    text = render(trials_table([trial for _, trial in sorted(history.trials.items())]))
+    text = render(trials_table([trial for _, trial in sorted(history.trials.items())], "iou"))
     assert row_of(text, "0").split() == [
         "0", "finished", "1", "0.6123", "0.5000", "resnet34", "ce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
     ]  # fmt: skip
@@ -152,7 +153,7 @@ def test_insight_says_what_was_stopped_what_time_bought_and_what_mattered(render
 
     history = make_history(write)
     text = render(insight_report(history, make_settings(epochs=1)))
-    text += render(importance_table(measure_importance(history, 1)))
+    text += render(importance_table(measure_importance(history, 1), "iou"))
     assert row_of(text, "finished").split()[:2] == ["finished", "11"]
     assert "stopped by ASHA: 3 after epoch 1" in text
     assert "best iou by time: " in text
@@ -160,3 +161,15 @@ def test_insight_says_what_was_stopped_what_time_bought_and_what_mattered(render
     assert "What mattered for how trials stand: how far they got, then their iou there" in text
     assert row_of(text, "backbone").rstrip().endswith("matters")
     assert "cannot be told from chance" in row_of(text, "batch_size")
+
+
+def test_metric_that_decides_is_shown_by_its_name_with_another_beside_it(render, row_of, make_settings, script):
+    script.ask(0)
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.9, "miou": 0.4, "iou/car": 0.25})
+    history = read_history(script.journal.file, "iou/car")
+    text = render(trials_table(history.in_order, history.metric))
+    assert row_of(text, "trial").split()[2:5] == ["epoch", "iou/car", "miou"]
+    assert row_of(text, "0").split()[3:5] == ["0.2500", "0.4000"]
+    assert "best iou/car 0.2500 in trial 0" in render(summary_line(history, make_settings(objective="iou/car")))
+    of_miou = read_history(script.journal.file, "miou")
+    assert row_of(render(trials_table(of_miou.in_order, "miou")), "0").split()[3:5] == ["0.4000", "0.9000"]

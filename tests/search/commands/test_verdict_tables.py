@@ -79,7 +79,7 @@ def test_out_of_fold_note_has_every_fold():
 
 
 CONFIRMATION = {
-    "iou": 0.71,
+    "score": 0.71,
     "interval": [0.68, 0.74],
     "folds": [1, 2],
     "optimism": 0.0432,
@@ -113,12 +113,20 @@ def test_confirmation_shows_every_fold_difference_and_verdict(render, row_of):
 
 
 def test_confirmation_in_words():
-    assert confirmation_line(CONFIRMATION) == (
+    assert confirmation_line(CONFIRMATION, "iou") == (
         "The winner's iou on 2 further fold(s) is 0.7100 (0.6800 to 0.7400 over images); its score in the search was "
         "+0.0432 from that. It cannot be told from trial 9. It is the best of 3 on these folds, so this score still "
         "flatters: by about 0.0041 were all of them equally good, by less otherwise."
     )
-    one_fold = confirmation_line({**CONFIRMATION, "choice_bias": None})
+    one_fold = confirmation_line({**CONFIRMATION, "choice_bias": None}, "iou")
     assert one_fold.endswith("so this score still flatters; by how much, one fold does not say.")
     alone = {**CONFIRMATION, "rivals": [], "interval": None, "best_of": 1}
-    assert confirmation_line(alone).endswith("is 0.7100; its score in the search was +0.0432 from that.")
+    assert confirmation_line(alone, "iou").endswith("is 0.7100; its score in the search was +0.0432 from that.")
+
+
+def test_folds_without_anything_to_count_are_told_instead_of_no_number(render):
+    result = replace(RESULT, metric="iou/car", metrics={"iou/car": 0.4}, unseen_score=math.nan, single_class=None)
+    text = " ".join(render(out_of_fold_table(result, search_score=0.58)).split())
+    assert "without fold 0 the other folds have no pixel of what iou/car counts" in text
+    assert "search's own iou/car 0.5800" in text
+    assert "nan" not in text and "for comparison" not in text

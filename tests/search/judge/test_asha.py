@@ -621,3 +621,20 @@ def test_latency_means_nothing_where_iou_alone_is_sought():
     told = Told(make_asha(reduction_factor=2))
     told.judge(0, 1, 0.6, 40.0)
     assert "rank 2 of 2" in told.asha.decide(1, 1, 0.5, 1.0)
+
+
+def test_metric_that_decides_ranks_and_is_told_by_its_name():
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9, metric="iou/car")
+    for trial, (iou, car) in enumerate([(0.9, 0.2), (0.1, 0.6)]):
+        asha.apply(Asked(trial=trial, fold=0, values={}, params={}))
+        asha.apply(Epoch(trial=trial, epoch=1, metrics={"iou": iou, "iou/car": car}))
+    assert asha.decide(2, 1, 0.7) == ""
+    assert asha.decide(2, 1, 0.5) == "iou/car 0.5000 after epoch 1 is rank 2 of 3; of every 2 the best goes on"
+    assert asha.decide(2, 1, NAN) == "its iou/car is NaN after epoch 1"
+
+
+def test_trial_that_lacks_the_metric_ranks_nowhere_whatever_else_it_reports():
+    asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9, metric="miou")
+    asha.apply(Asked(trial=0, fold=0, values={}, params={}))
+    asha.apply(Epoch(trial=0, epoch=1, metrics={"iou": 0.9}))
+    assert "rank 1 of 1" in asha.decide(1, 1, 0.1)

@@ -116,3 +116,12 @@ def test_the_kind_stands_first_in_a_line():
 def test_an_event_of_this_process_is_checked_like_one_of_a_file():
     with pytest.raises(ValueError, match="finite number"):
         Epoch(trial=0, epoch=1, metrics={"iou": float("nan")})
+
+
+def test_scores_of_images_are_read_by_the_name_that_they_had_first():
+    line = {"event": "epoch", "trial": 0, "epoch": 1, "metrics": {"iou": 0.5}, "time": 1.0}
+    first, now = (
+        parse_event(json.dumps({**line, name: {"a": 0.5}}).encode()) for name in ("image_ious", "image_scores")
+    )
+    assert first == now
+    assert b'"image_scores":{"a":0.5}' in encode_event(first)

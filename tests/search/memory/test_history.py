@@ -5,6 +5,7 @@ import pytest
 
 from search.memory.events import Event, parse_event
 from search.memory.history import History
+from search.memory.journal import read_history
 from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError
@@ -232,3 +233,21 @@ def test_records_that_are_shown_do_not_change_under_the_reader():
     shown = history.trials[0]
     history.apply(epoch(0, 2, 0.6))
     assert (shown.last_epoch, history.trials[0].last_epoch) == (1, 2)
+
+
+def test_another_metric_ranks_the_same_journal_anew(script):
+    for trial, scores in enumerate([[(0.9, 0.2), (0.1, 0.3)], [(0.2, 0.6), (0.3, 0.5)]]):
+        script.ask(trial)
+        for epoch, (iou, miou) in enumerate(scores, start=1):
+            script.write("epoch", trial=trial, epoch=epoch, metrics={"iou": iou, "miou": miou})
+    script.ask(2)
+    script.epochs(2, 0.99)
+    ranked = {metric: read_history(script.journal.file, metric).ranked for metric in ("iou", "miou")}
+    # Trial 2 reports no miou: it has no score there, instead of one of another metric.
+    assert [(trial.number, trial.best.epoch, trial.best.score) for trial in ranked["iou"]] == [
+        (2, 1, 0.99), (0, 1, 0.9), (1, 2, 0.3),
+    ]  # fmt: skip
+    assert [(trial.number, trial.best.epoch, trial.best.score) for trial in ranked["miou"]] == [
+        (1, 1, 0.6),
+        (0, 2, 0.3),
+    ]

@@ -1,4 +1,5 @@
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -21,14 +22,19 @@ from search.memory.journal import Journal, read_events, read_history, replay
 from search.memory.outcome import Outcome
 from search.run import loop as tuner
 from search.run import tuning
-from search.run.loop import require_done, require_success, retry_failed, run_folds, run_search
+from search.run.loop import require_done, require_search, require_success, retry_failed, run_folds, run_search
 from search.run.queue import TrialQueue
 from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage, require_same_data
 from search.run.trial import STATE_FILE, TrialJob
 from search.run.tuning import ray_config
+from segcore.data.cache import PixelCache
+from segcore.data.cache_build import prepare_cache
+from segcore.data.classes import class_table_to_json
+from segcore.data.dataset import read_dataset
 from segcore.data.split import FoldSplit
 from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError
+from tests.conftest import save_dataset
 
 
 @pytest.fixture
@@ -480,3 +486,28 @@ def test_history_of_a_search_is_that_of_its_journal(search):
     """What is proposed next was ahead of a trial, and stays so."""
     stage = search(Workers(MANY))
     assert read_history(stage.folder.journal, "iou").trials == stage.journal.history.trials
+
+
+@pytest.mark.parametrize(
+    ("objective", "told"),
+    [
+        ("miou", "labels=scored: .* use --set labels=full"),
+        ("iou/sky", "labels=scored: .* counts sky; use --set labels=full"),
+    ],
+)
+def test_objective_that_no_trial_would_report_is_refused_first(cache, make_settings, objective, told):
+    settings = make_settings(objective=objective, space="demo", folds=2, fixed={"labels": "scored"})
+    split = FoldSplit(folds=2, fold_of={n: i % 2 for i, n in enumerate(cache.names)}, block_of={})
+    with pytest.raises(ConfigError, match=told):
+        require_search(settings, cache, split)
+
+
+def test_objective_without_a_pixel_in_the_fold_is_refused(tmp_path, classes, make_settings):
+    """A class of the table that no mask has."""
+    with_bus = replace(classes, names=(*classes.names, "bus"), colours=(*classes.colours, (1, 2, 3)))
+    data = save_dataset(tmp_path / "data", [(64, 96)] * 4)
+    (data / "classes.json").write_text(json.dumps(class_table_to_json(with_bus)))
+    cache = PixelCache(prepare_cache(read_dataset(data), tmp_path / "cache"))
+    split = FoldSplit(folds=2, fold_of={name: number % 2 for number, name in enumerate(cache.names)}, block_of={})
+    with pytest.raises(ConfigError, match=r"fold 1 has no pixel of bus, .* another with --fold"):
+        require_search(make_settings(objective="iou/bus", folds=2, fold=1), cache, split)

@@ -65,7 +65,7 @@ def test_trainings_that_a_retraining_would_repeat_are_found_by_fold_and_seed(scr
     train(4, 5, outcome="")
     train(5, 6).rmdir()
     train(6, 1, seed=3)
-    found = find_confirmed(folder, 5, values)
+    found = find_confirmed(folder, 5, values, "iou")
     assert {place: trial.number for place, trial in found.items()} == {(1, 0): 0, (1, 3): 6}
 
 
@@ -123,7 +123,8 @@ def test_only_fold_is_trained_again_with_further_seeds(
     settings = make_settings(confirm=2, confirm_folds=2, split="official", folds=1)
     split = FoldSplit(folds=1, fold_of={"a": None, "b": 0}, block_of={"a": "a", "b": "b"}, kind="official")
     job = TrialJob(
-        data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0
+        data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0,
+        metric="iou",
     )  # fmt: skip
     folder = StageFolder(root=tmp_path)
     stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)

@@ -122,7 +122,11 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script):
     best = make_best()
     epochs = {
         epoch: EpochRecord(
-            epoch=epoch, metrics={"iou": iou}, time=100.0 + 20 * epoch, picture=f"trials/0007/epoch_000{epoch}.jpg"
+            epoch=epoch,
+            metrics={"iou": iou},
+            score=iou,
+            time=100.0 + 20 * epoch,
+            picture=f"trials/0007/epoch_000{epoch}.jpg",
         )
         for epoch, iou in ((1, 0.4), (2, 0.5))
     }
@@ -151,13 +155,13 @@ def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, 
 
 def test_spread_of_a_single_fold_is_zero():
     result = OutOfFold(
+        metric="iou",
         metrics={},
         fold_scores={0: 0.5},
         images=1,
         unseen_score=0.5,
         seen_folds=(0,),
-        single_class="car",
-        single_class_iou=0.1,
+        single_class=("car", 0.1),
     )  # fmt: skip
     assert (result.spread, result.fold_mean) == (0.0, 0.5)
 
@@ -259,3 +263,31 @@ def test_scores_of_several_seeds_are_those_of_one_network_and_nothing_is_unseen(
     assert result.metrics["iou"] == pytest.approx(0.7) == result.fold_mean
     assert math.isnan(result.unseen_score)
     assert result.seen_folds == (1, 2)
+
+
+def test_scores_out_of_fold_are_in_the_metric_that_decides(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 3)
+    finish_fold(0, [score("a", "day", 0.9, car=(90, 10), person=(0, 0))])
+    finish_fold(1, [score("b", "day", 0.2, car=(20, 80), person=(0, 0))])
+    finish_fold(2, [score("c", "day", 0.1, car=(0, 0), person=(10, 90))])
+    history = read_history(script.journal.file, "iou/car")
+    result = measure_out_of_fold(stage_of(script), history, classes, 0)
+    # Fold 2 has no car: none of its own, and no part in the mean. Over pixels 110 of 200.
+    assert result.metric == "iou/car"
+    assert result.fold_scores == {0: 0.9, 1: 0.2}
+    assert (result.fold_mean, result.score) == (pytest.approx(0.55), pytest.approx(0.55))
+    assert result.unseen_score == pytest.approx(0.2)
+    # All car: 200 of 300 pixels.
+    assert result.single_class == ("car", pytest.approx(2 / 3))
+
+
+def test_borders_are_pooled_out_of_fold_too(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 2)
+    for fold, borders in enumerate([[[4, 8], [1, 2], [0, 0], [0, 0]], [[2, 4], [0, 2], [0, 0], [0, 0]]]):
+        finish_fold(fold, [{**score(f"i{fold}", "day", 0.5, car=(1, 1), person=(0, 0)), "boundary": borders}])
+    history = read_history(script.journal.file, "boundary_iou")
+    result = measure_out_of_fold(stage_of(script), history, classes, 0)
+    # Road 6 of 12, car 1 of 4; fold by fold (1/2 + 1/2) / 2 and (1/2 + 0) / 2.
+    assert result.score == pytest.approx(0.375)
+    assert result.fold_scores == {0: pytest.approx(0.5), 1: pytest.approx(0.25)}
+    assert result.single_class is None

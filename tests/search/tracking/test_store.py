@@ -6,7 +6,7 @@ from mlflow import MlflowClient
 
 from search.memory.journal import read_events
 from search.tracking.runs import StageRuns
-from search.tracking.store import open_client, told, trials_link
+from search.tracking.store import find_best_params, open_client, told, trials_link
 from segcore.errors import TrackingError
 
 LAUNCH = """
@@ -65,3 +65,30 @@ def test_of_a_database_error_is_told_what_the_database_said():
     said = "(sqlite3.OperationalError) database is locked"
     error = RuntimeError(f"(raised as a result of Query-invoked autoflush; consider ...)\n{said}\n[SQL: INSERT ...]")
     assert told(error) == said
+
+
+@pytest.mark.parametrize(
+    ("objective", "order"),
+    [("miou,latency_ms", "metrics.%60miou%60"), ("iou/car", "metrics.%60iou%2Fcar%60")],
+)
+def test_link_orders_the_trials_by_the_metric_that_decides(
+    make_settings, place, script, stage, write_search, objective, order
+):
+    settings = make_settings(objective=objective)
+    write_search(script)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    assert f"&orderByKey={order}&orderByAsc=false" in trials_link(settings, place, "http://localhost:5000")
+
+
+@pytest.mark.parametrize(("objective", "batch_sizes"), [("iou", ["1", "2"]), ("iou/car", ["2", "1"])])
+def test_best_of_an_earlier_search_are_those_of_its_own_objective(
+    make_settings, place, script, stage, objective, batch_sizes
+):
+    for trial, (iou, car) in enumerate([(0.9, 0.3), (0.4, 0.5)]):
+        script.ask(trial, batch_size=trial + 1)
+        script.write("epoch", trial=trial, epoch=1, metrics={"iou": iou, "iou/car": car})
+        script.end(trial)
+    settings = make_settings(objective=objective)
+    StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
+    found = find_best_params(place.tracking_uri, settings.name, 2)
+    assert [values["batch_size"] for values in found] == batch_sizes

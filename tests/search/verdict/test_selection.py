@@ -1,8 +1,10 @@
 import pytest
 
-from search.memory.best import confirmation_folds, read_best, write_best
+from search.memory.best import confirmation_folds, metric_of, read_best, score_of, write_best
 from search.memory.events import Asked
 from search.memory.history import History
+from search.memory.journal import read_history
+from search.verdict.notes import best_note
 from search.verdict.selection import choose_best, choose_candidates, choose_confirmed
 from segcore.config import TrainConfig
 from segcore.data.split import FoldSplit
@@ -193,3 +195,25 @@ def test_winner_of_the_search_stands_until_the_confirmation_is_whole(make_histor
     assert best["trial"] == 1
     assert "confirmation" not in best
     assert confirmation_folds(best) == []
+
+
+def test_winner_is_the_best_in_the_metric_that_decides_and_names_it(script, make_settings, tmp_path):
+    for trial, (iou, miou) in enumerate([(0.9, 0.3), (0.4, 0.5)]):
+        script.ask(trial)
+        script.write("epoch", trial=trial, epoch=1, metrics={"iou": iou, "miou": miou})
+        script.end(trial)
+    best = choose_best(read_history(script.journal.file, "miou"), make_settings(objective="miou"))
+    assert (best["trial"], best["metric"], score_of(best)) == (1, "miou", 0.5)
+    write_best(best, tmp_path / "best.json")
+    assert read_best(tmp_path / "best.json") == best
+    assert "miou 0.5000 on fold 0" in best_note(best)
+
+
+def test_best_without_its_metric_is_refused_and_one_of_before_the_choice_is_of_iou(tmp_path):
+    values = TrainConfig.from_values({}).values()
+    before = {"search": "s", "trial": 0, "fold": 0, "metrics": {"iou": 0.5, "miou": 0.4}, "values": values}
+    write_best(before, tmp_path / "best.json")
+    assert (metric_of(read_best(tmp_path / "best.json")), score_of(before)) == ("iou", 0.5)
+    write_best({**before, "metric": "iou/car"}, tmp_path / "best.json")
+    with pytest.raises(CheckpointError, match="metrics: there is no iou/car"):
+        read_best(tmp_path / "best.json")

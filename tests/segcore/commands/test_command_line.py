@@ -67,6 +67,20 @@ def test_killed_training_goes_on_after_its_last_epoch(trained):
     assert "epoch 1:" not in out and "epoch 4:" in out
 
 
+def test_training_for_another_objective_tells_it_and_goes_on_for_no_other(dataset_folder, tmp_path):
+    arguments = [*train_arguments(dataset_folder, tmp_path / "out", tmp_path / "cache"), "--set", "input_mode=full"]
+    arguments[arguments.index("epochs=4")] = "epochs=1"
+    code, out, err = run(*arguments, "--objective", "iou/car")
+    assert code == 0, err
+    assert "iou/car 0." in out
+    notes = json.loads((tmp_path / "out" / "model" / "ensemble.json").read_text())["notes"]
+    assert (notes["metric"], len(notes["scores"])) == ("iou/car", 1)
+    code, _, err = run(*arguments)
+    assert (code, "use --objective iou/car" in " ".join(err.split())) == (2, True)
+    code, _, err = run(*arguments, "--objective", "miou", "--set", "labels=scored")
+    assert (code, "use --set labels=full" in " ".join(err.split())) == (2, True)
+
+
 def test_finished_training_that_is_started_again_leaves_its_model_alone(trained, dataset_folder):
     model = trained[0] / "model"
     document = json.loads((model / "ensemble.json").read_text())

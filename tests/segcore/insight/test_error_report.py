@@ -118,6 +118,26 @@ def test_score_is_compared_with_the_one_that_the_training_noted(analysis, change
     assert len(describe_origin(replace(of_notes, images=analysis.images[:3]))) == 1
 
 
+@pytest.mark.parametrize("metric", ["miou", "iou/car"])
+def test_page_leads_with_the_metric_that_decided_in_the_training(analysis, metric):
+    noted = analysis.metrics[metric]
+    of_notes = replace(analysis, notes={"folds": [0, 1, 2], "metric": metric, "out_of_fold": {metric: noted}})
+    assert describe_origin(of_notes)[-1] == (
+        f"The training noted the same {metric} on its held-out images, {noted:.4f}.", False,
+    )  # fmt: skip
+    page = render_errors(of_notes, "m", "d")
+    assert page.index(f"{noted:.3f}") < page.index(f"{analysis.metrics['iou']:.3f}")
+    assert f"would give {metric} " in page
+
+
+def test_borders_are_counted_for_a_model_that_was_trained_for_them(make_model, dataset_folder):
+    model = make_model({"folds": [0, 1, 2], "metric": "boundary_iou"})
+    analysis = analyse(model, dataset_folder, images=2)
+    assert 0 <= analysis.metrics["boundary_iou"] <= 1
+    page = render_errors(analysis, "m", "d")
+    assert "boundary_iou, along borders" in page and "Calling everything" not in page
+
+
 def test_score_of_several_networks_of_one_fold_is_not_the_one_that_the_training_noted(analysis):
     notes = {"fold": 1, "folds": 3, "left_out": [1, 1, 1], "ious": [0.1]}
     assert not any("noted" in text for text, _ in describe_origin(replace(analysis, notes=notes)))

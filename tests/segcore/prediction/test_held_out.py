@@ -13,6 +13,7 @@ from segcore.prediction.held_out import (
     Origin,
     plan_held_out,
     read_member_folds,
+    read_noted_metric,
     read_noted_score,
     read_stored_folds,
 )
@@ -184,3 +185,11 @@ def test_official_split_is_found_again_in_the_data(model):
 def test_own_folds_are_never_made_again(model):
     plan = plan_held_out({"fold": 1, "folds": 3, "split": "own"}, 1, CASES, model)
     assert plan.count(Origin.UNKNOWN) == 12
+
+
+def test_noted_score_is_that_of_the_noted_metric():
+    assert read_noted_metric({"ious": [0.1]}) == "iou"
+    of_training = {"metric": "iou/car", "scores": [0.1, 0.3]}
+    assert (read_noted_metric(of_training), read_noted_score(of_training)) == ("iou/car", 0.3)
+    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5, "miou": 0.4}}) == 0.4
+    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5}}) is None

@@ -217,6 +217,16 @@ def test_score_is_that_of_the_held_out_members_masks(folder, cases, plan, split,
     assert row.milliseconds > 0
 
 
+@pytest.mark.parametrize("metric", ["miou", "iou/car", "boundary_iou"])
+def test_ways_are_scored_in_the_metric_that_decides(folder, cases, plan, metric):
+    ensemble = load_ensemble(folder, MACHINE)
+    images = choose_images(cases, plan, 2)
+    (row,) = measure_options(ensemble, ensemble.classes, images, [PredictOptions()], silent, metric=metric)
+    assert row.score == row.metrics[metric]
+    assert len(row.image_scores) == len(images)
+    assert sum(row.image_scores.values()) / len(images) == pytest.approx(row.score)
+
+
 def _write_mask(ensemble, case, folder):
     save_png(colour_mask(ensemble.predict(decode_rgb(case.image)), ensemble.classes), folder / f"{case.name}.png")
 
@@ -298,6 +308,13 @@ def test_saved_options_replace_only_the_options(folder):
         save_options(folder / "nothing", PredictOptions())
 
 
+def test_report_of_another_metric_has_its_column(tmp_path):
+    rows = [replace(measured(10, 0.5), score=0.25, metrics={"iou": 0.5, "miou": 0.3, "iou/car": 0.25})]
+    table, _ = write_report(rows, rows[0], "iou/car", tmp_path)
+    (found,) = csv.DictReader(table.read_text().splitlines())
+    assert (found["iou/car"], found["iou"], found["miou"]) == ("0.25", "0.5", "0.3")
+
+
 def _run(*arguments):
     return CliRunner().invoke(app, [*map(str, arguments), "--device", "cpu", "--cpus", "1"])
 
@@ -315,6 +332,17 @@ def test_command_chooses_for_predict(folder, dataset_folder):
     assert describe_options(saved) == chosen["way"]
     assert saved.mode != "auto"
     assert (folder / "tune_predict.png").exists()
+
+
+def test_command_chooses_by_the_objective_and_refuses_what_is_none(folder, dataset_folder):
+    refused = _run("tune-predict", folder, dataset_folder, "--objective", "iou/cra")
+    assert (refused.exit_code, "did you mean car" in str(refused.exception)) == (1, True)
+    result = _run("tune-predict", folder, dataset_folder, "--images", 1, "--objective", "iou/sky")
+    assert result.exit_code == 0, result.output
+    assert "iou/sky" in result.output
+    rows = list(csv.DictReader((folder / "tune_predict.csv").read_text().splitlines()))
+    (chosen,) = [row for row in rows if row["chosen"] == "1"]
+    assert float(chosen["iou/sky"]) == max(float(row["iou/sky"]) for row in rows if row["members"] == chosen["members"])
 
 
 def test_command_refuses_with_a_message_and_leaves_the_model_as_it_was(folder, make_dataset):

@@ -40,6 +40,12 @@ def test_the_truth_as_masks_scores_one(dataset_folder, truths, classes, tmp_path
     assert (result.images, result.missing) == (12, ())
 
 
+def test_borders_are_counted_only_when_asked(dataset_folder, truths, classes, tmp_path):
+    masks = save_masks(tmp_path / "masks", truths, classes)
+    assert "boundary_iou" not in score_masks(dataset_folder, masks).metrics
+    assert score_masks(dataset_folder, masks, boundaries=True).metrics["boundary_iou"] == 1.0
+
+
 def test_submission_scores_like_the_masks_it_was_made_of(dataset_folder, truths, classes, tmp_path):
     # Every car is called background (black): cars score 0 and persons 1, so each image has (0 + 1) / 2.
     wrong = {name: np.where(mask_HW == 1, 255, mask_HW).astype(np.uint8) for name, mask_HW in truths.items()}

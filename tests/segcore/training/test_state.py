@@ -144,6 +144,25 @@ def test_checkpoint_of_other_data_is_refused(make_config, tmp_path):
         assert f"key1+key2, fold 0 of 7, now {other}" in str(caught.value)
 
 
+def test_checkpoint_that_was_judged_by_another_metric_is_refused(make_config, tmp_path):
+    save_state(new_state(make_config(), 4, MACHINE, metric="iou/car"), tmp_path / "state.pt")
+    assert load_state(tmp_path / "state.pt", make_config(), MACHINE, metric="iou/car").metric == "iou/car"
+    with pytest.raises(CheckpointError, match="judged its epochs by iou/car, now miou is to: use --objective iou/car"):
+        load_state(tmp_path / "state.pt", make_config(), MACHINE, metric="miou")
+
+
+def test_checkpoint_of_before_the_choice_of_metrics_was_judged_by_iou(make_config, tmp_path):
+    save_state(_advanced_state(make_config()), tmp_path / "state.pt")
+    content = torch.load(tmp_path / "state.pt", weights_only=True)
+    del content["metric"]
+    content["ious"] = content.pop("scores")
+    torch.save(content, tmp_path / "state.pt")
+    loaded = load_state(tmp_path / "state.pt", make_config(), MACHINE)
+    assert (loaded.metric, loaded.scores) == ("iou", [0.1, 0.3])
+    with pytest.raises(CheckpointError, match="judged its epochs by iou, now miou"):
+        load_state(tmp_path / "state.pt", make_config(), MACHINE, metric="miou")
+
+
 def test_caller_that_says_nothing_of_its_data_is_not_checked(make_config, tmp_path):
     config = make_config()
     save_state(new_state(config, 4, MACHINE), tmp_path / "state.pt")

@@ -166,6 +166,16 @@ def test_training_stops_when_patience_epochs_bring_no_better_score(make_config, 
     assert [result.epoch for result in _train(state, cache)] == [2, 3]
 
 
+@pytest.mark.parametrize("metric", ["miou", "iou/car", "boundary_iou"])
+def test_metric_that_decides_is_what_the_state_remembers_and_patience_waits_for(make_config, cache, metric):
+    state = _start_small(make_config(epochs=9, batch_size=8, patience_epochs=1), cache)
+    # Of the metric no epoch beats 1, whatever the others do: epoch 2 is waited for.
+    state.metric, state.epoch, state.scores, state.train_losses = metric, 1, [1.0], [1.0]
+    (result,) = _train(state, cache)
+    assert state.scores == [1.0, result.metrics[metric]]
+    assert ("boundary_iou" in result.metrics) == (metric == "boundary_iou"), "it is counted only where it decides"
+
+
 def test_images_of_mixed_sizes_train_together(make_dataset, make_config, tmp_path):
     folder = make_dataset((64, 96), (70, 64), (65, 71), (64, 64))
     mixed = PixelCache(prepare_cache(read_dataset(folder), tmp_path / "cache"))

@@ -32,14 +32,14 @@ from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.decoding import decode_rgb, read_size
 from segcore.data.labels import build_label_map
 from segcore.data.listing import list_images
-from segcore.data.picture_files import Image, save_png
+from segcore.data.picture_files import Image
 from segcore.data.sources.contest import IMAGES_FOLDER
 from segcore.errors import DataError
-from segcore.insight.figures import colour_mask
 from segcore.machine import detect_machine, reuse_freed_memory
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import load_ensemble, save_ensemble
 from segcore.prediction.files import predict_files
+from segcore.scoring.mask_files import save_mask
 from segcore.streets.synthetic import write_streets
 
 SIDES: Final = ("segcore", "plain")
@@ -155,7 +155,7 @@ def prepare_segcore(model: Path, out: Path, cpus: int) -> Callable[[Sequence[Pat
     ensemble = load_ensemble(model, detect_machine(cpus))
 
     def save(file: Path, image_HW3: Image, classes_HW: Image) -> None:
-        save_png(colour_mask(classes_HW, ensemble.classes), out / f"{file.stem}.png")
+        save_mask(classes_HW, out / f"{file.stem}.png", ensemble.classes)
 
     def predict(files: Sequence[Path]) -> None:
         problems = predict_files(ensemble, files, save, lambda done, total: None, writers=cpus)

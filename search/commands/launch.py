@@ -74,7 +74,8 @@ def launch(
     console.print(f"{split.describe()}{leakage}", soft_wrap=True)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
-        loop.require_search(settings, cache_pixels, split)
+        for taken in loop.require_search(settings, cache_pixels, split):
+            console.print(taken, soft_wrap=True)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)

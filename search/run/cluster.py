@@ -2,11 +2,12 @@
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -50,6 +51,8 @@ def connected(place: Place) -> Iterator[None]:
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     _require_reachable(place.address)
+    if not place.address and not _can_keep_token():
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex())
     try:
         ray.init(
             address=place.address or "local",
@@ -166,6 +169,15 @@ def _require_capacity(place: Place) -> None:
             f"No node has {place.cpus_per_trial:g} CPUs and {place.gpus_per_trial:g} GPUs together; "
             "ask for less per trial, or add nodes first."
         )
+
+
+def _can_keep_token() -> bool:
+    """Say whether Ray can write the token of a local Ray into the user's home, as it does unless it is given one."""
+    folder = Path.home() / ".ray"
+    with suppress(OSError):
+        folder.mkdir(exist_ok=True)
+        return (folder / "auth_token").is_file() or os.access(folder, os.W_OK)
+    return False
 
 
 def _require_reachable(address: str) -> None:

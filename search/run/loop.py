@@ -33,8 +33,11 @@ def space_facts(cache: PixelCache) -> dict[str, Any]:
     return {"smallest_side": cache.smallest_side}
 
 
-def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> None:
+def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> tuple[str, ...]:
     """Refuse, before anything starts, settings that no trial could follow.
+
+    Returns:
+        What the space's networks take of weights files, a line each.
 
     Raises:
         ConfigError: for a space, fold or fixed value that cannot be used.
@@ -42,7 +45,10 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
     """
     split.split(cache.names, settings.fold, cache.extra_names)
     require_scores(settings, cache, split, [settings.fold])
-    require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trial(settings, cache))
+    feasibility = Feasibility(cache.sizes, cache.classes)
+    require_trainable = require_trial(settings, cache, feasibility)
+    require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
+    return feasibility.taken
 
 
 def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit, folds: Iterable[int]) -> None:
@@ -56,13 +62,13 @@ def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         require_counted(settings.metric, count_class_pixels(cache, valid_indices), cache.classes, fold)
 
 
-def require_trial(settings: SearchSettings, cache: PixelCache) -> Requirement:
+def require_trial(settings: SearchSettings, cache: PixelCache, feasibility: Feasibility | None = None) -> Requirement:
     """Return what refuses a configuration that this data cannot train, or that would never report the objective."""
-    feasibility = Feasibility(cache.sizes)
+    looked_at = feasibility or Feasibility(cache.sizes, cache.classes)
 
     def require(config: TrainConfig) -> None:
         require_learnt(settings.metric, config.labels, cache.classes)
-        feasibility.require(config)
+        looked_at.require(config)
 
     return require
 

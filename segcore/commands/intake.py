@@ -100,7 +100,11 @@ def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:
     if bool(images) != bool(masks):
         raise ConfigError("--images and --masks belong together; give both, or none to have them found.")
     if not images:
-        return find_patterns(data)
+        found = find_patterns(data)
+        for text in (found.images, found.masks):
+            if fault := find_pattern_fault(text):
+                raise DataError(f"{data}: the files {text} cannot be described, for this {fault}; rename the folders.")
+        return found
     for option, text in (("--images", images), ("--masks", masks)):
         if fault := find_pattern_fault(text):
             raise ConfigError(f"{option} {text!r} {fault}.")

@@ -21,7 +21,6 @@ from segcore.data.listing import list_images
 from segcore.errors import ConfigError
 from segcore.machine import Machine
 from segcore.prediction.ensemble import load_ensemble
-from segcore.prediction.export import OPSET, export_onnx
 from segcore.prediction.pseudo_label import PseudoOptions, PseudoReport, write_pseudo_labels
 
 _DEFAULTS = PseudoOptions()
@@ -66,6 +65,9 @@ def export(
     cpus: CPUs = 2,
 ) -> None:
     """Write a network as ONNX, uint8 RGB in, probabilities out, and compare its answers with PyTorch's."""
+    # Where a home cannot be written it complains on import, which no other command is to be bothered by.
+    from segcore.prediction.export import OPSET, export_onnx
+
     if (height is None) != (width is None):
         raise ConfigError("--height and --width belong together; give both for one size, or none for any size.")
     choose_machine("cpu", cpus)

@@ -81,15 +81,6 @@ class ClassTable:
         return palette
 
 
-def read_class_table(folder: Path) -> ClassTable:
-    """Read `classes.json` of a data-set folder, or take the contest's table where there is none.
-
-    Raises:
-        DataError: when the file is not JSON or not of the expected form.
-    """
-    return find_class_table(folder) or CONTEST_CLASSES
-
-
 def find_class_table(folder: Path) -> ClassTable | None:
     """Read `classes.json` of a data-set folder; None where there is none.
 

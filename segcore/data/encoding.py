@@ -106,9 +106,10 @@ class MaskEncoding:
 
     def _describe(self, counts: Counter[int], total: int) -> list[str]:
         told = [(self.name_code(code), pixels) for code, pixels in counts.most_common(_MOST_TOLD)]
+        objects = self.kind == "index" and min(counts) > VOID
         pixels = counts.total()
         # A wrong table misses few colours of large areas; mixtures of two classes are many, on little area.
-        if len(counts) > MOST_CLASSES or (len(counts) > _MOST_TOLD and pixels / total < _SOFT_SHARE):
+        if not objects and (len(counts) > MOST_CLASSES or (len(counts) > _MOST_TOLD and pixels / total < _SOFT_SHARE)):
             return [
                 f"soft borders: {len(counts)} {self._said}s that are in no class on {pixels / total:.2%} of the pixels "
                 f"({pixels}), such as {', '.join(code for code, _ in told[:3])}; draw the mask without smoothing, "
@@ -117,6 +118,8 @@ class MaskEncoding:
         lines = [f"unknown {self._said} {code}: {pixels} pixels" for code, pixels in told]
         if len(counts) > len(told):
             lines.append(f"and {len(counts) - len(told)} more unknown {self._said}s")
+        if objects:
+            lines.append(f"numbers above {VOID} are often those of objects: take the masks that hold classes")
         return lines
 
 

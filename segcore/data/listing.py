@@ -4,6 +4,7 @@ Names are compared in Unicode's composed form, for a Mac writes é as two letter
 Decoding the files lives in `decoding`, what makes a data set of them in `dataset`.
 """
 
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -98,11 +99,10 @@ def walk_images(folder: Path) -> tuple[list[Path], list[str]]:
         OSError: when a folder may not be read.
     """
     files, problems = find_images(folder)
-    for below in _list_visible(folder):
-        if below.is_dir() and not below.is_symlink():
-            more, more_problems = walk_images(below)
-            files += more
-            problems += more_problems
+    for below in list_folders(folder):
+        more, more_problems = walk_images(below)
+        files += more
+        problems += more_problems
     return files, problems
 
 
@@ -114,10 +114,10 @@ def walk_files(folder: Path) -> Iterator[Path]:
     Raises:
         OSError: when a folder may not be read.
     """
+    folders = {below.name for below in list_folders(folder)}
     for file in _list_visible(folder):
-        if file.is_dir():
-            if not file.is_symlink():
-                yield from walk_files(file)
+        if file.name in folders:
+            yield from walk_files(file)
         elif file.suffix.lower() in IMAGE_SUFFIXES:
             yield file
 
@@ -128,7 +128,21 @@ def has_images(folder: Path) -> bool:
     Raises:
         OSError: when a folder may not be read.
     """
-    return next(walk_files(folder), None) is not None
+    if any(name.lower().endswith(IMAGE_SUFFIXES) for name in _list_names(folder)):
+        return True
+    return any(has_images(below) for below in list_folders(folder))
+
+
+def list_folders(folder: Path) -> list[Path]:
+    """Return the visible folders in a folder, sorted; links to folders are none, for they may lead in a circle.
+
+    Raises:
+        OSError: when the folder may not be read.
+    """
+    # The system says with each name what it is; asking about each file again takes longer than listing them.
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and _is_visible(entry.name)]
+    return [folder / name for name in sorted(names)]
 
 
 def count_unread(folder: Path) -> Counter[str]:
@@ -170,10 +184,17 @@ def unreadable_folder(folder: Path, error: OSError) -> DataError:
 
 
 def _list_visible(folder: Path) -> list[Path]:
+    return [folder / name for name in _list_names(folder)]
+
+
+def _list_names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if _is_visible(entry.name))
+
+
+def _is_visible(name: str) -> bool:
     # A Mac leaves ._a.jpg beside a.jpg on foreign disks: notes of its own under the name of an image.
-    return sorted(
-        file for file in folder.iterdir() if not file.name.startswith(".") and file.name.lower() not in _LEFT_BY_SYSTEMS
-    )
+    return not name.startswith(".") and name.lower() not in _LEFT_BY_SYSTEMS
 
 
 def _choose(files: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:

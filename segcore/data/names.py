@@ -45,7 +45,8 @@ def tell_names(what: str, names: Sequence[str]) -> str:
 
 def has_controls(text: str) -> bool:
     """Say whether a text holds a character that a terminal obeys instead of showing it."""
-    return any(unicodedata.category(character) in _CONTROLS for character in text)
+    # Of 10,000 names hardly one is looked at letter by letter.
+    return not text.isprintable() and any(unicodedata.category(character) in _CONTROLS for character in text)
 
 
 def show_controls(text: str) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError
 from segcore.networks.decoders import build_network
-from segcore.networks.weights import load_weights, require_fitting, require_weights
+from segcore.networks.weights import describe_fit, load_weights, require_weights
 
 
 class SegmentationModel(nn.Module):
@@ -95,17 +95,22 @@ def require_architecture(config: TrainConfig) -> None:
             ) from error
 
 
-def require_start(config: TrainConfig) -> None:
+def require_start(config: TrainConfig, outputs: int) -> str:
     """Raise `WeightsError` when the weights that a network starts from cannot be had, or are not of its backbone.
 
     Args:
         config: weights, and what makes the network, are used.
+        outputs: number of classes the network tells apart.
+
+    Returns:
+        What a file's network is taken of, as `describe_fit`.
     """
     require_weights(config)
-    if config.weights not in ("none", "imagenet"):
-        with torch.device("meta"):
-            model = build_architecture(config, 2)
-        require_fitting(model.network, config)
+    if config.weights in ("none", "imagenet"):
+        return ""
+    with torch.device("meta"):
+        model = build_architecture(config, outputs)
+    return describe_fit(model.network, config)
 
 
 def require_backbone(name: str) -> None:

@@ -56,22 +56,15 @@ def load_weights(network: nn.Module, config: TrainConfig) -> None:
     network.load_state_dict(_fit(network, config).tensors, strict=False)
 
 
-def require_fitting(network: nn.Module, config: TrainConfig) -> None:
-    """Raise `WeightsError` when weights do not fill a network's encoder.
-
-    Args:
-        network: as in `load_weights`; it may be on the meta device, where it has shapes alone.
-        config: backbone and weights are used.
-    """
-    _fit(network, config)
-
-
 def describe_fit(network: nn.Module, config: TrainConfig) -> str:
     """Return in a line what a network took of a weights file, and what not and why; empty where there is no file.
 
     Args:
-        network: as in `load_weights`.
+        network: as in `load_weights`; it may be on the meta device, where it has shapes alone.
         config: backbone and weights are used.
+
+    Raises:
+        WeightsError: when the file cannot be read, or does not fill the encoder.
     """
     if config.weights in ("none", "imagenet"):
         return ""

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
-
 from segcore.errors import StorageError
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.tune import Measured, find_pareto
@@ -69,6 +66,10 @@ def format_csv(measured: Sequence[Measured], best: Measured, metric: str) -> str
 
 
 def _draw(measured: Sequence[Measured], best: Measured, metric: str) -> bytes:
+    # Where a home cannot be written it complains on import, which no other command is to be bothered by.
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.add_subplot()
     front = find_pareto(measured)

@@ -68,7 +68,7 @@ def score_masks(data: Path, masks: Path, layout: str = "", *, boundaries: bool =
         for case in dataset.cases
     ]
     found = [score.confusion_CP for score in scores if score.name in key_of]
-    every_class = not masks.is_file() and _tells_every_class(np.sum(found, axis=0), dataset.classes)
+    every_class = not masks.is_file() and _tells_every_class(sum(found[1:], start=found[0]), dataset.classes)
     return ContestScore(
         metrics=summarise_scores(scores, dataset.classes, every_class=every_class),
         images=len(scores),

@@ -120,7 +120,8 @@ def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every
     metrics |= {f"iou/{classes.names[index]}": float(iou_C[index]) for index in learnt}
     of_condition: dict[str, list[float]] = defaultdict(list)
     for score in scores:
-        if score.iou is not None:
+        # Of an image in no known condition there is nothing to say.
+        if score.iou is not None and score.condition:
             of_condition[score.condition].append(score.iou)
     metrics |= {f"iou_at/{time}": _mean(values) for time, values in sorted(of_condition.items())}
     return {name: value for name, value in metrics.items() if value == value}

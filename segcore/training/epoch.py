@@ -32,7 +32,7 @@ class EpochSteps:
     """What the steps of an epoch brought and took.
 
     Args:
-        mean_loss: mean loss over the steps.
+        mean_loss: mean loss over the valid pixels of all steps.
         samples: training samples that were seen.
         seconds: duration of all steps.
         wait_seconds: part of it spent waiting for samples.
@@ -42,6 +42,19 @@ class EpochSteps:
     samples: int
     seconds: float
     wait_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLoss:
+    """The loss of a step, on the device.
+
+    Args:
+        mean: before the weights were changed.
+        weight: what its valid pixels weigh; 0 where all are void.
+    """
+
+    mean: Tensor
+    weight: Tensor
 
 
 def train_epoch(state: TrainState, loader: TrainingLoader, loss: Loss, machine: Machine) -> EpochSteps:
@@ -73,8 +86,8 @@ def train_epoch(state: TrainState, loader: TrainingLoader, loss: Loss, machine: 
     return EpochSteps(mean_loss=mean_loss, samples=groups.samples, seconds=seconds, wait_seconds=groups.wait_seconds)
 
 
-def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
-    """Change the weights once by the gradient of some batches, and return the mean loss before it, on the device.
+def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: Machine) -> StepLoss:
+    """Change the weights once by the gradient of some batches, and return the loss before it.
 
     Each part weighs what its valid pixels weigh, so that losses of single pixels are those of all batches in one.
 
@@ -86,14 +99,16 @@ def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: 
     """
     state.optimizer.zero_grad(set_to_none=True)
     parts = [part for batch in batches for part in batch.divided(state.micro_batches)]
-    shares = _share_pixels(parts, loss, machine)
+    weights_P = _weigh_parts(parts, loss, machine)
+    # Without any valid pixel every loss is 0, whatever its share.
+    shares = weights_P / weights_P.sum().clamp(min=torch.finfo(torch.float32).tiny)
     values = [_add_gradient(state, part, share, loss, machine) for part, share in zip(parts, shares, strict=True)]
     if state.config.gradient_clip:
         state.scaler.unscale_(state.optimizer)
         torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.gradient_clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
-    return torch.stack(values).sum()
+    return StepLoss(mean=torch.stack(values).sum(), weight=weights_P.sum())
 
 
 def set_training(state: TrainState) -> None:
@@ -128,12 +143,8 @@ def _tensors(model: SegmentationModel) -> Iterator[Tensor]:
     return itertools.chain(model.parameters(), model.buffers())
 
 
-def _share_pixels(parts: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
-    weights_P = torch.stack(
-        [loss.weigh_pixels(part.target_NHW.to(machine.device, non_blocking=True)) for part in parts]
-    )
-    # Without any valid pixel every loss is 0, whatever its share.
-    return weights_P / weights_P.sum().clamp(min=torch.finfo(torch.float32).tiny)
+def _weigh_parts(parts: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
+    return torch.stack([loss.weigh_pixels(part.target_NHW.to(machine.device, non_blocking=True)) for part in parts])
 
 
 def _add_gradient(state: TrainState, part: Batch, share: Tensor, loss: Loss, machine: Machine) -> Tensor:
@@ -174,25 +185,29 @@ class _Losses:
     def __init__(self, epoch: int) -> None:
         self._epoch = epoch
         self._on_device: list[Tensor] = []
-        self._values: list[float] = []
+        self._steps = 0
+        self._total, self._weight = 0.0, 0.0
 
-    def add(self, loss: Tensor) -> None:
-        self._on_device.append(loss)
+    def add(self, loss: StepLoss) -> None:
+        self._on_device.append(torch.stack([loss.mean, loss.weight]))
         if len(self._on_device) == _STEPS_BETWEEN_CHECKS:
             self._fetch()
 
     def mean(self) -> float:
         if self._on_device:
             self._fetch()
-        return sum(self._values) / len(self._values)
+        # Steps without any valid pixel have a loss of 0, and say nothing.
+        return self._total / self._weight if self._weight else 0.0
 
     def _fetch(self) -> None:
-        values: list[float] = torch.stack(self._on_device).tolist()
-        for step, value in enumerate(values, start=len(self._values) + 1):
-            if not math.isfinite(value):
+        pairs: list[list[float]] = torch.stack(self._on_device).tolist()
+        for mean, weight in pairs:
+            self._steps += 1
+            if not math.isfinite(mean):
                 raise NonFiniteLossError(
-                    f"The loss is {value} in epoch {self._epoch + 1}, step {step}: the training diverged; "
+                    f"The loss is {mean} in epoch {self._epoch + 1}, step {self._steps}: the training diverged; "
                     "use a smaller learning_rate, or precision=fp32."
                 )
-        self._values += values
+            self._total += mean * weight
+            self._weight += weight
         self._on_device = []

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 
 from segcore.config import TrainConfig
+from segcore.data.classes import ClassTable
+from segcore.data.labels import build_label_map
 from segcore.feeding.transforms import require_crop_fits, sample_size
 from segcore.networks.model import require_architecture, require_start
 from segcore.training.memory import require_batch_fits
@@ -13,12 +15,19 @@ class Feasibility:
 
     Args:
         sizes: (height, width) of the data's images, pixels; at least one.
+        classes: of the data.
     """
 
-    def __init__(self, sizes: Collection[tuple[int, int]]) -> None:
+    def __init__(self, sizes: Collection[tuple[int, int]], classes: ClassTable) -> None:
         self._sizes = frozenset(sizes)
         self._smallest_side = min(min(size) for size in self._sizes)
-        self._known_networks: set[tuple[object, ...]] = set()
+        self._classes = classes
+        self._taken_of_network: dict[tuple[object, ...], str] = {}
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """What networks take of weights files, a line for each network that was looked at."""
+        return tuple(dict.fromkeys(line for line in self._taken_of_network.values() if line))
 
     def require(self, config: TrainConfig) -> None:
         """Refuse a configuration that cannot be trained.
@@ -29,8 +38,9 @@ class Feasibility:
         """
         require_crop_fits(self._smallest_side, config)
         require_batch_fits(min(max(sample_size(*size, config)) for size in self._sizes), config)
-        network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention)
-        if network not in self._known_networks:
+        outputs = build_label_map(self._classes, config.labels).outputs
+        network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention, outputs)
+        if network not in self._taken_of_network:
             require_architecture(config)
-            require_start(config)
-            self._known_networks.add(network)
+            taken = require_start(config, outputs)
+            self._taken_of_network[network] = f"{config.backbone}, {config.decoder}: {taken}" if taken else ""

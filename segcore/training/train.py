@@ -44,7 +44,7 @@ class EpochResult:
 
     Args:
         epoch: finished epochs, counted from 1.
-        train_loss: mean loss over the epoch's steps.
+        train_loss: mean loss over the valid pixels of the epoch.
         learning_rate: rate of the last step.
         metrics: validation metrics, see `metrics`.
         scores: validation scores, image by image.

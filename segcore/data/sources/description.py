@@ -106,7 +106,10 @@ def read_description(file: Path) -> Description:
         json.loads(text, object_pairs_hook=_refuse_repeated_keys)
         description = _ADAPTER.validate_json(text)
     except ValidationError as error:
-        raise DataError(f"{file} cannot be used:", list(tell_faults(error))) from None
+        faults = list(tell_faults(error))
+        if "images is missing" in faults:
+            faults.append("if another program wrote it, say which layout the folder has with --layout, such as pairs")
+        raise DataError(f"{file} cannot be used:", faults) from None
     except (ValueError, RecursionError, OSError) as error:
         raise DataError(f"{file} cannot be read ({error or type(error).__name__}); it is a JSON object.") from error
     problems = list(_find_problems(description))

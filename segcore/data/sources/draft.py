@@ -13,7 +13,7 @@ from segcore.data.picture_files import write_whole
 from segcore.data.sources.description import DESCRIPTION_FILE, TO_DO, format_description
 from segcore.data.sources.first_look import Patterns
 from segcore.data.sources.mask_values import MaskValues
-from segcore.data.sources.tables import CLASSES_FILE, NAMES_FILES, Table, find_table
+from segcore.data.sources.tables import CLASSES_FILE, Table, find_names_file, find_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +86,10 @@ def save_draft(draft: Draft, folder: Path) -> Path:
 
 
 def _find_source(folder: Path, values: MaskValues) -> str:
-    names = (CLASSES_FILE,) if values.kind == "rgb" else (CLASSES_FILE, *NAMES_FILES)
-    return next((name for name in names if (folder / name).is_file()), "")
+    if (folder / CLASSES_FILE).is_file():
+        return CLASSES_FILE
+    file = find_names_file(folder) if values.kind == "index" else None
+    return file.name if file is not None else ""
 
 
 def _list_names(table: Table) -> dict[int, str]:

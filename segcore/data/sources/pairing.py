@@ -1,7 +1,8 @@
 """Finds the mask of each image in two folders: by equal names, or by names with a known ending such as x_mask.png."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 from unicodedata import normalize
@@ -121,9 +122,11 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
     images, problems = walk_images(root.images)
     masks, mask_problems = walk_images(root.masks)
     problems += mask_problems
-    image_ending, mask_ending = _choose_endings(root, images, masks, endings)
-    image_of = _by_place(root.images, images, image_ending)
-    mask_of = _by_place(root.masks, masks, mask_ending)
+    images_by_place = dict(_list_places(root.images, images))
+    masks_by_place = dict(_list_places(root.masks, masks))
+    image_ending, mask_ending = _choose_endings(images_by_place.keys(), masks_by_place.keys(), endings)
+    image_of = _take_ending(images_by_place, image_ending)
+    mask_of = _take_ending(masks_by_place, mask_ending)
     notes = []
     if image_ending or mask_ending:
         notes.append(f"names: x{image_ending} in {root.images.name}/ has the mask x{mask_ending} in {root.masks.name}/")
@@ -139,10 +142,10 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
     ]
     pairs = [
         Pair(
-            name=name_of(image_of[place]).removesuffix(image_ending),
+            name=place.rpartition("/")[2],
             image=image_of[place],
             mask=mask_of[place],
-            group=Path(place).parent.as_posix() if "/" in place else NO_GROUP,
+            group=place.rpartition("/")[0] or NO_GROUP,
             split=root.split,
         )
         for place in sorted(image_of.keys() & mask_of.keys())
@@ -151,43 +154,41 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
 
 
 def _choose_endings(
-    root: Root, images: Sequence[Path], masks: Sequence[Path], endings: Sequence[tuple[str, str]] | None
+    images: Collection[str], masks: Collection[str], endings: Sequence[tuple[str, str]] | None
 ) -> tuple[str, str]:
-    image_places, mask_places = list(_list_places(root.images, images)), list(_list_places(root.masks, masks))
-    likely = [
-        (some, other) for other in _likely(MASK_ENDINGS, mask_places) for some in _likely(IMAGE_ENDINGS, image_places)
-    ]
+    """Return the endings of images and of masks, given their paths, by which most have the other."""
+    of_images = _list_likely(IMAGE_ENDINGS, images)
+    likely = [(some, other) for other in _list_likely(MASK_ENDINGS, masks) for some in of_images]
 
     def count_pairs(pair: tuple[str, str]) -> int:
         some, other = (
             {place.removesuffix(ending) for place in places if place.endswith(ending)}
-            for places, ending in zip((image_places, mask_places), pair, strict=True)
+            for places, ending in zip((images, masks), pair, strict=True)
         )
         return len(some & other)
 
     return max(endings or likely or [("", "")], key=count_pairs)
 
 
-def _likely(endings: Sequence[str], places: Sequence[str]) -> list[str]:
+def _list_likely(endings: Sequence[str], places: Collection[str]) -> list[str]:
     # Endings that a sample lacks need not be tried on all.
-    sample = places[:: max(1, len(places) // _SAMPLE)]
+    sample = list(islice(places, 0, None, max(1, len(places) // _SAMPLE)))
     return [ending for ending in endings if any(place.endswith(ending) for place in sample)]
 
 
-def _by_place(root: Path, files: Sequence[Path], ending: str) -> dict[str, Path]:
-    """Return files by their path below a folder, without suffix and ending; those of another ending are left out."""
-    places = zip(_list_places(root, files), files, strict=True)
-    return {place.removesuffix(ending): file for place, file in places if place.endswith(ending)}
+def _take_ending(files: Mapping[str, Path], ending: str) -> dict[str, Path]:
+    """Return files by their path without an ending; those that lack it are left out."""
+    return {place.removesuffix(ending): file for place, file in files.items() if place.endswith(ending)}
 
 
-def _list_places(root: Path, files: Sequence[Path]) -> Iterator[str]:
-    """Yield the path of each file below a folder without suffix, composed."""
+def _list_places(root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    """Yield the path of each file below a folder, without suffix and composed, with the file."""
     below: dict[Path, str] = {}
     for file in files:
-        if file.parent not in below:
-            parts = file.parent.relative_to(root).parts
-            below[file.parent] = "".join(f"{normalize('NFC', part)}/" for part in parts)
-        yield f"{below[file.parent]}{name_of(file)}"
+        folder = file.parent
+        if folder not in below:
+            below[folder] = "".join(f"{normalize('NFC', part)}/" for part in folder.relative_to(root).parts)
+        yield below[folder] + name_of(file), file
 
 
 def _missing(some: Mapping[str, Path], others: Mapping[str, Path]) -> Iterator[Path]:
@@ -196,11 +197,17 @@ def _missing(some: Mapping[str, Path], others: Mapping[str, Path]) -> Iterator[P
 
 def _name_apart(pairs: Sequence[Pair]) -> list[Pair]:
     """Name pairs by their folder too where two have one name, and by their side where that is not enough."""
-    by_folder = [replace(pair, name=f"{pair.group}/{pair.name}".replace("/", "_")) for pair in pairs]
-    by_side = [replace(pair, name=f"{pair.split or 'none'}_{pair.name}") for pair in pairs]
-    by_both = [replace(pair, name=f"{pair.split or 'none'}_{pair.name}") for pair in by_folder]
-    ways = (list(pairs), by_folder, by_side, by_both)
-    return next((way for way in ways if not any(_find_equal(way))), list(pairs))
+    ways: tuple[Callable[[Pair], str], ...] = (
+        lambda pair: pair.name,
+        lambda pair: f"{pair.group}/{pair.name}",
+        lambda pair: f"{pair.split or 'none'}/{pair.name}",
+        lambda pair: f"{pair.split or 'none'}/{pair.group}/{pair.name}",
+    )
+    for way in ways:
+        names = [way(pair).replace("/", "_") for pair in pairs]
+        if len(set(names)) == len(names):
+            return [replace(pair, name=name) for pair, name in zip(pairs, names, strict=True)]
+    return list(pairs)
 
 
 def _find_equal(pairs: Sequence[Pair]) -> Iterator[Pair]:

@@ -80,10 +80,9 @@ def find_files(folder: Path, text: str) -> tuple[list[Found], list[str]]:
     parts = text.split("/")
     fixed = next((place for place, part in enumerate(parts[:-1]) if _WILD.search(part)), len(parts) - 1)
     start = folder.joinpath(*parts[:fixed])
-    if not start.is_dir():
-        return [], [f"{text}: there is no folder {'/'.join(parts[:fixed])}/"]
     fitting = []
-    for file in walk_files(start):
+    # A Mac writes é as two letters, and whoever wrote the pattern as one.
+    for file in walk_files(start if start.is_dir() else folder):
         fit = expression.fullmatch(normalize("NFC", file.relative_to(folder).as_posix()))
         if fit is not None:
             fitting.append(Found(file=file, said={place: value.strip("/") for place, value in fit.groupdict().items()}))
@@ -93,7 +92,9 @@ def find_files(folder: Path, text: str) -> tuple[list[Found], list[str]]:
         f"{file.relative_to(folder).as_posix()}: is a link that leads out of {folder}; put a copy in its place"
         for file in sorted(leading_out)
     ]
-    return inside, problems or ([] if inside else [f"{text}: no image file fits"])
+    if not inside and not problems:
+        problems = [f"{text}: " + ("no image file fits" if start.is_dir() else f"there is no folder {start}")]
+    return inside, problems
 
 
 def _find_leading_out(folder: Path, files: list[Path]) -> Iterator[Path]:

@@ -58,20 +58,20 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     table = find_class_table(folder)
     if table is not None:
         return read_by(table, kind, palette, CLASSES_FILE, masks)
-    file = _find_names_file(folder)
+    file = find_names_file(folder)
     if kind == "rgb":
         raise DataError(
             f"{folder}: masks have colours, and no classes.json says what they mean; 'python -m segcore init {folder}' "
             "counts them and writes a file to fill in."
         )
     if file is not None:
-        return read_by(_table_of_names(read_names(file), palette), kind, palette, file.name, masks)
+        return read_by(_table_of_names(file, palette), kind, palette, file.name, masks)
     return _table_of_values(masks, palette)
 
 
 def has_table(folder: Path) -> bool:
     """Say whether a file of a folder names its classes."""
-    return (folder / CLASSES_FILE).exists() or _find_names_file(folder) is not None
+    return (folder / CLASSES_FILE).exists() or find_names_file(folder) is not None
 
 
 def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
@@ -198,7 +198,8 @@ def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> t
     return replace(table, ids=tuple(numbers)), told
 
 
-def _find_names_file(folder: Path) -> Path | None:
+def find_names_file(folder: Path) -> Path | None:
+    """Return the file of a folder that lists names of classes, or None."""
     return next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
 
 
@@ -208,10 +209,15 @@ def _index_of(table: ClassTable, colour: Colour) -> int | None:
     return table.colours.index(colour) if colour in table.colours else None
 
 
-def _table_of_names(names: tuple[str, ...], palette: Sequence[Colour]) -> ClassTable:
+def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
+    names = read_names(file)
     if len(names) == 1:
         names = (BACKGROUND, *names)
-    return ClassTable(names=names, colours=_colours(range(len(names)), palette), scored=score_all_but_background(names))
+    try:
+        colours = _colours(range(len(names)), palette)
+        return ClassTable(names=names, colours=colours, scored=score_all_but_background(names))
+    except DataError as error:
+        raise DataError(f"{file} cannot be used:", error.problems) from error
 
 
 def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,10 +8,11 @@ import pytest
 import ray
 
 from search.run.capacity import count_concurrent, share_gpus
-from search.run.cluster import connected, prepare_nodes
+from search.run.cluster import _runtime_env, connected, prepare_nodes
 from search.run.stage import make_job
 from search.run.trial import open_cache
 from segcore.data.dataset import read_dataset
+from segcore.data.decoding import LIMIT_VARIABLE
 from segcore.data.folds import make_folds
 from segcore.errors import ClusterError
 
@@ -61,6 +63,35 @@ def test_a_hang_up_that_nohup_ignores_stays_ignored():
         ["nohup", sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
     )
     assert ignoring.stdout == "ignored\n"
+
+
+def test_local_ray_starts_without_a_home_and_hands_the_limit_of_megapixels_on(tmp_path):
+    (tmp_path / "home").write_text("not a folder")
+    code = (
+        "import ray\nfrom pathlib import Path\nfrom search.place import build_place\n"
+        "from search.run.cluster import connected\nfrom segcore.data.decoding import read_limit\n"
+        "place = build_place({'data': Path('.'), 'storage': Path('.'), 'cache': Path('.')})\n"
+        "with connected(place):\n    print(ray.get(ray.remote(num_cpus=0)(read_limit).remote()))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
+    environment |= {"HOME": str(tmp_path / "home"), LIMIT_VARIABLE: "321"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.stdout == "321.0\n", done.stderr
+
+
+def test_the_limit_of_megapixels_is_handed_to_a_clusters_workers_too(make_place, monkeypatch):
+    place = make_place(address="auto")
+    assert LIMIT_VARIABLE not in _runtime_env(place)["env_vars"]
+    monkeypatch.setenv(LIMIT_VARIABLE, "321")
+    assert _runtime_env(place)["env_vars"][LIMIT_VARIABLE] == "321"
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:port", "host:-1", "127.0.0.1:99999999"])

@@ -6,9 +6,10 @@ from search.space.check import require_same_space, require_usable_space
 from search.space.draw import draw, draw_config
 from segcore.errors import ConfigError, WeightsError
 from segcore.training.feasible import Feasibility
+from tests.conftest import CLASSES
 
 FACTS = {"smallest_side": 96}
-REQUIRE = Feasibility({(96, 128)}).require
+REQUIRE = Feasibility({(96, 128)}, CLASSES).require
 CHANGED = "not the one that this search began with; restore it, or launch a new search with this one"
 
 

@@ -12,9 +12,10 @@ from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError
 from segcore.training.feasible import Feasibility
+from tests.conftest import CLASSES
 
 FACTS = {"smallest_side": 96}
-REQUIRE = Feasibility({(96, 128)}).require
+REQUIRE = Feasibility({(96, 128)}, CLASSES).require
 
 
 def small(trial: optuna.Trial) -> dict:

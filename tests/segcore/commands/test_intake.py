@@ -60,6 +60,12 @@ def test_init_writes_over_nothing_without_being_told_to(tmp_path):
     assert "TODO_class_7" in (tmp_path / "dataset.json").read_text(encoding="utf-8")
 
 
+def test_init_says_of_folders_that_no_pattern_can_name_that_they_need_other_names(tmp_path):
+    save(tmp_path, "photos{1}", "truth")
+    with pytest.raises(DataError, match=r"photos\{1\}/\{name\}\.jpg cannot be described.*rename the folders"):
+        run("init", tmp_path)
+
+
 def test_init_leaves_a_known_layout_alone(dataset_folder, tmp_path):
     with pytest.raises(DataError, match=r"has the layout contest .* needs no dataset\.json"):
         run("init", dataset_folder)

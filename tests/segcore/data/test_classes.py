@@ -3,21 +3,14 @@ import json
 import os
 import re
 
-import hypothesis.extra.numpy as hnp
-import hypothesis.strategies as st
-import numpy as np
 import pytest
-from hypothesis import given
 
 from segcore.data.classes import (
     CONTEST_CLASSES,
-    VOID,
     class_table_from_json,
     class_table_to_json,
-    count_indices,
-    read_class_table,
+    find_class_table,
 )
-from segcore.data.encoding import encoding_of
 from segcore.errors import DataError
 
 
@@ -29,40 +22,6 @@ def test_contest_table_has_the_contests_classes():
     assert colour_of_name["own"] == (86, 62, 67)
     assert CONTEST_CLASSES.scored == ("car", "pedestrian", "lane", "signal")
     assert CONTEST_CLASSES.scored_indices == (0, 1, 2, 8)
-
-
-@given(hnp.arrays(np.uint8, (5, 7), elements=st.integers(0, 19)))
-def test_mask_painted_in_class_colours_decodes_to_the_classes(indices_HW):
-    mask_HW3 = np.array(CONTEST_CLASSES.colours, np.uint8)[indices_HW]
-    np.testing.assert_array_equal(encoding_of(CONTEST_CLASSES).decode_pixels(mask_HW3), indices_HW)
-
-
-def test_void_colour_decodes_to_void(classes):
-    mask_HW3 = np.array([[(0, 0, 0), (128, 64, 128), (0, 152, 225)]], np.uint8)
-    assert encoding_of(classes).decode_pixels(mask_HW3).tolist() == [[VOID, 0, 3]]
-
-
-def test_unknown_colours_are_named_with_their_pixels_most_frequent_first(classes):
-    mask_HW3 = np.full((2, 4, 3), (0, 0, 255), np.uint8)
-    mask_HW3[0, :3] = (1, 2, 3)
-    # One step from the car's blue: a lookup by a lossy hash would take it for a car.
-    mask_HW3[1, 0] = (0, 1, 254)
-    with pytest.raises(DataError) as caught:
-        encoding_of(classes).decode_pixels(mask_HW3)
-    assert caught.value.problems == (
-        "unknown colour (1, 2, 3): 3 pixels",
-        "unknown colour (0, 1, 254): 1 pixels",
-    )
-
-
-def test_list_of_unknown_colours_ends_after_ten(classes):
-    mask_HW3 = np.full((1, 13, 3), 7, np.uint8)
-    mask_HW3[0, :, 0] = np.arange(13)
-    with pytest.raises(DataError) as caught:
-        encoding_of(classes).decode_pixels(mask_HW3)
-    # 13 colours (0, 7, 7) ... (12, 7, 7): ten lines and one for the other three.
-    assert len(caught.value.problems) == 11
-    assert caught.value.problems[-1] == "and 3 more unknown colours"
 
 
 def test_palette_paints_classes_and_leaves_the_rest_black(classes):
@@ -105,13 +64,13 @@ def test_json_gives_the_same_table_back(classes, table_name):
 def test_every_class_is_scored_when_the_file_names_none(tmp_path):
     document = {"classes": [{"name": "a", "rgb": [1, 2, 3]}, {"name": "b", "rgb": [4, 5, 6]}]}
     (tmp_path / "classes.json").write_text(json.dumps(document))
-    table = read_class_table(tmp_path)
+    table = find_class_table(tmp_path)
     assert table.scored == ("a", "b")
     assert table.void == ()
 
 
-def test_folder_without_a_table_has_the_contests_classes(tmp_path):
-    assert read_class_table(tmp_path) is CONTEST_CLASSES
+def test_folder_without_a_table_has_none(tmp_path):
+    assert find_class_table(tmp_path) is None
 
 
 TWO = '"classes": [{"name": "a", "rgb": [1, 2, 3]}, {"name": "b", "rgb": [4, 5, 6]}]'
@@ -121,7 +80,7 @@ TWO = '"classes": [{"name": "a", "rgb": [1, 2, 3]}, {"name": "b", "rgb": [4, 5, 
 def test_unreadable_table_is_named_with_the_form_it_must_have(tmp_path, content):
     (tmp_path / "classes.json").write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=r'classes\.json cannot be read .* a table is \{"classes"'):
-        read_class_table(tmp_path)
+        find_class_table(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +111,7 @@ def test_unreadable_table_is_named_with_the_form_it_must_have(tmp_path, content)
 def test_table_of_another_form_is_named_with_place_and_form(tmp_path, content, problem):
     (tmp_path / "classes.json").write_text(content)
     with pytest.raises(DataError, match=r"classes\.json cannot be used") as caught:
-        read_class_table(tmp_path)
+        find_class_table(tmp_path)
     assert caught.value.problems[0].startswith(problem)
     assert caught.value.problems[-1].startswith('a table is {"classes": [{"name": "car"')
 
@@ -160,19 +119,19 @@ def test_table_of_another_form_is_named_with_place_and_form(tmp_path, content, p
 def test_table_that_a_pipe_would_give_is_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "classes.json")
     with pytest.raises(DataError, match=r"classes\.json is no regular file"):
-        read_class_table(tmp_path)
+        find_class_table(tmp_path)
 
 
 def test_table_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / "classes.json").write_text(f"{{{TWO}}}", encoding="utf-8-sig")
-    assert read_class_table(tmp_path).names == ("a", "b")
+    assert find_class_table(tmp_path).names == ("a", "b")
 
 
 def test_huge_table_says_its_size_alone(tmp_path):
     classes = [{"name": f"class {number}", "rgb": [0, 0, 0]} for number in range(50_000)]
     (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
     with pytest.raises(DataError) as caught:
-        read_class_table(tmp_path)
+        find_class_table(tmp_path)
     assert caught.value.problems == ("50000 classes: a table has 2 to 254",)
 
 
@@ -192,37 +151,5 @@ def test_contradicting_table_is_named_with_its_problems(tmp_path):
     document = {"classes": [{"name": "a", "rgb": [1, 2, 3]}, {"name": "b", "rgb": [1, 2, 3]}]}
     (tmp_path / "classes.json").write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"classes\.json cannot be used") as caught:
-        read_class_table(tmp_path)
+        find_class_table(tmp_path)
     assert caught.value.problems == ("colour (1, 2, 3) occurs twice",)
-
-
-def test_soft_borders_are_named_as_such_with_their_share(classes):
-    mask_HW3 = np.full((10, 100, 3), (0, 0, 255), np.uint8)
-    # Twelve mixtures of red and blue on 24 of 1000 pixels.
-    mask_HW3[0, :24, 0] = np.arange(24) // 2 + 1
-    with pytest.raises(DataError) as caught:
-        encoding_of(classes).decode_pixels(mask_HW3)
-    (problem,) = caught.value.problems
-    assert problem.startswith(
-        "soft borders: 12 colours that are in no class on 2.40% of the pixels (24), "
-        "such as (1, 0, 255), (2, 0, 255), (3, 0, 255); "
-    )
-    assert problem.endswith("save it as PNG")
-
-
-def test_more_colours_than_a_table_can_have_are_soft_borders_whatever_their_share(classes):
-    mask_HW3 = np.full((1, 255, 3), 7, np.uint8)
-    mask_HW3[0, :, 0] = np.arange(255)
-    with pytest.raises(DataError, match=r"soft borders: 255 colours .* 100\.00%"):
-        encoding_of(classes).decode_pixels(mask_HW3)
-
-
-def test_mask_decoded_by_bands_has_the_same_indices_and_counts(classes):
-    # 2500 x 2000 are more than one band.
-    expected_HW = np.random.default_rng(0).integers(0, 4, (2500, 2000), np.uint8)
-    indices_HW = encoding_of(classes).decode_pixels(classes.palette_N3[expected_HW])
-    np.testing.assert_array_equal(indices_HW, expected_HW)
-    np.testing.assert_array_equal(count_indices(indices_HW), np.bincount(expected_HW.ravel(), minlength=256))
-    unknown_HW3 = np.full((2500, 2000, 3), 7, np.uint8)
-    with pytest.raises(DataError, match=r"unknown colour \(7, 7, 7\): 5000000 pixels"):
-        encoding_of(classes).decode_pixels(unknown_HW3)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from segcore.data.coco_shapes import draw_polygons, draw_runs, parse_counts
 from segcore.errors import DataError
@@ -31,6 +33,18 @@ def test_what_lies_outside_the_image_is_cut_off():
     assert draw([-9, -9, 1e300, -9, 1e300, 1, -9, 1]) == ["#####", ".....", ".....", "....."]
     assert draw([-9, -9, -5, -9, -5, 9]) == ["....."] * 4
     assert draw([1, 1, 3, 3]) == ["....."] * 4
+
+
+@given(st.lists(st.tuples(st.floats(-3, 9), st.floats(-3, 9)), min_size=3, max_size=7))
+def test_pixels_are_those_whose_centre_a_ray_says_is_inside(corners):
+    drawn_HW = draw_polygons([[number for corner in corners for number in corner]], 6, 5)
+    for row in range(6):
+        for column in range(5):
+            x, y, inside = column + 0.5, row + 0.5, False
+            for (x1, y1), (x2, y2) in zip(corners, [*corners[1:], corners[0]], strict=True):
+                if (y1 <= y) != (y2 <= y) and x1 + (y - y1) * (x2 - x1) / (y2 - y1) <= x:
+                    inside = not inside
+            assert drawn_HW[row, column] == inside
 
 
 def test_a_corner_without_y_is_refused():

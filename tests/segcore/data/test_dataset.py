@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import decode_case, find_pixel_problems, read_dataset, scan_dataset
 from segcore.data.decoding import read_size
 from segcore.data.listing import list_images
@@ -360,3 +361,11 @@ def test_mask_drawn_on_a_picture_on_its_side_is_named_with_what_to_do(make_datas
         "train_0000.png: 48x32 pixels, but train_0000.jpg has 32x48; images are turned upright by their EXIF "
         "orientation: turn the mask too"
     ]
+
+
+def test_contest_folder_without_a_table_has_the_contests_classes_and_says_so(make_dataset):
+    folder = make_dataset()
+    (folder / "classes.json").unlink()
+    dataset, _ = scan_dataset(folder)
+    assert dataset.classes is CONTEST_CLASSES
+    assert "classes: the contest's 20, for there is no classes.json" in dataset.notes

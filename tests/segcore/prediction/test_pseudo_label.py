@@ -11,7 +11,7 @@ from segcore.__main__ import app
 from segcore.data.cache import PixelCache
 from segcore.data.cache_build import prepare_cache
 from segcore.data.check import inspect_dataset
-from segcore.data.classes import CONTEST_CLASSES, ClassTable, read_class_table
+from segcore.data.classes import CONTEST_CLASSES, ClassTable, find_class_table
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.extra import read_extra
 from segcore.data.folds import make_folds
@@ -209,7 +209,7 @@ def test_void_is_written_in_a_colour_of_its_own_where_black_is_a_class(make_conf
     report = _write(load_ensemble(tmp_path / "m", Machine()), images, tmp_path / "out", confidence=0.6, min_share=0.0)
     dataset = read_dataset(tmp_path / "out")
     masks = [decode_case(case).mask_HW for case in dataset.cases]
-    assert read_class_table(tmp_path / "out").void == ((255, 255, 255),)
+    assert find_class_table(tmp_path / "out").void == ((255, 255, 255),)
     assert sum(int((mask_HW == 0).sum()) for mask_HW in masks) == report.pixels_of_class["a"]
     assert any((mask_HW == VOID).any() for mask_HW in masks)
 

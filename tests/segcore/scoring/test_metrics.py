@@ -34,6 +34,12 @@ def _score(classes, truth, prediction, condition="day"):
     return score_image("image", condition, _confusion(truth, prediction), classes)
 
 
+def test_images_in_no_known_condition_have_no_metric_of_one(classes):
+    scores = [_score(classes, [CAR], [CAR], ""), _score(classes, [CAR], [ROAD], "night")]
+    metrics = summarise_scores(scores, classes, every_class=True)
+    assert {name: value for name, value in metrics.items() if name.startswith("iou_at/")} == {"iou_at/night": 0.0}
+
+
 def test_image_score_is_the_mean_over_scored_classes_in_its_truth(classes):
     # Car: truth 2, predicted 1, both 1, union 2. Person: truth 1, predicted 2, both 1, union 2. Road and sky,
     # which are taken for each other, are not scored. Mean (1/2 + 1/2) / 2.

@@ -12,7 +12,7 @@ from segcore.data.classes import VOID
 from segcore.feeding.loader import Batch
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel
-from segcore.training.epoch import follow_mean, take_step
+from segcore.training.epoch import follow_mean, take_step, train_epoch
 from segcore.training.losses import build_loss
 from segcore.training.state import TrainState
 
@@ -44,7 +44,7 @@ def _batch(*targets):
 def _step(config, batches, *, outputs=2, micro_batches=1, weights_C=None):
     """The loss, and the biases after the step."""
     state = _state(config, outputs, micro_batches)
-    value = take_step(state, batches, build_loss(config, weights_C), MACHINE)
+    value = take_step(state, batches, build_loss(config, weights_C), MACHINE).mean
     return value.item(), state.model.network.bias.tolist()
 
 
@@ -82,6 +82,31 @@ def test_part_without_a_valid_pixel_changes_nothing(make_config, loss):
 
 def test_step_without_any_valid_pixel_stands_still(make_config):
     assert _step(make_config(loss="ce+dice"), [_batch([[VOID] * 4]), _batch([[VOID] * 4])]) == (0.0, [0.0, 0.0])
+
+
+class Steps:
+    """A loader of given batches."""
+
+    def __init__(self, *batches):
+        self._batches = batches
+
+    def __len__(self):
+        return len(self._batches)
+
+    def epoch(self, epoch):
+        return iter(self._batches)
+
+
+def test_each_valid_pixel_of_an_epoch_counts_alike_in_its_loss(make_config):
+    config = make_config(loss="ce", learning_rate=1e-9, rate_schedule="constant")
+    state = _state(config, 2)
+    state.optimizer.param_groups[0]["rate_factor"] = 1.0
+    # The softmax gives class 0 a probability of 3/4, class 1 one of 1/4.
+    state.model.network.bias.data = torch.tensor([math.log(3), 0.0])
+    loader = Steps(_batch(SPARSE), _batch([[VOID] * 4]), _batch(DENSE))
+    expected = (-math.log(3 / 4) - 3 * math.log(1 / 4)) / 4
+    assert train_epoch(state, loader, build_loss(config), MACHINE).mean_loss == pytest.approx(expected)
+    assert train_epoch(state, Steps(_batch([[VOID] * 4])), build_loss(config), MACHINE).mean_loss == 0.0
 
 
 def test_region_loss_of_parts_is_their_mean_by_valid_pixels(make_config):

@@ -185,6 +185,7 @@ def test_every_fault_of_a_file_is_told_at_once(tmp_path):
         "encoding is 'idx': input should be 'index', 'rgb' or 'palette'",
         "void[0] is 'x'",
         "lables is no key",
+        "if another program wrote it, say which layout the folder has with --layout",
         "classes[0].id is no key; did you mean ids?",
     ):
         assert line in told

@@ -79,5 +79,11 @@ def test_links_that_lead_out_are_refused_by_file_and_by_folder(tmp_path):
 
 def test_nothing_that_fits_is_told(tmp_path):
     save(tmp_path / "images/a.png")
-    assert find_files(tmp_path, "imgs/{name}.png")[1] == ["imgs/{name}.png: there is no folder imgs/"]
+    assert find_files(tmp_path, "imgs/{name}.png")[1] == [f"imgs/{{name}}.png: there is no folder {tmp_path / 'imgs'}"]
     assert find_files(tmp_path, "images/{name}.jpg")[1] == ["images/{name}.jpg: no image file fits"]
+
+
+def test_letters_that_a_mac_writes_in_two_are_found_by_one(tmp_path):
+    save(tmp_path / "fotos_zu\u0308rich/Gru\u0308n.png")
+    (said,) = find(tmp_path, "fotos_z\u00fcrich/{name}.png").values()
+    assert said["name"] == "Gr\u00fcn"

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from segcore.data.dataset import decode_case, read_dataset
-from segcore.data.sources.tables import find_table
+from segcore.data.sources.tables import find_kind, find_table, read_names
+from segcore.errors import DataError
 
 ROAD = np.array([[0, 0, 1, 1], [0, 1, 1, 1]], np.uint8)
 """Where the road is."""
@@ -90,3 +91,131 @@ def test_grey_levels_are_read_by_the_grey_colours_that_name_them(tmp_path):
     table = find_table(tmp_path, [mask])
     assert table.encoding.decode(mask).tolist() == [[255, 1, 0]]
     assert "masks: read by the grey levels, which are the colours of the classes" in table.notes
+
+
+def _put(folder: Path, numbers: list[list[int]], name: str = "a.png", *, deep: bool = False) -> Path:
+    Image.fromarray(np.array(numbers, np.uint16 if deep else np.uint8)).save(folder / name)
+    return folder / name
+
+
+def _put_palette(folder: Path, name: str, numbers: list[list[int]], palette: list[int]) -> Path:
+    pixels = np.array(numbers, np.uint8)
+    image = Image.new("P", pixels.shape[::-1])
+    image.putdata(pixels.ravel().tolist())
+    image.putpalette(palette)
+    image.save(folder / name)
+    return folder / name
+
+
+def test_numbers_that_nothing_names_are_a_class_each_and_said(tmp_path):
+    masks = [_put(tmp_path, [[0, 7]]), _put(tmp_path, [[26000, 255]], "b.png", deep=True)]
+    table = find_table(tmp_path, masks)
+    assert table.classes.names == ("class_0", "class_7", "class_26000")
+    assert table.classes.ids == (0, 7, 26000)
+    assert table.encoding.decode(masks[1]).tolist() == [[2, 255]]
+    assert table.notes[0].startswith("classes: not named; one for each number in the masks: 0, 7, 26000 (")
+    assert table.notes[1] == "masks: numbers, 255 is void"
+
+
+def test_names_are_of_the_numbers_in_order_and_a_number_behind_them_is_refused(tmp_path):
+    mask = _put(tmp_path, [[0, 1, 2]])
+    (tmp_path / "classes.txt").write_text("road\nsky\n\n\n", encoding="utf-8-sig")
+    table = find_table(tmp_path, [mask])
+    assert table.classes.names == ("road", "sky")
+    assert table.notes[0] == "classes: 2, named in classes.txt"
+    with pytest.raises(DataError, match="unknown number 2: 1 pixels"):
+        table.encoding.decode(mask)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("road\n\nsky", "class name '' is blank"),
+        ("road\nroad", "class name 'road' occurs twice"),
+        ("", "0 classes: a table has 2 to 254"),
+        ("\n".join(f"class {number}" for number in range(300)), "300 classes: a table has 2 to 254"),
+    ],
+)
+def test_names_that_cannot_be_a_table_are_refused_with_their_file(tmp_path, content, complaint):
+    mask = _put(tmp_path, [[0, 1]])
+    (tmp_path / "names.txt").write_text(content)
+    with pytest.raises(DataError) as caught:
+        find_table(tmp_path, [mask])
+    assert complaint in str(caught.value) and "names.txt cannot be used" in str(caught.value)
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+    (tmp_path / "names.txt").write_bytes(b"road\xff")
+    with pytest.raises(DataError, match=r"names\.txt cannot be read"):
+        read_names(tmp_path / "names.txt")
+
+
+def test_more_numbers_than_classes_can_be_are_refused(tmp_path):
+    mask = _put(tmp_path, [list(range(300))], deep=True)
+    with pytest.raises(DataError, match="299 different numbers, and at most 254 are classes"):
+        find_table(tmp_path, [mask])
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, "the number 0"), (4, "the number 4"), (255, "void, which is 255,")])
+def test_masks_of_one_number_are_refused(tmp_path, number, told):
+    mask = _put(tmp_path, [[number, number]])
+    with pytest.raises(DataError, match=f"Masks have {told} alone, so there is nothing to tell apart"):
+        find_table(tmp_path, [mask])
+
+
+def test_colours_that_nothing_names_are_refused_whatever_names_lie_beside(tmp_path):
+    Image.fromarray(np.array([[(1, 2, 3), (4, 5, 6)]], np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "names.txt").write_text("road\nsky\n")
+    with pytest.raises(DataError, match=r"masks have colours, and no classes\.json says what they mean"):
+        find_table(tmp_path, [tmp_path / "a.png"])
+
+
+def test_table_of_colours_and_numbers_reads_masks_of_either(tmp_path):
+    classes = [{"name": "road", "rgb": [1, 2, 3], "id": 7}, {"name": "sky", "rgb": [4, 5, 6], "id": 9}]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    Image.fromarray(np.array([[(4, 5, 6), (1, 2, 3)]], np.uint8)).save(tmp_path / "colours.png")
+    numbers = _put(tmp_path, [[9, 7]], "numbers.png")
+    for file in (tmp_path / "colours.png", numbers):
+        assert find_table(tmp_path, [file]).encoding.decode(file).tolist() == [[1, 0]]
+
+
+def test_palette_that_all_share_gives_the_classes_their_colours(tmp_path):
+    mask = _put_palette(tmp_path, "a.png", [[0, 1, 255]], [9, 9, 9, 1, 2, 3, *[7] * 762])
+    table = find_table(tmp_path, [mask])
+    # Where one number is 0 and one is not, 0 is the background.
+    assert table.classes.names == ("background", "class_1")
+    assert table.classes.colours == ((9, 9, 9), (1, 2, 3))
+
+
+def test_palette_cut_off_behind_its_last_place_is_the_same(tmp_path):
+    palette = [9, 9, 9, 1, 2, 3, 4, 5, 6]
+    masks = [
+        _put_palette(tmp_path, "a.png", [[0, 1]], palette[:6]),
+        _put_palette(tmp_path, "b.png", [[0, 2]], palette),
+    ]
+    assert find_kind(masks) == ("index", ((9, 9, 9), (1, 2, 3), (4, 5, 6)))
+
+
+def test_files_with_a_palette_each_of_its_own_hold_colours(tmp_path):
+    masks = [
+        _put_palette(tmp_path, "a.png", [[0, 1]], [1, 2, 3, 4, 5, 6]),
+        _put_palette(tmp_path, "b.png", [[0, 1]], [4, 5, 6, 1, 2, 3]),
+    ]
+    assert find_kind(masks) == ("rgb", ())
+    classes = [{"name": "road", "rgb": [1, 2, 3]}, {"name": "sky", "rgb": [4, 5, 6]}]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    table = find_table(tmp_path, masks)
+    assert [table.encoding.decode(mask).tolist() for mask in masks] == [[[0, 1]], [[1, 0]]]
+
+
+def test_palette_is_read_by_the_colours_that_the_table_names(tmp_path):
+    mask = _put_palette(tmp_path, "a.png", [[0, 1, 2]], [1, 1, 1, 4, 5, 6, 1, 2, 3])
+    classes = [{"name": "road", "rgb": [1, 2, 3]}, {"name": "sky", "rgb": [4, 5, 6]}]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes, "void": [[1, 1, 1]]}))
+    assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == [[255, 1, 0]]
+
+
+def test_file_that_is_no_image_is_refused_by_name(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match=r"a\.png: cannot be decoded"):
+        find_table(tmp_path, [tmp_path / "a.png"])

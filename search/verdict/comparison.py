@@ -24,12 +24,12 @@ FOLDS_METHOD: Final = (
     "paired t-interval over folds; residual spread pooled over the configurations, widened for the training images "
     "that folds share"
 )
-SEEDS_METHOD: Final = (
-    "t-interval over seeds; spread pooled over the configurations, training and validation images as they are"
-)
 IMAGES_METHOD: Final = (
     "t-interval over blocks of neighbouring validation images, the trained networks as they are; of a metric over "
     "classes, by how much each image moves it"
+)
+SEEDS_METHOD: Final = (
+    "t-interval over seeds; spread pooled over the configurations, training and validation images as they are"
 )
 
 

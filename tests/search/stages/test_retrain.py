@@ -237,34 +237,6 @@ def test_fold_that_failed_is_asked_for_anew(script, outcome):
     assert [trial.fold for trial in script.journal.history.unfinished] == [1]
 
 
-def test_only_fold_is_trained_once_with_each_seed_and_what_the_confirmation_trained_is_taken_over(script):
-    best = make_best(seed=5)
-    training = TrialRecord(
-        number=3, fold=0, values={**best["values"], "seed": 7}, params={}, started=100.0, checkpoint="ray/3",
-        checkpoint_epoch=2, outcome=Outcome.FINISHED, ended=160.0, source=5,
-    )  # fmt: skip
-    for _ in range(2):
-        plan_folds(script.journal, best, 1, {(0, 7): training}, [6, 7])
-    trials = script.journal.history.trials
-    assert {number: (trial.fold, trial.values["seed"]) for number, trial in trials.items()} == {0: (0, 6), 1: (0, 7)}
-    assert [trial.number for trial in script.journal.history.unfinished] == [0]
-    assert trials[1].message == "trained in the confirmation, as its trial 3"
-    with pytest.raises(CheckpointError, match="retrains another winner"):
-        plan_folds(script.journal, make_best(seed=6), 1, {}, [7, 8])
-
-
-def test_scores_of_several_seeds_are_those_of_one_network_and_nothing_is_unseen(script, finish_fold, classes):
-    plan_folds(script.journal, make_best(), 1, {}, [1, 2])
-    for number, iou in enumerate((0.5, 0.7)):
-        finish_fold(number, [score("a", "day", iou, (5, 5), (0, 0)), score("b", "day", iou + 0.2, (5, 5), (0, 0))])
-    result = measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
-    # Seed 1: (0.5 + 0.7) / 2; seed 2: (0.7 + 0.9) / 2; both: (0.5 + 0.7 + 0.7 + 0.9) / 4.
-    assert (result.by, result.images, result.fold_scores) == ("seed", 2, pytest.approx({1: 0.6, 2: 0.8}))
-    assert result.metrics["iou"] == pytest.approx(0.7) == result.fold_mean
-    assert math.isnan(result.unseen_score)
-    assert result.seen_folds == (1, 2)
-
-
 def test_scores_out_of_fold_are_in_the_metric_that_decides(script, finish_fold, classes):
     plan_folds(script.journal, make_best(), 3)
     finish_fold(0, [score("a", "day", 0.9, car=(90, 10), person=(0, 0))])
@@ -291,3 +263,31 @@ def test_borders_are_pooled_out_of_fold_too(script, finish_fold, classes):
     assert result.score == pytest.approx(0.375)
     assert result.fold_scores == {0: pytest.approx(0.5), 1: pytest.approx(0.25)}
     assert result.single_class is None
+
+
+def test_only_fold_is_trained_once_with_each_seed_and_what_the_confirmation_trained_is_taken_over(script):
+    best = make_best(seed=5)
+    training = TrialRecord(
+        number=3, fold=0, values={**best["values"], "seed": 7}, params={}, started=100.0, checkpoint="ray/3",
+        checkpoint_epoch=2, outcome=Outcome.FINISHED, ended=160.0, source=5,
+    )  # fmt: skip
+    for _ in range(2):
+        plan_folds(script.journal, best, 1, {(0, 7): training}, [6, 7])
+    trials = script.journal.history.trials
+    assert {number: (trial.fold, trial.values["seed"]) for number, trial in trials.items()} == {0: (0, 6), 1: (0, 7)}
+    assert [trial.number for trial in script.journal.history.unfinished] == [0]
+    assert trials[1].message == "trained in the confirmation, as its trial 3"
+    with pytest.raises(CheckpointError, match="retrains another winner"):
+        plan_folds(script.journal, make_best(seed=6), 1, {}, [7, 8])
+
+
+def test_scores_of_several_seeds_are_those_of_one_network_and_nothing_is_unseen(script, finish_fold, classes):
+    plan_folds(script.journal, make_best(), 1, {}, [1, 2])
+    for number, iou in enumerate((0.5, 0.7)):
+        finish_fold(number, [score("a", "day", iou, (5, 5), (0, 0)), score("b", "day", iou + 0.2, (5, 5), (0, 0))])
+    result = measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
+    # Seed 1: (0.5 + 0.7) / 2; seed 2: (0.7 + 0.9) / 2; both: (0.5 + 0.7 + 0.7 + 0.9) / 4.
+    assert (result.by, result.images, result.fold_scores) == ("seed", 2, pytest.approx({1: 0.6, 2: 0.8}))
+    assert result.metrics["iou"] == pytest.approx(0.7) == result.fold_mean
+    assert math.isnan(result.unseen_score)
+    assert result.seen_folds == (1, 2)

@@ -301,6 +301,28 @@ def test_best_of_several_says_how_much_it_flatters_at_most(race):
     assert decision.choice_bias == pytest.approx(0.009141, abs=1e-6)
 
 
+def test_race_is_run_in_the_metric_that_decides_and_tells_it_by_its_name(race, make_settings):
+    race.settings = make_settings(objective="miou", confirm=2, confirm_folds=1)
+    race.search = History("miou")
+    for number, miou in enumerate((0.8, 0.7)):
+        race.search.apply(Asked(trial=number, fold=0, values={"rate_schedule": "onecycle", "epochs": 1}, params={}))
+        race.search.apply(Epoch(trial=number, epoch=1, metrics={"iou": 1 - miou, "miou": miou}))
+        race.search.apply(Ended(trial=number, outcome=Outcome.FINISHED))
+    trainings = History("miou")
+    for number, miou in enumerate((0.7, 0.4)):
+        # Numbers by image whose mean is the miou, as `divide_metric` gives them.
+        shares = {f"1{image}": miou + 0.01 * (rank - 3.5) for rank, image in enumerate("abcdefgh")}
+        values = race.search.trials[number].values
+        trainings.apply(Asked(trial=number, fold=1, values=values, params={}, source=number))
+        metrics = {"iou": 1 - miou, "miou": miou}
+        trainings.apply(Epoch(trial=number, epoch=1, metrics=metrics, image_scores=shares))
+        trainings.apply(Ended(trial=number, outcome=Outcome.FINISHED))
+    decision = decide(race.search.in_order, trainings, race.settings, BLOCKS)
+    assert decision.winner.trial == 0
+    assert (decision.winner.search_score, decision.winner.fold_scores) == (0.8, {1: 0.7})
+    assert decision.contenders[1].dismissed.startswith("worse by 0.3000 to 0.3000 miou over images")
+
+
 def test_images_of_the_only_fold_are_no_others_with_another_seed(script, make_settings):
     """Eight images, each a block: the interval of the leader's mean is as wide with two seeds as with one."""
     settings = make_settings(confirm=2, confirm_folds=2, split="official", folds=1)
@@ -330,25 +352,3 @@ def test_training_without_a_score_is_named_by_its_seed(script, make_settings):
         script.end(number)
     (loser,) = [each for each in race.decide().contenders if each.dismissed]
     assert loser.dismissed == "its training with seed +1 has no score (finished)"
-
-
-def test_race_is_run_in_the_metric_that_decides_and_tells_it_by_its_name(race, make_settings):
-    race.settings = make_settings(objective="miou", confirm=2, confirm_folds=1)
-    race.search = History("miou")
-    for number, miou in enumerate((0.8, 0.7)):
-        race.search.apply(Asked(trial=number, fold=0, values={"rate_schedule": "onecycle", "epochs": 1}, params={}))
-        race.search.apply(Epoch(trial=number, epoch=1, metrics={"iou": 1 - miou, "miou": miou}))
-        race.search.apply(Ended(trial=number, outcome=Outcome.FINISHED))
-    trainings = History("miou")
-    for number, miou in enumerate((0.7, 0.4)):
-        # Numbers by image whose mean is the miou, as `divide_metric` gives them.
-        shares = {f"1{image}": miou + 0.01 * (rank - 3.5) for rank, image in enumerate("abcdefgh")}
-        values = race.search.trials[number].values
-        trainings.apply(Asked(trial=number, fold=1, values=values, params={}, source=number))
-        metrics = {"iou": 1 - miou, "miou": miou}
-        trainings.apply(Epoch(trial=number, epoch=1, metrics=metrics, image_scores=shares))
-        trainings.apply(Ended(trial=number, outcome=Outcome.FINISHED))
-    decision = decide(race.search.in_order, trainings, race.settings, BLOCKS)
-    assert decision.winner.trial == 0
-    assert (decision.winner.search_score, decision.winner.fold_scores) == (0.8, {1: 0.7})
-    assert decision.contenders[1].dismissed.startswith("worse by 0.3000 to 0.3000 miou over images")

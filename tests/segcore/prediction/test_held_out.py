@@ -158,6 +158,14 @@ def test_score_that_the_training_noted_is_found():
     assert read_noted_score({"ious": []}) is None
 
 
+def test_noted_score_is_that_of_the_noted_metric():
+    assert read_noted_metric({"ious": [0.1]}) == "iou"
+    of_training = {"metric": "iou/car", "scores": [0.1, 0.3]}
+    assert (read_noted_metric(of_training), read_noted_score(of_training)) == ("iou/car", 0.3)
+    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5, "miou": 0.4}}) == 0.4
+    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5}}) is None
+
+
 OFFICIAL = [replace(case, split="val" if number < 3 else "train") for number, case in enumerate(CASES)]
 
 
@@ -185,11 +193,3 @@ def test_official_split_is_found_again_in_the_data(model):
 def test_own_folds_are_never_made_again(model):
     plan = plan_held_out({"fold": 1, "folds": 3, "split": "own"}, 1, CASES, model)
     assert plan.count(Origin.UNKNOWN) == 12
-
-
-def test_noted_score_is_that_of_the_noted_metric():
-    assert read_noted_metric({"ious": [0.1]}) == "iou"
-    of_training = {"metric": "iou/car", "scores": [0.1, 0.3]}
-    assert (read_noted_metric(of_training), read_noted_score(of_training)) == ("iou/car", 0.3)
-    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5, "miou": 0.4}}) == 0.4
-    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5}}) is None

@@ -54,7 +54,7 @@ def launch(
     from segcore.data.dataset import read_dataset
     from segcore.data.division import choose_division
     from segcore.data.gate import describe_findings, pass_gate
-    from segcore.data.given_folds import describe_leakage
+    from segcore.data.given_folds import describe_division
 
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
@@ -74,13 +74,12 @@ def launch(
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     divided = division.divide(dataset.cases)
-    leakage = f"; {describe_leakage(dataset.cases, divided)}" if divided.kind != "folds" else ""
-    console.print(f"{divided.describe()}{leakage}", soft_wrap=True)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
         split, findings = pass_gate(dataset, cache_pixels, division.folds, division.keep(divided))
         for text, warns in describe_findings(dataset, findings):
             console.print(text, style="yellow" if warns else None, soft_wrap=True)
+        console.print(describe_division(dataset.cases, split), soft_wrap=True)
         _tell_start(settings, split, loop.require_search(settings, cache_pixels, split))
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))

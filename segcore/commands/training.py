@@ -28,7 +28,7 @@ from segcore.data.disk import DEFAULT_CACHE, resolve_cache
 from segcore.data.division import choose_division
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.gate import describe_findings, pass_gate
-from segcore.data.given_folds import describe_leakage
+from segcore.data.given_folds import describe_division
 from segcore.data.labels import build_label_map
 from segcore.data.split import DEFAULT_FOLDS, name_training
 from segcore.errors import CheckpointError
@@ -75,8 +75,6 @@ def train(
     require_learnt(metric, config.labels, dataset.classes)
     # What cannot be divided is refused before anything is decoded; what images hold may change folds that are made.
     divided = division.divide(dataset.cases)
-    if division.kind != "folds":
-        console.print(f"{divided.describe()}; {describe_leakage(dataset.cases, divided)}", soft_wrap=True)
     make_folder(out)
     warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
@@ -84,6 +82,7 @@ def train(
     divided, findings = pass_gate(dataset, pixels, division.folds, division.keep(divided))
     for text, warns in describe_findings(dataset, findings):
         console.print(text, style="yellow" if warns else None, soft_wrap=True)
+    console.print(describe_division(dataset.cases, divided), soft_wrap=True)
     train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
     require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
     if warning := describe_known_images(config.weights, [pixels.names[index] for index in valid_indices]):

@@ -28,7 +28,7 @@ def check(data: Data, folds: Folds = 7, layout: LayoutName = "") -> None:
         report = inspect_dataset(data, folds, progress, layout)
     _print_report(report)
     for images in report.images:
-        print_unread(images)
+        print_unread(images, below=True)
     if report.problems:
         raise DataError(f"{data}: {len(report.problems)} problem(s):", report.problems)
     console.print("No problem found.", style="green")

@@ -148,7 +148,7 @@ def _parse_lines(text: str) -> list[tuple[str, Colour]]:
 
 def _tell_left_out(folder: Path, roots: Sequence[Root]) -> Iterator[str]:
     taken = {root.images.name for root in roots}
-    reasons = {**dict.fromkeys(_SIDES, "which has no masks beside it"), "test": "which is for testing"}
+    reasons = {"test": "which is for testing", **dict.fromkeys(_SIDES, "which has no masks beside it")}
     for name, reason in reasons.items():
         if name not in taken and (folder / name).is_dir():
             yield f"left out: {name}/, {reason}"

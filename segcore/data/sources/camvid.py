@@ -148,7 +148,8 @@ def _parse_lines(text: str) -> list[tuple[str, Colour]]:
 
 def _tell_left_out(folder: Path, roots: Sequence[Root]) -> Iterator[str]:
     taken = {root.images.name for root in roots}
-    reasons = {"test": "which is for testing", **dict.fromkeys(_SIDES, "which has no masks beside it")}
-    for name, reason in reasons.items():
-        if name not in taken and (folder / name).is_dir():
-            yield f"left out: {name}/, {reason}"
+    for side in (*_SIDES, "test"):
+        if side not in taken and (folder / side).is_dir():
+            yield f"left out: {side}/, " + (
+                "which is for testing" if side == "test" else "which has no masks beside it"
+            )

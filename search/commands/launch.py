@@ -51,13 +51,14 @@ def launch(
     from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
     from segcore.data.division import choose_division
+    from segcore.data.gate import describe_findings, pass_gate
     from segcore.data.given_folds import describe_leakage
 
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
     division = choose_division(what["split"], what.get("folds"), folds_file)
-    divided = {"split": division.kind, "folds": division.folds}
-    settings = build_settings({**what, **divided, "fixed": fixed, "time_budget_seconds": budget_seconds})
+    parts = {"split": division.kind, "folds": division.folds}
+    settings = build_settings({**what, **parts, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
     dataset = read_dataset(place.data, place.layout)
@@ -69,11 +70,15 @@ def launch(
     require_tracking(place.tracking_uri)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
-    split = division.divide(dataset.cases)
-    leakage = f"; {describe_leakage(dataset.cases, split)}" if split.kind != "folds" else ""
-    console.print(f"{split.describe()}{leakage}", soft_wrap=True)
+    # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
+    divided = division.divide(dataset.cases)
+    leakage = f"; {describe_leakage(dataset.cases, divided)}" if divided.kind != "folds" else ""
+    console.print(f"{divided.describe()}{leakage}", soft_wrap=True)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
+        split, findings = pass_gate(dataset, cache_pixels, division.folds, division.keep(divided))
+        for text, warns in describe_findings(dataset, findings):
+            console.print(text, style="yellow" if warns else None, soft_wrap=True)
         for taken in loop.require_search(settings, cache_pixels, split):
             console.print(taken, soft_wrap=True)
         if settings.confirm > 1:

@@ -27,6 +27,7 @@ from segcore.data.dataset import read_dataset
 from segcore.data.disk import DEFAULT_CACHE, resolve_cache
 from segcore.data.division import choose_division
 from segcore.data.extra import prepare_caches, read_extra
+from segcore.data.gate import describe_findings, pass_gate
 from segcore.data.given_folds import describe_leakage
 from segcore.data.labels import build_label_map
 from segcore.data.split import DEFAULT_FOLDS, name_training
@@ -71,6 +72,7 @@ def train(
     metric = objective or default_objective(dataset.layout)
     require_metric(metric, dataset.classes)
     require_learnt(metric, config.labels, dataset.classes)
+    # What cannot be divided is refused before anything is decoded; what images hold may change folds that are made.
     divided = division.divide(dataset.cases)
     if division.kind != "folds":
         console.print(f"{divided.describe()}; {describe_leakage(dataset.cases, divided)}", soft_wrap=True)
@@ -78,6 +80,9 @@ def train(
     warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
         pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache_root, progress, print_plan)
+    divided, findings = pass_gate(dataset, pixels, division.folds, division.keep(divided))
+    for text, warns in describe_findings(dataset, findings):
+        console.print(text, style="yellow" if warns else None, soft_wrap=True)
     train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
     require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
     if pixels.extra_names:

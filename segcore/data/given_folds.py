@@ -6,11 +6,12 @@ How a user's file is read lives in `own_folds`, how folds are made in `folds`.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from segcore.data.blocks import name_blocks
 from segcore.data.case import Case
-from segcore.data.folds import measure_leakage, name_blocks
+from segcore.data.folds import measure_leakage
 from segcore.data.names import tell_names
 from segcore.data.own_folds import OwnFolds
-from segcore.data.split import FoldSplit
+from segcore.data.split import DEFAULT_FOLDS, FoldSplit
 from segcore.errors import DataError
 
 
@@ -38,7 +39,7 @@ def split_officially(cases: Sequence[Case]) -> FoldSplit:
     if problems:
         raise DataError("The official split cannot be used; mend it, or leave --split official out:", problems)
     fold_of = {case.name: 0 if case.split == "val" else None for case in cases}
-    return FoldSplit(folds=1, fold_of=fold_of, block_of=name_blocks(cases, fold_of), kind="official")
+    return FoldSplit(folds=1, fold_of=fold_of, block_of=name_blocks(cases, fold_of, DEFAULT_FOLDS), kind="official")
 
 
 def match_folds(own: OwnFolds, cases: Sequence[Case]) -> FoldSplit:
@@ -58,7 +59,7 @@ def match_folds(own: OwnFolds, cases: Sequence[Case]) -> FoldSplit:
     problems += _find_pseudo(cases, {name for name, fold in own.fold_of.items() if fold is not None})
     if problems:
         raise DataError(f"--folds-file {own.file} does not fit the data:", problems)
-    block_of = {**name_blocks(cases, own.fold_of), **own.block_of}
+    block_of = {**name_blocks(cases, own.fold_of, DEFAULT_FOLDS), **own.block_of}
     return FoldSplit(folds=own.folds, fold_of=own.fold_of, block_of=block_of, kind="own")
 
 

@@ -81,7 +81,7 @@ def test_several_extra_data_sets_join_in_the_given_order(real, extra_folder, mak
     joined = prepare_caches(real, read_extra(real, [third, extra_folder]), tmp_path / "cache")
     assert joined.extra_names[:2] == ("third_0000", "other_0000")
     assert len(joined) == 4 + 1 + 7
-    assert joined.smallest_side == 24
+    assert min(joined.cases[4].height, joined.cases[4].width) == 24
 
 
 def test_folds_of_the_real_data_are_the_same_with_and_without_extra(real, extra_folder, tmp_path):

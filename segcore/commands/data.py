@@ -37,7 +37,7 @@ def check(
         report = inspect_dataset(data, folds, progress, layout)
     print_report(report)
     for images in report.dataset.images:
-        print_unread(images)
+        print_unread(images, below=True)
     if pictures is not None and report.cases:
         write_page(render_sheet(report, data.resolve().name), pictures)
         console.print(f"pictures: {pictures}", soft_wrap=True)

@@ -77,10 +77,8 @@ def launch(
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
         split, findings = pass_gate(dataset, cache_pixels, division.folds, division.keep(divided))
-        for text, warns in describe_findings(dataset, findings):
-            console.print(text, style="yellow" if warns else None, soft_wrap=True)
-        console.print(describe_division(dataset.cases, split), soft_wrap=True)
-        _tell_start(settings, split, loop.require_search(settings, cache_pixels, split))
+        told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
+        _tell_start(settings, split, told, loop.require_search(settings, cache_pixels, split))
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)
@@ -97,12 +95,14 @@ def launch(
         running.finish(settings, place, folder, cache_pixels)
 
 
-def _tell_start(settings: SearchSettings, split: FoldSplit, taken: Sequence[str]) -> None:
-    """Say what networks take of a weights file, and which images to validate on it was trained on."""
+def _tell_start(
+    settings: SearchSettings, split: FoldSplit, told: Sequence[tuple[str, bool]], taken: Sequence[str]
+) -> None:
+    """Say what was found in the data, what networks take of a weights file, and which images it was trained on."""
     from segcore.prediction.held_out import describe_known_images
 
-    for line in taken:
-        console.print(line, soft_wrap=True)
+    for line, warns in (*told, *((line, False) for line in taken)):
+        console.print(line, style="yellow" if warns else None, soft_wrap=True)
     held_out = [name for name, fold in split.fold_of.items() if fold == settings.fold]
     if warning := describe_known_images(str(settings.fixed.get("weights", "none")), held_out):
         console.print(warning, style="yellow", soft_wrap=True)

@@ -1,9 +1,8 @@
 """Which member of a model may predict which image: the one that left it out of its training, where that is known.
 
 A model's notes name the fold that each member left out. The folds themselves come from the `folds.json` of the model,
-which `train` and a retraining write, or of its search, or are made again from the data, which gives the same folds as
-long as the data is the same; a user's own folds come from a file alone. The notes also name the images that every
-member trained on beside those folds.
+which `train` and a retraining write, or of its search; for models whose notes are older than that they are made again
+from the data. The notes also name the images that every member trained on beside those folds.
 """
 
 import dataclasses
@@ -82,7 +81,7 @@ def plan_held_out(
     left_out, folds = read_member_folds(notes, members)
     extra, extra_is_known = _read_extra(notes)
     own = [case for case in cases if case.name not in extra]
-    found = _find_split(own, folds, notes.get("split", "folds"), model, folds_file) if left_out else None
+    found = _find_split(own, folds, notes.get("split"), model, folds_file) if left_out else None
     of_case = {}
     for case in cases:
         free: tuple[int, ...] = ()
@@ -202,7 +201,8 @@ def _find_split(
     try:
         if kind == "official":
             return split_officially(cases), "of the split that came with the data"
-        return (make_folds(cases, folds), f"made again from the data, {folds} in number") if kind == "folds" else None
+        # Since notes name the split, folds follow from what images hold too, which nobody reads here.
+        return (make_folds(cases, folds), f"made again from the data, {folds} in number") if kind is None else None
     except (ConfigError, DataError):
         return None
 

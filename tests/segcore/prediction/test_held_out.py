@@ -212,3 +212,8 @@ def test_official_split_is_found_again_in_the_data(model):
 def test_own_folds_are_never_made_again(model):
     plan = plan_held_out({"fold": 1, "folds": 3, "split": "own"}, 1, CASES, model)
     assert plan.count(Origin.UNKNOWN) == 12
+
+
+def test_folds_that_followed_from_pixels_are_not_made_again_without_them(model):
+    notes = {"fold": 1, "folds": 3, "left_out": [1], "split": "folds"}
+    assert plan_held_out(notes, 1, CASES, model).count(Origin.UNKNOWN) == 12

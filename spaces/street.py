@@ -40,6 +40,6 @@ def street(trial: optuna.Trial) -> dict[str, object]:
 
 
 def fitting_crop_sizes(trial: optuna.Trial) -> tuple[int, ...]:
-    """Return the three largest crop sizes that fit into every image of the data."""
+    """Return the three largest crop sizes that fit into the images of the data."""
     smallest_side = trial.study.user_attrs.get("smallest_side", CROP_SIZES[0])
     return tuple(size for size in CROP_SIZES if size <= smallest_side)[:3] or (smallest_side,)

@@ -93,7 +93,7 @@ def search(task: Task, cache: PixelCache, name: str, *, reuse_actors: bool) -> N
         tune.with_resources(tune.with_parameters(train, task=task), resources),
         tune_config=tune.TuneConfig(
             search_alg=OptunaSearch(
-                space=partial(draw, space=load_space(terms.space), smallest_side=cache.smallest_side),
+                space=partial(draw, space=load_space(terms.space), smallest_side=cache.usual_side),
                 metric="iou",
                 mode="max",
                 seed=task.seed,

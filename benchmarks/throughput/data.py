@@ -39,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         dataset = open_data(arguments.data, Path(folder), cases=12)
         cache = PixelCache(prepare_cache(dataset, Path(folder) / "cache"))
-        crop_size = min(arguments.crop_size, cache.smallest_side)
+        crop_size = min(arguments.crop_size, cache.usual_side)
         size = cache.cases[0]
         print(f"{len(cache)} images of {size.width}x{size.height}; {_ROUNDS} rounds of {_SAMPLES_PER_ROUND} samples")
         print("| input | cache, samples/s | files, samples/s | ratio (range) |")

@@ -30,7 +30,7 @@ from segcore.training.feasible import Feasibility
 
 def space_facts(cache: PixelCache) -> dict[str, Any]:
     """Return what a search space may know of the data."""
-    return {"smallest_side": cache.smallest_side}
+    return {"smallest_side": cache.usual_side}
 
 
 def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> tuple[str, ...]:
@@ -45,7 +45,7 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
     """
     split.split(cache.names, settings.fold, cache.extra_names)
     require_scores(settings, cache, split, [settings.fold])
-    feasibility = Feasibility(cache.sizes, cache.classes)
+    feasibility = Feasibility(cache.sizes, cache.classes, cache.usual_side)
     require_trainable = require_trial(settings, cache, feasibility)
     require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
     return feasibility.taken
@@ -64,7 +64,7 @@ def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit
 
 def require_trial(settings: SearchSettings, cache: PixelCache, feasibility: Feasibility | None = None) -> Requirement:
     """Return what refuses a configuration that this data cannot train, or that would never report the objective."""
-    looked_at = feasibility or Feasibility(cache.sizes, cache.classes)
+    looked_at = feasibility or Feasibility(cache.sizes, cache.classes, cache.usual_side)
 
     def require(config: TrainConfig) -> None:
         require_learnt(settings.metric, config.labels, cache.classes)

@@ -9,11 +9,13 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import Data, Folds, LayoutName, console, print_unread, show_progress
-from segcore.data.check import DataReport, inspect_dataset
+from segcore.commands.report import print_report, print_verdict
+from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import read_dataset
 from segcore.data.listing import list_images, name_of
-from segcore.errors import DataError
+from segcore.insight.page import require_writable, write_page
+from segcore.insight.sheet import render_sheet
 from segcore.scoring.mask_files import read_mask_notes, read_masks
 from segcore.scoring.masks import score_masks
 from segcore.scoring.submission import write_submission
@@ -22,16 +24,24 @@ from segcore.streets.synthetic import write_streets
 _MOST_NAMES: Final = 10
 
 
-def check(data: Data, folds: Folds = 7, layout: LayoutName = "") -> None:
+def check(
+    data: Data,
+    folds: Folds = 7,
+    layout: LayoutName = "",
+    pictures: Annotated[Path | None, typer.Option(help="page of pictures to write and look at, .html")] = None,
+) -> None:
     """Say what is in a data set, and everything that is wrong with it; exit 2 when something is."""
+    if pictures is not None:
+        require_writable(pictures)
     with show_progress("decoding") as progress:
         report = inspect_dataset(data, folds, progress, layout)
-    _print_report(report)
-    for images in report.images:
-        print_unread(images)
-    if report.problems:
-        raise DataError(f"{data}: {len(report.problems)} problem(s):", report.problems)
-    console.print("No problem found.", style="green")
+    print_report(report)
+    for images in report.dataset.images:
+        print_unread(images, below=True)
+    if pictures is not None and report.cases:
+        write_page(render_sheet(report, data.resolve().name), pictures)
+        console.print(f"pictures: {pictures}", soft_wrap=True)
+    print_verdict(report)
 
 
 def streets(
@@ -104,31 +114,3 @@ def score(
 def _warn_of(names: Sequence[str], what: str) -> None:
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     console.print(f"{len(names)} {what}: {', '.join(names[:_MOST_NAMES])}{more}", style="yellow", soft_wrap=True)
-
-
-def _print_report(report: DataReport) -> None:
-    console.print(f"{report.cases} usable cases, {len(report.classes)} classes")
-    console.print("sizes: " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in report.sizes.items()))
-    strata = Table("group", "condition", "cases", box=box.SIMPLE)
-    for (group, condition), cases in report.strata.items():
-        strata.add_row(group, condition, str(cases))
-    classes = Table("class", "pixels", "share", "images", "scored", box=box.SIMPLE)
-    total = max(1, sum(report.pixels_of_class.values()))
-    for name, pixels in report.pixels_of_class.items():
-        scored = "yes" if name in report.classes.scored else ""
-        classes.add_row(name, str(pixels), f"{pixels / total:.2%}", str(report.images_of_class[name]), scored)
-    console.print(strata, classes)
-    _print_folds(report)
-    for twins in report.twins:
-        console.print(f"the same image: {', '.join(twins)}", style="yellow")
-
-
-def _print_folds(report: DataReport) -> None:
-    if report.split is None or report.leakage is None:
-        return
-    folds = list(report.split.fold_of.values())
-    console.print(f"folds: {', '.join(str(folds.count(fold)) for fold in range(report.split.folds))} cases")
-    console.print(
-        f"leakage: {report.leakage.divided_blocks} blocks divided; {report.leakage.divided_neighbours} of "
-        f"{report.leakage.neighbours} neighbouring frames stand in two folds, at the seams of blocks"
-    )

@@ -27,6 +27,7 @@ from segcore.data.cache import (
     IMAGES_FILE,
     INDEX_FILE,
     LOCK_SUFFIX,
+    LOOKS_FILE,
     MASKS_FILE,
     PART_SUFFIX,
     CachedCase,
@@ -42,6 +43,7 @@ from segcore.data.classes import VOID, class_table_to_json, count_indices
 from segcore.data.dataset import DecodedCase, decode_case, find_pixel_problems
 from segcore.data.decoding import read_size, share_memory
 from segcore.data.disk import reserved_file, write_at, write_through
+from segcore.data.likeness import SIDE, look_at
 from segcore.data.listing import broken_folder
 from segcore.errors import CheckpointError, DataError, StorageError
 
@@ -183,6 +185,7 @@ def _write_pixels(
     with (
         reserved_file(part / IMAGES_FILE, offsets[-1] * CHANNELS) as images,
         reserved_file(part / MASKS_FILE, offsets[-1]) as masks,
+        reserved_file(part / LOOKS_FILE, len(sizes) * SIDE**2) as looks,
         ThreadPoolExecutor() as pool,
     ):
 
@@ -195,6 +198,7 @@ def _write_pixels(
                 return error.problems
             write_at(images, _raw(decoded.image_HW3), offsets[position] * CHANNELS)
             write_at(masks, _raw(decoded.mask_HW), offsets[position])
+            write_at(looks, _raw(look_at(decoded.image_HW3)), position * SIDE**2)
             return _describe(dataset, position, decoded)
 
         order, sample = _order_cases(len(sizes))

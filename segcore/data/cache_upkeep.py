@@ -20,6 +20,7 @@ from segcore.data.cache import (
     IMAGES_FILE,
     INDEX_FILE,
     LOCK_SUFFIX,
+    LOOKS_FILE,
     MASKS_FILE,
     PART_SUFFIX,
     PixelCache,
@@ -28,7 +29,7 @@ from segcore.data.cache import (
 from segcore.data.cache_record import is_digest, read_last_keys
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
-_FILES: Final = frozenset({INDEX_FILE, IMAGES_FILE, MASKS_FILE})
+_FILES: Final = frozenset({INDEX_FILE, IMAGES_FILE, MASKS_FILE, LOOKS_FILE})
 _PART: Final = re.compile(rf"([0-9a-f]{{32}})\.\d+{re.escape(PART_SUFFIX)}")
 _FORMAT: Final = re.compile(r"street-cache-\d+")
 
@@ -185,7 +186,7 @@ def _remove_folder(folder: Path) -> None:
                 "remove it yourself."
             )
         # First what says that the cache is whole.
-        for name in (INDEX_FILE, IMAGES_FILE, MASKS_FILE):
+        for name in (INDEX_FILE, IMAGES_FILE, MASKS_FILE, LOOKS_FILE):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
     except OSError as error:
@@ -230,7 +231,7 @@ def _read_index(folder: Path) -> dict[str, object]:
 
 def _is_cache(file: Path) -> bool:
     # Images or masks are in every cache, even in what is left of one.
-    holds_pixels = any((file / name).exists() for name in (IMAGES_FILE, MASKS_FILE))
+    holds_pixels = any((file / name).exists() for name in (IMAGES_FILE, MASKS_FILE, LOOKS_FILE))
     return is_digest(file.name) and _is_own_folder(file) and holds_pixels
 
 

@@ -1,11 +1,10 @@
-"""Counts what is in a data set, for a person: sizes, pixels per class, groups, neighbours, folds, and all problems.
+"""Decodes and counts what is in a data set, for a person: sizes, pixels per class, groups, folds, and all problems.
 
-Finding the problems lives in `dataset`; the page with pictures in `insight.explore_page`.
+Finding what cannot be decoded lives in `dataset`, what cannot be trained in `gate`; pages with pictures in `insight`.
 """
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.case import Case
+from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, VOID_NAME, ClassTable, count_indices
 from segcore.data.dataset import decode_case, scan_dataset
 from segcore.data.decoding import share_memory
-from segcore.data.folds import Leakage, make_folds, measure_leakage
-from segcore.data.split import FoldSplit
-from segcore.errors import ConfigError, DataError
+from segcore.data.gate import Content, Findings, judge_data
+from segcore.data.likeness import SIDE, look_at
+from segcore.errors import DataError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,37 +26,40 @@ class DataReport:
     """What is in a data-set folder.
 
     Args:
-        classes: its class table.
-        cases: number of usable cases.
+        dataset: what was understood of it.
+        cases: its usable cases.
+        pixels_NC: pixels of each class in each of them, in index order, then of void.
         sizes: cases by (height, width).
         strata: cases by (group, condition).
+        codes_of_class: what the masks' pixels are, by class name; void last.
         pixels_of_class: pixels by class name; void last.
         images_of_class: images by class name in which the class occurs.
-        twins: groups of cases with the same image, by name.
-        split: the folds; None when they cannot be made.
-        leakage: what the folds divide; None with them.
+        findings: what the gate says of it.
         problems: everything that is wrong.
-        images: folders of its images.
     """
 
-    classes: ClassTable
-    cases: int
+    dataset: DataSet
+    cases: tuple[Case, ...]
+    pixels_NC: npt.NDArray[np.int64]
     sizes: dict[tuple[int, int], int]
     strata: dict[tuple[str, str], int]
+    codes_of_class: dict[str, tuple[str, ...]]
     pixels_of_class: dict[str, int]
     images_of_class: dict[str, int]
-    twins: tuple[tuple[str, ...], ...]
-    split: FoldSplit | None
-    leakage: Leakage | None
+    findings: Findings
     problems: tuple[str, ...]
-    images: tuple[Path, ...] = ()
+
+    @property
+    def classes(self) -> ClassTable:
+        """The class table."""
+        return self.dataset.classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Counted:
     size: tuple[int, int]
     pixels_256: npt.NDArray[np.int64]
-    digest: bytes
+    look_HW: npt.NDArray[np.uint8]
 
 
 def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], None], layout: str = "") -> DataReport:
@@ -82,7 +84,7 @@ def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
                 return _Counted(
                     size=(decoded.mask_HW.shape[0], decoded.mask_HW.shape[1]),
                     pixels_256=count_indices(decoded.mask_HW),
-                    digest=hashlib.blake2b(np.ascontiguousarray(decoded.image_HW3).data, digest_size=16).digest(),
+                    look_HW=look_at(decoded.image_HW3),
                 )
         except DataError as error:
             return error.problems
@@ -95,49 +97,42 @@ def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
             else:
                 problems += result
             progress(done, len(dataset.cases))
-    usable = [case for case in dataset.cases if case.name in counted]
-    split, problem = _try_folds(usable, folds)
+    content = _gather([case for case in dataset.cases if case.name in counted], counted, dataset.classes)
+    findings = judge_data(content, dataset.classes, folds)
     return DataReport(
-        classes=dataset.classes,
-        cases=len(usable),
-        sizes=dict(Counter(result.size for result in counted.values()).most_common()),
-        strata=dict(sorted(Counter((case.group, case.condition) for case in usable).items())),
-        pixels_of_class=_count_pixels(counted, dataset.classes),
-        images_of_class=_count_images(counted, dataset.classes),
-        twins=_find_twins(counted),
-        split=split,
-        leakage=measure_leakage(usable, split) if split is not None else None,
-        problems=tuple(sorted([*problems, *problem])),
-        images=dataset.images,
+        dataset=dataset,
+        cases=content.cases,
+        pixels_NC=content.pixels_NC,
+        sizes=dict(Counter(content.sizes).most_common()),
+        strata=dict(sorted(Counter((case.group, case.condition) for case in content.cases).items())),
+        codes_of_class=_name_codes(dataset),
+        pixels_of_class=_by_class(content.pixels_NC.sum(axis=0), dataset.classes),
+        images_of_class=_by_class((content.pixels_NC > 0).sum(axis=0), dataset.classes),
+        findings=findings,
+        problems=(*sorted(problems), *findings.problems),
     )
 
 
-def _try_folds(cases: list[Case], folds: int) -> tuple[FoldSplit | None, list[str]]:
-    if all(case.pseudo for case in cases):
-        # Pseudo labels are trained on beside other data, and never divided.
-        return None, []
-    try:
-        return make_folds(cases, folds), []
-    except (ConfigError, DataError) as error:
-        return None, [str(error)]
-
-
-def _count_pixels(counted: dict[str, _Counted], classes: ClassTable) -> dict[str, int]:
-    total_256 = sum((result.pixels_256 for result in counted.values()), start=np.zeros(256, np.int64))
-    pixels = {name: int(total_256[index]) for index, name in enumerate(classes.names)}
-    return {**pixels, VOID_NAME: int(total_256[VOID])}
-
-
-def _count_images(counted: dict[str, _Counted], classes: ClassTable) -> dict[str, int]:
-    images_256 = sum(
-        ((result.pixels_256 > 0).astype(np.int64) for result in counted.values()), start=np.zeros(256, np.int64)
+def _gather(cases: Sequence[Case], counted: Mapping[str, _Counted], classes: ClassTable) -> Content:
+    found = [counted[case.name] for case in cases]
+    pixels_N256 = np.array([result.pixels_256 for result in found], np.int64).reshape(-1, VOID + 1)
+    return Content(
+        cases=tuple(cases),
+        sizes=tuple(result.size for result in found),
+        pixels_NC=pixels_N256[:, [*range(len(classes)), VOID]],
+        looks_NHW=np.array([result.look_HW for result in found], np.uint8).reshape(-1, SIDE, SIDE),
     )
-    images = {name: int(images_256[index]) for index, name in enumerate(classes.names)}
-    return {**images, VOID_NAME: int(images_256[VOID])}
 
 
-def _find_twins(counted: dict[str, _Counted]) -> tuple[tuple[str, ...], ...]:
-    names: dict[bytes, list[str]] = defaultdict(list)
-    for name, result in counted.items():
-        names[result.digest].append(name)
-    return tuple(tuple(group) for group in names.values() if len(group) > 1)
+def _by_class(values_C: npt.NDArray[np.int64], classes: ClassTable) -> dict[str, int]:
+    return dict(zip((*classes.names, VOID_NAME), values_C.tolist(), strict=True))
+
+
+def _name_codes(dataset: DataSet) -> dict[str, tuple[str, ...]]:
+    """Return the colours or numbers of each class; of several encodings, the first case's."""
+    codes: dict[str, list[str]] = {name: [] for name in (*dataset.classes.names, VOID_NAME)}
+    for case in dataset.cases[:1]:
+        for code, index in case.encoding.index_of:
+            name = VOID_NAME if index == VOID else dataset.classes.names[index]
+            codes[name].append(case.encoding.name_code(code))
+    return {name: tuple(of_class) for name, of_class in codes.items()}

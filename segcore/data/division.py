@@ -40,6 +40,10 @@ class Division:
             return match_folds(self.own, cases)
         return split_officially(cases) if self.kind == "official" else make_folds(cases, self.folds)
 
+    def keep(self, split: FoldSplit) -> FoldSplit | None:
+        """Return a split that came from elsewhere, which is taken as it is; None for one that was made."""
+        return None if self.kind == "folds" else split
+
 
 def choose_division(split: str, folds: int | None, folds_file: Path | None) -> Division:
     """Return what `--split`, `--folds` and `--folds-file` say together.

@@ -1,30 +1,35 @@
-"""Which case is validated in which fold: stratified by group and condition, neighbours kept together.
+"""Which case is validated in which fold: stratified by group and condition, blocks of neighbours kept together.
 
-Neighbouring frames of a drive look almost alike; a model that trained on one knows the other. So each
-stratum (group x condition) is cut into blocks of consecutive frames, and a block is never divided.
+What a block is says `blocks`; what is done so that each fold has every scored class, `coverage`.
 Pure functions without random numbers: the same cases give the same folds on every machine.
 """
 
-import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
-from statistics import median
+from dataclasses import dataclass, field
 from typing import Final
 
+from segcore.data.blocks import Block, Stratum, cut_blocks, list_neighbours
 from segcore.data.case import Case
+from segcore.data.coverage import cover_classes
 from segcore.data.split import DEFAULT_FOLDS, FoldSplit
 from segcore.errors import ConfigError, DataError
 
-BLOCKS_PER_FOLD: Final = 2
-"""Blocks that each fold gets of a large stratum: fewer leave fewer seams, more balance better."""
 
-SHORTEST_CUTS: Final = (4, 2, 1)
-"""Cases that a run of neighbours must exceed to be cut; the first that gives every fold a block is taken."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What only the pixels of cases tell.
 
-GAP_FACTOR: Final = 5
-"""A gap of more than so many times the stratum's median gap always ends a block."""
+    Args:
+        alike: groups of images that look the same, by case name.
+        classes_of: scored classes in each case's mask, by case name.
+    """
+
+    alike: tuple[tuple[str, ...], ...] = ()
+    classes_of: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+NOTHING_SEEN: Final = Seen()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +47,16 @@ class Leakage:
     divided_neighbours: int
 
 
-def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS) -> FoldSplit:
-    """Divide cases into folds, stratum by stratum, block by block.
+def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS, seen: Seen = NOTHING_SEEN) -> FoldSplit:
+    """Divide cases into folds, block by block, each stratum over all folds.
 
     Args:
         cases: the cases of a data set, in any order.
         folds: number of folds, 2 to the number of blocks.
+        seen: what is known of their pixels.
 
     Raises:
-        ConfigError: when there are fewer blocks of neighbouring frames than folds.
+        ConfigError: when there are fewer blocks than folds.
         DataError: when a case is a pseudo label, on which nothing can be validated.
     """
     pseudo = [case.name for case in cases if case.pseudo]
@@ -61,28 +67,24 @@ def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS) -> FoldSplit:
         )
     if folds < 2:
         raise ConfigError(f"folds={folds}: at least 2 are needed, one to validate on and one to train on.")
-    blocks: list[list[Case]] = []
-    for shortest_cut in SHORTEST_CUTS:
-        blocks = [block for stratum in _strata(cases) for block in _cut_blocks(stratum, folds, shortest_cut)]
-        if len(blocks) >= folds:
-            break
+    blocks = _choose_blocks(cases, folds, seen)
     if len(blocks) < folds:
         raise ConfigError(
-            f"folds={folds}: the data has only {len(blocks)} blocks of neighbouring frames; "
-            f"use --folds {max(2, len(blocks))} or fewer, or more data."
+            f"folds={folds}: the data has only {len(blocks)} blocks of images that must stay together (neighbouring "
+            f"frames, images that look the same); {_advise(cases, len(blocks), seen)}."
         )
-    fold_of: dict[str, int] = {}
-    block_of: dict[str, str] = {}
-    for block, fold in zip(blocks, _assign(blocks, folds), strict=True):
-        for case in block:
-            fold_of[case.name] = fold
-            block_of[case.name] = _name_block(block[0])
-    return FoldSplit(folds=folds, fold_of=fold_of, block_of=block_of)
+    fold_of_block = cover_classes(_assign(blocks, folds), blocks, folds, seen.classes_of)
+    dealt = list(zip(blocks, fold_of_block, strict=True))
+    return FoldSplit(
+        folds=folds,
+        fold_of={case.name: fold for block, fold in dealt for case in block.cases},
+        block_of={case.name: block.name for block in blocks for case in block.cases},
+    )
 
 
 def measure_leakage(cases: Sequence[Case], split: FoldSplit) -> Leakage:
     """Count neighbouring frames and blocks that a split divides."""
-    pairs = [pair for stratum in _strata(cases) for pair in pairwise(stratum)]
+    pairs = list_neighbours(cases)
     folds_of_block: dict[str, set[int | None]] = defaultdict(set)
     for case in cases:
         folds_of_block[split.block_of[case.name]].add(split.fold_of[case.name])
@@ -93,67 +95,39 @@ def measure_leakage(cases: Sequence[Case], split: FoldSplit) -> Leakage:
     )
 
 
-def name_blocks(cases: Sequence[Case], part_of: Mapping[str, object]) -> dict[str, str]:
-    """Return the block of neighbouring frames of each case where the parts are given; no block is in two of them.
-
-    Args:
-        cases: the cases, in any order.
-        part_of: what each case, by name, is divided by.
-    """
-    block_of: dict[str, str] = {}
-    for stratum in _strata(cases):
-        parts: dict[object, list[Case]] = defaultdict(list)
-        for case in stratum:
-            parts[part_of[case.name]].append(case)
-        for part in parts.values():
-            filmed = [case for case in part if case.frame is not None]
-            blocks = _cut_blocks(filmed, DEFAULT_FOLDS, SHORTEST_CUTS[0]) if filmed else []
-            for block in (*blocks, *([case] for case in part if case.frame is None)):
-                # By its first case: in two parts there may be the same frame.
-                block_of |= dict.fromkeys((case.name for case in block), block[0].name)
-    return block_of
+def _advise(cases: Sequence[Case], most: int, seen: Seen) -> str:
+    # Fewer folds have longer blocks, so that there are as many as now is no promise.
+    possible = (folds for folds in range(most, 1, -1) if len(_choose_blocks(cases, folds, seen)) >= folds)
+    folds = next(possible, None)
+    return "more images of other places are needed" if folds is None else f"use --folds {folds} or more data"
 
 
-def _strata(cases: Sequence[Case]) -> list[list[Case]]:
-    strata: dict[tuple[str, str], list[Case]] = defaultdict(list)
-    for case in sorted(cases, key=lambda case: case.order):
-        strata[case.group, case.condition].append(case)
-    return list(strata.values())
+def _choose_blocks(cases: Sequence[Case], folds: int, seen: Seen) -> list[Block]:
+    """Return the longest blocks of which each fold gets one with a scored class, else one at all, else the most."""
+    found: list[list[Block]] = []
+    for blocks in cut_blocks(cases, folds, seen.alike):
+        having = sum(any(seen.classes_of.get(case.name) for case in block.cases) for block in blocks)
+        if len(blocks) >= folds and (having >= folds or not seen.classes_of):
+            return blocks
+        found.append(blocks)
+    return next((blocks for blocks in found if len(blocks) >= folds), found[-1])
 
 
-def _cut_blocks(stratum: list[Case], folds: int, shortest_cut: int) -> list[list[Case]]:
-    longest = max(shortest_cut, round(len(stratum) / (folds * BLOCKS_PER_FOLD)))
-    gaps = [_gap(before, after) for before, after in pairwise(stratum)]
-    largest_gap = GAP_FACTOR * max(1, median(gaps)) if gaps else 0
-    blocks = [[stratum[0]]]
-    for gap, case in zip(gaps, stratum[1:], strict=True):
-        # Frames with one index (several cameras, say) are the same moment and stay together at any length.
-        if gap > 0 and (gap > largest_gap or len(blocks[-1]) >= longest):
-            blocks.append([])
-        blocks[-1].append(case)
-    return blocks
-
-
-def _name_block(first: Case) -> str:
-    return f"{first.group}/{first.condition}/{first.name if first.frame is None else first.frame}"
-
-
-def _gap(before: Case, after: Case) -> float:
-    if before.frame is None or after.frame is None:
-        return math.inf
-    return after.frame - before.frame
-
-
-def _assign(blocks: list[list[Case]], folds: int) -> list[int]:
-    # Longest block first, to the fold with the fewest cases of its stratum, then with the fewest of all.
+def _assign(blocks: Sequence[Block], folds: int) -> list[int]:
+    # Longest block first, to the fold with the fewest cases of its strata, then with the fewest of all.
     totals = [0] * folds
-    of_stratum: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0] * folds)
+    of_stratum: dict[Stratum, Counter[int]] = defaultdict(Counter)
     fold_of_block = [0] * len(blocks)
-    for position in sorted(range(len(blocks)), key=lambda position: (-len(blocks[position]), position)):
+    for position in sorted(range(len(blocks)), key=lambda position: (-len(blocks[position].cases), position)):
         block = blocks[position]
-        counts = of_stratum[block[0].group, block[0].condition]
-        fold = min(range(folds), key=lambda fold: (counts[fold], totals[fold], fold))
-        counts[fold] += len(block)
-        totals[fold] += len(block)
+
+        def crowding(fold: int, block: Block = block) -> tuple[int, int, int]:
+            same = sum(cases * of_stratum[stratum][fold] for stratum, cases in block.strata.items())
+            return same, totals[fold], fold
+
+        fold = min(range(folds), key=crowding)
+        for stratum, cases in block.strata.items():
+            of_stratum[stratum][fold] += cases
+        totals[fold] += len(block.cases)
         fold_of_block[position] = fold
     return fold_of_block

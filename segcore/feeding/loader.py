@@ -60,7 +60,7 @@ class TrainingSamples(Dataset[tuple[Image, Image]]):
     """
 
     def __init__(self, cache: PixelCache, indices: Sequence[int], config: TrainConfig, target_of_class: Image) -> None:
-        require_crop_fits(cache.smallest_side, config)
+        require_crop_fits(cache.usual_side, config)
         prepare_augmentation(config)
         self._cache = cache
         self._config = config

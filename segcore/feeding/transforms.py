@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.config import TrainConfig
+from segcore.data.classes import PADDING_GREY, VOID
 from segcore.errors import ConfigError, DataError
 from segcore.feeding.shrinking import shrink_mask
 
@@ -30,12 +31,12 @@ def count_crops(height: int, width: int, config: TrainConfig) -> int:
     return config.crops_per_image or max(1, round(height * width / config.crop_size**2))
 
 
-def require_crop_fits(smallest_side: int, config: TrainConfig) -> None:
-    """Raise `ConfigError` when a crop is larger than the smallest image of the data."""
-    if config.input_mode == "crop" and config.crop_size > smallest_side:
-        remedy = f"use crop_size={smallest_side // 32 * 32} or smaller, or" if smallest_side >= 32 else "use"
+def require_crop_fits(usual_side: int, config: TrainConfig) -> None:
+    """Raise `ConfigError` when a crop is larger than the images of the data usually are, see `sides`."""
+    if config.input_mode == "crop" and config.crop_size > usual_side:
+        remedy = f"use crop_size={usual_side // 32 * 32} or smaller, or" if usual_side >= 32 else "use"
         raise ConfigError(
-            f"crop_size={config.crop_size} is larger than the smallest image side, {smallest_side} pixels; "
+            f"crop_size={config.crop_size} is larger than the shorter side of the images, {usual_side} pixels; "
             f"{remedy} another input_mode."
         )
 
@@ -57,12 +58,12 @@ def cut_sample(
         wanted_class: crop mode: class in the mask of which the crop has at least one pixel; None: no matter which.
 
     Returns:
-        Image and mask, views of the arguments where nothing was resized.
+        Image and mask, views of the arguments where nothing was resized or filled up.
     """
     if config.input_mode == "crop":
         top, left = _place_crop(mask_HW, config.crop_size, random, wanted_class)
         window = (slice(top, top + config.crop_size), slice(left, left + config.crop_size))
-        return image_HW3[window], mask_HW[window]
+        return _fill_up(image_HW3[window], mask_HW[window], config.crop_size)
     if config.input_mode == "resize":
         height, width = sample_size(mask_HW.shape[0], mask_HW.shape[1], config)
         return (
@@ -73,7 +74,8 @@ def cut_sample(
 
 
 def _place_crop(mask_HW: Image, size: int, random: np.random.Generator, wanted_class: int | None) -> tuple[int, int]:
-    height, width = mask_HW.shape
+    # In an image that is smaller than its crop there is one place.
+    height, width = (max(side, size) for side in mask_HW.shape)
     if wanted_class is None:
         return int(random.integers(height - size + 1)), int(random.integers(width - size + 1))
     row, column = _find_pixel(mask_HW, wanted_class, random)
@@ -81,6 +83,15 @@ def _place_crop(mask_HW: Image, size: int, random: np.random.Generator, wanted_c
     top = random.integers(max(0, row - size + 1), min(row, height - size) + 1)
     left = random.integers(max(0, column - size + 1), min(column, width - size) + 1)
     return int(top), int(left)
+
+
+def _fill_up(image_HW3: Image, mask_HW: Image, size: int) -> tuple[Image, Image]:
+    """Return a crop of the whole size: grey and void at the bottom and right where the image has no more pixels."""
+    rows, columns = size - mask_HW.shape[0], size - mask_HW.shape[1]
+    if not rows and not columns:
+        return image_HW3, mask_HW
+    filled_HW3 = np.pad(image_HW3, ((0, rows), (0, columns), (0, 0)), constant_values=PADDING_GREY)
+    return filled_HW3, np.pad(mask_HW, ((0, rows), (0, columns)), constant_values=VOID)
 
 
 def _find_pixel(mask_HW: Image, wanted_class: int, random: np.random.Generator) -> tuple[int, int]:

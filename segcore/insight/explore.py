@@ -144,7 +144,7 @@ def class_shares_by_fold(exploration: Exploration) -> npt.NDArray[np.float64]:
 
     Void counts nowhere. The folds must have been made.
     """
-    split = exploration.report.split
+    split = exploration.report.findings.split
     folds = split.folds if split is not None else 0
     pixels_CF = np.zeros((len(exploration.report.classes), folds + 1))
     for counts in exploration.cases:
@@ -188,7 +188,7 @@ def choose_rare_examples(exploration: Exploration, each: int = 2) -> list[Exampl
 
 
 def _richest(exploration: Exploration, index: int, each: int) -> list[CaseCounts]:
-    split = exploration.report.split
+    split = exploration.report.findings.split
     block_of = split.block_of if split is not None else {}
     found = [counts for counts in exploration.cases if counts.pixels_C[index] > 0]
     of_block: dict[str, CaseCounts] = {}

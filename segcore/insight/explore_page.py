@@ -66,6 +66,16 @@ def render_exploration(exploration: Exploration, name: str) -> str:
     return build_page(f"What is in {name}", [_lead(exploration)], sections)
 
 
+def gallery(exploration: Exploration, examples: Sequence[Example]) -> Markup:
+    """Return images with their masks laid over them, after a legend of the classes' colours."""
+    figures = []
+    for example in examples:
+        decoded = decode_case(example.case)
+        blend_HW3 = overlay(decoded.image_HW3, decoded.mask_HW, exploration.report.classes)
+        figures.append(photo(blend_HW3, f"{example.reason} ({example.case.image.name})", _PICTURE_WIDTH))
+    return join([class_legend(exploration.report.classes), element("div", join(figures), "pictures large")])
+
+
 def _lead(exploration: Exploration) -> Markup:
     report = exploration.report
     sizes = [f"{width} x {height}" for height, width in report.sizes]
@@ -78,7 +88,7 @@ def _lead(exploration: Exploration) -> Markup:
             ),
             headline(
                 [
-                    ("images", f"{report.cases:,}"),
+                    ("images", f"{len(report.cases):,}"),
                     ("sizes, pixels", sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"),
                     ("classes", f"{len(report.classes)}, {len(report.classes.scored)} scored"),
                     ("groups", str(len(groups))),
@@ -102,13 +112,18 @@ def _problems(exploration: Exploration) -> Section:
         if shown
         else paragraph("No problem found.")
     ]
-    if report.twins:
-        parts.append(paragraph(f"{len(report.twins)} groups of files hold the same image, pixel by pixel:", "warning"))
-        parts.append(bullets(", ".join(group) for group in report.twins[:_MOST_PROBLEMS]))
+    findings = report.findings
+    parts += [paragraph(warning, "warning") for warning in findings.warnings]
+    parts.append(bullets([*report.dataset.notes, *findings.notes]))
+    if findings.alike:
+        parts.append(paragraph(f"{len(findings.alike)} groups of images look the same, as they are or mirrored:"))
+        parts.append(bullets(", ".join(group) for group in findings.alike[:_MOST_PROBLEMS]))
     else:
         parts.append(paragraph("No image occurs twice."))
-    hint = "A training refuses data with problems, and an image that occurs twice can be learnt in one fold and asked "
-    return Section(title="Problems and repeated images", hint=hint + "in another: both lists should be empty.",
+    hint = (
+        "A training refuses data with problems. Images that look the same stay in one fold, for what is learnt of one "
+    )
+    return Section(title="Problems, notes and repeated images", hint=hint + "is known of the other.",
                    content=join(parts))  # fmt: skip
 
 
@@ -128,8 +143,8 @@ def _classes(exploration: Exploration) -> Section:
                 Cell(text=f"{share:.2%}", number=share),
                 Cell(text=bar(share / most)),
                 Cell(text=f"{images:,}", number=images),
-                Cell(text=f"{images / report.cases:.0%}", number=images / report.cases),
-                Cell(text=bar(images / report.cases)),
+                Cell(text=f"{images / len(report.cases):.0%}", number=images / len(report.cases)),
+                Cell(text=bar(images / len(report.cases))),
             ]
         )
     header = ["class", "share of pixels", "", "images", "share of images", ""]
@@ -197,7 +212,7 @@ def _gaps(exploration: Exploration) -> Section:
 
 
 def _folds(exploration: Exploration) -> Section:
-    split, leakage = exploration.report.split, exploration.report.leakage
+    split, leakage = exploration.report.findings.split, exploration.report.findings.leakage
     hint = (
         "The data is divided into folds: a model trains on all but one and is scored on that one. The folds should be "
         "alike; a class share under half or over double that of all data is marked."
@@ -319,7 +334,7 @@ def _examples(exploration: Exploration) -> Section:
     return Section(
         title="Examples of groups and conditions",
         hint="Look whether the colours follow the edges of things, and how much light and streets differ.",
-        content=_gallery(exploration, choose_stratum_examples(exploration)),
+        content=gallery(exploration, choose_stratum_examples(exploration)),
     )
 
 
@@ -327,17 +342,8 @@ def _rare(exploration: Exploration) -> Section:
     return Section(
         title="Examples of rare classes",
         hint="Images with many pixels of each of the rarest classes, rarest first: is it clear what belongs to them?",
-        content=_gallery(exploration, choose_rare_examples(exploration)),
+        content=gallery(exploration, choose_rare_examples(exploration)),
     )
-
-
-def _gallery(exploration: Exploration, examples: Sequence[Example]) -> Markup:
-    figures = []
-    for example in examples:
-        decoded = decode_case(example.case)
-        blend_HW3 = overlay(decoded.image_HW3, decoded.mask_HW, exploration.report.classes)
-        figures.append(photo(blend_HW3, f"{example.reason} ({example.case.image.name})", _PICTURE_WIDTH))
-    return join([class_legend(exploration.report.classes), element("div", join(figures), "pictures large")])
 
 
 def _count(number: int) -> Cell:

@@ -16,11 +16,12 @@ class Feasibility:
     Args:
         sizes: (height, width) of the data's images, pixels; at least one.
         classes: of the data.
+        usual_side: what the shorter sides of nearly all images reach, pixels, see `sides`.
     """
 
-    def __init__(self, sizes: Collection[tuple[int, int]], classes: ClassTable) -> None:
+    def __init__(self, sizes: Collection[tuple[int, int]], classes: ClassTable, usual_side: int) -> None:
         self._sizes = frozenset(sizes)
-        self._smallest_side = min(min(size) for size in self._sizes)
+        self._usual_side = usual_side
         self._classes = classes
         self._taken_of_network: dict[tuple[object, ...], str] = {}
 
@@ -36,7 +37,7 @@ class Feasibility:
             ConfigError: naming what is wrong with it.
             WeightsError: when its weights cannot be had.
         """
-        require_crop_fits(self._smallest_side, config)
+        require_crop_fits(self._usual_side, config)
         require_batch_fits(min(max(sample_size(*size, config)) for size in self._sizes), config)
         outputs = build_label_map(self._classes, config.labels).outputs
         network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention, outputs)

@@ -18,12 +18,14 @@ import difflib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from segcore.data.classes import MOST_CLASSES
 from segcore.data.sources.patterns import find_pattern_fault, list_places
 from segcore.errors import DataError
 
@@ -86,6 +88,7 @@ class Description:
         return self.encoding != "rgb"
 
 
+_MOST_PROBLEMS: Final = 50
 _ADAPTER: Final = TypeAdapter(Description)
 _KEYS: Final = {
     (): ("images", "masks", "encoding", "classes", "void", "ignored", "scored", "reduce_zero_label", "splits"),
@@ -107,13 +110,13 @@ def read_description(file: Path) -> Description:
         json.loads(text, object_pairs_hook=_refuse_repeated_keys)
         description = _ADAPTER.validate_json(text)
     except ValidationError as error:
-        faults = list(tell_faults(error))
+        faults = list(islice(tell_faults(error), _MOST_PROBLEMS))
         if "images is missing" in faults:
             faults.append("if another program wrote it, say which layout the folder has with --layout, such as pairs")
         raise DataError(f"{file} cannot be used:", faults) from None
     except (ValueError, RecursionError, OSError) as error:
         raise DataError(f"{file} cannot be read ({error or type(error).__name__}); it is a JSON object.") from error
-    problems = list(_find_problems(description))
+    problems = list(islice(_find_problems(description), _MOST_PROBLEMS))
     if problems:
         raise DataError(f"{file} cannot be used:", problems)
     return description
@@ -165,8 +168,11 @@ def _find_problems(description: Description) -> Iterator[str]:
         if Path(path).is_absolute() or ".." in Path(path).parts or "\\" in path or not path:
             yield f"splits.{side}: {path!r} is no file below the data set's folder; write its path from there"
     yield from _find_code_problems(description)
-    names = [entry.name for entry in description.classes]
+    names = {entry.name for entry in description.classes}
     yield from (f"ignored: {name!r} is no class" for name in description.ignored if name not in names)
+    kept = len(names - set(description.ignored))
+    if kept > MOST_CLASSES:
+        yield f"classes: {kept} are not ignored, and at most {MOST_CLASSES} can be told apart; merge or ignore some"
     if description.reduce_zero_label and not description.numbered:
         yield "reduce_zero_label: masks of colours have no 0; take it out"
 

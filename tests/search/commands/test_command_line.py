@@ -592,7 +592,7 @@ def test_gpu_that_no_node_has_is_refused(run_cli, place):
 def test_crop_larger_than_the_images_is_refused(run_cli, place):
     arguments = (*place.arguments, "--name", "large", "--space", "my_spaces:too_large")
     done = run_cli(*arguments, PYTHONPATH=str(place.root))
-    refuse(done, "crop_size=128 is larger than the smallest image side, 64 pixels; use crop_size=64 or smaller")
+    refuse(done, "crop_size=128 is larger than the shorter side of the images, 64 pixels; use crop_size=64 or smaller")
     assert not place.folder("large").settings.exists()
 
 

@@ -9,7 +9,7 @@ from segcore.training.feasible import Feasibility
 from tests.conftest import CLASSES
 
 FACTS = {"smallest_side": 96}
-REQUIRE = Feasibility({(96, 128)}, CLASSES).require
+REQUIRE = Feasibility({(96, 128)}, CLASSES, 96).require
 CHANGED = "not the one that this search began with; restore it, or launch a new search with this one"
 
 
@@ -29,7 +29,7 @@ def test_crop_larger_than_the_data_is_refused_even_when_it_is_drawn_seldom(make_
         trial.suggest_categorical("crop_size", (128, *range(32, 92, 4)))
         return {"input_mode": "crop", **small(trial)}
 
-    with pytest.raises(ConfigError, match="crop_size=128 is larger than the smallest image side, 96 pixels"):
+    with pytest.raises(ConfigError, match="crop_size=128 is larger than the shorter side of the images, 96 pixels"):
         require_usable_space(space, make_settings(), FACTS, REQUIRE)
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 from segcore.data.cache import PixelCache, find_damaged, open_cache
 from segcore.data.cache_build import prepare_cache
 from segcore.data.dataset import decode_case, read_dataset
+from segcore.data.likeness import look_at
 from segcore.errors import CheckpointError
 
 MIXED_SIZES = ((32, 48), (40, 32), (33, 35), (64, 96))
@@ -22,6 +23,7 @@ def _assert_equals_files(cache, folder):
         np.testing.assert_array_equal(cache.image_HW3(index), decoded.image_HW3)
         np.testing.assert_array_equal(cache.image_HW3(index), np.array(Image.open(case.image)))
         np.testing.assert_array_equal(cache.mask_HW(index), decoded.mask_HW)
+        np.testing.assert_array_equal(cache.own_looks_NHW[index], look_at(decoded.image_HW3))
 
 
 def test_cache_has_the_files_pixels_for_images_of_mixed_sizes(make_dataset, tmp_path):
@@ -29,7 +31,7 @@ def test_cache_has_the_files_pixels_for_images_of_mixed_sizes(make_dataset, tmp_
     cache = PixelCache(prepare_cache(read_dataset(folder), tmp_path / "cache"))
     _assert_equals_files(cache, folder)
     assert [cache.mask_HW(index).shape for index in range(4)] == list(MIXED_SIZES)
-    assert cache.smallest_side == 32
+    assert cache.usual_side == 32
 
 
 def test_cache_knows_names_annotations_and_classes(cache, classes):
@@ -72,7 +74,7 @@ def _flip_a_byte(file):
 
 
 @pytest.mark.parametrize("damage", [_cut_short, Path.unlink])
-@pytest.mark.parametrize("name", ["images.u8", "masks.u8", "index.json"])
+@pytest.mark.parametrize("name", ["images.u8", "masks.u8", "looks.u8", "index.json"])
 def test_opening_a_cache_that_is_not_whole_is_refused(make_dataset, tmp_path, name, damage):
     place = prepare_cache(read_dataset(make_dataset()), tmp_path / "cache")
     damage(place / name)

@@ -49,8 +49,8 @@ def test_a_cache_is_listed_with_its_data_size_and_last_use(prepared, root):
     (cache,) = list_caches(root).caches
     assert (cache.folder, cache.state, cache.used) == (prepared, CacheState.CURRENT, 1e9)
     assert (cache.data, cache.images) == (str(root.parent / "data"), 4)
-    # Four bytes a pixel, and the index.
-    assert cache.bytes == 4 * 32 * 48 * 4 + (prepared / "index.json").stat().st_size
+    # Four bytes a pixel, a look of each image, and the index.
+    assert cache.bytes == 4 * (32 * 48 * 4 + 32 * 32) + (prepared / "index.json").stat().st_size
     prepare_cache(read_dataset(root.parent / "data"), root)
     assert list_caches(root).caches[0].used > 1.5e9
 
@@ -69,7 +69,7 @@ def test_a_cache_of_changed_data_is_replaced_unless_other_data_is_equal(prepared
     ("change", "state"),
     [
         (lambda folder: _relabel(folder, format="street-cache-2"), CacheState.OTHER_VERSION),
-        (lambda folder: _relabel(folder, format=["street-cache-5"]), CacheState.DAMAGED),
+        (lambda folder: _relabel(folder, format=["street-cache-6"]), CacheState.DAMAGED),
         (lambda folder: _relabel(folder, cases={}), CacheState.DAMAGED),
         (lambda folder: (folder / "index.json").write_text("[" * 100_000), CacheState.DAMAGED),
         (lambda folder: (folder / "index.json").unlink(), CacheState.DAMAGED),
@@ -119,7 +119,7 @@ def test_what_is_not_ours_is_neither_listed_nor_removed(prepared, root, tmp_path
     assert (shelf.parts, shelf.locks) == ((), ())
     remove_leftovers(shelf)
     assert sorted(file.name for file in root.iterdir()) == before
-    assert sorted(file.name for file in outside.iterdir()) == ["images.u8", "index.json", "masks.u8"]
+    assert sorted(file.name for file in outside.iterdir()) == ["images.u8", "index.json", "looks.u8", "masks.u8"]
 
 
 @pytest.mark.parametrize("name", ["thesis.odt", "masks.u8"])

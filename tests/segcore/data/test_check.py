@@ -13,7 +13,7 @@ def inspect(folder, folds=2):
 def test_sound_data_set_is_counted_case_by_case(dataset_folder):
     report = inspect(dataset_folder)
     assert report.problems == ()
-    assert report.cases == 12
+    assert len(report.cases) == 12
     assert report.sizes == {(64, 96): 12}
     # Twelve cases over two groups and two conditions.
     assert report.strata == {
@@ -24,9 +24,9 @@ def test_sound_data_set_is_counted_case_by_case(dataset_folder):
     assert report.pixels_of_class["(void)"] == 12 * 16
     assert report.pixels_of_class["sky"] == 12 * 21 * 96
     assert report.images_of_class == {"road": 12, "car": 12, "person": 12, "sky": 12, "(void)": 12}
-    assert report.twins == ()
-    assert sorted(report.split.fold_of.values()).count(0) == 6
-    assert report.leakage.divided_blocks == 0
+    assert report.findings.alike == ()
+    assert sorted(report.findings.split.fold_of.values()).count(0) == 6
+    assert report.findings.leakage.divided_blocks == 0
 
 
 def test_every_problem_is_in_one_list_and_the_rest_is_still_counted(make_dataset):
@@ -34,7 +34,7 @@ def test_every_problem_is_in_one_list_and_the_rest_is_still_counted(make_dataset
     (folder / "seg_train_annotations" / "train_0001.png").unlink()
     (folder / "seg_train_images" / "train_0002.jpg").write_bytes(b"no jpeg")
     report = inspect(folder)
-    assert report.cases == 4
+    assert len(report.cases) == 4
     assert [problem.split(":")[0] for problem in report.problems] == ["train_0001.png", "train_0002.jpg"]
 
 
@@ -42,12 +42,12 @@ def test_same_image_under_two_names_is_told(make_dataset):
     folder = make_dataset(*[(32, 48)] * 4)
     images = folder / "seg_train_images"
     shutil.copy(images / "train_0000.jpg", images / "train_0003.jpg")
-    assert inspect(folder).twins == (("train_0000", "train_0003"),)
+    assert inspect(folder).findings.alike == (("train_0000", "train_0003"),)
 
 
 def test_folds_that_cannot_be_made_are_a_problem(make_dataset):
     report = inspect(make_dataset(*[(32, 48)] * 4), folds=7)
-    assert report.split is None
+    assert report.findings.split is None
     assert "folds=7: the data has only 4 blocks" in report.problems[0]
 
 

@@ -116,8 +116,18 @@ def test_fewer_images_than_a_batch_make_one_smaller_batch(cache, make_config):
 
 
 def test_crop_larger_than_an_image_is_refused(cache, make_config):
-    with pytest.raises(ConfigError, match=r"crop_size=65 is larger than the smallest image side, 64"):
+    with pytest.raises(ConfigError, match=r"crop_size=65 is larger than the shorter side of the images, 64"):
         _samples(cache, make_config(input_mode="crop", crop_size=65))
+
+
+def test_one_small_image_does_not_rule_out_larger_crops(make_dataset, make_config, tmp_path):
+    folder = make_dataset((24, 40), *[(80, 96)] * 3)
+    cache = PixelCache(prepare_cache(read_dataset(folder), tmp_path / "cache"))
+    samples = _samples(cache, make_config(input_mode="crop", crop_size=64), indices=range(4))
+    shapes = {samples[0, position][0].shape for position in range(len(samples))}
+    assert shapes == {(64, 64, 3)} and samples.largest_size == (64, 64)
+    with pytest.raises(ConfigError, match="crop_size=96 is larger than the shorter side of the images, 80 pixels"):
+        _samples(cache, make_config(input_mode="crop", crop_size=96), indices=range(4))
 
 
 def test_padding_of_smaller_samples_is_grey_and_void():

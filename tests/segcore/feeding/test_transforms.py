@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from segcore.data.classes import PADDING_GREY, VOID
 from segcore.errors import ConfigError, DataError
 from segcore.feeding.augmentation import change
 from segcore.feeding.transforms import augment, count_crops, cut_sample, require_crop_fits, scaled_size
@@ -31,7 +32,7 @@ def test_epoch_takes_as_many_crops_as_cover_the_image_once(make_config, values, 
     assert count_crops(64, 96, make_config(**values)) == samples
 
 
-def test_crop_larger_than_the_smallest_image_is_refused_with_one_that_fits(make_config):
+def test_crop_larger_than_the_images_is_refused_with_one_that_fits(make_config):
     with pytest.raises(ConfigError, match=r"crop_size=96 is larger .* 70 pixels; use crop_size=64 "):
         require_crop_fits(70, make_config(input_mode="crop", crop_size=96))
 
@@ -54,6 +55,20 @@ def test_crop_cuts_image_and_mask_at_one_place_and_reaches_every_place(make_conf
         places.add((int(crop_HW3[0, 0, 0]), int(crop_HW3[0, 0, 1])))
     # 34 - 32 + 1 = 3 rows and 33 - 32 + 1 = 2 columns.
     assert places == {(top, left) for top in range(3) for left in range(2)}
+
+
+@pytest.mark.parametrize("wanted_class", [None, 9])
+def test_crop_of_a_smaller_image_is_filled_up_with_grey_and_void(make_config, wanted_class):
+    image_HW3, mask_HW = _coordinates(20, 40)
+    mask_HW[:] = 3
+    mask_HW[19, 39] = 9
+    config = make_config(input_mode="crop", crop_size=32)
+    crop_HW3, crop_HW = cut_sample(image_HW3, mask_HW, config, np.random.default_rng(0), wanted_class)
+    assert crop_HW3.shape == (32, 32, 3) and crop_HW.shape == (32, 32)
+    # All 20 rows are there, and 32 of 40 columns; below there is nothing.
+    np.testing.assert_array_equal(crop_HW3[:20, 0, 0], np.arange(20))
+    assert (crop_HW[:20] != VOID).all() and (crop_HW[20:] == VOID).all() and (crop_HW3[20:] == PADDING_GREY).all()
+    assert wanted_class is None or (crop_HW == 9).sum() == 1
 
 
 def test_resize_scales_image_and_mask_alike(make_config):

@@ -237,7 +237,7 @@ def test_check_finds_no_problem_in_pseudo_labels_and_makes_no_folds(ensemble, im
     _write(ensemble, images, tmp_path / "out", confidence=0.4, min_share=0.0)
     report = inspect_dataset(tmp_path / "out", 7, lambda done, total: None)
     assert report.problems == ()
-    assert report.cases == 8 and report.split is None
+    assert len(report.cases) == 8 and report.findings.split is None
 
 
 def test_check_names_pseudo_labels_among_real_data(ensemble, images, make_dataset, tmp_path):

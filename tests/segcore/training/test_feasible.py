@@ -13,13 +13,13 @@ from tests.conftest import CLASSES
 
 def test_crop_that_no_image_holds_is_refused(make_config):
     with pytest.raises(ConfigError, match="crop_size=64"):
-        Feasibility({(48, 64), (64, 96)}, CLASSES).require(make_config(input_mode="crop", crop_size=64))
+        Feasibility({(48, 64), (64, 96)}, CLASSES, 48).require(make_config(input_mode="crop", crop_size=64))
 
 
 def test_weights_file_of_another_backbone_is_refused_before_anything_is_trained(make_config, tmp_path):
     file = tmp_path / "w.pth"
     torch.save(timm.create_model("test_efficientnet").state_dict(), file)
-    feasibility = Feasibility({(48, 64), (64, 96)}, CLASSES)
+    feasibility = Feasibility({(48, 64), (64, 96)}, CLASSES, 48)
     feasibility.require(make_config(backbone="test_efficientnet", weights=str(file)))
     with pytest.raises(WeightsError, match=r"w\.pth' lack \d+ tensors of backbone='test_convnext'"):
         feasibility.require(make_config(backbone="test_convnext", weights=str(file)))
@@ -43,14 +43,14 @@ def test_batch_that_leaves_one_value_per_channel_is_refused_before_anything_is_t
 ):
     config = make_config(**{"batch_size": 1, **values})
     with nullcontext() if fits else pytest.raises(ConfigError, match=r"batch_size=1 .* one value per channel"):
-        Feasibility(sizes, CLASSES).require(config)
+        Feasibility(sizes, CLASSES, 64).require(config)
 
 
 def test_what_networks_take_of_a_file_is_said_for_each_once(make_config, tmp_path):
     small = {"backbone": "test_efficientnet"}
     save_state(new_state(make_config(**small), 4, Machine()), tmp_path / "state.pt")
     file = {**small, "weights": str(tmp_path / "state.pt")}
-    feasibility = Feasibility({(64, 96)}, CLASSES)
+    feasibility = Feasibility({(64, 96)}, CLASSES, 64)
     for values in (small, file, {**file, "batch_size": 2}, {**file, "labels": "scored"}):
         feasibility.require(make_config(**values))
     # Four classes, or the two scored ones and background.

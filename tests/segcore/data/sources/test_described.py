@@ -232,6 +232,31 @@ def test_classes_that_nobody_has_named_are_usable_and_told(tmp_path):
     assert any(note.startswith("names: 1 classes are called TODO_") for note in read_dataset(tmp_path).notes)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": [{"name": f"c{number}", "ids": [number]} for number in range(10_000)]}, "10000 are not ignored"),
+        ({"classes": [{"name": f"c{number}"} for number in range(10_000)]}, "10000 are not ignored, and at most 254"),
+        ({"void": [1] * 10_000}, "1 belongs to void and to void"),
+        ({"classes": [[]] * 10_000}, "should be an object"),
+    ],
+)
+def test_ten_thousand_of_something_are_refused_in_few_lines(tmp_path, changes, message):
+    save_pair(tmp_path, "a", np.zeros((1, 1), np.uint8))
+    describe(tmp_path, **changes)
+    with pytest.raises(DataError) as refused:
+        read_dataset(tmp_path)
+    assert message in str(refused.value)
+    assert len(refused.value.problems) <= 50
+
+
+def test_many_numbers_may_be_ignored(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26, 99]], np.uint8))
+    others = [{"name": f"c{number}", "ids": [number]} for number in range(30, 330)]
+    describe(tmp_path, classes=[*CLASSES, *others], ignored=[other["name"] for other in others])
+    assert decode(read_dataset(tmp_path)) == [[[0, 1, VOID]]]
+
+
 def test_the_example_of_the_readme_means_what_it_says(tmp_path):
     readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```json\n(\{\n  \"images\".*?)```", readme, re.DOTALL)

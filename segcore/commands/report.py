@@ -1,0 +1,85 @@
+"""Prints what `check` found in a data set."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from rich import box
+from rich.table import Table
+
+from segcore.commands.console import console
+from segcore.data.check import DataReport
+from segcore.data.gate import describe_findings
+from segcore.errors import DataError
+
+_MOST_CODES: Final = 3
+_MOST_GROUPS: Final = 10
+
+
+def print_report(report: DataReport) -> None:
+    """Print what was understood, the counts, and what should be looked at."""
+    lines = describe_findings(report.dataset, report.findings)
+    _print_lines([line for line in lines if not line[1]])
+    console.print(f"{len(report.cases)} usable cases, {len(report.classes)} classes")
+    console.print("sizes: " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in report.sizes.items()))
+    console.print(_list_strata(report), _list_classes(report))
+    _print_folds(report)
+    for group in report.findings.alike[:_MOST_GROUPS]:
+        console.print(f"the same picture: {', '.join(group)}", soft_wrap=True)
+    if len(report.findings.alike) > _MOST_GROUPS:
+        console.print(f"and {len(report.findings.alike) - _MOST_GROUPS} more groups of the same picture")
+    _print_lines([line for line in lines if line[1]])
+
+
+def print_verdict(report: DataReport) -> None:
+    """Print whether the data can be trained on.
+
+    Raises:
+        DataError: with all problems.
+    """
+    if report.problems:
+        raise DataError(f"{report.dataset.folder}: {len(report.problems)} problem(s):", report.problems)
+    warnings = len(report.findings.warnings)
+    if warnings:
+        console.print(f"It can be trained on; look at the {warnings} warning(s) above.", style="yellow")
+    else:
+        console.print("No problem found.", style="green")
+
+
+def _print_lines(lines: Sequence[tuple[str, bool]]) -> None:
+    for text, warns in lines:
+        console.print(text, style="yellow" if warns else None, soft_wrap=True)
+
+
+def _list_strata(report: DataReport) -> Table:
+    table = Table("group", "condition", "cases", box=box.SIMPLE)
+    for (group, condition), cases in report.strata.items():
+        table.add_row(group, condition, str(cases))
+    return table
+
+
+def _list_classes(report: DataReport) -> Table:
+    table = Table("class", "in masks", "pixels", "share", "images", "scored", box=box.SIMPLE)
+    total = max(1, sum(report.pixels_of_class.values()))
+    for name, pixels in report.pixels_of_class.items():
+        codes = report.codes_of_class[name]
+        more = f" and {len(codes) - _MOST_CODES} more" if len(codes) > _MOST_CODES else ""
+        said = ", ".join(codes[:_MOST_CODES]) + more
+        scored = "yes" if name in report.classes.scored else ""
+        table.add_row(name, said, str(pixels), f"{pixels / total:.2%}", str(report.images_of_class[name]), scored)
+    return table
+
+
+def _print_folds(report: DataReport) -> None:
+    split, leakage = report.findings.split, report.findings.leakage
+    if split is None or leakage is None:
+        return
+    folds = list(split.fold_of.values())
+    table = Table("images in", *(f"fold {fold}" for fold in range(split.folds)), box=box.SIMPLE)
+    table.add_row("all", *(str(folds.count(fold)) for fold in range(split.folds)))
+    for name, images in report.findings.images_of_fold.items():
+        table.add_row(f"with {name}", *map(str, images))
+    console.print(table)
+    console.print(
+        f"leakage: {leakage.divided_blocks} blocks divided; {leakage.divided_neighbours} of "
+        f"{leakage.neighbours} neighbouring frames stand in two folds, at the seams of blocks"
+    )

@@ -1,0 +1,220 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.data.cache import PixelCache
+from segcore.data.cache_build import prepare_cache
+from segcore.data.check import inspect_dataset
+from segcore.data.dataset import read_dataset
+from segcore.data.folds import make_folds
+from segcore.data.gate import describe_findings, pass_gate
+from segcore.data.split import FoldSplit
+from segcore.errors import DataError
+from tests.conftest import paint
+
+ROAD, CAR, PERSON, SKY, VOID = 0, 1, 2, 3, 255
+
+
+def set_mask(folder, number, *indices):
+    """Give a case a mask of equal columns of classes, 32x48."""
+    mask_HW = np.repeat(np.array(indices, np.uint8), 48 // len(indices))[None].repeat(32, axis=0)
+    Image.fromarray(paint(mask_HW)).save(folder / "seg_train_annotations" / f"train_{number:04}.png")
+
+
+def set_image(folder, number, image):
+    image.save(folder / "seg_train_images" / f"train_{number:04}.jpg", quality=95)
+
+
+def open_image(folder, number):
+    with Image.open(folder / "seg_train_images" / f"train_{number:04}.jpg") as image:
+        return image.convert("RGB")
+
+
+def inspect(folder, folds=2):
+    return inspect_dataset(folder, folds, lambda done, total: None)
+
+
+@pytest.fixture
+def judge(tmp_path):
+    """Return a function that asks the gate of a folder's cache, and checks that `check` says the same."""
+
+    def ask(folder, folds=2, given=None):
+        dataset = read_dataset(folder)
+        cache = PixelCache(prepare_cache(dataset, tmp_path / "cache"))
+        report = inspect(folder, folds)
+        try:
+            split, findings = pass_gate(dataset, cache, folds, given)
+        except DataError as error:
+            assert tuple(error.problems) == report.problems
+            raise
+        if given is None:
+            assert report.findings == findings
+        assert findings.split is split
+        return findings
+
+    return ask
+
+
+def refuse(judge, folder, match, folds=2):
+    with pytest.raises(DataError, match="cannot be trained on") as caught:
+        judge(folder, folds)
+    (problem,) = caught.value.problems
+    assert match in problem
+    return problem
+
+
+def test_sound_data_passes_without_a_warning(judge, make_dataset):
+    findings = judge(make_dataset(*[(32, 48)] * 8))
+    assert (findings.warnings, findings.problems, findings.alike, findings.notes) == ((), (), (), ())
+    # Every image has a car and a person.
+    assert findings.images_of_fold == {"car": (4, 4), "person": (4, 4)}
+
+
+def test_void_alone_is_refused(judge, make_dataset):
+    folder = make_dataset()
+    for number in range(4):
+        set_mask(folder, number, VOID)
+    refuse(judge, folder, "every pixel of every mask is void")
+
+
+def test_one_class_everywhere_is_refused(judge, make_dataset):
+    folder = make_dataset()
+    for number in range(4):
+        set_mask(folder, number, ROAD, VOID)
+    refuse(judge, folder, "every pixel that counts is 'road'")
+
+
+def test_data_without_a_scored_class_is_refused(judge, make_dataset):
+    folder = make_dataset()
+    for number in range(4):
+        set_mask(folder, number, ROAD, SKY)
+    refuse(judge, folder, "no mask has a scored class (car, person)")
+
+
+def test_fold_without_a_scored_class_is_refused_with_the_number_of_folds_that_works(judge, make_dataset):
+    folder = make_dataset(*[(32, 48)] * 8)
+    for number in range(8):
+        set_mask(folder, number, ROAD, CAR if number < 2 else SKY)
+    problem = refuse(judge, folder, "fold", folds=4)
+    assert "no image has a scored class (car, person)" in problem and problem.endswith("use --folds 2")
+    judge(folder, 2)
+
+
+def test_scored_class_in_one_place_alone_is_refused_and_no_number_is_named(judge, make_dataset):
+    folder = make_dataset(*[(32, 48)] * 8)
+    for number in range(8):
+        set_mask(folder, number, ROAD, CAR if number == 0 else SKY)
+    assert "label more images that have one" in refuse(judge, folder, "fold 1: no image")
+
+
+def test_images_of_void_alone_and_classes_that_lack_are_told(judge, make_dataset):
+    folder = make_dataset(*[(32, 48)] * 8)
+    for number in range(8):
+        set_mask(folder, number, ROAD, CAR)
+    set_mask(folder, 3, VOID)
+    findings = judge(folder)
+    assert findings.warnings == (
+        "1 images are all void, nothing is learnt of them: train_0003",
+        "scored, but in no mask: person",
+    )
+    assert findings.notes == ("in no mask: sky",)
+
+
+def test_class_that_one_fold_alone_has_is_told(judge, make_dataset):
+    folder = make_dataset(*[(32, 48)] * 8)
+    for number in range(8):
+        set_mask(folder, number, ROAD, CAR, *([PERSON] if number == 0 else []))
+    (warning,) = judge(folder).warnings
+    assert warning.startswith("person: only fold ") and "never learnt there, and never scored elsewhere" in warning
+
+
+def test_class_that_some_folds_lack_is_told(judge, make_dataset):
+    folder = make_dataset(*[(32, 48)] * 8)
+    for number in range(8):
+        set_mask(folder, number, ROAD, CAR, *([PERSON] if number < 2 else []))
+    (warning,) = judge(folder, 3).warnings
+    assert warning.startswith("person: no image of fold ") and warning.endswith(" has it, so it is not scored there")
+
+
+def test_copies_are_kept_in_one_fold(judge, make_dataset):
+    folder = make_dataset(*[(32, 48)] * 12)
+    for number, (source, change) in enumerate(
+        [(6, lambda image: image), (7, lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
+    ):
+        set_image(folder, number, change(open_image(folder, source)))
+    findings = judge(folder)
+    assert findings.alike == (("train_0000", "train_0006"), ("train_0001", "train_0007"))
+    for group in findings.alike:
+        assert len({findings.split.fold_of[name] for name in group}) == 1
+    # Otherwise they would be divided.
+    apart = make_folds(read_dataset(folder).cases, 2)
+    assert any(len({apart.fold_of[name] for name in group}) > 1 for group in findings.alike)
+    assert findings.warnings == () and "4 in 2 groups" in findings.notes[0]
+
+
+def test_camera_that_stands_still_is_divided_all_the_same_and_told(judge, make_dataset):
+    folder = make_dataset(*[(32, 48)] * 20)
+    for number in range(18):
+        shutil.copy(folder / "seg_train_images" / "train_0019.jpg", folder / f"seg_train_images/train_{number:04}.jpg")
+    findings = judge(folder)
+    assert sorted(findings.split.fold_of.values()) == [0] * 10 + [1] * 10
+    assert findings.warnings[0].startswith("19 of 20 images look the same, as from a camera that stands still")
+
+
+def test_copies_that_a_given_split_divides_are_told(judge, make_dataset):
+    folder = make_dataset(*[(32, 48)] * 4)
+    set_image(folder, 0, open_image(folder, 3))
+    names = [f"train_{number:04}" for number in range(4)]
+    given = FoldSplit(
+        folds=2, fold_of=dict(zip(names, (0, 0, 1, 1), strict=True)), block_of={name: name for name in names}
+    )
+    findings = judge(folder, given=given)
+    assert findings.split is given
+    assert findings.warnings[0].startswith("1 groups of images that look the same are divided by the given split")
+
+
+def test_given_val_without_a_scored_class_is_refused_and_no_number_of_folds_is_named(make_dataset, tmp_path):
+    folder = make_dataset(*[(32, 48)] * 4)
+    set_mask(folder, 0, ROAD)
+    dataset = read_dataset(folder)
+    cache = PixelCache(prepare_cache(dataset, tmp_path / "cache"))
+    names = [f"train_{number:04}" for number in range(4)]
+    sides = dict(zip(names, (0, None, None, None), strict=True))
+    given = FoldSplit(folds=1, fold_of=sides, block_of={name: name for name in names}, kind="official")
+    with pytest.raises(DataError, match="cannot be trained on") as caught:
+        pass_gate(dataset, cache, 1, given)
+    assert caught.value.problems == (
+        "fold 0 of the given division: no image to validate on has a scored class (car, person), so no score could be "
+        "given there; divide otherwise, or score other classes",
+    )
+
+
+def test_small_image_is_named_once(judge, make_dataset):
+    (note,) = judge(make_dataset((24, 40), *[(64, 96)] * 3)).notes
+    assert note.startswith("smaller than usual: 1 images have a side of less than 64 pixels, train_0000.jpg with 40x24")
+
+
+def test_pseudo_labels_alone_are_not_divided_and_no_problem(make_dataset):
+    folder = make_dataset()
+    for file in (folder / "seg_train_annotations").glob("*.json"):
+        document = json.loads(file.read_text())
+        document["attributes"]["pseudo"] = True
+        file.write_text(json.dumps(document))
+    report = inspect(folder)
+    assert report.problems == () and report.findings.split is None
+
+
+def test_what_was_understood_is_told_with_the_warnings_last(judge, make_dataset):
+    folder = make_dataset()
+    for number in range(4):
+        set_mask(folder, number, ROAD, CAR)
+    dataset = read_dataset(folder)
+    lines = describe_findings(dataset, judge(folder))
+    assert lines == [
+        (f"{folder}: layout contest, 4 labelled images, 4 classes, scored: car, person", False),
+        ("  in no mask: sky", False),
+        ("scored, but in no mask: person", True),
+    ]

@@ -1,5 +1,6 @@
 """`launch` and `resume`: begin a search, and go on with one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from search.memory.history import History
 from search.memory.journal import replay
 from search.place import DEFAULT_STORAGE, build_place, require_honest_latency, write_place
 from search.settings import (
+    SearchSettings,
     build_settings,
     change_settings,
     parse_duration,
@@ -27,7 +29,7 @@ from search.space.draw import load_space
 from search.space.first import read_prior, resolve_first
 from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
-from segcore.data.split import read_folds, write_folds
+from segcore.data.split import FoldSplit, read_folds, write_folds
 from segcore.scoring.objective import require_metric
 
 
@@ -78,8 +80,7 @@ def launch(
         for text, warns in describe_findings(dataset, findings):
             console.print(text, style="yellow" if warns else None, soft_wrap=True)
         console.print(describe_division(dataset.cases, split), soft_wrap=True)
-        for taken in loop.require_search(settings, cache_pixels, split):
-            console.print(taken, soft_wrap=True)
+        _tell_start(settings, split, loop.require_search(settings, cache_pixels, split))
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)
@@ -94,6 +95,17 @@ def launch(
             write_settings(settings, folder.settings)
         running.search(settings, place, folder, cache_pixels, split)
         running.finish(settings, place, folder, cache_pixels)
+
+
+def _tell_start(settings: SearchSettings, split: FoldSplit, taken: Sequence[str]) -> None:
+    """Say what networks take of a weights file, and which images to validate on it was trained on."""
+    from segcore.prediction.held_out import describe_known_images
+
+    for line in taken:
+        console.print(line, soft_wrap=True)
+    held_out = [name for name, fold in split.fold_of.items() if fold == settings.fold]
+    if warning := describe_known_images(str(settings.fixed.get("weights", "none")), held_out):
+        console.print(warning, style="yellow", soft_wrap=True)
 
 
 @with_options({"where": WHERE_NOW})

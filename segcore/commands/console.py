@@ -111,13 +111,13 @@ def print_error(error: StreetError) -> None:
     error_console.print(str(error), style="red", soft_wrap=True, highlight=False)
 
 
-def print_unread(folder: Path) -> None:
+def print_unread(folder: Path, *, below: bool = False) -> None:
     """Say how many files of a folder of images are read as none, where there are some.
 
     Raises:
         DataError: when the folder may not be read.
     """
-    counts = count_unread(folder)
+    counts = count_unread(folder, below=below)
     if counts:
         suffixes = ", ".join(f"{suffix}: {count}" for suffix, count in counts.most_common())
         console.print(

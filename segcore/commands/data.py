@@ -50,7 +50,7 @@ def check(
         report = inspect_dataset(data, division.folds, progress, layout, division)
     print_report(report)
     for images in report.dataset.images:
-        print_unread(images)
+        print_unread(images, below=True)
     if pictures is not None and report.cases:
         write_page(render_sheet(report, data.resolve().name), pictures)
         console.print(f"pictures: {pictures}", soft_wrap=True)

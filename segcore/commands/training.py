@@ -39,6 +39,7 @@ from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
 from segcore.networks.weights import describe_fit
 from segcore.prediction.ensemble import read_ensemble_notes, save_ensemble
+from segcore.prediction.held_out import describe_known_images
 from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
 from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state
 from segcore.training.train import EpochResult, train_epochs
@@ -85,6 +86,8 @@ def train(
     console.print(describe_division(dataset.cases, divided), soft_wrap=True)
     train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
     require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
+    if warning := describe_known_images(config.weights, [pixels.names[index] for index in valid_indices]):
+        console.print(warning, style="yellow", soft_wrap=True)
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
     trained_on = f"{pixels.key}, {name_training(divided, fold)}"

@@ -145,20 +145,31 @@ def list_folders(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def count_unread(folder: Path) -> Counter[str]:
+def count_unread(folder: Path, *, below: bool = False) -> Counter[str]:
     """Return how many files of each suffix in a folder of images are read as none; hidden ones do not count.
+
+    Args:
+        folder: the folder.
+        below: whether it is a data set's, so that folders in it and the JSON of an image are read too.
 
     Raises:
         DataError: when the folder may not be read.
     """
     try:
-        return Counter(
-            file.suffix.lower() or "no suffix"
-            for file in _list_visible(folder)
-            if file.suffix.lower() not in IMAGE_SUFFIXES and not file.is_dir()
-        )
+        counts = _count_unread(folder, with_documents=below)
+        for part in list_folders(folder) if below else ():
+            counts += count_unread(part, below=True)
     except OSError as error:
         raise unreadable_folder(folder, error) from error
+    return counts
+
+
+def _count_unread(folder: Path, *, with_documents: bool) -> Counter[str]:
+    files = _list_visible(folder)
+    others = [file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES and not file.is_dir()]
+    images = {file.stem for file in files if file.suffix.lower() in IMAGE_SUFFIXES} if with_documents else set()
+    read = [file for file in others if file.suffix.lower() == ".json" and file.stem in images]
+    return Counter(file.suffix.lower() or "no suffix" for file in others if file not in read)
 
 
 def name_of(file: Path) -> str:

@@ -18,7 +18,8 @@ from segcore.data.folds import make_folds
 from segcore.data.given_folds import split_officially
 from segcore.data.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
-from segcore.prediction.ensemble import FOLDS_FILE, Ensemble
+from segcore.networks.weight_files import find_weights_file
+from segcore.prediction.ensemble import FOLDS_FILE, Ensemble, read_ensemble_notes
 from segcore.scoring.objective import FIRST_METRIC
 
 
@@ -132,6 +133,35 @@ def read_member_folds(notes: dict[str, Any], members: int) -> tuple[tuple[int, .
     # Several members may have left out one fold.
     stated = folds if isinstance(folds, int) else len(set(map(str, folds))) if isinstance(folds, list) else 0
     return tuple(left_out), max(stated, max(left_out) + 1)
+
+
+def describe_known_images(weights: str, names: Sequence[str]) -> str:
+    """Say how many images a network that a training starts from was trained on; empty where none is known to be.
+
+    Args:
+        weights: of a configuration; only a model directory or a file in it says what it was trained on.
+        names: of the images to validate on.
+    """
+    file = None if weights in ("imagenet", "none") else find_weights_file(weights)
+    try:
+        document = {} if file is None else read_ensemble_notes(file.parent)
+        if file is None or file.name not in document["members"]:
+            return ""
+        members, notes = document["members"], document["notes"]
+        stored = read_stored_folds(notes, len(members), file.parent)
+        left_out, _ = read_member_folds(notes, len(members))
+    except (CheckpointError, KeyError, TypeError):
+        return ""
+    if stored is None:
+        return ""
+    fold_of, own = stored[0].fold_of, left_out[members.index(file.name)]
+    known = [name for name in names if fold_of.get(name, own) != own]
+    if not known:
+        return ""
+    return (
+        f"{weights} was trained on {len(known)} of the {len(names)} images to validate on, {known[0]} first, if their "
+        "names mean the same: scores flatter; start from a network that left their fold out (member_N.safetensors)"
+    )
 
 
 def read_noted_metric(notes: dict[str, Any]) -> str:

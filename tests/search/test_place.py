@@ -113,3 +113,12 @@ def test_passwords_are_not_kept(make_place, tmp_path):
     write_place(make_place(tracking_uri="https://me:secret@host/mlflow"), file)
     assert "secret" not in file.read_text()
     assert read_place(file).tracking_uri == "https://***@host/mlflow"
+
+
+def test_layout_is_remembered_until_it_is_left_to_be_recognised_again(make_place, tmp_path):
+    file = tmp_path / "searches" / "streets" / "place.json"
+    file.parent.mkdir(parents=True)
+    write_place(make_place(layout="voc"), file)
+    remembered = read_place(file)
+    assert change_place(remembered, {"data": tmp_path}).layout == "voc"
+    assert change_place(remembered, {"layout": ""}).layout == ""

@@ -10,7 +10,7 @@ A `classes.json` says otherwise what masks mean. The drive that a file is named 
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -70,7 +70,7 @@ def scan_camvid(folder: Path) -> tuple[DataSet, list[str]]:
     require_pairs(folder, roots, found)
     found = replace(found, pairs=tuple(map(_place_in_drive, found.pairs)))
     table = _find_table(folder, roots, [pair.mask for pair in found.pairs])
-    return assemble("camvid", folder, roots, found, table, [*tell_roots(roots, folder), *_tell_left_out(folder)])
+    return assemble("camvid", folder, roots, found, table, [*tell_roots(roots, folder), *_tell_left_out(folder, roots)])
 
 
 def _find_roots(folder: Path) -> list[Root]:
@@ -146,5 +146,10 @@ def _parse_lines(text: str) -> list[tuple[str, Colour]]:
     return rows
 
 
-def _tell_left_out(folder: Path) -> list[str]:
-    return ["left out: test/, which is for testing"] if (folder / "test").is_dir() else []
+def _tell_left_out(folder: Path, roots: Sequence[Root]) -> Iterator[str]:
+    taken = {root.images.name for root in roots}
+    for side in (*_SIDES, "test"):
+        if side not in taken and (folder / side).is_dir():
+            yield f"left out: {side}/, " + (
+                "which is for testing" if side == "test" else "which has no masks beside it"
+            )

@@ -1,6 +1,7 @@
 """The layouts by name, and which one a folder has; a new layout is a file beside this one and a line here."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -107,9 +108,13 @@ def find_layout(folder: Path, name: str = "") -> Layout:
 
 def _find_below(folder: Path) -> str:
     """Say which folder inside another has a layout: archives are often unpacked into one more."""
-    parts = islice((part for part in sorted(folder.iterdir()) if part.is_dir()), _MOST_TRIED)
-    found = (f"{part} has that of {layout.name}; " for part in parts for layout in LAYOUTS if layout.recognise(part))
-    return next(found, "")
+    # What may not be read inside is no reason to refuse the folder for.
+    with suppress(OSError):
+        for part in islice((part for part in sorted(folder.iterdir()) if part.is_dir()), _MOST_TRIED):
+            found = next((layout for layout in LAYOUTS if layout.recognise(part)), None)
+            if found is not None:
+                return f"{part} has that of {found.name}; "
+    return ""
 
 
 def _require_form(folder: Path, name: str) -> Layout:

@@ -74,8 +74,12 @@ def _scan(layout: str, folder: Path, versions: Sequence[_Version]) -> tuple[Data
     require_pairs(folder, version.roots, found)
     notes = tell_roots(version.roots, folder)
     notes += [f"left out: the masks of {other.name}{_tell_choice(other)}" for other in others]
-    if (folder / "testing").is_dir():
-        notes.append("left out: testing/, which has no masks")
+    taken = {root.images.parent.name for root in version.roots}
+    notes += [
+        f"left out: {side}/, which has no masks of {version.name}"
+        for side in (*_SIDES, "testing")
+        if side not in taken and (folder / side).is_dir()
+    ]
     return assemble(layout, folder, version.roots, found, _read_table(version.config), notes)
 
 

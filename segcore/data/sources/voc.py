@@ -131,25 +131,30 @@ def _pair(root: Root, place: Path) -> Pairing:
 
 
 def _read_lists(place: Path, masked: Collection[str]) -> _Lists:
-    files = {file.stem: file for file in sorted(place.glob("*.txt"))} if place.is_dir() else {}
-    names = {title: _read_list(file) for title, file in files.items()}
+    names = {file.stem: _read_list(file) for file in sorted(place.glob("*.txt")) if file.is_file()}
+    testing = frozenset(names.get(_TEST, ()))
     divided = "train" in names or "val" in names
     taken = [title for title in names if (title in _SPLITS if divided else title != _TEST)]
     # Of trainval and the like, what train or val names too is on their side.
     taken.sort(key=lambda title: (not _SPLITS.get(title, ""), title))
-    side_of: dict[str, Split] = {} if taken else dict.fromkeys(sorted(masked), "")
+    side_of: dict[str, Split] = {} if taken else dict.fromkeys(sorted({*masked} - testing), "")
     for title in taken:
         for name in names[title]:
             side_of.setdefault(name, _SPLITS.get(title, ""))
-    both = sorted({*names.get("train", ())} & {*names.get("val", ())})
     notes = [f"lists: {', '.join(f'{title}.txt' for title in taken) or 'none; all images with a mask are taken'}"]
     others = [f"{title}.txt" for title in names if title not in taken and title != _TEST]
     return _Lists(
         side_of=side_of,
-        testing=frozenset(names.get(_TEST, ())) - side_of.keys(),
-        problems=tuple(f"{name}: train.txt and val.txt both name it; take it out of one" for name in both),
+        testing=testing - side_of.keys(),
+        problems=tuple(_find_doubles(names)),
         notes=(*notes, *([f"left out: what only {', '.join(others)} name"] if others else [])),
     )
+
+
+def _find_doubles(names: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    for one, other in (("train", "val"), ("train", _TEST), ("val", _TEST)):
+        for name in sorted({*names.get(one, ())} & {*names.get(other, ())}):
+            yield f"{name}: {one}.txt and {other}.txt both name it; take it out of one"
 
 
 def _read_list(file: Path) -> tuple[str, ...]:

@@ -2,7 +2,15 @@ import unicodedata
 
 import pytest
 
-from segcore.data.listing import count_unread, find_annotations, list_images
+from segcore.data.listing import (
+    count_unread,
+    find_annotations,
+    has_images,
+    list_images,
+    name_in_list,
+    walk_files,
+    walk_images,
+)
 from segcore.errors import DataError
 
 
@@ -69,3 +77,35 @@ def test_two_masks_or_documents_of_one_name_are_named(tmp_path):
         "b.tif: same name as b.bmp; rename or remove one",
         "c.json: same name as c.JSON; rename or remove one",
     )
+
+
+def test_files_that_are_not_read_are_counted_in_all_folders_of_a_data_set(tmp_path):
+    for name in ("a.jpg", "a.json", "b.json", "city/c.jpg", "city/c.JSON", "city/d.heic", "city/drive/e.gif", ".git/f"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    # The JSON of an image tells facts about it.
+    assert count_unread(tmp_path, below=True) == {".json": 1, ".heic": 1, ".gif": 1}
+    assert count_unread(tmp_path) == {".json": 2}
+
+
+def test_images_are_found_below_and_links_to_folders_are_not_followed(tmp_path):
+    for name in ("a.txt", "below/b.txt", "below/.c.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "below" / "round").symlink_to(tmp_path, target_is_directory=True)
+    assert not has_images(tmp_path)
+    (tmp_path / "below" / "further").mkdir()
+    (tmp_path / "below" / "further" / "d.PNG").write_bytes(b"")
+    assert has_images(tmp_path)
+    files, problems = walk_images(tmp_path)
+    assert [file.name for file in files] == ["d.PNG"]
+    assert [file.name for file in walk_files(tmp_path)] == ["d.PNG"]
+    assert problems == []
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [("a", "a"), (" a.JPG ", "a"), ("a.b", "a.b"), ("a.b.png", "a.b"), ("cafe\u0301.png", "caf\u00e9"), ("", "")],
+)
+def test_line_of_a_list_names_an_image_with_or_without_its_suffix(line, name):
+    assert name_in_list(line) == name

@@ -24,6 +24,12 @@ def test_segnets_form_is_numbers_of_eleven_classes_with_its_split(put_pair, tmp_
     assert "left out: test/, which is for testing" in dataset.notes
 
 
+def test_side_without_masks_is_left_out_and_said(put, put_pair, tmp_path):
+    put_pair(tmp_path / "train" / "0001TP_006690.png", tmp_path / "trainannot" / "0001TP_006690.png")
+    put(tmp_path / "val" / "0016E5_07959.png")
+    assert "left out: val/, which has no masks beside it" in read_dataset(tmp_path).notes
+
+
 def test_number_beyond_segnets_void_is_refused(put_pair, tmp_path):
     put_pair(tmp_path / "train" / "0001TP_006690.png", tmp_path / "trainannot" / "0001TP_006690.png", [[12]])
     with pytest.raises(DataError, match="unknown number 12"):

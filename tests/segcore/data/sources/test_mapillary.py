@@ -76,10 +76,14 @@ def test_one_version_is_recognised_whichever_it_is(put_street, tmp_path):
         read_dataset(tmp_path, "mapillary-v1.2")
 
 
-def test_images_for_testing_are_left_out_and_said(put, put_street, tmp_path):
-    put_street("training", "a", [[0, 2]])
+def test_images_without_masks_of_the_version_are_left_out_and_said(put, put_street, tmp_path):
+    put_street("training", "a", [[0, 2]], "v2.0/labels", "config_v2.0.json")
+    put(tmp_path / "validation" / "images" / "b.jpg")
     put(tmp_path / "testing" / "images" / "c.jpg")
-    assert "left out: testing/, which has no masks" in read_dataset(tmp_path).notes
+    assert [note for note in read_dataset(tmp_path).notes if note.startswith("left out")] == [
+        "left out: validation/, which has no masks of v2.0",
+        "left out: testing/, which has no masks of v2.0",
+    ]
 
 
 def test_names_that_a_person_reads_are_taken_unless_two_are_equal(put_street, tmp_path):

@@ -1,3 +1,4 @@
+import os
 from unicodedata import normalize
 
 import numpy as np
@@ -152,6 +153,22 @@ def test_what_is_in_no_list_or_has_no_mask_or_is_for_testing_is_left_out_and_cou
     ]
 
 
+def test_a_list_for_testing_alone_leaves_its_images_out(put_photo, put_list, tmp_path):
+    put_photo("a")
+    put_photo("b")
+    put_list("test", "b")
+    dataset = read_dataset(tmp_path)
+    assert [case.name for case in dataset.cases] == ["a"]
+    assert _left_out(dataset) == ["left out: 1 images of test.txt, which is for testing"]
+
+
+def test_list_that_is_a_pipe_is_not_waited_for(put_photo, put_list, tmp_path):
+    put_photo("a")
+    put_list("train", "a")
+    os.mkfifo(tmp_path / "ImageSets" / "Segmentation" / "val.txt")
+    assert [case.split for case in read_dataset(tmp_path).cases] == ["train"]
+
+
 def test_without_lists_every_image_with_a_mask_is_taken(put, put_photo, tmp_path):
     put_photo("a")
     put(tmp_path / "JPEGImages" / "b.jpg")
@@ -166,9 +183,12 @@ def test_names_in_lists_that_have_no_image_or_mask_or_two_sides_are_named(put, p
     put(tmp_path / "SegmentationClass" / "c.png")
     put_list("train", "a", "b", "c")
     put_list("val", "a")
+    put_list("test", "a")
     _, problems = scan_dataset(tmp_path)
     assert sorted(problems) == [
+        "a: train.txt and test.txt both name it; take it out of one",
         "a: train.txt and val.txt both name it; take it out of one",
+        "a: val.txt and test.txt both name it; take it out of one",
         "b: SegmentationClass/ has no such mask, though a list names it",
         "c: JPEGImages/ has no such image",
     ]

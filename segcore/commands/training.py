@@ -12,8 +12,11 @@ from segcore.commands.console import (
     CPUs,
     Data,
     Device,
+    FoldsFile,
+    GivenFolds,
     LayoutName,
     Objective,
+    SplitName,
     choose_machine,
     console,
     make_folder,
@@ -32,7 +35,7 @@ from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.gate import Findings, describe_findings, pass_gate
 from segcore.data.given_folds import describe_division
 from segcore.data.labels import build_label_map
-from segcore.data.split import DEFAULT_FOLDS, FoldSplit, name_training
+from segcore.data.split import FoldSplit, name_training
 from segcore.errors import CheckpointError
 from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
@@ -49,11 +52,9 @@ def train(
     out: Annotated[Path, typer.Option(help="folder of the checkpoint and the model; a training there goes on")],
     assignments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a TrainConfig field")] = None,
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
-    folds: Annotated[
-        int | None, typer.Option(help="parts the data is divided into", show_default=str(DEFAULT_FOLDS))
-    ] = None,
-    split: Annotated[str, typer.Option(help="folds, or official: the train and val that came with the data")] = "folds",
-    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")] = None,
+    folds: GivenFolds = None,
+    split: SplitName = "folds",
+    folds_file: FoldsFile = None,
     objective: Objective = "",
     layout: LayoutName = "",
     device: Device = "",

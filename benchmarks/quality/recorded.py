@@ -137,7 +137,7 @@ def _read_settings(name: str, params: dict[str, str]) -> tuple[SearchSettings, P
         values |= {key: ast.literal_eval(values[key]) for key in _LITERALS if key in values}
         where: dict[str, Any] = {key: values.pop(key) for key in _PLACE if key in values}
         # Latency has no part in what is replayed.
-        objective = name_metric(params.get("objective", FIRST_METRIC))
+        objective = name_metric(params.get("objective", "")) or FIRST_METRIC
         return build_settings({**values, "objective": objective}), build_place(where)
     except (ConfigError, ValueError, SyntaxError) as error:
         raise ConfigError(f"--search {name}: its settings in MLflow cannot be read ({error}).") from error

@@ -14,7 +14,7 @@ from search.commands import tables, verdict_tables
 from search.commands.console import PlainConsole, console
 from search.folder import SearchFolder
 from search.insight.importance import measure_importance
-from search.memory.best import metric_of
+from search.memory.best import metric_of, place_of
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
@@ -204,5 +204,5 @@ def show_best(found: dict[str, Any]) -> None:
         console.print(verdict_tables.confirmation_table(found["confirmation"]))
         console.print(confirmation_line(found["confirmation"], metric_of(found)))
     else:
-        told = f"Chosen by its score on fold {found['fold']} alone, the best of {found['trials']} trials: it flatters."
+        told = f"Chosen by its score on {place_of(found)} alone, the best of {found['trials']} trials: it flatters."
         console.print(told, style="yellow")

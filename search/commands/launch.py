@@ -1,5 +1,6 @@
 """`launch` and `resume`: begin a search, and go on with one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,7 @@ from search.memory.history import History
 from search.memory.journal import replay
 from search.place import DEFAULT_STORAGE, build_place, require_honest_latency, write_place
 from search.settings import (
+    SearchSettings,
     build_settings,
     change_settings,
     parse_duration,
@@ -27,7 +29,7 @@ from search.space.draw import load_space
 from search.space.first import read_prior, resolve_first
 from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
-from segcore.data.split import read_folds, write_folds
+from segcore.data.split import FoldSplit, read_folds, write_folds
 from segcore.scoring.objective import require_metric
 
 
@@ -52,7 +54,7 @@ def launch(
     from segcore.data.dataset import read_dataset
     from segcore.data.division import choose_division
     from segcore.data.gate import describe_findings, pass_gate
-    from segcore.data.given_folds import describe_leakage
+    from segcore.data.given_folds import describe_division
 
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
@@ -72,15 +74,11 @@ def launch(
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     divided = division.divide(dataset.cases)
-    leakage = f"; {describe_leakage(dataset.cases, divided)}" if divided.kind != "folds" else ""
-    console.print(f"{divided.describe()}{leakage}", soft_wrap=True)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place)
         split, findings = pass_gate(dataset, cache_pixels, division.folds, division.keep(divided))
-        for text, warns in describe_findings(dataset, findings):
-            console.print(text, style="yellow" if warns else None, soft_wrap=True)
-        for taken in loop.require_search(settings, cache_pixels, split):
-            console.print(taken, soft_wrap=True)
+        told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
+        _tell_start(settings, split, told, loop.require_search(settings, cache_pixels, split))
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)
@@ -95,6 +93,19 @@ def launch(
             write_settings(settings, folder.settings)
         running.search(settings, place, folder, cache_pixels, split)
         running.finish(settings, place, folder, cache_pixels)
+
+
+def _tell_start(
+    settings: SearchSettings, split: FoldSplit, told: Sequence[tuple[str, bool]], taken: Sequence[str]
+) -> None:
+    """Say what was found in the data, what networks take of a weights file, and which images it was trained on."""
+    from segcore.prediction.held_out import describe_known_images
+
+    for line, warns in (*told, *((line, False) for line in taken)):
+        console.print(line, style="yellow" if warns else None, soft_wrap=True)
+    held_out = [name for name, fold in split.fold_of.items() if fold == settings.fold]
+    if warning := describe_known_images(str(settings.fixed.get("weights", "none")), held_out):
+        console.print(warning, style="yellow", soft_wrap=True)
 
 
 @with_options({"where": WHERE_NOW})

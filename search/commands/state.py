@@ -68,7 +68,8 @@ def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: 
         console.print(f"The best configurations are trained {_name_further(settings)} now; the winner may change.")
         return
     if not can_confirm(history, settings):
-        told = f"The winner is the best on fold {settings.fold} alone, whose score flatters"
+        where = "the official val" if settings.split == "official" else f"fold {settings.fold}"
+        told = f"The winner is the best on {where} alone, whose score flatters"
         again = f"; '{folder.command('confirm', '--top', '3')}' trains the best {_name_further(settings)}"
         console.print(f"{told}{again if has_rivals else ''}.", style="yellow", soft_wrap=True)
         return

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from search.commands.tables import describe_values
 from search.judge.pareto import find_front
-from search.memory.best import metric_of
+from search.memory.best import metric_of, place_of
 from search.memory.history import History
 from search.verdict.notes import STEERED
 from search.verdict.out_of_fold import OutOfFold
@@ -20,7 +20,7 @@ _DIFFERENCES_TOLD: Final = (
 def best_table(best: dict[str, Any]) -> Table:
     """Return the winner with its scores and configuration."""
     table = Table(box=box.SIMPLE, show_header=False, title="Best configuration", title_justify="left")
-    table.add_row("trial", f"{best['trial']}, epoch {best['epoch']}, fold {best['fold']}")
+    table.add_row("trial", f"{best['trial']}, epoch {best['epoch']}, {place_of(best)}")
     for name in dict.fromkeys((metric_of(best), "iou", "miou", "miou_scored")):
         if name in best["metrics"]:
             table.add_row(name, f"{best['metrics'][name]:.4f}")

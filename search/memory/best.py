@@ -42,6 +42,11 @@ class _Winner:
             raise ValueError(f"metrics: there is no {self.metric}")
 
 
+def place_of(best: dict[str, Any]) -> str:
+    """Return in words what a winner was scored on in the search."""
+    return "the official val" if best.get("split") == "official" else f"fold {best['fold']}"
+
+
 def confirmation_folds(best: dict[str, Any]) -> list[int]:
     """Return the folds that a winner was confirmed on; none for one that was not."""
     folds: list[int] = (best.get("confirmation") or {}).get("folds", [])

@@ -126,11 +126,6 @@ def measure_out_of_fold(
     )
 
 
-def _iou_of(scores: Sequence[ImageScore], classes: ClassTable) -> float:
-    nan = float("nan")
-    return summarise_scores(scores, classes, every_class=False).get("iou", nan) if scores else nan
-
-
 def build_ensemble(
     folder: SearchFolder, history: History, cache: PixelCache, result: OutOfFold, best: dict[str, Any]
 ) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from search.memory.best import metric_of, score_of
+from search.memory.best import metric_of, place_of, score_of
 from search.verdict.out_of_fold import OutOfFold
 
 STEERED: Final = "The search was steered by these images, so this score flatters; other images would tell how much."
@@ -44,7 +44,7 @@ def best_note(best: dict[str, Any]) -> str:
     """Return the winner as Markdown, for the parent run's page in MLflow."""
     rows = "\n".join(f"| {name} | {value} |" for name, value in best["values"].items())
     metric = metric_of(best)
-    title = f"Best: trial {best['trial']}, epoch {best['epoch']}, {metric} {score_of(best):.4f} on fold {best['fold']}"
+    title = f"Best: trial {best['trial']}, epoch {best['epoch']}, {metric} {score_of(best):.4f} on {place_of(best)}"
     note = f"### {title}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
     return f"{note}\n{confirmation_line(best['confirmation'], metric)}\n" if "confirmation" in best else note
 

@@ -22,6 +22,7 @@ from segcore.data.disk import warn_of_network
 from segcore.data.listing import count_unread
 from segcore.data.names import show_controls
 from segcore.data.sources.layouts import LAYOUTS
+from segcore.data.split import DEFAULT_FOLDS
 from segcore.errors import ConfigError, LeftOutError, StorageError, StreetError
 from segcore.machine import Machine, detect_machine, require_device
 from segcore.scoring.objective import METRIC_HELP
@@ -66,6 +67,13 @@ LayoutName = Annotated[
 ]
 Model = Annotated[Path, typer.Argument(help="model directory")]
 Folds = Annotated[int, typer.Option(help="parts the data is divided into")]
+GivenFolds = Annotated[
+    int | None, typer.Option("--folds", help="parts the data is divided into", show_default=str(DEFAULT_FOLDS))
+]
+SplitName = Annotated[
+    str, typer.Option("--split", help="folds, or official: the train and val that came with the data")
+]
+FoldsFile = Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")]
 Objective = Annotated[str, typer.Option(help=f"metric that decides: {METRIC_HELP}")]
 Device = Annotated[str, typer.Option(help="cpu, cuda:0, ...; empty: a GPU when there is one")]
 CPUs = Annotated[int, typer.Option(help="processor cores to use")]

@@ -8,11 +8,21 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import Data, Folds, LayoutName, console, print_unread, show_progress
+from segcore.commands.console import (
+    Data,
+    FoldsFile,
+    GivenFolds,
+    LayoutName,
+    SplitName,
+    console,
+    print_unread,
+    show_progress,
+)
 from segcore.commands.report import print_report, print_verdict
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import read_dataset
+from segcore.data.division import choose_division
 from segcore.data.listing import list_images, name_of
 from segcore.insight.page import require_writable, write_page
 from segcore.insight.sheet import render_sheet
@@ -26,15 +36,18 @@ _MOST_NAMES: Final = 10
 
 def check(
     data: Data,
-    folds: Folds = 7,
+    folds: GivenFolds = None,
+    split: SplitName = "folds",
+    folds_file: FoldsFile = None,
     layout: LayoutName = "",
     pictures: Annotated[Path | None, typer.Option(help="page of pictures to write and look at, .html")] = None,
 ) -> None:
     """Say what is in a data set, and everything that is wrong with it; exit 2 when something is."""
+    division = choose_division(split, folds, folds_file)
     if pictures is not None:
         require_writable(pictures)
     with show_progress("decoding") as progress:
-        report = inspect_dataset(data, folds, progress, layout)
+        report = inspect_dataset(data, division.folds, progress, layout, division)
     print_report(report)
     for images in report.dataset.images:
         print_unread(images, below=True)

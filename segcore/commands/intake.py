@@ -23,6 +23,7 @@ from segcore.errors import ConfigError, DataError, StorageError
 
 import_app = typer.Typer(help="Write a data set from other people's files.", no_args_is_help=True)
 
+_MOST_TOLD = 10
 _PLAIN_LAYOUTS = ("described", "pairs")
 
 
@@ -37,18 +38,18 @@ def init(
     if is_described(data) and not force:
         raise StorageError(f"{data / DESCRIPTION_FILE} is there already; edit it, or write a new one with --force.")
     patterns = _choose_patterns(data, images, masks)
-    pairs, problems = pair_files(data, patterns.images, patterns.masks)
-    if not pairs:
-        raise DataError(f"{data}: no file of {patterns.images} has one of {patterns.masks}:", problems)
-    files = [mask.file for _, mask in pairs]
+    found = pair_files(data, patterns.images, patterns.masks)
+    if not found.pairs:
+        raise DataError(f"{data}: no file of {patterns.images} has one of {patterns.masks}:", found.problems)
+    files = [mask.file for _, mask in found.pairs]
     with show_progress("counting") as progress:
         values = count_values(files, progress)
     draft = draft_description(data, patterns, values, files)
     _print_values(patterns, values, draft)
-    for line in (*problems[:10], *find_doubts(values, files)):
+    for line in (*found.notes[1:], *found.problems[:_MOST_TOLD], *find_doubts(values, files)):
         console.print(line, style="yellow", soft_wrap=True)
-    if len(problems) > 10:
-        console.print(f"and {len(problems) - 10} more; 'check' lists them all", style="yellow")
+    if len(found.problems) > _MOST_TOLD:
+        console.print(f"and {len(found.problems) - _MOST_TOLD} more; 'check' lists them all", style="yellow")
     _print_next(data, save_draft(draft, data), draft)
 
 

@@ -78,6 +78,7 @@ def _print_folds(report: DataReport) -> None:
     table.add_row("all", *(str(folds.count(fold)) for fold in range(split.folds)))
     for name, images in report.findings.images_of_fold.items():
         table.add_row(f"with {name}", *map(str, images))
+    console.print(split.describe(), soft_wrap=True)
     console.print(table)
     console.print(
         f"leakage: {leakage.divided_blocks} blocks divided; {leakage.divided_neighbours} of "

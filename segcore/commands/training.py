@@ -12,8 +12,11 @@ from segcore.commands.console import (
     CPUs,
     Data,
     Device,
+    FoldsFile,
+    GivenFolds,
     LayoutName,
     Objective,
+    SplitName,
     choose_machine,
     console,
     make_folder,
@@ -22,20 +25,23 @@ from segcore.commands.console import (
     warn_of_slow_cache,
 )
 from segcore.config import TrainConfig, describe_fields
+from segcore.data.cache import PixelCache
+from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
 from segcore.data.disk import DEFAULT_CACHE, resolve_cache
 from segcore.data.division import choose_division
 from segcore.data.extra import prepare_caches, read_extra
-from segcore.data.gate import describe_findings, pass_gate
-from segcore.data.given_folds import describe_leakage
+from segcore.data.gate import Findings, describe_findings, pass_gate
+from segcore.data.given_folds import describe_division
 from segcore.data.labels import build_label_map
-from segcore.data.split import DEFAULT_FOLDS, name_training
+from segcore.data.split import FoldSplit, name_training
 from segcore.errors import CheckpointError
 from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
 from segcore.networks.weights import describe_fit
 from segcore.prediction.ensemble import read_ensemble_notes, save_ensemble
+from segcore.prediction.held_out import describe_known_images
 from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
 from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state
 from segcore.training.train import EpochResult, train_epochs
@@ -46,11 +52,9 @@ def train(
     out: Annotated[Path, typer.Option(help="folder of the checkpoint and the model; a training there goes on")],
     assignments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a TrainConfig field")] = None,
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
-    folds: Annotated[
-        int | None, typer.Option(help="parts the data is divided into", show_default=str(DEFAULT_FOLDS))
-    ] = None,
-    split: Annotated[str, typer.Option(help="folds, or official: the train and val that came with the data")] = "folds",
-    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")] = None,
+    folds: GivenFolds = None,
+    split: SplitName = "folds",
+    folds_file: FoldsFile = None,
     objective: Objective = "",
     layout: LayoutName = "",
     device: Device = "",
@@ -74,17 +78,16 @@ def train(
     require_learnt(metric, config.labels, dataset.classes)
     # What cannot be divided is refused before anything is decoded; what images hold may change folds that are made.
     divided = division.divide(dataset.cases)
-    if division.kind != "folds":
-        console.print(f"{divided.describe()}; {describe_leakage(dataset.cases, divided)}", soft_wrap=True)
     make_folder(out)
     warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
         pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache_root, progress, print_plan)
     divided, findings = pass_gate(dataset, pixels, division.folds, division.keep(divided))
-    for text, warns in describe_findings(dataset, findings):
-        console.print(text, style="yellow" if warns else None, soft_wrap=True)
+    _tell_data(dataset, findings, divided)
     train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
     require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
+    if warning := describe_known_images(config.weights, [pixels.names[index] for index in valid_indices]):
+        console.print(warning, style="yellow", soft_wrap=True)
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
     trained_on = f"{pixels.key}, {name_training(divided, fold)}"
@@ -101,13 +104,23 @@ def train(
     if state.epoch == begun_after and _is_written(out / "model", state):
         console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
         return
+    _write_model(out / "model", state, pixels, divided, fold)
+
+
+def _tell_data(dataset: DataSet, findings: Findings, divided: FoldSplit) -> None:
+    for text, warns in describe_findings(dataset, findings):
+        console.print(text, style="yellow" if warns else None, soft_wrap=True)
+    console.print(describe_division(dataset.cases, divided), soft_wrap=True)
+
+
+def _write_model(model: Path, state: TrainState, pixels: PixelCache, divided: FoldSplit, fold: int) -> None:
     members = member_weights(state)
     notes: dict[str, object] = {"fold": fold, "folds": divided.folds, "split": divided.kind}
-    notes |= {"left_out": [fold] * len(members), "metric": metric, "scores": state.scores}
+    notes |= {"left_out": [fold] * len(members), "metric": state.metric, "scores": state.scores}
     if pixels.extra_names:
         notes["extra"] = list(pixels.extra_names)
-    save_ensemble(out / "model", iter(members), config=config, classes=pixels.classes, notes=notes, split=divided)
-    console.print(f"model: {out / 'model'}", soft_wrap=True)
+    save_ensemble(model, iter(members), config=state.config, classes=pixels.classes, notes=notes, split=divided)
+    console.print(f"model: {model}", soft_wrap=True)
 
 
 def fields() -> None:

@@ -6,7 +6,10 @@
     CACHE/KEY/index.json  names, sizes, checksums, pixels per class; its presence says that the cache is whole
 
 The folder's time of modification is when it was last used. Building it lives in `cache_build`, what KEY is in
-`cache_key`, listing and removing caches in `cache_upkeep`. Masks lie there as they are: see `_map_file`.
+`cache_key`, listing and removing caches in `cache_upkeep`.
+
+Masks are a quarter of the bytes. Deflated in bands of 64 rows they would be a fortieth of that, but to read a 512 crop
+of one took 7.4 instead of 0.19 ms, and to read a whole one of 1936x1216 pixels 16 ms; so they lie there as they are.
 """
 
 import json
@@ -177,8 +180,8 @@ def open_cache(root: Path, key: str) -> PixelCache:
 
 def note_use(folder: Path) -> None:
     """Let a cache's folder say that it was used now."""
-    # Somebody else's cache may be read all the same.
-    with suppress(PermissionError):
+    # A cache of somebody else, or on a disk that is only read, may be used all the same.
+    with suppress(OSError):
         os.utime(folder)
 
 

@@ -45,7 +45,6 @@ def see_data(dataset: DataSet, root: Path, cache_format: str) -> SeenData:
 
     Raises:
         DataError: when a file cannot be read.
-        OSError: when the record cannot be written.
     """
     begun_ns = time.time_ns()
     files = _see_files(dataset.cases, read_record(root, dataset.folder))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -58,7 +59,7 @@ def read_record(root: Path, folder: Path) -> dict[str, SeenPair]:
 
 
 def write_record(root: Path, folder: Path, key: str, pairs: Mapping[str, SeenPair], begun_ns: int) -> None:
-    """Remember the files of a data folder that were settled when reading began.
+    """Remember the files of a data folder that were settled when reading began, if there is room for it.
 
     Args:
         root: folder of the caches.
@@ -66,9 +67,6 @@ def write_record(root: Path, folder: Path, key: str, pairs: Mapping[str, SeenPai
         key: of its cache.
         pairs: image and mask of each case, by its name.
         begun_ns: when reading began, nanoseconds since 1970.
-
-    Raises:
-        OSError: when the record cannot be written.
     """
     document = {
         "format": _FORMAT,
@@ -87,8 +85,13 @@ def write_record(root: Path, folder: Path, key: str, pairs: Mapping[str, SeenPai
         return
     # Whole or not at all: two processes may write it at once.
     temporary = record.with_name(f"{record.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(record)
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(record)
+    except OSError:
+        # What is not remembered is read again.
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def read_last_keys(root: Path) -> dict[str, str]:

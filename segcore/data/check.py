@@ -16,6 +16,7 @@ from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, VOID_NAME, ClassTable, count_indices
 from segcore.data.dataset import decode_case, scan_dataset
 from segcore.data.decoding import share_memory
+from segcore.data.division import Division
 from segcore.data.gate import Content, Findings, judge_data
 from segcore.data.likeness import SIDE, look_at
 from segcore.errors import DataError
@@ -62,7 +63,13 @@ class _Counted:
     look_HW: npt.NDArray[np.uint8]
 
 
-def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], None], layout: str = "") -> DataReport:
+def inspect_dataset(
+    folder: Path,
+    folds: int,
+    progress: Callable[[int, int], None],
+    layout: str = "",
+    division: Division | None = None,
+) -> DataReport:
     """Decode a whole data set and report what is there and what is wrong.
 
     Args:
@@ -70,11 +77,13 @@ def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
         folds: number of folds to try.
         progress: called with (cases done, cases in all).
         layout: a name in `sources.layouts`; empty: recognised.
+        division: how it is to be divided; None, or where folds are to be made: in so many folds.
 
     Raises:
-        DataError: when there is no data set at all.
+        DataError: when there is no data set at all, or it does not have the division.
     """
     dataset, problems = scan_dataset(folder, layout)
+    given = None if division is None or division.kind == "folds" else division.divide(dataset.cases)
     counted: dict[str, _Counted] = {}
 
     def count(case: Case) -> _Counted | tuple[str, ...]:
@@ -98,7 +107,7 @@ def inspect_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
                 problems += result
             progress(done, len(dataset.cases))
     content = _gather([case for case in dataset.cases if case.name in counted], counted, dataset.classes)
-    findings = judge_data(content, dataset.classes, folds)
+    findings = judge_data(content, dataset.classes, folds, given)
     return DataReport(
         dataset=dataset,
         cases=content.cases,

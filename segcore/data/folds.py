@@ -71,7 +71,7 @@ def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS, seen: Seen = N
     if len(blocks) < folds:
         raise ConfigError(
             f"folds={folds}: the data has only {len(blocks)} blocks of images that must stay together (neighbouring "
-            f"frames, images that look the same); {_advise(cases, folds, seen)}."
+            f"frames, images that look the same); {_advise(cases, len(blocks), seen)}."
         )
     fold_of_block = cover_classes(_assign(blocks, folds), blocks, folds, seen.classes_of)
     dealt = list(zip(blocks, fold_of_block, strict=True))
@@ -95,15 +95,15 @@ def measure_leakage(cases: Sequence[Case], split: FoldSplit) -> Leakage:
     )
 
 
-def _advise(cases: Sequence[Case], folds: int, seen: Seen) -> str:
+def _advise(cases: Sequence[Case], most: int, seen: Seen) -> str:
     # Fewer folds have longer blocks, so that there are as many as now is no promise.
-    possible = (fewer for fewer in range(folds - 1, 1, -1) if len(_choose_blocks(cases, fewer, seen)) >= fewer)
-    most = next(possible, None)
-    return "more images of other places are needed" if most is None else f"use --folds {most} or more data"
+    possible = (folds for folds in range(most, 1, -1) if len(_choose_blocks(cases, folds, seen)) >= folds)
+    folds = next(possible, None)
+    return "more images of other places are needed" if folds is None else f"use --folds {folds} or more data"
 
 
 def _choose_blocks(cases: Sequence[Case], folds: int, seen: Seen) -> list[Block]:
-    """Return the longest blocks of which each fold gets one with a scored class, or else one at all, or the most."""
+    """Return the longest blocks of which each fold gets one with a scored class, else one at all, else the most."""
     found: list[list[Block]] = []
     for blocks in cut_blocks(cases, folds, seen.alike):
         having = sum(any(seen.classes_of.get(case.name) for case in block.cases) for block in blocks)

@@ -15,6 +15,7 @@ from segcore.data.cache import PixelCache
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.folds import Leakage, Seen, make_folds, measure_leakage
+from segcore.data.given_folds import find_unlike_sides
 from segcore.data.likeness import find_alike
 from segcore.data.sides import find_usual_side
 from segcore.data.split import FoldSplit
@@ -93,7 +94,7 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
     """
     alike = tuple(tuple(content.cases[place].name for place in group) for group in find_alike(content.looks_NHW))
     kept = tuple(group for group in alike if not _is_standing(group, content))
-    notes = [*_describe_absent(content, classes), *_describe_sizes(content), *_describe_alike(kept)]
+    notes = [*_describe_absent(content, classes), *_describe_sizes(content), *_describe_alike(kept, given)]
     warnings = [*_find_void(content), *_find_absent_scored(content, classes)]
     warnings += [_warn_of_standing(group, content) for group in alike if group not in kept]
     problems = list(_find_nothing_to_learn(content, classes))
@@ -109,6 +110,7 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
             images_of_fold = _count_images_of_folds(split, seen, classes)
             problems += _find_bare_folds(content.cases, split, seen, classes)
             warnings += [*_find_lacking(images_of_fold), *_find_divided(split, kept)]
+            warnings += find_unlike_sides(split, seen.classes_of)
     return Findings(
         split=split,
         leakage=None if split is None else measure_leakage(content.cases, split),
@@ -221,12 +223,12 @@ def _describe_sizes(content: Content) -> Iterator[str]:
     )
 
 
-def _describe_alike(alike: Sequence[Sequence[str]]) -> Iterator[str]:
+def _describe_alike(alike: Sequence[Sequence[str]], given: FoldSplit | None) -> Iterator[str]:
     if alike:
         first, second = alike[0][:2]
         yield (
             f"images that look the same, as they are or mirrored: {sum(map(len, alike))} in {len(alike)} groups "
-            f"({first} and {second} first)"
+            f"({first} and {second} first)" + ("" if given else "; each group stays in one fold")
         )
 
 
@@ -241,8 +243,14 @@ def _count_images_of_folds(split: FoldSplit, seen: Seen, classes: ClassTable) ->
 
 def _find_bare_folds(cases: Sequence[Case], split: FoldSplit, seen: Seen, classes: ClassTable) -> Iterator[str]:
     bare = _list_bare(split, seen)
-    if bare:
-        fewer = range(split.folds - 1, 1, -1)
+    if bare and split.kind != "folds":
+        yield (
+            f"{_name_folds(bare)} of the given division: no image to validate on has a scored class "
+            f"({_tell(classes.scored)}), so no score could be given there; divide otherwise, or score other classes"
+        )
+    elif bare:
+        having = sum(bool(names) for names in seen.classes_of.values())
+        fewer = range(min(split.folds - 1, having), 1, -1)
         possible = next((folds for folds in fewer if not _list_bare(make_folds(cases, folds, seen), seen)), None)
         advice = f"use --folds {possible}" if possible else "label more images that have one, or score other classes"
         yield (

@@ -4,7 +4,7 @@ How a user's file is read lives in `own_folds`, how folds are made in `folds`.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from segcore.data.blocks import name_blocks
 from segcore.data.case import Case
@@ -63,13 +63,35 @@ def match_folds(own: OwnFolds, cases: Sequence[Case]) -> FoldSplit:
     return FoldSplit(folds=own.folds, fold_of=own.fold_of, block_of=block_of, kind="own")
 
 
-def describe_leakage(cases: Sequence[Case], split: FoldSplit) -> str:
-    """Say in a line how many neighbouring frames a given division parts; made folds part as few as they can.
+def describe_division(cases: Sequence[Case], split: FoldSplit) -> str:
+    """Say in a line where a division comes from, how large its parts are, and what one that is given parts.
+
+    Made folds part as few neighbours as they can.
 
     Args:
         cases: the cases, in any order.
         split: their division.
     """
+    return split.describe() if split.kind == "folds" else f"{split.describe()}; {_describe_leakage(cases, split)}"
+
+
+def find_unlike_sides(split: FoldSplit, classes_of: Mapping[str, Collection[str]]) -> Iterator[str]:
+    """Yield each class that only one side of the only fold has, in a sentence.
+
+    Args:
+        split: the division; of one with several folds nothing is said.
+        classes_of: scored classes in each case's mask, by case name.
+    """
+    sides: dict[bool, set[str]] = {True: set(), False: set()}
+    for name, fold in split.fold_of.items() if split.folds == 1 else ():
+        sides[fold is None] |= set(classes_of.get(name, ()))
+    for name in sorted(sides[False] - sides[True]):
+        yield f"{name}: no image to train on has it, so it is never learnt, and counts in the score"
+    for name in sorted(sides[True] - sides[False]):
+        yield f"{name}: no image to validate on has it, so it is not scored"
+
+
+def _describe_leakage(cases: Sequence[Case], split: FoldSplit) -> str:
     if all(case.frame is None for case in cases):
         return "no image has a frame number, so neighbours that look alike on its two sides are not noticed"
     found = measure_leakage(cases, split)

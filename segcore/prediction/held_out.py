@@ -1,9 +1,8 @@
 """Which member of a model may predict which image: the one that left it out of its training, where that is known.
 
 A model's notes name the fold that each member left out. The folds themselves come from the `folds.json` of the model,
-which `train` and a retraining write, or of its search, or are made again from the data, which gives the same folds as
-long as the data is the same; a user's own folds come from a file alone. The notes also name the images that every
-member trained on beside those folds.
+which `train` and a retraining write, or of its search; for models whose notes are older than that they are made again
+from the data. The notes also name the images that every member trained on beside those folds.
 """
 
 import dataclasses
@@ -18,7 +17,8 @@ from segcore.data.folds import make_folds
 from segcore.data.given_folds import split_officially
 from segcore.data.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
-from segcore.prediction.ensemble import FOLDS_FILE, Ensemble
+from segcore.networks.weight_files import find_weights_file
+from segcore.prediction.ensemble import FOLDS_FILE, Ensemble, read_ensemble_notes
 from segcore.scoring.objective import FIRST_METRIC
 
 
@@ -81,7 +81,7 @@ def plan_held_out(
     left_out, folds = read_member_folds(notes, members)
     extra, extra_is_known = _read_extra(notes)
     own = [case for case in cases if case.name not in extra]
-    found = _find_split(own, folds, notes.get("split", "folds"), model, folds_file) if left_out else None
+    found = _find_split(own, folds, notes.get("split"), model, folds_file) if left_out else None
     of_case = {}
     for case in cases:
         free: tuple[int, ...] = ()
@@ -134,6 +134,35 @@ def read_member_folds(notes: dict[str, Any], members: int) -> tuple[tuple[int, .
     return tuple(left_out), max(stated, max(left_out) + 1)
 
 
+def describe_known_images(weights: str, names: Sequence[str]) -> str:
+    """Say how many images a network that a training starts from was trained on; empty where none is known to be.
+
+    Args:
+        weights: of a configuration; only a model directory or a file in it says what it was trained on.
+        names: of the images to validate on.
+    """
+    file = None if weights in ("imagenet", "none") else find_weights_file(weights)
+    try:
+        document = {} if file is None else read_ensemble_notes(file.parent)
+        if file is None or file.name not in document["members"]:
+            return ""
+        members, notes = document["members"], document["notes"]
+        stored = read_stored_folds(notes, len(members), file.parent)
+        left_out, _ = read_member_folds(notes, len(members))
+    except (CheckpointError, KeyError, TypeError):
+        return ""
+    if stored is None:
+        return ""
+    fold_of, own = stored[0].fold_of, left_out[members.index(file.name)]
+    known = [name for name in names if fold_of.get(name, own) != own]
+    if not known:
+        return ""
+    return (
+        f"{weights} was trained on {len(known)} of the {len(names)} images to validate on, {known[0]} first, if their "
+        "names mean the same: scores flatter; start from a network that left their fold out (member_N.safetensors)"
+    )
+
+
 def read_noted_metric(notes: dict[str, Any]) -> str:
     """Return the metric that decided in the model's training."""
     metric = notes.get("metric")
@@ -172,7 +201,8 @@ def _find_split(
     try:
         if kind == "official":
             return split_officially(cases), "of the split that came with the data"
-        return (make_folds(cases, folds), f"made again from the data, {folds} in number") if kind == "folds" else None
+        # Since notes name the split, folds follow from what images hold too, which nobody reads here.
+        return (make_folds(cases, folds), f"made again from the data, {folds} in number") if kind is None else None
     except (ConfigError, DataError):
         return None
 

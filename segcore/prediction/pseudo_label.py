@@ -88,8 +88,8 @@ def write_pseudo_labels(
     """Label the images of a folder with a model and write them as a data set, whole or not at all.
 
     Images that cannot be decoded are left out and told in the report.
-    A model of `labels=scored` knows no class for its background: such pixels are void, however sure it is, and do
-    not count as sure.
+    A model of `labels=scored` knows no class for its background where several are not scored: such pixels are void,
+    however sure it is, and do not count as sure.
 
     Args:
         ensemble: the model.

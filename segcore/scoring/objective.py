@@ -74,8 +74,9 @@ def counted_classes(metric: str, classes: ClassTable) -> tuple[int, ...]:
 
 
 def learns_every_class(labels: Literal["full", "scored"], classes: ClassTable) -> bool:
-    """Say whether a network of these labels tells every class of the data apart; where all are scored, any does."""
-    return labels == "full" or len(classes.scored) == len(classes)
+    """Say whether a network of these labels tells every class apart; where all but one are scored, any does."""
+    # The background of scored labels is that one class, see `LabelMap`.
+    return labels == "full" or len(classes.scored) >= len(classes) - 1
 
 
 def require_learnt(metric: str, labels: Literal["full", "scored"], classes: ClassTable) -> None:

@@ -53,7 +53,7 @@ class Past:
             changes: of the settings.
         """
         base = {"name": name, "space": "demo", "epochs": 4, "reduction_factor": 2, "trials": len(trials)}
-        settings = build_settings({**base, **changes})
+        settings = build_settings({"objective": "iou", **base, **changes})
         place = change_place(self.place, where or {})
         folder = StageFolder(root=self.root / settings.search_id)
         journal = Journal(folder.journal, "iou")

@@ -8,7 +8,7 @@ Facts that neither the paths nor the lists say come from `facts`.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 from unicodedata import normalize
@@ -27,6 +27,21 @@ from segcore.errors import DataError
 _MOST_TOLD: Final = 5
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Images and their masks.
+
+    Args:
+        pairs: an image and its mask each.
+        problems: files that belong to nothing, or cannot be told from others.
+        notes: by which patterns, and what was left out.
+    """
+
+    pairs: tuple[tuple[Found, Found], ...]
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 def is_described(folder: Path) -> bool:
     """Say whether a folder has a `dataset.json`."""
     return (folder / DESCRIPTION_FILE).exists()
@@ -40,11 +55,12 @@ def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
         OSError: when a folder may not be read.
     """
     description = read_description(folder / DESCRIPTION_FILE)
-    pairs, problems = pair_files(folder, description.images, description.masks)
-    if not pairs:
+    files = pair_files(folder, description.images, description.masks)
+    problems = list(files.problems)
+    if not files.pairs:
         raise DataError(f"{folder}: no image has a mask, by its {DESCRIPTION_FILE}:", problems)
-    table = build_table(description, [mask.file for _, mask in pairs])
-    cases, name_problems = _name(pairs, table.encoding)
+    table = build_table(description, [mask.file for _, mask in files.pairs])
+    cases, name_problems = _name(files.pairs, table.encoding)
     cases, split_notes, split_problems = _divide(description, cases, folder)
     known, fact_problems, facts = add_facts(folder, cases)
     problems += [*name_problems, *split_problems, *fact_problems]
@@ -56,13 +72,19 @@ def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
         classes=table.classes,
         cases=tuple(known),
         images=tuple(sorted({case.image.parent for case in known})),
-        notes=(f"files: {description.images} and {description.masks}", *table.notes, *split_notes, *facts),
+        notes=(
+            f"files: {description.images} and {description.masks}",
+            *files.notes,
+            *table.notes,
+            *split_notes,
+            *facts,
+        ),
     )
     return dataset, problems
 
 
-def pair_files(folder: Path, images: str, masks: str) -> tuple[list[tuple[Found, Found]], list[str]]:
-    """Return the images and masks of a folder that belong together, and what belongs to nothing.
+def pair_files(folder: Path, images: str, masks: str) -> Files:
+    """Return the images and masks of a folder that belong together.
 
     What a path puts on the side test is left out.
 
@@ -82,19 +104,28 @@ def pair_files(folder: Path, images: str, masks: str) -> tuple[list[tuple[Found,
         found_masks = _without(found_masks, found_images)
     else:
         found_images = _without(found_images, found_masks)
-    found_images, found_masks = (
-        [one for one in found if one.said.get("split", "").lower() not in TEST_FOLDERS]
-        for found in (found_images, found_masks)
-    )
+    labelled = [one for one in found_images if not _is_test(one)]
+    left_out = len(found_images) - len(labelled)
     shared = sorted(list_places(images) & list_places(masks))
-    image_of, image_problems = _index(found_images, shared)
-    mask_of, mask_problems = _index(found_masks, shared)
+    image_of, image_problems = _index(labelled, shared)
+    mask_of, mask_problems = _index([one for one in found_masks if not _is_test(one)], shared)
     lonely_images = [image_of[key].file for key in image_of if key not in mask_of]
     lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of]
     problems += [*image_problems, *mask_problems]
     problems += [f"{file.relative_to(folder)}: no file of {masks} belongs to it" for file in lonely_images]
     problems += [f"{file.relative_to(folder)}: a mask without an image of {images}" for file in lonely_masks]
-    return [(image_of[key], mask_of[key]) for key in image_of if key in mask_of], problems
+    return Files(
+        pairs=tuple((image_of[key], mask_of[key]) for key in image_of if key in mask_of),
+        problems=tuple(problems),
+        notes=(
+            f"files: {images} and {masks}",
+            *([f"left out: {left_out} images of the split test"] if left_out else []),
+        ),
+    )
+
+
+def _is_test(found: Found) -> bool:
+    return found.said.get("split", "").lower() in TEST_FOLDERS
 
 
 def _without(some: Sequence[Found], others: Sequence[Found]) -> list[Found]:

@@ -16,13 +16,16 @@ What the table of classes means for masks says `description_table`; the files ar
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from segcore.data.classes import MOST_CLASSES
 from segcore.data.sources.patterns import find_pattern_fault, list_places
 from segcore.errors import DataError
 
@@ -85,6 +88,7 @@ class Description:
         return self.encoding != "rgb"
 
 
+_MOST_PROBLEMS: Final = 50
 _ADAPTER: Final = TypeAdapter(Description)
 _KEYS: Final = {
     (): ("images", "masks", "encoding", "classes", "void", "ignored", "scored", "reduce_zero_label", "splits"),
@@ -106,13 +110,13 @@ def read_description(file: Path) -> Description:
         json.loads(text, object_pairs_hook=_refuse_repeated_keys)
         description = _ADAPTER.validate_json(text)
     except ValidationError as error:
-        faults = list(tell_faults(error))
+        faults = list(islice(tell_faults(error), _MOST_PROBLEMS))
         if "images is missing" in faults:
             faults.append("if another program wrote it, say which layout the folder has with --layout, such as pairs")
         raise DataError(f"{file} cannot be used:", faults) from None
     except (ValueError, RecursionError, OSError) as error:
         raise DataError(f"{file} cannot be read ({error or type(error).__name__}); it is a JSON object.") from error
-    problems = list(_find_problems(description))
+    problems = list(islice(_find_problems(description), _MOST_PROBLEMS))
     if problems:
         raise DataError(f"{file} cannot be used:", problems)
     return description
@@ -140,8 +144,10 @@ def tell_faults(error: ValidationError) -> Iterator[str]:
     rules: dict[str, list[str]] = {}
     for problem in error.errors():
         place = tuple(part for part in problem["loc"] if not _is_type_name(part))
-        if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden") or place[-1:] == ("[key]",):
-            yield _tell_unknown(place)
+        if problem["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+            yield _tell_unknown(problem["loc"])
+        elif problem["loc"][-1:] == ("[key]",):
+            yield _tell_unknown(problem["loc"][:-1])
         elif problem["type"] in ("missing", "missing_argument"):
             yield f"{_write(place)} is missing"
         else:
@@ -162,8 +168,11 @@ def _find_problems(description: Description) -> Iterator[str]:
         if Path(path).is_absolute() or ".." in Path(path).parts or "\\" in path or not path:
             yield f"splits.{side}: {path!r} is no file below the data set's folder; write its path from there"
     yield from _find_code_problems(description)
-    names = [entry.name for entry in description.classes]
+    names = {entry.name for entry in description.classes}
     yield from (f"ignored: {name!r} is no class" for name in description.ignored if name not in names)
+    kept = len(names - set(description.ignored))
+    if kept > MOST_CLASSES:
+        yield f"classes: {kept} are not ignored, and at most {MOST_CLASSES} can be told apart; merge or ignore some"
     if description.reduce_zero_label and not description.numbered:
         yield "reduce_zero_label: masks of colours have no 0; take it out"
 
@@ -196,8 +205,6 @@ def _find_repeated(description: Description, wanted: str) -> Iterator[str]:
 
 
 def _tell_unknown(place: tuple[int | str, ...]) -> str:
-    if place[-1:] == ("[key]",):
-        place = place[:-1]
     known = _KEYS.get(tuple(part for part in place[:-1] if isinstance(part, str)), ())
     near = difflib.get_close_matches(str(place[-1]), known, n=2, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"the keys are {', '.join(known)}"
@@ -205,8 +212,8 @@ def _tell_unknown(place: tuple[int | str, ...]) -> str:
 
 
 def _is_type_name(part: int | str) -> bool:
-    # Of a union, Pydantic names the type that it tried.
-    return isinstance(part, str) and (part in ("int", "constrained-int") or ("[" in part and part != "[key]"))
+    # Of a union, Pydantic names the type that it tried: int, constrained-int, tuple[...], CocoRuns.
+    return isinstance(part, str) and (part in ("int", "constrained-int", "str") or "[" in part or part[:1].isupper())
 
 
 def _write(place: tuple[Any, ...]) -> str:
@@ -223,7 +230,7 @@ def _show(code: object) -> str:
 
 def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
-    for position, (key, _) in enumerate(pairs):
-        if key in [earlier for earlier, _ in pairs[:position]]:
-            raise ValueError(f"the key {key!r} occurs twice in one object")
+    if len(content) < len(pairs):
+        repeated = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise ValueError(f"the key {repeated!r} occurs twice in one object")
     return content

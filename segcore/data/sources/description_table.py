@@ -90,7 +90,8 @@ def _list_void(description: Description, entries: Sequence[DescribedClass]) -> t
     if given is None:
         owned = any(VOID in entry.ids for entry in entries)
         given = (VOID,) if description.numbered and not owned else ()
-    ignored = [entry for entry in entries if entry.name in description.ignored]
+    names = frozenset(description.ignored)
+    ignored = [entry for entry in entries if entry.name in names]
     codes = [code for entry in ignored for code in (entry.ids if description.numbered else entry.colours)]
     return (*given, *codes)
 

@@ -17,6 +17,7 @@ from typing import Final
 from unicodedata import normalize
 
 from segcore.data.listing import walk_files
+from segcore.data.names import has_controls
 
 NAME: Final = "name"
 FOLDERS: Final = "folders"
@@ -42,6 +43,8 @@ class Found:
 
 def find_pattern_fault(text: str) -> str:
     """Say what is wrong with a pattern and what to write instead; empty when nothing is."""
+    if has_controls(text):
+        return "holds a control character or half a letter; rename what is called so"
     parts = text.split("/")
     names = [place[1:-1] for place in _PARTS.findall(text) if place != "*"]
     unknown = [name for name in names if name not in _FACTS]

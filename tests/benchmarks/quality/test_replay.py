@@ -212,6 +212,14 @@ def test_searches_whose_scores_do_not_compare_are_refused(past):
         load(past, "fold0", "fold1")
 
 
+def test_searches_of_unlike_objectives_are_refused(past):
+    record = (past.full(past.LOW), 1.0, (0.1, 0.2, 0.3, 0.4), "finished")
+    past.record("contest", [record])
+    past.record("other", [record], objective="miou")
+    with pytest.raises(ConfigError, match="contest and other have unlike metric, iou and miou"):
+        load(past, "contest", "other")
+
+
 def test_scores_that_are_missing_stay_missing(past, proposal):
     past.record(
         "gap",

@@ -70,12 +70,12 @@ def test_trials_are_scored_on_the_official_val(launched, folder):
     split = read_folds(folder.folds)
     assert split.kind == "official"
     assert {name for name, fold in split.fold_of.items() if fold == 0} == VAL
-    trials = read_history(folder.search_stage.journal).in_order
+    trials = read_history(folder.search_stage.journal, settings.metric).in_order
     assert [(trial.fold, trial.values["seed"]) for trial in trials] == [(0, 0), (0, 0)]
 
 
 def test_best_are_trained_again_with_further_seeds_and_it_is_said(launched, folder):
-    trainings = read_history(folder.confirm_stage.journal).in_order
+    trainings = read_history(folder.confirm_stage.journal, "miou").in_order
     places = {(trial.source, trial.fold, trial.values["seed"]) for trial in trainings}
     assert {(source, 0, 1) for source in (0, 1)} <= places <= {(s, 0, seed) for s in (0, 1) for seed in (1, 2)}
     assert all({*trial.epochs[2].image_scores} <= VAL for trial in trainings)
@@ -102,7 +102,7 @@ def test_status_says_on_what_the_search_is_and_with_what_it_was_confirmed(folder
 
 def test_retraining_is_with_the_further_seeds_and_scored_on_the_official_val(retrained, folder, divided_folder):
     best = json.loads(folder.best.read_text())
-    trials = read_history(folder.retrain_stage.journal).in_order
+    trials = read_history(folder.retrain_stage.journal, "miou").in_order
     assert [(trial.fold, trial.values["seed"], trial.outcome) for trial in trials] == [
         (0, 1, Outcome.FINISHED),
         (0, 2, Outcome.FINISHED),
@@ -130,4 +130,5 @@ def test_own_folds_are_searched_on(run, root, divided_folder):
     settings, split = read_settings(folder.settings), read_folds(folder.folds)
     assert (settings.split, settings.folds, settings.fold) == ("own", 3, 1)
     assert (split.kind, split.fold_of[names[4]]) == ("own", 1)
-    assert [trial.outcome for trial in read_history(folder.search_stage.journal).in_order] == [Outcome.FINISHED]
+    history = read_history(folder.search_stage.journal, settings.metric)
+    assert [trial.outcome for trial in history.in_order] == [Outcome.FINISHED]

@@ -39,6 +39,35 @@ def test_best_table_shows_the_winner(render, row_of, best):
     assert row_of(text, "crop_size").split() == ["crop_size", "256"]
 
 
+def test_winner_on_the_official_split_is_said_to_be_scored_on_its_val(render, row_of, best):
+    official = {**best, "split": "official"}
+    assert "0, epoch 1, the official val" in row_of(render(best_table(official)), "trial")
+    assert best_note(official).startswith("### Best: trial 0, epoch 1, iou 0.6123 on the official val\n")
+
+
+SEEDS_CONFIRMATION = {
+    "told": "confirmed with 2 further seeds on the official split; no further folds exist",
+    "score": 0.71, "interval": None, "folds": [], "further_seeds": [1, 2], "optimism": 0.02, "best_of": 2,
+    "choice_bias": 0.01, "rivals": [],
+    "contenders": [
+        {"trial": 4, "search_score": 0.73, "fold_scores": {"1": 0.7, "2": 0.72}, "score": 0.71, "difference": None,
+         "image_difference": None, "dismissed": "", "doubt": ""},
+    ],
+}  # fmt: skip
+
+
+def test_confirmation_by_seeds_says_what_it_cannot_tell(render, row_of):
+    text = render(confirmation_table(SEEDS_CONFIRMATION))
+    assert "Confirmed with 2 further seeds on the official split; no further folds exist" in text
+    assert "seed +1" in text and "seed +2" in text and "fold " not in text.replace("folds exist", "")
+    assert confirmation_line(SEEDS_CONFIRMATION, "iou") == (
+        "The winner's iou with 2 further seed(s) is 0.7100; its score in the search was +0.0200 from that. Confirmed "
+        "with 2 further seeds on the official split; no further folds exist. The search was steered by these images, "
+        "so this score flatters; other images would tell how much. It is the best of 2 with these seeds, so this score "
+        "still flatters: by about 0.0100 were all of them equally good, by less otherwise."
+    )
+
+
 def test_best_note_is_a_markdown_table_of_the_winner(best):
     note = best_note(best)
     assert note.startswith("### Best: trial 0, epoch 1, iou 0.6123 on fold 0\n")

@@ -91,8 +91,8 @@ def test_only_what_is_still_in_the_race_is_trained(
     script.journal.write(Asked(trial=0, fold=1, values={}, params={}, source=5))
     settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=7, fold_of={}, block_of={})
     job = TrialJob(
-        data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0
-    , metric="iou")  # fmt: skip
+        data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0, metric="iou"
+    )  # fmt: skip
     folder = StageFolder(root=tmp_path)
     stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
     decision = confirm.confirm_candidates(stage, make_history(write))
@@ -123,7 +123,7 @@ def test_only_fold_is_trained_again_with_further_seeds(
     settings = make_settings(confirm=2, confirm_folds=2, split="official", folds=1)
     split = FoldSplit(folds=1, fold_of={"a": None, "b": 0}, block_of={"a": "a", "b": "b"}, kind="official")
     job = TrialJob(
-        data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0
+        data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0, metric="iou"
     )  # fmt: skip
     folder = StageFolder(root=tmp_path)
     stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)

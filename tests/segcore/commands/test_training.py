@@ -82,3 +82,11 @@ def test_options_that_contradict_the_official_split_are_refused(train, arguments
 def test_data_without_an_official_split_is_refused(run, dataset_folder, tmp_path):
     done = run("train", dataset_folder, "--out", tmp_path / "out", "--split", "official", "--cpus", 1)
     assert "none of the 12 images says that it is for train or val" in str(done.exception)
+
+
+def test_check_judges_the_division_that_is_given(run, divided_folder, dataset_folder):
+    checked = run("check", divided_folder, "--split", "official")
+    assert checked.exit_code == 0, checked.output
+    assert "the official split, which came with the data: 8 cases to train on, 4 to validate on" in checked.output
+    refused = run("check", dataset_folder, "--split", "official")
+    assert "none of the 12 images says that it is for train or val" in str(refused.exception)

@@ -92,3 +92,12 @@ def test_what_is_no_file_in_a_records_place_is_not_read(tmp_path, put):
     file.unlink()
     put(file)
     assert read_record(tmp_path, DATA) == {}
+
+
+def test_a_record_that_cannot_be_written_is_no_error_and_leaves_nothing(tmp_path):
+    file = _record(tmp_path)
+    file.unlink()
+    (file / "mine").mkdir(parents=True)
+    assert _record(tmp_path) == file
+    assert list(tmp_path.iterdir()) == [file]
+    write_record(tmp_path / "gone", DATA, KEY, {"a": (IMAGE, MASK)}, NOW)

@@ -35,3 +35,8 @@ def test_neighbours_are_told_apart_by_the_eye():
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_colours_are_few(count):
     assert len(choose_colours(count)) == count
+
+
+def test_more_than_a_table_may_have_are_not_sought():
+    colours = choose_colours(10_000)
+    assert (len(colours), len(set(colours[:254])), set(colours[254:])) == (10_000, 254, {BLACK})

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
@@ -180,3 +181,17 @@ def test_command_trains_beside_extra_data_and_refuses_to_go_on_without_it(real, 
         assert isinstance(result.exception, CheckpointError)
         assert "trained on other data" in str(result.exception)
     assert CliRunner().invoke(app, [*arguments, *extra]).exit_code == 0
+
+
+def test_an_extra_image_that_many_real_ones_equal_is_told_once(make_dataset, tmp_path):
+    real, extra = make_dataset(*[(32, 48)] * 4), make_dataset(*[(32, 48)] * 3, name="extra")
+    for number in range(3):
+        _rename(extra, f"train_{number:04}", f"other_{number:04}")
+    for folder in (real, extra):
+        for file in (folder / "seg_train_images").iterdir():
+            Image.new("RGB", (48, 32)).save(file, format="PNG")
+    dataset = read_dataset(real)
+    with pytest.raises(DataError, match="3 extra images are images of the real data") as refused:
+        prepare_caches(dataset, read_extra(dataset, [extra]), tmp_path / "cache")
+    assert refused.value.problems[0] == "other_0000: the same image as train_0000"
+    assert len(refused.value.problems) == 3

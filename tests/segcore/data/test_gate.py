@@ -176,6 +176,22 @@ def test_copies_that_a_given_split_divides_are_told(judge, make_dataset):
     assert findings.warnings[0].startswith("1 groups of images that look the same are divided by the given split")
 
 
+def test_given_val_without_a_scored_class_is_refused_and_no_number_of_folds_is_named(make_dataset, tmp_path):
+    folder = make_dataset(*[(32, 48)] * 4)
+    set_mask(folder, 0, ROAD)
+    dataset = read_dataset(folder)
+    cache = PixelCache(prepare_cache(dataset, tmp_path / "cache"))
+    names = [f"train_{number:04}" for number in range(4)]
+    sides = dict(zip(names, (0, None, None, None), strict=True))
+    given = FoldSplit(folds=1, fold_of=sides, block_of={name: name for name in names}, kind="official")
+    with pytest.raises(DataError, match="cannot be trained on") as caught:
+        pass_gate(dataset, cache, 1, given)
+    assert caught.value.problems == (
+        "fold 0 of the given division: no image to validate on has a scored class (car, person), so no score could be "
+        "given there; divide otherwise, or score other classes",
+    )
+
+
 def test_small_image_is_named_once(judge, make_dataset):
     (note,) = judge(make_dataset((24, 40), *[(64, 96)] * 3)).notes
     assert note.startswith("smaller than usual: 1 images have a side of less than 64 pixels, train_0000.jpg with 40x24")

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from segcore.data.case import Case
-from segcore.data.given_folds import describe_leakage, match_folds, split_officially
+from segcore.data.given_folds import describe_division, find_unlike_sides, match_folds, split_officially
 from segcore.data.own_folds import OwnFolds
-from segcore.data.split import read_folds, write_folds
+from segcore.data.split import FoldSplit, read_folds, write_folds
 from segcore.errors import DataError
 from tests.conftest import ENCODING
 
@@ -38,8 +38,8 @@ def test_blocks_of_neighbours_end_where_the_sides_meet():
     assert split.block_of == {
         "f0": "f0", "f1": "f0", "f2": "f0", "f3": "f3", "f4": "f3", "f5": "f3", "f6": "f3", "f7": "f7",
     }  # fmt: skip
-    assert describe_leakage(cases, split) == (
-        "1 of 7 pairs of neighbouring frames stand on two sides of it, 0 blocks are divided"
+    assert describe_division(cases, split).endswith(
+        "; 1 of 7 pairs of neighbouring frames stand on two sides of it, 0 blocks are divided"
     )
 
 
@@ -52,7 +52,7 @@ def test_images_without_frames_stand_alone_and_leakage_cannot_be_told():
     cases = [make_case("a", "val"), make_case("b", "train"), make_case("c", "val")]
     split = split_officially(cases)
     assert split.block_of == {"a": "a", "b": "b", "c": "c"}
-    assert "no image has a frame number" in describe_leakage(cases, split)
+    assert "no image has a frame number" in describe_division(cases, split)
 
 
 def test_data_without_an_official_split_is_refused_with_what_would_give_one():
@@ -82,7 +82,7 @@ def test_own_folds_are_those_of_the_file():
     split = match_folds(own(a=0, b=0, c=1), cases)
     assert (split.folds, split.kind, split.fold_of) == (2, "own", {"a": 0, "b": 0, "c": 1})
     assert split.block_of == {"a": "a", "b": "a", "c": "c"}
-    assert "1 of 2 pairs" in describe_leakage(cases, split)
+    assert "1 of 2 pairs" in describe_division(cases, split)
     assert split.describe() == "folds given by --folds-file: 2, 1 cases in 2 folds"
 
 
@@ -102,3 +102,19 @@ def test_everything_in_which_file_and_data_differ_is_told_at_once():
         "1 images have no fold: new",
         "1 pseudo labels are to be validated, which would only measure agreement with the model that made them: b",
     )
+
+
+def test_class_that_only_one_side_has_is_said():
+    split = split_officially([make_case("a", "val"), make_case("b", "train"), make_case("c", "train")])
+    classes_of = {"a": frozenset({"car", "rider"}), "b": frozenset({"car"}), "c": frozenset({"bus"})}
+    assert list(find_unlike_sides(split, classes_of)) == [
+        "rider: no image to train on has it, so it is never learnt, and counts in the score",
+        "bus: no image to validate on has it, so it is not scored",
+    ]
+    folds = match_folds(own(a=0, b=1, c=1), [make_case("a"), make_case("b"), make_case("c")])
+    assert list(find_unlike_sides(folds, classes_of)) == []
+
+
+def test_made_folds_are_told_without_what_they_part():
+    split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "a", "b": "b"})
+    assert describe_division([make_case("a"), make_case("b")], split) == "folds made of the data: 1, 1 cases in 2 folds"

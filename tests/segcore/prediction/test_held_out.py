@@ -8,9 +8,12 @@ from segcore.data.folds import make_folds
 from segcore.data.given_folds import split_officially
 from segcore.data.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError
+from segcore.networks.model import build_architecture
+from segcore.prediction.ensemble import save_ensemble
 from segcore.prediction.held_out import (
     Assignment,
     Origin,
+    describe_known_images,
     plan_held_out,
     read_member_folds,
     read_noted_metric,
@@ -158,6 +161,22 @@ def test_score_that_the_training_noted_is_found():
     assert read_noted_score({"ious": []}) is None
 
 
+def test_images_that_a_networks_start_was_trained_on_are_counted(make_config, classes, tmp_path):
+    config, model = make_config(), tmp_path / "model"
+    weights = build_architecture(config, 4).state_dict()
+    split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1, "c": 1}, block_of={name: name for name in "abc"})
+    notes = {"folds": [0, 1], "left_out": [0, 1]}
+    save_ensemble(model, iter([weights] * 2), config=config, classes=classes, notes=notes, split=split)
+    # Fold 0 was left out of the first network and fold 1 of the second; nobody knows of d.
+    assert describe_known_images(str(model), ["a", "d"]) == ""
+    said = describe_known_images(str(model), ["a", "b", "c", "d"])
+    assert said.startswith(f"{model} was trained on 2 of the 4 images to validate on") and "b first" in said
+    assert describe_known_images(str(model / "member_1.safetensors"), ["b", "c"]) == ""
+    assert "1 of the 2 images" in describe_known_images(str(model / "member_1.safetensors"), ["a", "b"])
+    for weights_of_others in ("imagenet", "none", "nowhere", str(tmp_path)):
+        assert describe_known_images(weights_of_others, ["a"]) == ""
+
+
 def test_noted_score_is_that_of_the_noted_metric():
     assert read_noted_metric({"ious": [0.1]}) == "iou"
     of_training = {"metric": "iou/car", "scores": [0.1, 0.3]}
@@ -193,3 +212,8 @@ def test_official_split_is_found_again_in_the_data(model):
 def test_own_folds_are_never_made_again(model):
     plan = plan_held_out({"fold": 1, "folds": 3, "split": "own"}, 1, CASES, model)
     assert plan.count(Origin.UNKNOWN) == 12
+
+
+def test_folds_that_followed_from_pixels_are_not_made_again_without_them(model):
+    notes = {"fold": 1, "folds": 3, "left_out": [1], "split": "folds"}
+    assert plan_held_out(notes, 1, CASES, model).count(Origin.UNKNOWN) == 12

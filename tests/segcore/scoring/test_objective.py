@@ -74,6 +74,8 @@ def test_network_of_the_scored_classes_never_reports_what_counts_others(metric, 
 def test_network_of_the_scored_classes_reports_every_metric_where_all_are_scored(classes):
     all_scored = replace(classes, scored=classes.names)
     assert learns_every_class("scored", all_scored)
+    # The background is the sky then.
+    assert learns_every_class("scored", replace(classes, scored=("road", "car", "person")))
     assert not learns_every_class("scored", classes)
     for metric in (*METRICS, "iou/sky"):
         require_learnt(metric, "scored", all_scored)

@@ -1,6 +1,7 @@
 """A folder of any layout that a `dataset.json` describes."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,9 @@ def test_paths_tell_group_condition_and_split(tmp_path):
         save_pair(tmp_path, name, mask, image=f"im/{part}/{{}}_day.jpg", truth=f"gt/{part}/{{}}.png")
     (tmp_path / "gt/test/genf/3.png").unlink()
     describe(tmp_path, images="im/{split}/{group}/{name}_{condition}.jpg", masks="gt/{split}/{group}/{name}.png")
-    cases = read_dataset(tmp_path).cases
-    assert [(case.name, case.split, case.group, case.condition) for case in cases] == [
+    dataset = read_dataset(tmp_path)
+    assert "left out: 1 images of the split test" in dataset.notes
+    assert [(case.name, case.split, case.group, case.condition) for case in dataset.cases] == [
         ("1", "train", "bern", "day"),
         ("2", "val", "bern", "day"),
     ]
@@ -176,7 +178,9 @@ def test_facts_come_from_a_table_too(tmp_path):
 
 
 def test_every_fault_of_a_file_is_told_at_once(tmp_path):
-    describe(tmp_path, images=None, encoding="idx", void=["x"], lables=3, classes=[{"name": "a", "id": [1]}])
+    describe(
+        tmp_path, images=None, encoding="idx", void=["x"], lables=3, **{"cl[": 1}, classes=[{"name": "a", "id": [1]}]
+    )
     with pytest.raises(DataError) as refused:
         read_dataset(tmp_path)
     told = str(refused.value)
@@ -185,6 +189,7 @@ def test_every_fault_of_a_file_is_told_at_once(tmp_path):
         "encoding is 'idx': input should be 'index', 'rgb' or 'palette'",
         "void[0] is 'x'",
         "lables is no key",
+        "cl[ is no key",
         "if another program wrote it, say which layout the folder has with --layout",
         "classes[0].id is no key; did you mean ids?",
     ):
@@ -225,3 +230,41 @@ def test_classes_that_nobody_has_named_are_usable_and_told(tmp_path):
     save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
     describe(tmp_path, classes=[{"name": "TODO_class_7", "ids": [7]}, {"name": "car", "ids": [26]}])
     assert any(note.startswith("names: 1 classes are called TODO_") for note in read_dataset(tmp_path).notes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"classes": [{"name": f"c{number}", "ids": [number]} for number in range(10_000)]}, "10000 are not ignored"),
+        ({"classes": [{"name": f"c{number}"} for number in range(10_000)]}, "10000 are not ignored, and at most 254"),
+        ({"void": [1] * 10_000}, "1 belongs to void and to void"),
+        ({"classes": [[]] * 10_000}, "should be an object"),
+    ],
+)
+def test_ten_thousand_of_something_are_refused_in_few_lines(tmp_path, changes, message):
+    save_pair(tmp_path, "a", np.zeros((1, 1), np.uint8))
+    describe(tmp_path, **changes)
+    with pytest.raises(DataError) as refused:
+        read_dataset(tmp_path)
+    assert message in str(refused.value)
+    assert len(refused.value.problems) <= 50
+
+
+def test_many_numbers_may_be_ignored(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26, 99]], np.uint8))
+    others = [{"name": f"c{number}", "ids": [number]} for number in range(30, 330)]
+    describe(tmp_path, classes=[*CLASSES, *others], ignored=[other["name"] for other in others])
+    assert decode(read_dataset(tmp_path)) == [[[0, 1, VOID]]]
+
+
+def test_the_example_of_the_readme_means_what_it_says(tmp_path):
+    readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(\{\n  \"images\".*?)```", readme, re.DOTALL)
+    (tmp_path / "dataset.json").write_text(example, encoding="utf-8")
+    for name, side in (("1", "train"), ("2", "val")):
+        mask = np.array([[7, 8, 26, 23, 0, 255]], np.uint8)
+        save_pair(tmp_path, name, mask, image="left/bern/{}.jpg", truth="truth/bern/{}_ids.png")
+        (tmp_path / f"{side}.txt").write_text(name, encoding="utf-8")
+    dataset = read_dataset(tmp_path)
+    assert decode(dataset) == [[[0, 0, 1, VOID, VOID, VOID]]] * 2
+    assert [(case.split, case.group) for case in dataset.cases] == [("train", "bern"), ("val", "bern")]

@@ -49,6 +49,7 @@ def test_a_name_may_hold_dots_and_a_star_takes_any_suffix(tmp_path):
         ("C:/x/{name}.png", "no path below"),
         ("x\\{name}.png", "no path below"),
         ("../{name}.png", "'..'"),
+        ("x\udcff/{name}.png", "half a letter"),
         ("a/../../{name}.png", "'..'"),
         ("a//{name}.png", "empty folder name"),
         ("images/x.png", "lacks {name}"),

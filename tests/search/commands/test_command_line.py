@@ -187,7 +187,7 @@ def test_the_best_two_are_confirmed_on_the_other_fold(launched, place):
         scores[trial.source] = best_contender(best, trial.source)["fold_scores"]["1"]
         assert scores[trial.source] in [record.score for record in trial.epochs.values()]
     assert best["confirmation"]["score"] == max(scores.values()) == scores[best["trial"]]
-    assert f"{best['confirmation']['iou']:.4f}" in launched
+    assert f"{best['confirmation']['score']:.4f}" in launched
     require_mlflow_equals_journal(folder, "confirm", folder.confirm_stage.journal)
 
 

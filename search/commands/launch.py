@@ -75,7 +75,7 @@ def launch(
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     divided = division.divide(dataset.cases)
     with cluster.connected(place):
-        cache_pixels = running.prepare_cache(place)
+        cache_pixels = running.prepare_cache(place, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division.folds, division.keep(divided))
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
         _tell_start(settings, split, told, loop.require_search(settings, cache_pixels, split))

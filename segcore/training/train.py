@@ -100,7 +100,7 @@ def train_epochs(
         machine: where to train.
 
     Raises:
-        ConfigError: when a crop is larger than an image.
+        ConfigError: when a crop is larger than the images usually are.
         NonFiniteLossError: naming epoch and step.
         DeviceMemoryError: when the device is too small for the smallest batch.
     """

@@ -32,11 +32,11 @@ from search.tracking import registry
 from search.tracking.check import check_tracking
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
+from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
-from segcore.data.disk import warn_of_network
-from segcore.data.split import FoldSplit, read_folds
+from segcore.data.dividing.split import FoldSplit, read_folds
 
 
 def expect_tracking(place: Place) -> None:

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from segcore.commands.console import console
 from segcore.data.check import DataReport
+from segcore.data.dividing.given_folds import describe_division
 from segcore.data.gate import describe_findings
-from segcore.data.given_folds import describe_division
 from segcore.errors import DataError
 
 _MOST_CODES: Final = 3

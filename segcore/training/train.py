@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import LabelMap, build_label_map
 from segcore.errors import DeviceMemoryError
 from segcore.feeding.balance import balanced_weights, count_output_pixels

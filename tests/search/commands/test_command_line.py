@@ -34,7 +34,7 @@ from search.place import read_place, write_place
 from search.settings import read_settings, write_settings
 from segcore.config import TrainConfig
 from segcore.data.dataset import read_dataset
-from segcore.data.split import FoldSplit, read_folds, write_folds
+from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.errors import StreetError
 from segcore.machine import detect_machine
 from segcore.prediction.ensemble import load_ensemble, read_ensemble_notes

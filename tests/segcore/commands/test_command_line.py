@@ -15,7 +15,7 @@ from PIL import Image
 
 from segcore.data.classes import ClassTable, class_table_to_json
 from segcore.data.decoding import decode_rgb
-from segcore.data.split import read_folds
+from segcore.data.dividing.split import read_folds
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import load_ensemble, save_ensemble

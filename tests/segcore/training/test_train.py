@@ -5,8 +5,8 @@ import pytest
 import torch
 from timm.layers import DropPath
 
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
 from segcore.machine import Machine, build_scaler

@@ -162,7 +162,8 @@ def _open(file: Path) -> Iterator[Image.Image]:
     try:
         require_regular(file)
         _require_bytes(file, limit)
-        with Image.open(file, formats=_FORMATS) as image:
+        # Of a name Pillow would map the file into memory, where it confuses the sides of a TIFF that lies on one.
+        with file.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
             _require_pixels(image, file.name, limit)
             yield image
     except DataError:

@@ -92,6 +92,11 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
         folds: number of folds to make.
         given: folds that are taken as they are; None: they are made.
     """
+    if not content.cases:
+        # Of masks that nobody could read nothing is known, not that they are void.
+        return Findings(
+            images_of_fold={}, problems=("no image with its mask can be read, so there is nothing to learn",)
+        )
     alike = tuple(tuple(content.cases[place].name for place in group) for group in find_alike(content.looks_NHW))
     kept = tuple(group for group in alike if not _is_standing(group, content))
     notes = [*_describe_absent(content, classes), *_describe_sizes(content), *_describe_alike(kept, given)]

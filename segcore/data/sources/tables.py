@@ -125,6 +125,8 @@ def read_names(file: Path) -> tuple[str, ...]:
     Raises:
         DataError: when the file cannot be read.
     """
+    if not file.is_file():
+        raise DataError(f"{file} is no regular file; it has the name of a class on each line.")
     try:
         lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, ValueError) as error:
@@ -200,7 +202,7 @@ def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> t
 
 def find_names_file(folder: Path) -> Path | None:
     """Return the file of a folder that lists names of classes, or None."""
-    return next((folder / name for name in NAMES_FILES if (folder / name).is_file()), None)
+    return next((folder / name for name in NAMES_FILES if (folder / name).exists()), None)
 
 
 def _index_of(table: ClassTable, colour: Colour) -> int | None:

@@ -13,6 +13,7 @@ from segcore.data.decoding import (
     LIMIT_VARIABLE,
     decode_colours,
     decode_rgb,
+    decode_values,
     is_blurred_format,
     read_size,
     share_memory,
@@ -55,6 +56,15 @@ def test_picture_is_turned_upright_and_its_size_with_it(tmp_path, suffix, orient
     for decode in (decode_rgb, decode_colours):
         np.testing.assert_array_equal(decode(file), expected_HW3)
     assert read_size(file) == expected_HW3.shape[:2] == ((3, 2) if orientation >= 5 else (2, 3))
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize(("orientation", "upright"), [(6, [[4, 1], [5, 2], [6, 3]]), (8, [[3, 6], [2, 5], [1, 4]])])
+def test_tiff_of_numbers_that_lies_on_its_side_is_turned_upright(tmp_path, kind, orientation, upright):
+    file = tmp_path / "a.tif"
+    Image.fromarray(np.array([[1, 2, 3], [4, 5, 6]], kind)).save(file, exif=_exif(orientation))
+    assert decode_values(file).tolist() == upright
+    assert read_size(file) == (3, 2)
 
 
 def test_jpeg_of_a_camera_on_its_side_is_turned_upright(tmp_path):

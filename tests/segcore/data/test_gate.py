@@ -80,6 +80,15 @@ def test_void_alone_is_refused(judge, make_dataset):
     refuse(judge, folder, "every pixel of every mask is void")
 
 
+def test_masks_that_nobody_could_read_are_not_called_void(make_dataset):
+    folder = make_dataset()
+    for mask in (folder / "seg_train_annotations").glob("*.png"):
+        mask.write_bytes(b"no image")
+    report = inspect(folder)
+    assert report.problems[-1] == "no image with its mask can be read, so there is nothing to learn"
+    assert len(report.problems) == 5 and report.findings.warnings == ()
+
+
 def test_one_class_everywhere_is_refused(judge, make_dataset):
     folder = make_dataset()
     for number in range(4):

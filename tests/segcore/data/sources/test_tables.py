@@ -1,6 +1,7 @@
 """What masks mean by what lies beside them; data of one class and everything else is an ordinary case."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,13 @@ def test_names_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "names.txt").write_bytes(b"road\xff")
     with pytest.raises(DataError, match=r"names\.txt cannot be read"):
         read_names(tmp_path / "names.txt")
+
+
+def test_names_in_a_pipe_are_refused_and_not_passed_over(tmp_path):
+    mask = _put(tmp_path, [[0, 1]])
+    os.mkfifo(tmp_path / "names.txt")
+    with pytest.raises(DataError, match=r"names\.txt is no regular file"):
+        find_table(tmp_path, [mask])
 
 
 def test_more_numbers_than_classes_can_be_are_refused(tmp_path):

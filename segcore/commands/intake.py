@@ -1,5 +1,6 @@
 """Commands that take in data of other people's layouts: init, import coco."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -72,7 +73,7 @@ def coco(
     for line in _describe_import(report, crowd):
         console.print(line, soft_wrap=True)
     console.print(f"{report.images} images: {out}", soft_wrap=True)
-    console.print(f"next:\n  python -m segcore check {out}", soft_wrap=True, highlight=False)
+    console.print(f"next:\n  python -m segcore check {shlex.quote(str(out))}", soft_wrap=True, highlight=False)
 
 
 def _describe_import(report: CocoReport, crowd: str) -> list[str]:
@@ -129,11 +130,12 @@ def _print_values(patterns: Patterns, values: MaskValues, draft: Draft) -> None:
 def _print_next(data: Path, file: Path, draft: Draft) -> None:
     names = f"names from {draft.source}" if draft.source else "nothing names the classes"
     console.print(f"written: {file} ({names})", soft_wrap=True)
+    quoted = shlex.quote(str(data))
     steps: Sequence[str] = (
         *([f"edit {file}: name {draft.unnamed} classes; it can be used as it is, too"] if draft.unnamed else []),
-        f"python -m segcore check {data}",
-        f"python -m segcore explore {data} data.html    (which class is where)",
-        f"python -m search launch --data {data} --name first",
+        f"python -m segcore check {quoted}",
+        f"python -m segcore explore {quoted} data.html    (which class is where)",
+        f"python -m search launch --data {quoted} --name first",
     )
     console.print("next:")
     for step in steps:

@@ -8,11 +8,14 @@ Nothing is guessed without saying so: each function returns notes for a person.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, ClassTable, find_class_table
 from segcore.data.colours import BLACK, Colour, choose_colours
@@ -27,6 +30,8 @@ _SAMPLE: Final = 16
 _IGNORED: Final = "__ignore__"
 
 Kind = Literal["rgb", "index"]
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +87,16 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
             files of colours that are all grey. Files with a palette each of its own hold colours.
 
     Raises:
-        DataError: when one cannot be decoded.
+        DataError: when none can be decoded.
     """
-    sample = masks[:: max(1, len(masks) // _SAMPLE)]
-    modes = [read_mode(mask) for mask in sample]
+    sample, modes = _read_each(masks[:: max(1, len(masks) // _SAMPLE)], read_mode)
     if all(mode == "P" for mode, _ in modes):
         shared = _find_shared([palette for _, palette in modes])
         return ("index", shared) if shared else ("rgb", ())
     if all(mode in ("P", "L", "1") or mode.startswith("I") for mode, _ in modes):
         return "index", ()
-    grey = all((colours := decode_colours(mask)).size and (colours == colours[..., :1]).all() for mask in sample)
-    return ("index" if grey else "rgb"), ()
+    _, grey = _read_each(sample, lambda mask: _is_grey(decode_colours(mask)))
+    return ("index" if all(grey) else "rgb"), ()
 
 
 def _find_shared(palettes: Sequence[tuple[Colour, ...]]) -> tuple[Colour, ...]:
@@ -105,7 +109,7 @@ def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
     """Return the pixels of each colour or number in masks; each file is decoded.
 
     Raises:
-        DataError: when one cannot be decoded.
+        DataError: when none can be decoded.
     """
     encoding = build_encoding(kind, {})
 
@@ -113,10 +117,35 @@ def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
         return encoding.count_codes(decode_colours(mask) if kind == "rgb" else decode_values(mask))
 
     total: Counter[int] = Counter()
-    with ThreadPoolExecutor() as pool:
-        for counts in pool.map(count, masks):
-            total.update(counts)
+    for counts in _read_each(masks, count)[1]:
+        total.update(counts)
     return total
+
+
+def _read_each(masks: Sequence[Path], read: Callable[[Path], _Read]) -> tuple[list[Path], list[_Read]]:
+    """Return the masks that can be read and what is read of each; those that cannot are named by who decodes all.
+
+    Raises:
+        DataError: of the first mask, when none can be read.
+    """
+
+    def attempt(mask: Path) -> _Read | DataError:
+        try:
+            return read(mask)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        results = list(zip(masks, pool.map(attempt, masks), strict=True))
+    readable = [(mask, result) for mask, result in results if not isinstance(result, DataError)]
+    if results and not readable:
+        assert isinstance(results[0][1], DataError), "none was read"
+        raise results[0][1]
+    return [mask for mask, _ in readable], [result for _, result in readable]
+
+
+def _is_grey(colours_HW3: npt.NDArray[np.uint8]) -> bool:
+    return bool(colours_HW3.size and (colours_HW3 == colours_HW3[..., :1]).all())
 
 
 def read_names(file: Path) -> tuple[str, ...]:

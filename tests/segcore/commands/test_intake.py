@@ -1,6 +1,7 @@
 """The commands that take in data of other people's layouts, as a newcomer uses them."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,13 @@ def test_init_counts_writes_and_says_what_is_next(tmp_path):
     assert ["7", "TODO_class_7", "128", "25.00%", "2"] in rows and ["255", "(void)", "128", "25.00%", "2"] in rows
     assert "name 3 classes" in out and f"python -m segcore check {tmp_path}" in out.replace("\n", "")
     assert len(read_dataset(tmp_path).cases) == 2
+
+
+def test_commands_that_come_next_can_be_copied_whatever_the_folder_is_called(tmp_path):
+    folder = save(tmp_path / "it's [mine]")
+    out = run("init", folder)
+    steps = [shlex.split(line) for line in out.splitlines() if line.startswith("  python -m")]
+    assert len(steps) == 3 and all(str(folder) in step for step in steps)
 
 
 def test_init_takes_patterns_that_are_given(tmp_path):

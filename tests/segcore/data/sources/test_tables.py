@@ -158,6 +158,18 @@ def test_names_in_a_pipe_are_refused_and_not_passed_over(tmp_path):
         find_table(tmp_path, [mask])
 
 
+def test_damaged_masks_do_not_hide_each_other(tmp_path):
+    for number in range(4):
+        _put(tmp_path, [[0, 1]], f"{number}.png")
+    damaged = [tmp_path / "0.png", tmp_path / "2.png"]
+    for mask in damaged:
+        mask.write_bytes(b"no image")
+    table = find_table(tmp_path, sorted(tmp_path.glob("*.png")))
+    assert table.classes.ids == (0, 1)
+    with pytest.raises(DataError, match=r"0\.png: cannot be decoded"):
+        find_table(tmp_path, damaged)
+
+
 def test_more_numbers_than_classes_can_be_are_refused(tmp_path):
     mask = _put(tmp_path, [list(range(300))], deep=True)
     with pytest.raises(DataError, match="299 different numbers, and at most 254 are classes"):

@@ -371,4 +371,4 @@ def test_contest_folder_without_a_table_has_the_contests_classes_and_says_so(mak
     (note,) = [
         note for note in dataset.notes if note.startswith("classes: the contest's 20, for there is no classes.json")
     ]
-    assert "if the masks have others, 'python -m segcore init --force'" in note
+    assert "if the masks have others, 'python -m segcore init" in note and "--force" in note

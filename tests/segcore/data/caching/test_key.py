@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from segcore.data import cache_key, cache_record
+from segcore.data.caching import key as cache_key
+from segcore.data.caching import record as cache_record
 from segcore.data.caching.key import see_data
 from segcore.data.dataset import read_dataset
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER

@@ -23,7 +23,10 @@ from segcore.data.names import find_name_fault
 IMAGES_FOLDER: Final = "seg_train_images"
 ANNOTATIONS_FOLDER: Final = "seg_train_annotations"
 
-_CONTEST_TABLE: Final = "classes: the contest's 20, for there is no classes.json"
+_CONTEST_TABLE: Final = (
+    "classes: the contest's 20, for there is no classes.json; if the masks have others, 'python -m segcore init' with "
+    "--force counts their colours and writes a file to name them in"
+)
 
 
 def is_contest(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from search.settings import SearchSettings, describe_damage, describe_problems, write_whole
 from search.tracking_uri import mask_uri, own_tracking_uri
-from segcore.data.disk import DEFAULT_CACHE
+from segcore.data.caching.disk import DEFAULT_CACHE
 from segcore.errors import CheckpointError, ConfigError
 
 DEFAULT_STORAGE: Final = Path("searches")

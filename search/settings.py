@@ -16,7 +16,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from segcore.config import TrainConfig
-from segcore.data.split import DEFAULT_FOLDS, SplitKind
+from segcore.data.dividing.split import DEFAULT_FOLDS, SplitKind
 from segcore.errors import CheckpointError, ConfigError
 from segcore.scoring.objective import FIRST_METRIC, METRIC_HELP, default_objective, describe_unknown
 

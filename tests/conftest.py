@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import ClassTable, class_table_to_json
 from segcore.data.dataset import read_dataset
 from segcore.data.encoding import encoding_of

@@ -203,6 +203,24 @@ def test_every_room_says_what_lives_there_and_what_it_may_use(room):
     assert "Uses " in docstring and len(docstring) > 80
 
 
+DATA_ROOMS: Final = {
+    "sources": {"sources"},
+    "dividing": {"dividing"},
+    "caching": {"caching", "dividing"},
+    "coco": {"coco", "sources", "caching"},
+}
+"""Rooms inside of `segcore.data`, and which of them each may import."""
+
+
+@pytest.mark.parametrize("room", DATA_ROOMS)
+def test_a_room_inside_of_data_imports_only_those_that_it_may(room):
+    inside = {name: source for name, source in SOURCES.items() if name.startswith(f"segcore.data.{room}.")}
+    assert inside, room
+    for name, source in inside.items():
+        parts = {imported.split(".")[2] for imported in find_imports(source, name) if imported.count(".") >= 2}
+        assert parts & DATA_ROOMS.keys() <= DATA_ROOMS[room], name
+
+
 @pytest.mark.parametrize("module", [name for name in SOURCES if not name.endswith("__main__")])
 def test_only_command_lines_print_and_exit(module):
     assert find_speech(SOURCES[module]) == []
@@ -273,7 +291,13 @@ def test_law_lets_other_calls_pass():
 
 @pytest.mark.parametrize(
     "module",
-    ["segcore.errors", "segcore.config", "segcore.data.names", "segcore.data.split", "segcore.training.schedule"],
+    [
+        "segcore.errors",
+        "segcore.config",
+        "segcore.data.names",
+        "segcore.data.dividing.split",
+        "segcore.training.schedule",
+    ],
 )
 def test_what_a_light_command_needs_of_segcore_reaches_no_pixels(module):
     sources = read_sources()

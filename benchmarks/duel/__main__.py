@@ -26,7 +26,7 @@ from benchmarks.duel.terms import FOLD, Terms, read_terms, write_terms
 from benchmarks.measuring import describe_machine
 from search.memory.journal import read_history
 from segcore.config import TrainConfig, parse_assignments
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.errors import CheckpointError, ConfigError, StreetError
 from segcore.streets.synthetic import write_streets

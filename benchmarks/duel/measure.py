@@ -15,9 +15,9 @@ from search.insight.spending import account, score_against_time
 from search.memory.history import History
 from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
-from segcore.data.cache import open_cache
+from segcore.data.caching.cache import open_cache
 from segcore.data.dataset import read_dataset
-from segcore.data.folds import make_folds
+from segcore.data.dividing.folds import make_folds
 from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError, TrainingError
 from segcore.machine import detect_machine

@@ -26,9 +26,9 @@ from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.space.draw import load_space
-from segcore.data.cache import PixelCache, open_cache
+from segcore.data.caching.cache import PixelCache, open_cache
 from segcore.data.dataset import read_dataset
-from segcore.data.folds import make_folds
+from segcore.data.dividing.folds import make_folds
 from segcore.data.labels import build_label_map
 from segcore.machine import detect_machine
 from segcore.training.state import new_state

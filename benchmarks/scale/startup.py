@@ -25,7 +25,7 @@ from search.memory.outcome import Outcome
 from search.place import build_place, write_place
 from search.settings import build_settings, write_settings
 from segcore.config import TrainConfig
-from segcore.data.split import FoldSplit, write_folds
+from segcore.data.dividing.split import FoldSplit, write_folds
 
 _FEW_TRIALS: Final = 10
 """Too few to say what mattered."""

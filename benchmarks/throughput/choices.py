@@ -14,10 +14,10 @@ from typing import Any, Final
 import torch
 
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
-from segcore.data.folds import make_folds
+from segcore.data.dividing.folds import make_folds
 from segcore.data.labels import build_label_map
 from segcore.machine import detect_machine
 from segcore.prediction.ensemble import save_ensemble

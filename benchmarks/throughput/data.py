@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks.measuring import Throughput, describe_machine, describe_ratios, open_data, run_rounds
 from benchmarks.throughput.plain_data import build_colour_table, read_indices, read_rgb
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.case import DataSet
 from segcore.feeding.transforms import Image, cut_sample
 

@@ -30,8 +30,8 @@ from benchmarks.measuring import (
 )
 from benchmarks.throughput.plain_training import build_contest, build_plain
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.case import DataSet
 from segcore.data.labels import build_label_map
 from segcore.feeding.transforms import sample_size

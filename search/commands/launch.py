@@ -29,7 +29,7 @@ from search.space.draw import load_space
 from search.space.first import read_prior, resolve_first
 from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
-from segcore.data.split import FoldSplit, read_folds, write_folds
+from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.scoring.objective import require_metric
 
 
@@ -52,9 +52,9 @@ def launch(
     from search.stages.earlier import read_earlier
     from search.tracking.check import require_tracking
     from segcore.data.dataset import read_dataset
-    from segcore.data.division import choose_division
+    from segcore.data.dividing.division import choose_division
+    from segcore.data.dividing.given_folds import describe_division
     from segcore.data.gate import describe_findings, pass_gate
-    from segcore.data.given_folds import describe_division
 
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
@@ -75,7 +75,7 @@ def launch(
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     divided = division.divide(dataset.cases)
     with cluster.connected(place):
-        cache_pixels = running.prepare_cache(place)
+        cache_pixels = running.prepare_cache(place, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division.folds, division.keep(divided))
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
         _tell_start(settings, split, told, loop.require_search(settings, cache_pixels, split))

@@ -16,7 +16,7 @@ from search.memory.journal import replay
 from search.opening import read_what
 from search.place import DEFAULT_STORAGE
 from search.verdict.selection import name_winner
-from segcore.data.split import read_folds
+from segcore.data.dividing.split import read_folds
 
 
 def status(

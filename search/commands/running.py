@@ -32,10 +32,11 @@ from search.tracking import registry
 from search.tracking.check import check_tracking
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
+from segcore.data.caching.disk import warn_of_network
+from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
-from segcore.data.disk import warn_of_network
-from segcore.data.split import FoldSplit, read_folds
+from segcore.data.dividing.split import FoldSplit, read_folds
 
 
 def expect_tracking(place: Place) -> None:
@@ -48,11 +49,16 @@ def expect_tracking(place: Place) -> None:
         )
 
 
-def prepare_cache(place: Place) -> PixelCache:
-    """Decode the images on every node, showing how far it is."""
+def prepare_cache(place: Place, dataset: DataSet | None = None) -> PixelCache:
+    """Decode the images on every node, showing how far it is.
+
+    Args:
+        place: where the search runs.
+        dataset: what its folder holds, where that is known already; None: it is read.
+    """
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
-    dataset = read_dataset(place.data, place.layout)
+    dataset = dataset or read_dataset(place.data, place.layout)
     if warning := warn_of_network(place.cache):
         console.print(warning, style="yellow", soft_wrap=True)
     with decoding_shown() as progress:

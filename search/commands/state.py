@@ -15,7 +15,7 @@ from search.verdict.decision import Decision
 from search.verdict.race import decide
 from search.verdict.rounds import count_trainings, tell_rounds
 from search.verdict.selection import can_confirm, choose_candidates
-from segcore.data.split import read_folds
+from segcore.data.dividing.split import read_folds
 
 _TOLD_CHARACTERS: Final = 500
 """Of a failure's message, from its end, where a traceback names its error."""

@@ -17,8 +17,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.place import Place
 from search.run.capacity import alive_nodes, count_concurrent
-from segcore.data.cache import PixelCache, Progress
-from segcore.data.cache_build import Announce
+from segcore.data.caching.build import Announce
+from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.decoding import LIMIT_VARIABLE

@@ -20,8 +20,8 @@ from search.settings import SearchSettings
 from search.space.check import Requirement, require_same_space, require_usable_space
 from search.space.draw import Draw, Params, draw, draw_config, load_space
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
-from segcore.data.split import FoldSplit
+from segcore.data.caching.cache import PixelCache
+from segcore.data.dividing.split import FoldSplit
 from segcore.errors import InterruptedSearchError
 from segcore.feeding.balance import count_class_pixels
 from segcore.scoring.objective import require_counted, require_learnt

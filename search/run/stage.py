@@ -8,8 +8,8 @@ from search.memory.journal import Journal
 from search.place import Place
 from search.run.trial import Limits, TrialJob
 from search.settings import SearchSettings
-from segcore.data.cache import PixelCache
-from segcore.data.split import FoldSplit
+from segcore.data.caching.cache import PixelCache
+from segcore.data.dividing.split import FoldSplit
 from segcore.errors import CheckpointError
 
 

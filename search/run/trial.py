@@ -14,15 +14,15 @@ import ray
 import torch
 from ray import tune
 
-import segcore.data.cache
+import segcore.data.caching.cache
 from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
+from segcore.data.dividing.split import FoldSplit
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.labels import build_label_map
 from segcore.data.picture_files import encode_jpeg
-from segcore.data.split import FoldSplit
 from segcore.errors import (
     CheckpointError,
     ConfigError,
@@ -122,7 +122,7 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
 def open_cache(job: TrialJob) -> PixelCache:
     """Open the node's cache, preparing it on a node that joined late."""
     try:
-        return segcore.data.cache.open_cache(job.cache_root, job.cache_key)
+        return segcore.data.caching.cache.open_cache(job.cache_root, job.cache_key)
     except CheckpointError:
         dataset = read_dataset(job.data, job.layout)
         cache = prepare_caches(dataset, read_extra(dataset, job.extra), job.cache_root)

@@ -33,9 +33,9 @@ from search.verdict.notes import out_of_fold_note
 from search.verdict.out_of_fold import OutOfFold
 from search.verdict.rounds import retraining_seeds
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import ClassTable
-from segcore.data.split import read_folds
+from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError
 from segcore.prediction.ensemble import save_ensemble
 from segcore.scoring.metrics import ImageScore, best_single_class, summarise_scores

@@ -10,7 +10,7 @@ from search.settings import SearchSettings, write_settings
 from search.stages.stage import OpenStage
 from search.verdict.notes import best_note
 from search.verdict.selection import choose_best
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
 
 
 def run_search(opened: OpenStage, folder: SearchFolder, cache: PixelCache, extended: SearchSettings | None) -> History:

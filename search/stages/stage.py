@@ -18,8 +18,8 @@ from search.run.stage import Stage, make_job, require_same_data
 from search.settings import SearchSettings
 from search.tracking.follower import Tracker
 from search.verdict.rounds import count_retrainings, count_trainings
-from segcore.data.cache import PixelCache
-from segcore.data.split import FoldSplit
+from segcore.data.caching.cache import PixelCache
+from segcore.data.dividing.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
 
 _GOES_ON: Final = {"search": "resume", "confirm": "confirm", "retrain": "retrain"}

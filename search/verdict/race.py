@@ -49,7 +49,7 @@ def decide(
         candidates: trials of the search, the best first.
         trainings: the journal of the confirmation.
         settings: the search's settings.
-        block_of: block of each image, see `segcore.data.split.FoldSplit`.
+        block_of: block of each image, see `segcore.data.dividing.split.FoldSplit`.
     """
     of_key = index_trainings(candidates, trainings.in_order, settings)
     race = _Race(candidates=candidates, trainings=of_key, settings=settings, block_of=block_of)

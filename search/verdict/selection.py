@@ -17,7 +17,7 @@ from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, SEEDS_METHOD,
 from search.verdict.decision import Contender, Decision
 from search.verdict.race import best_epochs, decide
 from search.verdict.rounds import tell_rounds
-from segcore.data.split import FoldSplit, read_folds
+from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
 
 

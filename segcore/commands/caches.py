@@ -9,7 +9,8 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import Cache, console, warn_of_slow_cache
-from segcore.data.cache_upkeep import (
+from segcore.data.caching.disk import DEFAULT_CACHE, resolve_cache
+from segcore.data.caching.upkeep import (
     CacheState,
     Shelf,
     StoredCache,
@@ -19,7 +20,6 @@ from segcore.data.cache_upkeep import (
     remove_cache,
     remove_leftovers,
 )
-from segcore.data.disk import DEFAULT_CACHE, resolve_cache
 from segcore.errors import CheckpointError
 
 _SHOWN_OF_KEY = 12

@@ -15,14 +15,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.style import Style
 from rich.text import Text
 
-from segcore.data.cache import Progress as ProgressCall
-from segcore.data.cache_build import BuildPlan
+from segcore.data.caching.build import BuildPlan
+from segcore.data.caching.cache import Progress as ProgressCall
+from segcore.data.caching.disk import warn_of_network
 from segcore.data.decoding import IMAGE_SUFFIXES
-from segcore.data.disk import warn_of_network
+from segcore.data.dividing.split import DEFAULT_FOLDS
 from segcore.data.listing import count_unread
 from segcore.data.names import show_controls
 from segcore.data.sources.layouts import LAYOUTS
-from segcore.data.split import DEFAULT_FOLDS
 from segcore.errors import ConfigError, LeftOutError, StorageError, StreetError
 from segcore.machine import Machine, detect_machine, require_device
 from segcore.scoring.objective import METRIC_HELP

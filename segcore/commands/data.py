@@ -22,7 +22,7 @@ from segcore.commands.report import print_report, print_verdict
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import read_dataset
-from segcore.data.division import choose_division
+from segcore.data.dividing.division import choose_division
 from segcore.data.listing import list_images, name_of
 from segcore.insight.page import require_writable, write_page
 from segcore.insight.sheet import render_sheet

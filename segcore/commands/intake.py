@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segcore.commands.console import Data, console, show_progress
-from segcore.data.coco_import import CocoReport, import_coco
+from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.sources.described import is_described, pair_files
 from segcore.data.sources.description import DESCRIPTION_FILE
 from segcore.data.sources.draft import Draft, draft_description, save_draft

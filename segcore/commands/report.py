@@ -8,6 +8,7 @@ from rich.table import Table
 
 from segcore.commands.console import console
 from segcore.data.check import DataReport
+from segcore.data.dividing.given_folds import describe_division
 from segcore.data.gate import describe_findings
 from segcore.errors import DataError
 
@@ -78,8 +79,10 @@ def _print_folds(report: DataReport) -> None:
     table.add_row("all", *(str(folds.count(fold)) for fold in range(split.folds)))
     for name, images in report.findings.images_of_fold.items():
         table.add_row(f"with {name}", *map(str, images))
-    console.print(split.describe(), soft_wrap=True)
+    console.print(describe_division(report.cases, split), soft_wrap=True)
     console.print(table)
+    if split.kind != "folds":
+        return
     console.print(
         f"leakage: {leakage.divided_blocks} blocks divided; {leakage.divided_neighbours} of "
         f"{leakage.neighbours} neighbouring frames stand in two folds, at the seams of blocks"

@@ -25,17 +25,17 @@ from segcore.commands.console import (
     warn_of_slow_cache,
 )
 from segcore.config import TrainConfig, describe_fields
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
+from segcore.data.caching.disk import DEFAULT_CACHE, resolve_cache
 from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
-from segcore.data.disk import DEFAULT_CACHE, resolve_cache
-from segcore.data.division import choose_division
+from segcore.data.dividing.division import choose_division
+from segcore.data.dividing.given_folds import describe_division
+from segcore.data.dividing.split import FoldSplit, name_training
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.gate import Findings, describe_findings, pass_gate
-from segcore.data.given_folds import describe_division
 from segcore.data.labels import build_label_map
-from segcore.data.split import FoldSplit, name_training
 from segcore.errors import CheckpointError
 from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine

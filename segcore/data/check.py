@@ -16,9 +16,9 @@ from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, VOID_NAME, ClassTable, count_indices
 from segcore.data.dataset import decode_case, scan_dataset
 from segcore.data.decoding import share_memory
-from segcore.data.division import Division
+from segcore.data.dividing.division import Division
+from segcore.data.dividing.likeness import SIDE, look_at
 from segcore.data.gate import Content, Findings, judge_data
-from segcore.data.likeness import SIDE, look_at
 from segcore.errors import DataError
 
 

@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from segcore.data.cache import PixelCache, Progress
-from segcore.data.cache_build import Announce, prepare_cache
+from segcore.data.caching.build import Announce, prepare_cache
+from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset

@@ -11,14 +11,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import ClassTable
-from segcore.data.folds import Leakage, Seen, make_folds, measure_leakage
-from segcore.data.given_folds import find_unlike_sides
-from segcore.data.likeness import find_alike
+from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leakage
+from segcore.data.dividing.given_folds import find_unlike_sides
+from segcore.data.dividing.likeness import find_alike
+from segcore.data.dividing.split import FoldSplit
 from segcore.data.sides import find_usual_side
-from segcore.data.split import FoldSplit
 from segcore.errors import ConfigError, DataError
 
 _MOST_TOLD: Final = 5

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import LabelMap
 
 _LEAST_WEIGHT: Final = 0.1

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import PADDING_GREY, VOID
 from segcore.errors import StorageError
 from segcore.feeding.balance import RareClasses

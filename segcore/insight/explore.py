@@ -162,7 +162,7 @@ def choose_stratum_examples(exploration: Exploration) -> list[Example]:
         strata[counts.case.group, counts.case.condition].append(counts.case)
     each = max(1, min(4, MOST_EXAMPLES // len(strata)))
     return [
-        Example(case=case, reason=f"{group}, {condition}")
+        Example(case=case, reason=", ".join(filter(None, (group, condition))))
         for (group, condition), cases in sorted(strata.items())[:MOST_EXAMPLES]
         for case in _every_nth(cases, max(1, len(cases) // each))[:each]
     ]

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from segcore.data.dataset import decode_case
-from segcore.data.split import FoldSplit
+from segcore.data.dividing.split import FoldSplit
 from segcore.insight.charts import Column, bar, column_chart
 from segcore.insight.explore import (
     Example,

@@ -25,8 +25,8 @@ from torch import Tensor
 
 from segcore.config import TrainConfig, translate_first_losses
 from segcore.data.classes import ClassTable, class_table_from_json, class_table_to_json
+from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.data.labels import build_label_map
-from segcore.data.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError, StorageError, StreetError
 from segcore.machine import Machine
 from segcore.networks.fusion import fuse_normalisation

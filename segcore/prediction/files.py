@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.cache import Progress
+from segcore.data.caching.cache import Progress
 from segcore.data.decoding import decode_rgb
 from segcore.errors import DataError
 from segcore.prediction.ensemble import Ensemble

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from segcore.data.case import Case
-from segcore.data.folds import make_folds
-from segcore.data.given_folds import split_officially
-from segcore.data.split import FoldSplit, read_folds
+from segcore.data.dividing.folds import make_folds
+from segcore.data.dividing.given_folds import split_officially
+from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.networks.weight_files import find_weights_file
 from segcore.prediction.ensemble import FOLDS_FILE, Ensemble, read_ensemble_notes

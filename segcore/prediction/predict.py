@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segcore.config import TrainConfig, parse_loss
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import build_label_map
 from segcore.feeding.transforms import scaled_size
 from segcore.machine import Machine, autocast

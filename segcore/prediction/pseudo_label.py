@@ -21,7 +21,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from segcore.data.cache import Progress
+from segcore.data.caching.cache import Progress
 from segcore.data.classes import VOID, ClassTable, class_table_to_json
 from segcore.data.decoding import decode_rgb
 from segcore.data.listing import list_images

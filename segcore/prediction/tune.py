@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 
 from segcore.config import TrainConfig
-from segcore.data.cache import Progress
+from segcore.data.caching.cache import Progress
 from segcore.data.case import Case
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import DecodedCase, decode_case

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import LabelMap, build_label_map
 from segcore.errors import DeviceMemoryError
 from segcore.feeding.balance import balanced_weights, count_output_pixels
@@ -100,7 +100,7 @@ def train_epochs(
         machine: where to train.
 
     Raises:
-        ConfigError: when a crop is larger than an image.
+        ConfigError: when a crop is larger than the images usually are.
         NonFiniteLossError: naming epoch and step.
         DeviceMemoryError: when the device is too small for the smallest batch.
     """

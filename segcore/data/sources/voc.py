@@ -10,7 +10,7 @@ Without lists all images with a mask are taken. What masks mean is said by a cla
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +43,10 @@ _LABEL_MAP_FORM: Final = "it has a line such as 'road:128,64,128::' for each cla
 _SPLITS: Final[dict[str, Split]] = {"train": "train", "val": "val", "trainval": ""}
 _TEST: Final = "test"
 _VOC_NAME: Final = re.compile(r"\d{4}_\d{6}|\d{6}")
+_NOT_VOC: Final = (
+    "palette: Pascal VOC's, in which other programs draw too; files are not called as VOC's are (2007_000032), so its "
+    "21 classes are not taken for theirs: name the classes in a names.txt"
+)
 _BORDER: Final[Colour] = (224, 224, 192)
 _SAMPLE: Final = 16
 
@@ -186,12 +190,13 @@ def _find_table(folder: Path, masks: Sequence[Path]) -> Table:
         return read_by(_read_label_map(folder / _LABEL_MAP), kind, palette, _LABEL_MAP, masks)
     if all(_VOC_NAME.fullmatch(name_of(mask)) for mask in masks) and (own := _read_as_voc(masks, kind, palette)):
         return own
-    return find_table(folder, masks)
+    table = find_table(folder, masks)
+    return replace(table, notes=(*table.notes, _NOT_VOC)) if _has_palette(palette) else table
 
 
 def _read_as_voc(masks: Sequence[Path], kind: Kind, palette: Sequence[Colour]) -> Table | None:
     # labelme and others draw any classes in VOC's colours, so files have to be called as VOC's are.
-    if kind == "index" and tuple(palette[: len(VOC_CLASSES)]) == VOC_CLASSES.colours:
+    if kind == "index" and _has_palette(palette):
         said = "masks: palette files, read by their places; 255 is the border, void"
         encoding = encoding_of(VOC_CLASSES)
     elif kind == "rgb" and count_codes(masks[:: max(1, len(masks) // _SAMPLE)], kind).keys() <= _VOC_CODES.keys():
@@ -200,6 +205,10 @@ def _read_as_voc(masks: Sequence[Path], kind: Kind, palette: Sequence[Colour]) -
     else:
         return None
     return Table(classes=VOC_CLASSES, encoding=encoding, notes=("classes: Pascal VOC's 21, by its palette", said))
+
+
+def _has_palette(palette: Sequence[Colour]) -> bool:
+    return tuple(palette[: len(VOC_CLASSES)]) == VOC_CLASSES.colours
 
 
 def _read_label_map(file: Path) -> ClassTable:

@@ -34,10 +34,11 @@ from search.place import read_place, write_place
 from search.settings import read_settings, write_settings
 from segcore.config import TrainConfig
 from segcore.data.dataset import read_dataset
-from segcore.data.split import FoldSplit, read_folds, write_folds
+from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.errors import StreetError
 from segcore.machine import detect_machine
 from segcore.prediction.ensemble import load_ensemble, read_ensemble_notes
+from tests.conftest import paint
 
 ROOT = Path(__file__).parents[3]
 TRIALS, EPOCHS, FOLDS = 4, 4, 2
@@ -186,7 +187,7 @@ def test_the_best_two_are_confirmed_on_the_other_fold(launched, place):
         scores[trial.source] = best_contender(best, trial.source)["fold_scores"]["1"]
         assert scores[trial.source] in [record.score for record in trial.epochs.values()]
     assert best["confirmation"]["score"] == max(scores.values()) == scores[best["trial"]]
-    assert f"{best['confirmation']['iou']:.4f}" in launched
+    assert f"{best['confirmation']['score']:.4f}" in launched
     require_mlflow_equals_journal(folder, "confirm", folder.confirm_stage.journal)
 
 
@@ -594,6 +595,17 @@ def test_crop_larger_than_the_images_is_refused(run_cli, place):
     done = run_cli(*arguments, PYTHONPATH=str(place.root))
     refuse(done, "crop_size=128 is larger than the shorter side of the images, 64 pixels; use crop_size=64 or smaller")
     assert not place.folder("large").settings.exists()
+
+
+def test_data_that_cannot_be_trained_is_refused_before_any_trial(run_cli, place, make_dataset):
+    folder = make_dataset(*[(64, 96)] * 12)
+    for mask in sorted((folder / "seg_train_annotations").glob("*.png"))[1:]:
+        # Road below sky: the first image alone has a car or a person.
+        Image.fromarray(paint(np.repeat([3, 0], 32).astype(np.uint8)[:, None].repeat(96, axis=1))).save(mask)
+    done = run_cli(*place.arguments, "--name", "bare", "--data", folder, PYTHONPATH=str(place.root))
+    refuse(done, "no image has a scored class (car, person), so no score could be given there")
+    assert "cannot be trained on" in done.stdout + done.stderr
+    assert not place.folder("bare").settings.exists()
 
 
 def test_name_that_is_taken_is_refused(launched, run_cli, place):

@@ -11,7 +11,7 @@ import pytest
 from search.folder import SearchFolder
 from search.place import write_place
 from search.settings import write_settings
-from segcore.data.split import FoldSplit, write_folds
+from segcore.data.dividing.split import FoldSplit, write_folds
 
 ROOT = Path(__file__).parents[3]
 LIGHT = [["status", "streets"], ["best", "streets"], ["--help"], ["launch", "--help"]]

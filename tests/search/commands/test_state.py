@@ -18,7 +18,7 @@ from search.memory.outcome import Outcome
 from search.settings import SearchSettings, write_settings
 from search.verdict.selection import name_winner
 from segcore.config import TrainConfig
-from segcore.data.split import FoldSplit, write_folds
+from segcore.data.dividing.split import FoldSplit, write_folds
 
 
 class Search:

@@ -13,7 +13,7 @@ from search.run.stage import make_job
 from search.run.trial import open_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.decoding import LIMIT_VARIABLE
-from segcore.data.folds import make_folds
+from segcore.data.dividing.folds import make_folds
 from segcore.errors import ClusterError
 
 ROOT = Path(__file__).parents[3]

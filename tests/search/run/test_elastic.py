@@ -23,7 +23,7 @@ from search.run.recorder import Recorder
 from search.run.stage import Stage
 from search.run.trial import TrialJob
 from search.run.tuning import _request, ray_config, run_trials
-from segcore.data.split import FoldSplit
+from segcore.data.dividing.split import FoldSplit
 from segcore.errors import ClusterError
 
 

@@ -28,11 +28,11 @@ from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage, require_same_data
 from search.run.trial import STATE_FILE, TrialJob
 from search.run.tuning import ray_config
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import class_table_to_json
 from segcore.data.dataset import read_dataset
-from segcore.data.split import FoldSplit
+from segcore.data.dividing.split import FoldSplit
 from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError
 from tests.conftest import save_dataset
 

@@ -9,7 +9,7 @@ from search.stages.confirm import fill_workers, find_confirmed
 from search.verdict.notes import best_note
 from search.verdict.selection import can_confirm, choose_confirmed
 from segcore.config import TrainConfig
-from segcore.data.split import FoldSplit
+from segcore.data.dividing.split import FoldSplit
 
 
 @pytest.mark.parametrize(("confirm", "possible"), [(0, False), (1, False), (2, True), (5, True)])

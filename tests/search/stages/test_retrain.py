@@ -16,11 +16,11 @@ from search.run.trial import SCORES_FILE, STATE_FILE
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from search.verdict.out_of_fold import OutOfFold
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
+from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.data.labels import build_label_map
-from segcore.data.split import FoldSplit, read_folds, write_folds
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.prediction.ensemble import load_ensemble

@@ -7,7 +7,7 @@ from search.opening import open_search, read_search
 from search.place import write_place
 from search.settings import read_settings, write_settings
 from search.stages.stage import open_stage
-from segcore.data.split import FoldSplit, read_folds, write_folds
+from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.errors import CheckpointError
 
 

@@ -7,7 +7,7 @@ from search.memory.journal import read_history
 from search.verdict.notes import best_note
 from search.verdict.selection import choose_best, choose_candidates, choose_confirmed
 from segcore.config import TrainConfig
-from segcore.data.split import FoldSplit
+from segcore.data.dividing.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
 
 

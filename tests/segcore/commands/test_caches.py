@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 
 from segcore.__main__ import app
 from segcore.commands.console import console
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.errors import CheckpointError, ConfigError
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from segcore.data.classes import ClassTable, class_table_to_json
 from segcore.data.decoding import decode_rgb
-from segcore.data.split import read_folds
+from segcore.data.dividing.split import read_folds
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import load_ensemble, save_ensemble
@@ -235,7 +235,7 @@ def test_check_of_a_broken_folder_lists_everything_and_ends_with_2(make_dataset)
         (["predict", "{data}", "{data}/seg_train_images", "{tmp}/x"], "is no model directory"),
         (["train", "{data}", "--out", "{data}/classes.json", "--folds", "2"], "cannot be written to as a folder"),
         (["submit", "{tmp}", "{tmp}/x.json"], "has no PNG mask"),
-        (["check", "{data}", "--layout", "cityscape"], "--layout 'cityscape': use contest, "),
+        (["check", "{data}", "--layout", "cityscape"], "--layout 'cityscape': use described, contest, "),
         (["check", "{data}", "--layout", "pairs"], "has not the layout pairs: images/ and masks/"),
         (["score", "{data}", "{tmp}/nothing"], "is neither a folder of masks nor a submission file"),
     ],

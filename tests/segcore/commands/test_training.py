@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
-from segcore.data.split import read_folds
+from segcore.data.dividing.split import read_folds
 
 TRAINING = ("backbone=tf_efficientnet_lite0", "weights=none", "decoder_channels=16", "batch_size=2", "epochs=1")
 NAMES = [*(f"train_{number}" for number in range(8)), *(f"val_{number}" for number in range(4))]

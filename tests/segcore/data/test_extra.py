@@ -9,11 +9,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
-from segcore.data.cache import open_cache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import open_cache
 from segcore.data.dataset import read_dataset
+from segcore.data.dividing.folds import make_folds
 from segcore.data.extra import prepare_caches, read_extra
-from segcore.data.folds import make_folds
 from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError, DataError
 from segcore.feeding.balance import count_output_pixels

@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.check import inspect_dataset
 from segcore.data.dataset import read_dataset
-from segcore.data.folds import make_folds
+from segcore.data.dividing.folds import make_folds
+from segcore.data.dividing.split import FoldSplit
 from segcore.data.gate import describe_findings, pass_gate
-from segcore.data.split import FoldSplit
 from segcore.errors import DataError
 from tests.conftest import paint
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import VOID
 from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map

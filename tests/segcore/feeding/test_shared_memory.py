@@ -45,8 +45,8 @@ _TRAINING = """
 import sys
 from pathlib import Path
 from segcore.config import TrainConfig
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.cache import PixelCache
+from segcore.data.caching.build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map
 from segcore.errors import StorageError

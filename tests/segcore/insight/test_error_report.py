@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from segcore.__main__ import app
 from segcore.data.classes import class_table_to_json
 from segcore.data.dataset import decode_case, read_dataset
-from segcore.data.folds import make_folds
-from segcore.data.split import write_folds
+from segcore.data.dividing.folds import make_folds
+from segcore.data.dividing.split import write_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.insight.error_analysis import analyse_errors, measure_sizes
 from segcore.insight.error_pictures import choose_extremes, render_error_map

@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from segcore.data.case import Case
-from segcore.data.folds import make_folds
-from segcore.data.given_folds import split_officially
-from segcore.data.split import FoldSplit, write_folds
+from segcore.data.dividing.folds import make_folds
+from segcore.data.dividing.given_folds import split_officially
+from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import save_ensemble

@@ -8,13 +8,13 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES, ClassTable, find_class_table
 from segcore.data.dataset import decode_case, read_dataset
+from segcore.data.dividing.folds import make_folds
 from segcore.data.extra import read_extra
-from segcore.data.folds import make_folds
 from segcore.errors import ConfigError, DataError, LeftOutError, StorageError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture

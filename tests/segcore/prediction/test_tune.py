@@ -11,7 +11,7 @@ from segcore.__main__ import app
 from segcore.data.case import Case
 from segcore.data.dataset import read_dataset
 from segcore.data.decoding import decode_rgb
-from segcore.data.folds import make_folds
+from segcore.data.dividing.folds import make_folds
 from segcore.data.picture_files import save_png
 from segcore.errors import CheckpointError, ConfigError, DataError, StorageError
 from segcore.insight.figures import colour_mask

@@ -5,8 +5,8 @@ import pytest
 import torch
 from timm.layers import DropPath
 
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
 from segcore.machine import Machine, build_scaler
@@ -187,7 +187,7 @@ def test_images_of_mixed_sizes_train_together(make_dataset, make_config, tmp_pat
 
 def test_crop_larger_than_the_images_is_refused_before_training(make_config, cache):
     state = _start_small(make_config(input_mode="crop", crop_size=96), cache)
-    with pytest.raises(ConfigError, match="crop_size=96 is larger than the smallest image side, 64"):
+    with pytest.raises(ConfigError, match="crop_size=96 is larger than the shorter side of the images, 64 pixels"):
         _train(state, cache)
     assert state.epoch == 0
 

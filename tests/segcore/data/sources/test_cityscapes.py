@@ -112,7 +112,7 @@ def test_own_frames_of_other_names_are_grouped_by_their_folder(put_pair, tmp_pat
 
 
 def test_frames_of_a_city_stay_in_blocks_of_neighbours(put_frame, tmp_path):
-    from segcore.data.folds import make_folds
+    from segcore.data.dividing.folds import make_folds
 
     for sequence in range(16):
         put_frame("train", f"aachen_{sequence:06}_000019")

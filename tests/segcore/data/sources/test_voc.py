@@ -70,6 +70,7 @@ def test_vocs_colours_in_other_files_are_not_taken_for_vocs_classes(put_photo, t
     assert dataset.classes.colours == ((0, 0, 0), (128, 0, 0), (0, 128, 0))
     assert decode_case(dataset.cases[0]).mask_HW.tolist() == [[0, 1, 2, 255]]
     assert any(note.startswith("classes: not named") for note in dataset.notes)
+    assert any(note.startswith("palette: Pascal VOC's, in which other programs draw too") for note in dataset.notes)
 
 
 def test_another_palette_is_classes_by_place_in_its_colours(put_photo, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from segcore.data.coco_import import CocoReport, import_coco
+from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.errors import DataError, StorageError
 

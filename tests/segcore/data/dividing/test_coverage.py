@@ -4,9 +4,9 @@ from pathlib import Path
 import hypothesis.strategies as st
 from hypothesis import given
 
-from segcore.data.blocks import Block
 from segcore.data.case import Case
-from segcore.data.coverage import cover_classes
+from segcore.data.dividing.blocks import Block
+from segcore.data.dividing.coverage import cover_classes
 from tests.conftest import ENCODING
 
 

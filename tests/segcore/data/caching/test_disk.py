@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from segcore.data.disk import find_type, reserved_file, resolve_cache, write_at
+from segcore.data.caching.disk import find_type, reserved_file, resolve_cache, write_at
 from segcore.errors import ConfigError
 
 MOUNTS = r"""

@@ -6,12 +6,12 @@ How a user's file is read lives in `own_folds`, how folds are made in `folds`.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from segcore.data.blocks import name_blocks
 from segcore.data.case import Case
-from segcore.data.folds import measure_leakage
+from segcore.data.dividing.blocks import name_blocks
+from segcore.data.dividing.folds import measure_leakage
+from segcore.data.dividing.own_folds import OwnFolds
+from segcore.data.dividing.split import DEFAULT_FOLDS, FoldSplit
 from segcore.data.names import tell_names
-from segcore.data.own_folds import OwnFolds
-from segcore.data.split import DEFAULT_FOLDS, FoldSplit
 from segcore.errors import DataError
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.data.cache import PixelCache, find_damaged, open_cache
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache, find_damaged, open_cache
 from segcore.data.dataset import decode_case, read_dataset
-from segcore.data.likeness import look_at
+from segcore.data.dividing.likeness import look_at
 from segcore.errors import CheckpointError
 
 MIXED_SIZES = ((32, 48), (40, 32), (33, 35), (64, 96))

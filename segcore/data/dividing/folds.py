@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from segcore.data.blocks import Block, Stratum, cut_blocks, list_neighbours
 from segcore.data.case import Case
-from segcore.data.coverage import cover_classes
-from segcore.data.split import DEFAULT_FOLDS, FoldSplit
+from segcore.data.dividing.blocks import Block, Stratum, cut_blocks, list_neighbours
+from segcore.data.dividing.coverage import cover_classes
+from segcore.data.dividing.split import DEFAULT_FOLDS, FoldSplit
 from segcore.errors import ConfigError, DataError
 
 

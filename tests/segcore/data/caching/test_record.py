@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from segcore.data.cache_record import SETTLED_NS, SeenFile, read_last_keys, read_record, write_record
+from segcore.data.caching.record import SETTLED_NS, SeenFile, read_last_keys, read_record, write_record
 
 KEY = "a" * 32
 NOW = 1_800_000_000_000_000_000

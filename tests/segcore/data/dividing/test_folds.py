@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given
 
 from segcore.data.case import Case
-from segcore.data.folds import Seen, make_folds, measure_leakage
-from segcore.data.split import FoldSplit, name_training, read_folds, write_folds
+from segcore.data.dividing.folds import Seen, make_folds, measure_leakage
+from segcore.data.dividing.split import FoldSplit, name_training, read_folds, write_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from tests.conftest import ENCODING
 

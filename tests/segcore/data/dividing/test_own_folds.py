@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from segcore.data.own_folds import read_own_folds
+from segcore.data.dividing.own_folds import read_own_folds
 from segcore.errors import DataError
 
 

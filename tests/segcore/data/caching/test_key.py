@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from segcore.data import cache_key, cache_record
-from segcore.data.cache_key import see_data
+from segcore.data.caching.key import see_data
 from segcore.data.dataset import read_dataset
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 from segcore.errors import DataError

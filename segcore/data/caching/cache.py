@@ -5,8 +5,8 @@
     CACHE/KEY/looks.u8    what each image looks like, 32x32 grey levels, see `likeness`
     CACHE/KEY/index.json  names, sizes, checksums, pixels per class; its presence says that the cache is whole
 
-The folder's time of modification is when it was last used. Building it lives in `cache_build`, what KEY is in
-`cache_key`, listing and removing caches in `cache_upkeep`.
+The folder's time of modification is when it was last used. Building it lives in `build`, what KEY is in
+`key`, listing and removing caches in `upkeep`.
 
 Masks are a quarter of the bytes. Deflated in bands of 64 rows they would be a fortieth of that, but to read a 512 crop
 of one took 7.4 instead of 0.19 ms, and to read a whole one of 1936x1216 pixels 16 ms; so they lie there as they are.
@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.data.classes import ClassTable, class_table_from_json
-from segcore.data.likeness import SIDE
+from segcore.data.dividing.likeness import SIDE
 from segcore.data.sides import find_usual_side
 from segcore.errors import CheckpointError, DataError
 

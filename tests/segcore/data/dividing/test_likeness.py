@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segcore.data.likeness import LEAST_CORRELATION, find_alike, look_at
+from segcore.data.dividing.likeness import LEAST_CORRELATION, find_alike, look_at
 from segcore.data.picture_files import encode_jpeg
 
 

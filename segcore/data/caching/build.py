@@ -1,8 +1,8 @@
 """Builds the cache of a data set: decodes every image once, and says before how much that is and how long it takes.
 
 Whoever comes first builds, under a file lock, into a temporary folder that is renamed when it is whole: written
-through to the disk, and read back once. Later starts look at sizes and index alone; `cache_upkeep` reads all again.
-Where a data set's cache lies says `cache_key`; opening it lives in `cache`.
+through to the disk, and read back once. Later starts look at sizes and index alone; `upkeep` reads all again.
+Where a data set's cache lies says `key`; opening it lives in `cache`.
 """
 
 import json
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
-from segcore.data.cache import (
+from segcore.data.caching.cache import (
     CHANNELS,
     FORMAT,
     IMAGES_FILE,
@@ -37,13 +37,13 @@ from segcore.data.cache import (
     find_damaged,
     note_use,
 )
-from segcore.data.cache_key import require_unchanged, see_data
+from segcore.data.caching.disk import reserved_file, write_at, write_through
+from segcore.data.caching.key import require_unchanged, see_data
 from segcore.data.case import DataSet
 from segcore.data.classes import VOID, class_table_to_json, count_indices
 from segcore.data.dataset import DecodedCase, decode_case, find_pixel_problems
 from segcore.data.decoding import read_size, share_memory
-from segcore.data.disk import reserved_file, write_at, write_through
-from segcore.data.likeness import SIDE, look_at
+from segcore.data.dividing.likeness import SIDE, look_at
 from segcore.data.listing import broken_folder
 from segcore.errors import CheckpointError, DataError, StorageError
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segcore.data.case import Case
-from segcore.data.folds import make_folds
-from segcore.data.given_folds import match_folds, split_officially
-from segcore.data.own_folds import OwnFolds, read_own_folds
-from segcore.data.split import DEFAULT_FOLDS, FoldSplit, SplitKind
+from segcore.data.dividing.folds import make_folds
+from segcore.data.dividing.given_folds import match_folds, split_officially
+from segcore.data.dividing.own_folds import OwnFolds, read_own_folds
+from segcore.data.dividing.split import DEFAULT_FOLDS, FoldSplit, SplitKind
 from segcore.errors import ConfigError
 
 

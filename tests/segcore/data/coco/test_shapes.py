@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segcore.data.coco_shapes import draw_polygons, draw_runs, parse_counts
+from segcore.data.coco.shapes import draw_polygons, draw_runs, parse_counts
 from segcore.errors import DataError
 
 

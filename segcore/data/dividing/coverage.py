@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.blocks import Block
+from segcore.data.dividing.blocks import Block
 
 Move = tuple[tuple[int, int], ...]
 """Blocks, by position, with the fold that each goes to."""

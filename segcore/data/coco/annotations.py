@@ -1,6 +1,6 @@
 """A COCO file of outlined objects: reading it strictly, and the class table that its categories become.
 
-Outlines as pixels live in `coco_shapes`, writing a data set in `coco_import`.
+Outlines as pixels live in `shapes`, writing a data set in `conversion`.
 """
 
 from collections import Counter
@@ -23,7 +23,7 @@ _Length = Annotated[int, Field(ge=0)]
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
 class CocoRuns:
-    """An object's pixels as runs, see `coco_shapes`."""
+    """An object's pixels as runs, see `shapes`."""
 
     size: tuple[int, int]
     counts: tuple[_Length, ...] | str

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from filelock import FileLock
 
-from segcore.data.cache_build import prepare_cache
-from segcore.data.cache_upkeep import (
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.upkeep import (
     CacheState,
     choose_caches,
     find_faults,

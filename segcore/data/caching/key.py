@@ -1,7 +1,7 @@
 """The key of a data set's cache, a digest of what is in its files: equal for equal data, on every node.
 
 A file's content is read once: what the system says of it (size, times of modification and of change, inode) is kept
-in `cache_record`, and a file of which it says the same is not read again. So a file that got other content and its old
+in `record`, and a file of which it says the same is not read again. So a file that got other content and its old
 modification time back is noticed too, for its time of change nobody can set.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from segcore.data.cache_record import DIGEST_BYTES, SeenFile, SeenPair, State, read_record, write_record
+from segcore.data.caching.record import DIGEST_BYTES, SeenFile, SeenPair, State, read_record, write_record
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import class_table_to_json
 from segcore.data.decoding import require_regular

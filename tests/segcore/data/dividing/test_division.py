@@ -1,6 +1,6 @@
 import pytest
 
-from segcore.data.division import choose_division
+from segcore.data.dividing.division import choose_division
 from segcore.errors import ConfigError
 
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 import segcore
-from segcore.data.cache import PixelCache
-from segcore.data.cache_build import BuildPlan, prepare_cache
+from segcore.data.caching.build import BuildPlan, prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 from segcore.errors import DataError, StorageError
@@ -108,7 +108,7 @@ def test_damaged_cache_is_noticed_and_built_again(make_dataset, tmp_path, name, 
 _PREPARE_SLOWLY = """
 import sys, time
 from pathlib import Path
-from segcore.data.cache_build import prepare_cache
+from segcore.data.caching.build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 

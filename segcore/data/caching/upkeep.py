@@ -1,6 +1,6 @@
 """What caches lie in a folder: listed with what is known of each, read through, removed.
 
-Only what surely is ours is removed: names as `cache_build` gives them, as folders and files of their own, not as links;
+Only what surely is ours is removed: names as `build` gives them, as folders and files of their own, not as links;
 in a cache's folder nothing but its three files. Nothing is followed, so nothing outside of the folder is touched.
 """
 
@@ -15,7 +15,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from segcore.data.cache import (
+from segcore.data.caching.cache import (
     FORMAT,
     IMAGES_FILE,
     INDEX_FILE,
@@ -26,7 +26,7 @@ from segcore.data.cache import (
     PixelCache,
     find_damaged,
 )
-from segcore.data.cache_record import is_digest, read_last_keys
+from segcore.data.caching.record import is_digest, read_last_keys
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
 _FILES: Final = frozenset({INDEX_FILE, IMAGES_FILE, MASKS_FILE, LOOKS_FILE})

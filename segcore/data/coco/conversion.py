@@ -19,10 +19,10 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from segcore.data.cache import Progress
+from segcore.data.caching.cache import Progress
 from segcore.data.classes import VOID
-from segcore.data.coco import CocoFile, CocoImage, CocoObject, CocoRuns, read_coco
-from segcore.data.coco_shapes import Pixels, draw_polygons, draw_runs
+from segcore.data.coco.annotations import CocoFile, CocoImage, CocoObject, CocoRuns, read_coco
+from segcore.data.coco.shapes import Pixels, draw_polygons, draw_runs
 from segcore.data.colours import BLACK, choose_colours
 from segcore.data.decoding import read_size
 from segcore.data.picture_files import save_index_png

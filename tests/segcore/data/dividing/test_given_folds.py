@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from segcore.data.case import Case
-from segcore.data.given_folds import describe_division, find_unlike_sides, match_folds, split_officially
-from segcore.data.own_folds import OwnFolds
-from segcore.data.split import FoldSplit, read_folds, write_folds
+from segcore.data.dividing.given_folds import describe_division, find_unlike_sides, match_folds, split_officially
+from segcore.data.dividing.own_folds import OwnFolds
+from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.errors import DataError
 from tests.conftest import ENCODING
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from segcore.data.class_form import CLASSES_FORM, find_form_problems
 from segcore.data.colours import BLACK, Colour, choose_colours
-from segcore.data.names import find_equal_names, find_name_fault
+from segcore.data.names import find_equal_names, find_name_fault, has_name
 from segcore.errors import DataError
 
 VOID: Final = 255
@@ -91,7 +91,7 @@ def find_class_table(folder: Path) -> ClassTable | None:
         DataError: when the file is not JSON or not of the expected form.
     """
     file = folder / "classes.json"
-    if not file.exists():
+    if not has_name(file):
         return None
     if not file.is_file():
         raise DataError(f"{file} is no regular file; {CLASSES_FORM}.")

@@ -1,10 +1,11 @@
-"""Names that stand in a user's files, of classes, routes and times of day: which are refused, and how any is shown.
+"""Names that stand in a user's files, of classes, groups and conditions: which are refused, and how any is shown.
 
 What a store of results or a file system refuses beyond that is its user's matter.
 """
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 LONGEST_NAME: Final = 100
@@ -14,6 +15,11 @@ _LONGEST_SHOWN: Final = 40
 _MOST_SHOWN: Final = 5
 _CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of what moves a cursor, ends a line or is half a character."""
+
+
+def has_name(file: Path) -> bool:
+    """Say whether something has a file's name, if only a link that leads nowhere: its owner meant it to be read."""
+    return file.exists() or file.is_symlink()
 
 
 def find_name_fault(name: str) -> str:

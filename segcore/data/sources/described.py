@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from segcore.data.case import Case, DataSet
 from segcore.data.encoding import MaskEncoding
-from segcore.data.names import find_name_fault
+from segcore.data.names import find_name_fault, has_name
 from segcore.data.sources.description import DESCRIPTION_FILE, Description, read_description
 from segcore.data.sources.description_table import build_table
 from segcore.data.sources.facts import add_facts
@@ -44,7 +44,7 @@ class Files:
 
 def is_described(folder: Path) -> bool:
     """Say whether a folder has a `dataset.json`."""
-    return (folder / DESCRIPTION_FILE).exists()
+    return has_name(folder / DESCRIPTION_FILE)
 
 
 def scan_described(folder: Path) -> tuple[DataSet, list[str]]:

@@ -26,6 +26,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from segcore.data.classes import MOST_CLASSES
+from segcore.data.sources.advice import init_command
 from segcore.data.sources.patterns import find_pattern_fault, list_places
 from segcore.errors import DataError
 
@@ -104,7 +105,7 @@ def read_description(file: Path) -> Description:
         DataError: with every problem of the file.
     """
     if not file.is_file():
-        raise DataError(f"{file} is no regular file; 'python -m segcore init {file.parent}' writes a first one.")
+        raise DataError(f"{file} is no regular file; '{init_command(file.parent)}' writes a first one.")
     try:
         text = file.read_text(encoding="utf-8-sig")
         json.loads(text, object_pairs_hook=_refuse_repeated_keys)

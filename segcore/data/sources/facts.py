@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from segcore.data.case import Case, Split
 from segcore.data.listing import name_in_list
-from segcore.data.names import find_name_fault
+from segcore.data.names import find_name_fault, has_name
 from segcore.errors import DataError
 
 FACTS_FILE: Final = "cases.csv"
@@ -53,7 +53,7 @@ def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str
 
 
 def _read_rows(file: Path) -> dict[str, dict[str, str]]:
-    if not file.exists():
+    if not has_name(file):
         return {}
     if not file.is_file():
         raise DataError(f"{file} is no regular file; {FACTS_FORM}.")
@@ -139,7 +139,8 @@ def _describe(cases: Sequence[Case], left_out: int) -> list[str]:
         + ("" if frames else "; each image stands alone in the folds"),
     ]
     if any(sides.values()):
-        notes.append(f"split that came with the data: {sides['train']} train, {sides['val']} val (--split official)")
+        offer = " (--split official)" if all(sides.values()) else ""
+        notes.append(f"split that came with the data: {sides['train']} train, {sides['val']} val{offer}")
     if left_out:
         notes.append(f"left out: {left_out} images of the split test")
     return notes

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from segcore.data.case import DataSet
+from segcore.data.sources.advice import init_command
 from segcore.data.sources.camvid import LABELLED, STILLS, is_camvid, scan_camvid
 from segcore.data.sources.cityscapes import is_cityscapes, scan_cityscapes
 from segcore.data.sources.contest import is_contest, scan_contest
@@ -99,7 +100,7 @@ def find_layout(folder: Path, name: str = "") -> Layout:
     found = next((layout for layout in LAYOUTS if layout.recognise(folder)), None)
     if found is None:
         raise DataError(
-            f"{folder} is no data set of a known layout; {_find_below(folder)}'python -m segcore init {folder}' looks "
+            f"{folder} is no data set of a known layout; {_find_below(folder)}'{init_command(folder)}' looks "
             "into it and writes a dataset.json to fill in. Known are:",
             [f"{layout.name}: {layout.form}" for layout in LAYOUTS],
         )

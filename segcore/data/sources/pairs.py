@@ -14,6 +14,7 @@ from typing import Final
 
 from segcore.data.case import DataSet, Split
 from segcore.data.listing import find_images, has_images
+from segcore.data.sources.advice import init_command
 from segcore.data.sources.assembly import assemble, name_below, require_pairs, tell_roots
 from segcore.data.sources.pairing import Root, pair_roots
 from segcore.data.sources.tables import find_table
@@ -115,7 +116,7 @@ def _ambiguous(folder: Path, pairs: Sequence[tuple[Path, Path]]) -> DataError:
     told = "; ".join(f"{name_below(images, folder)} and {name_below(masks, folder)}" for images, masks in pairs)
     return DataError(
         f"{folder}: more than one pair of folders may be meant ({told}); move the others away, or say which in a "
-        f"dataset.json, which 'python -m segcore init {folder}' begins."
+        f"dataset.json, which '{init_command(folder)}' begins."
     )
 
 

@@ -21,6 +21,8 @@ from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, ClassTable, fin
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.decoding import decode_colours, decode_values, read_mode
 from segcore.data.encoding import MaskEncoding, build_encoding, encoding_of
+from segcore.data.names import has_name
+from segcore.data.sources.advice import init_command
 from segcore.errors import DataError
 
 NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
@@ -66,7 +68,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     file = find_names_file(folder)
     if kind == "rgb":
         raise DataError(
-            f"{folder}: masks have colours, and no classes.json says what they mean; 'python -m segcore init {folder}' "
+            f"{folder}: masks have colours, and no classes.json says what they mean; '{init_command(folder)}' "
             "counts them and writes a file to fill in."
         )
     if file is not None:
@@ -76,7 +78,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
 
 def has_table(folder: Path) -> bool:
     """Say whether a file of a folder names its classes."""
-    return (folder / CLASSES_FILE).exists() or find_names_file(folder) is not None
+    return has_name(folder / CLASSES_FILE) or find_names_file(folder) is not None
 
 
 def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
@@ -231,7 +233,7 @@ def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> t
 
 def find_names_file(folder: Path) -> Path | None:
     """Return the file of a folder that lists names of classes, or None."""
-    return next((folder / name for name in NAMES_FILES if (folder / name).exists()), None)
+    return next((folder / name for name in NAMES_FILES if has_name(folder / name)), None)
 
 
 def _index_of(table: ClassTable, colour: Colour) -> int | None:

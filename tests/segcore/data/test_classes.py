@@ -153,3 +153,9 @@ def test_contradicting_table_is_named_with_its_problems(tmp_path):
     with pytest.raises(DataError, match=r"classes\.json cannot be used") as caught:
         find_class_table(tmp_path)
     assert caught.value.problems == ("colour (1, 2, 3) occurs twice",)
+
+
+def test_a_link_that_leads_nowhere_is_not_taken_for_no_table(tmp_path):
+    (tmp_path / "classes.json").symlink_to(tmp_path / "gone.json")
+    with pytest.raises(DataError, match=r"classes\.json is no regular file"):
+        find_class_table(tmp_path)

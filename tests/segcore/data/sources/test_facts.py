@@ -156,3 +156,9 @@ def test_table_that_is_no_text_or_no_file_is_refused(tmp_path):
 def test_long_lists_are_told_in_short(tmp_path):
     cases = [_case(tmp_path, str(number), group=f"g{number}") for number in range(8)]
     assert add_facts(tmp_path, cases)[2][0] == "groups: g0, g1, g2, g3, g4 and 3 more"
+
+
+def test_a_split_of_one_side_is_told_and_not_offered(tmp_path):
+    cases = [_case(tmp_path, "a", split="val")]
+    _, _, notes = add_facts(tmp_path, cases)
+    assert "split that came with the data: 0 train, 1 val" in notes

@@ -72,13 +72,7 @@ def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
         classes=table.classes,
         cases=tuple(known),
         images=tuple(sorted({case.image.parent for case in known})),
-        notes=(
-            f"files: {description.images} and {description.masks}",
-            *files.notes,
-            *table.notes,
-            *split_notes,
-            *facts,
-        ),
+        notes=(*files.notes, *table.notes, *split_notes, *facts),
     )
     return dataset, problems
 

@@ -268,3 +268,10 @@ def test_the_example_of_the_readme_means_what_it_says(tmp_path):
     dataset = read_dataset(tmp_path)
     assert decode(dataset) == [[[0, 0, 1, VOID, VOID, VOID]]] * 2
     assert [(case.split, case.group) for case in dataset.cases] == [("train", "bern"), ("val", "bern")]
+
+
+def test_nothing_is_said_twice(tmp_path):
+    save_pair(tmp_path, "a", np.zeros((1, 1), np.uint8))
+    describe(tmp_path)
+    notes = read_dataset(tmp_path).notes
+    assert len(set(notes)) == len(notes)

@@ -32,7 +32,7 @@ ui: $(VENV)/.installed
 	$(RUN) -m search ui --storage $(DEMO)/searches
 
 test: $(VENV)/.installed
-	$(RUN) -m pytest -n 2 --dist loadfile
+	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

@@ -16,6 +16,7 @@ from search.tracking.store import trials_link
 from segcore.prediction.ensemble import read_ensemble_notes
 from segcore.streets.synthetic import write_streets
 
+METRIC = "iou/car"
 SMALL = ("--set", "weights=none", "--set", "decoder_channels=16", "--set", "input_mode=full")
 
 
@@ -26,56 +27,53 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def launch(
-    streets: Path, run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> Callable[..., tuple[str, SearchFolder]]:
-    """Return a function that searches for an objective, and returns what was printed and the search's files."""
-
-    def run(objective: str, *more: object) -> tuple[str, SearchFolder]:
-        done = run_cli(
-            *("launch", "--name", "other", "--data", streets, "--space", "demo", "--trials", 2, "--epochs", 2, *SMALL),
-            *("--folds", 2, "--max-concurrent", 2, "--cache", tmp_path / "cache", "--storage", tmp_path / "searches"),
-            *("--objective", objective, *more),
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout, SearchFolder(root=tmp_path / "searches" / "other")
-
-    return run
+@pytest.fixture(scope="module")
+def launched(streets: Path, run_cli: Callable[..., subprocess.CompletedProcess[str]]) -> tuple[str, SearchFolder]:
+    """What the launch of a search for the IoU of cars printed, and the search's files."""
+    root = streets.parent
+    done = run_cli(
+        *("launch", "--name", "other", "--data", streets, "--space", "demo", "--trials", 2, "--epochs", 2, *SMALL),
+        *("--folds", 2, "--max-concurrent", 2, "--cache", root / "cache", "--storage", root / "searches"),
+        *("--objective", METRIC, "--confirm", 2),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, SearchFolder(root=root / "searches" / "other")
 
 
-def test_search_ranks_and_confirms_by_the_metric_it_was_launched_for(launch):
-    launched, folder = launch("miou_scored", "--confirm", 2)
-    assert read_settings(folder.settings).metric == "miou_scored"
-    best = read_history(folder.search_stage.journal, "miou_scored").ranked[0]
-    assert f"best miou_scored {best.best.score:.4f} in trial {best.number}" in launched
-    assert "The winner's miou_scored on 1 further fold(s) is" in launched
-    for training in read_history(folder.confirm_stage.journal, "miou_scored").in_order:
+def test_search_ranks_and_confirms_by_the_metric_it_was_launched_for(launched):
+    printed, folder = launched
+    assert read_settings(folder.settings).metric == METRIC
+    best = read_history(folder.search_stage.journal, METRIC).ranked[0]
+    assert f"best {METRIC} {best.best.score:.4f} in trial {best.number}" in printed
+    assert f"The winner's {METRIC} on 1 further fold(s) is" in printed
+    for training in read_history(folder.confirm_stage.journal, METRIC).in_order:
         last = training.epochs[2]
         # It is over all images together, and what images say of it averages to it.
         shares = list(last.image_scores.values())
-        assert sum(shares) / len(shares) == pytest.approx(last.metrics["miou_scored"])
+        assert sum(shares) / len(shares) == pytest.approx(last.metrics[METRIC])
     winner = json.loads(folder.best.read_text())
     scores = [each["score"] for each in winner["confirmation"]["contenders"]]
-    assert (winner["metric"], winner["confirmation"]["score"]) == ("miou_scored", max(scores))
-    _, place = read_search(folder)
+    assert (winner["metric"], winner["confirmation"]["score"]) == (METRIC, max(scores))
+
+
+def test_mlflow_has_the_metric_and_ranks_by_it(launched):
+    _, folder = launched
+    settings, place = read_search(folder)
+    assert "orderByKey=metrics.%60iou%2Fcar%60" in trials_link(settings, place, "http://localhost:5000")
     client = MlflowClient(place.tracking_uri)
     experiment = client.get_experiment_by_name("other")
     (confirmed,) = client.search_runs(
         [experiment.experiment_id], "tags.`search.stage` = 'confirm' and tags.`search.trial` = '-1'"
     )
-    assert confirmed.data.metrics == {"miou_scored": pytest.approx(max(scores))}
+    score = json.loads(folder.best.read_text())["confirmation"]["score"]
+    assert confirmed.data.metrics == {METRIC: pytest.approx(score)}
 
 
-def test_winner_in_the_iou_of_one_class_is_retrained_and_measured_in_it(launch, run_cli):
-    launched, folder = launch("iou/car", "--confirm", 0)
-    best = read_history(folder.search_stage.journal, "iou/car").ranked[0]
-    assert f"best iou/car {best.best.score:.4f} in trial {best.number}" in launched
-    settings, place = read_search(folder)
-    assert "orderByKey=metrics.%60iou%2Fcar%60" in trials_link(settings, place, "http://localhost:5000")
-    retrained = run_cli("retrain", "other", "--storage", place.storage)
+def test_winner_is_retrained_and_measured_in_the_metric(launched, run_cli):
+    _, folder = launched
+    retrained = run_cli("retrain", "other", "--storage", folder.root.parent)
     assert retrained.returncode == 0, retrained.stdout + retrained.stderr
-    assert "search's own iou/car" in retrained.stdout
+    assert f"search's own {METRIC}" in retrained.stdout
     notes = read_ensemble_notes(folder.model)["notes"]
-    assert (notes["metric"], set(notes["fold_scores"])) == ("iou/car", {"0", "1"})
-    assert "iou/car" in notes["out_of_fold"]
+    assert (notes["metric"], set(notes["fold_scores"])) == (METRIC, {"0", "1"})
+    assert METRIC in notes["out_of_fold"]

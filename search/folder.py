@@ -23,8 +23,9 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from search.place import DEFAULT_STORAGE, Place, resolve_folder
+from search.place import DEFAULT_STORAGE, Place
 from search.settings import SearchSettings
+from segcore.data.caching.disk import resolve_folder
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
 CONFIRM_FOLDER: Final = "confirm"

@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 
 from search.settings import SearchSettings, describe_damage, describe_problems, write_whole
 from search.tracking_uri import mask_uri, own_tracking_uri
-from segcore.data.caching.disk import DEFAULT_CACHE
+from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
 
 DEFAULT_STORAGE: Final = Path("searches")
@@ -124,23 +124,6 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
             f"{wanted} with --gpus-per-trial {place.gpus_per_trial:g}: a trial that shares its GPU cannot measure how "
             "long a prediction takes; use --gpus-per-trial 1, or search for what is good alone, without a limit."
         )
-
-
-def resolve_folder(name: str, folder: Path) -> Path:
-    """Return the absolute path of a folder; one that begins with ~ is in a home.
-
-    Args:
-        name: of the option that gave it.
-        folder: need not exist.
-
-    Raises:
-        ConfigError: when it is no path, or ~ is nowhere, as for a user without a home.
-    """
-    try:
-        return folder.expanduser().resolve()
-    # A user who does not exist, a loop of links, a character that no path has.
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"--{name} {str(folder)!r} is no folder ({error}); give another.") from error
 
 
 def _refuse_impossible(place: Place) -> None:

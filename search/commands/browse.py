@@ -19,8 +19,9 @@ from search.commands.console import console
 from search.commands.options import Storage
 from search.folder import SearchFolder
 from search.opening import read_search
-from search.place import DEFAULT_STORAGE, resolve_folder
+from search.place import DEFAULT_STORAGE
 from search.tracking_uri import mask_uri, own_tracking_uri
+from segcore.data.caching.disk import resolve_folder
 from segcore.errors import ConfigError, StorageError, StreetError, TrackingError
 
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "*": "127.0.0.1"}

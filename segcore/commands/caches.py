@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import Cache, console, warn_of_slow_cache
-from segcore.data.caching.disk import DEFAULT_CACHE, resolve_cache
+from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.data.caching.upkeep import (
     CacheState,
     Shelf,
@@ -34,7 +34,7 @@ def cache(
     verify: Annotated[bool, typer.Option("--verify", help="read every pixel and compare it with its checksum")] = False,
 ) -> None:
     """List the caches of decoded images, and remove those that are not wanted; they are made again when needed."""
-    shelf = list_caches(resolve_cache(cache))
+    shelf = list_caches(resolve_folder("cache", cache))
     unwanted = list(choose_caches(shelf, remove or ()))
     if remove_old:
         unwanted += [each for each in shelf.caches if each.state is not CacheState.CURRENT and each not in unwanted]

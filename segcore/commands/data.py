@@ -47,7 +47,7 @@ def check(
     if pictures is not None:
         require_writable(pictures)
     with show_progress("decoding") as progress:
-        report = inspect_dataset(data, division.folds, progress, layout, division)
+        report = inspect_dataset(data, division, progress, layout)
     print_report(report)
     for images in report.dataset.images:
         print_unread(images, below=True)

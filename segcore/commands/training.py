@@ -26,7 +26,7 @@ from segcore.commands.console import (
 )
 from segcore.config import TrainConfig, describe_fields
 from segcore.data.caching.cache import PixelCache
-from segcore.data.caching.disk import DEFAULT_CACHE, resolve_cache
+from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
@@ -71,7 +71,7 @@ def train(
     config = TrainConfig.from_assignments(tuple(assignments or ()))
     division = choose_division(split, folds, folds_file)
     machine = choose_machine(device, cpus)
-    cache_root = resolve_cache(cache)
+    cache_root = resolve_folder("cache", cache)
     dataset = read_dataset(data, layout)
     metric = objective or default_objective(dataset.layout)
     require_metric(metric, dataset.classes)

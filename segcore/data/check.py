@@ -64,26 +64,21 @@ class _Counted:
 
 
 def inspect_dataset(
-    folder: Path,
-    folds: int,
-    progress: Callable[[int, int], None],
-    layout: str = "",
-    division: Division | None = None,
+    folder: Path, division: Division, progress: Callable[[int, int], None], layout: str = ""
 ) -> DataReport:
     """Decode a whole data set and report what is there and what is wrong.
 
     Args:
         folder: the data-set folder.
-        folds: number of folds to try.
+        division: how it is to be divided.
         progress: called with (cases done, cases in all).
         layout: a name in `sources.layouts`; empty: recognised.
-        division: how it is to be divided; None, or where folds are to be made: in so many folds.
 
     Raises:
         DataError: when there is no data set at all, or it does not have the division.
     """
     dataset, problems = scan_dataset(folder, layout)
-    given = None if division is None or division.kind == "folds" else division.divide(dataset.cases)
+    given = None if division.kind == "folds" else division.divide(dataset.cases)
     counted: dict[str, _Counted] = {}
 
     def count(case: Case) -> _Counted | tuple[str, ...]:
@@ -107,7 +102,7 @@ def inspect_dataset(
                 problems += result
             progress(done, len(dataset.cases))
     content = _gather([case for case in dataset.cases if case.name in counted], counted, dataset.classes)
-    findings = judge_data(content, dataset.classes, folds, given)
+    findings = judge_data(content, dataset.classes, division.folds, given)
     return DataReport(
         dataset=dataset,
         cases=content.cases,

@@ -17,7 +17,6 @@ from segcore.data.case import Case, DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.errors import ConfigError, DataError
-from segcore.insight.explore import require_cases
 from segcore.machine import Machine
 from segcore.prediction.ensemble import Ensemble, load_ensemble, read_ensemble_notes
 from segcore.prediction.held_out import (
@@ -144,7 +143,6 @@ def analyse_errors(
     if images is not None and images < 1:
         raise ConfigError(f"images={images}: at least 1 must be predicted; leave it out to predict all.")
     notes = read_ensemble_notes(model).get("notes", {})
-    require_cases(data, layout)
     dataset = read_dataset(data, layout)
     ensemble = load_ensemble(model, machine)
     require_same_classes(ensemble, dataset.classes, data)

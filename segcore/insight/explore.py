@@ -17,7 +17,8 @@ import numpy.typing as npt
 from segcore.data.case import Case
 from segcore.data.check import DataReport, inspect_dataset
 from segcore.data.classes import VOID, ClassTable
-from segcore.data.dataset import decode_case, scan_dataset
+from segcore.data.dataset import decode_case
+from segcore.data.dividing.division import Division
 from segcore.errors import DataError
 from segcore.insight.ceiling import Ceiling, measure_ceilings
 from segcore.scoring.objects import Objects, find_objects, join_objects
@@ -79,9 +80,9 @@ def explore_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
     Raises:
         DataError: when no image can be used.
     """
-    require_cases(folder, layout)
-    report = inspect_dataset(folder, folds, lambda done, total: progress(done, 2 * total), layout)
-    dataset, _ = scan_dataset(folder, layout)
+    division = Division(kind="folds", folds=folds)
+    report = inspect_dataset(folder, division, lambda done, total: progress(done, 2 * total), layout)
+    dataset = report.dataset
     counts = []
     with ThreadPoolExecutor() as pool:
         for done, found in enumerate(pool.map(lambda case: _count(case, dataset.classes), dataset.cases), start=1):
@@ -91,13 +92,6 @@ def explore_dataset(folder: Path, folds: int, progress: Callable[[int, int], Non
         raise _nothing_usable(folder, report.problems)
     ceilings = measure_ceilings([found.case for found in counts], dataset.classes)
     return Exploration(report=report, cases=tuple(counts), ceilings=tuple(ceilings))
-
-
-def require_cases(folder: Path, layout: str = "") -> None:
-    """Raise `DataError` when a folder has no image with mask and annotation."""
-    dataset, problems = scan_dataset(folder, layout)
-    if not dataset.cases:
-        raise _nothing_usable(folder, problems)
 
 
 def count_frame_gaps(cases: Sequence[Case]) -> dict[tuple[str, str], list[int]]:

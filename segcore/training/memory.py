@@ -4,9 +4,9 @@ That an error of torch means too little memory is told in `machine`; predictions
 `prediction.memory`.
 """
 
-import contextlib
 import copy
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 import torch
@@ -29,33 +29,31 @@ _FREE_SHARE: Final = 0.1
 """Left free by `auto`: fragments, and batches of other shapes than the one that was tried."""
 
 
-@contextlib.contextmanager
-def name_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
+def name_memory_errors(config: TrainConfig, machine: Machine) -> AbstractContextManager[None]:
     """Turn torch's out-of-memory errors in a training into `DeviceMemoryError` with a remedy."""
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        if not is_memory_error(error):
-            raise
-        raise DeviceMemoryError(
-            f"{machine.device} ran out of memory with batch_size={config.batch_size}, input_mode={config.input_mode}, "
-            f"backbone={config.backbone}; use a smaller batch_size, crop_size or scale."
-        ) from error
+    return _name_errors(
+        f"{machine.device} ran out of memory with batch_size={config.batch_size}, input_mode={config.input_mode}, "
+        f"backbone={config.backbone}; use a smaller batch_size, crop_size or scale."
+    )
 
 
-@contextlib.contextmanager
-def name_validation_memory_errors(config: TrainConfig, machine: Machine) -> Iterator[None]:
+def name_validation_memory_errors(config: TrainConfig, machine: Machine) -> AbstractContextManager[None]:
     """Turn torch's out-of-memory errors in a validation in tiles into `DeviceMemoryError` with a remedy."""
+    return _name_errors(
+        f"{machine.device} ran out of memory in the validation, also in tiles of {SMALL_TILE_SIZE} pixels, with "
+        f"backbone={config.backbone}, decoder={config.decoder}, decoder_channels={config.decoder_channels}; use a "
+        "smaller backbone or decoder_channels, or free the device of other programs."
+    )
+
+
+@contextmanager
+def _name_errors(message: str) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
         if not is_memory_error(error):
             raise
-        raise DeviceMemoryError(
-            f"{machine.device} ran out of memory in the validation, also in tiles of {SMALL_TILE_SIZE} pixels, with "
-            f"backbone={config.backbone}, decoder={config.decoder}, decoder_channels={config.decoder_channels}; use a "
-            "smaller backbone or decoder_channels, or free the device of other programs."
-        ) from error
+        raise DeviceMemoryError(message) from error
 
 
 def tiled_options(config: TrainConfig) -> PredictOptions:

@@ -21,11 +21,12 @@ _NETWORK_PROGRAMS: Final = re.compile(r"fuse\.(ceph|gcsfuse|gluster|goofys|juice
 """File systems of user programs that fetch over a network."""
 
 
-def resolve_cache(folder: Path) -> Path:
-    """Return the absolute path of a folder of caches.
+def resolve_folder(name: str, folder: Path) -> Path:
+    """Return the absolute path of a folder; one that begins with ~ is in a home.
 
     Args:
-        folder: as `--cache` gives it; may begin with ~.
+        name: of the option that gave it.
+        folder: need not exist.
 
     Raises:
         ConfigError: when it is no path, or ~ is nowhere, as for a user without a home.
@@ -34,7 +35,7 @@ def resolve_cache(folder: Path) -> Path:
         return folder.expanduser().resolve()
     # A user without a home or who does not exist, a loop of links, a character that no path has.
     except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(f"--cache {str(folder)!r} is no folder ({error}); give another with --cache.") from error
+        raise ConfigError(f"--{name} {str(folder)!r} is no folder ({error}); give another with --{name}.") from error
 
 
 def find_network(folder: Path) -> str:

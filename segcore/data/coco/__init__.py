@@ -1,4 +1,4 @@
 """COCO's annotations made into index masks.
 
-Uses `classes`, `decoding`, `listing` and `picture_files` of `segcore.data`.
+Uses `classes`, `colours`, `decoding`, `names` and `picture_files` of `segcore.data`, `sources` and `caching`.
 """

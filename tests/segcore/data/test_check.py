@@ -3,11 +3,12 @@ import shutil
 import pytest
 
 from segcore.data.check import inspect_dataset
+from segcore.data.dividing.division import Division
 from segcore.errors import DataError
 
 
 def inspect(folder, folds=2):
-    return inspect_dataset(folder, folds, lambda done, total: None)
+    return inspect_dataset(folder, Division(kind="folds", folds=folds), lambda done, total: None)
 
 
 def test_sound_data_set_is_counted_case_by_case(dataset_folder):

@@ -9,6 +9,7 @@ from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.check import inspect_dataset
 from segcore.data.dataset import read_dataset
+from segcore.data.dividing.division import Division
 from segcore.data.dividing.folds import make_folds
 from segcore.data.dividing.split import FoldSplit
 from segcore.data.gate import describe_findings, pass_gate
@@ -34,7 +35,7 @@ def open_image(folder, number):
 
 
 def inspect(folder, folds=2):
-    return inspect_dataset(folder, folds, lambda done, total: None)
+    return inspect_dataset(folder, Division(kind="folds", folds=folds), lambda done, total: None)
 
 
 @pytest.fixture

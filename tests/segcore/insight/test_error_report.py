@@ -254,10 +254,11 @@ def test_mistakes_are_said_in_one_line(make_model, dataset_folder, tmp_path, mak
     for arguments, error, message in (
         ((tmp_path, dataset_folder), CheckpointError, "is no model directory"),
         ((model, other), DataError, "class 0 is 'street' in the data and 'road' in the model"),
-        ((model, bare), DataError, "has no usable image (seg_train_annotations/ is missing"),
         ((model, dataset_folder, "--images", 0), ConfigError, "images=0: at least 1"),
     ):
         result = run("errors", *arguments[:2], tmp_path / "page.html", "--cpus", 1, *arguments[2:])
         assert isinstance(result.exception, error), result.output
         assert message in str(result.exception) and "\n" not in str(result.exception)
+    result = run("errors", model, bare, tmp_path / "page.html", "--cpus", 1)
+    assert str(result.exception).startswith(f"{bare} cannot be used, 1 problem:\n  - seg_train_annotations/ is missing")
     assert not (tmp_path / "page.html").exists()

@@ -13,6 +13,7 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES, ClassTable, find_class_table
 from segcore.data.dataset import decode_case, read_dataset
+from segcore.data.dividing.division import Division
 from segcore.data.dividing.folds import make_folds
 from segcore.data.extra import read_extra
 from segcore.errors import ConfigError, DataError, LeftOutError, StorageError
@@ -235,7 +236,7 @@ def test_labels_can_be_trained_on_beside_real_data_but_never_be_validated(ensemb
 
 def test_check_finds_no_problem_in_pseudo_labels_and_makes_no_folds(ensemble, images, tmp_path):
     _write(ensemble, images, tmp_path / "out", confidence=0.4, min_share=0.0)
-    report = inspect_dataset(tmp_path / "out", 7, lambda done, total: None)
+    report = inspect_dataset(tmp_path / "out", Division(kind="folds", folds=7), lambda done, total: None)
     assert report.problems == ()
     assert len(report.cases) == 8 and report.findings.split is None
 
@@ -246,7 +247,7 @@ def test_check_names_pseudo_labels_among_real_data(ensemble, images, make_datase
     document = json.loads(file.read_text())
     document["attributes"]["pseudo"] = True
     file.write_text(json.dumps(document))
-    (problem,) = inspect_dataset(real, 2, lambda done, total: None).problems
+    (problem,) = inspect_dataset(real, Division(kind="folds", folds=2), lambda done, total: None).problems
     assert "1 cases are pseudo labels, 'train_0002' first" in problem
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from segcore.data.caching.disk import find_type, reserved_file, resolve_cache, write_at
+from segcore.data.caching.disk import find_type, reserved_file, resolve_folder, write_at
 from segcore.errors import ConfigError
 
 MOUNTS = r"""
@@ -40,9 +40,9 @@ def test_without_mounts_nothing_is_said():
 
 def test_home_is_resolved_and_without_one_an_option_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert resolve_cache(Path("~/cache")) == tmp_path / "cache"
+    assert resolve_folder("cache", Path("~/cache")) == tmp_path / "cache"
     with pytest.raises(ConfigError, match="give another with --cache"):
-        resolve_cache(Path("~nobody-of-this-name/cache"))
+        resolve_folder("cache", Path("~nobody-of-this-name/cache"))
 
 
 def test_reserved_file_has_its_blocks_before_anything_is_written(tmp_path):

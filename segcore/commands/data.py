@@ -24,6 +24,7 @@ from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.division import choose_division
 from segcore.data.listing import list_images, name_of
+from segcore.data.names import tell_names
 from segcore.insight.page import require_writable, write_page
 from segcore.insight.sheet import render_sheet
 from segcore.scoring.mask_files import read_mask_notes, read_masks
@@ -125,5 +126,4 @@ def score(
 
 
 def _warn_of(names: Sequence[str], what: str) -> None:
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    console.print(f"{len(names)} {what}: {', '.join(names[:_MOST_NAMES])}{more}", style="yellow", soft_wrap=True)
+    console.print(tell_names(what, names, _MOST_NAMES), style="yellow", soft_wrap=True)

@@ -10,6 +10,7 @@ from segcore.commands.console import console
 from segcore.data.check import DataReport
 from segcore.data.dividing.given_folds import describe_division
 from segcore.data.gate import describe_findings
+from segcore.data.names import list_first
 from segcore.errors import DataError
 
 _MOST_CODES: Final = 3
@@ -63,8 +64,7 @@ def _list_classes(report: DataReport) -> Table:
     total = max(1, sum(report.pixels_of_class.values()))
     for name, pixels in report.pixels_of_class.items():
         codes = report.codes_of_class[name]
-        more = f" and {len(codes) - _MOST_CODES} more" if len(codes) > _MOST_CODES else ""
-        said = ", ".join(codes[:_MOST_CODES]) + more
+        said = list_first(codes, _MOST_CODES)
         scored = "yes" if name in report.classes.scored else ""
         table.add_row(name, said, str(pixels), f"{pixels / total:.2%}", str(report.images_of_class[name]), scored)
     return table

@@ -4,7 +4,6 @@ Decoding a mask to class indices lives in `encoding`, the form of a `classes.jso
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from segcore.data.class_form import CLASSES_FORM, find_form_problems
 from segcore.data.colours import BLACK, Colour, choose_colours
-from segcore.data.names import find_equal_names, find_name_fault, has_name
+from segcore.data.names import find_equal_names, find_name_fault, find_repeated, has_name, refuse_repeated_keys
 from segcore.errors import DataError
 
 VOID: Final = 255
@@ -97,7 +96,7 @@ def find_class_table(folder: Path) -> ClassTable | None:
         raise DataError(f"{file} is no regular file; {CLASSES_FORM}.")
     try:
         text = file.read_text(encoding="utf-8-sig")
-        return class_table_from_json(json.loads(text, object_pairs_hook=_refuse_repeated_keys))
+        return class_table_from_json(json.loads(text, object_pairs_hook=refuse_repeated_keys))
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
     except (ValueError, RecursionError, OSError) as error:
@@ -161,13 +160,6 @@ def _add_background(table: dict[str, Any]) -> dict[str, Any]:
     return {**table, **{name: table[name] + added for name, added in more.items()}}
 
 
-def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        raise ValueError(f"the key {_repeated(tuple(key for key, _ in pairs))[0]!r} occurs twice in one object")
-    return content
-
-
 def _find_table_problems(table: ClassTable) -> Iterator[str]:
     if not 2 <= len(table.names) <= MOST_CLASSES:
         advice = "; everything else is void or black here, so name what is not it" if len(table.names) == 1 else ""
@@ -177,31 +169,27 @@ def _find_table_problems(table: ClassTable) -> Iterator[str]:
         yield f"{len(table.names)} names but {len(table.colours)} colours: each class needs one"
     if table.ids and len(table.names) != len(table.ids):
         yield f"{len(table.names)} names but {len(table.ids)} numbers: each class has one, or none has"
-    yield from (f"number {number} occurs twice" for number in _repeated(table.ids))
+    yield from (f"number {number} occurs twice" for number in find_repeated(table.ids))
     yield from (f"number {number} is outside 0..65535" for number in table.ids if not 0 <= number <= 65535)
     yield from _find_name_problems(table.names)
     every_colour = (*table.colours, *table.void)
-    yield from (f"colour {colour} occurs twice" for colour in _repeated(every_colour))
+    yield from (f"colour {colour} occurs twice" for colour in find_repeated(every_colour))
     if any(not 0 <= part <= 255 for colour in every_colour for part in colour):
         yield "a colour has a part outside 0..255"
     names = frozenset(table.names)
     yield from (f"scored class {name!r} is not among the classes" for name in table.scored if name not in names)
-    yield from (f"scored class {name!r} occurs twice" for name in _repeated(table.scored))
+    yield from (f"scored class {name!r} occurs twice" for name in find_repeated(table.scored))
     if not table.scored:
         yield "no class is scored: name at least one in 'scored'"
 
 
 def _find_name_problems(names: tuple[str, ...]) -> Iterator[str]:
     yield from (f"class name {fault}" for fault in map(find_name_fault, names) if fault)
-    yield from (f"class name {name!r} occurs twice" for name in _repeated(names))
+    yield from (f"class name {name!r} occurs twice" for name in find_repeated(names))
     if VOID_NAME in names:
         yield f"class name {VOID_NAME!r} stands for pixels without a class; choose another"
     for first, second in find_equal_names(tuple(dict.fromkeys(names))):
         yield f"class names {first!a} and {second!a} look alike; rename one"
-
-
-def _repeated(values: tuple[Any, ...]) -> list[Any]:
-    return sorted((value for value, times in Counter(values).items() if times > 1), key=str)
 
 
 CONTEST_CLASSES: Final = ClassTable(

@@ -46,7 +46,7 @@ class MaskEncoding:
         Raises:
             DataError: when the file cannot be decoded, or naming each unknown colour or number with its pixels.
         """
-        pixels = decode_colours(file) if self.kind == "rgb" else decode_values(file)
+        pixels = self.read_pixels(file)
         try:
             return self.decode_pixels(pixels)
         except DataError as error:
@@ -57,6 +57,14 @@ class MaskEncoding:
                     "source, as PNG"
                 )
             raise DataError(f"{file} cannot be used: {error.summary}", problems) from error
+
+    def read_pixels(self, file: Path) -> npt.NDArray[np.unsignedinteger[Any]]:
+        """Decode a mask file to the colours (H, W, 3) or numbers (H, W) of its pixels, whatever they mean.
+
+        Raises:
+            DataError: when the file cannot be decoded.
+        """
+        return decode_colours(file) if self.kind == "rgb" else decode_values(file)
 
     def decode_pixels(self, pixels: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.uint8]:
         """Turn a mask's pixels into class indices (H, W), uint8; `VOID` where they count nowhere.

@@ -18,10 +18,10 @@ from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leaka
 from segcore.data.dividing.given_folds import find_unlike_sides
 from segcore.data.dividing.likeness import find_alike
 from segcore.data.dividing.split import FoldSplit
+from segcore.data.names import list_first
 from segcore.data.sides import find_usual_side
 from segcore.errors import ConfigError, DataError
 
-_MOST_TOLD: Final = 5
 _STANDING: Final = 16
 """Images that look the same, above which they are no copies but a camera that stands still, if they are most of all."""
 
@@ -149,7 +149,7 @@ def pass_gate(
 
 def describe_findings(dataset: DataSet, findings: Findings) -> list[tuple[str, bool]]:
     """Return what was understood of a data set, a line each, and whether it warns."""
-    scored = _tell(dataset.classes.scored)
+    scored = list_first(dataset.classes.scored)
     lines = [
         f"{dataset.folder}: layout {dataset.layout}, {len(dataset.cases)} labelled images, "
         f"{len(dataset.classes)} classes, scored: {scored}"
@@ -188,7 +188,7 @@ def _find_nothing_to_learn(content: Content, classes: ClassTable) -> Iterator[st
             "if only 'background'"
         )
     elif not set(present) & set(classes.scored):
-        yield f"no mask has a scored class ({_tell(classes.scored)}); name others in 'scored' of the class table"
+        yield f"no mask has a scored class ({list_first(classes.scored)}); name others in 'scored' of the class table"
 
 
 def _find_void(content: Content) -> Iterator[str]:
@@ -196,19 +196,19 @@ def _find_void(content: Content) -> Iterator[str]:
         case.name for case, pixels_C in zip(content.cases, content.pixels_NC, strict=True) if not pixels_C[:-1].any()
     ]
     if void:
-        yield f"{len(void)} images are all void, nothing is learnt of them: {_tell(void)}"
+        yield f"{len(void)} images are all void, nothing is learnt of them: {list_first(void)}"
 
 
 def _find_absent_scored(content: Content, classes: ClassTable) -> Iterator[str]:
     absent = [name for name in _list_absent(content, classes) if name in classes.scored]
     if absent:
-        yield f"scored, but in no mask: {_tell(absent)}"
+        yield f"scored, but in no mask: {list_first(absent)}"
 
 
 def _describe_absent(content: Content, classes: ClassTable) -> Iterator[str]:
     absent = [name for name in _list_absent(content, classes) if name not in classes.scored]
     if absent:
-        yield f"in no mask: {_tell(absent)}"
+        yield f"in no mask: {list_first(absent)}"
 
 
 def _list_absent(content: Content, classes: ClassTable) -> list[str]:
@@ -247,11 +247,11 @@ def _count_images_of_folds(split: FoldSplit, seen: Seen, classes: ClassTable) ->
 
 
 def _find_bare_folds(cases: Sequence[Case], split: FoldSplit, seen: Seen, classes: ClassTable) -> Iterator[str]:
-    bare = _list_bare(split, seen)
+    bare, scored = _list_bare(split, seen), list_first(classes.scored)
     if bare and split.kind != "folds":
         yield (
             f"{_name_folds(bare)} of the given division: no image to validate on has a scored class "
-            f"({_tell(classes.scored)}), so no score could be given there; divide otherwise, or score other classes"
+            f"({scored}), so no score could be given there; divide otherwise, or score other classes"
         )
     elif bare:
         having = sum(bool(names) for names in seen.classes_of.values())
@@ -259,8 +259,7 @@ def _find_bare_folds(cases: Sequence[Case], split: FoldSplit, seen: Seen, classe
         possible = next((folds for folds in fewer if not _list_bare(make_folds(cases, folds, seen), seen)), None)
         advice = f"use --folds {possible}" if possible else "label more images that have one, or score other classes"
         yield (
-            f"{_name_folds(bare)}: no image has a scored class ({_tell(classes.scored)}), so no score could be given "
-            f"there; {advice}"
+            f"{_name_folds(bare)}: no image has a scored class ({scored}), so no score could be given there; {advice}"
         )
 
 
@@ -291,8 +290,3 @@ def _find_divided(split: FoldSplit, alike: Sequence[Sequence[str]]) -> Iterator[
 
 def _name_folds(folds: Sequence[int]) -> str:
     return f"fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"
-
-
-def _tell(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_TOLD
-    return ", ".join(names[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")

@@ -4,15 +4,18 @@ What a store of results or a file system refuses beyond that is its user's matte
 """
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 LONGEST_NAME: Final = 100
 """Characters."""
 
 _LONGEST_SHOWN: Final = 40
-_MOST_SHOWN: Final = 5
+MOST_SHOWN: Final = 5
+"""Names in a line that tells of many."""
+
 _CONTROLS: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode's categories of what moves a cursor, ends a line or is half a character."""
 
@@ -43,10 +46,32 @@ def find_equal_names(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield earlier, name
 
 
-def tell_names(what: str, names: Sequence[str]) -> str:
+def tell_names(what: str, names: Sequence[str], most: int = MOST_SHOWN) -> str:
     """Say how many names there are of something, and the first few of them."""
-    more = f" and {len(names) - _MOST_SHOWN} more" if len(names) > _MOST_SHOWN else ""
-    return f"{len(names)} {what}: {', '.join(names[:_MOST_SHOWN])}{more}"
+    return f"{len(names)} {what}: {list_first(names, most)}"
+
+
+def list_first(names: Sequence[str], most: int = MOST_SHOWN) -> str:
+    """Return the first few names in a line, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def find_repeated(values: Iterable[Any]) -> list[Any]:
+    """Return what occurs more than once, each once, sorted as texts."""
+    return sorted((value for value, times in Counter(values).items() if times > 1), key=str)
+
+
+def refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of a JSON file, of which Python would keep the last of two equal keys without a word.
+
+    Raises:
+        ValueError: naming a key that occurs twice.
+    """
+    repeated = find_repeated(key for key, _ in pairs)
+    if repeated:
+        raise ValueError(f"the key {repeated[0]!r} occurs twice in one object")
+    return dict(pairs)
 
 
 def has_controls(text: str) -> bool:

@@ -6,14 +6,14 @@ Outlines as pixels live in `shapes`, writing a data set in `conversion`.
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from segcore.data.classes import BACKGROUND, MOST_CLASSES
 from segcore.data.decoding import IMAGE_SUFFIXES
-from segcore.data.names import find_name_fault
+from segcore.data.names import find_name_fault, find_repeated
 from segcore.data.sources.description import tell_faults
 from segcore.errors import DataError
 
@@ -106,9 +106,9 @@ def read_coco(file: Path) -> CocoFile:
 
 
 def _find_problems(content: CocoFile) -> Iterator[str]:
-    yield from (f"images: two have the id {identity}" for identity in _repeated(one.id for one in content.images))
-    yield from (f"categories: two have the id {one}" for one in _repeated(one.id for one in content.categories))
-    yield from (f"categories: two are called {one!r}" for one in _repeated(one.name for one in content.categories))
+    yield from (f"images: two have the id {identity}" for identity in find_repeated(one.id for one in content.images))
+    yield from (f"categories: two have the id {one}" for one in find_repeated(one.id for one in content.categories))
+    yield from (f"categories: two are called {one!r}" for one in find_repeated(one.name for one in content.categories))
     yield from (f"categories: {fault}" for one in content.categories if (fault := find_name_fault(one.name)))
     if not content.images:
         yield "images is empty"
@@ -120,7 +120,7 @@ def _find_problems(content: CocoFile) -> Iterator[str]:
     yield from _find_stray(content, "category_id", categories)
     yield from (f"image {one.id}: {fault}" for one in content.images if (fault := _find_file_fault(one.file_name)))
     bare = (PurePosixPath(one.file_name).with_suffix("").as_posix() for one in content.images if one.file_name)
-    yield from (f"images: two are called {name!r} without suffix; rename one" for name in _repeated(bare))
+    yield from (f"images: two are called {name!r} without suffix; rename one" for name in find_repeated(bare))
 
 
 def _find_stray(content: CocoFile, key: str, known: set[int]) -> Iterator[str]:
@@ -140,7 +140,3 @@ def _find_file_fault(name: str) -> str:
 
 def _is_background(category: CocoCategory) -> bool:
     return category.name.lower() == BACKGROUND
-
-
-def _repeated(values: Iterator[Any]) -> list[Any]:
-    return [value for value, times in Counter(values).items() if times > 1]

@@ -10,12 +10,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 from unicodedata import normalize
 
 from segcore.data.case import Case, DataSet
 from segcore.data.encoding import MaskEncoding
-from segcore.data.names import find_name_fault, has_name
+from segcore.data.names import find_name_fault, has_name, tell_names
 from segcore.data.sources.description import DESCRIPTION_FILE, Description, read_description
 from segcore.data.sources.description_table import build_table
 from segcore.data.sources.facts import add_facts
@@ -23,8 +23,6 @@ from segcore.data.sources.pairing import NO_GROUP
 from segcore.data.sources.pairs import SPLIT_OF_FOLDER, TEST_FOLDERS
 from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, list_places
 from segcore.errors import DataError
-
-_MOST_TOLD: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +191,7 @@ def _divide(description: Description, cases: Sequence[Case], folder: Path) -> tu
             divided.append(replace(case, split=side))
     missing = [name for name, side in side_of.items() if side != "test" and name not in met]
     if missing:
-        told = ", ".join(missing[:_MOST_TOLD])
-        problems.append(f"splits: {len(missing)} names that no image with a mask has, such as {told}; take them out")
+        problems.append(f"splits: {tell_names('names that no image with a mask has, to be taken out', missing)}")
     left_out = len(cases) - len(divided)
     note = f"left out: {left_out} images that are on no list of train or val"
     return divided, [note] if left_out else [], problems

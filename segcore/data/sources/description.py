@@ -16,7 +16,6 @@ What the table of classes means for masks says `description_table`; the files ar
 
 import difflib
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -26,6 +25,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from segcore.data.classes import MOST_CLASSES
+from segcore.data.names import refuse_repeated_keys
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.patterns import find_pattern_fault, list_places
 from segcore.errors import DataError
@@ -108,7 +108,7 @@ def read_description(file: Path) -> Description:
         raise DataError(f"{file} is no regular file; '{init_command(file.parent)}' writes a first one.")
     try:
         text = file.read_text(encoding="utf-8-sig")
-        json.loads(text, object_pairs_hook=_refuse_repeated_keys)
+        json.loads(text, object_pairs_hook=refuse_repeated_keys)
         description = _ADAPTER.validate_json(text)
     except ValidationError as error:
         faults = list(islice(tell_faults(error), _MOST_PROBLEMS))
@@ -227,11 +227,3 @@ def _first_low(text: str) -> str:
 
 def _show(code: object) -> str:
     return str(list(code)) if isinstance(code, tuple) else str(code)
-
-
-def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) < len(pairs):
-        repeated = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
-        raise ValueError(f"the key {repeated!r} occurs twice in one object")
-    return content

@@ -6,6 +6,7 @@ from pathlib import Path
 from segcore.data.classes import BACKGROUND, VOID, ClassTable
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.encoding import MaskEncoding, build_encoding, colour_code
+from segcore.data.names import list_first
 from segcore.data.sources.description import TO_DO, DescribedClass, Description
 from segcore.data.sources.tables import Table, count_codes, find_kind, score_all_but_background
 from segcore.errors import DataError
@@ -135,7 +136,7 @@ def _at(palette: Sequence[Colour], place: int) -> Colour | None:
 
 
 def _describe_masks(description: Description, void: Sequence[int | Colour]) -> str:
-    told = ", ".join(str(code) for code in void[:10]) + (f" and {len(void) - 10} more" if len(void) > 10 else "")
+    told = list_first([str(code) for code in void], most=10)
     kind = {"index": "numbers", "rgb": "colours", "palette": "numbers, with a palette"}[description.encoding]
     reduced = "; 0 is void, and the ids count from 0 at 1" if description.reduce_zero_label else ""
     return f"masks: {kind}, as dataset.json gives them{reduced}; void: {told or 'none'}"

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from segcore.data.case import Case, Split
 from segcore.data.listing import name_in_list
-from segcore.data.names import find_name_fault, has_name
+from segcore.data.names import find_name_fault, has_name, list_first, tell_names
 from segcore.errors import DataError
 
 FACTS_FILE: Final = "cases.csv"
@@ -26,7 +26,6 @@ FACTS_FORM: Final = (
 
 _COLUMNS: Final = ("name", "group", "condition", "frame", "split")
 _SPLITS: Final[dict[str, Split]] = {"": "", "train": "train", "val": "val"}
-_MOST_TOLD: Final = 5
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -47,8 +46,7 @@ def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str
         elif (found := _apply(case, facts, problems)) is not None:
             known.append(found)
     if rows:
-        first = ", ".join(list(rows)[:_MOST_TOLD])
-        problems.append(f"{FACTS_FILE}: {len(rows)} names that no image has, such as {first}; take them out")
+        problems.append(f"{FACTS_FILE}: {tell_names('names that no image has, to be taken out', list(rows))}")
     return known, problems, _describe(known, left_out)
 
 
@@ -133,8 +131,8 @@ def _describe(cases: Sequence[Case], left_out: int) -> list[str]:
     frames = sum(case.frame is not None for case in cases)
     sides = {side: sum(case.split == side for case in cases) for side in ("train", "val")}
     notes = [
-        f"groups: {_shorten(groups)}",
-        f"conditions: {_shorten(conditions) if conditions else f'none; a {FACTS_FILE} may give them'}",
+        f"groups: {list_first(groups)}",
+        f"conditions: {list_first(conditions) if conditions else f'none; a {FACTS_FILE} may give them'}",
         f"frames: {frames} of {len(cases)} images have one"
         + ("" if frames else "; each image stands alone in the folds"),
     ]
@@ -144,8 +142,3 @@ def _describe(cases: Sequence[Case], left_out: int) -> list[str]:
     if left_out:
         notes.append(f"left out: {left_out} images of the split test")
     return notes
-
-
-def _shorten(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_TOLD
-    return ", ".join(names[:_MOST_TOLD]) + (f" and {more} more" if more > 0 else "")

@@ -12,9 +12,8 @@ from itertools import groupby, permutations, product
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from segcore.data.decoding import decode_colours, is_blurred_format
+from segcore.data.encoding import build_encoding
 from segcore.data.listing import name_of, walk_files
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
 from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS, SPLIT_OF_FOLDER, TEST_FOLDERS
@@ -191,8 +190,7 @@ def _is_photograph(file: Path) -> bool:
     try:
         if is_blurred_format(file):
             return True
-        colours_HW3 = decode_colours(file)[::2, ::2].astype(np.uint32)
+        colours_HW3 = decode_colours(file)[::2, ::2]
     except DataError:
         return False
-    codes_HW = colours_HW3[..., 0] << 16 | colours_HW3[..., 1] << 8 | colours_HW3[..., 2]
-    return len(np.unique(codes_HW)) > _MOST_MASK_COLOURS
+    return len(build_encoding("rgb", {}).count_codes(colours_HW3)) > _MOST_MASK_COLOURS

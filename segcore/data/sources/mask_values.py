@@ -9,7 +9,7 @@ from typing import Final
 
 from segcore.data.classes import MOST_CLASSES, VOID
 from segcore.data.colours import Colour
-from segcore.data.decoding import decode_colours, decode_values, is_blurred_format, share_memory
+from segcore.data.decoding import is_blurred_format, share_memory
 from segcore.data.encoding import MaskEncoding, build_encoding
 from segcore.data.sources.tables import Kind, find_kind
 from segcore.errors import DataError
@@ -66,7 +66,7 @@ def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) ->
     def count(mask: Path) -> Counter[int] | DataError:
         try:
             with share_memory(mask):
-                return encoding.count_codes(decode_colours(mask) if kind == "rgb" else decode_values(mask))
+                return encoding.count_codes(encoding.read_pixels(mask))
         except DataError as error:
             return error
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, ClassTable, find_class_table
 from segcore.data.colours import BLACK, Colour, choose_colours
-from segcore.data.decoding import decode_colours, decode_values, read_mode
+from segcore.data.decoding import decode_colours, read_mode
 from segcore.data.encoding import MaskEncoding, build_encoding, encoding_of
 from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
@@ -116,7 +116,7 @@ def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
     encoding = build_encoding(kind, {})
 
     def count(mask: Path) -> Counter[int]:
-        return encoding.count_codes(decode_colours(mask) if kind == "rgb" else decode_values(mask))
+        return encoding.count_codes(encoding.read_pixels(mask))
 
     total: Counter[int] = Counter()
     for counts in _read_each(masks, count)[1]:

@@ -117,7 +117,7 @@ def test_names_may_be_written_with_suffix_and_in_either_form_of_a_letter(tmp_pat
 def test_names_that_no_image_has_are_counted(tmp_path):
     (tmp_path / "cases.csv").write_text("name,group\n" + "".join(f"{letter},g\n" for letter in "abcdefgh"))
     _, problems, _ = add_facts(tmp_path, [_case(tmp_path, "a")])
-    assert problems == ["cases.csv: 7 names that no image has, such as b, c, d, e, f; take them out"]
+    assert problems == ["cases.csv: 7 names that no image has, to be taken out: b, c, d, e, f and 2 more"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.encoding import MaskEncoding, build_encoding, colour_code
 from segcore.data.names import list_first
 from segcore.data.sources.description import TO_DO, DescribedClass, Description
-from segcore.data.sources.tables import Table, count_codes, find_kind, score_all_but_background
+from segcore.data.sources.kinds import count_codes, find_kind
+from segcore.data.sources.tables import Table, score_all_but_background
 from segcore.errors import DataError
 
 

@@ -11,7 +11,7 @@ from segcore.data.classes import MOST_CLASSES, VOID
 from segcore.data.colours import Colour
 from segcore.data.decoding import is_blurred_format, share_memory
 from segcore.data.encoding import MaskEncoding, build_encoding
-from segcore.data.sources.tables import Kind, find_kind
+from segcore.data.sources.kinds import Kind, find_kind
 from segcore.errors import DataError
 
 _RARE_SHARE: Final = 0.001

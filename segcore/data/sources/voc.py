@@ -21,17 +21,9 @@ from segcore.data.encoding import build_encoding, colour_code, encoding_of
 from segcore.data.listing import find_images, name_in_list, name_of
 from segcore.data.names import find_name_fault
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
+from segcore.data.sources.kinds import Kind, count_codes, find_kind
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
-from segcore.data.sources.tables import (
-    Kind,
-    Table,
-    count_codes,
-    find_kind,
-    find_table,
-    has_table,
-    read_by,
-    score_all_but_background,
-)
+from segcore.data.sources.tables import Table, find_table, has_table, read_by, score_all_but_background
 from segcore.errors import DataError
 
 _IMAGES: Final = "JPEGImages"

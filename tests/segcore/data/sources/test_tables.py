@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from segcore.data.dataset import decode_case, read_dataset
-from segcore.data.sources.tables import find_kind, find_table, read_names
+from segcore.data.sources.kinds import find_kind
+from segcore.data.sources.tables import find_table, read_names
 from segcore.errors import DataError
 
 ROAD = np.array([[0, 0, 1, 1], [0, 1, 1, 1]], np.uint8)

@@ -1,0 +1,90 @@
+"""Whether masks hold colours or numbers, and which; what these mean says `tables`."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from segcore.data.colours import Colour
+from segcore.data.decoding import decode_colours, read_mode
+from segcore.data.encoding import build_encoding
+from segcore.errors import DataError
+
+_SAMPLE: Final = 16
+
+Kind = Literal["rgb", "index"]
+
+_Read = TypeVar("_Read")
+
+
+def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
+    """Return whether masks hold colours or numbers, and the palette that they share, if any.
+
+    Args:
+        masks: at least one; some of them are looked at. Files of 1, 8 or 16 bits a pixel hold numbers, and so do
+            files of colours that are all grey. Files with a palette each of its own hold colours.
+
+    Raises:
+        DataError: when none can be decoded.
+    """
+    sample, modes = _read_each(masks[:: max(1, len(masks) // _SAMPLE)], read_mode)
+    if all(mode == "P" for mode, _ in modes):
+        shared = _find_shared([palette for _, palette in modes])
+        return ("index", shared) if shared else ("rgb", ())
+    if all(mode in ("P", "L", "1") or mode.startswith("I") for mode, _ in modes):
+        return "index", ()
+    _, grey = _read_each(sample, lambda mask: _is_grey(decode_colours(mask)))
+    return ("index" if all(grey) else "rgb"), ()
+
+
+def _find_shared(palettes: Sequence[tuple[Colour, ...]]) -> tuple[Colour, ...]:
+    """Return the palette that all are, some cut off behind the last place that they need; empty: there is none."""
+    longest = max(palettes, key=len)
+    return longest if all(longest[: len(palette)] == palette for palette in palettes) else ()
+
+
+def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
+    """Return the pixels of each colour or number in masks; each file is decoded.
+
+    Raises:
+        DataError: when none can be decoded.
+    """
+    encoding = build_encoding(kind, {})
+
+    def count(mask: Path) -> Counter[int]:
+        return encoding.count_codes(encoding.read_pixels(mask))
+
+    total: Counter[int] = Counter()
+    for counts in _read_each(masks, count)[1]:
+        total.update(counts)
+    return total
+
+
+def _read_each(masks: Sequence[Path], read: Callable[[Path], _Read]) -> tuple[list[Path], list[_Read]]:
+    """Return the masks that can be read and what is read of each; those that cannot are named by who decodes all.
+
+    Raises:
+        DataError: of the first mask, when none can be read.
+    """
+
+    def attempt(mask: Path) -> _Read | DataError:
+        try:
+            return read(mask)
+        except DataError as error:
+            return error
+
+    with ThreadPoolExecutor() as pool:
+        results = list(zip(masks, pool.map(attempt, masks), strict=True))
+    readable = [(mask, result) for mask, result in results if not isinstance(result, DataError)]
+    if results and not readable:
+        assert isinstance(results[0][1], DataError), "none was read"
+        raise results[0][1]
+    return [mask for mask, _ in readable], [result for _, result in readable]
+
+
+def _is_grey(colours_HW3: npt.NDArray[np.uint8]) -> bool:
+    return bool(colours_HW3.size and (colours_HW3 == colours_HW3[..., :1]).all())

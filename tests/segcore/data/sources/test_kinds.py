@@ -1,0 +1,46 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.data.sources.kinds import count_codes, find_kind
+from segcore.errors import DataError
+
+GREY = np.array([[0, 7], [7, 255]], np.uint8)
+
+
+def save(folder, name, image):
+    image.save(folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(GREY),
+        Image.fromarray(GREY.astype(np.uint16) * 100),
+        Image.fromarray(GREY > 0),
+        Image.fromarray(np.repeat(GREY[..., None], 3, axis=2)),
+    ],
+    ids=["8 bits", "16 bits", "1 bit", "colours that are grey"],
+)
+def test_files_of_grey_levels_hold_numbers(tmp_path, image):
+    assert find_kind([save(tmp_path, "a.png", image)]) == ("index", ())
+
+
+def test_one_coloured_pixel_makes_them_colours(tmp_path):
+    colours_HW3 = np.repeat(GREY[..., None], 3, axis=2)
+    colours_HW3[0, 0] = (1, 2, 3)
+    assert find_kind([save(tmp_path, "a.png", Image.fromarray(colours_HW3))]) == ("rgb", ())
+
+
+def test_numbers_are_counted_over_all_masks_that_can_be_read(tmp_path):
+    masks = [save(tmp_path, f"{name}.png", Image.fromarray(GREY)) for name in "ab"]
+    (tmp_path / "c.png").write_bytes(b"no image")
+    assert count_codes([*masks, tmp_path / "c.png"], "index") == {0: 2, 7: 4, 255: 2}
+
+
+def test_masks_of_which_none_can_be_read_are_refused(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"no image")
+    for read in (find_kind, lambda masks: count_codes(masks, "index")):
+        with pytest.raises(DataError, match=r"a\.png: cannot be decoded"):
+            read([tmp_path / "a.png"])

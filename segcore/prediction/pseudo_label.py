@@ -9,8 +9,6 @@ How such a folder joins a training lives in `extra`. (Lee, 2013: Pseudo-Label.)
 """
 
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,9 +23,10 @@ from segcore.data.caching.cache import Progress
 from segcore.data.classes import VOID, ClassTable, class_table_to_json
 from segcore.data.decoding import decode_rgb
 from segcore.data.listing import list_images
+from segcore.data.new_folder import link_or_copy, new_folder
 from segcore.data.picture_files import save_png
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
-from segcore.errors import ConfigError, DataError, StorageError
+from segcore.errors import ConfigError, DataError
 from segcore.prediction.ensemble import Ensemble
 from segcore.scoring.mask_files import find_background_colour
 
@@ -103,21 +102,10 @@ def write_pseudo_labels(
         StorageError: when the folder holds something already or cannot be written.
     """
     files = list_images(images)
-    out = out.resolve()
-    _require_empty(out)
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
-    try:
+    with new_folder(out) as part:
         for folder in (IMAGES_FOLDER, ANNOTATIONS_FOLDER):
-            (part / folder).mkdir(parents=True)
-        report = _write_cases(ensemble, files, part, options, progress)
-        part.replace(out)
-    except OSError as error:
-        raise StorageError(
-            f"Pseudo labels cannot be written to {out} ({error}); choose a folder on a disk with free space."
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return report
+            (part / folder).mkdir()
+        return _write_cases(ensemble, files, part, options, progress)
 
 
 def label_sure_pixels(probabilities_CHW: Tensor, class_of_output: Tensor, confidence: float) -> Tensor:
@@ -198,17 +186,7 @@ def _describe_case(number: int, options: PseudoOptions) -> dict[str, Any]:
 def _write_case(
     image: Path, folder: Path, colours_HW3: npt.NDArray[np.uint8], document: dict[str, Any], prefix: str
 ) -> None:
-    place = folder / IMAGES_FOLDER / f"{prefix}{image.name}"
-    try:
-        os.link(image.resolve(), place)
-    except OSError:
-        # Another disk, or a file system without links.
-        shutil.copyfile(image, place)
+    link_or_copy(image, folder / IMAGES_FOLDER / f"{prefix}{image.name}")
     annotation = folder / ANNOTATIONS_FOLDER / f"{prefix}{image.stem}"
     save_png(colours_HW3, annotation.with_name(annotation.name + ".png"))
     annotation.with_name(annotation.name + ".json").write_text(json.dumps(document), encoding="utf-8")
-
-
-def _require_empty(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(f"{out} holds something already; give a new or empty folder.")

@@ -1,7 +1,7 @@
 """What caches lie in a folder: listed with what is known of each, read through, removed.
 
 Only what surely is ours is removed: names as `build` gives them, as folders and files of their own, not as links;
-in a cache's folder nothing but its three files. Nothing is followed, so nothing outside of the folder is touched.
+in a cache's folder nothing but its own files. Nothing is followed, so nothing outside of the folder is touched.
 """
 
 import json

@@ -7,8 +7,6 @@
 An area of objects that nobody told apart (`iscrowd`) lies below all others; of other objects the smaller lies on top.
 """
 
-import os
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,9 +23,10 @@ from segcore.data.coco.annotations import CocoFile, CocoImage, CocoObject, CocoR
 from segcore.data.coco.shapes import Pixels, draw_polygons, draw_runs
 from segcore.data.colours import BLACK, choose_colours
 from segcore.data.decoding import read_size
+from segcore.data.new_folder import link_or_copy, new_folder
 from segcore.data.picture_files import save_index_png
 from segcore.data.sources.description import DESCRIPTION_FILE, format_description
-from segcore.errors import DataError, StorageError
+from segcore.errors import DataError
 
 IMAGES_FOLDER: Final = "images"
 MASKS_FOLDER: Final = "masks"
@@ -81,22 +80,11 @@ def import_coco(annotations: Path, images: Path, out: Path, crowd: Crowd, progre
         StorageError: when the folder holds something already or cannot be written.
     """
     content = read_coco(annotations)
-    out = out.resolve()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StorageError(f"{out} holds something already; give a new or empty folder.")
-    problems = _check_images(content.images, images)
-    if problems:
-        raise DataError(f"{annotations} and {images} do not fit together, {len(problems)} problem(s):", problems)
-    part = out.with_name(f"{out.name}.{os.getpid()}.part")
-    try:
-        part.mkdir(parents=True)
-        report = _write(content, images, part, crowd, progress)
-        part.replace(out)
-    except OSError as error:
-        raise StorageError(f"{out} cannot be written ({error}); choose a folder on a disk with free space.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return report
+    with new_folder(out) as part:
+        problems = _check_images(content.images, images)
+        if problems:
+            raise DataError(f"{annotations} and {images} do not fit together, {len(problems)} problem(s):", problems)
+        return _write(content, images, part, crowd, progress)
 
 
 def _check_images(images: Sequence[CocoImage], folder: Path) -> list[str]:
@@ -195,11 +183,7 @@ def _draw_object(one: CocoObject, image: CocoImage) -> Pixels:
 
 def _place(image: Path, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(image.resolve(), file)
-    except OSError:
-        # Another disk, or a file system without links.
-        shutil.copyfile(image, file)
+    link_or_copy(image, file)
 
 
 def _describe(names: dict[int, str], colours: Sequence[tuple[int, int, int]]) -> dict[str, object]:

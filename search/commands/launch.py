@@ -73,10 +73,10 @@ def launch(
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
-    divided = division.divide(dataset.cases)
+    division.divide(dataset.cases)
     with cluster.connected(place):
         cache_pixels = running.prepare_cache(place, dataset)
-        split, findings = pass_gate(dataset, cache_pixels, division.folds, division.keep(divided))
+        split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
         _tell_start(settings, split, told, loop.require_search(settings, cache_pixels, split))
         if settings.confirm > 1:

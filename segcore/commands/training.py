@@ -77,12 +77,12 @@ def train(
     require_metric(metric, dataset.classes)
     require_learnt(metric, config.labels, dataset.classes)
     # What cannot be divided is refused before anything is decoded; what images hold may change folds that are made.
-    divided = division.divide(dataset.cases)
+    division.divide(dataset.cases)
     make_folder(out)
     warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
         pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache_root, progress, print_plan)
-    divided, findings = pass_gate(dataset, pixels, division.folds, division.keep(divided))
+    divided, findings = pass_gate(dataset, pixels, division)
     _tell_data(dataset, findings, divided)
     train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
     require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)

@@ -78,7 +78,7 @@ def inspect_dataset(
         DataError: when there is no data set at all, or it does not have the division.
     """
     dataset, problems = scan_dataset(folder, layout)
-    given = None if division.kind == "folds" else division.divide(dataset.cases)
+    given = division.find_given(dataset.cases)
     counted: dict[str, _Counted] = {}
 
     def count(case: Case) -> _Counted | tuple[str, ...]:

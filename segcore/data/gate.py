@@ -14,6 +14,7 @@ import numpy.typing as npt
 from segcore.data.caching.cache import PixelCache
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import ClassTable
+from segcore.data.dividing.division import Division
 from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leakage
 from segcore.data.dividing.given_folds import find_unlike_sides
 from segcore.data.dividing.likeness import find_alike
@@ -127,21 +128,19 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
     )
 
 
-def pass_gate(
-    dataset: DataSet, cache: PixelCache, folds: int, given: FoldSplit | None = None
-) -> tuple[FoldSplit, Findings]:
+def pass_gate(dataset: DataSet, cache: PixelCache, division: Division) -> tuple[FoldSplit, Findings]:
     """Return the folds of a data set and what else was found, or refuse it; nothing is decoded.
 
     Args:
         dataset: the data.
         cache: its cache.
-        folds: number of folds to make.
-        given: folds that are taken as they are; None: they are made.
+        division: how it is to be divided.
 
     Raises:
         DataError: with every reason why it cannot be trained on.
     """
-    findings = judge_data(recall_content(dataset, cache), dataset.classes, folds, given)
+    given = division.find_given(dataset.cases)
+    findings = judge_data(recall_content(dataset, cache), dataset.classes, division.folds, given)
     if findings.split is None or findings.problems:
         raise DataError(f"{dataset.folder} cannot be trained on:", findings.problems)
     return findings.split, findings

@@ -40,9 +40,13 @@ class Division:
             return match_folds(self.own, cases)
         return split_officially(cases) if self.kind == "official" else make_folds(cases, self.folds)
 
-    def keep(self, split: FoldSplit) -> FoldSplit | None:
-        """Return a split that came from elsewhere, which is taken as it is; None for one that was made."""
-        return None if self.kind == "folds" else split
+    def find_given(self, cases: Sequence[Case]) -> FoldSplit | None:
+        """Return the fold of every case where it is given and taken as it is; None where folds are to be made.
+
+        Raises:
+            DataError: when the data does not have what is asked for.
+        """
+        return None if self.kind == "folds" else self.divide(cases)
 
 
 def choose_division(split: str, folds: int | None, folds_file: Path | None) -> Division:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from segcore.data.check import inspect_dataset
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.division import Division
 from segcore.data.dividing.folds import make_folds
-from segcore.data.dividing.split import FoldSplit
+from segcore.data.dividing.own_folds import OwnFolds
 from segcore.data.gate import describe_findings, pass_gate
 from segcore.errors import DataError
 from tests.conftest import paint
@@ -38,21 +39,27 @@ def inspect(folder, folds=2):
     return inspect_dataset(folder, Division(kind="folds", folds=folds), lambda done, total: None)
 
 
+def divide_by(fold_of):
+    """Return the division of a user's own folds."""
+    own = OwnFolds(file=Path("folds.json"), fold_of=fold_of, block_of={name: name for name in fold_of})
+    return Division(kind="own", folds=own.folds, own=own)
+
+
 @pytest.fixture
 def judge(tmp_path):
     """Return a function that asks the gate of a folder's cache, and checks that `check` says the same."""
 
-    def ask(folder, folds=2, given=None):
+    def ask(folder, folds=2, own=None):
         dataset = read_dataset(folder)
         cache = PixelCache(prepare_cache(dataset, tmp_path / "cache"))
-        report = inspect(folder, folds)
+        division = own or Division(kind="folds", folds=folds)
+        report = inspect_dataset(folder, division, lambda done, total: None)
         try:
-            split, findings = pass_gate(dataset, cache, folds, given)
+            split, findings = pass_gate(dataset, cache, division)
         except DataError as error:
             assert tuple(error.problems) == report.problems
             raise
-        if given is None:
-            assert report.findings == findings
+        assert report.findings == findings
         assert findings.split is split
         return findings
 
@@ -178,11 +185,9 @@ def test_copies_that_a_given_split_divides_are_told(judge, make_dataset):
     folder = make_dataset(*[(32, 48)] * 4)
     set_image(folder, 0, open_image(folder, 3))
     names = [f"train_{number:04}" for number in range(4)]
-    given = FoldSplit(
-        folds=2, fold_of=dict(zip(names, (0, 0, 1, 1), strict=True)), block_of={name: name for name in names}
-    )
-    findings = judge(folder, given=given)
-    assert findings.split is given
+    fold_of = dict(zip(names, (0, 0, 1, 1), strict=True))
+    findings = judge(folder, own=divide_by(fold_of))
+    assert findings.split.fold_of == fold_of
     assert findings.warnings[0].startswith("1 groups of images that look the same are divided by the given split")
 
 
@@ -193,9 +198,8 @@ def test_given_val_without_a_scored_class_is_refused_and_no_number_of_folds_is_n
     cache = PixelCache(prepare_cache(dataset, tmp_path / "cache"))
     names = [f"train_{number:04}" for number in range(4)]
     sides = dict(zip(names, (0, None, None, None), strict=True))
-    given = FoldSplit(folds=1, fold_of=sides, block_of={name: name for name in names}, kind="official")
     with pytest.raises(DataError, match="cannot be trained on") as caught:
-        pass_gate(dataset, cache, 1, given)
+        pass_gate(dataset, cache, divide_by(sides))
     assert caught.value.problems == (
         "fold 0 of the given division: no image to validate on has a scored class (car, person), so no score could be "
         "given there; divide otherwise, or score other classes",

@@ -194,7 +194,7 @@ def test_head_runs_one_mlflow_server_behind_a_password_on_its_private_address(co
     (server,) = (line for line in commands(config) if "mlflow_server.sh" in line)
     assert server in config["head_start_ray_commands"]
     # A name that is not listed is answered with 403; localhost is the browser's end of the ssh tunnel.
-    assert "street-search/deploy/mlflow_server.sh /shared/mlflow $(hostname -I | cut -d' ' -f1) street-head:5000 " in server
+    assert "deploy/mlflow_server.sh /shared/mlflow $(hostname -I | cut -d' ' -f1) street-head:5000 " in server
     assert server.endswith(" localhost:5000")
     assert [line for line in commands(config) if "mlflow server" in line] == []
 

@@ -55,7 +55,7 @@ def test_server_is_started_as_mlflow_understands_it(start, tmp_path):
     assert options["allowed_hosts"] == "street-head:5000,localhost:5000"
     assert options["backend_store_uri"] == f"sqlite:///{tmp_path}/mlflow/mlflow.db"
     assert options["artifacts_destination"] == f"{tmp_path}/mlflow/artifacts"
-    assert options["workers"] == 1
+    assert options["workers"] == "1"
 
 
 def test_password_is_made_once_and_known_to_mlflows_clients(start, tmp_path):

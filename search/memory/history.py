@@ -228,7 +228,7 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
         case CheckpointSaved():
             return replace(trial, checkpoint=event.path, checkpoint_epoch=event.epoch)
         case Restarted():
-            return replace(trial, restarts=trial.restarts + 1)
+            return replace(trial, restarts=trial.restarts + 1, running=False)
         case Ended():
             small = event.outcome is Outcome.OUT_OF_MEMORY and event.accelerator is not None
             return replace(

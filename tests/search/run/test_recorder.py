@@ -17,6 +17,7 @@ from search.memory.journal import read_events, read_history
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run.recorder import Recorder
+from search.run.retries import Retries
 from search.space.draw import draw, draw_config
 from segcore.errors import CheckpointError, StorageError
 from spaces.street import street
@@ -38,7 +39,7 @@ def parts(make_settings, script) -> SimpleNamespace:
     proposer = Proposer(draw_street(make_settings()), seed=0, epochs=9, metric="iou")
     for fold in (asha, proposer):
         script.journal.follow(fold)
-    recorder = Recorder(script.journal, stage, asha)
+    recorder = Recorder(script.journal, stage, asha, Retries(script.journal, 0, dict))
     parts = SimpleNamespace(journal=script.journal, stage=stage, asha=asha, proposer=proposer, recorder=recorder)
     ask_more(parts, 2)
     return parts
@@ -121,7 +122,10 @@ def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, ma
 
 def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts, make_trial):
     """In a search they would make the journal long, and nothing reads them."""
-    for recorder, kept in ((parts.recorder, None), (Recorder(parts.journal, parts.stage, None), {"a": 0.5})):
+    for recorder, kept in (
+        (parts.recorder, None),
+        (Recorder(parts.journal, parts.stage, None, Retries(parts.journal, 0, dict)), {"a": 0.5}),
+    ):
         parts.recorder = recorder
         trial = make_trial(0)
         result = {"epoch": 1, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "image_scores": '{"a": 0.5}'}
@@ -237,9 +241,16 @@ def test_worker_that_died_without_a_word_is_told_so(parts, placed_trial):
     assert "died without a word" in read_history(parts.journal.file, "iou").trials[0].message
 
 
-def test_restart_is_counted_and_logged(parts, placed_trial):
-    parts.recorder.on_trial_recover(1, [placed_trial], placed_trial)
-    assert read_history(parts.journal.file, "iou").trials[0].restarts == 1
+def test_trial_whose_worker_failed_waits_to_be_handed_out_again_and_is_logged(parts, placed_trial):
+    retries = Retries(parts.journal, 1, dict)
+    retries.waiting.append(1)
+    recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)
+    recorder.on_trial_start(1, [placed_trial], placed_trial)
+    placed_trial.handle_error(RuntimeError("the node ran out of memory"))
+    recorder.on_trial_error(1, [placed_trial], placed_trial)
+    record = read_history(parts.journal.file, "iou").trials[0]
+    assert (record.restarts, record.outcome, record.running) == (1, None, False)
+    assert retries.waiting == [0, 1]
     assert "goes on from its last checkpoint" in (parts.stage.trial(0) / "log.txt").read_text()
 
 
@@ -266,7 +277,7 @@ def test_checkpoints_of_ended_trials_go_but_for_the_best_ones(parts, make_trial,
 def test_a_retraining_keeps_every_checkpoint(script, make_trial, ray_folder):
     """Each fold's network is a member of the ensemble."""
     stage = StageFolder(root=script.journal.file.parent)
-    parts = SimpleNamespace(recorder=Recorder(script.journal, stage, None))
+    parts = SimpleNamespace(recorder=Recorder(script.journal, stage, None, Retries(script.journal, 0, dict)))
     places = [ray_folder / name for name in "ab"]
     for number, place in enumerate(places):
         script.ask(number, fold=number)
@@ -291,7 +302,7 @@ def resume(parts: SimpleNamespace) -> Asha:
     """Let another ASHA follow the journal and do what a resumed search does first."""
     asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9, metric="iou")
     parts.journal.follow(asha)
-    Recorder(parts.journal, parts.stage, asha).end_judged()
+    Recorder(parts.journal, parts.stage, asha, Retries(parts.journal, 0, dict)).end_judged()
     return asha
 
 

@@ -19,7 +19,7 @@ from ray.tune.experiment import Trial
 from search.folder import StageFolder
 from search.judge.asha import Asha
 from search.judge.progress import RETRIED
-from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Started
+from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Started, Warned
 from search.memory.history import TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
@@ -63,9 +63,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         """Write an epoch."""
         # Ray keeps results and writes them to its own files; a picture is not for them.
         picture, image_scores = result.pop("picture", None), result.pop("image_scores", None)
+        torn = result.pop("torn", "")
         if "epoch" not in result:
             return
         number, epoch = trial.config["trial"], result["epoch"]
+        before = self._record(trial).checkpoints
         metrics = {name: float(value) for name, value in result["metrics"].items() if math.isfinite(value)}
         verdict = ""
         if self._asha is not None:
@@ -81,17 +83,25 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
         )
         self._journal.write(event)
+        # What it did not go on from is of no use any more.
+        for place in before.keys() - self._record(trial).checkpoints:
+            self._stage.delete(place)
+        if torn:
+            told = f"Trial {number} went on after epoch {epoch - 1}" if epoch > 1 else f"Trial {number} began anew"
+            self._journal.write(Warned(message=f"{told}: {torn}"))
+            self._log(number, f"{told}: {torn}")
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
         """Write where a trial can go on from."""
-        record = self._record(trial)
+        before = self._record(trial).checkpoints
         path = self._stage.relative(checkpoint.path)
         epoch = (trial.last_result or {}).get("epoch", 0)
-        self._journal.write(CheckpointSaved(trial=record.number, epoch=epoch, path=path))
-        # Ray deletes a trial's former checkpoint, unless it is from a run before this one.
-        if record.checkpoint is not None and Path(record.checkpoint).parent != Path(path).parent:
-            self._stage.delete(record.checkpoint)
+        self._journal.write(CheckpointSaved(trial=trial.config["trial"], epoch=epoch, path=path))
+        for place in before.keys() - self._record(trial).checkpoints:
+            # Ray deletes a trial's former checkpoints itself, unless they are from before it was handed out last.
+            if Path(place).parent != Path(path).parent:
+                self._stage.delete(place)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write how a trial ended."""
@@ -115,14 +125,17 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def _end(
         self, number: int, outcome: Outcome, message: str, accelerator: str | None = None, node: str | None = None
     ) -> None:
+        before = self._journal.history.trials[number].checkpoints
         self._journal.write(Ended(trial=number, outcome=outcome, message=message, accelerator=accelerator, node=node))
+        for place in before.keys() - self._journal.history.trials[number].checkpoints:
+            self._stage.delete(place)
         self._log(number, f"{outcome}: {message}" if message else str(outcome))
         self._drop_checkpoints()
 
     def _drop_checkpoints(self) -> None:
         """Give up the checkpoints of a search that nothing goes on from.
 
-        Ray keeps one of every trial, a full disk in a long search; of use are those of trials that may go on, by
+        Ray keeps two of every trial, a full disk in a long search; of use are those of trials that may go on, by
         promotion or another try, and of the best.
         """
         if self._asha is None:
@@ -133,10 +146,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         for record in self._journal.history.in_order:
             waits = self._asha.waits(record.number) and record.number not in hopeless
             needed = waits or record.outcome in (None, *RETRIED) or record.number in best
-            if record.checkpoint is not None and not needed:
+            if record.checkpoints and not needed:
                 # The other way round a driver that dies in between would leave a trial that waits without a checkpoint.
                 self._journal.write(Dropped(trial=record.number))
-                self._stage.delete(record.checkpoint)
+                for place in record.checkpoints:
+                    self._stage.delete(place)
 
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]

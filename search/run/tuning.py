@@ -63,7 +63,8 @@ def run_trials(
             storage_path=str(stage.folder.ray),
             # A trial whose worker failed is handed out again by the queue, as any other that goes on.
             failure_config=tune.FailureConfig(max_failures=0),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            # The last one may be torn, where a machine dies as it is written.
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             callbacks=[recorder, Watchdog(stage.journal, stage.place.hang_after_seconds)],
             stop=NoWorkers(capacity),
             verbose=0,
@@ -95,7 +96,7 @@ def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory
 
 
 def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what a worker is told of a trial; it begins anew where its checkpoint is gone.
+    """Return what a worker is told of a trial; it begins anew where its checkpoints are gone.
 
     Args:
         stage: whose trial it is.
@@ -103,14 +104,14 @@ def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[s
         avoided: nodes that it is not to run on, as Ray names them.
     """
     record = stage.journal.history.trials[number]
-    folder = stage.folder.resolve(record.checkpoint) if record.checkpoint is not None else None
-    found = folder is not None and (folder / STATE_FILE).is_file()
+    known = ((stage.folder.resolve(place), epoch) for place, epoch in record.checkpoints.items())
+    found = {str(folder): epoch for folder, epoch in known if (folder / STATE_FILE).is_file()}
     return {
         "trial": record.number,
         "fold": record.fold,
         "values": record.values,
-        "checkpoint": str(folder) if found else None,
-        "after_epoch": record.checkpoint_epoch if found else 0,
+        "checkpoints": list(found),
+        "after_epoch": max(found.values(), default=0),
         "accelerator": record.accelerator,
         "avoided": list(avoided),
         "restarts": record.restarts,

@@ -7,6 +7,9 @@ from typing import Any, Final
 import ray
 from ray import tune
 
+# Ray's public state API needs the dashboard, which a local Ray does without.
+from ray._private.state import actors
+
 from search.place import Place
 
 _COUNT_SECONDS: Final = 1.0
@@ -20,13 +23,15 @@ ACCELERATOR: Final = "accelerator_type:"
 
 def count_concurrent(place: Place) -> int:
     """Return how many trials the cluster holds at a time, no more than the place allows."""
-    held = 0
-    for node in alive_nodes():
-        resources = node["Resources"]
-        by_cpu = resources.get("CPU", 0.0) / place.cpus_per_trial
-        by_gpu = share_gpus(resources.get("GPU", 0.0), place.gpus_per_trial) if place.gpus_per_trial else float("inf")
-        held += int(min(by_cpu, by_gpu))
+    held = sum(count_held(node["Resources"], place) for node in alive_nodes())
     return min(held, place.max_concurrent) if place.max_concurrent else held
+
+
+def count_held(resources: dict[str, float], place: Place) -> int:
+    """Return how many trials one node's resources hold at a time."""
+    by_cpu = resources.get("CPU", 0.0) / place.cpus_per_trial
+    by_gpu = share_gpus(resources.get("GPU", 0.0), place.gpus_per_trial) if place.gpus_per_trial else math.inf
+    return int(min(by_cpu, by_gpu))
 
 
 class Capacity:
@@ -60,6 +65,24 @@ class Capacity:
     def is_given_up(self) -> bool:
         """Whether there has been no node for so long that none is waited for any more."""
         return self.empty_seconds >= _EMPTY_SECONDS
+
+
+def find_fitting(place: Place) -> list[dict[str, Any]]:
+    """Return the nodes that are there and could hold a trial."""
+    return [node for node in alive_nodes() if count_held(node["Resources"], place)]
+
+
+def find_addresses(place: Place) -> dict[str, str]:
+    """Return the addresses of the nodes that are there and could hold a trial, by Ray's names of the nodes."""
+    return {node["NodeID"]: node["NodeManagerAddress"] for node in find_fitting(place)}
+
+
+def node_of(actor: Any) -> str | None:
+    """Return the node that an actor runs on, as Ray names it; None when it is not known."""
+    if actor is None:
+        return None
+    known = actors(actor._actor_id.hex())
+    return known["Address"]["NodeID"] or None if known else None
 
 
 def find_accelerators() -> set[str]:

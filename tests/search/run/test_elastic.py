@@ -20,6 +20,7 @@ from search.run.capacity import Capacity, accelerator_of, find_accelerators
 from search.run.loop import build_proposer, choose_trial
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
+from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.trial import TrialJob
 from search.run.tuning import _request, ray_config, run_trials
@@ -84,7 +85,7 @@ def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, i
         asked.append(0)
         return {}
 
-    recorder = Recorder(stage.journal, stage.folder, None)
+    recorder = Recorder(stage.journal, stage.folder, None, Retries(stage.journal, 0, dict))
     with pytest.raises(ClusterError, match=r"No node could hold a trial for \d+ s; add nodes, then run 'python -m"):
         run_trials(stage, next_trial, recorder, None, None)
     assert asked == []

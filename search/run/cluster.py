@@ -16,7 +16,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.place import Place
-from search.run.capacity import alive_nodes, count_concurrent
+from search.run.capacity import Capacity, alive_nodes, count_concurrent
+from search.run.demand import demanding
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -41,11 +42,16 @@ _QUIET: Final = {
 
 
 @contextmanager
-def connected(place: Place) -> Iterator[None]:
+def connected(place: Place) -> Iterator[Capacity]:
     """Connect to the cluster that the place names, or start a local Ray, and leave it at the end.
 
+    A cluster's autoscaler is asked for nodes at once, so that they start while this machine decodes images.
+
+    Yields:
+        What the nodes hold.
+
     Raises:
-        ClusterError: when the cluster cannot be reached or no node can hold a trial.
+        ClusterError: when the cluster cannot be reached, or this machine's own Ray can never hold a trial.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
@@ -70,8 +76,12 @@ def connected(place: Place) -> Iterator[None]:
         ) from error
     try:
         with _ending_as_interrupted():
-            _require_capacity(place)
-            yield
+            if not place.address:
+                _require_capacity(place)
+                yield Capacity(place)
+                return
+            with demanding(place) as demand:
+                yield Capacity(place, demand)
     finally:
         ray.shutdown()
 
@@ -164,7 +174,7 @@ def _require_capacity(place: Place) -> None:
                 f"--{kind.lower()}s-per-trial {needed:g}: the largest of {len(nodes)} node(s) has {largest:g} {kind}s, "
                 f"so no trial could ever start; ask for {largest:g} or less, or add nodes first."
             )
-    if count_concurrent(place) == 0:
+    if count_concurrent(place, nodes) == 0:
         raise ClusterError(
             f"No node has {place.cpus_per_trial:g} CPUs and {place.gpus_per_trial:g} GPUs together; "
             "ask for less per trial, or add nodes first."

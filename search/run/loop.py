@@ -99,8 +99,11 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         number = unfinished.pop(0) if unfinished else choose_trial(stage, asha, proposer)
         return None if number is None else ray_config(stage, number)
 
+    def count_left() -> int:
+        return len(journal.history.unfinished) + max(0, settings.trials - len(journal.history.trials))
+
     if not is_over(settings, journal.history, asha):
-        run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history))
+        run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history), count_left)
     require_success(stage, started)
     require_done(stage, is_over(settings, journal.history, asha), settings.trials, "resume")
 
@@ -192,8 +195,11 @@ def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None)
     def next_trial() -> dict[str, Any] | None:
         return ray_config(stage, unfinished.pop(0).number) if unfinished else None
 
+    def count_left() -> int:
+        return sum(stage.journal.history.trials[number].outcome is None for number in numbers)
+
     if numbers:
-        run_trials(stage, next_trial, Recorder(stage.journal, stage.folder, None), None, None)
+        run_trials(stage, next_trial, Recorder(stage.journal, stage.folder, None), None, None, count_left, command)
     ended = all(stage.journal.history.trials[number].outcome is not None for number in numbers)
     require_done(stage, ended, len(numbers), command, numbers)
 

@@ -45,6 +45,11 @@ class Place:
         BeforeValidator(_read_duration),
         Field(ge=0, description="longest wait for a node of the cluster that can hold a trial: 90s, 30m, 2h"),
     ] = 1800.0
+    hang_after_seconds: Annotated[
+        float,
+        BeforeValidator(_read_duration),
+        Field(ge=0, description="shortest silence after which a trial is taken for hung, such as 10m; 0: never"),
+    ] = 600.0
     address: Annotated[str, Field(description="Ray cluster, auto or HOST:PORT; empty: start a local Ray")] = ""
     tracking_uri: Annotated[
         str, Field(description="MLflow, http://HOST:PORT or sqlite:///FILE; empty: a file in the storage")

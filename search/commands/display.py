@@ -64,6 +64,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
     log = ProgressLog(
         lambda: tables.summary_line(history, shown, capacity.count()),
         lambda: opened.tracker.problem,
+        lambda: [warning.message for warning in history.warnings],
         find_lack=lambda: capacity.lack,
         status=stage.folder.command("status"),
     )
@@ -78,6 +79,7 @@ class ProgressLog:
         summarise: returns the line.
         find_problem: returns why MLflow waits, or None.
         find_lack: returns what the trials wait for, or None.
+        find_warnings: returns all that is to be told once, the latest last.
         status: the command that tells as much as these lines.
         out: where lines go.
         err: where it is said that nobody reads them any more.
@@ -87,6 +89,7 @@ class ProgressLog:
         self,
         summarise: Callable[[], RenderableType],
         find_problem: Callable[[], str | None],
+        find_warnings: Callable[[], list[str]] = list,
         *,
         status: str,
         find_lack: Callable[[], str | None] = lambda: None,
@@ -97,6 +100,9 @@ class ProgressLog:
         self._find_problem = find_problem
         self._find_lack = find_lack
         self._is_waiting = False
+        self._find_warnings = find_warnings
+        # Those of earlier runs were told then.
+        self._warnings_told = len(find_warnings())
         self._status = status
         self._out = out
         self._err = err or PlainConsole(stderr=True)
@@ -104,14 +110,21 @@ class ProgressLog:
         self._is_cut = False
 
     def tell(self) -> None:
-        """Print the line; and once, when MLflow went away, when it is back, and when the output was closed."""
+        """Print what is new and the line; and once, that nobody reads the output any more."""
+        self.tell_news()
+        self._out.print(self._summarise())
+        self.notice_cut()
+
+    def tell_news(self) -> None:
+        """Print, once, what is to be told, and when MLflow went away or is back."""
         problem = self._find_problem()
         if (problem is not None) is not self._mlflow_is_away:
             self._mlflow_is_away = problem is not None
             told = f"MLflow waits ({problem}); nothing is lost" if problem else "MLflow is back and gets what it missed"
             self._out.print(told, style="yellow")
-        self._out.print(self._summarise())
-        self.notice_cut()
+        for warning in self._find_warnings()[self._warnings_told :]:
+            self._warnings_told += 1
+            self._out.print(warning, style="yellow", soft_wrap=True, markup=False)
 
     def notice_wait(self) -> None:
         """Say once that trials wait for a node, and once that they wait no more."""
@@ -150,8 +163,11 @@ def show_set_aside(tracker: "Tracker") -> None:
 def _shown_live(render: Callable[[], RenderableType], log: ProgressLog) -> Iterator[None]:
     log.notice_cut()
     if console.is_terminal:
-        with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
-            yield
+        try:
+            with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
+                yield
+        finally:
+            log.tell_news()
         return
     done = threading.Event()
 
@@ -170,6 +186,7 @@ def _shown_live(render: Callable[[], RenderableType], log: ProgressLog) -> Itera
     finally:
         done.set()
         thread.join()
+        log.tell_news()
 
 
 def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> None:

@@ -20,6 +20,7 @@ from search.memory.events import (
     Restarted,
     Started,
     TrialEvent,
+    Warned,
 )
 from search.memory.outcome import Outcome
 from segcore.errors import CheckpointError
@@ -71,6 +72,7 @@ class TrialRecord:
         ahead: what the model had advised beside it, for the trials after it.
         accelerator: kind of GPU that it needs, as Ray names it; None: any.
         too_small: kinds of GPU that had too little memory for it.
+        heard: when it last started or reported, seconds since the Unix epoch.
     """
 
     number: int
@@ -91,6 +93,7 @@ class TrialRecord:
     ahead: list[dict[str, Any]] = field(default_factory=list)
     accelerator: str | None = None
     too_small: frozenset[str] = frozenset()
+    heard: float = 0.0
 
     @property
     def best(self) -> EpochRecord | None:
@@ -125,6 +128,7 @@ class History:
         self.metric = metric
         self.trials: dict[int, TrialRecord] = {}
         self.cache_key: str | None = None
+        self.warnings: list[Warned] = []
         self._runs: list[tuple[float, float]] = []
         self._open = False
 
@@ -144,6 +148,8 @@ class History:
                 self.trials[event.trial] = _ask(event)
             case Halted():
                 self.halt()
+            case Warned():
+                self.warnings.append(event)
             case Closed():
                 pass
             case _:
@@ -203,6 +209,7 @@ def _ask(event: Asked) -> TrialRecord:
         values=event.values,
         params=event.params,
         started=event.time,
+        heard=event.time,
         source=event.source,
         drawable=event.drawable,
         ahead=event.ahead,
@@ -213,10 +220,11 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
     """Return the record of a trial after an event of it."""
     match event:
         case Started():
-            return replace(trial, running=True, started=trial.started if trial.epochs else event.time)
+            started = trial.started if trial.epochs else event.time
+            return replace(trial, running=True, started=started, heard=event.time)
         case Epoch():
             before = {epoch: record for epoch, record in trial.epochs.items() if epoch < event.epoch}
-            return replace(trial, epochs={**before, event.epoch: _record(event, metric)})
+            return replace(trial, epochs={**before, event.epoch: _record(event, metric)}, heard=event.time)
         case CheckpointSaved():
             return replace(trial, checkpoint=event.path, checkpoint_epoch=event.epoch)
         case Restarted():

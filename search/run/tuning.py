@@ -21,6 +21,7 @@ from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE, run_trial
+from search.run.watchdog import Watchdog
 from segcore.errors import ClusterError, StorageError, StreetError
 
 _MOST_PENDING: Final = 100_000
@@ -111,7 +112,7 @@ def _run_tune(
             storage_path=str(stage.folder.ray),
             failure_config=tune.FailureConfig(max_failures=stage.place.max_failures),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            callbacks=[recorder],
+            callbacks=[recorder, Watchdog(stage.journal, stage.place.hang_after_seconds)],
             stop=NoWorkers(capacity),
             verbose=0,
         ),

@@ -63,9 +63,12 @@ def prepare_cache(capacity: Capacity, dataset: DataSet | None = None) -> PixelCa
     if warning := warn_of_network(place.cache):
         console.print(warning, style="yellow", soft_wrap=True)
     with decoding_shown() as progress:
-        return cluster.prepare_nodes(
-            dataset, place, progress, lambda plan: console.print(plan.describe(), soft_wrap=True)
+        cache = cluster.prepare_nodes(
+            dataset, capacity, progress, lambda plan: console.print(plan.describe(), soft_wrap=True)
         )
+    for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
+        console.print(warning, style="yellow", soft_wrap=True)
+    return cache
 
 
 def search(

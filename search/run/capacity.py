@@ -1,26 +1,24 @@
 """What the cluster's nodes hold: how many trials at a time, what is missing for one, and which kinds of GPU.
 
 Nodes join and leave, so it is looked up again and again. How more nodes are asked for is in `demand`, how long a run
-waits for them in `tuning`.
+waits for them in `tuning`, and what a node must show before it is given a trial in `nodes`.
 """
 
 import math
 import time
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Final
 
 import ray
 
 from search.place import Place
 from search.run.demand import Demand
+from search.run.nodes import Node, Nodes
 
 _COUNT_SECONDS: Final = 1.0
 
 ACCELERATOR: Final = "accelerator_type:"
 """Ray's resource of a node with GPUs of a kind, such as accelerator_type:A100."""
-
-Node = dict[str, Any]
-"""A node as Ray describes it."""
 
 
 def count_concurrent(place: Place, nodes: Collection[Node] | None = None) -> int:
@@ -58,11 +56,13 @@ class Capacity:
 
     Args:
         place: resources of a trial, the wished number and the longest wait are used.
+        nodes: says which nodes may be given trials; None: all.
         demand: tells the cluster's autoscaler what is wished; None where there is none to tell.
     """
 
-    def __init__(self, place: Place, demand: Demand | None = None) -> None:
+    def __init__(self, place: Place, nodes: Nodes | None = None, demand: Demand | None = None) -> None:
         self.place = place
+        self.nodes = nodes
         self.demand = demand
         self._count_left: Callable[[], int] | None = None
         self._count = 0
@@ -73,10 +73,10 @@ class Capacity:
         """Return how many trials the cluster holds at a time, no more than the place allows."""
         now = time.monotonic()
         if now - self._counted >= _COUNT_SECONDS:
-            self._count, self._counted = count_concurrent(self.place, alive_nodes()), now
+            self._count, self._counted = count_concurrent(self.place, self.find_usable()), now
             if self.demand is not None and self._count_left is not None:
                 self.demand.wish(self._count_left())
-        if self._count:
+        if self._count or (self.nodes is not None and self.nodes.is_busy):
             self._last_held = now
         return self._count
 
@@ -88,6 +88,15 @@ class Capacity:
         """
         self._count_left = count_left
         self._last_held = time.monotonic()
+
+    def find_usable(self, wait_seconds: float = 0.0) -> list[Node]:
+        """Return the nodes that may be given trials, and begin to look at those that are new.
+
+        Args:
+            wait_seconds: how long to wait for one that is being looked at.
+        """
+        fit = find_fitting(self.place)
+        return fit if self.nodes is None else self.nodes.find_usable(fit, wait_seconds)
 
     @property
     def empty_seconds(self) -> float:
@@ -108,8 +117,16 @@ class Capacity:
 
     def describe_lack(self) -> str:
         """Say what node is missing for a trial, what is there instead, and what is to be expected."""
+        if self.nodes is not None and (busy := self.nodes.describe_busy()):
+            return busy
         asked = f"; {self.demand.describe()}" if self.demand is not None else ""
-        return describe_lack(self.place, alive_nodes()) + asked
+        left_out = [f"; {problem}" for problem in self.nodes.left_out.values()] if self.nodes is not None else []
+        return describe_lack(self.place, alive_nodes()) + "".join(left_out) + asked
+
+
+def find_fitting(place: Place) -> list[Node]:
+    """Return the nodes that are there and could hold a trial."""
+    return [node for node in alive_nodes() if count_held(node["Resources"], place)]
 
 
 def find_accelerators() -> set[str]:

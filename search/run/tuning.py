@@ -14,6 +14,7 @@ from ray import tune
 
 from search.folder import StageFolder
 from search.judge.asha import Asha
+from search.memory.events import Warned
 from search.place import Place
 from search.run.capacity import ACCELERATOR, Capacity
 from search.run.queue import TrialQueue
@@ -58,8 +59,14 @@ def run_trials(
     # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
     stranded = True
+
+    def count_room() -> int:
+        for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
+            stage.journal.write(Warned(message=warning))
+        return capacity.count()
+
     while stranded and wait_for_node(capacity, ends):
-        queue = TrialQueue(next_trial, capacity.count)
+        queue = TrialQueue(next_trial, count_room)
         _run_tune(stage, queue, recorder, asha, capacity, None if ends == math.inf else ends - time.monotonic())
         stranded = queue.is_stranded
     if capacity.is_given_up:

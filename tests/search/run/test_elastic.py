@@ -88,7 +88,7 @@ def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, i
 
 
 def test_what_is_waited_for_is_told_until_a_node_joins(cluster, stage, impatient):
-    room = Capacity(replace(stage.place, wait_seconds=1800), Demand(stage.place))
+    room = Capacity(replace(stage.place, wait_seconds=1800), demand=Demand(stage.place))
     assert room.lack == (
         "waiting for a node with 1 GPU and 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs; "
         "no autoscaler runs, so add a node or end with Ctrl-C; ends after 30 min (--wait)"

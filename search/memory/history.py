@@ -62,6 +62,8 @@ class TrialRecord:
         epochs: reports by epoch, in order.
         checkpoint: place of the last checkpoint, relative to the stage's folder, or None.
         checkpoint_epoch: finished epochs in it.
+        earlier: place of the checkpoint before it, for when the last one is torn; None once the trial needs it no more.
+        earlier_epoch: finished epochs in that.
         outcome: how it ended, or None.
         message: why it ended so.
         ended: seconds since the Unix epoch, or None.
@@ -83,6 +85,8 @@ class TrialRecord:
     epochs: dict[int, EpochRecord] = field(default_factory=dict)
     checkpoint: str | None = None
     checkpoint_epoch: int = 0
+    earlier: str | None = None
+    earlier_epoch: int = 0
     outcome: Outcome | None = None
     message: str = ""
     ended: float | None = None
@@ -110,6 +114,12 @@ class TrialRecord:
     def can_go_on(self) -> bool:
         """Whether there is a checkpoint of its last epoch."""
         return self.checkpoint is not None and self.checkpoint_epoch == self.last_epoch
+
+    @property
+    def checkpoints(self) -> dict[str, int]:
+        """Places of its checkpoints with the finished epochs in them, the last one first."""
+        known = ((self.checkpoint, self.checkpoint_epoch), (self.earlier, self.earlier_epoch))
+        return {place: epoch for place, epoch in known if place is not None}
 
     @property
     def last_epoch(self) -> int:
@@ -224,12 +234,15 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
             return replace(trial, running=True, started=started, heard=event.time)
         case Epoch():
             before = {epoch: record for epoch, record in trial.epochs.items() if epoch < event.epoch}
-            return replace(trial, epochs={**before, event.epoch: _record(event, metric)}, heard=event.time)
+            known = _keep_checkpoints(trial, [each for each in trial.checkpoints.items() if each[1] < event.epoch])
+            return replace(known, epochs={**before, event.epoch: _record(event, metric)}, heard=event.time)
         case CheckpointSaved():
-            return replace(trial, checkpoint=event.path, checkpoint_epoch=event.epoch)
+            return _keep_checkpoints(trial, [(event.path, event.epoch), *trial.checkpoints.items()])
         case Restarted():
-            return replace(trial, restarts=trial.restarts + 1)
+            return replace(trial, restarts=trial.restarts + 1, running=False)
         case Ended():
+            if event.outcome in (Outcome.FINISHED, Outcome.STOPPED):
+                trial = _keep_checkpoints(trial, list(trial.checkpoints.items())[:1])
             small = event.outcome is Outcome.OUT_OF_MEMORY and event.accelerator is not None
             return replace(
                 trial,
@@ -243,9 +256,15 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
             epochs = {epoch: replace(record, verdict="") for epoch, record in trial.epochs.items()}
             return replace(trial, outcome=None, message="", ended=None, epochs=epochs, accelerator=event.accelerator)
         case Dropped():
-            return replace(trial, checkpoint=None)
+            return _keep_checkpoints(trial, [])
         case Asked():
             return _ask(event)
+
+
+def _keep_checkpoints(trial: TrialRecord, kept: list[tuple[str, int]]) -> TrialRecord:
+    """Return the record of a trial with no other checkpoints than these, the last one first, and two at most."""
+    (last, last_epoch), (earlier, earlier_epoch), *_ = [*kept, (None, 0), (None, 0)]
+    return replace(trial, checkpoint=last, checkpoint_epoch=last_epoch, earlier=earlier, earlier_epoch=earlier_epoch)
 
 
 def _record(event: Epoch, metric: str) -> EpochRecord:

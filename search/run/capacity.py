@@ -7,9 +7,12 @@ waits for them in `tuning`, and what a node must show before it is given a trial
 import math
 import time
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Any, Final
 
 import ray
+
+# Ray's public state API needs the dashboard, which a local Ray does without.
+from ray._private.state import actors
 
 from search.place import Place
 from search.run.demand import Demand
@@ -98,6 +101,15 @@ class Capacity:
         fit = find_fitting(self.place)
         return fit if self.nodes is None else self.nodes.find_usable(fit, wait_seconds)
 
+    def find_addresses(self) -> dict[str, str]:
+        """Return the addresses of the nodes that may be given trials, by Ray's names of the nodes."""
+        return {node["NodeID"]: node["NodeManagerAddress"] for node in self.find_usable()}
+
+    @property
+    def left_out(self) -> list[str]:
+        """The nodes that are given no trial, as Ray names them."""
+        return sorted(self.nodes.left_out) if self.nodes is not None else []
+
     @property
     def empty_seconds(self) -> float:
         """For how long no node could have held a trial."""
@@ -127,6 +139,14 @@ class Capacity:
 def find_fitting(place: Place) -> list[Node]:
     """Return the nodes that are there and could hold a trial."""
     return [node for node in alive_nodes() if count_held(node["Resources"], place)]
+
+
+def node_of(actor: Any) -> str | None:
+    """Return the node that an actor runs on, as Ray names it; None when it is not known."""
+    if actor is None:
+        return None
+    known = actors(actor._actor_id.hex())
+    return known["Address"]["NodeID"] or None if known else None
 
 
 def find_accelerators() -> set[str]:

@@ -34,6 +34,11 @@ class Stage:
     job: TrialJob
     capacity: Capacity | None = None
 
+    @property
+    def room(self) -> Capacity:
+        """What the cluster's nodes hold."""
+        return self.capacity or Capacity(self.place)
+
 
 def make_job(
     settings: SearchSettings, place: Place, cache: PixelCache, split: FoldSplit, *, limited: bool = False

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
@@ -28,6 +28,7 @@ from segcore.errors import ClusterError, StorageError, StreetError
 _MOST_PENDING: Final = 100_000
 """The queue holds trials back, not Ray Tune."""
 _WAIT_SECONDS: Final = 0.5
+_NODE_LABEL: Final = "ray.io/node-id"
 
 
 def run_trials(
@@ -53,11 +54,13 @@ def run_trials(
     Raises:
         ClusterError: when no node could hold a trial for as long as the place allows.
     """
-    capacity = stage.capacity or Capacity(stage.place)
+    capacity = stage.room
     capacity.expect(count_left)
     ends = math.inf if budget_seconds is None else time.monotonic() + budget_seconds
     # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
+    # Ray Tune would try again by itself, past `retries`.
+    os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     stranded = True
 
     def count_room() -> int:
@@ -117,8 +120,10 @@ def _run_tune(
         run_config=tune.RunConfig(
             name=_name_run(stage.folder),
             storage_path=str(stage.folder.ray),
-            failure_config=tune.FailureConfig(max_failures=stage.place.max_failures),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            # A trial whose worker failed is handed out again by the queue, as any other that goes on.
+            failure_config=tune.FailureConfig(max_failures=0),
+            # The last one may be torn, where a machine dies as it is written.
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             callbacks=[recorder, Watchdog(stage.journal, stage.place.hang_after_seconds)],
             stop=NoWorkers(capacity),
             verbose=0,
@@ -163,32 +168,44 @@ class NoWorkers(tune.Stopper):  # type: ignore[misc]
 
 
 def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """Return the resources of a trial; one that ran out of memory needs another kind of GPU than that it had."""
+    """Return what a trial asks of a node: another kind of GPU than the one whose memory ran out, or another node."""
     wanted = {"CPU": place.cpus_per_trial, "GPU": place.gpus_per_trial}
     if config["accelerator"] is not None:
         wanted[f"{ACCELERATOR}{config['accelerator']}"] = 0.001
+    if config["avoided"]:
+        elsewhere = {_NODE_LABEL: f"!in({','.join(config['avoided'])})"}
+        return tune.PlacementGroupFactory([wanted], bundle_label_selector=[elsewhere])
     return tune.PlacementGroupFactory([wanted])
 
 
-def ray_config(stage: Stage, number: int) -> dict[str, Any]:
-    """Return what a worker is told of a trial; it begins anew where its checkpoint is gone."""
+def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a worker is told of a trial; it begins anew where its checkpoints are gone.
+
+    Args:
+        stage: whose trial it is.
+        number: the trial's.
+        avoided: nodes that it is not to run on beside those that no trial is, as Ray names them.
+    """
     record = stage.journal.history.trials[number]
-    folder = stage.folder.resolve(record.checkpoint) if record.checkpoint is not None else None
-    found = folder is not None and (folder / STATE_FILE).is_file()
+    known = ((stage.folder.resolve(place), epoch) for place, epoch in record.checkpoints.items())
+    found = {str(folder): epoch for folder, epoch in known if (folder / STATE_FILE).is_file()}
     return {
         "trial": record.number,
         "fold": record.fold,
         "values": record.values,
-        "checkpoint": str(folder) if found else None,
-        "after_epoch": record.checkpoint_epoch if found else 0,
+        "checkpoints": list(found),
+        "after_epoch": max(found.values(), default=0),
         "accelerator": record.accelerator,
+        "avoided": sorted({*avoided, *stage.room.left_out}),
+        "restarts": record.restarts,
     }
 
 
 def _name_trial(trial: Any) -> str:
     # A trial that goes on has another folder than the one that holds its checkpoint.
-    after = trial.config["after_epoch"]
-    return f"trial_{trial.config['trial']:04d}" + (f"_after_{after}" if after else "")
+    after, restarts = trial.config["after_epoch"], trial.config["restarts"]
+    name = f"trial_{trial.config['trial']:04d}" + (f"_after_{after}" if after else "")
+    return name + (f"_restarted_{restarts}" if restarts else "")
 
 
 def _name_run(folder: StageFolder) -> str:

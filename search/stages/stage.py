@@ -120,5 +120,5 @@ def _require_own_folds(settings: SearchSettings, split: FoldSplit, search: Searc
 
 def _require_own_files(folder: StageFolder, history: History) -> None:
     for trial in history.in_order:
-        if trial.checkpoint is not None:
-            folder.resolve(trial.checkpoint)
+        for place in trial.checkpoints:
+            folder.resolve(place)

@@ -24,6 +24,7 @@ from search.run.demand import Demand, demanding
 from search.run.loop import build_proposer, choose_trial
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
+from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.trial import TrialJob
 from search.run.tuning import _request, ray_config, run_trials
@@ -80,7 +81,7 @@ def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, i
         asked.append(0)
         return {}
 
-    recorder = Recorder(stage.journal, stage.folder, None)
+    recorder = Recorder(stage.journal, stage.folder, None, Retries(stage.journal, 0, dict))
     waited = r"Waited 1 s in vain for a node with 1 GPU and 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs"
     with pytest.raises(ClusterError, match=rf"{waited}\. Add nodes, .* then run 'python -m search confirm"):
         run_trials(stage, next_trial, recorder, None, None, lambda: 1, "confirm")

@@ -40,6 +40,11 @@ class Place:
     cpus_per_trial: Annotated[float, Field(gt=0, description="processor cores per trial")] = 1.0
     max_concurrent: Annotated[int, Field(ge=0, description="most trials at a time; 0: as many as fit")] = 0
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
+    wait_seconds: Annotated[
+        float,
+        BeforeValidator(_read_duration),
+        Field(ge=0, description="longest wait for a node of the cluster that can hold a trial: 90s, 30m, 2h"),
+    ] = 1800.0
     hang_after_seconds: Annotated[
         float,
         BeforeValidator(_read_duration),

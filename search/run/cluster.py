@@ -2,12 +2,11 @@
 
 import logging
 import os
-import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -19,6 +18,7 @@ from search.place import Place
 from search.run.capacity import Capacity, alive_nodes, count_concurrent
 from search.run.demand import demanding
 from search.run.nodes import Nodes, looking_at_nodes
+from search.run.private import kept_private, on_loopback
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
@@ -59,33 +59,38 @@ def connected(place: Place) -> Iterator[Capacity]:
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     _require_reachable(place.address)
-    if not place.address and not _can_keep_token():
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex())
+    with kept_private(place.address) as private:
+        _start(place, private)
+        try:
+            with _ending_as_interrupted():
+                if not place.address:
+                    _require_capacity(place)
+                    yield Capacity(place)
+                    return
+                with demanding(place) as demand, looking_at_nodes(place) as nodes:
+                    yield Capacity(place, nodes, demand)
+        finally:
+            ray.shutdown()
+
+
+def _start(place: Place, private: Mapping[str, Any]) -> None:
     try:
-        ray.init(
-            address=place.address or "local",
-            include_dashboard=None if place.address else False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=True,
-            runtime_env=_runtime_env(place),
-        )
+        with on_loopback(place.address):
+            ray.init(
+                address=place.address or "local",
+                include_dashboard=None if place.address else False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=True,
+                runtime_env=_runtime_env(place),
+                **private,
+            )
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(
             f"--address {place.address or '(local)'}: Ray cannot be reached or started ({error}); "
             "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
             "or leave --address out for a local Ray."
         ) from error
-    try:
-        with _ending_as_interrupted():
-            if not place.address:
-                _require_capacity(place)
-                yield Capacity(place)
-                return
-            with demanding(place) as demand, looking_at_nodes(place) as nodes:
-                yield Capacity(place, nodes, demand)
-    finally:
-        ray.shutdown()
 
 
 @contextmanager
@@ -179,15 +184,6 @@ def _require_capacity(place: Place) -> None:
             f"No node has {place.cpus_per_trial:g} CPUs and {place.gpus_per_trial:g} GPUs together; "
             "ask for less per trial, or add nodes first."
         )
-
-
-def _can_keep_token() -> bool:
-    """Say whether Ray can write the token of a local Ray into the user's home, as it does unless it is given one."""
-    folder = Path.home() / ".ray"
-    with suppress(OSError):
-        folder.mkdir(exist_ok=True)
-        return (folder / "auth_token").is_file() or os.access(folder, os.W_OK)
-    return False
 
 
 def _require_reachable(address: str) -> None:

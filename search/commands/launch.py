@@ -81,8 +81,8 @@ def launch(
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     division.divide(dataset.cases)
-    with cluster.connected(place):
-        cache_pixels = running.prepare_cache(place, dataset)
+    with cluster.connected(place) as capacity:
+        cache_pixels = running.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
         _tell_start(settings, split, told, loop.require_search(settings, cache_pixels, split))
@@ -98,8 +98,8 @@ def launch(
             write_folds(split, folder.folds)
             write_place(place, folder.place)
             write_settings(settings, folder.settings)
-        running.search(settings, place, folder, cache_pixels, split)
-        running.finish(settings, place, folder, cache_pixels)
+        running.search(settings, capacity, folder, cache_pixels, split)
+        running.finish(settings, capacity, folder, cache_pixels)
 
 
 def _tell_start(
@@ -147,7 +147,7 @@ def _go_on(
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
     running.expect_tracking(place)
-    with cluster.connected(place):
-        cache = running.prepare_cache(place)
-        running.search(settings, place, folder, cache, split, retry=retry_failed, extended=extended)
-        running.finish(settings, place, folder, cache, retry=retry_failed)
+    with cluster.connected(place) as capacity:
+        cache = running.prepare_cache(capacity)
+        running.search(settings, capacity, folder, cache, split, retry=retry_failed, extended=extended)
+        running.finish(settings, capacity, folder, cache, retry=retry_failed)

@@ -25,6 +25,8 @@ _STATED: Final[dict[str, tuple[str, Any]]] = {
     "objective": ("--objective", str),
     "extra": ("--extra", list[Path]),
     "split": ("--split", str),
+    "wait_seconds": ("--wait", str),
+    "hang_after_seconds": ("--hang-after", str),
 }
 """Fields whose option has another name or type than they have."""
 

@@ -9,8 +9,11 @@ from typing import Final
 import pytest
 
 HOWTOS: Final = sorted((Path(__file__).parents[2] / "docs" / "cluster").glob("*.md"))
+_AND: Final = r' && (?=(?:[^"]*"[^"]*")*[^"]*$)'
+"""What joins two commands, outside of quotes."""
 OTHERS: Final = {
     "aws",
+    "cat",
     "cd",
     "docker",
     "export",

@@ -14,6 +14,8 @@ from segcore.errors import CheckpointError, ConfigError
         ({"gpus_per_trial": -1}, ("--gpus-per-trial -1", "greater than or equal to 0")),
         ({"gpus_per_trial": float("nan")}, ("--gpus-per-trial nan", "")),
         ({"max_concurrent": -1}, ("--max-concurrent -1", "greater than or equal to 0")),
+        ({"wait_seconds": "soon"}, ("'soon' is no duration", "such as 90m")),
+        ({"wait_seconds": -1}, ("--wait", "greater than or equal to 0")),
         ({"trials": 3}, ("--trials 3", "unexpected")),
     ],
 )
@@ -45,6 +47,11 @@ def test_mlflow_writes_to_a_file_in_the_storage_unless_a_server_is_named(make_pl
     elsewhere = make_place(tracking_uri="http://host:5000")
     assert elsewhere.tracking_uri == "http://host:5000"
     assert change_place(elsewhere, {"tracking_uri": ""}).tracking_uri == own
+
+
+def test_the_wait_for_a_node_is_a_duration(make_place):
+    assert make_place().wait_seconds == 1800
+    assert make_place(wait_seconds="2h").wait_seconds == 7200
 
 
 @pytest.mark.parametrize("gpus", [1.5, 2.25])

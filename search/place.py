@@ -18,6 +18,8 @@ from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
 
 DEFAULT_STORAGE: Final = Path("searches")
+_JOB_COPIES: Final = "working_dir_files"
+"""Ray's folder of the copies that `ray job submit --working-dir` makes of the code."""
 
 
 def _read_duration(value: Any) -> Any:
@@ -76,6 +78,11 @@ def build_place(values: dict[str, Any]) -> Place:
         raise ConfigError(describe_problems(error)) from None
     _refuse_impossible(place)
     storage = resolve_folder("storage", place.storage)
+    if _JOB_COPIES in storage.parts:
+        raise ConfigError(
+            f"--storage {storage} lies in the copy of the code that Ray made for this job and deletes after it; give a "
+            "folder that all nodes share."
+        )
     absolute = {
         "data": resolve_folder("data", place.data),
         "extra": tuple(resolve_folder("extra", folder) for folder in place.extra),

@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.place import Place
 from search.run.capacity import alive_nodes, count_concurrent
+from segcore.bucket import PLACE_VARIABLES
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -202,6 +203,7 @@ def _runtime_env(place: Place) -> dict[str, Any]:
     }
     if limit := os.environ.get(LIMIT_VARIABLE):
         environment[LIMIT_VARIABLE] = limit
+    environment |= {name: os.environ[name] for name in PLACE_VARIABLES if name in os.environ}
     if place.address:
         return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]

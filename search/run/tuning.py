@@ -56,7 +56,7 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name=_name_run(stage.folder),
-            storage_path=str(stage.folder.ray),
+            storage_path=stage.folder.address(stage.folder.ray),
             failure_config=tune.FailureConfig(max_failures=stage.place.max_failures),
             checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             callbacks=[recorder],
@@ -89,14 +89,14 @@ def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory
 def ray_config(stage: Stage, number: int) -> dict[str, Any]:
     """Return what a worker is told of a trial; it begins anew where its checkpoint is gone."""
     record = stage.journal.history.trials[number]
-    folder = stage.folder.resolve(record.checkpoint) if record.checkpoint is not None else None
-    found = folder is not None and (folder / STATE_FILE).is_file()
+    stored = record.checkpoint
+    found = stored if stored is not None and stage.folder.has(stored, STATE_FILE) else None
     return {
         "trial": record.number,
         "fold": record.fold,
         "values": record.values,
-        "checkpoint": str(folder) if found else None,
-        "after_epoch": record.checkpoint_epoch if found else 0,
+        "checkpoint": stage.folder.address(found) if found is not None else None,
+        "after_epoch": record.checkpoint_epoch if found is not None else 0,
         "accelerator": record.accelerator,
     }
 

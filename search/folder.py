@@ -205,6 +205,18 @@ class SearchFolder:
         """The retrained ensemble."""
         return self.root / "retrain" / "model"
 
+    def find_model(self) -> str:
+        """Return where the retrained ensemble is, on this machine or in the bucket; empty when there is none yet.
+
+        Raises:
+            StorageError: when the bucket cannot be read.
+        """
+        if self.model.exists():
+            return str(self.model)
+        bucket = find_bucket(self.root.parent)
+        path = self.model.relative_to(self.root.parent).as_posix()
+        return bucket.inside(path).address if bucket is not None and bucket.list_files(path) else ""
+
     @property
     def search_stage(self) -> StageFolder:
         """Files of the search itself."""
@@ -276,12 +288,13 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
     """
     folder = SearchFolder(root=resolve_folder("storage", storage) / name)
     bucket = find_bucket(folder.root.parent)
-    if bucket is not None and folder.root == folder.root.parent / Path(name).name and not _is_locked(folder):
+    stored = bucket.list_folders() if bucket is not None else []
+    if bucket is not None and name in stored and not _is_locked(folder):
         fetch_search(bucket, folder.root)
     # Unlike `is_file`, this takes a name that is too long for a file for one that there is none of.
     if not os.path.isfile(folder.settings):  # noqa: PTH113
         here = {file.parent.name for file in folder.root.parent.glob("*/settings.json")}
-        names = sorted(here | set(bucket.list_folders() if bucket is not None else ()))
+        names = sorted(here | set(stored))
         known = f"there are {', '.join(names)}" if names else "there is none at all"
         where = name_storage(folder.root.parent)
         raise CheckpointError(f"No search {name!r} in {where}; {known}. Give the folder with --storage.")

@@ -6,6 +6,7 @@ never mixed. One driver at a time: see `drivers`.
 """
 
 import os
+import shlex
 import threading
 import time
 import uuid
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from search.drivers import Driver, claimed
-from search.storage import find_bucket
+from search.storage import find_bucket, name_storage
 from segcore.bucket import Bucket
 from segcore.errors import CheckpointError, StorageError, StreetError
 
@@ -193,12 +194,12 @@ class Copier:
         return self._told
 
     def copy(self) -> None:
-        """Copy every file that changed since it was last copied; journals last, for they name others.
+        """Copy every file that changed since it was last copied, those last that name others: JSON, then journals.
 
         Raises:
             StorageError: when the bucket cannot be written.
         """
-        for file in sorted(list_files(self._root), key=lambda file: (file.name == "journal.jsonl", file)):
+        for file in sorted(list_files(self._root), key=_order):
             path = file.relative_to(self._root).as_posix()
             try:
                 stat = file.stat()
@@ -240,17 +241,23 @@ class Copier:
                 return str(error)
             except (StorageError, OSError) as error:
                 if time.monotonic() > deadline:
-                    return f"{error} What it lacks is in {self._root}; copy it there by the command 'sync'."
+                    again = ["python", "-m", "search", "sync", self._root.name]
+                    again += ["--storage", name_storage(self._root.parent)]
+                    return f"{error} What it lacks is in {self._root}; '{shlex.join(again)}' copies it there."
             time.sleep(_PAUSE_SECONDS)
 
 
 def list_files(root: Path) -> Iterator[Path]:
     """Yield the files of a search that belong into its bucket: neither locks, nor halves, nor Ray's own."""
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name != "ray"]
+        folders[:] = [name for name in folders if name != "ray" and not name.endswith(".part")]
         for name in names:
             if not name.startswith(".") and not name.endswith(".tmp"):
                 yield Path(folder) / name
+
+
+def _order(file: Path) -> tuple[bool, bool, Path]:
+    return file.suffix == ".jsonl", file.suffix == ".json", file
 
 
 def _require_newest(stored: Bucket, root: Path) -> None:

@@ -11,13 +11,16 @@ import typer
 
 from search.place import Place
 from search.settings import SearchSettings
+from search.storage import locate_storage
 from search.tracking_uri import VARIABLE
 
 Values = dict[str, Any]
 """Field names and values that were given, or have a default; what was left out is not in it."""
 
 Name = Annotated[str, typer.Argument(help="name of the search")]
-Storage = Annotated[Path, typer.Option(help="folder of all searches")]
+Storage = Annotated[
+    Path, typer.Option(parser=locate_storage, metavar="FOLDER", help="folder of all searches, or s3://BUCKET/FOLDER")
+]
 
 _STATED: Final[dict[str, tuple[str, Any]]] = {
     "fixed": ("--set", list[str]),

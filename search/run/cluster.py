@@ -20,6 +20,7 @@ from search.run.demand import demanding
 from search.run.nodes import Nodes, looking_at_nodes
 from search.run.private import kept_private, on_loopback
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
+from segcore.bucket import PLACE_VARIABLES
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -208,7 +209,8 @@ def _runtime_env(place: Place) -> dict[str, Any]:
         # A reused worker whose last training takes longer to end is given up, and the next trial with it, unseen.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
     }
-    environment |= {name: os.environ[name] for name in (LIMIT_VARIABLE, PRETENDED) if os.environ.get(name)}
+    known = (LIMIT_VARIABLE, PRETENDED, *PLACE_VARIABLES)
+    environment |= {name: os.environ[name] for name in known if os.environ.get(name)}
     if place.address:
         return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]

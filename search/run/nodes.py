@@ -62,6 +62,10 @@ class Nodes:
         # Whoever shows a stage asks for its nodes too.
         self._lock = threading.Lock()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave nothing in the copy that Ray Tune saves of all that it is given, which nobody reads."""
+        return {}
+
     def expect_cache(self, key: str) -> None:
         """Take the nodes whose cache is that of this machine; until it is known, none is ready."""
         self._cache_key = key

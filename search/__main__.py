@@ -1,14 +1,15 @@
-"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, sync, ui; alone it exits."""
+"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, sync, ui, doctor; alone it exits."""
 
 import typer
 
 from search.commands.browse import ui
 from search.commands.console import PlainConsole
+from search.commands.doctor import doctor
 from search.commands.finish import confirm, retrain, sync
 from search.commands.launch import launch, resume
 from search.commands.look import best, status
 from search.commands.replay import replay
-from segcore.errors import StreetError
+from segcore.errors import StreetError, UnfitClusterError
 
 app = typer.Typer(
     help="Distributed hyperparameter search for semantic segmentation of street scenes.",
@@ -16,7 +17,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (launch, resume, status, best, replay, confirm, retrain, sync, ui):
+for command in (launch, resume, status, best, replay, confirm, retrain, sync, ui, doctor):
     app.command()(command)
 
 
@@ -26,7 +27,7 @@ def main() -> None:
         app()
     except StreetError as error:
         PlainConsole(stderr=True).print(str(error), style="red", soft_wrap=True, highlight=False)
-        raise SystemExit(2) from None
+        raise SystemExit(1 if isinstance(error, UnfitClusterError) else 2) from None
 
 
 if __name__ == "__main__":

@@ -253,6 +253,18 @@ def folder_of(settings: SearchSettings, place: Place) -> SearchFolder:
     return SearchFolder(root=place.storage / settings.name)
 
 
+def is_taken(folder: SearchFolder) -> bool:
+    """Say whether there is a search in a folder, or in its place in the bucket.
+
+    Raises:
+        StorageError: when the bucket cannot be read.
+    """
+    if folder.settings.exists():
+        return True
+    bucket = find_bucket(folder.root.parent)
+    return bucket is not None and bucket.size_of(f"{folder.name}/{folder.settings.name}") is not None
+
+
 def require_new(settings: SearchSettings, place: Place) -> None:
     """Refuse a new search that could not be written, or whose name is taken.
 
@@ -261,7 +273,7 @@ def require_new(settings: SearchSettings, place: Place) -> None:
         StorageError: when the storage cannot be written.
     """
     folder, bucket = folder_of(settings, place), find_bucket(place.storage)
-    if folder.settings.exists() or (bucket is not None and bucket.size_of(f"{settings.name}/{folder.settings.name}")):
+    if is_taken(folder):
         raise ConfigError(
             f"--name {settings.name}: a search of that name is in {name_storage(place.storage)}; "
             f"go on with it by '{folder.command('resume')}', or choose another name."

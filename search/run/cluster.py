@@ -30,7 +30,7 @@ from segcore.errors import ClusterError
 
 _CONNECT_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
-_PACKAGES: Final = ("search", "segcore", "spaces")
+PACKAGES: Final = ("search", "segcore", "spaces")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 # Ray Tune's own loggers write every result to three files and print boxes; the journal replaces them.
@@ -47,6 +47,26 @@ _QUIET: Final = {
 
 
 @contextmanager
+def attached(place: Place) -> Iterator[None]:
+    """Connect to the cluster that the place names, or start a local Ray, ask nothing of it, and leave it at the end.
+
+    Raises:
+        ClusterError: when the cluster cannot be reached.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    _require_reachable(place.address)
+    with kept_private(place.address) as private:
+        _start(place, private)
+        try:
+            with _ending_as_interrupted():
+                yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
 def connected(place: Place) -> Iterator[Capacity]:
     """Connect to the cluster that the place names, or start a local Ray, and leave it at the end.
 
@@ -58,22 +78,13 @@ def connected(place: Place) -> Iterator[Capacity]:
     Raises:
         ClusterError: when the cluster cannot be reached, or this machine's own Ray can never hold a trial.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    _require_reachable(place.address)
-    with kept_private(place.address) as private:
-        _start(place, private)
-        try:
-            with _ending_as_interrupted():
-                if not place.address:
-                    _require_capacity(place)
-                    yield Capacity(place)
-                    return
-                with demanding(place) as demand, looking_at_nodes(place) as nodes:
-                    yield Capacity(place, nodes, demand)
-        finally:
-            ray.shutdown()
+    with attached(place):
+        if not place.address:
+            _require_capacity(place)
+            yield Capacity(place)
+            return
+        with demanding(place) as demand, looking_at_nodes(place) as nodes:
+            yield Capacity(place, nodes, demand)
 
 
 def _start(place: Place, private: Mapping[str, Any]) -> None:
@@ -212,6 +223,6 @@ def _runtime_env(place: Place) -> dict[str, Any]:
     known = (LIMIT_VARIABLE, PRETENDED, *PLACE_VARIABLES)
     environment |= {name: os.environ[name] for name in known if os.environ.get(name)}
     if place.address:
-        return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
+        return {"py_modules": [str(_ROOT / package) for package in PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {"env_vars": {**environment, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}}

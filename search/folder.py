@@ -128,7 +128,7 @@ class StageFolder:
             StorageError: when the bucket cannot be read.
         """
         found, bucket = self.resolve(stored) / file, self.bucket
-        return found.is_file() if bucket is None else bucket.size_of(self._in_storage(found)) is not None
+        return found.is_file() if bucket is None else bucket.look_up(self._in_storage(found)) is not None
 
     def fetch(self, stored: str | Path, file: str) -> Path:
         """Return a file in a folder of the journal, brought to this machine if it is not here.
@@ -261,7 +261,7 @@ def require_new(settings: SearchSettings, place: Place) -> None:
         StorageError: when the storage cannot be written.
     """
     folder, bucket = folder_of(settings, place), find_bucket(place.storage)
-    if folder.settings.exists() or (bucket is not None and bucket.size_of(f"{settings.name}/{folder.settings.name}")):
+    if folder.settings.exists() or (bucket is not None and bucket.look_up(f"{settings.name}/{folder.settings.name}")):
         raise ConfigError(
             f"--name {settings.name}: a search of that name is in {name_storage(place.storage)}; "
             f"go on with it by '{folder.command('resume')}', or choose another name."

@@ -26,7 +26,8 @@ _STATED: Final[dict[str, tuple[str, Any]]] = {
     "fixed": ("--set", list[str]),
     "time_budget_seconds": ("--time-budget", str),
     "objective": ("--objective", str),
-    "extra": ("--extra", list[Path]),
+    "extra": ("--extra", list[str]),
+    "data": ("--data", str),
     "split": ("--split", str),
 }
 """Fields whose option has another name or type than they have."""

@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.place import Place
 from search.run.capacity import alive_nodes, count_concurrent
 from segcore.bucket import PLACE_VARIABLES
+from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -125,7 +126,8 @@ def prepare_nodes(dataset: DataSet, place: Place, progress: Progress, announce: 
         StorageError: when this machine's disk is too small.
         ClusterError: naming the node that cannot prepare its cache, or has other data.
     """
-    cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress, announce)
+    extra = read_extra(dataset, bring_each(place.extra, place.cache))
+    cache = prepare_caches(dataset, extra, place.cache, progress, announce)
     here = ray.get_runtime_context().get_node_id()
     others = [node for node in alive_nodes() if node["NodeID"] != here]
     prepare = ray.remote(num_cpus=0, max_retries=1)(_prepare_here)
@@ -148,10 +150,10 @@ def prepare_nodes(dataset: DataSet, place: Place, progress: Progress, announce: 
     return cache
 
 
-def _prepare_here(data: Path, layout: str, extra: tuple[Path, ...], cache: Path) -> str:
+def _prepare_here(data: str, layout: str, extra: tuple[str, ...], cache: Path) -> str:
     try:
-        dataset = read_dataset(data, layout)
-        return prepare_caches(dataset, read_extra(dataset, extra), cache).key
+        dataset = read_dataset(bring_data(data, cache), layout)
+        return prepare_caches(dataset, read_extra(dataset, bring_each(extra, cache)), cache).key
     except StreetError as error:
         return str(error)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -181,9 +182,9 @@ def _fetch(source: _Source, part: Path, progress: Progress) -> None:
     if source.bucket is None:
         unpack(Path(source.name), part, _in_mib(progress))
     elif source.packed:
-        archive = part.with_name(f"{part.name}.{source.bucket.name}")
+        archive, fetch = part.with_name(f"{part.name}.{source.bucket.name}"), partial(_download, source.bucket, "")
         try:
-            patiently(lambda: _download(source.bucket, "", archive))  # type: ignore[arg-type]
+            patiently(partial(fetch, archive))
             unpack(archive, part, _in_mib(progress))
         finally:
             archive.unlink(missing_ok=True)
@@ -195,7 +196,7 @@ def _fetch_files(bucket: Bucket, files: tuple[StoredFile, ...], part: Path, prog
     targets = [part / _place(bucket, file.path) for file in files]
 
     def fetch(position: int) -> int:
-        patiently(lambda: _download(bucket, files[position].path, targets[position]))
+        patiently(partial(_download, bucket, files[position].path, targets[position]))
         return files[position].size
 
     total, done = sum(file.size for file in files), 0

@@ -81,7 +81,7 @@ def test_what_an_earlier_start_left_half_done_is_taken_away(make_bucket, root, m
     bucket.write("a.txt", b"1")
     with monkeypatch.context() as patch:
         patch.setattr(bringing, "_fetch_files", lambda *given: (_ for _ in ()).throw(OSError(28, "No space left")))
-        with pytest.raises(StorageError, match="No space left.*make room"):
+        with pytest.raises(StorageError, match=r"No space left.*make room"):
             bring_data(bucket.address, root)
     identity = next((root / "fetched").glob("*.lock")).stem
     (root / "fetched" / f"{identity}.1.part").mkdir()

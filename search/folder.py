@@ -287,10 +287,7 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
         ConfigError: when the storage is no path.
     """
     folder = SearchFolder(root=resolve_folder("storage", storage) / name)
-    bucket = find_bucket(folder.root.parent)
-    stored = bucket.list_folders() if bucket is not None else []
-    if bucket is not None and name in stored and not _is_locked(folder):
-        fetch_search(bucket, folder.root)
+    stored = _bring(folder)
     # Unlike `is_file`, this takes a name that is too long for a file for one that there is none of.
     if not os.path.isfile(folder.settings):  # noqa: PTH113
         here = {file.parent.name for file in folder.root.parent.glob("*/settings.json")}
@@ -299,6 +296,24 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
         where = name_storage(folder.root.parent)
         raise CheckpointError(f"No search {name!r} in {where}; {known}. Give the folder with --storage.")
     return folder
+
+
+def find_begun(settings: SearchSettings, place: Place) -> SearchFolder | None:
+    """Return the folder of a search that has begun already; None when there is none of its name."""
+    folder = folder_of(settings, place)
+    _bring(folder)
+    return folder if folder.settings.exists() else None
+
+
+def _bring(folder: SearchFolder) -> list[str]:
+    """Bring a search's small files from the bucket, where there is one; return the names of those in the bucket."""
+    bucket = find_bucket(folder.root.parent)
+    if bucket is None:
+        return []
+    names = bucket.list_folders()
+    if folder.name in names and not _is_locked(folder):
+        fetch_search(bucket, folder.root)
+    return names
 
 
 def is_in_use(stage: StageFolder) -> bool:

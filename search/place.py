@@ -12,7 +12,7 @@ import pydantic
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
-from search.settings import SearchSettings, describe_damage, describe_problems, write_whole
+from search.settings import SearchSettings, describe_damage, describe_problems, parse_duration, write_whole
 from search.storage import find_bucket
 from search.tracking_uri import mask_uri, own_tracking_uri
 from segcore.data.bringing import keep_place
@@ -20,6 +20,13 @@ from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
 
 DEFAULT_STORAGE: Final = Path("searches")
+_JOB_COPIES: Final = "working_dir_files"
+"""Ray's folder of the copies that `ray job submit --working-dir` makes of the code."""
+
+
+def _read_duration(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
 
 Text = Annotated[str, BeforeValidator(str)]
 """Also given as a path."""
@@ -43,6 +50,16 @@ class Place:
     cpus_per_trial: Annotated[float, Field(gt=0, description="processor cores per trial")] = 1.0
     max_concurrent: Annotated[int, Field(ge=0, description="most trials at a time; 0: as many as fit")] = 0
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
+    wait_seconds: Annotated[
+        float,
+        BeforeValidator(_read_duration),
+        Field(ge=0, description="longest wait for a node of the cluster that can hold a trial: 90s, 30m, 2h"),
+    ] = 1800.0
+    hang_after_seconds: Annotated[
+        float,
+        BeforeValidator(_read_duration),
+        Field(ge=0, description="shortest silence after which a trial is taken for hung, such as 10m; 0: never"),
+    ] = 600.0
     address: Annotated[str, Field(description="Ray cluster, auto or HOST:PORT; empty: start a local Ray")] = ""
     tracking_uri: Annotated[
         str, Field(description="MLflow, http://HOST:PORT or sqlite:///FILE; empty: a file in the storage")
@@ -72,6 +89,11 @@ def build_place(values: dict[str, Any]) -> Place:
         raise ConfigError(describe_problems(error)) from None
     _refuse_impossible(place)
     storage = resolve_folder("storage", place.storage)
+    if _JOB_COPIES in storage.parts:
+        raise ConfigError(
+            f"--storage {storage} lies in the copy of the code that Ray made for this job and deletes after it; give a "
+            "folder that all nodes share."
+        )
     absolute = {
         "data": keep_place("data", place.data),
         "extra": tuple(keep_place("extra", each) for each in place.extra),

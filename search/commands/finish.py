@@ -45,8 +45,8 @@ def confirm(
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
     require_idle(*folder.stages.values())
     running.expect_tracking(place)
-    with cluster.connected(place):
-        running.confirm_best(settings, place, folder, running.prepare_cache(place), retry=True, save=True)
+    with cluster.connected(place) as capacity:
+        running.confirm_best(settings, capacity, folder, running.prepare_cache(capacity), retry=True, save=True)
     show_best(name_winner(settings, folder))
     send_file(folder.root, folder.best)
     show_failed_trainings(settings, folder)
@@ -65,8 +65,8 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
         best(name, storage)
     winner = read_best(folder.best)
     running.expect_tracking(place)
-    with cluster.connected(place):
-        running.retrain_winner(settings, place, folder, running.prepare_cache(place), winner)
+    with cluster.connected(place) as capacity:
+        running.retrain_winner(settings, capacity, folder, running.prepare_cache(capacity), winner)
 
 
 @with_options({"where": TRACKING_NOW})

@@ -29,6 +29,8 @@ _STATED: Final[dict[str, tuple[str, Any]]] = {
     "extra": ("--extra", list[str]),
     "data": ("--data", str),
     "split": ("--split", str),
+    "wait_seconds": ("--wait", str),
+    "hang_after_seconds": ("--hang-after", str),
 }
 """Fields whose option has another name or type than they have."""
 
@@ -90,7 +92,7 @@ def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
     """Return the parameter from which Typer makes the option of a field; without a default it must be given."""
     kind, *notes = get_args(hint)
     description = next(note.description for note in notes if getattr(note, "description", None))
-    option, kind = _STATED.get(name, (f"--{name.replace('_', '-')}", kind))
+    option, kind = option_of(name), _STATED.get(name, ("", kind))[1]
     if get_origin(kind) is list:
         default = None
     elif kind is str and isinstance(default, float):
@@ -106,6 +108,11 @@ def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
         default=inspect.Parameter.empty if must_be_given else default,
         annotation=Annotated[kind if must_be_given else kind | None, stated],
     )
+
+
+def option_of(name: str) -> str:
+    """Return the option that gives a field of `SearchSettings` or `Place`."""
+    return _STATED.get(name, (f"--{name.replace('_', '-')}",))[0]
 
 
 def _given(group: Options, given: Values) -> Values:

@@ -71,10 +71,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Started:
-    """A worker took a trial."""
+    """A worker took a trial.
+
+    Args:
+        trial: its number.
+        node: that the worker is on, as Ray names it, or None.
+    """
 
     event: Literal["started"] = "started"
     trial: Number
+    node: str | None = None
     time: Moment = Field(default_factory=_now)
 
 
@@ -88,6 +94,7 @@ class Epoch:
         metrics: finite numbers by name.
         picture: file of the validation picture, relative to the stage's folder, or None.
         verdict: why ASHA stops the trial here; empty when it goes on.
+        device: what it was trained on, the GPU's name or cpu; empty where it is not known.
         image_scores: by validation image numbers whose mean is the metric that decides, see
             `segcore.scoring.metrics.divide_metric`; None in a search, which compares no images.
     """
@@ -98,6 +105,7 @@ class Epoch:
     metrics: dict[str, float]
     picture: str | None = None
     verdict: str = ""
+    device: str = ""
     # So it was called when that metric was `iou` in every search.
     image_scores: Annotated[
         dict[str, float] | None, Field(validation_alias=AliasChoices("image_scores", "image_ious"))
@@ -124,16 +132,18 @@ class CheckpointSaved:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Restarted:
-    """A trial's worker died and another goes on from its last checkpoint.
+    """A trial's worker failed and another goes on from its last checkpoint.
 
     Args:
         trial: its number.
         message: what is known of the cause.
+        node: that the worker was on, as Ray names it, or None.
     """
 
     event: Literal["restarted"] = "restarted"
     trial: Number
     message: str = ""
+    node: str | None = None
     time: Moment = Field(default_factory=_now)
 
 
@@ -146,6 +156,7 @@ class Ended:
         outcome: how.
         message: why so.
         accelerator: kind of GPU that it ended on, as Ray names it, or None.
+        node: that its worker failed on, as Ray names it, or None.
     """
 
     event: Literal["ended"] = "ended"
@@ -153,6 +164,7 @@ class Ended:
     outcome: Outcome
     message: str = ""
     accelerator: str | None = None
+    node: str | None = None
     time: Moment = Field(default_factory=_now)
 
 
@@ -181,6 +193,19 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Warned:
+    """Something happened that whoever watches the stage should know.
+
+    Args:
+        message: what, and what to do.
+    """
+
+    event: Literal["warned"] = "warned"
+    message: str
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Halted:
     """The process left the stage; no worker has a trial any more."""
 
@@ -204,7 +229,7 @@ class Closed:
 
 
 TrialEvent = Asked | Started | Epoch | CheckpointSaved | Restarted | Ended | Reopened | Dropped
-Event = Opened | TrialEvent | Halted | Closed
+Event = Opened | TrialEvent | Warned | Halted | Closed
 
 _ADAPTER: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 

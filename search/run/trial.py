@@ -4,6 +4,7 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 """
 
 import json
+import socket
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ray import tune
 
 import segcore.data.caching.cache
 from search.memory.outcome import Outcome
+from search.run.probe import are_pretended
 from segcore.config import TrainConfig
 from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.cache import PixelCache
@@ -26,6 +28,7 @@ from segcore.data.labels import build_label_map
 from segcore.data.picture_files import encode_jpeg
 from segcore.errors import (
     CheckpointError,
+    ClusterError,
     ConfigError,
     DataError,
     DeviceMemoryError,
@@ -34,14 +37,14 @@ from segcore.errors import (
     TrainingError,
 )
 from segcore.insight.figures import side_by_side
-from segcore.machine import Machine, detect_machine
+from segcore.machine import Machine, detect_machine, name_device
 from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
 from segcore.prediction.predict import predict_cases
 from segcore.scoring.metrics import ImageScore, divide_metric
 from segcore.scoring.objective import require_learnt
 from segcore.training.memory import name_memory_errors
 from segcore.training.schedule import has_stalled
-from segcore.training.state import TrainState, load_state, new_state, save_state
+from segcore.training.state import TrainState, load_state, new_state, require_readable, save_state
 from segcore.training.train import EpochResult, train_epochs
 
 STATE_FILE: Final = "state.pt"
@@ -107,7 +110,7 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
     """Train one trial and report every epoch with a checkpoint to Ray Tune.
 
     Args:
-        config: trial (number), fold, values (of `TrainConfig`) and checkpoint (to go on from, or None).
+        config: trial (number), fold, values (of `TrainConfig`) and checkpoints (to go on from, the last one first).
         job: what all trials share.
 
     A configuration that cannot be trained reports how it ended and why, and returns: starting it again would end alike.
@@ -135,8 +138,21 @@ def open_cache(job: TrialJob) -> PixelCache:
     return cache
 
 
+def require_promised(machine: Machine, gpus: float) -> None:
+    """Raise `ClusterError`, which counts as the node's failure, when a trial was promised a GPU and sees none.
+
+    It would train on the CPU for days without a word.
+    """
+    if gpus and not machine.on_gpu and not are_pretended():
+        raise ClusterError(
+            f"{socket.gethostname()}: the trial was given {gpus:g} GPU by Ray and torch sees none; mend its driver, or "
+            "start Ray there without GPUs."
+        )
+
+
 def _train(config: Mapping[str, Any], job: TrialJob) -> None:
     machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
+    require_promised(machine, job.gpus)
     if machine.on_gpu:
         # A reused worker would carry the last trial's peak along.
         torch.cuda.empty_cache()
@@ -151,7 +167,7 @@ def _train(config: Mapping[str, Any], job: TrialJob) -> None:
 def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machine: Machine) -> None:
     train_indices, valid_indices = job.split.split(cache.names, config["fold"], cache.extra_names)
     require_learnt(job.metric, TrainConfig.from_values(config["values"]).labels, cache.classes)
-    state = _start(config, cache, machine, job.metric)
+    state, torn = _start(config, cache, machine, job.metric)
     if _has_ended(state):
         # The driver died after this trial's last checkpoint and before it wrote the end.
         tune.report({"outcome": str(Outcome.FINISHED), "message": ""})
@@ -168,26 +184,37 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
             (Path(folder) / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
-            described = _describe(result, state, costs if result.epoch == 1 else {})
+            described = _describe(result, state, costs if result.epoch == 1 else {}) | {"device": name_device(machine)}
             tune.report(
-                {**described, "picture": picture, "image_scores": image_scores},
+                {**described, "picture": picture, "image_scores": image_scores, "torn": "; ".join(torn)},
                 checkpoint=tune.Checkpoint.from_directory(folder),
             )
+            torn = []
 
 
-def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> TrainState:
+def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> tuple[TrainState, list[str]]:
+    """Return the training to go on with, and which checkpoints are torn; without a sound one it begins anew."""
     train_config = TrainConfig.from_values(config["values"])
-    saved = tune.get_checkpoint()
-    if saved is None and config["checkpoint"] is not None:
-        saved = tune.Checkpoint(config["checkpoint"])
-    if saved is None:
-        outputs = build_label_map(cache.classes, train_config.labels).outputs
-        return new_state(train_config, outputs, machine, metric=metric)
-    try:
-        with saved.as_directory() as folder:
-            return load_state(Path(folder) / STATE_FILE, train_config, machine, metric=metric)
-    except OSError as error:
-        raise CheckpointError(f"The checkpoint {saved.path} cannot be read ({error}).") from error
+    torn: list[str] = []
+    for place in config["checkpoints"]:
+        found = _load(place, train_config, machine, metric)
+        if isinstance(found, TrainState):
+            return found, torn
+        torn.append(str(found))
+    outputs = build_label_map(cache.classes, train_config.labels).outputs
+    return new_state(train_config, outputs, machine, metric=metric), torn
+
+
+def _load(place: str, config: TrainConfig, machine: Machine, metric: str) -> TrainState | CheckpointError:
+    """Return the training that a checkpoint holds, or what is wrong with a torn one."""
+    with tune.Checkpoint(place).as_directory() as folder:
+        file = Path(folder) / STATE_FILE
+        try:
+            return load_state(file, config, machine, metric=metric)
+        except CheckpointError as error:
+            # A share that is not mounted or does not answer is this node's fault: another one may read it.
+            require_readable(file)
+            return error
 
 
 def _measure(state: TrainState, cache: PixelCache, machine: Machine) -> dict[str, float]:

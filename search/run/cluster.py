@@ -21,6 +21,7 @@ from search.run.nodes import Nodes, looking_at_nodes
 from search.run.private import kept_private, on_loopback
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from segcore.bucket import PLACE_VARIABLES
+from segcore.data.bringing import bring_each
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -163,7 +164,8 @@ def prepare_nodes(
     if capacity.nodes is None:
         _require_seen_gpus(place)
     capacity.find_usable()
-    cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress, announce)
+    extra = read_extra(dataset, bring_each(place.extra, place.cache))
+    cache = prepare_caches(dataset, extra, place.cache, progress, announce)
     if capacity.nodes is not None:
         capacity.nodes.expect_cache(cache.key)
         _require_usable(capacity, capacity.nodes)

@@ -1,5 +1,8 @@
 """`python -m search`: launch, resume, status, best, replay, confirm, retrain, sync, ui; alone it exits."""
 
+import sys
+import traceback
+
 import typer
 
 from search.commands.browse import ui
@@ -8,6 +11,7 @@ from search.commands.finish import confirm, retrain, sync
 from search.commands.launch import launch, resume
 from search.commands.look import best, status
 from search.commands.replay import replay
+from search.tracking_uri import mask_uri
 from segcore.errors import StreetError
 
 app = typer.Typer(
@@ -25,8 +29,12 @@ def main() -> None:
     try:
         app()
     except StreetError as error:
-        PlainConsole(stderr=True).print(str(error), style="red", soft_wrap=True, highlight=False)
+        PlainConsole(stderr=True).print(mask_uri(str(error)), style="red", soft_wrap=True, highlight=False)
         raise SystemExit(2) from None
+    except Exception:
+        # A bug is told whole, but for passwords, which libraries repeat with the address that holds them.
+        sys.stderr.write(mask_uri(traceback.format_exc()))
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

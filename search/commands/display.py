@@ -19,6 +19,7 @@ from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
+from search.tracking_uri import mask_uri
 from search.verdict.notes import confirmation_line
 from search.verdict.selection import choose_candidates
 
@@ -52,7 +53,7 @@ def stage_shown(opened: "OpenStage", count_concurrent: Callable[[], int]) -> Ite
 
     def render() -> RenderableType:
         problem = opened.tracker.problem
-        about = f"MLflow waits: {problem}" if problem else f"MLflow: {stage.place.tracking_uri}"
+        about = f"MLflow waits: {problem}" if problem else f"MLflow: {mask_uri(stage.place.tracking_uri)}"
         about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
         return tables.progress_panel(history, shown, concurrent=count_concurrent(), about=about)
 

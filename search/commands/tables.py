@@ -18,6 +18,7 @@ from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
+from search.tracking_uri import mask_uri
 
 _TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
 _COLOURS: Final = {
@@ -41,7 +42,7 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
             value = f"{len(value)} configurations"
         if name == "grace_epochs":
             value = f"{settings.resolved_grace_epochs} (of {settings.epochs})"
-        table.add_row(name, str(value))
+        table.add_row(name, mask_uri(str(value)))
     return table
 
 

@@ -1,4 +1,4 @@
-"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, sync, ui; alone it exits."""
+"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui; alone it exits."""
 
 import sys
 import traceback
@@ -7,7 +7,7 @@ import typer
 
 from search.commands.browse import ui
 from search.commands.console import PlainConsole
-from search.commands.finish import confirm, retrain, sync
+from search.commands.finish import confirm, fetch, retrain, sync
 from search.commands.launch import launch, resume
 from search.commands.look import best, status
 from search.commands.replay import replay
@@ -20,7 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (launch, resume, status, best, replay, confirm, retrain, sync, ui):
+for command in (launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui):
     app.command()(command)
 
 

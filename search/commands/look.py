@@ -8,7 +8,7 @@ from search.commands.console import console
 from search.commands.display import show_best, show_front, show_importance
 from search.commands.options import Name, Storage
 from search.commands.state import show_state
-from search.commands.tables import insight_report, summary_line, trials_table
+from search.commands.tables import insight_report, summary_line, trials_table, warning_lines
 from search.folder import find_folder, is_in_use
 from search.judge.progress import build_asha
 from search.memory.history import History
@@ -36,6 +36,8 @@ def status(
     if history.trials:
         console.print(trials_table(history.in_order, history.metric))
     console.print(summary_line(history, settings))
+    for line in warning_lines(history):
+        console.print(line, soft_wrap=True)
     if history.ranked:
         console.print(insight_report(history, settings))
     if folder.folds.is_file():

@@ -3,6 +3,7 @@
 The tables of its winner are in `verdict_tables`.
 """
 
+import time
 from typing import Any, Final
 
 from rich import box
@@ -18,8 +19,10 @@ from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
+from search.storage import name_storage
 from search.tracking_uri import mask_uri
 
+_TOLD_WARNINGS: Final = 3
 _TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
 _COLOURS: Final = {
     None: "cyan",
@@ -40,6 +43,8 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
             continue
         if name == "first":
             value = f"{len(value)} configurations"
+        if name == "storage":
+            value = name_storage(place.storage)
         if name == "grace_epochs":
             value = f"{settings.resolved_grace_epochs} (of {settings.epochs})"
         table.add_row(name, mask_uri(str(value)))
@@ -61,8 +66,14 @@ def progress_panel(
     return Group(
         trials_table(_most_telling(history, rows), history.metric),
         summary_line(history, settings, concurrent),
+        *warning_lines(history),
         Text(about, style="dim"),
     )
+
+
+def warning_lines(history: History) -> list[Text]:
+    """Return the latest of what was to be told, a line each."""
+    return [Text(warning.message, style="yellow") for warning in history.warnings[-_TOLD_WARNINGS:]]
 
 
 def summary_line(history: History, settings: SearchSettings, concurrent: int | None = None) -> Text:
@@ -101,7 +112,7 @@ def _describe_time_left(history: History, settings: SearchSettings, at_once: int
 
 
 def trials_table(trials: list[TrialRecord], metric: str) -> Table:
-    """Return trials with their state, score and what was drawn for them.
+    """Return trials with their state, score, how long ago those that run were heard of, and what was drawn for them.
 
     Args:
         trials: in the order of the rows.
@@ -111,6 +122,9 @@ def trials_table(trials: list[TrialRecord], metric: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("trial", "state", "epoch", metric, other):
         table.add_column(name, justify="left" if name == "state" else "right")
+    now, running = time.time(), any(trial.running for trial in trials)
+    if running:
+        table.add_column("heard of", justify="right")
     table.add_column("configuration", overflow="fold")
     for trial in trials:
         best = trial.best
@@ -122,6 +136,7 @@ def trials_table(trials: list[TrialRecord], metric: str) -> Table:
             str(trial.last_epoch),
             f"{best.score:.4f}" if best else "-",
             f"{best.metrics[other]:.4f}" if best and other in best.metrics else "-",
+            *([f"{describe_seconds(max(0.0, now - trial.heard))} ago" if trial.running else "-"] if running else []),
             describe_values(trial.values),
         )
     return table

@@ -71,10 +71,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Started:
-    """A worker took a trial."""
+    """A worker took a trial.
+
+    Args:
+        trial: its number.
+        node: that the worker is on, as Ray names it, or None.
+    """
 
     event: Literal["started"] = "started"
     trial: Number
+    node: str | None = None
     time: Moment = Field(default_factory=_now)
 
 
@@ -124,16 +130,18 @@ class CheckpointSaved:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Restarted:
-    """A trial's worker died and another goes on from its last checkpoint.
+    """A trial's worker failed and another goes on from its last checkpoint.
 
     Args:
         trial: its number.
         message: what is known of the cause.
+        node: that the worker was on, as Ray names it, or None.
     """
 
     event: Literal["restarted"] = "restarted"
     trial: Number
     message: str = ""
+    node: str | None = None
     time: Moment = Field(default_factory=_now)
 
 
@@ -146,6 +154,7 @@ class Ended:
         outcome: how.
         message: why so.
         accelerator: kind of GPU that it ended on, as Ray names it, or None.
+        node: that its worker failed on, as Ray names it, or None.
     """
 
     event: Literal["ended"] = "ended"
@@ -153,6 +162,7 @@ class Ended:
     outcome: Outcome
     message: str = ""
     accelerator: str | None = None
+    node: str | None = None
     time: Moment = Field(default_factory=_now)
 
 
@@ -181,6 +191,19 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Warned:
+    """Something happened that whoever watches the stage should know.
+
+    Args:
+        message: what, and what to do.
+    """
+
+    event: Literal["warned"] = "warned"
+    message: str
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Halted:
     """The process left the stage; no worker has a trial any more."""
 
@@ -204,7 +227,7 @@ class Closed:
 
 
 TrialEvent = Asked | Started | Epoch | CheckpointSaved | Restarted | Ended | Reopened | Dropped
-Event = Opened | TrialEvent | Halted | Closed
+Event = Opened | TrialEvent | Warned | Halted | Closed
 
 _ADAPTER: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 

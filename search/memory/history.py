@@ -20,6 +20,7 @@ from search.memory.events import (
     Restarted,
     Started,
     TrialEvent,
+    Warned,
 )
 from search.memory.outcome import Outcome
 from segcore.errors import CheckpointError
@@ -61,6 +62,8 @@ class TrialRecord:
         epochs: reports by epoch, in order.
         checkpoint: place of the last checkpoint, relative to the stage's folder, or None.
         checkpoint_epoch: finished epochs in it.
+        earlier: place of the checkpoint before it, for when the last one is torn; None once the trial needs it no more.
+        earlier_epoch: finished epochs in that.
         outcome: how it ended, or None.
         message: why it ended so.
         ended: seconds since the Unix epoch, or None.
@@ -71,6 +74,7 @@ class TrialRecord:
         ahead: what the model had advised beside it, for the trials after it.
         accelerator: kind of GPU that it needs, as Ray names it; None: any.
         too_small: kinds of GPU that had too little memory for it.
+        heard: when it last started or reported, seconds since the Unix epoch.
     """
 
     number: int
@@ -81,6 +85,8 @@ class TrialRecord:
     epochs: dict[int, EpochRecord] = field(default_factory=dict)
     checkpoint: str | None = None
     checkpoint_epoch: int = 0
+    earlier: str | None = None
+    earlier_epoch: int = 0
     outcome: Outcome | None = None
     message: str = ""
     ended: float | None = None
@@ -91,6 +97,7 @@ class TrialRecord:
     ahead: list[dict[str, Any]] = field(default_factory=list)
     accelerator: str | None = None
     too_small: frozenset[str] = frozenset()
+    heard: float = 0.0
 
     @property
     def best(self) -> EpochRecord | None:
@@ -109,6 +116,12 @@ class TrialRecord:
         return self.checkpoint is not None and self.checkpoint_epoch == self.last_epoch
 
     @property
+    def checkpoints(self) -> dict[str, int]:
+        """Places of its checkpoints with the finished epochs in them, the last one first."""
+        known = ((self.checkpoint, self.checkpoint_epoch), (self.earlier, self.earlier_epoch))
+        return {place: epoch for place, epoch in known if place is not None}
+
+    @property
     def last_epoch(self) -> int:
         """Finished epochs."""
         return max(self.epochs, default=0)
@@ -125,6 +138,7 @@ class History:
         self.metric = metric
         self.trials: dict[int, TrialRecord] = {}
         self.cache_key: str | None = None
+        self.warnings: list[Warned] = []
         self._runs: list[tuple[float, float]] = []
         self._open = False
 
@@ -144,6 +158,8 @@ class History:
                 self.trials[event.trial] = _ask(event)
             case Halted():
                 self.halt()
+            case Warned():
+                self.warnings.append(event)
             case Closed():
                 pass
             case _:
@@ -203,6 +219,7 @@ def _ask(event: Asked) -> TrialRecord:
         values=event.values,
         params=event.params,
         started=event.time,
+        heard=event.time,
         source=event.source,
         drawable=event.drawable,
         ahead=event.ahead,
@@ -213,15 +230,19 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
     """Return the record of a trial after an event of it."""
     match event:
         case Started():
-            return replace(trial, running=True, started=trial.started if trial.epochs else event.time)
+            started = trial.started if trial.epochs else event.time
+            return replace(trial, running=True, started=started, heard=event.time)
         case Epoch():
             before = {epoch: record for epoch, record in trial.epochs.items() if epoch < event.epoch}
-            return replace(trial, epochs={**before, event.epoch: _record(event, metric)})
+            known = _keep_checkpoints(trial, [each for each in trial.checkpoints.items() if each[1] < event.epoch])
+            return replace(known, epochs={**before, event.epoch: _record(event, metric)}, heard=event.time)
         case CheckpointSaved():
-            return replace(trial, checkpoint=event.path, checkpoint_epoch=event.epoch)
+            return _keep_checkpoints(trial, [(event.path, event.epoch), *trial.checkpoints.items()])
         case Restarted():
-            return replace(trial, restarts=trial.restarts + 1)
+            return replace(trial, restarts=trial.restarts + 1, running=False)
         case Ended():
+            if event.outcome in (Outcome.FINISHED, Outcome.STOPPED):
+                trial = _keep_checkpoints(trial, list(trial.checkpoints.items())[:1])
             small = event.outcome is Outcome.OUT_OF_MEMORY and event.accelerator is not None
             return replace(
                 trial,
@@ -235,9 +256,15 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
             epochs = {epoch: replace(record, verdict="") for epoch, record in trial.epochs.items()}
             return replace(trial, outcome=None, message="", ended=None, epochs=epochs, accelerator=event.accelerator)
         case Dropped():
-            return replace(trial, checkpoint=None)
+            return _keep_checkpoints(trial, [])
         case Asked():
             return _ask(event)
+
+
+def _keep_checkpoints(trial: TrialRecord, kept: list[tuple[str, int]]) -> TrialRecord:
+    """Return the record of a trial with no other checkpoints than these, the last one first, and two at most."""
+    (last, last_epoch), (earlier, earlier_epoch), *_ = [*kept, (None, 0), (None, 0)]
+    return replace(trial, checkpoint=last, checkpoint_epoch=last_epoch, earlier=earlier, earlier_epoch=earlier_epoch)
 
 
 def _record(event: Epoch, metric: str) -> EpochRecord:

@@ -14,6 +14,7 @@ from search.memory.outcome import FAILURES, Outcome
 from search.propose.proposer import Proposer
 from search.run.capacity import find_accelerators
 from search.run.recorder import Recorder
+from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.tuning import ray_config, run_trials
 from search.settings import SearchSettings
@@ -89,18 +90,22 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     asha, proposer = build_asha(settings), build_proposer(settings, facts)
     for fold in (asha, proposer):
         journal.follow(fold)
-    recorder = Recorder(journal, stage.folder, asha)
+    retries = _make_retries(stage)
+    recorder = Recorder(journal, stage.folder, asha, retries)
     recorder.end_judged()
-    unfinished = [record.number for record in journal.history.unfinished]
+    retries.waiting += [record.number for record in journal.history.unfinished]
 
     def next_trial() -> dict[str, Any] | None:
         if find_failures(journal.history, started):
             return None
-        number = unfinished.pop(0) if unfinished else choose_trial(stage, asha, proposer)
-        return None if number is None else ray_config(stage, number)
+        number = retries.waiting.pop(0) if retries.waiting else choose_trial(stage, asha, proposer)
+        return None if number is None else ray_config(stage, number, retries.find_avoided(number))
+
+    def count_left() -> int:
+        return len(journal.history.unfinished) + max(0, settings.trials - len(journal.history.trials))
 
     if not is_over(settings, journal.history, asha):
-        run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history))
+        run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history), count_left)
     require_success(stage, started)
     require_done(stage, is_over(settings, journal.history, asha), settings.trials, "resume")
 
@@ -188,14 +193,27 @@ def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None)
     unfinished = stage.journal.history.unfinished
     unfinished = [trial for trial in unfinished if wanted is None or trial.number in wanted]
     numbers = [trial.number for trial in unfinished]
+    retries = _make_retries(stage)
+    retries.waiting += numbers
 
     def next_trial() -> dict[str, Any] | None:
-        return ray_config(stage, unfinished.pop(0).number) if unfinished else None
+        if not retries.waiting:
+            return None
+        number = retries.waiting.pop(0)
+        return ray_config(stage, number, retries.find_avoided(number))
+
+    def count_left() -> int:
+        return sum(stage.journal.history.trials[number].outcome is None for number in numbers)
 
     if numbers:
-        run_trials(stage, next_trial, Recorder(stage.journal, stage.folder, None), None, None)
+        recorder = Recorder(stage.journal, stage.folder, None, retries)
+        run_trials(stage, next_trial, recorder, None, None, count_left, command)
     ended = all(stage.journal.history.trials[number].outcome is not None for number in numbers)
     require_done(stage, ended, len(numbers), command, numbers)
+
+
+def _make_retries(stage: Stage) -> Retries:
+    return Retries(stage.journal, stage.place.max_failures, stage.room.find_addresses)
 
 
 def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: Collection[int] | None = None) -> None:

@@ -12,17 +12,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
 from search.folder import StageFolder
 from search.judge.asha import Asha
 from search.judge.progress import RETRIED
-from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Restarted, Started
+from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Started, Warned
 from search.memory.history import TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
-from search.run.capacity import accelerator_of
+from search.run.capacity import accelerator_of, node_of
+from search.run.retries import Retries
 from segcore.errors import StorageError
 
 
@@ -33,12 +35,14 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         journal: where events go.
         stage: the stage's files.
         asha: says which epochs a trial is stopped at; None when nothing is stopped.
+        retries: says what becomes of a trial whose worker failed.
     """
 
-    def __init__(self, journal: Journal, stage: StageFolder, asha: Asha | None) -> None:
+    def __init__(self, journal: Journal, stage: StageFolder, asha: Asha | None, retries: Retries) -> None:
         self._journal = journal
         self._stage = stage
         self._asha = asha
+        self._retries = retries
 
     def end_judged(self) -> None:
         """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not.
@@ -53,15 +57,17 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a worker has taken a trial."""
-        self._journal.write(Started(trial=trial.config["trial"]))
+        self._journal.write(Started(trial=trial.config["trial"], node=node_of(trial.temporary_state.ray_actor)))
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
         # Ray keeps results and writes them to its own files; a picture is not for them.
         picture, image_scores = result.pop("picture", None), result.pop("image_scores", None)
+        torn = result.pop("torn", "")
         if "epoch" not in result:
             return
         number, epoch = trial.config["trial"], result["epoch"]
+        before = self._record(trial).checkpoints
         metrics = {name: float(value) for name, value in result["metrics"].items() if math.isfinite(value)}
         verdict = ""
         if self._asha is not None:
@@ -77,23 +83,25 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
         )
         self._journal.write(event)
+        # What it did not go on from is of no use any more.
+        for place in before.keys() - self._record(trial).checkpoints:
+            self._stage.delete(place)
+        if torn:
+            told = f"Trial {number} went on after epoch {epoch - 1}" if epoch > 1 else f"Trial {number} began anew"
+            self._journal.write(Warned(message=f"{told}: {torn}"))
+            self._log(number, f"{told}: {torn}")
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
         """Write where a trial can go on from."""
-        record = self._record(trial)
+        before = self._record(trial).checkpoints
         path = self._stage.relative(checkpoint.path)
         epoch = (trial.last_result or {}).get("epoch", 0)
-        self._journal.write(CheckpointSaved(trial=record.number, epoch=epoch, path=path))
-        # Ray deletes a trial's former checkpoint, unless it is from a run before this one.
-        if record.checkpoint is not None and Path(record.checkpoint).parent != Path(path).parent:
-            self._stage.delete(record.checkpoint)
-
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
-        """Write that a trial failed in a way that another try may mend, and goes on from its last checkpoint."""
-        number = trial.config["trial"]
-        self._journal.write(Restarted(trial=number, message=_error_text(trial)))
-        self._log(number, f"it goes on from its last checkpoint after: {_error_text(trial)}")
+        self._journal.write(CheckpointSaved(trial=trial.config["trial"], epoch=epoch, path=path))
+        for place in before.keys() - self._record(trial).checkpoints:
+            # Ray deletes a trial's former checkpoints itself, unless they are from before it was handed out last.
+            if Path(place).parent != Path(path).parent:
+                self._stage.delete(place)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write how a trial ended."""
@@ -106,18 +114,28 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             self._end(record.number, Outcome(result["outcome"]), result.get("message", ""), accelerator)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
-        """Write that a trial failed for good."""
-        self._end(trial.config["trial"], Outcome.FAILED, _error_text(trial))
+        """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
+        number, message = trial.config["trial"], _error_text(trial)
+        if self._retries.take_up(number, message, preempted=_is_preempted(trial)):
+            self._log(number, f"it goes on from its last checkpoint after: {message}")
+        else:
+            self._end(number, Outcome.FAILED, message, node=self._retries.node_of(number))
+        self._retries.judge_nodes()
 
-    def _end(self, number: int, outcome: Outcome, message: str, accelerator: str | None = None) -> None:
-        self._journal.write(Ended(trial=number, outcome=outcome, message=message, accelerator=accelerator))
+    def _end(
+        self, number: int, outcome: Outcome, message: str, accelerator: str | None = None, node: str | None = None
+    ) -> None:
+        before = self._journal.history.trials[number].checkpoints
+        self._journal.write(Ended(trial=number, outcome=outcome, message=message, accelerator=accelerator, node=node))
+        for place in before.keys() - self._journal.history.trials[number].checkpoints:
+            self._stage.delete(place)
         self._log(number, f"{outcome}: {message}" if message else str(outcome))
         self._drop_checkpoints()
 
     def _drop_checkpoints(self) -> None:
         """Give up the checkpoints of a search that nothing goes on from.
 
-        Ray keeps one of every trial, a full disk in a long search; of use are those of trials that may go on, by
+        Ray keeps two of every trial, a full disk in a long search; of use are those of trials that may go on, by
         promotion or another try, and of the best.
         """
         if self._asha is None:
@@ -128,10 +146,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         for record in self._journal.history.in_order:
             waits = self._asha.waits(record.number) and record.number not in hopeless
             needed = waits or record.outcome in (None, *RETRIED) or record.number in best
-            if record.checkpoint is not None and not needed:
+            if record.checkpoints and not needed:
                 # The other way round a driver that dies in between would leave a trial that waits without a checkpoint.
                 self._journal.write(Dropped(trial=record.number))
-                self._stage.delete(record.checkpoint)
+                for place in record.checkpoints:
+                    self._stage.delete(place)
 
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]
@@ -165,3 +184,13 @@ def _error_text(trial: Trial) -> str:
     with contextlib.suppress(OSError, TypeError):
         return Path(trial.error_file).read_text(encoding="utf-8", errors="replace")[-4000:]
     return "its worker died without a word; the node may be gone or out of memory"
+
+
+def _is_preempted(trial: Trial) -> bool:
+    """Say whether Ray knew beforehand that the node of a trial's worker would go."""
+    if trial.pickled_error_file is None:
+        return False
+    with contextlib.suppress(OSError), Path(trial.pickled_error_file).open("rb") as stream:
+        error = ray.cloudpickle.load(stream)
+        return isinstance(error, ray.exceptions.RayActorError) and error.preempted
+    return False

@@ -40,7 +40,7 @@ from segcore.scoring.metrics import ImageScore, divide_metric
 from segcore.scoring.objective import require_learnt
 from segcore.training.memory import name_memory_errors
 from segcore.training.schedule import has_stalled
-from segcore.training.state import TrainState, load_state, new_state, save_state
+from segcore.training.state import TrainState, load_state, new_state, require_readable, save_state
 from segcore.training.train import EpochResult, train_epochs
 
 STATE_FILE: Final = "state.pt"
@@ -106,7 +106,7 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
     """Train one trial and report every epoch with a checkpoint to Ray Tune.
 
     Args:
-        config: trial (number), fold, values (of `TrainConfig`) and checkpoint (to go on from, or None).
+        config: trial (number), fold, values (of `TrainConfig`) and checkpoints (to go on from, the last one first).
         job: what all trials share.
 
     A configuration that cannot be trained reports how it ended and why, and returns: starting it again would end alike.
@@ -149,7 +149,7 @@ def _train(config: Mapping[str, Any], job: TrialJob) -> None:
 def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machine: Machine) -> None:
     train_indices, valid_indices = job.split.split(cache.names, config["fold"], cache.extra_names)
     require_learnt(job.metric, TrainConfig.from_values(config["values"]).labels, cache.classes)
-    state = _start(config, cache, machine, job.metric)
+    state, torn = _start(config, cache, machine, job.metric)
     if _has_ended(state):
         # The driver died after this trial's last checkpoint and before it wrote the end.
         tune.report({"outcome": str(Outcome.FINISHED), "message": ""})
@@ -168,24 +168,35 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
             described = _describe(result, state, costs if result.epoch == 1 else {})
             tune.report(
-                {**described, "picture": picture, "image_scores": image_scores},
+                {**described, "picture": picture, "image_scores": image_scores, "torn": "; ".join(torn)},
                 checkpoint=tune.Checkpoint.from_directory(folder),
             )
+            torn = []
 
 
-def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> TrainState:
+def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> tuple[TrainState, list[str]]:
+    """Return the training to go on with, and which checkpoints are torn; without a sound one it begins anew."""
     train_config = TrainConfig.from_values(config["values"])
-    saved = tune.get_checkpoint()
-    if saved is None and config["checkpoint"] is not None:
-        saved = tune.Checkpoint(config["checkpoint"])
-    if saved is None:
-        outputs = build_label_map(cache.classes, train_config.labels).outputs
-        return new_state(train_config, outputs, machine, metric=metric)
-    try:
-        with saved.as_directory() as folder:
-            return load_state(Path(folder) / STATE_FILE, train_config, machine, metric=metric)
-    except OSError as error:
-        raise CheckpointError(f"The checkpoint {saved.path} cannot be read ({error}).") from error
+    torn: list[str] = []
+    for place in config["checkpoints"]:
+        found = _load(place, train_config, machine, metric)
+        if isinstance(found, TrainState):
+            return found, torn
+        torn.append(str(found))
+    outputs = build_label_map(cache.classes, train_config.labels).outputs
+    return new_state(train_config, outputs, machine, metric=metric), torn
+
+
+def _load(place: str, config: TrainConfig, machine: Machine, metric: str) -> TrainState | CheckpointError:
+    """Return the training that a checkpoint holds, or what is wrong with a torn one."""
+    with tune.Checkpoint(place).as_directory() as folder:
+        file = Path(folder) / STATE_FILE
+        try:
+            return load_state(file, config, machine, metric=metric)
+        except CheckpointError as error:
+            # A share that is not mounted or does not answer is this node's fault: another one may read it.
+            require_readable(file)
+            return error
 
 
 def _measure(state: TrainState, cache: PixelCache, machine: Machine) -> dict[str, float]:

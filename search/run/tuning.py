@@ -1,8 +1,12 @@
-"""Runs trials on Ray Tune until there are none left; which ones is decided in `loop`."""
+"""Runs trials on Ray Tune until there are none left, and waits for nodes; which trials is decided in `loop`."""
 
+import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -10,17 +14,21 @@ from ray import tune
 
 from search.folder import StageFolder
 from search.judge.asha import Asha
+from search.memory.events import Warned
 from search.place import Place
-from search.run.capacity import ACCELERATOR, Capacity, NoWorkers
+from search.run.capacity import ACCELERATOR, Capacity
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE, run_trial
+from search.run.watchdog import Watchdog
 from segcore.errors import ClusterError, StorageError, StreetError
 
 _MOST_PENDING: Final = 100_000
 """The queue holds trials back, not Ray Tune."""
+_WAIT_SECONDS: Final = 0.5
+_NODE_LABEL: Final = "ray.io/node-id"
 
 
 def run_trials(
@@ -29,8 +37,10 @@ def run_trials(
     recorder: Recorder,
     asha: Asha | None,
     budget_seconds: float | None,
+    count_left: Callable[[], int],
+    command: str = "resume",
 ) -> None:
-    """Run trials on Ray Tune until there are none left or the time budget is spent.
+    """Run trials on Ray Tune until there are none left or the time budget is spent; wait for nodes to run them on.
 
     Args:
         stage: where and with what.
@@ -38,14 +48,67 @@ def run_trials(
         recorder: writes what happens.
         asha: lets the weak wait; None lets every trial finish.
         budget_seconds: when to stop, or None.
+        count_left: returns how many trials are to run yet, or run now.
+        command: what goes on with the stage.
+
+    Raises:
+        ClusterError: when no node could hold a trial for as long as the place allows.
     """
-    capacity = Capacity(stage.place)
+    capacity = stage.room
+    capacity.expect(count_left)
+    ends = math.inf if budget_seconds is None else time.monotonic() + budget_seconds
     # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
+    # Ray Tune would try again by itself, past `retries`.
+    os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
+    stranded = True
+
+    def count_room() -> int:
+        for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
+            stage.journal.write(Warned(message=warning))
+        return capacity.count()
+
+    while stranded and wait_for_node(capacity, ends):
+        queue = TrialQueue(next_trial, count_room)
+        _run_tune(stage, queue, recorder, asha, capacity, None if ends == math.inf else ends - time.monotonic())
+        stranded = queue.is_stranded
+    if capacity.is_given_up:
+        raise ClusterError(
+            f"Waited {capacity.empty_seconds:.0f} s in vain for {capacity.describe_lack()}. Add nodes, ask for less "
+            f"per trial or wait longer (--wait 2h), then run '{stage.folder.command(command)}'."
+        )
+
+
+def wait_for_node(capacity: Capacity, ends: float) -> bool:
+    """Wait until a node can hold a trial.
+
+    Args:
+        capacity: the nodes, and how long to wait.
+        ends: when to wait no longer, by the monotonic clock.
+
+    Returns:
+        Whether there is one; False too when Ctrl-C ended the wait, as Ray Tune takes it.
+    """
+    try:
+        while not capacity.count() and not capacity.is_given_up and time.monotonic() < ends:
+            time.sleep(_WAIT_SECONDS)
+    except KeyboardInterrupt:
+        return False
+    return capacity.count() > 0 and time.monotonic() < ends
+
+
+def _run_tune(
+    stage: Stage,
+    queue: TrialQueue,
+    recorder: Recorder,
+    asha: Asha | None,
+    capacity: Capacity,
+    budget_seconds: float | None,
+) -> None:
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, job=stage.job), partial(_request, stage.place)),
         tune_config=tune.TuneConfig(
-            search_alg=TrialQueue(next_trial, capacity.count, lambda: capacity.is_given_up),
+            search_alg=queue,
             scheduler=AshaScheduler(asha) if asha is not None else None,
             # The queue says when there are no more: a trial that was stopped and goes on is one more to Ray.
             num_samples=-1,
@@ -56,55 +119,96 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name=_name_run(stage.folder),
-            storage_path=str(stage.folder.ray),
-            failure_config=tune.FailureConfig(max_failures=stage.place.max_failures),
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
-            callbacks=[recorder],
+            storage_path=stage.folder.address(stage.folder.ray),
+            # A trial whose worker failed is handed out again by the queue, as any other that goes on.
+            failure_config=tune.FailureConfig(max_failures=0),
+            # The last one may be torn, where a machine dies as it is written.
+            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
+            callbacks=[recorder, Watchdog(stage.journal, stage.place.hang_after_seconds)],
             stop=NoWorkers(capacity),
             verbose=0,
         ),
     )
     try:
-        tuner.fit()
+        with _own_interrupt():
+            tuner.fit()
     except tune.TuneError as error:
         raise _find_own(error) or StorageError(
             f"Ray Tune gave up ({str(error).strip().splitlines()[-1]}); "
             f"if the disk of {stage.folder.ray} is full, make room."
         ) from error
-    if capacity.is_given_up:
-        raise ClusterError(
-            f"No node could hold a trial for {capacity.empty_seconds:.0f} s; add nodes, then run "
-            f"'{stage.folder.command('resume')}'."
-        )
+
+
+@contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Take Ctrl-C back from Ray Tune, which keeps it after a run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+class NoWorkers(tune.Stopper):  # type: ignore[misc]
+    """Ends a run whose trials have waited for a node as long as the place allows: Ray Tune itself waits for ever."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Say whether to end the run."""
+        return self._capacity.is_given_up
 
 
 def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """Return the resources of a trial; one that ran out of memory needs another kind of GPU than that it had."""
+    """Return what a trial asks of a node: another kind of GPU than the one whose memory ran out, or another node."""
     wanted = {"CPU": place.cpus_per_trial, "GPU": place.gpus_per_trial}
     if config["accelerator"] is not None:
         wanted[f"{ACCELERATOR}{config['accelerator']}"] = 0.001
+    if config["avoided"]:
+        elsewhere = {_NODE_LABEL: f"!in({','.join(config['avoided'])})"}
+        return tune.PlacementGroupFactory([wanted], bundle_label_selector=[elsewhere])
     return tune.PlacementGroupFactory([wanted])
 
 
-def ray_config(stage: Stage, number: int) -> dict[str, Any]:
-    """Return what a worker is told of a trial; it begins anew where its checkpoint is gone."""
+def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what a worker is told of a trial; it begins anew where its checkpoints are gone.
+
+    Args:
+        stage: whose trial it is.
+        number: the trial's.
+        avoided: nodes that it is not to run on beside those that no trial is, as Ray names them.
+    """
     record = stage.journal.history.trials[number]
-    folder = stage.folder.resolve(record.checkpoint) if record.checkpoint is not None else None
-    found = folder is not None and (folder / STATE_FILE).is_file()
+    found = {
+        stage.folder.address(place): epoch
+        for place, epoch in record.checkpoints.items()
+        if stage.folder.has(place, STATE_FILE)
+    }
     return {
         "trial": record.number,
         "fold": record.fold,
         "values": record.values,
-        "checkpoint": str(folder) if found else None,
-        "after_epoch": record.checkpoint_epoch if found else 0,
+        "checkpoints": list(found),
+        "after_epoch": max(found.values(), default=0),
         "accelerator": record.accelerator,
+        "avoided": sorted({*avoided, *stage.room.left_out}),
+        "restarts": record.restarts,
     }
 
 
 def _name_trial(trial: Any) -> str:
     # A trial that goes on has another folder than the one that holds its checkpoint.
-    after = trial.config["after_epoch"]
-    return f"trial_{trial.config['trial']:04d}" + (f"_after_{after}" if after else "")
+    after, restarts = trial.config["after_epoch"], trial.config["restarts"]
+    name = f"trial_{trial.config['trial']:04d}" + (f"_after_{after}" if after else "")
+    return name + (f"_restarted_{restarts}" if restarts else "")
 
 
 def _name_run(folder: StageFolder) -> str:

@@ -22,6 +22,7 @@ from segcore.training.optimizer import build_optimizer
 
 _FORMAT: Final = "street-state-4"
 _FORMAT_OF_FIRST_LOSSES: Final = "street-state-3"
+_READ_BYTES: Final = 1 << 20
 _CONTENT: Final = {
     "config": dict,
     "outputs": int,
@@ -188,6 +189,20 @@ def load_state(
     state.metric = metric
     state.scores = content["scores"]
     return state
+
+
+def require_readable(file: Path) -> None:
+    """Tell a checkpoint that cannot be read at all from one whose content is damaged.
+
+    Raises:
+        CheckpointError: when its disk or share does not give it.
+    """
+    try:
+        with file.open("rb") as stream:
+            while stream.read(_READ_BYTES):
+                continue
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
 def member_weights(state: TrainState) -> list[dict[str, Tensor]]:

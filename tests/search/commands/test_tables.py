@@ -73,10 +73,11 @@ def test_trials_table_shows_state_epoch_and_scores(render, row_of, make_history)
     history = make_history(every_state)
     text = render(trials_table([trial for _, trial in sorted(history.trials.items())], "iou"))
     assert row_of(text, "0").split() == [
-        "0", "finished", "1", "0.6123", "0.5000", "resnet34", "ce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
+        "0", "finished", "1", "0.6123", "0.5000", "-", "resnet34", "ce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
     ]  # fmt: skip
     assert row_of(text, "1").split()[:6] == ["1", "stopped", "by", "ASHA", "0", "-"]
     assert row_of(text, str(RUNS)).split()[:5] == [str(RUNS), "running", "2", "0.3000", "-"]
+    assert row_of(text, str(RUNS)).split()[6:8] == ["s", "ago"]
     assert row_of(text, str(WAITS)).split()[:4] == [str(WAITS), "waiting", "0", "-"]
     for trial, outcome in enumerate(Outcome):
         assert str(outcome) in row_of(text, str(trial))

@@ -17,6 +17,7 @@ from search.memory.events import (
     Reopened,
     Restarted,
     Started,
+    Warned,
     encode_event,
     parse_event,
 )
@@ -43,16 +44,19 @@ events = st.one_of(
         Asked, trial=numbers, fold=numbers, values=configs, params=values, source=st.none() | numbers,
         drawable=st.booleans(), ahead=st.lists(values, max_size=2), time=times,
     ),
-    st.builds(Started, trial=numbers, time=times),
+    st.builds(Started, trial=numbers, node=st.none() | texts, time=times),
     st.builds(
         Epoch, trial=numbers, epoch=st.integers(1, 999), metrics=metrics, picture=st.none() | texts, verdict=texts,
         image_scores=st.none() | metrics, time=times,
     ),
     st.builds(CheckpointSaved, trial=numbers, epoch=numbers, path=texts, time=times),
-    st.builds(Restarted, trial=numbers, message=texts, time=times),
-    st.builds(Ended, trial=numbers, outcome=st.sampled_from(Outcome), message=texts, time=times),
+    st.builds(Restarted, trial=numbers, message=texts, node=st.none() | texts, time=times),
+    st.builds(
+        Ended, trial=numbers, outcome=st.sampled_from(Outcome), message=texts, node=st.none() | texts, time=times,
+    ),
     st.builds(Reopened, trial=numbers, accelerator=st.none() | texts, time=times),
     st.builds(Dropped, trial=numbers, time=times),
+    st.builds(Warned, message=texts, time=times),
     st.builds(Halted, time=times),
     st.builds(Closed, metrics=metrics, note=texts, time=times),
 )  # fmt: skip

@@ -107,7 +107,7 @@ DAMAGED = {
     + b"}" * 10_000,
     "unknown kind": b'{"event": "noted", "time": 1.0}',
     "a key missing": b'{"event": "opened", "time": 2.0}',
-    "an unknown key": b'{"event": "started", "trial": 0, "time": 1.0, "node": "n"}',
+    "an unknown key": b'{"event": "started", "trial": 0, "time": 1.0, "colour": "n"}',
     "true for a number": b'{"event": "started", "trial": true, "time": 1.0}',
     "a text for a number": b'{"event": "started", "trial": "0", "time": 1.0}',
     "no such outcome": b'{"event": "ended", "trial": 0, "outcome": "lost", "message": "", "time": 1.0}',

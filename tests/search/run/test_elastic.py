@@ -1,5 +1,8 @@
 """Nodes that join and leave, on a real Ray cluster of this machine with pretended GPUs."""
 
+import json
+import math
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,7 +10,7 @@ from dataclasses import replace
 import pytest
 import ray
 from ray.cluster_utils import Cluster
-from ray.tune.search import Searcher
+from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 
 from search.folder import StageFolder
 from search.judge.asha import Asha
@@ -17,9 +20,11 @@ from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run import capacity
 from search.run.capacity import Capacity, accelerator_of, find_accelerators
+from search.run.demand import Demand, demanding
 from search.run.loop import build_proposer, choose_trial
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
+from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.trial import TrialJob
 from search.run.tuning import _request, ray_config, run_trials
@@ -29,8 +34,8 @@ from segcore.errors import ClusterError
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """A head that holds no trial; tests add nodes and take them away."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0})
+    """A head that holds no trial, without an autoscaler; tests add nodes and take them away."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "no_monitor": True})
     ray.init(address=cluster.address, log_to_driver=False)
     yield cluster
     ray.shutdown()
@@ -44,22 +49,20 @@ def stage(make_settings, make_place, script, tmp_path) -> Stage:
         split=FoldSplit(folds=2, fold_of={}, block_of={}), cpus=1, gpus=1, metric="iou",
     )  # fmt: skip
     folder = StageFolder(root=script.journal.file.parent)
-    settings, place = make_settings(space="demo", trials=3), make_place(gpus_per_trial=1)
+    settings, place = make_settings(space="demo", trials=3), make_place(gpus_per_trial=1, wait_seconds=1)
     return Stage(settings=settings, place=place, folder=folder, journal=script.journal, job=job)
 
 
 @pytest.fixture
 def impatient(monkeypatch) -> None:
-    """Nodes are counted each time, and missed after a second."""
+    """Nodes are counted each time."""
     monkeypatch.setattr(capacity, "_COUNT_SECONDS", 0.0)
-    monkeypatch.setattr(capacity, "_EMPTY_SECONDS", 1.0)
 
 
 def test_trials_are_handed_out_as_nodes_join_and_held_back_as_they_leave(cluster, stage, impatient):
     room = Capacity(stage.place)
     trials = iter({"trial": number} for number in range(9))
     queue = TrialQueue(lambda: next(trials), room.count)
-    assert queue.suggest("a") is None
     first = cluster.add_node(num_cpus=4, num_gpus=1)
     assert queue.suggest("b") == {"trial": 0}
     assert queue.suggest("c") is None
@@ -71,12 +74,6 @@ def test_trials_are_handed_out_as_nodes_join_and_held_back_as_they_leave(cluster
     assert queue.suggest("g") is None
 
 
-def test_a_queue_whose_trials_wait_for_nodes_is_not_finished(cluster, stage, impatient):
-    queue = TrialQueue(lambda: None, Capacity(stage.place).count)
-    assert queue.suggest("a") is None
-    assert TrialQueue(lambda: None, lambda: 1).suggest("a") == Searcher.FINISHED
-
-
 def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, impatient):
     asked = []
 
@@ -84,10 +81,22 @@ def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, i
         asked.append(0)
         return {}
 
-    recorder = Recorder(stage.journal, stage.folder, None)
-    with pytest.raises(ClusterError, match=r"No node could hold a trial for \d+ s; add nodes, then run 'python -m"):
-        run_trials(stage, next_trial, recorder, None, None)
+    recorder = Recorder(stage.journal, stage.folder, None, Retries(stage.journal, 0, dict))
+    waited = r"Waited 1 s in vain for a node with 1 GPU and 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs"
+    with pytest.raises(ClusterError, match=rf"{waited}\. Add nodes, .* then run 'python -m search confirm"):
+        run_trials(stage, next_trial, recorder, None, None, lambda: 1, "confirm")
     assert asked == []
+
+
+def test_what_is_waited_for_is_told_until_a_node_joins(cluster, stage, impatient):
+    room = Capacity(replace(stage.place, wait_seconds=1800), demand=Demand(stage.place))
+    assert room.lack == (
+        "waiting for a node with 1 GPU and 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs; "
+        "no autoscaler runs, so add a node or end with Ctrl-C; ends after 30 min (--wait)"
+    )
+    node = cluster.add_node(num_cpus=1, num_gpus=1)
+    assert room.lack is None
+    cluster.remove_node(node)
 
 
 def test_for_how_long_there_was_no_node_is_known(cluster, stage, impatient):
@@ -139,3 +148,75 @@ def test_memory_that_ran_out_on_a_gpu_without_a_name_is_not_asked_for_again(two_
     assert choose_trial(stage, *folds) == 0
     stage.journal.write(Ended(trial=0, outcome=Outcome.OUT_OF_MEMORY))
     assert choose_trial(stage, *folds) is None
+
+
+def read_demand() -> list[dict[str, float]]:
+    """What Ray's autoscaler reads."""
+    return json.loads(_internal_kv_get("autoscaler_resource_request") or b"[]")
+
+
+def test_demand_is_no_more_than_is_wished_and_is_released_however_a_run_ends(cluster, make_place):
+    place = make_place(gpus_per_trial=0.5, cpus_per_trial=2, max_concurrent=3)
+    with pytest.raises(KeyboardInterrupt), demanding(place) as demand:
+        assert read_demand() == [{"CPU": 2.0, "GPU": 0.5}] * 3
+        demand.wish(2)
+        assert read_demand() == [{"CPU": 2.0, "GPU": 0.5}] * 2
+        demand.wish(9)
+        assert len(read_demand()) == 3
+        raise KeyboardInterrupt
+    assert read_demand() == []
+    with demanding(make_place()) as demand:
+        assert read_demand() == [{"CPU": 1.0}]
+        demand.wish(9)
+        assert len(read_demand()) == 9
+    assert read_demand() == []
+
+
+def scale(cluster: Cluster, process: subprocess.Popen[str]) -> list[int]:
+    """Add a node of two CPUs some seconds after a search asks for one, as an autoscaler would.
+
+    Returns:
+        For how many trials there was to be room, as it changed until the search ended.
+    """
+
+    def tell(**report: dict[str, int]) -> None:
+        report = {"active_nodes": {"head": 1}, **report}
+        _internal_kv_put("__autoscaling_status", json.dumps({"autoscaler_report": report}), overwrite=True)
+
+    tell()
+    demands, asked = [0], math.inf
+    while process.poll() is None:
+        if (demand := len(read_demand())) != demands[-1]:
+            demands.append(demand)
+        if demand and asked == math.inf:
+            asked = time.monotonic()
+            tell(pending_launches={"cpu.worker": 1})
+        # By then the search has prepared all there is to prepare, and waits.
+        if time.monotonic() > asked + 20:
+            asked = -math.inf
+            cluster.add_node(num_cpus=2)
+        time.sleep(0.1)
+    return demands
+
+
+def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_them_back(
+    cluster, dataset_folder, start_cli, tmp_path
+):
+    (tmp_path / "small_space.py").write_text(
+        "def small(trial):\n"
+        "    trial.suggest_float('learning_rate', 1e-3, 1e-2)\n"
+        "    return {'backbone': 'tf_efficientnet_lite0', 'weights': 'none', 'decoder_channels': 16}\n"
+    )
+    arguments = ["launch", "--address", cluster.address, "--data", dataset_folder, "--storage", tmp_path / "searches"]
+    arguments += ["--cache", tmp_path / "cache", "--space", "small_space:small", "--name", "from-zero", "--trials", 3]
+    arguments += ["--epochs", 1, "--folds", 2, "--max-concurrent", 2, "--confirm", 0, "--wait", "2m"]
+    process = start_cli(*arguments, PYTHONPATH=str(tmp_path))
+    demands = scale(cluster, process)
+    out, err = process.communicate()
+    assert process.returncode == 0, out + err
+    told = "waiting for a node with 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs; the autoscaler is"
+    assert out.count(told) == 1
+    assert out.count("there is a node for trials") == 1
+    assert "3 finished" in out
+    # Three trials, two at a time: the last runs alone.
+    assert demands == [0, 2, 1, 0]

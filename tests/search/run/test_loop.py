@@ -190,17 +190,18 @@ def test_failed_trials_go_on_from_their_checkpoints_and_those_that_diverged_do_n
     assert (trial.fold, trial.params, trial.last_epoch, trial.checkpoint) == (2, {"batch_size": 8}, 1, "ray/1")
 
 
-@pytest.mark.parametrize(("made", "epoch"), [(True, 3), (False, 0)])
-def test_a_trial_whose_checkpoint_is_gone_begins_anew(stage, script, made, epoch):
+@pytest.mark.parametrize(("made", "epoch"), [((3, 2), 3), ((2,), 2), ((), 0)])
+def test_a_trial_is_given_the_checkpoints_that_are_there_and_begins_anew_without_one(stage, script, made, epoch):
     """The lines of a journal that are left of it may name checkpoints that came and went since."""
-    folder = stage.folder.ray / "run-1" / "checkpoint_3"
-    if made:
+    folders = {each: stage.folder.ray / "run-1" / f"checkpoint_{each}" for each in made}
+    for folder in folders.values():
         folder.mkdir(parents=True)
         (folder / STATE_FILE).touch()
     script.ask(0)
-    script.write("checkpoint", trial=0, epoch=3, path="ray/run-1/checkpoint_3")
+    for each in (2, 3):
+        script.write("checkpoint", trial=0, epoch=each, path=f"ray/run-1/checkpoint_{each}")
     config = ray_config(stage, 0)
-    assert (config["checkpoint"], config["after_epoch"]) == (str(folder) if made else None, epoch)
+    assert (config["checkpoints"], config["after_epoch"]) == ([str(folder) for folder in folders.values()], epoch)
 
 
 def test_a_journal_with_a_checkpoint_elsewhere_is_refused(stage, script, tmp_path):
@@ -261,7 +262,7 @@ class Workers:
         self.curves, self.count = curves, count
         self.runs: list[list[int]] = []
 
-    def run_trials(self, stage, next_trial, recorder, asha, budget_seconds) -> None:
+    def run_trials(self, stage, next_trial, recorder, asha, budget_seconds, count_left) -> None:
         folder = stage.folder.ray / f"run-{len(list(stage.folder.ray.glob('run-*')))}"
         folder.mkdir(parents=True)
         self.runs.append([])
@@ -287,9 +288,9 @@ class Workers:
 
     def _train_epoch(self, trial, folder, judge, recorder) -> bool:
         """Say whether the trial goes on."""
-        formers = list(folder.iterdir())
-        (saved,) = formers or [trial.config["checkpoint"]]
-        epoch = 1 if saved is None else int((Path(saved) / STATE_FILE).read_text()) + 1
+        formers = sorted(folder.iterdir())
+        saved = [*reversed(trial.config["checkpoints"]), *formers]
+        epoch = int((Path(saved[-1]) / STATE_FILE).read_text()) + 1 if saved else 1
         curve = self.curves[trial.config["trial"]]
         farewell = "finished" if epoch > len(curve) else "diverged" if curve[epoch - 1] is None else ""
         if farewell:
@@ -307,7 +308,7 @@ class Workers:
         checkpoint.mkdir()
         (checkpoint / STATE_FILE).write_text(str(epoch))
         recorder.on_checkpoint(1, [trial], trial, tune.Checkpoint(str(checkpoint)))
-        for former in formers:
+        for former in formers[:-1]:
             shutil.rmtree(former)
         return verdict == AshaScheduler.CONTINUE and not outcome
 

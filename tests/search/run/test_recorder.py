@@ -17,6 +17,7 @@ from search.memory.journal import read_events, read_history
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run.recorder import Recorder
+from search.run.retries import Retries
 from search.space.draw import draw, draw_config
 from segcore.errors import CheckpointError, StorageError
 from spaces.street import street
@@ -38,7 +39,7 @@ def parts(make_settings, script) -> SimpleNamespace:
     proposer = Proposer(draw_street(make_settings()), seed=0, epochs=9, metric="iou")
     for fold in (asha, proposer):
         script.journal.follow(fold)
-    recorder = Recorder(script.journal, stage, asha)
+    recorder = Recorder(script.journal, stage, asha, Retries(script.journal, 0, dict))
     parts = SimpleNamespace(journal=script.journal, stage=stage, asha=asha, proposer=proposer, recorder=recorder)
     ask_more(parts, 2)
     return parts
@@ -103,9 +104,10 @@ def train_epoch(trial: Trial, parts: SimpleNamespace, folder: Path, epoch: int, 
 
 def kept(parts: SimpleNamespace, folder: Path) -> list[int]:
     """Trials whose checkpoints are on the disk, which are those that the journal has."""
-    records = [record for record in read_history(parts.journal.file, "iou").in_order if record.checkpoint is not None]
-    assert sorted(parts.stage.root / record.checkpoint for record in records) == sorted(folder.glob("trial_*/*"))
-    return [record.number for record in records]
+    records = read_history(parts.journal.file, "iou").in_order
+    places = [parts.stage.root / place for record in records for place in record.checkpoints]
+    assert sorted(places) == sorted(folder.glob("trial_*/*"))
+    return [record.number for record in records if record.checkpoint is not None]
 
 
 def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, make_trial):
@@ -121,7 +123,10 @@ def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, ma
 
 def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts, make_trial):
     """In a search they would make the journal long, and nothing reads them."""
-    for recorder, kept in ((parts.recorder, None), (Recorder(parts.journal, parts.stage, None), {"a": 0.5})):
+    for recorder, kept in (
+        (parts.recorder, None),
+        (Recorder(parts.journal, parts.stage, None, Retries(parts.journal, 0, dict)), {"a": 0.5}),
+    ):
         parts.recorder = recorder
         trial = make_trial(0)
         result = {"epoch": 1, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "image_scores": '{"a": 0.5}'}
@@ -237,9 +242,16 @@ def test_worker_that_died_without_a_word_is_told_so(parts, placed_trial):
     assert "died without a word" in read_history(parts.journal.file, "iou").trials[0].message
 
 
-def test_restart_is_counted_and_logged(parts, placed_trial):
-    parts.recorder.on_trial_recover(1, [placed_trial], placed_trial)
-    assert read_history(parts.journal.file, "iou").trials[0].restarts == 1
+def test_trial_whose_worker_failed_waits_to_be_handed_out_again_and_is_logged(parts, placed_trial):
+    retries = Retries(parts.journal, 1, dict)
+    retries.waiting.append(1)
+    recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)
+    recorder.on_trial_start(1, [placed_trial], placed_trial)
+    placed_trial.handle_error(RuntimeError("the node ran out of memory"))
+    recorder.on_trial_error(1, [placed_trial], placed_trial)
+    record = read_history(parts.journal.file, "iou").trials[0]
+    assert (record.restarts, record.outcome, record.running) == (1, None, False)
+    assert retries.waiting == [0, 1]
     assert "goes on from its last checkpoint" in (parts.stage.trial(0) / "log.txt").read_text()
 
 
@@ -266,7 +278,7 @@ def test_checkpoints_of_ended_trials_go_but_for_the_best_ones(parts, make_trial,
 def test_a_retraining_keeps_every_checkpoint(script, make_trial, ray_folder):
     """Each fold's network is a member of the ensemble."""
     stage = StageFolder(root=script.journal.file.parent)
-    parts = SimpleNamespace(recorder=Recorder(script.journal, stage, None))
+    parts = SimpleNamespace(recorder=Recorder(script.journal, stage, None, Retries(script.journal, 0, dict)))
     places = [ray_folder / name for name in "ab"]
     for number, place in enumerate(places):
         script.ask(number, fold=number)
@@ -291,7 +303,7 @@ def resume(parts: SimpleNamespace) -> Asha:
     """Let another ASHA follow the journal and do what a resumed search does first."""
     asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9, metric="iou")
     parts.journal.follow(asha)
-    Recorder(parts.journal, parts.stage, asha).end_judged()
+    Recorder(parts.journal, parts.stage, asha, Retries(parts.journal, 0, dict)).end_judged()
     return asha
 
 
@@ -377,14 +389,12 @@ def test_a_trial_that_failed_keeps_its_checkpoint_to_be_tried_again_from(parts, 
     assert kept(parts, ray_folder) == [0, 1]
 
 
-def test_a_checkpoint_that_the_journal_names_elsewhere_is_not_deleted(parts, make_trial, ray_folder, tmp_path):
+def test_a_checkpoint_that_the_journal_names_elsewhere_is_not_deleted(parts, make_trial, tmp_path):
     treasure = tmp_path / "treasure" / "checkpoint"
     treasure.mkdir(parents=True)
     parts.journal.write(CheckpointSaved(trial=0, epoch=1, path=str(treasure)))
-    trial = make_trial(0)
-    report(trial, parts, 1, iou=0.5)
     with pytest.raises(CheckpointError, match="not inside of"):
-        save_checkpoint(trial, parts, ray_folder / "a" / "b")
+        report(make_trial(0), parts, 1, iou=0.5)
     assert treasure.is_dir()
 
 
@@ -406,11 +416,64 @@ def test_only_the_best_finished_trials_checkpoint_is_kept(parts, make_trial, ray
     assert kept == [[True], [False, True]]
 
 
-def test_checkpoint_of_a_run_before_a_resume_is_deleted_when_a_newer_one_is_there(parts, make_trial, ray_folder):
-    trial = make_trial(0)
-    report(trial, parts, 1, iou=0.5)
-    save_checkpoint(trial, parts, ray_folder / "run-1" / "checkpoint")
-    report(trial, parts, 2, iou=0.6)
-    save_checkpoint(trial, parts, ray_folder / "run-2" / "checkpoint")
-    assert not (ray_folder / "run-1" / "checkpoint").exists()
-    assert (ray_folder / "run-2" / "checkpoint").exists()
+def places(parts: SimpleNamespace, ray_folder: Path) -> list[str]:
+    """Checkpoints on the disk, which are those of trial 0 in the journal."""
+    known = read_history(parts.journal.file, "iou").trials[0].checkpoints
+    assert sorted(parts.stage.root / place for place in known) == sorted(ray_folder.glob("*/*"))
+    return [str((parts.stage.root / place).relative_to(ray_folder)) for place in known]
+
+
+def train(parts: SimpleNamespace, trial: Trial, epoch: int, folder: Path, torn: str = "") -> None:
+    """Train an epoch and keep two checkpoints of the folder, as Ray does."""
+    result = {"epoch": epoch, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "torn": torn}
+    parts.recorder.on_trial_result(1, [trial], trial, result)
+    trial.update_last_result(result)
+    save_checkpoint(trial, parts, folder / f"checkpoint_{epoch}")
+    for former in sorted(folder.iterdir())[:-2]:
+        former.rmdir()
+
+
+def test_two_checkpoints_are_kept_also_across_a_resume(parts, make_trial, ray_folder):
+    parts.recorder._asha = None
+    kept = []
+    for epoch, run in ((1, "run-1"), (2, "run-1"), (3, "run-1"), (4, "run-2"), (5, "run-2"), (6, "run-2")):
+        train(parts, make_trial(0), epoch, ray_folder / run)
+        kept.append(places(parts, ray_folder))
+    assert kept == [
+        ["run-1/checkpoint_1"],
+        ["run-1/checkpoint_2", "run-1/checkpoint_1"],
+        ["run-1/checkpoint_3", "run-1/checkpoint_2"],
+        ["run-2/checkpoint_4", "run-1/checkpoint_3"],
+        ["run-2/checkpoint_5", "run-2/checkpoint_4"],
+        ["run-2/checkpoint_6", "run-2/checkpoint_5"],
+    ]
+
+
+def test_a_torn_checkpoint_is_told_and_deleted_once_its_epoch_was_trained_again(parts, make_trial, ray_folder):
+    parts.recorder._asha = None
+    for epoch in (1, 2, 3):
+        train(parts, make_trial(0), epoch, ray_folder / "run-1")
+    train(parts, make_trial(0), 3, ray_folder / "run-2", torn="ray/run-1/checkpoint_3 cannot be read")
+    assert places(parts, ray_folder) == ["run-2/checkpoint_3", "run-1/checkpoint_2"]
+    train(parts, make_trial(0), 1, ray_folder / "run-3", torn="neither can be read")
+    assert places(parts, ray_folder) == ["run-3/checkpoint_1"]
+    assert [warning.message for warning in parts.journal.history.warnings] == [
+        "Trial 0 went on after epoch 2: ray/run-1/checkpoint_3 cannot be read",
+        "Trial 0 began anew: neither can be read",
+    ]
+    assert "Trial 0 began anew: neither can be read" in (parts.stage.trial(0) / "log.txt").read_text()
+
+
+def test_a_trial_that_has_ended_keeps_one_checkpoint(parts, make_trial, ray_folder):
+    parts.recorder._asha = None
+    for epoch in (1, 2, 3):
+        train(parts, make_trial(0), epoch, ray_folder / "run-1")
+    parts.recorder._end(0, Outcome.FINISHED, "")
+    assert places(parts, ray_folder) == ["run-1/checkpoint_3"]
+
+
+def test_a_trial_that_failed_keeps_both_to_be_tried_again_from(parts, make_trial, ray_folder):
+    for epoch in (1, 2):
+        train(parts, make_trial(0), epoch, ray_folder / "run-1")
+    parts.recorder._end(0, Outcome.FAILED, "its worker died")
+    assert places(parts, ray_folder) == ["run-1/checkpoint_2", "run-1/checkpoint_1"]

@@ -1,6 +1,12 @@
+from pathlib import Path
+
 import pytest
 
-from search.run.trial import Limits
+from search.run.trial import STATE_FILE, Limits, _start
+from segcore.data.labels import build_label_map
+from segcore.errors import CheckpointError
+from segcore.machine import Machine
+from segcore.training.state import new_state, save_state
 
 
 @pytest.mark.parametrize(
@@ -19,3 +25,41 @@ from search.run.trial import Limits
 )
 def test_limits_that_a_prediction_breaks_are_named(limits, told):
     assert Limits(**limits).describe_broken({"latency_ms": 12.5, "memory_gib": 1.5}) == told
+
+
+@pytest.fixture
+def go_on(cache, make_config, tmp_path):
+    """Return a function that starts a trial from its checkpoints of epochs 2 and 1, after these were spoiled."""
+    config, outputs = make_config(), build_label_map(cache.classes, make_config().labels).outputs
+    for epoch in (1, 2):
+        state = new_state(config, outputs, Machine(), metric="iou")
+        state.epoch = epoch
+        (tmp_path / str(epoch)).mkdir()
+        save_state(state, tmp_path / str(epoch) / STATE_FILE)
+
+    def start(spoil):
+        for epoch, content in spoil.items():
+            (tmp_path / str(epoch) / STATE_FILE).write_bytes(content)
+        told = {"values": config.values(), "checkpoints": [str(tmp_path / "2"), str(tmp_path / "1")]}
+        state, torn = _start(told, cache, Machine(), "iou")
+        return state.epoch, [Path(each.split()[2]).parent.name for each in torn]
+
+    return start
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", bytes(1000)], ids=["empty", "begun", "zeros"])
+def test_a_torn_checkpoint_falls_back_to_the_one_before_and_then_to_a_new_beginning(go_on, content):
+    assert go_on({}) == (2, [])
+    assert go_on({2: content}) == (1, ["2"])
+    assert go_on({1: content}) == (0, ["2", "1"])
+
+
+def test_a_checkpoint_that_lacks_its_end_is_torn(go_on, tmp_path):
+    file = tmp_path / "2" / STATE_FILE
+    assert go_on({2: file.read_bytes()[:-1]}) == (1, ["2"])
+
+
+def test_a_checkpoint_that_this_node_cannot_reach_is_not_taken_for_torn(go_on, tmp_path):
+    (tmp_path / "2" / STATE_FILE).unlink()
+    with pytest.raises(CheckpointError, match="No such file"):
+        go_on({})

@@ -1,0 +1,36 @@
+"""For how long a trial may say nothing before it is taken for one that hangs; who ends its worker is `run.watchdog`."""
+
+from statistics import median
+from typing import Final
+
+from search.memory.history import History, TrialRecord
+
+_EPOCHS: Final = 10
+"""A trial that trains reports after each epoch."""
+_BEFORE_FIRST_REPORT: Final = 6
+"""A worker first opens or decodes the data, fetches weights, and looks for a batch that fits."""
+
+
+def find_patience_seconds(
+    history: History, number: int, *, hang_after_seconds: float, has_reported: bool, hangs: int = 0
+) -> float:
+    """Return how long a trial may be silent: ten of its epochs, and no less than is set.
+
+    Args:
+        history: the stage's trials; where a trial has no epoch yet, the slowest of the others tells.
+        number: the trial's.
+        hang_after_seconds: the least.
+        has_reported: whether its worker has reported an epoch; the first one takes longer.
+        hangs: how often it was taken for hung before; each time doubles the patience, so that what is merely slow is
+            not ended for ever.
+    """
+    own = _typical_epoch_seconds(history.trials[number])
+    others = [seconds for trial in history.in_order if (seconds := _typical_epoch_seconds(trial)) is not None]
+    epoch_seconds = own if own is not None else max(others, default=0.0)
+    patience = max(hang_after_seconds, _EPOCHS * epoch_seconds)
+    return patience * (1 if has_reported else _BEFORE_FIRST_REPORT) * float(2**hangs)
+
+
+def _typical_epoch_seconds(trial: TrialRecord) -> float | None:
+    known = [record.metrics["seconds"] for record in trial.epochs.values() if "seconds" in record.metrics]
+    return median(known) if known else None

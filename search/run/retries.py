@@ -1,0 +1,73 @@
+"""Trials that wait to be handed out: of an earlier run, or because a worker failed; and nodes that are given no more.
+
+Whose fault a failure was is decided in `judge.blame`. Ray Tune's own retries know neither nodes nor the journal.
+"""
+
+from collections.abc import Callable, Mapping
+
+from search.judge.blame import Blame
+from search.memory.events import Reopened, Restarted, Warned
+from search.memory.journal import Journal
+
+
+class Retries:
+    """Says which trial is tried again, and where; `waiting` holds those to hand out before any other, in order.
+
+    Args:
+        journal: what is decided is written there, and rests on what it holds of this run.
+        max_failures: how many failures of its own a trial may have.
+        find_nodes: returns the addresses of the nodes that are there and can hold a trial, by Ray's name.
+    """
+
+    def __init__(self, journal: Journal, max_failures: int, find_nodes: Callable[[], Mapping[str, str]]) -> None:
+        self.waiting: list[int] = []
+        self._journal = journal
+        self._max_failures = max_failures
+        self._find_nodes = find_nodes
+        self._left_out: set[str] = set()
+        self._blame = Blame()
+        journal.follow(self._blame)
+
+    def node_of(self, number: int) -> str | None:
+        """Return the node that a trial runs on, as Ray names it; None when it is not known."""
+        return self._blame.node_of(number)
+
+    def take_up(self, number: int, message: str, *, preempted: bool = False) -> bool:
+        """Put a trial whose worker failed back in the line, unless it is given up.
+
+        Args:
+            number: the trial's.
+            message: what is known of the cause.
+            preempted: whether the node was announced to go, so that it is not the trial's fault.
+
+        Returns:
+            Whether it is tried again.
+        """
+        node = self.node_of(number)
+        fit = self._find_nodes().keys() - self._left_out - ({node} if preempted else set())
+        if not self._blame.may_go_on(number, node, self._max_failures, fit):
+            return False
+        self._journal.write(Restarted(trial=number, message=message, node=node))
+        self.waiting.insert(0, number)
+        return True
+
+    def judge_nodes(self) -> None:
+        """Leave out the nodes on which trial after trial fails, and take up again what was given up because of one."""
+        nodes = self._find_nodes()
+        bad = self._blame.find_bad(nodes.keys()) - self._left_out
+        for node in sorted(bad):
+            self._left_out.add(node)
+            told = f"Trial after trial failed on node {nodes[node]} ({node[:8]}), unlike elsewhere: it gets no more."
+            advice = "Look at its memory, disk, mounts and GPUs; the next run tries it again."
+            self._journal.write(Warned(message=f"{told} {advice}"))
+        for number in self._blame.find_wronged(self._max_failures, nodes.keys() - self._left_out):
+            self._journal.write(Reopened(trial=number, accelerator=self._journal.history.trials[number].accelerator))
+            self.waiting.append(number)
+
+    def find_avoided(self, number: int) -> list[str]:
+        """Return the nodes that a trial is not to run on, as Ray names them; never all there are."""
+        if not self._left_out and not self._blame.count_failures(number):
+            return []
+        able = self._find_nodes().keys()
+        fit = able - self._left_out
+        return sorted((able - fit) | self._blame.find_avoided(number, fit)) if fit else []

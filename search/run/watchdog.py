@@ -1,0 +1,103 @@
+"""Ends the workers of trials that hang, so that Ray Tune, which waits for ever, sees them fail.
+
+How long a trial may be silent is decided in `judge.silence`; what becomes of it then, as of any that failed, in
+`recorder`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ray
+from ray import tune
+from ray.tune.experiment import Trial
+
+from search.judge.silence import find_patience_seconds
+from search.memory.events import Warned
+from search.memory.journal import Journal
+
+_LOOK_SECONDS: Final = 1.0
+_LONGEST_STEP_SECONDS: Final = 10.0
+"""A driver that stood still itself, on a suspended machine or a slow disk, has heard nobody meanwhile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sign:
+    """When a trial was last heard of.
+
+    Args:
+        seconds: by the watchdog's clock.
+        has_reported: whether its worker has reported an epoch.
+    """
+
+    seconds: float
+    has_reported: bool
+
+
+class Watchdog(tune.Callback):  # type: ignore[misc]
+    """Kills workers of trials that say nothing for too long.
+
+    Args:
+        journal: what trials usually take, and where it is said that one hangs.
+        hang_after_seconds: the shortest silence that counts; 0: none does.
+        end_worker: kills a worker whose trial hangs, given its actor.
+        clock: seconds that pass, whatever is done to the time of day.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        hang_after_seconds: float,
+        end_worker: Callable[[Any], None] = ray.kill,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._journal = journal
+        self._hang_after_seconds = hang_after_seconds
+        self._end_worker = end_worker
+        self._clock = clock
+        self._looked = clock()
+        self._seconds = 0.0
+        self._signs: dict[str, Sign] = {}
+        self._hangs: Counter[int] = Counter()
+
+    def on_step_begin(self, iteration: int, trials: list[Trial]) -> None:
+        """End the workers that are silent for too long; Ray Tune calls this ten times a second, whatever happens."""
+        passed = self._clock() - self._looked
+        if not self._hang_after_seconds or passed < _LOOK_SECONDS:
+            return
+        self._looked += passed
+        self._seconds += min(passed, _LONGEST_STEP_SECONDS)
+        live = [trial for trial in trials if trial.temporary_state.ray_actor is not None and not trial.is_finished()]
+        # A worker that is given its next trial may hang before that one has started.
+        heard = {trial.trial_id: Sign(seconds=self._seconds, has_reported=False) for trial in live}
+        self._signs = {name: self._signs.get(name, sign) for name, sign in heard.items()}
+        for trial in live:
+            self._look_at(trial)
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
+        """Take a start for a sign of life."""
+        self._signs[trial.trial_id] = Sign(seconds=self._seconds, has_reported=False)
+
+    def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
+        """Take a report for a sign of life."""
+        self._signs[trial.trial_id] = Sign(seconds=self._seconds, has_reported="epoch" in result)
+
+    def _look_at(self, trial: Trial) -> None:
+        number, sign = trial.config["trial"], self._signs[trial.trial_id]
+        silent_seconds = self._seconds - sign.seconds
+        patience_seconds = find_patience_seconds(
+            self._journal.history,
+            number,
+            hang_after_seconds=self._hang_after_seconds,
+            has_reported=sign.has_reported,
+            hangs=self._hangs[number],
+        )
+        if silent_seconds <= patience_seconds:
+            return
+        self._hangs[number] += 1
+        self._signs[trial.trial_id] = Sign(seconds=self._seconds, has_reported=False)
+        told = f"Trial {number} said nothing for {silent_seconds:.0f} s and is taken for hung: its worker is ended."
+        self._journal.write(Warned(message=f"{told} Where trials are only slow, give --hang-after a longer time."))
+        self._end_worker(trial.temporary_state.ray_actor)

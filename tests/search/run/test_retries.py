@@ -1,0 +1,83 @@
+"""Trials that are handed out again, on a journal and nodes that the test names; real nodes are in `test_faults`."""
+
+import pytest
+
+from search.memory.outcome import Outcome
+from search.run.retries import Retries
+
+NODES = {"aaaaaaaa11": "10.0.0.1", "bbbbbbbb22": "10.0.0.2"}
+GOOD, BAD = NODES
+
+
+@pytest.fixture
+def retries(script):
+    """Three trials went well on the good node; the nodes are those of `retries.nodes`."""
+    nodes = dict(NODES)
+    retries = Retries(script.journal, 1, lambda: nodes)
+    retries.nodes = nodes
+    for trial in range(10, 13):
+        script.ask(trial)
+        script.write("started", trial=trial, node=GOOD)
+        script.epochs(trial, 0.5)
+    for trial in range(4):
+        script.ask(trial)
+    return retries
+
+
+def fail(script, retries, trial, node, *, preempted=False) -> bool:
+    """Do as the recorder does, and say whether the trial is tried again."""
+    script.write("started", trial=trial, node=node)
+    again = retries.take_up(trial, "killed", preempted=preempted)
+    if again:
+        retries.waiting.remove(trial)
+    else:
+        script.write("ended", trial=trial, outcome="failed", message="killed", node=node)
+    retries.judge_nodes()
+    return again
+
+
+def test_a_trial_is_given_up_once_it_failed_more_often_than_it_may(script, retries):
+    assert [fail(script, retries, 0, GOOD) for _ in range(2)] == [True, False]
+
+
+def test_the_death_of_a_node_never_counts_against_a_trial(script, retries):
+    del retries.nodes[BAD]
+    assert all(fail(script, retries, 0, BAD) for _ in range(9))
+    assert all(fail(script, retries, 0, GOOD, preempted=True) for _ in range(3))
+
+
+def test_a_node_on_which_trial_after_trial_fails_gets_no_more_and_it_is_told_once(script, retries):
+    for trial in range(3):
+        assert retries.find_avoided(3) == []
+        assert fail(script, retries, trial, BAD)
+    assert retries.find_avoided(3) == [BAD]
+    fail(script, retries, 3, BAD)
+    assert [warning.message for warning in script.journal.history.warnings] == [
+        "Trial after trial failed on node 10.0.0.2 (bbbbbbbb), unlike elsewhere: it gets no more. Look at its memory, "
+        "disk, mounts and GPUs; the next run tries it again."
+    ]
+
+
+def test_what_was_given_up_because_of_a_node_is_taken_up_again_once_the_node_is_known_to_be_bad(script, retries):
+    assert [fail(script, retries, 0, BAD) for _ in range(2)] == [True, False]
+    assert fail(script, retries, 1, BAD)
+    assert script.journal.history.trials[0].outcome is Outcome.FAILED
+    assert fail(script, retries, 2, BAD)
+    assert script.journal.history.trials[0].outcome is None
+    assert retries.waiting == [0]
+
+
+def test_a_trial_that_failed_twice_on_a_node_is_tried_on_another(script, retries):
+    retries = Retries(script.journal, 3, lambda: NODES)
+    for _ in range(2):
+        assert retries.find_avoided(0) == []
+        fail(script, retries, 0, BAD)
+    assert retries.find_avoided(0) == [BAD]
+    assert retries.find_avoided(1) == []
+
+
+def test_where_only_a_bad_node_is_left_it_is_used(script, retries):
+    for trial in range(3):
+        fail(script, retries, trial, BAD)
+    del retries.nodes[GOOD]
+    assert retries.find_avoided(3) == []

@@ -20,6 +20,7 @@ from search.run.capacity import Capacity, alive_nodes, count_concurrent
 from search.run.demand import demanding
 from search.run.nodes import Nodes, looking_at_nodes
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
+from search.run.share import taking_gpus
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -61,9 +62,21 @@ def connected(place: Place) -> Iterator[Capacity]:
     _require_reachable(place.address)
     if not place.address and not _can_keep_token():
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex())
+    with taking_gpus(place) as share, _started(place, share.taken), _ending_as_interrupted():
+        if not place.address:
+            _require_capacity(place)
+            yield Capacity(place, note=share.others)
+            return
+        with demanding(place) as demand, looking_at_nodes(place) as nodes:
+            yield Capacity(place, nodes, demand)
+
+
+@contextmanager
+def _started(place: Place, gpus: tuple[str, ...] | None) -> Iterator[None]:
     try:
         ray.init(
             address=place.address or "local",
+            num_gpus=None if gpus is None else len(gpus),
             include_dashboard=None if place.address else False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
@@ -77,13 +90,7 @@ def connected(place: Place) -> Iterator[Capacity]:
             "or leave --address out for a local Ray."
         ) from error
     try:
-        with _ending_as_interrupted():
-            if not place.address:
-                _require_capacity(place)
-                yield Capacity(place)
-                return
-            with demanding(place) as demand, looking_at_nodes(place) as nodes:
-                yield Capacity(place, nodes, demand)
+        yield
     finally:
         ray.shutdown()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks.drill.faults import DISKS, FAULTS, UNDISTURBED, Fault, UnfitError
 from benchmarks.drill.run import ARMS, Size, find_faults, hold
+from benchmarks.drill.scene import DrillError
 from benchmarks.drill.table import format_head, format_row
 from segcore.streets.synthetic import write_streets
 
@@ -45,7 +46,7 @@ def main() -> None:
 def _hold(fault: Fault, arm: str, data: Path, place: Path, undisturbed: str | None) -> tuple[str, bool, str | None]:
     try:
         account = hold(fault, arm, Size(), data, place, disk=fault in DISKS)
-    except UnfitError as error:
+    except (UnfitError, DrillError) as error:
         return f"| {fault.name} | {arm} | not struck: {error} |", False, None
     printed = "".join(file.read_text(encoding="utf-8", errors="replace") for file in sorted(place.glob("driver-*.txt")))
     # How often epochs are trained again and what a message says is asked of both, the words of ours alone.

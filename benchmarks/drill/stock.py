@@ -35,6 +35,7 @@ from segcore.training.train import train_epochs
 
 STATE_FILE: Final = "state.pt"
 FAILURES: Final = 3
+_ID: Final = "trial_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,32 +147,34 @@ class JournalWriter(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a worker has taken a trial."""
-        if _number(trial) not in self._journal.history.trials:
+        if self._number(trial) == len(self._journal.history.trials):
             values = TrainConfig.from_values(trial.config).values()
-            self._journal.write(Asked(trial=_number(trial), fold=0, values=values, params=dict(trial.config)))
-        self._journal.write(Started(trial=_number(trial)))
+            params = {**trial.config, _ID: trial.trial_id}
+            self._journal.write(Asked(trial=self._number(trial), fold=0, values=values, params=params))
+        self._journal.write(Started(trial=self._number(trial)))
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
         epoch = result["training_iteration"]
-        self._journal.write(Epoch(trial=_number(trial), epoch=epoch, metrics={"iou": float(result["iou"])}))
+        self._journal.write(Epoch(trial=self._number(trial), epoch=epoch, metrics={"iou": float(result["iou"])}))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
         """Write that a trial can go on."""
         epoch = (trial.last_result or {}).get("training_iteration", 0)
-        self._journal.write(CheckpointSaved(trial=_number(trial), epoch=epoch, path=checkpoint.path))
+        self._journal.write(CheckpointSaved(trial=self._number(trial), epoch=epoch, path=checkpoint.path))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a trial ended."""
-        self._journal.write(Ended(trial=_number(trial), outcome=Outcome.FINISHED))
+        self._journal.write(Ended(trial=self._number(trial), outcome=Outcome.FINISHED))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a trial failed."""
-        self._journal.write(Ended(trial=_number(trial), outcome=Outcome.FAILED))
+        self._journal.write(Ended(trial=self._number(trial), outcome=Outcome.FAILED))
 
-
-def _number(trial: Trial) -> int:
-    return int(trial.trial_id.rpartition("_")[2])
+    def _number(self, trial: Trial) -> int:
+        """Return a trial's number: that of its name in the journal, or the next."""
+        known = [record.params[_ID] for record in self._journal.history.in_order]
+        return known.index(trial.trial_id) if trial.trial_id in known else len(known)
 
 
 if __name__ == "__main__":

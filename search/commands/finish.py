@@ -11,6 +11,7 @@ from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Valu
 from search.folder import find_folder, is_in_use, lock_stage, require_idle
 from search.memory.best import read_best
 from search.memory.journal import read_history
+from search.mirror import copied, send_file
 from search.opening import remember
 from search.place import DEFAULT_STORAGE
 from search.settings import change_settings
@@ -47,6 +48,7 @@ def confirm(
     with cluster.connected(place) as capacity:
         running.confirm_best(settings, capacity, folder, running.prepare_cache(capacity), retry=True, save=True)
     show_best(name_winner(settings, folder))
+    send_file(folder.root, folder.best)
     show_failed_trainings(settings, folder)
 
 
@@ -76,7 +78,7 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     folder = find_folder(storage, name)
     settings, place = open_told(folder, where)
     problems = [check_tracking(place.tracking_uri)]
-    with lock_stage(folder.search_stage):
+    with lock_stage(folder.search_stage), copied(folder.root):
         remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
         if stage.journal.exists() and not any(problems):

@@ -21,6 +21,7 @@ from search.commands.display import (
 from search.folder import SearchFolder, command_line
 from search.memory.best import score_of
 from search.memory.journal import read_history
+from search.mirror import send_file
 from search.place import Place
 from search.run import cluster, loop
 from search.run.capacity import Capacity
@@ -118,6 +119,7 @@ def finish(
     if can_confirm(history, settings):
         confirm_best(settings, capacity, folder, cache, retry=retry)
     found = name_winner(settings, folder)
+    send_file(folder.root, folder.best)
     console.print(tables.insight_report(history, settings))
     show_importance(settings, history)
     show_front(settings, history)
@@ -163,6 +165,8 @@ def retrain_winner(
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
     address = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
+    if folder.search_stage.bucket is not None:
+        console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
 
 

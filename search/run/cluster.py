@@ -2,12 +2,11 @@
 
 import logging
 import os
-import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -19,8 +18,10 @@ from search.place import Place
 from search.run.capacity import Capacity, alive_nodes, count_concurrent
 from search.run.demand import demanding
 from search.run.nodes import Nodes, looking_at_nodes
+from search.run.private import kept_private, on_loopback
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.share import taking_gpus
+from segcore.bucket import PLACE_VARIABLES
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -41,6 +42,8 @@ _QUIET: Final = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "1",
+    # A driver that was submitted as a job has the job's environment already, which may name the same variables.
+    "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",
 }
 
 
@@ -60,9 +63,12 @@ def connected(place: Place) -> Iterator[Capacity]:
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     _require_reachable(place.address)
-    if not place.address and not _can_keep_token():
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex())
-    with taking_gpus(place) as share, _started(place, share.taken), _ending_as_interrupted():
+    with (
+        kept_private(place.address) as private,
+        taking_gpus(place) as share,
+        _started(place, share.taken, private),
+        _ending_as_interrupted(),
+    ):
         if not place.address:
             _require_capacity(place)
             yield Capacity(place, note=share.others)
@@ -72,17 +78,19 @@ def connected(place: Place) -> Iterator[Capacity]:
 
 
 @contextmanager
-def _started(place: Place, gpus: tuple[str, ...] | None) -> Iterator[None]:
+def _started(place: Place, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
     try:
-        ray.init(
-            address=place.address or "local",
-            num_gpus=None if gpus is None else len(gpus),
-            include_dashboard=None if place.address else False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=True,
-            runtime_env=_runtime_env(place),
-        )
+        with on_loopback(place.address):
+            ray.init(
+                address=place.address or "local",
+                num_gpus=None if gpus is None else len(gpus),
+                include_dashboard=None if place.address else False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=True,
+                runtime_env=_runtime_env(place),
+                **private,
+            )
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(
             f"--address {place.address or '(local)'}: Ray cannot be reached or started ({error}); "
@@ -188,15 +196,6 @@ def _require_capacity(place: Place) -> None:
         )
 
 
-def _can_keep_token() -> bool:
-    """Say whether Ray can write the token of a local Ray into the user's home, as it does unless it is given one."""
-    folder = Path.home() / ".ray"
-    with suppress(OSError):
-        folder.mkdir(exist_ok=True)
-        return (folder / "auth_token").is_file() or os.access(folder, os.W_OK)
-    return False
-
-
 def _require_reachable(address: str) -> None:
     host, colon, port = address.rpartition(":")
     if not colon:
@@ -217,7 +216,8 @@ def _runtime_env(place: Place) -> dict[str, Any]:
         # A reused worker whose last training takes longer to end is given up, and the next trial with it, unseen.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
     }
-    environment |= {name: os.environ[name] for name in (LIMIT_VARIABLE, PRETENDED) if os.environ.get(name)}
+    known = (LIMIT_VARIABLE, PRETENDED, *PLACE_VARIABLES)
+    environment |= {name: os.environ[name] for name in known if os.environ.get(name)}
     if place.address:
         return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]

@@ -15,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.place import Place
 from search.run.probe import Meeting, Probe, are_pretended, find_faults, find_versions, probe_machine
+from search.storage import find_bucket
 from segcore.data.dataset import read_dataset
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.errors import StreetError
@@ -52,7 +53,7 @@ class Nodes:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._meeting = Meeting(folder=place.storage, token=secrets.token_hex(8))
+        self._meeting = Meeting(storage=find_bucket(place.storage) or place.storage, token=secrets.token_hex(8))
         self._meeting.call()
         self._here = ray.get_runtime_context().get_node_id()
         self._running: dict[Any, Node] = {}
@@ -110,7 +111,7 @@ class Nodes:
 
     def close(self) -> None:
         """Delete what was left in the storage."""
-        self._meeting.end()
+        self._meeting.end([node["NodeID"] for node in self._running.values()] + list(self._checked))
 
     def _begin(self, node: Node) -> Any:
         gpus = node["Resources"].get("GPU", 0.0) if self._place.gpus_per_trial else 0.0
@@ -138,7 +139,7 @@ class Nodes:
         except ray.exceptions.RayError as error:
             return Check(problem=f"looking at it failed ({str(error).strip().splitlines()[-1]})")
         if not check.problem and not self._meeting.has_answered(name):
-            return Check(problem=f"what it writes to {self._place.storage} is not seen here; mount one shared folder")
+            return Check(problem="what it writes to the storage is not seen here; mount one shared folder")
         return check
 
     def _find_problem(self, check: Check) -> str:

@@ -9,6 +9,7 @@ import platform
 import shutil
 import socket
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from typing import Final
 
 import ray
 
+from segcore.bucket import Bucket
 from segcore.errors import StorageError
 
 PRETENDED: Final = "SEARCH_PRETENDED_GPUS"
@@ -93,11 +95,11 @@ class Meeting:
     The driver leaves a file, each node reads it and leaves one beside it, and the driver finds that.
 
     Args:
-        folder: the storage.
-        token: what the driver's file holds, new each time.
+        storage: the storage's folder, or its bucket.
+        token: what the files hold, new each time.
     """
 
-    folder: Path
+    storage: Path | Bucket
     token: str
 
     def call(self) -> None:
@@ -107,38 +109,57 @@ class Meeting:
             StorageError: when the storage cannot be written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._file().write_text(self.token, encoding="utf-8")
+            self._write("")
         except OSError as error:
             raise StorageError(
-                f"--storage {self.folder} cannot be written ({error.strerror or error}); use a folder that can."
+                f"--storage {self.storage} cannot be written ({error.strerror or error}); use a folder that can."
             ) from error
 
     def answer(self, name: str) -> str:
         """Read the driver's file and leave one beside it; return why not, empty when it went well."""
         try:
-            if self._file().read_text(encoding="utf-8") == self.token:
-                self._file(name).write_text(self.token, encoding="utf-8")
-                return ""
-        except FileNotFoundError:
-            pass
+            if not self.has_answered(""):
+                return f"{self._told} is another one there"
+            self._write(name)
+        except StorageError as error:
+            return str(error)
         except OSError as error:
-            return f"{self.folder} cannot be written there ({error.strerror or error})"
-        return f"{self.folder} is another folder there"
+            return f"{self._told} cannot be written there ({error.strerror or error})"
+        return ""
 
     def has_answered(self, name: str) -> bool:
-        """Say whether the driver sees what a node left."""
-        file = self._file(name)
-        return file.is_file() and file.read_text(encoding="utf-8") == self.token
+        """Say whether what a node left is seen here."""
+        return self._read(name) == self.token.encode()
 
-    def end(self) -> None:
-        """Delete what was left."""
-        for file in self.folder.glob(f".probe-{self.token}*"):
-            with suppress(OSError):
-                file.unlink()
+    def end(self, names: Collection[str]) -> None:
+        """Delete what the driver and nodes left."""
+        for name in ("", *names):
+            with suppress(OSError, StorageError):
+                if isinstance(self.storage, Bucket):
+                    self.storage.delete(self._file(name))
+                else:
+                    (self.storage / self._file(name)).unlink(missing_ok=True)
 
-    def _file(self, name: str = "") -> Path:
-        return self.folder / f".probe-{self.token}{'-' if name else ''}{name}"
+    @property
+    def _told(self) -> str:
+        return self.storage.address if isinstance(self.storage, Bucket) else str(self.storage)
+
+    def _read(self, name: str) -> bytes | None:
+        if isinstance(self.storage, Bucket):
+            return self.storage.read(self._file(name))
+        file = self.storage / self._file(name)
+        return file.read_bytes() if file.is_file() else None
+
+    def _write(self, name: str) -> None:
+        if isinstance(self.storage, Bucket):
+            self.storage.write(self._file(name), self.token.encode())
+            return
+        if not name:
+            self.storage.mkdir(parents=True, exist_ok=True)
+        (self.storage / self._file(name)).write_bytes(self.token.encode())
+
+    def _file(self, name: str) -> str:
+        return f".probe-{self.token}{'-' if name else ''}{name}"
 
 
 def find_faults(probe: Probe, versions: dict[str, str], ray_gpus: float, pretended: bool) -> list[str]:

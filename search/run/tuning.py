@@ -119,7 +119,7 @@ def _run_tune(
         ),
         run_config=tune.RunConfig(
             name=_name_run(stage.folder),
-            storage_path=str(stage.folder.ray),
+            storage_path=stage.folder.address(stage.folder.ray),
             # A trial whose worker failed is handed out again by the queue, as any other that goes on.
             failure_config=tune.FailureConfig(max_failures=0),
             # The last one may be torn, where a machine dies as it is written.
@@ -187,8 +187,11 @@ def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[s
         avoided: nodes that it is not to run on beside those that no trial is, as Ray names them.
     """
     record = stage.journal.history.trials[number]
-    known = ((stage.folder.resolve(place), epoch) for place, epoch in record.checkpoints.items())
-    found = {str(folder): epoch for folder, epoch in known if (folder / STATE_FILE).is_file()}
+    found = {
+        stage.folder.address(place): epoch
+        for place, epoch in record.checkpoints.items()
+        if stage.folder.has(place, STATE_FILE)
+    }
     return {
         "trial": record.number,
         "fold": record.fold,

@@ -12,6 +12,7 @@ from search.folder import SearchFolder, StageFolder, lock_stage, require_idle
 from search.memory.events import Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
+from search.mirror import copied
 from search.opening import remember
 from search.place import Place
 from search.run.capacity import Capacity
@@ -74,6 +75,7 @@ def open_stage(
         closing.enter_context(lock_stage(folder))
         # What one stage writes another reads, and the confirmation's checkpoints are taken over or deleted.
         require_idle(*(other for other in search.stages.values() if other != folder))
+        closing.enter_context(copied(search.root))
         journal = Journal(folder.journal, settings.metric)
         closing.callback(journal.close)
         stage = Stage(

@@ -65,6 +65,12 @@ def test_ray_client_is_refused(make_place):
         make_place(address="ray://127.0.0.1:10001")
 
 
+def test_storage_in_the_copy_that_ray_makes_of_a_jobs_code_is_refused(make_place, tmp_path):
+    copy = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_1" / "searches"
+    with pytest.raises(ConfigError, match="lies in the copy of the code that Ray made for this job and deletes"):
+        make_place(storage=copy)
+
+
 def test_place_comes_back_from_its_file(make_place, tmp_path):
     place = make_place(gpus_per_trial=0.5, max_concurrent=3, extra=(tmp_path / "more",), tracking_uri="http://host:1")
     file = tmp_path / "searches" / "streets" / "place.json"

@@ -312,7 +312,7 @@ def test_registered_model_predicts_what_the_ensemble_predicts(retrained, place, 
 
 @dataclasses.dataclass(frozen=True)
 class Interrupted:
-    """A search whose driver was killed, and went on.
+    """A search whose driver was killed, and that went on when its launch was run again.
 
     Args:
         killed: what its journal held at the kill.
@@ -344,7 +344,7 @@ def interrupted(start_cli: Callable, run: Callable, place: Place, wait_until: Ca
         driver.wait()
         kill_session(driver.pid)
     killed, before = read_history(journal, "iou"), tuple(read_events(journal))
-    run("resume", "cut", *place.storage)
+    run(*place.arguments, "--name", "cut", "--grace-epochs", EPOCHS, "--or-resume")
     return Interrupted(killed, before, tuple(read_events(journal))[len(before) :])
 
 
@@ -617,6 +617,7 @@ def test_name_that_is_taken_is_refused(launched, run_cli, place):
 
 
 BUSY = "confirm is in use by another process"
+AGAIN = ["launch", "--name", "streets", "--data", "data", "--or-resume", "--trials", "2", "--confirm", "2"]
 REFUSED = {
     "resume while the search is confirmed": ({"trials": 2}, "confirm", ["resume", "streets"], BUSY),
     "confirm while the search is confirmed": ({"trials": 2}, "confirm", ["confirm", "streets", "--top", "5"], BUSY),
@@ -636,6 +637,10 @@ REFUSED = {
     "more trials without time": (
         {"trials": 2, "time_budget_seconds": 1.0}, "", ["resume", "streets", "--trials", "+40"], "of 1 s is spent"
     ),
+    "launch or resume with other settings": (
+        {"trials": 2}, "", [*AGAIN, "--trials", "3", "--set", "epochs=3"], "--trials (it has 2, not 3), --set (it"
+    ),
+    "launch or resume while the search runs": ({"trials": 2}, "search", AGAIN, "streets is in use by another"),
     "no trials": ({"trials": 2}, "", ["resume", "streets", "--trials", "0"], "use --trials 2 or more"),
     "no trials of a search that has none": ({"trials": 9}, "", ["resume", "streets", "--trials", "0"], "--trials 0"),
 }  # fmt: skip

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import ray
 import torch
+from ray.runtime_env.runtime_env import RuntimeEnv, _merge_runtime_env
 
 from search.run.capacity import Capacity, count_concurrent, share_gpus
-from search.run.cluster import _runtime_env, connected, prepare_nodes
+from search.run.cluster import _QUIET, _runtime_env, connected, prepare_nodes
 from search.run.stage import make_job
 from search.run.trial import open_cache
 from segcore.data.dataset import read_dataset
@@ -161,3 +162,13 @@ def test_extra_data_joins_the_cache_and_is_named_by_its_key(
     assert open_cache(late).key == cache.key
     train, valid = job.split.split(cache.names, 0, cache.extra_names)
     assert {4, 5} <= set(train) and not {4, 5} & set(valid)
+
+
+def test_a_jobs_own_environment_joins_that_of_its_search(make_place):
+    """Both name a variable, which Ray takes for a conflict unless it is told."""
+    job = {"working_dir": "gcs://code.zip", "env_vars": {"NO_ALBUMENTATIONS_UPDATE": "0", "NOTE": "kept"}}
+    own = _runtime_env(make_place(address="auto"))
+    override = _QUIET["RAY_OVERRIDE_JOB_RUNTIME_ENV"] == "1"
+    merged = _merge_runtime_env(RuntimeEnv(**job), RuntimeEnv(**own), override=override)
+    assert (merged["working_dir"], len(merged["py_modules"])) == ("gcs://code.zip", 3)
+    assert merged["env_vars"] == {"NOTE": "kept", **own["env_vars"]}

@@ -52,29 +52,29 @@ def test_gpus_that_torch_does_not_see_are_named_unless_they_are_pretended(probe,
 
 
 def test_nodes_show_that_they_share_the_storage(tmp_path):
-    meeting = Meeting(folder=tmp_path / "searches", token="1d")
+    meeting = Meeting(storage=tmp_path / "searches", token="1d")
     meeting.call()
     assert not meeting.has_answered("node")
     assert meeting.answer("node") == ""
     assert meeting.has_answered("node")
-    meeting.end()
+    meeting.end(["node"])
     assert [*(tmp_path / "searches").iterdir()] == []
 
 
 def test_a_node_with_another_folder_is_told_so(tmp_path):
     (tmp_path / "there").mkdir()
-    theirs = Meeting(folder=tmp_path / "there", token="1d")
-    assert theirs.answer("node") == f"{tmp_path / 'there'} is another folder there"
-    earlier = Meeting(folder=tmp_path / "there", token="2d")
+    theirs = Meeting(storage=tmp_path / "there", token="1d")
+    assert theirs.answer("node") == f"{tmp_path / 'there'} is another one there"
+    earlier = Meeting(storage=tmp_path / "there", token="2d")
     earlier.call()
     (tmp_path / "there" / ".probe-2d").rename(tmp_path / "there" / ".probe-1d")
-    assert "another folder" in theirs.answer("node")
+    assert "is another one" in theirs.answer("node")
 
 
 def test_a_storage_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"--storage .*/file/searches cannot be written"):
-        Meeting(folder=tmp_path / "file" / "searches", token="1d").call()
+        Meeting(storage=tmp_path / "file" / "searches", token="1d").call()
 
 
 @pytest.mark.parametrize(("clock", "skew"), [(105.0, 0.0), (100.0, 0.0), (70.0, -30.0), (117.0, 7.0)])

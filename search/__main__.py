@@ -1,4 +1,4 @@
-"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor; alone it exits."""
+"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor; it exits"""
 
 import sys
 import traceback

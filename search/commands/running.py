@@ -69,6 +69,8 @@ def prepare_cache(capacity: Capacity, dataset: DataSet | None = None) -> PixelCa
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
     dataset = dataset or read_data(place)
+    if capacity.note:
+        console.print(f"{capacity.note[0].upper()}{capacity.note[1:]}.", style="yellow", soft_wrap=True)
     if warning := warn_of_network(place.cache):
         console.print(warning, style="yellow", soft_wrap=True)
     with decoding_shown() as progress:

@@ -1,4 +1,4 @@
-"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor; it exits"""
+"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor. It exits."""
 
 import sys
 import traceback

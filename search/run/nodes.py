@@ -111,7 +111,7 @@ class Nodes:
 
     def close(self) -> None:
         """Delete what was left in the storage."""
-        self._meeting.end([node["NodeID"] for node in self._running.values()] + list(self._checked))
+        self._meeting.end()
 
     def _begin(self, node: Node) -> Any:
         gpus = node["Resources"].get("GPU", 0.0) if self._place.gpus_per_trial else 0.0

@@ -1,14 +1,18 @@
-"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, sync, ui, doctor; alone it exits."""
+"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor. It exits."""
+
+import sys
+import traceback
 
 import typer
 
 from search.commands.browse import ui
 from search.commands.console import PlainConsole
 from search.commands.doctor import doctor
-from search.commands.finish import confirm, retrain, sync
+from search.commands.finish import confirm, fetch, retrain, sync
 from search.commands.launch import launch, resume
 from search.commands.look import best, status
 from search.commands.replay import replay
+from search.tracking_uri import mask_uri
 from segcore.errors import StreetError, UnfitClusterError
 
 app = typer.Typer(
@@ -17,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (launch, resume, status, best, replay, confirm, retrain, sync, ui, doctor):
+for command in (launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor):
     app.command()(command)
 
 
@@ -26,8 +30,12 @@ def main() -> None:
     try:
         app()
     except StreetError as error:
-        PlainConsole(stderr=True).print(str(error), style="red", soft_wrap=True, highlight=False)
+        PlainConsole(stderr=True).print(mask_uri(str(error)), style="red", soft_wrap=True, highlight=False)
         raise SystemExit(1 if isinstance(error, UnfitClusterError) else 2) from None
+    except Exception:
+        # A bug is told whole, but for passwords, which libraries repeat with the address that holds them.
+        sys.stderr.write(mask_uri(traceback.format_exc()))
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

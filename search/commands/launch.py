@@ -54,7 +54,6 @@ def launch(
     from search.run import cluster, loop
     from search.stages.earlier import read_earlier
     from search.tracking.check import require_tracking
-    from segcore.data.dataset import read_dataset
     from segcore.data.dividing.division import choose_division
     from segcore.data.dividing.given_folds import describe_division
     from segcore.data.gate import describe_findings, pass_gate
@@ -71,7 +70,7 @@ def launch(
         require_same(folder, settings)
         _go_on(folder, {**where, "storage": storage})
         return
-    dataset = read_dataset(place.data, place.layout)
+    dataset = running.read_data(place)
     settings = resolve_objective(settings, dataset.layout)
     require_metric(settings.metric, dataset.classes)
     console.print(settings_table(settings, place))

@@ -20,7 +20,9 @@ from search.run.demand import demanding
 from search.run.nodes import Nodes, looking_at_nodes
 from search.run.private import kept_private, on_loopback
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
+from search.run.share import taking_gpus
 from segcore.bucket import PLACE_VARIABLES
+from segcore.data.bringing import bring_each
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -47,8 +49,12 @@ _QUIET: Final = {
 
 
 @contextmanager
-def attached(place: Place) -> Iterator[None]:
+def attached(place: Place, gpus: tuple[str, ...] | None = None) -> Iterator[None]:
     """Connect to the cluster that the place names, or start a local Ray, ask nothing of it, and leave it at the end.
+
+    Args:
+        place: address and data are used.
+        gpus: of this machine that a local Ray may use; None: all.
 
     Raises:
         ClusterError: when the cluster cannot be reached.
@@ -57,13 +63,8 @@ def attached(place: Place) -> Iterator[None]:
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     _require_reachable(place.address)
-    with kept_private(place.address) as private:
-        _start(place, private)
-        try:
-            with _ending_as_interrupted():
-                yield
-        finally:
-            ray.shutdown()
+    with kept_private(place.address) as private, _started(place, gpus, private), _ending_as_interrupted():
+        yield
 
 
 @contextmanager
@@ -78,20 +79,22 @@ def connected(place: Place) -> Iterator[Capacity]:
     Raises:
         ClusterError: when the cluster cannot be reached, or this machine's own Ray can never hold a trial.
     """
-    with attached(place):
+    with taking_gpus(place) as share, attached(place, share.taken):
         if not place.address:
             _require_capacity(place)
-            yield Capacity(place)
+            yield Capacity(place, note=share.others)
             return
         with demanding(place) as demand, looking_at_nodes(place) as nodes:
             yield Capacity(place, nodes, demand)
 
 
-def _start(place: Place, private: Mapping[str, Any]) -> None:
+@contextmanager
+def _started(place: Place, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
     try:
         with on_loopback(place.address):
             ray.init(
                 address=place.address or "local",
+                num_gpus=None if gpus is None else len(gpus),
                 include_dashboard=None if place.address else False,
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
@@ -105,6 +108,10 @@ def _start(place: Place, private: Mapping[str, Any]) -> None:
             "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
             "or leave --address out for a local Ray."
         ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 @contextmanager
@@ -163,7 +170,8 @@ def prepare_nodes(
     if capacity.nodes is None:
         _require_seen_gpus(place)
     capacity.find_usable()
-    cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress, announce)
+    extra = read_extra(dataset, bring_each(place.extra, place.cache))
+    cache = prepare_caches(dataset, extra, place.cache, progress, announce)
     if capacity.nodes is not None:
         capacity.nodes.expect_cache(cache.key)
         _require_usable(capacity, capacity.nodes)

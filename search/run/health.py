@@ -22,6 +22,7 @@ from search.run.capacity import alive_nodes
 from search.run.cluster import PACKAGES
 from search.run.nodes import Node, describe_node
 from search.run.probe import Meeting, Probe, measure_skew_seconds, meet_in, probe_machine
+from segcore.data.bringing import bring_data
 from segcore.data.dataset import read_dataset
 from segcore.errors import StreetError
 
@@ -86,7 +87,7 @@ class NodeHealth:
     skew_seconds: float = 0.0
 
 
-def examine_nodes(place: Place, data: Path | None) -> list[NodeHealth]:
+def examine_nodes(place: Place, data: str | None) -> list[NodeHealth]:
     """Ask every node of the connected cluster how it is, in the order of their addresses.
 
     Args:
@@ -108,7 +109,7 @@ def examine_nodes(place: Place, data: Path | None) -> list[NodeHealth]:
         meeting.end()
 
 
-def _ask(node: Node, place: Place, data: Path | None, meeting: Meeting, doors: Sequence[Door]) -> Any:
+def _ask(node: Node, place: Place, data: str | None, meeting: Meeting, doors: Sequence[Door]) -> Any:
     # A process that has seen a GPU keeps some of its memory, so it ends with the task.
     task = ray.remote(num_cpus=0, max_retries=1, max_calls=1)(examine_here)
     where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
@@ -143,7 +144,7 @@ def _find_mlflow(uri: str) -> list[Door]:
     return [("MLflow", parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme])]
 
 
-def examine_here(place: Place, data: Path | None, meeting: Meeting, name: str, doors: Sequence[Door]) -> Answer:
+def examine_here(place: Place, data: str | None, meeting: Meeting, name: str, doors: Sequence[Door]) -> Answer:
     """Look at the node that this runs on.
 
     Args:
@@ -153,7 +154,7 @@ def examine_here(place: Place, data: Path | None, meeting: Meeting, name: str, d
         name: of the node, as Ray names it.
         doors: of the nodes, each of which it must reach.
     """
-    images, data_problem = _count_images(data, place.layout)
+    images, data_problem = _count_images(data, place)
     temp = shutil.disk_usage(tempfile.gettempdir())
     return Answer(
         probe=probe_machine(place.cache, meeting, name),
@@ -189,11 +190,11 @@ def digest_packages(folders: Sequence[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _count_images(data: Path | None, layout: str) -> tuple[int | None, str]:
+def _count_images(data: str | None, place: Place) -> tuple[int | None, str]:
     if data is None:
         return None, ""
     try:
-        return len(read_dataset(data, layout).cases), ""
+        return len(read_dataset(bring_data(data, place.cache), place.layout).cases), ""
     except StreetError as error:
         return None, str(error)
 

@@ -74,13 +74,14 @@ def launched(
 
 
 @pytest.fixture(scope="module")
-def run(root: Path, run_cli: Callable) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run(root: Path, start_cli: Callable) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs a command on another machine, which must succeed."""
 
     def succeed(*arguments: object, machine: str = "second") -> subprocess.CompletedProcess[str]:
-        done = run_cli(*arguments, PYTHONPATH=str(root), XDG_STATE_HOME=str(root / machine))
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done
+        process = start_cli(*arguments, PYTHONPATH=str(root), XDG_STATE_HOME=str(root / machine))
+        out, err = process.communicate(timeout=480)
+        assert process.returncode == 0, out + err
+        return subprocess.CompletedProcess(arguments, 0, out, err)
 
     return succeed
 

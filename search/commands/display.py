@@ -34,9 +34,9 @@ _LOOK_SECONDS: Final = 2.0
 
 
 @contextmanager
-def decoding_shown() -> Iterator[Callable[[int, int], None]]:
-    """Show how many images are decoded; yields what is to be told, done and in all."""
-    columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def decoding_shown(label: str = "decoding images") -> Iterator[Callable[[int, int], None]]:
+    """Show how far the data is prepared; yields what is to be told, done and in all."""
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("cache", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -25,7 +25,7 @@ from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.run.capacity import accelerator_of, node_of
 from search.run.retries import Retries
-from segcore.errors import StorageError
+from segcore.errors import ClusterError, StorageError
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]
@@ -79,6 +79,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             metrics=metrics,
             picture=self._save_picture(number, epoch, picture),
             verdict=verdict,
+            device=result.get("device", ""),
             # Configurations are compared image by image only after the search.
             image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
         )
@@ -116,7 +117,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
         number, message = trial.config["trial"], _error_text(trial)
-        if self._retries.take_up(number, message, preempted=_is_preempted(trial)):
+        if self._retries.take_up(number, message, of_node=_is_of_node(trial)):
             self._log(number, f"it goes on from its last checkpoint after: {message}")
         else:
             self._end(number, Outcome.FAILED, message, node=self._retries.node_of(number))
@@ -186,11 +187,13 @@ def _error_text(trial: Trial) -> str:
     return "its worker died without a word; the node may be gone or out of memory"
 
 
-def _is_preempted(trial: Trial) -> bool:
-    """Say whether Ray knew beforehand that the node of a trial's worker would go."""
+def _is_of_node(trial: Trial) -> bool:
+    """Say whether the node of a trial's worker was announced to go, or lacks what the trial was promised."""
     if trial.pickled_error_file is None:
         return False
     with contextlib.suppress(OSError), Path(trial.pickled_error_file).open("rb") as stream:
         error = ray.cloudpickle.load(stream)
+        if isinstance(error, ray.exceptions.RayTaskError):
+            return isinstance(error.cause, ClusterError)
         return isinstance(error, ray.exceptions.RayActorError) and error.preempted
     return False

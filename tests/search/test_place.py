@@ -35,8 +35,8 @@ def test_what_is_no_folder_is_refused(make_place, folder):
 def test_paths_become_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     place = build_place({"data": Path("data"), "extra": (Path("more"),)})
-    assert place.data == tmp_path / "data"
-    assert place.extra == (tmp_path / "more",)
+    assert place.data == str(tmp_path / "data")
+    assert place.extra == (str(tmp_path / "more"),)
     assert place.storage == tmp_path / "searches"
     assert place.cache == Path("~/.cache/street-search").expanduser()
 

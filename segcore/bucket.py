@@ -255,8 +255,8 @@ def parse_bucket(option: str, text: str) -> Bucket:
     scheme = scheme.lower()
     if not slashes or scheme not in SCHEMES:
         raise ConfigError(
-            f"--{option} {scheme.partition(':')[0]}://...: use {', '.join(SCHEMES.values())}, or a folder of this machine; there is no "
-            f"other kind of address for --{option}."
+            f"--{option} {scheme.partition(':')[0]}://...: use {', '.join(SCHEMES.values())}, or a folder of this "
+            f"machine; there is no other kind of address for --{option}."
         )
     _refuse_secrets(option, scheme, rest, query)
     bucket = Bucket(base=f"{scheme}://{rest.rstrip('/')}", query=query)

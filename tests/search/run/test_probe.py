@@ -13,6 +13,7 @@ from search.run.probe import (
     measure_skew_seconds,
     probe_machine,
 )
+from segcore.bucket import parse_bucket
 from segcore.errors import StorageError
 
 
@@ -59,6 +60,21 @@ def test_nodes_show_that_they_share_the_storage(tmp_path):
     assert meeting.has_answered("node")
     meeting.end()
     assert [*(tmp_path / "searches").iterdir()] == []
+
+
+def test_nodes_show_that_they_reach_the_bucket_of_the_storage(tmp_path, make_bucket):
+    bucket = parse_bucket("storage", f"{make_bucket()}/x")
+    meeting = Meeting(folder=tmp_path / "a mirror that other nodes have not", token="1d", bucket=bucket)
+    meeting.call()
+    assert not meeting.has_answered("node")
+    assert meeting.answer("node") == ""
+    assert meeting.has_answered("node")
+    meeting.end()
+    assert bucket.list_files() == []
+    assert meeting.answer("node") == f"{bucket.address} is another folder there"
+    elsewhere = dataclasses.replace(meeting, bucket=parse_bucket("storage", "s3://no-such-bucket"))
+    with pytest.raises(StorageError, match="cannot be written"):
+        elsewhere.call()
 
 
 def test_a_node_with_another_folder_is_told_so(tmp_path):

@@ -256,6 +256,18 @@ def folder_of(settings: SearchSettings, place: Place) -> SearchFolder:
     return SearchFolder(root=place.storage / settings.name)
 
 
+def is_taken(folder: SearchFolder) -> bool:
+    """Say whether there is a search in a folder, or in its place in the bucket.
+
+    Raises:
+        StorageError: when the bucket cannot be read.
+    """
+    if folder.settings.exists():
+        return True
+    bucket = find_bucket(folder.root.parent)
+    return bucket is not None and bucket.look_up(f"{folder.name}/{folder.settings.name}") is not None
+
+
 def require_new(settings: SearchSettings, place: Place) -> None:
     """Refuse a new search that could not be written, or whose name is taken.
 
@@ -264,7 +276,7 @@ def require_new(settings: SearchSettings, place: Place) -> None:
         StorageError: when the storage cannot be written.
     """
     folder, bucket = folder_of(settings, place), find_bucket(place.storage)
-    if folder.settings.exists() or (bucket is not None and bucket.look_up(f"{settings.name}/{folder.settings.name}")):
+    if is_taken(folder):
         raise ConfigError(
             f"--name {settings.name}: a search of that name is in {name_storage(place.storage)}; "
             f"go on with it by '{folder.command('resume')}', or choose another name."
@@ -299,13 +311,6 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
         where = name_storage(folder.root.parent)
         raise CheckpointError(f"No search {name!r} in {where}; {known}. Give the folder with --storage.")
     return folder
-
-
-def find_begun(settings: SearchSettings, place: Place) -> SearchFolder | None:
-    """Return the folder of a search that has begun already; None when there is none of its name."""
-    folder = folder_of(settings, place)
-    _bring(folder)
-    return folder if folder.settings.exists() else None
 
 
 def _bring(folder: SearchFolder) -> list[str]:

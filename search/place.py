@@ -5,6 +5,7 @@ search goes on on another cluster, with its data under another path. The storage
 found, so it is never saved, and neither is what follows from it.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -166,6 +167,9 @@ def _refuse_impossible(place: Place) -> None:
             f"--gpus-per-trial {place.gpus_per_trial:g}: a share of a GPU is below 1, and more are whole; "
             f"use {int(place.gpus_per_trial)} or {int(place.gpus_per_trial) + 1}."
         )
+    if re.search(r"\s", place.tracking_uri) and "@" in place.tracking_uri:
+        # Not shown: where its password ends cannot be told.
+        raise ConfigError("--tracking-uri has a blank in its user or password; write %20 for it.")
     if place.address.startswith("ray://"):
         raise ConfigError(
             f"--address {place.address}: a driver behind Ray Client cannot keep the search's journal; start on a "

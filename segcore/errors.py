@@ -91,5 +91,9 @@ class ClusterError(StreetError):
     """Ray cannot be reached or has too few resources."""
 
 
+class UnfitClusterError(ClusterError):
+    """A cluster on which a search would fail, told at the end of the look at it."""
+
+
 class TrackingError(StreetError):
     """The MLflow server cannot be used."""

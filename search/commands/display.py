@@ -20,6 +20,7 @@ from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
+from search.tracking_uri import mask_uri
 from search.verdict.notes import confirmation_line
 from search.verdict.selection import choose_candidates
 
@@ -55,7 +56,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
 
     def render() -> RenderableType:
         problem = opened.tracker.problem
-        about = f"MLflow waits: {problem}" if problem else f"MLflow: {stage.place.tracking_uri}"
+        about = f"MLflow waits: {problem}" if problem else f"MLflow: {mask_uri(stage.place.tracking_uri)}"
         about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
         if lack := capacity.lack:
             about = f"{lack}\n{about}"

@@ -11,7 +11,7 @@ from search.commands.console import console
 from search.commands.opening import open_told, require_same
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.tables import settings_table
-from search.folder import SearchFolder, find_begun, find_folder, folder_of, lock_stage, require_idle, require_new
+from search.folder import SearchFolder, find_folder, folder_of, is_taken, lock_stage, require_idle, require_new
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
@@ -65,7 +65,8 @@ def launch(
     settings = build_settings({**what, **parts, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
-    if or_resume and (folder := find_begun(settings, place)) is not None:
+    if or_resume and is_taken(folder_of(settings, place)):
+        folder = find_folder(place.storage, settings.name)
         require_same(folder, settings)
         _go_on(folder, {**where, "storage": storage})
         return

@@ -85,6 +85,8 @@ def prepare_cache(capacity: Capacity, dataset: DataSet | None = None) -> PixelCa
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
     dataset = dataset or read_data(place)
+    if capacity.note:
+        console.print(f"{capacity.note[0].upper()}{capacity.note[1:]}.", style="yellow", soft_wrap=True)
     if warning := warn_of_network(place.cache):
         console.print(warning, style="yellow", soft_wrap=True)
     with decoding_shown() as progress:
@@ -185,11 +187,12 @@ def retrain_winner(
     with _open_shown(settings, capacity, "retrain", folder, cache, read_folds(folder.folds)) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
-    address = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
+    address, digest = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
+    console.print(f"sha256:     {digest}", soft_wrap=True)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 One that cannot be used is left out and named; nobody waits for it. What is looked at is in `probe`.
 """
 
-import secrets
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -14,8 +13,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.place import Place
-from search.run.probe import Meeting, Probe, are_pretended, find_faults, find_versions, probe_machine
-from search.storage import find_bucket, name_storage
+from search.run.probe import Meeting, Probe, are_pretended, find_faults, find_versions, meet_in, probe_machine
+from search.storage import name_storage
 from segcore.data.bringing import bring_data, bring_each
 from segcore.data.dataset import read_dataset
 from segcore.data.extra import prepare_caches, read_extra
@@ -54,7 +53,7 @@ class Nodes:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._meeting = Meeting(folder=place.storage, token=secrets.token_hex(8), bucket=find_bucket(place.storage))
+        self._meeting = meet_in(place.storage)
         self._meeting.call()
         self._here = ray.get_runtime_context().get_node_id()
         self._running: dict[Any, Node] = {}

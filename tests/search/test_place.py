@@ -60,6 +60,12 @@ def test_more_than_one_gpu_must_be_whole(make_place, gpus):
         make_place(gpus_per_trial=gpus)
 
 
+def test_password_with_a_blank_is_refused_and_not_shown(make_place):
+    with pytest.raises(ConfigError, match="write %20 for it") as caught:
+        make_place(tracking_uri="postgresql://u:P W@host/db")
+    assert "P W" not in str(caught.value)
+
+
 def test_ray_client_is_refused(make_place):
     with pytest.raises(ConfigError, match="behind Ray Client cannot keep the search's journal; start on a machine"):
         make_place(address="ray://127.0.0.1:10001")

@@ -77,6 +77,7 @@ def launch(
     require_new(settings, place)
     loaded = load_space(settings.space)
     require_tracking(place.tracking_uri)
+    running.tell_storage(place)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
@@ -147,6 +148,7 @@ def _go_on(
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
     running.expect_tracking(place)
+    running.tell_storage(place)
     with cluster.connected(place) as capacity:
         cache = running.prepare_cache(capacity)
         running.search(settings, capacity, folder, cache, split, retry=retry_failed, extended=extended)

@@ -77,11 +77,9 @@ def find_addresses(place: Place) -> dict[str, str]:
     return {node["NodeID"]: node["NodeManagerAddress"] for node in find_fitting(place)}
 
 
-def node_of(actor: Any) -> str | None:
-    """Return the node that an actor runs on, as Ray names it; None when it is not known."""
-    if actor is None:
-        return None
-    known = actors(actor._actor_id.hex())
+def node_of(actor_id: str) -> str | None:
+    """Return the node that an actor runs or ran on, as Ray names both; None when it is not known."""
+    known = actors(actor_id)
     return known["Address"]["NodeID"] or None if known else None
 
 

@@ -57,7 +57,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a worker has taken a trial."""
-        self._journal.write(Started(trial=trial.config["trial"], node=node_of(trial.temporary_state.ray_actor)))
+        actor = trial.temporary_state.ray_actor
+        node = node_of(actor._actor_id.hex()) if actor is not None else None
+        self._journal.write(Started(trial=trial.config["trial"], node=node))
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
@@ -115,11 +117,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
-        number, message = trial.config["trial"], _error_text(trial)
-        if self._retries.take_up(number, message, preempted=_is_preempted(trial)):
+        number, message, error = trial.config["trial"], _error_text(trial), _read_error(trial)
+        # A worker may die before the trial has started.
+        node = self._retries.node_of(number) or (node_of(error.actor_id) if error is not None else None)
+        if self._retries.take_up(number, node, message, preempted=error is not None and error.preempted):
             self._log(number, f"it goes on from its last checkpoint after: {message}")
         else:
-            self._end(number, Outcome.FAILED, message, node=self._retries.node_of(number))
+            self._end(number, Outcome.FAILED, message, node=node)
         self._retries.judge_nodes()
 
     def _end(
@@ -186,11 +190,9 @@ def _error_text(trial: Trial) -> str:
     return "its worker died without a word; the node may be gone or out of memory"
 
 
-def _is_preempted(trial: Trial) -> bool:
-    """Say whether Ray knew beforehand that the node of a trial's worker would go."""
-    if trial.pickled_error_file is None:
-        return False
-    with contextlib.suppress(OSError), Path(trial.pickled_error_file).open("rb") as stream:
+def _read_error(trial: Trial) -> ray.exceptions.RayActorError | None:
+    """Return what Ray knows of a worker that died; None of one that lives, as its training raised an error."""
+    with contextlib.suppress(OSError, TypeError), Path(trial.pickled_error_file).open("rb") as stream:
         error = ray.cloudpickle.load(stream)
-        return isinstance(error, ray.exceptions.RayActorError) and error.preempted
-    return False
+        return error if isinstance(error, ray.exceptions.RayActorError) and error.actor_id else None
+    return None

@@ -27,7 +27,7 @@ def retries(script):
 def fail(script, retries, trial, node, *, preempted=False) -> bool:
     """Do as the recorder does, and say whether the trial is tried again."""
     script.write("started", trial=trial, node=node)
-    again = retries.take_up(trial, "killed", preempted=preempted)
+    again = retries.take_up(trial, node, "killed", preempted=preempted)
     if again:
         retries.waiting.remove(trial)
     else:

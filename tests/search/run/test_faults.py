@@ -1,4 +1,4 @@
-"""One search through faults: a real cluster with a fine node and one whose workers die at once, and real worker processes.
+"""One search through faults: a real cluster with a fine node and one whose workers die at once; real worker processes.
 
 Their trainings are counted epochs, for a worker that imports no torch starts in a second.
 """
@@ -31,7 +31,7 @@ from search.run.trial import STATE_FILE, TrialJob
 from search.settings import build_settings
 from segcore.data.dividing.split import FoldSplit
 
-TRIALS, EPOCHS = 5, 4
+TRIALS, EPOCHS = 8, 3
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@
 # make test    the tests
 # make check   ruff and mypy
 # make bench   data, training and prediction against plain loops (about 15 minutes on 2 cores)
+# make drill   faults struck at a search, beside the same at Ray's stock combination (about an hour)
 # make ui      the MLflow page of the demo
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
-.PHONY: demo test check bench ui clean
+.PHONY: demo test check bench drill ui clean
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -32,7 +33,7 @@ ui: $(VENV)/.installed
 	$(RUN) -m search ui --storage $(DEMO)/searches
 
 test: $(VENV)/.installed
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
@@ -41,6 +42,9 @@ check: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(RUN) -m benchmarks.throughput
+
+drill: $(VENV)/.installed
+	$(RUN) -m benchmarks.drill
 
 clean:
 	rm -rf $(DEMO)

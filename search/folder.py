@@ -10,21 +10,27 @@ STORAGE/NAME/trials/0003/           log and pictures of a trial
 STORAGE/NAME/ray/                   Ray Tune's own files; checkpoints
 STORAGE/NAME/confirm/               the same for the best configurations on further folds
 STORAGE/NAME/retrain/               the same for the retraining, and model/, the ensemble
+
+Of a storage in a bucket STORAGE is the mirror on this machine, see `storage`; `ray/` is in the bucket alone.
 """
 
 import os
 import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from filelock import FileLock, Timeout
 
+from search.drivers import require_undriven
+from search.mirror import fetch_file, fetch_search, probe_bucket
 from search.place import DEFAULT_STORAGE, Place
 from search.settings import SearchSettings
+from search.storage import find_bucket, name_storage
+from segcore.bucket import Bucket
 from segcore.data.caching.disk import resolve_folder
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
@@ -54,13 +60,22 @@ class StageFolder:
         """Ray Tune's storage."""
         return self.root / "ray"
 
+    @property
+    def bucket(self) -> Bucket | None:
+        """The bucket of the whole storage; None when that is a folder."""
+        return find_bucket(self._search.parent)
+
+    @property
+    def _search(self) -> Path:
+        return self.search or self.root
+
     def trial(self, number: int) -> Path:
         """Folder of a trial's log and pictures."""
         return self.root / "trials" / f"{number:04d}"
 
     def command(self, verb: str, *options: str) -> str:
         """Return the command line that does something with the search of this stage, to be pasted."""
-        return SearchFolder(root=self.search or self.root).command(verb, *options)
+        return SearchFolder(root=self._search).command(verb, *options)
 
     def relative(self, path: str | Path) -> str:
         """Return a path as the journal holds it: from the stage's folder on, so that it stays true when that is moved.
@@ -68,7 +83,9 @@ class StageFolder:
         Raises:
             CheckpointError: when it lies outside of the search's folder.
         """
-        inside = self.resolve(path)
+        # Ray names what lies in a bucket by the bucket's name first.
+        in_bucket = self.bucket.relative(str(path)) if self.bucket is not None else None
+        inside = self.resolve(path if in_bucket is None else self._search.parent / in_bucket)
         return Path(os.path.relpath(inside, self.root.resolve())).as_posix()
 
     def resolve(self, stored: str | Path) -> Path:
@@ -82,7 +99,7 @@ class StageFolder:
         Raises:
             CheckpointError: when it lies outside of the search's folder, itself or by a link.
         """
-        search = (self.search or self.root).resolve()
+        search = self._search.resolve()
         try:
             found = (self.root / stored).resolve()
         except (OSError, ValueError, RuntimeError) as error:
@@ -93,6 +110,42 @@ class StageFolder:
                 "deleted. Restore the journal as it was written, or launch a new search."
             )
         return found
+
+    def address(self, stored: str | Path) -> str:
+        """Return what any node finds a path of the journal by: where it lies now, or its address in the bucket.
+
+        Raises:
+            CheckpointError: when it lies outside of the search's folder.
+        """
+        found, bucket = self.resolve(stored), self.bucket
+        return str(found) if bucket is None else bucket.inside(self._in_storage(found)).address
+
+    def has(self, stored: str | Path, file: str) -> bool:
+        """Say whether a folder of the journal is there, with a file in it.
+
+        Raises:
+            CheckpointError: when it lies outside of the search's folder.
+            StorageError: when the bucket cannot be read.
+        """
+        found, bucket = self.resolve(stored) / file, self.bucket
+        return found.is_file() if bucket is None else bucket.size_of(self._in_storage(found)) is not None
+
+    def fetch(self, stored: str | Path, file: str) -> Path:
+        """Return a file in a folder of the journal, brought to this machine if it is not here.
+
+        Raises:
+            CheckpointError: when it lies outside of the search's folder, or is missing.
+            StorageError: when the bucket cannot be read, or the disk is full.
+        """
+        found, bucket = self.resolve(stored) / file, self.bucket
+        if bucket is not None and not found.is_file():
+            fetch_file(bucket, self._in_storage(found), found)
+        if not found.is_file():
+            raise CheckpointError(f"{self.address(stored)} has no {file}: the checkpoint is missing.")
+        return found
+
+    def _in_storage(self, path: Path) -> str:
+        return path.relative_to(self._search.parent.resolve()).as_posix()
 
     def delete(self, stored: str | Path) -> None:
         """Delete a folder that Ray Tune made for this stage; one that is gone is no matter.
@@ -107,6 +160,9 @@ class StageFolder:
                 "Restore the journal as it was written, or launch a new search."
             )
         shutil.rmtree(found, ignore_errors=True)
+        if self.bucket is not None:
+            with suppress(StorageError):
+                self.bucket.delete_folder(self._in_storage(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +205,18 @@ class SearchFolder:
         """The retrained ensemble."""
         return self.root / "retrain" / "model"
 
+    def find_model(self) -> str:
+        """Return where the retrained ensemble is, on this machine or in the bucket; empty when there is none yet.
+
+        Raises:
+            StorageError: when the bucket cannot be read.
+        """
+        if self.model.exists():
+            return str(self.model)
+        bucket = find_bucket(self.root.parent)
+        path = self.model.relative_to(self.root.parent).as_posix()
+        return bucket.inside(path).address if bucket is not None and bucket.list_files(path) else ""
+
     @property
     def search_stage(self) -> StageFolder:
         """Files of the search itself."""
@@ -176,7 +244,7 @@ class SearchFolder:
 
 def command_line(verb: str, *arguments: str, storage: Path) -> str:
     """Return a command line to be pasted: quoted, and with the storage unless it is the default one."""
-    where = [] if storage.resolve() == DEFAULT_STORAGE.resolve() else ["--storage", str(storage)]
+    where = [] if storage.resolve() == DEFAULT_STORAGE.resolve() else ["--storage", name_storage(storage)]
     return shlex.join(["python", "-m", "search", verb, *arguments, *where])
 
 
@@ -192,10 +260,10 @@ def require_new(settings: SearchSettings, place: Place) -> None:
         ConfigError: when a search of that name exists.
         StorageError: when the storage cannot be written.
     """
-    folder = folder_of(settings, place)
-    if folder.settings.exists():
+    folder, bucket = folder_of(settings, place), find_bucket(place.storage)
+    if folder.settings.exists() or (bucket is not None and bucket.size_of(f"{settings.name}/{folder.settings.name}")):
         raise ConfigError(
-            f"--name {settings.name}: a search of that name is in {place.storage}; "
+            f"--name {settings.name}: a search of that name is in {name_storage(place.storage)}; "
             f"go on with it by '{folder.command('resume')}', or choose another name."
         )
     try:
@@ -207,6 +275,8 @@ def require_new(settings: SearchSettings, place: Place) -> None:
         raise StorageError(
             f"--storage {place.storage} cannot be written ({error.strerror or error}); choose another folder."
         ) from error
+    if bucket is not None:
+        probe_bucket(bucket)
 
 
 def find_folder(storage: Path, name: str) -> SearchFolder:
@@ -217,11 +287,17 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
         ConfigError: when the storage is no path.
     """
     folder = SearchFolder(root=resolve_folder("storage", storage) / name)
+    bucket = find_bucket(folder.root.parent)
+    stored = bucket.list_folders() if bucket is not None else []
+    if bucket is not None and name in stored and not _is_locked(folder):
+        fetch_search(bucket, folder.root)
     # Unlike `is_file`, this takes a name that is too long for a file for one that there is none of.
     if not os.path.isfile(folder.settings):  # noqa: PTH113
-        names = sorted(file.parent.name for file in folder.root.parent.glob("*/settings.json"))
+        here = {file.parent.name for file in folder.root.parent.glob("*/settings.json")}
+        names = sorted(here | set(stored))
         known = f"there are {', '.join(names)}" if names else "there is none at all"
-        raise CheckpointError(f"No search {name!r} in {folder.root.parent}; {known}. Give the folder with --storage.")
+        where = name_storage(folder.root.parent)
+        raise CheckpointError(f"No search {name!r} in {where}; {known}. Give the folder with --storage.")
     return folder
 
 
@@ -241,6 +317,23 @@ def require_idle(*stages: StageFolder) -> None:
         if (stage.root / _LOCK).exists():
             with lock_stage(stage):
                 pass
+    for search in {stage.search or stage.root for stage in stages}:
+        if (bucket := find_bucket(search.parent)) is not None:
+            require_undriven(bucket.inside(search.name), search)
+
+
+def _is_locked(folder: SearchFolder) -> bool:
+    """Say whether a driver of this machine runs a stage of a search now."""
+    locks = [FileLock(file) for stage in folder.stages.values() if (file := stage.root / _LOCK).exists()]
+    try:
+        for lock in locks:
+            lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    finally:
+        for lock in locks:
+            lock.release()
+    return False
 
 
 @contextmanager

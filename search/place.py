@@ -13,11 +13,14 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from search.settings import SearchSettings, describe_damage, describe_problems, parse_duration, write_whole
+from search.storage import find_bucket
 from search.tracking_uri import mask_uri, own_tracking_uri
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
 
 DEFAULT_STORAGE: Final = Path("searches")
+_JOB_COPIES: Final = "working_dir_files"
+"""Ray's folder of the copies that `ray job submit --working-dir` makes of the code."""
 
 
 def _read_duration(value: Any) -> Any:
@@ -40,6 +43,11 @@ class Place:
     cpus_per_trial: Annotated[float, Field(gt=0, description="processor cores per trial")] = 1.0
     max_concurrent: Annotated[int, Field(ge=0, description="most trials at a time; 0: as many as fit")] = 0
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
+    wait_seconds: Annotated[
+        float,
+        BeforeValidator(_read_duration),
+        Field(ge=0, description="longest wait for a node of the cluster that can hold a trial: 90s, 30m, 2h"),
+    ] = 1800.0
     hang_after_seconds: Annotated[
         float,
         BeforeValidator(_read_duration),
@@ -50,7 +58,10 @@ class Place:
         str, Field(description="MLflow, http://HOST:PORT or sqlite:///FILE; empty: a file in the storage")
     ] = ""
     cache: Annotated[Path, Field(description="folder of decoded images on each node")] = DEFAULT_CACHE
-    storage: Annotated[Path, Field(description="folder of all searches, shared by all nodes")] = DEFAULT_STORAGE
+    storage: Annotated[
+        Path,
+        Field(description="folder of all searches, shared by all nodes"),
+    ] = DEFAULT_STORAGE
     home: Annotated[
         Path | None, Field(description="the search's folder when this was saved; elsewhere it is a copy, or was moved")
     ] = None
@@ -71,6 +82,11 @@ def build_place(values: dict[str, Any]) -> Place:
         raise ConfigError(describe_problems(error)) from None
     _refuse_impossible(place)
     storage = resolve_folder("storage", place.storage)
+    if _JOB_COPIES in storage.parts:
+        raise ConfigError(
+            f"--storage {storage} lies in the copy of the code that Ray made for this job and deletes after it; give a "
+            "folder that all nodes share."
+        )
     absolute = {
         "data": resolve_folder("data", place.data),
         "extra": tuple(resolve_folder("extra", folder) for folder in place.extra),
@@ -98,7 +114,9 @@ def place_values(place: Place) -> dict[str, Any]:
 
 def write_place(place: Place, file: Path) -> None:
     """Write `place.json` atomically, without passwords."""
-    values = {**place_values(place), "home": str(file.parent)}
+    # What is in a bucket is where it was, from whichever machine it is looked at.
+    home = None if find_bucket(file.parent.parent) is not None else str(file.parent)
+    values = {**place_values(place), "home": home}
     own = values["tracking_uri"] == own_tracking_uri(place.storage)
     values["tracking_uri"] = "" if own else mask_uri(values["tracking_uri"])
     del values["storage"]

@@ -1,9 +1,12 @@
 """Small real data for all tests: JPEG, PNG and JSON files in the contest's layout, drawn once per session."""
 
+import itertools
 import json
+import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Final
@@ -194,6 +197,37 @@ def two_layouts(make_dataset: Callable[..., Path]) -> Path:
     The table names the numbers of the pairs too, 0 road and 1 car.
     """
     return add_pairs(make_dataset())
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Address of a server that speaks S3, which this process and those that it starts take for Amazon's."""
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patch.setenv("AWS_ACCESS_KEY_ID", "tester")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "planted-secret")
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def make_bucket(s3_server: str) -> Callable[..., str]:
+    """Return a function that makes an empty bucket of its own, or one of a given name, and returns s3://NAME."""
+    numbers = itertools.count()
+
+    def make(name: str = "") -> str:
+        name = name or f"bucket-{next(numbers)}"
+        urllib.request.urlopen(urllib.request.Request(f"{s3_server}/{name}", method="PUT")).close()
+        return f"s3://{name}"
+
+    return make
 
 
 @pytest.fixture(scope="session")

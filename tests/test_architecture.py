@@ -17,9 +17,9 @@ FOREIGN: Final = {
 }
 """What a package may not reach, directly or through others."""
 
-_SEGCORE_BASE: Final = {"config", "errors", "machine"}
+_SEGCORE_BASE: Final = {"config", "errors", "machine", "bucket"}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
-_SEARCH_BASE: Final = {"tracking_uri", "settings", "place", "folder", "opening"}
+_SEARCH_BASE: Final = {"tracking_uri", "settings", "storage", "drivers", "mirror", "place", "folder", "opening"}
 _PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight")
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
@@ -30,8 +30,11 @@ USES: Final[dict[str, set[str]]] = {
     "segcore.__main__": {"errors", "commands"},
     "search.tracking_uri": set(),
     "search.settings": set(),
-    "search.place": {"tracking_uri", "settings"},
-    "search.folder": {"settings", "place"},
+    "search.storage": set(),
+    "search.drivers": set(),
+    "search.mirror": {"storage", "drivers"},
+    "search.place": {"tracking_uri", "settings", "storage"},
+    "search.folder": {"settings", "storage", "drivers", "mirror", "place"},
     "search.opening": {"settings", "place", "folder"},
     "search.memory": _SEARCH_BASE,
     "search.space": {"settings"},

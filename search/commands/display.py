@@ -1,6 +1,7 @@
 """What the commands show while a stage runs and when it has ended; the tables themselves are in `tables`."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,10 +24,12 @@ from search.verdict.notes import confirmation_line
 from search.verdict.selection import choose_candidates
 
 if TYPE_CHECKING:
+    from search.run.capacity import Capacity
     from search.stages.stage import OpenStage
     from search.tracking.follower import Tracker
 
 _LOG_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 2.0
 
 
 @contextmanager
@@ -39,12 +42,12 @@ def decoding_shown() -> Iterator[Callable[[int, int], None]]:
 
 
 @contextmanager
-def stage_shown(opened: "OpenStage", count_concurrent: Callable[[], int]) -> Iterator[None]:
+def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
     """Show a stage while it runs: a live table on a terminal, a line a minute elsewhere.
 
     Args:
         opened: the stage.
-        count_concurrent: trials at a time; asked each time, since nodes join and leave.
+        capacity: how many trials run at a time, and what is waited for.
     """
     stage, history = opened.stage, opened.stage.journal.history
     budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
@@ -54,12 +57,15 @@ def stage_shown(opened: "OpenStage", count_concurrent: Callable[[], int]) -> Ite
         problem = opened.tracker.problem
         about = f"MLflow waits: {problem}" if problem else f"MLflow: {stage.place.tracking_uri}"
         about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
-        return tables.progress_panel(history, shown, concurrent=count_concurrent(), about=about)
+        if lack := capacity.lack:
+            about = f"{lack}\n{about}"
+        return tables.progress_panel(history, shown, concurrent=capacity.count(), about=about)
 
     log = ProgressLog(
-        lambda: tables.summary_line(history, shown, count_concurrent()),
+        lambda: tables.summary_line(history, shown, capacity.count()),
         lambda: opened.tracker.problem,
         lambda: [warning.message for warning in history.warnings],
+        find_lack=lambda: capacity.lack,
         status=stage.folder.command("status"),
     )
     with _shown_live(render, log):
@@ -72,6 +78,7 @@ class ProgressLog:
     Args:
         summarise: returns the line.
         find_problem: returns why MLflow waits, or None.
+        find_lack: returns what the trials wait for, or None.
         find_warnings: returns all that is to be told once, the latest last.
         status: the command that tells as much as these lines.
         out: where lines go.
@@ -85,11 +92,14 @@ class ProgressLog:
         find_warnings: Callable[[], list[str]] = list,
         *,
         status: str,
+        find_lack: Callable[[], str | None] = lambda: None,
         out: PlainConsole = console,
         err: PlainConsole | None = None,
     ) -> None:
         self._summarise = summarise
         self._find_problem = find_problem
+        self._find_lack = find_lack
+        self._is_waiting = False
         self._find_warnings = find_warnings
         # Those of earlier runs were told then.
         self._warnings_told = len(find_warnings())
@@ -115,6 +125,13 @@ class ProgressLog:
         for warning in self._find_warnings()[self._warnings_told :]:
             self._warnings_told += 1
             self._out.print(warning, style="yellow", soft_wrap=True, markup=False)
+
+    def notice_wait(self) -> None:
+        """Say once that trials wait for a node, and once that they wait no more."""
+        lack = self._find_lack()
+        if (lack is not None) is not self._is_waiting:
+            self._is_waiting = lack is not None
+            self._out.print(lack or "there is a node for trials", style="yellow", soft_wrap=True)
 
     def notice_cut(self) -> None:
         """Say once that nobody reads the output any more."""
@@ -155,8 +172,12 @@ def _shown_live(render: Callable[[], RenderableType], log: ProgressLog) -> Itera
     done = threading.Event()
 
     def follow() -> None:
-        while not done.wait(_LOG_SECONDS):
-            log.tell()
+        told = time.monotonic()
+        while not done.wait(_LOOK_SECONDS):
+            log.notice_wait()
+            if time.monotonic() - told >= _LOG_SECONDS:
+                told = time.monotonic()
+                log.tell()
 
     thread = threading.Thread(target=follow, name="progress", daemon=True)
     thread.start()

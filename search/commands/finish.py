@@ -11,6 +11,7 @@ from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Valu
 from search.folder import find_folder, is_in_use, lock_stage, require_idle
 from search.memory.best import read_best
 from search.memory.journal import read_history
+from search.mirror import copied, send_file
 from search.opening import remember
 from search.place import DEFAULT_STORAGE
 from search.settings import change_settings
@@ -44,9 +45,10 @@ def confirm(
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
     require_idle(*folder.stages.values())
     running.expect_tracking(place)
-    with cluster.connected(place):
-        running.confirm_best(settings, place, folder, running.prepare_cache(place), retry=True, save=True)
+    with cluster.connected(place) as capacity:
+        running.confirm_best(settings, capacity, folder, running.prepare_cache(capacity), retry=True, save=True)
     show_best(name_winner(settings, folder))
+    send_file(folder.root, folder.best)
     show_failed_trainings(settings, folder)
 
 
@@ -63,8 +65,8 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
         best(name, storage)
     winner = read_best(folder.best)
     running.expect_tracking(place)
-    with cluster.connected(place):
-        running.retrain_winner(settings, place, folder, running.prepare_cache(place), winner)
+    with cluster.connected(place) as capacity:
+        running.retrain_winner(settings, capacity, folder, running.prepare_cache(capacity), winner)
 
 
 @with_options({"where": TRACKING_NOW})
@@ -76,7 +78,7 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     folder = find_folder(storage, name)
     settings, place = open_told(folder, where)
     problems = [check_tracking(place.tracking_uri)]
-    with lock_stage(folder.search_stage):
+    with lock_stage(folder.search_stage), copied(folder.root):
         remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
         if stage.journal.exists() and not any(problems):

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from search.commands.console import console
-from search.commands.opening import open_told
+from search.commands.opening import open_told, require_same
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.tables import settings_table
-from search.folder import find_folder, folder_of, lock_stage, require_idle, require_new
+from search.folder import SearchFolder, find_folder, folder_of, lock_stage, require_idle, require_new
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
@@ -44,6 +44,9 @@ def launch(
     warm_start: Annotated[
         list[str] | None, typer.Option(help="earlier search whose three best configurations are tried first")
     ] = None,
+    or_resume: Annotated[
+        bool, typer.Option("--or-resume", help="go on where a search of this name exists, so that a job may run again")
+    ] = False,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Search for the best configuration: trials on Ray, drawn from an Optuna space, judged by ASHA, shown by MLflow."""
@@ -63,6 +66,10 @@ def launch(
     settings = build_settings({**what, **parts, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
+    if or_resume and (folder := folder_of(settings, place)).settings.exists():
+        require_same(folder, settings)
+        _go_on(folder, {**where, "storage": storage})
+        return
     dataset = read_dataset(place.data, place.layout)
     settings = resolve_objective(settings, dataset.layout)
     require_metric(settings.metric, dataset.classes)
@@ -74,8 +81,8 @@ def launch(
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     division.divide(dataset.cases)
-    with cluster.connected(place):
-        cache_pixels = running.prepare_cache(place, dataset)
+    with cluster.connected(place) as capacity:
+        cache_pixels = running.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
         _tell_start(settings, split, told, loop.require_search(settings, cache_pixels, split))
@@ -91,8 +98,8 @@ def launch(
             write_folds(split, folder.folds)
             write_place(place, folder.place)
             write_settings(settings, folder.settings)
-        running.search(settings, place, folder, cache_pixels, split)
-        running.finish(settings, place, folder, cache_pixels)
+        running.search(settings, capacity, folder, cache_pixels, split)
+        running.finish(settings, capacity, folder, cache_pixels)
 
 
 def _tell_start(
@@ -118,10 +125,15 @@ def resume(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Go on with a search that was interrupted, or extend it: what has finished stays, the rest goes on."""
+    _go_on(find_folder(storage, name), where, trials, time_budget, retry_failed=retry_failed)
+
+
+def _go_on(
+    folder: SearchFolder, where: Values, trials: str = "+0", time_budget: str = "", *, retry_failed: bool = False
+) -> None:
     from search.commands import running
     from search.run import cluster
 
-    folder = find_folder(storage, name)
     settings, place = open_told(folder, where)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
@@ -135,7 +147,7 @@ def resume(
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
     running.expect_tracking(place)
-    with cluster.connected(place):
-        cache = running.prepare_cache(place)
-        running.search(settings, place, folder, cache, split, retry=retry_failed, extended=extended)
-        running.finish(settings, place, folder, cache, retry=retry_failed)
+    with cluster.connected(place) as capacity:
+        cache = running.prepare_cache(capacity)
+        running.search(settings, capacity, folder, cache, split, retry=retry_failed, extended=extended)
+        running.finish(settings, capacity, folder, cache, retry=retry_failed)

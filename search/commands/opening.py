@@ -1,11 +1,17 @@
 """Opens a search for a command, and says what its user must know of it."""
 
+from typing import Final
+
 from search.commands.console import console
-from search.commands.options import Values
+from search.commands.options import Values, option_of
 from search.folder import SearchFolder
-from search.opening import is_copy, open_search
+from search.opening import is_copy, open_search, read_what
 from search.place import Place
-from search.settings import SearchSettings
+from search.settings import SearchSettings, settings_values
+from segcore.errors import ConfigError
+
+_OWN: Final = {"name", "search_id", "first"}
+"""Settings that a command line does not say, or that follow from files which may be gone by now."""
 
 
 def open_told(folder: SearchFolder, where: Values) -> tuple[SearchSettings, Place]:
@@ -21,3 +27,25 @@ def open_told(folder: SearchFolder, where: Values) -> tuple[SearchSettings, Plac
             f"{folder.root} is a copy of {place.home}: it takes MLflow runs of its own.", style="yellow", soft_wrap=True
         )
     return settings, place
+
+
+def require_same(folder: SearchFolder, given: SearchSettings) -> None:
+    """Refuse to go on with a search in place of one that was asked for with other settings.
+
+    Args:
+        folder: the search's files.
+        given: as the command line says it; an objective that it leaves out is the search's.
+
+    Raises:
+        CheckpointError: when the search's settings are damaged.
+        ConfigError: naming each setting that is another.
+    """
+    stored, asked = settings_values(read_what(folder)), settings_values(given)
+    left_out = _OWN if given.objective else {*_OWN, "objective"}
+    other = [name for name in asked if name not in left_out and asked[name] != stored[name]]
+    if other:
+        told = ", ".join(f"{option_of(name)} (it has {stored[name]}, not {asked[name]})" for name in other)
+        raise ConfigError(
+            f"--or-resume: search {folder.name!r} has another {told}. Give what it has, change it by "
+            f"'{folder.command('resume')}', or launch under another --name."
+        )

@@ -11,13 +11,16 @@ import typer
 
 from search.place import Place
 from search.settings import SearchSettings
+from search.storage import locate_storage
 from search.tracking_uri import VARIABLE
 
 Values = dict[str, Any]
 """Field names and values that were given, or have a default; what was left out is not in it."""
 
 Name = Annotated[str, typer.Argument(help="name of the search")]
-Storage = Annotated[Path, typer.Option(help="folder of all searches")]
+Storage = Annotated[
+    Path, typer.Option(parser=locate_storage, metavar="FOLDER", help="folder of all searches, or s3://BUCKET/FOLDER")
+]
 
 _STATED: Final[dict[str, tuple[str, Any]]] = {
     "fixed": ("--set", list[str]),
@@ -25,6 +28,7 @@ _STATED: Final[dict[str, tuple[str, Any]]] = {
     "objective": ("--objective", str),
     "extra": ("--extra", list[Path]),
     "split": ("--split", str),
+    "wait_seconds": ("--wait", str),
     "hang_after_seconds": ("--hang-after", str),
 }
 """Fields whose option has another name or type than they have."""
@@ -87,7 +91,7 @@ def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
     """Return the parameter from which Typer makes the option of a field; without a default it must be given."""
     kind, *notes = get_args(hint)
     description = next(note.description for note in notes if getattr(note, "description", None))
-    option, kind = _STATED.get(name, (f"--{name.replace('_', '-')}", kind))
+    option, kind = option_of(name), _STATED.get(name, ("", kind))[1]
     if get_origin(kind) is list:
         default = None
     elif kind is str and isinstance(default, float):
@@ -103,6 +107,11 @@ def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
         default=inspect.Parameter.empty if must_be_given else default,
         annotation=Annotated[kind if must_be_given else kind | None, stated],
     )
+
+
+def option_of(name: str) -> str:
+    """Return the option that gives a field of `SearchSettings` or `Place`."""
+    return _STATED.get(name, (f"--{name.replace('_', '-')}",))[0]
 
 
 def _given(group: Options, given: Values) -> Values:

@@ -21,6 +21,7 @@ from search.commands.display import (
 from search.folder import SearchFolder, command_line
 from search.memory.best import score_of
 from search.memory.journal import read_history
+from search.mirror import send_file
 from search.place import Place
 from search.run import cluster, loop
 from search.run.capacity import Capacity
@@ -49,27 +50,31 @@ def expect_tracking(place: Place) -> None:
         )
 
 
-def prepare_cache(place: Place, dataset: DataSet | None = None) -> PixelCache:
+def prepare_cache(capacity: Capacity, dataset: DataSet | None = None) -> PixelCache:
     """Decode the images on every node, showing how far it is.
 
     Args:
-        place: where the search runs.
+        capacity: the cluster's nodes.
         dataset: what its folder holds, where that is known already; None: it is read.
     """
+    place = capacity.place
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
     dataset = dataset or read_dataset(place.data, place.layout)
     if warning := warn_of_network(place.cache):
         console.print(warning, style="yellow", soft_wrap=True)
     with decoding_shown() as progress:
-        return cluster.prepare_nodes(
-            dataset, place, progress, lambda plan: console.print(plan.describe(), soft_wrap=True)
+        cache = cluster.prepare_nodes(
+            dataset, capacity, progress, lambda plan: console.print(plan.describe(), soft_wrap=True)
         )
+    for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
+        console.print(warning, style="yellow", soft_wrap=True)
+    return cache
 
 
 def search(
     settings: SearchSettings,
-    place: Place,
+    capacity: Capacity,
     folder: SearchFolder,
     cache: PixelCache,
     split: FoldSplit,
@@ -81,14 +86,14 @@ def search(
 
     Args:
         settings: of this run.
-        place: where it runs.
+        capacity: the nodes it runs on.
         folder: the search's files.
         cache: the decoded data.
         split: the folds.
         retry: whether to try again what had failed.
         extended: settings to save, once nothing stands against the run.
     """
-    with _open_shown(settings, place, "search", folder, cache, split) as opened:
+    with _open_shown(settings, capacity, "search", folder, cache, split) as opened:
         if retry:
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
@@ -97,21 +102,22 @@ def search(
 
 
 def finish(
-    settings: SearchSettings, place: Place, folder: SearchFolder, cache: PixelCache, *, retry: bool = False
+    settings: SearchSettings, capacity: Capacity, folder: SearchFolder, cache: PixelCache, *, retry: bool = False
 ) -> None:
     """Confirm the best configurations, show what was learnt and who won, and say how to go on.
 
     Args:
         settings: of the search.
-        place: where it runs.
+        capacity: the nodes it runs on.
         folder: the search's files.
         cache: the decoded data.
         retry: whether to try again what had failed in the confirmation.
     """
     history = read_history(folder.search_stage.journal, settings.metric)
     if can_confirm(history, settings):
-        confirm_best(settings, place, folder, cache, retry=retry)
+        confirm_best(settings, capacity, folder, cache, retry=retry)
     found = name_winner(settings, folder)
+    send_file(folder.root, folder.best)
     console.print(tables.insight_report(history, settings))
     show_importance(settings, history)
     show_front(settings, history)
@@ -119,18 +125,24 @@ def finish(
     show_failed_trainings(settings, folder)
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
-    console.print(f"browse:     {command_line('ui', storage=place.storage)}", soft_wrap=True)
+    console.print(f"browse:     {command_line('ui', storage=capacity.place.storage)}", soft_wrap=True)
     console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
 
 
 def confirm_best(
-    settings: SearchSettings, place: Place, folder: SearchFolder, cache: PixelCache, *, retry: bool, save: bool = False
+    settings: SearchSettings,
+    capacity: Capacity,
+    folder: SearchFolder,
+    cache: PixelCache,
+    *,
+    retry: bool,
+    save: bool = False,
 ) -> None:
     """Train the best configurations on further folds and show it.
 
     Args:
         settings: of the search.
-        place: where it runs.
+        capacity: the nodes it runs on.
         folder: the search's files.
         cache: the decoded data.
         retry: whether to try again what had failed.
@@ -138,31 +150,33 @@ def confirm_best(
     """
     split = read_folds(folder.folds)
     loop.require_scores(settings, cache, split, further_folds(settings))
-    with _open_shown(settings, place, "confirm", folder, cache, split) as opened:
+    with _open_shown(settings, capacity, "confirm", folder, cache, split) as opened:
         confirm.run_confirmation(opened, folder, retry=retry, save=save)
 
 
 def retrain_winner(
-    settings: SearchSettings, place: Place, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]
+    settings: SearchSettings, capacity: Capacity, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]
 ) -> None:
     """Train the winner on all folds, show its score out of fold, and register the ensemble."""
-    with _open_shown(settings, place, "retrain", folder, cache, read_folds(folder.folds)) as opened:
+    with _open_shown(settings, capacity, "retrain", folder, cache, read_folds(folder.folds)) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
-    address = registry.register_model(settings, place, folder.retrain_stage, folder.model)
+    address = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
+    if folder.search_stage.bucket is not None:
+        console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
 
 
 @contextmanager
 def _open_shown(
-    settings: SearchSettings, place: Place, name: str, folder: SearchFolder, cache: PixelCache, split: FoldSplit
+    settings: SearchSettings, capacity: Capacity, name: str, folder: SearchFolder, cache: PixelCache, split: FoldSplit
 ) -> Iterator[OpenStage]:
     opened = None
     try:
         with (
-            open_stage(settings, place, name, folder, cache, split) as opened,
-            stage_shown(opened, Capacity(place).count),
+            open_stage(settings, capacity.place, name, folder, cache, split, capacity) as opened,
+            stage_shown(opened, capacity),
         ):
             yield opened
     finally:

@@ -102,7 +102,7 @@ def _show_confirmed(settings: SearchSettings, folder: SearchFolder, decision: De
     console.print(f"{told}; '{folder.command('best')}' shows it.", soft_wrap=True)
     if is_in_use(folder.retrain_stage):
         console.print(f"It is trained {everything} now.")
-    elif folder.model.exists():
-        console.print(f"Trained {everything}: {folder.model}", soft_wrap=True)
+    elif model := folder.find_model():
+        console.print(f"Trained {everything}: {model}", soft_wrap=True)
     else:
         console.print(f"'{folder.command('retrain')}' trains it {everything}.", soft_wrap=True)

@@ -19,6 +19,7 @@ from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
+from search.storage import name_storage
 
 _TOLD_WARNINGS: Final = 3
 _TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
@@ -41,6 +42,8 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
             continue
         if name == "first":
             value = f"{len(value)} configurations"
+        if name == "storage":
+            value = name_storage(place.storage)
         if name == "grace_epochs":
             value = f"{settings.resolved_grace_epochs} (of {settings.epochs})"
         table.add_row(name, str(value))

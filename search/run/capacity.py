@@ -1,29 +1,32 @@
-"""What the cluster's nodes hold: how many trials at a time, and which kinds of GPU; nodes join and leave."""
+"""What the cluster's nodes hold: how many trials at a time, what is missing for one, and which kinds of GPU.
+
+Nodes join and leave, so it is looked up again and again. How more nodes are asked for is in `demand`, how long a run
+waits for them in `tuning`, and what a node must show before it is given a trial in `nodes`.
+"""
 
 import math
 import time
-from typing import Any, Final
+from collections.abc import Callable, Collection
+from typing import Final
 
 import ray
-from ray import tune
 
 # Ray's public state API needs the dashboard, which a local Ray does without.
 from ray._private.state import actors
 
 from search.place import Place
+from search.run.demand import Demand
+from search.run.nodes import Node, Nodes
 
 _COUNT_SECONDS: Final = 1.0
-_EMPTY_SECONDS: Final = 600.0
-"""So long may a cluster have no node that could hold a trial; one that is only being replaced comes back sooner."""
-
 
 ACCELERATOR: Final = "accelerator_type:"
 """Ray's resource of a node with GPUs of a kind, such as accelerator_type:A100."""
 
 
-def count_concurrent(place: Place) -> int:
-    """Return how many trials the cluster holds at a time, no more than the place allows."""
-    held = sum(count_held(node["Resources"], place) for node in alive_nodes())
+def count_concurrent(place: Place, nodes: Collection[Node] | None = None) -> int:
+    """Return how many trials nodes hold at a time, no more than the place allows; None: the nodes that are there."""
+    held = sum(count_held(node["Resources"], place) for node in (alive_nodes() if nodes is None else nodes))
     return min(held, place.max_concurrent) if place.max_concurrent else held
 
 
@@ -34,15 +37,38 @@ def count_held(resources: dict[str, float], place: Place) -> int:
     return int(min(by_cpu, by_gpu))
 
 
+def describe_lack(place: Place, nodes: Collection[Node]) -> str:
+    """Say what node is missing for a trial, and what is there instead."""
+    wanted = describe_resources({"GPU": place.gpus_per_trial, "CPU": place.cpus_per_trial})
+    if not nodes:
+        return f"a node with {wanted}: none is here"
+    largest = max((node["Resources"] for node in nodes), key=lambda each: (each.get("GPU", 0.0), each.get("CPU", 0.0)))
+    here = "1 node is" if len(nodes) == 1 else f"{len(nodes)} nodes are"
+    return f"a node with {wanted}: {here} here, the largest with {describe_resources(largest, every=True)}"
+
+
+def describe_resources(resources: dict[str, float], *, every: bool = False) -> str:
+    """Return GPUs and CPUs in words; none of a kind is told only with `every`."""
+    counts = [(kind, resources.get(kind, 0.0)) for kind in ("GPU", "CPU")]
+    told = [f"{count:g} {kind}{'' if count == 1 else 's'}" for kind, count in counts if count or every]
+    return " and ".join(told)
+
+
 class Capacity:
     """How many trials the cluster holds at a time, looked up again every second, since nodes join and leave.
 
     Args:
-        place: resources of a trial and the wished number are used.
+        place: resources of a trial, the wished number and the longest wait are used.
+        nodes: says which nodes may be given trials; None: all.
+        demand: tells the cluster's autoscaler what is wished; None where there is none to tell.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, place: Place, nodes: Nodes | None = None, demand: Demand | None = None) -> None:
+        self.place = place
+        self.nodes = nodes
+        self.demand = demand
+        self._count_left: Callable[[], int] | None = None
+        self._bad: set[str] = set()
         self._count = 0
         self._counted = -math.inf
         self._last_held = time.monotonic()
@@ -51,10 +77,51 @@ class Capacity:
         """Return how many trials the cluster holds at a time, no more than the place allows."""
         now = time.monotonic()
         if now - self._counted >= _COUNT_SECONDS:
-            self._count, self._counted = count_concurrent(self._place), now
-        if self._count:
+            self._count, self._counted = count_concurrent(self.place, self.find_usable()), now
+            if self.demand is not None and self._count_left is not None:
+                self.demand.wish(self._count_left())
+        if self._count or (self.nodes is not None and self.nodes.is_busy):
             self._last_held = now
         return self._count
+
+    def expect(self, count_left: Callable[[], int]) -> None:
+        """Wish for room for so many trials from now on, and count the wait for a node anew.
+
+        Args:
+            count_left: returns how many trials are to run yet, or run now.
+        """
+        self._count_left = count_left
+        self._last_held = time.monotonic()
+
+    def find_usable(self, wait_seconds: float = 0.0) -> list[Node]:
+        """Return the nodes that may be given trials, and begin to look at those that are new.
+
+        Args:
+            wait_seconds: how long to wait for one that is being looked at.
+        """
+        fit = find_fitting(self.place)
+        usable = fit if self.nodes is None else self.nodes.find_usable(fit, wait_seconds)
+        # Where no other is left, a bad node is better than none.
+        return [node for node in usable if node["NodeID"] not in self._bad] or usable
+
+    def leave_out(self, node: str) -> None:
+        """Give a node no more trials, as long as there are others.
+
+        Args:
+            node: its name in Ray.
+        """
+        self._bad.add(node)
+
+    def find_addresses(self) -> dict[str, str]:
+        """Return the addresses of the nodes that may be given trials, by Ray's names of the nodes."""
+        return {node["NodeID"]: node["NodeManagerAddress"] for node in self.find_usable()}
+
+    @property
+    def left_out(self) -> list[str]:
+        """The nodes that are given no trial, as Ray names them."""
+        unusable = set(self.nodes.left_out) if self.nodes is not None else set()
+        bad = self._bad - {node["NodeID"] for node in self.find_usable()} if self._bad else set()
+        return sorted(unusable | bad)
 
     @property
     def empty_seconds(self) -> float:
@@ -64,17 +131,27 @@ class Capacity:
     @property
     def is_given_up(self) -> bool:
         """Whether there has been no node for so long that none is waited for any more."""
-        return self.empty_seconds >= _EMPTY_SECONDS
+        return not self.count() and self.empty_seconds >= self.place.wait_seconds
+
+    @property
+    def lack(self) -> str | None:
+        """What is waited for, in words; None when a node can hold a trial."""
+        if self.count():
+            return None
+        return f"waiting for {self.describe_lack()}; ends after {self.place.wait_seconds / 60:g} min (--wait)"
+
+    def describe_lack(self) -> str:
+        """Say what node is missing for a trial, what is there instead, and what is to be expected."""
+        if self.nodes is not None and (busy := self.nodes.describe_busy()):
+            return busy
+        asked = f"; {self.demand.describe()}" if self.demand is not None else ""
+        left_out = [f"; {problem}" for problem in self.nodes.left_out.values()] if self.nodes is not None else []
+        return describe_lack(self.place, alive_nodes()) + "".join(left_out) + asked
 
 
-def find_fitting(place: Place) -> list[dict[str, Any]]:
+def find_fitting(place: Place) -> list[Node]:
     """Return the nodes that are there and could hold a trial."""
     return [node for node in alive_nodes() if count_held(node["Resources"], place)]
-
-
-def find_addresses(place: Place) -> dict[str, str]:
-    """Return the addresses of the nodes that are there and could hold a trial, by Ray's names of the nodes."""
-    return {node["NodeID"]: node["NodeManagerAddress"] for node in find_fitting(place)}
 
 
 def node_of(actor_id: str) -> str | None:
@@ -93,12 +170,12 @@ def accelerator_of(node_id: str) -> str | None:
     return next((_accelerator(node) for node in alive_nodes() if node["NodeID"] == node_id), None)
 
 
-def _accelerator(node: dict[str, Any]) -> str | None:
+def _accelerator(node: Node) -> str | None:
     names = (name for name in node["Resources"] if name.startswith(ACCELERATOR))
     return next((name.removeprefix(ACCELERATOR) for name in names), None)
 
 
-def alive_nodes() -> list[dict[str, Any]]:
+def alive_nodes() -> list[Node]:
     """Return the nodes that are there, as Ray describes them."""
     return [node for node in ray.nodes() if node["Alive"]]
 
@@ -109,18 +186,3 @@ def share_gpus(gpus: float, gpus_per_trial: float) -> float:
     if gpus_per_trial < 1:
         return gpus * int(1 / gpus_per_trial + 1e-9)
     return gpus / gpus_per_trial
-
-
-class NoWorkers(tune.Stopper):  # type: ignore[misc]
-    """Ends a run for which there has been no node for minutes: Ray Tune itself waits for ever."""
-
-    def __init__(self, capacity: Capacity) -> None:
-        self._capacity = capacity
-
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Stop no single trial."""
-        return False
-
-    def stop_all(self) -> bool:
-        """Say whether to end the run."""
-        return self._capacity.is_given_up

@@ -2,30 +2,34 @@
 
 import logging
 import os
-import secrets
 import signal
 import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+import torch
 
 from search.place import Place
-from search.run.capacity import alive_nodes, count_concurrent
+from search.run.capacity import Capacity, alive_nodes, count_concurrent
+from search.run.demand import demanding
+from search.run.nodes import Nodes, looking_at_nodes
+from search.run.private import kept_private, on_loopback
+from search.run.probe import PRETENDED, are_pretended, describe_blindness
+from segcore.bucket import PLACE_VARIABLES
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
-from segcore.data.dataset import read_dataset
 from segcore.data.decoding import LIMIT_VARIABLE
 from segcore.data.extra import prepare_caches, read_extra
-from segcore.errors import ClusterError, StreetError
+from segcore.errors import ClusterError
 
 _CONNECT_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 1.0
 _PACKAGES: Final = ("search", "segcore", "spaces")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -37,43 +41,59 @@ _QUIET: Final = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "1",
+    # A driver that was submitted as a job has the job's environment already, which may name the same variables.
+    "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",
 }
 
 
 @contextmanager
-def connected(place: Place) -> Iterator[None]:
+def connected(place: Place) -> Iterator[Capacity]:
     """Connect to the cluster that the place names, or start a local Ray, and leave it at the end.
 
+    A cluster's autoscaler is asked for nodes at once, so that they start while this machine decodes images.
+
+    Yields:
+        What the nodes hold.
+
     Raises:
-        ClusterError: when the cluster cannot be reached or no node can hold a trial.
+        ClusterError: when the cluster cannot be reached, or this machine's own Ray can never hold a trial.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     _require_reachable(place.address)
-    if not place.address and not _can_keep_token():
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex())
+    with kept_private(place.address) as private:
+        _start(place, private)
+        try:
+            with _ending_as_interrupted():
+                if not place.address:
+                    _require_capacity(place)
+                    yield Capacity(place)
+                    return
+                with demanding(place) as demand, looking_at_nodes(place) as nodes:
+                    yield Capacity(place, nodes, demand)
+        finally:
+            ray.shutdown()
+
+
+def _start(place: Place, private: Mapping[str, Any]) -> None:
     try:
-        ray.init(
-            address=place.address or "local",
-            include_dashboard=None if place.address else False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,
-            configure_logging=True,
-            runtime_env=_runtime_env(place),
-        )
+        with on_loopback(place.address):
+            ray.init(
+                address=place.address or "local",
+                include_dashboard=None if place.address else False,
+                log_to_driver=False,
+                logging_level=logging.CRITICAL,
+                configure_logging=True,
+                runtime_env=_runtime_env(place),
+                **private,
+            )
     except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ClusterError(
             f"--address {place.address or '(local)'}: Ray cannot be reached or started ({error}); "
             "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
             "or leave --address out for a local Ray."
         ) from error
-    try:
-        with _ending_as_interrupted():
-            _require_capacity(place)
-            yield
-    finally:
-        ray.shutdown()
 
 
 @contextmanager
@@ -107,12 +127,16 @@ def has_idle_gpus(place: Place) -> bool:
     return not place.gpus_per_trial and any(node["Resources"].get("GPU") for node in alive_nodes())
 
 
-def prepare_nodes(dataset: DataSet, place: Place, progress: Progress, announce: Announce | None = None) -> PixelCache:
-    """Prepare the cache of the data, and of the extra data, on this machine and once on every other node.
+def prepare_nodes(
+    dataset: DataSet, capacity: Capacity, progress: Progress, announce: Announce | None = None
+) -> PixelCache:
+    """Prepare the cache of the data, and of the extra data, on this machine and meanwhile on every other node.
+
+    Nodes that take longer, or join later, are given trials when they are ready.
 
     Args:
         dataset: the data.
-        place: data, extra data and cache folder are used.
+        capacity: the nodes; data, extra data and cache folder of its place are used.
         progress: told about this machine's cache.
         announce: told what making it takes.
 
@@ -122,37 +146,31 @@ def prepare_nodes(dataset: DataSet, place: Place, progress: Progress, announce: 
     Raises:
         DataError: listing everything wrong with the data.
         StorageError: when this machine's disk is too small.
-        ClusterError: naming the node that cannot prepare its cache, or has other data.
+        ClusterError: naming each node, when of those that are there none can be used.
     """
+    place = capacity.place
+    if capacity.nodes is None:
+        _require_seen_gpus(place)
+    capacity.find_usable()
     cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress, announce)
-    here = ray.get_runtime_context().get_node_id()
-    others = [node for node in alive_nodes() if node["NodeID"] != here]
-    prepare = ray.remote(num_cpus=0, max_retries=1)(_prepare_here)
-    pending = {
-        prepare.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-            place.data, place.layout, place.extra, place.cache
-        ): node["NodeManagerAddress"]
-        for node in others
-    }
-    for task, address in pending.items():
-        try:
-            found = ray.get(task)
-        except ray.exceptions.RayError as error:
-            raise ClusterError(f"Node {address} cannot prepare its cache: {error}") from error
-        if found != cache.key:
-            raise ClusterError(
-                f"Node {address} prepared no such cache: {found}. {place.data} must hold the same files on every "
-                f"node, and {place.cache} must have room on each."
-            )
+    if capacity.nodes is not None:
+        capacity.nodes.expect_cache(cache.key)
+        _require_usable(capacity, capacity.nodes)
     return cache
 
 
-def _prepare_here(data: Path, layout: str, extra: tuple[Path, ...], cache: Path) -> str:
-    try:
-        dataset = read_dataset(data, layout)
-        return prepare_caches(dataset, read_extra(dataset, extra), cache).key
-    except StreetError as error:
-        return str(error)
+def _require_usable(capacity: Capacity, nodes: Nodes) -> None:
+    while not capacity.find_usable(_LOOK_SECONDS) and nodes.is_busy:
+        pass
+    problems = nodes.left_out.values()
+    if problems and not capacity.find_usable():
+        raise ClusterError("\n".join(["No node can be given a trial:", *(f"  - {problem}." for problem in problems)]))
+
+
+def _require_seen_gpus(place: Place) -> None:
+    if place.gpus_per_trial and not are_pretended():
+        for fault in describe_blindness(torch.cuda.device_count(), place.gpus_per_trial):
+            raise ClusterError(f"--gpus-per-trial {place.gpus_per_trial:g}: {fault}; or train on CPUs without it.")
 
 
 def _require_capacity(place: Place) -> None:
@@ -164,20 +182,11 @@ def _require_capacity(place: Place) -> None:
                 f"--{kind.lower()}s-per-trial {needed:g}: the largest of {len(nodes)} node(s) has {largest:g} {kind}s, "
                 f"so no trial could ever start; ask for {largest:g} or less, or add nodes first."
             )
-    if count_concurrent(place) == 0:
+    if count_concurrent(place, nodes) == 0:
         raise ClusterError(
             f"No node has {place.cpus_per_trial:g} CPUs and {place.gpus_per_trial:g} GPUs together; "
             "ask for less per trial, or add nodes first."
         )
-
-
-def _can_keep_token() -> bool:
-    """Say whether Ray can write the token of a local Ray into the user's home, as it does unless it is given one."""
-    folder = Path.home() / ".ray"
-    with suppress(OSError):
-        folder.mkdir(exist_ok=True)
-        return (folder / "auth_token").is_file() or os.access(folder, os.W_OK)
-    return False
 
 
 def _require_reachable(address: str) -> None:
@@ -200,8 +209,8 @@ def _runtime_env(place: Place) -> dict[str, Any]:
         # A reused worker whose last training takes longer to end is given up, and the next trial with it, unseen.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
     }
-    if limit := os.environ.get(LIMIT_VARIABLE):
-        environment[LIMIT_VARIABLE] = limit
+    known = (LIMIT_VARIABLE, PRETENDED, *PLACE_VARIABLES)
+    environment |= {name: os.environ[name] for name in known if os.environ.get(name)}
     if place.address:
         return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]

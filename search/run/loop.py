@@ -3,7 +3,6 @@
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from search.judge.asha import Asha
@@ -13,7 +12,7 @@ from search.memory.history import count_ends
 from search.memory.journal import Journal
 from search.memory.outcome import FAILURES, Outcome
 from search.propose.proposer import Proposer
-from search.run.capacity import find_accelerators, find_addresses
+from search.run.capacity import find_accelerators
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
@@ -102,8 +101,11 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
         number = retries.waiting.pop(0) if retries.waiting else choose_trial(stage, asha, proposer)
         return None if number is None else ray_config(stage, number, retries.find_avoided(number))
 
+    def count_left() -> int:
+        return len(journal.history.unfinished) + max(0, settings.trials - len(journal.history.trials))
+
     if not is_over(settings, journal.history, asha):
-        run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history))
+        run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history), count_left)
     require_success(stage, started)
     require_done(stage, is_over(settings, journal.history, asha), settings.trials, "resume")
 
@@ -200,14 +202,18 @@ def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None)
         number = retries.waiting.pop(0)
         return ray_config(stage, number, retries.find_avoided(number))
 
+    def count_left() -> int:
+        return sum(stage.journal.history.trials[number].outcome is None for number in numbers)
+
     if numbers:
-        run_trials(stage, next_trial, Recorder(stage.journal, stage.folder, None, retries), None, None)
+        recorder = Recorder(stage.journal, stage.folder, None, retries)
+        run_trials(stage, next_trial, recorder, None, None, count_left, command)
     ended = all(stage.journal.history.trials[number].outcome is not None for number in numbers)
     require_done(stage, ended, len(numbers), command, numbers)
 
 
 def _make_retries(stage: Stage) -> Retries:
-    return Retries(stage.journal, stage.place.max_failures, partial(find_addresses, stage.place))
+    return Retries(stage.journal, stage.place.max_failures, stage.room.find_addresses, stage.room.leave_out)
 
 
 def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: Collection[int] | None = None) -> None:

@@ -12,25 +12,29 @@ class TrialQueue(Searcher):  # type: ignore[misc]
     Args:
         next_trial: returns the next trial's Ray configuration, or None when there is none before another ends.
         count_concurrent: most trials at a time; asked each time, since nodes join and leave.
-        is_given_up: says whether to wait no longer for nodes; Ray Tune itself asks on for ever.
     """
 
     def __init__(
         self,
         next_trial: Callable[[], dict[str, Any] | None],
         count_concurrent: Callable[[], int],
-        is_given_up: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__()
         self._next_trial = next_trial
         self._count_concurrent = count_concurrent
-        self._is_given_up = is_given_up
         self._live: set[str] = set()
+        self.is_stranded = False
+        """Whether the run ended for want of a node, not of trials."""
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """Return the next trial, None to be asked again later, or FINISHED."""
-        if len(self._live) >= self._count_concurrent():
-            return str(Searcher.FINISHED) if self._is_given_up() else None
+        room = self._count_concurrent()
+        if room == 0 and not self._live:
+            # Ray Tune would ask on for ten minutes, deaf to Ctrl-C meanwhile; `tuning` waits better.
+            self.is_stranded = True
+            return str(Searcher.FINISHED)
+        if len(self._live) >= room:
+            return None
         config = self._next_trial()
         if config is None:
             # A trial that ends may let another go on that waits.

@@ -6,6 +6,7 @@ from search.folder import StageFolder
 from search.memory.history import History
 from search.memory.journal import Journal
 from search.place import Place
+from search.run.capacity import Capacity
 from search.run.trial import Limits, TrialJob
 from search.settings import SearchSettings
 from segcore.data.caching.cache import PixelCache
@@ -23,6 +24,7 @@ class Stage:
         folder: where the stage's files lie.
         journal: its memory, open for writing.
         job: what all trials share.
+        capacity: the cluster's nodes; None counts those that are there.
     """
 
     settings: SearchSettings
@@ -30,6 +32,12 @@ class Stage:
     folder: StageFolder
     journal: Journal
     job: TrialJob
+    capacity: Capacity | None = None
+
+    @property
+    def room(self) -> Capacity:
+        """What the cluster's nodes hold."""
+        return self.capacity or Capacity(self.place)
 
 
 def make_job(

@@ -179,15 +179,24 @@ def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metri
     train_config = TrainConfig.from_values(config["values"])
     torn: list[str] = []
     for place in config["checkpoints"]:
-        file = Path(place) / STATE_FILE
+        found = _load(place, train_config, machine, metric)
+        if isinstance(found, TrainState):
+            return found, torn
+        torn.append(str(found))
+    outputs = build_label_map(cache.classes, train_config.labels).outputs
+    return new_state(train_config, outputs, machine, metric=metric), torn
+
+
+def _load(place: str, config: TrainConfig, machine: Machine, metric: str) -> TrainState | CheckpointError:
+    """Return the training that a checkpoint holds, or what is wrong with a torn one."""
+    with tune.Checkpoint(place).as_directory() as folder:
+        file = Path(folder) / STATE_FILE
         try:
-            return load_state(file, train_config, machine, metric=metric), torn
+            return load_state(file, config, machine, metric=metric)
         except CheckpointError as error:
             # A share that is not mounted or does not answer is this node's fault: another one may read it.
             require_readable(file)
-            torn.append(str(error))
-    outputs = build_label_map(cache.classes, train_config.labels).outputs
-    return new_state(train_config, outputs, machine, metric=metric), torn
+            return error
 
 
 def _measure(state: TrainState, cache: PixelCache, machine: Machine) -> dict[str, float]:

@@ -1,8 +1,12 @@
-"""Runs trials on Ray Tune until there are none left; which ones is decided in `loop`."""
+"""Runs trials on Ray Tune until there are none left, and waits for nodes; which trials is decided in `loop`."""
 
+import math
 import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final
 
@@ -10,8 +14,9 @@ from ray import tune
 
 from search.folder import StageFolder
 from search.judge.asha import Asha
+from search.memory.events import Warned
 from search.place import Place
-from search.run.capacity import ACCELERATOR, Capacity, NoWorkers
+from search.run.capacity import ACCELERATOR, Capacity
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
@@ -22,6 +27,7 @@ from segcore.errors import ClusterError, StorageError, StreetError
 
 _MOST_PENDING: Final = 100_000
 """The queue holds trials back, not Ray Tune."""
+_WAIT_SECONDS: Final = 0.5
 _NODE_LABEL: Final = "ray.io/node-id"
 
 
@@ -31,8 +37,10 @@ def run_trials(
     recorder: Recorder,
     asha: Asha | None,
     budget_seconds: float | None,
+    count_left: Callable[[], int],
+    command: str = "resume",
 ) -> None:
-    """Run trials on Ray Tune until there are none left or the time budget is spent.
+    """Run trials on Ray Tune until there are none left or the time budget is spent; wait for nodes to run them on.
 
     Args:
         stage: where and with what.
@@ -40,16 +48,67 @@ def run_trials(
         recorder: writes what happens.
         asha: lets the weak wait; None lets every trial finish.
         budget_seconds: when to stop, or None.
+        count_left: returns how many trials are to run yet, or run now.
+        command: what goes on with the stage.
+
+    Raises:
+        ClusterError: when no node could hold a trial for as long as the place allows.
     """
-    capacity = Capacity(stage.place)
+    capacity = stage.room
+    capacity.expect(count_left)
+    ends = math.inf if budget_seconds is None else time.monotonic() + budget_seconds
     # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
     # Ray Tune would try again by itself, past `retries`.
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
+    stranded = True
+
+    def count_room() -> int:
+        for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
+            stage.journal.write(Warned(message=warning))
+        return capacity.count()
+
+    while stranded and wait_for_node(capacity, ends):
+        queue = TrialQueue(next_trial, count_room)
+        _run_tune(stage, queue, recorder, asha, capacity, None if ends == math.inf else ends - time.monotonic())
+        stranded = queue.is_stranded
+    if capacity.is_given_up:
+        raise ClusterError(
+            f"Waited {capacity.empty_seconds:.0f} s in vain for {capacity.describe_lack()}. Add nodes, ask for less "
+            f"per trial or wait longer (--wait 2h), then run '{stage.folder.command(command)}'."
+        )
+
+
+def wait_for_node(capacity: Capacity, ends: float) -> bool:
+    """Wait until a node can hold a trial.
+
+    Args:
+        capacity: the nodes, and how long to wait.
+        ends: when to wait no longer, by the monotonic clock.
+
+    Returns:
+        Whether there is one; False too when Ctrl-C ended the wait, as Ray Tune takes it.
+    """
+    try:
+        while not capacity.count() and not capacity.is_given_up and time.monotonic() < ends:
+            time.sleep(_WAIT_SECONDS)
+    except KeyboardInterrupt:
+        return False
+    return capacity.count() > 0 and time.monotonic() < ends
+
+
+def _run_tune(
+    stage: Stage,
+    queue: TrialQueue,
+    recorder: Recorder,
+    asha: Asha | None,
+    capacity: Capacity,
+    budget_seconds: float | None,
+) -> None:
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, job=stage.job), partial(_request, stage.place)),
         tune_config=tune.TuneConfig(
-            search_alg=TrialQueue(next_trial, capacity.count, lambda: capacity.is_given_up),
+            search_alg=queue,
             scheduler=AshaScheduler(asha) if asha is not None else None,
             # The queue says when there are no more: a trial that was stopped and goes on is one more to Ray.
             num_samples=-1,
@@ -60,7 +119,7 @@ def run_trials(
         ),
         run_config=tune.RunConfig(
             name=_name_run(stage.folder),
-            storage_path=str(stage.folder.ray),
+            storage_path=stage.folder.address(stage.folder.ray),
             # A trial whose worker failed is handed out again by the queue, as any other that goes on.
             failure_config=tune.FailureConfig(max_failures=0),
             # The last one may be torn, where a machine dies as it is written.
@@ -71,17 +130,41 @@ def run_trials(
         ),
     )
     try:
-        tuner.fit()
+        with _own_interrupt():
+            tuner.fit()
     except tune.TuneError as error:
         raise _find_own(error) or StorageError(
             f"Ray Tune gave up ({str(error).strip().splitlines()[-1]}); "
             f"if the disk of {stage.folder.ray} is full, make room."
         ) from error
-    if capacity.is_given_up:
-        raise ClusterError(
-            f"No node could hold a trial for {capacity.empty_seconds:.0f} s; add nodes, then run "
-            f"'{stage.folder.command('resume')}'."
-        )
+
+
+@contextmanager
+def _own_interrupt() -> Iterator[None]:
+    """Take Ctrl-C back from Ray Tune, which keeps it after a run."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+class NoWorkers(tune.Stopper):  # type: ignore[misc]
+    """Ends a run whose trials have waited for a node as long as the place allows: Ray Tune itself waits for ever."""
+
+    def __init__(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Stop no single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Say whether to end the run."""
+        return self._capacity.is_given_up
 
 
 def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -101,11 +184,14 @@ def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[s
     Args:
         stage: whose trial it is.
         number: the trial's.
-        avoided: nodes that it is not to run on, as Ray names them.
+        avoided: nodes that it is not to run on beside those that no trial is, as Ray names them.
     """
     record = stage.journal.history.trials[number]
-    known = ((stage.folder.resolve(place), epoch) for place, epoch in record.checkpoints.items())
-    found = {str(folder): epoch for folder, epoch in known if (folder / STATE_FILE).is_file()}
+    found = {
+        stage.folder.address(place): epoch
+        for place, epoch in record.checkpoints.items()
+        if stage.folder.has(place, STATE_FILE)
+    }
     return {
         "trial": record.number,
         "fold": record.fold,
@@ -113,7 +199,7 @@ def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[s
         "checkpoints": list(found),
         "after_epoch": max(found.values(), default=0),
         "accelerator": record.accelerator,
-        "avoided": list(avoided),
+        "avoided": sorted({*avoided, *stage.room.left_out}),
         "restarts": record.restarts,
     }
 

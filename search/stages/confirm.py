@@ -17,6 +17,7 @@ from search.memory.outcome import Outcome
 from search.run.capacity import count_concurrent
 from search.run.loop import retry_failed, run_folds
 from search.run.stage import Stage
+from search.run.trial import STATE_FILE
 from search.settings import write_settings
 from search.stages.stage import OpenStage
 from search.verdict.decision import Decision
@@ -85,7 +86,7 @@ def find_confirmed(
         and {**trial.values, "seed": values["seed"]} == values
         and trial.outcome is Outcome.FINISHED
         and trial.checkpoint is not None
-        and folder.resolve(trial.checkpoint).is_dir()
+        and folder.has(trial.checkpoint, STATE_FILE)
     }
 
 

@@ -6,9 +6,11 @@ from search.folder import SearchFolder
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES
+from search.mirror import fetch_search
 from search.opening import read_what
 from search.place import Place
 from search.space.first import validate_given
+from search.storage import find_bucket, name_storage
 from search.tracking.store import find_best_params
 from segcore.errors import ConfigError
 
@@ -27,14 +29,16 @@ def read_earlier(name: str, place: Place) -> list[dict[str, Any]]:
         TrackingError: when MLflow cannot be asked.
     """
     folder = SearchFolder(root=place.storage / name)
+    if (bucket := find_bucket(place.storage)) is not None:
+        fetch_search(bucket, folder.root)
     if folder.settings.is_file():
         found = _best_values(read_history(folder.search_stage.journal, read_what(folder).metric))
     else:
         found = find_best_params(place.tracking_uri, name, _WARM_STARTS)
     if not found:
         raise ConfigError(
-            f"--warm-start {name}: neither {place.storage} nor MLflow at {place.tracking_uri} has a search of "
-            "that name with a score; check the name, or leave --warm-start out."
+            f"--warm-start {name}: neither {name_storage(place.storage)} nor MLflow at {place.tracking_uri} has a "
+            "search of that name with a score; check the name, or leave --warm-start out."
         )
     return [validate_given(values, f"--warm-start {name}") for values in found]
 

@@ -135,7 +135,7 @@ def build_ensemble(
 
     def weights() -> Iterator[dict[str, Tensor]]:
         for trial in trials:
-            for tensors in read_member_weights(_checkpoint(folder.retrain_stage, trial) / STATE_FILE):
+            for tensors in read_member_weights(_fetch(folder.retrain_stage, trial, STATE_FILE)):
                 left_out.append(trial.fold)
                 yield tensors
 
@@ -186,15 +186,14 @@ def _finished(history: History) -> list[TrialRecord]:
     return trials
 
 
-def _checkpoint(folder: StageFolder, trial: TrialRecord) -> Path:
-    found = folder.resolve(trial.checkpoint) if trial.checkpoint is not None else None
-    if found is None or not found.is_dir():
+def _fetch(folder: StageFolder, trial: TrialRecord, file: str) -> Path:
+    if trial.checkpoint is None or not folder.has(trial.checkpoint, file):
         raise CheckpointError(f"The checkpoint of fold {trial.fold} is missing ({trial.checkpoint}).")
-    return found
+    return folder.fetch(trial.checkpoint, file)
 
 
 def _read_scores(folder: StageFolder, trial: TrialRecord) -> list[ImageScore]:
-    entries = json.loads((_checkpoint(folder, trial) / SCORES_FILE).read_text(encoding="utf-8"))
+    entries = json.loads(_fetch(folder, trial, SCORES_FILE).read_text(encoding="utf-8"))
     return [
         ImageScore(
             name=entry["name"],

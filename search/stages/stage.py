@@ -12,8 +12,10 @@ from search.folder import SearchFolder, StageFolder, lock_stage, require_idle
 from search.memory.events import Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
+from search.mirror import copied
 from search.opening import remember
 from search.place import Place
+from search.run.capacity import Capacity
 from search.run.stage import Stage, make_job, require_same_data
 from search.settings import SearchSettings
 from search.tracking.follower import Tracker
@@ -44,7 +46,13 @@ class OpenStage:
 
 @contextmanager
 def open_stage(
-    settings: SearchSettings, place: Place, name: str, search: SearchFolder, cache: PixelCache, split: FoldSplit
+    settings: SearchSettings,
+    place: Place,
+    name: str,
+    search: SearchFolder,
+    cache: PixelCache,
+    split: FoldSplit,
+    capacity: Capacity | None = None,
 ) -> Iterator[OpenStage]:
     """Take a stage's lock and open its journal; on leaving, MLflow gets what is left.
 
@@ -55,6 +63,7 @@ def open_stage(
         search: the search's files.
         cache: the decoded data.
         split: the folds.
+        capacity: the cluster's nodes; None counts those that are there.
 
     Raises:
         CheckpointError: when another process has a stage of the search, the folds are not the search's, or the data is
@@ -66,6 +75,7 @@ def open_stage(
         closing.enter_context(lock_stage(folder))
         # What one stage writes another reads, and the confirmation's checkpoints are taken over or deleted.
         require_idle(*(other for other in search.stages.values() if other != folder))
+        closing.enter_context(copied(search.root))
         journal = Journal(folder.journal, settings.metric)
         closing.callback(journal.close)
         stage = Stage(
@@ -74,6 +84,7 @@ def open_stage(
             folder=folder,
             journal=journal,
             job=make_job(settings, place, cache, split, limited=name == "search"),
+            capacity=capacity,
         )
         _require_own_files(folder, journal.history)
         # Scores of one stage count in another.

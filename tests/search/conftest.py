@@ -21,6 +21,7 @@ from search.memory.journal import Journal, read_history
 from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
 from segcore.config import TrainConfig
+from tests.preloaded import run_preloaded
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -132,20 +133,11 @@ def start_cli() -> Callable[..., subprocess.Popen[str]]:
 
 
 @pytest.fixture(scope="session")
-def run_cli(
-    start_cli: Callable[..., subprocess.Popen[str]],
-) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs `python -m search` to its end."""
 
-    def run(*arguments: object, timeout: float = 480, **environment: str) -> subprocess.CompletedProcess[str]:
-        process = start_cli(*arguments, **environment)
-        try:
-            out, err = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            out, err = process.communicate()
-            pytest.fail(f"search {arguments} did not end within {timeout} s:\n{out[-2000:]}\n{err[-2000:]}")
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+    def run(*arguments: object, timeout: float = 480, python_path: Path | str = "") -> subprocess.CompletedProcess[str]:
+        return run_preloaded("search", *arguments, timeout=timeout, python_path=python_path)
 
     return run
 

@@ -14,6 +14,8 @@ from segcore.errors import CheckpointError, ConfigError
         ({"gpus_per_trial": -1}, ("--gpus-per-trial -1", "greater than or equal to 0")),
         ({"gpus_per_trial": float("nan")}, ("--gpus-per-trial nan", "")),
         ({"max_concurrent": -1}, ("--max-concurrent -1", "greater than or equal to 0")),
+        ({"wait_seconds": "soon"}, ("'soon' is no duration", "such as 90m")),
+        ({"wait_seconds": -1}, ("--wait", "greater than or equal to 0")),
         ({"trials": 3}, ("--trials 3", "unexpected")),
     ],
 )
@@ -47,6 +49,11 @@ def test_mlflow_writes_to_a_file_in_the_storage_unless_a_server_is_named(make_pl
     assert change_place(elsewhere, {"tracking_uri": ""}).tracking_uri == own
 
 
+def test_the_wait_for_a_node_is_a_duration(make_place):
+    assert make_place().wait_seconds == 1800
+    assert make_place(wait_seconds="2h").wait_seconds == 7200
+
+
 @pytest.mark.parametrize("gpus", [1.5, 2.25])
 def test_more_than_one_gpu_must_be_whole(make_place, gpus):
     with pytest.raises(ConfigError, match="a share of a GPU is below 1, and more are whole; use"):
@@ -56,6 +63,12 @@ def test_more_than_one_gpu_must_be_whole(make_place, gpus):
 def test_ray_client_is_refused(make_place):
     with pytest.raises(ConfigError, match="behind Ray Client cannot keep the search's journal; start on a machine"):
         make_place(address="ray://127.0.0.1:10001")
+
+
+def test_storage_in_the_copy_that_ray_makes_of_a_jobs_code_is_refused(make_place, tmp_path):
+    copy = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_1" / "searches"
+    with pytest.raises(ConfigError, match="lies in the copy of the code that Ray made for this job and deletes"):
+        make_place(storage=copy)
 
 
 def test_place_comes_back_from_its_file(make_place, tmp_path):

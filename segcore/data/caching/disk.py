@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from segcore.bucket import is_address
 from segcore.errors import ConfigError
 
 DEFAULT_CACHE: Final = Path("~/.cache/street-search")
@@ -31,6 +32,8 @@ def resolve_folder(name: str, folder: Path) -> Path:
     Raises:
         ConfigError: when it is no path, or ~ is nowhere, as for a user without a home.
     """
+    if is_address(folder):
+        raise ConfigError(f"--{name} {str(folder)!r} is an address and no folder; give a folder of this machine.")
     try:
         return folder.expanduser().resolve()
     # A user without a home or who does not exist, a loop of links, a character that no path has.

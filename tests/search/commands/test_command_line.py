@@ -95,7 +95,7 @@ def run(run_cli: Callable, place: Place) -> Callable[..., subprocess.CompletedPr
     """Return a function that runs a command which must succeed, with the own spaces on the path."""
 
     def succeed(*arguments: object) -> subprocess.CompletedProcess[str]:
-        done = run_cli(*arguments, PYTHONPATH=str(place.root))
+        done = run_cli(*arguments, python_path=place.root)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
         return done
@@ -312,7 +312,7 @@ def test_registered_model_predicts_what_the_ensemble_predicts(retrained, place, 
 
 @dataclasses.dataclass(frozen=True)
 class Interrupted:
-    """A search whose driver was killed, and went on.
+    """A search whose driver was killed, and that went on when its launch was run again.
 
     Args:
         killed: what its journal held at the kill.
@@ -344,7 +344,7 @@ def interrupted(start_cli: Callable, run: Callable, place: Place, wait_until: Ca
         driver.wait()
         kill_session(driver.pid)
     killed, before = read_history(journal, "iou"), tuple(read_events(journal))
-    run("resume", "cut", *place.storage)
+    run(*place.arguments, "--name", "cut", "--grace-epochs", EPOCHS, "--or-resume")
     return Interrupted(killed, before, tuple(read_events(journal))[len(before) :])
 
 
@@ -460,7 +460,7 @@ def test_latency_is_measured_once_and_shown_beside_the_iou(seeded, run, place):
 
 def test_trial_over_a_limit_is_not_trained(run_cli, place):
     arguments = (*place.arguments, "--name", "slow", "--trials", 2, "--max-latency-ms", 0.001)
-    done = run_cli(*arguments, PYTHONPATH=str(place.root))
+    done = run_cli(*arguments, python_path=place.root)
     refuse(done, "has no trial with a score yet")
     trials = read_history(place.folder("slow").search_stage.journal, "iou").in_order
     assert [trial.outcome for trial in trials] == [Outcome.OVER_LIMIT] * 2
@@ -585,14 +585,14 @@ def refuse(done: subprocess.CompletedProcess[str], message: str) -> None:
 def test_gpu_that_no_node_has_is_refused(run_cli, place):
     if torch.cuda.is_available() or shutil.which("nvidia-smi"):
         pytest.skip("this machine has a GPU")
-    done = run_cli(*place.arguments, "--name", "gpu", "--gpus-per-trial", 1, PYTHONPATH=str(place.root))
+    done = run_cli(*place.arguments, "--name", "gpu", "--gpus-per-trial", 1, python_path=place.root)
     refuse(done, "--gpus-per-trial 1: the largest of 1 node(s) has 0 GPUs")
     assert not place.folder("gpu").settings.exists()
 
 
 def test_crop_larger_than_the_images_is_refused(run_cli, place):
     arguments = (*place.arguments, "--name", "large", "--space", "my_spaces:too_large")
-    done = run_cli(*arguments, PYTHONPATH=str(place.root))
+    done = run_cli(*arguments, python_path=place.root)
     refuse(done, "crop_size=128 is larger than the shorter side of the images, 64 pixels; use crop_size=64 or smaller")
     assert not place.folder("large").settings.exists()
 
@@ -602,7 +602,7 @@ def test_data_that_cannot_be_trained_is_refused_before_any_trial(run_cli, place,
     for mask in sorted((folder / "seg_train_annotations").glob("*.png"))[1:]:
         # Road below sky: the first image alone has a car or a person.
         Image.fromarray(paint(np.repeat([3, 0], 32).astype(np.uint8)[:, None].repeat(96, axis=1))).save(mask)
-    done = run_cli(*place.arguments, "--name", "bare", "--data", folder, PYTHONPATH=str(place.root))
+    done = run_cli(*place.arguments, "--name", "bare", "--data", folder, python_path=place.root)
     refuse(done, "no image has a scored class (car, person), so no score could be given there")
     assert "cannot be trained on" in done.stdout + done.stderr
     assert not place.folder("bare").settings.exists()
@@ -611,12 +611,13 @@ def test_data_that_cannot_be_trained_is_refused_before_any_trial(run_cli, place,
 def test_name_that_is_taken_is_refused(launched, run_cli, place):
     journal = place.folder("whole").search_stage.journal
     before = journal.read_bytes()
-    done = run_cli(*place.arguments, "--name", "whole", PYTHONPATH=str(place.root))
+    done = run_cli(*place.arguments, "--name", "whole", python_path=place.root)
     refuse(done, f"go on with it by '{place.folder('whole').command('resume')}'")
     assert journal.read_bytes() == before
 
 
 BUSY = "confirm is in use by another process"
+AGAIN = ["launch", "--name", "streets", "--data", "data", "--or-resume", "--trials", "2", "--confirm", "2"]
 REFUSED = {
     "resume while the search is confirmed": ({"trials": 2}, "confirm", ["resume", "streets"], BUSY),
     "confirm while the search is confirmed": ({"trials": 2}, "confirm", ["confirm", "streets", "--top", "5"], BUSY),
@@ -636,6 +637,10 @@ REFUSED = {
     "more trials without time": (
         {"trials": 2, "time_budget_seconds": 1.0}, "", ["resume", "streets", "--trials", "+40"], "of 1 s is spent"
     ),
+    "launch or resume with other settings": (
+        {"trials": 2}, "", [*AGAIN, "--trials", "3", "--set", "epochs=3"], "--trials (it has 2, not 3), --set (it"
+    ),
+    "launch or resume while the search runs": ({"trials": 2}, "search", AGAIN, "streets is in use by another"),
     "no trials": ({"trials": 2}, "", ["resume", "streets", "--trials", "0"], "use --trials 2 or more"),
     "no trials of a search that has none": ({"trials": 9}, "", ["resume", "streets", "--trials", "0"], "--trials 0"),
 }  # fmt: skip

@@ -71,6 +71,15 @@ def test_log_says_once_that_mlflow_is_away_and_once_that_it_is_back():
     ]
 
 
+def test_log_says_once_that_trials_wait_for_a_node_and_once_that_there_is_one():
+    lacks = iter([None, "waiting for a node", "waiting for two", None, None])
+    stream = io.StringIO()
+    log = ProgressLog(lambda: "", lambda: None, status="", find_lack=lambda: next(lacks), out=PlainConsole(file=stream))
+    for _ in range(5):
+        log.notice_wait()
+    assert stream.getvalue() == "waiting for a node\nthere is a node for trials\n"
+
+
 def test_log_tells_each_warning_of_its_run_once():
     warnings = ["of an earlier run"]
     out = PlainConsole(file=io.StringIO())

@@ -91,7 +91,7 @@ def test_a_full_disk_ends_a_search_with_one_message(arguments, small_disk, run_c
     root = arguments[-1].parent
     command = [*arguments[:-4], "--storage", small_disk / "searches", "--cache", root / "cache"]
     (small_disk / "ballast").write_bytes(bytes(40 << 20))
-    done = run_cli(*command, PYTHONPATH=str(root), timeout=600)
+    done = run_cli(*command, python_path=root, timeout=600)
     assert done.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     assert "make room" in done.stderr

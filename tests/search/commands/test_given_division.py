@@ -37,7 +37,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(run_cli: Callable, root: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def succeed(*arguments: object) -> subprocess.CompletedProcess[str]:
-        done = run_cli(*arguments, "--storage", root / "searches", PYTHONPATH=str(root))
+        done = run_cli(*arguments, "--storage", root / "searches", python_path=root)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
         return done
@@ -50,7 +50,7 @@ def launched(run: Callable, root: Path, divided_folder: Path) -> str:
     """What the launch of search `official` printed: two trials, both confirmed with two further seeds."""
     arguments = ("launch", "--name", "official", "--split", "official", "--data", divided_folder)
     arguments += ("--cache", root / "cache", "--space", "my_spaces:tiny", "--trials", 2, "--epochs", 2)
-    return run(*arguments, "--grace-epochs", 2, "--confirm", 2, "--confirm-folds", 2, "--max-concurrent", 2).stdout
+    return run(*arguments, "--grace-epochs", 2, "--confirm", 2, "--confirm-folds", 2, "--max-concurrent", 1).stdout
 
 
 @pytest.fixture(scope="module")

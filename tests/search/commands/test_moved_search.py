@@ -37,7 +37,7 @@ def run(run_cli: Callable, root: Path) -> Callable[..., str]:
     """Return a function that runs a command which must succeed, and returns what it printed in one line."""
 
     def succeed(*arguments: object) -> str:
-        done: subprocess.CompletedProcess[str] = run_cli(*arguments, PYTHONPATH=str(root))
+        done: subprocess.CompletedProcess[str] = run_cli(*arguments, python_path=root)
         assert done.returncode == 0, done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
         return " ".join(done.stdout.split())
@@ -50,7 +50,7 @@ def original(run: Callable, root: Path, dataset_folder: Path) -> SearchFolder:
     """A search of two trials, both of which were confirmed, with its data and its storage in folders of its own."""
     shutil.copytree(dataset_folder, root / "data")
     arguments = ("--data", root / "data", "--cache", root / "cache", "--space", "own_space:tiny", "--folds", 2)
-    arguments += ("--trials", 2, "--epochs", 1, "--confirm", 2, "--name", "streets", "--max-concurrent", 2)
+    arguments += ("--trials", 2, "--epochs", 1, "--confirm", 2, "--name", "streets", "--max-concurrent", 1)
     run("launch", *arguments, "--storage", root / "my searches")
     return SearchFolder(root=root / "my searches" / "streets")
 
@@ -134,7 +134,7 @@ def moved(copied: tuple, run: Callable, root: Path) -> tuple[SearchFolder, str]:
     (root / "data").rename(root / "elsewhere" / "data")
     there = SearchFolder(root=root / "elsewhere" / "searches" / "streets")
     shutil.rmtree(there.model)
-    where = ("--storage", there.root.parent, "--data", root / "elsewhere" / "data", "--max-concurrent", 1)
+    where = ("--storage", there.root.parent, "--data", root / "elsewhere" / "data", "--max-concurrent", 2)
     return there, run("retrain", "streets", *where)
 
 
@@ -152,7 +152,7 @@ def test_search_that_was_moved_takes_over_what_was_trained(moved):
 def test_where_it_runs_now_is_remembered(moved, root):
     _, place = read_search(moved[0])
     assert place.data == root / "elsewhere" / "data"
-    assert place.max_concurrent == 1
+    assert place.max_concurrent == 2
     assert place.home == moved[0].root
 
 
@@ -169,7 +169,7 @@ def test_crafted_journal_deletes_nothing(moved, run_cli, root):
     event = {"event": "checkpoint", "time": 1.0, "trial": 0, "epoch": 1, "path": os.path.relpath(precious, folder.root)}
     with folder.search_stage.journal.open("a") as stream:
         stream.write(json.dumps(event) + "\n")
-    done = run_cli("resume", "streets", "--trials", "+1", "--storage", folder.root.parent, PYTHONPATH=str(root))
+    done = run_cli("resume", "streets", "--trials", "+1", "--storage", folder.root.parent, python_path=root)
     assert done.returncode == 2, done.stdout + done.stderr
     assert "is not inside of" in done.stderr
     assert (precious / "file").read_text() == "mine"

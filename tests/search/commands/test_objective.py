@@ -33,7 +33,7 @@ def launched(streets: Path, run_cli: Callable[..., subprocess.CompletedProcess[s
     root = streets.parent
     done = run_cli(
         *("launch", "--name", "other", "--data", streets, "--space", "demo", "--trials", 2, "--epochs", 2, *SMALL),
-        *("--folds", 2, "--max-concurrent", 2, "--cache", root / "cache", "--storage", root / "searches"),
+        *("--folds", 2, "--max-concurrent", 1, "--cache", root / "cache", "--storage", root / "searches"),
         *("--objective", METRIC, "--confirm", 2),
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 import ray
+import torch
+from ray.runtime_env.runtime_env import RuntimeEnv, _merge_runtime_env
 
-from search.run.capacity import count_concurrent, share_gpus
-from search.run.cluster import _runtime_env, connected, prepare_nodes
+from search.run.capacity import Capacity, count_concurrent, share_gpus
+from search.run.cluster import _QUIET, _runtime_env, connected, prepare_nodes
 from search.run.stage import make_job
 from search.run.trial import open_cache
 from segcore.data.dataset import read_dataset
@@ -116,10 +118,17 @@ def test_trials_at_a_time_follow_from_the_scarcer_of_cpus_and_gpus(local_ray, ma
     assert count_concurrent(make_place(**values)) == trials
 
 
+def test_a_gpu_that_torch_does_not_see_is_refused_on_this_machine_too(local_ray, make_place, make_dataset, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    room = Capacity(make_place(data=make_dataset(), gpus_per_trial=2))
+    with pytest.raises(ClusterError, match="--gpus-per-trial 2: Ray counts 2 GPUs and torch sees 1: mend its driver"):
+        prepare_nodes(read_dataset(room.place.data), room, lambda done, total: None)
+
+
 def test_cache_is_prepared_and_told_about(local_ray, make_place, make_dataset, tmp_path):
     told = []
     place = make_place(data=make_dataset(), cache=tmp_path / "cache")
-    cache = prepare_nodes(read_dataset(place.data), place, lambda done, total: told.append((done, total)))
+    cache = prepare_nodes(read_dataset(place.data), Capacity(place), lambda done, total: told.append((done, total)))
     assert len(cache) == 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
@@ -129,7 +138,7 @@ def test_every_node_reads_the_layout_that_the_search_was_given(
 ):
     place = make_place(data=two_layouts, layout="pairs", cache=tmp_path / "cache")
     dataset = read_dataset(place.data, place.layout)
-    cache = prepare_nodes(dataset, place, lambda done, total: None)
+    cache = prepare_nodes(dataset, Capacity(place), lambda done, total: None)
     job = make_job(make_settings(), place, cache, make_folds(dataset.cases, 2))
     late = open_cache(dataclasses.replace(job, cache_root=tmp_path / "late"))
     assert late.names == ("pair_0", "pair_1", "pair_2", "pair_3")
@@ -142,7 +151,7 @@ def test_extra_data_joins_the_cache_and_is_named_by_its_key(
     for file in [*extra.glob("*/train_*")]:
         file.rename(file.with_name(f"extra_{file.name}"))
     place = make_place(data=data, extra=(extra,), cache=tmp_path / "cache")
-    cache = prepare_nodes(read_dataset(data), place, lambda done, total: None)
+    cache = prepare_nodes(read_dataset(data), Capacity(place), lambda done, total: None)
     assert len(cache) == 6
     assert sorted(cache.extra_names) == ["extra_train_0000", "extra_train_0001"]
     assert cache.key.count("+") == 1
@@ -153,3 +162,13 @@ def test_extra_data_joins_the_cache_and_is_named_by_its_key(
     assert open_cache(late).key == cache.key
     train, valid = job.split.split(cache.names, 0, cache.extra_names)
     assert {4, 5} <= set(train) and not {4, 5} & set(valid)
+
+
+def test_a_jobs_own_environment_joins_that_of_its_search(make_place):
+    """Both name a variable, which Ray takes for a conflict unless it is told."""
+    job = {"working_dir": "gcs://code.zip", "env_vars": {"NO_ALBUMENTATIONS_UPDATE": "0", "NOTE": "kept"}}
+    own = _runtime_env(make_place(address="auto"))
+    override = _QUIET["RAY_OVERRIDE_JOB_RUNTIME_ENV"] == "1"
+    merged = _merge_runtime_env(RuntimeEnv(**job), RuntimeEnv(**own), override=override)
+    assert (merged["working_dir"], len(merged["py_modules"])) == ("gcs://code.zip", 3)
+    assert merged["env_vars"] == {"NOTE": "kept", **own["env_vars"]}

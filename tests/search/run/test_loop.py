@@ -262,7 +262,7 @@ class Workers:
         self.curves, self.count = curves, count
         self.runs: list[list[int]] = []
 
-    def run_trials(self, stage, next_trial, recorder, asha, budget_seconds) -> None:
+    def run_trials(self, stage, next_trial, recorder, asha, budget_seconds, count_left) -> None:
         folder = stage.folder.ray / f"run-{len(list(stage.folder.ray.glob('run-*')))}"
         folder.mkdir(parents=True)
         self.runs.append([])

@@ -27,6 +27,9 @@ def test_queue_asks_each_time_how_many_the_cluster_holds():
     room[0] = 0
     queue.on_trial_complete("a")
     assert queue.suggest("d") is None, "to be asked again later, for nodes may join"
+    for name in "bc":
+        queue.on_trial_complete(name)
+    assert (queue.suggest("d"), queue.is_stranded) == (Searcher.FINISHED, True)
 
 
 def test_queue_says_when_there_is_nothing_left():
@@ -35,6 +38,7 @@ def test_queue_says_when_there_is_nothing_left():
     assert [queue.suggest("a"), queue.suggest("b")] == [{"trial": 0}, None]
     queue.on_trial_complete("a")
     assert queue.suggest("b") == Searcher.FINISHED
+    assert not queue.is_stranded
 
 
 def test_queue_asks_for_nothing_before_there_is_room():

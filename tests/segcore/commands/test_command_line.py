@@ -1,4 +1,4 @@
-"""The commands as a user types them, in processes of their own."""
+"""The commands as a user types them, in processes of their own, which share their imports."""
 
 import json
 import os
@@ -21,6 +21,7 @@ from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import load_ensemble, save_ensemble
 from segcore.scoring.mask_files import read_masks, save_mask
 from tests.conftest import save_case
+from tests.preloaded import run_preloaded
 
 ROOT = Path(__file__).parents[3]
 TRAINING = ("backbone=tf_efficientnet_lite0", "decoder_channels=16", "batch_size=2", "epochs=4", "learning_rate=0.01")
@@ -33,10 +34,9 @@ def start(*arguments):
 
 
 def run(*arguments):
-    process = start(*arguments)
-    out, err = process.communicate(timeout=300)
-    assert "Traceback" not in out + err, err
-    return process.returncode, out, err
+    done = run_preloaded("segcore", *arguments, timeout=300)
+    assert "Traceback" not in done.stdout + done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
 
 
 def train_arguments(data, out, cache):
@@ -287,8 +287,9 @@ def test_words_of_data_reach_a_terminal_of_ascii(make_dataset, monkeypatch):
     folder = make_dataset()
     table = folder / "classes.json"
     table.write_text(table.read_text().replace('"sky"', '"Fu\u00dfweg"'), encoding="utf-8")
-    code, out, _ = run("check", folder, "--folds", 2)
-    assert code == 0
+    process = start("check", folder, "--folds", 2)
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0
     assert r"Fu\xdfweg" in out
 
 

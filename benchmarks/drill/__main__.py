@@ -1,0 +1,73 @@
+"""`python -m benchmarks.drill`: every fault struck at a search of the project and at one of the stock combination.
+
+Takes about a minute and a half per fault and combination on two cores.
+"""
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from benchmarks.drill.faults import DISKS, FAULTS, UNDISTURBED, Fault, UnfitError
+from benchmarks.drill.run import ARMS, Size, find_faults, hold
+from benchmarks.drill.scene import DrillError
+from benchmarks.drill.table import format_head, format_row
+from segcore.streets.synthetic import write_streets
+
+
+def main() -> None:
+    """Hold the drills and print the table; ends with 1 when the project's search did not stand one."""
+    arguments = _parse()
+    root = Path(tempfile.mkdtemp(prefix="drill-"))
+    data = root / "streets"
+    write_streets(data, cases=12, height=64, width=96, test_cases=0)
+    lines, stood = format_head(), True
+    print("\n".join(lines), flush=True)
+    for arm in arguments.arms:
+        undisturbed = None
+        for number, fault in enumerate([UNDISTURBED, *_chosen(arguments.faults)]):
+            if arm == "stock" and not fault.stock:
+                continue
+            place = root / f"{arm}-{number}"
+            line, wrong, winner = _hold(fault, arm, data, place, undisturbed)
+            undisturbed = winner if fault is UNDISTURBED else undisturbed
+            stood = stood and not (wrong and arm == "ours")
+            print(line, flush=True)
+            if not arguments.keep:
+                shutil.rmtree(place, ignore_errors=True)
+    if arguments.keep:
+        print(f"everything lies in {root}")
+    else:
+        shutil.rmtree(root, ignore_errors=True)
+    raise SystemExit(0 if stood else 1)
+
+
+def _hold(fault: Fault, arm: str, data: Path, place: Path, undisturbed: str | None) -> tuple[str, bool, str | None]:
+    try:
+        account = hold(fault, arm, Size(), data, place, disk=fault in DISKS)
+    except (UnfitError, DrillError) as error:
+        return f"| {fault.name} | {arm} | not struck: {error} |", False, None
+    printed = "".join(file.read_text(encoding="utf-8", errors="replace") for file in sorted(place.glob("driver-*.txt")))
+    # How often epochs are trained again and what a message says is asked of both, the words of ours alone.
+    wrong = find_faults(account, fault, undisturbed, printed if arm == "ours" else fault.said)
+    return format_row(fault.name, arm, account, wrong), bool(wrong), account.winner
+
+
+def _chosen(wanted: str) -> list[Fault]:
+    known = [*FAULTS, *DISKS]
+    return [fault for fault in known if not wanted or any(part in fault.name for part in wanted.split(","))]
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
+    parser.add_argument("--faults", default="", help="parts of the names of the faults to strike, separated by commas")
+    parser.add_argument("--keep", action="store_true", help="keep everything that was written")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    # The two processor cores belong to the trials.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

@@ -1,0 +1,133 @@
+"""What is found after a drill: trials, runs and points counted in the journal and in MLflow, and what is left behind.
+
+Plain functions over what was written; striking and waiting is done in `run`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from search.memory.events import Asked, Ended, Epoch, Event
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import Outcome
+
+LOST: Final = (Outcome.FAILED,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """What became of a search.
+
+    Args:
+        exit_codes: of each driver, in order; None for one that had to be killed.
+        trials: begun.
+        unended: of these, without an end.
+        lost: of these, given up for a failure.
+        repeated_epochs: reported again after a restart or a resume.
+        runs: of trials in MLflow.
+        running: of these, said to run although nobody runs them.
+        doubled_points: values of a metric at a step that MLflow has more than once.
+        missing_points: values that the journal has and MLflow has not.
+        winner: configuration and score of the best, to be compared with an undisturbed search.
+        traceback: whether a driver printed one.
+        left: processes and temporary files that nobody needs any more.
+        seconds: from the first driver's start to the last one's end.
+    """
+
+    exit_codes: tuple[int | None, ...]
+    trials: int
+    unended: int
+    lost: int
+    repeated_epochs: int
+    runs: int
+    running: int
+    doubled_points: int
+    missing_points: int
+    winner: str
+    traceback: bool
+    left: tuple[str, ...]
+    seconds: float
+
+    @property
+    def doubled_runs(self) -> int:
+        """Runs that MLflow has beyond one a trial; below 0 where some are missing."""
+        return self.runs - self.trials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Points:
+    """What MLflow has of a search's trials.
+
+    Args:
+        runs: of trials.
+        running: of these, said to run.
+        doubled: points more than one at the same step.
+        missing: points of the journal that it has not.
+    """
+
+    runs: int
+    running: int
+    doubled: int
+    missing: int
+
+
+def count_repeated(events: Iterable[Event]) -> int:
+    """Return how many epochs were reported again; those of a trial that is asked for anew count too."""
+    seen: Counter[tuple[int, int]] = Counter()
+    for event in events:
+        if isinstance(event, Epoch):
+            seen[event.trial, event.epoch] += 1
+    return sum(count - 1 for count in seen.values())
+
+
+def count_unended(events: Sequence[Event]) -> int:
+    """Return how many trials were asked for and never ended."""
+    asked = {event.trial for event in events if isinstance(event, Asked)}
+    return len(asked - {event.trial for event in events if isinstance(event, Ended)})
+
+
+def describe_winner(history: History, params: Sequence[str] = ("learning_rate",)) -> str:
+    """Return the best trial's drawn values and its score, equal for equal searches."""
+    best = next(iter(history.ranked), None)
+    if best is None or best.best is None:
+        return "none"
+    drawn = " ".join(f"{name}={best.params[name]:.6g}" for name in params if name in best.params)
+    return f"{drawn} {history.metric}={best.best.score:.6f}"
+
+
+def count_points(client: MlflowClient, experiment: str, trials: Sequence[TrialRecord], metric: str) -> Points:
+    """Compare the metric that decides in MLflow's runs with a journal's trials.
+
+    Args:
+        client: of the store.
+        experiment: its name.
+        trials: of the journal.
+        metric: name of the metric.
+    """
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return Points(runs=0, running=0, doubled=0, missing=sum(len(trial.epochs) for trial in trials))
+    runs = [run for run in client.search_runs([found.experiment_id]) if _is_trial(run)]
+    histories = [Counter(point.step for point in client.get_metric_history(run.info.run_id, metric)) for run in runs]
+    epochs = sum(len(trial.epochs) for trial in trials)
+    return Points(
+        runs=len(runs),
+        running=sum(run.info.status == "RUNNING" for run in runs),
+        doubled=sum(count - 1 for steps in histories for count in steps.values()),
+        missing=max(0, epochs - sum(len(steps) for steps in histories)),
+    )
+
+
+def _is_trial(run: Run) -> bool:
+    # The project's runs of trials have a parent; those of the stock combination have no such tag at all.
+    return "mlflow.parentRunId" in run.data.tags or "search.stage" not in run.data.tags
+
+
+def list_left(temporary: Path) -> tuple[str, ...]:
+    """Return temporary files and folders of trainings that nobody cleaned."""
+    return tuple(sorted(file.name for file in temporary.glob("street-search-*")))

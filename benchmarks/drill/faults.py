@@ -1,0 +1,254 @@
+"""The faults: when each strikes, what it does to the scene, and what is right afterwards.
+
+A fault strikes once a trial is in the middle of an epoch and has a checkpoint to go on from. What it needs beyond the
+scene, such as the right to mount a disk, it says by raising `Unfit`.
+"""
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from benchmarks.drill.scene import Scene, raylet_of
+from search.memory.history import History
+
+AWAY_SECONDS: Final = 20.0
+STATE_FILE: Final = "state.pt"
+
+
+class UnfitError(Exception):
+    """A fault that cannot be struck on this machine, with the reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something that happens to a search.
+
+    Args:
+        name: as the table shows it.
+        strike: does it.
+        is_due: says of the journal whether to strike now.
+        space: what the search draws from, a function of `benchmarks.drill.space`.
+        served: whether the MLflow server runs from the start.
+        own_data: whether the fault spoils the data or the cache, so that it is given copies.
+        options: of the launch, beside the drill's.
+        said: what the project's driver must print.
+        same_winner: whether the search must end as an undisturbed one.
+        lost: trials that may be lost.
+        stock: whether it can be struck at the stock combination too.
+    """
+
+    name: str
+    strike: Callable[[Scene], None]
+    is_due: Callable[[History], bool] = lambda history: is_midway(history)
+    space: str = "draw"
+    served: bool = True
+    own_data: bool = False
+    options: tuple[str, ...] = ()
+    said: str = ""
+    same_winner: bool = True
+    lost: int = 0
+    stock: bool = True
+
+
+def is_midway(history: History) -> bool:
+    """Say whether a trial has a checkpoint, further epochs to go, and another has ended before it."""
+    half = [trial for trial in history.unfinished if trial.running and trial.checkpoint_epoch == trial.last_epoch >= 1]
+    return bool(half) and any(trial.outcome is not None for trial in history.in_order)
+
+
+def kill_worker(scene: Scene) -> None:
+    """Kill the process that trains."""
+    pid, _ = scene.find_worker()
+    os.kill(pid, signal.SIGKILL)
+
+
+def stop_worker(scene: Scene) -> None:
+    """Stop the process that trains, as a network file system or a GPU that no longer answers does."""
+    pid, _ = scene.find_worker()
+    os.kill(pid, signal.SIGSTOP)
+
+
+def starve_worker(scene: Scene) -> None:
+    """Let the process that trains have no more memory than it has."""
+    pid, _ = scene.find_worker()
+    with Path(f"/proc/{pid}/statm").open(encoding="ascii") as stream:
+        pages = int(stream.read().split()[0])
+    resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize(),) * 2)
+
+
+def lose_node(scene: Scene, number: int = signal.SIGKILL) -> None:
+    """Kill the node that trains."""
+    _, node = scene.find_worker()
+    scene.lose_node(node, number)
+
+
+def lose_and_gain_node(scene: Scene) -> None:
+    """Kill the node that trains; another joins."""
+    lose_node(scene)
+    scene.add_node()
+
+
+def preempt_node(scene: Scene) -> None:
+    """Tell the node that trains to end."""
+    lose_node(scene, signal.SIGTERM)
+
+
+def kill_driver(scene: Scene) -> None:
+    """Kill the driver."""
+    scene.kill_driver()
+
+
+def tell_driver(number: int) -> Callable[[Scene], None]:
+    """Return what sends the driver a signal."""
+    return lambda scene: scene.signal_driver(number)
+
+
+def lose_head(scene: Scene) -> None:
+    """Kill the head: what knows the cluster, and its raylet. The search goes on on another cluster."""
+    processes = scene.cluster.head_node.all_processes
+    for kind in ("gcs_server", "raylet"):
+        os.kill(processes[kind][0].process.pid, signal.SIGKILL)
+    # A driver whose cluster is gone may wait for long; job managers end it.
+    if scene.driver is not None and not scene.wait_for(lambda: False, AWAY_SECONDS):
+        scene.kill_driver() if scene.driver.poll() is None else None
+    scene.new_cluster()
+
+
+def stop_server(scene: Scene) -> None:
+    """Kill the MLflow server; it comes back after a while."""
+    scene.stop_server()
+    time.sleep(AWAY_SECONDS)
+    scene.start_server()
+
+
+def freeze_server(scene: Scene) -> None:
+    """Let the MLflow server take connections and answer none, for a while."""
+    scene.signal_server(signal.SIGSTOP)
+    time.sleep(AWAY_SECONDS)
+    scene.signal_server(signal.SIGCONT)
+
+
+def start_server_late(scene: Scene) -> None:
+    """Start the server that was not there when the search was launched."""
+    scene.start_server()
+
+
+def tear_checkpoint(scene: Scene) -> None:
+    """Cut the newest checkpoint short, and kill the worker that would go on from it."""
+    files = sorted(scene.journal.parent.rglob(STATE_FILE), key=lambda file: file.stat().st_mtime)
+    if not files:
+        raise UnfitError("this search keeps no checkpoints")
+    os.truncate(files[-1], files[-1].stat().st_size // 2)
+    kill_worker(scene)
+
+
+def tear_cache(scene: Scene) -> None:
+    """Cut the largest file of decoded images short, and kill the worker."""
+    files = [file for file in scene.cache.rglob("*") if file.is_file()]
+    largest = max(files, key=lambda file: file.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+    kill_worker(scene)
+
+
+def spoil_image(scene: Scene) -> None:
+    """Cut an image of the data set short, and kill the worker."""
+    image = min(scene.data.rglob("*.jpg"))
+    os.truncate(image, image.stat().st_size // 2)
+    kill_worker(scene)
+
+
+def cut_journal(scene: Scene) -> None:
+    """Kill the driver in the middle of a line of its journal."""
+    scene.kill_driver()
+    with scene.journal.open("r+b") as stream:
+        stream.truncate(scene.journal.stat().st_size - 7)
+
+
+def fill_disk(scene: Scene) -> None:
+    """Fill the disk of the storage, until the driver has ended; then make room."""
+    disk = scene.journal.parents[1]
+    ballast = disk / "ballast"
+    with ballast.open("wb") as stream:
+        try:
+            while True:
+                stream.write(bytes(1 << 20))
+        except OSError:
+            pass
+    scene.wait_for(lambda: False, 120)
+    ballast.unlink(missing_ok=True)
+
+
+def lock_disk(scene: Scene) -> None:
+    """Let the disk of the storage take nothing more, until the driver has ended."""
+    disk = str(scene.journal.parents[1])
+    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+    scene.wait_for(lambda: False, 120)
+    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+
+
+def do_nothing(scene: Scene) -> None:
+    """Let the search run."""
+
+
+def do_all(scene: Scene) -> None:
+    """Strike one after the other: a node, a worker, the server, then the driver."""
+    lose_and_gain_node(scene)
+    scene.wait_for(lambda: is_midway(scene.history()), 120)
+    kill_worker(scene)
+    scene.stop_server()
+    scene.wait_for(lambda: is_midway(scene.history()), 120)
+    scene.start_server()
+    tear_checkpoint(scene)
+    scene.wait_for(lambda: is_midway(scene.history()), 120)
+    scene.kill_driver()
+
+
+def can_mount() -> bool:
+    """Say whether a small disk can be mounted here."""
+    return os.geteuid() == 0 and shutil.which("mount") is not None
+
+
+UNDISTURBED: Final = Fault(name="none", strike=do_nothing, is_due=lambda history: True)
+
+FAULTS: Final = (
+    Fault(name="worker killed in mid-epoch", strike=kill_worker),
+    Fault(name="node killed", strike=lose_node),
+    Fault(name="node killed, another joins", strike=lose_and_gain_node),
+    Fault(name="node preempted (SIGTERM)", strike=preempt_node),
+    Fault(name="driver killed", strike=kill_driver),
+    Fault(name="driver told to end (SIGTERM)", strike=tell_driver(signal.SIGTERM), said="go on with"),
+    Fault(name="terminal closed (SIGHUP)", strike=tell_driver(signal.SIGHUP), said="go on with"),
+    Fault(name="head lost, new cluster", strike=lose_head),
+    Fault(name="MLflow away", strike=stop_server),
+    Fault(name="MLflow takes calls, never answers", strike=freeze_server),
+    Fault(name="MLflow not there at the launch", strike=start_server_late, is_due=lambda history: True, served=False,
+          said="does not answer"),
+    Fault(name="no memory left for the worker", strike=starve_worker, same_winner=False, lost=1),
+    Fault(name="trial hangs", strike=stop_worker, options=("--hang-after", "15s")),
+    Fault(name="checkpoint torn", strike=tear_checkpoint),
+    Fault(name="cache torn", strike=tear_cache, own_data=True),
+    Fault(name="image unreadable in mid-search", strike=spoil_image, own_data=True),
+    Fault(name="driver killed, journal's last line cut", strike=cut_journal, stock=False),
+    Fault(name="half of the trainings diverge", strike=do_nothing, is_due=lambda history: True, space="draw_diverging",
+          same_winner=False, lost=3),
+    Fault(name="node, worker, MLflow, checkpoint, driver", strike=do_all),
+)  # fmt: skip
+"""One at a time, then together."""
+
+DISKS: Final = (
+    Fault(name="disk full", strike=fill_disk, said="make room"),
+    Fault(name="disk read-only", strike=lock_disk),
+)
+"""On a disk of their own, which root alone can mount."""
+
+
+def raylets(scene: Scene) -> list[int]:
+    """Return the process ids of the nodes' raylets."""
+    return [raylet_of(node) for node in scene.nodes]

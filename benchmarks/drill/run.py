@@ -1,0 +1,174 @@
+"""One search through one fault: launch, strike, wait, go on as often as need be, and count what is left."""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from mlflow import MlflowClient
+
+from benchmarks.drill.account import (
+    LOST,
+    Account,
+    count_points,
+    count_repeated,
+    count_unended,
+    describe_winner,
+    list_left,
+)
+from benchmarks.drill.faults import Fault, UnfitError, can_mount
+from benchmarks.drill.processes import list_session
+from benchmarks.drill.scene import METRIC, Scene, open_scene
+from search.memory.journal import read_events
+from segcore.errors import CheckpointError
+
+ARMS: Final = ("ours", "stock")
+_RESUMES: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large a drill's search is.
+
+    Args:
+        trials: configurations.
+        epochs: of a trial.
+        seconds: most that one driver may take.
+    """
+
+    trials: int = 4
+    epochs: int = 4
+    seconds: float = 400.0
+
+
+def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path, *, disk: bool = False) -> Account:
+    """Run one search through one fault.
+
+    Args:
+        fault: what is done to it.
+        arm: ours or stock.
+        size: of the search.
+        data: the data set.
+        root: empty folder of this drill; the caches of its parent are shared.
+        disk: whether the searches lie on a small disk of their own.
+
+    Raises:
+        UnfitError: when the fault cannot be struck here.
+    """
+    data, cache = _spoilable(data, root) if fault.own_data else (data, root.parent / "cache")
+    with open_scene(root, data, cache, served=fault.served) as scene, _own_disk(scene, wanted=disk):
+        started = time.monotonic()
+        codes = _run(scene, fault, arm, size)
+        return take_account(scene, tuple(codes), time.monotonic() - started)
+
+
+def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
+    struck, codes = False, list[int | None]()
+    for number in range(1 + _RESUMES):
+        scene.start_driver(_command(scene, fault, arm, size, again=number > 0))
+        if not struck:
+            scene.wait_for(lambda: scene.journal.exists() and fault.is_due(scene.history()), size.seconds)
+            fault.strike(scene)
+            struck = True
+        codes.append(scene.wait_for_driver(size.seconds))
+        if codes[-1] == 0:
+            break
+    return codes
+
+
+def _command(scene: Scene, fault: Fault, arm: str, size: Size, *, again: bool) -> list[str]:
+    storage = str(scene.journal.parents[1])
+    where = ["--storage", storage, "--address", scene.address, "--tracking-uri", scene.tracking_uri]
+    sizes = ["--trials", str(size.trials), "--epochs", str(size.epochs), "--folds", "2", "--max-concurrent", "1"]
+    data = ["--data", str(scene.data), "--cache", str(scene.cache)]
+    if arm == "stock":
+        return [sys.executable, "-m", "benchmarks.drill.stock", *where, *data, *sizes, "--space", fault.space]
+    if again and (scene.journal.parent / "settings.json").exists():
+        return [sys.executable, "-m", "search", "resume", "drill", *where]
+    begin = [sys.executable, "-m", "search", "launch", "--name", "drill", *where, *data, *sizes, *fault.options]
+    space = f"benchmarks.drill.space:{fault.space}"
+    return [*begin, "--space", space, "--grace-epochs", "1", "--reduction-factor", "2", "--confirm", "0"]
+
+
+def take_account(scene: Scene, codes: tuple[int | None, ...], seconds: float) -> Account:
+    """Count what a search has come to."""
+    events = list(read_events(scene.journal)) if scene.journal.exists() else []
+    try:
+        history = scene.history()
+    except (CheckpointError, OSError):
+        events, history = [], scene.history()
+    points = count_points(MlflowClient(scene.tracking_uri), "drill", history.in_order, METRIC)
+    left = list_left(scene.temporary)
+    if scene.driver is not None:
+        left += tuple(f"process {pid}" for pid in list_session(scene.driver.pid))
+    printed = "".join(file.read_text(encoding="utf-8", errors="replace") for file in scene.outputs)
+    return Account(
+        exit_codes=codes,
+        trials=len(history.trials),
+        unended=count_unended(events),
+        lost=sum(trial.outcome in LOST for trial in history.in_order),
+        repeated_epochs=count_repeated(events),
+        runs=points.runs,
+        running=points.running,
+        doubled_points=points.doubled,
+        missing_points=points.missing,
+        winner=describe_winner(history),
+        traceback="Traceback (most recent call last)" in printed,
+        left=left,
+        seconds=seconds,
+    )
+
+
+def find_faults(account: Account, fault: Fault, undisturbed: str | None, printed: str = "") -> Sequence[str]:
+    """Say what of an account is not as it should be; nothing when all is well.
+
+    Args:
+        account: what was found.
+        fault: what was struck.
+        undisturbed: winner of a search that nothing happened to; None: not compared.
+        printed: what the drivers said.
+    """
+    checks = {
+        f"ended with {account.exit_codes[-1]}": account.exit_codes[-1] != 0,
+        f"{account.unended} trials without an end": account.unended > 0,
+        f"{account.lost} trials lost": account.lost > fault.lost,
+        f"{account.repeated_epochs} epochs trained again": account.repeated_epochs > 1,
+        f"{account.doubled_runs:+d} runs in MLflow": account.doubled_runs != 0,
+        f"{account.running} runs RUNNING": account.running > 0,
+        f"{account.doubled_points} points doubled": account.doubled_points > 0,
+        f"{account.missing_points} points missing": account.missing_points > 0,
+        f"another winner: {account.winner}": fault.same_winner and undisturbed not in (None, account.winner),
+        "a traceback": account.traceback,
+        f"left: {', '.join(account.left)}": bool(account.left),
+        f"nothing said of {fault.said!r}": fault.said not in printed,
+    }
+    return [text for text, wrong in checks.items() if wrong]
+
+
+def _spoilable(data: Path, root: Path) -> tuple[Path, Path]:
+    copy = root.with_name(f"{root.name}-data")
+    shutil.copytree(data, copy)
+    return copy, root.with_name(f"{root.name}-cache")
+
+
+@contextmanager
+def _own_disk(scene: Scene, *, wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
+    if not can_mount():
+        raise UnfitError("a small disk can be mounted by root alone")
+    folder = scene.journal.parents[1]
+    folder.mkdir(parents=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder], check=False)
+    if done.returncode:
+        raise UnfitError("no disk can be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

@@ -1,0 +1,278 @@
+"""Where a drill takes place: a real cluster of this machine, a real MLflow server, a small data set, the driver.
+
+Every process has its temporary files in the scene's folder, so what is left there afterwards is seen.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ray.cluster_utils import Cluster
+
+from benchmarks.drill.processes import children_of, kill_session
+from search.memory.history import History
+from search.memory.journal import read_history
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SERVER_SECONDS: Final = 120.0
+NODE_CPUS: Final = 2
+_STARTS: Final = 5
+METRIC: Final = "iou"
+
+
+class DrillError(Exception):
+    """The drill itself could not be held, whatever the search does."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Scene:
+    """One cluster, one server, one search; what faults strike at.
+
+    Args:
+        root: everything that the drill writes.
+        data: the data set.
+        cache: decoded images, kept from drill to drill.
+        journal: the search's memory.
+        port: of the MLflow server.
+        cluster: a head that holds no trial.
+        nodes: its two workers.
+        server: the MLflow server, or None.
+        driver: the search's driver, once it runs.
+        outputs: files of what each driver printed.
+    """
+
+    root: Path
+    data: Path
+    cache: Path
+    journal: Path
+    port: int
+    cluster: Cluster
+    nodes: list[Any]
+    server: "subprocess.Popen[bytes] | None" = None
+    driver: "subprocess.Popen[bytes] | None" = None
+    outputs: list[Path] = field(default_factory=list)
+
+    @property
+    def tracking_uri(self) -> str:
+        """Address of the MLflow server."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """Address of the cluster."""
+        return str(self.cluster.address)
+
+    @property
+    def temporary(self) -> Path:
+        """Temporary files of every process."""
+        return self.root / "tmp"
+
+    def history(self) -> History:
+        """Return what the journal holds now."""
+        return read_history(self.journal, METRIC)
+
+    def start_driver(self, command: Sequence[str], **environment: str) -> None:
+        """Start a driver in a session of its own."""
+        output = self.root / f"driver-{len(self.outputs)}.txt"
+        self.outputs.append(output)
+        with output.open("wb") as stream:
+            self.driver = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env={**_environment(self.temporary), **environment},
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def printed(self) -> str:
+        """Return what the last driver printed."""
+        return self.outputs[-1].read_text(encoding="utf-8", errors="replace") if self.outputs else ""
+
+    def wait_for(self, is_due: Callable[[], bool], seconds: float) -> bool:
+        """Wait until something is so, or the driver has ended, or the time is up; say whether it is so."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if is_due():
+                return True
+            if self.driver is not None and self.driver.poll() is not None:
+                return is_due()
+            time.sleep(0.05)
+        return False
+
+    def wait_for_driver(self, seconds: float) -> int | None:
+        """Return the driver's exit code; None when it had to be killed for taking too long."""
+        assert self.driver is not None
+        try:
+            return self.driver.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.kill_driver()
+            return None
+
+    def kill_driver(self) -> None:
+        """Kill the driver as a machine that loses power does: it and what belongs to its session."""
+        assert self.driver is not None
+        with suppress(ProcessLookupError):
+            os.kill(self.driver.pid, signal.SIGKILL)
+        self.driver.wait()
+        kill_session(self.driver.pid)
+
+    def signal_driver(self, number: int) -> None:
+        """Send the driver a signal."""
+        assert self.driver is not None
+        os.kill(self.driver.pid, number)
+
+    def find_worker(self) -> tuple[int, Any]:
+        """Return the process that trains now and its node.
+
+        Raises:
+            DrillError: when none trains.
+        """
+        for node in self.nodes:
+            for pid, title in children_of(raylet_of(node)):
+                if title.startswith("ray::") and "IDLE" not in title and _is_trial(title):
+                    return pid, node
+        raise DrillError("no worker trains now")
+
+    def add_node(self) -> None:
+        """Let another worker node join."""
+        self.nodes.append(_add_node(self.cluster))
+
+    def lose_node(self, node: Any, number: int) -> None:
+        """Send a node's raylet a signal that ends it; its workers die with it."""
+        self.nodes.remove(node)
+        os.kill(raylet_of(node), number)
+
+    def new_cluster(self) -> None:
+        """Replace the cluster by another one."""
+        _stop_cluster(self.cluster)
+        self.cluster, self.nodes = _start_cluster()
+
+    def start_server(self) -> None:
+        """Start the MLflow server and wait until it answers.
+
+        Raises:
+            DrillError: when it does not.
+        """
+        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1"]
+        command += ["--port", str(self.port), "--backend-store-uri", f"sqlite:///{self.root / 'mlflow.db'}"]
+        command += ["--artifacts-destination", str(self.root / "artifacts")]
+        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with (self.root / "server.log").open("ab") as log:
+            self.server = subprocess.Popen(
+                command, cwd=self.root, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + SERVER_SECONDS
+        while not _answers(f"{self.tracking_uri}/health"):
+            if time.monotonic() > deadline:
+                raise DrillError(f"the MLflow server does not answer; see {self.root / 'server.log'}")
+            time.sleep(0.2)
+
+    def signal_server(self, number: int) -> None:
+        """Send the server and all its processes a signal."""
+        if self.server is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.server.pid, number)
+
+    def stop_server(self) -> None:
+        """Kill the server."""
+        if self.server is not None:
+            self.signal_server(signal.SIGCONT)
+            self.signal_server(signal.SIGKILL)
+            self.server.wait()
+            self.server = None
+
+
+@contextmanager
+def open_scene(root: Path, data: Path, cache: Path, *, served: bool = True) -> Iterator[Scene]:
+    """Start a cluster and a server, and stop all of it at the end.
+
+    Args:
+        root: empty folder of this drill.
+        data: the data set; a fault that spoils it is given a copy.
+        cache: folder of decoded images.
+        served: whether the server runs from the start.
+    """
+    (root / "tmp").mkdir(parents=True)
+    # Ray's sockets have short names.
+    before, own = dict(os.environ), {"TMPDIR": str(root / "tmp"), "RAY_TMPDIR": "/tmp"}
+    os.environ.update(own)
+    cluster, nodes = _start_cluster()
+    scene = Scene(
+        root=root,
+        data=data,
+        cache=cache,
+        journal=root / "searches" / "drill" / "journal.jsonl",
+        port=_free_port(),
+        cluster=cluster,
+        nodes=nodes,
+    )
+    try:
+        if served:
+            scene.start_server()
+        yield scene
+    finally:
+        if scene.driver is not None and scene.driver.poll() is None:
+            scene.kill_driver()
+        scene.stop_server()
+        _stop_cluster(scene.cluster)
+        for name in own:
+            os.environ.pop(name)
+        os.environ.update({name: before[name] for name in own if name in before})
+
+
+def raylet_of(node: Any) -> int:
+    """Return the process id of a node's raylet."""
+    return int(node.all_processes["raylet"][0].process.pid)
+
+
+def _start_cluster() -> tuple[Cluster, list[Any]]:
+    cluster = Cluster()
+    _add_node(cluster, cpus=0)
+    return cluster, [_add_node(cluster) for _ in range(2)]
+
+
+def _add_node(cluster: Cluster, cpus: int = NODE_CPUS) -> Any:
+    for _ in range(_STARTS):
+        # Ray gives a raylet half a minute, which is short on a machine that others use.
+        with suppress(Exception):
+            return cluster.add_node(num_cpus=cpus, num_gpus=0, include_dashboard=False)
+    raise DrillError(f"Ray starts no node within {_STARTS} tries; is the machine too busy?")
+
+
+def _stop_cluster(cluster: Cluster) -> None:
+    # What a fault has killed is gone already.
+    with suppress(Exception):
+        cluster.shutdown()
+
+
+def _is_trial(title: str) -> bool:
+    return "ImplicitFunc" in title or "run_trial" in title or "train" in title
+
+
+def _environment(temporary: Path) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": path, "COLUMNS": "200", "OMP_NUM_THREADS": "1"}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address, timeout=2).close()
+    except OSError:
+        return False
+    return True

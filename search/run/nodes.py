@@ -1,0 +1,185 @@
+"""The nodes that trials may be given to: each is looked at when it joins, and prepares its cache, all at once.
+
+One that cannot be used is left out and named; nobody waits for it. What is looked at is in `probe`.
+"""
+
+import secrets
+import threading
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from search.place import Place
+from search.run.probe import Meeting, Probe, are_pretended, find_faults, find_versions, probe_machine
+from segcore.data.dataset import read_dataset
+from segcore.data.extra import prepare_caches, read_extra
+from segcore.errors import StreetError
+
+Node = dict[str, Any]
+"""A node as Ray describes it."""
+
+_SHORT: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What came of looking at a node.
+
+    Args:
+        problem: why it can run no trial; empty when it can.
+        cache_key: name of the cache it prepared; empty where it prepared none.
+        probe: what it is and has; None when it did not come to that.
+    """
+
+    problem: str = ""
+    cache_key: str = ""
+    probe: Probe | None = None
+
+
+class Nodes:
+    """Looks at each node once, when it joins, without waiting for it.
+
+    Args:
+        place: data, cache, storage and resources are used.
+
+    Raises:
+        StorageError: when the storage cannot be written on this machine.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._meeting = Meeting(folder=place.storage, token=secrets.token_hex(8))
+        self._meeting.call()
+        self._here = ray.get_runtime_context().get_node_id()
+        self._running: dict[Any, Node] = {}
+        self._checked: dict[str, tuple[Node, Check]] = {}
+        self._told: set[str] = set()
+        self._cache_key = ""
+        # Whoever shows a stage asks for its nodes too.
+        self._lock = threading.Lock()
+
+    def expect_cache(self, key: str) -> None:
+        """Take the nodes whose cache is that of this machine; until it is known, none is ready."""
+        self._cache_key = key
+
+    def find_usable(self, fit: Collection[Node], wait_seconds: float = 0.0) -> list[Node]:
+        """Begin to look at those that are new, and return those that are ready for trials.
+
+        Args:
+            fit: nodes that are there and could hold a trial.
+            wait_seconds: how long to wait for one more to be looked at.
+        """
+        with self._lock:
+            known = {node["NodeID"] for node in self._running.values()} | self._checked.keys()
+            for node in fit:
+                if node["NodeID"] not in known:
+                    self._running[self._begin(node)] = node
+            self._collect(wait_seconds)
+            ready = self._checked.keys() - self.left_out.keys() if self._cache_key else set()
+        return [node for node in fit if node["NodeID"] in ready]
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a node is still being looked at, or prepares its cache."""
+        return bool(self._running)
+
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why nodes are given no trial, by Ray's name."""
+        found = {name: self._find_problem(check) for name, (_, check) in self._checked.items()}
+        return {name: f"{describe_node(self._checked[name][0])}: {told}" for name, told in found.items() if told}
+
+    def pop_warnings(self) -> list[str]:
+        """Return what is to be told of nodes that are left out, each once."""
+        new = {name: problem for name, problem in self.left_out.items() if name not in self._told}
+        self._told |= new.keys()
+        return [f"{problem[0].upper()}{problem[1:]}; it is given no trial." for problem in new.values()]
+
+    def describe_busy(self) -> str:
+        """Say which nodes are not ready yet; empty when none is on its way."""
+        names = [describe_node(node) for node in list(self._running.values())]
+        return f"{', '.join(names)} to prepare {'its cache' if len(names) == 1 else 'their caches'}" if names else ""
+
+    def close(self) -> None:
+        """Delete what was left in the storage."""
+        self._meeting.end()
+
+    def _begin(self, node: Node) -> Any:
+        gpus = node["Resources"].get("GPU", 0.0) if self._place.gpus_per_trial else 0.0
+        own_cache = node["NodeID"] == self._here
+        # A process that has seen a GPU keeps some of its memory, so it ends with the task.
+        task = ray.remote(num_cpus=0, max_retries=1, max_calls=1)(check_here)
+        where = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        return task.options(scheduling_strategy=where).remote(
+            self._place, self._meeting, node["NodeID"], find_versions(), gpus, are_pretended(), not own_cache
+        )
+
+    def _collect(self, seconds: float) -> None:
+        if not self._running:
+            return
+        if seconds:
+            ray.wait(list(self._running), num_returns=1, timeout=seconds)
+        done, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=0)
+        for task in done:
+            node = self._running.pop(task)
+            self._checked[node["NodeID"]] = (node, self._read(task, node["NodeID"]))
+
+    def _read(self, task: Any, name: str) -> Check:
+        try:
+            check: Check = ray.get(task)
+        except ray.exceptions.RayError as error:
+            return Check(problem=f"looking at it failed ({str(error).strip().splitlines()[-1]})")
+        if not check.problem and not self._meeting.has_answered(name):
+            return Check(problem=f"what it writes to {self._place.storage} is not seen here; mount one shared folder")
+        return check
+
+    def _find_problem(self, check: Check) -> str:
+        if check.problem or not check.cache_key or not self._cache_key or check.cache_key == self._cache_key:
+            return check.problem
+        return f"{self._place.data} holds other files there than here; every node must have the same"
+
+
+@contextmanager
+def looking_at_nodes(place: Place) -> Iterator[Nodes]:
+    """Look at the nodes of the connected cluster, and leave nothing of it in the storage."""
+    nodes = Nodes(place)
+    try:
+        yield nodes
+    finally:
+        nodes.close()
+
+
+def check_here(
+    place: Place, meeting: Meeting, name: str, versions: dict[str, str], gpus: float, pretended: bool, prepare: bool
+) -> Check:
+    """Look at the node that this runs on, and prepare its cache if it can be used.
+
+    Args:
+        place: data, extra data and cache are used.
+        meeting: in the storage.
+        name: of the node, as Ray names it.
+        versions: of the driver's machine.
+        gpus: GPUs that Ray believes the node has, where trials ask for them.
+        pretended: whether that is taken on Ray's word.
+        prepare: whether to prepare the cache; the driver prepares its own machine's itself.
+    """
+    probe = probe_machine(place.cache, meeting, name)
+    if faults := find_faults(probe, versions, gpus, pretended):
+        return Check(problem="; ".join(faults), probe=probe)
+    if not prepare:
+        return Check(probe=probe)
+    try:
+        dataset = read_dataset(place.data, place.layout)
+        cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache)
+    except StreetError as error:
+        return Check(problem=f"it cannot prepare its cache: {error}", probe=probe)
+    return Check(cache_key=cache.key, probe=probe)
+
+
+def describe_node(node: Node) -> str:
+    """Return a node's address and the beginning of its name in Ray."""
+    return f"node {node['NodeManagerAddress']} ({node['NodeID'][:_SHORT]})"

@@ -1,0 +1,65 @@
+"""The storage, a folder of this machine or one in a bucket, of which a folder of this machine is the mirror.
+
+A search writes what is small (its journal first of all) into its folder on this machine, and everything works on that
+folder alone. A mirror holds a file that names its bucket, so whoever has the folder finds the bucket too. What goes to
+and fro between them is in `mirror`; Ray's workers write checkpoints to the bucket by themselves.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Final
+
+from segcore.bucket import Bucket, is_address, parse_bucket
+from segcore.data.caching.disk import resolve_folder
+from segcore.errors import StorageError
+
+_MARK: Final = ".bucket"
+_DIGEST_LETTERS: Final = 16
+
+
+def locate_storage(given: str | Path) -> Path:
+    """Return the folder of this machine for what --storage gives: the folder itself, or the mirror of a bucket.
+
+    Args:
+        given: a folder, or the address of one in a bucket.
+
+    Raises:
+        ConfigError: when it is an address that cannot be used.
+        StorageError: when the mirror cannot be made.
+    """
+    if not is_address(given):
+        return Path(given)
+    bucket = parse_bucket("storage", str(given))
+    mirror = resolve_folder("storage", _state_folder()) / _digest(bucket.address)
+    try:
+        mirror.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (mirror / _MARK).write_text(bucket.address, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(
+            f"--storage {bucket.address}: {mirror}, where this machine keeps its files of it, cannot be written "
+            f"({error.strerror or error}); give another folder by XDG_STATE_HOME."
+        ) from error
+    return mirror
+
+
+def find_bucket(storage: Path) -> Bucket | None:
+    """Return the bucket that a storage's folder is the mirror of; None when it is the storage itself."""
+    try:
+        return parse_bucket("storage", (storage / _MARK).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def name_storage(storage: Path) -> str:
+    """Return what --storage is to give for a storage's folder."""
+    bucket = find_bucket(storage)
+    return bucket.address if bucket is not None else str(storage)
+
+
+def _state_folder() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state") / "street-search"
+
+
+def _digest(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()[:_DIGEST_LETTERS]

@@ -1,0 +1,286 @@
+"""Folders in buckets of an object store: their addresses, and reading and writing what lies in them.
+
+An address never holds a secret: each machine's own environment, files or role say who it is. What of a search lies in
+a bucket says `search.mirror`, how data is brought from one `data.bringing`.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, Final
+from urllib.parse import parse_qsl, quote, unquote
+
+from segcore.errors import ConfigError, StorageError
+
+SCHEMES: Final = {"s3": "s3://BUCKET/FOLDER", "gs": "gs://BUCKET/FOLDER", "abfs": "abfs://CONTAINER@HOST/FOLDER"}
+"""What an address may begin with, and its form."""
+
+PLACE_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
+"""Variables that say where a store answers, and nothing secret: every worker is to ask the same one."""
+
+_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
+"""Not `://`: a path takes two slashes for one."""
+_QUERY: Final = {
+    "s3": {"region", "scheme", "endpoint_override"},
+    "gs": {"scheme", "endpoint_override", "project_id"},
+    "abfs": {"blob_storage_authority", "dfs_storage_authority", "enable_tls"},
+}
+"""What may follow the question mark; nothing that proves who one is."""
+_CHUNK_BYTES: Final = 8 << 20
+_TOLD_LETTERS: Final = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file in a bucket.
+
+    Args:
+        path: from the folder on that was listed.
+        size: bytes.
+        modified: seconds since the Unix epoch, by the clock of the store.
+    """
+
+    path: str
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """A folder in a bucket; build it with `parse_bucket`, which refuses what is none.
+
+    Args:
+        base: its address up to the question mark, without a slash at the end.
+        query: what follows the question mark, such as where a store of one's own answers; may be empty.
+    """
+
+    base: str
+    query: str = ""
+
+    @property
+    def address(self) -> str:
+        """The whole address."""
+        return f"{self.base}?{self.query}" if self.query else self.base
+
+    @property
+    def name(self) -> str:
+        """The last part of the address."""
+        return unquote(self.base.rpartition("/")[2])
+
+    def inside(self, path: str) -> "Bucket":
+        """Return what lies at a path in this folder."""
+        return replace(self, base=f"{self.base}/{quote(path)}")
+
+    def relative(self, path: str) -> str | None:
+        """Return from this folder on what Arrow calls by a path of its own; None when it is not inside."""
+        root = f"{_connect(self)[1]}/"
+        return path.removeprefix(root) if path.startswith(root) else None
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file's content; None when there is no such file.
+
+        Raises:
+            StorageError: when the bucket cannot be read.
+        """
+        files, root = _connect(self)
+        try:
+            with self._told("read"), files.open_input_stream(f"{root}/{path}") as stream:
+                content: bytes = stream.read()
+                return content
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file, which is there whole or not at all.
+
+        Raises:
+            StorageError: when the bucket cannot be written.
+        """
+        files, root = _connect(self)
+        with self._told("written"), files.open_output_stream(f"{root}/{path}") as stream:
+            stream.write(content)
+
+    def upload(self, file: Path, path: str) -> None:
+        """Copy a file of this machine into the bucket.
+
+        Raises:
+            StorageError: when the bucket cannot be written.
+            OSError: when the file cannot be read.
+        """
+        files, root = _connect(self)
+        with file.open("rb") as source, self._told("written"), files.open_output_stream(f"{root}/{path}") as stream:
+            shutil.copyfileobj(source, stream, _CHUNK_BYTES)
+
+    def download(self, path: str, target: IO[bytes]) -> None:
+        """Copy a file of the bucket into an open one.
+
+        Raises:
+            StorageError: when the bucket cannot be read.
+        """
+        files, root = _connect(self)
+        with self._told("read"), files.open_input_stream(f"{root}/{path}") as stream:
+            shutil.copyfileobj(stream, target, _CHUNK_BYTES)
+
+    def list_files(self, path: str = "") -> list[StoredFile]:
+        """Return every file in a folder and below, by path; none when there is no such folder.
+
+        Raises:
+            StorageError: when the bucket cannot be read.
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        files, root = _connect(self)
+        folder = f"{root}/{path}".rstrip("/")
+        with self._told("read"):
+            found = files.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
+        return [
+            StoredFile(path=each.path.removeprefix(f"{folder}/"), size=each.size, modified=each.mtime.timestamp())
+            for each in sorted(found, key=lambda each: str(each.path))
+            if each.type == FileType.File
+        ]
+
+    def list_folders(self) -> list[str]:
+        """Return the names of the folders right in this one.
+
+        Raises:
+            StorageError: when the bucket cannot be read.
+        """
+        from pyarrow.fs import FileSelector, FileType
+
+        files, root = _connect(self)
+        with self._told("read"):
+            found = files.get_file_info(FileSelector(root, allow_not_found=True))
+        return sorted(each.base_name for each in found if each.type == FileType.Directory)
+
+    def size_of(self, path: str = "") -> int | None:
+        """Return the bytes of a file; None when there is none.
+
+        Raises:
+            StorageError: when the bucket cannot be read.
+        """
+        from pyarrow.fs import FileType
+
+        files, root = _connect(self)
+        with self._told("read"):
+            found = files.get_file_info(f"{root}/{path}".rstrip("/"))
+        return found.size if found.type == FileType.File else None
+
+    def delete(self, path: str) -> None:
+        """Delete a file; one that is gone is no matter.
+
+        Raises:
+            StorageError: when the bucket cannot be written.
+        """
+        files, root = _connect(self)
+        try:
+            with self._told("written"):
+                files.delete_file(f"{root}/{path}")
+        except FileNotFoundError:
+            pass
+
+    def delete_folder(self, path: str) -> None:
+        """Delete a folder and all in it; one that is gone is no matter.
+
+        Raises:
+            StorageError: when the bucket cannot be written.
+        """
+        files, root = _connect(self)
+        try:
+            with self._told("written"):
+                files.delete_dir(f"{root}/{path}")
+        except FileNotFoundError:
+            pass
+
+    @contextmanager
+    def _told(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StorageError(
+                f"{self.address} cannot be {done} ({describe(error)}); check the address, the network, and that this "
+                "machine's own credentials (environment, files or role) allow it."
+            ) from error
+
+
+def is_address(text: str | Path) -> bool:
+    """Say whether a text is an address, such as s3://bucket/folder, also where a path took two slashes for one."""
+    return _ADDRESS.match(str(text)) is not None
+
+
+def parse_bucket(option: str, text: str) -> Bucket:
+    """Return the folder in a bucket that an option gives.
+
+    Args:
+        option: its name, without dashes.
+        text: an address.
+
+    Raises:
+        ConfigError: when it is no address of a bucket, or holds a secret.
+    """
+    base, _, query = text.partition("?")
+    scheme, slashes, rest = base.partition("://")
+    scheme = scheme.lower()
+    if not slashes or scheme not in SCHEMES:
+        raise ConfigError(
+            f"--{option} {scheme}://...: use {', '.join(SCHEMES.values())}, or a folder of this machine; there is no "
+            f"other kind of address for --{option}."
+        )
+    _refuse_secrets(option, scheme, rest, query)
+    bucket = Bucket(base=f"{scheme}://{rest.rstrip('/')}", query=query)
+    if not rest.strip("/"):
+        raise ConfigError(f"--{option} {text}: it names no bucket; use {SCHEMES[scheme]}.")
+    _connect(bucket)
+    return bucket
+
+
+def _refuse_secrets(option: str, scheme: str, rest: str, query: str) -> None:
+    user, at, _ = rest.partition("/")[0].rpartition("@")
+    if at and (scheme == "s3" or ":" in user):
+        raise ConfigError(
+            f"--{option} {scheme}://...@...: an address must not hold user or password, since it is kept and shown; "
+            "leave them to the environment or the files of each machine, such as AWS_ACCESS_KEY_ID and ~/.aws."
+        )
+    unknown = [name for name, _ in parse_qsl(query, keep_blank_values=True) if name not in _QUERY[scheme]]
+    if unknown:
+        raise ConfigError(
+            f"--{option} {scheme}://...?{unknown[0]}=...: after the question mark may stand "
+            f"{', '.join(sorted(_QUERY[scheme]))}; secrets belong into the environment of each machine."
+        )
+
+
+def describe(error: OSError) -> str:
+    """Return in a line what a store said."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:_TOLD_LETTERS]
+
+
+@cache
+def _connect(bucket: Bucket) -> tuple[Any, str]:
+    """Return Arrow's file system and the folder's path in it.
+
+    Raises:
+        ConfigError: when the address cannot be parsed, or Arrow lacks the store's part.
+    """
+    try:
+        from pyarrow.fs import FileSystem
+    except ImportError as error:
+        raise ConfigError(
+            f"{bucket.address} needs the package pyarrow ({error}); run 'pip install pyarrow'."
+        ) from error
+    try:
+        files, path = FileSystem.from_uri(bucket.address)
+    # A build of Arrow may lack a store; an address may be malformed.
+    except (ValueError, NotImplementedError, ImportError) as error:
+        raise ConfigError(
+            f"{bucket.address} cannot be used ({error}); its form is {SCHEMES[bucket.base.partition('://')[0]]}, and "
+            "the package pyarrow must be built with this store, as those of PyPI are."
+        ) from error
+    except OSError as error:
+        raise StorageError(f"{bucket.address} cannot be reached ({describe(error)}); check the address.") from error
+    return files, str(path).rstrip("/")

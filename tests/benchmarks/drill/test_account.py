@@ -1,0 +1,85 @@
+import time
+
+import pytest
+from mlflow import MlflowClient
+
+from benchmarks.drill.account import (
+    Points,
+    count_points,
+    count_repeated,
+    count_unended,
+    describe_winner,
+    list_left,
+)
+from search.memory.events import Asked, Ended, Epoch, Event
+from search.memory.history import History
+from search.memory.outcome import Outcome
+from segcore.config import TrainConfig
+
+VALUES = TrainConfig().values()
+
+
+def asked(trial: int, rate: float = 0.01) -> Event:
+    return Asked(trial=trial, fold=0, values=VALUES, params={"learning_rate": rate})
+
+
+def epoch(trial: int, number: int, iou: float = 0.5) -> Event:
+    return Epoch(trial=trial, epoch=number, metrics={"iou": iou})
+
+
+def remember(*events: Event) -> History:
+    history = History("iou")
+    for event in events:
+        history.apply(event)
+    return history
+
+
+def test_epochs_that_were_reported_again_are_counted():
+    events = [asked(0), epoch(0, 1), epoch(0, 2), epoch(0, 2), epoch(0, 3), asked(1), epoch(1, 1)]
+    assert count_repeated(events) == 1
+
+
+def test_a_trial_that_began_anew_repeats_all_that_it_had_reported():
+    assert count_repeated([asked(0), epoch(0, 1), epoch(0, 2), asked(0), epoch(0, 1), epoch(0, 2)]) == 2
+
+
+def test_trials_without_an_end_are_counted():
+    events = [asked(0), asked(1), Ended(trial=0, outcome=Outcome.FINISHED)]
+    assert count_unended(events) == 1
+
+
+def test_the_winner_is_told_by_what_was_drawn_and_its_score():
+    history = remember(asked(0, 0.01), epoch(0, 1, 0.25), asked(1, 0.002), epoch(1, 1, 0.75))
+    assert describe_winner(history) == "learning_rate=0.002 iou=0.750000"
+    assert describe_winner(remember(asked(0))) == "none"
+
+
+@pytest.fixture
+def client(tmp_path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_points_and_runs_of_mlflow_are_compared_with_the_journal(client):
+    """Of two trials with three epochs one run says it runs, a point is there twice and another is missing."""
+    experiment = client.create_experiment("drill")
+    parent = client.create_run(experiment, tags={"search.stage": "search"})
+    tags = {"search.stage": "search", "mlflow.parentRunId": parent.info.run_id}
+    runs = [client.create_run(experiment, tags=tags).info.run_id for _ in range(2)]
+    for step in (1, 2, 2):
+        client.log_metric(runs[0], "iou", 0.5, timestamp=int(time.time()) + step, step=step)
+    client.log_metric(runs[0], "iou", 0.7, step=2)
+    client.set_terminated(runs[0])
+    trials = remember(asked(0), epoch(0, 1), epoch(0, 2), asked(1), epoch(1, 1)).in_order
+    found = count_points(client, "drill", trials, "iou")
+    assert found == Points(runs=2, running=1, doubled=1, missing=1)
+
+
+def test_an_experiment_that_was_never_made_lacks_every_point(client):
+    trials = remember(asked(0), epoch(0, 1), epoch(0, 2)).in_order
+    assert count_points(client, "drill", trials, "iou") == Points(runs=0, running=0, doubled=0, missing=2)
+
+
+def test_what_trainings_left_is_listed(tmp_path):
+    (tmp_path / "street-search-abc").mkdir()
+    (tmp_path / "other").mkdir()
+    assert list_left(tmp_path) == ("street-search-abc",)

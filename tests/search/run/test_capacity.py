@@ -1,0 +1,29 @@
+import pytest
+
+from search.run.capacity import count_concurrent, describe_lack
+
+
+def nodes(*resources: tuple[float, float]) -> list[dict]:
+    """Nodes with so many GPUs and CPUs."""
+    return [{"Resources": {"GPU": gpus, "CPU": cpus}} for gpus, cpus in resources]
+
+
+@pytest.mark.parametrize(
+    ("here", "values", "told"),
+    [
+        ([], {"gpus_per_trial": 1}, "a node with 1 GPU and 1 CPU: none is here"),
+        (
+            [(0, 8), (0, 4)],
+            {"gpus_per_trial": 1, "cpus_per_trial": 4},
+            "a node with 1 GPU and 4 CPUs: 2 nodes are here, the largest with 0 GPUs and 8 CPUs",
+        ),
+        ([(1, 2)], {"cpus_per_trial": 4}, "a node with 4 CPUs: 1 node is here, the largest with 1 GPU and 2 CPUs"),
+    ],
+)
+def test_what_is_missing_for_a_trial(make_place, here, values, told):
+    assert describe_lack(make_place(**values), nodes(*here)) == told
+
+
+def test_a_trial_needs_its_gpus_and_cpus_on_one_node(make_place):
+    place = make_place(gpus_per_trial=1, cpus_per_trial=4)
+    assert count_concurrent(place, nodes((0, 16), (4, 2), (2, 7))) == 1

@@ -1,0 +1,75 @@
+"""Nodes looked at before they are given trials, on a real Ray cluster of this machine."""
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from search.run import capacity
+from search.run.capacity import Capacity
+from search.run.cluster import prepare_nodes
+from search.run.nodes import Nodes, looking_at_nodes
+from search.run.probe import PRETENDED
+from segcore.data.dataset import read_dataset
+from segcore.errors import ClusterError
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A head that holds no trial, and a node whose GPU only Ray believes in."""
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "no_monitor": True})
+    ray.init(address=cluster.address, log_to_driver=False)
+    cluster.add_node(num_cpus=2, num_gpus=1)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture
+def look(make_place, dataset_folder, tmp_path, monkeypatch) -> Iterator[Callable[..., tuple[Capacity, Nodes]]]:
+    """Return a function that prepares this machine and the nodes for a place with the given changes."""
+    monkeypatch.setattr(capacity, "_COUNT_SECONDS", 0.0)
+    opened = []
+
+    def begin(**changes: object) -> tuple[Capacity, Nodes]:
+        place = make_place(data=dataset_folder, cache=tmp_path / "cache", **changes)
+        opened.append(looking_at_nodes(place))
+        nodes = opened[-1].__enter__()
+        room = Capacity(place, nodes)
+        prepare_nodes(read_dataset(place.data), room, lambda done, total: None)
+        return room, nodes
+
+    yield begin
+    for each in opened:
+        each.__exit__(None, None, None)
+    assert [*(tmp_path / "searches").iterdir()] == [], "what was left to show that the storage is shared"
+
+
+def test_a_gpu_that_torch_does_not_see_is_refused_with_its_node(cluster, look):
+    told = r"No node can be given a trial:\n  - node [\d.]+ \(\w{8}\): Ray counts 1 GPU and torch sees 0: mend its"
+    with pytest.raises(ClusterError, match=told):
+        look(gpus_per_trial=1)
+
+
+def test_late_nodes_are_used_when_they_are_ready_and_bad_ones_left_out(cluster, look, tmp_path, monkeypatch):
+    older = tmp_path / "older" / "torch-1.0.dist-info"
+    older.mkdir(parents=True)
+    (older / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n")
+    monkeypatch.setenv(PRETENDED, "1")
+    room, nodes = look(gpus_per_trial=1)
+    assert (room.count(), nodes.left_out) == (1, {})
+    late = cluster.add_node(num_cpus=2, num_gpus=1)
+    bad = cluster.add_node(num_cpus=2, num_gpus=1, env_vars={"PYTHONPATH": str(older.parent)})
+    assert room.count() == 1, "nobody waits for those that are not ready"
+    assert nodes.describe_busy().endswith(" to prepare their caches")
+    while nodes.is_busy:
+        room.find_usable(wait_seconds=1)
+    assert room.count() == 2
+    assert list(nodes.left_out) == [bad.node_id]
+    (warning,) = nodes.pop_warnings()
+    assert warning.startswith("Node ") and f"torch 1.0 there and {version('torch')} here: install" in warning
+    assert nodes.pop_warnings() == []
+    for node in (late, bad):
+        cluster.remove_node(node)

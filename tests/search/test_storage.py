@@ -1,0 +1,38 @@
+import stat
+from pathlib import Path
+
+import pytest
+
+from search.folder import command_line
+from search.place import build_place
+from search.storage import find_bucket, locate_storage, name_storage
+from segcore.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def test_a_folder_is_the_storage_itself(tmp_path):
+    assert locate_storage("searches") == Path("searches")
+    assert find_bucket(tmp_path) is None
+    assert name_storage(tmp_path) == str(tmp_path)
+
+
+def test_a_bucket_has_one_private_mirror_that_names_it(make_bucket, tmp_path):
+    address = f"{make_bucket()}/x"
+    mirror = locate_storage(address)
+    assert mirror.parent == tmp_path / "state" / "street-search"
+    assert (mirror, locate_storage(f"{address}/")) == (locate_storage(address), mirror)
+    assert mirror != locate_storage(f"{address}/y")
+    assert stat.S_IMODE(mirror.stat().st_mode) == 0o700
+    assert name_storage(mirror) == address
+    assert command_line("status", "a", storage=mirror) == f"python -m search status a --storage {address}"
+
+
+@pytest.mark.parametrize("option", ["data", "storage", "cache", "extra"])
+def test_an_unknown_address_is_never_taken_for_a_folder(option, tmp_path):
+    given = {"data": tmp_path, option: ("foo://x",) if option == "extra" else "foo://x"}
+    with pytest.raises(ConfigError, match=f"--{option}"):
+        build_place(given)

@@ -1,0 +1,90 @@
+import io
+
+import pytest
+
+from segcore.bucket import is_address, parse_bucket
+from segcore.errors import ConfigError, StorageError
+
+
+@pytest.fixture
+def bucket(make_bucket):
+    return parse_bucket("storage", f"{make_bucket()}/a/b/")
+
+
+def test_what_is_written_is_read_listed_and_deleted(bucket, tmp_path):
+    (tmp_path / "file").write_bytes(b"0123456789")
+    bucket.write("x/one.json", b"{}")
+    bucket.upload(tmp_path / "file", "x/y/two with a space.bin")
+    target = io.BytesIO()
+    bucket.download("x/y/two with a space.bin", target)
+    assert (bucket.read("x/one.json"), target.getvalue()) == (b"{}", b"0123456789")
+    assert [(each.path, each.size) for each in bucket.list_files("x")] == [
+        ("one.json", 2), ("y/two with a space.bin", 10),
+    ]  # fmt: skip
+    assert bucket.list_folders() == ["x"]
+    assert bucket.inside("x/y").size_of("two with a space.bin") == bucket.inside("x/y/two with a space.bin").size_of()
+    bucket.delete("x/one.json")
+    bucket.delete_folder("x/y")
+    assert bucket.list_files() == []
+
+
+def test_what_is_not_there_is_none(bucket):
+    assert (bucket.read("no"), bucket.size_of("no"), bucket.list_files("no")) == (None, None, [])
+    bucket.delete("no")
+    bucket.delete_folder("no")
+
+
+def test_a_name_inside_is_the_same_for_arrow_and_for_an_address(bucket, make_bucket):
+    inside = bucket.inside("runs/trial 1")
+    assert inside.address == f"{bucket.address}/runs/trial%201"
+    name = bucket.base.removeprefix("s3://")
+    assert (bucket.relative(f"{name}/runs/trial 1"), bucket.relative("/home/runs")) == ("runs/trial 1", None)
+
+
+def test_a_store_of_ones_own_is_named_behind_the_question_mark(make_bucket, s3_server, monkeypatch):
+    base = make_bucket()
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    bucket = parse_bucket("data", f"{base}/x?scheme=http&endpoint_override={s3_server.removeprefix('http://')}")
+    bucket.write("one", b"1")
+    assert bucket.inside("one").size_of() == 1
+
+
+def test_a_bucket_that_is_not_there_is_told_with_what_to_check(s3_server):
+    with pytest.raises(StorageError, match=r"s3://missing/x cannot be written \(.*NO_SUCH_BUCKET.*credentials"):
+        parse_bucket("storage", "s3://missing/x").write("one", b"1")
+
+
+@pytest.mark.parametrize("text", ["foo://x/y", "file:///x", "http://host/x", "s3:/bucket/x", "hdfs://x/y"])
+def test_another_kind_of_address_is_refused_with_those_that_are_allowed(text):
+    with pytest.raises(ConfigError, match=r"--data .*s3://BUCKET/FOLDER, gs://BUCKET/FOLDER, abfs://CONTAINER@HOST"):
+        parse_bucket("data", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "s3://key:hush@bucket/x",
+        "s3://hush@bucket/x",
+        "abfs://container:hush@host/x",
+        "s3://bucket/x?secret_key=hush",
+        "abfs://c@host.dfs.core.windows.net/x?sig=hush",
+    ],
+)
+def test_an_address_with_a_secret_is_refused_without_showing_it(text):
+    with pytest.raises(ConfigError, match="environment") as caught:
+        parse_bucket("storage", text)
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["s3://", "s3:///x", "gs://"])
+def test_an_address_without_a_bucket_is_refused(text):
+    with pytest.raises(ConfigError, match=r"(s3|gs)://BUCKET/FOLDER"):
+        parse_bucket("storage", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("s3://b/x", True), ("s3:/b/x", True), ("foo://", True), ("/s3:/b", False), ("a/b", False), ("~/s3://b", False)],
+)
+def test_an_address_is_told_from_a_folder(text, told):
+    assert is_address(text) == told

@@ -4,7 +4,6 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 """
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from ray import tune
 
 import segcore.data.caching.cache
 from search.memory.outcome import Outcome
+from search.run.scratch import clear_scratch, scratch_folder
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
@@ -38,6 +38,7 @@ from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
 from segcore.prediction.predict import predict_cases
 from segcore.scoring.metrics import ImageScore, divide_metric
 from segcore.scoring.objective import require_learnt
+from segcore.training.freed import wait_for_memory
 from segcore.training.memory import name_memory_errors
 from segcore.training.schedule import has_stalled
 from segcore.training.state import TrainState, load_state, new_state, require_readable, save_state
@@ -134,11 +135,14 @@ def open_cache(job: TrialJob) -> PixelCache:
 
 
 def _train(config: Mapping[str, Any], job: TrialJob) -> None:
+    clear_scratch()
     machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
     if machine.on_gpu:
         # A reused worker would carry the last trial's peak along.
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+        # The worker that had the GPU before may still be dying.
+        wait_for_memory(torch.cuda.mem_get_info, min(1.0, job.gpus))
         # A trial that shares a GPU must not take its neighbour's memory, least of all by batch_size=auto.
         torch.cuda.set_per_process_memory_fraction(min(1.0, job.gpus))
     cache = open_cache(job)
@@ -161,15 +165,15 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
             return
     for result in train_epochs(state, cache, train_indices, valid_indices, machine):
         picture = _draw(state, cache, valid_indices[0], machine)
-        with tempfile.TemporaryDirectory(prefix="street-search-") as folder:
-            save_state(state, Path(folder) / STATE_FILE)
-            (Path(folder) / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
+        with scratch_folder() as folder:
+            save_state(state, folder / STATE_FILE)
+            (folder / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
             described = _describe(result, state, costs if result.epoch == 1 else {})
             tune.report(
                 {**described, "picture": picture, "image_scores": image_scores, "torn": "; ".join(torn)},
-                checkpoint=tune.Checkpoint.from_directory(folder),
+                checkpoint=tune.Checkpoint.from_directory(str(folder)),
             )
             torn = []
 

@@ -13,7 +13,7 @@ GOOD, BAD = NODES
 def retries(script):
     """Three trials went well on the good node; the nodes are those of `retries.nodes`."""
     nodes = dict(NODES)
-    retries = Retries(script.journal, 1, lambda: nodes, nodes.pop)
+    retries = Retries(script.journal, 1, lambda: dict(nodes), nodes.pop)
     retries.nodes = nodes
     for trial in range(10, 13):
         script.ask(trial)

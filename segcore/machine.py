@@ -63,6 +63,11 @@ def detect_machine(cpus: int, *, use_gpu: bool = True) -> Machine:
     return Machine(device="cpu", loader_workers=0)
 
 
+def name_device(machine: Machine) -> str:
+    """Return what the GPU is called by its maker, or `cpu`."""
+    return torch.cuda.get_device_name(machine.device) if machine.on_gpu else machine.device
+
+
 def require_device(machine: Machine) -> None:
     """Raise `ConfigError` when the device does not exist."""
     if machine.on_gpu and not torch.cuda.is_available():

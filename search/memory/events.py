@@ -94,6 +94,7 @@ class Epoch:
         metrics: finite numbers by name.
         picture: file of the validation picture, relative to the stage's folder, or None.
         verdict: why ASHA stops the trial here; empty when it goes on.
+        device: what it was trained on, the GPU's name or cpu; empty where it is not known.
         image_scores: by validation image numbers whose mean is the metric that decides, see
             `segcore.scoring.metrics.divide_metric`; None in a search, which compares no images.
     """
@@ -104,6 +105,7 @@ class Epoch:
     metrics: dict[str, float]
     picture: str | None = None
     verdict: str = ""
+    device: str = ""
     # So it was called when that metric was `iou` in every search.
     image_scores: Annotated[
         dict[str, float] | None, Field(validation_alias=AliasChoices("image_scores", "image_ious"))

@@ -61,12 +61,14 @@ class Capacity:
         place: resources of a trial, the wished number and the longest wait are used.
         nodes: says which nodes may be given trials; None: all.
         demand: tells the cluster's autoscaler what is wished; None where there is none to tell.
+        note: what is to be told of it once; empty without.
     """
 
-    def __init__(self, place: Place, nodes: Nodes | None = None, demand: Demand | None = None) -> None:
+    def __init__(self, place: Place, nodes: Nodes | None = None, demand: Demand | None = None, note: str = "") -> None:
         self.place = place
         self.nodes = nodes
         self.demand = demand
+        self.note = note
         self._count_left: Callable[[], int] | None = None
         self._bad: set[str] = set()
         self._count = 0

@@ -20,7 +20,9 @@ from search.run.demand import demanding
 from search.run.nodes import Nodes, looking_at_nodes
 from search.run.private import kept_private, on_loopback
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
+from search.run.share import taking_gpus
 from segcore.bucket import PLACE_VARIABLES
+from segcore.data.bringing import bring_each
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -30,7 +32,7 @@ from segcore.errors import ClusterError
 
 _CONNECT_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
-_PACKAGES: Final = ("search", "segcore", "spaces")
+PACKAGES: Final = ("search", "segcore", "spaces")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 # Ray Tune's own loggers write every result to three files and print boxes; the journal replaces them.
@@ -47,6 +49,25 @@ _QUIET: Final = {
 
 
 @contextmanager
+def attached(place: Place, gpus: tuple[str, ...] | None = None) -> Iterator[None]:
+    """Connect to the cluster that the place names, or start a local Ray, ask nothing of it, and leave it at the end.
+
+    Args:
+        place: address and data are used.
+        gpus: of this machine that a local Ray may use; None: all.
+
+    Raises:
+        ClusterError: when the cluster cannot be reached.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    _require_reachable(place.address)
+    with kept_private(place.address) as private, _started(place, gpus, private), _ending_as_interrupted():
+        yield
+
+
+@contextmanager
 def connected(place: Place) -> Iterator[Capacity]:
     """Connect to the cluster that the place names, or start a local Ray, and leave it at the end.
 
@@ -58,29 +79,22 @@ def connected(place: Place) -> Iterator[Capacity]:
     Raises:
         ClusterError: when the cluster cannot be reached, or this machine's own Ray can never hold a trial.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    _require_reachable(place.address)
-    with kept_private(place.address) as private:
-        _start(place, private)
-        try:
-            with _ending_as_interrupted():
-                if not place.address:
-                    _require_capacity(place)
-                    yield Capacity(place)
-                    return
-                with demanding(place) as demand, looking_at_nodes(place) as nodes:
-                    yield Capacity(place, nodes, demand)
-        finally:
-            ray.shutdown()
+    with taking_gpus(place) as share, attached(place, share.taken):
+        if not place.address:
+            _require_capacity(place)
+            yield Capacity(place, note=share.others)
+            return
+        with demanding(place) as demand, looking_at_nodes(place) as nodes:
+            yield Capacity(place, nodes, demand)
 
 
-def _start(place: Place, private: Mapping[str, Any]) -> None:
+@contextmanager
+def _started(place: Place, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
     try:
         with on_loopback(place.address):
             ray.init(
                 address=place.address or "local",
+                num_gpus=None if gpus is None else len(gpus),
                 include_dashboard=None if place.address else False,
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
@@ -94,6 +108,10 @@ def _start(place: Place, private: Mapping[str, Any]) -> None:
             "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
             "or leave --address out for a local Ray."
         ) from error
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 @contextmanager
@@ -152,7 +170,8 @@ def prepare_nodes(
     if capacity.nodes is None:
         _require_seen_gpus(place)
     capacity.find_usable()
-    cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress, announce)
+    extra = read_extra(dataset, bring_each(place.extra, place.cache))
+    cache = prepare_caches(dataset, extra, place.cache, progress, announce)
     if capacity.nodes is not None:
         capacity.nodes.expect_cache(cache.key)
         _require_usable(capacity, capacity.nodes)
@@ -214,6 +233,6 @@ def _runtime_env(place: Place) -> dict[str, Any]:
     known = (LIMIT_VARIABLE, PRETENDED, *PLACE_VARIABLES)
     environment |= {name: os.environ[name] for name in known if os.environ.get(name)}
     if place.address:
-        return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
+        return {"py_modules": [str(_ROOT / package) for package in PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {"env_vars": {**environment, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}}

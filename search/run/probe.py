@@ -6,6 +6,7 @@ What a node does beside, preparing its cache, and what follows from it are in `n
 import math
 import os
 import platform
+import secrets
 import shutil
 import socket
 import time
@@ -17,6 +18,8 @@ from typing import Final
 
 import ray
 
+from search.storage import find_bucket
+from segcore.bucket import Bucket
 from segcore.errors import StorageError
 
 PRETENDED: Final = "SEARCH_PRETENDED_GPUS"
@@ -95,10 +98,12 @@ class Meeting:
     Args:
         folder: the storage.
         token: what the driver's file holds, new each time.
+        bucket: which the folder is the driver's mirror of; None: it is the storage itself.
     """
 
     folder: Path
     token: str
+    bucket: Bucket | None = None
 
     def call(self) -> None:
         """Leave the driver's file.
@@ -108,7 +113,7 @@ class Meeting:
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._file().write_text(self.token, encoding="utf-8")
+            self._leave()
         except OSError as error:
             raise StorageError(
                 f"--storage {self.folder} cannot be written ({error.strerror or error}); use a folder that can."
@@ -117,28 +122,49 @@ class Meeting:
     def answer(self, name: str) -> str:
         """Read the driver's file and leave one beside it; return why not, empty when it went well."""
         try:
-            if self._file().read_text(encoding="utf-8") == self.token:
-                self._file(name).write_text(self.token, encoding="utf-8")
+            if self._find() == self.token:
+                self._leave(name)
                 return ""
-        except FileNotFoundError:
-            pass
+        except StorageError as error:
+            return str(error)
         except OSError as error:
             return f"{self.folder} cannot be written there ({error.strerror or error})"
-        return f"{self.folder} is another folder there"
+        return f"{self.folder if self.bucket is None else self.bucket.address} is another folder there"
 
     def has_answered(self, name: str) -> bool:
         """Say whether the driver sees what a node left."""
-        file = self._file(name)
-        return file.is_file() and file.read_text(encoding="utf-8") == self.token
+        return self._find(name) == self.token
 
     def end(self) -> None:
         """Delete what was left."""
-        for file in self.folder.glob(f".probe-{self.token}*"):
-            with suppress(OSError):
-                file.unlink()
+        with suppress(OSError, StorageError):
+            if self.bucket is None:
+                for file in self.folder.glob(f"{self._name()}*"):
+                    file.unlink()
+            else:
+                self.bucket.delete_folder(self._name())
 
-    def _file(self, name: str = "") -> Path:
-        return self.folder / f".probe-{self.token}{'-' if name else ''}{name}"
+    def _leave(self, name: str = "") -> None:
+        if self.bucket is None:
+            (self.folder / self._name(name)).write_text(self.token, encoding="utf-8")
+        else:
+            self.bucket.write(f"{self._name()}/{name or 'driver'}", self.token.encode())
+
+    def _find(self, name: str = "") -> str | None:
+        if self.bucket is not None:
+            content = self.bucket.read(f"{self._name()}/{name or 'driver'}")
+            return None if content is None else content.decode()
+        with suppress(FileNotFoundError):
+            return (self.folder / self._name(name)).read_text(encoding="utf-8")
+        return None
+
+    def _name(self, name: str = "") -> str:
+        return f".probe-{self.token}{'-' if name else ''}{name}"
+
+
+def meet_in(storage: Path) -> Meeting:
+    """Return a new meeting of the driver and its nodes in a storage, or in the bucket that it is the mirror of."""
+    return Meeting(folder=storage, token=secrets.token_hex(8), bucket=find_bucket(storage))
 
 
 def find_faults(probe: Probe, versions: dict[str, str], ray_gpus: float, pretended: bool) -> list[str]:

@@ -25,7 +25,7 @@ from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.run.capacity import accelerator_of, node_of
 from search.run.retries import Retries
-from segcore.errors import StorageError
+from segcore.errors import ClusterError, StorageError
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]
@@ -81,6 +81,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             metrics=metrics,
             picture=self._save_picture(number, epoch, picture),
             verdict=verdict,
+            device=result.get("device", ""),
             # Configurations are compared image by image only after the search.
             image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
         )
@@ -118,9 +119,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
         number, message, error = trial.config["trial"], _error_text(trial), _read_error(trial)
-        # A worker may die before the trial has started.
-        node = self._retries.node_of(number) or (node_of(error.actor_id) if error is not None else None)
-        if self._retries.take_up(number, node, message, preempted=error is not None and error.preempted):
+        node = self._retries.node_of(number) or _find_node(error)
+        if self._retries.take_up(number, node, message, of_node=_is_of_node(error)):
             self._log(number, f"it goes on from its last checkpoint after: {message}")
         else:
             self._end(number, Outcome.FAILED, message, node=node)
@@ -190,9 +190,23 @@ def _error_text(trial: Trial) -> str:
     return "its worker died without a word; the node may be gone or out of memory"
 
 
-def _read_error(trial: Trial) -> ray.exceptions.RayActorError | None:
-    """Return what Ray knows of a worker that died; None of one that lives, as its training raised an error."""
+def _read_error(trial: Trial) -> Exception | None:
+    """Return what Ray knows of a failure; None where that is nothing."""
     with contextlib.suppress(OSError, TypeError), Path(trial.pickled_error_file).open("rb") as stream:
-        error = ray.cloudpickle.load(stream)
-        return error if isinstance(error, ray.exceptions.RayActorError) and error.actor_id else None
+        error: Exception = ray.cloudpickle.load(stream)
+        return error
     return None
+
+
+def _find_node(error: Exception | None) -> str | None:
+    """Return the node of a worker that died before its trial had started, as Ray names it."""
+    if not isinstance(error, ray.exceptions.RayActorError) or not error.actor_id:
+        return None
+    return node_of(error.actor_id)
+
+
+def _is_of_node(error: Exception | None) -> bool:
+    """Say whether the node of a trial's worker was announced to go, or lacks what the trial was promised."""
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return isinstance(error.cause, ClusterError)
+    return isinstance(error, ray.exceptions.RayActorError) and error.preempted

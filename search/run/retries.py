@@ -40,19 +40,19 @@ class Retries:
         """Return the node that a trial runs on, as Ray names it; None when it is not known."""
         return self._blame.node_of(number)
 
-    def take_up(self, number: int, node: str | None, message: str, *, preempted: bool = False) -> bool:
+    def take_up(self, number: int, node: str | None, message: str, *, of_node: bool = False) -> bool:
         """Put a trial whose worker failed back in the line, unless it is given up.
 
         Args:
             number: the trial's.
             node: that the worker was on, as Ray names it, or None.
             message: what is known of the cause.
-            preempted: whether the node was announced to go, so that it is not the trial's fault.
+            of_node: whether the fault is known to be the node's, which is announced to go or lacks a GPU.
 
         Returns:
             Whether it is tried again.
         """
-        fit = self._find_nodes().keys() - self._left_out - ({node} if preempted else set())
+        fit = self._find_nodes().keys() - self._left_out - ({node} if of_node else set())
         if not self._blame.may_go_on(number, node, self._max_failures, fit):
             return False
         self._journal.write(Restarted(trial=number, message=message, node=node))

@@ -4,6 +4,7 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 """
 
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,10 @@ from ray import tune
 
 import segcore.data.caching.cache
 from search.memory.outcome import Outcome
+from search.run.probe import are_pretended
 from search.run.scratch import clear_scratch, scratch_folder
 from segcore.config import TrainConfig
+from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit
@@ -25,6 +28,7 @@ from segcore.data.labels import build_label_map
 from segcore.data.picture_files import encode_jpeg
 from segcore.errors import (
     CheckpointError,
+    ClusterError,
     ConfigError,
     DataError,
     DeviceMemoryError,
@@ -33,7 +37,7 @@ from segcore.errors import (
     TrainingError,
 )
 from segcore.insight.figures import side_by_side
-from segcore.machine import Machine, detect_machine
+from segcore.machine import Machine, detect_machine, name_device
 from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
 from segcore.prediction.predict import predict_cases
 from segcore.scoring.metrics import ImageScore, divide_metric
@@ -79,8 +83,8 @@ class TrialJob:
     """What all trials of a stage share.
 
     Args:
-        data: the data-set folder.
-        extra: data sets that are trained on too.
+        data: the data-set folder, archive or address.
+        extra: data sets that are trained on too, likewise.
         cache_root: folder of the node's caches.
         cache_key: name of the data's cache in it.
         split: the folds.
@@ -91,8 +95,8 @@ class TrialJob:
         layout: of the data-set folder; empty: recognised.
     """
 
-    data: Path
-    extra: tuple[Path, ...]
+    data: str
+    extra: tuple[str, ...]
     cache_root: Path
     cache_key: str
     split: FoldSplit
@@ -125,8 +129,9 @@ def open_cache(job: TrialJob) -> PixelCache:
     try:
         return segcore.data.caching.cache.open_cache(job.cache_root, job.cache_key)
     except CheckpointError:
-        dataset = read_dataset(job.data, job.layout)
-        cache = prepare_caches(dataset, read_extra(dataset, job.extra), job.cache_root)
+        dataset = read_dataset(bring_data(job.data, job.cache_root), job.layout)
+        extra = read_extra(dataset, bring_each(job.extra, job.cache_root))
+        cache = prepare_caches(dataset, extra, job.cache_root)
     if cache.key != job.cache_key:
         raise DataError(
             f"{job.data} holds other files on this node than where the search started; use a shared folder."
@@ -134,9 +139,22 @@ def open_cache(job: TrialJob) -> PixelCache:
     return cache
 
 
+def require_promised(machine: Machine, gpus: float) -> None:
+    """Raise `ClusterError`, which counts as the node's failure, when a trial was promised a GPU and sees none.
+
+    It would train on the CPU for days without a word.
+    """
+    if gpus and not machine.on_gpu and not are_pretended():
+        raise ClusterError(
+            f"{socket.gethostname()}: the trial was given {gpus:g} GPU by Ray and torch sees none; mend its driver, or "
+            "start Ray there without GPUs."
+        )
+
+
 def _train(config: Mapping[str, Any], job: TrialJob) -> None:
     clear_scratch()
     machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
+    require_promised(machine, job.gpus)
     if machine.on_gpu:
         # A reused worker would carry the last trial's peak along.
         torch.cuda.empty_cache()
@@ -170,7 +188,7 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
             (folder / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
-            described = _describe(result, state, costs if result.epoch == 1 else {})
+            described = _describe(result, state, costs if result.epoch == 1 else {}) | {"device": name_device(machine)}
             tune.report(
                 {**described, "picture": picture, "image_scores": image_scores, "torn": "; ".join(torn)},
                 checkpoint=tune.Checkpoint.from_directory(str(folder)),

@@ -62,6 +62,7 @@ class StageRuns:
         self._client = open_client(place.tracking_uri)
         self._journal = identify(folder.journal)
         self._told = Sent()
+        self._devices: dict[int, str] = {}
         self._writer = RunWriter(self._client, place.tracking_uri)
         self.experiment_id = _ensure_experiment(self._client, settings, place, folder)
         found = self._find_runs()
@@ -99,6 +100,7 @@ class StageRuns:
                 again.add(event.trial)
             self._told.apply(event)
         self._log_points(new)
+        self._log_devices(new)
         for trial in sorted(again & self._told.again.keys()):
             epochs = ", ".join(str(epoch) for epoch in sorted(self._told.again[trial]))
             self._writer.log_tags(self._run_of(trial), {"epochs_trained_again": epochs})
@@ -125,6 +127,12 @@ class StageRuns:
             points.setdefault(event.trial, []).extend(_metrics(event))
         for trial, metrics in points.items():
             self._writer.log_metrics(self._run_of(trial), metrics)
+
+    def _log_devices(self, epochs: Iterable[Epoch]) -> None:
+        devices = {event.trial: event.device for event in epochs if event.device}
+        for trial, device in devices.items() - self._devices.items():
+            self._writer.log_tags(self._run_of(trial), {"device": device})
+        self._devices |= devices
 
     def _change_status(self, event: Event) -> None:
         match event:

@@ -11,8 +11,10 @@ from search.run.probe import (
     find_faults,
     find_versions,
     measure_skew_seconds,
+    meet_in,
     probe_machine,
 )
+from search.storage import locate_storage
 from segcore.errors import StorageError
 
 
@@ -59,6 +61,20 @@ def test_nodes_show_that_they_share_the_storage(tmp_path):
     assert meeting.has_answered("node")
     meeting.end()
     assert [*(tmp_path / "searches").iterdir()] == []
+
+
+def test_nodes_show_that_they_share_the_bucket(make_bucket, tmp_path, monkeypatch):
+    """The folder is the driver's alone then: a node has none like it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "driver"))
+    meeting = meet_in(locate_storage(f"{make_bucket()}/searches"))
+    meeting.call()
+    theirs = dataclasses.replace(meeting, folder=tmp_path / "none")
+    assert not meeting.has_answered("node")
+    assert theirs.answer("node") == ""
+    assert meeting.has_answered("node")
+    assert "another folder" in dataclasses.replace(theirs, token="2d").answer("node")
+    meeting.end()
+    assert meeting.bucket.list_files() == []
 
 
 def test_a_node_with_another_folder_is_told_so(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import ray
 from ray import tune
 from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
@@ -12,14 +13,14 @@ from ray.tune.experiment import Trial
 from search.folder import StageFolder
 from search.judge import asha as scheduler
 from search.judge.asha import Asha
-from search.memory.events import Asked, CheckpointSaved, Reopened
+from search.memory.events import Asked, CheckpointSaved, Reopened, Started
 from search.memory.journal import read_events, read_history
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.space.draw import draw, draw_config
-from segcore.errors import CheckpointError, StorageError
+from segcore.errors import CheckpointError, ClusterError, StorageError
 from spaces.street import street
 
 
@@ -253,6 +254,23 @@ def test_trial_whose_worker_failed_waits_to_be_handed_out_again_and_is_logged(pa
     assert (record.restarts, record.outcome, record.running) == (1, None, False)
     assert retries.waiting == [0, 1]
     assert "goes on from its last checkpoint" in (parts.stage.trial(0) / "log.txt").read_text()
+
+
+def test_a_trial_that_lacks_its_gpu_fails_by_its_nodes_fault(parts, placed_trial):
+    """Two restarts in vain on a node that is there, and the trial may have none of its own."""
+
+    def train() -> None:
+        raise ClusterError("torch sees none")
+
+    retries = Retries(parts.journal, 0, lambda: {"node": "10.0.0.2"}, set().add)
+    recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)
+    for _ in range(2):
+        parts.journal.write(Started(trial=0, node="node"))
+        with pytest.raises(ClusterError, match="torch sees none") as caught:
+            ray.get(ray.remote(num_cpus=0)(train).remote())
+        placed_trial.handle_error(caught.value)
+        recorder.on_trial_error(1, [placed_trial], placed_trial)
+    assert read_history(parts.journal.file, "iou").trials[0].restarts == 2
 
 
 def test_checkpoint_is_written_with_its_epoch_and_place(parts, make_trial, ray_folder):

@@ -24,10 +24,10 @@ def retries(script):
     return retries
 
 
-def fail(script, retries, trial, node, *, preempted=False) -> bool:
+def fail(script, retries, trial, node, *, of_node=False) -> bool:
     """Do as the recorder does, and say whether the trial is tried again."""
     script.write("started", trial=trial, node=node)
-    again = retries.take_up(trial, node, "killed", preempted=preempted)
+    again = retries.take_up(trial, node, "killed", of_node=of_node)
     if again:
         retries.waiting.remove(trial)
     else:
@@ -43,7 +43,7 @@ def test_a_trial_is_given_up_once_it_failed_more_often_than_it_may(script, retri
 def test_the_death_of_a_node_never_counts_against_a_trial(script, retries):
     del retries.nodes[BAD]
     assert all(fail(script, retries, 0, BAD) for _ in range(9))
-    assert all(fail(script, retries, 0, GOOD, preempted=True) for _ in range(3))
+    assert all(fail(script, retries, 0, GOOD, of_node=True) for _ in range(3))
 
 
 def test_a_node_on_which_trial_after_trial_fails_gets_no_more_and_it_is_told_once(script, retries):

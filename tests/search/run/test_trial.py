@@ -2,9 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from search.run.trial import STATE_FILE, Limits, _start
+from search.run.probe import PRETENDED
+from search.run.trial import STATE_FILE, Limits, _start, require_promised
 from segcore.data.labels import build_label_map
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, ClusterError
 from segcore.machine import Machine
 from segcore.training.state import new_state, save_state
 
@@ -63,3 +64,13 @@ def test_a_checkpoint_that_this_node_cannot_reach_is_not_taken_for_torn(go_on, t
     (tmp_path / "2" / STATE_FILE).unlink()
     with pytest.raises(CheckpointError, match="No such file"):
         go_on({})
+
+
+def test_a_trial_that_was_promised_a_gpu_and_sees_none_ends_as_its_nodes_failure(monkeypatch):
+    monkeypatch.delenv(PRETENDED, raising=False)
+    with pytest.raises(ClusterError, match=r"the trial was given 1 GPU by Ray and torch sees none; mend its driver"):
+        require_promised(Machine(), 1)
+    require_promised(Machine(), 0)
+    require_promised(Machine(device="cuda:0"), 1)
+    monkeypatch.setenv(PRETENDED, "1")
+    require_promised(Machine(), 1)

@@ -183,6 +183,15 @@ def write_all(settings, place, stage) -> StageRuns:
     return runs
 
 
+def test_run_says_what_its_trial_was_trained_on(settings, place, script, stage, find_runs):
+    script.ask(0)
+    for epoch in (1, 2):
+        script.write("epoch", trial=0, epoch=epoch, metrics={"iou": 0.5}, device="Tesla T4")
+    write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    assert child.data.tags["device"] == "Tesla T4"
+
+
 def test_epoch_that_was_trained_again_keeps_its_first_point_and_is_named(
     settings, place, script, stage, find_runs, points_of
 ):

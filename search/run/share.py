@@ -1,0 +1,148 @@
+"""Searches with a Ray of their own on one machine share its GPUs: each takes what no other has, by a lock for each GPU.
+
+Ray counts the GPUs of the machine, whoever uses them. A lock ends with its process, however that ends. Searches of
+other users, and a Ray that was not started here, are not known.
+"""
+
+import math
+import os
+import stat
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from filelock import FileLock, Timeout
+
+from search.place import Place
+from segcore.errors import ClusterError, StorageError
+
+_VISIBLE: Final = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """GPUs of this machine that a search has.
+
+    Args:
+        taken: as CUDA_VISIBLE_DEVICES names them; None where trials use none, or the cluster's.
+        others: which GPUs it would have too if no other search had them; empty without any.
+    """
+
+    taken: tuple[str, ...] | None = None
+    others: str = ""
+
+
+@contextmanager
+def taking_gpus(place: Place) -> Iterator[Share]:
+    """Take GPUs of this machine for a Ray of its own, hide the others from it, and give them back at the end.
+
+    Args:
+        place: the address and the GPUs that are wished are used.
+
+    Raises:
+        ClusterError: when other searches have so many that none is left for a trial.
+    """
+    visible = () if place.address or not place.gpus_per_trial else find_visible(torch.cuda.device_count())
+    if not visible:
+        yield Share()
+        return
+    wanted = count_wanted(place)
+    with ExitStack() as held:
+        taken = take_free(visible, wanted, make_private_folder(), held)
+        others = "" if len(taken) == wanted else describe_others(visible, taken)
+        if len(taken) < place.gpus_per_trial:
+            raise ClusterError(
+                f"--gpus-per-trial {place.gpus_per_trial:g}: {others}. Wait for them to end, start them with fewer "
+                "(--max-concurrent), or start one Ray for all by 'ray start --head' and give each --address auto."
+            )
+        held.enter_context(_showing(taken))
+        yield Share(taken=taken, others=others)
+
+
+def find_visible(count: int) -> tuple[str, ...]:
+    """Return the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them.
+
+    Args:
+        count: how many torch sees.
+    """
+    named = [name.strip() for name in os.environ.get(_VISIBLE, "").split(",") if name.strip()]
+    return tuple(named[:count] or map(str, range(count)))
+
+
+def count_wanted(place: Place) -> int | None:
+    """Return how many GPUs a search uses at most; None where that is not limited."""
+    if not place.max_concurrent:
+        return None
+    if place.gpus_per_trial < 1:
+        return math.ceil(place.max_concurrent / int(1 / place.gpus_per_trial + 1e-9))
+    return int(place.max_concurrent * place.gpus_per_trial)
+
+
+def take_free(visible: Sequence[str], wanted: int | None, folder: Path, held: ExitStack) -> tuple[str, ...]:
+    """Lock GPUs that nobody has locked.
+
+    Args:
+        visible: those that may be used.
+        wanted: how many at most; None takes all that are free.
+        folder: where the locks are.
+        held: unlocks them as it is closed.
+
+    Returns:
+        Those that are locked now for this process.
+    """
+    taken: list[str] = []
+    for gpu in visible:
+        if wanted is not None and len(taken) >= wanted:
+            break
+        try:
+            held.enter_context(FileLock(folder / f"gpu-{gpu.replace('/', '_')}.lock").acquire(timeout=0))
+        except Timeout:
+            continue
+        taken.append(gpu)
+    return tuple(taken)
+
+
+def describe_others(visible: Sequence[str], taken: Sequence[str]) -> str:
+    """Say which GPUs other searches have; empty when this one has all."""
+    others = [gpu for gpu in visible if gpu not in taken]
+    if not others:
+        return ""
+    ours = f"this one has {', '.join(taken)} of {len(visible)}" if taken else "this one finds none"
+    return f"other searches on this machine have the GPUs {', '.join(others)}, and {ours}"
+
+
+def make_private_folder() -> Path:
+    """Return the folder of locks of this user, which nobody else can write.
+
+    Raises:
+        StorageError: when somebody else has made it.
+    """
+    root = os.environ.get("XDG_RUNTIME_DIR", "")
+    folder = Path(root) / "street-search" if root else Path(tempfile.gettempdir()) / f"street-search-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be made for locks ({error.strerror or error}); set TMPDIR to a folder that is writable."
+        ) from error
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise StorageError(f"{folder} is not this user's alone; delete it, or set TMPDIR to another folder.")
+    return folder
+
+
+@contextmanager
+def _showing(gpus: Sequence[str]) -> Iterator[None]:
+    former = os.environ.get(_VISIBLE)
+    os.environ[_VISIBLE] = ",".join(gpus)
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ[_VISIBLE]
+        else:
+            os.environ[_VISIBLE] = former

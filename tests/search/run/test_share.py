@@ -1,0 +1,143 @@
+"""Locks on GPUs, held by this process and by another; no GPU is needed."""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import torch
+
+from search.run import share
+from search.run.share import (
+    Share,
+    count_wanted,
+    describe_others,
+    find_visible,
+    make_private_folder,
+    take_free,
+    taking_gpus,
+)
+from segcore.errors import ClusterError, StorageError
+
+HOLD = """
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from filelock import FileLock
+with ExitStack() as held:
+    for gpu in sys.argv[2:]:
+        held.enter_context(FileLock(Path(sys.argv[1]) / f"gpu-{gpu}.lock").acquire(timeout=0))
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def four_gpus(tmp_path, monkeypatch) -> Path:
+    """A machine with four GPUs, and an own folder of locks."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    return tmp_path / "street-search"
+
+
+@pytest.fixture
+def hold(four_gpus):
+    """Return a function that starts another process that has GPUs."""
+    four_gpus.mkdir(mode=0o700)
+    started = []
+
+    def start(*gpus: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", HOLD, four_gpus, *gpus]
+        started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        assert started[-1].stdout.readline() == b"held\n"
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_second_search_takes_the_gpus_that_the_first_has_not(hold, make_place, monkeypatch):
+    hold("0", "2")
+    with taking_gpus(make_place(gpus_per_trial=1)) as found:
+        assert found.taken == ("1", "3")
+        assert found.others == "other searches on this machine have the GPUs 0, 2, and this one has 1, 3 of 4"
+        assert share.os.environ["CUDA_VISIBLE_DEVICES"] == "1,3"
+    assert "CUDA_VISIBLE_DEVICES" not in share.os.environ
+
+
+def test_gpus_are_free_again_when_their_search_ends_however_it_ends(hold, make_place):
+    first = hold("0", "1", "2", "3")
+    told = "--gpus-per-trial 1: other searches on this machine have the GPUs 0, 1, 2, 3, and this one finds none"
+    with pytest.raises(ClusterError, match=told), taking_gpus(make_place(gpus_per_trial=1)):
+        pytest.fail("took what another has")
+    first.kill()
+    first.wait()
+    for _ in range(2):
+        with taking_gpus(make_place(gpus_per_trial=1)) as found:
+            assert (found.taken, found.others) == (("0", "1", "2", "3"), "")
+
+
+def test_a_trial_of_two_gpus_needs_two_that_are_free(hold, make_place):
+    hold("0", "1", "3")
+    with pytest.raises(ClusterError, match="and this one has 2 of 4"), taking_gpus(make_place(gpus_per_trial=2)):
+        pytest.fail("took too few")
+
+
+def test_no_more_are_taken_than_the_trials_use(four_gpus, make_place):
+    with taking_gpus(make_place(gpus_per_trial=1, max_concurrent=3)) as found, ExitStack() as held:
+        assert (found.taken, found.others) == (("0", "1", "2"), "")
+        assert take_free(["0", "1", "2", "3"], None, four_gpus, held) == ("3",)
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ({"gpus_per_trial": 1}, None),
+        ({"gpus_per_trial": 1, "max_concurrent": 3}, 3),
+        ({"gpus_per_trial": 2, "max_concurrent": 3}, 6),
+        ({"gpus_per_trial": 0.5, "max_concurrent": 3}, 2),  # two on the first, one on the second
+        ({"gpus_per_trial": 0.3, "max_concurrent": 3}, 1),
+    ],
+)
+def test_gpus_that_a_search_uses_at_most(make_place, values, wanted):
+    assert count_wanted(make_place(**values)) == wanted
+
+
+@pytest.mark.parametrize("values", [{}, {"gpus_per_trial": 1, "address": "auto"}])
+def test_none_are_taken_where_trials_use_none_or_those_of_a_cluster(four_gpus, make_place, values):
+    with taking_gpus(make_place(**values)) as found:
+        assert found == Share()
+
+
+@pytest.mark.parametrize(
+    ("variable", "count", "visible"),
+    [("", 2, ("0", "1")), ("3, 1", 2, ("3", "1")), ("GPU-5e,MIG-2c", 2, ("GPU-5e", "MIG-2c")), ("1", 0, ())],
+)
+def test_gpus_are_named_as_the_environment_names_them(monkeypatch, variable, count, visible):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", variable)
+    assert find_visible(count) == visible
+
+
+def test_only_gpus_that_others_may_have_are_told():
+    assert describe_others(["0", "1"], ["0", "1"]) == ""
+    assert describe_others(["0", "1"], ["1"]).endswith("have the GPUs 0, and this one has 1 of 2")
+
+
+def test_locks_lie_where_nobody_else_can_write(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert make_private_folder().stat().st_mode & 0o777 == 0o700
+    make_private_folder().chmod(0o777)
+    with pytest.raises(StorageError, match="is not this user's alone; delete it, or set TMPDIR"):
+        make_private_folder()
+
+
+def test_locks_of_a_user_without_a_runtime_folder_lie_in_the_temporary_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(share.tempfile, "gettempdir", lambda: str(tmp_path))
+    with ExitStack() as held:
+        assert take_free(["0"], None, make_private_folder(), held) == ("0",)
+    assert [file.parent for file in tmp_path.glob("*/gpu-0.lock")] == [tmp_path / f"street-search-{share.os.getuid()}"]

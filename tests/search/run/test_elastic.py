@@ -208,7 +208,7 @@ def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_the
         "    return {'backbone': 'tf_efficientnet_lite0', 'weights': 'none', 'decoder_channels': 16}\n"
     )
     arguments = ["launch", "--address", cluster.address, "--data", dataset_folder, "--storage", tmp_path / "searches"]
-    arguments += ["--cache", tmp_path / "cache", "--space", "small_space:small", "--name", "from-zero", "--trials", 3]
+    arguments += ["--cache", tmp_path / "cache", "--space", "small_space:small", "--name", "from-zero", "--trials", 2]
     arguments += ["--epochs", 1, "--folds", 2, "--max-concurrent", 2, "--confirm", 0, "--wait", "2m"]
     process = start_cli(*arguments, PYTHONPATH=str(tmp_path))
     demands = scale(cluster, process)
@@ -217,6 +217,6 @@ def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_the
     told = "waiting for a node with 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs; the autoscaler is"
     assert out.count(told) == 1
     assert out.count("there is a node for trials") == 1
-    assert "3 finished" in out
-    # Three trials, two at a time: the last runs alone.
+    assert "2 finished" in out
+    # Two trials at a time, and then the last alone.
     assert demands == [0, 2, 1, 0]

@@ -13,6 +13,7 @@ from search.run.probe import (
     measure_skew_seconds,
     probe_machine,
 )
+from segcore.bucket import parse_bucket
 from segcore.errors import StorageError
 
 
@@ -80,3 +81,12 @@ def test_a_storage_that_cannot_be_written_is_refused(tmp_path):
 @pytest.mark.parametrize(("clock", "skew"), [(105.0, 0.0), (100.0, 0.0), (70.0, -30.0), (117.0, 7.0)])
 def test_a_clock_is_wrong_only_by_what_the_answer_cannot_explain(clock, skew):
     assert measure_skew_seconds(100.0, clock, 110.0) == skew
+
+
+def test_nodes_show_that_they_reach_the_bucket(make_bucket):
+    meeting = Meeting(storage=parse_bucket("storage", make_bucket()), token="1d")
+    assert "is another one there" in meeting.answer("node")
+    meeting.call()
+    assert (meeting.answer("node"), meeting.has_answered("node")) == ("", True)
+    meeting.end(["node"])
+    assert meeting.storage.list_files() == []

@@ -1,14 +1,19 @@
-"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, sync, ui; alone it exits."""
+"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor. It exits."""
+
+import sys
+import traceback
 
 import typer
 
 from search.commands.browse import ui
 from search.commands.console import PlainConsole
-from search.commands.finish import confirm, retrain, sync
+from search.commands.doctor import doctor
+from search.commands.finish import confirm, fetch, retrain, sync
 from search.commands.launch import launch, resume
 from search.commands.look import best, status
 from search.commands.replay import replay
-from segcore.errors import StreetError
+from search.tracking_uri import mask_uri
+from segcore.errors import StreetError, UnfitClusterError
 
 app = typer.Typer(
     help="Distributed hyperparameter search for semantic segmentation of street scenes.",
@@ -16,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (launch, resume, status, best, replay, confirm, retrain, sync, ui):
+for command in (launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor):
     app.command()(command)
 
 
@@ -25,8 +30,12 @@ def main() -> None:
     try:
         app()
     except StreetError as error:
-        PlainConsole(stderr=True).print(str(error), style="red", soft_wrap=True, highlight=False)
-        raise SystemExit(2) from None
+        PlainConsole(stderr=True).print(mask_uri(str(error)), style="red", soft_wrap=True, highlight=False)
+        raise SystemExit(1 if isinstance(error, UnfitClusterError) else 2) from None
+    except Exception:
+        # A bug is told whole, but for passwords, which libraries repeat with the address that holds them.
+        sys.stderr.write(mask_uri(traceback.format_exc()))
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -128,7 +128,7 @@ class StageFolder:
             StorageError: when the bucket cannot be read.
         """
         found, bucket = self.resolve(stored) / file, self.bucket
-        return found.is_file() if bucket is None else bucket.size_of(self._in_storage(found)) is not None
+        return found.is_file() if bucket is None else bucket.look_up(self._in_storage(found)) is not None
 
     def fetch(self, stored: str | Path, file: str) -> Path:
         """Return a file in a folder of the journal, brought to this machine if it is not here.
@@ -253,6 +253,18 @@ def folder_of(settings: SearchSettings, place: Place) -> SearchFolder:
     return SearchFolder(root=place.storage / settings.name)
 
 
+def is_taken(folder: SearchFolder) -> bool:
+    """Say whether there is a search in a folder, or in its place in the bucket.
+
+    Raises:
+        StorageError: when the bucket cannot be read.
+    """
+    if folder.settings.exists():
+        return True
+    bucket = find_bucket(folder.root.parent)
+    return bucket is not None and bucket.look_up(f"{folder.name}/{folder.settings.name}") is not None
+
+
 def require_new(settings: SearchSettings, place: Place) -> None:
     """Refuse a new search that could not be written, or whose name is taken.
 
@@ -261,7 +273,7 @@ def require_new(settings: SearchSettings, place: Place) -> None:
         StorageError: when the storage cannot be written.
     """
     folder, bucket = folder_of(settings, place), find_bucket(place.storage)
-    if folder.settings.exists() or (bucket is not None and bucket.size_of(f"{settings.name}/{folder.settings.name}")):
+    if is_taken(folder):
         raise ConfigError(
             f"--name {settings.name}: a search of that name is in {name_storage(place.storage)}; "
             f"go on with it by '{folder.command('resume')}', or choose another name."
@@ -287,10 +299,7 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
         ConfigError: when the storage is no path.
     """
     folder = SearchFolder(root=resolve_folder("storage", storage) / name)
-    bucket = find_bucket(folder.root.parent)
-    stored = bucket.list_folders() if bucket is not None else []
-    if bucket is not None and name in stored and not _is_locked(folder):
-        fetch_search(bucket, folder.root)
+    stored = _bring(folder)
     # Unlike `is_file`, this takes a name that is too long for a file for one that there is none of.
     if not os.path.isfile(folder.settings):  # noqa: PTH113
         here = {file.parent.name for file in folder.root.parent.glob("*/settings.json")}
@@ -299,6 +308,17 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
         where = name_storage(folder.root.parent)
         raise CheckpointError(f"No search {name!r} in {where}; {known}. Give the folder with --storage.")
     return folder
+
+
+def _bring(folder: SearchFolder) -> list[str]:
+    """Bring a search's small files from the bucket, where there is one; return the names of those in the bucket."""
+    bucket = find_bucket(folder.root.parent)
+    if bucket is None:
+        return []
+    names = bucket.list_folders()
+    if folder.name in names and not _is_locked(folder):
+        fetch_search(bucket, folder.root)
+    return names
 
 
 def is_in_use(stage: StageFolder) -> bool:

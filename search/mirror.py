@@ -18,7 +18,7 @@ from typing import Final
 
 from search.drivers import Driver, claimed
 from search.storage import find_bucket, name_storage
-from segcore.bucket import Bucket
+from segcore.bucket import Bucket, patiently
 from segcore.errors import CheckpointError, StorageError, StreetError
 
 _JOURNALS: Final = ("journal.jsonl", "confirm/journal.jsonl", "retrain/journal.jsonl")
@@ -29,9 +29,6 @@ _FETCHES: Final = 16
 _PERIOD_SECONDS: Final = 10.0
 """Between two copies; a bucket to which one takes longer is asked less often."""
 _REST_FACTOR: Final = 5.0
-_TRY_SECONDS: Final = 60.0
-"""At the end a bucket that does not answer is waited for so long."""
-_PAUSE_SECONDS: Final = 3.0
 
 
 def fetch_search(bucket: Bucket, root: Path) -> None:
@@ -100,7 +97,7 @@ def fetch_file(bucket: Bucket, path: str, file: Path) -> None:
     Raises:
         StorageError: when the bucket cannot be read, or the disk is full.
     """
-    if bucket.size_of(path) is None:
+    if bucket.look_up(path) is None:
         return
     with _replacing(file) as temporary, temporary.open("wb") as stream:
         bucket.download(path, stream)
@@ -232,19 +229,14 @@ class Copier:
         self.copy()
 
     def _copy_patiently(self) -> str:
-        deadline = time.monotonic() + _TRY_SECONDS
-        while True:
-            try:
-                self._copy_once()
-                return ""
-            except CheckpointError as error:
-                return str(error)
-            except (StorageError, OSError) as error:
-                if time.monotonic() > deadline:
-                    again = ["python", "-m", "search", "sync", self._root.name]
-                    again += ["--storage", name_storage(self._root.parent)]
-                    return f"{error} What it lacks is in {self._root}; '{shlex.join(again)}' copies it there."
-            time.sleep(_PAUSE_SECONDS)
+        try:
+            patiently(self._copy_once)
+        except CheckpointError as error:
+            return str(error)
+        except (StorageError, OSError) as error:
+            again = ["python", "-m", "search", "sync", self._root.name, "--storage", name_storage(self._root.parent)]
+            return f"{error} What it lacks is in {self._root}; '{shlex.join(again)}' copies it there."
+        return ""
 
 
 def list_files(root: Path) -> Iterator[Path]:

@@ -5,6 +5,7 @@ search goes on on another cluster, with its data under another path. The storage
 found, so it is never saved, and neither is what follows from it.
 """
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,6 +16,7 @@ from pydantic.dataclasses import dataclass
 from search.settings import SearchSettings, describe_damage, describe_problems, parse_duration, write_whole
 from search.storage import find_bucket
 from search.tracking_uri import mask_uri, own_tracking_uri
+from segcore.data.bringing import keep_place
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
 
@@ -27,16 +29,22 @@ def _read_duration(value: Any) -> Any:
     return parse_duration(value) if isinstance(value, str) else value
 
 
+Text = Annotated[str, BeforeValidator(str)]
+"""Also given as a path."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Place:
     """Where one search runs; build it with `build_place`, which turns mistakes into `ConfigError`."""
 
-    data: Annotated[Path, Field(description="data-set folder, at the same path on every node")]
+    data: Annotated[
+        Text, Field(description="data-set folder or archive, at the same path on every node, or s3://BUCKET/FOLDER")
+    ]
     layout: Annotated[
         str, Field(description="of the data set, as 'segcore check --help' names them; empty: recognised")
     ] = ""
     extra: Annotated[
-        tuple[Path, ...],
+        tuple[Text, ...],
         Field(description="data set to train on too, never validated, such as pseudo labels"),
     ] = ()
     gpus_per_trial: Annotated[float, Field(ge=0, description="GPUs per trial; 0.5 lets two trials share one")] = 0.0
@@ -88,8 +96,8 @@ def build_place(values: dict[str, Any]) -> Place:
             "folder that all nodes share."
         )
     absolute = {
-        "data": resolve_folder("data", place.data),
-        "extra": tuple(resolve_folder("extra", folder) for folder in place.extra),
+        "data": keep_place("data", place.data),
+        "extra": tuple(keep_place("extra", each) for each in place.extra),
         "storage": storage,
         "cache": resolve_folder("cache", place.cache),
         "tracking_uri": place.tracking_uri or own_tracking_uri(storage),
@@ -159,6 +167,9 @@ def _refuse_impossible(place: Place) -> None:
             f"--gpus-per-trial {place.gpus_per_trial:g}: a share of a GPU is below 1, and more are whole; "
             f"use {int(place.gpus_per_trial)} or {int(place.gpus_per_trial) + 1}."
         )
+    if re.search(r"\s", place.tracking_uri) and "@" in place.tracking_uri:
+        # Not shown: where its password ends cannot be told.
+        raise ConfigError("--tracking-uri has a blank in its user or password; write %20 for it.")
     if place.address.startswith("ray://"):
         raise ConfigError(
             f"--address {place.address}: a driver behind Ray Client cannot keep the search's journal; start on a "

@@ -20,7 +20,10 @@ _SECRETS: Final = (
     re.compile(r"(://)[^\s/@:]*:(?!\d{1,5}(?:[/?#\s]|$))[^\s]*(?=@)"),
     # A lone user of a server is a token; one of a database is no secret, and needed beside PGPASSWORD.
     re.compile(r"(https?://)[^\s/@:]+(?=@)"),
-    re.compile(r"(?i)([?&](?:ssl)?(?:password|passwd|pwd|token)=)[^&\s'\")]+"),
+    # Also those of a bucket's address.
+    re.compile(
+        r"(?i)([?&][a-z_-]*(?:password|passwd|pwd|token|secret|secret_key|access_key(?:_id)?|account_key|sig)=)[^&\s'\")]+"
+    ),
 )
 
 

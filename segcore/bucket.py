@@ -6,15 +6,18 @@ a bucket says `search.mirror`, how data is brought from one `data.bringing`.
 
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, TypeVar
 from urllib.parse import parse_qsl, quote, unquote
 
-from segcore.errors import ConfigError, StorageError
+from segcore.errors import ConfigError, StorageError, StoreAwayError
+
+Result = TypeVar("Result")
 
 SCHEMES: Final = {"s3": "s3://BUCKET/FOLDER", "gs": "gs://BUCKET/FOLDER", "abfs": "abfs://CONTAINER@HOST/FOLDER"}
 """What an address may begin with, and its form."""
@@ -30,6 +33,14 @@ _QUERY: Final = {
     "abfs": {"blob_storage_authority", "dfs_storage_authority", "enable_tls"},
 }
 """What may follow the question mark; nothing that proves who one is."""
+_AWAY: Final = re.compile(
+    r"AWS Error (NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|REQUEST_TIMEOUT|THROTTLING)"
+    r"|HTTP status code 50\d|UNAVAILABLE|timed? ?out|TransportException",
+    re.IGNORECASE,
+)
+"""What Arrow says of a store that is S3, Google's or Azure."""
+PATIENCE_SECONDS: Final = 90.0
+_PAUSE_SECONDS: Final = 3.0
 _CHUNK_BYTES: Final = 8 << 20
 _TOLD_LETTERS: Final = 300
 
@@ -86,9 +97,9 @@ class Bucket:
         Raises:
             StorageError: when the bucket cannot be read.
         """
-        files, root = _connect(self)
+        files, whole = self._find(path)
         try:
-            with self._told("read"), files.open_input_stream(f"{root}/{path}") as stream:
+            with self._told("read"), files.open_input_stream(whole) as stream:
                 content: bytes = stream.read()
                 return content
         except FileNotFoundError:
@@ -100,8 +111,8 @@ class Bucket:
         Raises:
             StorageError: when the bucket cannot be written.
         """
-        files, root = _connect(self)
-        with self._told("written"), files.open_output_stream(f"{root}/{path}") as stream:
+        files, whole = self._find(path)
+        with self._told("written"), files.open_output_stream(whole) as stream:
             stream.write(content)
 
     def upload(self, file: Path, path: str) -> None:
@@ -111,19 +122,28 @@ class Bucket:
             StorageError: when the bucket cannot be written.
             OSError: when the file cannot be read.
         """
-        files, root = _connect(self)
-        with file.open("rb") as source, self._told("written"), files.open_output_stream(f"{root}/{path}") as stream:
+        files, whole = self._find(path)
+        with file.open("rb") as source, self._told("written"), files.open_output_stream(whole) as stream:
             shutil.copyfileobj(source, stream, _CHUNK_BYTES)
 
     def download(self, path: str, target: IO[bytes]) -> None:
         """Copy a file of the bucket into an open one.
 
         Raises:
+            FileNotFoundError: when there is no such file.
             StorageError: when the bucket cannot be read.
+            OSError: when what is open cannot be written.
         """
-        files, root = _connect(self)
-        with self._told("read"), files.open_input_stream(f"{root}/{path}") as stream:
-            shutil.copyfileobj(stream, target, _CHUNK_BYTES)
+        files, whole = self._find(path)
+        with self._told("read"):
+            stream = files.open_input_stream(whole)
+        with stream:
+            while True:
+                with self._told("read"):
+                    chunk = stream.read(_CHUNK_BYTES)
+                if not chunk:
+                    return
+                target.write(chunk)
 
     def list_files(self, path: str = "") -> list[StoredFile]:
         """Return every file in a folder and below, by path; none when there is no such folder.
@@ -133,12 +153,11 @@ class Bucket:
         """
         from pyarrow.fs import FileSelector, FileType
 
-        files, root = _connect(self)
-        folder = f"{root}/{path}".rstrip("/")
+        files, whole = self._find(path)
         with self._told("read"):
-            found = files.get_file_info(FileSelector(folder, recursive=True, allow_not_found=True))
+            found = files.get_file_info(FileSelector(whole, recursive=True, allow_not_found=True))
         return [
-            StoredFile(path=each.path.removeprefix(f"{folder}/"), size=each.size, modified=each.mtime.timestamp())
+            StoredFile(path=each.path.removeprefix(f"{whole}/"), size=each.size, modified=each.mtime.timestamp())
             for each in sorted(found, key=lambda each: str(each.path))
             if each.type == FileType.File
         ]
@@ -151,23 +170,25 @@ class Bucket:
         """
         from pyarrow.fs import FileSelector, FileType
 
-        files, root = _connect(self)
+        files, whole = self._find("")
         with self._told("read"):
-            found = files.get_file_info(FileSelector(root, allow_not_found=True))
+            found = files.get_file_info(FileSelector(whole, allow_not_found=True))
         return sorted(each.base_name for each in found if each.type == FileType.Directory)
 
-    def size_of(self, path: str = "") -> int | None:
-        """Return the bytes of a file; None when there is none.
+    def look_up(self, path: str = "") -> StoredFile | None:
+        """Return what the store says of a file, or of what this is itself; None when there is no such file.
 
         Raises:
             StorageError: when the bucket cannot be read.
         """
         from pyarrow.fs import FileType
 
-        files, root = _connect(self)
+        files, whole = self._find(path)
         with self._told("read"):
-            found = files.get_file_info(f"{root}/{path}".rstrip("/"))
-        return found.size if found.type == FileType.File else None
+            found = files.get_file_info(whole)
+        if found.type != FileType.File:
+            return None
+        return StoredFile(path=path, size=found.size, modified=found.mtime.timestamp())
 
     def delete(self, path: str) -> None:
         """Delete a file; one that is gone is no matter.
@@ -175,10 +196,10 @@ class Bucket:
         Raises:
             StorageError: when the bucket cannot be written.
         """
-        files, root = _connect(self)
+        files, whole = self._find(path)
         try:
             with self._told("written"):
-                files.delete_file(f"{root}/{path}")
+                files.delete_file(whole)
         except FileNotFoundError:
             pass
 
@@ -188,12 +209,17 @@ class Bucket:
         Raises:
             StorageError: when the bucket cannot be written.
         """
-        files, root = _connect(self)
+        files, whole = self._find(path)
         try:
             with self._told("written"):
-                files.delete_dir(f"{root}/{path}")
+                files.delete_dir(whole)
         except FileNotFoundError:
             pass
+
+    def _find(self, path: str) -> tuple[Any, str]:
+        """Return Arrow's file system, and the whole path in it of what lies at a path in this folder."""
+        files, root = _connect(self)
+        return files, f"{root}/{path}".rstrip("/")
 
     @contextmanager
     def _told(self, done: str) -> Iterator[None]:
@@ -202,7 +228,8 @@ class Bucket:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise StorageError(
+            kind = StoreAwayError if is_away(error) else StorageError
+            raise kind(
                 f"{self.address} cannot be {done} ({describe(error)}); check the address, the network, and that this "
                 "machine's own credentials (environment, files or role) allow it."
             ) from error
@@ -252,6 +279,31 @@ def _refuse_secrets(option: str, scheme: str, rest: str, query: str) -> None:
             f"--{option} {scheme}://...?{unknown[0]}=...: after the question mark may stand "
             f"{', '.join(sorted(_QUERY[scheme]))}; secrets belong into the environment of each machine."
         )
+
+
+def patiently(action: Callable[[], Result], seconds: float = PATIENCE_SECONDS) -> Result:
+    """Do something with a bucket, again and again while its store does not answer.
+
+    Args:
+        action: what is to be done; doing it twice must be no matter.
+        seconds: how long it is tried.
+
+    Raises:
+        StoreAwayError: when the store did not answer in that time.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return action()
+        except StoreAwayError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)
+
+
+def is_away(error: BaseException) -> bool:
+    """Say whether a store did not answer, so that trying again may help, unlike where it refused."""
+    return _AWAY.search(str(error)) is not None
 
 
 def describe(error: OSError) -> str:

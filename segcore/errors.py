@@ -5,7 +5,8 @@
     ├── DataError              a data-set folder, image, mask or class table; carries every problem found
     │   └── LeftOutError           some files that could not be read; the work is done for the others
     ├── WeightsError           pretrained weights that cannot be had
-    ├── StorageError           a disk or folder that cannot hold what is to be written
+    ├── StorageError           a disk, folder or bucket that cannot hold what is to be written, or be read
+    │   └── StoreAwayError         a bucket's store that does not answer now
     ├── CheckpointError        a saved training, model or search that cannot be read
     ├── ExportError            a network that the ONNX format cannot hold, or not exactly
     ├── TrainingError          a training that cannot go on
@@ -58,6 +59,10 @@ class StorageError(StreetError):
     """A disk or folder that cannot hold what is to be written."""
 
 
+class StoreAwayError(StorageError):
+    """A bucket's store that does not answer now, and may soon."""
+
+
 class CheckpointError(StreetError):
     """A saved training, model or search that cannot be read."""
 
@@ -84,6 +89,10 @@ class InterruptedSearchError(StreetError):
 
 class ClusterError(StreetError):
     """Ray cannot be reached or has too few resources."""
+
+
+class UnfitClusterError(ClusterError):
+    """A cluster on which a search would fail, told at the end of the look at it."""
 
 
 class TrackingError(StreetError):

@@ -95,7 +95,7 @@ def open_growing(settings: SearchSettings, folder: Path) -> Stage:
     """Return a stage whose journal lies in a folder; its trials are never trained."""
     place = build_place({"data": folder, "storage": folder})
     job = TrialJob(
-        data=folder,
+        data=str(folder),
         extra=(),
         cache_root=folder,
         cache_key="key",

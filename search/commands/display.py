@@ -20,6 +20,7 @@ from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
+from search.tracking_uri import mask_uri
 from search.verdict.notes import confirmation_line
 from search.verdict.selection import choose_candidates
 
@@ -33,9 +34,9 @@ _LOOK_SECONDS: Final = 2.0
 
 
 @contextmanager
-def decoding_shown() -> Iterator[Callable[[int, int], None]]:
-    """Show how many images are decoded; yields what is to be told, done and in all."""
-    columns = (TextColumn("decoding images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+def decoding_shown(label: str = "decoding images") -> Iterator[Callable[[int, int], None]]:
+    """Show how far the data is prepared; yields what is to be told, done and in all."""
+    columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("cache", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
@@ -55,7 +56,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
 
     def render() -> RenderableType:
         problem = opened.tracker.problem
-        about = f"MLflow waits: {problem}" if problem else f"MLflow: {stage.place.tracking_uri}"
+        about = f"MLflow waits: {problem}" if problem else f"MLflow: {mask_uri(stage.place.tracking_uri)}"
         about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
         if lack := capacity.lack:
             about = f"{lack}\n{about}"

@@ -1,9 +1,11 @@
-"""`confirm`, `retrain` and `sync`: what is done with a search that has ended."""
+"""`confirm`, `retrain`, `fetch` and `sync`: what is done with a search that has ended."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from search.commands.console import console
 from search.commands.display import show_best, show_failed_trainings, show_set_aside
 from search.commands.look import best
 from search.commands.opening import open_told
@@ -16,6 +18,7 @@ from search.opening import remember
 from search.place import DEFAULT_STORAGE
 from search.settings import change_settings
 from search.verdict.selection import can_confirm, name_winner
+from segcore.data.caching.disk import resolve_folder
 from segcore.errors import CheckpointError, TrackingError
 
 
@@ -67,6 +70,23 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
     running.expect_tracking(place)
     with cluster.connected(place) as capacity:
         running.retrain_winner(settings, capacity, folder, running.prepare_cache(capacity), winner)
+
+
+@with_options({"where": TRACKING_NOW})
+def fetch(
+    name: Name,
+    where: Values,
+    out: Annotated[Path, typer.Argument(help="folder to copy the model into; must not exist")],
+    version: Annotated[int, typer.Option(min=0, help="of the registered model; 0: the newest")] = 0,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Copy the registered model out of MLflow, refusing one whose files were changed since it was registered."""
+    from search.tracking.fetching import fetch_model
+
+    _, place = open_told(find_folder(storage, name), where)
+    wanted = str(version) if version else ""
+    found, digest = fetch_model(place.tracking_uri, name, wanted, resolve_folder("out", out))
+    console.print(f"models:/{name}/{found} is in {out} as it was registered, SHA-256 {digest}", soft_wrap=True)
 
 
 @with_options({"where": TRACKING_NOW})

@@ -11,7 +11,7 @@ from search.commands.console import console
 from search.commands.opening import open_told, require_same
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.tables import settings_table
-from search.folder import SearchFolder, find_folder, folder_of, lock_stage, require_idle, require_new
+from search.folder import SearchFolder, find_folder, folder_of, is_taken, lock_stage, require_idle, require_new
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
@@ -54,7 +54,6 @@ def launch(
     from search.run import cluster, loop
     from search.stages.earlier import read_earlier
     from search.tracking.check import require_tracking
-    from segcore.data.dataset import read_dataset
     from segcore.data.dividing.division import choose_division
     from segcore.data.dividing.given_folds import describe_division
     from segcore.data.gate import describe_findings, pass_gate
@@ -66,11 +65,12 @@ def launch(
     settings = build_settings({**what, **parts, "fixed": fixed, "time_budget_seconds": budget_seconds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
-    if or_resume and (folder := folder_of(settings, place)).settings.exists():
+    if or_resume and is_taken(folder_of(settings, place)):
+        folder = find_folder(place.storage, settings.name)
         require_same(folder, settings)
         _go_on(folder, {**where, "storage": storage})
         return
-    dataset = read_dataset(place.data, place.layout)
+    dataset = running.read_data(place)
     settings = resolve_objective(settings, dataset.layout)
     require_metric(settings.metric, dataset.classes)
     console.print(settings_table(settings, place))

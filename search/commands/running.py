@@ -33,6 +33,7 @@ from search.tracking import registry
 from search.tracking.check import check_tracking
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
+from segcore.data.bringing import bring_data
 from segcore.data.caching.cache import PixelCache
 from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
@@ -50,6 +51,13 @@ def expect_tracking(place: Place) -> None:
         )
 
 
+def read_data(place: Place) -> DataSet:
+    """Return what the data set holds, fetching or unpacking it first if need be, and say so."""
+    with decoding_shown("fetching, MiB") as progress:
+        folder = bring_data(place.data, place.cache, progress, lambda line: console.print(line, soft_wrap=True))
+    return read_dataset(folder, place.layout)
+
+
 def prepare_cache(capacity: Capacity, dataset: DataSet | None = None) -> PixelCache:
     """Decode the images on every node, showing how far it is.
 
@@ -60,7 +68,7 @@ def prepare_cache(capacity: Capacity, dataset: DataSet | None = None) -> PixelCa
     place = capacity.place
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
-    dataset = dataset or read_dataset(place.data, place.layout)
+    dataset = dataset or read_data(place)
     if capacity.note:
         console.print(f"{capacity.note[0].upper()}{capacity.note[1:]}.", style="yellow", soft_wrap=True)
     if warning := warn_of_network(place.cache):
@@ -163,11 +171,12 @@ def retrain_winner(
     with _open_shown(settings, capacity, "retrain", folder, cache, read_folds(folder.folds)) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
-    address = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
+    address, digest = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
+    console.print(f"sha256:     {digest}", soft_wrap=True)
 
 
 @contextmanager

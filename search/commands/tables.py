@@ -20,6 +20,7 @@ from search.memory.outcome import Outcome
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
 from search.storage import name_storage
+from search.tracking_uri import mask_uri
 
 _TOLD_WARNINGS: Final = 3
 _TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
@@ -46,7 +47,7 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
             value = name_storage(place.storage)
         if name == "grace_epochs":
             value = f"{settings.resolved_grace_epochs} (of {settings.epochs})"
-        table.add_row(name, str(value))
+        table.add_row(name, mask_uri(str(value)))
     return table
 
 

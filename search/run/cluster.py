@@ -22,6 +22,7 @@ from search.run.private import kept_private, on_loopback
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.share import taking_gpus
 from segcore.bucket import PLACE_VARIABLES
+from segcore.data.bringing import bring_each
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -31,7 +32,7 @@ from segcore.errors import ClusterError
 
 _CONNECT_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
-_PACKAGES: Final = ("search", "segcore", "spaces")
+PACKAGES: Final = ("search", "segcore", "spaces")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 # Ray Tune's own loggers write every result to three files and print boxes; the journal replaces them.
@@ -48,6 +49,25 @@ _QUIET: Final = {
 
 
 @contextmanager
+def attached(place: Place, gpus: tuple[str, ...] | None = None) -> Iterator[None]:
+    """Connect to the cluster that the place names, or start a local Ray, ask nothing of it, and leave it at the end.
+
+    Args:
+        place: address and data are used.
+        gpus: of this machine that a local Ray may use; None: all.
+
+    Raises:
+        ClusterError: when the cluster cannot be reached.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    _require_reachable(place.address)
+    with kept_private(place.address) as private, _started(place, gpus, private), _ending_as_interrupted():
+        yield
+
+
+@contextmanager
 def connected(place: Place) -> Iterator[Capacity]:
     """Connect to the cluster that the place names, or start a local Ray, and leave it at the end.
 
@@ -59,16 +79,7 @@ def connected(place: Place) -> Iterator[Capacity]:
     Raises:
         ClusterError: when the cluster cannot be reached, or this machine's own Ray can never hold a trial.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
-    _require_reachable(place.address)
-    with (
-        kept_private(place.address) as private,
-        taking_gpus(place) as share,
-        _started(place, share.taken, private),
-        _ending_as_interrupted(),
-    ):
+    with taking_gpus(place) as share, attached(place, share.taken):
         if not place.address:
             _require_capacity(place)
             yield Capacity(place, note=share.others)
@@ -159,7 +170,8 @@ def prepare_nodes(
     if capacity.nodes is None:
         _require_seen_gpus(place)
     capacity.find_usable()
-    cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache, progress, announce)
+    extra = read_extra(dataset, bring_each(place.extra, place.cache))
+    cache = prepare_caches(dataset, extra, place.cache, progress, announce)
     if capacity.nodes is not None:
         capacity.nodes.expect_cache(cache.key)
         _require_usable(capacity, capacity.nodes)
@@ -219,6 +231,6 @@ def _runtime_env(place: Place) -> dict[str, Any]:
     known = (LIMIT_VARIABLE, PRETENDED, *PLACE_VARIABLES)
     environment |= {name: os.environ[name] for name in known if os.environ.get(name)}
     if place.address:
-        return {"py_modules": [str(_ROOT / package) for package in _PACKAGES], "env_vars": environment}
+        return {"py_modules": [str(_ROOT / package) for package in PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]
     return {"env_vars": {**environment, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}}

@@ -3,7 +3,6 @@
 One that cannot be used is left out and named; nobody waits for it. What is looked at is in `probe`.
 """
 
-import secrets
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.place import Place
-from search.run.probe import Meeting, Probe, are_pretended, find_faults, find_versions, probe_machine
-from search.storage import find_bucket
+from search.run.probe import Meeting, Probe, are_pretended, find_faults, find_versions, meet_in, probe_machine
+from search.storage import name_storage
+from segcore.data.bringing import bring_data, bring_each
 from segcore.data.dataset import read_dataset
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.errors import StreetError
@@ -53,7 +53,7 @@ class Nodes:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._meeting = Meeting(storage=find_bucket(place.storage) or place.storage, token=secrets.token_hex(8))
+        self._meeting = meet_in(place.storage)
         self._meeting.call()
         self._here = ray.get_runtime_context().get_node_id()
         self._running: dict[Any, Node] = {}
@@ -111,7 +111,7 @@ class Nodes:
 
     def close(self) -> None:
         """Delete what was left in the storage."""
-        self._meeting.end([node["NodeID"] for node in self._running.values()] + list(self._checked))
+        self._meeting.end()
 
     def _begin(self, node: Node) -> Any:
         gpus = node["Resources"].get("GPU", 0.0) if self._place.gpus_per_trial else 0.0
@@ -139,7 +139,8 @@ class Nodes:
         except ray.exceptions.RayError as error:
             return Check(problem=f"looking at it failed ({str(error).strip().splitlines()[-1]})")
         if not check.problem and not self._meeting.has_answered(name):
-            return Check(problem="what it writes to the storage is not seen here; mount one shared folder")
+            storage = name_storage(self._place.storage)
+            return Check(problem=f"what it writes to {storage} is not seen here; mount one shared folder")
         return check
 
     def _find_problem(self, check: Check) -> str:
@@ -178,8 +179,8 @@ def check_here(
     if not prepare:
         return Check(probe=probe)
     try:
-        dataset = read_dataset(place.data, place.layout)
-        cache = prepare_caches(dataset, read_extra(dataset, place.extra), place.cache)
+        dataset = read_dataset(bring_data(place.data, place.cache), place.layout)
+        cache = prepare_caches(dataset, read_extra(dataset, bring_each(place.extra, place.cache)), place.cache)
     except StreetError as error:
         return Check(problem=f"it cannot prepare its cache: {error}", probe=probe)
     return Check(cache_key=cache.key, probe=probe)

@@ -6,10 +6,10 @@ What a node does beside, preparing its cache, and what follows from it are in `n
 import math
 import os
 import platform
+import secrets
 import shutil
 import socket
 import time
-from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from typing import Final
 
 import ray
 
+from search.storage import find_bucket
 from segcore.bucket import Bucket
 from segcore.errors import StorageError
 
@@ -95,12 +96,14 @@ class Meeting:
     The driver leaves a file, each node reads it and leaves one beside it, and the driver finds that.
 
     Args:
-        storage: the storage's folder, or its bucket.
-        token: what the files hold, new each time.
+        folder: the storage.
+        token: what the driver's file holds, new each time.
+        bucket: which the folder is the driver's mirror of; None: it is the storage itself.
     """
 
-    storage: Path | Bucket
+    folder: Path
     token: str
+    bucket: Bucket | None = None
 
     def call(self) -> None:
         """Leave the driver's file.
@@ -109,57 +112,59 @@ class Meeting:
             StorageError: when the storage cannot be written.
         """
         try:
-            self._write("")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._leave()
         except OSError as error:
             raise StorageError(
-                f"--storage {self.storage} cannot be written ({error.strerror or error}); use a folder that can."
+                f"--storage {self.folder} cannot be written ({error.strerror or error}); use a folder that can."
             ) from error
 
     def answer(self, name: str) -> str:
         """Read the driver's file and leave one beside it; return why not, empty when it went well."""
         try:
-            if not self.has_answered(""):
-                return f"{self._told} is another one there"
-            self._write(name)
+            if self._find() == self.token:
+                self._leave(name)
+                return ""
         except StorageError as error:
             return str(error)
         except OSError as error:
-            return f"{self._told} cannot be written there ({error.strerror or error})"
-        return ""
+            return f"{self.folder} cannot be written there ({error.strerror or error})"
+        return f"{self.folder if self.bucket is None else self.bucket.address} is another folder there"
 
     def has_answered(self, name: str) -> bool:
-        """Say whether what a node left is seen here."""
-        return self._read(name) == self.token.encode()
+        """Say whether the driver sees what a node left."""
+        return self._find(name) == self.token
 
-    def end(self, names: Collection[str]) -> None:
-        """Delete what the driver and nodes left."""
-        for name in ("", *names):
-            with suppress(OSError, StorageError):
-                if isinstance(self.storage, Bucket):
-                    self.storage.delete(self._file(name))
-                else:
-                    (self.storage / self._file(name)).unlink(missing_ok=True)
+    def end(self) -> None:
+        """Delete what was left."""
+        with suppress(OSError, StorageError):
+            if self.bucket is None:
+                for file in self.folder.glob(f"{self._name()}*"):
+                    file.unlink()
+            else:
+                self.bucket.delete_folder(self._name())
 
-    @property
-    def _told(self) -> str:
-        return self.storage.address if isinstance(self.storage, Bucket) else str(self.storage)
+    def _leave(self, name: str = "") -> None:
+        if self.bucket is None:
+            (self.folder / self._name(name)).write_text(self.token, encoding="utf-8")
+        else:
+            self.bucket.write(f"{self._name()}/{name or 'driver'}", self.token.encode())
 
-    def _read(self, name: str) -> bytes | None:
-        if isinstance(self.storage, Bucket):
-            return self.storage.read(self._file(name))
-        file = self.storage / self._file(name)
-        return file.read_bytes() if file.is_file() else None
+    def _find(self, name: str = "") -> str | None:
+        if self.bucket is not None:
+            content = self.bucket.read(f"{self._name()}/{name or 'driver'}")
+            return None if content is None else content.decode()
+        with suppress(FileNotFoundError):
+            return (self.folder / self._name(name)).read_text(encoding="utf-8")
+        return None
 
-    def _write(self, name: str) -> None:
-        if isinstance(self.storage, Bucket):
-            self.storage.write(self._file(name), self.token.encode())
-            return
-        if not name:
-            self.storage.mkdir(parents=True, exist_ok=True)
-        (self.storage / self._file(name)).write_bytes(self.token.encode())
-
-    def _file(self, name: str) -> str:
+    def _name(self, name: str = "") -> str:
         return f".probe-{self.token}{'-' if name else ''}{name}"
+
+
+def meet_in(storage: Path) -> Meeting:
+    """Return a new meeting of the driver and its nodes in a storage, or in the bucket that it is the mirror of."""
+    return Meeting(folder=storage, token=secrets.token_hex(8), bucket=find_bucket(storage))
 
 
 def find_faults(probe: Probe, versions: dict[str, str], ray_gpus: float, pretended: bool) -> list[str]:

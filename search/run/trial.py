@@ -19,6 +19,7 @@ import segcore.data.caching.cache
 from search.memory.outcome import Outcome
 from search.run.probe import are_pretended
 from segcore.config import TrainConfig
+from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit
@@ -81,8 +82,8 @@ class TrialJob:
     """What all trials of a stage share.
 
     Args:
-        data: the data-set folder.
-        extra: data sets that are trained on too.
+        data: the data-set folder, archive or address.
+        extra: data sets that are trained on too, likewise.
         cache_root: folder of the node's caches.
         cache_key: name of the data's cache in it.
         split: the folds.
@@ -93,8 +94,8 @@ class TrialJob:
         layout: of the data-set folder; empty: recognised.
     """
 
-    data: Path
-    extra: tuple[Path, ...]
+    data: str
+    extra: tuple[str, ...]
     cache_root: Path
     cache_key: str
     split: FoldSplit
@@ -127,8 +128,9 @@ def open_cache(job: TrialJob) -> PixelCache:
     try:
         return segcore.data.caching.cache.open_cache(job.cache_root, job.cache_key)
     except CheckpointError:
-        dataset = read_dataset(job.data, job.layout)
-        cache = prepare_caches(dataset, read_extra(dataset, job.extra), job.cache_root)
+        dataset = read_dataset(bring_data(job.data, job.cache_root), job.layout)
+        extra = read_extra(dataset, bring_each(job.extra, job.cache_root))
+        cache = prepare_caches(dataset, extra, job.cache_root)
     if cache.key != job.cache_key:
         raise DataError(
             f"{job.data} holds other files on this node than where the search started; use a shared folder."

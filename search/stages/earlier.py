@@ -12,6 +12,7 @@ from search.place import Place
 from search.space.first import validate_given
 from search.storage import find_bucket, name_storage
 from search.tracking.store import find_best_params
+from search.tracking_uri import mask_uri
 from segcore.errors import ConfigError
 
 _WARM_STARTS: Final = 3
@@ -37,8 +38,9 @@ def read_earlier(name: str, place: Place) -> list[dict[str, Any]]:
         found = find_best_params(place.tracking_uri, name, _WARM_STARTS)
     if not found:
         raise ConfigError(
-            f"--warm-start {name}: neither {name_storage(place.storage)} nor MLflow at {place.tracking_uri} has a "
-            "search of that name with a score; check the name, or leave --warm-start out."
+            f"--warm-start {name}: neither {name_storage(place.storage)} nor MLflow at "
+            f"{mask_uri(place.tracking_uri)} has a search of that name with a score; check the name, or leave "
+            "--warm-start out."
         )
     return [validate_given(values, f"--warm-start {name}") for values in found]
 

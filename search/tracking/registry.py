@@ -1,6 +1,6 @@
 """The MLflow model registry: the ensemble as a versioned model that any machine loads.
 
-What such a model does when it is loaded lives in `served`; runs and metrics live in `tracking`.
+What such a model does when it is loaded lives in `served`; how it is had back, in `fetching`; runs, in `runs`.
 """
 
 import os
@@ -19,6 +19,7 @@ from mlflow.types import Schema, TensorSpec
 from search.folder import StageFolder
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking.fetching import note_digest
 from search.tracking.runs import StageRuns
 from search.tracking.store import told
 from search.tracking_uri import VARIABLE, unmask_uri
@@ -40,7 +41,7 @@ _SERVED_PACKAGES: Final = (
 )
 
 
-def register_model(settings: SearchSettings, place: Place, stage: StageFolder, model: Path) -> str:
+def register_model(settings: SearchSettings, place: Place, stage: StageFolder, model: Path) -> tuple[str, str]:
     """Log the ensemble as an MLflow model and register it under the search's name.
 
     Args:
@@ -50,7 +51,7 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
         model: the ensemble's directory.
 
     Returns:
-        The model's address, such as `models:/streets/1`.
+        The model's address, such as `models:/streets/1`, and the digest of its files.
 
     Raises:
         TrackingError: when MLflow refuses.
@@ -72,12 +73,14 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
                 pip_requirements=_served_requirements(),
                 registered_model_name=settings.name,
             )
+        registered = str(info.registered_model_version)
+        digest = note_digest(place.tracking_uri, settings.name, registered, stage.root / "registered.part")
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise TrackingError(
             f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "
             f"when the server answers, run '{stage.command('retrain')}' again."
         ) from error
-    return f"models:/{settings.name}/{info.registered_model_version}"
+    return f"models:/{settings.name}/{registered}", digest
 
 
 @contextmanager

@@ -15,14 +15,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.style import Style
 from rich.text import Text
 
+from segcore.data.bringing import bring_data
 from segcore.data.caching.build import BuildPlan
 from segcore.data.caching.cache import Progress as ProgressCall
-from segcore.data.caching.disk import warn_of_network
+from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder, warn_of_network
 from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.dividing.split import DEFAULT_FOLDS
 from segcore.data.listing import count_unread
 from segcore.data.names import show_controls
 from segcore.data.sources.layouts import LAYOUTS
+from segcore.data.unpacking import SUFFIXES
 from segcore.errors import ConfigError, LeftOutError, StorageError, StreetError
 from segcore.machine import Machine, detect_machine, require_device
 from segcore.scoring.objective import METRIC_HELP
@@ -60,7 +62,10 @@ class PlainConsole(Console):
 console = PlainConsole(markup=False, emoji=False)
 error_console = PlainConsole(markup=False, emoji=False, stderr=True)
 
-Data = Annotated[Path, typer.Argument(help="data-set folder")]
+Data = Annotated[
+    str,
+    typer.Argument(help=f"data-set folder, archive ({', '.join(SUFFIXES)}), or the address of one: s3://BUCKET/FOLDER"),
+]
 LayoutName = Annotated[
     str,
     typer.Option("--layout", help=f"of the data: {', '.join(layout.name for layout in LAYOUTS)}; empty: recognised"),
@@ -109,6 +114,19 @@ def accept_every_text() -> None:
 def print_error(error: StreetError) -> None:
     """Print what a user has to mend."""
     error_console.print(str(error), style="red", soft_wrap=True, highlight=False)
+
+
+def bring_shown(data: str | Path, root: Path = DEFAULT_CACHE) -> Path:
+    """Return the folder of a data set, fetching or unpacking it if need be, and say so.
+
+    Args:
+        data: a folder, an archive, or the address of one in a bucket.
+        root: folder of this machine's caches.
+    """
+    with show_progress("fetching, MiB") as progress:
+        return bring_data(
+            data, resolve_folder("cache", root), progress, lambda line: console.print(line, soft_wrap=True)
+        )
 
 
 def print_unread(folder: Path, *, below: bool = False) -> None:

@@ -14,11 +14,13 @@ from segcore.commands.console import (
     GivenFolds,
     LayoutName,
     SplitName,
+    bring_shown,
     console,
     print_unread,
     show_progress,
 )
 from segcore.commands.report import print_report, print_verdict
+from segcore.data.bringing import name_data
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import read_dataset
@@ -47,13 +49,14 @@ def check(
     division = choose_division(split, folds, folds_file)
     if pictures is not None:
         require_writable(pictures)
+    folder = bring_shown(data)
     with show_progress("decoding") as progress:
-        report = inspect_dataset(data, division, progress, layout)
+        report = inspect_dataset(folder, division, progress, layout)
     print_report(report)
     for images in report.dataset.images:
         print_unread(images, below=True)
     if pictures is not None and report.cases:
-        write_page(render_sheet(report, data.resolve().name), pictures)
+        write_page(render_sheet(report, name_data(data)), pictures)
         console.print(f"pictures: {pictures}", soft_wrap=True)
     print_verdict(report)
 
@@ -75,7 +78,7 @@ def submit(
     masks: Annotated[Path, typer.Argument(help="folder of masks, as predict writes them")],
     out: Annotated[Path, typer.Argument(help="file to write, .json")],
     data: Annotated[
-        Path | None, typer.Option(help="data set whose classes count; empty: as predict noted, or the contest's")
+        str | None, typer.Option(help="data set whose classes count; empty: as predict noted, or the contest's")
     ] = None,
     images: Annotated[
         Path | None, typer.Option(help="folder of the images that masks are of; empty: as predict noted them")
@@ -84,7 +87,7 @@ def submit(
 ) -> None:
     """Write masks as the contest's submission JSON, by the file names of their images."""
     notes = read_mask_notes(masks)
-    table = (notes.classes or CONTEST_CLASSES) if data is None else read_dataset(data, layout).classes
+    table = (notes.classes or CONTEST_CLASSES) if data is None else read_dataset(bring_shown(data), layout).classes
     names = notes.images if images is None else {name_of(file): file.name for file in list_images(images)}
     guessed: list[str] = []
 
@@ -105,13 +108,13 @@ def submit(
 
 
 def score(
-    truth: Annotated[Path, typer.Argument(help="data-set folder with the truth")],
+    truth: Data,
     masks: Annotated[Path, typer.Argument(help="folder of masks, or a submission file")],
     layout: LayoutName = "",
     boundaries: Annotated[bool, typer.Option("--boundaries", help="boundary_iou, too, which takes longer")] = False,
 ) -> None:
     """Score masks or a submission file against the truth, as the contest does: an image without a mask counts 0."""
-    result = score_masks(truth, masks, layout, boundaries=boundaries)
+    result = score_masks(bring_shown(truth), masks, layout, boundaries=boundaries)
     table = Table(box=box.SIMPLE, show_header=False)
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.4f}")

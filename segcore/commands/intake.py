@@ -11,7 +11,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from segcore.commands.console import Data, console, show_progress
+from segcore.commands.console import console, show_progress
 from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.sources.described import is_described, pair_files
 from segcore.data.sources.description import DESCRIPTION_FILE
@@ -29,7 +29,7 @@ _PLAIN_LAYOUTS = ("described", "pairs")
 
 
 def init(
-    data: Data,
+    data: Annotated[Path, typer.Argument(help="folder of this machine")],
     images: Annotated[str, typer.Option(help="where images lie, such as 'photos/{name}.jpg'; empty: found")] = "",
     masks: Annotated[str, typer.Option(help="where masks lie, such as 'truth/**/{name}_label.png'")] = "",
     force: Annotated[bool, typer.Option("--force", help="write over a dataset.json, or beside a known layout")] = False,

@@ -12,10 +12,12 @@ from segcore.commands.console import (
     Folds,
     LayoutName,
     Model,
+    bring_shown,
     choose_machine,
     console,
     show_progress,
 )
+from segcore.data.bringing import name_data
 from segcore.insight.error_analysis import analyse_errors
 from segcore.insight.error_report import describe_origin, render_errors
 from segcore.insight.explore import explore_dataset
@@ -28,9 +30,10 @@ Page = Annotated[Path, typer.Argument(help="page to write, .html")]
 def explore(data: Data, out: Page, folds: Folds = 7, layout: LayoutName = "") -> None:
     """Write a page that shows what is in a data set: classes, groups, folds, object sizes, examples, problems."""
     require_writable(out)
+    folder = bring_shown(data)
     with show_progress("decoding") as progress:
-        exploration = explore_dataset(data, folds, progress, layout)
-    write_page(render_exploration(exploration, data.resolve().name), out)
+        exploration = explore_dataset(folder, folds, progress, layout)
+    write_page(render_exploration(exploration, name_data(data)), out)
     problems = len(exploration.report.problems)
     if problems:
         console.print(f"{problems} problem(s), listed on the page", style="yellow")
@@ -53,10 +56,11 @@ def errors(
     Each image is predicted by the networks that did not train on it; where there are such images, only they are shown.
     """
     require_writable(out)
+    folder = bring_shown(data)
     with show_progress("predicting") as progress:
         analysis = analyse_errors(
             model,
-            data,
+            folder,
             choose_machine(device, cpus),
             progress,
             images=images,
@@ -64,7 +68,7 @@ def errors(
             folds_file=folds,
             layout=layout,
         )
-    write_page(render_errors(analysis, str(model), data.resolve().name), out)
+    write_page(render_errors(analysis, str(model), name_data(data)), out)
     for text, warns in describe_origin(analysis):
         console.print(text, style="yellow" if warns else None, soft_wrap=True)
     console.print(f"written to {out}", soft_wrap=True)

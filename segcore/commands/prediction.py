@@ -14,6 +14,7 @@ from segcore.commands.console import (
     Device,
     LayoutName,
     Model,
+    bring_shown,
     choose_machine,
     console,
     make_folder,
@@ -107,8 +108,9 @@ def tune_predict(
     Each image is predicted by the networks that did not train on it. The table and a picture of score against time
     are written into the model's directory.
     """
-    dataset, ensemble = read_dataset(data, layout), _load(model, device, cpus)
-    require_same_classes(ensemble, dataset.classes, data)
+    folder = bring_shown(data)
+    dataset, ensemble = read_dataset(folder, layout), _load(model, device, cpus)
+    require_same_classes(ensemble, dataset.classes, folder)
     make_folder(model)
     cases, notes = dataset.cases, read_ensemble_notes(model).get("notes", {})
     metric = objective or read_noted_metric(notes)

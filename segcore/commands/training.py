@@ -17,6 +17,7 @@ from segcore.commands.console import (
     LayoutName,
     Objective,
     SplitName,
+    bring_shown,
     choose_machine,
     console,
     make_folder,
@@ -61,7 +62,7 @@ def train(
     cpus: CPUs = 2,
     cache: Cache = DEFAULT_CACHE,
     extra: Annotated[
-        list[Path] | None, typer.Option(help="data set to train on too, never validated, such as pseudo labels")
+        list[str] | None, typer.Option(help="data set to train on too, never validated, such as pseudo labels")
     ] = None,
 ) -> None:
     """Train one fold and write the model; killed, it goes on after its last epoch when started again.
@@ -72,7 +73,8 @@ def train(
     division = choose_division(split, folds, folds_file)
     machine = choose_machine(device, cpus)
     cache_root = resolve_folder("cache", cache)
-    dataset = read_dataset(data, layout)
+    dataset = read_dataset(bring_shown(data, cache_root), layout)
+    more = [bring_shown(folder, cache_root) for folder in extra or ()]
     metric = objective or default_objective(dataset.layout)
     require_metric(metric, dataset.classes)
     require_learnt(metric, config.labels, dataset.classes)
@@ -81,7 +83,7 @@ def train(
     make_folder(out)
     warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
-        pixels = prepare_caches(dataset, read_extra(dataset, extra or ()), cache_root, progress, print_plan)
+        pixels = prepare_caches(dataset, read_extra(dataset, more), cache_root, progress, print_plan)
     divided, findings = pass_gate(dataset, pixels, division)
     _tell_data(dataset, findings, divided)
     train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)

@@ -163,7 +163,6 @@ def test_a_bucket_that_stays_away_is_told_at_the_end_with_where_everything_is(he
         raise StorageError("s3://x cannot be written.")
 
     monkeypatch.setattr(Bucket, "upload", fail)
-    monkeypatch.setattr(mirror, "_TRY_SECONDS", -1.0)
     told = f"{ended_by or ''}.*s3://x cannot be written. What it lacks is in {here}.*'python -m search sync streets"
     with pytest.raises(StorageError, match=f"(?s){told}"), copied(here):
         if ended_by is not None:

@@ -86,7 +86,7 @@ def test_home_that_no_folder_can_have_is_none(folder):
 
 def test_place_that_was_given_is_remembered(folder, tmp_path):
     settings, place = open_search(folder, {"data": tmp_path / "mount", "address": "host:6379", "gpus_per_trial": 1})
-    assert (place.data, place.address, place.max_concurrent) == (tmp_path / "mount", "host:6379", 3)
+    assert (place.data, place.address, place.max_concurrent) == (str(tmp_path / "mount"), "host:6379", 3)
     remember(folder, settings, place)
     assert read_search(folder)[1] == place
     assert open_search(folder, {"address": ""})[1].address == ""

@@ -35,8 +35,8 @@ def test_what_is_no_folder_is_refused(make_place, folder):
 def test_paths_become_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     place = build_place({"data": Path("data"), "extra": (Path("more"),)})
-    assert place.data == tmp_path / "data"
-    assert place.extra == (tmp_path / "more",)
+    assert place.data == str(tmp_path / "data")
+    assert place.extra == (str(tmp_path / "more"),)
     assert place.storage == tmp_path / "searches"
     assert place.cache == Path("~/.cache/street-search").expanduser()
 
@@ -58,6 +58,12 @@ def test_the_wait_for_a_node_is_a_duration(make_place):
 def test_more_than_one_gpu_must_be_whole(make_place, gpus):
     with pytest.raises(ConfigError, match="a share of a GPU is below 1, and more are whole; use"):
         make_place(gpus_per_trial=gpus)
+
+
+def test_password_with_a_blank_is_refused_and_not_shown(make_place):
+    with pytest.raises(ConfigError, match="write %20 for it") as caught:
+        make_place(tracking_uri="postgresql://u:P W@host/db")
+    assert "P W" not in str(caught.value)
 
 
 def test_ray_client_is_refused(make_place):

@@ -15,6 +15,12 @@ from segcore.errors import TrackingError
         ("postgresql://host/db?user=u&password=PW&sslmode=on", "postgresql://host/db?user=u&password=***&sslmode=on"),
         ("https://u:PW@host/mlflow", "https://***@host/mlflow"),
         ("http://TOKEN@host:5000", "http://***@host:5000"),
+        ("s3://AK:SK@bucket/x?region=eu", "s3://***@bucket/x?region=eu"),
+        (
+            "s3://bucket/x?access_key=AK&secret_key=SK&region=eu",
+            "s3://bucket/x?access_key=***&secret_key=***&region=eu",
+        ),
+        ("abfs://box@host/x?sig=S", "abfs://box@host/x?sig=***"),
         ("no answer (https://u:PW@host), see a@b", "no answer (https://***@host), see a@b"),
     ],
 )

@@ -1,9 +1,10 @@
 import io
+import socket
 
 import pytest
 
-from segcore.bucket import is_address, parse_bucket
-from segcore.errors import ConfigError, StorageError
+from segcore.bucket import is_address, parse_bucket, patiently
+from segcore.errors import ConfigError, StorageError, StoreAwayError
 
 
 @pytest.fixture
@@ -22,14 +23,14 @@ def test_what_is_written_is_read_listed_and_deleted(bucket, tmp_path):
         ("one.json", 2), ("y/two with a space.bin", 10),
     ]  # fmt: skip
     assert bucket.list_folders() == ["x"]
-    assert bucket.inside("x/y").size_of("two with a space.bin") == bucket.inside("x/y/two with a space.bin").size_of()
+    assert bucket.inside("x/y/two with a space.bin").look_up().size == 10
     bucket.delete("x/one.json")
     bucket.delete_folder("x/y")
     assert bucket.list_files() == []
 
 
 def test_what_is_not_there_is_none(bucket):
-    assert (bucket.read("no"), bucket.size_of("no"), bucket.list_files("no")) == (None, None, [])
+    assert (bucket.read("no"), bucket.look_up("no"), bucket.list_files("no")) == (None, None, [])
     bucket.delete("no")
     bucket.delete_folder("no")
 
@@ -46,7 +47,7 @@ def test_a_store_of_ones_own_is_named_behind_the_question_mark(make_bucket, s3_s
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     bucket = parse_bucket("data", f"{base}/x?scheme=http&endpoint_override={s3_server.removeprefix('http://')}")
     bucket.write("one", b"1")
-    assert bucket.inside("one").size_of() == 1
+    assert bucket.inside("one").look_up().size == 1
 
 
 def test_a_bucket_that_is_not_there_is_told_with_what_to_check(s3_server):
@@ -88,3 +89,31 @@ def test_an_address_without_a_bucket_is_refused(text):
 )
 def test_an_address_is_told_from_a_folder(text, told):
     assert is_address(text) == told
+
+
+def test_a_store_that_does_not_answer_is_told_from_one_that_refuses(s3_server):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with pytest.raises(StorageError) as refused:
+        parse_bucket("storage", "s3://missing/x").write("one", b"1")
+    away = parse_bucket("storage", f"s3://bucket/x?scheme=http&endpoint_override=127.0.0.1:{port}")
+    with pytest.raises(StoreAwayError, match="check the address, the network"):
+        away.read("one")
+    assert not isinstance(refused.value, StoreAwayError)
+
+
+def test_a_store_that_comes_back_is_waited_for(monkeypatch):
+    monkeypatch.setattr("segcore.bucket._PAUSE_SECONDS", 0.0)
+    answers = [StoreAwayError("away"), StoreAwayError("away"), None]
+
+    def act():
+        if error := answers.pop(0):
+            raise error
+        return "done"
+
+    assert patiently(act) == "done"
+    with pytest.raises(StoreAwayError):
+        patiently(lambda: (_ for _ in ()).throw(StoreAwayError("away")), seconds=-1)
+    with pytest.raises(StorageError, match="full"):
+        patiently(lambda: (_ for _ in ()).throw(StorageError("full")))

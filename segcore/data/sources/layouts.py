@@ -16,6 +16,7 @@ from segcore.data.sources.described import is_described, scan_described
 from segcore.data.sources.mapillary import has_mapillary_1, is_mapillary, scan_mapillary, scan_mapillary_1
 from segcore.data.sources.pairs import is_pairs, scan_pairs
 from segcore.data.sources.voc import is_voc, scan_voc
+from segcore.data.unpacking import SUFFIXES
 from segcore.errors import ConfigError, DataError
 
 _MOST_TRIED: Final = 20
@@ -94,7 +95,10 @@ def find_layout(folder: Path, name: str = "") -> Layout:
         DataError: when the folder is none, or of no known layout.
     """
     if not folder.is_dir():
-        raise DataError(f"{folder} is no data set: it is no folder; give the folder of a data set.")
+        raise DataError(
+            f"{folder} is no data set: it is no folder; give the folder of a data set, or an archive of it "
+            f"({', '.join(SUFFIXES)})."
+        )
     if name:
         return _require_form(folder, name)
     found = next((layout for layout in LAYOUTS if layout.recognise(folder)), None)

@@ -1,8 +1,11 @@
 """`python -m search ui` as processes of its own, over a real MLflow database with a run and its picture."""
 
+import base64
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +19,7 @@ from PIL import Image
 from search.place import build_place, write_place
 from search.settings import build_settings, write_settings
 from search.tracking.store import open_client
+from search.tracking_uri import own_tracking_uri
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +48,9 @@ def start_ui(start_cli, storage, find_free_port, wait_until) -> Iterator[Callabl
     """A function that starts `ui` and waits until it answers; whatever is left of it is ended."""
     started = []
 
-    def start(*options: str):
+    def start(*options: str, **environment: str):
         port = find_free_port()
-        process = start_cli("ui", "--storage", storage, "--port", port, *options)
+        process = start_cli("ui", "--storage", storage, "--port", port, *options, **environment)
         started.append(process)
         wait_until(lambda: process.poll() is not None or answers(port), "the UI answers")
         assert process.poll() is None, process.communicate()
@@ -114,29 +118,25 @@ def test_ui_shows_pictures_and_lets_nobody_write_files(start_ui, storage):
     assert not list(storage.rglob("new.txt"))
 
 
-def search_from(port: int, host: str) -> int:
-    """What a browser gets that calls the server by a name and searches for experiments."""
+LOGIN = {"MLFLOW_TRACKING_USERNAME": "mayor", "MLFLOW_TRACKING_PASSWORD": "PLANTED-password"}
+
+
+def search_from(port: int, host: str, password: str = LOGIN["MLFLOW_TRACKING_PASSWORD"]) -> int:
+    """What a browser gets that calls the server by a name, with a password, and searches for experiments."""
     headers = {"Host": host, "Origin": f"http://{host}", "Content-Type": "application/json"}
+    headers["Authorization"] = "Basic " + base64.b64encode(f"mayor:{password}".encode()).decode()
     return ask(port, "/ajax-api/2.0/mlflow/experiments/search", "POST", b'{"max_results": 1}', **headers)[0]
 
 
 def test_link_of_all_addresses_opens_here_and_says_what_others_need(start_ui):
-    process, port = start_ui("--host", "0.0.0.0")
+    process, port = start_ui("--host", "0.0.0.0", "--auth")
     assert search_from(port, f"gpu.lab:{port}") == 403
     os.kill(process.pid, signal.SIGTERM)
     out, _ = process.communicate(timeout=60)
     assert f"http://127.0.0.1:{port}/#/experiments" in out
     assert "0.0.0.0" not in out
     assert f"--allowed-hosts {socket.gethostname()}" in out
-
-
-def test_browsers_elsewhere_may_use_an_allowed_name(start_ui):
-    process, port = start_ui("--host", "0.0.0.0", "--allowed-hosts", "gpu.lab")
-    assert search_from(port, f"gpu.lab:{port}") == 200
-    assert search_from(port, f"127.0.0.1:{port}") == 200
-    assert search_from(port, f"evil.example:{port}") == 403
-    os.kill(process.pid, signal.SIGTERM)
-    assert f"streets: http://gpu.lab:{port}/#/experiments" in process.communicate(timeout=60)[0]
+    assert len(out.partition("It asks for a password: user street, password ")[2].splitlines()[0]) == 16
 
 
 def test_busy_port_is_refused_in_one_message(run_cli, storage):
@@ -155,3 +155,67 @@ def test_server_that_dies_at_the_start_is_told_with_its_last_lines(run_cli, tmp_
     assert done.returncode == 2
     assert "MLflow's server ended with exit code 1; it said last:" in done.stderr
     assert "file is not a database" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def asking(start_cli, storage, find_free_port, wait_until) -> Iterator[int]:
+    """The port of a UI that asks for a password."""
+    port = find_free_port()
+    options = ("--host", "0.0.0.0", "--allowed-hosts", "gpu.lab", "--auth")
+    process = start_cli("ui", "--storage", storage, "--port", port, *options, **LOGIN)
+    wait_until(lambda: process.poll() is not None or answers(port), "the UI answers")
+    yield port
+    os.killpg(process.pid, signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert f"streets: http://gpu.lab:{port}/#/experiments" in out
+    assert "PLANTED" not in out + err
+    assert not list(Path(tempfile.gettempdir()).glob("street-*/users.db"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/get-artifact?path=a&run_uuid=b"),
+        ("GET", "/model-versions/get-artifact?path=a&name=b&version=1"),
+        ("GET", "/ajax-api/2.0/mlflow/experiments/search?max_results=1"),
+        ("POST", "/api/2.0/mlflow/experiments/create"),
+        ("POST", "/graphql"),
+        ("POST", "/v1/traces"),
+        ("POST", "/api/2.0/mlflow/users/create"),
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/new.txt"),
+        ("DELETE", "/ajax-api/2.0/mlflow-artifacts/artifacts/new.txt"),
+        ("POST", "/ajax-api/3.0/jobs"),
+    ],
+)
+def test_nothing_is_answered_without_the_password(asking, method, path):
+    data = None if method == "GET" else b"{}"
+    assert ask(asking, path, method, data, **{"Content-Type": "application/json"})[0] == 401
+
+
+def test_browsers_elsewhere_may_use_an_allowed_name(asking):
+    assert search_from(asking, f"gpu.lab:{asking}") == 200
+    assert search_from(asking, f"gpu.lab:{asking}", password="another") == 401
+    assert search_from(asking, f"127.0.0.1:{asking}") == 200
+    assert search_from(asking, f"evil.example:{asking}") == 403
+
+
+def test_search_is_sent_to_a_server_that_asks_and_its_password_is_found_nowhere(asking, run_cli, storage, tmp_path):
+    """By MLflow's own variables, and with the password in the address."""
+    shutil.copytree(storage / "streets", tmp_path / "sent")
+    (tmp_path / "sent" / "journal.jsonl").write_text('{"event": "opened", "time": 1.0, "cache_key": "k"}\n')
+    command = ("sync", "sent", "--storage", tmp_path, "--tracking-uri")
+    refused = run_cli(*command, f"http://127.0.0.1:{asking}")
+    assert refused.returncode == 2
+    assert "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in refused.stderr
+    taken = run_cli(*command, f"http://127.0.0.1:{asking}", **LOGIN)
+    assert taken.returncode == 0, taken.stderr
+    again = run_cli(*command, f"http://mayor:{LOGIN['MLFLOW_TRACKING_PASSWORD']}@127.0.0.1:{asking}")
+    assert again.returncode == 0, again.stderr
+    said = "".join(done.stdout + done.stderr for done in (refused, taken, again))
+    files = [file for folder in (tmp_path, storage) for file in folder.rglob("*") if file.is_file()]
+    assert "PLANTED" not in said
+    assert [file for file in files if b"PLANTED" in file.read_bytes()] == []
+    client = open_client(own_tracking_uri(storage))
+    (run,) = client.search_runs([client.get_experiment_by_name("sent").experiment_id])
+    assert run.data.params["tracking_uri"].startswith("http://")

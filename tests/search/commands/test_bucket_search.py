@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from search.folder import SearchFolder, find_folder, is_taken
 from search.memory.events import Asked, CheckpointSaved, Epoch, Event
 from search.memory.journal import read_events
 from search.settings import read_settings
@@ -135,3 +136,13 @@ def test_the_credentials_are_kept_nowhere(retrained, launched, resumed, bucket, 
     kept = [file for file in root.rglob("*") if file.is_file()]
     assert not any(secret in file.read_bytes() for file in kept)
     assert secret.decode() not in launched[0] + resumed + retrained
+
+
+def test_a_launch_that_may_resume_finds_the_search_of_another_machine(launched, root, address):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(root / "fourth"))
+        folder = SearchFolder(root=locate_storage(address) / "streets")
+        assert not folder.settings.exists()
+        assert is_taken(folder)
+        assert find_folder(folder.root.parent, "streets").settings.exists()
+        assert not is_taken(SearchFolder(root=folder.root.parent / "other"))

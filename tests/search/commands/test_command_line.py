@@ -43,6 +43,19 @@ from tests.conftest import paint
 ROOT = Path(__file__).parents[3]
 TRIALS, EPOCHS, FOLDS = 4, 4, 2
 
+SECRETS = {
+    name: f"PLANTED-{number}"
+    for number, name in enumerate(
+        (
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "MLFLOW_TRACKING_PASSWORD",
+            "RAY_AUTH_TOKEN",
+        )
+    )
+}
+
 SPACES = """
 SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "batch_size": 4}
 
@@ -95,8 +108,9 @@ def run(run_cli: Callable, place: Place) -> Callable[..., subprocess.CompletedPr
     """Return a function that runs a command which must succeed, with the own spaces on the path."""
 
     def succeed(*arguments: object) -> subprocess.CompletedProcess[str]:
-        done = run_cli(*arguments, python_path=place.root)
+        done = run_cli(*arguments, python_path=place.root, **SECRETS)
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "PLANTED" not in done.stdout + done.stderr
         assert "Traceback" not in done.stdout + done.stderr
         return done
 
@@ -278,6 +292,30 @@ def test_mlflow_has_the_retraining_and_its_score(retrained, place):
     notes = read_ensemble_notes(folder.model)["notes"]
     assert parent.info.status == "FINISHED"
     assert notes["out_of_fold"]["iou"] in parent.data.metrics.values()
+
+
+def test_registered_model_is_fetched_unless_its_files_were_changed(retrained, run, run_cli, place, tmp_path):
+    (digest,) = [line.split()[-1] for line in retrained.splitlines() if line.startswith("sha256:")]
+    done = run("fetch", "whole", tmp_path / "model", *place.storage)
+    assert digest in done.stdout
+    assert len(read_ensemble_notes(tmp_path / "model" / "artifacts" / "model")["members"]) == FOLDS
+    (code,) = (place.root / "searches" / "mlartifacts").rglob("served.py")
+    before = code.read_text()
+    try:
+        code.write_text(f"{before}\nprint('someone else')\n")
+        refused = run_cli("fetch", "whole", tmp_path / "other", *place.storage)
+    finally:
+        code.write_text(before)
+    assert refused.returncode == 2
+    assert "its files were changed after it was registered" in refused.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_no_secret_of_the_environment_stands_in_any_file(retrained, place):
+    """Keys of an object store and MLflow's password, which every command of this file had."""
+    files = [file for file in place.root.rglob("*") if file.is_file() and file.name != "my_spaces.py"]
+    assert len(files) > 50
+    assert [file for file in files if b"PLANTED" in file.read_bytes()] == []
 
 
 def test_registered_model_predicts_what_the_ensemble_predicts(retrained, place, tmp_path, dataset_folder):

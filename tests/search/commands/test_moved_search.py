@@ -151,7 +151,7 @@ def test_search_that_was_moved_takes_over_what_was_trained(moved):
 
 def test_where_it_runs_now_is_remembered(moved, root):
     _, place = read_search(moved[0])
-    assert place.data == root / "elsewhere" / "data"
+    assert place.data == str(root / "elsewhere" / "data")
     assert place.max_concurrent == 2
     assert place.home == moved[0].root
 

@@ -135,6 +135,12 @@ def test_progress_shows_the_running_and_the_best_of_many_trials(render, make_his
     assert "MLflow: here" in text
 
 
+def test_settings_table_shows_no_password(render, make_settings, make_place):
+    text = render(settings_table(make_settings(), make_place(tracking_uri="postgresql://u:PW@host/db")))
+    assert "postgresql://***@host/db" in text
+    assert "PW" not in text
+
+
 def test_settings_table_shows_every_setting_and_the_grace_that_follows(render, row_of, make_settings, make_place):
     text = render(settings_table(make_settings(epochs=54, trials=13), make_place(max_concurrent=5)))
     assert "Search streets" in text

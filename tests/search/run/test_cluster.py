@@ -128,7 +128,9 @@ def test_a_gpu_that_torch_does_not_see_is_refused_on_this_machine_too(local_ray,
 def test_cache_is_prepared_and_told_about(local_ray, make_place, make_dataset, tmp_path):
     told = []
     place = make_place(data=make_dataset(), cache=tmp_path / "cache")
-    cache = prepare_nodes(read_dataset(place.data), Capacity(place), lambda done, total: told.append((done, total)))
+    cache = prepare_nodes(
+        read_dataset(Path(place.data)), Capacity(place), lambda done, total: told.append((done, total))
+    )
     assert len(cache) == 4
     assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
@@ -137,7 +139,7 @@ def test_every_node_reads_the_layout_that_the_search_was_given(
     local_ray, make_settings, make_place, two_layouts, tmp_path
 ):
     place = make_place(data=two_layouts, layout="pairs", cache=tmp_path / "cache")
-    dataset = read_dataset(place.data, place.layout)
+    dataset = read_dataset(Path(place.data), place.layout)
     cache = prepare_nodes(dataset, Capacity(place), lambda done, total: None)
     job = make_job(make_settings(), place, cache, make_folds(dataset.cases, 2))
     late = open_cache(dataclasses.replace(job, cache_root=tmp_path / "late"))

@@ -38,7 +38,7 @@ def look(make_place, dataset_folder, tmp_path, monkeypatch) -> Iterator[Callable
         opened.append(looking_at_nodes(place))
         nodes = opened[-1].__enter__()
         room = Capacity(place, nodes)
-        prepare_nodes(read_dataset(place.data), room, lambda done, total: None)
+        prepare_nodes(read_dataset(dataset_folder), room, lambda done, total: None)
         return room, nodes
 
     yield begin

@@ -11,9 +11,10 @@ from search.run.probe import (
     find_faults,
     find_versions,
     measure_skew_seconds,
+    meet_in,
     probe_machine,
 )
-from segcore.bucket import parse_bucket
+from search.storage import locate_storage
 from segcore.errors import StorageError
 
 
@@ -53,40 +54,45 @@ def test_gpus_that_torch_does_not_see_are_named_unless_they_are_pretended(probe,
 
 
 def test_nodes_show_that_they_share_the_storage(tmp_path):
-    meeting = Meeting(storage=tmp_path / "searches", token="1d")
+    meeting = Meeting(folder=tmp_path / "searches", token="1d")
     meeting.call()
     assert not meeting.has_answered("node")
     assert meeting.answer("node") == ""
     assert meeting.has_answered("node")
-    meeting.end(["node"])
+    meeting.end()
     assert [*(tmp_path / "searches").iterdir()] == []
+
+
+def test_nodes_show_that_they_share_the_bucket(make_bucket, tmp_path, monkeypatch):
+    """The folder is the driver's alone then: a node has none like it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "driver"))
+    meeting = meet_in(locate_storage(f"{make_bucket()}/searches"))
+    meeting.call()
+    theirs = dataclasses.replace(meeting, folder=tmp_path / "none")
+    assert not meeting.has_answered("node")
+    assert theirs.answer("node") == ""
+    assert meeting.has_answered("node")
+    assert "another folder" in dataclasses.replace(theirs, token="2d").answer("node")
+    meeting.end()
+    assert meeting.bucket.list_files() == []
 
 
 def test_a_node_with_another_folder_is_told_so(tmp_path):
     (tmp_path / "there").mkdir()
-    theirs = Meeting(storage=tmp_path / "there", token="1d")
-    assert theirs.answer("node") == f"{tmp_path / 'there'} is another one there"
-    earlier = Meeting(storage=tmp_path / "there", token="2d")
+    theirs = Meeting(folder=tmp_path / "there", token="1d")
+    assert theirs.answer("node") == f"{tmp_path / 'there'} is another folder there"
+    earlier = Meeting(folder=tmp_path / "there", token="2d")
     earlier.call()
     (tmp_path / "there" / ".probe-2d").rename(tmp_path / "there" / ".probe-1d")
-    assert "is another one" in theirs.answer("node")
+    assert "another folder" in theirs.answer("node")
 
 
 def test_a_storage_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"--storage .*/file/searches cannot be written"):
-        Meeting(storage=tmp_path / "file" / "searches", token="1d").call()
+        Meeting(folder=tmp_path / "file" / "searches", token="1d").call()
 
 
 @pytest.mark.parametrize(("clock", "skew"), [(105.0, 0.0), (100.0, 0.0), (70.0, -30.0), (117.0, 7.0)])
 def test_a_clock_is_wrong_only_by_what_the_answer_cannot_explain(clock, skew):
     assert measure_skew_seconds(100.0, clock, 110.0) == skew
-
-
-def test_nodes_show_that_they_reach_the_bucket(make_bucket):
-    meeting = Meeting(storage=parse_bucket("storage", make_bucket()), token="1d")
-    assert "is another one there" in meeting.answer("node")
-    meeting.call()
-    assert (meeting.answer("node"), meeting.has_answered("node")) == ("", True)
-    meeting.end(["node"])
-    assert meeting.storage.list_files() == []

@@ -3,7 +3,7 @@ import pytest
 from search.folder import StageFolder
 from search.memory.events import Asked, CheckpointSaved
 from search.run.stage import Stage
-from search.run.trial import TrialJob
+from search.run.trial import STATE_FILE, TrialJob
 from search.stages import confirm
 from search.stages.confirm import fill_workers, find_confirmed
 from search.verdict.notes import best_note
@@ -53,6 +53,7 @@ def test_trainings_that_a_retraining_would_repeat_are_found_by_fold_and_seed(scr
         script.journal.write(Asked(**content))
         checkpoint = folder.ray / str(number)
         checkpoint.mkdir(parents=True)
+        (checkpoint / STATE_FILE).touch()
         script.journal.write(CheckpointSaved(trial=number, epoch=3, path=f"ray/{number}"))
         if outcome:
             script.end(number, outcome)
@@ -63,7 +64,7 @@ def test_trainings_that_a_retraining_would_repeat_are_found_by_fold_and_seed(scr
     train(2, 3, epochs=2)
     train(3, 4, outcome="diverged")
     train(4, 5, outcome="")
-    train(5, 6).rmdir()
+    (train(5, 6) / STATE_FILE).unlink()
     train(6, 1, seed=3)
     found = find_confirmed(folder, 5, values, "iou")
     assert {place: trial.number for place, trial in found.items()} == {(1, 0): 0, (1, 3): 6}

@@ -1,0 +1,89 @@
+"""`doctor`: looks at every node of a cluster before a search does, and says what is wrong and what to do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich import box
+from rich.table import Table
+
+from search.commands.console import console
+from search.commands.options import Storage, Values, options_of, with_options
+from search.place import DEFAULT_STORAGE, Place, build_place
+from segcore.errors import UnfitClusterError
+
+if TYPE_CHECKING:
+    from search.run.health import NodeHealth
+
+LOOKED_AT: Final = options_of(Place, only={"address", "layout", "cache", "tracking_uri"})
+_COLOURS: Final = {"fault": "red", "warning": "yellow"}
+_ROOMS: Final = ("memory", "cache", "/tmp", "/dev/shm")
+_COLUMNS: Final = ("node", "Python", "Ray", "torch", "code", "cores", "GPUs", *_ROOMS, "images")
+_ON: Final = "A search goes on without it, and sends what it missed."
+
+
+@with_options({"where": LOOKED_AT})
+def doctor(
+    where: Values,
+    data: Annotated[Path | None, typer.Option(help="data set that every node is to read; left out: none")] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Look at every node of a cluster, and say what is wrong and what to do; ends with 1 where something is."""
+    from search.run import cluster
+    from search.run.findings import find_all
+    from search.run.health import digest_code, examine_nodes
+    from search.run.probe import are_pretended, find_versions
+    from search.tracking.check import check_tracking
+
+    place = build_place({**where, "data": data or Path(), "storage": storage})
+    away = check_tracking(place.tracking_uri)
+    with cluster.attached(place):
+        nodes = examine_nodes(place, place.data if data else None)
+    found = find_all(nodes, find_versions(), digest_code(), are_pretended())
+    console.print(nodes_table(nodes))
+    for each in found:
+        console.print(f"{each.level}: {each.where}: {each.told}", style=_COLOURS[each.level], soft_wrap=True)
+    if away:
+        console.print(f"warning: {away} {_ON}", style=_COLOURS["warning"], soft_wrap=True)
+    faults = [each for each in found if each.level == "fault"]
+    if faults:
+        raise UnfitClusterError(f"Faults: {len(faults)}. A search would fail, or do without these nodes.")
+    console.print(f"Looked at {len(nodes)} node{'' if len(nodes) == 1 else 's'}: no fault.")
+
+
+def nodes_table(nodes: "Sequence[NodeHealth]") -> Table:
+    """Return what each node is and has, one a line."""
+    table = Table(box=box.SIMPLE)
+    columns = (
+        "node",
+        "Python",
+        "Ray",
+        "torch",
+        "code",
+        "cores",
+        "GPUs",
+        "memory",
+        "cache",
+        "/tmp",
+        "/dev/shm",
+        "images",
+    )
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for node in nodes:
+        table.add_row(*_row(node))
+    return table
+
+
+def _row(node: "NodeHealth") -> list[str]:
+    if node.answer is None:
+        return [node.name, *["?"] * (len(_COLUMNS) - 1)]
+    answer, probe = node.answer, node.answer.probe
+    gpus = ", ".join(f"{gpu.name} {gpu.memory_gib:.0f} GiB" for gpu in probe.gpus) or "none"
+    images = "" if answer.images is None else str(answer.images)
+    rooms = (probe.memory_gib, probe.free_disk_gib, answer.temp_free_gib, probe.shared_memory_gib)
+    return [
+        node.name, *(probe.versions[name] for name in ("Python", "Ray", "torch")), answer.code,
+        f"{node.cpus:g}", f"{gpus} (Ray: {node.gpus:g})", *(f"{room:.1f} GiB" for room in rooms), images,
+    ]  # fmt: skip

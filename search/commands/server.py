@@ -1,0 +1,202 @@
+"""MLflow's server as `ui` starts it: on which address, for whom, with which files; and how all its processes end.
+
+What is shown on it, and where, says `browse`.
+"""
+
+import ipaddress
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from segcore.errors import ConfigError, TrackingError
+
+_LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
+_USER_VARIABLE: Final = "MLFLOW_TRACKING_USERNAME"
+_PASSWORD_VARIABLE: Final = "MLFLOW_TRACKING_PASSWORD"
+_OWN_USER: Final = "street"
+_LEAST_LETTERS: Final = 12
+"""Of a password; MLflow's own rule."""
+_LINES: Final = 20
+_END_SECONDS: Final = 10.0
+
+_AUTH_SETTINGS: Final = """[mlflow]
+default_permission = NO_PERMISSIONS
+database_uri = sqlite:///{users}
+authorization_function = mlflow.server.auth:authenticate_request_basic_auth
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Who may use the server.
+
+    Args:
+        user: the only one.
+        password: kept in no file; MLflow has its hash as long as the server runs.
+        is_own: whether it was made here, so that nobody knows it yet.
+    """
+
+    user: str
+    password: str = field(repr=False)
+    is_own: bool
+
+
+def choose_login(environment: Mapping[str, str]) -> Login:
+    """Return the user and password of MLflow's own variables, which its clients use too; else make a password.
+
+    Args:
+        environment: the process's.
+
+    Raises:
+        ConfigError: when one of the two is missing or the password is too short.
+    """
+    user, password = environment.get(_USER_VARIABLE, ""), environment.get(_PASSWORD_VARIABLE, "")
+    if not user and not password:
+        return Login(user=_OWN_USER, password=secrets.token_urlsafe(_LEAST_LETTERS), is_own=True)
+    if not user or not password:
+        raise ConfigError(f"--auth: set both {_USER_VARIABLE} and {_PASSWORD_VARIABLE}, or none and one is made.")
+    if len(password) < _LEAST_LETTERS:
+        raise ConfigError(
+            f"--auth: the password in {_PASSWORD_VARIABLE} has {len(password)} letters; use {_LEAST_LETTERS} or more, "
+            "or set none and one is made."
+        )
+    return Login(user=user, password=password, is_own=False)
+
+
+def require_safe(host: str, port: int, *, asks_password: bool) -> None:
+    """Refuse to let other machines in who are asked for nothing: they could delete every run.
+
+    Raises:
+        ConfigError: when a server without a password would listen on another address than loopback.
+    """
+    if asks_password or _is_loopback(host):
+        return
+    raise ConfigError(
+        f"--host {host}: whoever reaches that address could change and delete all runs; ask for a password by --auth, "
+        f"or leave --host out and let browsers elsewhere come by 'ssh -L {port}:127.0.0.1:{port} "
+        f"{socket.gethostname()}'."
+    )
+
+
+def require_free(host: str, port: int) -> None:
+    """Raise `ConfigError` when a port cannot be listened on."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise ConfigError(
+            f"--host {host} --port {port} cannot be listened on ({error.strerror or error}); use another port, such "
+            f"as --port {port % 60000 + 1001}, and an address of this machine."
+        ) from error
+
+
+def in_address(host: str) -> str:
+    """Return a host as it stands in an address."""
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def serve(folder: Path, host: str, port: int, names: Sequence[str], login: Login | None) -> None:
+    """Run MLflow's server on a storage until Ctrl-C or a signal ends it.
+
+    Args:
+        folder: of all searches.
+        host: address to listen on.
+        port: port to listen on.
+        names: that browsers elsewhere call this machine by.
+        login: who may use it; None: everyone who reaches it.
+
+    Raises:
+        TrackingError: when it ends by itself, with what it said last.
+    """
+    command = _build_command(folder, host, port, names)
+    if login is None:
+        _run(command, {})
+        return
+    # Of mode 0700.
+    with tempfile.TemporaryDirectory(prefix="street-") as private:
+        settings = Path(private) / "auth.ini"
+        settings.write_text(_AUTH_SETTINGS.format(users=Path(private) / "users.db"), encoding="utf-8")
+        # A command line is shown to every user of the machine, an environment is not.
+        environment = {
+            "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+            "MLFLOW_AUTH_ADMIN_USERNAME": login.user,
+            "MLFLOW_AUTH_ADMIN_PASSWORD": login.password,
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(),
+        }
+        _run([*command, "--app-name", "basic-auth"], environment)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _build_command(folder: Path, host: str, port: int, names: Sequence[str]) -> list[str]:
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", host, "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
+    # Pictures and models are files that the server reads by itself; what else it can do with files, anyone might ask.
+    command += ["--no-serve-artifacts", "--default-artifact-root", (folder / "mlartifacts").as_uri()]
+    if names:
+        # A list of one's own takes the place of MLflow's, which lets this machine in.
+        hosts = [in_address(name) for name in (*names, *_LOCAL_NAMES)]
+        command += ["--allowed-hosts", ",".join([*hosts, *(f"{name}:{port}" for name in hosts)])]
+        command += ["--cors-allowed-origins", ",".join(f"http://{name}:{port}" for name in hosts)]
+    return command
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Under nohup a hang-up is to be ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupt)
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    try:
+        said: deque[str] = deque(maxlen=_LINES)
+        reader = threading.Thread(target=said.extend, args=(process.stdout,), daemon=True)
+        reader.start()
+        code = process.wait()
+    except KeyboardInterrupt:
+        return
+    finally:
+        _end_group(process)
+    if code:
+        reader.join(timeout=1)
+        raise TrackingError(f"MLflow's server ended with exit code {code}; it said last:\n{''.join(said).rstrip()}")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _end_group(process: "subprocess.Popen[str]") -> None:
+    # A second Ctrl-C must not leave half of the group behind, and the server's children outlive it.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

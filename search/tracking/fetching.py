@@ -1,0 +1,128 @@
+"""Registered models brought back out of MLflow: as they were registered, or not at all.
+
+Loading such a model runs the code in it, and whoever can write where MLflow keeps files can change that code. So a
+digest of its files stands beside the version in MLflow's database, and is compared before anything of it runs. It
+guards against whoever can write the files, not against whoever can write the database too.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Final
+
+import mlflow.artifacts
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from search.tracking.store import open_client, told
+from search.tracking_uri import unmask_uri
+from segcore.errors import CheckpointError, StorageError, TrackingError
+
+_TAG: Final = "street.sha256"
+_ADDED: Final = "registered_model_meta"
+"""MLflow's client writes it into what it fetched."""
+
+
+def note_digest(uri: str, name: str, version: str, folder: Path) -> str:
+    """Fetch a version that was just registered, and keep the digest of its files beside it.
+
+    Args:
+        uri: MLflow's address.
+        name: of the registered model.
+        version: of the model.
+        folder: where it is fetched to for the time being; must not exist.
+
+    Returns:
+        The digest.
+
+    Raises:
+        MlflowException: when MLflow cannot be asked.
+        OSError: when it cannot be written.
+    """
+    client = open_client(uri)
+    try:
+        digest = digest_files(_download(uri, name, version, folder))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    client.set_model_version_tag(name, version, _TAG, digest)
+    return digest
+
+
+def fetch_model(uri: str, name: str, version: str, folder: Path) -> tuple[str, str]:
+    """Copy a registered model into a folder, when its files are those that were registered.
+
+    Args:
+        uri: MLflow's address.
+        name: of the registered model.
+        version: of the model; empty: the newest.
+        folder: must not exist.
+
+    Returns:
+        Version and digest.
+
+    Raises:
+        CheckpointError: when there is no such model, or its files were changed.
+        StorageError: when the folder exists or cannot be written.
+        TrackingError: when MLflow cannot be asked.
+    """
+    if folder.exists():
+        raise StorageError(f"{folder} exists; give a folder that does not, the model is copied there.")
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    try:
+        client = open_client(uri)
+        version = version or _newest(client, name)
+        noted = client.get_model_version(name, version).tags.get(_TAG, "")
+        fetched = _download(uri, name, version, part)
+        digest = digest_files(fetched)
+        _require_noted(f"models:/{name}/{version}", digest, noted)
+        fetched.rename(folder)
+    except MlflowException as error:
+        raise TrackingError(f"The model {name!r} cannot be fetched ({told(error)}).") from error
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be written ({error}); make room or give another folder.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return version, digest
+
+
+def digest_files(folder: Path) -> str:
+    """Return the SHA-256 of all files in a folder: of a line with digest and path for each, in the order of paths."""
+    lines = []
+    for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+        path = file.relative_to(folder).as_posix()
+        if path != _ADDED:
+            with file.open("rb") as stream:
+                lines.append(f"{hashlib.file_digest(stream, 'sha256').hexdigest()}  {path}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _download(uri: str, name: str, version: str, folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    # An address such as models:/streets/1 would be looked up in MLflow's address of the whole process.
+    files = open_client(uri).get_model_version_download_uri(name, version)
+    # It makes a folder in the one it is given.
+    return Path(
+        mlflow.artifacts.download_artifacts(artifact_uri=files, dst_path=str(folder), tracking_uri=unmask_uri(uri))
+    )
+
+
+def _newest(client: MlflowClient, name: str) -> str:
+    versions = [int(each.version) for each in client.search_model_versions(f"name = '{name}'")]
+    if not versions:
+        raise CheckpointError(f"MLflow has no model {name!r}; 'python -m search retrain {name}' registers it.")
+    return str(max(versions))
+
+
+def _require_noted(address: str, digest: str, noted: str) -> None:
+    if not noted:
+        raise CheckpointError(
+            f"{address} was registered without a digest of its files, so they may be anyone's; run 'python -m search "
+            "retrain' again, which registers a new version."
+        )
+    if digest != noted:
+        raise CheckpointError(
+            f"{address}: its files were changed after it was registered (SHA-256 {digest}, was {noted}). Do not load "
+            "it: that runs code in it. Close MLflow's files to others, and run 'python -m search retrain' again, which "
+            "registers a new version."
+        )

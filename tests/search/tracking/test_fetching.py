@@ -1,0 +1,88 @@
+"""A model that is registered in a real MLflow database, and files of it that someone changes."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from search.tracking.fetching import digest_files, fetch_model, note_digest
+from segcore.errors import CheckpointError, StorageError
+
+CODE = """
+import mlflow
+
+class Model(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        return model_input
+
+mlflow.models.set_model(Model())
+"""
+
+
+@pytest.fixture
+def registered(empty_database, tmp_path) -> tuple[str, Path]:
+    """MLflow's address, with version 1 of `streets`; and where its files are."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    (tmp_path / "model.py").write_text(CODE)
+    mlflow.set_tracking_uri(uri)
+    try:
+        client = MlflowClient(uri)
+        experiment = client.create_experiment("streets", artifact_location=(tmp_path / "artifacts").as_uri())
+        with mlflow.start_run(experiment_id=experiment):
+            mlflow.pyfunc.log_model(
+                name="ensemble",
+                python_model=str(tmp_path / "model.py"),
+                pip_requirements=["mlflow"],
+                registered_model_name="streets",
+            )
+    finally:
+        mlflow.set_tracking_uri(None)
+    (code,) = (tmp_path / "artifacts").rglob("model.py")
+    return uri, code
+
+
+def test_model_comes_back_as_it_was_registered_and_loads(registered, tmp_path):
+    uri, _ = registered
+    digest = note_digest(uri, "streets", "1", tmp_path / "probe")
+    assert not (tmp_path / "probe").exists()
+    assert fetch_model(uri, "streets", "", tmp_path / "model") == ("1", digest)
+    assert mlflow.pyfunc.load_model(str(tmp_path / "model")).predict([1, 2]) == [1, 2]
+
+
+@pytest.mark.parametrize("change", ["code", "added", "gone"])
+def test_model_whose_files_were_changed_is_not_handed_out(registered, tmp_path, change):
+    uri, code = registered
+    note_digest(uri, "streets", "1", tmp_path / "probe")
+    if change == "code":
+        code.write_text("raise SystemExit('someone else runs here')")
+    elif change == "added":
+        (code.parent / "extra.py").write_text("")
+    else:
+        (code.parent / "requirements.txt").unlink()
+    with pytest.raises(CheckpointError, match="its files were changed after it was registered"):
+        fetch_model(uri, "streets", "1", tmp_path / "model")
+    assert not list(tmp_path.glob("model*/"))
+
+
+def test_model_without_a_digest_is_not_handed_out(registered, tmp_path):
+    with pytest.raises(CheckpointError, match="registered without a digest"):
+        fetch_model(registered[0], "streets", "1", tmp_path / "model")
+
+
+def test_missing_model_and_taken_folder_are_told(registered, tmp_path):
+    with pytest.raises(CheckpointError, match="no model 'alleys'"):
+        fetch_model(registered[0], "alleys", "", tmp_path / "model")
+    with pytest.raises(StorageError, match="exists; give a folder that does not"):
+        fetch_model(registered[0], "streets", "", tmp_path)
+
+
+def test_digest_is_of_names_and_contents(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "c.txt").write_bytes(b"1")
+    (tmp_path / "a.txt").write_bytes(b"2")
+    one, two = (hashlib.sha256(content).hexdigest() for content in (b"1", b"2"))
+    assert digest_files(tmp_path) == hashlib.sha256(f"{two}  a.txt\n{one}  b/c.txt\n".encode()).hexdigest()

@@ -126,6 +126,17 @@ def bring_data(
     return _find_root(folder)
 
 
+def is_elsewhere(given: str | Path) -> bool:
+    """Say whether a data set must be fetched or unpacked before it can be read; nothing is brought.
+
+    Raises:
+        ConfigError: when it is an address that cannot be used.
+        DataError: when there is nothing at its address.
+        StorageError: when its bucket cannot be read.
+    """
+    return _find_source(given, "data") is not None
+
+
 def bring_each(given: Sequence[str | Path], root: Path) -> list[Path]:
     """Return the folders of several data sets on this machine, such as extra ones; see `bring_data`."""
     return [bring_data(each, root, option="extra") for each in given]

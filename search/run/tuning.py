@@ -132,10 +132,11 @@ def _run_tune(
     try:
         with _own_interrupt():
             tuner.fit()
-    except tune.TuneError as error:
+    # A bucket that does not answer as the run begins is told by Arrow itself.
+    except (tune.TuneError, OSError) as error:
         raise _find_own(error) or StorageError(
-            f"Ray Tune gave up ({str(error).strip().splitlines()[-1]}); "
-            f"if the disk of {stage.folder.ray} is full, make room."
+            f"Ray Tune gave up ({str(error).strip().splitlines()[-1]}); if the disk of "
+            f"{stage.folder.address(stage.folder.ray)} is full, make room; if it is a bucket, see that it answers."
         ) from error
 
 

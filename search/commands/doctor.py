@@ -36,7 +36,8 @@ def doctor(
     from search.tracking.check import check_tracking
 
     place = build_place({**where, "data": data or ".", "storage": storage})
-    away = check_tracking(place.tracking_uri)
+    # To ask the storage's own file would make it.
+    away = check_tracking(place.tracking_uri) if where.get("tracking_uri") else None
     with cluster.attached(place):
         nodes = examine_nodes(place, place.data if data else None)
     found = find_all(nodes, find_versions(), digest_code(), are_pretended())

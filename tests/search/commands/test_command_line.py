@@ -692,7 +692,8 @@ def test_refused_command_leaves_the_settings_as_they_were(make_settings, make_pl
     journal = Journal(folder.search_stage.journal, "iou")
     write_settings(settings, folder.settings)
     write_place(place, folder.place)
-    write_folds(FoldSplit(folds=7, fold_of={}, block_of={}), folder.folds)
+    cases = {f"case{number}": number for number in range(7)}
+    write_folds(FoldSplit(folds=7, fold_of=cases, block_of={name: name for name in cases}), folder.folds)
     for trial in range(settings.trials % 9):
         values = TrainConfig.from_values({"batch_size": trial + 1}).values()
         journal.write(Opened(cache_key="key", time=1000.0))

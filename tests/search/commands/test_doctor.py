@@ -32,7 +32,8 @@ def test_a_sound_machine_is_shown_and_ends_with_0(looked):
 
 def test_nothing_is_left_behind(looked):
     root, _ = looked
-    assert [file.name for file in (root / "searches").iterdir() if file.name.startswith(".probe")] == []
+    assert [*(root / "searches").iterdir()] == []
+    assert not (root / "cache").exists()
 
 
 def test_a_cluster_that_cannot_be_looked_at_ends_with_2(run_cli, find_free_port, tmp_path):

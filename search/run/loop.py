@@ -212,7 +212,7 @@ def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None)
 
 
 def _make_retries(stage: Stage) -> Retries:
-    return Retries(stage.journal, stage.place.max_failures, stage.room.find_addresses)
+    return Retries(stage.journal, stage.place.max_failures, stage.room.find_addresses, stage.room.leave_out)
 
 
 def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: Collection[int] | None = None) -> None:

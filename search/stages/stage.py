@@ -18,6 +18,7 @@ from search.place import Place
 from search.run.capacity import Capacity
 from search.run.stage import Stage, make_job, require_same_data
 from search.settings import SearchSettings
+from search.stages.leftovers import clear_leftovers
 from search.tracking.follower import Tracker
 from search.verdict.rounds import count_retrainings, count_trainings
 from segcore.data.caching.cache import PixelCache
@@ -88,8 +89,9 @@ def open_stage(
         )
         _require_own_files(folder, journal.history)
         # Scores of one stage count in another.
-        others = (read_history(each.journal, settings.metric) for each in search.stages.values())
-        require_same_data(stage, *others)
+        others = {name: read_history(each.journal, settings.metric) for name, each in search.stages.items()}
+        require_same_data(stage, *others.values())
+        clear_leftovers(folder, [(search.stages[name], history) for name, history in others.items()])
         remember(search, settings, place)
         tracker = Tracker(settings, place, name, folder)
         closing.callback(tracker.close)

@@ -2,33 +2,42 @@
 
 import json
 import math
+import os
 import signal
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
+from ray import cloudpickle, tune
+from ray._private.state import actors
 from ray.cluster_utils import Cluster
 from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 
 from search.folder import StageFolder
 from search.judge.asha import Asha
 from search.judge.progress import build_asha
-from search.memory.events import Ended, Reopened
+from search.memory.events import Ended, Epoch, Event, Reopened, Started, Warned
+from search.memory.journal import read_events
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run import capacity, tuning
 from search.run import demand as demand_of_trials
 from search.run.capacity import Capacity, accelerator_of
 from search.run.demand import Demand, demanding
-from search.run.loop import build_proposer, choose_trial
+from search.run.loop import build_proposer, choose_trial, run_search
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
-from search.run.trial import TrialJob
+from search.run.trial import STATE_FILE, TrialJob
 from search.run.tuning import _own_interrupt, _request, ray_config, run_trials, wait_for_node
+from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import ClusterError
 
@@ -82,7 +91,7 @@ def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, i
         asked.append(0)
         return {}
 
-    recorder = Recorder(stage.journal, stage.folder, None, Retries(stage.journal, 0, dict))
+    recorder = Recorder(stage.journal, stage.folder, None, Retries(stage.journal, 0, dict, set().add))
     waited = r"Waited 1 s in vain for a node with 1 GPU and 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs"
     with pytest.raises(ClusterError, match=rf"{waited}\. Add nodes, .* then run 'python -m search confirm"):
         run_trials(stage, next_trial, recorder, None, None, lambda: 1, "confirm")
@@ -184,18 +193,90 @@ def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_the
         before.append(line)
         if told in line:
             break
-    cluster.add_node(num_cpus=2)
+    node = cluster.add_node(num_cpus=2)
     demands = [2]
     while process.poll() is None:
         if (demand := len(read_demand())) != demands[-1]:
             demands.append(demand)
         time.sleep(0.1)
+    cluster.remove_node(node)
     out, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 0, "".join(before) + out + err
     assert "there is a node for trials" in out and told not in out
     assert "2 finished" in out
-    # Two trials at a time, and then the last alone.
-    assert demands == [2, 1, 0]
+    # Less is asked for as trials end, and nothing in the end.
+    assert demands in ([2, 1, 0], [2, 0])
+
+
+def count_epochs(config: dict, job: object) -> None:
+    """In place of a training, whose worker would need long to start: a checkpoint is the number of finished epochs."""
+    done = int((Path(config["checkpoints"][0]) / STATE_FILE).read_text()) if config["checkpoints"] else 0
+    for epoch in range(done + 1, 4):
+        time.sleep(0.2)
+        result = {"epoch": epoch, "outcome": "finished" if epoch == 3 else "", "message": "", "metrics": {"iou": 0.5}}
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / STATE_FILE).write_text(str(epoch))
+            tune.report(result, checkpoint=tune.Checkpoint.from_directory(folder))
+
+
+class Stopper:
+    """Follows a journal and stops the worker that is the first to report from a node.
+
+    Args:
+        node: its name in Ray.
+    """
+
+    def __init__(self, node: str) -> None:
+        self.node = node
+        self.stopped: int | None = None
+        self._nodes: dict[int, str | None] = {}
+
+    def apply(self, event: Event) -> None:
+        if isinstance(event, Started):
+            self._nodes[event.trial] = event.node
+        elif isinstance(event, Epoch) and self._nodes[event.trial] == self.node and self.stopped is None:
+            self.stopped = event.trial
+            for actor in actors().values():
+                if actor["Address"]["NodeID"] == self.node and actor["State"] == "ALIVE":
+                    os.kill(actor["Pid"], signal.SIGSTOP)
+
+
+def test_a_worker_that_stands_still_is_ended_and_a_node_on_which_trial_after_trial_fails_is_left_out(
+    cluster, stage, script, make_place, monkeypatch
+):
+    """Trials 0 to 2 went well on the one node, workers of 3 to 5 died on the other; one more is stopped there."""
+    fine, bad = (cluster.add_node(num_cpus=1) for _ in range(2))
+    script.write("opened", cache_key="key")
+    for trial in range(6):
+        values = TrainConfig().values()
+        script.write("asked", trial=trial, fold=0, values=values, params={}, drawable=False)
+        script.write("started", trial=trial, node=(fine if trial < 3 else bad).node_id)
+        if trial < 3:
+            script.epochs(trial, 0.5)
+        else:
+            script.write("restarted", trial=trial, node=bad.node_id)
+    settings = replace(stage.settings, trials=6, epochs=3, grace_epochs=3)
+    stage = replace(stage, settings=settings, place=make_place(hang_after_seconds=4, max_failures=9))
+    stopper = Stopper(bad.node_id)
+    before = len(list(read_events(stage.journal.file)))
+    monkeypatch.setattr(tuning, "run_trial", count_epochs)
+    # Workers cannot import this file.
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    stage.journal.follow(stopper)
+    run_search(stage, SimpleNamespace(usual_side=128))
+    cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    for node in (fine, bad):
+        cluster.remove_node(node)
+
+    history, events = stage.journal.history, list(read_events(stage.journal.file))[before:]
+    assert [(trial.outcome, trial.last_epoch) for trial in history.in_order] == 6 * [(Outcome.FINISHED, 3)]
+    warnings = [event.message if isinstance(event, Warned) else "" for event in events]
+    assert any(each.startswith(f"Trial {stopper.stopped} said nothing for") for each in warnings)
+    left_out = f"Trial after trial failed on node {bad.node_ip_address} ({bad.node_id[:8]})"
+    (warned,) = [place for place, each in enumerate(warnings) if each.startswith(left_out)]
+    assert {event.node for event in events[warned:] if isinstance(event, Started)} == {fine.node_id}
+    trained = [event.epoch for event in events if isinstance(event, Epoch) and event.trial == stopper.stopped]
+    assert trained in ([1, 2, 3], [1, 1, 2, 3]), "at most the epoch is trained again whose checkpoint was not saved yet"
 
 
 @pytest.fixture(scope="module")

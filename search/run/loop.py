@@ -33,11 +33,11 @@ def space_facts(cache: PixelCache) -> dict[str, Any]:
     return {"smallest_side": cache.usual_side}
 
 
-def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> tuple[str, ...]:
+def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> Feasibility:
     """Refuse, before anything starts, settings that no trial could follow.
 
     Returns:
-        What the space's networks take of weights files, a line each.
+        What has looked at configurations that the space draws.
 
     Raises:
         ConfigError: for a space, fold or fixed value that cannot be used.
@@ -48,7 +48,7 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
     feasibility = Feasibility(cache.sizes, cache.classes, cache.usual_side)
     require_trainable = require_trial(settings, cache, feasibility)
     require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
-    return feasibility.taken
+    return feasibility
 
 
 def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit, folds: Iterable[int]) -> None:

@@ -193,12 +193,13 @@ def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_the
         before.append(line)
         if told in line:
             break
-    cluster.add_node(num_cpus=2)
+    node = cluster.add_node(num_cpus=2)
     demands = [2]
     while process.poll() is None:
         if (demand := len(read_demand())) != demands[-1]:
             demands.append(demand)
         time.sleep(0.1)
+    cluster.remove_node(node)
     out, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 0, "".join(before) + out + err
     assert "there is a node for trials" in out and told not in out

@@ -50,6 +50,7 @@ def look(make_place, dataset_folder, tmp_path, monkeypatch) -> Iterator[Callable
     assert [*(tmp_path / "searches").iterdir()] == [], "what was left to show that the storage is shared"
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="torch sees a GPU on this machine")
 def test_a_gpu_that_torch_does_not_see_is_refused_with_its_node(cluster, look):
     told = r"No node can be given a trial:\n  - node [\d.]+ \(\w{8}\): Ray counts 1 GPU and torch sees 0: mend its"
     with pytest.raises(ClusterError, match=told):

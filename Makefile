@@ -1,6 +1,7 @@
 # make demo    a whole search on drawn streets: launch, confirm, retrain on all folds, predict (about 6 minutes on 2 cores)
 # make test    the tests
-# make check   ruff and mypy
+# make check   ruff, mypy, and what is known against the packages in use (make audit)
+# make lock    requirements.lock anew, after a change of requirements.txt
 # make bench   data, training and prediction against plain loops (about 15 minutes on 2 cores)
 # make drill   faults struck at a search, beside the same at Ray's stock combination (about an hour)
 # make ui      the MLflow page of the demo
@@ -8,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
-.PHONY: demo test check bench drill ui clean
+.PHONY: demo test check audit lock bench drill ui clean
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +40,18 @@ check: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	-$(RUN) -m tests.audit
+
+audit: $(VENV)/.installed
+	$(RUN) -m tests.audit
+
+# With the versions that are installed, which the tests ran with.
+lock: $(VENV)/.installed
+	$(RUN) -m pip install --quiet uv==0.13.9
+	$(RUN) -m pip freeze --quiet --exclude-editable > $(VENV)/tested.txt
+	$(VENV)/bin/uv pip compile requirements.txt --constraint $(VENV)/tested.txt --generate-hashes --python-version 3.11 \
+	  --python-platform x86_64-manylinux_2_28 --default-index https://pypi.org/simple --no-config --no-emit-index-url \
+	  --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 bench: $(VENV)/.installed
 	$(RUN) -m benchmarks.throughput

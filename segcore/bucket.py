@@ -255,8 +255,8 @@ def parse_bucket(option: str, text: str) -> Bucket:
     scheme = scheme.lower()
     if not slashes or scheme not in SCHEMES:
         raise ConfigError(
-            f"--{option} {scheme}://...: use {', '.join(SCHEMES.values())}, or a folder of this machine; there is no "
-            f"other kind of address for --{option}."
+            f"--{option} {scheme.partition(':')[0]}://...: use {', '.join(SCHEMES.values())}, or a folder of this "
+            f"machine; there is no other kind of address for --{option}."
         )
     _refuse_secrets(option, scheme, rest, query)
     bucket = Bucket(base=f"{scheme}://{rest.rstrip('/')}", query=query)
@@ -267,8 +267,9 @@ def parse_bucket(option: str, text: str) -> Bucket:
 
 
 def _refuse_secrets(option: str, scheme: str, rest: str, query: str) -> None:
-    user, at, _ = rest.partition("/")[0].rpartition("@")
-    if at and (scheme == "s3" or ":" in user):
+    # Not the first part alone: a key may hold a slash.
+    host = rest.partition("/")[0]
+    if ("@" in host and scheme == "s3") or (":" in host.partition("@")[0] and "@" in rest):
         raise ConfigError(
             f"--{option} {scheme}://...@...: an address must not hold user or password, since it is kept and shown; "
             "leave them to the environment or the files of each machine, such as AWS_ACCESS_KEY_ID and ~/.aws."
@@ -306,7 +307,7 @@ def is_away(error: BaseException) -> bool:
     return _AWAY.search(str(error)) is not None
 
 
-def describe(error: OSError) -> str:
+def describe(error: BaseException) -> str:
     """Return in a line what a store said."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:_TOLD_LETTERS]

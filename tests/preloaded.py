@@ -31,14 +31,24 @@ IMPORTED: Final = {
 
 
 def run_preloaded(
-    package: str, *arguments: object, timeout: float, python_path: Path | str = ""
+    package: str,
+    *arguments: object,
+    timeout: float,
+    python_path: Path | str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run `python -m PACKAGE` to its end, without its imports."""
     server = _start(package)
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
         path = os.pathsep.join(filter(None, [str(python_path), str(ROOT)]))
-        command = {"arguments": [str(each) for each in arguments], "path": path, "out": str(out), "err": str(err)}
+        command = {
+            "arguments": [str(each) for each in arguments],
+            "path": path,
+            "out": str(out),
+            "err": str(err),
+            "environment": dict(environment or {}),
+        }
         print(json.dumps(command), file=server.stdin, flush=True)
         code, in_time = _wait(server, timeout)
         printed = [file.read_text(encoding="utf-8", errors="replace") for file in (out, err)]
@@ -87,6 +97,7 @@ def _become(package: str, command: Mapping[str, Any]) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.path[:0] = command["path"].split(os.pathsep)
     os.environ["PYTHONPATH"] = command["path"]
+    os.environ.update(command["environment"])
     sys.argv = [package, *command["arguments"]]
 
 

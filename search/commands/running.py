@@ -31,9 +31,10 @@ from search.settings import SearchSettings
 from search.stages import confirm, retrain
 from search.stages.search import run_search
 from search.stages.stage import OpenStage, open_stage
-from search.storage import find_bucket
+from search.storage import find_bucket, name_storage
 from search.tracking import registry
 from search.tracking.check import check_tracking
+from search.tracking_uri import own_tracking_uri
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.bringing import bring_data
@@ -49,6 +50,20 @@ def expect_tracking(place: Place) -> None:
     if problem := check_tracking(place.tracking_uri):
         console.print(
             f"{problem} The search goes on; MLflow is sent what it misses when it answers.",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def tell_storage(place: Place) -> None:
+    """Say what of a storage in a bucket stays on this machine."""
+    if find_bucket(place.storage) is None:
+        return
+    console.print(f"{name_storage(place.storage)} is mirrored here: {place.storage}", soft_wrap=True)
+    if place.tracking_uri == own_tracking_uri(place.storage):
+        console.print(
+            "MLflow's database stays on this machine and is not copied to the bucket: another machine fills one of its "
+            "own from the journal. Name a server by --tracking-uri to have one for all.",
             style="yellow",
             soft_wrap=True,
         )

@@ -18,6 +18,7 @@ import segcore.data.caching.cache
 from search.memory.outcome import Outcome
 from search.run.probe import are_pretended
 from search.run.scratch import clear_scratch, scratch_folder
+from segcore.bucket import describe, is_away, patiently
 from segcore.config import TrainConfig
 from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.cache import PixelCache
@@ -33,6 +34,7 @@ from segcore.errors import (
     DataError,
     DeviceMemoryError,
     NonFiniteLossError,
+    StoreAwayError,
     StreetError,
     TrainingError,
 )
@@ -189,11 +191,22 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
             described = _describe(result, state, costs if result.epoch == 1 else {}) | {"device": name_device(machine)}
-            tune.report(
-                {**described, "picture": picture, "image_scores": image_scores, "torn": "; ".join(torn)},
-                checkpoint=tune.Checkpoint.from_directory(str(folder)),
-            )
+            _report({**described, "picture": picture, "image_scores": image_scores, "torn": "; ".join(torn)}, folder)
             torn = []
+
+
+def _report(result: dict[str, Any], folder: Path) -> None:
+    """Report an epoch with a checkpoint; while a bucket does not answer, the training waits for it."""
+
+    def report() -> None:
+        try:
+            tune.report(result, checkpoint=tune.Checkpoint.from_directory(str(folder)))
+        except OSError as error:
+            if is_away(error):
+                raise StoreAwayError(f"The checkpoint cannot be written ({describe(error)}).") from error
+            raise
+
+    patiently(report)
 
 
 def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> tuple[TrainState, list[str]]:

@@ -108,7 +108,7 @@ def _run_tune(
         tune.with_resources(tune.with_parameters(run_trial, job=stage.job), partial(_request, stage.place)),
         tune_config=tune.TuneConfig(
             search_alg=queue,
-            scheduler=AshaScheduler(asha) if asha is not None else None,
+            scheduler=AshaScheduler(asha),
             # The queue says when there are no more: a trial that was stopped and goes on is one more to Ray.
             num_samples=-1,
             reuse_actors=True,

@@ -167,25 +167,25 @@ def _group_by_row(starts_R: npt.NDArray[np.intp], ends_R: npt.NDArray[np.intp], 
 
 def _check_names(image: str, runs: object, table: ClassTable, problems: list[str]) -> Iterator[tuple[str, object]]:
     if not isinstance(runs, dict):
-        problems.append(f"{image}: holds {runs!r:.40}; it must be an object of class names")
+        problems.append(f"{image:.100}: holds {runs!r:.40}; it must be an object of class names")
         return
     for name, rows in runs.items():
         if name in table.scored:
             yield name, rows
         else:
-            problems.append(f"{image}: class {name!r} is not scored; use only {', '.join(table.scored)}")
+            problems.append(f"{image:.100}: class {name!r:.60} is not scored; use only {', '.join(table.scored)}")
 
 
 def _read_runs(label: str, rows: object, height: int, width: int, problems: list[str]) -> npt.NDArray[np.int64]:
     """Return the sound runs of a class as (row, x0, x1), sorted; describe the others in `problems`."""
     if not isinstance(rows, dict):
-        problems.append(f"{label}: holds {rows!r:.40}; it must be an object of row numbers")
+        problems.append(f"{label:.200}: holds {rows!r:.40}; it must be an object of row numbers")
         return np.zeros((0, 3), np.int64)
     triples = []
     for key, runs in rows.items():
         fault = _find_row_fault(key, runs, height, width)
         if fault:
-            problems.append(f"{label}, row {key}: {fault}")
+            problems.append(f"{label:.200}, row {key:.40}: {fault}")
         else:
             triples += [(int(key), first, last) for first, last in runs]
     runs_R3 = np.array(sorted(triples), np.int64).reshape(-1, 3)
@@ -196,7 +196,8 @@ def _read_runs(label: str, rows: object, height: int, width: int, problems: list
 
 
 def _find_row_fault(key: str, runs: object, height: int, width: int) -> str:
-    if not (key.isascii() and key.isdecimal() and str(int(key)) == key):
+    # Python turns no number of thousands of digits into a whole one.
+    if not (key.isascii() and key.isdecimal() and len(key) <= len(str(_UNLIMITED)) and str(int(key)) == key):
         return "the row is not a whole number; write it as '0', '1', ..."
     if int(key) >= height:
         return f"outside the image; rows go from 0 to {height - 1}"

@@ -136,8 +136,10 @@ def start_cli() -> Callable[..., subprocess.Popen[str]]:
 def run_cli() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs `python -m search` to its end."""
 
-    def run(*arguments: object, timeout: float = 480, python_path: Path | str = "") -> subprocess.CompletedProcess[str]:
-        return run_preloaded("search", *arguments, timeout=timeout, python_path=python_path)
+    def run(
+        *arguments: object, timeout: float = 480, python_path: Path | str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        return run_preloaded("search", *arguments, timeout=timeout, python_path=python_path, environment=environment)
 
     return run
 

@@ -66,6 +66,7 @@ def test_another_kind_of_address_is_refused_with_those_that_are_allowed(text):
     [
         "s3://key:hush@bucket/x",
         "s3://hush@bucket/x",
+        "s3://key:hu/hush@bucket/x",
         "abfs://container:hush@host/x",
         "s3://bucket/x?secret_key=hush",
         "abfs://c@host.dfs.core.windows.net/x?sig=hush",
@@ -74,6 +75,12 @@ def test_another_kind_of_address_is_refused_with_those_that_are_allowed(text):
 def test_an_address_with_a_secret_is_refused_without_showing_it(text):
     with pytest.raises(ConfigError, match="environment") as caught:
         parse_bucket("storage", text)
+    assert "hush" not in str(caught.value)
+
+
+def test_a_secret_is_not_shown_where_a_slash_was_forgotten_either():
+    with pytest.raises(ConfigError) as caught:
+        parse_bucket("storage", "s3:/key:hush@bucket/x")
     assert "hush" not in str(caught.value)
 
 

@@ -142,7 +142,7 @@ def _parse(document: dict[str, Any]) -> FoldSplit:
     unknown += [key for entry in cases.values() for key in entry.keys() - {"fold", "block"}]
     if unknown:
         raise ValueError(f"{unknown[0]!r} is unknown")
-    if type(folds) is not int or kind not in _KINDS:
+    if type(folds) is not int or not 1 <= folds <= max(1, len(cases)) or kind not in _KINDS:
         raise ValueError(f"folds is {folds!r}, split {kind!r}")
     for name, fold in fold_of.items():
         if not (fold is None or type(fold) is int) or not isinstance(block_of[name], str):

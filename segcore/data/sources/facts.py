@@ -62,7 +62,7 @@ def _read_rows(file: Path) -> dict[str, dict[str, str]]:
             reader.fieldnames = columns
             unknown = [column for column in columns if column not in _COLUMNS]
             if unknown or "name" not in columns or len(set(columns)) < len(columns):
-                raise DataError(f"{file} has the columns {', '.join(columns)}; {FACTS_FORM}.")
+                raise DataError(f"{file} has the columns {', '.join(columns):.300}; {FACTS_FORM}.")
             return _collect(file, reader)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{file} cannot be read ({error}); {FACTS_FORM}.") from error
@@ -80,8 +80,8 @@ def _collect(file: Path, reader: "csv.DictReader[str]") -> dict[str, dict[str, s
         name = name_in_list(said.pop("name", ""))
         if not name or name in rows:
             raise DataError(
-                f"{file}, line {reader.line_num}: the name {name!r} is empty or was given before; each image has a "
-                "line of its own."
+                f"{file}, line {reader.line_num}: the name {name!r:.100} is empty or was given before; each image has "
+                "a line of its own."
             )
         rows[name] = said
     return rows

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ from search.memory.journal import read_events
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run import capacity, tuning
+from search.run import demand as demand_of_trials
 from search.run.capacity import Capacity, accelerator_of, find_accelerators
 from search.run.demand import Demand, demanding
 from search.run.loop import build_proposer, choose_trial, run_search
@@ -36,7 +36,7 @@ from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE, TrialJob
-from search.run.tuning import _request, ray_config, run_trials
+from search.run.tuning import _own_interrupt, _request, ray_config, run_trials, wait_for_node
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import ClusterError
@@ -96,6 +96,27 @@ def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, i
     with pytest.raises(ClusterError, match=rf"{waited}\. Add nodes, .* then run 'python -m search confirm"):
         run_trials(stage, next_trial, recorder, None, None, lambda: 1, "confirm")
     assert asked == []
+
+
+def test_ctrl_c_ends_the_wait_for_a_node_as_it_ends_a_run(cluster, stage, impatient, monkeypatch):
+    def press(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tuning.time, "sleep", press)
+    room = Capacity(replace(stage.place, wait_seconds=1800))
+    assert not wait_for_node(room, math.inf)
+    assert not room.is_given_up
+
+
+def test_the_time_budget_ends_the_wait_for_a_node(cluster, stage, impatient):
+    assert not wait_for_node(Capacity(replace(stage.place, wait_seconds=1800)), time.monotonic())
+
+
+def test_ctrl_c_is_taken_back_from_ray_tune_after_a_run():
+    """Ray Tune leaves its own handler behind, which only notes that it was called."""
+    with _own_interrupt():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_what_is_waited_for_is_told_until_a_node_joins(cluster, stage, impatient):
@@ -165,7 +186,7 @@ def read_demand() -> list[dict[str, float]]:
     return json.loads(_internal_kv_get("autoscaler_resource_request") or b"[]")
 
 
-def test_demand_is_no_more_than_is_wished_and_is_released_however_a_run_ends(cluster, make_place):
+def test_demand_is_no_more_than_is_wished_and_is_released_however_a_run_ends(cluster, make_place, monkeypatch):
     place = make_place(gpus_per_trial=0.5, cpus_per_trial=2, max_concurrent=3)
     with pytest.raises(KeyboardInterrupt), demanding(place) as demand:
         assert read_demand() == [{"CPU": 2.0, "GPU": 0.5}] * 3
@@ -179,38 +200,23 @@ def test_demand_is_no_more_than_is_wished_and_is_released_however_a_run_ends(clu
         assert read_demand() == [{"CPU": 1.0}]
         demand.wish(9)
         assert len(read_demand()) == 9
+        _internal_kv_put("autoscaler_resource_request", "[]", overwrite=True)
+        demand.wish(9)
+        assert read_demand() == []
+        monkeypatch.setattr(demand_of_trials, "_AGAIN_SECONDS", 0.0)
+        demand.wish(9)
+        assert len(read_demand()) == 9, "another search has released its own demand meanwhile"
     assert read_demand() == []
 
 
-def scale(cluster: Cluster, process: subprocess.Popen[str]) -> list[int]:
-    """Add a node of two CPUs some seconds after a search asks for one, as an autoscaler would.
-
-    Returns:
-        For how many trials there was to be room, as it changed until the search ended.
-    """
-
-    def tell(**report: dict[str, int]) -> None:
-        report = {"active_nodes": {"head": 1}, **report}
-        _internal_kv_put("__autoscaling_status", json.dumps({"autoscaler_report": report}), overwrite=True)
-
-    tell()
-    demands, asked = [0], math.inf
-    while process.poll() is None:
-        if (demand := len(read_demand())) != demands[-1]:
-            demands.append(demand)
-        if demand and asked == math.inf:
-            asked = time.monotonic()
-            tell(pending_launches={"cpu.worker": 1})
-        # By then the search has prepared all there is to prepare, and waits.
-        if time.monotonic() > asked + 20:
-            asked = -math.inf
-            cluster.add_node(num_cpus=2)
-        time.sleep(0.1)
-    return demands
+def report_as_autoscaler(**report: dict[str, int]) -> None:
+    """Say what an autoscaler would, beside a head that it has started."""
+    report = {"active_nodes": {"head": 1}, **report}
+    _internal_kv_put("__autoscaling_status", json.dumps({"autoscaler_report": report}), overwrite=True)
 
 
 def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_them_back(
-    cluster, dataset_folder, start_cli, tmp_path
+    cluster, dataset_folder, start_cli, wait_until, tmp_path
 ):
     (tmp_path / "small_space.py").write_text(
         "def small(trial):\n"
@@ -218,18 +224,29 @@ def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_the
         "    return {'backbone': 'tf_efficientnet_lite0', 'weights': 'none', 'decoder_channels': 16}\n"
     )
     arguments = ["launch", "--address", cluster.address, "--data", dataset_folder, "--storage", tmp_path / "searches"]
-    arguments += ["--cache", tmp_path / "cache", "--space", "small_space:small", "--name", "from-zero", "--trials", 3]
+    arguments += ["--cache", tmp_path / "cache", "--space", "small_space:small", "--name", "from-zero", "--trials", 2]
     arguments += ["--epochs", 1, "--folds", 2, "--max-concurrent", 2, "--confirm", 0, "--wait", "2m"]
     process = start_cli(*arguments, PYTHONPATH=str(tmp_path))
-    demands = scale(cluster, process)
-    out, err = process.communicate()
-    assert process.returncode == 0, out + err
-    told = "waiting for a node with 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs; the autoscaler is"
-    assert out.count(told) == 1
-    assert out.count("there is a node for trials") == 1
-    assert "3 finished" in out
-    # Three trials, two at a time: the last runs alone.
-    assert demands == [0, 2, 1, 0]
+    wait_until(lambda: len(read_demand()) == 2 or process.poll() is not None, "the search asks for nodes", 300)
+    report_as_autoscaler(pending_launches={"cpu.worker": 1})
+    told = "waiting for a node with 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs; the autoscaler is start"
+    before = []
+    for line in process.stdout:
+        before.append(line)
+        if told in line:
+            break
+    cluster.add_node(num_cpus=2)
+    demands = [2]
+    while process.poll() is None:
+        if (demand := len(read_demand())) != demands[-1]:
+            demands.append(demand)
+        time.sleep(0.1)
+    out, err = process.stdout.read(), process.stderr.read()
+    assert process.returncode == 0, "".join(before) + out + err
+    assert "there is a node for trials" in out and told not in out
+    assert "2 finished" in out
+    # Two trials at a time, and then the last alone.
+    assert demands == [2, 1, 0]
 
 
 def count_epochs(config: dict, job: object) -> None:

@@ -1,0 +1,531 @@
+"""Every reader of a file that someone else may have written: whatever it holds, only an error of our own comes out.
+
+Each is given sixteen inputs; STREET_FUZZ_EXAMPLES=500 gives each so many. What once broke a reader stands below.
+"""
+
+import io
+import json
+import os
+import pickle
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from search.commands.console import PlainConsole
+from search.commands.tables import insight_report, settings_table, summary_line, trials_table
+from search.judge.progress import build_asha, is_over
+from search.memory.best import confirmation_folds, metric_of, place_of, read_best, score_of
+from search.memory.history import History
+from search.memory.journal import replay
+from search.place import build_place, read_place
+from search.settings import SearchSettings, build_settings, read_settings, settings_values
+from search.space.first import read_prior
+from segcore.config import TrainConfig
+from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import INDEX_FILE, PixelCache
+from segcore.data.caching.upkeep import list_caches
+from segcore.data.classes import find_class_table
+from segcore.data.coco.annotations import read_coco
+from segcore.data.coco.conversion import import_coco
+from segcore.data.dataset import decode_case, read_dataset
+from segcore.data.decoding import decode_colours, decode_rgb, decode_values, read_mode, read_size
+from segcore.data.dividing.given_folds import match_folds
+from segcore.data.dividing.own_folds import read_own_folds
+from segcore.data.dividing.split import read_folds
+from segcore.data.encoding import encoding_of
+from segcore.errors import StreetError
+from segcore.machine import Machine
+from segcore.networks.weight_files import read_networks
+from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.scoring.mask_files import read_mask_notes
+from segcore.scoring.submission import read_submission
+from segcore.training.state import load_state, new_state, read_member_weights, save_state
+from tests.conftest import CLASSES, add_pairs, save_dataset
+from tests.fuzzing import byte_inputs, edited, encode, json_inputs, line_inputs
+
+EXAMPLES: Final = int(os.environ.get("STREET_FUZZ_EXAMPLES", "16"))
+MACHINE: Final = Machine()
+SETTINGS: Final = build_settings({"name": "streets", "search_id": "1d", "objective": "iou", "trials": 3, "epochs": 9})
+PLACE: Final = build_place({"data": Path("/data"), "storage": Path("/searches")})
+VALUES: Final = TrainConfig().values()
+
+JOURNAL: Final = [
+    {"event": "opened", "time": 1.0, "cache_key": "key"},
+    {"event": "asked", "time": 2.0, "trial": 0, "fold": 0, "values": VALUES, "params": {"loss": "ce"}},
+    {"event": "started", "time": 3.0, "trial": 0},
+    {
+        "event": "epoch",
+        "time": 4.0,
+        "trial": 0,
+        "epoch": 1,
+        "metrics": {"iou": 0.5, "seconds": 2.0},
+        "picture": "a.jpg",
+    },
+    {"event": "checkpoint", "time": 4.5, "trial": 0, "epoch": 1, "path": "ray/run/trial"},
+    {"event": "ended", "time": 5.0, "trial": 0, "outcome": "stopped by ASHA", "message": "rung"},
+    {"event": "reopened", "time": 6.0, "trial": 0},
+    {"event": "epoch", "time": 7.0, "trial": 0, "epoch": 9, "metrics": {"iou": 0.6}},
+    {"event": "ended", "time": 8.0, "trial": 0, "outcome": "finished"},
+    {"event": "closed", "time": 9.0, "metrics": {"iou": 0.6}, "note": "done"},
+]
+BEST: Final = {
+    **{"search": "streets", "trial": 0, "split": "folds", "fold": 0, "epoch": 9, "metric": "iou"},
+    **{"metrics": {"iou": 0.6}, "values": VALUES, "trials": 3},
+    "confirmation": {"folds": [1, 2], "score": 0.5, "contenders": []},
+}
+FOLDS: Final = {
+    "folds": 2,
+    "split": "folds",
+    "cases": {name: {"fold": number % 2, "block": name} for number, name in enumerate("abcd")},
+}
+TABLE: Final = {
+    "classes": [{"name": "road", "rgb": [1, 2, 3], "id": 0}, {"name": "car", "rgb": [0, 0, 255], "id": 1}],
+    "scored": ["car"],
+    "void": [[0, 0, 0]],
+}
+DESCRIPTION: Final = {
+    **{"images": "images/{name}.png", "masks": "masks/{name}.png", "encoding": "index"},
+    "classes": [{"name": "road", "ids": [0], "rgb": [1, 2, 3]}, {"name": "car", "ids": [1]}],
+    **{"void": [255], "ignored": [], "scored": ["car"], "splits": {"train": "train.txt"}},
+}
+COCO: Final = {
+    "images": [{"id": 1, "file_name": "a.png", "height": 8, "width": 8}],
+    "categories": [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}],
+    "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 3, "iscrowd": 0, "segmentation": [[0, 0, 4, 0, 4, 4, 0, 4]]},
+        {"id": 2, "image_id": 1, "category_id": 18, "iscrowd": 1, "segmentation": {"size": [8, 8], "counts": [8, 56]}},
+    ],
+}
+NOTES: Final = {"images": {"a": "a.jpg"}, "classes": TABLE}
+SUBMISSION: Final = {"x.jpg": {"car": {"0": [[0, 3]], "7": [[1, 2], [4, 5]]}, "signal": {}}}
+SIDES: Final = [{"train": ["a", "b"], "val": ["c", "d"]}, {"train": ["c", "d"], "val": ["a", "b"]}]
+VISTAS: Final = {
+    "labels": [
+        {"name": "a--road", "readable": "Road", "evaluate": True, "color": [1, 2, 3]},
+        {"name": "a--car", "readable": "Car", "evaluate": True, "color": [4, 5, 6]},
+    ]
+}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a reader is given.
+
+    Args:
+        sound: contents that it takes.
+        any: contents, sound or not.
+    """
+
+    sound: tuple[bytes, ...]
+    any: st.SearchStrategy[bytes]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader and what it is given.
+
+    Args:
+        given: makes the contents of the file, from what was prepared.
+        read: reads the file, and uses what it read as the project does.
+        place: of the file, in a folder of the reader's own.
+        prepare: makes what else is in that folder.
+        cost: how many inputs of another reader take as long as one of this.
+    """
+
+    given: Callable[[Path], Given]
+    read: Callable[[Path], object]
+    place: str
+    prepare: Callable[[Path], object] = lambda folder: None
+    cost: int = 1
+
+
+def show(*parts: Any) -> None:
+    """Print as the commands do; nothing that a terminal obeys may come out."""
+    stream = io.StringIO()
+    PlainConsole(file=stream).print(*parts, soft_wrap=True)
+    assert not {*stream.getvalue()} & {"\x1b", "\0", "\u202e", "\x07"}
+
+
+def read_journal(file: Path) -> None:
+    history, asha = History("iou"), build_asha(SETTINGS)
+    replay(file, history, asha)
+    history.halt()
+    if history.trials:
+        show(trials_table(history.in_order, history.metric))
+    show(summary_line(history, SETTINGS))
+    if history.ranked:
+        show(insight_report(history, SETTINGS))
+    is_over(SETTINGS, history, asha)
+
+
+def read_what(file: Path) -> None:
+    found = read_settings(file)
+    assert isinstance(found, SearchSettings)
+    build_asha(found)
+    # Those of a search that was never built are of the file alone.
+    show(settings_table(found, PLACE))
+
+
+def read_winner(file: Path) -> None:
+    best = read_best(file)
+    place_of(best), score_of(best), metric_of(best), confirmation_folds(best)
+    TrainConfig.from_values(best["values"])
+
+
+def read_division(file: Path) -> None:
+    split = read_folds(file)
+    show(split.describe())
+    split.split("abcd", 0)
+
+
+def read_table(file: Path) -> None:
+    table = find_class_table(file.parent)
+    assert table is not None
+    show(*table.names)
+    encoding_of(table)
+
+
+def read_own(file: Path) -> None:
+    match_folds(read_own_folds(file), read_dataset(file.parent / "data").cases)
+
+
+def read_data(file: Path) -> None:
+    folder = next(each for each in file.parents if (each / ".data").exists())
+    dataset = read_dataset(folder)
+    show(*dataset.notes, *(f"{case.name} {case.group} {case.condition}" for case in dataset.cases))
+    for case in dataset.cases:
+        decode_case(case)
+
+
+def take_in(file: Path) -> None:
+    read_coco(file)
+    shutil.rmtree(file.parent / "out", ignore_errors=True)
+    import_coco(file, file.parent / "in", file.parent / "out", "void", lambda done, total: None)
+
+
+def read_cache(file: Path) -> None:
+    list_caches(file.parents[1])
+    cache = PixelCache(file.parent)
+    for index, case in enumerate(cache.cases):
+        show(case.name, case.group, case.condition)
+        cache.image_HW3(index), cache.mask_HW(index)
+
+
+def read_model(file: Path) -> None:
+    load_ensemble(file.parent, MACHINE).predict(np.zeros((32, 32, 3), np.uint8))
+
+
+def read_state(file: Path) -> None:
+    read_member_weights(file)
+    load_state(file, SMALL, MACHINE)
+
+
+def read_picture(file: Path) -> None:
+    for read in (read_mode, decode_colours, decode_values):
+        with suppress(StreetError):
+            read(file)
+    read_size(file)
+    decode_rgb(file)
+
+
+SMALL: Final = TrainConfig.from_values(
+    {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "epochs": 1}
+)
+TENSORS: Final = {"conv_stem.weight": torch.ones(2, 3), "bn1.bias": torch.zeros(2)}
+
+
+def make_pairs(folder: Path) -> None:
+    (folder / ".data").touch()
+    add_pairs(folder, 2)
+    (folder / "train.txt").write_text("pair_0\n")
+
+
+def make_contest(folder: Path) -> None:
+    (folder / ".data").touch()
+    save_dataset(folder, [(16, 24)] * 2)
+
+
+def make_named(folder: Path) -> None:
+    save_dataset(folder / "data", [(16, 24)] * 4)
+    names = zip("abcd", sorted((folder / "data" / "seg_train_images").glob("*")), strict=True)
+    for name, image in names:
+        for file in (folder / "data").glob(f"*/{image.stem}.*"):
+            file.rename(file.with_stem(name))
+
+
+def make_coco(folder: Path) -> None:
+    (folder / "in").mkdir()
+    Image.new("RGB", (8, 8)).save(folder / "in" / "a.png")
+
+
+def make_vistas(folder: Path) -> None:
+    (folder / ".data").touch()
+    for part, mode in (("images", "RGB"), ("v2.0/labels", "L")):
+        (folder / "training" / part).mkdir(parents=True)
+        suffix = "jpg" if mode == "RGB" else "png"
+        Image.new(mode, (8, 8)).save(folder / "training" / part / f"a.{suffix}")
+
+
+def make_cache(folder: Path) -> None:
+    made = prepare_cache(read_dataset(save_dataset(folder / "data", [(16, 24)] * 2)), folder / "caches")
+    made.rename(folder / "caches" / ("0" * 32))
+
+
+def make_model(folder: Path) -> None:
+    states = iter([new_state(SMALL, 4, MACHINE).model.state_dict()])
+    save_ensemble(folder / "model", states, config=SMALL, classes=CLASSES, notes={})
+
+
+def make_state(folder: Path) -> None:
+    save_state(new_state(SMALL, 4, MACHINE), folder / "sound.pt")
+
+
+def of(seed: Any) -> Callable[[Path], Given]:
+    return lambda folder: Given((encode(seed),), json_inputs(seed))
+
+
+def of_file(place: str) -> Callable[[Path], Given]:
+    """A JSON file that was prepared."""
+    return lambda folder: of(json.loads((folder / place).read_text()))(folder)
+
+
+def of_bytes(*seeds: bytes) -> Callable[[Path], Given]:
+    return lambda folder: Given(seeds, byte_inputs(*seeds))
+
+
+def of_journal(folder: Path) -> Given:
+    return Given((b"".join(encode(line) + b"\n" for line in JOURNAL),), line_inputs(JOURNAL))
+
+
+def of_state(folder: Path) -> Given:
+    """A checkpoint with other values beside its tensors, and one with other bytes."""
+    content = torch.load(folder / "sound.pt", weights_only=True)
+    plain = {name: value for name, value in content.items() if name != "learnt"}
+    kept = {"learnt": content["learnt"]}
+
+    def save(document: Any) -> bytes:
+        return saved({**document, **kept} if isinstance(document, dict) else document)
+
+    sound = (folder / "sound.pt").read_bytes()
+    return Given((sound,), edited(plain).map(save) | byte_inputs(sound))
+
+
+def picture(kind: str, mode: str = "RGB", **options: Any) -> bytes:
+    """An image of 32x48 (height x width) whose levels are those of black and white, or of the classes 0 and 1."""
+    stream = io.BytesIO()
+    whites_HW = np.random.default_rng(0).integers(0, 2, (32, 48), np.uint8)
+    white = {"I;16": 65535, "F": 1, "L": 1, "P": 1}.get(mode, 255)
+    kind_of = {"I;16": np.uint16, "F": np.float32}.get(mode, np.uint8)
+    image = Image.fromarray(whites_HW.astype(kind_of) * kind_of(white))
+    (image.convert(mode) if mode in ("RGB", "1") else image).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def saved(content: Any) -> bytes:
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+CONTEST_NOTE: Final = {"attributes": {"route": "Tokyo1", "timeofday": "day", "pseudo": False}, "frameIndex": 4}
+READERS: Final = {
+    "journal": Reader(of_journal, read_journal, "journal.jsonl"),
+    "settings.json": Reader(of({**settings_values(SETTINGS)}), read_what, "settings.json"),
+    "place.json": Reader(
+        of({"data": "/data", "layout": "", "extra": ["/more"], "gpus_per_trial": 0.5, "tracking_uri": "http://h:5000"}),
+        read_place,
+        "streets/place.json",
+    ),
+    "best.json": Reader(of(BEST), read_winner, "streets/best.json"),
+    "seed configuration": Reader(of(BEST), read_prior, "seed.json"),
+    "folds.json": Reader(of(FOLDS), read_division, "folds.json"),
+    "own folds, JSON": Reader(of({"a": 0, "b": 1, "c": "train", "d": 0}), read_own, "own.json", make_named),
+    "own folds, folds.json": Reader(of(FOLDS), read_own, "folds.json", make_named),
+    "own folds, splits_final.json": Reader(of(SIDES), read_own, "splits_final.json", make_named),
+    "own folds, CSV": Reader(of_bytes(b"name,fold\na,0\nb,1\nc,train\nd,0\n"), read_own, "own.csv", make_named),
+    "classes.json": Reader(of(TABLE), read_table, "classes.json"),
+    "dataset.json": Reader(of(DESCRIPTION), read_data, "dataset.json", make_pairs),
+    "contest annotation": Reader(of(CONTEST_NOTE), read_data, "seg_train_annotations/train_0000.json", make_contest),
+    "cases.csv": Reader(
+        of_bytes(b"name,group,condition,frame,split\npair_0,a,day,1,train\npair_1,b,,2,val\n"),
+        read_data,
+        "cases.csv",
+        make_pairs,
+    ),
+    "names.txt": Reader(of_bytes(b"road\ncar\n"), read_data, "names.txt", make_pairs),
+    "facts beside an image": Reader(
+        of({"group": "a", "condition": "day", "frame": 1}),
+        read_data,
+        "images/pair_0.json",
+        make_pairs,
+    ),
+    "Vistas' config.json": Reader(of(VISTAS), read_data, "config_v2.0.json", make_vistas),
+    "COCO": Reader(of(COCO), take_in, "coco.json", make_coco),
+    "cache index.json": Reader(
+        of_file(f"caches/{'0' * 32}/{INDEX_FILE}"), read_cache, f"caches/{'0' * 32}/{INDEX_FILE}", make_cache
+    ),
+    "mask notes": Reader(of(NOTES), lambda file: read_mask_notes(file.parent), "images.json"),
+    "submission": Reader(of(SUBMISSION), read_submission, "submission.json"),
+    "ensemble.json": Reader(of_file("model/ensemble.json"), read_model, "model/ensemble.json", make_model, cost=8),
+    "state.pt": Reader(of_state, read_state, "state.pt", make_state, cost=8),
+    "weights": Reader(of_bytes(saved(TENSORS), saved({"a": TENSORS, 7: torch.ones(1)})), read_networks, "weights.pt"),
+    "safetensors": Reader(of_bytes(safetensors.torch.save(TENSORS)), read_networks, "weights.safetensors"),
+    "image": Reader(
+        of_bytes(
+            *(picture("JPEG"), picture("PNG"), picture("TIFF"), picture("BMP"), picture("WEBP")),
+            *(picture("PNG", "L"), picture("TIFF", "I;16"), picture("TIFF", "F")),
+            picture("TIFF", compression="tiff_lzw"),
+        ),
+        read_picture,
+        "picture",
+    ),
+    "mask": Reader(
+        of_bytes(picture("PNG", "L"), picture("PNG", "1"), picture("TIFF", "I;16")),
+        read_data,
+        "masks/pair_0.png",
+        make_pairs,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def prepare(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Reader, Path, Path]]:
+    """Return a function that gives a reader, its folder with what else must lie there, and its file."""
+
+    def make(name: str) -> tuple[Reader, Path, Path]:
+        reader, folder = READERS[name], tmp_path_factory.mktemp("reader")
+        reader.prepare(folder)
+        file = folder / reader.place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return reader, folder, file
+
+    return make
+
+
+def is_refused(reader: Reader, file: Path, content: bytes) -> bool:
+    """Say whether a reader refuses a content, with a message that can be shown; anything else it raises comes out."""
+    file.write_bytes(content)
+    try:
+        reader.read(file)
+    except StreetError as error:
+        show(str(error))
+        assert 0 < len(str(error)) < 10_000
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_whatever_a_file_holds_only_errors_of_our_own_come_out(name, prepare, record_property):
+    reader, folder, file = prepare(name)
+    given_to_it = reader.given(folder)
+    assert [content for content in given_to_it.sound if is_refused(reader, file, content)] == []
+    counts: Counter[bool] = Counter()
+
+    @settings(max_examples=max(2, EXAMPLES // reader.cost), suppress_health_check=list(HealthCheck))
+    @given(content=given_to_it.any)
+    def check(content: bytes) -> None:
+        counts[is_refused(reader, file, content)] += 1
+
+    check()
+    record_property("inputs", counts.total())
+    record_property("refused", counts[True])
+
+
+def changed(seed: Any, **changes: Any) -> bytes:
+    return encode({**seed, **changes})
+
+
+def classes_of(*entries: Any, **changes: Any) -> bytes:
+    return changed(TABLE, classes=list(entries), scored=["car"], **changes)
+
+
+ROAD, CAR = TABLE["classes"]
+DEEP: Final = b"[" * 100_000
+BROKE: Final = {
+    "journal": (
+        *(b"7\n", b'{"event":"opened","time":2}\n', b"\xff\n", DEEP + b"\n"),
+        b'{"event":"opened","time":1e400,"cache_key":"k"}\n',
+    ),
+    "classes.json": (
+        *(encode(TABLE).replace(b"[1, 2, 3]", b"[1e400, 0, 0]"), DEEP, classes_of({**ROAD, "name": None}, CAR)),
+        *(changed(TABLE, scored="ab"), encode(TABLE).replace(b'"scored"', b'"void": [], "scored"')),
+        classes_of(*({"name": f"c{number}", "rgb": [0, 0, 0]} for number in range(50_000))),
+    ),
+    "contest annotation": (
+        *(changed(CONTEST_NOTE, attributes={"route": "\ud800", "timeofday": "day"}), DEEP),
+        *(changed(CONTEST_NOTE, frameIndex=value) for value in (True, 1.9, "12", None)),
+    ),
+    "folds.json": (
+        *(encode(FOLDS).replace(b'"folds": 2', b'"folds": ' + value) for value in (b"-Infinity", b"1e400", b"true")),
+        *(changed(FOLDS, folds=10**12), changed(FOLDS, folds=0), DEEP),
+    ),
+    "best.json": (changed(BEST, confirmation={"folds": "12"}), changed(BEST, metrics={}), changed(BEST, fold=None)),
+    "cache index.json": (b'{"format": 1e400}', DEEP, b"7"),
+    "ensemble.json": (b"7", b"{}", DEEP),
+    "state.pt": (saved({"format": "street-state-2"}), saved(7), b"PK\x03\x04"),
+    "image": (bytes.fromhex("01da0001001300100010000300"), b"DDS |\0\0\0", b"\0\0\0 ftypavif", b"%!PS-Adobe"),
+    "submission": (encode({"x.jpg": {"car": {"9" * 5000: [[0, 1]]}}}), changed(SUBMISSION, y=7), DEEP),
+    "cases.csv": (b"name," + DEEP + b"\n", b"name\n" + b"a" * 200_000 + b"\n"),
+}
+"""Smallest inputs that let something else than an error of ours out, or made a message of megabytes."""
+
+
+@pytest.mark.parametrize("name", BROKE)
+def test_what_once_broke_a_reader_is_refused(name, prepare):
+    reader, _, file = prepare(name)
+    assert [content[:80] for content in BROKE[name] if not is_refused(reader, file, content)] == []
+
+
+CHANGES: Final = (
+    lambda document: document["classes"]["classes"][0].update(rgb=[0]),
+    lambda document: document["classes"]["classes"][0].update(rgb="abc"),
+    lambda document: document.update(members=[]),
+    lambda document: document.update(members=["../../member_0.safetensors", 7]),
+    lambda document: document.update(config=7),
+    lambda document: document.update(predict=[1]),
+    lambda document: document["config"].update(decoder_channels=10**9),
+)
+
+
+def test_model_with_a_changed_description_is_refused(prepare):
+    reader, folder, file = prepare("ensemble.json")
+    sound = (folder / reader.place).read_text()
+    for change in CHANGES:
+        document = json.loads(sound)
+        change(document)
+        assert is_refused(reader, file, encode(document)), document
+
+
+def test_pickles_are_never_run(tmp_path):
+    """Not in weights, nor in a checkpoint: what is no tensor and no plain value is refused."""
+
+    class Evil:
+        def __reduce__(self):
+            return (Path(tmp_path / "ran").touch, ())
+
+    for name, read in (("weights.pt", read_networks), ("state.pt", read_member_weights)):
+        for content in (saved({"a": torch.ones(1), "b": Evil()}), pickle.dumps(Evil())):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(StreetError):
+                read(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_a_terminal_obeys_is_shown_plain(prepare):
+    reader, _, file = prepare("journal")
+    message = "[/red][bold]\x1b]0;title\x07\x1b[31m\u202e"
+    lines = [*JOURNAL[:-2], {**JOURNAL[-2], "outcome": "failed", "message": message}]
+    # `show` fails on each of these characters.
+    assert not is_refused(reader, file, b"".join(encode(line) + b"\n" for line in lines))

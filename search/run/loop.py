@@ -12,7 +12,6 @@ from search.memory.history import count_ends
 from search.memory.journal import Journal
 from search.memory.outcome import FAILURES, Outcome
 from search.propose.proposer import Proposer
-from search.run.capacity import find_accelerators
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
@@ -134,7 +133,7 @@ def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
     """
     settings, journal = stage.settings, stage.journal
     number = len(journal.history.trials)
-    if larger := find_larger(journal.history, find_accelerators):
+    if larger := find_larger(journal.history, stage.room.find_accelerators):
         trial, accelerator = larger
         journal.write(Reopened(trial=trial.number, accelerator=accelerator))
         return trial.number

@@ -130,10 +130,11 @@ def _run_tune(
     try:
         with _own_interrupt():
             tuner.fit()
-    except tune.TuneError as error:
+    # A bucket that does not answer as the run begins is told by Arrow itself.
+    except (tune.TuneError, OSError) as error:
         raise _find_own(error) or StorageError(
-            f"Ray Tune gave up ({str(error).strip().splitlines()[-1]}); "
-            f"if the disk of {stage.folder.ray} is full, make room."
+            f"Ray Tune gave up ({str(error).strip().splitlines()[-1]}); if the disk of "
+            f"{stage.folder.address(stage.folder.ray)} is full, make room; if it is a bucket, see that it answers."
         ) from error
 
 
@@ -187,6 +188,8 @@ def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory
 def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[str, Any]:
     """Return what a worker is told of a trial; it begins anew where its checkpoints are gone.
 
+    A kind of GPU that has left the cluster is not waited for.
+
     Args:
         stage: whose trial it is.
         number: the trial's.
@@ -198,13 +201,14 @@ def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[s
         for place, epoch in record.checkpoints.items()
         if stage.folder.has(place, STATE_FILE)
     }
+    kinds = stage.room.find_accelerators() if record.accelerator is not None else ()
     return {
         "trial": record.number,
         "fold": record.fold,
         "values": record.values,
         "checkpoints": list(found),
         "after_epoch": max(found.values(), default=0),
-        "accelerator": record.accelerator,
+        "accelerator": record.accelerator if record.accelerator in kinds else None,
         "avoided": sorted({*avoided, *stage.room.left_out}),
         "restarts": record.restarts,
     }

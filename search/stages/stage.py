@@ -12,7 +12,7 @@ from search.folder import SearchFolder, StageFolder, lock_stage, require_idle
 from search.memory.events import Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
-from search.mirror import copied
+from search.mirror import Copier, copied
 from search.opening import remember
 from search.place import Place
 from search.run.capacity import Capacity
@@ -37,12 +37,14 @@ class OpenStage:
         stage: what Ray Tune runs.
         tracker: follows its journal into MLflow; told on leaving how much is not sent.
         trials: how many it is to have at most.
+        copier: copies its files to the bucket, where there is one.
     """
 
     name: str
     stage: Stage
     tracker: Tracker
     trials: int
+    copier: Copier | None = None
 
 
 @contextmanager
@@ -76,7 +78,7 @@ def open_stage(
         closing.enter_context(lock_stage(folder))
         # What one stage writes another reads, and the confirmation's checkpoints are taken over or deleted.
         require_idle(*(other for other in search.stages.values() if other != folder))
-        closing.enter_context(copied(search.root))
+        copier = closing.enter_context(copied(search.root))
         journal = Journal(folder.journal, settings.metric)
         closing.callback(journal.close)
         stage = Stage(
@@ -103,7 +105,7 @@ def open_stage(
             "retrain": count_retrainings(settings),
         }[name]
         try:
-            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials)
+            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials, copier=copier)
         except StorageError as error:
             raise StorageError(f"{error} Then go on with '{search.command(_GOES_ON[name])}'.") from error
 

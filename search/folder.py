@@ -14,6 +14,7 @@ STORAGE/NAME/retrain/               the same for the retraining, and model/, the
 Of a storage in a bucket STORAGE is the mirror on this machine, see `storage`; `ray/` is in the bucket alone.
 """
 
+import fcntl
 import os
 import shlex
 import shutil
@@ -325,11 +326,18 @@ def _bring(folder: SearchFolder) -> list[str]:
 
 
 def is_in_use(stage: StageFolder) -> bool:
-    """Say whether a driver runs a stage now."""
+    """Say whether a driver runs a stage now; also where the storage can only be read."""
     try:
-        require_idle(stage)
-    except CheckpointError:
+        lock = os.open(stage.root / _LOCK, os.O_RDONLY)
+    except OSError:
+        # Where no driver ever was there is none now.
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
         return True
+    finally:
+        os.close(lock)
     return False
 
 
@@ -365,13 +373,18 @@ def lock_stage(stage: StageFolder) -> Iterator[None]:
 
     Raises:
         CheckpointError: when another driver holds it.
+        StorageError: when the storage cannot be written.
     """
-    stage.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(stage.root / _LOCK)
     try:
+        stage.root.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise CheckpointError(f"{stage.root} is in use by another process; wait for it, or stop it first.") from None
+    except OSError as error:
+        raise StorageError(
+            f"{stage.root} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."
+        ) from error
     try:
         yield
     finally:

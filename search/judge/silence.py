@@ -24,11 +24,13 @@ def find_patience_seconds(
         hangs: how often it was taken for hung before; each time doubles the patience, so that what is merely slow is
             not ended for ever.
     """
-    own = _typical_epoch_seconds(history.trials[number])
-    others = [seconds for trial in history.in_order if (seconds := _typical_epoch_seconds(trial)) is not None]
-    epoch_seconds = own if own is not None else max(others, default=0.0)
+    epoch_seconds = _typical_epoch_seconds(history.trials[number]) or _find_slowest(history)
     patience = max(hang_after_seconds, _EPOCHS * epoch_seconds)
     return patience * (1 if has_reported else _BEFORE_FIRST_REPORT) * float(2**hangs)
+
+
+def _find_slowest(history: History) -> float:
+    return max((_typical_epoch_seconds(trial) or 0.0 for trial in history.in_order), default=0.0)
 
 
 def _typical_epoch_seconds(trial: TrialRecord) -> float | None:

@@ -87,6 +87,8 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
     def _look_at(self, trial: Trial) -> None:
         number, sign = trial.config["trial"], self._signs[trial.trial_id]
         silent_seconds = self._seconds - sign.seconds
+        if silent_seconds <= self._hang_after_seconds:
+            return
         patience_seconds = find_patience_seconds(
             self._journal.history,
             number,

@@ -232,3 +232,14 @@ def test_stage_deletes_its_own_checkpoint_once_and_again(search):
 def test_what_is_no_path_is_refused(search):
     with pytest.raises(CheckpointError, match="is no path"):
         search.search_stage.resolve("ray/\0")
+
+
+def test_a_stage_that_cannot_be_written_is_named_and_nobody_runs_it(tmp_path):
+    (tmp_path / "file").touch()
+    stage = StageFolder(root=tmp_path / "file" / "streets")
+    with (
+        pytest.raises(StorageError, match=r"streets cannot be written \(Not a directory\); make room .*, or let it be"),
+        lock_stage(stage),
+    ):
+        pass
+    assert not is_in_use(stage)

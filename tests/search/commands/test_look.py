@@ -38,7 +38,8 @@ def make_search(make_settings, make_place, make_history, tmp_path) -> Callable[[
         folder.root.mkdir(parents=True)
         write_settings(settings, folder.settings)
         write_place(place, folder.place)
-        write_folds(FoldSplit(folds=7, fold_of={}, block_of={}), folder.folds)
+        cases = {str(number): number for number in range(7)}
+        write_folds(FoldSplit(folds=7, fold_of=cases, block_of={name: name for name in cases}), folder.folds)
         make_history(write)
         (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
         return folder

@@ -477,6 +477,7 @@ BROKE: Final = {
     "state.pt": (saved({"format": "street-state-2"}), saved(7), b"PK\x03\x04"),
     "image": (bytes.fromhex("01da0001001300100010000300"), b"DDS |\0\0\0", b"\0\0\0 ftypavif", b"%!PS-Adobe"),
     "submission": (encode({"x.jpg": {"car": {"9" * 5000: [[0, 1]]}}}), changed(SUBMISSION, y=7), DEEP),
+    "own folds, CSV": (b"name,fold\na,0\n" + DEEP + b",1\n",),
     "cases.csv": (b"name," + DEEP + b"\n", b"name\n" + b"a" * 200_000 + b"\n"),
 }
 """Smallest inputs that let something else than an error of ours out, or made a message of megabytes."""

@@ -159,7 +159,7 @@ def tell_faults(error: ValidationError) -> Iterator[str]:
 def _find_problems(description: Description) -> Iterator[str]:
     patterns = {"images": description.images, "masks": description.masks}
     faults = {key: find_pattern_fault(text) for key, text in patterns.items()}
-    yield from (f"{key}: {patterns[key]!r} {fault}" for key, fault in faults.items() if fault)
+    yield from (f"{key}: {patterns[key]!r:.200} {fault:.300}" for key, fault in faults.items() if fault)
     if description.images == description.masks:
         yield "images and masks are one pattern; let each fit its own files"
     readable = not any(faults.values())

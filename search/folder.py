@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from search.mirror import fetch_file, fetch_search, probe_bucket
 from search.place import DEFAULT_STORAGE, Place
 from search.settings import SearchSettings
 from search.storage import find_bucket, name_storage
-from segcore.bucket import Bucket
+from segcore.bucket import Bucket, patiently
 from segcore.data.caching.disk import resolve_folder
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
@@ -128,7 +129,9 @@ class StageFolder:
             StorageError: when the bucket cannot be read.
         """
         found, bucket = self.resolve(stored) / file, self.bucket
-        return found.is_file() if bucket is None else bucket.look_up(self._in_storage(found)) is not None
+        if bucket is None:
+            return found.is_file()
+        return patiently(partial(bucket.look_up, self._in_storage(found))) is not None
 
     def fetch(self, stored: str | Path, file: str) -> Path:
         """Return a file in a folder of the journal, brought to this machine if it is not here.
@@ -139,7 +142,7 @@ class StageFolder:
         """
         found, bucket = self.resolve(stored) / file, self.bucket
         if bucket is not None and not found.is_file():
-            fetch_file(bucket, self._in_storage(found), found)
+            patiently(partial(fetch_file, bucket, self._in_storage(found), found))
         if not found.is_file():
             raise CheckpointError(f"{self.address(stored)} has no {file}: the checkpoint is missing.")
         return found

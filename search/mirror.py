@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -129,11 +129,14 @@ def send_file(root: Path, file: Path) -> None:
 
 
 @contextmanager
-def copied(root: Path) -> Iterator[None]:
+def copied(root: Path) -> Iterator["Copier | None"]:
     """Copy a search's folder to its bucket while it changes, as its only driver; without a bucket do nothing.
 
     Args:
         root: the search's folder on this machine, of which the caller has the lock.
+
+    Yields:
+        What copies; None without a bucket.
 
     Raises:
         CheckpointError: when another machine drives the search, or took it further since it was fetched.
@@ -141,14 +144,14 @@ def copied(root: Path) -> Iterator[None]:
     """
     bucket = find_bucket(root.parent)
     if bucket is None:
-        yield
+        yield None
         return
     stored = bucket.inside(root.name)
     with claimed(stored, root) as driver:
         _require_newest(stored, root)
         copier = Copier(stored, root, driver, fetch_trials(stored, root))
         try:
-            yield
+            yield copier
         except StreetError as error:
             if told := copier.close():
                 raise StorageError(f"{error}\n{told}") from error
@@ -172,6 +175,7 @@ class Copier:
     """
 
     def __init__(self, stored: Bucket, root: Path, driver: Driver, known: Mapping[str, int]) -> None:
+        self.problem: str | None = None
         self._stored = stored
         self._root = root
         self._driver = driver
@@ -219,9 +223,12 @@ class Copier:
         pause = _PERIOD_SECONDS
         while not self._ended.wait(pause):
             begun = time.monotonic()
-            # The search goes on; at its end it is told.
-            with suppress(StreetError, OSError):
+            try:
                 self._copy_once()
+                self.problem = None
+            # The search goes on, and at its end it is tried once more.
+            except (StreetError, OSError) as error:
+                self.problem = str(error)
             pause = max(_PERIOD_SECONDS, _REST_FACTOR * (time.monotonic() - begun))
 
     def _copy_once(self) -> None:

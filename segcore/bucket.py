@@ -307,7 +307,7 @@ def is_away(error: BaseException) -> bool:
     return _AWAY.search(str(error)) is not None
 
 
-def describe(error: OSError) -> str:
+def describe(error: BaseException) -> str:
     """Return in a line what a store said."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:_TOLD_LETTERS]

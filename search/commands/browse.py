@@ -10,9 +10,10 @@ import typer
 from search.commands.console import console
 from search.commands.options import Storage
 from search.commands.server import choose_login, in_address, require_free, require_safe, serve
-from search.folder import SearchFolder
+from search.folder import SearchFolder, command_line
 from search.opening import read_search
 from search.place import DEFAULT_STORAGE
+from search.storage import find_bucket
 from search.tracking_uri import mask_uri, own_tracking_uri
 from segcore.data.caching.disk import resolve_folder
 from segcore.errors import ConfigError, StorageError, StreetError, TrackingError
@@ -49,7 +50,7 @@ def ui(
     if not database.exists():
         raise StorageError(
             f"{folder} has no mlflow.db to serve: its searches, if any, are on the servers named above; "
-            "launch a search first, or give another folder with --storage."
+            f"launch a search first, or give another folder with --storage.{_name_filling(folder)}"
         )
     if host in _EVERY_ADDRESS and not names:
         console.print(
@@ -63,6 +64,12 @@ def ui(
         told = f"user {login.user}, password {login.password}" if login.is_own else f"user {login.user}"
         console.print(f"It asks for a password: {told}", soft_wrap=True)
     serve(folder, host, port, names, login)
+
+
+def _name_filling(folder: Path) -> str:
+    if find_bucket(folder) is None:
+        return ""
+    return f" '{command_line('sync', 'NAME', storage=folder)}' fills one from the journal of a search in the bucket."
 
 
 def _show_links(folder: Path, server: str) -> None:

@@ -54,12 +54,16 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
     budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
     shown = replace(stage.settings, trials=opened.trials, time_budget_seconds=budget_seconds)
 
+    def find_copying() -> str | None:
+        problem = opened.copier.problem if opened.copier is not None else None
+        return f"the bucket waits ({problem}); everything is on this machine" if problem else None
+
     def render() -> RenderableType:
         problem = opened.tracker.problem
         about = f"MLflow waits: {problem}" if problem else f"MLflow: {mask_uri(stage.place.tracking_uri)}"
         about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
-        if lack := capacity.lack:
-            about = f"{lack}\n{about}"
+        for line in (find_copying(), capacity.lack):
+            about = f"{line}\n{about}" if line else about
         return tables.progress_panel(history, shown, concurrent=capacity.count(), about=about)
 
     log = ProgressLog(
@@ -67,6 +71,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
         lambda: opened.tracker.problem,
         lambda: [warning.message for warning in history.warnings],
         find_lack=lambda: capacity.lack,
+        find_copying=find_copying,
         status=stage.folder.command("status"),
     )
     with _shown_live(render, log):
@@ -80,6 +85,7 @@ class ProgressLog:
         summarise: returns the line.
         find_problem: returns why MLflow waits, or None.
         find_lack: returns what the trials wait for, or None.
+        find_copying: returns why the bucket waits, or None.
         find_warnings: returns all that is to be told once, the latest last.
         status: the command that tells as much as these lines.
         out: where lines go.
@@ -94,6 +100,7 @@ class ProgressLog:
         *,
         status: str,
         find_lack: Callable[[], str | None] = lambda: None,
+        find_copying: Callable[[], str | None] = lambda: None,
         out: PlainConsole = console,
         err: PlainConsole | None = None,
     ) -> None:
@@ -108,6 +115,8 @@ class ProgressLog:
         self._out = out
         self._err = err or PlainConsole(stderr=True)
         self._mlflow_is_away = False
+        self._find_copying = find_copying
+        self._bucket_is_away = False
         self._is_cut = False
 
     def tell(self) -> None:
@@ -123,6 +132,10 @@ class ProgressLog:
             self._mlflow_is_away = problem is not None
             told = f"MLflow waits ({problem}); nothing is lost" if problem else "MLflow is back and gets what it missed"
             self._out.print(told, style="yellow")
+        copying = self._find_copying()
+        if (copying is not None) is not self._bucket_is_away:
+            self._bucket_is_away = copying is not None
+            self._out.print(copying or "the bucket is back and gets what it missed", style="yellow", soft_wrap=True)
         for warning in self._find_warnings()[self._warnings_told :]:
             self._warnings_told += 1
             self._out.print(warning, style="yellow", soft_wrap=True, markup=False)

@@ -1,7 +1,6 @@
 """`doctor`: looks at every node of a cluster before a search does, and says what is wrong and what to do."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -26,7 +25,7 @@ _ON: Final = "A search goes on without it, and sends what it missed."
 @with_options({"where": LOOKED_AT})
 def doctor(
     where: Values,
-    data: Annotated[Path | None, typer.Option(help="data set that every node is to read; left out: none")] = None,
+    data: Annotated[str | None, typer.Option(help="data set that every node is to read; left out: none")] = None,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Look at every node of a cluster, and say what is wrong and what to do; ends with 1 where something is."""
@@ -36,7 +35,7 @@ def doctor(
     from search.run.probe import are_pretended, find_versions
     from search.tracking.check import check_tracking
 
-    place = build_place({**where, "data": data or Path(), "storage": storage})
+    place = build_place({**where, "data": data or ".", "storage": storage})
     away = check_tracking(place.tracking_uri)
     with cluster.attached(place):
         nodes = examine_nodes(place, place.data if data else None)

@@ -15,7 +15,7 @@ from search.folder import SearchFolder, find_folder, folder_of, is_taken, lock_s
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
-from search.place import DEFAULT_STORAGE, build_place, require_honest_latency, write_place
+from search.place import DEFAULT_STORAGE, Place, build_place, require_honest_latency, write_place
 from search.settings import (
     SearchSettings,
     build_settings,
@@ -58,11 +58,8 @@ def launch(
     from segcore.data.dividing.given_folds import describe_division
     from segcore.data.gate import describe_findings, pass_gate
 
-    fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
-    budget_seconds = parse_duration(what["time_budget_seconds"])
     division = choose_division(what["split"], what.get("folds"), folds_file)
-    parts = {"split": division.kind, "folds": division.folds}
-    settings = build_settings({**what, **parts, "fixed": fixed, "time_budget_seconds": budget_seconds})
+    settings = _read_settings({**what, "split": division.kind, "folds": division.folds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
     if or_resume and is_taken(folder_of(settings, place)):
@@ -77,6 +74,7 @@ def launch(
     require_new(settings, place)
     loaded = load_space(settings.space)
     require_tracking(place.tracking_uri)
+    running.tell_storage(place)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
     given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
@@ -85,21 +83,34 @@ def launch(
         cache_pixels = running.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
-        _tell_start(settings, split, told, loop.require_search(settings, cache_pixels, split))
+        looked_at = loop.require_search(settings, cache_pixels, split)
+        _tell_start(settings, split, told, looked_at.taken)
+        running.expect_room(settings, place, capacity.count(), looked_at.checkpoint_bytes)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)
         first = resolve_first(given, loaded, settings, loop.space_facts(cache_pixels), require_trainable)
         settings = replace(settings, first=first)
-        folder = folder_of(settings, place)
-        with lock_stage(folder.search_stage):
-            # Another launch of this name may have begun while Ray started.
-            require_new(settings, place)
-            write_folds(split, folder.folds)
-            write_place(place, folder.place)
-            write_settings(settings, folder.settings)
+        folder = _begin(settings, place, split)
         running.search(settings, capacity, folder, cache_pixels, split)
         running.finish(settings, capacity, folder, cache_pixels)
+
+
+def _read_settings(what: Values) -> SearchSettings:
+    fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
+    budget_seconds = parse_duration(what["time_budget_seconds"])
+    return build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
+
+
+def _begin(settings: SearchSettings, place: Place, split: FoldSplit) -> SearchFolder:
+    folder = folder_of(settings, place)
+    with lock_stage(folder.search_stage):
+        # Another launch of this name may have begun while Ray started.
+        require_new(settings, place)
+        write_folds(split, folder.folds)
+        write_place(place, folder.place)
+        write_settings(settings, folder.settings)
+    return folder
 
 
 def _tell_start(
@@ -147,6 +158,7 @@ def _go_on(
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
     running.expect_tracking(place)
+    running.tell_storage(place)
     with cluster.connected(place) as capacity:
         cache = running.prepare_cache(capacity)
         running.search(settings, capacity, folder, cache, split, retry=retry_failed, extended=extended)

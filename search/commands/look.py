@@ -43,7 +43,9 @@ def status(
     if folder.folds.is_file():
         console.print(read_folds(folder.folds).describe(), soft_wrap=True)
     show_state(settings, folder, history, asha)
-    console.print(f"logs: {folder.search_stage.trial(0).parent}/NUMBER/log.txt", style="dim", soft_wrap=True)
+    logs = folder.search_stage.trial(0).parent
+    where = logs if logs.is_dir() else folder.search_stage.address(logs)
+    console.print(f"logs: {where}/NUMBER/log.txt", style="dim", soft_wrap=True)
     if importance:
         show_importance(settings, history)
 

@@ -3,6 +3,7 @@
 Those take seconds to import, so `launch` and `finish` import this file when they run, and `status` never does.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from search.commands.display import (
     stage_shown,
 )
 from search.folder import SearchFolder, command_line
+from search.judge.room import estimate_room
 from search.memory.best import score_of
 from search.memory.journal import read_history
 from search.mirror import send_file
@@ -29,8 +31,10 @@ from search.settings import SearchSettings
 from search.stages import confirm, retrain
 from search.stages.search import run_search
 from search.stages.stage import OpenStage, open_stage
+from search.storage import find_bucket, name_storage
 from search.tracking import registry
 from search.tracking.check import check_tracking
+from search.tracking_uri import own_tracking_uri
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.bringing import bring_data
@@ -46,6 +50,20 @@ def expect_tracking(place: Place) -> None:
     if problem := check_tracking(place.tracking_uri):
         console.print(
             f"{problem} The search goes on; MLflow is sent what it misses when it answers.",
+            style="yellow",
+            soft_wrap=True,
+        )
+
+
+def tell_storage(place: Place) -> None:
+    """Say what of a storage in a bucket stays on this machine."""
+    if find_bucket(place.storage) is None:
+        return
+    console.print(f"{name_storage(place.storage)} is mirrored here: {place.storage}", soft_wrap=True)
+    if place.tracking_uri == own_tracking_uri(place.storage):
+        console.print(
+            "MLflow's database stays on this machine and is not copied to the bucket: another machine fills one of its "
+            "own from the journal. Name a server by --tracking-uri to have one for all.",
             style="yellow",
             soft_wrap=True,
         )
@@ -80,6 +98,14 @@ def prepare_cache(capacity: Capacity, dataset: DataSet | None = None) -> PixelCa
     for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
         console.print(warning, style="yellow", soft_wrap=True)
     return cache
+
+
+def expect_room(settings: SearchSettings, place: Place, concurrent: int, checkpoint_bytes: int) -> None:
+    """Say how much of the storage's disk checkpoints will take, and refuse one that is plainly too small."""
+    if find_bucket(place.storage) is None:
+        needed = estimate_room(settings, concurrent, checkpoint_bytes)
+        told, fits = needed.compare(place.storage, shutil.disk_usage(place.storage).free)
+        console.print(told, style=None if fits else "yellow", soft_wrap=True)
 
 
 def search(

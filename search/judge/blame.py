@@ -72,6 +72,8 @@ class Blame:
             case Ended(outcome=Outcome.FAILED) if event.node is not None:
                 self._fail(event.trial, event.node)
                 self._given_up.add(event.trial)
+            case Ended():
+                self._running.pop(event.trial, None)
             case Reopened():
                 self._given_up.discard(event.trial)
 
@@ -125,11 +127,11 @@ class Blame:
 
     def _fail(self, trial: int, node: str | None) -> None:
         self._failures[trial].append(node)
-        attempt = self._running.pop(trial, None)
-        if attempt is not None:
-            attempt.failed = self._events
-            if not attempt.reported:
-                self._keep(attempt)
+        # A worker may die before the trial has started.
+        attempt = self._running.pop(trial, None) or _Attempt(trial, node, self._events)
+        attempt.failed = self._events
+        if not attempt.reported:
+            self._keep(attempt)
 
     def _keep(self, attempt: _Attempt) -> None:
         if attempt.node is not None:

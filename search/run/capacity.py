@@ -7,7 +7,7 @@ waits for them in `tuning`, and what a node must show before it is given a trial
 import math
 import time
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Final
 
 import ray
 
@@ -70,6 +70,7 @@ class Capacity:
         self.demand = demand
         self.note = note
         self._count_left: Callable[[], int] | None = None
+        self._bad: set[str] = set()
         self._count = 0
         self._counted = -math.inf
         self._last_held = time.monotonic()
@@ -101,16 +102,32 @@ class Capacity:
             wait_seconds: how long to wait for one that is being looked at.
         """
         fit = find_fitting(self.place)
-        return fit if self.nodes is None else self.nodes.find_usable(fit, wait_seconds)
+        usable = fit if self.nodes is None else self.nodes.find_usable(fit, wait_seconds)
+        # Where no other is left, a bad node is better than none.
+        return [node for node in usable if node["NodeID"] not in self._bad] or usable
+
+    def leave_out(self, node: str) -> None:
+        """Give a node no more trials, as long as there are others.
+
+        Args:
+            node: its name in Ray.
+        """
+        self._bad.add(node)
 
     def find_addresses(self) -> dict[str, str]:
         """Return the addresses of the nodes that may be given trials, by Ray's names of the nodes."""
         return {node["NodeID"]: node["NodeManagerAddress"] for node in self.find_usable()}
 
+    def find_accelerators(self) -> set[str]:
+        """Return the kinds of GPU of the nodes that may be given trials, as Ray names them."""
+        return {kind for node in self.find_usable() if (kind := _accelerator(node)) is not None}
+
     @property
     def left_out(self) -> list[str]:
         """The nodes that are given no trial, as Ray names them."""
-        return sorted(self.nodes.left_out) if self.nodes is not None else []
+        unusable = set(self.nodes.left_out) if self.nodes is not None else set()
+        bad = self._bad - {node["NodeID"] for node in self.find_usable()} if self._bad else set()
+        return sorted(unusable | bad)
 
     @property
     def empty_seconds(self) -> float:
@@ -143,17 +160,10 @@ def find_fitting(place: Place) -> list[Node]:
     return [node for node in alive_nodes() if count_held(node["Resources"], place)]
 
 
-def node_of(actor: Any) -> str | None:
-    """Return the node that an actor runs on, as Ray names it; None when it is not known."""
-    if actor is None:
-        return None
-    known = actors(actor._actor_id.hex())
+def node_of(actor_id: str) -> str | None:
+    """Return the node that an actor runs or ran on, as Ray names both; None when it is not known."""
+    known = actors(actor_id)
     return known["Address"]["NodeID"] or None if known else None
-
-
-def find_accelerators() -> set[str]:
-    """Return the kinds of GPU of the nodes that are there, as Ray names them."""
-    return {kind for node in alive_nodes() if (kind := _accelerator(node)) is not None}
 
 
 def accelerator_of(node_id: str) -> str | None:

@@ -227,6 +227,8 @@ def _runtime_env(place: Place) -> dict[str, Any]:
         "NO_ALBUMENTATIONS_UPDATE": "1",
         # A reused worker whose last training takes longer to end is given up, and the next trial with it, unseen.
         "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
+        # Each trial of a reused worker has a thread of its own, and glibc keeps memory for each that ever was.
+        "MALLOC_ARENA_MAX": "1",
     }
     known = (LIMIT_VARIABLE, PRETENDED, *PLACE_VARIABLES)
     environment |= {name: os.environ[name] for name in known if os.environ.get(name)}

@@ -1,6 +1,8 @@
 """What is asked of the cluster's autoscaler: room for the trials that are wished, until it is released."""
 
 import json
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from ray.experimental.internal_kv import _internal_kv_get
 
 from search.place import Place
 
+_AGAIN_SECONDS: Final = 30.0
 _MIRRORED: Final = "node_"
 """How Ray's monitor names the types of nodes that somebody started by hand, of which it can start no more."""
 
@@ -45,7 +48,9 @@ class Autoscaler:
 
 
 class Demand:
-    """Tells the autoscaler for how many trials there is to be room; the cluster's latest wish counts alone.
+    """Tells the autoscaler for how many trials there is to be room.
+
+    The latest wish counts alone, also among searches on one cluster, so it is said again and again.
 
     Args:
         place: resources of a trial and the wished number are used.
@@ -54,16 +59,18 @@ class Demand:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._wished = 0
+        self._said = -math.inf
 
     def wish(self, trials: int) -> None:
         """Ask for room for trials, running ones included, no more than the place allows."""
         wished = min(trials, self._place.max_concurrent) if self._place.max_concurrent else trials
-        if wished == self._wished:
+        is_known = wished == self._wished and (not wished or time.monotonic() - self._said < _AGAIN_SECONDS)
+        if is_known:
             return
         bundle = {"CPU": self._place.cpus_per_trial, "GPU": self._place.gpus_per_trial}
         bundle = {kind: amount for kind, amount in bundle.items() if amount}
         request_resources(bundles=[bundle] * wished)
-        self._wished = wished
+        self._wished, self._said = wished, time.monotonic()
 
     def describe(self) -> str:
         """Say what is to be expected of the autoscaler."""

@@ -22,7 +22,7 @@ from search.run.capacity import alive_nodes
 from search.run.cluster import PACKAGES
 from search.run.nodes import Node, describe_node
 from search.run.probe import Meeting, Probe, measure_skew_seconds, meet_in, probe_machine
-from segcore.data.bringing import bring_data
+from segcore.data.bringing import is_elsewhere
 from segcore.data.dataset import read_dataset
 from segcore.errors import StreetError
 
@@ -46,7 +46,7 @@ class Answer:
         temp_used_share: of that disk, from 0 to 1.
         has_token: whether its Ray asks for a token.
         open_token: path of a token file that other users may read; empty when there is none.
-        images: of the data set; None when it was not looked at.
+        images: of the data set; None when it was not looked at, or lies in a bucket or an archive.
         data_problem: why the data cannot be read there; empty when it can.
         weights_problem: why ImageNet weights cannot be had there; empty when they can.
         shut: nodes whose Ray does not answer to it.
@@ -154,7 +154,7 @@ def examine_here(place: Place, data: str | None, meeting: Meeting, name: str, do
         name: of the node, as Ray names it.
         doors: of the nodes, each of which it must reach.
     """
-    images, data_problem = _count_images(data, place)
+    images, data_problem = _count_images(data, place.layout)
     temp = shutil.disk_usage(tempfile.gettempdir())
     return Answer(
         probe=probe_machine(place.cache, meeting, name),
@@ -190,11 +190,11 @@ def digest_packages(folders: Sequence[Path]) -> str:
     return digest.hexdigest()[:12]
 
 
-def _count_images(data: str | None, place: Place) -> tuple[int | None, str]:
-    if data is None:
-        return None, ""
+def _count_images(data: str | None, layout: str) -> tuple[int | None, str]:
     try:
-        return len(read_dataset(bring_data(data, place.cache), place.layout).cases), ""
+        if data is None or is_elsewhere(data):
+            return None, ""
+        return len(read_dataset(Path(data), layout).cases), ""
     except StreetError as error:
         return None, str(error)
 

@@ -57,7 +57,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a worker has taken a trial."""
-        self._journal.write(Started(trial=trial.config["trial"], node=node_of(trial.temporary_state.ray_actor)))
+        actor = trial.temporary_state.ray_actor
+        node = node_of(actor._actor_id.hex()) if actor is not None else None
+        self._journal.write(Started(trial=trial.config["trial"], node=node))
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
@@ -116,11 +118,12 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
-        number, message = trial.config["trial"], _error_text(trial)
-        if self._retries.take_up(number, message, of_node=_is_of_node(trial)):
+        number, message, error = trial.config["trial"], _error_text(trial), _read_error(trial)
+        node = self._retries.node_of(number) or _find_node(error)
+        if self._retries.take_up(number, node, message, of_node=_is_of_node(error)):
             self._log(number, f"it goes on from its last checkpoint after: {message}")
         else:
-            self._end(number, Outcome.FAILED, message, node=self._retries.node_of(number))
+            self._end(number, Outcome.FAILED, message, node=node)
         self._retries.judge_nodes()
 
     def _end(
@@ -187,13 +190,23 @@ def _error_text(trial: Trial) -> str:
     return "its worker died without a word; the node may be gone or out of memory"
 
 
-def _is_of_node(trial: Trial) -> bool:
+def _read_error(trial: Trial) -> Exception | None:
+    """Return what Ray knows of a failure; None where that is nothing."""
+    with contextlib.suppress(OSError, TypeError), Path(trial.pickled_error_file).open("rb") as stream:
+        error: Exception = ray.cloudpickle.load(stream)
+        return error
+    return None
+
+
+def _find_node(error: Exception | None) -> str | None:
+    """Return the node of a worker that died before its trial had started, as Ray names it."""
+    if not isinstance(error, ray.exceptions.RayActorError) or not error.actor_id:
+        return None
+    return node_of(error.actor_id)
+
+
+def _is_of_node(error: Exception | None) -> bool:
     """Say whether the node of a trial's worker was announced to go, or lacks what the trial was promised."""
-    if trial.pickled_error_file is None:
-        return False
-    with contextlib.suppress(OSError), Path(trial.pickled_error_file).open("rb") as stream:
-        error = ray.cloudpickle.load(stream)
-        if isinstance(error, ray.exceptions.RayTaskError):
-            return isinstance(error.cause, ClusterError)
-        return isinstance(error, ray.exceptions.RayActorError) and error.preempted
-    return False
+    if isinstance(error, ray.exceptions.RayTaskError):
+        return isinstance(error.cause, ClusterError)
+    return isinstance(error, ray.exceptions.RayActorError) and error.preempted

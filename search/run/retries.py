@@ -16,14 +16,22 @@ class Retries:
     Args:
         journal: what is decided is written there, and rests on what it holds of this run.
         max_failures: how many failures of its own a trial may have.
-        find_nodes: returns the addresses of the nodes that are there and can hold a trial, by Ray's name.
+        find_nodes: returns the addresses of the nodes that may be given trials, by Ray's name.
+        leave_out: gives a node no more trials, as long as there are others.
     """
 
-    def __init__(self, journal: Journal, max_failures: int, find_nodes: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        max_failures: int,
+        find_nodes: Callable[[], Mapping[str, str]],
+        leave_out: Callable[[str], object],
+    ) -> None:
         self.waiting: list[int] = []
         self._journal = journal
         self._max_failures = max_failures
         self._find_nodes = find_nodes
+        self._leave_out = leave_out
         self._left_out: set[str] = set()
         self._blame = Blame()
         journal.follow(self._blame)
@@ -32,18 +40,18 @@ class Retries:
         """Return the node that a trial runs on, as Ray names it; None when it is not known."""
         return self._blame.node_of(number)
 
-    def take_up(self, number: int, message: str, *, of_node: bool = False) -> bool:
+    def take_up(self, number: int, node: str | None, message: str, *, of_node: bool = False) -> bool:
         """Put a trial whose worker failed back in the line, unless it is given up.
 
         Args:
             number: the trial's.
+            node: that the worker was on, as Ray names it, or None.
             message: what is known of the cause.
             of_node: whether the fault is known to be the node's, which is announced to go or lacks a GPU.
 
         Returns:
             Whether it is tried again.
         """
-        node = self.node_of(number)
         fit = self._find_nodes().keys() - self._left_out - ({node} if of_node else set())
         if not self._blame.may_go_on(number, node, self._max_failures, fit):
             return False
@@ -57,6 +65,7 @@ class Retries:
         bad = self._blame.find_bad(nodes.keys()) - self._left_out
         for node in sorted(bad):
             self._left_out.add(node)
+            self._leave_out(node)
             told = f"Trial after trial failed on node {nodes[node]} ({node[:8]}), unlike elsewhere: it gets no more."
             advice = "Look at its memory, disk, mounts and GPUs; the next run tries it again."
             self._journal.write(Warned(message=f"{told} {advice}"))
@@ -65,9 +74,7 @@ class Retries:
             self.waiting.append(number)
 
     def find_avoided(self, number: int) -> list[str]:
-        """Return the nodes that a trial is not to run on, as Ray names them; never all there are."""
-        if not self._left_out and not self._blame.count_failures(number):
+        """Return the nodes that a trial is not to run on beside those that no trial is, as Ray names them."""
+        if not self._blame.count_failures(number):
             return []
-        able = self._find_nodes().keys()
-        fit = able - self._left_out
-        return sorted((able - fit) | self._blame.find_avoided(number, fit)) if fit else []
+        return sorted(self._blame.find_avoided(number, self._find_nodes().keys() - self._left_out))

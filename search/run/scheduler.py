@@ -1,4 +1,4 @@
-"""ASHA's face to Ray Tune; the decision alone lives in `search.judge.asha`."""
+"""ASHA's face to Ray Tune, and who is given a worker next; the decision alone lives in `search.judge.asha`."""
 
 import math
 from typing import Any
@@ -13,19 +13,34 @@ class AshaScheduler(FIFOScheduler):  # type: ignore[misc]
     """Hands Ray Tune's results to `Asha` and its verdicts back; trials start in the order they were proposed.
 
     Args:
-        asha: the decision; what it decides on is told to it by the journal, through `recorder`.
+        asha: the decision; what it decides on is told to it by the journal, through `recorder`. None lets every trial
+            finish.
     """
 
-    def __init__(self, asha: Asha) -> None:
+    def __init__(self, asha: Asha | None) -> None:
         super().__init__()
         self.asha = asha
+        self._chosen: set[str] = set()
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Return the first trial without a worker that was not returned before.
+
+        By default Ray Tune gives the worker of a trial that ends to the one that waits longest, and throws away the
+        worker that is starting for it: one on a node that has just joined, where a start takes longer than a trial
+        elsewhere, would never come to work.
+        """
+        waiting = (trial for trial in tune_controller.get_trials() if trial.status == Trial.PENDING)
+        chosen = next((trial for trial in waiting if trial.trial_id not in self._chosen), None)
+        if chosen is not None:
+            self._chosen.add(chosen.trial_id)
+        return chosen
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: dict[str, Any]) -> str:
         """Judge an epoch; a report without one is a trial's farewell and ends by itself.
 
         A trial that waits is over for Ray: it is handed out anew, with its checkpoint, by `queue.TrialQueue`.
         """
-        if "epoch" not in result:
+        if self.asha is None or "epoch" not in result:
             return str(FIFOScheduler.CONTINUE)
         # Ray hands over nested metrics flattened.
         score, latency_ms = result.get(f"metrics/{self.asha.metric}", math.nan), result.get("metrics/latency_ms")
@@ -34,4 +49,6 @@ class AshaScheduler(FIFOScheduler):  # type: ignore[misc]
 
     def debug_string(self) -> str:
         """Describe the rungs."""
+        if self.asha is None:
+            return "every trial finishes"
         return f"ASHA compares after epochs {', '.join(map(str, self.asha.rungs))}"

@@ -5,7 +5,6 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 
 import json
 import socket
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,8 @@ from ray import tune
 import segcore.data.caching.cache
 from search.memory.outcome import Outcome
 from search.run.probe import are_pretended
+from search.run.scratch import clear_scratch, scratch_folder
+from segcore.bucket import describe, is_away, patiently
 from segcore.config import TrainConfig
 from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.cache import PixelCache
@@ -33,6 +34,7 @@ from segcore.errors import (
     DataError,
     DeviceMemoryError,
     NonFiniteLossError,
+    StoreAwayError,
     StreetError,
     TrainingError,
 )
@@ -42,6 +44,7 @@ from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
 from segcore.prediction.predict import predict_cases
 from segcore.scoring.metrics import ImageScore, divide_metric
 from segcore.scoring.objective import require_learnt
+from segcore.training.freed import wait_for_memory
 from segcore.training.memory import name_memory_errors
 from segcore.training.schedule import has_stalled
 from segcore.training.state import TrainState, load_state, new_state, require_readable, save_state
@@ -151,12 +154,15 @@ def require_promised(machine: Machine, gpus: float) -> None:
 
 
 def _train(config: Mapping[str, Any], job: TrialJob) -> None:
+    clear_scratch()
     machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
     require_promised(machine, job.gpus)
     if machine.on_gpu:
         # A reused worker would carry the last trial's peak along.
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
+        # The worker that had the GPU before may still be dying.
+        wait_for_memory(torch.cuda.mem_get_info, min(1.0, job.gpus))
         # A trial that shares a GPU must not take its neighbour's memory, least of all by batch_size=auto.
         torch.cuda.set_per_process_memory_fraction(min(1.0, job.gpus))
     cache = open_cache(job)
@@ -179,17 +185,28 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
             return
     for result in train_epochs(state, cache, train_indices, valid_indices, machine):
         picture = _draw(state, cache, valid_indices[0], machine)
-        with tempfile.TemporaryDirectory(prefix="street-search-") as folder:
-            save_state(state, Path(folder) / STATE_FILE)
-            (Path(folder) / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
+        with scratch_folder() as folder:
+            save_state(state, folder / STATE_FILE)
+            (folder / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
             described = _describe(result, state, costs if result.epoch == 1 else {}) | {"device": name_device(machine)}
-            tune.report(
-                {**described, "picture": picture, "image_scores": image_scores, "torn": "; ".join(torn)},
-                checkpoint=tune.Checkpoint.from_directory(folder),
-            )
+            _report({**described, "picture": picture, "image_scores": image_scores, "torn": "; ".join(torn)}, folder)
             torn = []
+
+
+def _report(result: dict[str, Any], folder: Path) -> None:
+    """Report an epoch with a checkpoint; while a bucket does not answer, the training waits for it."""
+
+    def report() -> None:
+        try:
+            tune.report(result, checkpoint=tune.Checkpoint.from_directory(str(folder)))
+        except OSError as error:
+            if is_away(error):
+                raise StoreAwayError(f"The checkpoint cannot be written ({describe(error)}).") from error
+            raise
+
+    patiently(report)
 
 
 def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> tuple[TrainState, list[str]]:

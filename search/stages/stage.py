@@ -12,12 +12,13 @@ from search.folder import SearchFolder, StageFolder, lock_stage, require_idle
 from search.memory.events import Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
-from search.mirror import copied
+from search.mirror import Copier, copied
 from search.opening import remember
 from search.place import Place
 from search.run.capacity import Capacity
 from search.run.stage import Stage, make_job, require_same_data
 from search.settings import SearchSettings
+from search.stages.leftovers import clear_leftovers
 from search.tracking.follower import Tracker
 from search.verdict.rounds import count_retrainings, count_trainings
 from segcore.data.caching.cache import PixelCache
@@ -36,12 +37,14 @@ class OpenStage:
         stage: what Ray Tune runs.
         tracker: follows its journal into MLflow; told on leaving how much is not sent.
         trials: how many it is to have at most.
+        copier: copies its files to the bucket, where there is one.
     """
 
     name: str
     stage: Stage
     tracker: Tracker
     trials: int
+    copier: Copier | None = None
 
 
 @contextmanager
@@ -75,7 +78,7 @@ def open_stage(
         closing.enter_context(lock_stage(folder))
         # What one stage writes another reads, and the confirmation's checkpoints are taken over or deleted.
         require_idle(*(other for other in search.stages.values() if other != folder))
-        closing.enter_context(copied(search.root))
+        copier = closing.enter_context(copied(search.root))
         journal = Journal(folder.journal, settings.metric)
         closing.callback(journal.close)
         stage = Stage(
@@ -88,8 +91,9 @@ def open_stage(
         )
         _require_own_files(folder, journal.history)
         # Scores of one stage count in another.
-        others = (read_history(each.journal, settings.metric) for each in search.stages.values())
-        require_same_data(stage, *others)
+        others = {name: read_history(each.journal, settings.metric) for name, each in search.stages.items()}
+        require_same_data(stage, *others.values())
+        clear_leftovers(folder, [(search.stages[name], history) for name, history in others.items()])
         remember(search, settings, place)
         tracker = Tracker(settings, place, name, folder)
         closing.callback(tracker.close)
@@ -101,7 +105,7 @@ def open_stage(
             "retrain": count_retrainings(settings),
         }[name]
         try:
-            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials)
+            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials, copier=copier)
         except StorageError as error:
             raise StorageError(f"{error} Then go on with '{search.command(_GOES_ON[name])}'.") from error
 

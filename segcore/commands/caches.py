@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import Cache, console, warn_of_slow_cache
+from segcore.data.bringing import FOLDER, list_fetched, remove_fetched
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.data.caching.upkeep import (
     CacheState,
@@ -31,6 +32,9 @@ def cache(
     remove_old: Annotated[
         bool, typer.Option("--remove-old", help="remove what no start would use: old, replaced, not whole, abandoned")
     ] = False,
+    remove_data: Annotated[
+        bool, typer.Option("--remove-fetched", help="remove data that was fetched or unpacked; it is fetched again")
+    ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="read every pixel and compare it with its checksum")] = False,
 ) -> None:
     """List the caches of decoded images, and remove those that are not wanted; they are made again when needed."""
@@ -45,6 +49,10 @@ def cache(
         remove_leftovers(shelf)
     if unwanted or remove_old:
         shelf = list_caches(shelf.root)
+    if remove_data:
+        for folder, size in list_fetched(shelf.root).items():
+            remove_fetched(folder)
+            console.print(f"removed {folder}, {_in_gib(size)}", soft_wrap=True)
     _print_shelf(shelf)
     if verify:
         _verify(shelf.caches)
@@ -79,6 +87,13 @@ def _print_shelf(shelf: Shelf) -> None:
             f"{len(shelf.parts)} unfinished: being made now, or left by a start that was killed; --remove-old removes "
             "the latter",
             style="yellow",
+            soft_wrap=True,
+        )
+    if fetched := list_fetched(shelf.root):
+        size = _in_gib(sum(fetched.values()))
+        console.print(
+            f"{shelf.root / FOLDER}: {len(fetched)} data set(s) that were fetched or unpacked, {size}; "
+            "--remove-fetched removes them",
             soft_wrap=True,
         )
     warn_of_slow_cache(shelf.root)

@@ -8,6 +8,7 @@ fetched anew. Safe unpacking lives in `unpacking`, decoding what was brought in 
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,7 @@ FOLDER: Final = "fetched"
 """In the folder of caches."""
 _PART: Final = ".part"
 _DIGEST_BYTES: Final = 16
+_IDENTITY: Final = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
 _FETCHES: Final = 16
 """At a time: each is short, and waits for the store."""
 _SPARE_BYTES: Final = 256 << 20
@@ -124,9 +126,48 @@ def bring_data(
     return _find_root(folder)
 
 
+def is_elsewhere(given: str | Path) -> bool:
+    """Say whether a data set must be fetched or unpacked before it can be read; nothing is brought.
+
+    Raises:
+        ConfigError: when it is an address that cannot be used.
+        DataError: when there is nothing at its address.
+        StorageError: when its bucket cannot be read.
+    """
+    return _find_source(given, "data") is not None
+
+
 def bring_each(given: Sequence[str | Path], root: Path) -> list[Path]:
     """Return the folders of several data sets on this machine, such as extra ones; see `bring_data`."""
     return [bring_data(each, root, option="extra") for each in given]
+
+
+def list_fetched(root: Path) -> dict[Path, int]:
+    """Return each data set that was fetched or unpacked into a folder of caches, and its bytes.
+
+    Raises:
+        StorageError: when the folder may not be read.
+    """
+    try:
+        folders = sorted(folder for folder in (root / FOLDER).iterdir() if _IDENTITY.fullmatch(folder.name))
+        return {folder: sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) for folder in folders}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise StorageError(f"{root / FOLDER} cannot be read ({error.strerror}); let it be read.") from error
+
+
+def remove_fetched(folder: Path) -> None:
+    """Remove a data set that was fetched, once nobody is fetching it; it is fetched again when it is needed.
+
+    Raises:
+        StorageError: when it cannot be removed.
+    """
+    try:
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            shutil.rmtree(folder)
+    except OSError as error:
+        raise StorageError(f"{folder} cannot be removed ({error.strerror}); remove it by hand.") from error
 
 
 def _find_source(given: str | Path, option: str) -> _Source | None:

@@ -152,8 +152,11 @@ def test_a_bucket_that_comes_back_gets_what_it_missed(here, stored, monkeypatch,
 
     monkeypatch.setattr(Bucket, "upload", fail_twice)
     monkeypatch.setattr(mirror, "_PERIOD_SECONDS", 0.05)
-    with copied(here):
-        wait_until(lambda: stored.read("journal.jsonl") is not None, "the copy")
+    told = set()
+    with copied(here) as copier:
+        wait_until(lambda: told.add(copier.problem) or stored.read("journal.jsonl") is not None, "the copy")
+        wait_until(lambda: copier.problem is None, "no problem any more")
+    assert told == {None, "away"}
     assert read(stored) == FILES
 
 

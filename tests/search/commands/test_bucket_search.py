@@ -1,6 +1,7 @@
-"""A search in a bucket, end to end: interrupted, its machine gone, gone on with from another, retrained there."""
+"""A search in a bucket on data in it, end to end: interrupted, its machine gone, gone on with from another."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -57,9 +58,10 @@ def launched(
     root: Path, address: str, dataset_folder: Path, start_cli: Callable, wait_until: Callable
 ) -> tuple[str, list[Event], str]:
     """What a launch said that was interrupted after its first checkpoint, its events, and the search's identity."""
-    here = mirror(root, "first", address)
+    here, data = mirror(root, "first", address), parse_bucket("data", f"{address}-data/streets.tar.gz")
+    data.upload(Path(shutil.make_archive(str(root / "streets"), "gztar", dataset_folder)), "")
     process = start_cli(
-        "launch", "--data", dataset_folder, "--storage", address, "--cache", root / "cache", "--name", "streets",
+        "launch", "--data", data.address, "--storage", address, "--cache", root / "cache", "--name", "streets",
         "--space", "my_spaces:tiny", "--trials", 1, "--epochs", EPOCHS, "--folds", 2, "--confirm", 0,
         PYTHONPATH=str(root), XDG_STATE_HOME=str(root / "first"),
     )  # fmt: skip
@@ -74,13 +76,14 @@ def launched(
 
 
 @pytest.fixture(scope="module")
-def run(root: Path, run_cli: Callable) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run(root: Path, start_cli: Callable) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Return a function that runs a command on another machine, which must succeed."""
 
     def succeed(*arguments: object, machine: str = "second") -> subprocess.CompletedProcess[str]:
-        done = run_cli(*arguments, PYTHONPATH=str(root), XDG_STATE_HOME=str(root / machine))
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done
+        process = start_cli(*arguments, PYTHONPATH=str(root), XDG_STATE_HOME=str(root / machine))
+        out, err = process.communicate(timeout=480)
+        assert process.returncode == 0, out + err
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return succeed
 
@@ -95,8 +98,14 @@ def retrained(resumed: str, run: Callable, address: str) -> str:
     return run("retrain", "streets", "--storage", address).stdout
 
 
+def test_data_is_fetched_and_unpacked_once(launched, resumed, root, address):
+    told = f"fetching .*{address}-data/streets.tar.gz into {root / 'cache' / 'fetched'}"
+    assert (len(re.findall(told, launched[0])), len(re.findall(told, resumed))) == (1, 0)
+
+
 def test_an_interrupted_launch_says_how_to_go_on_from_anywhere(launched, address):
     assert f"python -m search resume streets --storage {address}" in launched[0]
+    assert "MLflow's database stays on this machine" in launched[0]
 
 
 def test_another_machine_goes_on_from_the_checkpoint_in_the_bucket(resumed, launched, root, address):
@@ -108,7 +117,7 @@ def test_another_machine_goes_on_from_the_checkpoint_in_the_bucket(resumed, laun
     again = [each.epoch for each in events(here)[len(before) :] if isinstance(each, Epoch) and each.trial == 0]
     assert again == list(range(saved + 1, EPOCHS + 1))
     assert len([each for each in events(here) if isinstance(each, Asked)]) == 2
-    assert "copy" not in resumed
+    assert "is a copy of" not in resumed
 
 
 def test_everything_of_the_search_is_in_the_bucket_and_nothing_is_left_over(retrained, bucket, root, address):

@@ -115,3 +115,15 @@ def test_importance_is_shown_once_enough_trials_tell(make_history, make_settings
 
     show_importance(make_settings(epochs=1), make_history(write))
     assert ("What mattered" in capsys.readouterr().out) is shown
+
+
+def test_log_says_once_that_the_bucket_is_away_and_once_that_it_is_back():
+    problems = iter([None, "the bucket waits (refused)", "the bucket waits (timed out)", None, None])
+    out = PlainConsole(file=io.StringIO())
+    log = ProgressLog(lambda: "a line", lambda: None, find_copying=lambda: next(problems), status="", out=out)
+    for _ in range(5):
+        log.tell()
+    assert out.file.getvalue().splitlines() == [
+        *("a line", "the bucket waits (refused)", "a line", "a line"),
+        *("the bucket is back and gets what it missed", "a line", "a line"),
+    ]

@@ -54,6 +54,10 @@ def test_a_worker_that_dies_in_mid_training_counts_too():
     assert blame_after(*WELL, *steps).find_bad(ABLE) == {"X"}
 
 
+def test_a_worker_that_dies_before_its_trial_has_started_counts_too():
+    assert blame_after(*WELL, *[(die, trial, "X") for trial in range(3)]).find_bad(ABLE) == {"X"}
+
+
 def test_one_trial_that_fails_again_and_again_makes_no_node_bad():
     assert blame_after(*WELL, *6 * [(fail, 0, "X")]).find_bad(ABLE) == set()
 

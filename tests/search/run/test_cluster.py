@@ -122,7 +122,7 @@ def test_a_gpu_that_torch_does_not_see_is_refused_on_this_machine_too(local_ray,
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     room = Capacity(make_place(data=make_dataset(), gpus_per_trial=2))
     with pytest.raises(ClusterError, match="--gpus-per-trial 2: Ray counts 2 GPUs and torch sees 1: mend its driver"):
-        prepare_nodes(read_dataset(room.place.data), room, lambda done, total: None)
+        prepare_nodes(read_dataset(Path(room.place.data)), room, lambda done, total: None)
 
 
 def test_cache_is_prepared_and_told_about(local_ray, make_place, make_dataset, tmp_path):

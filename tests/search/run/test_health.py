@@ -8,6 +8,7 @@ import pytest
 
 from search.run.health import digest_code, digest_packages, examine_here
 from search.run.probe import meet_in
+from segcore.bucket import parse_bucket
 
 
 @pytest.fixture
@@ -15,11 +16,11 @@ def answer(make_place, dataset_folder, tmp_path, monkeypatch):
     """Return a function that looks at this machine."""
     monkeypatch.setattr("search.run.health._find_weights_problem", lambda: "")
 
-    def look(data: Path | None = dataset_folder, doors: tuple = (), **place: object):
+    def look(data: str | Path | None = dataset_folder, doors: tuple = (), **place: object):
         built = make_place(cache=tmp_path / "cache", **place)
         meeting = meet_in(built.storage)
         meeting.call()
-        return examine_here(built, data, meeting, "node", doors)
+        return examine_here(built, None if data is None else str(data), meeting, "node", doors)
 
     return look
 
@@ -38,6 +39,16 @@ def test_data_that_cannot_be_read_is_told(answer, tmp_path):
     assert found.images is None
     assert f"{tmp_path / 'none'}" in found.data_problem
     assert answer(data=None).data_problem == ""
+
+
+def test_data_elsewhere_is_looked_for_and_not_fetched(answer, tmp_path, make_bucket):
+    address = make_bucket()
+    assert f"{address} is empty or not there" in answer(data=address).data_problem
+    parse_bucket("data", address).write("seg_train_images/a.jpg", b"image")
+    found = answer(data=address)
+    assert (found.images, found.data_problem) == (None, "")
+    assert not (tmp_path / "cache").exists()
+    assert "none.zip cannot be read" in answer(data=str(tmp_path / "none.zip")).data_problem
 
 
 def test_who_does_not_answer_is_named(answer, find_free_port):

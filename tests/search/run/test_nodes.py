@@ -5,13 +5,16 @@ from importlib.metadata import version
 
 import pytest
 import ray
+import torch
 from ray.cluster_utils import Cluster
 
 from search.run import capacity
 from search.run.capacity import Capacity
 from search.run.cluster import prepare_nodes
+from search.run.findings import find_all
+from search.run.health import digest_code, examine_nodes
 from search.run.nodes import Nodes, looking_at_nodes
-from search.run.probe import PRETENDED
+from search.run.probe import PRETENDED, find_versions
 from segcore.data.dataset import read_dataset
 from segcore.errors import ClusterError
 
@@ -51,6 +54,21 @@ def test_a_gpu_that_torch_does_not_see_is_refused_with_its_node(cluster, look):
     told = r"No node can be given a trial:\n  - node [\d.]+ \(\w{8}\): Ray counts 1 GPU and torch sees 0: mend its"
     with pytest.raises(ClusterError, match=told):
         look(gpus_per_trial=1)
+
+
+def test_a_doctor_sees_every_node_and_the_gpu_that_torch_does_not_see(cluster, make_place, dataset_folder, tmp_path):
+    place = make_place(data=dataset_folder, cache=tmp_path / "cache")
+    head, worker = sorted(examine_nodes(place, place.data), key=lambda node: node.gpus)
+    assert ((head.cpus, head.gpus), (worker.cpus, worker.gpus)) == ((0.0, 0.0), (2.0, 1.0))
+    for node in (head, worker):
+        assert (node.problem, node.answer.shut, node.answer.images) == ("", (), 12)
+        assert abs(node.skew_seconds) < 1.0, "one clock"
+    faults = [each for each in find_all((head, worker), find_versions(), digest_code(), False) if each.level == "fault"]
+    if not torch.cuda.is_available():
+        (blind,) = faults
+        assert blind.where == worker.name
+        assert "Ray counts 1 GPU and torch sees 0" in blind.told
+    assert [*place.storage.iterdir()] == []
 
 
 def test_late_nodes_are_used_when_they_are_ready_and_bad_ones_left_out(cluster, look, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@ import math
 from types import SimpleNamespace
 
 import pytest
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from search.judge.asha import Asha
@@ -61,3 +62,24 @@ def test_latency_reaches_asha_with_the_first_epoch():
     decisions = [report(scheduler, trial, 1, iou=iou, latency_ms=latency) for trial, (iou, latency) in trials]
     assert decisions == [TrialScheduler.STOP] * 3
     assert "rank 3 of 4" in scheduler.asha.decide(3, 1, 0.2, 4.0), "0 and 2 are better on the first front, 1 is behind"
+
+
+def test_a_worker_that_is_starting_for_a_trial_is_left_to_it():
+    """Ray Tune asks at every step; the first trial's worker starts for long, on a node that has just joined."""
+    scheduler = AshaScheduler(None)
+    trials = [Trial("no_trainable", stub=True, trial_id=name) for name in "ab"]
+    controller = SimpleNamespace(get_trials=lambda: trials)
+    assert scheduler.choose_trial_to_run(controller).trial_id == "a"
+    trials[1].status = Trial.RUNNING
+    assert scheduler.choose_trial_to_run(controller) is None
+    # b has ended, and c is handed out: the worker of b is for c.
+    trials[1].status = Trial.TERMINATED
+    trials.append(Trial("no_trainable", stub=True, trial_id="c"))
+    assert scheduler.choose_trial_to_run(controller).trial_id == "c"
+    assert scheduler.choose_trial_to_run(controller) is None
+
+
+def test_without_asha_every_trial_finishes():
+    scheduler = AshaScheduler(None)
+    assert scheduler.on_trial_result(None, SimpleNamespace(), {"epoch": 1}) == TrialScheduler.CONTINUE
+    assert scheduler.debug_string() == "every trial finishes"

@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+from ray import tune
 
 from search.run.probe import PRETENDED
-from search.run.trial import STATE_FILE, Limits, _start, require_promised
+from search.run.trial import STATE_FILE, Limits, _report, _start, require_promised
 from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError, ClusterError
 from segcore.machine import Machine
@@ -74,3 +75,20 @@ def test_a_trial_that_was_promised_a_gpu_and_sees_none_ends_as_its_nodes_failure
     require_promised(Machine(device="cuda:0"), 1)
     monkeypatch.setenv(PRETENDED, "1")
     require_promised(Machine(), 1)
+
+
+def test_a_training_waits_for_a_bucket_that_does_not_answer_and_fails_where_one_refuses(tmp_path, monkeypatch):
+    answers = [OSError("AWS Error NETWORK_CONNECTION during PutObject"), None, OSError("AWS Error ACCESS_DENIED")]
+    reported = []
+
+    def report(result, *, checkpoint):
+        reported.append((result, Path(checkpoint.path)))
+        if error := answers.pop(0):
+            raise error
+
+    monkeypatch.setattr(tune, "report", report)
+    monkeypatch.setattr("segcore.bucket._PAUSE_SECONDS", 0.0)
+    _report({"epoch": 1}, str(tmp_path))
+    assert reported == [({"epoch": 1}, tmp_path)] * 2
+    with pytest.raises(OSError, match="ACCESS_DENIED"):
+        _report({"epoch": 2}, str(tmp_path))

@@ -1,10 +1,12 @@
 import shutil
+from functools import partial
 
 import pytest
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
-from segcore.commands.console import console
+from segcore.commands import data as commands_data
+from segcore.commands.console import bring_shown, console
 from segcore.data.caching.build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.errors import CheckpointError, ConfigError
@@ -81,3 +83,15 @@ def test_training_says_what_decoding_takes_and_only_when_it_decodes(make_dataset
     shown = " ".join(CliRunner().invoke(app, arguments, catch_exceptions=False).output.split())
     assert f"decoding 4 images: 0.1 MiB in {tmp_path}/cache, about 1 s" in shown
     assert "decoding 4 images" not in CliRunner().invoke(app, arguments, catch_exceptions=False).output
+
+
+def test_data_that_was_unpacked_is_checked_listed_and_removed(run, make_dataset, tmp_path, monkeypatch):
+    """An archive is given where a folder is, and lies in the folder of caches of whoever reads it."""
+    monkeypatch.setattr(commands_data, "bring_shown", partial(bring_shown, root=tmp_path / "cache"))
+    archive = shutil.make_archive(str(tmp_path / "streets"), "gztar", make_dataset())
+    done = CliRunner().invoke(app, ["check", archive, "--folds", "2"], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert f"unpacking 0.0 MiB: {archive} into {tmp_path}/cache/fetched" in " ".join(done.output.split())
+    assert "1 data set(s) that were fetched or unpacked, 0.0 MiB; --remove-fetched removes them" in run()
+    assert f"removed {tmp_path}/cache/fetched/" in run("--remove-fetched")
+    assert "fetched or unpacked" not in run()

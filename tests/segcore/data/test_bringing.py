@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from segcore.bucket import Bucket, parse_bucket
 from segcore.data import bringing
-from segcore.data.bringing import bring_data, keep_place, name_data
+from segcore.data.bringing import bring_data, keep_place, list_fetched, name_data, remove_fetched
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
@@ -182,3 +182,14 @@ def test_the_form_in_which_a_place_is_kept(tmp_path, monkeypatch, s3_server):
     )  # fmt: skip
     with pytest.raises(ConfigError, match="--extra http://"):
         keep_place("extra", "http://host/streets.zip")
+
+
+def test_what_was_fetched_is_listed_and_removed(bucket, root, archive):
+    assert list_fetched(root) == {}
+    folders = [bring_data(each, root) for each in (bucket.inside("streets").address, archive)]
+    sizes = [sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) for folder in folders]
+    listed = list_fetched(root)
+    assert sorted(listed.values()) == sorted(sizes)
+    for folder in listed:
+        remove_fetched(folder)
+    assert list_fetched(root) == {}

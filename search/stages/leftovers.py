@@ -1,0 +1,40 @@
+"""Deletes what dead runs of Ray Tune left in a stage's folder: checkpoints that no journal knows, and empty runs."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from search.folder import StageFolder
+from search.memory.history import History
+
+
+def clear_leftovers(folder: StageFolder, known: Iterable[tuple[StageFolder, History]]) -> None:
+    """Delete Ray Tune's files of earlier runs but for the checkpoints that a trial may go on from.
+
+    A worker that is killed as it saves leaves a part of a checkpoint, a driver the files of its run.
+
+    Args:
+        folder: the stage's; its lock is held, and no run of it has begun.
+        known: every stage of the search with its trials, since one takes over what another trained.
+    """
+    if folder.bucket is not None:
+        return
+    kept = {
+        stage.resolve(place) for stage, history in known for trial in history.in_order for place in trial.checkpoints
+    }
+    needed = kept | {parent for place in kept for parent in place.parents}
+    for run in folder.ray.glob("run-*"):
+        _delete_all_but(needed, kept, run)
+
+
+def _delete_all_but(needed: set[Path], kept: set[Path], folder: Path) -> None:
+    """Delete a folder, or, where it leads to something that is kept, the folders in it that do not."""
+    found = folder.resolve()
+    if found in kept or folder.is_symlink():
+        return
+    if found not in needed:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for inner in folder.iterdir():
+        if inner.is_dir():
+            _delete_all_but(needed, kept, inner)

@@ -246,7 +246,7 @@ def parse_loss(expression: str) -> tuple[tuple[float, str], ...]:
     terms = tuple(_parse_term(term.strip(), expression) for term in expression.split("+"))
     names = [name for _, name in terms]
     if len(set(names)) < len(names):
-        raise ConfigError(f"loss {expression!r} names a loss twice; write each once with its weight.")
+        raise ConfigError(f"loss {expression!r:.100} names a loss twice; write each once with its weight.")
     return terms
 
 
@@ -268,16 +268,17 @@ def _parse_term(term: str, expression: str) -> tuple[float, str]:
     except ValueError:
         weight = math.nan
     if not 0 < weight < math.inf:
-        raise ConfigError(f"loss {expression!r}: the weight {weight_text!r} is not a positive number.")
+        raise ConfigError(f"loss {expression!r:.100}: the weight {weight_text!r:.100} is not a positive number.")
     name = name.strip()
     if name == "binary":
         raise ConfigError(
-            f"loss {expression!r}: 'binary' is called 'bce' (each class against the rest); "
+            f"loss {expression!r:.100}: 'binary' is called 'bce' (each class against the rest); "
             "softmax cross-entropy is 'ce'."
         )
     if name not in LOSS_NAMES:
         raise ConfigError(
-            f"loss {expression!r}: {name!r} is no loss; use {', '.join(LOSS_NAMES)} or a sum such as 'ce+0.5*jaccard'."
+            f"loss {expression!r:.100}: {name!r:.100} is no loss; use {', '.join(LOSS_NAMES)} or a sum such as "
+            "'ce+0.5*jaccard'."
         )
     return weight, name
 
@@ -304,13 +305,13 @@ def _describe_allowed(annotation: Any, rules: Iterable[Any]) -> str:
 def _describe_unknown(name: str) -> str:
     near = difflib.get_close_matches(name, FIELD_NAMES, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(FIELD_NAMES)}."
-    return f"{name!r} is no field of TrainConfig; {hint}"
+    return f"{name!r:.100} is no field of TrainConfig; {hint}"
 
 
 def _describe(error: ValidationError, name: str = "") -> str:
     # A field of several types has one problem for each.
     rules: dict[str, list[str]] = {}
     for problem in error.errors():
-        value = f"{name or problem['loc'][0]}={problem['input']!r}"
+        value = f"{name or problem['loc'][0]}={problem['input']!r:.200}"
         rules.setdefault(value, []).append(problem["msg"][0].lower() + problem["msg"][1:])
     return "\n".join(f"{value}: {', or '.join(texts)}." for value, texts in rules.items())

@@ -100,7 +100,8 @@ def find_class_table(folder: Path) -> ClassTable | None:
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
     except (ValueError, RecursionError, OSError) as error:
-        raise DataError(f"{file} cannot be read ({error!r}); {CLASSES_FORM}.") from error
+        # The text of an error of decoding is short, its form holds the whole file.
+        raise DataError(f"{file} cannot be read ({error or type(error).__name__}); {CLASSES_FORM}.") from error
 
 
 def count_indices(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

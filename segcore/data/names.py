@@ -13,6 +13,8 @@ LONGEST_NAME: Final = 100
 """Characters."""
 
 _LONGEST_SHOWN: Final = 40
+_LONGEST_TOLD: Final = 200
+"""No file is called by more than 255 bytes, but a list of names may hold anything."""
 MOST_SHOWN: Final = 5
 """Names in a line that tells of many."""
 
@@ -54,7 +56,8 @@ def tell_names(what: str, names: Sequence[str], most: int = MOST_SHOWN) -> str:
 def list_first(names: Sequence[str], most: int = MOST_SHOWN) -> str:
     """Return the first few names in a line, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    shown = (name if len(name) <= _LONGEST_TOLD else f"{name[:_LONGEST_TOLD]}..." for name in names[:most])
+    return ", ".join(shown) + more
 
 
 def find_repeated(values: Iterable[Any]) -> list[Any]:

@@ -212,7 +212,7 @@ def _read_index(folder: Path) -> tuple[ClassTable, tuple[CachedCase, ...]]:
         return classes, tuple(_read_case(case, len(classes)) for case in index["cases"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError, DataError) as error:
         raise CheckpointError(
-            f"The cache {folder} cannot be used ({error!r}); prepare it again from the data set."
+            f"The cache {folder} cannot be used ({error!r:.300}); prepare it again from the data set."
         ) from error
 
 

@@ -90,6 +90,7 @@ class Description:
 
 
 _MOST_PROBLEMS: Final = 50
+_TOLD_LETTERS: Final = 300
 _ADAPTER: Final = TypeAdapter(Description)
 _KEYS: Final = {
     (): ("images", "masks", "encoding", "classes", "void", "ignored", "scored", "reduce_zero_label", "splits"),
@@ -111,13 +112,13 @@ def read_description(file: Path) -> Description:
         json.loads(text, object_pairs_hook=refuse_repeated_keys)
         description = _ADAPTER.validate_json(text)
     except ValidationError as error:
-        faults = list(islice(tell_faults(error), _MOST_PROBLEMS))
+        faults = [fault[:_TOLD_LETTERS] for fault in islice(tell_faults(error), _MOST_PROBLEMS)]
         if "images is missing" in faults:
             faults.append("if another program wrote it, say which layout the folder has with --layout, such as pairs")
         raise DataError(f"{file} cannot be used:", faults) from None
     except (ValueError, RecursionError, OSError) as error:
         raise DataError(f"{file} cannot be read ({error or type(error).__name__}); it is a JSON object.") from error
-    problems = list(islice(_find_problems(description), _MOST_PROBLEMS))
+    problems = [problem[:_TOLD_LETTERS] for problem in islice(_find_problems(description), _MOST_PROBLEMS)]
     if problems:
         raise DataError(f"{file} cannot be used:", problems)
     return description
@@ -159,7 +160,7 @@ def tell_faults(error: ValidationError) -> Iterator[str]:
 def _find_problems(description: Description) -> Iterator[str]:
     patterns = {"images": description.images, "masks": description.masks}
     faults = {key: find_pattern_fault(text) for key, text in patterns.items()}
-    yield from (f"{key}: {patterns[key]!r} {fault}" for key, fault in faults.items() if fault)
+    yield from (f"{key}: {patterns[key]!r:.100} {fault}" for key, fault in faults.items() if fault)
     if description.images == description.masks:
         yield "images and masks are one pattern; let each fit its own files"
     readable = not any(faults.values())

@@ -118,8 +118,17 @@ class StageFolder:
         Raises:
             CheckpointError: when it lies outside of the search's folder.
         """
+        in_bucket = self.find_stored(stored)
+        return str(self.resolve(stored)) if in_bucket is None else in_bucket.address
+
+    def find_stored(self, stored: str | Path) -> Bucket | None:
+        """Return a path of the journal as a folder in the bucket; None where the storage is a folder.
+
+        Raises:
+            CheckpointError: when it lies outside of the search's folder.
+        """
         found, bucket = self.resolve(stored), self.bucket
-        return str(found) if bucket is None else bucket.inside(self._in_storage(found)).address
+        return None if bucket is None else bucket.inside(self._in_storage(found))
 
     def has(self, stored: str | Path, file: str) -> bool:
         """Say whether a folder of the journal is there, with a file in it.

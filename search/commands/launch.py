@@ -83,7 +83,9 @@ def launch(
         cache_pixels = running.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
-        _tell_start(settings, split, told, loop.require_search(settings, cache_pixels, split))
+        looked_at = loop.require_search(settings, cache_pixels, split)
+        _tell_start(settings, split, told, looked_at.taken)
+        running.expect_room(settings, place, capacity.count(), looked_at.checkpoint_bytes)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)

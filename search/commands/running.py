@@ -3,6 +3,7 @@
 Those take seconds to import, so `launch` and `finish` import this file when they run, and `status` never does.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from search.commands.display import (
     stage_shown,
 )
 from search.folder import SearchFolder, command_line
+from search.judge.room import estimate_room
 from search.memory.best import score_of
 from search.memory.journal import read_history
 from search.mirror import send_file
@@ -96,6 +98,14 @@ def prepare_cache(capacity: Capacity, dataset: DataSet | None = None) -> PixelCa
     for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
         console.print(warning, style="yellow", soft_wrap=True)
     return cache
+
+
+def expect_room(settings: SearchSettings, place: Place, concurrent: int, checkpoint_bytes: int) -> None:
+    """Say how much of the storage's disk checkpoints will take, and refuse one that is plainly too small."""
+    if find_bucket(place.storage) is None:
+        needed = estimate_room(settings, concurrent, checkpoint_bytes)
+        told, fits = needed.compare(place.storage, shutil.disk_usage(place.storage).free)
+        console.print(told, style=None if fits else "yellow", soft_wrap=True)
 
 
 def search(

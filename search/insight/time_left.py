@@ -52,7 +52,7 @@ def estimate_seconds_left(history: History, settings: SearchSettings, at_once: i
 
 
 def _spent_seconds(trial: TrialRecord) -> float:
-    return worker_seconds(trial) if trial.epochs else (time.time() - trial.started) * trial.running
+    return worker_seconds(trial) if trial.epochs else max(0.0, time.time() - trial.started) * trial.running
 
 
 def _read_spans(trial: TrialRecord) -> list[Span]:

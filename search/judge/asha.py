@@ -44,6 +44,11 @@ class Asha:
         self._waiting: dict[int, int] = {}
         self._failed: set[int] = set()
 
+    @property
+    def most_waiting(self) -> int:
+        """How many trials may wait with a checkpoint."""
+        return _KEPT_PER_RUNG * len(self.rungs)
+
     def apply(self, event: Event) -> None:
         """Learn an event."""
         match event:

@@ -165,7 +165,9 @@ class History:
             case _:
                 self._apply_to_trial(event)
         if self._open:
-            self._runs[-1] = self._runs[-1][0], max(self._runs[-1][1], event.time)
+            first, last = self._runs[-1]
+            # Where the clock went ahead and back again, what it said meanwhile counts no more.
+            self._runs[-1] = first, event.time if event.time >= first else last
         if isinstance(event, Halted):
             # What is written before the next run begins costs no time of a budget.
             self._open = False

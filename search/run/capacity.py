@@ -118,6 +118,10 @@ class Capacity:
         """Return the addresses of the nodes that may be given trials, by Ray's names of the nodes."""
         return {node["NodeID"]: node["NodeManagerAddress"] for node in self.find_usable()}
 
+    def find_accelerators(self) -> set[str]:
+        """Return the kinds of GPU of the nodes that may be given trials, as Ray names them."""
+        return {kind for node in self.find_usable() if (kind := _accelerator(node)) is not None}
+
     @property
     def left_out(self) -> list[str]:
         """The nodes that are given no trial, as Ray names them."""
@@ -160,11 +164,6 @@ def node_of(actor_id: str) -> str | None:
     """Return the node that an actor runs or ran on, as Ray names both; None when it is not known."""
     known = actors(actor_id)
     return known["Address"]["NodeID"] or None if known else None
-
-
-def find_accelerators() -> set[str]:
-    """Return the kinds of GPU of the nodes that are there, as Ray names them."""
-    return {kind for node in alive_nodes() if (kind := _accelerator(node)) is not None}
 
 
 def accelerator_of(node_id: str) -> str | None:

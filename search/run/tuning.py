@@ -70,7 +70,7 @@ def run_trials(
 
     while stranded and wait_for_node(capacity, ends):
         queue = TrialQueue(next_trial, count_room)
-        _run_tune(stage, queue, recorder, asha, capacity, None if ends == math.inf else ends - time.monotonic())
+        _run_tune(stage, queue, recorder, asha, RunEnd(capacity, ends))
         stranded = queue.is_stranded
     if capacity.is_given_up:
         raise ClusterError(
@@ -102,8 +102,7 @@ def _run_tune(
     queue: TrialQueue,
     recorder: Recorder,
     asha: Asha | None,
-    capacity: Capacity,
-    budget_seconds: float | None,
+    end: "RunEnd",
 ) -> None:
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(run_trial, job=stage.job), partial(_request, stage.place)),
@@ -112,7 +111,6 @@ def _run_tune(
             scheduler=AshaScheduler(asha),
             # The queue says when there are no more: a trial that was stopped and goes on is one more to Ray.
             num_samples=-1,
-            time_budget_s=budget_seconds,
             reuse_actors=True,
             trial_name_creator=_name_trial,
             trial_dirname_creator=_name_trial,
@@ -125,7 +123,7 @@ def _run_tune(
             # The last one may be torn, where a machine dies as it is written.
             checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             callbacks=[recorder, Watchdog(stage.journal, stage.place.hang_after_seconds)],
-            stop=NoWorkers(capacity),
+            stop=end,
             verbose=0,
         ),
     )
@@ -153,11 +151,19 @@ def _own_interrupt() -> Iterator[None]:
         signal.signal(signal.SIGINT, former)
 
 
-class NoWorkers(tune.Stopper):  # type: ignore[misc]
-    """Ends a run whose trials have waited for a node as long as the place allows: Ray Tune itself waits for ever."""
+class RunEnd(tune.Stopper):  # type: ignore[misc]
+    """Ends a run whose time is spent, or whose trials have waited for a node as long as the place allows.
 
-    def __init__(self, capacity: Capacity) -> None:
+    Ray Tune itself waits for ever, and its own time budget goes by the time of day, which may be set.
+
+    Args:
+        capacity: the nodes, and how long to wait for them.
+        ends: when the time is spent, by the monotonic clock.
+    """
+
+    def __init__(self, capacity: Capacity, ends: float) -> None:
         self._capacity = capacity
+        self._ends = ends
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Stop no single trial."""
@@ -165,7 +171,7 @@ class NoWorkers(tune.Stopper):  # type: ignore[misc]
 
     def stop_all(self) -> bool:
         """Say whether to end the run."""
-        return self._capacity.is_given_up
+        return self._capacity.is_given_up or time.monotonic() >= self._ends
 
 
 def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -182,6 +188,8 @@ def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory
 def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[str, Any]:
     """Return what a worker is told of a trial; it begins anew where its checkpoints are gone.
 
+    A kind of GPU that has left the cluster is not waited for.
+
     Args:
         stage: whose trial it is.
         number: the trial's.
@@ -193,13 +201,14 @@ def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[s
         for place, epoch in record.checkpoints.items()
         if stage.folder.has(place, STATE_FILE)
     }
+    kinds = stage.room.find_accelerators() if record.accelerator is not None else ()
     return {
         "trial": record.number,
         "fold": record.fold,
         "values": record.values,
         "checkpoints": list(found),
         "after_epoch": max(found.values(), default=0),
-        "accelerator": record.accelerator,
+        "accelerator": record.accelerator if record.accelerator in kinds else None,
         "avoided": sorted({*avoided, *stage.room.left_out}),
         "restarts": record.restarts,
     }

@@ -77,11 +77,14 @@ def build_architecture(config: TrainConfig, outputs: int) -> SegmentationModel:
     return model.to(memory_format=torch.channels_last)
 
 
-def require_architecture(config: TrainConfig) -> None:
+def require_architecture(config: TrainConfig) -> int:
     """Raise `ConfigError` within a second when backbone and decoder do not fit, or take images of one size only.
 
     Args:
         config: backbone, decoder, decoder_channels and attention are used.
+
+    Returns:
+        How many numbers its weights are.
     """
     # On the meta device nothing is computed, only shapes.
     with torch.device("meta"):
@@ -93,6 +96,7 @@ def require_architecture(config: TrainConfig) -> None:
                 f"backbone={config.backbone!r} with decoder={config.decoder!r} does not take images of any size "
                 f"({error}); choose a convolutional backbone."
             ) from error
+    return sum(tensor.numel() for tensor in model.state_dict().values())
 
 
 def require_start(config: TrainConfig, outputs: int) -> str:

@@ -8,6 +8,7 @@ from segcore.data.labels import build_label_map
 from segcore.feeding.transforms import require_crop_fits, sample_size
 from segcore.networks.model import require_architecture, require_start
 from segcore.training.memory import require_batch_fits
+from segcore.training.state import estimate_bytes
 
 
 class Feasibility:
@@ -24,6 +25,9 @@ class Feasibility:
         self._usual_side = usual_side
         self._classes = classes
         self._taken_of_network: dict[tuple[object, ...], str] = {}
+        self._weights_of_network: dict[tuple[object, ...], int] = {}
+        self.checkpoint_bytes = 0
+        """Of the largest checkpoint of those that were looked at, about."""
 
     @property
     def taken(self) -> tuple[str, ...]:
@@ -42,6 +46,8 @@ class Feasibility:
         outputs = build_label_map(self._classes, config.labels).outputs
         network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention, outputs)
         if network not in self._taken_of_network:
-            require_architecture(config)
+            self._weights_of_network[network] = require_architecture(config)
             taken = require_start(config, outputs)
             self._taken_of_network[network] = f"{config.backbone}, {config.decoder}: {taken}" if taken else ""
+        found = estimate_bytes(config, self._weights_of_network[network])
+        self.checkpoint_bytes = max(self.checkpoint_bytes, found)

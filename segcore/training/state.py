@@ -23,6 +23,7 @@ from segcore.training.optimizer import build_optimizer
 _FORMAT: Final = "street-state-4"
 _FORMAT_OF_FIRST_LOSSES: Final = "street-state-3"
 _READ_BYTES: Final = 1 << 20
+_NUMBER_BYTES: Final = 4
 _CONTENT: Final = {
     "config": dict,
     "outputs": int,
@@ -189,6 +190,19 @@ def load_state(
     state.metric = metric
     state.scores = content["scores"]
     return state
+
+
+def estimate_bytes(config: TrainConfig, weights: int) -> int:
+    """Return about how much a checkpoint takes on a disk.
+
+    Args:
+        config: what is trained.
+        weights: how many numbers the network's weights are.
+    """
+    moments = 1 if config.optimizer == "sgd" else 2
+    snapshots = config.cycles if config.rate_schedule == "cyclic" else 0
+    copies = 1 + moments + bool(config.ema_decay) + snapshots
+    return _NUMBER_BYTES * weights * copies
 
 
 def require_readable(file: Path) -> None:

@@ -14,6 +14,7 @@ _AND: Final = r' && (?=(?:[^"]*"[^"]*")*[^"]*$)'
 OTHERS: Final = {
     "aws",
     "cat",
+    "chmod",
     "cd",
     "docker",
     "export",

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,26 +75,38 @@ def test_signals_of_job_managers_and_closed_terminals_end_a_search_as_ctrl_c_doe
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 MB."""
+    """A disk of 256 MB."""
     if shutil.which("mount") is None or os.geteuid() != 0:
         pytest.skip("a small disk can be mounted by root alone")
     folder = tmp_path / "disk"
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", folder], capture_output=True, check=False
+    )
     if done.returncode:
         pytest.skip("no disk can be mounted here")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def test_a_full_disk_ends_a_search_with_one_message(arguments, small_disk, run_cli):
-    """MLflow's database alone has some room on it; the checkpoints of three trials have none."""
-    root = arguments[-1].parent
-    command = [*arguments[:-4], "--storage", small_disk / "searches", "--cache", root / "cache"]
-    (small_disk / "ballast").write_bytes(bytes(40 << 20))
-    done = run_cli(*command, python_path=root, timeout=600)
-    assert done.returncode == 2
-    assert "Traceback" not in done.stdout + done.stderr
-    assert "make room" in done.stderr
-    assert f"'{SearchFolder(root=small_disk / 'searches' / 'told').command('resume')}'" in done.stderr
-    assert len(done.stderr.splitlines()) <= 3, done.stderr
+def test_a_full_disk_ends_a_search_with_one_message(arguments, small_disk, start_cli, wait_until):
+    """Someone else fills it once the first trial has a worker."""
+    root, storage = arguments[-1].parent, small_disk / "searches"
+    command = [*arguments[:-4], "--storage", storage, "--cache", root / "cache"]
+    driver = start_cli(*command, PYTHONPATH=str(root))
+    journal = SearchFolder(root=storage / "told").search_stage.journal
+
+    def has_begun() -> bool:
+        assert driver.poll() is None, driver.communicate()
+        return any(event.event == "started" for event in read_events(journal))
+
+    wait_until(has_begun, "a trial has begun", seconds=600)
+    with (small_disk / "ballast").open("wb") as ballast, suppress(OSError):
+        while ballast.write(bytes(1 << 20)):
+            ballast.flush()
+    out, err = driver.communicate(timeout=600)
+    assert driver.returncode == 2
+    assert "Traceback" not in out + err
+    assert "make room" in err
+    assert f"'{SearchFolder(root=storage / 'told').command('resume')}'" in err
+    assert len(err.splitlines()) <= 3, err

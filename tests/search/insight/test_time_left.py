@@ -1,7 +1,9 @@
 import time
+from dataclasses import replace
 
 import pytest
 
+from search.insight.spending import account, score_against_time
 from search.insight.time_left import count_at_once, estimate_seconds_left
 from search.memory.events import Asked, Ended, Epoch, Event, Halted, Opened, Reopened, Started
 from search.memory.history import History
@@ -127,3 +129,21 @@ def test_workers_of_an_earlier_run_are_not_counted():
 @pytest.mark.parametrize("events", [[], [asked(0, 0.0)]], ids=["empty", "asked"])
 def test_nothing_is_said_of_a_search_that_trained_nothing(events):
     assert count_at_once(history_of(*events)) is None
+
+
+@pytest.mark.parametrize("jump", [-5000.0, -50.0, 50.0, 1e9])
+def test_a_clock_that_jumps_breaks_nothing_that_is_told(make_settings, jump):
+    """It jumps before any of the events, and for the last ones back again."""
+    events = [Opened(cache_key="key", time=10_000.0), *trained(0, 10_000.0, 100.0, 2), *trained(1, 10_100.0, 90.0, 3)]
+    for begin in range(len(events)):
+        for end in range(begin + 1, len(events) + 1):
+            jumped = [
+                replace(event, time=event.time + jump * (begin <= place < end)) for place, event in enumerate(events)
+            ]
+            history = history_of(*jumped, asked(2, 10_190.0), Halted(time=10_200.0))
+            left = estimate_seconds_left(history, make_settings(trials=4), count_at_once(history) or 1)
+            assert left is not None and left >= 0
+            assert all(spending.seconds >= 0 for spending in account(history))
+            assert all(seconds >= 0 for seconds, _ in score_against_time(history))
+            if begin:
+                assert history.spent_seconds == 200.0

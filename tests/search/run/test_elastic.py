@@ -22,13 +22,13 @@ from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 from search.folder import StageFolder
 from search.judge.asha import Asha
 from search.judge.progress import build_asha
-from search.memory.events import Ended, Epoch, Event, Started, Warned
+from search.memory.events import Ended, Epoch, Event, Reopened, Started, Warned
 from search.memory.journal import read_events
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
 from search.run import capacity, tuning
 from search.run import demand as demand_of_trials
-from search.run.capacity import Capacity, accelerator_of, find_accelerators
+from search.run.capacity import Capacity, accelerator_of
 from search.run.demand import Demand, demanding
 from search.run.loop import build_proposer, choose_trial, run_search
 from search.run.queue import TrialQueue
@@ -137,48 +137,6 @@ def test_for_how_long_there_was_no_node_is_known(cluster, stage, impatient):
     node = cluster.add_node(num_cpus=1, num_gpus=1)
     assert room.empty_seconds == 0
     cluster.remove_node(node)
-
-
-@pytest.fixture
-def two_kinds(cluster) -> Iterator[None]:
-    """A node with a small GPU and one with a large one."""
-    nodes = [
-        cluster.add_node(num_cpus=1, num_gpus=1, resources={f"accelerator_type:{kind}": 1}) for kind in ("T4", "H100")
-    ]
-    yield
-    for node in nodes:
-        cluster.remove_node(node)
-
-
-def follow(stage: Stage) -> tuple[Asha, Proposer]:
-    """All that a search's journal is told to."""
-    asha, proposer = build_asha(stage.settings), build_proposer(stage.settings, {"smallest_side": 128})
-    for fold in (asha, proposer):
-        stage.journal.follow(fold)
-    return asha, proposer
-
-
-def test_a_trial_that_ran_out_of_memory_is_tried_once_on_each_other_kind_of_gpu(two_kinds, stage):
-    assert find_accelerators() == {"T4", "H100"}
-    assert {accelerator_of(node["NodeID"]) for node in ray.nodes() if node["Alive"]} == {None, "T4", "H100"}
-    assert accelerator_of("gone") is None
-    folds = follow(stage)
-    assert choose_trial(stage, *folds) == 0
-    stage.journal.write(Ended(trial=0, outcome=Outcome.OUT_OF_MEMORY, accelerator="T4"))
-    assert choose_trial(stage, *folds) == 0
-    config = ray_config(stage, 0)
-    assert _request(stage.place, config).bundles == [{"CPU": 1.0, "GPU": 1.0, "accelerator_type:H100": 0.001}]
-    stage.journal.write(Ended(trial=0, outcome=Outcome.OUT_OF_MEMORY, accelerator="H100"))
-    assert choose_trial(stage, *folds) == 1
-    assert _request(stage.place, ray_config(stage, 1)).bundles == [{"CPU": 1.0, "GPU": 1.0}]
-
-
-def test_memory_that_ran_out_on_a_gpu_without_a_name_is_not_asked_for_again(two_kinds, stage):
-    stage = replace(stage, settings=replace(stage.settings, trials=1))
-    folds = follow(stage)
-    assert choose_trial(stage, *folds) == 0
-    stage.journal.write(Ended(trial=0, outcome=Outcome.OUT_OF_MEMORY))
-    assert choose_trial(stage, *folds) is None
 
 
 def read_demand() -> list[dict[str, float]]:
@@ -318,3 +276,43 @@ def test_a_worker_that_stands_still_is_ended_and_a_node_on_which_trial_after_tri
     assert {event.node for event in events[warned:] if isinstance(event, Started)} == {fine.node_id}
     trained = [event.epoch for event in events if isinstance(event, Epoch) and event.trial == stopper.stopped]
     assert trained in ([1, 2, 3], [1, 1, 2, 3]), "at most the epoch is trained again whose checkpoint was not saved yet"
+
+
+@pytest.fixture(scope="module")
+def two_kinds(cluster) -> None:
+    """A node with a small GPU and one with a large one, for the last tests of this file."""
+    for kind in ("T4", "H100"):
+        cluster.add_node(num_cpus=1, num_gpus=1, resources={f"accelerator_type:{kind}": 1})
+
+
+def follow(stage: Stage) -> tuple[Asha, Proposer]:
+    """All that a search's journal is told to."""
+    asha, proposer = build_asha(stage.settings), build_proposer(stage.settings, {"smallest_side": 128})
+    for fold in (asha, proposer):
+        stage.journal.follow(fold)
+    return asha, proposer
+
+
+def test_a_trial_that_ran_out_of_memory_is_tried_once_on_each_other_kind_of_gpu(two_kinds, stage):
+    assert stage.room.find_accelerators() == {"T4", "H100"}
+    assert {accelerator_of(node["NodeID"]) for node in ray.nodes() if node["Alive"]} == {None, "T4", "H100"}
+    assert accelerator_of("gone") is None
+    folds = follow(stage)
+    assert choose_trial(stage, *folds) == 0
+    stage.journal.write(Ended(trial=0, outcome=Outcome.OUT_OF_MEMORY, accelerator="T4"))
+    assert choose_trial(stage, *folds) == 0
+    config = ray_config(stage, 0)
+    assert _request(stage.place, config).bundles == [{"CPU": 1.0, "GPU": 1.0, "accelerator_type:H100": 0.001}]
+    stage.journal.write(Ended(trial=0, outcome=Outcome.OUT_OF_MEMORY, accelerator="H100"))
+    assert choose_trial(stage, *folds) == 1
+    assert _request(stage.place, ray_config(stage, 1)).bundles == [{"CPU": 1.0, "GPU": 1.0}]
+    stage.journal.write(Reopened(trial=1, accelerator="A100"))
+    assert ray_config(stage, 1)["accelerator"] is None, "a kind that has left the cluster is not waited for"
+
+
+def test_memory_that_ran_out_on_a_gpu_without_a_name_is_not_asked_for_again(two_kinds, stage):
+    stage = replace(stage, settings=replace(stage.settings, trials=1))
+    folds = follow(stage)
+    assert choose_trial(stage, *folds) == 0
+    stage.journal.write(Ended(trial=0, outcome=Outcome.OUT_OF_MEMORY))
+    assert choose_trial(stage, *folds) is None

@@ -5,7 +5,8 @@ import torch
 
 from segcore.errors import CheckpointError, StorageError
 from segcore.machine import Machine
-from segcore.training.state import load_state, new_state, read_member_weights, save_state
+from segcore.networks.model import require_architecture
+from segcore.training.state import estimate_bytes, load_state, new_state, read_member_weights, save_state, take_snapshot
 
 MACHINE = Machine()
 
@@ -192,3 +193,22 @@ def test_checkpoint_whose_weights_belong_to_another_network_is_refused(make_conf
     torch.save({**content, "outputs": 5}, tmp_path / "state.pt")
     with pytest.raises(CheckpointError, match=r"(?s)cannot be read .*delete it to start anew"):
         load_state(tmp_path / "state.pt", make_config(), MACHINE)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"optimizer": "sgd"},
+        {"ema_decay": 0.9},
+        {"rate_schedule": "cyclic", "cycles": 2, "epochs": 2},
+    ],
+)
+def test_estimated_size_of_a_checkpoint_is_near_that_of_its_file(make_config, tmp_path, values):
+    config = make_config(**values)
+    state = _advanced_state(config)
+    for _ in range(config.cycles if config.rate_schedule == "cyclic" else 0):
+        take_snapshot(state)
+    save_state(state, tmp_path / "state.pt")
+    estimated = estimate_bytes(config, require_architecture(config))
+    assert (tmp_path / "state.pt").stat().st_size == pytest.approx(estimated, rel=0.1)

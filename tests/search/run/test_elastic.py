@@ -203,8 +203,8 @@ def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_the
     assert process.returncode == 0, "".join(before) + out + err
     assert "there is a node for trials" in out and told not in out
     assert "2 finished" in out
-    # Two trials at a time, and then the last alone.
-    assert demands == [2, 1, 0]
+    # Two trials at a time, then the last alone, unless both ended between two looks.
+    assert demands in ([2, 1, 0], [2, 0])
 
 
 def count_epochs(config: dict, job: object) -> None:

@@ -14,30 +14,23 @@ STORAGE/NAME/retrain/               the same for the retraining, and model/, the
 Of a storage in a bucket STORAGE is the mirror on this machine, see `storage`; `ray/` is in the bucket alone.
 """
 
-import fcntl
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from filelock import FileLock, Timeout
-
-from search.drivers import require_undriven
-from search.mirror import fetch_file, fetch_search, probe_bucket
+from search.mirror import fetch_file
 from search.place import DEFAULT_STORAGE, Place
 from search.settings import SearchSettings
 from search.storage import find_bucket, name_storage
 from segcore.bucket import Bucket, patiently
-from segcore.data.caching.disk import resolve_folder
-from segcore.errors import CheckpointError, ConfigError, StorageError
+from segcore.errors import CheckpointError, StorageError
 
 CONFIRM_FOLDER: Final = "confirm"
-_LOCK: Final = ".lock"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +112,17 @@ class StageFolder:
         Raises:
             CheckpointError: when it lies outside of the search's folder.
         """
+        in_bucket = self.find_stored(stored)
+        return str(self.resolve(stored)) if in_bucket is None else in_bucket.address
+
+    def find_stored(self, stored: str | Path) -> Bucket | None:
+        """Return a path of the journal as a folder in the bucket; None where the storage is a folder.
+
+        Raises:
+            CheckpointError: when it lies outside of the search's folder.
+        """
         found, bucket = self.resolve(stored), self.bucket
-        return str(found) if bucket is None else bucket.inside(self._in_storage(found)).address
+        return None if bucket is None else bucket.inside(self._in_storage(found))
 
     def has(self, stored: str | Path, file: str) -> bool:
         """Say whether a folder of the journal is there, with a file in it.
@@ -255,137 +257,3 @@ def command_line(verb: str, *arguments: str, storage: Path) -> str:
 def folder_of(settings: SearchSettings, place: Place) -> SearchFolder:
     """Return the folder of a search that is to begin."""
     return SearchFolder(root=place.storage / settings.name)
-
-
-def is_taken(folder: SearchFolder) -> bool:
-    """Say whether there is a search in a folder, or in its place in the bucket.
-
-    Raises:
-        StorageError: when the bucket cannot be read.
-    """
-    if folder.settings.exists():
-        return True
-    bucket = find_bucket(folder.root.parent)
-    return bucket is not None and bucket.look_up(f"{folder.name}/{folder.settings.name}") is not None
-
-
-def require_new(settings: SearchSettings, place: Place) -> None:
-    """Refuse a new search that could not be written, or whose name is taken.
-
-    Raises:
-        ConfigError: when a search of that name exists.
-        StorageError: when the storage cannot be written.
-    """
-    folder, bucket = folder_of(settings, place), find_bucket(place.storage)
-    if is_taken(folder):
-        raise ConfigError(
-            f"--name {settings.name}: a search of that name is in {name_storage(place.storage)}; "
-            f"go on with it by '{folder.command('resume')}', or choose another name."
-        )
-    try:
-        place.storage.mkdir(parents=True, exist_ok=True)
-        probe = place.storage / f".probe-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise StorageError(
-            f"--storage {place.storage} cannot be written ({error.strerror or error}); choose another folder."
-        ) from error
-    if bucket is not None:
-        probe_bucket(bucket)
-
-
-def find_folder(storage: Path, name: str) -> SearchFolder:
-    """Return the folder of an existing search.
-
-    Raises:
-        CheckpointError: when there is none of that name, with the names there are.
-        ConfigError: when the storage is no path.
-    """
-    folder = SearchFolder(root=resolve_folder("storage", storage) / name)
-    stored = _bring(folder)
-    # Unlike `is_file`, this takes a name that is too long for a file for one that there is none of.
-    if not os.path.isfile(folder.settings):  # noqa: PTH113
-        here = {file.parent.name for file in folder.root.parent.glob("*/settings.json")}
-        names = sorted(here | set(stored))
-        known = f"there are {', '.join(names)}" if names else "there is none at all"
-        where = name_storage(folder.root.parent)
-        raise CheckpointError(f"No search {name!r} in {where}; {known}. Give the folder with --storage.")
-    return folder
-
-
-def _bring(folder: SearchFolder) -> list[str]:
-    """Bring a search's small files from the bucket, where there is one; return the names of those in the bucket."""
-    bucket = find_bucket(folder.root.parent)
-    if bucket is None:
-        return []
-    names = bucket.list_folders()
-    if folder.name in names and not _is_locked(folder):
-        fetch_search(bucket, folder.root)
-    return names
-
-
-def is_in_use(stage: StageFolder) -> bool:
-    """Say whether a driver runs a stage now; also where the storage can only be read."""
-    try:
-        lock = os.open(stage.root / _LOCK, os.O_RDONLY)
-    except OSError:
-        # Where no driver ever was there is none now.
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    finally:
-        os.close(lock)
-    return False
-
-
-def require_idle(*stages: StageFolder) -> None:
-    """Raise `CheckpointError` when a driver runs one of these stages now."""
-    for stage in stages:
-        # Where no driver ever was there is nothing to look at, nor to leave behind.
-        if (stage.root / _LOCK).exists():
-            with lock_stage(stage):
-                pass
-    for search in {stage.search or stage.root for stage in stages}:
-        if (bucket := find_bucket(search.parent)) is not None:
-            require_undriven(bucket.inside(search.name), search)
-
-
-def _is_locked(folder: SearchFolder) -> bool:
-    """Say whether a driver of this machine runs a stage of a search now."""
-    locks = [FileLock(file) for stage in folder.stages.values() if (file := stage.root / _LOCK).exists()]
-    try:
-        for lock in locks:
-            lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    finally:
-        for lock in locks:
-            lock.release()
-    return False
-
-
-@contextmanager
-def lock_stage(stage: StageFolder) -> Iterator[None]:
-    """Hold the lock of a stage, so that two drivers never run it at once.
-
-    Raises:
-        CheckpointError: when another driver holds it.
-        StorageError: when the storage cannot be written.
-    """
-    lock = FileLock(stage.root / _LOCK)
-    try:
-        stage.root.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise CheckpointError(f"{stage.root} is in use by another process; wait for it, or stop it first.") from None
-    except OSError as error:
-        raise StorageError(
-            f"{stage.root} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()

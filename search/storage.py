@@ -44,11 +44,17 @@ def locate_storage(given: str | Path) -> Path:
 
 
 def find_bucket(storage: Path) -> Bucket | None:
-    """Return the bucket that a storage's folder is the mirror of; None when it is the storage itself."""
+    """Return the bucket that a storage's folder is the mirror of; None when it is the storage itself.
+
+    A file that another user laid into a shared folder sends nothing to a bucket of theirs.
+    """
+    mark = storage / _MARK
     try:
-        return parse_bucket("storage", (storage / _MARK).read_text(encoding="utf-8"))
+        address, owner = mark.read_text(encoding="utf-8"), mark.stat().st_uid
     except (OSError, ValueError):
         return None
+    is_own = owner == os.getuid() and storage.name == _digest(address)
+    return parse_bucket("storage", address) if is_own else None
 
 
 def name_storage(storage: Path) -> str:

@@ -19,7 +19,17 @@ FOREIGN: Final = {
 
 _SEGCORE_BASE: Final = {"config", "errors", "machine", "bucket"}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
-_SEARCH_BASE: Final = {"tracking_uri", "settings", "storage", "drivers", "mirror", "place", "folder", "opening"}
+_SEARCH_BASE: Final = {
+    "tracking_uri",
+    "settings",
+    "storage",
+    "drivers",
+    "mirror",
+    "place",
+    "folder",
+    "finding",
+    "opening",
+}
 _PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight")
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
@@ -34,7 +44,8 @@ USES: Final[dict[str, set[str]]] = {
     "search.drivers": set(),
     "search.mirror": {"storage", "drivers"},
     "search.place": {"tracking_uri", "settings", "storage"},
-    "search.folder": {"settings", "storage", "drivers", "mirror", "place"},
+    "search.folder": {"settings", "storage", "mirror", "place"},
+    "search.finding": {"settings", "storage", "drivers", "mirror", "place", "folder"},
     "search.opening": {"settings", "place", "folder"},
     "search.memory": _SEARCH_BASE,
     "search.space": {"settings"},

@@ -10,7 +10,7 @@ from search.commands.display import show_best, show_failed_trainings, show_set_a
 from search.commands.look import best
 from search.commands.opening import open_told
 from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
-from search.folder import find_folder, is_in_use, lock_stage, require_idle
+from search.finding import find_folder, is_in_use, lock_stage, require_idle
 from search.memory.best import read_best
 from search.memory.journal import read_history
 from search.mirror import copied, send_file

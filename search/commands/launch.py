@@ -11,7 +11,8 @@ from search.commands.console import console
 from search.commands.opening import open_told, require_same
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.tables import settings_table
-from search.folder import SearchFolder, find_folder, folder_of, is_taken, lock_stage, require_idle, require_new
+from search.finding import find_folder, is_taken, lock_stage, require_idle, require_new
+from search.folder import SearchFolder, folder_of
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay

@@ -9,7 +9,7 @@ from search.commands.display import show_best, show_front, show_importance
 from search.commands.options import Name, Storage
 from search.commands.state import show_state
 from search.commands.tables import insight_report, summary_line, trials_table, warning_lines
-from search.folder import find_folder, is_in_use
+from search.finding import find_folder, is_in_use
 from search.judge.progress import build_asha
 from search.memory.history import History
 from search.memory.journal import replay

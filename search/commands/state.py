@@ -5,7 +5,8 @@ from typing import Final
 
 from search.commands.console import console
 from search.commands.display import show_failed_trainings
-from search.folder import SearchFolder, is_in_use
+from search.finding import is_in_use
+from search.folder import SearchFolder
 from search.judge.asha import Asha
 from search.judge.progress import RETRIED, is_over
 from search.memory.history import History, count_ends

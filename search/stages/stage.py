@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from search.folder import SearchFolder, StageFolder, lock_stage, require_idle
+from search.finding import lock_stage, require_idle
+from search.folder import SearchFolder, StageFolder
 from search.memory.events import Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history

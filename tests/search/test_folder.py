@@ -1,22 +1,9 @@
 import shlex
-import subprocess
-import sys
 
 import pytest
-from filelock import FileLock
 
-from search.folder import (
-    SearchFolder,
-    StageFolder,
-    find_folder,
-    folder_of,
-    is_in_use,
-    lock_stage,
-    require_idle,
-    require_new,
-)
-from search.settings import write_settings
-from segcore.errors import CheckpointError, ConfigError, StorageError
+from search.folder import SearchFolder
+from segcore.errors import CheckpointError
 
 
 def test_every_file_has_its_place(tmp_path):
@@ -35,122 +22,6 @@ def test_every_file_has_its_place(tmp_path):
     }
     for file, place in places.items():
         assert file == tmp_path / "streets" / place
-
-
-@pytest.fixture
-def save_search(make_settings, make_place):
-    """Return a function that leaves a search as `launch` does."""
-
-    def save(name: str = "streets") -> SearchFolder:
-        settings = make_settings(name=name)
-        folder = folder_of(settings, make_place())
-        folder.root.mkdir(parents=True)
-        write_settings(settings, folder.settings)
-        return folder
-
-    return save
-
-
-def test_a_name_that_is_free_passes_and_leaves_nothing_behind(make_settings, make_place, tmp_path):
-    require_new(make_settings(), make_place())
-    assert list((tmp_path / "searches").iterdir()) == []
-
-
-def test_name_that_is_taken_is_refused_with_the_two_remedies(make_settings, make_place, save_search):
-    save_search()
-    with pytest.raises(ConfigError) as caught:
-        require_new(make_settings(), make_place())
-    assert "--name streets" in str(caught.value)
-    assert "search resume streets" in str(caught.value)
-    assert "another name" in str(caught.value)
-
-
-def test_folder_of_a_launch_that_never_began_may_be_used(make_settings, make_place):
-    """Without settings.json there is nothing to go on with."""
-    folder_of(make_settings(), make_place()).root.mkdir(parents=True)
-    require_new(make_settings(), make_place())
-
-
-def test_storage_that_cannot_be_written_is_refused(make_settings, make_place, tmp_path):
-    (tmp_path / "file").write_text("no folder")
-    with pytest.raises(StorageError, match=r"--storage .*file/searches cannot be written \(Not a directory\)"):
-        require_new(make_settings(), make_place(storage=tmp_path / "file" / "searches"))
-
-
-def test_search_is_found_by_its_name(save_search, tmp_path):
-    assert save_search() == find_folder(tmp_path / "searches", "streets")
-
-
-def test_unknown_name_is_refused_with_the_names_there_are(save_search, tmp_path):
-    save_search("night")
-    save_search("day")
-    with pytest.raises(CheckpointError, match="there are day, night"):
-        find_folder(tmp_path / "searches", "streets")
-
-
-def test_unknown_name_in_an_empty_storage_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="there is none at all"):
-        find_folder(tmp_path / "nowhere", "streets")
-
-
-def test_name_longer_than_a_file_may_have_is_that_of_no_search(tmp_path):
-    with pytest.raises(CheckpointError, match="No search"):
-        find_folder(tmp_path, "a" * 300)
-
-
-def test_a_stage_is_locked_against_other_processes_until_it_is_released(tmp_path):
-    stage = SearchFolder(root=tmp_path / "streets").search_stage
-    program = (
-        "import sys; from pathlib import Path; from search.folder import StageFolder, lock_stage;"
-        "lock_stage(StageFolder(root=Path(sys.argv[1]))).__enter__()"
-    )
-
-    def lock_elsewhere() -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", program, str(stage.root)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-    with lock_stage(stage):
-        refused = lock_elsewhere()
-    assert refused.returncode != 0
-    assert "is in use by another process" in refused.stderr
-    assert lock_elsewhere().returncode == 0
-
-
-def test_lock_of_a_killed_process_is_free(tmp_path):
-    stage = SearchFolder(root=tmp_path / "streets").search_stage
-    program = (
-        "import os, signal, sys; from pathlib import Path; from search.folder import StageFolder, lock_stage;"
-        "lock_stage(StageFolder(root=Path(sys.argv[1]))).__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
-    )
-    killed = subprocess.run([sys.executable, "-c", program, str(stage.root)], timeout=60, check=False)
-    assert killed.returncode == -9
-    with lock_stage(stage):
-        pass
-
-
-def test_stage_is_in_use_while_its_lock_is_held(tmp_path):
-    stage = StageFolder(root=tmp_path / "stage")
-    with lock_stage(stage):
-        assert is_in_use(stage)
-        with pytest.raises(CheckpointError, match="is in use by another process; wait for it, or stop it first"):
-            require_idle(stage)
-    assert not is_in_use(stage)
-    require_idle(stage)
-
-
-def test_one_lock_is_taken_once(tmp_path):
-    """What is taken twice and left once would stay locked to the end of the process."""
-    stage = StageFolder(root=tmp_path / "stage")
-    for _ in range(2):
-        with lock_stage(stage):
-            pass
-        with FileLock(tmp_path / "stage" / ".lock", timeout=0) as lock:
-            assert lock.lock_counter == 1
-
-
-def test_stage_that_nobody_ran_is_idle_and_nothing_is_left_there(tmp_path):
-    require_idle(StageFolder(root=tmp_path / "stage"))
-    assert not (tmp_path / "stage").exists()
 
 
 @pytest.mark.parametrize(
@@ -232,14 +103,3 @@ def test_stage_deletes_its_own_checkpoint_once_and_again(search):
 def test_what_is_no_path_is_refused(search):
     with pytest.raises(CheckpointError, match="is no path"):
         search.search_stage.resolve("ray/\0")
-
-
-def test_a_stage_that_cannot_be_written_is_named_and_nobody_runs_it(tmp_path):
-    (tmp_path / "file").touch()
-    stage = StageFolder(root=tmp_path / "file" / "streets")
-    with (
-        pytest.raises(StorageError, match=r"streets cannot be written \(Not a directory\); make room .*, or let it be"),
-        lock_stage(stage),
-    ):
-        pass
-    assert not is_in_use(stage)

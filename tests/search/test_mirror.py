@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from search import mirror
-from search.folder import SearchFolder, find_folder, require_new
+from search.finding import find_folder, require_new
+from search.folder import SearchFolder
 from search.mirror import copied, fetch_search
 from search.place import build_place
 from search.storage import find_bucket, locate_storage

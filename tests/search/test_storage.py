@@ -31,6 +31,15 @@ def test_a_bucket_has_one_private_mirror_that_names_it(make_bucket, tmp_path):
     assert command_line("status", "a", storage=mirror) == f"python -m search status a --storage {address}"
 
 
+def test_a_crafted_mark_makes_no_mirror_of_a_folder(make_bucket, tmp_path, monkeypatch):
+    mirror = locate_storage(make_bucket())
+    (tmp_path / ".bucket").write_text((mirror / ".bucket").read_text())
+    assert find_bucket(tmp_path) is None
+    assert find_bucket(mirror) is not None
+    monkeypatch.setattr("os.getuid", lambda: -1)
+    assert find_bucket(mirror) is None
+
+
 @pytest.mark.parametrize("option", ["data", "storage", "cache", "extra"])
 def test_an_unknown_address_is_never_taken_for_a_folder(option, tmp_path):
     given = {"data": tmp_path, option: ("foo://x",) if option == "extra" else "foo://x"}

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from search.folder import SearchFolder, find_folder, is_taken
+from search.finding import find_folder, is_taken
+from search.folder import SearchFolder
 from search.memory.events import Asked, CheckpointSaved, Epoch, Event
 from search.memory.journal import read_events
 from search.settings import read_settings

@@ -24,7 +24,8 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from search.__main__ import app
-from search.folder import SearchFolder, folder_of, lock_stage
+from search.finding import lock_stage
+from search.folder import SearchFolder, folder_of
 from search.judge.asha import Asha
 from search.memory.events import Asked, Ended, Epoch, Event, Opened, TrialEvent
 from search.memory.history import History

@@ -9,7 +9,8 @@ from typer.testing import CliRunner
 from search.__main__ import app
 from search.commands.display import show_best, show_failed_trainings, show_front
 from search.commands.state import show_state
-from search.folder import SearchFolder, lock_stage
+from search.finding import lock_stage
+from search.folder import SearchFolder
 from search.judge.progress import build_asha
 from search.memory.events import Asked, Closed, Ended, Epoch, Halted, Opened, Started
 from search.memory.history import History

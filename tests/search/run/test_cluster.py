@@ -96,6 +96,14 @@ def test_the_limit_of_megapixels_is_handed_to_a_clusters_workers_too(make_place,
     assert _runtime_env(place)["env_vars"][LIMIT_VARIABLE] == "321"
 
 
+def test_workers_ask_the_store_that_the_driver_asks_and_are_told_no_secret(make_place, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://store:9000")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    told = _runtime_env(make_place(address="auto"))["env_vars"]
+    assert told["AWS_ENDPOINT_URL"] == "http://store:9000"
+    assert "AWS_SECRET_ACCESS_KEY" not in told
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:port", "host:-1", "127.0.0.1:99999999"])
 def test_address_with_a_port_that_is_none_is_refused(make_place, address):
     with pytest.raises(ClusterError, match="does not answer"), connected(make_place(address=address)):

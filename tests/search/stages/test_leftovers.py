@@ -2,6 +2,8 @@ from search.folder import SearchFolder
 from search.memory.journal import Journal
 from search.run.trial import STATE_FILE
 from search.stages.leftovers import clear_leftovers
+from search.storage import locate_storage
+from tests.search.conftest import Script
 
 
 def make(folder, *places):
@@ -34,3 +36,20 @@ def test_of_dead_runs_only_the_checkpoints_stay_that_a_trial_may_go_on_from(tmp_
     assert sorted(each.name for each in confirm.ray.iterdir()) == ["not-of-ray", "run-1", "run-3", "run-link"]
     assert (confirm.ray / "run-1" / "tuner.pkl").exists()
     assert tmp_path.is_dir()
+
+
+def test_of_dead_runs_in_a_bucket_only_those_checkpoints_stay(make_bucket, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    stage = SearchFolder(root=locate_storage(make_bucket()) / "streets").search_stage
+    stored = stage.find_stored(stage.ray)
+    for place in ("run-1/trial_0/checkpoint_1", "run-1/trial_0/checkpoint_2", "run-2/trial_1/checkpoint_0", "own"):
+        stored.write(f"{place}/{STATE_FILE}", b"")
+    journal = Journal(stage.journal, "iou")
+    script = Script(journal)
+    script.ask(0)
+    script.write("checkpoint", trial=0, epoch=2, path="ray/run-1/trial_0/checkpoint_2")
+    clear_leftovers(stage, [(stage, journal.history)])
+    journal.close()
+    assert [each.path for each in stored.list_files()] == [
+        f"own/{STATE_FILE}", f"run-1/trial_0/checkpoint_2/{STATE_FILE}",
+    ]  # fmt: skip

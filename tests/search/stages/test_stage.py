@@ -1,6 +1,7 @@
 import pytest
 
-from search.folder import SearchFolder, folder_of, lock_stage
+from search.finding import lock_stage
+from search.folder import SearchFolder, folder_of
 from search.memory.events import Epoch, Opened
 from search.memory.journal import Journal
 from search.opening import open_search, read_search

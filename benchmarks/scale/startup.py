@@ -81,7 +81,9 @@ def write_search(storage: Path, name: str, trials: int) -> SearchFolder:
     folder.root.mkdir(parents=True)
     write_settings(settings, folder.settings)
     write_place(place, folder.place)
-    write_folds(FoldSplit(folds=settings.folds, fold_of={}, block_of={}), folder.folds)
+    cases = {str(number): number for number in range(settings.folds)}
+    split = FoldSplit(folds=settings.folds, fold_of=cases, block_of={name: name for name in cases})
+    write_folds(split, folder.folds)
     journal, random = Journal(folder.search_stage.journal, settings.metric), np.random.default_rng(0)
     journal.write(Opened(cache_key="none"))
     for trial in range(trials):

@@ -17,6 +17,7 @@ from search.judge.asha import Asha
 from search.memory.events import Warned
 from search.place import Place
 from search.run.capacity import ACCELERATOR, Capacity
+from search.run.evicted import evicted_taken_for_dead
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
@@ -128,7 +129,7 @@ def _run_tune(
         ),
     )
     try:
-        with _own_interrupt():
+        with _own_interrupt(), evicted_taken_for_dead():
             tuner.fit()
     # A bucket that does not answer as the run begins is told by Arrow itself.
     except (tune.TuneError, OSError) as error:

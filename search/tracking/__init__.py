@@ -2,3 +2,8 @@
 
 Uses `memory` and `verdict`.
 """
+
+import os
+
+# Read when MLflow is imported: it would tell its makers of every use, from a thread of its own.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -9,6 +11,7 @@ from search.tracking.runs import StageRuns
 from search.tracking.store import find_best_params, open_client, told, trials_link
 from segcore.errors import TrackingError
 
+ROOT = Path(__file__).parents[3]
 LAUNCH = """
 import sys, time, pathlib
 import mlflow
@@ -92,3 +95,14 @@ def test_best_of_an_earlier_search_are_those_of_its_own_objective(
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     found = find_best_params(place.tracking_uri, settings.name, 2)
     assert [values["batch_size"] for values in found] == batch_sizes
+
+
+def test_mlflow_tells_its_makers_nothing():
+    program = (
+        "import search.tracking.store; from mlflow.telemetry import get_telemetry_client as client; print(client())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_DISABLE_TELEMETRY"}
+    found = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert found.stdout.strip() == "None"

@@ -1,0 +1,47 @@
+from types import SimpleNamespace
+
+import pytest
+from ray.air.execution._internal.actor_manager import RayActorManager
+from ray.exceptions import OutOfMemoryError, RayActorError
+
+from search.run.evicted import as_death, evicted_taken_for_dead
+
+
+@pytest.fixture
+def task() -> SimpleNamespace:
+    """A worker's task, as Ray Tune keeps it, which notes what it is told."""
+    told: list[Exception] = []
+
+    def on_error(actor: object, exception: Exception) -> None:
+        told.append(exception)
+
+    actor = SimpleNamespace(actor_id=7, _on_error=on_error)
+    return SimpleNamespace(_tracked_actor=actor, _on_error=None, told=told)
+
+
+def fail(task: SimpleNamespace, exception: Exception) -> set[int]:
+    """Tell Ray Tune's own manager of workers that a task failed; return the workers that it gave up."""
+    manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
+    RayActorManager._actor_task_failed(manager, task, exception)
+    return manager._failed_actor_ids
+
+
+def test_a_worker_that_the_memory_monitor_ended_is_one_that_died(task):
+    evicted = OutOfMemoryError("the node has 0.96 of its memory in use")
+    with evicted_taken_for_dead():
+        assert fail(task, evicted) == {7}
+    (died,) = task.told
+    assert isinstance(died, RayActorError)
+    assert "0.96 of its memory" in str(died)
+    with pytest.raises(RuntimeError, match="Caught unexpected exception"):
+        fail(task, evicted)
+
+
+def test_what_ray_tune_knows_stays_what_it_is(task):
+    died = RayActorError(error_msg="gone")
+    assert as_death(died) is died
+    mistake = ValueError("no error of Ray's")
+    assert as_death(mistake) is mistake
+    with evicted_taken_for_dead():
+        assert fail(task, died) == {7}
+    assert task.told == [died]

@@ -50,7 +50,7 @@ lock: $(VENV)/.installed
 	$(RUN) -m pip install --quiet uv==0.13.9
 	$(RUN) -m pip freeze --quiet --exclude-editable > $(VENV)/tested.txt
 	$(VENV)/bin/uv pip compile requirements.txt --constraint $(VENV)/tested.txt --generate-hashes --python-version 3.11 \
-	  --python-platform x86_64-manylinux_2_28 --default-index https://pypi.org/simple --no-config --no-emit-index-url \
+	  --python-platform x86_64-manylinux_2_28 --no-config --no-emit-index-url \
 	  --no-annotate --custom-compile-command "make lock" --quiet --output-file requirements.lock
 
 bench: $(VENV)/.installed

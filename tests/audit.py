@@ -1,4 +1,4 @@
-"""`python -m tests.audit`: what is publicly known against the packages of requirements.lock, by PyPI's own database.
+"""`python -m tests.audit`: what is publicly known against the packages of requirements.lock, by the OSV database.
 
 Ends with 1 when something is known, and with 0 when nothing is or the database cannot be had, which is said.
 """
@@ -7,18 +7,14 @@ import json
 import re
 import sys
 import urllib.request
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 LOCK: Final = Path(__file__).parents[1] / "requirements.lock"
-_ADDRESS: Final = "https://pypi.org/pypi/{name}/{version}/json"
-_TIMEOUT_SECONDS: Final = 4.0
-_AT_ONCE: Final = 16
-
-Ask = Callable[[str, str], list[dict[str, Any]]]
-"""Returns the advisories of a package's version, as PyPI writes them; OSError or ValueError: no answer."""
+DATABASE: Final = "https://api.osv.dev/v1/querybatch"
+"""Answers a list of questions at once (https://google.github.io/osv.dev/post-v1-querybatch)."""
+_TIMEOUT_SECONDS: Final = 10.0
 
 
 def read_pins(lock: Path) -> dict[str, str]:
@@ -26,48 +22,40 @@ def read_pins(lock: Path) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", lock.read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def ask_pypi(name: str, version: str) -> list[dict[str, Any]]:
-    """Return what PyPI has on a package's version."""
-    address = _ADDRESS.format(name=name, version=version)
-    with urllib.request.urlopen(address, timeout=_TIMEOUT_SECONDS) as answer:
-        found: list[dict[str, Any]] = json.load(answer)["vulnerabilities"]
-    return found
+def ask(pins: Mapping[str, str], database: str = DATABASE) -> list[str]:
+    """Return what is known against packages, a line each.
 
+    Args:
+        pins: versions by name.
+        database: address of the batch query.
 
-def audit(pins: Mapping[str, str], ask: Ask) -> tuple[list[str], list[str]]:
-    """Return what is known, a line each, and the packages of which nothing could be learnt."""
-    names = list(pins)
-    first = _try(ask, names[0], pins[names[0]])
-    if first is None:
-        # One that does not answer is not waited for a hundred times.
-        return [], names
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        rest = pool.map(lambda name: _try(ask, name, pins[name]), names[1:])
-        answers = dict(zip(names, [first, *rest], strict=True))
-    known = [
-        f"{name} {pins[name]}: {each['id']} {each.get('link', '')} (fixed in {', '.join(each['fixed_in']) or 'none'})"
-        for name, found in answers.items()
-        for each in found or ()
-        if not each.get("withdrawn")
+    Raises:
+        OSError: when the database does not answer.
+        ValueError: when it answers something else.
+    """
+    questions = [{"package": {"name": name, "ecosystem": "PyPI"}, "version": version} for name, version in pins.items()]
+    body = json.dumps({"queries": questions}).encode()
+    request = urllib.request.Request(database, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
+        results = json.load(answer).get("results")
+    if not isinstance(results, list) or len(results) != len(pins):
+        raise ValueError("it answers something else than was asked")
+    return [
+        f"{name} {version}: {each['id']} (https://osv.dev/vulnerability/{each['id']})"
+        for (name, version), found in zip(pins.items(), results, strict=True)
+        for each in (found or {}).get("vulns") or ()
     ]
-    return known, [name for name, found in answers.items() if found is None]
-
-
-def _try(ask: Ask, name: str, version: str) -> list[dict[str, Any]] | None:
-    try:
-        return ask(name, version)
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def main() -> int:
     """Print what is known, and return the exit code."""
     pins = read_pins(LOCK)
-    known, unknown = audit(pins, ask_pypi)
-    print(*known, sep="\n", end="\n" if known else "")
-    if unknown:
-        print(f"audit: PyPI's database of advisories cannot be had for {len(unknown)} of {len(pins)} packages")
-    print(f"audit: {len(known)} advisories against {len(pins) - len(unknown)} packages")
+    try:
+        known = ask(pins)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"audit: the database of advisories cannot be had ({error}); nothing is known of {len(pins)} packages")
+        return 0
+    print(*known, f"audit: {len(known)} advisories against {len(pins)} packages", sep="\n")
     return 1 if known else 0
 
 

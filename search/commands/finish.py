@@ -104,7 +104,7 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
         if stage.journal.exists() and not any(problems):
             with lock_stage(stage):
                 tracker = Tracker(settings, place, stage_name, stage)
-                tracker.close()
+                tracker.close(away_seconds=0)
             show_set_aside(tracker)
             problems.append(tracker.lack)
     if any(problems):

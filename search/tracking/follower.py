@@ -4,7 +4,9 @@ The command `sync` sends the rest of a search whose server was away. What is wri
 `runs`; where in the journal it stands, in `reading`.
 """
 
+import math
 import threading
+import time
 from typing import Final
 
 from search.folder import StageFolder
@@ -41,17 +43,22 @@ class Tracker:
         self._runs: StageRuns | None = None
         self._sent_bytes = 0
         self._closing = threading.Event()
+        self._given_up = math.inf
         self.problem: str | None = None
         self.set_aside: dict[str, str] = {}
         self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
         self._thread.start()
 
-    def close(self) -> int:
+    def close(self, away_seconds: float = _CLOSE_SECONDS) -> int:
         """Send what is left, as long as it becomes less within a minute, and mark what was interrupted.
+
+        Args:
+            away_seconds: how long to wait for a server that is away.
 
         Returns:
             Bytes of the journal that MLflow does not have.
         """
+        self._given_up = time.monotonic() + away_seconds
         self._closing.set()
         before = self.unsent_bytes + 1
         while self._thread.is_alive() and self.unsent_bytes < before:
@@ -76,9 +83,14 @@ class Tracker:
         while True:
             closing = self._closing.is_set()
             sent = self._send(settle=closing)
-            if closing and not sent:
+            # A server that is away as the stage ends may be back in a moment.
+            if closing and not sent and (self.problem is None or time.monotonic() >= self._given_up):
                 return
-            self._closing.wait(_RETRY_SECONDS if self.problem else 0 if sent else _POLL_SECONDS)
+            seconds = _RETRY_SECONDS if self.problem else 0 if sent else _POLL_SECONDS
+            if closing:
+                time.sleep(seconds)
+            else:
+                self._closing.wait(seconds)
 
     def _send(self, *, settle: bool) -> bool:
         try:

@@ -1,4 +1,6 @@
 import shutil
+import threading
+import time
 
 import numpy as np
 from mlflow import MlflowClient
@@ -99,9 +101,26 @@ def test_tracker_without_a_server_ends_and_says_what_is_missing(settings, make_p
     place = make_place(tracking_uri=f"http://127.0.0.1:{find_free_port()}")
     tracker = Tracker(settings, place, "search", stage)
     script.ask(0)
-    assert tracker.close() == stage.journal.stat().st_size
+    assert tracker.close(away_seconds=0) == stage.journal.stat().st_size
     assert tracker.problem
     assert tracker.lack.startswith(f"MLflow at {place.tracking_uri} has not everything of the search yet (")
+
+
+def test_a_server_that_comes_back_as_the_search_ends_gets_everything(
+    settings, make_place, script, stage, find_free_port, find_runs, mlflow_server, tmp_path
+):
+    port = find_free_port()
+    place = make_place(tracking_uri=f"http://127.0.0.1:{port}")
+    tracker = Tracker(settings, place, "search", stage)
+    script.ask(0)
+    closing = threading.Thread(target=tracker.close, kwargs={"away_seconds": 600})
+    closing.start()
+    while not tracker.problem:
+        time.sleep(0.05)
+    with mlflow_server(tmp_path, port):
+        closing.join()
+        assert tracker.lack is None
+        assert len(find_runs(place)[1]) == 1
 
 
 def test_tracker_of_a_torn_journal_ends_at_once_with_everything_sent(settings, place, script, stage, find_runs):

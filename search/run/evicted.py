@@ -17,8 +17,8 @@ def evicted_taken_for_dead() -> Iterator[None]:
     """Let Ray Tune take a worker that Ray ended for one that died, as long as this is open."""
     original = RayActorManager._actor_task_failed
 
-    def take(manager: Any, task: Any, exception: Exception) -> None:
-        original(manager, task, as_death(exception))
+    def take(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        original(manager, tracked_actor_task=tracked_actor_task, exception=as_death(exception))
 
     RayActorManager._actor_task_failed = take
     try:

@@ -252,7 +252,8 @@ def test_a_small_search_of_the_stock_pair(monkeypatch, tmp_path, capsys):
             head_to_head.main()
             break
         except SystemExit as error:
-            assert f"give more than {seconds} --seconds" in str(error)
+            # With no trial in time, or with none that came as far as a score.
+            assert "more" in str(error) and "--seconds" in str(error) and f"{seconds}" in str(error)
     (found,) = read_rows(output / "rows.jsonl")
     assert found.finished >= 1
     # The best of any epoch, chosen by Ray.

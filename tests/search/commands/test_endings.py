@@ -105,7 +105,7 @@ def test_a_full_disk_ends_a_search_with_one_message(arguments, small_disk, start
         while ballast.write(bytes(1 << 20)):
             ballast.flush()
     out, err = driver.communicate(timeout=600)
-    assert driver.returncode == 2
+    assert driver.returncode == 2, err
     assert "Traceback" not in out + err
     assert "make room" in err
     assert f"'{SearchFolder(root=storage / 'told').command('resume')}'" in err

@@ -22,7 +22,8 @@ def task() -> SimpleNamespace:
 def fail(task: SimpleNamespace, exception: Exception) -> set[int]:
     """Tell Ray Tune's own manager of workers that a task failed; return the workers that it gave up."""
     manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
-    RayActorManager._actor_task_failed(manager, task, exception)
+    # By name, as Ray Tune does.
+    RayActorManager._actor_task_failed(manager, tracked_actor_task=task, exception=exception)
     return manager._failed_actor_ids
 
 

@@ -8,7 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -197,11 +197,8 @@ class Bucket:
             StorageError: when the bucket cannot be written.
         """
         files, whole = self._find(path)
-        try:
-            with self._told("written"):
-                files.delete_file(whole)
-        except FileNotFoundError:
-            pass
+        with suppress(FileNotFoundError), self._told("written"):
+            files.delete_file(whole)
 
     def delete_folder(self, path: str) -> None:
         """Delete a folder and all in it; one that is gone is no matter.
@@ -210,11 +207,8 @@ class Bucket:
             StorageError: when the bucket cannot be written.
         """
         files, whole = self._find(path)
-        try:
-            with self._told("written"):
-                files.delete_dir(whole)
-        except FileNotFoundError:
-            pass
+        with suppress(FileNotFoundError), self._told("written"):
+            files.delete_dir(whole)
 
     def _find(self, path: str) -> tuple[Any, str]:
         """Return Arrow's file system, and the whole path in it of what lies at a path in this folder."""

@@ -1,7 +1,7 @@
 """The faults: when each strikes, what it does to the scene, and what is right afterwards.
 
 A fault strikes once a trial is in the middle of an epoch and has a checkpoint to go on from. What it needs beyond the
-scene, such as the right to mount a disk, it says by raising `Unfit`.
+scene, such as the right to mount a disk, it says by raising `UnfitError`.
 """
 
 import os
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.drill.scene import Scene, raylet_of
+from benchmarks.drill.scene import Scene
 from search.memory.history import History
 
 AWAY_SECONDS: Final = 20.0
@@ -247,8 +247,3 @@ DISKS: Final = (
     Fault(name="disk read-only", strike=lock_disk),
 )
 """On a disk of their own, which root alone can mount."""
-
-
-def raylets(scene: Scene) -> list[int]:
-    """Return the process ids of the nodes' raylets."""
-    return [raylet_of(node) for node in scene.nodes]

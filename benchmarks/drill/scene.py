@@ -94,10 +94,6 @@ class Scene:
                 start_new_session=True,
             )
 
-    def printed(self) -> str:
-        """Return what the last driver printed."""
-        return self.outputs[-1].read_text(encoding="utf-8", errors="replace") if self.outputs else ""
-
     def wait_for(self, is_due: Callable[[], bool], seconds: float) -> bool:
         """Wait until something is so, or the driver has ended, or the time is up; say whether it is so."""
         deadline = time.monotonic() + seconds

@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import RenderableType
@@ -54,28 +54,47 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
     budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
     shown = replace(stage.settings, trials=opened.trials, time_budget_seconds=budget_seconds)
 
-    def find_copying() -> str | None:
+    def tell_mlflow() -> str | None:
+        problem = opened.tracker.problem
+        return f"MLflow waits ({problem}); nothing is lost" if problem else None
+
+    def tell_bucket() -> str | None:
         problem = opened.copier.problem if opened.copier is not None else None
         return f"the bucket waits ({problem}); everything is on this machine" if problem else None
 
     def render() -> RenderableType:
-        problem = opened.tracker.problem
-        about = f"MLflow waits: {problem}" if problem else f"MLflow: {mask_uri(stage.place.tracking_uri)}"
-        about += f"\nlogs: {stage.folder.trial(0).parent}/NUMBER/log.txt"
-        for line in (find_copying(), capacity.lack):
-            about = f"{line}\n{about}" if line else about
-        return tables.progress_panel(history, shown, concurrent=capacity.count(), about=about)
+        about = [line for line in (capacity.lack, tell_bucket(), tell_mlflow()) if line]
+        about += [] if opened.tracker.problem else [f"MLflow: {mask_uri(stage.place.tracking_uri)}"]
+        about.append(f"logs: {stage.folder.trial(0).parent}/NUMBER/log.txt")
+        return tables.progress_panel(history, shown, concurrent=capacity.count(), about="\n".join(about))
 
     log = ProgressLog(
         lambda: tables.summary_line(history, shown, capacity.count()),
-        lambda: opened.tracker.problem,
-        lambda: [warning.message for warning in history.warnings],
-        find_lack=lambda: capacity.lack,
-        find_copying=find_copying,
+        waits=(
+            Wait(tell=tell_mlflow, over="MLflow is back and gets what it missed"),
+            Wait(tell=tell_bucket, over="the bucket is back and gets what it missed"),
+            Wait(tell=lambda: capacity.lack, over="there is a node for trials", is_urgent=True),
+        ),
+        find_warnings=lambda: [warning.message for warning in history.warnings],
         status=stage.folder.command("status"),
     )
     with _shown_live(render, log):
         yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Something that may be waited for; a log says once that it is, and once that it is over.
+
+    Args:
+        tell: returns what is waited for, or None.
+        over: what is said afterwards.
+        is_urgent: whether it is said at once, not with the next line.
+    """
+
+    tell: Callable[[], str | None]
+    over: str
+    is_urgent: bool = False
 
 
 class ProgressLog:
@@ -83,9 +102,7 @@ class ProgressLog:
 
     Args:
         summarise: returns the line.
-        find_problem: returns why MLflow waits, or None.
-        find_lack: returns what the trials wait for, or None.
-        find_copying: returns why the bucket waits, or None.
+        waits: what may be waited for.
         find_warnings: returns all that is to be told once, the latest last.
         status: the command that tells as much as these lines.
         out: where lines go.
@@ -95,28 +112,22 @@ class ProgressLog:
     def __init__(
         self,
         summarise: Callable[[], RenderableType],
-        find_problem: Callable[[], str | None],
-        find_warnings: Callable[[], list[str]] = list,
         *,
         status: str,
-        find_lack: Callable[[], str | None] = lambda: None,
-        find_copying: Callable[[], str | None] = lambda: None,
+        waits: Sequence[Wait] = (),
+        find_warnings: Callable[[], list[str]] = list,
         out: PlainConsole = console,
         err: PlainConsole | None = None,
     ) -> None:
         self._summarise = summarise
-        self._find_problem = find_problem
-        self._find_lack = find_lack
-        self._is_waiting = False
+        self._waits = waits
+        self._waiting: set[Wait] = set()
         self._find_warnings = find_warnings
         # Those of earlier runs were told then.
         self._warnings_told = len(find_warnings())
         self._status = status
         self._out = out
         self._err = err or PlainConsole(stderr=True)
-        self._mlflow_is_away = False
-        self._find_copying = find_copying
-        self._bucket_is_away = False
         self._is_cut = False
 
     def tell(self) -> None:
@@ -126,26 +137,22 @@ class ProgressLog:
         self.notice_cut()
 
     def tell_news(self) -> None:
-        """Print, once, what is to be told, and when MLflow went away or is back."""
-        problem = self._find_problem()
-        if (problem is not None) is not self._mlflow_is_away:
-            self._mlflow_is_away = problem is not None
-            told = f"MLflow waits ({problem}); nothing is lost" if problem else "MLflow is back and gets what it missed"
-            self._out.print(told, style="yellow")
-        copying = self._find_copying()
-        if (copying is not None) is not self._bucket_is_away:
-            self._bucket_is_away = copying is not None
-            self._out.print(copying or "the bucket is back and gets what it missed", style="yellow", soft_wrap=True)
+        """Print, once, what is to be told, and what is waited for, or no more."""
+        self._notice(self._waits)
         for warning in self._find_warnings()[self._warnings_told :]:
             self._warnings_told += 1
             self._out.print(warning, style="yellow", soft_wrap=True, markup=False)
 
-    def notice_wait(self) -> None:
-        """Say once that trials wait for a node, and once that they wait no more."""
-        lack = self._find_lack()
-        if (lack is not None) is not self._is_waiting:
-            self._is_waiting = lack is not None
-            self._out.print(lack or "there is a node for trials", style="yellow", soft_wrap=True)
+    def notice_urgent(self) -> None:
+        """Print of what is waited for, or no more, that which is not to wait for the next line."""
+        self._notice([wait for wait in self._waits if wait.is_urgent])
+
+    def _notice(self, waits: Sequence[Wait]) -> None:
+        for wait in waits:
+            told = wait.tell()
+            if (told is not None) is not (wait in self._waiting):
+                self._waiting ^= {wait}
+                self._out.print(told or wait.over, style="yellow", soft_wrap=True, markup=False)
 
     def notice_cut(self) -> None:
         """Say once that nobody reads the output any more."""
@@ -188,7 +195,7 @@ def _shown_live(render: Callable[[], RenderableType], log: ProgressLog) -> Itera
     def follow() -> None:
         told = time.monotonic()
         while not done.wait(_LOOK_SECONDS):
-            log.notice_wait()
+            log.notice_urgent()
             if time.monotonic() - told >= _LOG_SECONDS:
                 told = time.monotonic()
                 log.tell()

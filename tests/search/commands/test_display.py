@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from search.commands.console import PlainConsole
-from search.commands.display import ProgressLog, show_importance
+from search.commands.display import ProgressLog, Wait, show_importance
 from search.commands.tables import progress_panel, summary_line
 from search.memory.events import Asked, Ended, Epoch, Reopened, Started
 from search.memory.history import History
@@ -52,38 +52,39 @@ def test_display_reads_a_history_that_is_being_written(make_settings, hasty_thre
     assert "150 of 150 trials" in console.file.getvalue()
 
 
-def test_log_says_once_that_mlflow_is_away_and_once_that_it_is_back():
-    problems = iter([None, "refused", "timed out", None, None, "refused"])
+def make_wait(*problems: str | None, is_urgent: bool = False) -> Wait:
+    """What is waited for at each look, one after the other."""
+    told = iter(problems)
+    return Wait(tell=lambda: next(told), over="it is back", is_urgent=is_urgent)
+
+
+def test_log_says_once_that_something_is_waited_for_and_once_that_it_is_back():
     out = PlainConsole(file=io.StringIO())
-    log = ProgressLog(lambda: "a line", lambda: next(problems), status="", out=out)
+    wait = make_wait(None, "MLflow waits (refused)", "MLflow waits (timed out)", None, None, "MLflow waits (refused)")
+    log = ProgressLog(lambda: "a line", waits=[wait], status="", out=out)
     for _ in range(6):
         log.tell()
     assert out.file.getvalue().splitlines() == [
-        "a line",
-        "MLflow waits (refused); nothing is lost",
-        "a line",
-        "a line",
-        "MLflow is back and gets what it missed",
-        "a line",
-        "a line",
-        "MLflow waits (refused); nothing is lost",
-        "a line",
+        *("a line", "MLflow waits (refused)", "a line", "a line", "it is back", "a line", "a line"),
+        *("MLflow waits (refused)", "a line"),
     ]
 
 
-def test_log_says_once_that_trials_wait_for_a_node_and_once_that_there_is_one():
-    lacks = iter([None, "waiting for a node", "waiting for two", None, None])
-    stream = io.StringIO()
-    log = ProgressLog(lambda: "", lambda: None, status="", find_lack=lambda: next(lacks), out=PlainConsole(file=stream))
-    for _ in range(5):
-        log.notice_wait()
-    assert stream.getvalue() == "waiting for a node\nthere is a node for trials\n"
+def test_log_says_at_once_what_is_urgent_and_the_rest_with_the_next_line():
+    out = PlainConsole(file=io.StringIO())
+    waits = [make_wait("the bucket waits"), make_wait(None, "waiting for a node", "for two", None, is_urgent=True)]
+    log = ProgressLog(lambda: "a line", waits=waits, status="", out=out)
+    for _ in range(3):
+        log.notice_urgent()
+    assert out.file.getvalue().splitlines() == ["waiting for a node"]
+    log.tell()
+    assert out.file.getvalue().splitlines()[1:] == ["the bucket waits", "it is back", "a line"]
 
 
 def test_log_tells_each_warning_of_its_run_once():
     warnings = ["of an earlier run"]
     out = PlainConsole(file=io.StringIO())
-    log = ProgressLog(lambda: "a line", lambda: None, lambda: warnings, status="", out=out)
+    log = ProgressLog(lambda: "a line", find_warnings=lambda: warnings, status="", out=out)
     log.tell()
     warnings += ["trial 3 hangs", "trial 4 hangs"]
     log.tell()
@@ -95,7 +96,7 @@ def test_log_that_nobody_reads_any_more_goes_on_and_says_so_once_where_errors_go
     reading, writing = os.pipe()
     with os.fdopen(writing, "w", encoding="utf-8") as stream:
         out, err = PlainConsole(file=stream), PlainConsole(file=io.StringIO())
-        log = ProgressLog(lambda: "a line", lambda: None, status="python -m search status streets", out=out, err=err)
+        log = ProgressLog(lambda: "a line", status="python -m search status streets", out=out, err=err)
         log.tell()
         os.close(reading)
         for _ in range(3):
@@ -115,15 +116,3 @@ def test_importance_is_shown_once_enough_trials_tell(make_history, make_settings
 
     show_importance(make_settings(epochs=1), make_history(write))
     assert ("What mattered" in capsys.readouterr().out) is shown
-
-
-def test_log_says_once_that_the_bucket_is_away_and_once_that_it_is_back():
-    problems = iter([None, "the bucket waits (refused)", "the bucket waits (timed out)", None, None])
-    out = PlainConsole(file=io.StringIO())
-    log = ProgressLog(lambda: "a line", lambda: None, find_copying=lambda: next(problems), status="", out=out)
-    for _ in range(5):
-        log.tell()
-    assert out.file.getvalue().splitlines() == [
-        *("a line", "the bucket waits (refused)", "a line", "a line"),
-        *("the bucket is back and gets what it missed", "a line", "a line"),
-    ]

@@ -17,6 +17,8 @@ from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
 
 LOST: Final = (Outcome.FAILED,)
+SCRATCH: Final = "street-search-scratch-"
+"""How the names of temporary folders begin, of either arm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,4 +132,4 @@ def _is_trial(run: Run) -> bool:
 
 def list_left(temporary: Path) -> tuple[str, ...]:
     """Return temporary files and folders of trainings that nobody cleaned."""
-    return tuple(sorted(file.name for file in temporary.glob("street-search-*")))
+    return tuple(sorted(file.name for file in temporary.glob(f"*{SCRATCH}*")))

@@ -20,6 +20,7 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
 from benchmarks.drill import space as spaces
+from benchmarks.drill.account import SCRATCH
 from search.memory.events import Asked, CheckpointSaved, Ended, Epoch, Opened, Started
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
@@ -130,7 +131,7 @@ def train(config: Mapping[str, Any], task: Task) -> None:
         with saved.as_directory() as folder:
             state = load_state(Path(folder) / STATE_FILE, train_config, machine)
     for result in train_epochs(state, cache, task.train_indices, task.valid_indices, machine):
-        with tempfile.TemporaryDirectory(prefix="street-search-") as folder:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH) as folder:
             save_state(state, Path(folder) / STATE_FILE)
             tune.report({"iou": result.metrics["iou"]}, checkpoint=tune.Checkpoint.from_directory(folder))
 

@@ -4,27 +4,30 @@ import fcntl
 import os
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-_PREFIX: Final = "street-search-"
-_YOUNG_SECONDS: Final = 60.0
-"""A folder so young may have been made and not yet locked."""
+_PREFIX: Final = "street-search-scratch-"
 
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
     """Make a temporary folder, locked as long as this process lives, and delete it at the end."""
-    with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
-        lock = os.open(name, os.O_RDONLY)
+    made = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
+    lock = os.open(made, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # It gets the name that is cleared up only now: who finds such a folder without a lock finds a dead worker's.
+        folder = made.rename(made.with_name(made.name.removeprefix(".")))
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield Path(name)
+            yield folder
         finally:
-            os.close(lock)
+            # What cannot be deleted now is cleared up by the next worker.
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
 
 
 def clear_scratch() -> None:
@@ -38,7 +41,7 @@ def clear_scratch() -> None:
 def _delete_if_left(folder: Path) -> None:
     found = folder.lstat()
     own = found.st_uid == os.getuid() and folder.is_dir() and not folder.is_symlink()
-    if not own or time.time() - found.st_mtime < _YOUNG_SECONDS:
+    if not own:
         return
     lock = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
     try:

@@ -12,6 +12,7 @@ from typing import Final
 from search.folder import StageFolder
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking.check import is_away
 from search.tracking.reading import JournalReader, count_whole_bytes
 from search.tracking.runs import StageRuns
 from search.tracking.store import told
@@ -45,6 +46,7 @@ class Tracker:
         self._closing = threading.Event()
         self._given_up = math.inf
         self.problem: str | None = None
+        self._may_return = False
         self.set_aside: dict[str, str] = {}
         self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
         self._thread.start()
@@ -83,14 +85,18 @@ class Tracker:
         while True:
             closing = self._closing.is_set()
             sent = self._send(settle=closing)
-            # A server that is away as the stage ends may be back in a moment.
-            if closing and not sent and (self.problem is None or time.monotonic() >= self._given_up):
+            if closing and not sent and not self._is_waited_for:
                 return
             seconds = _RETRY_SECONDS if self.problem else 0 if sent else _POLL_SECONDS
             if closing:
                 time.sleep(seconds)
             else:
                 self._closing.wait(seconds)
+
+    @property
+    def _is_waited_for(self) -> bool:
+        """Whether the server is away as the stage ends, and may be back in a moment."""
+        return self.problem is not None and self._may_return and time.monotonic() < self._given_up
 
     def _send(self, *, settle: bool) -> bool:
         try:
@@ -110,7 +116,7 @@ class Tracker:
         except Exception as error:
             # Found anew at the next try: the server may have made a run whose answer was lost, or a user deleted one.
             self._runs = None
-            self.problem = told(error)
+            self.problem, self._may_return = told(error), is_away(error, self._place.tracking_uri)
             return False
 
     def _connect(self) -> StageRuns | None:

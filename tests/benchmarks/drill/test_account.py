@@ -80,6 +80,6 @@ def test_an_experiment_that_was_never_made_lacks_every_point(client):
 
 
 def test_what_trainings_left_is_listed(tmp_path):
-    (tmp_path / "street-search-abc").mkdir()
+    (tmp_path / "street-search-scratch-abc").mkdir()
     (tmp_path / "other").mkdir()
-    assert list_left(tmp_path) == ("street-search-abc",)
+    assert list_left(tmp_path) == ("street-search-scratch-abc",)

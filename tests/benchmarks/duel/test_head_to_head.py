@@ -244,7 +244,7 @@ def test_a_small_search_of_the_stock_pair(monkeypatch, tmp_path, capsys):
     options = ["--arms", "stock", "--epochs", 1, "--folds", 2, "--confirm-folds", 1, "--max-concurrent", 1]
     options += [text for assignment in TINY for text in ("--set", assignment)]
     # The budget is the pair's only end, and however slow the machine, one trial has to get to its end within it.
-    for seconds in (10, 90, 900):
+    for seconds in (30, 120, 900):
         output = tmp_path / f"within_{seconds}"
         arguments = [tmp_path / "streets", "--output", output, "--seconds", seconds, *options]
         monkeypatch.setattr(sys, "argv", ["head_to_head", *map(str, arguments)])

@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import tempfile
@@ -8,6 +7,7 @@ import pytest
 
 from search.run import scratch
 from search.run.scratch import clear_scratch, scratch_folder
+from search.run.share import make_private_folder
 
 
 @pytest.fixture(autouse=True)
@@ -15,10 +15,6 @@ def temporary(tmp_path, monkeypatch) -> Path:
     """An own folder for temporary ones."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
-
-
-def age(folder: Path) -> None:
-    os.utime(folder, (1e9, 1e9))
 
 
 def test_the_folder_of_a_worker_that_was_killed_while_saving_is_deleted_and_that_of_a_live_one_is_not(temporary):
@@ -31,23 +27,25 @@ def test_the_folder_of_a_worker_that_was_killed_while_saving_is_deleted_and_that
     assert killed.returncode == -9
     (left,) = temporary.iterdir()
     with scratch_folder() as live:
-        age(live)
-        clear_scratch()
-        assert set(temporary.iterdir()) == {left, live}, "it may be about to be locked"
-        age(left)
+        assert set(temporary.iterdir()) == {left, live}
         clear_scratch()
         assert list(temporary.iterdir()) == [live]
     assert list(temporary.iterdir()) == []
 
 
+def test_the_folder_of_locks_stays(temporary, monkeypatch):
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    locks = make_private_folder()
+    clear_scratch()
+    assert list(temporary.iterdir()) == [locks]
+
+
 def test_nothing_else_is_deleted(temporary, monkeypatch):
     target = temporary / "others" / "deep"
     target.mkdir(parents=True)
-    (temporary / "street-search-link").symlink_to(target)
-    (temporary / "street-search-file").touch()
-    (temporary / "street-search-of-another").mkdir()
-    for each in temporary.iterdir():
-        os.utime(each, (1e9, 1e9), follow_symlinks=False)
+    (temporary / "street-search-scratch-link").symlink_to(target)
+    (temporary / "street-search-scratch-file").touch()
+    (temporary / "street-search-scratch-of-another").mkdir()
     before = sorted(temporary.iterdir())
     monkeypatch.setattr(scratch.os, "getuid", lambda: -1)
     clear_scratch()
@@ -55,5 +53,5 @@ def test_nothing_else_is_deleted(temporary, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     clear_scratch()
-    assert sorted(set(before) - set(temporary.iterdir())) == [temporary / "street-search-of-another"]
+    assert sorted(set(before) - set(temporary.iterdir())) == [temporary / "street-search-scratch-of-another"]
     assert target.is_dir()

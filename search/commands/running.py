@@ -43,6 +43,7 @@ from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit, read_folds
+from segcore.prediction.ensemble import ENSEMBLE_FILE
 
 
 def expect_tracking(place: Place) -> None:
@@ -198,6 +199,8 @@ def retrain_winner(
         result = retrain.run_retraining(opened, folder, cache, winner)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
     address, digest = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
+    # The model notes its run, which only MLflow knows; its other files are in the bucket already.
+    send_file(folder.root, folder.model / ENSEMBLE_FILE)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)

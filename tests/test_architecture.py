@@ -17,7 +17,7 @@ FOREIGN: Final = {
 }
 """What a package may not reach, directly or through others."""
 
-_SEGCORE_BASE: Final = {"config", "errors", "machine", "bucket"}
+_SEGCORE_BASE: Final = {"config", "errors", "machine", "bucket", "version"}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
 _SEARCH_BASE: Final = {
     "tracking_uri",
@@ -37,7 +37,7 @@ USES: Final[dict[str, set[str]]] = {
     **{f"segcore.{room}": {*_SEGCORE_BASE, *_SEGCORE_ROOMS[:n]} for n, room in enumerate(_SEGCORE_ROOMS)},
     "segcore.streets": {*_SEGCORE_BASE, "data"},
     "segcore.commands": {*_SEGCORE_BASE, *_SEGCORE_ROOMS, "streets"},
-    "segcore.__main__": {"errors", "commands"},
+    "segcore.__main__": {"errors", "commands", "version"},
     "search.tracking_uri": set(),
     "search.settings": set(),
     "search.storage": set(),

@@ -1,4 +1,4 @@
-"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor. It exits."""
+"""`python -m search`: its commands, as rooms of `commands` have them. It exits."""
 
 import sys
 import traceback
@@ -12,6 +12,7 @@ from search.commands.finish import confirm, fetch, retrain, sync
 from search.commands.launch import launch, resume
 from search.commands.look import best, status
 from search.commands.replay import replay
+from search.commands.report import report
 from search.tracking_uri import mask_uri
 from segcore.errors import StreetError, UnfitClusterError
 
@@ -21,7 +22,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor):
+for command in (launch, resume, status, best, replay, report, confirm, retrain, fetch, sync, ui, doctor):
     app.command()(command)
 
 

@@ -22,8 +22,9 @@ from search.settings import SearchSettings, settings_values
 from search.storage import name_storage
 from search.tracking_uri import mask_uri
 
+WIDE: Final = 100
+"""Columns of a terminal from which on tables have all of theirs; with fewer they have those that tell most."""
 _TOLD_WARNINGS: Final = 3
-_TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
 _COLOURS: Final = {
     None: "cyan",
     Outcome.FINISHED: "green",
@@ -32,6 +33,7 @@ _COLOURS: Final = {
     Outcome.DIVERGED: "red",
     Outcome.OUT_OF_MEMORY: "red",
     Outcome.OVER_LIMIT: "yellow",
+    Outcome.PRUNED: "yellow",
 }
 
 

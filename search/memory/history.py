@@ -75,6 +75,8 @@ class TrialRecord:
         accelerator: kind of GPU that it needs, as Ray names it; None: any.
         too_small: kinds of GPU that had too little memory for it.
         heard: when it last started or reported, seconds since the Unix epoch.
+        kept: whether ASHA is to spare it.
+        pruned: who wants it ended, and why; empty as long as nobody does.
     """
 
     number: int
@@ -98,6 +100,8 @@ class TrialRecord:
     accelerator: str | None = None
     too_small: frozenset[str] = frozenset()
     heard: float = 0.0
+    kept: bool = False
+    pruned: str = ""
 
     @property
     def best(self) -> EpochRecord | None:
@@ -139,6 +143,7 @@ class History:
         self.trials: dict[int, TrialRecord] = {}
         self.cache_key: str | None = None
         self.warnings: list[Warned] = []
+        self.closed: Closed | None = None
         self._runs: list[tuple[float, float]] = []
         self._open = False
 
@@ -154,6 +159,7 @@ class History:
                 self.halt()
                 self._runs.append((event.time, event.time))
                 self._open = True
+                self.closed = None
             case Asked():
                 self.trials[event.trial] = _ask(event)
             case Halted():
@@ -161,7 +167,7 @@ class History:
             case Warned():
                 self.warnings.append(event)
             case Closed():
-                pass
+                self.closed = event
             case _:
                 self._apply_to_trial(event)
         if self._open:
@@ -177,6 +183,16 @@ class History:
         if known is None:
             raise CheckpointError(f"trial {event.trial} was never asked for")
         self.trials[event.trial] = _follow(known, event, self.metric)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a process took the stage and has not left it, as far as the journal knows."""
+        return self._open
+
+    @property
+    def last_moment(self) -> float | None:
+        """When the last event of a run was written, seconds since the Unix epoch; None before the first run."""
+        return self._runs[-1][1] if self._runs else None
 
     def halt(self) -> None:
         """Note that no worker has a trial any more."""

@@ -13,6 +13,10 @@ class Outcome(StrEnum):
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out of memory"
     OVER_LIMIT = "over a limit"
+    PRUNED = "pruned"
 
 
 FAILURES: Final = (Outcome.FAILED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
+
+TAKEN_OVER: Final = "trained in the confirmation"
+"""So begins the message of a trial of the retraining that is a training of another stage."""

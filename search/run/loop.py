@@ -22,7 +22,7 @@ from search.space.draw import Draw, Params, draw, draw_config, load_space
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit
-from segcore.errors import InterruptedSearchError
+from segcore.errors import HopelessSearchError, InterruptedSearchError
 from segcore.feeding.balance import count_class_pixels
 from segcore.scoring.objective import require_counted, require_learnt
 from segcore.training.feasible import Feasibility
@@ -154,7 +154,7 @@ def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
 
 
 def require_success(stage: Stage, since: float) -> None:
-    """Raise `InterruptedSearchError` when a run was ended because its trials do nothing but fail."""
+    """Raise `HopelessSearchError` when a run was ended because its trials do nothing but fail."""
     ended = find_failures(stage.journal.history, since)
     if not ended:
         return
@@ -168,7 +168,7 @@ def require_success(stage: Stage, since: float) -> None:
             "Raise --max-latency-ms or --max-memory-gib in a new search, or draw smaller networks; "
             f"'{stage.folder.command('resume')}' tries more configurations of this one."
         )
-    raise InterruptedSearchError("\n".join(told))
+    raise HopelessSearchError("\n".join(told))
 
 
 def retry_failed(journal: Journal) -> int:

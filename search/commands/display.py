@@ -66,7 +66,8 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
         about = [line for line in (capacity.lack, tell_bucket(), tell_mlflow()) if line]
         about += [] if opened.tracker.problem else [f"MLflow: {mask_uri(stage.place.tracking_uri)}"]
         about.append(f"logs: {stage.folder.trial(0).parent}/NUMBER/log.txt")
-        return tables.progress_panel(history, shown, concurrent=capacity.count(), about="\n".join(about))
+        wide = console.width >= tables.WIDE
+        return tables.progress_panel(history, shown, concurrent=capacity.count(), about="\n".join(about), wide=wide)
 
     log = ProgressLog(
         lambda: tables.summary_line(history, shown, capacity.count()),

@@ -13,6 +13,7 @@ from search.commands.documents import (
     TrialLine,
 )
 from search.commands.reading import Look
+from search.commands.tables import name_state
 from search.insight.decisions import Decisions
 from search.insight.spending import cost_stages, name_device, worker_seconds
 from search.memory.best import confirmation_folds
@@ -163,7 +164,3 @@ def _fill_trial(trial: TrialRecord) -> TrialLine:
         heard=trial.heard,
     )
 
-
-def name_state(trial: TrialRecord) -> str:
-    """Return how a trial ended, or whether a worker has it."""
-    return str(trial.outcome or ("running" if trial.running else "waiting"))

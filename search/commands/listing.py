@@ -12,7 +12,7 @@ from search.commands.documents import ListDocument, SearchLine, encode_document
 from search.commands.filling import fill_line
 from search.commands.options import AsJson, Storage
 from search.commands.reading import look_at
-from search.commands.tables import WIDE, describe_seconds
+from search.commands.tables import WIDE, describe_score, describe_seconds
 from search.finding import find_folder, list_names
 from search.place import DEFAULT_STORAGE
 from search.storage import name_storage
@@ -52,7 +52,7 @@ def searches_table(lines: Sequence[SearchLine], *, wide: bool) -> Table:
         table.add_column(name, justify="right", overflow="fold")
     for line in lines:
         cells = (line.confirmed, line.out_of_fold) if wide else (line.confirmed,)
-        scores = [_describe_score(score) for score in (line.best, *cells)]
+        scores = [describe_score(score) for score in (line.best, *cells)]
         hours = (f"{line.device_hours:.2f} {line.device}", _describe_ago(line.last_heard)) if wide else ()
         metric = f" {line.metric}" if line.best is not None else ""
         table.add_row(
@@ -66,10 +66,6 @@ def _read_line(root: Path, name: str) -> SearchLine:
         return fill_line(look_at(find_folder(root, name)))
     except StreetError as error:
         return SearchLine(name=name, state="unreadable", problem=str(error))
-
-
-def _describe_score(score: float | None) -> str:
-    return "-" if score is None else f"{score:.4f}"
 
 
 def _describe_ago(moment: float | None) -> str:

@@ -25,6 +25,7 @@ from search.tracking_uri import mask_uri
 WIDE: Final = 100
 """Columns of a terminal from which on tables have all of theirs; with fewer they have those that tell most."""
 _TOLD_WARNINGS: Final = 3
+_TOLD_LETTERS: Final = 200
 _COLOURS: Final = {
     None: "cyan",
     Outcome.FINISHED: "green",
@@ -54,7 +55,7 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
 
 
 def progress_panel(
-    history: History, settings: SearchSettings, *, concurrent: int, about: str, rows: int = 12
+    history: History, settings: SearchSettings, *, concurrent: int, about: str, rows: int = 12, wide: bool = True
 ) -> RenderableType:
     """Return the live view: trials by state, the best so far, time left, the latest trials.
 
@@ -64,9 +65,10 @@ def progress_panel(
         concurrent: trials that run at a time.
         about: where MLflow and the logs are.
         rows: trials shown.
+        wide: whether there is room for all columns.
     """
     return Group(
-        trials_table(_most_telling(history, rows), history.metric),
+        trials_table(_most_telling(history, rows), history.metric, wide=wide),
         summary_line(history, settings, concurrent),
         *warning_lines(history),
         Text(about, style="dim"),
@@ -113,35 +115,60 @@ def _describe_time_left(history: History, settings: SearchSettings, at_once: int
     return f"about {describe_seconds(seconds)} left{resumed}, {at_once} at a time"
 
 
-def trials_table(trials: list[TrialRecord], metric: str) -> Table:
+def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, reasons: bool = False) -> Table:
     """Return trials with their state, score, how long ago those that run were heard of, and what was drawn for them.
 
     Args:
         trials: in the order of the rows.
-        metric: what decides; another one is shown beside it.
+        metric: what decides; another one is shown beside it where there is room.
+        wide: whether there is room for all columns.
+        reasons: whether to say why trials ended as they did.
     """
     other = "iou" if metric == "miou" else "miou"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("trial", "state", "epoch", metric, other):
+    for name in ("trial", "state", "epoch", metric, *([other] if wide else [])):
         table.add_column(name, justify="left" if name == "state" else "right")
-    now, running = time.time(), any(trial.running for trial in trials)
+    now, running = time.time(), wide and any(trial.running for trial in trials)
     if running:
         table.add_column("heard of", justify="right")
     table.add_column("configuration", overflow="fold")
     for trial in trials:
         best = trial.best
-        waits = "running" if trial.running else "waiting"
-        state = Text(str(trial.outcome or waits), style=_COLOURS[trial.outcome])
+        scores = [best.metrics.get(name) if best else None for name in ([other] if wide else [])]
         table.add_row(
             str(trial.number),
-            state,
+            Text(name_state(trial, wide=wide), style=_COLOURS[trial.outcome]),
             str(trial.last_epoch),
-            f"{best.score:.4f}" if best else "-",
-            f"{best.metrics[other]:.4f}" if best and other in best.metrics else "-",
+            *(describe_score(score) for score in (best.score if best else None, *scores)),
             *([f"{describe_seconds(max(0.0, now - trial.heard))} ago" if trial.running else "-"] if running else []),
-            describe_values(trial.values),
+            _describe_trial(trial, reasons=reasons),
         )
     return table
+
+
+def name_state(trial: TrialRecord, *, wide: bool = True) -> str:
+    """Return how a trial ended, or whether a worker has it; in a word where there is no room for more."""
+    told = str(trial.outcome or ("running" if trial.running else "waiting"))
+    if trial.kept and trial.outcome in (None, Outcome.STOPPED):
+        told += ", kept"
+    return told if wide else told.replace(" by ASHA", "").replace("out of memory", "memory").replace("over a ", "")
+
+
+def describe_reason(trial: TrialRecord) -> str:
+    """Return in a line why a trial ended as it did, or is to end; of a traceback what it says last."""
+    lines = (trial.message or trial.pruned).strip().splitlines()
+    return lines[-1].strip()[:_TOLD_LETTERS] if lines else ""
+
+
+def _describe_trial(trial: TrialRecord, *, reasons: bool) -> Text:
+    told = Text(describe_values(trial.values))
+    reason = describe_reason(trial) if reasons else ""
+    return told.append(f"\n{reason}", style="dim") if reason else told
+
+
+def describe_score(score: float | None) -> str:
+    """Return a score as tables show it."""
+    return "-" if score is None else f"{score:.4f}"
 
 
 def insight_report(history: History, settings: SearchSettings) -> RenderableType:
@@ -203,11 +230,11 @@ def importance_table(importances: list[Importance], metric: str) -> Table:
 
 
 def describe_values(values: dict[str, Any]) -> str:
-    """Return the choices that tell trials apart, in one line."""
+    """Return the choices that tell trials apart, each with its name, in one line."""
     mode = values["input_mode"]
     detail = {"crop": f" {values['crop_size']}", "resize": f" {_describe_number(values['scale'], 'g')}"}.get(mode, "")
     rate = _describe_number(values["learning_rate"], ".1e")
-    return f"{values['backbone']} {values['loss']} {mode}{detail} {values['labels']} lr {rate}"
+    return f"{values['backbone']}, loss {values['loss']}, input {mode}{detail}, labels {values['labels']}, lr {rate}"
 
 
 def _describe_number(value: object, form: str) -> str:

@@ -36,8 +36,8 @@ class SearchLine:
     best: Annotated[float | None, Field(description="highest score in the search")] = None
     confirmed: Annotated[float | None, Field(description="winner's score on further folds or seeds")] = None
     out_of_fold: Annotated[float | None, Field(description="score of the retraining")] = None
-    device_hours: Annotated[float, Field(description="GPU-hours of all stages, or CPU-hours without GPUs")] = 0.0
-    device: Annotated[str, Field(description="GPU or CPU: whose hours these are")] = "CPU"
+    device_hours: Annotated[float, Field(description="of GPUs in all stages, or of cores where trials have no GPU")] = 0.0
+    device: Annotated[str, Field(description="GPU-hours or core-hours: what these are")] = "core-hours"
     last_heard: Moment = None
 
 
@@ -77,7 +77,7 @@ class StageLine:
     stage: Annotated[str, Field(description="search, confirm or retrain")]
     trainings: Annotated[int, Field(description="that were begun here")]
     worker_seconds: Annotated[float, Field(description="of all workers together")]
-    device_hours: Annotated[float, Field(description="GPU-hours, or CPU-hours without GPUs")]
+    device_hours: Annotated[float, Field(description="of GPUs, or of cores where trials have no GPU")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -127,7 +127,7 @@ class StatusDocument:
     best: Annotated[BestScore | None, Field(description="see below; null before a score")]
     confirmed: Annotated[Confirmed | None, Field(description="see below; null before it is confirmed")]
     out_of_fold: Annotated[OutOfFoldScore | None, Field(description="see below; null before it is retrained")]
-    device: Annotated[str, Field(description="GPU or CPU: whose hours the stages tell")]
+    device: Annotated[str, Field(description="GPU-hours or core-hours: what `device_hours` of the stages are")]
     stages: Annotated[list[StageLine], Field(description="see below")]
     warnings: Annotated[list[str], Field(description="what was to be told, the latest last")]
     trials: Annotated[list[TrialLine], Field(description="see below")]

@@ -14,55 +14,52 @@ from search.commands.documents import (
 )
 from search.commands.reading import Look
 from search.commands.tables import name_state
+from search.insight.cost import account_stages, name_device_hours
 from search.insight.decisions import Decisions
-from search.insight.spending import cost_stages, name_device, worker_seconds
+from search.insight.record import Record
+from search.insight.spending import worker_seconds
 from search.memory.best import confirmation_folds
 from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES
-from search.settings import describe_damage
-from segcore.errors import CheckpointError
 
 
 def fill_line(look: Look) -> SearchLine:
     """Return a search as a line of the list."""
-    best, confirmed, out_of_fold = fill_best(look), fill_confirmed(look), fill_out_of_fold(look)
-    moments = [history.last_moment for history in look.stages.values()]
+    record = look.record
+    best, confirmed, out_of_fold = fill_best(record), fill_confirmed(record), fill_out_of_fold(record)
+    moments = [history.last_moment for history in record.stages.values()]
     return SearchLine(
-        name=look.settings.name,
+        name=record.settings.name,
         state=look.state,
-        metric=look.settings.metric,
-        trials=len(look.history.trials),
-        planned_trials=look.settings.trials,
+        metric=record.metric,
+        trials=len(record.history.trials),
+        planned_trials=record.settings.trials,
         best=best.score if best else None,
         confirmed=confirmed.score if confirmed else None,
         out_of_fold=out_of_fold.score if out_of_fold else None,
-        device_hours=sum(cost.device_hours for cost in cost_stages(look.stages, look.place)),
-        device=name_device(look.place),
+        device_hours=sum(cost.device_hours for cost in account_stages(record)),
+        device=name_device_hours(record.place),
         last_heard=max((moment for moment in moments if moment is not None), default=None),
     )
 
 
-def fill_status(look: Look, seconds_left: float | None) -> StatusDocument:
-    """Return all that is known of a search.
-
-    Args:
-        look: the search.
-        seconds_left: of the stage that runs; None where nothing tells.
-    """
-    trials = [_fill_trial(trial) for trial in look.history.in_order]
+def fill_status(look: Look) -> StatusDocument:
+    """Return all that is known of a search."""
+    record = look.record
+    trials = [_fill_trial(trial) for trial in record.history.in_order]
     states = [trial.state for trial in trials]
     return StatusDocument(
-        name=look.settings.name,
+        name=record.settings.name,
         state=look.state,
-        metric=look.settings.metric,
-        planned_trials=look.settings.trials,
-        epochs=look.settings.epochs,
+        metric=record.metric,
+        planned_trials=record.settings.trials,
+        epochs=record.settings.epochs,
         counts={state: states.count(state) for state in dict.fromkeys(states)},
-        seconds_left=seconds_left,
-        best=fill_best(look),
-        confirmed=fill_confirmed(look),
-        out_of_fold=fill_out_of_fold(look),
-        device=name_device(look.place),
+        seconds_left=look.seconds_left,
+        best=fill_best(record),
+        confirmed=fill_confirmed(record),
+        out_of_fold=fill_out_of_fold(record),
+        device=name_device_hours(record.place),
         stages=[
             StageLine(
                 stage=cost.stage,
@@ -70,54 +67,47 @@ def fill_status(look: Look, seconds_left: float | None) -> StatusDocument:
                 worker_seconds=cost.worker_seconds,
                 device_hours=cost.device_hours,
             )
-            for cost in cost_stages(look.stages, look.place)
+            for cost in account_stages(record)
         ],
-        warnings=[warning.message for history in look.stages.values() for warning in history.warnings],
+        warnings=[warning.message for history in record.stages.values() for warning in history.warnings],
         trials=trials,
     )
 
 
-def fill_best(look: Look) -> BestScore | None:
+def fill_best(record: Record) -> BestScore | None:
     """Return the best of the search's fold; None before a score."""
-    winner = next((trial for trial in look.history.ranked if trial.outcome not in FAILURES), None)
+    winner = next((trial for trial in record.history.ranked if trial.outcome not in FAILURES), None)
     if winner is None or winner.best is None:
         return None
-    record = winner.best
-    return BestScore(trial=winner.number, epoch=record.epoch, score=record.score, metrics=record.metrics)
+    best = winner.best
+    return BestScore(trial=winner.number, epoch=best.epoch, score=best.score, metrics=best.metrics)
 
 
-def fill_confirmed(look: Look) -> Confirmed | None:
-    """Return the winner on further folds, as `best.json` names it; None while it names none."""
-    best = look.best_file
-    told = best.get("confirmation") if best else None
-    if best is None or not told:
+def fill_confirmed(record: Record) -> Confirmed | None:
+    """Return the winner on further folds; None while there is none."""
+    best, told = record.best, record.confirmed
+    if best is None or told is None:
         return None
-    try:
-        low, high = told["interval"] or (None, None)
-        return Confirmed(
-            trial=best["trial"],
-            score=told["score"],
-            low=low,
-            high=high,
-            rounds=len(told.get("further_seeds") or confirmation_folds(best)),
-            optimism=told["optimism"],
-            rivals=told["rivals"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{look.folder.best} has a confirmation that cannot be read ({describe_damage(error)}); "
-            f"'{look.folder.command('best')}' writes it anew."
-        ) from None
+    low, high = told["interval"] or (None, None)
+    return Confirmed(
+        trial=best["trial"],
+        score=told["score"],
+        low=low,
+        high=high,
+        rounds=len(told["further_seeds"] or confirmation_folds(best)),
+        optimism=told["optimism"],
+        rivals=told["rivals"],
+    )
 
 
-def fill_out_of_fold(look: Look) -> OutOfFoldScore | None:
+def fill_out_of_fold(record: Record) -> OutOfFoldScore | None:
     """Return the retraining's score; None before it has ended."""
-    closed = look.retrainings.closed
+    closed = record.retraining.closed
     if closed is None:
         return None
-    last = [trial.epochs[trial.last_epoch].score for trial in look.retrainings.in_order if trial.epochs]
+    last = [trial.epochs[trial.last_epoch].score for trial in record.retraining.in_order if trial.epochs]
     return OutOfFoldScore(
-        score=closed.metrics.get(look.settings.metric),
+        score=closed.metrics.get(record.metric),
         trainings=[score for score in last if math.isfinite(score)],
         metrics=closed.metrics,
     )
@@ -150,7 +140,7 @@ def _fill_trial(trial: TrialRecord) -> TrialLine:
     return TrialLine(
         trial=trial.number,
         state=name_state(trial),
-        reason=trial.message,
+        reason=trial.message or trial.pruned,
         epochs=trial.last_epoch,
         score=best.score if best else None,
         best_epoch=best.epoch if best else None,
@@ -163,4 +153,3 @@ def _fill_trial(trial: TrialRecord) -> TrialLine:
         ended=trial.ended,
         heard=trial.heard,
     )
-

@@ -12,8 +12,9 @@ from search.commands.documents import ListDocument, SearchLine, encode_document
 from search.commands.filling import fill_line
 from search.commands.options import AsJson, Storage
 from search.commands.reading import look_at
-from search.commands.tables import WIDE, describe_score, describe_seconds
+from search.commands.tables import WIDE, describe_score
 from search.finding import find_folder, list_names
+from search.insight.words import describe_seconds
 from search.place import DEFAULT_STORAGE
 from search.storage import name_storage
 from segcore.data.caching.disk import resolve_folder

@@ -4,16 +4,12 @@ Follows from the journal alone; the tables for a person are in `commands`.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
 
 from search.memory.history import History, TrialRecord
-from search.memory.outcome import FAILURES, TAKEN_OVER, Outcome
-from search.place import Place
-
-_HOUR_SECONDS: Final = 3600.0
+from search.memory.outcome import FAILURES, Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,47 +27,6 @@ class Spending:
     trials: int
     seconds: float
     epochs: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageCost:
-    """What a stage took.
-
-    Args:
-        stage: search, confirm or retrain.
-        trainings: begun in it; one that was taken over from another stage was none of its own.
-        worker_seconds: of all workers together.
-        device_hours: GPU-hours, or CPU-hours of a search whose trials have no GPU.
-    """
-
-    stage: str
-    trainings: int
-    worker_seconds: float
-    device_hours: float
-
-
-def cost_stages(stages: Mapping[str, History], place: Place | None) -> list[StageCost]:
-    """Return what each stage took that has begun, in their order.
-
-    Args:
-        stages: trials by the stage's name.
-        place: what a trial has of GPUs and cores; None counts one core.
-    """
-    return [_cost(stage, history, place) for stage, history in stages.items() if history.trials]
-
-
-def name_device(place: Place | None) -> str:
-    """Return whose hours a search is told in: those of GPUs, or of CPUs where its trials have none."""
-    return "GPU" if place is not None and place.gpus_per_trial else "CPU"
-
-
-def _cost(stage: str, history: History, place: Place | None) -> StageCost:
-    own = [trial for trial in history.in_order if not trial.message.startswith(TAKEN_OVER)]
-    seconds = sum(worker_seconds(trial) for trial in own)
-    devices = 1.0 if place is None else place.gpus_per_trial or place.cpus_per_trial
-    return StageCost(
-        stage=stage, trainings=len(own), worker_seconds=seconds, device_hours=seconds * devices / _HOUR_SECONDS
-    )
 
 
 def count_stops(history: History) -> dict[int, int]:

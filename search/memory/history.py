@@ -134,6 +134,8 @@ class TrialRecord:
 class History:
     """The trials of a stage, built event by event.
 
+    What closed the stage, in `closed`, stands until another training is asked for or goes on.
+
     Args:
         metric: what decides, see `segcore.scoring.objective`.
     """
@@ -159,7 +161,6 @@ class History:
                 self.halt()
                 self._runs.append((event.time, event.time))
                 self._open = True
-                self.closed = None
             case Asked():
                 self.trials[event.trial] = _ask(event)
             case Halted():
@@ -170,6 +171,8 @@ class History:
                 self.closed = event
             case _:
                 self._apply_to_trial(event)
+        if isinstance(event, Asked | Reopened):
+            self.closed = None
         if self._open:
             first, last = self._runs[-1]
             # Where the clock went ahead and back again, what it said meanwhile counts no more.

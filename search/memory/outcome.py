@@ -17,6 +17,3 @@ class Outcome(StrEnum):
 
 
 FAILURES: Final = (Outcome.FAILED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
-
-TAKEN_OVER: Final = "trained in the confirmation"
-"""So begins the message of a trial of the retraining that is a training of another stage."""

@@ -24,7 +24,7 @@ from search.memory.best import confirmation_folds, score_of
 from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Reopened
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
-from search.memory.outcome import TAKEN_OVER, Outcome
+from search.memory.outcome import Outcome
 from search.run.loop import run_folds
 from search.run.trial import SCORES_FILE, STATE_FILE
 from search.stages.confirm import find_confirmed
@@ -170,7 +170,7 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
         journal.write(Epoch(trial=number, epoch=epoch, metrics=record.metrics, picture=picture, time=record.time))
     if training.checkpoint is not None:
         journal.write(CheckpointSaved(trial=number, epoch=training.checkpoint_epoch, path=above + training.checkpoint))
-    message = f"{TAKEN_OVER}, as its trial {training.number}"
+    message = f"trained in the confirmation, as its trial {training.number}"
     ended = training.ended if training.ended is not None else training.started
     journal.write(Ended(trial=number, outcome=Outcome.FINISHED, message=message, time=ended))
 

@@ -25,9 +25,7 @@ class SearchLine:
     name: Annotated[str, Field(description="of the search")]
     state: Annotated[
         str,
-        Field(
-            description="running, confirming, retraining, interrupted, out of time, finished, retrained, or unreadable"
-        ),
+        Field(description="running, confirming, retraining, interrupted, out of time, finished, retrained, unreadable"),
     ]
     problem: Annotated[str, Field(description="why it cannot be read; else empty")] = ""
     metric: Annotated[str, Field(description="that decides")] = ""
@@ -36,7 +34,9 @@ class SearchLine:
     best: Annotated[float | None, Field(description="highest score in the search")] = None
     confirmed: Annotated[float | None, Field(description="winner's score on further folds or seeds")] = None
     out_of_fold: Annotated[float | None, Field(description="score of the retraining")] = None
-    device_hours: Annotated[float, Field(description="of GPUs in all stages, or of cores where trials have no GPU")] = 0.0
+    device_hours: Annotated[float, Field(description="of GPUs in all stages, or of cores where trials have no GPU")] = (
+        0.0
+    )
     device: Annotated[str, Field(description="GPU-hours or core-hours: what these are")] = "core-hours"
     last_heard: Moment = None
 
@@ -167,7 +167,17 @@ class ReplayDocument:
     name: Annotated[str, Field(description="of the search")]
     metric: Annotated[str, Field(description="that decides")]
     agreements: Annotated[list[float], Field(description="Kendall's tau of ranks after each epoch with the end")]
-    rows: Annotated[list[ReplayLine], Field(description="see below")]
+    decisions: Annotated[list[ReplayLine], Field(description="see below")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class NodeLine:
+    """A node that `doctor` looked at."""
+
+    name: Annotated[str, Field(description="by which a person finds it")]
+    cpus: Annotated[float, Field(description="cores that Ray believes it has")]
+    gpus: Annotated[float, Field(description="GPUs, likewise")]
+    answered: Annotated[bool, Field(description="whether it said how it is")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -184,7 +194,7 @@ class DoctorDocument:
     """`doctor --json`."""
 
     form: Form = FORM
-    nodes: Annotated[list[str], Field(description="that were looked at")]
+    nodes: Annotated[list[NodeLine], Field(description="see below")]
     findings: Annotated[list[FindingLine], Field(description="see below")]
 
 

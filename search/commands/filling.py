@@ -27,7 +27,7 @@ def fill_line(look: Look) -> SearchLine:
     """Return a search as a line of the list."""
     record = look.record
     best, confirmed, out_of_fold = fill_best(record), fill_confirmed(record), fill_out_of_fold(record)
-    moments = [history.last_moment for history in record.stages.values()]
+    moments = [each.last_moment for each in (record.history, record.confirmation, record.retraining)]
     return SearchLine(
         name=record.settings.name,
         state=look.state,

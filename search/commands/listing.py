@@ -48,7 +48,7 @@ def searches_table(lines: Sequence[SearchLine], *, wide: bool) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("search", overflow="fold")
     table.add_column("state", overflow="fold")
-    more = ("confirmed", "out of fold", "hours", "last heard of") if wide else ("confirmed",)
+    more = ("confirmed", "out of fold", "cost", "last heard of") if wide else ("confirmed",)
     for name in ("trials", "best", *more):
         table.add_column(name, justify="right", overflow="fold")
     for line in lines:

@@ -3,7 +3,6 @@
 How it is shown is in `state` and `tables`, what programs get of it in `documents`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,11 +85,11 @@ def look_at(folder: SearchFolder) -> Look:
     return Look(record=record, asha=asha, driven=driven)
 
 
-def _stages_of(record: Record) -> Mapping[str, History]:
+def _stages_of(record: Record) -> dict[str, History]:
     return {"search": record.history, "confirm": record.confirmation, "retrain": record.retraining}
 
 
-def _find_driven(folder: SearchFolder, stages: Mapping[str, History]) -> str:
+def _find_driven(folder: SearchFolder, stages: dict[str, History]) -> str:
     """Return the name of the stage that a process runs, on this machine or another; empty when none does."""
     here = next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
     if here or not is_driven_elsewhere(folder):

@@ -95,7 +95,8 @@ def estimate_trainings_left(trainings: History, search: History, planned: int) -
     Returns:
         None as long as nothing tells how long an epoch takes.
     """
-    known = [pace for trial in (*trainings.in_order, *search.ranked[:1]) if (pace := _pace(trial)) is not None]
+    known = [pace for trial in trainings.in_order if (pace := _pace(trial)) is not None]
+    known = known or [pace for trial in search.ranked[:1] if (pace := _pace(trial)) is not None]
     if not known:
         return None
     usual = mean(known)

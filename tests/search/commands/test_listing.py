@@ -103,7 +103,7 @@ def test_list_fits_the_terminal(render, width):
         confirmed=0.4, out_of_fold=0.4, device_hours=123.456, last_heard=1.0,
     )  # fmt: skip
     told = render(searches_table([line], wide=width >= WIDE), width)
-    assert ("123.46 core-hours" in told) is (width == 120)
+    assert ("core-hours" in told) is (width == 120)
     assert "…" not in told
     assert max(len(row.rstrip()) for row in told.splitlines()) <= width
 

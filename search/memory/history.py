@@ -15,7 +15,9 @@ from search.memory.events import (
     Epoch,
     Event,
     Halted,
+    Kept,
     Opened,
+    Pruned,
     Reopened,
     Restarted,
     Started,
@@ -262,7 +264,7 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
         case Restarted():
             return replace(trial, restarts=trial.restarts + 1, running=False)
         case Ended():
-            if event.outcome in (Outcome.FINISHED, Outcome.STOPPED):
+            if event.outcome in (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED):
                 trial = _keep_checkpoints(trial, list(trial.checkpoints.items())[:1])
             small = event.outcome is Outcome.OUT_OF_MEMORY and event.accelerator is not None
             return replace(
@@ -278,6 +280,10 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
             return replace(trial, outcome=None, message="", ended=None, epochs=epochs, accelerator=event.accelerator)
         case Dropped():
             return _keep_checkpoints(trial, [])
+        case Pruned():
+            return replace(trial, pruned=event.reason, kept=False)
+        case Kept():
+            return replace(trial, kept=True, pruned="")
         case Asked():
             return _ask(event)
 

@@ -52,6 +52,11 @@ class StageFolder:
         return self.root / "journal.jsonl"
 
     @property
+    def search_journal(self) -> Path:
+        """The memory of the search that this is a stage of."""
+        return SearchFolder(root=self._search).search_stage.journal
+
+    @property
     def ray(self) -> Path:
         """Ray Tune's storage."""
         return self.root / "ray"

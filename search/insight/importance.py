@@ -29,7 +29,7 @@ _FEW_VALUES: Final = 4
 _DECADE: Final = 10
 _LOST: Final = (Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
 """Ends that a configuration brings about; it stands below all others, whatever its scores were."""
-_GOT_SOMEWHERE: Final = (Outcome.FINISHED, Outcome.STOPPED)
+_GOT_SOMEWHERE: Final = (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

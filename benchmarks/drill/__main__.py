@@ -10,8 +10,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.drill.faults import DISKS, FAULTS, UNDISTURBED, Fault, UnfitError
+from benchmarks.drill.nodes import DrillError
 from benchmarks.drill.run import ARMS, Size, find_faults, hold
-from benchmarks.drill.scene import DrillError
 from benchmarks.drill.table import format_head, format_row
 from segcore.streets.synthetic import write_streets
 

@@ -4,6 +4,7 @@ A fault strikes once a trial is in the middle of an epoch and has a checkpoint t
 scene, such as the right to mount a disk, it says by raising `UnfitError`.
 """
 
+import importlib.util
 import os
 import resource
 import shutil
@@ -42,6 +43,7 @@ class Fault:
         same_winner: whether the search must end as an undisturbed one.
         lost: trials that may be lost.
         stock: whether it can be struck at the stock combination too.
+        submitted: whether the driver is a job of the cluster.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Fault:
     same_winner: bool = True
     lost: int = 0
     stock: bool = True
+    submitted: bool = False
 
 
 def is_midway(history: History) -> bool:
@@ -103,6 +106,13 @@ def preempt_node(scene: Scene) -> None:
 def kill_driver(scene: Scene) -> None:
     """Kill the driver."""
     scene.kill_driver()
+
+
+def lose_node_and_job(scene: Scene) -> None:
+    """Kill the node that trains, and once the search has gone on, the driver that runs as a job."""
+    lose_node(scene)
+    scene.wait_for(lambda: is_midway(scene.history()), 120)
+    scene.kill_job()
 
 
 def tell_driver(number: int) -> Callable[[Scene], None]:
@@ -210,6 +220,11 @@ def do_all(scene: Scene) -> None:
     scene.kill_driver()
 
 
+def can_submit() -> bool:
+    """Say whether this environment can run jobs: Ray's extra `default`, which a user's machine does not need."""
+    return importlib.util.find_spec("aiohttp_cors") is not None
+
+
 def can_mount() -> bool:
     """Say whether a small disk can be mounted here."""
     return os.geteuid() == 0 and shutil.which("mount") is not None
@@ -239,6 +254,7 @@ FAULTS: Final = (
     Fault(name="half of the trainings diverge", strike=do_nothing, is_due=lambda history: True, space="draw_diverging",
           same_winner=False, lost=3),
     Fault(name="node, worker, MLflow, checkpoint, driver", strike=do_all),
+    Fault(name="submitted job: node, then driver", strike=lose_node_and_job, stock=False, submitted=True),
 )  # fmt: skip
 """One at a time, then together."""
 

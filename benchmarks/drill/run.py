@@ -21,7 +21,7 @@ from benchmarks.drill.account import (
     describe_winner,
     list_left,
 )
-from benchmarks.drill.faults import Fault, UnfitError, can_mount
+from benchmarks.drill.faults import Fault, UnfitError, can_mount, can_submit
 from benchmarks.drill.processes import list_session
 from benchmarks.drill.scene import METRIC, Scene, open_scene
 from search.memory.journal import read_events
@@ -61,7 +61,10 @@ def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path, *, disk: bo
         UnfitError: when the fault cannot be struck here.
     """
     data, cache = _spoilable(data, root) if fault.own_data else (data, root.parent / "cache")
-    with open_scene(root, data, cache, served=fault.served) as scene, _own_disk(scene, wanted=disk):
+    if fault.submitted and not can_submit():
+        raise UnfitError("jobs need ray[default], which clusters install")
+    opened = open_scene(root, data, cache, served=fault.served, takes_jobs=fault.submitted)
+    with opened as scene, _own_disk(scene, wanted=disk):
         started = time.monotonic()
         codes = _run(scene, fault, arm, size)
         return take_account(scene, tuple(codes), time.monotonic() - started)
@@ -70,7 +73,8 @@ def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path, *, disk: bo
 def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
     struck, codes = False, list[int | None]()
     for number in range(1 + _RESUMES):
-        scene.start_driver(_command(scene, fault, arm, size, again=number > 0))
+        command = _command(scene, fault, arm, size, again=number > 0)
+        scene.start_driver([*scene.submit, *command] if fault.submitted else command)
         if not struck:
             scene.wait_for(lambda: scene.journal.exists() and fault.is_due(scene.history()), size.seconds)
             fault.strike(scene)

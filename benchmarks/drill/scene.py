@@ -4,10 +4,12 @@ Every process has its temporary files in the scene's folder, so what is left the
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
@@ -18,19 +20,22 @@ from typing import Any, Final
 
 from ray.cluster_utils import Cluster
 
-from benchmarks.drill.processes import children_of, kill_session
+from benchmarks.drill.nodes import (
+    ROOT,
+    WORKER,
+    DrillError,
+    add_node,
+    raylet_of,
+    start_cluster,
+    stop_cluster,
+    submit_command,
+)
+from benchmarks.drill.processes import children_of, kill_session, list_processes
 from search.memory.history import History
 from search.memory.journal import read_history
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 SERVER_SECONDS: Final = 120.0
-NODE_CPUS: Final = 2
-_STARTS: Final = 5
 METRIC: Final = "iou"
-
-
-class DrillError(Exception):
-    """The drill itself could not be held, whatever the search does."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,6 +53,7 @@ class Scene:
         server: the MLflow server, or None.
         driver: the search's driver, once it runs.
         outputs: files of what each driver printed.
+        submit: what makes a job of a command; nothing where the cluster takes none.
     """
 
     root: Path
@@ -60,6 +66,7 @@ class Scene:
     server: "subprocess.Popen[bytes] | None" = None
     driver: "subprocess.Popen[bytes] | None" = None
     outputs: list[Path] = field(default_factory=list)
+    submit: list[str] = field(default_factory=list)
 
     @property
     def tracking_uri(self) -> str:
@@ -122,6 +129,13 @@ class Scene:
         self.driver.wait()
         kill_session(self.driver.pid)
 
+    def kill_job(self) -> None:
+        """Kill the driver that a node runs as a job; what waits for the job ends by itself."""
+        for pid, _, _, title in list_processes():
+            if "-m search" in title and str(self.root) in title and "job submit" not in title:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
     def signal_driver(self, number: int) -> None:
         """Send the driver a signal."""
         assert self.driver is not None
@@ -141,7 +155,7 @@ class Scene:
 
     def add_node(self) -> None:
         """Let another worker node join."""
-        self.nodes.append(_add_node(self.cluster))
+        self.nodes.append(add_node(self.cluster, WORKER))
 
     def lose_node(self, node: Any, number: int) -> None:
         """Send a node's raylet a signal that ends it; its workers die with it."""
@@ -150,8 +164,8 @@ class Scene:
 
     def new_cluster(self) -> None:
         """Replace the cluster by another one."""
-        _stop_cluster(self.cluster)
-        self.cluster, self.nodes = _start_cluster()
+        stop_cluster(self.cluster)
+        self.cluster, self.nodes = start_cluster(self.root)
 
     def start_server(self) -> None:
         """Start the MLflow server and wait until it answers.
@@ -189,7 +203,9 @@ class Scene:
 
 
 @contextmanager
-def open_scene(root: Path, data: Path, cache: Path, *, served: bool = True) -> Iterator[Scene]:
+def open_scene(
+    root: Path, data: Path, cache: Path, *, served: bool = True, takes_jobs: bool = False
+) -> Iterator[Scene]:
     """Start a cluster and a server, and stop all of it at the end.
 
     Args:
@@ -197,12 +213,16 @@ def open_scene(root: Path, data: Path, cache: Path, *, served: bool = True) -> I
         data: the data set; a fault that spoils it is given a copy.
         cache: folder of decoded images.
         served: whether the server runs from the start.
+        takes_jobs: whether the cluster's head does.
     """
     (root / "tmp").mkdir(parents=True)
     # Ray's sockets have short names.
     before, own = dict(os.environ), {"TMPDIR": str(root / "tmp"), "RAY_TMPDIR": "/tmp"}
     os.environ.update(own)
-    cluster, nodes = _start_cluster()
+    jobs_port = _free_port() if takes_jobs else None
+    # Ray's sockets need short names.
+    homes = Path(tempfile.mkdtemp(prefix="street-", dir="/tmp"))
+    cluster, nodes = start_cluster(homes, jobs_port)
     scene = Scene(
         root=root,
         data=data,
@@ -211,6 +231,7 @@ def open_scene(root: Path, data: Path, cache: Path, *, served: bool = True) -> I
         port=_free_port(),
         cluster=cluster,
         nodes=nodes,
+        submit=[] if jobs_port is None else submit_command(jobs_port),
     )
     try:
         if served:
@@ -220,35 +241,11 @@ def open_scene(root: Path, data: Path, cache: Path, *, served: bool = True) -> I
         if scene.driver is not None and scene.driver.poll() is None:
             scene.kill_driver()
         scene.stop_server()
-        _stop_cluster(scene.cluster)
+        stop_cluster(scene.cluster)
+        shutil.rmtree(homes, ignore_errors=True)
         for name in own:
             os.environ.pop(name)
         os.environ.update({name: before[name] for name in own if name in before})
-
-
-def raylet_of(node: Any) -> int:
-    """Return the process id of a node's raylet."""
-    return int(node.all_processes["raylet"][0].process.pid)
-
-
-def _start_cluster() -> tuple[Cluster, list[Any]]:
-    cluster = Cluster()
-    _add_node(cluster, cpus=0)
-    return cluster, [_add_node(cluster) for _ in range(2)]
-
-
-def _add_node(cluster: Cluster, cpus: int = NODE_CPUS) -> Any:
-    for _ in range(_STARTS):
-        # Ray gives a raylet half a minute, which is short on a machine that others use.
-        with suppress(Exception):
-            return cluster.add_node(num_cpus=cpus, num_gpus=0, include_dashboard=False)
-    raise DrillError(f"Ray starts no node within {_STARTS} tries; is the machine too busy?")
-
-
-def _stop_cluster(cluster: Cluster) -> None:
-    # What a fault has killed is gone already.
-    with suppress(Exception):
-        cluster.shutdown()
 
 
 def _is_trial(title: str) -> bool:

@@ -1,1 +1,4 @@
-"""How the search's own work grows: decisions at a thousand trials, start-up of its commands."""
+"""Benchmarks of the search itself, whatever is trained: `python -m benchmarks.scale` runs them all."""
+
+# Ray reads how it may be reached as it is imported, and the project says it.
+import search as search

@@ -35,10 +35,13 @@ _LOOK_SECONDS: Final = 1.0
 PACKAGES: Final = ("search", "segcore", "spaces")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
-# Ray Tune's own loggers write every result to three files and print boxes; the journal replaces them.
+# Ray Tune's own loggers write every result to three files and print boxes, and it writes down its whole state and
+# remembers every result again and again; the journal replaces all of them.
 _QUIET: Final = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
+    "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",
     "TUNE_WARN_THRESHOLD_S": "10",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -102,9 +102,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         epoch = (trial.last_result or {}).get("epoch", 0)
         self._journal.write(CheckpointSaved(trial=trial.config["trial"], epoch=epoch, path=path))
         for place in before.keys() - self._record(trial).checkpoints:
-            # Ray deletes a trial's former checkpoints itself, unless they are from before it was handed out last.
-            if Path(place).parent != Path(path).parent:
-                self._stage.delete(place)
+            self._stage.delete(place)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write how a trial ended."""
@@ -139,7 +137,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def _drop_checkpoints(self) -> None:
         """Give up the checkpoints of a search that nothing goes on from.
 
-        Ray keeps two of every trial, a full disk in a long search; of use are those of trials that may go on, by
+        Two of every trial would be a full disk in a long search; of use are those of trials that may go on, by
         promotion or another try, and of the best.
         """
         if self._asha is None:

@@ -121,8 +121,6 @@ def _run_tune(
             storage_path=stage.folder.address(stage.folder.ray),
             # A trial whose worker failed is handed out again by the queue, as any other that goes on.
             failure_config=tune.FailureConfig(max_failures=0),
-            # The last one may be torn, where a machine dies as it is written.
-            checkpoint_config=tune.CheckpointConfig(num_to_keep=2),
             callbacks=[recorder, Watchdog(stage.journal, stage.place.hang_after_seconds)],
             stop=end,
             verbose=0,

@@ -52,7 +52,7 @@ USES: Final[dict[str, set[str]]] = {
     "search.propose": {*_SEARCH_BASE, "memory", "space", "judge"},
     "search.judge": {*_SEARCH_BASE, "memory"},
     "search.verdict": {*_SEARCH_BASE, "memory"},
-    "search.insight": {*_SEARCH_BASE, "memory", "judge", "propose"},
+    "search.insight": {*_SEARCH_BASE, "memory", "judge", "propose", "verdict"},
     "search.run": {*_SEARCH_BASE, "memory", "space", "propose", "judge"},
     "search.tracking": {*_SEARCH_BASE, "memory", "verdict"},
     "search.stages": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS},

@@ -9,10 +9,10 @@ from rich.table import Table
 
 from search.commands.console import console
 from search.commands.options import Name, Storage
-from search.commands.tables import describe_seconds
 from search.finding import find_folder
 from search.insight.decisions import Decisions, find_unlike, replay_decisions, replay_settings
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
+from search.insight.words import describe_seconds
 from search.memory.best import score_of
 from search.memory.history import History
 from search.memory.journal import read_history

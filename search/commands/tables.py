@@ -4,7 +4,7 @@ The tables of its winner are in `verdict_tables`.
 """
 
 import time
-from typing import Any, Final
+from typing import Final
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -15,6 +15,7 @@ from search.insight.grace import Grace, read_whole_curves, suggest_grace, warn_o
 from search.insight.importance import CHANCE, Importance
 from search.insight.spending import account, best_by, count_stops, score_against_time
 from search.insight.time_left import count_at_once, estimate_seconds_left
+from search.insight.words import describe_seconds, describe_values
 from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
 from search.place import Place, place_values
@@ -198,27 +199,6 @@ def importance_table(importances: list[Importance], metric: str) -> Table:
         told = "" if each is chance else "matters" if each.low > chance.high else "cannot be told from chance"
         table.add_row(each.name, f"{each.share:.0%}", f"{each.low:.0%} to {each.high:.0%}", told)
     return table
-
-
-def describe_values(values: dict[str, Any]) -> str:
-    """Return the choices that tell trials apart, in one line."""
-    mode = values["input_mode"]
-    detail = {"crop": f" {values['crop_size']}", "resize": f" {_describe_number(values['scale'], 'g')}"}.get(mode, "")
-    rate = _describe_number(values["learning_rate"], ".1e")
-    return f"{values['backbone']} {values['loss']} {mode}{detail} {values['labels']} lr {rate}"
-
-
-def _describe_number(value: object, form: str) -> str:
-    # A journal may hold what no configuration would; it is shown as it is.
-    return format(value, form) if isinstance(value, int | float) else str(value)
-
-
-def describe_seconds(seconds: float) -> str:
-    """Return a duration such as 45 s, 12 min or 3 h 05 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _most_telling(history: History, rows: int) -> list[TrialRecord]:

@@ -66,7 +66,7 @@ def measure_importance(history: History, epochs: int) -> list[Importance]:
     Returns:
         Nothing below `FEWEST_TRIALS` trials, or when they all stand alike.
     """
-    trials, curves = _read_known(history)
+    trials, curves = read_known(history)
     if len(trials) < FEWEST_TRIALS:
         return []
     standings = [float(standing) for standing in rank_standings(curves, epochs)]
@@ -81,7 +81,7 @@ def measure_importance(history: History, epochs: int) -> list[Importance]:
     return sorted(found, key=lambda importance: -importance.share)
 
 
-def _read_known(history: History) -> tuple[list[TrialRecord], list[list[float]]]:
+def read_known(history: History) -> tuple[list[TrialRecord], list[list[float]]]:
     """Return the trials of which it is known how far they get, and their scores by epoch; empty for a lost one."""
     trials, curves = [], []
     for trial in history.in_order:

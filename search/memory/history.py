@@ -130,6 +130,8 @@ class TrialRecord:
 class History:
     """The trials of a stage, built event by event.
 
+    What closed the stage, in `closed`, stands until another training is asked for or goes on.
+
     Args:
         metric: what decides, see `segcore.scoring.objective`.
     """
@@ -139,6 +141,7 @@ class History:
         self.trials: dict[int, TrialRecord] = {}
         self.cache_key: str | None = None
         self.warnings: list[Warned] = []
+        self.closed: Closed | None = None
         self._runs: list[tuple[float, float]] = []
         self._open = False
 
@@ -161,9 +164,11 @@ class History:
             case Warned():
                 self.warnings.append(event)
             case Closed():
-                pass
+                self.closed = event
             case _:
                 self._apply_to_trial(event)
+        if isinstance(event, Asked | Reopened):
+            self.closed = None
         if self._open:
             first, last = self._runs[-1]
             # Where the clock went ahead and back again, what it said meanwhile counts no more.

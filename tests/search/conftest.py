@@ -65,10 +65,18 @@ class Script:
         line = json.dumps({"event": kind, "time": self._time, **content})
         self.journal.write(parse_event(line.encode()))
 
-    def ask(self, trial: int, *, fold: int = 0, params: dict[str, Any] | None = None, **values: Any) -> None:
+    def ask(
+        self,
+        trial: int,
+        *,
+        fold: int = 0,
+        params: dict[str, Any] | None = None,
+        source: int | None = None,
+        **values: Any,
+    ) -> None:
         """Propose a trial; `values` change the default configuration."""
         whole = TrainConfig.from_values(values).values()
-        self.write("asked", trial=trial, fold=fold, values=whole, params=params or {})
+        self.write("asked", trial=trial, fold=fold, values=whole, params=params or {}, source=source)
 
     def epochs(self, trial: int, *ious: float, first: int = 1) -> None:
         """Report epochs with these scores; None is an epoch without a score."""
@@ -87,6 +95,19 @@ def script(tmp_path: Path) -> Iterator[Script]:
     journal = Journal(tmp_path / "stage" / "journal.jsonl", "iou")
     yield Script(journal)
     journal.close()
+
+
+@pytest.fixture
+def open_script() -> Callable[[Path], AbstractContextManager[Script]]:
+    """Return a context manager that opens a journal for writing, and continues one that is there."""
+
+    @contextmanager
+    def opened(file: Path) -> Iterator[Script]:
+        journal = Journal(file, "iou")
+        yield Script(journal)
+        journal.close()
+
+    return opened
 
 
 @pytest.fixture

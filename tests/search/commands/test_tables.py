@@ -1,8 +1,4 @@
-import pytest
-
 from search.commands.tables import (
-    describe_seconds,
-    describe_values,
     importance_table,
     insight_report,
     progress_panel,
@@ -15,7 +11,6 @@ from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import Outcome
-from segcore.config import TrainConfig
 
 RUNS, WAITS = len(Outcome), len(Outcome) + 1
 
@@ -31,42 +26,6 @@ def every_state(script) -> None:
     script.journal.write(Started(trial=RUNS))
     script.epochs(RUNS, 0.3, 0.2)
     script.ask(WAITS)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (44.6, "45 s"),
-        (89, "89 s"),
-        (90, "2 min"),  # 1.5 minutes, rounded to even
-        (720, "12 min"),
-        (5340, "89 min"),
-        (5400, "1 h 30 min"),
-        (11100, "3 h 05 min"),
-        (86400, "24 h 00 min"),
-    ],
-)
-def test_durations_as_a_person_says_them(seconds, text):
-    assert describe_seconds(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ({"input_mode": "crop", "crop_size": 256}, "resnet34 ce crop 256 full lr 1.0e-03"),
-        ({"input_mode": "resize", "scale": 0.75, "labels": "scored"}, "resnet34 ce resize 0.75 scored lr 1.0e-03"),
-        ({"learning_rate": 0.00025, "loss": "focal"}, "resnet34 focal full full lr 2.5e-04"),
-    ],
-)
-def test_configuration_in_one_line_has_only_what_its_input_mode_uses(values, text):
-    assert describe_values(TrainConfig.from_values(values).values()) == text
-
-
-def test_configuration_that_is_none_is_shown_as_it_is():
-    values = {**TrainConfig.from_values({}).values(), "input_mode": "[/red]", "learning_rate": "[b]"}
-    text = describe_values({**values, "scale": None})
-    assert text == "resnet34 ce [/red] full lr [b]"
 
 
 def test_trials_table_shows_state_epoch_and_scores(render, row_of, make_history):

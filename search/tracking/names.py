@@ -58,7 +58,7 @@ def describe_configuration(values: dict[str, Any], number: int | None) -> str:
         values: every `TrainConfig` value.
         number: of the search's trial; None where it is not known.
     """
-    told = f"{values['backbone']} {describe_input(values)} {values['loss']}"
+    told = f"{values['backbone'].removeprefix('tf_')} {describe_input(values)} {values['loss']}"
     return told if number is None else f"{told} #{number}"
 
 

@@ -19,6 +19,7 @@ from search.memory.outcome import FAILURES, Outcome
 
 _KEPT_PER_RUNG: Final = 8
 """Each keeps a checkpoint on disk; those further behind are hardly ever taken up again."""
+_SHARES: Final = {2: "half", 3: "third", 4: "quarter"}
 
 
 class Asha:
@@ -103,9 +104,9 @@ class Asha:
         rank = ranked.index(trial) + 1
         if rank <= len(ranked) // self._factor:
             return ""
+        share = _SHARES.get(self._factor, f"one of every {self._factor}")
         return (
-            f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; of every {self._factor} "
-            "the best goes on"
+            f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; the best {share} goes on"
         )
 
     def waits(self, trial: int) -> bool:

@@ -23,6 +23,7 @@ _SEARCH_BASE: Final = {
     "tracking_uri",
     "settings",
     "storage",
+    "requests",
     "drivers",
     "mirror",
     "place",
@@ -30,7 +31,7 @@ _SEARCH_BASE: Final = {
     "finding",
     "opening",
 }
-_PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight")
+_PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight", "report")
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
     **{f"segcore.{file}": {"config", "errors"} for file in _SEGCORE_BASE},
@@ -42,7 +43,8 @@ USES: Final[dict[str, set[str]]] = {
     "search.settings": set(),
     "search.storage": set(),
     "search.drivers": set(),
-    "search.mirror": {"storage", "drivers"},
+    "search.requests": {"storage"},
+    "search.mirror": {"storage", "drivers", "requests"},
     "search.place": {"tracking_uri", "settings", "storage"},
     "search.folder": {"settings", "storage", "mirror", "place"},
     "search.finding": {"settings", "storage", "drivers", "mirror", "place", "folder"},
@@ -52,7 +54,8 @@ USES: Final[dict[str, set[str]]] = {
     "search.propose": {*_SEARCH_BASE, "memory", "space", "judge"},
     "search.judge": {*_SEARCH_BASE, "memory"},
     "search.verdict": {*_SEARCH_BASE, "memory"},
-    "search.insight": {*_SEARCH_BASE, "memory", "judge", "propose"},
+    "search.insight": {*_SEARCH_BASE, "memory", "judge", "propose", "verdict"},
+    "search.report": {*_SEARCH_BASE, "memory", "judge", "verdict", "insight"},
     "search.run": {*_SEARCH_BASE, "memory", "space", "propose", "judge"},
     "search.tracking": {*_SEARCH_BASE, "memory", "verdict"},
     "search.stages": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS},

@@ -5,7 +5,7 @@ from typing import Any, Final
 from rich import box
 from rich.table import Table
 
-from search.commands.tables import describe_values
+from search.insight.words import describe_values
 from search.judge.pareto import find_front
 from search.memory.best import metric_of, place_of
 from search.memory.history import History

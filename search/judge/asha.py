@@ -8,16 +8,18 @@ Ray's own AsyncHyperBandScheduler never stops NaN, keeps every tie, never takes 
 its rungs when a search is resumed.
 """
 
+import bisect
 import math
 from collections.abc import Sequence
 from typing import Final
 
 from search.judge.pareto import rank_fronts
-from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Event, Reopened
+from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Event, Kept, Pruned, Reopened
 from search.memory.outcome import FAILURES, Outcome
 
 _KEPT_PER_RUNG: Final = 8
 """Each keeps a checkpoint on disk; those further behind are hardly ever taken up again."""
+_SHARES: Final = {2: "half", 3: "third", 4: "quarter"}
 
 
 class Asha:
@@ -38,11 +40,15 @@ class Asha:
         self.metric = metric
         self.rungs: Sequence[int] = rung_epochs(grace_epochs, reduction_factor, epochs)
         self._scores: dict[int, dict[int, float]] = {}
+        # Kept sorted: a search of thousands of trials asks of every report where it stands.
+        self._ranked: dict[int, list[tuple[float, int]]] = {epoch: [] for epoch in self.rungs}
         self._weighs_latency = weighs_latency
         self._latencies: dict[int, float] = {}
         self._checkpoints: dict[int, int] = {}
         self._waiting: dict[int, int] = {}
         self._failed: set[int] = set()
+        self._kept: set[int] = set()
+        self._pruned: dict[int, str] = {}
 
     @property
     def most_waiting(self) -> int:
@@ -53,10 +59,13 @@ class Asha:
         """Learn an event."""
         match event:
             case Asked():
+                self._forget_scores(event.trial, after_epoch=0)
                 self._scores[event.trial] = {}
                 for known in (self._latencies, self._checkpoints, self._waiting):
                     known.pop(event.trial, None)
                 self._failed.discard(event.trial)
+                self._kept.discard(event.trial)
+                self._pruned.pop(event.trial, None)
             case Epoch():
                 self._learn_score(event)
             case CheckpointSaved():
@@ -69,6 +78,12 @@ class Asha:
             case Reopened():
                 self._waiting.pop(event.trial, None)
                 self._failed.discard(event.trial)
+            case Kept():
+                self._kept.add(event.trial)
+                self._pruned.pop(event.trial, None)
+            case Pruned():
+                self._pruned[event.trial] = event.reason
+                self._kept.discard(event.trial)
 
     def decide(self, trial: int, epoch: int, score: float, latency_ms: float | None = None) -> str:
         """Say why a trial does not go on after an epoch; empty when it does. Nothing is learnt.
@@ -81,28 +96,38 @@ class Asha:
         """
         if math.isnan(score):
             return f"its {self.metric} is NaN after epoch {epoch}"
-        if epoch not in self.rungs:
+        if trial in self._pruned:
+            return self._pruned[trial]
+        if epoch not in self.rungs or trial in self._kept:
             return ""
         ranked = self._rank(epoch, {trial: score}, {} if latency_ms is None else {trial: latency_ms})
         rank = ranked.index(trial) + 1
         if rank <= len(ranked) // self._factor:
             return ""
+        share = _SHARES.get(self._factor, f"one of every {self._factor}")
         return (
-            f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; of every {self._factor} "
-            "the best goes on"
+            f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; the best {share} goes on"
         )
 
     def waits(self, trial: int) -> bool:
         """Say whether a trial may be taken up again."""
         return trial in self._waiting
 
+    def is_pruned(self, trial: int) -> bool:
+        """Say whether a person wants a trial ended."""
+        return trial in self._pruned
+
     def find_promoted(self, *, last: bool = False) -> int | None:
         """Return a trial that waits and is among the best of its rung by now, from the highest rung; None without one.
+
+        One that a person wants kept comes first, wherever it stands.
 
         Args:
             last: no trials are left to begin, so shares are rounded up, not down, and who failed gives its place to the
                 next: one at least gets to the end.
         """
+        if kept := self._kept & self._waiting.keys():
+            return min(kept)
         for epoch in sorted(set(self._waiting.values()), reverse=True):
             ranked = self._rank(epoch)
             keep = math.ceil(len(ranked) / self._factor) if last else len(ranked) // self._factor
@@ -117,28 +142,38 @@ class Asha:
         """Return the trials that wait and are too far behind to be taken up again: their checkpoints may go."""
         hopeless: list[int] = []
         for epoch in set(self._waiting.values()):
-            waiting = [trial for trial in self._rank(epoch) if self._waiting.get(trial) == epoch]
+            ranked = [trial for trial in self._rank(epoch) if trial not in self._kept]
+            waiting = [trial for trial in ranked if self._waiting.get(trial) == epoch]
             hopeless += waiting[_KEPT_PER_RUNG:]
         return sorted(hopeless)
 
     def _learn_score(self, event: Epoch) -> None:
-        scores = self._scores[event.trial]
         # One that is trained again counts as it was trained last.
-        for epoch in [epoch for epoch in scores if epoch >= event.epoch]:
-            del scores[epoch]
+        self._forget_scores(event.trial, after_epoch=event.epoch - 1)
         self._waiting.pop(event.trial, None)
         self._failed.discard(event.trial)
         score = event.metrics.get(self.metric, math.nan)
         if math.isnan(score):
             self._failed.add(event.trial)
         else:
-            scores[event.epoch] = score
+            self._scores[event.trial][event.epoch] = score
+            if event.epoch in self._ranked:
+                bisect.insort(self._ranked[event.epoch], (-score, event.trial))
         if "latency_ms" in event.metrics:
             self._latencies[event.trial] = event.metrics["latency_ms"]
+
+    def _forget_scores(self, trial: int, after_epoch: int) -> None:
+        scores = self._scores.get(trial, {})
+        for epoch in [epoch for epoch in scores if epoch > after_epoch]:
+            score = scores.pop(epoch)
+            if epoch in self._ranked:
+                self._ranked[epoch].remove((-score, trial))
 
     def _learn_end(self, event: Ended) -> None:
         if event.outcome in FAILURES:
             self._failed.add(event.trial)
+        if event.outcome is Outcome.PRUNED:
+            self._waiting.pop(event.trial, None)
         if event.outcome is Outcome.STOPPED and event.trial not in self._failed:
             last = max(self._scores[event.trial], default=0)
             # Without a checkpoint of its last epoch it could not go on as it was judged.
@@ -155,8 +190,11 @@ class Asha:
             scores: of trials that just got there.
             latencies: of trials that were just measured.
         """
-        reached = {trial: known[epoch] for trial, known in self._scores.items() if epoch in known} | (scores or {})
-        ranked = sorted((-score, trial) for trial, score in reached.items())
+        ranked = self._ranked.get(epoch)
+        if ranked is None:
+            ranked = sorted((-known[epoch], trial) for trial, known in self._scores.items() if epoch in known)
+        if scores:
+            ranked = sorted([pair for pair in ranked if pair[1] not in scores] + [(-s, t) for t, s in scores.items()])
         trials = [trial for _, trial in ranked]
         if not self._weighs_latency:
             return trials

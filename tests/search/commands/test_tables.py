@@ -1,8 +1,4 @@
-import pytest
-
 from search.commands.tables import (
-    describe_seconds,
-    describe_values,
     importance_table,
     insight_report,
     progress_panel,
@@ -15,7 +11,6 @@ from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import Outcome
-from segcore.config import TrainConfig
 
 RUNS, WAITS = len(Outcome), len(Outcome) + 1
 
@@ -33,47 +28,12 @@ def every_state(script) -> None:
     script.ask(WAITS)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (44.6, "45 s"),
-        (89, "89 s"),
-        (90, "2 min"),  # 1.5 minutes, rounded to even
-        (720, "12 min"),
-        (5340, "89 min"),
-        (5400, "1 h 30 min"),
-        (11100, "3 h 05 min"),
-        (86400, "24 h 00 min"),
-    ],
-)
-def test_durations_as_a_person_says_them(seconds, text):
-    assert describe_seconds(seconds) == text
-
-
-@pytest.mark.parametrize(
-    ("values", "text"),
-    [
-        ({"input_mode": "crop", "crop_size": 256}, "resnet34 ce crop 256 full lr 1.0e-03"),
-        ({"input_mode": "resize", "scale": 0.75, "labels": "scored"}, "resnet34 ce resize 0.75 scored lr 1.0e-03"),
-        ({"learning_rate": 0.00025, "loss": "focal"}, "resnet34 focal full full lr 2.5e-04"),
-    ],
-)
-def test_configuration_in_one_line_has_only_what_its_input_mode_uses(values, text):
-    assert describe_values(TrainConfig.from_values(values).values()) == text
-
-
-def test_configuration_that_is_none_is_shown_as_it_is():
-    values = {**TrainConfig.from_values({}).values(), "input_mode": "[/red]", "learning_rate": "[b]"}
-    text = describe_values({**values, "scale": None})
-    assert text == "resnet34 ce [/red] full lr [b]"
-
-
 def test_trials_table_shows_state_epoch_and_scores(render, row_of, make_history):
     history = make_history(every_state)
     text = render(trials_table([trial for _, trial in sorted(history.trials.items())], "iou"))
     assert row_of(text, "0").split() == [
-        "0", "finished", "1", "0.6123", "0.5000", "-", "resnet34", "ce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
+        "0", "finished", "1", "0.6123", "0.5000", "-",
+        "resnet34,", "loss", "ce+jaccard,", "crop", "256,", "lr", "0.001",
     ]  # fmt: skip
     assert row_of(text, "1").split()[:6] == ["1", "stopped", "by", "ASHA", "0", "-"]
     assert row_of(text, str(RUNS)).split()[:5] == [str(RUNS), "running", "2", "0.3000", "-"]
@@ -180,3 +140,22 @@ def test_metric_that_decides_is_shown_by_its_name_with_another_beside_it(render,
     assert "best iou/car 0.2500 in trial 0" in render(summary_line(history, make_settings(objective="iou/car")))
     of_miou = read_history(script.journal.file, "miou")
     assert row_of(render(trials_table(of_miou.in_order, "miou")), "0").split()[3:5] == ["0.4000", "0.9000"]
+
+
+def test_trials_table_fits_60_columns_and_says_why(render, make_history):
+    def write(script) -> None:
+        every_state(script)
+        script.ask(20, backbone="tf_efficientnet_lite0", input_mode="resize", scale=0.5)
+        message = "iou 0.2106 after epoch 4 is rank 5 of 6; of every 2 the best goes on"
+        script.end(20, "stopped by ASHA", message)
+        script.ask(21)
+        script.end(21, "failed", "Traceback:\n  File x\nOSError: no disk")
+
+    trials = make_history(write).in_order
+    text = render(trials_table(trials, "iou", wide=False, reasons=True), 60)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 60
+    told = " ".join(text.split())
+    assert "…" not in text
+    assert "rank 5 of 6" in told
+    assert "OSError: no disk" in told
+    assert "Traceback" not in told

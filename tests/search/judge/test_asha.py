@@ -15,6 +15,8 @@ from search.memory.events import (
     Ended,
     Epoch,
     Event,
+    Kept,
+    Pruned,
     Reopened,
     Restarted,
     Started,
@@ -117,7 +119,7 @@ def test_who_goes_on_at_a_rung():
         3: True,  # 4 results, 1 goes on; 0.60 is first
     }
     # 5 results, 1 goes on
-    assert told.asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 3 of 5; of every 3 the best goes on"
+    assert told.asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 3 of 5; the best third goes on"
     assert told.judge_all(1, {4: 0.45, 5: 0.55, 6: 0.58}) == {
         4: False,
         5: True,  # 6 results, 2 go on; 0.60 0.55: second
@@ -259,9 +261,9 @@ def test_an_epoch_reported_again_replaces_its_score():
     told = Told(make_asha(reduction_factor=2))
     told.judge_all(1, {0: 0.5, 1: 0.6})
     # Second of two, as if it had never had 0.6.
-    assert told.epoch(1, 1, 0.4).endswith("is rank 2 of 2; of every 2 the best goes on")
+    assert told.epoch(1, 1, 0.4).endswith("is rank 2 of 2; the best half goes on")
     assert not told.judge(1, 1, NAN)
-    assert told.asha.decide(2, 1, 0.3).endswith("is rank 2 of 2; of every 2 the best goes on"), "trial 1 counts no more"
+    assert told.asha.decide(2, 1, 0.3).endswith("is rank 2 of 2; the best half goes on"), "trial 1 counts no more"
 
 
 def test_scores_of_epochs_that_are_yet_to_be_trained_again_count_no_more():
@@ -275,7 +277,7 @@ def test_scores_of_epochs_that_are_yet_to_be_trained_again_count_no_more():
     told.epoch(1, 2, 0.3)
     assert "is rank 1 of 1" in told.asha.decide(2, 4, 0.5)
     assert "is rank 3 of 3" in told.asha.decide(2, 1, 0.05), "epoch 1 was not trained again"
-    assert told.asha.decide(2, 2, 0.2) == "iou 0.2000 after epoch 2 is rank 2 of 3; of every 2 the best goes on"
+    assert told.asha.decide(2, 2, 0.2) == "iou 0.2000 after epoch 2 is rank 2 of 3; the best half goes on"
 
 
 def test_trial_that_is_asked_for_again_begins_anew():
@@ -361,7 +363,7 @@ def test_deciding_teaches_nothing():
     told = Told(make_asha(reduction_factor=2))
     told.judge_all(1, {0: 0.5, 1: 0.4})
     verdicts = {told.asha.decide(2, 1, 0.45) for _ in range(3)}
-    assert verdicts == {"iou 0.4500 after epoch 1 is rank 2 of 3; of every 2 the best goes on"}
+    assert verdicts == {"iou 0.4500 after epoch 1 is rank 2 of 3; the best half goes on"}
     assert {told.asha.find_promoted() for _ in range(3)} == {0}
     # Who was but asked about is not there: of two and one more, not of three and one more.
     assert "is rank 3 of 3" in told.asha.decide(3, 1, 0.3)
@@ -592,7 +594,7 @@ def test_a_judge_told_of_a_journal_decides_nothing_and_lets_wait_who_can_go_on(s
     script.journal.follow(asha)
     assert [asha.waits(trial) for trial in range(4)] == [True, True, False, False]
     # Four results at the rung, of those that do not wait, too: a fifth is second, and one goes on.
-    assert asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 2 of 5; of every 3 the best goes on"
+    assert asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 2 of 5; the best third goes on"
 
 
 def test_with_two_goals_what_nothing_beats_in_both_ranks_first():
@@ -629,7 +631,7 @@ def test_metric_that_decides_ranks_and_is_told_by_its_name():
         asha.apply(Asked(trial=trial, fold=0, values={}, params={}))
         asha.apply(Epoch(trial=trial, epoch=1, metrics={"iou": iou, "iou/car": car}))
     assert asha.decide(2, 1, 0.7) == ""
-    assert asha.decide(2, 1, 0.5) == "iou/car 0.5000 after epoch 1 is rank 2 of 3; of every 2 the best goes on"
+    assert asha.decide(2, 1, 0.5) == "iou/car 0.5000 after epoch 1 is rank 2 of 3; the best half goes on"
     assert asha.decide(2, 1, NAN) == "its iou/car is NaN after epoch 1"
 
 
@@ -638,3 +640,62 @@ def test_trial_that_lacks_the_metric_ranks_nowhere_whatever_else_it_reports():
     asha.apply(Asked(trial=0, fold=0, values={}, params={}))
     asha.apply(Epoch(trial=0, epoch=1, metrics={"iou": 0.9}))
     assert "rank 1 of 1" in asha.decide(1, 1, 0.1)
+
+
+def test_a_trial_that_is_kept_passes_every_rung_and_counts_in_it():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {0: 0.5, 1: 0.6, 2: 0.4})
+    told.asha.apply(Asked(trial=3, fold=0, values={}, params={}))
+    told.asked.add(3)
+    told.asha.apply(Kept(trial=3, reason="a person"))
+    assert told.epoch(3, 1, 0.1) == ""
+    assert told.epoch(3, 2, 0.1) == ""
+    # Of four at the first rung the best two go on by now, and the last of them is the one that is kept.
+    assert "is rank 3 of 5" in told.asha.decide(4, 1, 0.45)
+    assert told.asha.decide(3, 3, NAN) == "its iou is NaN after epoch 3", "a training that diverged is not kept"
+
+
+def test_a_waiting_trial_that_is_kept_goes_on_first_and_never_loses_its_checkpoint(monkeypatch):
+    monkeypatch.setattr(judge, "_KEPT_PER_RUNG", 1)
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.2})
+    before = told.asha.find_hopeless()
+    assert 3 in before
+    told.asha.apply(Kept(trial=3, reason="a person"))
+    assert told.asha.find_hopeless() == [trial for trial in before if trial != 3]
+    assert told.asha.find_promoted() == 3
+    told.asha.apply(Reopened(trial=3))
+    assert told.asha.find_promoted() != 3
+
+
+def test_a_trial_that_is_pruned_stops_at_its_next_epoch_and_waits_no_more():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.epoch(0, 1, 0.5)
+    told.asha.apply(Kept(trial=0, reason="first"))
+    told.asha.apply(Pruned(trial=0, reason="it was enough"))
+    assert told.asha.decide(0, 3, 0.9) == "it was enough", "also between two rungs"
+    told.asha.apply(Epoch(trial=0, epoch=3, metrics={"iou": 0.9}))
+    told.asha.apply(CheckpointSaved(trial=0, epoch=3, path="checkpoint"))
+    told.end(0, Outcome.PRUNED)
+    assert not told.asha.waits(0)
+    assert told.asha.find_promoted(last=True) is None
+
+
+def test_a_trial_that_waits_and_is_pruned_is_not_taken_up_again():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {0: 0.5, 1: 0.4})
+    assert told.asha.find_promoted() == 0
+    told.asha.apply(Pruned(trial=0, reason="a person"))
+    told.end(0, Outcome.PRUNED)
+    assert told.asha.find_promoted(last=True) is None or told.asha.find_promoted(last=True) == 1
+    assert not told.asha.waits(0)
+
+
+def test_a_trial_that_begins_anew_is_neither_kept_nor_pruned():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {1: 0.9})
+    for event in (Kept(trial=0, reason="x"), Pruned(trial=0, reason="x")):
+        told.asha.apply(Asked(trial=0, fold=0, values={}, params={}))
+        told.asha.apply(event)
+        told.asha.apply(Asked(trial=0, fold=0, values={}, params={}))
+        assert "is rank 2 of 2" in told.asha.decide(0, 1, 0.1)

@@ -5,7 +5,7 @@ import pytest
 
 from search.memory.events import Event, parse_event
 from search.memory.history import History
-from search.memory.journal import read_history
+from search.memory.journal import Journal, read_history
 from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError
@@ -251,3 +251,15 @@ def test_another_metric_ranks_the_same_journal_anew(script):
         (1, 1, 0.6),
         (0, 2, 0.3),
     ]
+
+
+def test_what_closed_a_stage_stands_until_it_goes_on(open_script, tmp_path):
+    file = tmp_path / "journal.jsonl"
+    with open_script(file) as script:
+        script.ask(0)
+        script.end(0)
+        script.write("closed", metrics={"iou": 0.5}, note="")
+        assert script.journal.history.closed.metrics == {"iou": 0.5}
+        script.write("reopened", trial=0)
+        assert script.journal.history.closed is None
+    assert Journal(file, "iou").history.closed is None

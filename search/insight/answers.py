@@ -1,0 +1,303 @@
+"""The six questions that everyone asks of a search, each answered in a sentence, and how sure that is.
+
+The same words stand in the report, on the search's page in MLflow and in `status`. They follow from what a search has
+left in its folder (see `record`), also while it runs; how it fares in this or that condition, from `weakness`.
+"""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from search.insight.choices import ValueStanding, compare_values, list_choices
+from search.insight.cost import StageCost, account_stages, count_spared_epochs, name_device_hours
+from search.insight.grace import read_whole_curves, suggest_grace
+from search.insight.importance import CHANCE, FEWEST_TRIALS, Importance, measure_importance
+from search.insight.record import Record
+from search.insight.spending import count_stops
+from search.insight.weakness import Weakness, find_weakness
+from search.insight.words import count_words, describe_seconds, describe_values, enumerate_words
+from search.memory.best import place_of, score_of
+from search.memory.history import count_ends
+from search.memory.outcome import FAILURES, Outcome
+from search.verdict.notes import confirmation_line
+
+Topic = Literal["choices", "luck", "cost", "stops", "weakness", "use"]
+
+_TOLD_CLASSES: Final = 3
+_TOLD_CHOICES: Final = 3
+_STAGES: Final = {"search": "search", "confirm": "confirmation", "retrain": "retraining"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A question with its answer.
+
+    Args:
+        topic: what it is about.
+        question: as a person asks it.
+        sentence: the answer.
+        certainty: how sure it is, and what would make it surer; never empty.
+        commands: what to run next, to be pasted; empty for nothing.
+    """
+
+    topic: Topic
+    question: str
+    sentence: str
+    certainty: str
+    commands: tuple[str, ...] = ()
+
+
+def answer_questions(record: Record, importances: Sequence[Importance] | None = None) -> list[Answer]:
+    """Answer all six.
+
+    Args:
+        record: of the search.
+        importances: as `measure_importance` returns them; None: they are measured, which takes some seconds.
+    """
+    if importances is None:
+        importances = measure_importance(record.history, record.settings.epochs)
+    return [
+        answer_choices(record, importances),
+        answer_luck(record),
+        answer_cost(record),
+        answer_stops(record),
+        answer_weakness(record),
+        answer_use(record),
+    ]
+
+
+def answer_choices(record: Record, importances: Sequence[Importance]) -> Answer:
+    """Say which choices matter and which value of each stands highest.
+
+    Args:
+        record: of the search.
+        importances: as `measure_importance` returns them; empty when too few trials tell.
+    """
+    chance = next((each for each in importances if each.name == CHANCE), None)
+    telling = [each for each in importances if chance is not None and each.low > chance.high]
+    choices = list_choices(record.history)
+    asked = [each.name for each in telling[:_TOLD_CHOICES]]
+    # The network is what most people ask for, whether it matters or not.
+    asked += [name for name in ("backbone",) if name in choices and name not in asked]
+    standings = {name: compare_values(record.history, name, record.settings.epochs) for name in asked or choices[:1]}
+    told = [_tell_values(name, values) for name, values in standings.items() if values]
+    if telling:
+        explained = enumerate_words([f"{each.name} ({each.share:.0%})" for each in telling])
+        sentence = f"How trials stand is explained by {explained}"
+    elif chance is not None:
+        sentence = "No choice can be told from chance"
+    else:
+        sentence = "Too few trials have ended to say which choice matters"
+    return Answer(
+        topic="choices",
+        question="Which backbone matters, which choices do?" if "backbone" in choices else "Which choices matter?",
+        sentence=". ".join([sentence, *told]) + ".",
+        certainty=_tell_importance(importances, chance, telling),
+        commands=(record.folder.command("status", "--importance"),),
+    )
+
+
+def answer_luck(record: Record) -> Answer:
+    """Say whether the winner won by luck."""
+    question, best, command = "Was the winner luck?", record.best, record.folder.command
+    if best is None:
+        ends = count_ends(record.history.in_order) or "none has begun"
+        return Answer(topic="luck", question=question, sentence="Nobody has won yet.", certainty=f"Trials: {ends}.")
+    if record.confirmed is not None:
+        rivals = record.confirmed["rivals"]
+        verdict = "It may be: others cannot be told from it" if rivals else "No: it was trained anew, and stays ahead"
+        return Answer(
+            topic="luck",
+            question=question,
+            sentence=f"{verdict}. Trial {best['trial']} won ({describe_values(best['values'])}).",
+            certainty=confirmation_line(record.confirmed, record.metric),
+            commands=_closer_look(record, rivals),
+        )
+    return Answer(
+        topic="luck",
+        question=question,
+        sentence=f"Nobody knows yet: trial {best['trial']} ({describe_values(best['values'])}) is the best of "
+        f"{count_words(len(record.history.ranked), 'score')} on {place_of(best)} alone.",
+        certainty=f"Its {record.metric} {score_of(best):.4f} flatters, as the best of many does{_tell_lead(record)}.",
+        # A search that goes on confirms by itself at its end.
+        commands=() if record.history.unfinished or len(record.history.ranked) < 2 else (command("confirm"),),
+    )
+
+
+def answer_cost(record: Record) -> Answer:
+    """Say what all stages cost, and what ASHA spared."""
+    stages, unit = account_stages(record), name_device_hours(record.place)
+    hours, seconds = sum(each.device_hours for each in stages), sum(each.seconds for each in stages)
+    parts = enumerate_words([f"{_STAGES[each.stage]} {each.device_hours:.2f}" for each in stages])
+    spared, trained = count_spared_epochs(record), sum(each.epochs for each in stages if each.stage == "search")
+    share = f"; ASHA spared {spared / max(1, spared + trained):.0%} of the epochs that its trials would have taken"
+    return Answer(
+        topic="cost",
+        question="What did it cost?",
+        sentence=f"{hours:.2f} {unit} ({parts or 'nothing yet'}) in {describe_seconds(seconds)} on the clock"
+        f"{share if spared else ''}.",
+        certainty=_tell_uncounted(record, stages),
+    )
+
+
+def answer_stops(record: Record) -> Answer:
+    """Say what was stopped or failed, and why."""
+    history, stops = record.history, count_stops(record.history)
+    after = enumerate_words([f"{count} after epoch {epoch}" for epoch, count in stops.items()])
+    revived = len({stop.trial for stop in record.stops.taken_up})
+    told = [
+        f"ASHA has {count_words(sum(stops.values()), 'trial')} of {len(history.trials)} wait ({after}), which were not "
+        f"among the best {_name_share(record.settings.reduction_factor)} there"
+        if stops
+        else "ASHA has no trial wait"
+    ]
+    told += [f"{count_words(revived, 'stopped trial')} went on later, as others ended up behind"] if revived else []
+    failed = [trial for trial in history.in_order if trial.outcome in (*FAILURES, Outcome.OVER_LIMIT)]
+    told += [f"for good: {count_ends(failed)}"] if failed else []
+    return Answer(
+        topic="stops",
+        question="What was stopped, and why?",
+        sentence="; ".join(told) + ".",
+        certainty=_tell_agreement(record),
+        commands=(record.folder.command("replay"),) if stops else (),
+    )
+
+
+def answer_weakness(record: Record) -> Answer:
+    """Say in which condition and on which classes the winner fails."""
+    found = find_weakness(record)
+    worst = found.conditions[0] if found is not None and len(found.conditions) > 1 else None
+    question = f"What fails at {worst.name}?" if worst is not None else "What fails?"
+    if found is None:
+        return Answer(topic="weakness", question=question, sentence="Nothing was scored yet.", certainty="Wait for it.")
+    classes = [f"{each.name} {each.score:.3f}" for each in found.classes[:_TOLD_CLASSES]]
+    told = [f"The classes that fare worst are {enumerate_words(classes)}"] if classes else []
+    if worst is not None:
+        best = found.conditions[-1]
+        told.insert(0, f"iou is {worst.score:.3f} at {worst.name}, and {best.score:.3f} at {best.name}")
+    return Answer(
+        topic="weakness",
+        question=question,
+        sentence=". ".join(told) + ("." if told else "One score, no classes or conditions."),
+        certainty=_tell_weakness(found),
+        commands=(_segcore_command("errors", _model_of(record), record.place.data, "errors.html"),)
+        if record.retrained
+        else (),
+    )
+
+
+def answer_use(record: Record) -> Answer:
+    """Say how the model is used, or how one is made."""
+    name, question = record.settings.name, "How do I use the model?"
+    if not record.retrained or record.retraining.closed is None:
+        done = record.best is not None
+        return Answer(
+            topic="use",
+            question=question,
+            sentence="There is no model yet; a retraining of the winner on all folds makes it."
+            if done
+            else "There is no model yet, nor a winner to make one of.",
+            certainty="best.json holds the configuration." if done else "See how far the search is.",
+            commands=(record.folder.command("retrain" if done else "status"),),
+        )
+    score = record.retraining.closed.metrics.get(record.metric)
+    told = f"Expect {record.metric} {score:.4f} on images like these" if score is not None else "Its score is unknown"
+    older = "" if record.is_model_current else " It is of an earlier winner: move it away and retrain for the new one."
+    return Answer(
+        topic="use",
+        question=question,
+        sentence=f"It is one folder, {_model_of(record)}, and models:/{name} in MLflow: give it images, get masks.",
+        certainty=f"{told}{_tell_spread(record)}.{older}",
+        commands=(
+            _segcore_command("predict", _model_of(record), "IMAGES", "OUT"),
+            record.folder.command("fetch", "FOLDER"),
+        ),
+    )
+
+
+def _tell_values(name: str, values: Sequence[ValueStanding]) -> str:
+    first, second = values[0], values[1]
+    sure = f"first in {first.leads:.0%} of resamples"
+    sure = "of too few trials to tell" if max(each.leads for each in values) == 0 else sure
+    return (
+        f"Of {name}, {first.value} stands highest ({count_words(first.trials, 'trial')}, {sure}), "
+        f"then {second.value} ({second.trials})"
+    )
+
+
+def _tell_importance(
+    importances: Sequence[Importance], chance: Importance | None, telling: Sequence[Importance]
+) -> str:
+    if chance is None:
+        return f"Shares of importance are told from {FEWEST_TRIALS} trials on that ended and do not all stand alike."
+    ranges = enumerate_words([f"{each.name} {each.low:.0%} to {each.high:.0%}" for each in telling])
+    lost = [each.name for each in importances if each is not chance and each not in telling]
+    told = f"Over resamples {ranges}; a" if telling else "A"
+    rest = f", so nothing is said of {enumerate_words(lost)}" if lost else ""
+    return f"{told} meaningless number reaches up to {chance.high:.0%}{rest}."
+
+
+def _tell_lead(record: Record) -> str:
+    scores = [trial.best.score for trial in record.history.ranked if trial.best and trial.outcome not in FAILURES]
+    return f"; it is {scores[0] - scores[1]:.4f} ahead of the second" if len(scores) > 1 else ""
+
+
+def _closer_look(record: Record, rivals: Sequence[int]) -> tuple[str, ...]:
+    """Return the command that trains winner and rivals on one further fold, or seed, more than now."""
+    scored = len((record.confirmed or {}).get("folds") or (record.confirmed or {}).get("further_seeds") or ())
+    has_more = record.settings.folds == 1 or scored + 1 < record.settings.folds
+    options = "--top", str(max(2, len(rivals) + 1)), "--folds", str(scored + 1)
+    return (record.folder.command("confirm", *options),) if rivals and has_more else ()
+
+
+def _name_share(factor: int) -> str:
+    return {2: "half", 3: "third", 4: "quarter"}.get(factor, f"1 of {factor}")
+
+
+def _tell_uncounted(record: Record, stages: Sequence[StageCost]) -> str:
+    restarts = sum(trial.restarts for history in record.stages.values() for trial in history.in_order)
+    again = f" and what {count_words(restarts, 'restart')} had trained again" if restarts else ""
+    idle = sum(each.seconds for each in stages)
+    at_once = f"; on average {sum(each.worker_seconds for each in stages) / idle:.1f} trained at once" if idle else ""
+    going = "; it goes on" if any(history.unfinished for history in record.stages.values()) else ""
+    return f"Measured by the workers: training and validation, without their start{again}{at_once}{going}."
+
+
+def _tell_agreement(record: Record) -> str:
+    grace, first = suggest_grace(read_whole_curves(record.history)), record.settings.resolved_grace_epochs
+    if grace.suggested_epochs is None or len(grace.agreements) < first:
+        return f"Whether that was right nobody knows: only {count_words(grace.trials, 'trial')} ran to the end."
+    tau = grace.agreements[first - 1]
+    return (
+        f"Of {count_words(grace.trials, 'whole training')}, {(1 + tau) / 2:.0%} of the pairs stood after epoch {first} "
+        "as they did in the end; those are the ones that ASHA let pass, more alike than all."
+    )
+
+
+def _tell_weakness(found: Weakness) -> str:
+    where = f"Measured {found.where}"
+    if found.trainings < 2:
+        return f"{where}; of one training: other images and seeds may turn it."
+    if len(found.conditions) < 2:
+        return f"{where}."
+    worst, best = found.conditions[0], found.conditions[-1]
+    behind = f"on {found.behind} of {found.trainings} it is behind {best.name}"
+    return f"{where}: {worst.name} spreads from {worst.low:.3f} to {worst.high:.3f}, and {behind}."
+
+
+def _tell_spread(record: Record) -> str:
+    scores = [training.epochs[training.last_epoch].score for training in record.retraining.in_order if training.epochs]
+    known = [score for score in scores if score == score]
+    if len(known) < 2:
+        return ""
+    word = "folds" if record.settings.folds > 1 else "seeds"
+    return f", from {min(known):.4f} to {max(known):.4f} over {word}; together its networks were not scored"
+
+
+def _model_of(record: Record) -> str:
+    return record.folder.search_stage.address(record.folder.model)
+
+
+def _segcore_command(*arguments: str) -> str:
+    return shlex.join(["python", "-m", "segcore", *arguments])

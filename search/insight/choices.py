@@ -1,0 +1,119 @@
+"""How the values of a choice compare, as its trials stand: which backbone, which loss, which crop size.
+
+How much a choice explains at all says `importance`, which weighs all of them together.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import mean
+from typing import Any, Final
+
+import numpy as np
+
+from search.insight.importance import read_known
+from search.memory.history import History
+from search.propose.standing import rank_standings
+
+_RESAMPLES: Final = 500
+_FEWEST_PER_VALUE: Final = 2
+"""Of one trial nobody knows whether its value or chance made it."""
+_MOST_LISTED: Final = 8
+"""Numbers with more values come from a range, not from a list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueStanding:
+    """How the trials with one value of a choice stand.
+
+    Args:
+        value: of the choice, as text; of a choice from a range a third of its trials, such as 0.001 to 0.003.
+        trials: how many drew it.
+        standing: mean share of the other trials that they beat (see `propose.standing`), 0 to 1.
+        best: highest score of them; None without one.
+        leads: of resamples of the trials, the share in which this value stands highest; 0 for one with a single
+            trial, and where no two values have more.
+    """
+
+    value: str
+    trials: int
+    standing: float
+    best: float | None
+    leads: float
+
+
+def compare_values(history: History, choice: str, epochs: int) -> list[ValueStanding]:
+    """Return how the values of a choice stand, or the thirds of a range, the highest first.
+
+    A search tries what looks good more often, and beside other good choices: a value stands high also for its company.
+
+    Args:
+        history: the search's trials.
+        choice: name of a parameter.
+        epochs: of a whole training.
+
+    Returns:
+        Nothing when fewer than two values were drawn.
+    """
+    trials, curves = read_known(history)
+    standings = rank_standings(curves, epochs).tolist() if trials else []
+    groups: dict[str, list[float]] = {}
+    bests: dict[str, list[float]] = {}
+    names = _name_values([trial.params.get(choice) for trial in trials], is_numeric(history, choice))
+    for trial, standing, name in zip(trials, standings, names, strict=True):
+        if choice in trial.params:
+            groups.setdefault(name, []).append(standing)
+            bests.setdefault(name, []).extend([trial.best.score] if trial.best is not None else [])
+    if len(groups) < 2:
+        return []
+    leads = _count_leads(groups)
+    found = [
+        ValueStanding(
+            value=value,
+            trials=len(of_value),
+            standing=mean(of_value),
+            best=max(bests[value], default=None),
+            leads=leads[value],
+        )
+        for value, of_value in groups.items()
+    ]
+    return sorted(found, key=lambda each: -each.standing)
+
+
+def list_choices(history: History) -> list[str]:
+    """Return the names of what was drawn and has two values at least, by name."""
+    values: dict[str, set[str]] = {}
+    for trial in history.in_order:
+        for name, value in trial.params.items():
+            values.setdefault(name, set()).add(repr(value))
+    return sorted(name for name, seen in values.items() if len(seen) > 1)
+
+
+def is_numeric(history: History, choice: str) -> bool:
+    """Say whether a choice is drawn from a range: a number with more values than a list of choices would have."""
+    drawn = [trial.params[choice] for trial in history.in_order if choice in trial.params]
+    if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in drawn):
+        return False
+    return any(isinstance(value, float) for value in drawn) and len(set(drawn)) > _MOST_LISTED
+
+
+def _name_values(values: Sequence[Any], in_thirds: bool) -> list[str]:
+    """Return what each value is called: its text, or the third that it lies in; equal ones lie in the same."""
+    if not in_thirds:
+        return [str(value) for value in values]
+    known = sorted(value for value in values if value is not None)
+    edges = [known[round(part * (len(known) - 1) / 3)] for part in range(4)]
+    names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
+    return ["" if value is None else names[max(0, bisect_left(edges, value) - 1)] for value in values]
+
+
+def _count_leads(groups: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    draw = np.random.default_rng(0)
+    able = {value: standings for value, standings in groups.items() if len(standings) >= _FEWEST_PER_VALUE}
+    leads = dict.fromkeys(groups, 0.0)
+    if len(able) > 1:
+        means_VR = np.array([draw.choice(each, (_RESAMPLES, len(each))).mean(axis=1) for each in able.values()])
+        counts_V = np.bincount(means_VR.argmax(axis=0), minlength=len(able))
+        leads |= {value: count / _RESAMPLES for value, count in zip(able, counts_V.tolist(), strict=True)}
+    return leads

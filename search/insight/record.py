@@ -1,0 +1,110 @@
+"""All that a search has left in its folder, read at once: what answers, report and Python API are made of.
+
+Nothing is written, and a search that runs may be read. Reading needs neither Ray nor MLflow nor torch.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search.folder import SearchFolder
+from search.insight.stops import Stops
+from search.memory.history import History
+from search.memory.journal import replay
+from search.memory.outcome import FAILURES
+from search.opening import read_search
+from search.place import Place
+from search.settings import SearchSettings
+from search.verdict.selection import choose_best, choose_confirmed
+from segcore.data.dividing.split import read_folds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What is known of a search.
+
+    Args:
+        folder: its files.
+        settings: what it is.
+        place: where it ran last.
+        history: its trials.
+        stops: what ASHA stopped, and what went on.
+        confirmation: trainings of its best on further folds; empty without any.
+        retraining: trainings of the winner on all folds; empty without any.
+        best: what `best.json` would hold now; None before a trial has a score.
+    """
+
+    folder: SearchFolder
+    settings: SearchSettings
+    place: Place
+    history: History
+    stops: Stops
+    confirmation: History
+    retraining: History
+    best: dict[str, Any] | None
+
+    @property
+    def metric(self) -> str:
+        """What decides."""
+        return self.settings.metric
+
+    @property
+    def stages(self) -> Mapping[str, History]:
+        """The trainings of every stage that has begun, by its name."""
+        known = {"search": self.history, "confirm": self.confirmation, "retrain": self.retraining}
+        return {name: history for name, history in known.items() if history.trials}
+
+    @property
+    def confirmed(self) -> dict[str, Any] | None:
+        """What `best.json` holds of a confirmation; None without one."""
+        found: dict[str, Any] | None = (self.best or {}).get("confirmation")
+        return found
+
+    @property
+    def retrained(self) -> bool:
+        """Whether the retraining of the winner has come to its end."""
+        return self.retraining.closed is not None
+
+    @property
+    def is_model_current(self) -> bool:
+        """Whether the model is of who has won now: more trials, or a confirmation, may have named another."""
+        trained = next(iter(self.retraining.trials.values()), None)
+        if not self.retrained or trained is None or self.best is None:
+            return False
+        return {**trained.values, "seed": 0} == {**self.best["values"], "seed": 0}
+
+
+def read_record(folder: SearchFolder) -> Record:
+    """Read a search.
+
+    Raises:
+        CheckpointError: when its files are damaged.
+        ConfigError: when its folder has a name that no search may have.
+    """
+    settings, place = read_search(folder)
+    histories = {name: History(settings.metric) for name in folder.stages}
+    stops = Stops()
+    replay(folder.search_stage.journal, histories["search"], stops)
+    for name in ("confirm", "retrain"):
+        replay(folder.stages[name].journal, histories[name])
+    return Record(
+        folder=folder,
+        settings=settings,
+        place=place,
+        history=histories["search"],
+        stops=stops,
+        confirmation=histories["confirm"],
+        retraining=histories["retrain"],
+        best=_find_best(folder, settings, histories["search"], histories["confirm"]),
+    )
+
+
+def _find_best(
+    folder: SearchFolder, settings: SearchSettings, history: History, confirmation: History
+) -> dict[str, Any] | None:
+    # Not from the file: that of a search that goes on is of before.
+    if not any(trial.outcome not in FAILURES for trial in history.ranked):
+        return None
+    if not folder.folds.is_file():
+        return choose_best(history, settings)
+    return choose_confirmed(history, confirmation, settings, read_folds(folder.folds))

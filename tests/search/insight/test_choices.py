@@ -1,0 +1,52 @@
+import pytest
+
+from search.insight.choices import compare_values, is_numeric, list_choices
+
+
+def test_values_stand_by_how_many_trials_theirs_beat(make_trials):
+    history = make_trials(
+        {"params": {"backbone": "a"}, "ious": [0.1, 0.2, 0.9]},
+        {"params": {"backbone": "a"}, "ious": [0.1, 0.2, 0.8]},
+        {"params": {"backbone": "b"}, "ious": [0.1, 0.2, 0.7]},
+        {"params": {"backbone": "b"}, "ious": [0.1], "outcome": "stopped by ASHA"},
+        {"params": {"backbone": "c"}, "ious": [], "outcome": "diverged"},
+    )
+    first, second, third = compare_values(history, "backbone", 3)
+    # Of five trials the places are 4, 3, 2, 1 and 0, each over the four others.
+    assert (first.value, first.trials, first.best, first.standing) == ("a", 2, 0.9, pytest.approx(3.5 / 4))
+    assert (second.value, second.trials, second.best, second.standing) == ("b", 2, 0.7, pytest.approx(1.5 / 4))
+    assert (third.value, third.trials, third.best, third.standing) == ("c", 1, None, 0.0)
+    # Both trials of a beat both of b, so whatever is drawn of each, a leads; of c one trial tells nothing.
+    assert (first.leads, second.leads, third.leads) == (1.0, 0.0, 0.0)
+
+
+def test_values_that_overlap_lead_only_sometimes(make_trials):
+    scores = {"a": (0.9, 0.1), "b": (0.8, 0.2)}
+    history = make_trials(
+        *({"params": {"loss": loss}, "ious": [score]} for loss, both in scores.items() for score in both)
+    )
+    values = compare_values(history, "loss", 1)
+    assert sum(each.leads for each in values) == pytest.approx(1)
+    assert all(0.2 < each.leads < 0.8 for each in values)
+
+
+def test_a_choice_with_one_value_or_of_no_trial_compares_nothing(make_trials):
+    history = make_trials({"params": {"loss": "ce"}, "ious": [0.1]}, {"params": {"loss": "ce"}, "ious": [0.2]})
+    assert compare_values(history, "loss", 1) == compare_values(history, "crop_size", 1) == []
+    assert list_choices(history) == []
+
+
+def test_choices_are_what_was_drawn_differently(make_trials):
+    history = make_trials(
+        *({"params": {"rate": 0.1 * n, "size": n, "loss": "ce", "flip": n > 5}, "ious": [0.1]} for n in range(1, 12))
+    )
+    assert list_choices(history) == ["flip", "rate", "size"]
+    assert [is_numeric(history, name) for name in ("flip", "rate", "size")] == [False, True, False]
+
+
+def test_of_a_range_its_thirds_stand(make_trials):
+    history = make_trials(*({"params": {"rate": 0.1 * n}, "ious": [0.05 * n]} for n in range(1, 13)))
+    values = compare_values(history, "rate", 1)
+    # Of twelve values the edges are the 1st, 5th, 8th and 12th, each the last of its third.
+    assert [(each.value, each.trials) for each in values] == [("0.8 to 1.2", 4), ("0.5 to 0.8", 3), ("0.1 to 0.5", 5)]
+    assert values[0].leads == 1.0

@@ -1,0 +1,56 @@
+import pytest
+
+from search.insight.weakness import find_weakness
+from search.memory.events import Asked, Closed, Ended, Epoch
+from search.memory.history import History
+from search.memory.outcome import Outcome
+
+
+def trained(*metrics: dict[str, float], source: int | None = None, closed: dict[str, float] | None = None) -> History:
+    history = History("iou")
+    for trial, each in enumerate(metrics):
+        history.apply(Asked(trial=trial, fold=trial, values={}, params={}, source=source))
+        history.apply(Epoch(trial=trial, epoch=1, metrics=each))
+        history.apply(Ended(trial=trial, outcome=Outcome.FINISHED))
+    if closed is not None:
+        history.apply(Closed(metrics=closed, note=""))
+    return history
+
+
+FOLDS = (
+    {"iou": 0.5, "iou_at/day": 0.6, "iou_at/night": 0.4, "iou/car": 0.7, "iou/signal": 0.2},
+    {"iou": 0.5, "iou_at/day": 0.5, "iou_at/night": 0.5, "iou/car": 0.9},
+)
+
+
+def names_of(parts) -> list[str]:
+    return [part.name for part in parts]
+
+
+def test_the_retraining_tells_it_over_all_images_together(make_record, make_best):
+    pooled = {"iou": 0.5, "iou_at/day": 0.55, "iou_at/night": 0.45, "iou/car": 0.8, "iou/signal": 0.2}
+    record = make_record(trained({"iou": 0.6}), retraining=trained(*FOLDS, closed=pooled), best=make_best())
+    found = find_weakness(record)
+    assert names_of(found.conditions) == ["night", "day"]
+    night = found.conditions[0]
+    assert (night.score, night.low, night.high) == (0.45, 0.4, 0.5)
+    assert names_of(found.classes) == ["signal", "car"]
+    assert (found.trainings, found.behind) == (2, 1), "of two folds night is behind day on one"
+    assert "retraining, over 2 folds" in found.where
+
+
+def test_before_it_the_confirmation_of_the_winner_does(make_record, make_best):
+    record = make_record(trained({"iou": 0.6}), confirmation=trained(*FOLDS, source=0), best=make_best(rivals=[]))
+    found = find_weakness(record)
+    assert found.conditions[0].score == pytest.approx(0.45)
+    assert "confirmation, in 2 trainings" in found.where
+
+
+def test_before_that_its_best_epoch_in_the_search_does(make_record, make_best):
+    found = find_weakness(make_record(trained(FOLDS[0]), best=make_best()))
+    assert (found.trainings, found.behind, found.conditions[0].name) == (1, 1, "night")
+    assert "search's own fold" in found.where
+
+
+def test_without_a_winner_nothing_is_told(make_record):
+    assert find_weakness(make_record(History("iou"))) is None

@@ -44,6 +44,7 @@ from segcore.scoring.confusion import Mistake, list_mistakes
 from segcore.scoring.metrics import best_single_class, class_boundary_ious
 
 _MISTAKES: Final = 12
+_LOCAL: Final = "http://127.0.0.1"
 _MEANINGS: Final = {
     "iou": "iou, the contest's score",
     "miou": "miou, over all classes",
@@ -163,7 +164,8 @@ def _tell_source(notes: Mapping[str, Any]) -> list[Markup]:
         return []
     said = [escape(f"Trained by the search {search}, with the configuration of its trial {trial}.")]
     if isinstance(address, str) and address:
-        said += [Markup(" "), link(address, "Its run in MLflow"), escape(" (of this machine: while search ui runs).")]
+        needs = ", while 'python -m search ui' runs" if address.startswith(_LOCAL) else ""
+        said += [Markup(" "), link(address, "Its run in MLflow"), escape(f"{needs}.")]
     return [Markup(f"<p>{''.join(said)}</p>")]
 
 

@@ -30,7 +30,12 @@ def show_folds(exploration: Exploration) -> Section:
         f"{leakage.divided_neighbours} of {leakage.neighbours} pairs of neighbouring frames stand in two folds, at the "
         "seams of blocks."
     )
-    parts = [paragraph(f"{split.describe()}. {said}"), element("h3", "Images"), _fold_cases(exploration, split)]
+    told = split.describe()
+    parts = [
+        paragraph(f"{told[:1].upper()}{told[1:]}. {said}"),
+        element("h3", "Images"),
+        _fold_cases(exploration, split),
+    ]
     parts += [element("h3", "Share of pixels, void left out"), _fold_classes(exploration, split.folds)]
     return Section(title="Folds", hint=hint, content=join(parts))
 

@@ -66,7 +66,8 @@ svg { vertical-align: middle; font: 12px system-ui, "Segoe UI", "DejaVu Sans", s
 .pictures.large { grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
 @media (max-width: 40rem) {
   body { padding: 0 .75rem 3rem; }
-  .scroll tbody th { max-width: 42vw; overflow-wrap: anywhere; white-space: normal; }
+  .scroll tbody th { max-width: 42vw; overflow: hidden; text-overflow: ellipsis; }
+  td > svg { width: 5rem; }
 }
 figure { margin: 0; }
 figure img { display: block; width: 100%; height: auto; }

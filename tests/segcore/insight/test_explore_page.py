@@ -47,7 +47,7 @@ def test_folds_of_a_search_are_shown_with_a_total_for_each_condition(dataset_fol
     assert done.exit_code == 0, done.output
     text = read_page((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert "all groups, day 3 3 6 all groups, night 3 3 6 all 6 6 12" in text
-    assert "folds given by --folds-file: 6, 6 cases in 2 folds" in text
+    assert "Folds given by --folds-file: 6, 6 cases in 2 folds." in text
 
 
 def test_gaps_between_frames_are_shown(dataset_folder, read_page):

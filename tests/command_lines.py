@@ -100,6 +100,8 @@ def read_commands(text: str) -> Iterator[str]:
 def check_command(command: str, pins: Mapping[str, str]) -> None:
     """Fail where a command of a paper would not be understood by its program, or names what is not there."""
     words = shlex.split(re.sub(r"(?:~/venv|\.venv)/bin/python", "python", command), comments=True)
+    # What a pipe leads to is another's program.
+    words = words[: words.index("|")] if "|" in words else words
     line = shlex.join(words)
     if words[:2] == ["ray", "exec"]:
         for part in str(understand(line)["cmd"]).split(" && "):

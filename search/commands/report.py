@@ -1,4 +1,4 @@
-"""`report`: a search as one page, written when it is asked for and at the end of each stage."""
+"""`report` and `compare`: one or two searches as a page; that of one is also written at the end of each stage."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +33,26 @@ def report(
     file = out or folder.report
     write_report(look_at(folder).record, file)
     console.print(f"report:     {file}", soft_wrap=True)
+
+
+def compare(
+    first: Annotated[str, typer.Argument(help="name of a search")],
+    second: Annotated[str, typer.Argument(help="name of the search to put beside it")],
+    out: Annotated[
+        Path | None, typer.Option(help="page to write, .html; left out: in the first search's folder")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Write two searches beside each other as one page: who is ahead, how sure that is, what they differ in."""
+    from search.insight.side_by_side import tell_ahead
+    from search.report.compare import write_comparison
+
+    folders = [find_folder(storage, name) for name in (first, second)]
+    ours, theirs = (look_at(folder).record for folder in folders)
+    file = out or folders[0].root / f"compare-{second}.html"
+    write_comparison(ours, theirs, file)
+    console.print(tell_ahead(ours, theirs), soft_wrap=True)
+    console.print(f"page:       {file}", soft_wrap=True)
 
 
 def keep_report(

@@ -19,6 +19,7 @@ from search.commands.display import (
     show_unsent,
     stage_shown,
 )
+from search.commands.report import keep_report
 from search.folder import SearchFolder, command_line
 from search.judge.room import estimate_room
 from search.memory.best import score_of
@@ -156,11 +157,12 @@ def finish(
     found = name_winner(settings, folder)
     send_file(folder.root, folder.best)
     console.print(tables.insight_report(history, settings))
-    show_importance(settings, history)
+    importances = show_importance(settings, history)
     show_front(settings, history)
     show_best(found)
     show_failed_trainings(settings, folder)
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
+    keep_report(settings, capacity.place, folder, importances)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
     console.print(f"browse:     {command_line('ui', storage=capacity.place.storage)}", soft_wrap=True)
     console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
@@ -206,6 +208,7 @@ def retrain_winner(
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
     console.print(f"sha256:     {digest}", soft_wrap=True)
+    keep_report(settings, capacity.place, folder)
 
 
 @contextmanager

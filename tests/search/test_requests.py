@@ -44,7 +44,8 @@ def test_a_stop_of_an_earlier_run_stops_none_that_began_since(root):
     [
         b"", b"\xff", b"{}", b"[" * 2000, b'{"kind": "delete", "trial": 0, "reason": "x"}',
         b'{"kind": "prune", "reason": "x"}', b'{"kind": "stop", "trial": 1, "reason": "x"}',
-        b'{"kind": "stop", "reason": "x", "command": "rm"}', b'{"kind": "keep", "trial": 0, "reason": "' + b"x" * 5000 + b'"}',
+        b'{"kind": "stop", "reason": "x", "command": "rm"}',
+        b'{"kind": "keep", "trial": 0, "reason": "' + b"x" * 5000 + b'"}',
     ],
 )  # fmt: skip
 def test_what_is_no_request_is_taken_away_unheard(root, content):

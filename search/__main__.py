@@ -18,6 +18,7 @@ from search.commands.launch import launch, resume
 from search.commands.listing import list_searches
 from search.commands.look import best, status
 from search.commands.replay import replay
+from search.commands.report import report
 from search.commands.steering import keep, prune, stop
 from search.tracking_uri import mask_uri
 from segcore.errors import HopelessSearchError, InterruptedSearchError, StreetError, UnfitClusterError
@@ -34,7 +35,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("list")(list_searches)
-for command in (launch, resume, status, stop, prune, keep, best, replay, confirm, retrain, fetch, sync, ui, doctor):
+for command in (
+    launch,
+    resume,
+    status,
+    stop,
+    prune,
+    keep,
+    best,
+    replay,
+    report,
+    confirm,
+    retrain,
+    fetch,
+    sync,
+    ui,
+    doctor,
+):
     app.command()(command)
 
 

@@ -31,7 +31,7 @@ _SEARCH_BASE: Final = {
     "finding",
     "opening",
 }
-_PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight")
+_PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight", "report")
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
     **{f"segcore.{file}": {"config", "errors"} for file in _SEGCORE_BASE},
@@ -55,6 +55,7 @@ USES: Final[dict[str, set[str]]] = {
     "search.judge": {*_SEARCH_BASE, "memory"},
     "search.verdict": {*_SEARCH_BASE, "memory"},
     "search.insight": {*_SEARCH_BASE, "memory", "judge", "propose", "verdict"},
+    "search.report": {*_SEARCH_BASE, "memory", "judge", "verdict", "insight"},
     "search.run": {*_SEARCH_BASE, "memory", "space", "propose", "judge"},
     "search.tracking": {*_SEARCH_BASE, "memory", "verdict"},
     "search.stages": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS},

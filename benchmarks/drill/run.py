@@ -77,6 +77,7 @@ def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
         scene.start_driver([*scene.submit, *command] if fault.submitted else command)
         if not struck:
             scene.wait_for(lambda: scene.journal.exists() and fault.is_due(scene.history()), size.seconds)
+            scene.again = _command(scene, fault, arm, size, again=True)
             fault.strike(scene)
             struck = True
         codes.append(scene.wait_for_driver(size.seconds))

@@ -4,7 +4,6 @@ A recorded search becomes a `History`, as if its journal had been read; `replay`
 retrainings are not read: other folds.
 """
 
-import ast
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,16 +20,15 @@ from search.memory.outcome import Outcome
 from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings, name_metric
 from search.tracking.check import require_tracking
-from search.tracking.names import clean_name
-from search.tracking.runs import INTERRUPTED
+from search.tracking.documents import CONFIGURATION_FILE, SETTINGS_FILE, read_document
+from search.tracking.names import key_of
+from search.tracking.states import INTERRUPTED
 from search.tracking.store import open_client
-from segcore.config import FIELD_NAMES, TrainConfig
+from segcore.config import TrainConfig
 from segcore.errors import ConfigError, TrackingError
 from segcore.scoring.objective import FIRST_METRIC
 
 _SQLITE: Final = "sqlite:///"
-_LITERALS: Final = ("fixed", "extra")
-"""What MLflow has as Python's text of it."""
 _SETTINGS: Final = (
     "name", "space", "trials", "epochs", "grace_epochs", "reduction_factor", "folds", "fold", "seed", "search_id",
     "fixed",
@@ -114,52 +112,51 @@ def _find_runs(client: MlflowClient, experiment_id: str) -> list[Run]:
 
 
 def _read_search(client: MlflowClient, name: str, runs: list[Run]) -> RecordedSearch:
-    parents = [run for run in runs if run.data.tags["search.trial"] == _PARENT and run.data.params]
+    parents = [run for run in runs if run.data.tags["search.trial"] == _PARENT]
     if not parents:
         raise ConfigError(
             f"--search {name}: MLflow has trials but no run with the settings of their search; restore it in MLflow "
             "if it was deleted, else the search cannot be replayed."
         )
-    settings, place = _read_settings(name, parents[0].data.params)
+    settings, place = _read_settings(name, read_document(client, parents[0].info.run_id, SETTINGS_FILE))
     history = History(settings.metric)
     for run in runs:
-        # A driver that died between making a run and filling it leaves one without parameters.
-        if run.data.tags["search.trial"] != _PARENT and run.data.params:
-            trial = _read_trial(client, name, run, settings.metric)
+        # A driver that died between making a run and filling it leaves one without a configuration.
+        configuration = read_document(client, run.info.run_id, CONFIGURATION_FILE)
+        if configuration:
+            trial = _read_trial(client, name, run, configuration, settings.metric)
             history.trials[trial.number] = trial
     return RecordedSearch(settings=settings, place=place, history=history)
 
 
-def _read_settings(name: str, params: dict[str, str]) -> tuple[SearchSettings, Place]:
-    values: dict[str, Any] = {key: text for key, text in params.items() if key in (*_SETTINGS, *_PLACE)}
+def _read_settings(name: str, document: dict[str, Any]) -> tuple[SearchSettings, Place]:
     try:
-        # MLflow has the first 500 characters.
-        values |= {key: ast.literal_eval(values[key]) for key in _LITERALS if key in values}
-        where: dict[str, Any] = {key: values.pop(key) for key in _PLACE if key in values}
+        values = {key: value for key, value in document["settings"].items() if key in _SETTINGS}
+        where = {key: value for key, value in document["place"].items() if key in _PLACE}
         # Latency has no part in what is replayed.
-        objective = name_metric(params.get("objective", "")) or FIRST_METRIC
+        objective = name_metric(document["settings"].get("objective", "")) or FIRST_METRIC
         return build_settings({**values, "objective": objective}), build_place(where)
-    except (ConfigError, ValueError, SyntaxError) as error:
+    except (ConfigError, KeyError, AttributeError) as error:
         raise ConfigError(f"--search {name}: its settings in MLflow cannot be read ({error}).") from error
 
 
-def _read_trial(client: MlflowClient, name: str, run: Run, metric: str) -> TrialRecord:
-    number, tags, params = int(run.data.tags["search.trial"]), run.data.tags, run.data.params
+def _read_trial(client: MlflowClient, name: str, run: Run, configuration: dict[str, Any], metric: str) -> TrialRecord:
+    number, tags = int(run.data.tags["search.trial"]), run.data.tags
     try:
-        config = TrainConfig.from_values({key: text for key, text in params.items() if key in FIELD_NAMES})
+        config = TrainConfig.from_values(configuration["values"])
         # Of a trial that goes on after it was stopped it is empty, and one that was interrupted has not ended.
         outcome = Outcome(tags["outcome"]) if tags.get("outcome", "") not in ("", INTERRUPTED) else None
-    except (ConfigError, ValueError) as error:
+    except (ConfigError, ValueError, KeyError) as error:
         raise ConfigError(f"--search {name}: what MLflow has of trial {number} cannot be read ({error}).") from error
     return TrialRecord(
         number=number,
-        fold=int(params["fold"]),
+        fold=int(configuration.get("fold", 0)),
         values=config.values(),
         params={},
         started=run.info.start_time / 1000,
         epochs=_read_epochs(client, run.info.run_id, metric),
         outcome=outcome,
-        message=tags.get("message", "") if outcome is not None else "",
+        message=tags.get("reason", "") if outcome is not None else "",
         ended=run.info.end_time / 1000 if outcome is not None and run.info.end_time else None,
     )
 
@@ -168,7 +165,7 @@ def _read_epochs(client: MlflowClient, run_id: str, metric: str) -> dict[int, Ep
     metrics: dict[int, dict[str, float]] = {}
     times: dict[int, float] = {}
     for key in ("seconds", metric):
-        for point in client.get_metric_history(run_id, clean_name(key)):
+        for point in client.get_metric_history(run_id, key_of(key)):
             metrics.setdefault(point.step, {})[key] = point.value
             times[point.step] = point.timestamp / 1000
     whole = [step for step in sorted(metrics) if "seconds" in metrics[step]]

@@ -8,6 +8,7 @@ Ray's own AsyncHyperBandScheduler never stops NaN, keeps every tie, never takes 
 its rungs when a search is resumed.
 """
 
+import bisect
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -18,6 +19,7 @@ from search.memory.outcome import FAILURES, Outcome
 
 _KEPT_PER_RUNG: Final = 8
 """Each keeps a checkpoint on disk; those further behind are hardly ever taken up again."""
+_SHARES: Final = {2: "half", 3: "third", 4: "quarter"}
 
 
 class Asha:
@@ -38,6 +40,8 @@ class Asha:
         self.metric = metric
         self.rungs: Sequence[int] = rung_epochs(grace_epochs, reduction_factor, epochs)
         self._scores: dict[int, dict[int, float]] = {}
+        # Kept sorted: a search of thousands of trials asks of every report where it stands.
+        self._ranked: dict[int, list[tuple[float, int]]] = {epoch: [] for epoch in self.rungs}
         self._weighs_latency = weighs_latency
         self._latencies: dict[int, float] = {}
         self._checkpoints: dict[int, int] = {}
@@ -55,6 +59,7 @@ class Asha:
         """Learn an event."""
         match event:
             case Asked():
+                self._forget_scores(event.trial, after_epoch=0)
                 self._scores[event.trial] = {}
                 for known in (self._latencies, self._checkpoints, self._waiting):
                     known.pop(event.trial, None)
@@ -99,9 +104,9 @@ class Asha:
         rank = ranked.index(trial) + 1
         if rank <= len(ranked) // self._factor:
             return ""
+        share = _SHARES.get(self._factor, f"one of every {self._factor}")
         return (
-            f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; of every {self._factor} "
-            "the best goes on"
+            f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; the best {share} goes on"
         )
 
     def waits(self, trial: int) -> bool:
@@ -143,19 +148,26 @@ class Asha:
         return sorted(hopeless)
 
     def _learn_score(self, event: Epoch) -> None:
-        scores = self._scores[event.trial]
         # One that is trained again counts as it was trained last.
-        for epoch in [epoch for epoch in scores if epoch >= event.epoch]:
-            del scores[epoch]
+        self._forget_scores(event.trial, after_epoch=event.epoch - 1)
         self._waiting.pop(event.trial, None)
         self._failed.discard(event.trial)
         score = event.metrics.get(self.metric, math.nan)
         if math.isnan(score):
             self._failed.add(event.trial)
         else:
-            scores[event.epoch] = score
+            self._scores[event.trial][event.epoch] = score
+            if event.epoch in self._ranked:
+                bisect.insort(self._ranked[event.epoch], (-score, event.trial))
         if "latency_ms" in event.metrics:
             self._latencies[event.trial] = event.metrics["latency_ms"]
+
+    def _forget_scores(self, trial: int, after_epoch: int) -> None:
+        scores = self._scores.get(trial, {})
+        for epoch in [epoch for epoch in scores if epoch > after_epoch]:
+            score = scores.pop(epoch)
+            if epoch in self._ranked:
+                self._ranked[epoch].remove((-score, trial))
 
     def _learn_end(self, event: Ended) -> None:
         if event.outcome in FAILURES:
@@ -178,8 +190,11 @@ class Asha:
             scores: of trials that just got there.
             latencies: of trials that were just measured.
         """
-        reached = {trial: known[epoch] for trial, known in self._scores.items() if epoch in known} | (scores or {})
-        ranked = sorted((-score, trial) for trial, score in reached.items())
+        ranked = self._ranked.get(epoch)
+        if ranked is None:
+            ranked = sorted((-known[epoch], trial) for trial, known in self._scores.items() if epoch in known)
+        if scores:
+            ranked = sorted([pair for pair in ranked if pair[1] not in scores] + [(-s, t) for t, s in scores.items()])
         trials = [trial for _, trial in ranked]
         if not self._weighs_latency:
             return trials

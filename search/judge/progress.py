@@ -95,6 +95,7 @@ def find_larger(history: History, find_accelerators: Callable[[], Collection[str
         history: the search's trials.
         find_accelerators: returns the kinds of GPU that are there, as Ray names them; asked only if need be.
     """
-    failed = [trial for trial in history.in_order if trial.outcome is Outcome.OUT_OF_MEMORY and trial.too_small]
+    found = (trial for trial in history.trials.values() if trial.outcome is Outcome.OUT_OF_MEMORY and trial.too_small)
+    failed = sorted(found, key=lambda trial: trial.number)
     kinds = set(find_accelerators()) if failed else set()
     return next(((trial, min(kinds - trial.too_small)) for trial in failed if kinds - trial.too_small), None)

@@ -20,6 +20,8 @@ from search.propose.surrogate import Surrogate
 
 _CANDIDATES: Final = 300
 _MODEL_TRIALS: Final = 150
+_BELIEVED: Final = 150
+"""Trials of which nothing is known yet that are taken for granted, the last ones; keeping away from them is for all."""
 _PARENTS: Final = 10
 _PROPOSALS: Final = 6
 """What is proposed next to the best keeps the search broad: always only the best finds worse configurations."""
@@ -74,7 +76,7 @@ class Advisor:
         chosen = _thin(order)
         surrogate = Surrogate(self._encoding.features(known_NP[chosen]), to_normal_scores(standings)[chosen])
         if pending:
-            surrogate.believe(self._encoding.features(np.stack(pending)))
+            surrogate.believe(self._encoding.features(np.stack(pending[-_BELIEVED:])))
         candidates_NP = self._draw_candidates(known_NP[order], random)
         features = self._encoding.features(candidates_NP)
         gains = surrogate.expect_improvement(features)

@@ -8,6 +8,7 @@ be resumed without its pickle.
 """
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -113,6 +114,7 @@ class Proposer:
         self._metric = metric
         self._weighs_latency = weighs_latency
         self._epochs = epochs
+        self._landmark = first_landmark(epochs)
         self._seed = seed
         self._known: dict[int, _Known] = {}
         self._advisor: Advisor | None = None
@@ -163,10 +165,13 @@ class Proposer:
 
     def _is_guided(self, number: int) -> bool:
         """Say whether the model is asked: not while it knows little, and now and then not."""
-        lengths = [len(known.curve) for known in self._known.values() if known.curve]
-        landed = sum(length >= first_landmark(self._epochs) for length in lengths)
-        knows_enough = len(lengths) >= _STARTUP_TRIALS and landed >= _STARTUP_LANDED
-        return knows_enough and np.random.default_rng([self._seed, number]).random() >= _RANDOM_SHARE
+        begun, landed = (self._has_as_many(*need) for need in ((_STARTUP_TRIALS, 1), (_STARTUP_LANDED, self._landmark)))
+        return begun and landed and np.random.default_rng([self._seed, number]).random() >= _RANDOM_SHARE
+
+    def _has_as_many(self, trials: int, epochs: int) -> bool:
+        """Say whether so many trials got so far; it ends with the last of them, however many there are."""
+        found = (True for known in self._known.values() if len(known.curve) >= epochs)
+        return sum(itertools.islice(found, trials)) == trials
 
     def _propose(self, number: int) -> list[dict[str, Any]]:
         """Return what the model advises, the best first."""

@@ -21,8 +21,9 @@ from search.tracking_uri import mask_uri
 _RETRY_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 60.0
-_EVENTS_PER_SEND: Final = 20
-"""What is sent is noted after so many, so that a slow server is not sent the same for ever."""
+_EVENTS_PER_SEND: Final = (20, 640)
+"""What is sent is noted after so many, so that a slow server is not sent the same for ever; more while it is quick."""
+_QUICK_SECONDS: Final = 2.0
 
 
 class Tracker:
@@ -43,6 +44,7 @@ class Tracker:
         self._reader = JournalReader(folder.journal)
         self._runs: StageRuns | None = None
         self._sent_bytes = 0
+        self._events_per_send = _EVENTS_PER_SEND[0]
         self._closing = threading.Event()
         self._given_up = math.inf
         self.problem: str | None = None
@@ -101,10 +103,12 @@ class Tracker:
     def _send(self, *, settle: bool) -> bool:
         try:
             runs = self._runs = self._runs or self._connect()
-            events = self._reader.read(_EVENTS_PER_SEND) if runs is not None else []
+            events = self._reader.read(self._events_per_send) if runs is not None else []
             if runs is not None and events:
+                begun = time.monotonic()
                 runs.write(events)
                 runs.note_position(self._reader.position)
+                self._events_per_send = count_next(len(events), time.monotonic() - begun)
                 self._sent_bytes = self._reader.read_bytes
             elif runs is not None and settle:
                 runs.settle()
@@ -116,6 +120,7 @@ class Tracker:
         except Exception as error:
             # Found anew at the next try: the server may have made a run whose answer was lost, or a user deleted one.
             self._runs = None
+            self._events_per_send = _EVENTS_PER_SEND[0]
             self.problem, self._may_return = told(error), is_away(error, self._place.tracking_uri)
             return False
 
@@ -135,3 +140,9 @@ class Tracker:
     @property
     def _address(self) -> str:
         return mask_uri(self._place.tracking_uri)
+
+
+def count_next(events: int, seconds: float) -> int:
+    """Return how many events to send at once: twice as many after a quick send, the fewest after a slow one."""
+    fewest, most = _EVENTS_PER_SEND
+    return min(most, max(fewest, 2 * events)) if seconds < _QUICK_SECONDS else fewest

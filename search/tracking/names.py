@@ -1,8 +1,13 @@
-"""Names and texts as MLflow takes them: what it refuses is changed, and two that differ stay two."""
+"""Names and texts as MLflow takes them, and people read them: of runs, metrics, parameters and tags.
+
+What MLflow refuses is changed, and two that differ stay two.
+"""
 
 import hashlib
 import re
-from typing import Final
+from typing import Any, Final
+
+from segcore.scoring.objective import CLASS_PREFIX
 
 _NAME_LETTERS: Final = 250
 _DIGEST_LETTERS: Final = 8
@@ -10,6 +15,51 @@ _TEXT_BYTES_LOST: Final = re.compile("[\ud800-\udfff\x00]")
 
 PARAM_LETTERS: Final = 6000
 TAG_LETTERS: Final = 8000
+
+CLASSES: Final = "class/"
+CONDITIONS: Final = "condition/"
+"""What metrics of a class and of a condition begin with: MLflow makes a section of charts of each such beginning."""
+
+_SECTIONS: Final = ((CLASS_PREFIX, CLASSES), ("iou_at/", CONDITIONS))
+
+
+def key_of(name: str) -> str:
+    """Return what MLflow calls a metric.
+
+    Args:
+        name: as the journal has it, see `segcore.scoring.metrics`.
+    """
+    for before, section in _SECTIONS:
+        if name.startswith(before):
+            return clean_name(section + name.removeprefix(before))
+    return clean_name(name)
+
+
+def key_made_of(prefix: str, metric: str, suffix: str = "") -> str:
+    """Return what MLflow calls a number that is made of a metric, such as confirmed_iou; it is in no section."""
+    return clean_name(f"{prefix}{metric.replace('/', '_')}{suffix}")
+
+
+def best_key_of(metric: str) -> str:
+    """Return what MLflow calls the highest score of a trial so far."""
+    return key_made_of("", metric, "_best")
+
+
+def describe_input(values: dict[str, Any]) -> str:
+    """Return how a configuration sees an image, such as crop512, resize0.5 or full."""
+    detail = {"crop": "crop_size", "resize": "scale"}.get(values["input_mode"])
+    return f"{values['input_mode']}{values[detail]}" if detail else str(values["input_mode"])
+
+
+def describe_configuration(values: dict[str, Any], number: int | None) -> str:
+    """Return a configuration as its runs are called, such as resnet34 crop512 ce+jaccard #17.
+
+    Args:
+        values: every `TrainConfig` value.
+        number: of the search's trial; None where it is not known.
+    """
+    told = f"{values['backbone'].removeprefix('tf_')} {describe_input(values)} {values['loss']}"
+    return told if number is None else f"{told} #{number}"
 
 
 def clean_name(name: str) -> str:

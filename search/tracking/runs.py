@@ -2,44 +2,34 @@
 
 Runs are found again by their tags, so that a resumed search makes no second one. The parent knows how much of the
 journal it has, so that a store which lost it is told everything again. How a run is written to, lives in `writer`;
-when, in `follower`.
+when, in `follower`; what it is told, in `points`, `states` and `configurations`; where runs are, in `experiments`.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from mlflow import MlflowClient
-from mlflow.entities import Metric, Run, ViewType
+from mlflow.entities import Metric
 
-from search.folder import StageFolder
-from search.memory.events import Asked, Closed, Ended, Epoch, Event, Opened, Reopened, Started
-from search.memory.outcome import Outcome
+from search.folder import SearchFolder, StageFolder
+from search.memory.events import Asked, Closed, Epoch, Event, Opened, TrialEvent
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import FAILURES
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
-from search.tracking.moved import bring_home
-from search.tracking.names import clean_name
+from search.tracking.configurations import Configurations
+from search.tracking.datasets import as_input, describe_dataset
+from search.tracking.documents import CONFIGURATION_FILE, SETTINGS_FILE
+from search.tracking.experiments import SENT, ensure_experiment, find_runs, stage_tags
+from search.tracking.names import key_of
+from search.tracking.points import Point, Points
 from search.tracking.reading import identify
 from search.tracking.sent import Sent, stamp_of
-from search.tracking.store import PARENT, database_file, open_client
+from search.tracking.states import CLOSED, States, ended, interrupted, running
+from search.tracking.store import PARENT, open_client
 from search.tracking.writer import KnownRun, RunWriter, know
-from search.tracking_uri import mask_uri
-from segcore.errors import TrackingError
 
-INTERRUPTED: Final = "interrupted"
-"""The outcome of a trial, or a stage, that no process runs and that can go on."""
-
-_SENT: Final = "search.sent"
-_JOURNAL: Final = "search.journal"
-
-_STATUS: Final = {
-    Outcome.FINISHED: "FINISHED",
-    Outcome.STOPPED: "KILLED",
-    Outcome.FAILED: "FAILED",
-    Outcome.DIVERGED: "FAILED",
-    Outcome.OUT_OF_MEMORY: "FAILED",
-    Outcome.OVER_LIMIT: "KILLED",
-    Outcome.PRUNED: "KILLED",
-}
+_PARENT_PARAMS: Final = ("space", "objective", "epochs", "split", "folds", "fold", "seed")
+"""Of the settings, those that tell a search from others and never change; all of them are in a file beside."""
 
 
 class StageRuns:
@@ -61,13 +51,17 @@ class StageRuns:
         self._stage_name = stage_name
         self._folder = folder
         self._client = open_client(place.tracking_uri)
-        self._journal = identify(folder.journal)
         self._told = Sent()
+        self._history = History(settings.metric)
+        self._points = Points(settings.metric, place)
+        self._states = States()
+        self._configurations = Configurations(settings, stage_name, folder, self._history)
         self._devices: dict[int, str] = {}
         self._writer = RunWriter(self._client, place.tracking_uri)
-        self.experiment_id = _ensure_experiment(self._client, settings, place, folder)
-        found = self._find_runs()
-        self.sent_position = found[PARENT].data.tags.get(_SENT, "") if PARENT in found else ""
+        self._own = stage_tags(settings, stage_name, identify(folder.journal))
+        self.experiment_id = ensure_experiment(self._client, settings, place, folder)
+        found = find_runs(self._client, self.experiment_id, self._own)
+        self.sent_position = found[PARENT].data.tags.get(SENT, "") if PARENT in found else ""
         self._runs = {number: know(run) for number, run in found.items()}
         self.parent_id = self._prepare_parent()
 
@@ -79,7 +73,8 @@ class StageRuns:
     def recall(self, events: Iterable[Event]) -> None:
         """Take events into account that were written before."""
         for event in events:
-            self._told.apply(event)
+            self._learn(event)
+        self._states.pop()
 
     def recall_points(self) -> None:
         """Ask MLflow which epochs it has: of a journal that was changed since, they are not to be doubled."""
@@ -91,29 +86,25 @@ class StageRuns:
     def write(self, events: Sequence[Event]) -> None:
         """Write the next events of the journal; writing one twice changes nothing."""
         new: list[Epoch] = []
-        again = set()
+        points: list[Point] = []
         for event in events:
             if isinstance(event, Asked):
                 self._start_trial(event)
             elif isinstance(event, Epoch) and self._told.is_new(event):
                 new.append(event)
-            elif isinstance(event, Epoch):
-                again.add(event.trial)
-            self._told.apply(event)
-        self._log_points(new)
+            points += self._learn(event)
+        self._log_points(points)
         self._log_devices(new)
-        for trial in sorted(again & self._told.again.keys()):
-            epochs = ", ".join(str(epoch) for epoch in sorted(self._told.again[trial]))
-            self._writer.log_tags(self._run_of(trial), {"epochs_trained_again": epochs})
-        for epoch in new:
-            if epoch.picture is not None:
-                self._writer.log_picture(self._run_of(epoch.trial), self._folder, epoch.picture, epoch.epoch)
+        self._log_pictures(new)
+        self._log_repeated({event.trial for event in events if isinstance(event, Epoch)})
+        for number, (state, stamp) in self._states.pop().items():
+            self._writer.change(self._run_of(number), state, stamp)
         for event in events:
-            self._change_status(event)
+            self._change_stage(event)
 
     def note_position(self, position: str) -> None:
         """Let the parent run know how much of the journal is written."""
-        self._writer.log_tags(self._runs[PARENT], {_SENT: position})
+        self._writer.log_tags(self._runs[PARENT], {SENT: position})
 
     def settle(self) -> None:
         """Mark what no process runs any more as interrupted."""
@@ -122,11 +113,25 @@ class StageRuns:
         if not self._told.is_closed:
             self._interrupt(self._runs[PARENT])
 
-    def _log_points(self, epochs: Iterable[Epoch]) -> None:
-        points: dict[int, list[Metric]] = {}
-        for event in epochs:
-            points.setdefault(event.trial, []).extend(_metrics(event))
-        for trial, metrics in points.items():
+    def _learn(self, event: Event) -> list[Point]:
+        """Take an event into account; return the points that MLflow is to have now."""
+        is_new = isinstance(event, Epoch) and self._told.is_new(event)
+        before = self._trial_of(event)
+        self._told.apply(event)
+        self._history.apply(event)
+        after = self._trial_of(event)
+        if isinstance(event, TrialEvent) and after is not None:
+            self._states.take(event, before, after)
+        return self._points.take(event, after) if isinstance(event, Epoch) and is_new and after is not None else []
+
+    def _trial_of(self, event: Event) -> TrialRecord | None:
+        return self._history.trials.get(event.trial) if isinstance(event, TrialEvent) else None
+
+    def _log_points(self, points: Iterable[Point]) -> None:
+        of_trial: dict[int, list[Metric]] = {}
+        for point in points:
+            of_trial.setdefault(point.trial, []).append(point.metric)
+        for trial, metrics in of_trial.items():
             self._writer.log_metrics(self._run_of(trial), metrics)
 
     def _log_devices(self, epochs: Iterable[Epoch]) -> None:
@@ -135,33 +140,41 @@ class StageRuns:
             self._writer.log_tags(self._run_of(trial), {"device": device})
         self._devices |= devices
 
-    def _change_status(self, event: Event) -> None:
+    def _log_pictures(self, epochs: Iterable[Epoch]) -> None:
+        for event in epochs:
+            if event.picture is not None:
+                self._writer.log_picture(self._run_of(event.trial), self._folder, event.picture, event.epoch)
+
+    def _log_repeated(self, trials: Iterable[int]) -> None:
+        for trial in sorted(set(trials) & self._told.again.keys()):
+            epochs = ", ".join(str(epoch) for epoch in sorted(self._told.again[trial]))
+            self._writer.log_tags(self._run_of(trial), {"epochs_trained_again": epochs})
+
+    def _change_stage(self, event: Event) -> None:
         match event:
-            case Ended():
-                self._end_trial(event)
-            case Asked() | Reopened() | Started():
-                self._writer.go_on(self._run_of(event.trial))
             case Opened():
-                self._writer.go_on(self._runs[PARENT])
+                self._writer.change(self._runs[PARENT], running(), stamp_of(event))
             case Closed():
                 self._close(event)
 
     def _start_trial(self, event: Asked) -> None:
-        values = {**event.values, "fold": event.fold}
-        run = self._run_of(event.trial, stamp_of(event), self._name_run(event))
-        self._writer.log_params(run, values)
+        run = self._run_of(event.trial, stamp_of(event), self._configurations.name(event))
+        self._writer.log_params(run, self._configurations.params(event))
+        self._writer.log_document(run, CONFIGURATION_FILE, self._configurations.document(event))
+        if (key := self._history.cache_key) is not None:
+            data = describe_dataset(self._settings, self._place, key, self._search)
+            self._writer.log_input(run, as_input(data, event.fold))
 
-    def _name_run(self, event: Asked) -> str:
-        if self._stage_name == "search":
-            return f"trial_{event.trial:04d}"
-        # Trainings on the only fold differ in their seed.
-        fold = f"fold_{event.fold}" if self._settings.folds > 1 else f"seed_{event.values['seed']}"
-        return fold if event.source is None else f"trial_{event.source:04d}_{fold}"
+    @property
+    def _search(self) -> SearchFolder:
+        return SearchFolder(root=self._folder.search or self._folder.root)
 
     def _run_of(self, trial: int, start_time: int | None = None, name: str | None = None) -> KnownRun:
         if trial not in self._runs:
-            tags = {**self._tags(trial), "mlflow.parentRunId": self.parent_id}
-            made = self._client.create_run(self.experiment_id, start_time, tags=tags, run_name=name)
+            tags = {**self._own, "search.trial": str(trial), "mlflow.parentRunId": self.parent_id}
+            made = self._client.create_run(
+                self.experiment_id, start_time, tags={**tags, **running().tags}, run_name=name
+            )
             self._runs[trial] = know(made)
         run = self._runs[trial]
         if run.is_deleted:
@@ -169,85 +182,41 @@ class StageRuns:
             run.is_deleted = False
         return run
 
-    def _end_trial(self, event: Ended) -> None:
-        run, status = self._run_of(event.trial), _STATUS[event.outcome]
-        self._writer.end(run, status, stamp_of(event), str(event.outcome), event.message)
-
     def _interrupt(self, run: KnownRun) -> None:
         if run.status == "RUNNING" and not run.is_deleted:
-            message = "no process runs it; it goes on with the search"
-            self._writer.end(run, "KILLED", int(self._told.time * 1000), INTERRUPTED, message)
+            self._writer.change(run, interrupted(), int(self._told.time * 1000))
 
     def _close(self, event: Closed) -> None:
-        run, stamp = self._runs[PARENT], stamp_of(event)
-        metrics = [Metric(clean_name(name), value, stamp, 0) for name, value in event.metrics.items()]
-        self._writer.log_metrics(run, metrics)
-        self._writer.log_tags(run, {"mlflow.note.content": event.note})
-        self._writer.end(run, "FINISHED", stamp, "", "")
+        parent, stamp = self._runs[PARENT], stamp_of(event)
+        for number, run in self._runs.items():
+            if run.status == "SCHEDULED" and not run.is_deleted and number in self._history.trials:
+                self._writer.change(run, ended(self._history.trials[number], closed=True), stamp)
+        if self._stage_name == "search":
+            self._log_ranks(stamp)
+        metrics = [Metric(key_of(name), value, stamp, 0) for name, value in event.metrics.items()]
+        self._writer.log_metrics(parent, metrics)
+        self._writer.log_tags(parent, {"mlflow.note.content": event.note})
+        self._writer.change(parent, CLOSED, stamp)
 
-    def _tags(self, trial: int) -> dict[str, str]:
-        return {
-            "search.id": self._settings.search_id,
-            "search.stage": self._stage_name,
-            "search.trial": str(trial),
-            _JOURNAL: self._journal,
-        }
-
-    def _find_runs(self) -> dict[int, Run]:
-        query = f"tags.`search.id` = '{self._settings.search_id}' and tags.`search.stage` = '{self._stage_name}'"
-        runs: dict[int, Run] = {}
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self.experiment_id], query, run_view_type=ViewType.ALL, page_token=token, max_results=1000
-            )
-            for run in page:
-                number = int(run.data.tags["search.trial"])
-                is_own = run.data.tags.get(_JOURNAL, self._journal) == self._journal
-                # Of two for one trial, of which one was deleted, the other is meant.
-                if is_own and (number not in runs or run.info.lifecycle_stage == "active"):
-                    runs[number] = run
-            token = page.token
-            if not token:
-                return runs
+    def _log_ranks(self, stamp: int) -> None:
+        ranked = [trial.number for trial in self._history.ranked if trial.outcome not in FAILURES]
+        for rank, number in enumerate(ranked, start=1):
+            run = self._runs[number]
+            if not run.is_deleted:
+                self._writer.log_metrics(run, [Metric("rank", rank, stamp, 0)])
 
     def _prepare_parent(self) -> str:
         """Find, restore or make the parent run, and give it the settings that it lacks."""
         orphans = [] if PARENT in self._runs else list(self._runs.values())
         if PARENT not in self._runs:
+            tags = {**self._own, "search.trial": str(PARENT), **running().tags}
             name = f"{self._settings.name} ({self._stage_name})"
-            made = self._client.create_run(self.experiment_id, tags=self._tags(PARENT), run_name=name)
-            self._runs[PARENT] = know(made)
+            self._runs[PARENT] = know(self._client.create_run(self.experiment_id, tags=tags, run_name=name))
         parent = self._run_of(PARENT)
         for run in orphans:
             if not run.is_deleted:
                 self._client.set_tag(run.id, "mlflow.parentRunId", parent.id)
-        values = {**settings_values(self._settings), **place_values(self._place)}
-        shown = {name: mask_uri(str(value)) for name, value in values.items() if name != "home"}
-        self._writer.log_params(parent, shown)
+        values, where = settings_values(self._settings), place_values(self._place)
+        self._writer.log_params(parent, {name: values[name] for name in _PARENT_PARAMS})
+        self._writer.log_document(parent, SETTINGS_FILE, {"settings": values, "place": {**where, "home": None}})
         return parent.id
-
-
-def _ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place, folder: StageFolder) -> str:
-    experiment = client.get_experiment_by_name(settings.name)
-    if experiment is not None and experiment.lifecycle_stage == "deleted":
-        raise TrackingError(
-            f"MLflow's experiment {settings.name!r} is deleted; restore it by 'mlflow experiments restore "
-            f"--experiment-id {experiment.experiment_id}', then run '{folder.command('sync')}'."
-        )
-    if experiment is not None:
-        found: str = experiment.experiment_id
-        bring_home(database_file(place.tracking_uri), place.storage, settings.name, experiment.artifact_location)
-        return found
-    artifacts = None
-    if place.tracking_uri.startswith("sqlite:"):
-        artifacts = (place.storage / "mlartifacts" / settings.name).as_uri()
-    created: str = client.create_experiment(
-        settings.name, artifact_location=artifacts, tags={"mlflow.experimentKind": "custom_model_development"}
-    )
-    return created
-
-
-def _metrics(event: Epoch) -> list[Metric]:
-    stamp = stamp_of(event)
-    return [Metric(clean_name(name), float(value), stamp, event.epoch) for name, value in event.metrics.items()]

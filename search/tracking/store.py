@@ -14,14 +14,16 @@ from urllib.parse import quote
 import sqlalchemy
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from search.folder import command_line
 from search.memory.outcome import FAILURES
 from search.place import Place
 from search.settings import SearchSettings, name_metric
+from search.tracking.documents import CONFIGURATION_FILE, read_document
 from search.tracking.moved import bring_home
-from search.tracking.names import clean_name
+from search.tracking.names import key_of
 from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError
@@ -117,7 +119,7 @@ def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
 
 
 def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
-    """Return the configurations of a search's best trials, as texts, the best by its last score first.
+    """Return the configurations of a search's best trials, the best by its last score first.
 
     Args:
         uri: MLflow's address.
@@ -135,18 +137,25 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             return []
-        metric = f"metrics.`{clean_name(_find_metric(client, experiment.experiment_id))}`"
+        metric = f"metrics.`{key_of(_find_metric(client, experiment.experiment_id))}`"
         query = f"tags.`search.stage` = 'search' and {metric} > 0"
         runs = client.search_runs(
             [experiment.experiment_id], query, order_by=[f"{metric} DESC"], max_results=10 * count
         )
-    found: list[dict[str, Any]] = []
-    for run in runs:
-        values = {key: value for key, value in run.data.params.items() if key in FIELD_NAMES}
-        of_trial = run.data.tags.get("search.trial") != str(PARENT) and run.data.tags.get("outcome") not in FAILURES
-        if of_trial and values not in found:
-            found.append(values)
-    return found[:count]
+        found: list[dict[str, Any]] = []
+        for run in runs:
+            is_trial = run.data.tags.get("search.trial") != str(PARENT)
+            if len(found) < count and is_trial and run.data.tags.get("outcome") not in FAILURES:
+                values = read_values(client, run)
+                found += [values] if values not in found else []
+    return found
+
+
+def read_values(client: MlflowClient, run: Run) -> dict[str, Any]:
+    """Return the configuration of a trial's run; where its file is lost, what of it are parameters."""
+    document = read_document(client, run.info.run_id, CONFIGURATION_FILE)
+    values = document.get("values", run.data.params)
+    return {name: value for name, value in values.items() if name in FIELD_NAMES}
 
 
 def _find_metric(client: MlflowClient, experiment_id: str) -> str:
@@ -180,7 +189,7 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
     query = f"tags.`search.id` = '{settings.search_id}' and tags.`search.trial` = '{PARENT}'"
     parents = client.search_runs([experiment.experiment_id], f"{query} and tags.`search.stage` = 'search'")
     only_trials = f"tags.`mlflow.parentRunId`='{parents[0].info.run_id}'" if parents else ""
-    order = quote(f"metrics.`{clean_name(settings.metric)}`", safe="")
+    order = quote(f"metrics.`{key_of(settings.metric)}`", safe="")
     address = mask_uri(server).replace("***@", "").rstrip("/")
     return (
         f"{address}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"

@@ -3,19 +3,23 @@
 Which run, and what of a journal, is decided in `runs`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from search.folder import StageFolder
 from search.tracking.check import is_away
+from search.tracking.documents import write_document
 from search.tracking.names import PARAM_LETTERS, TAG_LETTERS, clean_name, clean_text
+from search.tracking.states import State
 from search.tracking.store import told
+from search.tracking_uri import mask_uri
 
 _REFUSED: Final = 400
 _METRICS_PER_CALL: Final = 500
@@ -54,7 +58,7 @@ class RunWriter:
 
     def log_params(self, run: KnownRun, values: dict[str, Any]) -> None:
         """Write the parameters that a run lacks; the value that it began with stays, as MLflow changes none."""
-        params = {clean_name(name): clean_text(str(value), PARAM_LETTERS) for name, value in values.items()}
+        params = {clean_name(name): clean_text(mask_uri(str(value)), PARAM_LETTERS) for name, value in values.items()}
         self._log(run, [Param(name, text) for name, text in params.items() if name not in run.params])
         run.params |= params.keys()
 
@@ -64,40 +68,51 @@ class RunWriter:
 
     def log_picture(self, run: KnownRun, folder: StageFolder, picture: str, epoch: int) -> None:
         """Write the validation picture of an epoch, unless the run has it or the file is gone."""
-        try:
-            file = folder.resolve(picture)
-            if run.picture_epochs is None:
-                run.picture_epochs = self._find_pictures(run)
-            if file.is_file() and epoch not in run.picture_epochs:
-                with Image.open(file) as image:
-                    self._client.log_image(run.id, image.convert("RGB"), key="validation", step=epoch)
-                run.picture_epochs.add(epoch)
-        # Stores of artifacts raise what they like; a search without pictures is still a search.
-        except Exception as error:
-            if is_away(error, self._uri):
-                raise
-            self.set_aside["pictures"] = told(error)
+        self._try("pictures", lambda: self._log_picture(run, folder.resolve(picture), epoch))
 
-    def go_on(self, run: KnownRun) -> None:
-        """Let a run that had ended run again."""
-        if run.status != "RUNNING" or run.outcome:
-            self.log_tags(run, {"outcome": "", "message": ""})
-            self._client.update_run(run.id, status="RUNNING")
-            run.status, run.outcome = "RUNNING", ""
+    def log_document(self, run: KnownRun, name: str, content: dict[str, Any]) -> None:
+        """Write a JSON file; one of its name is replaced."""
+        self._try("files", lambda: write_document(self._client, run.id, name, content))
 
-    def end(self, run: KnownRun, status: str, stamp: int, outcome: str, message: str) -> None:
-        """End a run.
+    def log_input(self, run: KnownRun, dataset: DatasetInput) -> None:
+        """Write what data a run has."""
+        self._try("inputs", lambda: self._client.log_inputs(run.id, datasets=[dataset]))
+
+    def change(self, run: KnownRun, state: State, stamp: int) -> None:
+        """Let a run stand as its trial does.
 
         Args:
             run: the run.
-            status: one of MLflow's.
-            stamp: when, in milliseconds since the Unix epoch.
-            outcome: how; empty for a stage that was closed.
-            message: why so.
+            state: how it stands.
+            stamp: since when, in milliseconds since the Unix epoch.
         """
-        self.log_tags(run, {"outcome": outcome, "message": message})
-        self._client.set_terminated(run.id, status=status, end_time=stamp)
-        run.status, run.outcome = status, outcome
+        is_running = state.status == "RUNNING"
+        if is_running and run.status == "RUNNING" and not run.outcome and not state.reason:
+            return
+        self.log_tags(run, state.tags)
+        if is_running:
+            self._client.update_run(run.id, status=state.status)
+        else:
+            self._client.set_terminated(run.id, status=state.status, end_time=stamp)
+        run.status, run.outcome = state.status, state.outcome
+
+    def _try(self, what: str, write: Callable[[], None]) -> None:
+        """Write what a search can do without."""
+        try:
+            write()
+        # Stores of artifacts raise what they like.
+        except Exception as error:
+            if is_away(error, self._uri):
+                raise
+            self.set_aside[what] = told(error)
+
+    def _log_picture(self, run: KnownRun, file: Path, epoch: int) -> None:
+        if run.picture_epochs is None:
+            run.picture_epochs = self._find_pictures(run)
+        if file.is_file() and epoch not in run.picture_epochs:
+            with Image.open(file) as image:
+                self._client.log_image(run.id, image.convert("RGB"), key="validation", step=epoch)
+            run.picture_epochs.add(epoch)
 
     def _find_pictures(self, run: KnownRun) -> set[int]:
         names = [file.path.rpartition("/")[2] for file in self._client.list_artifacts(run.id, "images")]

@@ -8,6 +8,7 @@ from benchmarks.quality.__main__ import main
 from benchmarks.quality.recorded import read_searches
 from search.folder import StageFolder
 from search.memory.events import Reopened
+from search.memory.journal import read_events
 from search.memory.outcome import Outcome
 from search.tracking.runs import StageRuns
 from segcore.errors import ConfigError, TrackingError
@@ -38,6 +39,7 @@ def test_a_trial_that_was_stopped_and_goes_on_has_no_outcome(past):
     settings = past.record("revived", [({"input_mode": "full"}, 1.0, (0.5,), "stopped by ASHA")])
     folder = StageFolder(root=past.root / settings.search_id)
     runs = StageRuns(settings, past.place, "search", folder)
+    runs.recall(read_events(folder.journal))
     runs.write([Reopened(trial=0)])
     runs.settle()
     (search,) = read_searches(["revived"], past.uri)

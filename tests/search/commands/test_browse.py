@@ -18,6 +18,7 @@ from PIL import Image
 
 from search.place import build_place, write_place
 from search.settings import build_settings, write_settings
+from search.tracking.documents import read_document
 from search.tracking.store import open_client
 from search.tracking_uri import own_tracking_uri
 
@@ -222,4 +223,4 @@ def test_search_is_sent_to_a_server_that_asks_and_its_password_is_found_nowhere(
     assert [file for file in files if b"PLANTED" in file.read_bytes()] == []
     client = open_client(own_tracking_uri(storage))
     (run,) = client.search_runs([client.get_experiment_by_name("sent").experiment_id])
-    assert run.data.params["tracking_uri"].startswith("http://")
+    assert read_document(client, run.info.run_id, "settings.json")["place"]["tracking_uri"].startswith("http://")

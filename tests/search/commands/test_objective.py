@@ -59,7 +59,7 @@ def test_search_ranks_and_confirms_by_the_metric_it_was_launched_for(launched):
 def test_mlflow_has_the_metric_and_ranks_by_it(launched):
     _, folder = launched
     settings, place = read_search(folder)
-    assert "orderByKey=metrics.%60iou%2Fcar%60" in trials_link(settings, place, "http://localhost:5000")
+    assert "orderByKey=metrics.%60class%2Fcar%60" in trials_link(settings, place, "http://localhost:5000")
     client = MlflowClient(place.tracking_uri)
     experiment = client.get_experiment_by_name("other")
     (confirmed,) = client.search_runs(

@@ -119,7 +119,7 @@ def test_who_goes_on_at_a_rung():
         3: True,  # 4 results, 1 goes on; 0.60 is first
     }
     # 5 results, 1 goes on
-    assert told.asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 3 of 5; of every 3 the best goes on"
+    assert told.asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 3 of 5; the best third goes on"
     assert told.judge_all(1, {4: 0.45, 5: 0.55, 6: 0.58}) == {
         4: False,
         5: True,  # 6 results, 2 go on; 0.60 0.55: second
@@ -261,9 +261,9 @@ def test_an_epoch_reported_again_replaces_its_score():
     told = Told(make_asha(reduction_factor=2))
     told.judge_all(1, {0: 0.5, 1: 0.6})
     # Second of two, as if it had never had 0.6.
-    assert told.epoch(1, 1, 0.4).endswith("is rank 2 of 2; of every 2 the best goes on")
+    assert told.epoch(1, 1, 0.4).endswith("is rank 2 of 2; the best half goes on")
     assert not told.judge(1, 1, NAN)
-    assert told.asha.decide(2, 1, 0.3).endswith("is rank 2 of 2; of every 2 the best goes on"), "trial 1 counts no more"
+    assert told.asha.decide(2, 1, 0.3).endswith("is rank 2 of 2; the best half goes on"), "trial 1 counts no more"
 
 
 def test_scores_of_epochs_that_are_yet_to_be_trained_again_count_no_more():
@@ -277,7 +277,7 @@ def test_scores_of_epochs_that_are_yet_to_be_trained_again_count_no_more():
     told.epoch(1, 2, 0.3)
     assert "is rank 1 of 1" in told.asha.decide(2, 4, 0.5)
     assert "is rank 3 of 3" in told.asha.decide(2, 1, 0.05), "epoch 1 was not trained again"
-    assert told.asha.decide(2, 2, 0.2) == "iou 0.2000 after epoch 2 is rank 2 of 3; of every 2 the best goes on"
+    assert told.asha.decide(2, 2, 0.2) == "iou 0.2000 after epoch 2 is rank 2 of 3; the best half goes on"
 
 
 def test_trial_that_is_asked_for_again_begins_anew():
@@ -363,7 +363,7 @@ def test_deciding_teaches_nothing():
     told = Told(make_asha(reduction_factor=2))
     told.judge_all(1, {0: 0.5, 1: 0.4})
     verdicts = {told.asha.decide(2, 1, 0.45) for _ in range(3)}
-    assert verdicts == {"iou 0.4500 after epoch 1 is rank 2 of 3; of every 2 the best goes on"}
+    assert verdicts == {"iou 0.4500 after epoch 1 is rank 2 of 3; the best half goes on"}
     assert {told.asha.find_promoted() for _ in range(3)} == {0}
     # Who was but asked about is not there: of two and one more, not of three and one more.
     assert "is rank 3 of 3" in told.asha.decide(3, 1, 0.3)
@@ -594,7 +594,7 @@ def test_a_judge_told_of_a_journal_decides_nothing_and_lets_wait_who_can_go_on(s
     script.journal.follow(asha)
     assert [asha.waits(trial) for trial in range(4)] == [True, True, False, False]
     # Four results at the rung, of those that do not wait, too: a fifth is second, and one goes on.
-    assert asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 2 of 5; of every 3 the best goes on"
+    assert asha.decide(4, 1, 0.45) == "iou 0.4500 after epoch 1 is rank 2 of 5; the best third goes on"
 
 
 def test_with_two_goals_what_nothing_beats_in_both_ranks_first():
@@ -631,7 +631,7 @@ def test_metric_that_decides_ranks_and_is_told_by_its_name():
         asha.apply(Asked(trial=trial, fold=0, values={}, params={}))
         asha.apply(Epoch(trial=trial, epoch=1, metrics={"iou": iou, "iou/car": car}))
     assert asha.decide(2, 1, 0.7) == ""
-    assert asha.decide(2, 1, 0.5) == "iou/car 0.5000 after epoch 1 is rank 2 of 3; of every 2 the best goes on"
+    assert asha.decide(2, 1, 0.5) == "iou/car 0.5000 after epoch 1 is rank 2 of 3; the best half goes on"
     assert asha.decide(2, 1, NAN) == "its iou/car is NaN after epoch 1"
 
 

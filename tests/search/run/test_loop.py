@@ -1,7 +1,6 @@
 import itertools
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -288,8 +287,7 @@ class Workers:
 
     def _train_epoch(self, trial, folder, judge, recorder) -> bool:
         """Say whether the trial goes on."""
-        formers = sorted(folder.iterdir())
-        saved = [*reversed(trial.config["checkpoints"]), *formers]
+        saved = [*reversed(trial.config["checkpoints"]), *sorted(folder.iterdir())]
         epoch = int((Path(saved[-1]) / STATE_FILE).read_text()) + 1 if saved else 1
         curve = self.curves[trial.config["trial"]]
         farewell = "finished" if epoch > len(curve) else "diverged" if curve[epoch - 1] is None else ""
@@ -308,8 +306,6 @@ class Workers:
         checkpoint.mkdir()
         (checkpoint / STATE_FILE).write_text(str(epoch))
         recorder.on_checkpoint(1, [trial], trial, tune.Checkpoint(str(checkpoint)))
-        for former in formers[:-1]:
-            shutil.rmtree(former)
         return verdict == AshaScheduler.CONTINUE and not outcome
 
 

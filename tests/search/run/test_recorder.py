@@ -171,7 +171,7 @@ def test_trial_that_asha_stops_ends_with_its_reason_and_waits(parts, make_trial,
     train_epoch(make_trial(1), parts, ray_folder, 1, 0.4)
     record = read_history(parts.journal.file, "iou").trials[1]
     assert record.outcome is Outcome.STOPPED
-    assert record.message == "iou 0.4000 after epoch 1 is rank 2 of 2; of every 2 the best goes on"
+    assert record.message == "iou 0.4000 after epoch 1 is rank 2 of 2; the best half goes on"
     assert record.epochs[1].verdict == record.message
     assert learnt(parts, 1) == ([0.4], Outcome.STOPPED)
     assert (parts.asha.waits(0), parts.asha.waits(1)) == (True, True)
@@ -332,7 +332,7 @@ def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_tria
     ended = parts.journal.history.trials[0]
     assert (ended.outcome, ended.message) == (
         Outcome.STOPPED,
-        "iou 0.5000 after epoch 1 is rank 1 of 1; of every 2 the best goes on",
+        "iou 0.5000 after epoch 1 is rank 1 of 1; the best half goes on",
     )
     assert asha.find_promoted(last=True) == 0
     parts.journal.write(Reopened(trial=0))

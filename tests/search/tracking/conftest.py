@@ -62,13 +62,13 @@ def find_runs() -> Callable[[Place], tuple[list[Run], list[Run]]]:
 
 @pytest.fixture
 def points_of() -> Callable[[Place, Run], Points]:
-    """Return a function that finds every point of a run."""
+    """Return a function that finds every point of a run's epochs."""
 
     def find(place: Place, run: Run) -> Points:
         client = MlflowClient(place.tracking_uri)
         return {
             name: sorted((point.step, point.value) for point in client.get_metric_history(run.info.run_id, name))
-            for name in run.data.metrics
+            for name in run.data.metrics.keys() - {"rank"}
         }
 
     return find
@@ -80,8 +80,10 @@ def write_search() -> Callable[..., None]:
 
     def write(script) -> None:
         script.journal.write(Opened(cache_key="key"))
-        script.ask(0, batch_size=4)
-        script.ask(1, batch_size=2)
+        crops = {"input_mode": "crop", "crop_size": 512, "batch_size": 4}
+        script.ask(0, params=crops, **crops, loss="ce+jaccard", epochs=9)
+        whole = {"input_mode": "full", "batch_size": 2}
+        script.ask(1, params=whole, **whole, epochs=9)
         script.epochs(0, 0.5, 0.6)
         script.epochs(1, 0.4, None)
         script.end(1, "stopped by ASHA", "its score is NaN after epoch 2")
@@ -98,11 +100,12 @@ def points_of_journal() -> Callable[[Path, int], Points]:
 
     def find(file: Path, trial: int) -> Points:
         points: Points = {}
-        seen = set()
+        seen, best = set(), -1.0
         for event in read_events(file):
             if isinstance(event, Epoch) and event.trial == trial and event.epoch not in seen:
                 seen.add(event.epoch)
-                for name, value in event.metrics.items():
+                best = max(best, event.metrics.get("iou", best))
+                for name, value in {**event.metrics, "iou_best": best}.items():
                     points.setdefault(name, []).append((event.epoch, value))
         return points
 

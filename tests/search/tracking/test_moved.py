@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.tracking._tracking_service import utils
 from PIL import Image
 
 from search.memory.journal import read_events
@@ -28,6 +29,8 @@ def test_pictures_of_a_copied_or_moved_storage_go_into_it_alone(
     script.ask(0)
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     move(place.storage, tmp_path / "there")
+    # As in another process, which knows nothing of where files were.
+    utils._artifact_repos_cache.clear()
     there = make_place(storage=tmp_path / "there")
     script.ask(1)
     for trial in (0, 1):

@@ -9,6 +9,7 @@ from search.memory.events import Asked, Closed, Epoch, Opened, Reopened
 from search.memory.journal import Journal, read_events
 from search.place import place_values
 from search.settings import settings_values
+from search.tracking.documents import read_document
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
 
@@ -18,10 +19,11 @@ def test_a_search_is_one_parent_and_one_child_per_trial(settings, place, script,
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     (parent,), children = find_runs(place)
     assert [child.data.tags["mlflow.parentRunId"] for child in children] == [parent.info.run_id] * 2
-    assert [child.info.run_name for child in children] == ["trial_0000", "trial_0001"]
+    assert [child.info.run_name for child in children] == ["resnet34 crop512 ce+jaccard #0", "resnet34 full ce #1"]
     assert [child.data.tags["outcome"] for child in children] == ["finished", "stopped by ASHA"]
-    assert children[1].data.tags["message"] == "its score is NaN after epoch 2"
-    assert [child.info.status for child in children] == ["FINISHED", "KILLED"]
+    assert [child.data.tags["state"] for child in children] == ["finished", "stopped after epoch 2 of 9"]
+    assert children[1].data.tags["reason"] == "its score is NaN after epoch 2"
+    assert [child.info.status for child in children] == ["FINISHED", "FAILED"]
 
 
 def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(
@@ -33,7 +35,8 @@ def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(
     _, children = find_runs(place)
     assert [child.info.status for child in children] == ["FINISHED", "RUNNING"]
     assert [child.data.tags["outcome"] for child in children] == ["finished", ""]
-    assert children[1].data.tags["message"] == ""
+    assert children[1].data.tags["state"] == "running"
+    assert children[1].data.tags["reason"].startswith("taken up again after epoch 2")
     script.epochs(1, 0.45, first=3)
     script.end(1)
     for _ in range(2):
@@ -45,16 +48,22 @@ def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(
     assert children[1].info.end_time == int(script.journal.history.trials[1].ended * 1000)
 
 
-def test_child_has_every_value_of_its_configuration_and_its_fold(
+def test_parameters_of_a_trial_are_what_was_drawn_and_a_file_has_every_value(
     settings, place, script, stage, find_runs, write_search
 ):
     write_search(script)
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(place)
-    for child in children:
-        record = script.journal.history.trials[int(child.data.tags["search.trial"])]
-        assert child.data.params == {name: str(value) for name, value in {**record.values, "fold": 0}.items()}
-    assert [child.data.params["batch_size"] for child in children] == ["4", "2"]
+    assert [child.data.params for child in children] == [
+        {"input_mode": "crop", "crop_size": "512", "batch_size": "4"},
+        {"input_mode": "full", "batch_size": "2"},
+    ]
+    client = MlflowClient(place.tracking_uri)
+    for number, child in enumerate(children):
+        document = read_document(client, child.info.run_id, "configuration.json")
+        assert document["values"] == script.journal.history.trials[number].values
+        assert (document["trial"], document["fold"]) == (number, 0)
+        assert document["drawn"] == sorted(child.data.params)
 
 
 def test_parent_has_the_settings_and_what_came_out(settings, place, script, stage, find_runs, write_search):
@@ -62,11 +71,12 @@ def test_parent_has_the_settings_and_what_came_out(settings, place, script, stag
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     (parent,), _ = find_runs(place)
     assert parent.data.params["epochs"] == "3"
-    assert parent.data.params["storage"] == str(place.storage)
-    assert set(parent.data.params) == {*settings_values(settings), *place_values(place)} - {"home"}
+    document = read_document(MlflowClient(place.tracking_uri), parent.info.run_id, "settings.json")
+    assert document["settings"] == settings_values(settings)
+    assert document["place"] == {**place_values(place), "home": None}
     assert parent.data.metrics == {"iou": 0.7}
     assert parent.data.tags["mlflow.note.content"] == "### Best: trial 0"
-    assert parent.info.status == "FINISHED"
+    assert (parent.info.status, parent.data.tags["state"]) == ("FINISHED", "finished")
 
 
 def test_parent_is_running_until_the_search_is_closed(settings, place, script, stage, find_runs):
@@ -124,7 +134,7 @@ def test_picture_that_was_deleted_is_left_out(settings, place, script, stage, fi
     script.journal.write(Epoch(trial=0, epoch=1, metrics={"iou": 0.5}, picture="trials/0000/no.jpg"))
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(place)
-    assert points_of(place, child) == {"iou": [(1, 0.5)]}
+    assert points_of(place, child) == {"iou": [(1, 0.5)], "iou_best": [(1, 0.5)]}
 
 
 def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(
@@ -140,7 +150,7 @@ def test_writing_a_journal_again_makes_no_second_run_and_no_second_point(
     assert (len(parents), len(children)) == (1, 2)
     for trial, child in enumerate(children):
         assert points_of(place, child) == points_of_journal(stage.journal, trial)
-    assert [child.info.status for child in children] == ["FINISHED", "KILLED"]
+    assert [child.info.status for child in children] == ["FINISHED", "FAILED"]
 
 
 def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(
@@ -153,16 +163,24 @@ def test_retraining_and_another_search_of_the_name_have_runs_of_their_own(
         StageRuns(each, place, stage_name, stage).write(events)
     parents, children = find_runs(place)
     assert (len(parents), len(children)) == (3, 6)
-    assert sorted(child.info.run_name for child in children)[:2] == ["fold_0", "fold_0"]
+    again = [child.info.run_name for child in children if child.info.run_name.endswith(", fold 0")]
+    assert sorted(again) == ["resnet34 crop512 ce+jaccard #0, fold 0", "resnet34 full ce #1, fold 0"]
 
 
 def test_trainings_of_a_confirmation_are_named_for_configuration_and_fold(settings, place, script, stage, find_runs):
     for number, (source, fold) in enumerate(((17, 1), (3, 2))):
-        content = {"trial": number, "fold": fold, "values": {"epochs": 3}, "params": {}, "source": source}
-        script.journal.write(Asked(**content))
+        values = TrainConfig.from_values({"epochs": 3, "input_mode": "full"}).values()
+        script.journal.write(Asked(trial=number, fold=fold, values=values, params={}, source=source))
     StageRuns(settings, place, "confirm", stage).write(list(read_events(stage.journal)))
     _, children = find_runs(place)
-    assert [child.info.run_name for child in children] == ["trial_0017_fold_1", "trial_0003_fold_2"]
+    assert [child.info.run_name for child in children] == [
+        "resnet34 full ce #17, fold 1",
+        "resnet34 full ce #3, fold 2",
+    ]
+    assert [child.data.params for child in children] == [
+        {"configuration": "#17", "fold": "1"},
+        {"configuration": "#3", "fold": "2"},
+    ]
 
 
 def test_class_names_that_mlflow_refuses_are_changed(settings, place, script, stage, find_runs):
@@ -171,7 +189,7 @@ def test_class_names_that_mlflow_refuses_are_changed(settings, place, script, st
     StageRuns(settings, place, "search", stage).write(list(read_events(stage.journal)))
     _, (child,) = find_runs(place)
     ((name, value),) = child.data.metrics.items()
-    assert name.startswith("iou/Fu")
+    assert name.startswith("class/Fu")
     assert "(" not in name
     assert value == 0.25
 
@@ -239,7 +257,7 @@ def test_journal_that_was_cut_and_went_on_otherwise_doubles_no_point(
 
 def test_parameters_that_would_change_keep_their_value(settings, place, script, stage, find_runs, make_settings):
     script.journal.write(Opened(cache_key="key"))
-    script.ask(0, batch_size=4)
+    script.ask(0, params={"batch_size": 4}, batch_size=4)
     write_all(settings, place, stage)
     changed = stage.journal.read_text().replace('"batch_size":4', '"batch_size":8')
     stage.journal.write_text(changed)
@@ -254,14 +272,14 @@ def test_retraining_that_was_begun_anew_has_runs_of_its_own(settings, place, sta
     for number, rate in enumerate((1e-3, 2e-3)):
         folder = StageFolder(root=tmp_path / f"retrain{number}")
         journal = Journal(folder.journal, "iou")
-        values = {"learning_rate": rate}
-        journal.write(Asked(trial=0, fold=0, values=values, params={}))
+        values = TrainConfig.from_values({"learning_rate": rate}).values()
+        journal.write(Asked(trial=0, fold=number, values=values, params={}))
         journal.write(Epoch(trial=0, epoch=1, metrics={"iou": rate}))
         journal.close()
         StageRuns(settings, place, "retrain", folder).write(list(read_events(folder.journal)))
     parents, children = find_runs(place)
     assert len(parents) == 2
-    assert {child.data.params["learning_rate"] for child in children} == {"0.001", "0.002"}
+    assert {child.data.params["fold"] for child in children} == {"0", "1"}
     assert sorted(points_of(place, child)["iou"] for child in children) == [[(1, 1e-3)], [(1, 2e-3)]]
     assert len({child.data.tags["mlflow.parentRunId"] for child in children}) == 2
 
@@ -274,10 +292,10 @@ def test_names_and_texts_that_mlflow_refuses_block_nothing(settings, place, scri
     runs = write_all(settings, place, stage)
     _, (child,) = find_runs(place)
     points = points_of(place, child)
-    assert len(points) == 6
+    assert len(points) == 7
     assert points["iou"] == [(1, 0.5)]
     assert runs.set_aside == {}
-    assert len(child.data.tags["message"]) == 8000
+    assert len(child.data.tags["reason"]) == 8000
 
 
 def test_what_mlflow_still_refuses_is_set_aside_and_named_and_the_rest_arrives(
@@ -287,13 +305,14 @@ def test_what_mlflow_still_refuses_is_set_aside_and_named_and_the_rest_arrives(
     monkeypatch.setattr("search.tracking.writer.PARAM_LETTERS", 7000)
     monkeypatch.setenv("MLFLOW_TRUNCATE_LONG_VALUES", "false")
     values = {**TrainConfig().values(), "backbone": "b" * 6500}
-    script.write("asked", trial=0, fold=0, values=values, params={})
+    params = {"backbone": values["backbone"], "loss": values["loss"]}
+    script.write("asked", trial=0, fold=0, values=values, params=params)
     script.epochs(0, 0.5)
     runs = write_all(settings, place, stage)
     _, (child,) = find_runs(place)
     assert list(runs.set_aside) == ["backbone"]
     assert "6000" in runs.set_aside["backbone"]
-    assert child.data.params.keys() == values.keys() - {"backbone"} | {"fold"}
+    assert child.data.params.keys() == {"loss"}
     assert points_of(place, child)["iou"] == [(1, 0.5)]
 
 
@@ -389,9 +408,98 @@ def test_trial_that_waits_when_a_search_is_closed_is_no_run_that_runs(settings, 
     assert (parent.info.status, child.info.status) == ("FINISHED", "KILLED")
 
 
-def test_passwords_are_no_parameters(make_settings, place, script, stage, find_runs):
-    secret = make_settings(fixed={"weights": "https://u:PW@host/w"})
+def test_passwords_stand_in_no_file_and_no_parameter(make_settings, place, script, stage, find_runs):
+    address = "https://u:PW@host/w"
+    script.ask(0, params={"weights": address}, weights=address)
+    write_all(make_settings(fixed={"weights": address}), place, stage)
+    (parent,), (child,) = find_runs(place)
+    client = MlflowClient(place.tracking_uri)
+    documents = [
+        read_document(client, run.info.run_id, name)
+        for run, name in ((parent, "settings.json"), (child, "configuration.json"))
+    ]
+    assert documents[0]["settings"]["fixed"] == {"weights": "https://***@host/w"}
+    assert child.data.params["weights"] == documents[1]["values"]["weights"] == "https://***@host/w"
+
+
+def test_metric_that_is_never_anything_but_0_is_not_there_and_comes_whole_when_it_is(
+    settings, place, script, stage, find_runs, points_of
+):
+    def report(trial, epoch, bicycle):
+        script.write("epoch", trial=trial, epoch=epoch, metrics={"iou": 0.0, "iou/bicycle": bicycle, "iou/bus": 0.0})
+
+    for trial in (0, 1):
+        script.ask(trial)
+        report(trial, 1, 0.0)
+    write_all(settings, place, stage)
+    assert [points_of(place, child).keys() for child in find_runs(place)[1]] == [{"iou"}] * 2
+    report(1, 2, 0.25)
+    runs = StageRuns(settings, place, "search", stage)
+    events = list(read_events(stage.journal))
+    runs.recall(events[:-1])
+    runs.write(events[-1:])
+    _, children = find_runs(place)
+    assert points_of(place, children[0])["class/bicycle"] == [(1, 0.0)]
+    assert points_of(place, children[1])["class/bicycle"] == [(1, 0.0), (2, 0.25)]
+    assert all("class/bus" not in points_of(place, child) for child in children)
+
+
+def test_costs_add_up_over_the_devices_of_a_worker(settings, make_place, place, script, stage, find_runs, points_of):
     script.ask(0)
-    write_all(secret, place, stage)
-    (parent,), _ = find_runs(place)
-    assert parent.data.params["fixed"] == "{'weights': 'https://***@host/w'}"
+    for epoch in (1, 2):
+        script.write("epoch", trial=0, epoch=epoch, metrics={"iou": 0.5, "seconds": 900.0})
+    StageRuns(settings, make_place(gpus_per_trial=2), "search", stage).write(list(read_events(stage.journal)))
+    points = points_of(place, find_runs(place)[1][0])
+    assert points["device_seconds"] == [(1, 1800.0), (2, 3600.0)]
+    assert points["gpu_hours"] == [(1, 0.5), (2, 1.0)]
+
+
+def test_trial_that_waits_is_no_failure_and_says_why_it_does(settings, place, script, stage, find_runs):
+    for trial, score in ((0, 0.5), (1, 0.4), (2, 0.3)):
+        script.ask(trial, epochs=9)
+        script.epochs(trial, score)
+        script.write("checkpoint", trial=trial, epoch=1, path=f"ray/{trial}")
+    for trial in (1, 2):
+        script.end(trial, "stopped by ASHA", f"rank {trial + 1} of 3")
+    write_all(settings, place, stage)
+    _, children = find_runs(place)
+    assert [child.info.status for child in children] == ["RUNNING", "SCHEDULED", "SCHEDULED"]
+    assert children[1].data.tags["state"] == "waits after epoch 1 of 9"
+    assert children[1].data.tags["reason"] == "rank 2 of 3"
+    script.write("dropped", trial=2)
+    script.end(0)
+    script.journal.write(Closed(metrics={"iou": 0.5}, note="done"))
+    write_all(settings, place, stage)
+    _, children = find_runs(place)
+    assert [child.info.status for child in children] == ["FINISHED"] * 3
+    assert [child.data.tags["state"] for child in children[1:]] == ["stopped after epoch 1 of 9"] * 2
+    assert children[1].data.tags["reason"] == "rank 2 of 3"
+    assert children[2].data.tags["reason"].startswith("rank 3 of 3; its checkpoint was given up")
+    assert [child.data.metrics["rank"] for child in children] == [1, 2, 3]
+
+
+def test_input_of_a_run_is_the_data_set_with_digests_of_files_and_folds(settings, place, script, stage, find_runs):
+    script.journal.write(Opened(cache_key="0123456789abcdef"))
+    stage.root.joinpath("folds.json").write_text("{}")
+    script.ask(0, fold=3)
+    write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    (data,) = child.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest) == ("data", "01234567-44136fa3")
+    assert data.tags[0].value == "validated on fold 3"
+
+
+def test_retraining_shows_the_configuration_that_it_trains_again(settings, place, script, stage, find_runs, tmp_path):
+    crops = {"input_mode": "crop", "crop_size": 256}
+    script.ask(4, params=crops, **crops)
+    script.epochs(4, 0.5)
+    script.end(4)
+    again = StageFolder(root=stage.root / "retrain", search=stage.root)
+    journal = Journal(again.journal, "iou")
+    values = script.journal.history.trials[4].values | {"epochs": 5, "patience_epochs": 0}
+    journal.write(Asked(trial=0, fold=2, values=values, params={}))
+    journal.close()
+    StageRuns(settings, place, "retrain", again).write(list(read_events(again.journal)))
+    _, (child,) = find_runs(place)
+    assert child.info.run_name == "resnet34 crop256 ce #4, fold 2"
+    assert child.data.params == {"configuration": "#4", "fold": "2", "input_mode": "crop", "crop_size": "256"}

@@ -72,7 +72,7 @@ def test_of_a_database_error_is_told_what_the_database_said():
 
 @pytest.mark.parametrize(
     ("objective", "order"),
-    [("miou,latency_ms", "metrics.%60miou%60"), ("iou/car", "metrics.%60iou%2Fcar%60")],
+    [("miou,latency_ms", "metrics.%60miou%60"), ("iou/car", "metrics.%60class%2Fcar%60")],
 )
 def test_link_orders_the_trials_by_the_metric_that_decides(
     make_settings, place, script, stage, write_search, objective, order
@@ -83,7 +83,7 @@ def test_link_orders_the_trials_by_the_metric_that_decides(
     assert f"&orderByKey={order}&orderByAsc=false" in trials_link(settings, place, "http://localhost:5000")
 
 
-@pytest.mark.parametrize(("objective", "batch_sizes"), [("iou", ["1", "2"]), ("iou/car", ["2", "1"])])
+@pytest.mark.parametrize(("objective", "batch_sizes"), [("iou", [1, 2]), ("iou/car", [2, 1])])
 def test_best_of_an_earlier_search_are_those_of_its_own_objective(
     make_settings, place, script, stage, objective, batch_sizes
 ):

@@ -1,0 +1,79 @@
+"""Where the runs of a search are in MLflow: its experiment, and the tags that its runs are found again by."""
+
+from typing import Final
+
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+
+from search.folder import StageFolder
+from search.place import Place
+from search.settings import SearchSettings
+from search.tracking.moved import bring_home
+from search.tracking.store import database_file
+from segcore.errors import TrackingError
+
+SENT: Final = "search.sent"
+"""The tag of a stage's own run that says how much of the journal it has."""
+_JOURNAL: Final = "search.journal"
+
+
+def stage_tags(settings: SearchSettings, stage_name: str, journal: str) -> dict[str, str]:
+    """Return what all runs of a stage are tagged with.
+
+    Args:
+        settings: of the search.
+        stage_name: `search`, `confirm` or `retrain`.
+        journal: what tells its journal from others, see `reading.identify`.
+    """
+    return {"search.id": settings.search_id, "search.stage": stage_name, _JOURNAL: journal}
+
+
+def find_runs(client: MlflowClient, experiment_id: str, own: dict[str, str]) -> dict[int, Run]:
+    """Return a stage's runs by trial, deleted ones too.
+
+    Args:
+        client: of the store.
+        experiment_id: of the search.
+        own: the stage's tags.
+    """
+    query = f"tags.`search.id` = '{own['search.id']}' and tags.`search.stage` = '{own['search.stage']}'"
+    runs: dict[int, Run] = {}
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment_id], query, run_view_type=ViewType.ALL, page_token=token, max_results=1000
+        )
+        for run in page:
+            number = int(run.data.tags["search.trial"])
+            is_own = run.data.tags.get(_JOURNAL, own[_JOURNAL]) == own[_JOURNAL]
+            # Of two for one trial, of which one was deleted, the other is meant.
+            if is_own and (number not in runs or run.info.lifecycle_stage == "active"):
+                runs[number] = run
+        token = page.token
+        if not token:
+            return runs
+
+
+def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place, folder: StageFolder) -> str:
+    """Return the experiment of a search, which is made where there is none.
+
+    Raises:
+        TrackingError: when it was deleted.
+    """
+    experiment = client.get_experiment_by_name(settings.name)
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"MLflow's experiment {settings.name!r} is deleted; restore it by 'mlflow experiments restore "
+            f"--experiment-id {experiment.experiment_id}', then run '{folder.command('sync')}'."
+        )
+    if experiment is not None:
+        found: str = experiment.experiment_id
+        bring_home(database_file(place.tracking_uri), place.storage, settings.name, experiment.artifact_location)
+        return found
+    artifacts = None
+    if place.tracking_uri.startswith("sqlite:"):
+        artifacts = (place.storage / "mlartifacts" / settings.name).as_uri()
+    created: str = client.create_experiment(
+        settings.name, artifact_location=artifacts, tags={"mlflow.experimentKind": "custom_model_development"}
+    )
+    return created

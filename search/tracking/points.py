@@ -1,0 +1,79 @@
+"""The points that MLflow gets of an epoch: its metrics, the best score so far, and what the trial has cost.
+
+A fold over a stage's events. A metric that is 0 whenever it is reported says nothing and would fill pages: its points
+are kept back until one differs from 0, and then all of them are sent.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from mlflow.entities import Metric
+
+from search.memory.events import Epoch
+from search.memory.history import TrialRecord
+from search.place import Place
+from search.tracking.names import best_key_of, key_of
+from search.tracking.sent import stamp_of
+
+_HOUR_SECONDS: Final = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A point of a trial's run.
+
+    Args:
+        trial: its number.
+        metric: the point.
+    """
+
+    trial: int
+    metric: Metric
+
+
+class Points:
+    """Makes points of epochs.
+
+    Args:
+        metric: what decides; it is never kept back.
+        place: what a trial's worker has.
+    """
+
+    def __init__(self, metric: str, place: Place) -> None:
+        self._metric = metric
+        self._place = place
+        self._alive = {key_of(metric)}
+        self._kept_back: dict[str, list[Point]] = {}
+
+    def take(self, event: Epoch, trial: TrialRecord) -> list[Point]:
+        """Return what is to be sent now that an epoch is reported for the first time.
+
+        Args:
+            event: the report.
+            trial: the trial with this epoch.
+        """
+        known = {key_of(name): value for name, value in event.metrics.items()}
+        if trial.best is not None:
+            known[best_key_of(self._metric)] = trial.best.score
+        sent: list[Point] = []
+        for name, value in {**known, **self._cost(trial)}.items():
+            point = Point(trial=event.trial, metric=Metric(name, float(value), stamp_of(event), event.epoch))
+            sent += self._release(name, point)
+        return sent
+
+    def _release(self, name: str, point: Point) -> list[Point]:
+        if point.metric.value == 0 and name not in self._alive:
+            self._kept_back.setdefault(name, []).append(point)
+            return []
+        self._alive.add(name)
+        return [*self._kept_back.pop(name, []), point]
+
+    def _cost(self, trial: TrialRecord) -> dict[str, float]:
+        """Return what the devices of a trial's worker have spent on the epochs that stand."""
+        seconds = [record.metrics.get("seconds", math.nan) for record in trial.epochs.values()]
+        spent = math.fsum(seconds) * (self._place.gpus_per_trial or self._place.cpus_per_trial)
+        if math.isnan(spent):
+            return {}
+        hours = "gpu_hours" if self._place.gpus_per_trial else "core_hours"
+        return {"device_seconds": spent, hours: spent / _HOUR_SECONDS}

@@ -1,0 +1,137 @@
+"""How a trial stands, as MLflow's status of its run and in words: MLflow has no status for one that waits.
+
+A trial that ASHA stopped waits with its checkpoint: its run is SCHEDULED, which people see as a clock, until its
+search is closed or its checkpoint is given up; then it is FINISHED, for nothing has failed. What each tag says of it is
+in words, `outcome` alone is for programs.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from search.memory.events import Asked, Dropped, Ended, Reopened, Started, TrialEvent
+from search.memory.history import TrialRecord
+from search.memory.outcome import Outcome
+from search.tracking.sent import stamp_of
+
+_STATUS: Final = {
+    Outcome.FINISHED: "FINISHED",
+    Outcome.FAILED: "FAILED",
+    Outcome.DIVERGED: "FAILED",
+    Outcome.OUT_OF_MEMORY: "FAILED",
+    Outcome.OVER_LIMIT: "KILLED",
+    Outcome.PRUNED: "KILLED",
+}
+
+INTERRUPTED: Final = "interrupted"
+"""The outcome of a trial, or a stage, that no process runs and that can go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """How a run stands.
+
+    Args:
+        status: MLflow's.
+        outcome: how it ended, for programs; empty while it has not.
+        state: how it stands, in words.
+        reason: why so, in words; may be empty.
+    """
+
+    status: str
+    outcome: str = ""
+    state: str
+    reason: str = ""
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What of it stands in tags."""
+        return {"outcome": self.outcome, "state": self.state, "reason": self.reason}
+
+
+CLOSED: Final = State(status="FINISHED", state="finished")
+"""Of a stage that has what it was run for."""
+
+
+class States:
+    """How trials stand after some events: of each the last state, and since when."""
+
+    def __init__(self) -> None:
+        self._found: dict[int, tuple[State, int]] = {}
+
+    def take(self, event: TrialEvent, before: TrialRecord | None, after: TrialRecord) -> None:
+        """Take one event into account.
+
+        Args:
+            event: of a trial.
+            before: the trial before the event; None when there was none.
+            after: the trial after it.
+        """
+        match event:
+            case Asked():
+                self._set(event, running())
+            case Started() if event.trial not in self._found or self._found[event.trial][0].status != "RUNNING":
+                # Why a trial goes on stays said when a worker takes it.
+                self._set(event, running())
+            case Reopened() if before is not None:
+                self._set(event, taken_up(before))
+            case Ended():
+                self._set(event, ended(after))
+            case Dropped() if after.outcome is Outcome.STOPPED:
+                self._set(event, ended(after))
+
+    def pop(self) -> dict[int, tuple[State, int]]:
+        """Return by trial its state and since when, milliseconds since the Unix epoch; and forget them."""
+        found, self._found = self._found, {}
+        return found
+
+    def _set(self, event: TrialEvent, state: State) -> None:
+        self._found[event.trial] = state, stamp_of(event)
+
+
+def running(reason: str = "") -> State:
+    """Return how a run stands that a process has."""
+    return State(status="RUNNING", state="running", reason=reason)
+
+
+def taken_up(trial: TrialRecord) -> State:
+    """Return how a trial stands that goes on after it had ended.
+
+    Args:
+        trial: as it stood before.
+    """
+    if trial.outcome is Outcome.STOPPED:
+        return running(f"taken up again after epoch {trial.last_epoch}: of those that got there it is among the best")
+    return running(f"tried again after it was {trial.outcome}" if trial.outcome else "")
+
+
+def interrupted() -> State:
+    """Return how a trial, or a stage, stands that no process runs any more."""
+    reason = "no process runs it; it goes on with the search"
+    return State(status="KILLED", outcome=INTERRUPTED, state=INTERRUPTED, reason=reason)
+
+
+def ended(trial: TrialRecord, *, closed: bool = False) -> State:
+    """Return how a trial stands that has an outcome.
+
+    Args:
+        trial: the trial.
+        closed: whether its stage is closed, so that nothing goes on unless the stage is opened again.
+    """
+    assert trial.outcome is not None
+    if trial.outcome is not Outcome.STOPPED:
+        told = str(trial.outcome)
+        return State(status=_STATUS.get(trial.outcome, "KILLED"), outcome=told, state=told, reason=trial.message)
+    where = f"after epoch {trial.last_epoch} of {trial.values['epochs']}"
+    last = trial.epochs.get(trial.last_epoch)
+    if last is None or math.isnan(last.score):
+        return State(status="FAILED", outcome=str(trial.outcome), state=f"stopped {where}", reason=trial.message)
+    if trial.can_go_on and not closed:
+        return State(status="SCHEDULED", outcome=str(trial.outcome), state=f"waits {where}", reason=trial.message)
+    return State(status="FINISHED", outcome=str(trial.outcome), state=f"stopped {where}", reason=_tell_cut(trial))
+
+
+def _tell_cut(trial: TrialRecord) -> str:
+    if trial.can_go_on:
+        return trial.message
+    return f"{trial.message}; its checkpoint was given up, as enough that wait there were better by then"

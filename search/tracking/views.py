@@ -1,0 +1,261 @@
+"""The prepared views of a search in MLflow: tags of its experiment, listed in the menu Views and opened by links.
+
+How MLflow keeps a view is in `view_charts`. What is shown follows from the search's trials, so a view is written again
+when they have something new to show; each has one place, so that a resumed search replaces it.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from search.memory.history import History, TrialRecord
+from search.tracking.names import CLASSES, CONDITIONS, best_key_of, key_made_of, key_of
+from search.tracking.view_charts import Section, bar, build_state, line, parallel, pictures, scatter
+
+TAG_PREFIX: Final = "mlflow.sharedViewState."
+FIRST_VIEW: Final = "at-a-glance"
+"""The view that links lead to."""
+
+_ID_LETTERS: Final = 12
+_MOST_PARAMS: Final = 8
+"""Of parallel coordinates, whose names else run into each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a search has to show.
+
+    Args:
+        metric: what decides.
+        params: what every trial drew.
+        some_params: what only some drew.
+        classes: metrics of classes.
+        conditions: metrics of conditions.
+        pictures: keys of pictures.
+        last_epoch: that a trial got to.
+        hours: metric of what a trial cost.
+    """
+
+    metric: str
+    params: Sequence[str]
+    some_params: Sequence[str]
+    classes: Sequence[str]
+    conditions: Sequence[str]
+    pictures: Sequence[str]
+    last_epoch: int
+    hours: str
+
+    @property
+    def key(self) -> str:
+        """MLflow's name of the metric that decides."""
+        return key_of(self.metric)
+
+    @property
+    def best(self) -> str:
+        """The highest score of a trial."""
+        return best_key_of(self.metric)
+
+    @property
+    def confirmed(self) -> str:
+        """The score on further folds."""
+        return key_made_of("confirmed_", self.metric)
+
+    @property
+    def out_of_fold(self) -> str:
+        """The score of the retraining."""
+        return key_made_of("out_of_fold_", self.metric)
+
+    @property
+    def mean(self) -> str:
+        """The mean score of a configuration over its trainings."""
+        return key_made_of("mean_", self.metric)
+
+    @property
+    def spread(self) -> str:
+        """The standard deviation of it."""
+        return key_made_of("spread_", self.metric)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A prepared view.
+
+    Args:
+        slug: tells it from the other views of a search.
+        name: in the menu.
+        says: what it is for.
+        as_table: whether a link opens it as a table, not as charts.
+        state: of the page.
+    """
+
+    slug: str
+    name: str
+    says: str
+    state: dict[str, Any]
+    as_table: bool = False
+
+
+def look_at(history: History, hours: str, picture_keys: Sequence[str]) -> Shown:
+    """Return what a search has to show by now.
+
+    Args:
+        history: its trials.
+        hours: metric of what a trial cost.
+        picture_keys: of the pictures that its runs have.
+    """
+    trials = history.in_order
+    reports = [record.metrics for trial in trials for record in list(trial.epochs.values())]
+    seen = {key_of(name) for metrics in reports for name, value in metrics.items() if value != 0}
+    drawn = [trial.params.keys() for trial in trials if trial.params]
+    common = set.intersection(*map(set, drawn)) if drawn else set()
+    return Shown(
+        metric=history.metric,
+        params=sorted(common, key=lambda name: _place_of(name, trials)),
+        some_params=sorted(set().union(*drawn) - common),
+        classes=sorted(name for name in seen if name.startswith(CLASSES)),
+        conditions=sorted(name for name in seen if name.startswith(CONDITIONS)),
+        pictures=sorted(picture_keys),
+        last_epoch=max((trial.last_epoch for trial in trials), default=0),
+        hours=hours,
+    )
+
+
+def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
+    """Return every view of a search, the one to begin with first.
+
+    Args:
+        shown: what it has to show.
+        search_id: tells it from others of its name.
+        parent_id: the run that its trials belong to.
+    """
+    trials = f"tags.`mlflow.parentRunId` = '{parent_id}'"
+    again = f"tags.`search.id` = '{search_id}' and tags.`search.stage` != 'search' and params.`configuration` LIKE '#%'"
+    scores = [shown.best, shown.confirmed, "rank"]
+    params = [f"params.`{name}`" for name in (*shown.params, *shown.some_params)]
+    standing = ["tags.`state`", "tags.`reason`"]
+    best = f"metrics.`{shown.best}`"
+
+    def view(slug: str, name: str, says: str, sections: Sequence[Section], columns: Iterable[str], **how: Any) -> View:
+        as_table = how.pop("as_table", False)
+        state = build_state(slug, sections, columns=list(columns), **{"query": trials, "order": best, **how})
+        return View(slug=slug, name=name, says=says, state=state, as_table=as_table)
+
+    return [
+        view(FIRST_VIEW, "At a glance", "scores, learning curves, choices, cost and pictures of all trials",
+             _glance(shown), [*_metrics(scores), standing[0], *params]),
+        view("leaderboard", "Leaderboard", "every trial with its scores, its state and why",
+             _leaderboard(shown), [*_metrics([*scores, shown.out_of_fold, shown.hours]), *standing, *params],
+             as_table=True),
+        view("by-class", "By class", "the IoU of every class",
+             [Section(name="IoU by class", charts=[bar(name) for name in shown.classes], columns=4, height=300)],
+             _metrics([shown.best, *shown.classes])),
+        view("by-condition", "By condition", "the score by day, night and whatever else the data tells",
+             _conditions(shown), _metrics([shown.best, *shown.conditions])),
+        view("pictures", "Pictures", "the same images as each trial saw them",
+             [Section(name="Pictures", charts=[pictures(shown.pictures, shown.last_epoch)], columns=1, height=1200)],
+             _metrics([shown.best])),
+        view("cost", "Cost and resources", "what trials took, and what they did with it",
+             _cost(shown), _metrics([shown.best, shown.hours, "device_seconds", "peak_memory_gib", "latency_ms"])),
+        view("folds", "Confirmation and folds", "the best configurations on further folds, mean and spread",
+             _folds(shown), [*_metrics([shown.best, shown.mean, shown.spread]), "params.`fold`"],
+             query=again, group_by="configuration"),
+    ]  # fmt: skip
+
+
+def view_tags(views: Iterable[View], search_id: str, created: int) -> dict[str, str]:
+    """Return the experiment's tags that hold views.
+
+    Args:
+        views: of a search.
+        search_id: tells it from others of its name.
+        created: when, milliseconds since the Unix epoch; they are listed by it.
+    """
+    return {
+        f"{TAG_PREFIX}{view_id(search_id, view.slug)}": json.dumps(
+            # The menu has the newest first.
+            {"name": view.name, "createdAt": created - place, "state": json.dumps(view.state)}
+        )
+        for place, view in enumerate(views)
+    }
+
+
+def view_id(search_id: str, slug: str) -> str:
+    """Return what MLflow knows a view by."""
+    return f"{search_id[:_ID_LETTERS]}-{slug}"
+
+
+def view_link(
+    server: str, experiment_id: str, search_id: str, slug: str = FIRST_VIEW, *, as_table: bool = False
+) -> str:
+    """Return the address of a view.
+
+    Args:
+        server: http address of the MLflow server; empty: from the page that it stands on.
+        experiment_id: of the search.
+        search_id: tells it from others of its name.
+        slug: of the view.
+        as_table: whether it opens as a table.
+    """
+    mode = "TABLE" if as_table else "CHART"
+    return (
+        f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode={mode}"
+        f"&viewStateShareKey={quote(view_id(search_id, slug))}"
+    )
+
+
+def _glance(shown: Shown) -> list[Section]:
+    cost = [scatter(shown.hours, shown.best)]
+    return [
+        Section(
+            name="Scores: best of each trial, and confirmed", charts=[bar(shown.best), bar(shown.confirmed)], columns=2
+        ),
+        Section(name="Learning curves, and score against cost", charts=[line(shown.key), *cost], columns=2, height=420),
+        Section(name="What was drawn, and how it scored", charts=[_parallel(shown)], columns=1, height=420),
+        Section(name="Pictures", charts=[pictures(shown.pictures, shown.last_epoch)], columns=1, height=700),
+    ]
+
+
+def _leaderboard(shown: Shown) -> list[Section]:
+    charts = [bar(shown.best), bar(shown.confirmed), bar(shown.out_of_fold)]
+    return [Section(name="Scores", charts=charts, columns=1, height=420)]
+
+
+def _conditions(shown: Shown) -> list[Section]:
+    last = [bar(name) for name in shown.conditions]
+    return [
+        Section(name="Score by condition", charts=last),
+        Section(name="Score by condition and epoch", charts=[line(name) for name in shown.conditions]),
+    ]
+
+
+def _cost(shown: Shown) -> list[Section]:
+    spent = [scatter(shown.hours, shown.best), bar(shown.hours), scatter("latency_ms", shown.best)]
+    speed = [line("seconds"), line("samples_per_second"), line("wait_share")]
+    memory = [bar("peak_memory_gib"), bar("memory_gib"), bar("latency_ms")]
+    return [
+        Section(name="Score against cost", charts=spent),
+        Section(name="Speed, and the share of waiting for data", charts=speed),
+        Section(name="Memory and latency", charts=memory),
+    ]
+
+
+def _folds(shown: Shown) -> list[Section]:
+    return [
+        Section(name="Mean and spread over folds", charts=[bar(shown.mean), bar(shown.spread)], columns=2),
+        Section(name="Learning curves, mean of each configuration", charts=[line(shown.key)], columns=1, height=420),
+    ]
+
+
+def _parallel(shown: Shown) -> Any:
+    return parallel(shown.params[:_MOST_PARAMS], [shown.best])
+
+
+def _metrics(names: Iterable[str]) -> list[str]:
+    return [f"metrics.`{name}`" for name in names]
+
+
+def _place_of(name: str, trials: Sequence[TrialRecord]) -> int:
+    """Return where a space draws a choice."""
+    return min([*trial.params].index(name) for trial in trials if name in trial.params)

@@ -6,13 +6,14 @@ from search.run.measuring import measure_here, pick
 from search.run.trial import TrialJob
 from segcore.config import TrainConfig
 from segcore.data.caching.build import prepare_cache
+from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit
 
 
 @pytest.fixture
 def job(dataset_folder, tmp_path):
-    cache = prepare_cache(read_dataset(dataset_folder), tmp_path)
+    cache = PixelCache(prepare_cache(read_dataset(dataset_folder), tmp_path))
     folds = {name: number % 2 for number, name in enumerate(cache.names)}
     split = FoldSplit(folds=2, fold_of=folds, block_of={name: name for name in folds})
     return TrialJob(

@@ -16,6 +16,7 @@ from search.commands.display import (
     show_failed_trainings,
     show_front,
     show_importance,
+    show_interrupted,
     show_unsent,
     stage_shown,
 )
@@ -44,6 +45,7 @@ from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit, read_folds
+from segcore.errors import InterruptedSearchError
 from segcore.prediction.ensemble import ENSEMBLE_FILE
 
 
@@ -222,6 +224,10 @@ def _open_shown(
             stage_shown(opened, capacity),
         ):
             yield opened
+    except InterruptedSearchError:
+        if opened is not None:
+            show_interrupted(opened.stage.journal.history, opened.stage.settings, opened.trials)
+        raise
     finally:
         # Only now is it known whether MLflow took what was left.
         if opened is not None:

@@ -16,9 +16,11 @@ from search.commands.display import (
     show_failed_trainings,
     show_front,
     show_importance,
+    show_interrupted,
     show_unsent,
     stage_shown,
 )
+from search.commands.report import keep_report
 from search.folder import SearchFolder, command_line
 from search.judge.room import estimate_room
 from search.memory.best import score_of
@@ -43,6 +45,7 @@ from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit, read_folds
+from segcore.errors import InterruptedSearchError
 from segcore.prediction.ensemble import ENSEMBLE_FILE
 
 
@@ -156,11 +159,12 @@ def finish(
     found = name_winner(settings, folder)
     send_file(folder.root, folder.best)
     console.print(tables.insight_report(history, settings))
-    show_importance(settings, history)
+    importances = show_importance(settings, history)
     show_front(settings, history)
     show_best(found)
     show_failed_trainings(settings, folder)
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
+    keep_report(settings, capacity.place, folder, importances)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
     console.print(f"browse:     {command_line('ui', storage=capacity.place.storage)}", soft_wrap=True)
     console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
@@ -206,6 +210,7 @@ def retrain_winner(
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
     console.print(f"sha256:     {digest}", soft_wrap=True)
+    keep_report(settings, capacity.place, folder)
 
 
 @contextmanager
@@ -219,6 +224,10 @@ def _open_shown(
             stage_shown(opened, capacity),
         ):
             yield opened
+    except InterruptedSearchError:
+        if opened is not None:
+            show_interrupted(opened.stage.journal.history, opened.stage.settings, opened.trials)
+        raise
     finally:
         # Only now is it known whether MLflow took what was left.
         if opened is not None:

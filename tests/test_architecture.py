@@ -54,7 +54,7 @@ USES: Final[dict[str, set[str]]] = {
     "search.verdict": {*_SEARCH_BASE, "memory"},
     "search.insight": {*_SEARCH_BASE, "memory", "judge", "propose", "verdict"},
     "search.run": {*_SEARCH_BASE, "memory", "space", "propose", "judge"},
-    "search.tracking": {*_SEARCH_BASE, "memory", "verdict"},
+    "search.tracking": {*_SEARCH_BASE, "memory", "verdict", "insight"},
     "search.stages": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS},
     "search.commands": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS, "stages"},
     "search.__main__": {"commands", "tracking_uri"},

@@ -1,7 +1,12 @@
-"""`python -m search`: launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor. It exits."""
+"""`python -m search`: puts the commands of `search.commands` together; the only place that exits.
+
+Ends with 0 when what was asked for is done, 1 for a fault of the program itself or of the cluster that `doctor` looked
+at, 2 for what the user can mend, 3 for a search that was interrupted and can go on, 130 after Ctrl-C elsewhere.
+"""
 
 import sys
 import traceback
+from typing import Annotated, Final
 
 import typer
 
@@ -10,32 +15,83 @@ from search.commands.console import PlainConsole
 from search.commands.doctor import doctor
 from search.commands.finish import confirm, fetch, retrain, sync
 from search.commands.launch import launch, resume
+from search.commands.listing import list_searches
 from search.commands.look import best, status
 from search.commands.replay import replay
+from search.commands.report import report
+from search.commands.steering import keep, prune, stop
 from search.tracking_uri import mask_uri
-from segcore.errors import StreetError, UnfitClusterError
+from segcore.errors import HopelessSearchError, InterruptedSearchError, StreetError, UnfitClusterError
+from segcore.version import VERSION
+
+_FAULT: Final = 1
+_MISTAKE: Final = 2
+_INTERRUPTED: Final = 3
+_CTRL_C: Final = 130
 
 app = typer.Typer(
     help="Distributed hyperparameter search for semantic segmentation of street scenes.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (launch, resume, status, best, replay, confirm, retrain, fetch, sync, ui, doctor):
+app.command("list")(list_searches)
+for command in (
+    launch,
+    resume,
+    status,
+    stop,
+    prune,
+    keep,
+    best,
+    replay,
+    report,
+    confirm,
+    retrain,
+    fetch,
+    sync,
+    ui,
+    doctor,
+):
     app.command()(command)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"street-search {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _take_common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    """Distributed hyperparameter search for semantic segmentation of street scenes."""
 
 
 def main() -> None:
     """Run the command line; a mistake of the user ends in a message, never in a traceback."""
     try:
         app()
+    except SystemExit as end:
+        if end.code == _CTRL_C:
+            PlainConsole(stderr=True).print("Interrupted; the same command begins again, or goes on.", style="yellow")
+        raise
     except StreetError as error:
         PlainConsole(stderr=True).print(mask_uri(str(error)), style="red", soft_wrap=True, highlight=False)
-        raise SystemExit(1 if isinstance(error, UnfitClusterError) else 2) from None
+        raise SystemExit(_find_code(error)) from None
     except Exception:
         # A bug is told whole, but for passwords, which libraries repeat with the address that holds them.
         sys.stderr.write(mask_uri(traceback.format_exc()))
-        raise SystemExit(1) from None
+        raise SystemExit(_FAULT) from None
+
+
+def _find_code(error: StreetError) -> int:
+    if isinstance(error, UnfitClusterError):
+        return _FAULT
+    can_go_on = isinstance(error, InterruptedSearchError) and not isinstance(error, HopelessSearchError)
+    return _INTERRUPTED if can_go_on else _MISTAKE
 
 
 if __name__ == "__main__":

@@ -160,10 +160,28 @@ def require_undriven(stored: Bucket, root: Path) -> None:
         CheckpointError: naming the driver, with what to do.
         StorageError: when the bucket cannot be read.
     """
+    for told, silent in _list_driving(stored, root):
+        raise CheckpointError(_describe(stored, told, silent))
+
+
+def is_driven(stored: Bucket, root: Path) -> bool:
+    """Say whether another machine drives a search, as far as the clock of this one can tell.
+
+    Args:
+        stored: the search's folder in the bucket.
+        root: its folder on this machine.
+
+    Raises:
+        StorageError: when the bucket cannot be read.
+    """
+    return any(True for _ in _list_driving(stored, root))
+
+
+def _list_driving(stored: Bucket, root: Path) -> Iterator[tuple[_Shown, float]]:
     for each in stored.list_files(_FOLDER):
         told, silent = _read(stored, each), time.time() - each.modified
         if told.drives and silent < STALE_SECONDS and told.folder != _identify(root):
-            raise CheckpointError(_describe(stored, told, max(0.0, silent)))
+            yield told, max(0.0, silent)
 
 
 def _read(stored: Bucket, file: StoredFile) -> _Shown:

@@ -12,7 +12,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from search.drivers import require_undriven
+from search.drivers import is_driven, require_undriven
 from search.folder import SearchFolder, StageFolder, folder_of
 from search.mirror import fetch_search, probe_bucket
 from search.place import Place
@@ -22,6 +22,7 @@ from segcore.data.caching.disk import resolve_folder
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
 _LOCK: Final = ".lock"
+_WHAT: Final = "settings.json"
 
 
 def is_taken(folder: SearchFolder) -> bool:
@@ -81,6 +82,19 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
     return folder
 
 
+def list_names(storage: Path) -> list[str]:
+    """Return the names of all searches of a storage, sorted; of one in a bucket those that are there or here.
+
+    Raises:
+        ConfigError: when the storage is no path.
+        StorageError: when the bucket cannot be read.
+    """
+    root = resolve_folder("storage", storage)
+    bucket = find_bucket(root)
+    stored = [] if bucket is None else [name for name in bucket.list_folders() if bucket.look_up(f"{name}/{_WHAT}")]
+    return sorted({file.parent.name for file in root.glob(f"*/{_WHAT}")} | set(stored))
+
+
 def _bring(folder: SearchFolder) -> list[str]:
     """Bring a search's small files from the bucket, where there is one; return the names of those in the bucket."""
     bucket = find_bucket(folder.root.parent)
@@ -106,6 +120,16 @@ def is_in_use(stage: StageFolder) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def is_driven_elsewhere(folder: SearchFolder) -> bool:
+    """Say whether a driver on another machine runs a stage of a search whose storage is in a bucket.
+
+    Raises:
+        StorageError: when the bucket cannot be read.
+    """
+    bucket = find_bucket(folder.root.parent)
+    return bucket is not None and is_driven(bucket.inside(folder.name), folder.root)
 
 
 def require_idle(*stages: StageFolder) -> None:

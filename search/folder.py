@@ -6,6 +6,7 @@ STORAGE/NAME/place.json             where it ran last, and on what
 STORAGE/NAME/folds.json             which case is validated in which fold
 STORAGE/NAME/journal.jsonl          what happened, in order: the search's memory
 STORAGE/NAME/best.json              the winner
+STORAGE/NAME/report.html            all that is known of the search, as a page
 STORAGE/NAME/trials/0003/           log and pictures of a trial
 STORAGE/NAME/ray/                   Ray Tune's own files; checkpoints
 STORAGE/NAME/confirm/               the same for the best configurations on further folds
@@ -49,6 +50,11 @@ class StageFolder:
     def journal(self) -> Path:
         """The stage's memory."""
         return self.root / "journal.jsonl"
+
+    @property
+    def search_journal(self) -> Path:
+        """The memory of the search that this is a stage of."""
+        return SearchFolder(root=self._search).search_stage.journal
 
     @property
     def ray(self) -> Path:
@@ -205,6 +211,11 @@ class SearchFolder:
     def best(self) -> Path:
         """The winner."""
         return self.root / "best.json"
+
+    @property
+    def report(self) -> Path:
+        """The page that says all that is known of the search."""
+        return self.root / "report.html"
 
     @property
     def model(self) -> Path:

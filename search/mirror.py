@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from search.drivers import Driver, claimed
+from search.requests import FOLDER as REQUESTS
+from search.requests import fetch_requests
 from search.storage import find_bucket, name_storage
 from segcore.bucket import Bucket, patiently
 from segcore.errors import CheckpointError, StorageError, StreetError
@@ -233,6 +235,7 @@ class Copier:
 
     def _copy_once(self) -> None:
         self._driver.require_alone()
+        fetch_requests(self._stored, self._root)
         self.copy()
 
     def _copy_patiently(self) -> str:
@@ -247,9 +250,9 @@ class Copier:
 
 
 def list_files(root: Path) -> Iterator[Path]:
-    """Yield the files of a search that belong into its bucket: neither locks, nor halves, nor Ray's own."""
+    """Yield the files of a search that belong into its bucket: no locks, halves or requests, and nothing of Ray's."""
     for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if name != "ray" and not name.endswith(".part")]
+        folders[:] = [name for name in folders if name not in ("ray", REQUESTS) and not name.endswith(".part")]
         for name in names:
             if not name.startswith(".") and not name.endswith(".tmp"):
                 yield Path(folder) / name

@@ -13,6 +13,7 @@
     │   ├── NonFiniteLossError     the loss became NaN or infinite
     │   └── DeviceMemoryError      the device has too little memory
     ├── InterruptedSearchError a search that was stopped from outside and can go on
+    │   └── HopelessSearchError    a search whose trials do nothing but fail
     ├── ClusterError           Ray cannot be reached or has too few resources
     └── TrackingError          the MLflow server cannot be used
 
@@ -85,6 +86,10 @@ class DeviceMemoryError(TrainingError):
 
 class InterruptedSearchError(StreetError):
     """A search that was stopped from outside and can go on."""
+
+
+class HopelessSearchError(InterruptedSearchError):
+    """A search whose trials do nothing but fail: it can go on once the cause is mended."""
 
 
 class ClusterError(StreetError):

@@ -17,12 +17,13 @@ FOREIGN: Final = {
 }
 """What a package may not reach, directly or through others."""
 
-_SEGCORE_BASE: Final = {"config", "errors", "machine", "bucket"}
+_SEGCORE_BASE: Final = {"config", "errors", "machine", "bucket", "version"}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
 _SEARCH_BASE: Final = {
     "tracking_uri",
     "settings",
     "storage",
+    "requests",
     "drivers",
     "mirror",
     "place",
@@ -30,19 +31,20 @@ _SEARCH_BASE: Final = {
     "finding",
     "opening",
 }
-_PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight")
+_PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight", "report")
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
     **{f"segcore.{file}": {"config", "errors"} for file in _SEGCORE_BASE},
     **{f"segcore.{room}": {*_SEGCORE_BASE, *_SEGCORE_ROOMS[:n]} for n, room in enumerate(_SEGCORE_ROOMS)},
     "segcore.streets": {*_SEGCORE_BASE, "data"},
     "segcore.commands": {*_SEGCORE_BASE, *_SEGCORE_ROOMS, "streets"},
-    "segcore.__main__": {"errors", "commands"},
+    "segcore.__main__": {"errors", "commands", "version"},
     "search.tracking_uri": set(),
     "search.settings": set(),
     "search.storage": set(),
     "search.drivers": set(),
-    "search.mirror": {"storage", "drivers"},
+    "search.requests": {"storage"},
+    "search.mirror": {"storage", "drivers", "requests"},
     "search.place": {"tracking_uri", "settings", "storage"},
     "search.folder": {"settings", "storage", "mirror", "place"},
     "search.finding": {"settings", "storage", "drivers", "mirror", "place", "folder"},
@@ -53,6 +55,7 @@ USES: Final[dict[str, set[str]]] = {
     "search.judge": {*_SEARCH_BASE, "memory"},
     "search.verdict": {*_SEARCH_BASE, "memory"},
     "search.insight": {*_SEARCH_BASE, "memory", "judge", "propose", "verdict"},
+    "search.report": {*_SEARCH_BASE, "memory", "judge", "verdict", "insight"},
     "search.run": {*_SEARCH_BASE, "memory", "space", "propose", "judge"},
     "search.tracking": {*_SEARCH_BASE, "memory", "verdict", "insight"},
     "search.stages": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS},

@@ -68,6 +68,8 @@ def is_midway(history: History) -> bool:
 
 def kill_worker(scene: Scene) -> None:
     """Kill the process that trains."""
+    # Between two trials there may be none for a moment.
+    scene.wait_for(scene.has_worker, AWAY_SECONDS)
     pid, _ = scene.find_worker()
     os.kill(pid, signal.SIGKILL)
 
@@ -88,6 +90,7 @@ def starve_worker(scene: Scene) -> None:
 
 def lose_node(scene: Scene, number: int = signal.SIGKILL) -> None:
     """Kill the node that trains."""
+    scene.wait_for(scene.has_worker, AWAY_SECONDS)
     _, node = scene.find_worker()
     scene.lose_node(node, number)
 
@@ -196,11 +199,34 @@ def fill_disk(scene: Scene) -> None:
 
 
 def lock_disk(scene: Scene) -> None:
-    """Let the disk of the storage take nothing more, until the driver has ended."""
+    """Kill the driver, and let it go on once on a disk that takes nothing."""
     disk = str(scene.journal.parents[1])
-    subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
-    scene.wait_for(lambda: False, 120)
-    subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+    scene.kill_driver()
+    # Workers whose driver is gone write to it yet, and a disk that is written to cannot be locked.
+    tries = 0
+    while not _remount(disk, "ro"):
+        tries += 1
+        if tries > AWAY_SECONDS:
+            raise UnfitError("the disk is never at rest")
+        time.sleep(1)
+    scene.start_driver(scene.again)
+    scene.wait_for_driver(300)
+    _remount(disk, "rw")
+
+
+def _remount(disk: str, way: str) -> bool:
+    return subprocess.run(["mount", "-o", f"remount,{way}", disk], capture_output=True, check=False).returncode == 0
+
+
+def resume_twice(scene: Scene) -> None:
+    """Kill the driver, and let two go on at once."""
+    scene.kill_driver()
+    drivers = []
+    for _ in range(2):
+        scene.start_driver(scene.again)
+        drivers.append(scene.driver)
+    ended = {scene.wait_for_driver(600, driver): driver for driver in drivers}
+    scene.driver = ended.get(0, drivers[-1])
 
 
 def do_nothing(scene: Scene) -> None:
@@ -238,6 +264,7 @@ FAULTS: Final = (
     Fault(name="node killed, another joins", strike=lose_and_gain_node),
     Fault(name="node preempted (SIGTERM)", strike=preempt_node),
     Fault(name="driver killed", strike=kill_driver),
+    Fault(name="driver killed, two go on at once", strike=resume_twice, stock=False, said="in use by another process"),
     Fault(name="driver told to end (SIGTERM)", strike=tell_driver(signal.SIGTERM), said="go on with"),
     Fault(name="terminal closed (SIGHUP)", strike=tell_driver(signal.SIGHUP), said="go on with"),
     Fault(name="head lost, new cluster", strike=lose_head),
@@ -260,6 +287,6 @@ FAULTS: Final = (
 
 DISKS: Final = (
     Fault(name="disk full", strike=fill_disk, said="make room"),
-    Fault(name="disk read-only", strike=lock_disk),
+    Fault(name="disk read-only", strike=lock_disk, stock=False),
 )
 """On a disk of their own, which root alone can mount."""

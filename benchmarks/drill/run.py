@@ -75,6 +75,7 @@ def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
     for number in range(1 + _RESUMES):
         command = _command(scene, fault, arm, size, again=number > 0)
         scene.start_driver([*scene.submit, *command] if fault.submitted else command)
+        scene.again = _command(scene, fault, arm, size, again=True)
         if not struck:
             scene.wait_for(lambda: scene.journal.exists() and fault.is_due(scene.history()), size.seconds)
             fault.strike(scene)

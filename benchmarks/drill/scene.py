@@ -54,6 +54,7 @@ class Scene:
         driver: the search's driver, once it runs.
         outputs: files of what each driver printed.
         submit: what makes a job of a command; nothing where the cluster takes none.
+        again: what goes on with the search after its driver has ended.
     """
 
     root: Path
@@ -67,6 +68,7 @@ class Scene:
     driver: "subprocess.Popen[bytes] | None" = None
     outputs: list[Path] = field(default_factory=list)
     submit: list[str] = field(default_factory=list)
+    again: list[str] = field(default_factory=list)
 
     @property
     def tracking_uri(self) -> str:
@@ -112,11 +114,12 @@ class Scene:
             time.sleep(0.05)
         return False
 
-    def wait_for_driver(self, seconds: float) -> int | None:
-        """Return the driver's exit code; None when it had to be killed for taking too long."""
-        assert self.driver is not None
+    def wait_for_driver(self, seconds: float, driver: "subprocess.Popen[bytes] | None" = None) -> int | None:
+        """Return a driver's exit code, by default the last one's; None when it took too long and was killed."""
+        driver = driver or self.driver
+        assert driver is not None
         try:
-            return self.driver.wait(seconds)
+            return driver.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill_driver()
             return None
@@ -141,6 +144,10 @@ class Scene:
         assert self.driver is not None
         os.kill(self.driver.pid, number)
 
+    def has_worker(self) -> bool:
+        """Say whether a process trains now."""
+        return any(_is_trial(title) for node in self.nodes for _, title in children_of(raylet_of(node)))
+
     def find_worker(self) -> tuple[int, Any]:
         """Return the process that trains now and its node.
 
@@ -149,7 +156,7 @@ class Scene:
         """
         for node in self.nodes:
             for pid, title in children_of(raylet_of(node)):
-                if title.startswith("ray::") and "IDLE" not in title and _is_trial(title):
+                if _is_trial(title):
                     return pid, node
         raise DrillError("no worker trains now")
 
@@ -249,7 +256,8 @@ def open_scene(
 
 
 def _is_trial(title: str) -> bool:
-    return "ImplicitFunc" in title or "run_trial" in title or "train" in title
+    is_busy = title.startswith("ray::") and "IDLE" not in title
+    return is_busy and any(name in title for name in ("ImplicitFunc", "run_trial", "train"))
 
 
 def _environment(temporary: Path) -> dict[str, str]:

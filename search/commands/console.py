@@ -59,4 +59,9 @@ def make_plain(text: str, encoding: str = "utf-8") -> str:
     return text
 
 
+def print_whole(text: str) -> None:
+    """Print what programs read: no line is broken, and nothing is coloured."""
+    console.print(text, soft_wrap=True, highlight=False)
+
+
 console: Final = PlainConsole()

@@ -51,6 +51,9 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
         capacity: how many trials run at a time, and what is waited for.
     """
     stage, history = opened.stage, opened.stage.journal.history
+    search = None
+    if opened.name != "search":
+        search = read_history(stage.folder.search_journal, history.metric)
     budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
     shown = replace(stage.settings, trials=opened.trials, time_budget_seconds=budget_seconds)
 
@@ -66,10 +69,13 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
         about = [line for line in (capacity.lack, tell_bucket(), tell_mlflow()) if line]
         about += [] if opened.tracker.problem else [f"MLflow: {mask_uri(stage.place.tracking_uri)}"]
         about.append(f"logs: {stage.folder.trial(0).parent}/NUMBER/log.txt")
-        return tables.progress_panel(history, shown, concurrent=capacity.count(), about="\n".join(about))
+        wide = console.width >= tables.WIDE
+        return tables.progress_panel(
+            history, shown, concurrent=capacity.count(), about="\n".join(about), wide=wide, search=search
+        )
 
     log = ProgressLog(
-        lambda: tables.summary_line(history, shown, capacity.count()),
+        lambda: tables.summary_line(history, shown, capacity.count(), search),
         waits=(
             Wait(tell=tell_mlflow, over="MLflow is back and gets what it missed"),
             Wait(tell=tell_bucket, over="the bucket is back and gets what it missed"),

@@ -7,8 +7,9 @@ import typer
 from rich import box
 from rich.table import Table
 
-from search.commands.console import console
-from search.commands.options import Storage, Values, options_of, with_options
+from search.commands.console import console, print_whole
+from search.commands.documents import DoctorDocument, FindingLine, NodeLine, encode_document
+from search.commands.options import AsJson, Storage, Values, options_of, with_options
 from search.place import DEFAULT_STORAGE, Place, build_place
 from segcore.errors import UnfitClusterError
 
@@ -26,6 +27,7 @@ _ON: Final = "A search goes on without it, and sends what it missed."
 def doctor(
     where: Values,
     data: Annotated[str | None, typer.Option(help="data set that every node is to read; left out: none")] = None,
+    as_json: AsJson = False,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Look at every node of a cluster, and say what is wrong and what to do; ends with 1 where something is."""
@@ -41,15 +43,27 @@ def doctor(
     with cluster.attached(place):
         nodes = examine_nodes(place, place.data if data else None)
     found = find_all(nodes, find_versions(), digest_code(), are_pretended())
-    console.print(nodes_table(nodes))
-    for each in found:
-        console.print(f"{each.level}: {each.where}: {each.told}", style=_COLOURS[each.level], soft_wrap=True)
-    if away:
-        console.print(f"warning: {away} {_ON}", style=_COLOURS["warning"], soft_wrap=True)
+    lines = [FindingLine(level=each.level, where=each.where, told=each.told) for each in found]
+    lines += [FindingLine(level="warning", where="MLflow", told=f"{away} {_ON}")] if away else []
+    if as_json:
+        print_whole(encode_document(DoctorDocument(nodes=[_fill_node(node) for node in nodes], findings=lines)))
+    else:
+        _show(nodes, lines)
     faults = [each for each in found if each.level == "fault"]
     if faults:
         raise UnfitClusterError(f"Faults: {len(faults)}. A search would fail, or do without these nodes.")
-    console.print(f"Looked at {len(nodes)} node{'' if len(nodes) == 1 else 's'}: no fault.")
+    if not as_json:
+        console.print(f"Looked at {len(nodes)} node{'' if len(nodes) == 1 else 's'}: no fault.")
+
+
+def _show(nodes: "Sequence[NodeHealth]", findings: Sequence[FindingLine]) -> None:
+    console.print(nodes_table(nodes))
+    for each in findings:
+        console.print(f"{each.level}: {each.where}: {each.told}", style=_COLOURS[each.level], soft_wrap=True)
+
+
+def _fill_node(node: "NodeHealth") -> NodeLine:
+    return NodeLine(name=node.name, cpus=node.cpus, gpus=node.gpus, answered=node.answer is not None)
 
 
 def nodes_table(nodes: "Sequence[NodeHealth]") -> Table:

@@ -65,7 +65,7 @@ def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> No
     settings, place = open_told(folder, where)
     require_idle(*folder.stages.values())
     if not folder.best.exists():
-        best(name, storage)
+        best(name, storage=storage)
     winner = read_best(folder.best)
     running.expect_tracking(place)
     with cluster.connected(place) as capacity:

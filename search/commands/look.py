@@ -4,12 +4,16 @@ from typing import Annotated
 
 import typer
 
-from search.commands.console import console
+from search.commands.console import console, print_whole
 from search.commands.display import show_best, show_front, show_importance
-from search.commands.options import Name, Storage
+from search.commands.documents import BestDocument, encode_document
+from search.commands.filling import fill_status
+from search.commands.options import AsJson, Name, Storage
+from search.commands.reading import Look, look_at
 from search.commands.state import show_state
-from search.commands.tables import insight_report, summary_line, trials_table, warning_lines
-from search.finding import find_folder, is_in_use
+from search.commands.status_tables import answer_lines, cost_table, scores_table, stage_line
+from search.commands.tables import WIDE, insight_report, summary_line, trials_table, warning_lines
+from search.finding import find_folder
 from search.judge.progress import build_asha
 from search.memory.history import History
 from search.memory.journal import replay
@@ -24,39 +28,65 @@ def status(
     importance: Annotated[
         bool, typer.Option("--importance", help="show what mattered, too; it takes some seconds")
     ] = False,
+    as_json: AsJson = False,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Show every trial of a search, and the best."""
-    folder = find_folder(storage, name)
-    settings = read_what(folder)
-    history, asha = History(settings.metric), build_asha(settings)
-    replay(folder.search_stage.journal, history, asha)
-    if not is_in_use(folder.search_stage):
-        history.halt()
+    """Show every trial of a search, how it ended and why, the scores, what it took, and what is left."""
+    look = look_at(find_folder(storage, name))
+    if as_json:
+        print_whole(encode_document(fill_status(look)))
+        return
+    _show_trials(look)
+    _show_insight(look, importance=importance)
+    _show_whereabouts(look)
+
+
+def _show_trials(look: Look) -> None:
+    history, settings = look.record.history, look.record.settings
     if history.trials:
-        console.print(trials_table(history.in_order, history.metric))
+        wide = console.width >= WIDE
+        console.print(trials_table(history.in_order, history.metric, wide=wide, reasons=True))
     console.print(summary_line(history, settings))
-    for line in warning_lines(history):
-        console.print(line, soft_wrap=True)
-    if history.ranked:
-        console.print(insight_report(history, settings))
-    if folder.folds.is_file():
-        console.print(read_folds(folder.folds).describe(), soft_wrap=True)
-    show_state(settings, folder, history, asha)
-    logs = folder.search_stage.trial(0).parent
-    where = logs if logs.is_dir() else folder.search_stage.address(logs)
-    console.print(f"logs: {where}/NUMBER/log.txt", style="dim", soft_wrap=True)
+    if line := stage_line(look):
+        console.print(line, style="bold")
+    for warning in warning_lines(history):
+        console.print(warning, soft_wrap=True)
+
+
+def _show_insight(look: Look, *, importance: bool) -> None:
+    history, settings = look.record.history, look.record.settings
+    if not history.ranked:
+        return
+    console.print(scores_table(look))
+    console.print(cost_table(look))
+    console.print(insight_report(history, settings))
+    for line in answer_lines(look):
+        console.print(line)
     if importance:
         show_importance(settings, history)
 
 
-def best(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
+def _show_whereabouts(look: Look) -> None:
+    record, folder = look.record, look.record.folder
+    if folder.folds.is_file():
+        console.print(read_folds(folder.folds).describe(), soft_wrap=True)
+    show_state(record.settings, folder, record.history, look.asha, look.driven)
+    logs = folder.search_stage.trial(0).parent
+    where = logs if logs.is_dir() else folder.search_stage.address(logs)
+    console.print(f"logs: {where}/NUMBER/log.txt", style="dim", soft_wrap=True)
+
+
+def best(name: Name, as_json: AsJson = False, storage: Storage = DEFAULT_STORAGE) -> None:
     """Show the best configuration so far and write best.json."""
     folder = find_folder(storage, name)
     settings = read_what(folder)
     history, asha = History(settings.metric), build_asha(settings)
     replay(folder.search_stage.journal, history, asha)
-    show_best(name_winner(settings, folder))
+    found = name_winner(settings, folder)
+    if as_json:
+        print_whole(encode_document(BestDocument(file=str(folder.best), best=found)))
+        return
+    show_best(found)
     show_front(settings, history)
     show_state(settings, folder, history, asha)
     console.print(f"written to {folder.best}", soft_wrap=True)

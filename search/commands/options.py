@@ -21,6 +21,7 @@ Name = Annotated[str, typer.Argument(help="name of the search")]
 Storage = Annotated[
     Path, typer.Option(parser=locate_storage, metavar="FOLDER", help="folder of all searches, or s3://BUCKET/FOLDER")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON for programs instead, as docs/json.md says")]
 
 _STATED: Final[dict[str, tuple[str, Any]]] = {
     "fixed": ("--set", list[str]),

@@ -7,8 +7,10 @@ import typer
 from rich import box
 from rich.table import Table
 
-from search.commands.console import console
-from search.commands.options import Name, Storage
+from search.commands.console import console, print_whole
+from search.commands.documents import ReplayDocument, encode_document
+from search.commands.filling import fill_decisions
+from search.commands.options import AsJson, Name, Storage
 from search.finding import find_folder
 from search.insight.decisions import Decisions, find_unlike, replay_decisions, replay_settings
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
@@ -38,6 +40,7 @@ def replay(
     reduction_factor: Annotated[
         list[int] | None, typer.Option(min=2, help="factor to look at; left out: 2, 3 and 4")
     ] = None,
+    as_json: AsJson = False,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Say which trials ASHA would have stopped and taken up again under other settings, for the next search."""
@@ -47,6 +50,9 @@ def replay(
     best = choose_best(history, settings)
     rows = replay_settings(history, settings, grace_epochs or (), reduction_factor or ())
     grace = suggest_grace(read_whole_curves(history))
+    if as_json:
+        print_whole(encode_document(_fill(settings, grace, rows)))
+        return
     epochs = sum(len(trial.epochs) for trial in history.in_order)
     console.print(
         f"{len(history.trials)} trials, {epochs} of at most {len(history.trials) * settings.epochs} epochs trained; "
@@ -56,6 +62,14 @@ def replay(
     own = replay_decisions(history, settings, settings.resolved_grace_epochs, settings.reduction_factor)
     console.print(_describe_match(history, own), soft_wrap=True)
     console.print(_describe_grace(grace, settings.resolved_grace_epochs), soft_wrap=True)
+
+
+def _fill(settings: SearchSettings, grace: Grace, rows: Sequence[Decisions]) -> ReplayDocument:
+    own = settings.resolved_grace_epochs, settings.reduction_factor
+    lines = [fill_decisions(row, own) for row in rows]
+    return ReplayDocument(
+        name=settings.name, metric=settings.metric, agreements=list(grace.agreements), decisions=lines
+    )
 
 
 def decisions_table(rows: Sequence[Decisions], settings: SearchSettings, grace: Grace, winner: int) -> Table:

@@ -180,9 +180,9 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
         return
     finally:
         _end_group(process)
-    if code:
-        reader.join(timeout=1)
-        raise TrackingError(f"MLflow's server ended with exit code {code}; it said last:\n{''.join(said).rstrip()}")
+    # Nobody told it to: whatever its code says, it serves no more.
+    reader.join(timeout=1)
+    raise TrackingError(f"MLflow's server ended with exit code {code}; it said last:\n{''.join(said).rstrip()}")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -22,7 +22,9 @@ _TOLD_CHARACTERS: Final = 500
 """Of a failure's message, from its end, where a traceback names its error."""
 
 
-def show_state(settings: SearchSettings, folder: SearchFolder, history: History, asha: Asha) -> None:
+def show_state(
+    settings: SearchSettings, folder: SearchFolder, history: History, asha: Asha, driven: str | None = None
+) -> None:
     """Say whether a search runs, waits to be gone on with, is to be confirmed or is done.
 
     Args:
@@ -30,8 +32,11 @@ def show_state(settings: SearchSettings, folder: SearchFolder, history: History,
         folder: its files.
         history: its trials.
         asha: its judge, which has learnt the same events.
+        driven: name of the stage that a process runs; empty when none does, None: this machine is asked.
     """
-    if is_in_use(folder.search_stage):
+    if driven is None:
+        driven = next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
+    if driven == "search":
         console.print("A process runs it now; what is best so far may change.")
         return
     usable = choose_candidates(history, replace(settings, confirm=2))
@@ -44,7 +49,7 @@ def show_state(settings: SearchSettings, folder: SearchFolder, history: History,
         told = "Its time budget is spent" if spent else "No process runs it"
         console.print(f"{told}; go on with '{again}'.", style="yellow", soft_wrap=True)
     elif usable:
-        _show_confirmation(settings, folder, history, has_rivals=len(usable) > 1)
+        _show_confirmation(settings, folder, history, driven, has_rivals=len(usable) > 1)
 
 
 def _show_failures(history: History, folder: SearchFolder) -> None:
@@ -63,9 +68,11 @@ def _show_failures(history: History, folder: SearchFolder) -> None:
         console.print(f"Mend the cause, then try again with '{again}'.", style="yellow", soft_wrap=True)
 
 
-def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: History, *, has_rivals: bool) -> None:
+def _show_confirmation(
+    settings: SearchSettings, folder: SearchFolder, history: History, driven: str, *, has_rivals: bool
+) -> None:
     """Say how sure it is who has won, and what is to be done next."""
-    if is_in_use(folder.confirm_stage):
+    if driven == "confirm":
         console.print(f"The best configurations are trained {_name_further(settings)} now; the winner may change.")
         return
     if not can_confirm(history, settings):
@@ -86,14 +93,14 @@ def _show_confirmation(settings: SearchSettings, folder: SearchFolder, history: 
             soft_wrap=True,
         )
     else:
-        _show_confirmed(settings, folder, decision)
+        _show_confirmed(settings, folder, decision, driven)
 
 
 def _name_further(settings: SearchSettings) -> str:
     return "on further folds" if settings.folds > 1 else "with further seeds"
 
 
-def _show_confirmed(settings: SearchSettings, folder: SearchFolder, decision: Decision) -> None:
+def _show_confirmed(settings: SearchSettings, folder: SearchFolder, decision: Decision, driven: str) -> None:
     winner = decision.winner
     if winner is None:
         return
@@ -101,7 +108,7 @@ def _show_confirmed(settings: SearchSettings, folder: SearchFolder, decision: De
     told += f": trial {winner.trial}, {settings.metric} {winner.score:.4f}"
     everything = "on all folds" if settings.folds > 1 else "with these seeds"
     console.print(f"{told}; '{folder.command('best')}' shows it.", soft_wrap=True)
-    if is_in_use(folder.retrain_stage):
+    if driven == "retrain":
         console.print(f"It is trained {everything} now.")
     elif model := folder.find_model():
         console.print(f"Trained {everything}: {model}", soft_wrap=True)

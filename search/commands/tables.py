@@ -3,6 +3,7 @@
 The tables of its winner are in `verdict_tables`.
 """
 
+import re
 import time
 from typing import Final
 
@@ -14,7 +15,7 @@ from rich.text import Text
 from search.insight.grace import Grace, read_whole_curves, suggest_grace, warn_of_grace
 from search.insight.importance import CHANCE, Importance
 from search.insight.spending import account, best_by, count_stops, score_against_time
-from search.insight.time_left import count_at_once, estimate_seconds_left
+from search.insight.time_left import count_at_once, estimate_seconds_left, estimate_trainings_left
 from search.insight.words import describe_seconds, describe_values
 from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
@@ -23,8 +24,12 @@ from search.settings import SearchSettings, settings_values
 from search.storage import name_storage
 from search.tracking_uri import mask_uri
 
+WIDE: Final = 100
+"""Columns of a terminal from which on tables have all of theirs; with fewer they have those that tell most."""
 _TOLD_WARNINGS: Final = 3
-_TOLD_PARAMS: Final = ("backbone", "loss", "input_mode", "crop_size", "scale")
+_TOLD_LETTERS: Final = 200
+_RANKED: Final = re.compile(r"^.* after epoch (\d+) is (rank \d+ of \d+);.*$")
+"""What ASHA says, of which the score and the share stand elsewhere."""
 _COLOURS: Final = {
     None: "cyan",
     Outcome.FINISHED: "green",
@@ -33,6 +38,7 @@ _COLOURS: Final = {
     Outcome.DIVERGED: "red",
     Outcome.OUT_OF_MEMORY: "red",
     Outcome.OVER_LIMIT: "yellow",
+    Outcome.PRUNED: "yellow",
 }
 
 
@@ -53,7 +59,14 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
 
 
 def progress_panel(
-    history: History, settings: SearchSettings, *, concurrent: int, about: str, rows: int = 12
+    history: History,
+    settings: SearchSettings,
+    *,
+    concurrent: int,
+    about: str,
+    rows: int = 12,
+    wide: bool = True,
+    search: History | None = None,
 ) -> RenderableType:
     """Return the live view: trials by state, the best so far, time left, the latest trials.
 
@@ -63,10 +76,12 @@ def progress_panel(
         concurrent: trials that run at a time.
         about: where MLflow and the logs are.
         rows: trials shown.
+        wide: whether there is room for all columns.
+        search: as of `summary_line`.
     """
     return Group(
-        trials_table(_most_telling(history, rows), history.metric),
-        summary_line(history, settings, concurrent),
+        trials_table(_most_telling(history, rows), history.metric, wide=wide),
+        summary_line(history, settings, concurrent, search),
         *warning_lines(history),
         Text(about, style="dim"),
     )
@@ -77,13 +92,16 @@ def warning_lines(history: History) -> list[Text]:
     return [Text(warning.message, style="yellow") for warning in history.warnings[-_TOLD_WARNINGS:]]
 
 
-def summary_line(history: History, settings: SearchSettings, concurrent: int | None = None) -> Text:
+def summary_line(
+    history: History, settings: SearchSettings, concurrent: int | None = None, search: History | None = None
+) -> Text:
     """Return counts by state, the best score and the time left, in two lines.
 
     Args:
         history: what happened.
         settings: of the search.
         concurrent: trials that run at a time; None where only the history tells.
+        search: the search's trials, where these are trainings of another stage, each of which goes to its end.
     """
     counts = [(outcome, history.count(outcome)) for outcome in Outcome]
     unfinished = history.unfinished
@@ -97,50 +115,78 @@ def summary_line(history: History, settings: SearchSettings, concurrent: int | N
     if ranked and ranked[0].best is not None:
         best = f"best {history.metric} {ranked[0].best.score:.4f} in trial {ranked[0].number}"
         line.append(f"\n{best}", style="bold green")
-    left = _describe_time_left(history, settings, concurrent or count_at_once(history), running)
-    if left:
+    at_once = concurrent or count_at_once(history)
+    if search is None:
+        seconds = estimate_seconds_left(history, settings, at_once) if at_once else None
+    else:
+        seconds = estimate_trainings_left(history, search, settings.trials)
+    if left := _describe_time_left(seconds, at_once, running):
         line.append(f"  ·  {left}" if ranked else f"\n{left}", style="bold")
     return line
 
 
-def _describe_time_left(history: History, settings: SearchSettings, at_once: int | None, running: int) -> str:
+def _describe_time_left(seconds: float | None, at_once: int | None, running: int) -> str:
     """Return the time left with what it rests on; empty where nothing tells or nothing is left."""
-    seconds = estimate_seconds_left(history, settings, at_once) if at_once else None
     if not seconds:
         return ""
     resumed = "" if running else " once it goes on"
-    return f"about {describe_seconds(seconds)} left{resumed}, {at_once} at a time"
+    return f"about {describe_seconds(seconds)} left{resumed}, {at_once or 1} at a time"
 
 
-def trials_table(trials: list[TrialRecord], metric: str) -> Table:
+def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, reasons: bool = False) -> Table:
     """Return trials with their state, score, how long ago those that run were heard of, and what was drawn for them.
 
     Args:
         trials: in the order of the rows.
-        metric: what decides; another one is shown beside it.
+        metric: what decides; another one is shown beside it where there is room.
+        wide: whether there is room for all columns.
+        reasons: whether to say why trials ended as they did.
     """
     other = "iou" if metric == "miou" else "miou"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("trial", "state", "epoch", metric, other):
+    for name in ("trial", "state", "epoch", metric, *([other] if wide else [])):
         table.add_column(name, justify="left" if name == "state" else "right")
-    now, running = time.time(), any(trial.running for trial in trials)
+    now, running = time.time(), wide and any(trial.running for trial in trials)
     if running:
         table.add_column("heard of", justify="right")
     table.add_column("configuration", overflow="fold")
     for trial in trials:
         best = trial.best
-        waits = "running" if trial.running else "waiting"
-        state = Text(str(trial.outcome or waits), style=_COLOURS[trial.outcome])
+        scores = [best.metrics.get(name) if best else None for name in ([other] if wide else [])]
         table.add_row(
             str(trial.number),
-            state,
+            Text(name_state(trial, wide=wide), style=_COLOURS[trial.outcome]),
             str(trial.last_epoch),
-            f"{best.score:.4f}" if best else "-",
-            f"{best.metrics[other]:.4f}" if best and other in best.metrics else "-",
+            *(describe_score(score) for score in (best.score if best else None, *scores)),
             *([f"{describe_seconds(max(0.0, now - trial.heard))} ago" if trial.running else "-"] if running else []),
-            describe_values(trial.values),
+            _describe_trial(trial, reasons=reasons),
         )
     return table
+
+
+def name_state(trial: TrialRecord, *, wide: bool = True) -> str:
+    """Return how a trial ended, or whether a worker has it; in a word where there is no room for more."""
+    told = str(trial.outcome or ("running" if trial.running else "waiting"))
+    if trial.kept and trial.outcome in (None, Outcome.STOPPED):
+        told += ", kept"
+    return told if wide else told.replace(" by ASHA", "").replace("out of memory", "memory").replace("over a ", "")
+
+
+def describe_reason(trial: TrialRecord) -> str:
+    """Return in a line why a trial ended as it did, or is to end; of a traceback what it says last."""
+    lines = (trial.message or trial.pruned).strip().splitlines()
+    return _RANKED.sub(r"\2 after epoch \1", lines[-1].strip())[:_TOLD_LETTERS] if lines else ""
+
+
+def _describe_trial(trial: TrialRecord, *, reasons: bool) -> Text:
+    told = Text(describe_values(trial.values))
+    reason = describe_reason(trial) if reasons else ""
+    return told.append(f"\n{reason}", style="dim") if reason else told
+
+
+def describe_score(score: float | None) -> str:
+    """Return a score as tables show it."""
+    return "-" if score is None else f"{score:.4f}"
 
 
 def insight_report(history: History, settings: SearchSettings) -> RenderableType:

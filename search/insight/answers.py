@@ -233,9 +233,9 @@ def _tell_importance(
         return f"Shares of importance are told from {FEWEST_TRIALS} trials on that ended and do not all stand alike."
     ranges = enumerate_words([f"{each.name} {each.low:.0%} to {each.high:.0%}" for each in telling])
     lost = [each.name for each in importances if each is not chance and each not in telling]
-    told = f"Over resamples {ranges}; " if telling else ""
+    told = f"Over resamples {ranges}; a" if telling else "A"
     rest = f", so nothing is said of {enumerate_words(lost)}" if lost else ""
-    return f"{told}a meaningless number reaches up to {chance.high:.0%}{rest}."
+    return f"{told} meaningless number reaches up to {chance.high:.0%}{rest}."
 
 
 def _tell_lead(record: Record) -> str:

@@ -3,13 +3,14 @@
 How much a choice explains at all says `importance`, which weighs all of them together.
 """
 
-import random
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import mean
 from typing import Any, Final
+
+import numpy as np
 
 from search.insight.importance import read_known
 from search.memory.history import History
@@ -31,7 +32,8 @@ class ValueStanding:
         trials: how many drew it.
         standing: mean share of the other trials that they beat (see `propose.standing`), 0 to 1.
         best: highest score of them; None without one.
-        leads: of resamples of the trials, the share in which this value stands highest; 0 for one with a single trial.
+        leads: of resamples of the trials, the share in which this value stands highest; 0 for one with a single
+            trial, and where no two values have more.
     """
 
     value: str
@@ -107,9 +109,11 @@ def _name_values(values: Sequence[Any], in_thirds: bool) -> list[str]:
 
 
 def _count_leads(groups: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    draw, leads = random.Random(0), dict.fromkeys(groups, 0)
+    draw = np.random.default_rng(0)
     able = {value: standings for value, standings in groups.items() if len(standings) >= _FEWEST_PER_VALUE}
-    for _ in range(_RESAMPLES if able else 0):
-        means = {value: mean(draw.choices(standings, k=len(standings))) for value, standings in able.items()}
-        leads[max(means, key=lambda value: means[value])] += 1
-    return {value: count / _RESAMPLES for value, count in leads.items()}
+    leads = dict.fromkeys(groups, 0.0)
+    if len(able) > 1:
+        means_VR = np.array([draw.choice(each, (_RESAMPLES, len(each))).mean(axis=1) for each in able.values()])
+        counts_V = np.bincount(means_VR.argmax(axis=0), minlength=len(able))
+        leads |= {value: count / _RESAMPLES for value, count in zip(able, counts_V.tolist(), strict=True)}
+    return leads

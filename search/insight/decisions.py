@@ -12,7 +12,7 @@ what a trial waited for a worker is not known: only order counts here, no delay.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from operator import mul
 from statistics import median
@@ -20,7 +20,7 @@ from typing import Final
 
 from search.insight.grace import read_whole_curves, suggest_grace
 from search.judge.asha import Asha
-from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Reopened
+from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Kept, Reopened
 from search.memory.history import EpochRecord, History, TrialRecord
 from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
@@ -64,10 +64,12 @@ class _Hearing:
 
     Args:
         asha: the decision.
+        kept: trials that a person had spared, which no settings would have stopped.
     """
 
-    def __init__(self, asha: Asha) -> None:
+    def __init__(self, asha: Asha, kept: Collection[int] = ()) -> None:
         self._asha = asha
+        self._kept = kept
         self.withheld: dict[int, list[EpochRecord]] = {}
         self.heard: list[tuple[int, EpochRecord]] = []
         self.stopped: dict[int, int] = {}
@@ -83,6 +85,8 @@ class _Hearing:
         """
         if number not in self.withheld:
             self._asha.apply(Asked(trial=number, fold=0, values={}, params={}))
+            if number in self._kept:
+                self._asha.apply(Kept(trial=number, reason="recorded"))
         self.withheld.setdefault(number, []).append(report)
         self._hear(number)
         while (waiting := self._asha.find_promoted(last=last)) is not None:
@@ -171,7 +175,7 @@ def find_unlike(history: History, own: Decisions) -> list[int]:
 
 
 def _hear_all(history: History, settings: SearchSettings, asha: Asha) -> _Hearing:
-    hearing = _Hearing(asha)
+    hearing = _Hearing(asha, {trial.number for trial in history.in_order if trial.kept})
     all_begun = max((trial.started for trial in history.in_order), default=math.inf)
     if len(history.trials) < settings.trials:
         all_begun = math.inf

@@ -82,3 +82,44 @@ def _count_overlapping(spans: Sequence[Span]) -> int:
     whole = [(begin, end) for begin, end in spans if end > begin]
     changes = sorted([(begin, 1) for begin, _ in whole] + [(end, -1) for _, end in whole])
     return max(accumulate(change for _, change in changes), default=0)
+
+
+def estimate_trainings_left(trainings: History, search: History, planned: int) -> float | None:
+    """Estimate the time left of trainings of which each goes to its end: those of a confirmation or a retraining.
+
+    Args:
+        trainings: that have been asked for.
+        search: the search's trials, which say how long an epoch of a configuration takes before it was trained anew.
+        planned: trainings in all, at most.
+
+    Returns:
+        None as long as nothing tells how long an epoch takes.
+    """
+    known = [pace for trial in trainings.in_order if (pace := _pace(trial)) is not None]
+    known = known or [pace for trial in search.ranked[:1] if (pace := _pace(trial)) is not None]
+    if not known:
+        return None
+    usual = mean(known)
+    left = [_training_left(trial, search, usual) for trial in trainings.unfinished]
+    begun = next(iter(trainings.in_order or search.ranked), None)
+    whole = usual * (_planned_epochs(begun) if begun else 0)
+    left += [whole] * max(0, planned - len(trainings.trials))
+    at_once = count_at_once(trainings) or count_at_once(search) or 1
+    return max(sum(left) / at_once, *left, 0.0) if left else 0.0
+
+
+def _training_left(trial: TrialRecord, search: History, usual: float) -> float:
+    source = search.trials.get(trial.source) if trial.source is not None else None
+    pace = _pace(trial) or (_pace(source) if source is not None else None) or usual
+    under_way = min(pace, max(0.0, time.time() - trial.heard)) if trial.running else 0.0
+    return max(0.0, pace * (_planned_epochs(trial) - trial.last_epoch) - under_way)
+
+
+def _planned_epochs(trial: TrialRecord) -> int:
+    epochs: int = trial.values["epochs"]
+    return epochs
+
+
+def _pace(trial: TrialRecord) -> float | None:
+    """Return the seconds of an epoch of a trial, with its validation; None before the first."""
+    return worker_seconds(trial) / len(trial.epochs) if trial.epochs else None

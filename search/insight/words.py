@@ -5,11 +5,13 @@ from typing import Any
 
 
 def describe_values(values: dict[str, Any]) -> str:
-    """Return the choices that tell trials apart, in one line."""
+    """Return the choices that tell trials apart, each with its name, in one line."""
     mode = values["input_mode"]
-    detail = {"crop": f" {values['crop_size']}", "resize": f" {_describe_number(values['scale'], 'g')}"}.get(mode, "")
-    rate = _describe_number(values["learning_rate"], ".1e")
-    return f"{values['backbone']} {values['loss']} {mode}{detail} {values['labels']} lr {rate}"
+    sizes = {"crop": f"crop {values['crop_size']}", "resize": f"resize {_describe_number(values['scale'], 'g')}"}
+    seen = sizes.get(mode, "full size" if mode == "full" else f"input {mode}")
+    labels = [] if values["labels"] == "full" else [f"labels {values['labels']}"]
+    rate = _describe_number(values["learning_rate"], ".2g")
+    return ", ".join([values["backbone"], f"loss {values['loss']}", seen, *labels, f"lr {rate}"])
 
 
 def _describe_number(value: object, form: str) -> str:

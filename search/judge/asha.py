@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from search.judge.pareto import rank_fronts
-from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Event, Reopened
+from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Event, Kept, Pruned, Reopened
 from search.memory.outcome import FAILURES, Outcome
 
 _KEPT_PER_RUNG: Final = 8
@@ -47,6 +47,8 @@ class Asha:
         self._checkpoints: dict[int, int] = {}
         self._waiting: dict[int, int] = {}
         self._failed: set[int] = set()
+        self._kept: set[int] = set()
+        self._pruned: dict[int, str] = {}
 
     @property
     def most_waiting(self) -> int:
@@ -62,6 +64,8 @@ class Asha:
                 for known in (self._latencies, self._checkpoints, self._waiting):
                     known.pop(event.trial, None)
                 self._failed.discard(event.trial)
+                self._kept.discard(event.trial)
+                self._pruned.pop(event.trial, None)
             case Epoch():
                 self._learn_score(event)
             case CheckpointSaved():
@@ -74,6 +78,12 @@ class Asha:
             case Reopened():
                 self._waiting.pop(event.trial, None)
                 self._failed.discard(event.trial)
+            case Kept():
+                self._kept.add(event.trial)
+                self._pruned.pop(event.trial, None)
+            case Pruned():
+                self._pruned[event.trial] = event.reason
+                self._kept.discard(event.trial)
 
     def decide(self, trial: int, epoch: int, score: float, latency_ms: float | None = None) -> str:
         """Say why a trial does not go on after an epoch; empty when it does. Nothing is learnt.
@@ -86,7 +96,9 @@ class Asha:
         """
         if math.isnan(score):
             return f"its {self.metric} is NaN after epoch {epoch}"
-        if epoch not in self.rungs:
+        if trial in self._pruned:
+            return self._pruned[trial]
+        if epoch not in self.rungs or trial in self._kept:
             return ""
         ranked = self._rank(epoch, {trial: score}, {} if latency_ms is None else {trial: latency_ms})
         rank = ranked.index(trial) + 1
@@ -101,13 +113,21 @@ class Asha:
         """Say whether a trial may be taken up again."""
         return trial in self._waiting
 
+    def is_pruned(self, trial: int) -> bool:
+        """Say whether a person wants a trial ended."""
+        return trial in self._pruned
+
     def find_promoted(self, *, last: bool = False) -> int | None:
         """Return a trial that waits and is among the best of its rung by now, from the highest rung; None without one.
+
+        One that a person wants kept comes first, wherever it stands.
 
         Args:
             last: no trials are left to begin, so shares are rounded up, not down, and who failed gives its place to the
                 next: one at least gets to the end.
         """
+        if kept := self._kept & self._waiting.keys():
+            return min(kept)
         for epoch in sorted(set(self._waiting.values()), reverse=True):
             ranked = self._rank(epoch)
             keep = math.ceil(len(ranked) / self._factor) if last else len(ranked) // self._factor
@@ -122,7 +142,8 @@ class Asha:
         """Return the trials that wait and are too far behind to be taken up again: their checkpoints may go."""
         hopeless: list[int] = []
         for epoch in set(self._waiting.values()):
-            waiting = [trial for trial in self._rank(epoch) if self._waiting.get(trial) == epoch]
+            ranked = [trial for trial in self._rank(epoch) if trial not in self._kept]
+            waiting = [trial for trial in ranked if self._waiting.get(trial) == epoch]
             hopeless += waiting[_KEPT_PER_RUNG:]
         return sorted(hopeless)
 
@@ -151,6 +172,8 @@ class Asha:
     def _learn_end(self, event: Ended) -> None:
         if event.outcome in FAILURES:
             self._failed.add(event.trial)
+        if event.outcome is Outcome.PRUNED:
+            self._waiting.pop(event.trial, None)
         if event.outcome is Outcome.STOPPED and event.trial not in self._failed:
             last = max(self._scores[event.trial], default=0)
             # Without a checkpoint of its last epoch it could not go on as it was judged.

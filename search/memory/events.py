@@ -25,6 +25,8 @@ Number = Annotated[int, Field(ge=0)]
 """Of a trial, from 0."""
 Epochs = Annotated[int, Field(ge=1)]
 """Finished epochs."""
+Reason = Annotated[str, Field(min_length=1, max_length=300)]
+"""In a line."""
 
 
 def _now() -> float:
@@ -195,6 +197,36 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Pruned:
+    """A person wants a trial ended: it ends where it stands, at the latest when its epoch is done.
+
+    Args:
+        trial: its number.
+        reason: who wants it, and why.
+    """
+
+    event: Literal["pruned"] = "pruned"
+    trial: Number
+    reason: Reason
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Kept:
+    """A person wants a trial spared: ASHA does not stop it any more, and takes it up again if it waits.
+
+    Args:
+        trial: its number.
+        reason: who wants it, and why.
+    """
+
+    event: Literal["kept"] = "kept"
+    trial: Number
+    reason: Reason
+    time: Moment = Field(default_factory=_now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Warned:
     """Something happened that whoever watches the stage should know.
 
@@ -230,7 +262,7 @@ class Closed:
     time: Moment = Field(default_factory=_now)
 
 
-TrialEvent = Asked | Started | Epoch | CheckpointSaved | Restarted | Ended | Reopened | Dropped
+TrialEvent = Asked | Started | Epoch | CheckpointSaved | Restarted | Ended | Reopened | Dropped | Pruned | Kept
 Event = Opened | TrialEvent | Warned | Halted | Closed
 
 _ADAPTER: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="event")])

@@ -15,7 +15,9 @@ from search.memory.events import (
     Epoch,
     Event,
     Halted,
+    Kept,
     Opened,
+    Pruned,
     Reopened,
     Restarted,
     Started,
@@ -80,6 +82,8 @@ class TrialRecord:
         accelerator: kind of GPU that it needs, as Ray names it; None: any.
         too_small: kinds of GPU that had too little memory for it.
         heard: when it last started or reported, seconds since the Unix epoch.
+        kept: whether ASHA is to spare it.
+        pruned: who wants it ended, and why; empty as long as nobody does.
     """
 
     number: int
@@ -103,6 +107,8 @@ class TrialRecord:
     accelerator: str | None = None
     too_small: frozenset[str] = frozenset()
     heard: float = 0.0
+    kept: bool = False
+    pruned: str = ""
 
     @property
     def best(self) -> EpochRecord | None:
@@ -188,6 +194,16 @@ class History:
             raise CheckpointError(f"trial {event.trial} was never asked for")
         self.trials[event.trial] = _follow(known, event, self.metric)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether a process took the stage and has not left it, as far as the journal knows."""
+        return self._open
+
+    @property
+    def last_moment(self) -> float | None:
+        """When the last event of a run was written, seconds since the Unix epoch; None before the first run."""
+        return self._runs[-1][1] if self._runs else None
+
     def halt(self) -> None:
         """Note that no worker has a trial any more."""
         for number, trial in self.trials.items():
@@ -253,7 +269,7 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
         case Restarted():
             return replace(trial, restarts=trial.restarts + 1, running=False)
         case Ended():
-            if event.outcome in (Outcome.FINISHED, Outcome.STOPPED):
+            if event.outcome in (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED):
                 trial = _keep_checkpoints(trial, list(trial.checkpoints.items())[:1])
             small = event.outcome is Outcome.OUT_OF_MEMORY and event.accelerator is not None
             return replace(
@@ -269,6 +285,10 @@ def _follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
             return replace(trial, outcome=None, message="", ended=None, epochs=epochs, accelerator=event.accelerator)
         case Dropped():
             return _keep_checkpoints(trial, [])
+        case Pruned():
+            return replace(trial, pruned=event.reason, kept=False)
+        case Kept():
+            return replace(trial, kept=True, pruned="")
         case Asked():
             return _ask(event)
 

@@ -13,6 +13,7 @@ class Outcome(StrEnum):
     DIVERGED = "diverged"
     OUT_OF_MEMORY = "out of memory"
     OVER_LIMIT = "over a limit"
+    PRUNED = "pruned"
 
 
 FAILURES: Final = (Outcome.FAILED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)

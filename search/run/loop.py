@@ -22,7 +22,7 @@ from search.space.draw import Draw, Params, draw, draw_config, load_space
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit
-from segcore.errors import InterruptedSearchError
+from segcore.errors import HopelessSearchError, InterruptedSearchError
 from segcore.feeding.balance import count_class_pixels
 from segcore.scoring.objective import require_counted, require_learnt
 from segcore.training.feasible import Feasibility
@@ -97,7 +97,8 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     def next_trial() -> dict[str, Any] | None:
         if find_failures(journal.history, started):
             return None
-        number = retries.waiting.pop(0) if retries.waiting else choose_trial(stage, asha, proposer)
+        waiting = retries.take_waiting()
+        number = choose_trial(stage, asha, proposer) if waiting is None else waiting
         return None if number is None else ray_config(stage, number, retries.find_avoided(number))
 
     def count_left() -> int:
@@ -154,7 +155,7 @@ def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
 
 
 def require_success(stage: Stage, since: float) -> None:
-    """Raise `InterruptedSearchError` when a run was ended because its trials do nothing but fail."""
+    """Raise `HopelessSearchError` when a run was ended because its trials do nothing but fail."""
     ended = find_failures(stage.journal.history, since)
     if not ended:
         return
@@ -168,7 +169,7 @@ def require_success(stage: Stage, since: float) -> None:
             "Raise --max-latency-ms or --max-memory-gib in a new search, or draw smaller networks; "
             f"'{stage.folder.command('resume')}' tries more configurations of this one."
         )
-    raise InterruptedSearchError("\n".join(told))
+    raise HopelessSearchError("\n".join(told))
 
 
 def retry_failed(journal: Journal) -> int:
@@ -196,10 +197,8 @@ def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None)
     retries.waiting += numbers
 
     def next_trial() -> dict[str, Any] | None:
-        if not retries.waiting:
-            return None
-        number = retries.waiting.pop(0)
-        return ray_config(stage, number, retries.find_avoided(number))
+        number = retries.take_waiting()
+        return None if number is None else ray_config(stage, number, retries.find_avoided(number))
 
     def count_left() -> int:
         return sum(stage.journal.history.trials[number].outcome is None for number in numbers)
@@ -228,6 +227,10 @@ def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: C
         numbers: of the trials that were to end; None: of all.
     """
     history, settings = stage.journal.history, stage.settings
+    if stage.inbox is not None and stage.inbox.stop is not None:
+        raise InterruptedSearchError(
+            f"Stopped, as {stage.inbox.stop.reason}; go on with '{stage.folder.command(command)}'."
+        )
     if done or (settings.time_budget_seconds and history.spent_seconds >= settings.time_budget_seconds - 1):
         return
     records = history.in_order if numbers is None else [history.trials[number] for number in numbers]

@@ -19,13 +19,14 @@ from ray.tune.experiment import Trial
 from search.folder import StageFolder
 from search.judge.asha import Asha
 from search.judge.progress import RETRIED
+from search.judge.wishes import Wish, fulfil
 from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Started, Warned
 from search.memory.history import TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.run.capacity import accelerator_of, node_of
 from search.run.retries import Retries
-from segcore.errors import ClusterError, StorageError
+from segcore.errors import ClusterError, ConfigError, StorageError
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]
@@ -52,8 +53,30 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         for record in self._journal.history.unfinished:
             last = record.epochs.get(record.last_epoch)
             if last is not None and last.verdict and (record.can_go_on or math.isnan(last.score)):
-                self._end(record.number, Outcome.STOPPED, last.verdict)
+                self._end(record.number, self._name_stop(record.number), last.verdict)
+            elif record.pruned:
+                self._end(record.number, Outcome.PRUNED, record.pruned)
         self._drop_checkpoints()
+
+    def grant(self, wish: Wish, number: int, reason: str) -> None:
+        """Do what a person wants of a trial of the search.
+
+        Args:
+            wish: to end it, or to spare it from ASHA.
+            number: the trial's.
+            reason: who asks, and why.
+
+        Raises:
+            ConfigError: when it cannot be done.
+        """
+        if self._asha is None:
+            raise ConfigError(f"Trial {number}: the search is over, and each training of this stage goes to its end.")
+        for event in fulfil(wish, number, reason, self._journal.history, self._asha):
+            if isinstance(event, Ended):
+                self._end(number, event.outcome, event.message)
+            else:
+                self._journal.write(event)
+                self._log(number, f"{event.event}: {reason}")
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a worker has taken a trial."""
@@ -109,7 +132,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         record, result = self._record(trial), trial.last_result or {}
         last = record.epochs.get(record.last_epoch)
         if last is not None and last.verdict:
-            self._end(record.number, Outcome.STOPPED, last.verdict)
+            self._end(record.number, self._name_stop(record.number), last.verdict)
         elif result.get("outcome"):
             accelerator = accelerator_of(result["node"]) if "node" in result else None
             self._end(record.number, Outcome(result["outcome"]), result.get("message", ""), accelerator)
@@ -118,11 +141,17 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
         number, message, error = trial.config["trial"], _error_text(trial), _read_error(trial)
         node = self._retries.node_of(number) or _find_node(error)
-        if self._retries.take_up(number, node, message, of_node=_is_of_node(error)):
+        if pruned := self._record(trial).pruned:
+            self._end(number, Outcome.PRUNED, pruned)
+        elif self._retries.take_up(number, node, message, of_node=_is_of_node(error)):
             self._log(number, f"it goes on from its last checkpoint after: {message}")
         else:
             self._end(number, Outcome.FAILED, message, node=node)
         self._retries.judge_nodes()
+
+    def _name_stop(self, number: int) -> Outcome:
+        pruned = self._asha is not None and self._asha.is_pruned(number)
+        return Outcome.PRUNED if pruned else Outcome.STOPPED
 
     def _end(
         self, number: int, outcome: Outcome, message: str, accelerator: str | None = None, node: str | None = None
@@ -143,7 +172,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if self._asha is None:
             return
         hopeless = self._asha.find_hopeless()
-        usable = (Outcome.FINISHED, Outcome.STOPPED)
+        usable = (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED)
         best = [record.number for record in self._journal.history.ranked if record.outcome in usable][:1]
         for record in self._journal.history.in_order:
             waits = self._asha.waits(record.number) and record.number not in hopeless

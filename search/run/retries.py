@@ -36,6 +36,14 @@ class Retries:
         self._blame = Blame()
         journal.follow(self._blame)
 
+    def take_waiting(self) -> int | None:
+        """Return the next trial to hand out; None when none waits, or each was ended meanwhile."""
+        while self.waiting:
+            number = self.waiting.pop(0)
+            if self._journal.history.trials[number].outcome is None:
+                return number
+        return None
+
     def node_of(self, number: int) -> str | None:
         """Return the node that a trial runs on, as Ray names it; None when it is not known."""
         return self._blame.node_of(number)

@@ -6,6 +6,7 @@ from search.folder import StageFolder
 from search.memory.history import History
 from search.memory.journal import Journal
 from search.place import Place
+from search.requests import Inbox
 from search.run.capacity import Capacity
 from search.run.trial import Limits, TrialJob
 from search.settings import SearchSettings
@@ -25,6 +26,7 @@ class Stage:
         journal: its memory, open for writing.
         job: what all trials share.
         capacity: the cluster's nodes; None counts those that are there.
+        inbox: what others ask of the search; None where nobody is heard.
     """
 
     settings: SearchSettings
@@ -33,11 +35,17 @@ class Stage:
     journal: Journal
     job: TrialJob
     capacity: Capacity | None = None
+    inbox: Inbox | None = None
 
     @property
     def room(self) -> Capacity:
         """What the cluster's nodes hold."""
         return self.capacity or Capacity(self.place)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody asked the search to stop."""
+        return self.inbox is not None and self.inbox.is_stopped
 
 
 def make_job(

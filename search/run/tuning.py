@@ -16,8 +16,10 @@ from search.folder import StageFolder
 from search.judge.asha import Asha
 from search.memory.events import Warned
 from search.place import Place
+from search.requests import Inbox
 from search.run.capacity import ACCELERATOR, Capacity
 from search.run.evicted import evicted_taken_for_dead
+from search.run.listener import Listener
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
@@ -64,14 +66,17 @@ def run_trials(
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     stranded = True
 
+    def hand_out() -> dict[str, Any] | None:
+        return None if stage.is_stopped else next_trial()
+
     def count_room() -> int:
         for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
             stage.journal.write(Warned(message=warning))
         return capacity.count()
 
-    while stranded and wait_for_node(capacity, ends):
-        queue = TrialQueue(next_trial, count_room)
-        _run_tune(stage, queue, recorder, asha, RunEnd(capacity, ends))
+    while stranded and wait_for_node(capacity, ends, lambda: stage.is_stopped):
+        queue = TrialQueue(hand_out, count_room)
+        _run_tune(stage, queue, recorder, asha, RunEnd(capacity, ends, stage.inbox))
         stranded = queue.is_stranded
     if capacity.is_given_up:
         raise ClusterError(
@@ -80,18 +85,19 @@ def run_trials(
         )
 
 
-def wait_for_node(capacity: Capacity, ends: float) -> bool:
+def wait_for_node(capacity: Capacity, ends: float, is_stopped: Callable[[], bool] = lambda: False) -> bool:
     """Wait until a node can hold a trial.
 
     Args:
         capacity: the nodes, and how long to wait.
         ends: when to wait no longer, by the monotonic clock.
+        is_stopped: whether somebody asked the search to stop.
 
     Returns:
         Whether there is one; False too when Ctrl-C ended the wait, as Ray Tune takes it.
     """
     try:
-        while not capacity.count() and not capacity.is_given_up and time.monotonic() < ends:
+        while not (capacity.count() or capacity.is_given_up or is_stopped()) and time.monotonic() < ends:
             time.sleep(_WAIT_SECONDS)
     except KeyboardInterrupt:
         return False
@@ -121,7 +127,11 @@ def _run_tune(
             storage_path=stage.folder.address(stage.folder.ray),
             # A trial whose worker failed is handed out again by the queue, as any other that goes on.
             failure_config=tune.FailureConfig(max_failures=0),
-            callbacks=[recorder, Watchdog(stage.journal, stage.place.hang_after_seconds)],
+            callbacks=[
+                recorder,
+                Watchdog(stage.journal, stage.place.hang_after_seconds),
+                Listener(stage.inbox, recorder, stage.journal),
+            ],
             stop=end,
             verbose=0,
         ),
@@ -151,26 +161,29 @@ def _own_interrupt() -> Iterator[None]:
 
 
 class RunEnd(tune.Stopper):  # type: ignore[misc]
-    """Ends a run whose time is spent, or whose trials have waited for a node as long as the place allows.
+    """Ends a run whose time is spent, that is to stop, or whose trials have waited for a node as long as allowed.
 
     Ray Tune itself waits for ever, and its own time budget goes by the time of day, which may be set.
 
     Args:
         capacity: the nodes, and how long to wait for them.
         ends: when the time is spent, by the monotonic clock.
+        inbox: says whether somebody asked the search to stop.
     """
 
-    def __init__(self, capacity: Capacity, ends: float) -> None:
+    def __init__(self, capacity: Capacity, ends: float, inbox: Inbox | None = None) -> None:
         self._capacity = capacity
         self._ends = ends
+        self._inbox = inbox
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Stop no single trial."""
-        return False
+        """Say whether a trial that has finished an epoch, and written its checkpoint, is to stop there."""
+        return self._inbox is not None and self._inbox.is_stopped
 
     def stop_all(self) -> bool:
         """Say whether to end the run."""
-        return self._capacity.is_given_up or time.monotonic() >= self._ends
+        is_stopped_now = self._inbox is not None and self._inbox.is_stopped_now
+        return is_stopped_now or self._capacity.is_given_up or time.monotonic() >= self._ends
 
 
 def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory:

@@ -7,10 +7,12 @@ number, a text, a truth value or None stands for itself, anything else for its J
 import importlib
 import json
 import math
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,6 +64,9 @@ def load_space(name: str) -> Space:
         raise ConfigError(
             f"--space {name!r} is no space; use {', '.join(sorted(SPACES))}, or package.module:function for your own."
         )
+    # `python -m` has the folder that it starts in on the path, an installed script has not.
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     try:
         space = getattr(importlib.import_module(module_name), function_name)
     # A user's module may fail with anything.

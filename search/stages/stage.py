@@ -16,6 +16,7 @@ from search.memory.journal import Journal, read_history
 from search.mirror import Copier, copied
 from search.opening import remember
 from search.place import Place
+from search.requests import Inbox
 from search.run.capacity import Capacity
 from search.run.stage import Stage, make_job, require_same_data
 from search.settings import SearchSettings
@@ -89,6 +90,7 @@ def open_stage(
             journal=journal,
             job=make_job(settings, place, cache, split, limited=name == "search"),
             capacity=capacity,
+            inbox=Inbox(search.root),
         )
         _require_own_files(folder, journal.history)
         # Scores of one stage count in another.

@@ -20,6 +20,7 @@ _STATUS: Final = {
     Outcome.DIVERGED: "FAILED",
     Outcome.OUT_OF_MEMORY: "FAILED",
     Outcome.OVER_LIMIT: "KILLED",
+    Outcome.PRUNED: "KILLED",
 }
 
 INTERRUPTED: Final = "interrupted"

@@ -188,7 +188,14 @@ def class_legend(table: ClassTable) -> Markup:
     return legend([*zip(table.colours, names, strict=True), ((0, 0, 0), "void or background")])
 
 
-def data_table(header: Sequence[str], rows: Iterable[Row], *, sortable: bool = False, tall: bool = False) -> Markup:
+def data_table(
+    header: Sequence[str],
+    rows: Iterable[Row],
+    *,
+    sortable: bool = False,
+    tall: bool = False,
+    marks: Sequence[int] = (),
+) -> Markup:
     """Return a table whose first column names the rows; wider than its page, it scrolls by itself.
 
     Args:
@@ -196,6 +203,7 @@ def data_table(header: Sequence[str], rows: Iterable[Row], *, sortable: bool = F
         rows: as many cells each as there are names.
         sortable: whether a click on a column's name sorts by it.
         tall: whether it scrolls within a limited height.
+        marks: a number for each row, by which scripts find it as `data-t`; empty for none.
     """
     cells = [[Cell(text=cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     right = [cell.number is not None for cell in cells[0]] if cells else [False] * len(header)
@@ -205,7 +213,11 @@ def data_table(header: Sequence[str], rows: Iterable[Row], *, sortable: bool = F
         Markup(f'<th scope="col"{number if aligned else ""}>{escape(name)}</th>')
         for name, aligned in zip(names, right, strict=True)
     )
-    body = (element("tr", join(_cell(cell, first=i == 0) for i, cell in enumerate(row))) for row in cells)
+    starts = [f'<tr data-t="{mark}">' for mark in marks] or ["<tr>"] * len(cells)
+    body = (
+        Markup(start + join(_cell(cell, first=i == 0) for i, cell in enumerate(row)) + "</tr>")
+        for start, row in zip(starts, cells, strict=True)
+    )
     inner = join([element("thead", element("tr", join(heads))), element("tbody", join(body))])
     return element("div", element("table", inner), "scroll tall" if tall else "scroll")
 
@@ -248,13 +260,17 @@ def shrink_mask(mask_HW: Pixels, width: int) -> Pixels:
     return _resize(mask_HW, width, cv2.INTER_NEAREST)
 
 
-def build_page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
+def build_page(
+    title: str, lead: Sequence[str], sections: Sequence[Section], *, style: str = "", script: str = ""
+) -> str:
     """Return a whole HTML document.
 
     Args:
         title: heading of the page.
         lead: what stands before the first section.
         sections: the parts, in order; links to them stand at the top.
+        style: CSS beside that of every page.
+        script: what the page does beside sorting its tables.
     """
     links = (Markup(f'<a href="#part{i}">{escape(part.title)}</a>') for i, part in enumerate(sections))
     parts = (
@@ -268,8 +284,8 @@ def build_page(title: str, lead: Sequence[str], sections: Sequence[Section]) -> 
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n{body}\n<script>{_SCRIPT}</script>\n</body>\n</html>\n"
+        f"<title>{html.escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n"
+        f"<body>\n{body}\n<script>{_SCRIPT}{script}</script>\n</body>\n</html>\n"
     )
 
 

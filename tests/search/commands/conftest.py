@@ -9,13 +9,13 @@ from search.commands.console import PlainConsole
 
 
 @pytest.fixture
-def render() -> Callable[[object], str]:
-    """Return a function that prints something to a file of 200 columns, and returns it."""
+def render() -> Callable[..., str]:
+    """Return a function that prints something to a file of so many columns, and returns it."""
 
-    def show(shown: object) -> str:
+    def show(shown: object, width: int = 200) -> str:
         stream = io.StringIO()
         console = PlainConsole(file=stream)
-        console.width = 200
+        console.width = width
         console.print(shown)
         return stream.getvalue()
 

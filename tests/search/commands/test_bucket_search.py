@@ -70,7 +70,7 @@ def launched(
     wait_until(lambda: process.poll() is not None or has_begun(), "a first checkpoint", 300)
     os.killpg(process.pid, signal.SIGINT) if process.poll() is None else None
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 2, out + err
+    assert process.returncode == 3, out + err
     said, known, identity = out + err, events(here), read_settings(here / "settings.json").search_id
     shutil.rmtree(root / "first")
     return said, known, identity

@@ -57,7 +57,7 @@ def test_signals_of_job_managers_and_closed_terminals_end_a_search_as_ctrl_c_doe
     for number, command in commands.items():
         driver = start_cli(*command, PYTHONPATH=str(root))
         out, err, before = told_to_end(driver, number, journal, wait_until)
-        assert driver.returncode == 2, err
+        assert driver.returncode == 3, err
         assert f"go on with '{folder.command('resume')}'" in err
         assert "Traceback" not in out + err
         new = list(read_events(journal))[before:]

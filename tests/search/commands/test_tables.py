@@ -32,7 +32,8 @@ def test_trials_table_shows_state_epoch_and_scores(render, row_of, make_history)
     history = make_history(every_state)
     text = render(trials_table([trial for _, trial in sorted(history.trials.items())], "iou"))
     assert row_of(text, "0").split() == [
-        "0", "finished", "1", "0.6123", "0.5000", "-", "resnet34", "ce+jaccard", "crop", "256", "full", "lr", "1.0e-03",
+        "0", "finished", "1", "0.6123", "0.5000", "-",
+        "resnet34,", "loss", "ce+jaccard,", "crop", "256,", "lr", "0.001",
     ]  # fmt: skip
     assert row_of(text, "1").split()[:6] == ["1", "stopped", "by", "ASHA", "0", "-"]
     assert row_of(text, str(RUNS)).split()[:5] == [str(RUNS), "running", "2", "0.3000", "-"]
@@ -139,3 +140,22 @@ def test_metric_that_decides_is_shown_by_its_name_with_another_beside_it(render,
     assert "best iou/car 0.2500 in trial 0" in render(summary_line(history, make_settings(objective="iou/car")))
     of_miou = read_history(script.journal.file, "miou")
     assert row_of(render(trials_table(of_miou.in_order, "miou")), "0").split()[3:5] == ["0.4000", "0.9000"]
+
+
+def test_trials_table_fits_60_columns_and_says_why(render, make_history):
+    def write(script) -> None:
+        every_state(script)
+        script.ask(20, backbone="tf_efficientnet_lite0", input_mode="resize", scale=0.5)
+        message = "iou 0.2106 after epoch 4 is rank 5 of 6; of every 2 the best goes on"
+        script.end(20, "stopped by ASHA", message)
+        script.ask(21)
+        script.end(21, "failed", "Traceback:\n  File x\nOSError: no disk")
+
+    trials = make_history(write).in_order
+    text = render(trials_table(trials, "iou", wide=False, reasons=True), 60)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 60
+    told = " ".join(text.split())
+    assert "…" not in text
+    assert "rank 5 of 6" in told
+    assert "OSError: no disk" in told
+    assert "Traceback" not in told

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from search.insight.spending import account, score_against_time
-from search.insight.time_left import count_at_once, estimate_seconds_left
+from search.insight.time_left import count_at_once, estimate_seconds_left, estimate_trainings_left
 from search.memory.events import Asked, Ended, Epoch, Event, Halted, Opened, Reopened, Started
 from search.memory.history import History
 from search.memory.outcome import Outcome
@@ -147,3 +147,31 @@ def test_a_clock_that_jumps_breaks_nothing_that_is_told(make_settings, jump):
             assert all(seconds >= 0 for seconds, _ in score_against_time(history))
             if begin:
                 assert history.spent_seconds == 200.0
+
+
+def whole(trial: int, begin: float, epochs: int, reports: int, seconds: float = 10.0, source: int = 0) -> list[Event]:
+    """A training for so many epochs, of which some are reported; it runs."""
+    asked = Asked(trial=trial, fold=0, values={"epochs": epochs}, params={}, source=source, time=begin)
+    told = [epoch(trial, number, begin + number * seconds, seconds) for number in range(1, reports + 1)]
+    return [asked, Started(trial=trial, time=begin), *told]
+
+
+def test_time_left_of_whole_trainings_follows_from_their_epochs():
+    """Of 8 epochs of 10 s two and four are left on two workers, and a training has not begun: 20 + 40 + 80 s."""
+    long_ago = 1000.0
+    search = history_of(*whole(0, 0.0, 8, 8, 5.0), ended(0, 40.0))
+    trainings = history_of(*whole(0, long_ago, 8, 6), *whole(1, long_ago, 8, 4))
+    # Nobody knows how far the running epochs are, but each is all but over: 10 + 30 + 80 s on two.
+    assert estimate_trainings_left(trainings, search, 3) == pytest.approx(80)
+    assert estimate_trainings_left(trainings, search, 2) == pytest.approx(30)
+    for trial in (0, 1):
+        trainings.apply(ended(trial, 2000.0))
+    assert estimate_trainings_left(trainings, search, 2) == 0.0
+
+
+def test_before_the_first_epoch_the_search_says_how_long_one_takes():
+    search = history_of(*whole(0, 0.0, 4, 4, 5.0), ended(0, 20.0))
+    trainings = history_of(Asked(trial=0, fold=1, values={"epochs": 4}, params={}, source=0))
+    # Two of 4 epochs of 5 s, one after the other.
+    assert estimate_trainings_left(trainings, search, 2) == pytest.approx(40)
+    assert estimate_trainings_left(History("iou"), History("iou"), 2) is None

@@ -25,9 +25,12 @@ def test_durations_as_a_person_says_them(seconds, text):
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"input_mode": "crop", "crop_size": 256}, "resnet34 ce crop 256 full lr 1.0e-03"),
-        ({"input_mode": "resize", "scale": 0.75, "labels": "scored"}, "resnet34 ce resize 0.75 scored lr 1.0e-03"),
-        ({"learning_rate": 0.00025, "loss": "focal"}, "resnet34 focal full full lr 2.5e-04"),
+        ({"input_mode": "crop", "crop_size": 256}, "resnet34, loss ce, crop 256, lr 0.001"),
+        (
+            {"input_mode": "resize", "scale": 0.75, "labels": "scored"},
+            "resnet34, loss ce, resize 0.75, labels scored, lr 0.001",
+        ),
+        ({"learning_rate": 0.00025, "loss": "focal"}, "resnet34, loss focal, full size, lr 0.00025"),
     ],
 )
 def test_configuration_in_one_line_has_only_what_its_input_mode_uses(values, text):
@@ -37,7 +40,7 @@ def test_configuration_in_one_line_has_only_what_its_input_mode_uses(values, tex
 def test_configuration_that_is_none_is_shown_as_it_is():
     values = {**TrainConfig.from_values({}).values(), "input_mode": "[/red]", "learning_rate": "[b]"}
     text = describe_values({**values, "scale": None})
-    assert text == "resnet34 ce [/red] full lr [b]"
+    assert text == "resnet34, loss ce, input [/red], lr [b]"
 
 
 @pytest.mark.parametrize(

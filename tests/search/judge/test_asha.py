@@ -15,6 +15,8 @@ from search.memory.events import (
     Ended,
     Epoch,
     Event,
+    Kept,
+    Pruned,
     Reopened,
     Restarted,
     Started,
@@ -638,3 +640,62 @@ def test_trial_that_lacks_the_metric_ranks_nowhere_whatever_else_it_reports():
     asha.apply(Asked(trial=0, fold=0, values={}, params={}))
     asha.apply(Epoch(trial=0, epoch=1, metrics={"iou": 0.9}))
     assert "rank 1 of 1" in asha.decide(1, 1, 0.1)
+
+
+def test_a_trial_that_is_kept_passes_every_rung_and_counts_in_it():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {0: 0.5, 1: 0.6, 2: 0.4})
+    told.asha.apply(Asked(trial=3, fold=0, values={}, params={}))
+    told.asked.add(3)
+    told.asha.apply(Kept(trial=3, reason="a person"))
+    assert told.epoch(3, 1, 0.1) == ""
+    assert told.epoch(3, 2, 0.1) == ""
+    # Of four at the first rung the best two go on by now, and the last of them is the one that is kept.
+    assert "is rank 3 of 5" in told.asha.decide(4, 1, 0.45)
+    assert told.asha.decide(3, 3, NAN) == "its iou is NaN after epoch 3", "a training that diverged is not kept"
+
+
+def test_a_waiting_trial_that_is_kept_goes_on_first_and_never_loses_its_checkpoint(monkeypatch):
+    monkeypatch.setattr(judge, "_KEPT_PER_RUNG", 1)
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.2})
+    before = told.asha.find_hopeless()
+    assert 3 in before
+    told.asha.apply(Kept(trial=3, reason="a person"))
+    assert told.asha.find_hopeless() == [trial for trial in before if trial != 3]
+    assert told.asha.find_promoted() == 3
+    told.asha.apply(Reopened(trial=3))
+    assert told.asha.find_promoted() != 3
+
+
+def test_a_trial_that_is_pruned_stops_at_its_next_epoch_and_waits_no_more():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.epoch(0, 1, 0.5)
+    told.asha.apply(Kept(trial=0, reason="first"))
+    told.asha.apply(Pruned(trial=0, reason="it was enough"))
+    assert told.asha.decide(0, 3, 0.9) == "it was enough", "also between two rungs"
+    told.asha.apply(Epoch(trial=0, epoch=3, metrics={"iou": 0.9}))
+    told.asha.apply(CheckpointSaved(trial=0, epoch=3, path="checkpoint"))
+    told.end(0, Outcome.PRUNED)
+    assert not told.asha.waits(0)
+    assert told.asha.find_promoted(last=True) is None
+
+
+def test_a_trial_that_waits_and_is_pruned_is_not_taken_up_again():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {0: 0.5, 1: 0.4})
+    assert told.asha.find_promoted() == 0
+    told.asha.apply(Pruned(trial=0, reason="a person"))
+    told.end(0, Outcome.PRUNED)
+    assert told.asha.find_promoted(last=True) is None or told.asha.find_promoted(last=True) == 1
+    assert not told.asha.waits(0)
+
+
+def test_a_trial_that_begins_anew_is_neither_kept_nor_pruned():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {1: 0.9})
+    for event in (Kept(trial=0, reason="x"), Pruned(trial=0, reason="x")):
+        told.asha.apply(Asked(trial=0, fold=0, values={}, params={}))
+        told.asha.apply(event)
+        told.asha.apply(Asked(trial=0, fold=0, values={}, params={}))
+        assert "is rank 2 of 2" in told.asha.decide(0, 1, 0.1)

@@ -1,5 +1,6 @@
 import enum
 import json
+import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -94,6 +95,14 @@ def test_own_space_is_found_by_its_import_path(write_module):
     found = draw(load_space("my_space_a:mine"), FACTS, seed=0)
     assert found.values == found.params
     assert found.params["batch_size"] in (1, 2)
+
+
+def test_own_space_is_found_where_an_installed_command_starts(tmp_path, monkeypatch):
+    """An installed script has its own folder on the path, and `python -m` the one that it starts in."""
+    (tmp_path / "my_space_here.py").write_text("def mine(trial):\n    return {}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
+    assert load_space("my_space_here:mine")(None) == {}
 
 
 @pytest.mark.parametrize(

@@ -257,9 +257,9 @@ def test_many_numbers_may_be_ignored(tmp_path):
     assert decode(read_dataset(tmp_path)) == [[[0, 1, VOID]]]
 
 
-def test_the_example_of_the_readme_means_what_it_says(tmp_path):
-    readme = (Path(__file__).parents[4] / "README.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```json\n(\{\n  \"images\".*?)```", readme, re.DOTALL)
+def test_the_example_of_the_docs_means_what_it_says(tmp_path):
+    paper = (Path(__file__).parents[4] / "docs" / "own-data.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```json\n(\{\n  \"images\".*?)```", paper, re.DOTALL)
     (tmp_path / "dataset.json").write_text(example, encoding="utf-8")
     for name, side in (("1", "train"), ("2", "val")):
         mask = np.array([[7, 8, 26, 23, 0, 255]], np.uint8)

@@ -1,0 +1,98 @@
+"""What the reading commands know of a search: all that it has left in its folder, and who is at work in it.
+
+How it is shown is in `state` and `tables`, what programs get of it in `documents`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from search.finding import is_driven_elsewhere, is_in_use
+from search.folder import SearchFolder
+from search.insight.record import Record, read_record
+from search.insight.time_left import count_at_once, estimate_seconds_left, estimate_trainings_left
+from search.judge.asha import Asha
+from search.judge.progress import build_asha, is_over
+from search.memory.history import History
+from search.memory.journal import replay
+from search.verdict.rounds import count_retrainings, count_trainings
+
+RUNNING: Final = {"search": "running", "confirm": "confirming", "retrain": "retraining"}
+"""State of a search by the stage that a process runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """A search as it was found.
+
+    Args:
+        record: what it has left in its folder.
+        asha: its judge, which has learnt the same events.
+        driven: name of the stage that a process runs now; empty when none does.
+    """
+
+    record: Record
+    asha: Asha
+    driven: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the search itself has nothing left to do."""
+        return is_over(self.record.settings, self.record.history, self.asha)
+
+    @property
+    def state(self) -> str:
+        """How far the search is, in a word or two."""
+        if self.driven:
+            return RUNNING[self.driven]
+        if not self.is_over:
+            return "out of time" if self.is_out_of_time else "interrupted"
+        return "retrained" if self.record.retrained else "finished"
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether its time budget is spent."""
+        budget_seconds = self.record.settings.time_budget_seconds
+        return bool(budget_seconds) and self.record.history.spent_seconds >= budget_seconds
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the stage that runs, or of the search once it goes on; None where nothing tells or nothing is left."""
+        record = self.record
+        if self.driven in ("confirm", "retrain"):
+            planned = {"confirm": count_trainings, "retrain": count_retrainings}[self.driven](record.settings)
+            return estimate_trainings_left(_stages_of(record)[self.driven], record.history, planned)
+        at_once = count_at_once(record.history)
+        if at_once is None or (self.is_over and not self.driven):
+            return None
+        return estimate_seconds_left(record.history, record.settings, at_once) or None
+
+
+def look_at(folder: SearchFolder) -> Look:
+    """Read a search; nothing is written.
+
+    Raises:
+        CheckpointError: when a file of it is damaged.
+        StorageError: when its bucket cannot be read.
+    """
+    record = read_record(folder)
+    asha = build_asha(record.settings)
+    replay(folder.search_stage.journal, asha)
+    stages = _stages_of(record)
+    driven = _find_driven(folder, stages)
+    for name, history in stages.items():
+        if name != driven:
+            history.halt()
+    return Look(record=record, asha=asha, driven=driven)
+
+
+def _stages_of(record: Record) -> dict[str, History]:
+    return {"search": record.history, "confirm": record.confirmation, "retrain": record.retraining}
+
+
+def _find_driven(folder: SearchFolder, stages: dict[str, History]) -> str:
+    """Return the name of the stage that a process runs, on this machine or another; empty when none does."""
+    here = next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
+    if here or not is_driven_elsewhere(folder):
+        return here
+    # A driver elsewhere says that it lives, and the journal what it does.
+    return next((name for name in reversed(stages) if stages[name].is_open), "search")

@@ -1,0 +1,68 @@
+"""The beginning of a report: large figures, and the six questions with their answers."""
+
+from search.insight.cost import account_stages, name_device_hours
+from search.insight.words import describe_seconds
+from search.memory.best import score_of
+from search.memory.history import count_ends
+from search.report.matter import Matter, command_block
+from segcore.insight.page import Markup, Section, element, headline, join, paragraph
+
+
+def lead(matter: Matter, made: str) -> Markup:
+    """Return what stands above everything: what was searched, how far it is, large figures.
+
+    Args:
+        matter: of the report.
+        made: when the report was made, in words.
+    """
+    record, history = matter.record, matter.history
+    stages = account_stages(record)
+    going = any(history.unfinished for history in record.stages.values())
+    state = "It has not come to its end: what follows may change" if going else "Its trials have ended"
+    told = count_ends(history.in_order) or "no trial has begun"
+    figures = [
+        ("trials", f"{len(history.trials)} of {record.settings.trials}"),
+        (name_device_hours(record.place), f"{sum(each.device_hours for each in stages):.1f}"),
+        ("on the clock", describe_seconds(sum(each.seconds for each in stages))),
+    ]
+    return join(
+        [
+            paragraph(f"{state} ({told}). Space {record.settings.space}, data {record.place.data}. Made {made}."),
+            headline([*_scores(matter), *figures]),
+        ]
+    )
+
+
+def questions(matter: Matter) -> Section:
+    """Return the six questions."""
+    parts = [
+        element(
+            "div",
+            join(
+                [
+                    element("h3", answer.question),
+                    paragraph(answer.sentence),
+                    paragraph(f"How sure: {answer.certainty}", "hint"),
+                    command_block(answer.commands),
+                ]
+            ),
+            "answer",
+        )
+        for answer in matter.answers
+    ]
+    return Section(
+        title="Six questions",
+        hint="What most people ask of a search, and how sure the answers are.",
+        content=element("div", join(parts), "answers"),
+    )
+
+
+def _scores(matter: Matter) -> list[tuple[str, str]]:
+    record, metric = matter.record, matter.metric
+    found = [(f"{metric} in the search", f"{score_of(record.best):.4f}")] if record.best is not None else []
+    if record.confirmed is not None:
+        found.append((f"{metric} confirmed", f"{record.confirmed['score']:.4f}"))
+    if record.retraining.closed is not None and metric in record.retraining.closed.metrics:
+        by = "out of fold" if record.settings.folds > 1 else "over seeds"
+        found.append((f"{metric} {by}", f"{record.retraining.closed.metrics[metric]:.4f}"))
+    return found

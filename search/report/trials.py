@@ -1,0 +1,63 @@
+"""Every trial: a table to sort, and what a pointer over a mark of a trial says."""
+
+import json
+
+from search.insight.choices import list_choices
+from search.insight.spending import worker_seconds
+from search.insight.words import describe_seconds
+from search.memory.history import TrialRecord
+from search.report.matter import Matter, score_of
+from segcore.insight.page import Cell, Markup, Row, Section, data_table
+
+
+def trials(matter: Matter) -> Section:
+    """Return the table of all trials, the best first."""
+    choices = matter.order_choices(list_choices(matter.history))
+    ranked = matter.history.ranked
+    others = [trial for trial in matter.history.in_order if trial.best is None]
+    rows = [_row(matter, trial, rank, choices) for rank, trial in enumerate([*ranked, *others], start=1)]
+    header = ["rank", "trial", "state", "epochs", matter.metric, "at epoch", "took", *choices]
+    table = data_table(header, rows, sortable=True, tall=True, marks=[trial.number for trial in [*ranked, *others]])
+    return Section(title="All trials", hint="A click on a heading sorts.", content=table)
+
+
+def told_trials(matter: Matter) -> Markup:
+    """Return what is said of each trial, as data that the page's script reads."""
+    told = {trial.number: _tell(matter, trial) for trial in matter.history.in_order}
+    # So that no text can end the element that it stands in.
+    content = json.dumps(told, ensure_ascii=False).replace("<", "\\u003c")
+    return Markup(f'<script type="application/json" id="told">{content}</script>')
+
+
+def _row(matter: Matter, trial: TrialRecord, rank: int, choices: list[str]) -> Row:
+    best, seconds = trial.best, worker_seconds(trial)
+    return [
+        Cell(text=str(rank), number=rank),
+        Cell(text=str(trial.number), number=trial.number, marked=trial.number == matter.winner),
+        _state(trial),
+        Cell(text=str(trial.last_epoch), number=trial.last_epoch),
+        Cell(text=f"{best.score:.4f}" if best else "–", number=score_of(trial)),
+        Cell(text=str(best.epoch) if best else "–", number=best.epoch if best else float("nan")),
+        Cell(text=describe_seconds(seconds), number=seconds),
+        *(_choice_cell(trial.params.get(choice)) for choice in choices),
+    ]
+
+
+def _choice_cell(value: object) -> Cell:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Cell(text=f"{value:.3g}" if isinstance(value, float) else str(value), number=value)
+    return Cell(text="–" if value is None else str(value))
+
+
+def _state(trial: TrialRecord) -> str:
+    return str(trial.outcome or ("running" if trial.running else "waiting"))
+
+
+def _tell(matter: Matter, trial: TrialRecord) -> str:
+    best = trial.best
+    won = ", the winner" if trial.number == matter.winner else ""
+    score = f"{matter.metric} {best.score:.4f} at epoch {best.epoch}" if best else "no score"
+    chosen = ", ".join(f"{name} {_choice_cell(value).text}" for name, value in trial.params.items())
+    reason = next((each.verdict for each in reversed(trial.epochs.values()) if each.verdict), "") or trial.message
+    lines = [f"trial {trial.number}{won}: {_state(trial)}, {trial.last_epoch} epochs", score, chosen, reason[:200]]
+    return "\n".join(line for line in lines if line)

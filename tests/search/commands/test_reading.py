@@ -1,0 +1,113 @@
+"""What `status` and `list` find out of a search that was written event by event, and what they say of it."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from search.commands.documents import encode_document
+from search.commands.filling import fill_status
+from search.commands.reading import look_at
+from search.commands.status_tables import cost_table, scores_table, stage_line
+from search.finding import lock_stage
+from search.folder import SearchFolder
+from search.memory.events import Asked, Closed, Ended, Epoch, Event, Halted, Opened, Started
+from search.memory.journal import Journal
+from search.memory.outcome import Outcome
+from search.place import write_place
+from search.settings import write_settings
+from segcore.config import TrainConfig
+
+
+@pytest.fixture
+def write_stage(make_settings, make_place):
+    """Return a function that writes a stage of a search of two trials of two epochs on half a GPU each."""
+    settings = make_settings(name="streets", trials=2, epochs=2, confirm=2, confirm_folds=1, folds=3)
+    place = make_place(gpus_per_trial=0.5)
+    folder = SearchFolder(root=place.storage / "streets")
+    folder.root.mkdir(parents=True)
+    write_settings(settings, folder.settings)
+    write_place(place, folder.place)
+
+    def write(stage: str, *events: Event) -> SearchFolder:
+        journal = Journal(folder.stages[stage].journal, "iou")
+        journal.write(Opened(cache_key="key", time=100.0))
+        for event in events:
+            journal.write(event)
+        journal.close()
+        return folder
+
+    return write
+
+
+def train(trial: int, *ious: float, begin: float = 100.0, source: int | None = None, end: bool = True) -> list[Event]:
+    """Epochs of 90 s."""
+    values = TrainConfig.from_values({"epochs": 2, "batch_size": 4 + (trial if source is None else 0)}).values()
+    reports = [
+        Epoch(trial=trial, epoch=n, metrics={"iou": iou, "seconds": 90.0}, time=begin + 90 * n)
+        for n, iou in enumerate(ious, start=1)
+    ]
+    asked = Asked(trial=trial, fold=0 if source is None else 1, values=values, params={}, source=source, time=begin)
+    ended = [Ended(trial=trial, outcome=Outcome.FINISHED, time=begin + 90 * len(ious))]
+    return [asked, Started(trial=trial, time=begin), *reports, *(ended if end else [])]
+
+
+@contextmanager
+def driving(folder: SearchFolder, stage: str):
+    with lock_stage(folder.stages[stage]):
+        yield
+
+
+def test_states_of_a_search_from_its_first_trial_to_its_model(write_stage):
+    folder = write_stage("search", *train(0, 0.5, 0.6))
+    assert look_at(folder).state == "interrupted"
+    with driving(folder, "search"):
+        assert look_at(folder).state == "running"
+    write_stage("search", *train(1, 0.4, 0.7))
+    assert look_at(folder).state == "finished"
+    with driving(folder, "retrain"):
+        assert look_at(folder).state == "retraining"
+    write_stage("retrain", *train(0, 0.5, 0.55), Closed(metrics={"iou": 0.55}, note=""), Halted())
+    assert look_at(folder).state == "retrained"
+
+
+def test_a_driver_that_died_leaves_no_trial_running(write_stage):
+    folder = write_stage("search", *train(0, 0.5, end=False))
+    assert [line.state for line in fill_status(look_at(folder)).trials] == ["waiting"]
+    with driving(folder, "search"):
+        assert [line.state for line in fill_status(look_at(folder)).trials] == ["running"]
+
+
+def test_scores_are_told_by_name_and_costs_by_stage(write_stage, render):
+    folder = write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, 0.3))
+    write_stage("retrain", *train(0, 0.5, 0.52), *train(1, 0.5, 0.58), Closed(metrics={"iou": 0.55}, note=""))
+    look = look_at(folder)
+    told = render(scores_table(look), 60)
+    assert "iou 0.6000" in told
+    assert "iou 0.5500" in told
+    assert "0.5200 to 0.5800" in " ".join(told.split())
+    # Four times 90 s on half a GPU: 180 s, 0.05 hours; both stages alike.
+    costs = render(cost_table(look), 60)
+    assert [line.split()[-1] for line in costs.splitlines() if "0." in line] == ["0.05", "0.05", "0.10"]
+    assert "GPU-hours" in costs
+    assert max(len(line.rstrip()) for line in (told + costs).splitlines()) <= 60
+
+
+def test_a_retraining_under_way_is_told_with_the_time_left(write_stage):
+    folder = write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, 0.3))
+    write_stage("retrain", *train(0, 0.5, 0.52), *train(1, 0.5, end=False))
+    assert stage_line(look_at(folder)) == ""
+    with driving(folder, "retrain"):
+        look = look_at(folder)
+        # Of three folds one is done; of the second an epoch of 90 s is all but over, and the third takes two.
+        assert look.seconds_left == pytest.approx(180)
+        assert stage_line(look) == "retraining: 1 of 3 trainings ended, 1 running  ·  about 3 min left"
+
+
+def test_status_as_json_has_reasons_and_all_scores(write_stage):
+    stopped = Ended(trial=1, outcome=Outcome.STOPPED, message="rank 2 of 2", time=190.0)
+    folder = write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, end=False), stopped)
+    document = fill_status(look_at(folder))
+    assert document.counts == {"finished": 1, "stopped by ASHA": 1}
+    assert [(line.reason, line.score) for line in document.trials] == [("", 0.6), ("rank 2 of 2", 0.4)]
+    assert (document.best.trial, document.best.score, document.confirmed) == (0, 0.6, None)
+    assert '"out_of_fold": null' in encode_document(document)

@@ -1,0 +1,50 @@
+import re
+import shlex
+
+import pytest
+from typer.testing import CliRunner
+
+from search.__main__ import app
+from search.report.again import launch_command, next_commands, reproduce, train_command
+from segcore.__main__ import app as segcore
+from segcore.config import TrainConfig
+
+
+def options_of(command: str) -> dict[str, str]:
+    words = shlex.split(command)
+    return {word: words[place + 1] for place, word in enumerate(words) if word.startswith("--")}
+
+
+def test_a_search_is_launched_again_with_what_it_was_launched_with(make_settings, make_place):
+    settings = make_settings(trials=12, fixed={"batch_size": 16, "ema_decay": 0.5}, time_budget_seconds=3600, folds=3)
+    told = options_of(launch_command(settings, make_place(gpus_per_trial=0.5)))
+    expected = {"--name": "streets-again", "--trials": "12", "--time-budget": "3600", "--folds": "3"}
+    assert expected.items() <= told.items()
+    assert told["--gpus-per-trial"] == "0.5"
+    assert "--set batch_size=16 --set ema_decay=0.5" in launch_command(settings, make_place())
+    help_text = re.sub(r"\s+", " ", CliRunner().invoke(app, ["launch", "--help"], env={"COLUMNS": "400"}).output)
+    assert all(option in help_text for option in told)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({"folds": 3, "fold": 1}, "--folds 3"), ({"split": "official", "folds": 1}, "--split official")],
+)
+def test_the_winner_is_trained_alone_by_what_it_differs_in(make_settings, make_place, changes, told):
+    values = TrainConfig.from_values({"backbone": "resnet18", "learning_rate": 0.002}).values()
+    command = train_command(values, make_settings(**changes), make_place(data="my data"))
+    assert command.startswith("python -m segcore train ")
+    assert "my data'" in command
+    assert "--set backbone=resnet18 --set learning_rate=0.002" in command
+    assert told in command
+    help_text = re.sub(r"\s+", " ", CliRunner().invoke(segcore, ["train", "--help"], env={"COLUMNS": "400"}).output)
+    assert all(option in help_text for option in options_of(command))
+
+
+def test_origins_and_next_commands_are_told(matter):
+    page = reproduce(matter).content
+    assert "digest of folds.json" in page
+    assert "torch there" in page
+    commands = re.findall(r"python -m search (\w+)", next_commands(matter).content)
+    known = {command.callback.__name__ for command in app.registered_commands}
+    assert set(commands) <= known

@@ -1,0 +1,65 @@
+"""What `python -m search` ends with: every code of the table in docs/command-line.md, and no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from search import __main__ as program
+from segcore.errors import (
+    ConfigError,
+    HopelessSearchError,
+    InterruptedSearchError,
+    StorageError,
+    TrackingError,
+    UnfitClusterError,
+)
+from segcore.version import VERSION
+
+DOCS = Path(__file__).parents[2] / "docs" / "command-line.md"
+
+
+@pytest.fixture
+def end_with(monkeypatch):
+    """Return a function that runs the program with a command that ends in some way, and returns the exit code."""
+
+    def end(error: BaseException | None) -> object:
+        def app() -> None:
+            if error is not None:
+                raise error
+
+        monkeypatch.setattr(program, "app", app)
+        try:
+            program.main()
+        except SystemExit as done:
+            return done.code
+        return 0
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, 0),
+        (RuntimeError("a bug"), 1),
+        (UnfitClusterError("a node has no GPU"), 1),
+        (ConfigError("--trials 0"), 2),
+        (StorageError("the disk is full"), 2),
+        (TrackingError("the port is busy"), 2),
+        (HopelessSearchError("all failed"), 2),
+        (InterruptedSearchError("go on with resume"), 3),
+        (SystemExit(130), 130),
+    ],
+)
+def test_exit_codes_are_those_of_the_docs(end_with, error, code, capsys):
+    assert end_with(error) == code
+    documented = {int(found) for found in re.findall(r"^\| (\d+) \|", DOCS.read_text(), re.MULTILINE)}
+    assert code in documented
+    assert documented == {0, 1, 2, 3, 130}
+    assert ("Traceback" in capsys.readouterr().err) is isinstance(error, RuntimeError)
+
+
+def test_version_is_told(run_cli):
+    done = run_cli("--version")
+    assert (done.returncode, done.stdout) == (0, f"street-search {VERSION}\n")

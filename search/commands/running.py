@@ -5,7 +5,7 @@ Those take seconds to import, so `launch` and `finish` import this file when the
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from search.commands import tables, verdict_tables
@@ -36,6 +36,7 @@ from search.stages.stage import OpenStage, open_stage
 from search.storage import find_bucket, name_storage
 from search.tracking import registry
 from search.tracking.check import check_tracking
+from search.tracking.store import trials_link
 from search.tracking_uri import own_tracking_uri
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
@@ -45,7 +46,7 @@ from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit, read_folds
-from segcore.errors import InterruptedSearchError
+from segcore.errors import InterruptedSearchError, TrackingError
 from segcore.prediction.ensemble import ENSEMBLE_FILE
 
 
@@ -166,8 +167,16 @@ def finish(
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
     keep_report(settings, capacity.place, folder, importances)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
-    console.print(f"browse:     {command_line('ui', storage=capacity.place.storage)}", soft_wrap=True)
+    console.print(f"browse:     {_name_pages(settings, capacity.place)}", soft_wrap=True, markup=False)
     console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
+
+
+def _name_pages(settings: SearchSettings, place: Place) -> str:
+    """Return the address of the search's pages in MLflow, or the command that serves them."""
+    if place.tracking_uri.startswith("http"):
+        with suppress(TrackingError):
+            return trials_link(settings, place, place.tracking_uri)
+    return command_line("ui", storage=place.storage)
 
 
 def confirm_best(

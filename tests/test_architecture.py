@@ -57,9 +57,11 @@ USES: Final[dict[str, set[str]]] = {
     "search.insight": {*_SEARCH_BASE, "memory", "judge", "propose", "verdict"},
     "search.report": {*_SEARCH_BASE, "memory", "judge", "verdict", "insight"},
     "search.run": {*_SEARCH_BASE, "memory", "space", "propose", "judge"},
-    "search.tracking": {*_SEARCH_BASE, "memory", "verdict"},
+    "search.tracking": {*_SEARCH_BASE, "memory", "verdict", "insight"},
     "search.stages": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS},
     "search.commands": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS, "stages"},
+    "search": {"results"},
+    "search.results": {*_SEARCH_BASE, "memory", "insight"},
     "search.__main__": {"commands", "tracking_uri"},
 }
 """Rooms, and files beside them, that each may import; what stands in no list may be imported by none."""

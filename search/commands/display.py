@@ -12,7 +12,7 @@ from search.commands import tables, verdict_tables
 from search.commands.console import console
 from search.commands.progress import Ends, ProgressLog, Wait, shown_live
 from search.folder import SearchFolder
-from search.insight.importance import measure_importance
+from search.insight.importance import Importance, measure_importance
 from search.memory.best import metric_of, place_of
 from search.memory.history import History
 from search.memory.journal import read_history
@@ -160,11 +160,12 @@ def show_front(settings: SearchSettings, history: History) -> None:
         )
 
 
-def show_importance(settings: SearchSettings, history: History) -> None:
-    """Show what mattered, once enough trials tell; it takes two seconds, so it comes after all else."""
+def show_importance(settings: SearchSettings, history: History) -> list[Importance]:
+    """Show what mattered, once enough trials tell, and return it; it takes two seconds, so it comes after all else."""
     importances = measure_importance(history, settings.epochs)
     if importances:
         console.print(tables.importance_table(importances, settings.metric))
+    return importances
 
 
 def show_best(found: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from search.commands.look import best
 from search.commands.notify import Notify, notified
 from search.commands.opening import open_told
 from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
+from search.commands.report import keep_report, send_report
 from search.finding import find_folder, is_in_use, lock_stage, require_idle
 from search.folder import SearchFolder
 from search.memory.best import read_best
@@ -61,6 +62,7 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     show_best(name_winner(settings, folder))
     send_file(folder.root, folder.best)
     show_failed_trainings(settings, folder)
+    keep_report(settings, place, folder)
 
 
 @with_options({"where": WHERE_NOW})
@@ -119,6 +121,8 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
                 tracker.close(away_seconds=0)
             show_set_aside(tracker)
             problems.append(tracker.lack)
+    if not any(problems):
+        send_report(settings, place, folder)
     if any(problems):
         told = " ".join(problem for problem in problems if problem)
         raise TrackingError(f"{told} Nothing is lost: run '{folder.command('sync')}' again when it answers.")

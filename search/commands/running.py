@@ -5,7 +5,7 @@ Those take seconds to import, so `launch` and `finish` import this file when the
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from search.commands import tables, verdict_tables
@@ -20,6 +20,7 @@ from search.commands.display import (
     show_unsent,
     stage_shown,
 )
+from search.commands.report import keep_report
 from search.folder import SearchFolder, command_line
 from search.judge.room import estimate_room
 from search.memory.best import score_of
@@ -35,6 +36,7 @@ from search.stages.stage import OpenStage, open_stage
 from search.storage import find_bucket, name_storage
 from search.tracking import registry
 from search.tracking.check import check_tracking
+from search.tracking.store import trials_link
 from search.tracking_uri import own_tracking_uri
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
@@ -44,7 +46,8 @@ from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit, read_folds
-from segcore.errors import InterruptedSearchError
+from segcore.errors import InterruptedSearchError, TrackingError
+from segcore.prediction.ensemble import ENSEMBLE_FILE
 
 
 def expect_tracking(place: Place) -> None:
@@ -157,14 +160,23 @@ def finish(
     found = name_winner(settings, folder)
     send_file(folder.root, folder.best)
     console.print(tables.insight_report(history, settings))
-    show_importance(settings, history)
+    importances = show_importance(settings, history)
     show_front(settings, history)
     show_best(found)
     show_failed_trainings(settings, folder)
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
+    keep_report(settings, capacity.place, folder, importances)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
-    console.print(f"browse:     {command_line('ui', storage=capacity.place.storage)}", soft_wrap=True)
+    console.print(f"browse:     {_name_pages(settings, capacity.place)}", soft_wrap=True, markup=False)
     console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
+
+
+def _name_pages(settings: SearchSettings, place: Place) -> str:
+    """Return the address of the search's pages in MLflow, or the command that serves them."""
+    if place.tracking_uri.startswith("http"):
+        with suppress(TrackingError):
+            return trials_link(settings, place, place.tracking_uri)
+    return command_line("ui", storage=place.storage)
 
 
 def confirm_best(
@@ -200,11 +212,14 @@ def retrain_winner(
         result = retrain.run_retraining(opened, folder, cache, winner)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
     address, digest = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
+    # The model notes its run, which only MLflow knows; its other files are in the bucket already.
+    send_file(folder.root, folder.model / ENSEMBLE_FILE)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
     console.print(f"registered: {address}", soft_wrap=True)
     console.print(f"sha256:     {digest}", soft_wrap=True)
+    keep_report(settings, capacity.place, folder)
 
 
 @contextmanager

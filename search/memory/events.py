@@ -94,7 +94,8 @@ class Epoch:
         trial: its number.
         epoch: finished epochs, from 1.
         metrics: finite numbers by name.
-        picture: file of the validation picture, relative to the stage's folder, or None.
+        picture: file of the first of its validation pictures, relative to the stage's folder, or None.
+        pictures: files of all of them, likewise, by what they show: a condition of the data.
         verdict: why ASHA stops the trial here; empty when it goes on.
         device: what it was trained on, the GPU's name or cpu; empty where it is not known.
         image_scores: by validation image numbers whose mean is the metric that decides, see
@@ -106,6 +107,7 @@ class Epoch:
     epoch: Epochs
     metrics: dict[str, float]
     picture: str | None = None
+    pictures: dict[str, str] = Field(default_factory=dict)
     verdict: str = ""
     device: str = ""
     # So it was called when that metric was `iou` in every search.

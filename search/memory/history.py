@@ -4,7 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from search.memory.events import (
     Asked,
@@ -27,6 +27,9 @@ from search.memory.events import (
 from search.memory.outcome import Outcome
 from segcore.errors import CheckpointError
 
+WHOLE: Final = "validation"
+"""What a picture shows that is not of one condition."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochRecord:
@@ -37,7 +40,8 @@ class EpochRecord:
         metrics: numbers by MLflow metric name.
         score: that of the metric that decides; NaN when it was not reported.
         time: seconds since the Unix epoch.
-        picture: file of the validation picture, or None.
+        picture: file of the first of its validation pictures, or None.
+        pictures: files of all of them by what they show.
         verdict: why ASHA stopped the trial on this report; empty when it went on, at once or later.
         image_scores: see `events.Epoch`.
     """
@@ -47,6 +51,7 @@ class EpochRecord:
     score: float
     time: float
     picture: str | None = None
+    pictures: dict[str, str] = field(default_factory=dict)
     verdict: str = ""
     image_scores: dict[str, float] | None = None
 
@@ -301,6 +306,7 @@ def _record(event: Epoch, metric: str) -> EpochRecord:
         score=event.metrics.get(metric, math.nan),
         time=event.time,
         picture=event.picture,
+        pictures=event.pictures or ({WHOLE: event.picture} if event.picture is not None else {}),
         verdict=event.verdict,
         image_scores=event.image_scores,
     )

@@ -35,6 +35,9 @@ polyline.q3 { stroke: #4f88c2; } polyline.q4 { stroke: #0b5cad; } .many polyline
 .many polyline.win { stroke-opacity: 1; }
 rect.q0 { fill: #d9dfe6; } rect.q2 { fill: #8fb0d3; } rect.q4 { fill: #0b5cad; }
 .chart text.on { paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+polyline.one { stroke: var(--end); stroke-opacity: .35; } polyline.two { stroke: var(--win); stroke-opacity: .35; }
+polyline.course { stroke-width: 2.6; stroke-opacity: 1; } rect.one, circle.one { fill: var(--end); }
+rect.two, circle.two { fill: var(--win); }
 polyline.lost { stroke: var(--lost); stroke-opacity: .6; } polyline.front { stroke: var(--ink); stroke-width: 1.5; }
 circle.win { fill: var(--win); stroke: #fff; } circle.end { fill: var(--end); fill-opacity: .75; }
 circle.wait { fill: #fff; stroke: var(--wait); } circle.run { fill: var(--run); } circle.lost { fill: var(--lost); }
@@ -51,6 +54,7 @@ rect.brush { fill: var(--end); fill-opacity: .2; stroke: var(--end); }
   font-size: .875rem; line-height: 1.35; pointer-events: none; border-radius: .25rem; white-space: pre-line; }
 .answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1.5rem 2rem; }
 .answer { border-left: .25rem solid var(--accent); padding: 0 0 0 1rem; min-width: 0; }
+.answer.one { border-color: var(--end); } .answer.two { border-color: var(--win); }
 .answer h3 { margin: 0; } .answer p { margin: .15rem 0; max-width: none; }
 .key { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: .25rem 0 .75rem; font-size: .9375rem; }
 .key svg { width: 14px; height: 12px; }

@@ -25,8 +25,9 @@ from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, R
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
+from search.memory.scores import SCORES_FILE
 from search.run.loop import run_folds
-from search.run.trial import SCORES_FILE, STATE_FILE
+from search.run.trial import STATE_FILE
 from search.stages.confirm import find_confirmed
 from search.stages.stage import OpenStage
 from search.verdict.notes import out_of_fold_note
@@ -166,8 +167,11 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
     number, above = asked.trial, f"../{CONFIRM_FOLDER}/"
     journal.write(replace(asked, time=training.started))
     for epoch, record in sorted(training.epochs.items()):
-        picture = above + record.picture if record.picture is not None else None
-        journal.write(Epoch(trial=number, epoch=epoch, metrics=record.metrics, picture=picture, time=record.time))
+        shown = {key: above + file for key, file in record.pictures.items()}
+        first = next(iter(shown.values()), None)
+        journal.write(
+            Epoch(trial=number, epoch=epoch, metrics=record.metrics, picture=first, pictures=shown, time=record.time)
+        )
     if training.checkpoint is not None:
         journal.write(CheckpointSaved(trial=number, epoch=training.checkpoint_epoch, path=above + training.checkpoint))
     message = f"trained in the confirmation, as its trial {training.number}"

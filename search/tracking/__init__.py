@@ -1,6 +1,6 @@
-"""MLflow: its store, the runs, the thread that follows a journal, the model registry. Nothing else imports MLflow.
+"""MLflow: its store, the runs, the thread that follows a journal, views, the model registry; nothing else imports it.
 
-Uses `memory` and `verdict`.
+Uses `memory`, `verdict` and `insight`.
 """
 
 import os

@@ -9,10 +9,11 @@ import threading
 import time
 from typing import Final
 
-from search.folder import StageFolder
+from search.folder import SearchFolder, StageFolder
 from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.check import is_away
+from search.tracking.overview import write_overview
 from search.tracking.reading import JournalReader, count_whole_bytes
 from search.tracking.runs import StageRuns
 from search.tracking.store import told
@@ -24,6 +25,8 @@ _CLOSE_SECONDS: Final = 60.0
 _EVENTS_PER_SEND: Final = (20, 640)
 """What is sent is noted after so many, so that a slow server is not sent the same for ever; more while it is quick."""
 _QUICK_SECONDS: Final = 2.0
+_OVERVIEW_SECONDS: Final = (15.0, 300.0)
+"""An overview is written so long after the one before it; sooner at the beginning, while much is new."""
 
 
 class Tracker:
@@ -45,6 +48,7 @@ class Tracker:
         self._runs: StageRuns | None = None
         self._sent_bytes = 0
         self._events_per_send = _EVENTS_PER_SEND[0]
+        self._overview_due, self._overview_seconds = -math.inf, _OVERVIEW_SECONDS[0]
         self._closing = threading.Event()
         self._given_up = math.inf
         self.problem: str | None = None
@@ -114,6 +118,7 @@ class Tracker:
                 runs.settle()
             if runs is not None:
                 self.set_aside |= runs.set_aside
+                self._write_overview(now=settle and not events)
             self.problem = None
             return bool(events)
         # Whatever MLflow raises, the search goes on and this thread tries again.
@@ -123,6 +128,20 @@ class Tracker:
             self._events_per_send = _EVENTS_PER_SEND[0]
             self.problem, self._may_return = told(error), is_away(error, self._place.tracking_uri)
             return False
+
+    def _write_overview(self, *, now: bool) -> None:
+        search = SearchFolder(root=self._folder.search or self._folder.root)
+        if not search.settings.is_file() or not (now or time.monotonic() >= self._overview_due):
+            return
+        try:
+            write_overview(self._place, search)
+        # Whatever is wrong with what is only shown, runs and points are sent.
+        except Exception as error:
+            if is_away(error, self._place.tracking_uri):
+                raise
+            self.set_aside["overview"] = told(error)
+        self._overview_due = time.monotonic() + self._overview_seconds
+        self._overview_seconds = min(2 * self._overview_seconds, _OVERVIEW_SECONDS[1])
 
     def _connect(self) -> StageRuns | None:
         """Find the stage's runs and read on to where they stand; a journal without an event has none."""

@@ -75,5 +75,9 @@ class Points:
         spent = math.fsum(seconds) * (self._place.gpus_per_trial or self._place.cpus_per_trial)
         if math.isnan(spent):
             return {}
-        hours = "gpu_hours" if self._place.gpus_per_trial else "core_hours"
-        return {"device_seconds": spent, hours: spent / _HOUR_SECONDS}
+        return {"device_seconds": spent, hours_key(self._place): spent / _HOUR_SECONDS}
+
+
+def hours_key(place: Place) -> str:
+    """Return what MLflow calls the hours that a trial's devices took."""
+    return "gpu_hours" if place.gpus_per_trial else "core_hours"

@@ -20,10 +20,12 @@ from search.folder import StageFolder
 from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.fetching import note_digest
+from search.tracking.run_page import run_page
 from search.tracking.runs import StageRuns
 from search.tracking.store import told
 from search.tracking_uri import VARIABLE, unmask_uri
 from segcore.errors import TrackingError
+from segcore.prediction.ensemble import save_note
 
 _HERE: Final = Path(__file__).resolve().parent
 _SERVED_PACKAGES: Final = (
@@ -60,9 +62,10 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
     pixels = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
     classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     try:
-        run_id = StageRuns(settings, place, "retrain", stage).parent_id
+        runs = StageRuns(settings, place, "retrain", stage)
+        save_note(model, "run", run_page(place.tracking_uri, runs.experiment_id, runs.parent_id))
         # MLflow warns at length that it cannot infer a signature from type hints; the model has an explicit one.
-        with warnings.catch_warnings(), _current(place.tracking_uri), mlflow.start_run(run_id=run_id):
+        with warnings.catch_warnings(), _current(place.tracking_uri), mlflow.start_run(run_id=runs.parent_id):
             warnings.simplefilter("ignore", UserWarning)
             info = mlflow.pyfunc.log_model(
                 name="ensemble",

@@ -12,7 +12,7 @@ from mlflow.entities import Metric
 
 from search.folder import SearchFolder, StageFolder
 from search.memory.events import Asked, Closed, Epoch, Event, Opened, TrialEvent
-from search.memory.history import History, TrialRecord
+from search.memory.history import WHOLE, History, TrialRecord
 from search.memory.outcome import FAILURES
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
@@ -21,6 +21,7 @@ from search.tracking.datasets import as_input, describe_dataset
 from search.tracking.documents import CONFIGURATION_FILE, SETTINGS_FILE
 from search.tracking.experiments import SENT, ensure_experiment, find_runs, stage_tags
 from search.tracking.names import key_of
+from search.tracking.pictures import LATEST_STEP
 from search.tracking.points import Point, Points
 from search.tracking.reading import identify
 from search.tracking.sent import Sent, stamp_of
@@ -141,9 +142,13 @@ class StageRuns:
         self._devices |= devices
 
     def _log_pictures(self, epochs: Iterable[Epoch]) -> None:
-        for event in epochs:
-            if event.picture is not None:
-                self._writer.log_picture(self._run_of(event.trial), self._folder, event.picture, event.epoch)
+        """Write pictures at their epochs, and the latest of each trial where every trial has one."""
+        drawn = [event for event in epochs if event.picture is not None]
+        latest = {event.trial: event.epoch for event in drawn}
+        for event in drawn:
+            run, pictures = self._run_of(event.trial), event.pictures or {WHOLE: str(event.picture)}
+            steps = [event.epoch, *([LATEST_STEP] if latest[event.trial] == event.epoch else [])]
+            self._writer.log_pictures(run, self._folder, pictures, steps, stamp_of(event))
 
     def _log_repeated(self, trials: Iterable[int]) -> None:
         for trial in sorted(set(trials) & self._told.again.keys()):

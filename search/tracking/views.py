@@ -5,13 +5,14 @@ when they have something new to show; each has one place, so that a resumed sear
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 from search.memory.history import History, TrialRecord
 from search.tracking.names import CLASSES, CONDITIONS, best_key_of, key_made_of, key_of
+from search.tracking.pictures import LATEST_STEP
 from search.tracking.view_charts import Section, bar, build_state, line, parallel, pictures, scatter
 
 TAG_PREFIX: Final = "mlflow.sharedViewState."
@@ -19,6 +20,7 @@ FIRST_VIEW: Final = "at-a-glance"
 """The view that links lead to."""
 
 _ID_LETTERS: Final = 12
+_TOLD_LETTERS: Final = 6
 _MOST_PARAMS: Final = 8
 """Of parallel coordinates, whose names else run into each other."""
 
@@ -34,8 +36,8 @@ class Shown:
         classes: metrics of classes.
         conditions: metrics of conditions.
         pictures: keys of pictures.
-        last_epoch: that a trial got to.
         hours: metric of what a trial cost.
+        metrics: whatever some trial reported at last that is not 0.
     """
 
     metric: str
@@ -44,8 +46,8 @@ class Shown:
     classes: Sequence[str]
     conditions: Sequence[str]
     pictures: Sequence[str]
-    last_epoch: int
     hours: str
+    metrics: frozenset[str]
 
     @property
     def key(self) -> str:
@@ -66,16 +68,6 @@ class Shown:
     def out_of_fold(self) -> str:
         """The score of the retraining."""
         return key_made_of("out_of_fold_", self.metric)
-
-    @property
-    def mean(self) -> str:
-        """The mean score of a configuration over its trainings."""
-        return key_made_of("mean_", self.metric)
-
-    @property
-    def spread(self) -> str:
-        """The standard deviation of it."""
-        return key_made_of("spread_", self.metric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +98,8 @@ def look_at(history: History, hours: str, picture_keys: Sequence[str]) -> Shown:
         picture_keys: of the pictures that its runs have.
     """
     trials = history.in_order
-    reports = [record.metrics for trial in trials for record in list(trial.epochs.values())]
-    seen = {key_of(name) for metrics in reports for name, value in metrics.items() if value != 0}
+    last = [trial.epochs[trial.last_epoch].metrics for trial in trials if trial.epochs]
+    seen = {key_of(name) for metrics in last for name, value in metrics.items() if value != 0}
     drawn = [trial.params.keys() for trial in trials if trial.params]
     common = set.intersection(*map(set, drawn)) if drawn else set()
     return Shown(
@@ -117,8 +109,8 @@ def look_at(history: History, hours: str, picture_keys: Sequence[str]) -> Shown:
         classes=sorted(name for name in seen if name.startswith(CLASSES)),
         conditions=sorted(name for name in seen if name.startswith(CONDITIONS)),
         pictures=sorted(picture_keys),
-        last_epoch=max((trial.last_epoch for trial in trials), default=0),
         hours=hours,
+        metrics=frozenset(seen),
     )
 
 
@@ -146,39 +138,49 @@ def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
         view(FIRST_VIEW, "At a glance", "scores, learning curves, choices, cost and pictures of all trials",
              _glance(shown), [*_metrics(scores), standing[0], *params]),
         view("leaderboard", "Leaderboard", "every trial with its scores, its state and why",
-             _leaderboard(shown), [*_metrics([*scores, shown.out_of_fold, shown.hours]), *standing, *params],
+             _leaderboard(shown), [*_metrics(scores), *standing, *params],
              as_table=True),
         view("by-class", "By class", "the IoU of every class",
-             [Section(name="IoU by class", charts=[bar(name) for name in shown.classes], columns=4, height=300)],
+             [Section(name="IoU by class", charts=[bar(name) for name in shown.classes], height=320)],
              _metrics([shown.best, *shown.classes])),
         view("by-condition", "By condition", "the score by day, night and whatever else the data tells",
              _conditions(shown), _metrics([shown.best, *shown.conditions])),
         view("pictures", "Pictures", "the same images as each trial saw them",
-             [Section(name="Pictures", charts=[pictures(shown.pictures, shown.last_epoch)], columns=1, height=1200)],
+             [Section(name="Pictures", charts=[pictures(shown.pictures, LATEST_STEP)], columns=1, height=1200)],
              _metrics([shown.best])),
         view("cost", "Cost and resources", "what trials took, and what they did with it",
              _cost(shown), _metrics([shown.best, shown.hours, "device_seconds", "peak_memory_gib", "latency_ms"])),
         view("folds", "Confirmation and folds", "the best configurations on further folds, mean and spread",
-             _folds(shown), [*_metrics([shown.best, shown.mean, shown.spread]), "params.`fold`"],
+             _folds(shown), [*_metrics([shown.best, shown.key]), "params.`fold`"],
              query=again, group_by="configuration"),
     ]  # fmt: skip
 
 
-def view_tags(views: Iterable[View], search_id: str, created: int) -> dict[str, str]:
+def view_tags(
+    views: Iterable[View], search_id: str, created: int, others: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Return the experiment's tags that hold views.
 
     Args:
         views: of a search.
         search_id: tells it from others of its name.
         created: when, milliseconds since the Unix epoch; they are listed by it.
+        others: the experiment's tags; where they hold views of another search of this name, these get another name.
     """
+    own = f"{TAG_PREFIX}{view_id(search_id, '')}"
+    is_second = any(tag.startswith(TAG_PREFIX) and not tag.startswith(own) and _is_ours(tag) for tag in others or ())
+    suffix = f" ({search_id[:_TOLD_LETTERS]})" if is_second else ""
     return {
-        f"{TAG_PREFIX}{view_id(search_id, view.slug)}": json.dumps(
+        f"{own}{view.slug}": json.dumps(
             # The menu has the newest first.
-            {"name": view.name, "createdAt": created - place, "state": json.dumps(view.state)}
+            {"name": f"{view.name}{suffix}", "createdAt": created - place, "state": json.dumps(view.state)}
         )
         for place, view in enumerate(views)
     }
+
+
+def _is_ours(tag: str) -> bool:
+    return tag.endswith(f"-{FIRST_VIEW}")
 
 
 def view_id(search_id: str, slug: str) -> str:
@@ -199,8 +201,9 @@ def view_link(
         as_table: whether it opens as a table.
     """
     mode = "TABLE" if as_table else "CHART"
+    page = f"{server}/#" if server else "#"
     return (
-        f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode={mode}"
+        f"{page}/experiments/{experiment_id}/runs?workflowType=machine_learning&compareRunsMode={mode}"
         f"&viewStateShareKey={quote(view_id(search_id, slug))}"
     )
 
@@ -213,7 +216,7 @@ def _glance(shown: Shown) -> list[Section]:
         ),
         Section(name="Learning curves, and score against cost", charts=[line(shown.key), *cost], columns=2, height=420),
         Section(name="What was drawn, and how it scored", charts=[_parallel(shown)], columns=1, height=420),
-        Section(name="Pictures", charts=[pictures(shown.pictures, shown.last_epoch)], columns=1, height=700),
+        Section(name="Pictures", charts=[pictures(shown.pictures, LATEST_STEP)], columns=1, height=700),
     ]
 
 
@@ -231,20 +234,24 @@ def _conditions(shown: Shown) -> list[Section]:
 
 
 def _cost(shown: Shown) -> list[Section]:
-    spent = [scatter(shown.hours, shown.best), bar(shown.hours), scatter("latency_ms", shown.best)]
-    speed = [line("seconds"), line("samples_per_second"), line("wait_share")]
-    memory = [bar("peak_memory_gib"), bar("memory_gib"), bar("latency_ms")]
-    return [
+    spent = [scatter(shown.hours, shown.best), bar(shown.hours)]
+    spent += [scatter("latency_ms", shown.best)] if "latency_ms" in shown.metrics else []
+    speed = [line(name) for name in ("seconds", "samples_per_second", "wait_share") if name in shown.metrics]
+    resources = [bar(name) for name in ("peak_memory_gib", "memory_gib", "latency_ms") if name in shown.metrics]
+    sections = [
         Section(name="Score against cost", charts=spent),
         Section(name="Speed, and the share of waiting for data", charts=speed),
-        Section(name="Memory and latency", charts=memory),
+        Section(name="Memory and latency", charts=resources),
     ]
+    return [section for section in sections if section.charts]
 
 
 def _folds(shown: Shown) -> list[Section]:
     return [
-        Section(name="Mean and spread over folds", charts=[bar(shown.mean), bar(shown.spread)], columns=2),
-        Section(name="Learning curves, mean of each configuration", charts=[line(shown.key)], columns=1, height=420),
+        Section(
+            name="Learning curves: mean over folds, and their spread", charts=[line(shown.key)], columns=1, height=420
+        ),
+        Section(name="Mean over folds", charts=[bar(shown.best)], columns=1),
     ]
 
 

@@ -3,20 +3,19 @@
 Which run, and what of a journal, is decided in `runs`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from PIL import Image
 
 from search.folder import StageFolder
 from search.tracking.check import is_away
 from search.tracking.documents import write_document
 from search.tracking.names import PARAM_LETTERS, TAG_LETTERS, clean_name, clean_text
+from search.tracking.pictures import find_pictures, send_pictures
 from search.tracking.states import State
 from search.tracking.store import told
 from search.tracking_uri import mask_uri
@@ -35,7 +34,7 @@ class KnownRun:
     is_deleted: bool = False
     params: set[str] = field(default_factory=set)
     metric: str | None = None
-    picture_epochs: set[int] | None = None
+    pictures: set[tuple[str, int, int]] | None = None
 
 
 class RunWriter:
@@ -66,9 +65,27 @@ class RunWriter:
         """Write tags."""
         self._log(run, [RunTag(name, clean_text(text, TAG_LETTERS)) for name, text in tags.items()])
 
-    def log_picture(self, run: KnownRun, folder: StageFolder, picture: str, epoch: int) -> None:
-        """Write the validation picture of an epoch, unless the run has it or the file is gone."""
-        self._try("pictures", lambda: self._log_picture(run, folder.resolve(picture), epoch))
+    def log_pictures(
+        self, run: KnownRun, folder: StageFolder, pictures: Mapping[str, str], steps: Sequence[int], stamp: int
+    ) -> None:
+        """Write the pictures of an epoch at steps, unless the run has them or a file is gone.
+
+        Args:
+            run: the run.
+            folder: the stage's files.
+            pictures: their files, as the journal has them, by what they show.
+            steps: where they stand.
+            stamp: when they were drawn, milliseconds since the Unix epoch.
+        """
+
+        def send() -> None:
+            files = {shown: folder.resolve(file) for shown, file in pictures.items()}
+            if run.pictures is None:
+                run.pictures = find_pictures(self._client, run.id)
+            for step in steps:
+                send_pictures(self._client, run.id, files, step, stamp, run.pictures)
+
+        self._try("pictures", send)
 
     def log_document(self, run: KnownRun, name: str, content: dict[str, Any]) -> None:
         """Write a JSON file; one of its name is replaced."""
@@ -105,18 +122,6 @@ class RunWriter:
             if is_away(error, self._uri):
                 raise
             self.set_aside[what] = told(error)
-
-    def _log_picture(self, run: KnownRun, file: Path, epoch: int) -> None:
-        if run.picture_epochs is None:
-            run.picture_epochs = self._find_pictures(run)
-        if file.is_file() and epoch not in run.picture_epochs:
-            with Image.open(file) as image:
-                self._client.log_image(run.id, image.convert("RGB"), key="validation", step=epoch)
-            run.picture_epochs.add(epoch)
-
-    def _find_pictures(self, run: KnownRun) -> set[int]:
-        names = [file.path.rpartition("/")[2] for file in self._client.list_artifacts(run.id, "images")]
-        return {int(name.split("+")[2]) for name in names if name.startswith("validation+step+")}
 
     def _log(self, run: KnownRun, items: Sequence[Metric | Param | RunTag]) -> None:
         items = [item for item in items if item.key not in self.set_aside]

@@ -37,7 +37,7 @@ def test_pictures_of_a_copied_or_moved_storage_go_into_it_alone(
         report_picture(script, stage, trial)
     StageRuns(settings, there, "search", stage).write(list(read_events(stage.journal)))
     assert pictures_below(place.storage) == 0
-    assert pictures_below(there.storage) == 2
+    assert pictures_below(there.storage) == 4, "of each trial that of its epoch, and the latest"
     experiment = MlflowClient(there.tracking_uri).get_experiment_by_name("streets")
     assert experiment.artifact_location == (tmp_path / "there" / "mlartifacts" / "streets").as_uri()
     for run in find_runs(there)[1]:

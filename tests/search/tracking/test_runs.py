@@ -10,6 +10,7 @@ from search.memory.journal import Journal, read_events
 from search.place import place_values
 from search.settings import settings_values
 from search.tracking.documents import read_document
+from search.tracking.pictures import picture_key
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
 
@@ -123,10 +124,27 @@ def test_pictures_are_artifacts_of_their_epoch(settings, place, script, stage, f
     _, (child,) = find_runs(place)
     client = MlflowClient(place.tracking_uri)
     logged = [file.path for file in client.list_artifacts(child.info.run_id, "images")]
-    (whole,) = [path for path in logged if path.endswith(".png")]
+    latest, whole = sorted(path for path in logged if path.endswith(".png"))
     assert Path(whole).name.startswith("validation+step+2+")
+    assert Path(latest).name.startswith("validation+step+0+"), "where every trial has its latest picture"
     with Image.open(client.download_artifacts(child.info.run_id, whole)) as image:
         assert image.size == (12, 8)
+
+
+def test_each_picture_of_an_epoch_has_a_key_that_mlflow_takes(settings, place, script, stage, find_runs):
+    pictures = {}
+    for number, shown in enumerate(("day", "Nächte")):
+        file = stage.trial(0) / f"epoch_0001_{number}.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(file)
+        pictures[shown] = str(file.relative_to(stage.root))
+    script.ask(0)
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, picture=pictures["day"], pictures=pictures)
+    assert write_all(settings, place, stage).set_aside == {}
+    files = MlflowClient(place.tracking_uri).list_artifacts(find_runs(place)[1][0].info.run_id, "images")
+    keys = {Path(file.path).name.partition("+")[0] for file in files}
+    assert keys == {"day", picture_key("Nächte")}
+    assert picture_key("Nächte").startswith("N_chte-")
 
 
 def test_picture_that_was_deleted_is_left_out(settings, place, script, stage, find_runs, points_of):
@@ -339,7 +357,7 @@ def test_picture_is_sent_once(settings, place, script, stage, find_runs):
         write_all(settings, place, stage)
     _, (child,) = find_runs(place)
     files = MlflowClient(place.tracking_uri).list_artifacts(child.info.run_id, "images")
-    assert len([file for file in files if file.path.endswith(".png")]) == 1
+    assert len([file for file in files if file.path.endswith(".png")]) == 2
 
 
 def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, place, script, stage, find_runs, points_of):

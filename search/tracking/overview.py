@@ -1,0 +1,106 @@
+"""What MLflow has of a whole search beside its runs' points: prepared views, a page that answers, scores of all stages.
+
+It follows from the search's folder alone and is written anew in place, so it may be written at any time, and again.
+When, decides `follower`; what the page says, `overview_page`; what a view shows, `views`.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from mlflow import MlflowClient
+from mlflow.entities import Experiment, Metric, Run, RunTag
+
+from search.folder import SearchFolder
+from search.insight.answers import answer_questions
+from search.insight.record import Record, read_record
+from search.place import Place
+from search.tracking.experiments import find_runs, stage_tags
+from search.tracking.names import TAG_LETTERS, clean_text, key_made_of
+from search.tracking.overview_page import describe_search
+from search.tracking.pictures import list_picture_keys
+from search.tracking.points import hours_key
+from search.tracking.reading import identify
+from search.tracking.store import PARENT, open_client
+from search.tracking.views import View, build_views, look_at, view_tags
+from search.tracking_uri import mask_uri
+
+_NOTE: Final = "mlflow.note.content"
+"""The tag that MLflow shows as a description, as Markdown."""
+
+
+def write_overview(place: Place, folder: SearchFolder) -> None:
+    """Write what MLflow has of a whole search anew; before a search has a run there is nothing to write.
+
+    Args:
+        place: where MLflow is.
+        folder: the search's files.
+
+    Raises:
+        CheckpointError: when the search's files are damaged.
+        MlflowException: when MLflow cannot be asked.
+    """
+    record = read_record(folder)
+    client = open_client(place.tracking_uri)
+    experiment = client.get_experiment_by_name(record.settings.name)
+    if experiment is None:
+        return
+    own = stage_tags(record.settings, "search", identify(folder.search_stage.journal))
+    found = find_runs(client, experiment.experiment_id, own)
+    runs = {number: run for number, run in found.items() if run.info.lifecycle_stage == "active"}
+    parent = runs.get(PARENT)
+    if parent is None:
+        return
+    _send_new(client, runs, _tell_search(record))
+    shown = look_at(record.history, hours_key(place), list_picture_keys(record.history))
+    views = build_views(shown, record.settings.search_id, parent.info.run_id)
+    _write_views(client, experiment, views, record, parent)
+    numbers = {number: run.info.run_id for number, run in runs.items()}
+    page = describe_search(record, answer_questions(record), views, experiment.experiment_id, numbers)
+    _send_new(client, {PARENT: parent}, {PARENT: {_NOTE: clean_text(mask_uri(page), TAG_LETTERS)}})
+
+
+def _write_views(
+    client: MlflowClient, experiment: Experiment, views: Sequence[View], record: Record, parent: Run
+) -> None:
+    tags = view_tags(views, record.settings.search_id, parent.info.start_time, others=experiment.tags)
+    for key, text in tags.items():
+        if experiment.tags.get(key) != text:
+            client.set_experiment_tag(experiment.experiment_id, key, text)
+
+
+def _send_new(client: MlflowClient, runs: Mapping[int, Run], told: Mapping[int, Mapping[str, float | str]]) -> None:
+    """Write numbers and texts that runs lack, or have otherwise."""
+    for number in told.keys() & runs.keys():
+        run, items = runs[number], told[number]
+        new = {key: value for key, value in items.items() if run.data.metrics.get(key, run.data.tags.get(key)) != value}
+        stamp = int(time.time() * 1000)
+        metrics = [Metric(key, value, stamp, 0) for key, value in new.items() if isinstance(value, float)]
+        tags = [RunTag(key, value) for key, value in new.items() if isinstance(value, str)]
+        if new:
+            client.log_batch(run.info.run_id, metrics=metrics, tags=tags)
+
+
+def _tell_search(record: Record) -> dict[int, dict[str, float | str]]:
+    """Return by trial of the search what the confirmation and the retraining say of it."""
+    told: dict[int, dict[str, float | str]] = {}
+    metric = record.metric
+    for contender in (record.confirmed or {}).get("contenders", []):
+        if contender["score"] is not None:
+            standing = contender["dismissed"] or contender["doubt"] or "the winner"
+            told[contender["trial"]] = {
+                key_made_of("confirmed_", metric): float(contender["score"]),
+                "confirmation": standing,
+                **_ends(metric, contender["interval"]),
+            }
+    closed = record.retraining.closed
+    if closed is not None and record.best is not None and record.is_model_current and metric in closed.metrics:
+        told.setdefault(record.best["trial"], {})[key_made_of("out_of_fold_", metric)] = closed.metrics[metric]
+    return told
+
+
+def _ends(metric: str, interval: Sequence[float] | None) -> dict[str, float | str]:
+    if interval is None:
+        return {}
+    names = key_made_of("confirmed_", metric, "_low"), key_made_of("confirmed_", metric, "_high")
+    return dict(zip(names, map(float, interval), strict=True))

@@ -1,0 +1,95 @@
+"""The page of a search in MLflow, as Markdown: who won and how sure that is, where to look, the questions answered."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from search.insight.answers import Answer
+from search.insight.record import Record
+from search.insight.words import describe_seconds
+from search.memory.best import place_of, score_of
+from search.memory.history import TrialRecord
+from search.memory.outcome import FAILURES
+from search.tracking.names import describe_configuration
+from search.tracking.views import View, view_link
+
+_BEST_TRIALS: Final = 5
+
+
+def describe_search(
+    record: Record, answers: Sequence[Answer], views: Sequence[View], experiment_id: str, runs: Mapping[int, str]
+) -> str:
+    """Return the page.
+
+    Args:
+        record: of the search.
+        answers: to what everyone asks.
+        views: that were prepared.
+        experiment_id: of the search.
+        runs: ids of runs by trial.
+    """
+    links = [
+        f"[{view.name}]({view_link('', experiment_id, record.settings.search_id, view.slug, as_table=view.as_table)})"
+        for view in views
+    ]
+    parts = [
+        f"### {_title(record)}",
+        f"**Look at it:** {' · '.join(links)}",
+        *[_tell(answer) for answer in answers],
+        f"#### The best\n\n{_table(record, experiment_id, runs)}" if record.history.ranked else "",
+        _how_to_go_on(record),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _title(record: Record) -> str:
+    best, running = record.best, "" if record.history.closed is not None else "So far: "
+    if best is None:
+        return f"{record.settings.name}: no trial has a score yet"
+    told = f"trial {best['trial']} won, {record.metric} {score_of(best):.4f} on {place_of(best)}"
+    confirmed = record.confirmed
+    if confirmed is None:
+        return f"{running}{told}, not confirmed"
+    interval = confirmed["interval"]
+    within = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    return f"{running}{told}, confirmed {confirmed['score']:.4f}{within}"
+
+
+def _tell(answer: Answer) -> str:
+    commands = " ".join(f"`{command}`" for command in answer.commands)
+    return f"**{answer.question}** {answer.sentence} *{answer.certainty}*{' ' if commands else ''}{commands}"
+
+
+def _table(record: Record, experiment_id: str, runs: Mapping[int, str]) -> str:
+    contenders = {each["trial"]: each for each in (record.confirmed or {}).get("contenders", [])}
+    others = [trial.number for trial in record.history.ranked if trial.outcome not in FAILURES]
+    shown = list(dict.fromkeys([*contenders, *others]))[: max(_BEST_TRIALS, len(contenders))]
+    rows = [
+        f"| {_link(trial, experiment_id, runs)} | {trial.best.score:.4f} | "
+        f"{_tell_contender(contenders.get(trial.number))} |"
+        for trial in map(record.history.trials.__getitem__, shown)
+        if trial.best is not None
+    ]
+    metric = record.metric
+    head = f"| configuration | {metric} in the search | {metric} confirmed | beside the winner |"
+    return "\n".join([head, "| --- | --- | --- | --- |", *rows])
+
+
+def _link(trial: TrialRecord, experiment_id: str, runs: Mapping[int, str]) -> str:
+    name = describe_configuration(trial.values, trial.number)
+    run = runs.get(trial.number)
+    address = f"#/experiments/{experiment_id}/runs/{run}?workflowType=machine_learning"
+    return f"[{name}]({address})" if run is not None else name
+
+
+def _tell_contender(contender: Mapping[str, Any] | None) -> str:
+    if contender is None or contender["score"] is None:
+        return "- | -"
+    interval = contender["interval"]
+    within = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
+    standing = contender["dismissed"] or contender["doubt"] or "the winner"
+    return f"{contender['score']:.4f}{within} | {standing}"
+
+
+def _how_to_go_on(record: Record) -> str:
+    took = describe_seconds(record.history.spent_seconds)
+    return f"The search took {took} on the clock. Go on with `{record.folder.command('status')}`."

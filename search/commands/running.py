@@ -207,12 +207,12 @@ def retrain_winner(
     with _open_shown(settings, capacity, "retrain", folder, cache, read_folds(folder.folds)) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
-    address, digest = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
+    registered = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
-    console.print(f"registered: {address}", soft_wrap=True)
-    console.print(f"sha256:     {digest}", soft_wrap=True)
+    console.print(f"registered: {registered.address} ({registered.champion})", soft_wrap=True)
+    console.print(f"sha256:     {registered.digest}", soft_wrap=True)
 
 
 @contextmanager

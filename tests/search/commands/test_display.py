@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from search.commands.console import PlainConsole
-from search.commands.display import show_importance
+from search.commands.display import show_importance, show_interrupted
 from search.commands.tables import progress_panel, summary_line
 from search.memory.events import Asked, Ended, Epoch, Reopened, Started
 from search.memory.history import History
@@ -61,3 +61,15 @@ def test_importance_is_shown_once_enough_trials_tell(make_history, make_settings
 
     show_importance(make_settings(epochs=1), make_history(write))
     assert ("What mattered" in capsys.readouterr().out) is shown
+
+
+def test_an_interrupted_stage_leaves_a_summary_in_which_nothing_runs(make_history, make_settings, capsys):
+    def write(script):
+        script.ask(0)
+        script.write("started", trial=0)
+        script.epochs(0, 0.25)
+
+    show_interrupted(make_history(write), make_settings(trials=9), trials=3)
+    told = capsys.readouterr().out
+    assert "1 of 3 trials  ·  0 running  ·  1 waiting" in told
+    assert "best iou 0.2500 in trial 0" in told

@@ -96,6 +96,7 @@ def test_a_search_stops_where_another_process_asks_it_to_and_keeps_what_it_was_t
     assert driver.returncode == 3, err
     assert "Stopped, as asked for by" in err
     assert ": lunch; go on with" in err
+    assert "1 of 2 trials  ·  0 running  ·  1 waiting" in out, "an interrupted search leaves a summary"
     assert "Traceback" not in out + err
     (trial,) = read_history(journal, "iou").in_order
     assert (trial.kept, trial.outcome) == (True, None)

@@ -21,7 +21,7 @@ CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-bro
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
 _START_SECONDS: Final = 60
-_PAGE_SECONDS: Final = 120
+_PAGE_SECONDS: Final = 30
 
 
 class Browser:

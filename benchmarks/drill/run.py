@@ -170,7 +170,7 @@ def _own_disk(scene: Scene, *, wanted: bool) -> Iterator[None]:
         raise UnfitError("a small disk can be mounted by root alone")
     folder = scene.journal.parents[1]
     folder.mkdir(parents=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder], check=False)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500m", "tmpfs", folder], check=False)
     if done.returncode:
         raise UnfitError("no disk can be mounted here")
     try:

@@ -211,14 +211,14 @@ def retrain_winner(
     with _open_shown(settings, capacity, "retrain", folder, cache, read_folds(folder.folds)) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
-    address, digest = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
+    registered = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
     # The model notes its run, which only MLflow knows; its other files are in the bucket already.
     send_file(folder.root, folder.model / ENSEMBLE_FILE)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
-    console.print(f"registered: {address}", soft_wrap=True)
-    console.print(f"sha256:     {digest}", soft_wrap=True)
+    console.print(f"registered: {registered.address} ({registered.champion})", soft_wrap=True)
+    console.print(f"sha256:     {registered.digest}", soft_wrap=True)
     keep_report(settings, capacity.place, folder)
 
 

@@ -18,12 +18,12 @@ MEANINGS: Final = (
 
 STYLE: Final = """
 :root { --win: #d9480f; --end: #0b5cad; --wait: #9aa4af; --run: #2b8a3e; --lost: #b3261e; }
-.chart { display: block; width: 100%; height: auto; font-size: 12px; }
+.chart { display: block; width: 100%; height: auto; font-size: 12px; overflow: visible; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 1rem 2rem; }
 .cards.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .cards h3 { margin-top: .5rem; }
 .cards > div { max-width: 36rem; min-width: 0; }
-.verdict td:last-child { white-space: normal; min-width: 18rem; }
+.verdict td:last-child { white-space: normal; min-width: 15rem; }
 .wide .chart { min-width: 52rem; }
 .chart text { fill: var(--ink); } .chart .faint { fill: var(--faint); }
 .grid { stroke: #e7ebef; } .axis { stroke: var(--faint); } .rung { stroke: var(--faint); stroke-dasharray: 3 3; }
@@ -64,6 +64,7 @@ pre { background: #f6f8fa; padding: .5rem .75rem; margin: .35rem 0; font-size: .
   .wide .chart { min-width: 0; } #tip { display: none; }
   .cards, .answers { grid-template-columns: 1fr 1fr; } .chart, .answer, pre { break-inside: avoid; }
   .tall tbody tr:nth-child(n+41) { display: none; }
+  table { font-size: 8pt; } th, td, .verdict td:last-child { white-space: normal; min-width: 0; padding-right: .4rem; }
 }
 """
 

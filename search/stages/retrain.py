@@ -167,10 +167,10 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
     number, above = asked.trial, f"../{CONFIRM_FOLDER}/"
     journal.write(replace(asked, time=training.started))
     for epoch, record in sorted(training.epochs.items()):
+        picture = above + record.picture if record.picture is not None else None
         shown = {key: above + file for key, file in record.pictures.items()}
-        first = next(iter(shown.values()), None)
         journal.write(
-            Epoch(trial=number, epoch=epoch, metrics=record.metrics, picture=first, pictures=shown, time=record.time)
+            Epoch(trial=number, epoch=epoch, metrics=record.metrics, picture=picture, pictures=shown, time=record.time)
         )
     if training.checkpoint is not None:
         journal.write(CheckpointSaved(trial=number, epoch=training.checkpoint_epoch, path=above + training.checkpoint))

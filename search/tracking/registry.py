@@ -3,31 +3,38 @@
 What such a model does when it is loaded lives in `served`; how it is had back, in `fetching`; runs, in `runs`.
 """
 
+import io
 import os
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 import mlflow
 import numpy as np
+import numpy.typing as npt
+from mlflow import MlflowClient
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from search.folder import StageFolder
+from search.folder import SearchFolder, StageFolder
+from search.memory.journal import read_history
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking.datasets import describe_dataset
 from search.tracking.fetching import note_digest
+from search.tracking.model_page import ModelCard, crown
 from search.tracking.run_page import run_page
 from search.tracking.runs import StageRuns
-from search.tracking.store import told
+from search.tracking.store import open_client, told
 from search.tracking_uri import VARIABLE, unmask_uri
 from segcore.errors import TrackingError
-from segcore.prediction.ensemble import save_note
+from segcore.prediction.ensemble import read_ensemble_notes, save_note
 
 _HERE: Final = Path(__file__).resolve().parent
+_EXAMPLE_SIDE: Final = 64
 _SERVED_PACKAGES: Final = (
     "filelock",
     "huggingface_hub",
@@ -43,7 +50,22 @@ _SERVED_PACKAGES: Final = (
 )
 
 
-def register_model(settings: SearchSettings, place: Place, stage: StageFolder, model: Path) -> tuple[str, str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registered:
+    """A model that is in the registry.
+
+    Args:
+        address: such as models:/streets/1.
+        digest: of its files.
+        champion: which version is to be used, and why, in a sentence.
+    """
+
+    address: str
+    digest: str
+    champion: str
+
+
+def register_model(settings: SearchSettings, place: Place, stage: StageFolder, model: Path) -> Registered:
     """Log the ensemble as an MLflow model and register it under the search's name.
 
     Args:
@@ -52,38 +74,62 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
         stage: the retraining's files.
         model: the ensemble's directory.
 
-    Returns:
-        The model's address, such as `models:/streets/1`, and the digest of its files.
-
     Raises:
         TrackingError: when MLflow refuses.
     """
-    # Without names: MLflow wraps the array for a named tensor into a dictionary.
-    pixels = TensorSpec(np.dtype(np.uint8), (-1, -1, -1, 3))
+    # Inputs are checked by the model itself: a schema would refuse a single image, and the whole numbers of JSON.
     classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+    card = ModelCard(settings=settings, document=read_ensemble_notes(model), data=_digest_data(settings, place, stage))
     try:
         runs = StageRuns(settings, place, "retrain", stage)
         save_note(model, "run", run_page(place.tracking_uri, runs.experiment_id, runs.parent_id))
-        # MLflow warns at length that it cannot infer a signature from type hints; the model has an explicit one.
-        with warnings.catch_warnings(), _current(place.tracking_uri), mlflow.start_run(run_id=runs.parent_id):
-            warnings.simplefilter("ignore", UserWarning)
+        # MLflow tells of what it registers as it goes.
+        with (
+            _current(place.tracking_uri),
+            redirect_stderr(io.StringIO()),
+            mlflow.start_run(run_id=runs.parent_id),
+        ):
             info = mlflow.pyfunc.log_model(
                 name="ensemble",
                 python_model=str(_HERE / "served.py"),
                 artifacts={"ensemble": str(model)},
                 code_paths=[str(_HERE.parents[1] / "segcore")],
-                signature=ModelSignature(inputs=Schema([pixels]), outputs=Schema([classes])),
+                signature=ModelSignature(outputs=Schema([classes])),
+                metadata=card.tags,
+                input_example=_draw_example(),
                 pip_requirements=_served_requirements(),
                 registered_model_name=settings.name,
             )
         registered = str(info.registered_model_version)
         digest = note_digest(place.tracking_uri, settings.name, registered, stage.root / "registered.part")
+        champion = _introduce(open_client(place.tracking_uri), settings.name, registered, card)
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise TrackingError(
             f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "
             f"when the server answers, run '{stage.command('retrain')}' again."
         ) from error
-    return f"models:/{settings.name}/{registered}", digest
+    return Registered(address=f"models:/{settings.name}/{registered}", digest=digest, champion=champion)
+
+
+def _draw_example() -> npt.NDArray[np.uint8]:
+    """Return a small image (H, W, 3): dark below, light above."""
+    light_H = np.linspace(255, 0, _EXAMPLE_SIDE).astype(np.uint8)
+    return np.broadcast_to(light_H[:, None, None], (_EXAMPLE_SIDE, _EXAMPLE_SIDE, 3)).copy()
+
+
+def _introduce(client: MlflowClient, name: str, version: str, card: ModelCard) -> str:
+    """Let a version say what it is, and be the champion where it is better; return which version is."""
+    page = card.describe(name, version)
+    client.update_model_version(name, version, description=page)
+    client.update_registered_model(name, description=page)
+    for key, text in card.tags.items():
+        client.set_model_version_tag(name, version, key, text)
+    return crown(client, name, version, card)
+
+
+def _digest_data(settings: SearchSettings, place: Place, stage: StageFolder) -> str:
+    key = read_history(stage.journal, settings.metric).cache_key or ""
+    return str(describe_dataset(settings, place, key, SearchFolder(root=stage.search or stage.root)).digest)
 
 
 @contextmanager

@@ -15,6 +15,11 @@ from search.tracking_uri import mask_uri
 from segcore.errors import TrackingError
 
 
+def report_link(experiment_id: str, run_id: str) -> str:
+    """Return where MLflow's page shows the report of a search's own run, from the server's address on."""
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/report.html?workflowType=machine_learning"
+
+
 def log_report(settings: SearchSettings, place: Place, stage: StageFolder, page: Path) -> None:
     """Write a page into the search's own run; one of its name is replaced. Without such a run nothing is written.
 

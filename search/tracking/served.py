@@ -13,9 +13,11 @@ import numpy.typing as npt
 from segcore.machine import detect_machine
 from segcore.prediction.ensemble import Ensemble, load_ensemble
 
+_WANTED = "give RGB images of bytes: (N, H, W, 3), or one (H, W, 3), or a list of such of any sizes"
+
 
 class ServedEnsemble(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """Takes uint8 RGB images (N, H, W, 3) and returns class indices (N, H, W), uint8, 255 as background."""
+    """Takes RGB images of bytes and returns the class index of every pixel, uint8; 255 is background."""
 
     _ensemble: Ensemble
 
@@ -23,9 +25,56 @@ class ServedEnsemble(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """Load the networks from the model's files."""
         self._ensemble = load_ensemble(Path(context.artifacts["ensemble"]), detect_machine(1))
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> npt.NDArray[np.uint8]:
-        """Return the class of every pixel."""
-        return np.stack([self._ensemble.predict(np.asarray(image_HW3)) for image_HW3 in model_input])
+    def predict(
+        self,
+        context: Any,
+        # Of this very type MLflow infers nothing, and says nothing.
+        model_input: np.ndarray,
+        params: dict[str, Any] | None = None,
+    ) -> Any:
+        """Return the class of every pixel: (N, H, W), of one image (H, W), of images of several sizes a list of such.
+
+        Raises:
+            ValueError: for what is no image.
+        """
+        if is_single(model_input):
+            return self._ensemble.predict(read_image(model_input, "the image"))
+        images = [read_image(image, f"image {number}") for number, image in enumerate(model_input)]
+        if not images:
+            raise ValueError(f"There is no image; {_WANTED}.")
+        classes = [self._ensemble.predict(image_HW3) for image_HW3 in images]
+        return np.stack(classes) if len({each.shape for each in classes}) == 1 else classes
+
+
+def is_single(given: Any) -> bool:
+    """Say whether what was given is one image, not several."""
+    if isinstance(given, np.ndarray):
+        return given.ndim in (2, 3) and given.dtype != np.dtype(object)
+    return np.ndim(given[0]) == 2 if len(given) else False
+
+
+def read_image(given: Any, name: str) -> npt.NDArray[np.uint8]:
+    """Return an image as bytes; JSON has whole numbers alone.
+
+    Args:
+        given: an array, or lists of numbers.
+        name: as a message calls it.
+
+    Raises:
+        ValueError: when it is none, with what it is.
+    """
+    try:
+        image = np.asarray(given)
+    except ValueError:
+        raise ValueError(f"{name[0].upper()}{name[1:]} has rows of several lengths; {_WANTED}.") from None
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ValueError(f"{name[0].upper()}{name[1:]} has the shape {image.shape}; {_WANTED}.")
+    if image.dtype == np.uint8:
+        return image
+    if image.dtype.kind not in "iu" or image.min() < 0 or image.max() > 255:
+        told = f"{image.dtype} from {image.min()} to {image.max()}" if image.dtype.kind in "iuf" else str(image.dtype)
+        raise ValueError(f"{name[0].upper()}{name[1:]} holds {told}, not levels of 0 to 255; {_WANTED}.")
+    return image.astype(np.uint8)
 
 
 mlflow.models.set_model(ServedEnsemble())

@@ -24,7 +24,7 @@ from search.settings import SearchSettings, name_metric
 from search.tracking.documents import CONFIGURATION_FILE, read_document
 from search.tracking.moved import bring_home
 from search.tracking.names import key_of
-from search.tracking.views import view_link
+from search.tracking.views import FIRST_VIEW, TAG_PREFIX, view_id, view_link
 from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES
 from segcore.errors import StorageError, TrackingError
@@ -192,10 +192,11 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
     only_trials = f"tags.`mlflow.parentRunId`='{parents[0].info.run_id}'" if parents else ""
     order = quote(f"metrics.`{key_of(settings.metric)}`", safe="")
     address = mask_uri(server).replace("***@", "").rstrip("/")
-    # A MLflow that knows nothing of prepared views shows what the rest of the address says.
+    if f"{TAG_PREFIX}{view_id(settings.search_id, FIRST_VIEW)}" in experiment.tags:
+        return view_link(address, experiment.experiment_id, settings.search_id)
     return (
-        f"{view_link(address, experiment.experiment_id, settings.search_id)}"
-        f"&searchFilter={quote(only_trials)}&orderByKey={order}&orderByAsc=false"
+        f"{address}/#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+        f"&searchFilter={quote(only_trials)}&orderByKey={order}&orderByAsc=false&compareRunsMode=CHART"
     )
 
 

@@ -3,8 +3,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from search.memory.events import Closed
+from search.tracking.overview_page import describe_search
 from search.tracking.reports import log_report
 from search.tracking.runs import StageRuns
+from search.tracking.store import PARENT
 from segcore.errors import TrackingError
 
 
@@ -37,3 +40,12 @@ def test_a_report_that_mlflow_does_not_take_is_told_with_the_remedy(
     StageRuns(settings, place, "search", stage)
     with pytest.raises(TrackingError, match=r"away\.html is not in .*'python -m search sync .*' sends it"):
         log_report(settings, place, stage, tmp_path / "away.html")
+
+
+def test_the_page_of_a_search_that_has_ended_links_to_its_report(make_record, make_trials):
+    history = make_trials({"ious": [0.5]})
+    running = describe_search(make_record(history), (), (), "1", {PARENT: "ab"})
+    history.apply(Closed(metrics={"iou": 0.5}, note=""))
+    ended = describe_search(make_record(history), (), (), "1", {PARENT: "ab"})
+    link = "[Report](#/experiments/1/runs/ab/artifacts/report.html?workflowType=machine_learning)"
+    assert (link in running, link in ended) == (False, True)

@@ -1,0 +1,166 @@
+"""What MLflow says of a registered model: its classes, its scores, how it is called; and which version is champion.
+
+How a model is registered lives in `registry`.
+"""
+
+import math
+from dataclasses import dataclass
+from statistics import stdev
+from typing import Any, Final
+
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from search.settings import SearchSettings
+from search.tracking.names import TAG_LETTERS, clean_text
+
+CHAMPION: Final = "champion"
+"""The alias of the version to use: models:/NAME@champion."""
+
+_DATA: Final = "street.data"
+_METRIC: Final = "street.metric"
+_SCORE: Final = "street.score"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCard:
+    """What is known of a model that is registered.
+
+    Args:
+        settings: of the search.
+        document: the content of its `ensemble.json`.
+        data: digest of the data that it was trained on.
+    """
+
+    settings: SearchSettings
+    document: dict[str, Any]
+    data: str
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the retraining wrote of it."""
+        found: dict[str, Any] = self.document["notes"]
+        return found
+
+    @property
+    def score(self) -> float:
+        """On images that the scoring networks had not seen; NaN where there is none."""
+        return float(self.notes["out_of_fold"].get(self.settings.metric, math.nan))
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What versions are compared and found by."""
+        values = {
+            _DATA: self.data,
+            _METRIC: self.settings.metric,
+            _SCORE: f"{self.score:.6f}",
+            "street.search": self.settings.name,
+            "street.search_id": self.settings.search_id,
+            "street.trial": str(self.notes["trial"]),
+            "street.backbone": str(self.document["config"]["backbone"]),
+            "street.networks": str(len(self.document["members"])),
+        }
+        return {name: clean_text(text, TAG_LETTERS) for name, text in values.items()}
+
+    def describe(self, name: str, version: str) -> str:
+        """Return the page of a version, as Markdown."""
+        return "\n\n".join(
+            [
+                f"{len(self.document['members'])} networks of trial {self.notes['trial']} of search "
+                f"`{self.settings.name}`, whose probabilities are averaged.",
+                self._tell_score(),
+                _HOW_TO_CALL.format(name=name, version=version),
+                f"Data: `{self.data}`; another file, class or division would have another digest.",
+                self._list_classes(),
+            ]
+        )
+
+    def _tell_score(self) -> str:
+        by = "fold" if "fold_scores" in self.notes else "seed"
+        scores = [float(score) for score in self.notes[f"{by}_scores"].values()]
+        spread = f" ± {stdev(scores):.4f}" if len(scores) > 1 else ""
+        between = f", {min(scores):.4f} to {max(scores):.4f}{spread} over {len(scores)} {by}s" if scores else ""
+        return (
+            f"**Expect {self.settings.metric} {self.score:.4f}** on images like these{between}: each image by a network "
+            "that had not seen it. The networks together were not scored."
+        )
+
+    def _list_classes(self) -> str:
+        scores, scored = self.notes["out_of_fold"], self.document["classes"].get("scored", [])
+        rows = [
+            f"| {index} | {each['name']} | {_tell_colour(each)} | {_tell_iou(scores.get('iou/' + each['name']))} | "
+            f"{'yes' if each['name'] in scored else ''} |"
+            for index, each in enumerate(self.document["classes"]["classes"])
+        ]
+        return "\n".join(["| index | class | colour | IoU | scored |", "| --- | --- | --- | --- | --- |", *rows])
+
+
+_HOW_TO_CALL: Final = """```python
+import mlflow
+model = mlflow.pyfunc.load_model("models:/{name}/{version}")
+classes = model.predict(images)   # RGB bytes (N, H, W, 3) give indices (N, H, W), one (H, W, 3) gives (H, W)
+```
+
+```
+mlflow models serve -m models:/{name}/{version} --env-manager local --port 5001
+curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d @image.json
+```
+
+`image.json` is `{{"inputs": IMAGE}}`, with the pixels of one image, or of several, as lists of numbers.
+255 stands for background, where no class was learnt. Loading a model runs its code: `python -m search fetch {name} FOLDER` \
+compares its files with those that were registered first."""
+
+
+def crown(client: MlflowClient, name: str, version: str, card: ModelCard) -> str:
+    """Let a version be the champion when it is better than the present one on the same data.
+
+    Args:
+        client: of the store.
+        name: of the registered model.
+        version: that was just registered.
+        card: what is known of it.
+
+    Returns:
+        In a sentence, whether it is and why.
+
+    Raises:
+        MlflowException: when MLflow cannot be asked.
+    """
+    champion = _find_champion(client, name)
+    reason = _refuse(champion, card)
+    if champion is not None and reason:
+        return f"version {champion.version} stays {CHAMPION}: {reason}"
+    client.set_registered_model_alias(name, CHAMPION, version)
+    before = f", in place of version {champion.version}" if champion is not None else ""
+    return f"version {version} is {CHAMPION}{before}"
+
+
+def _find_champion(client: MlflowClient, name: str) -> ModelVersion | None:
+    try:
+        return client.get_model_version_by_alias(name, CHAMPION)
+    except MlflowException as error:
+        # There is none yet.
+        if error.get_http_status_code() in (400, 404):
+            return None
+        raise
+
+
+def _refuse(champion: ModelVersion | None, card: ModelCard) -> str:
+    """Return why a version does not take the champion's place; empty when it does."""
+    tags = champion.tags if champion is not None else {}
+    if not tags:
+        return ""
+    if (tags.get(_DATA), tags.get(_METRIC)) != (card.data, card.settings.metric):
+        return "it was scored on other data or in another metric, so nobody knows which is better"
+    if not card.score > float(tags.get(_SCORE, "-inf")):
+        return f"its {card.settings.metric} {tags[_SCORE]} is not below {card.score:.6f}"
+    return ""
+
+
+def _tell_colour(each: dict[str, Any]) -> str:
+    return "#" + "".join(f"{level:02x}" for level in each["rgb"]) if "rgb" in each else ""
+
+
+def _tell_iou(score: float | None) -> str:
+    return f"{score:.3f}" if score is not None else ""

@@ -1,0 +1,65 @@
+import shutil
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from search.tracking.model_page import CHAMPION, ModelCard, crown
+
+CLASSES = {"classes": [{"name": "car", "rgb": [0, 0, 255]}, {"name": "sky", "rgb": [0, 152, 225]}], "scored": ["car"]}
+
+
+@pytest.fixture
+def make_card(make_settings):
+    """A function that returns the card of a model with a score, trained on some data."""
+
+    def make(score: float, data: str = "d1", **changes: object) -> ModelCard:
+        notes = {"trial": 17, "out_of_fold": {"iou": score, "iou/car": 0.25}, "fold_scores": {"0": 0.5, "1": 0.7}}
+        document = {"notes": notes, "classes": CLASSES, "members": ["a", "b"], "config": {"backbone": "resnet34"}}
+        return ModelCard(settings=make_settings(**changes), document=document, data=data)
+
+    return make
+
+
+@pytest.fixture
+def client(empty_database, tmp_path) -> MlflowClient:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    client.create_registered_model("streets")
+    return client
+
+
+def register(client: MlflowClient, folder: Path, card: ModelCard) -> str:
+    """Register a version with a card's tags, and return what is said of the champion."""
+    version = client.create_model_version("streets", folder.as_uri()).version
+    for key, text in card.tags.items():
+        client.set_model_version_tag("streets", version, key, text)
+    return crown(client, "streets", str(version), card)
+
+
+def test_champion_is_the_best_on_the_same_data(client, tmp_path, make_card):
+    told = [register(client, tmp_path, make_card(score)) for score in (0.5, 0.4, 0.6, 0.6)]
+    assert told == [
+        "version 1 is champion",
+        "version 1 stays champion: its iou 0.500000 is not below 0.400000",
+        "version 3 is champion, in place of version 1",
+        "version 3 stays champion: its iou 0.600000 is not below 0.600000",
+    ]
+    assert client.get_model_version_by_alias("streets", CHAMPION).version == "3"
+
+
+def test_model_of_other_data_or_another_metric_takes_no_champions_place(client, tmp_path, make_card):
+    register(client, tmp_path, make_card(0.5))
+    for card in (make_card(0.9, data="d2"), make_card(0.9, objective="iou/car")):
+        assert register(client, tmp_path, card).startswith("version 1 stays champion: it was scored on other data")
+
+
+def test_page_of_a_model_has_classes_scores_and_how_it_is_called(make_card):
+    page = make_card(0.6).describe("streets", "3")
+    assert "**Expect iou 0.6000**" in page
+    assert "0.5000 to 0.7000 ± 0.1414 over 2 folds" in page
+    assert "| 0 | car | #0000ff | 0.250 | yes |" in page
+    assert "| 1 | sky | #0098e1 |  |  |" in page
+    assert 'load_model("models:/streets/3")' in page
+    assert "mlflow models serve -m models:/streets/3" in page
+    assert '{"inputs": IMAGE}' in page

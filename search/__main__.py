@@ -18,7 +18,7 @@ from search.commands.launch import launch, resume
 from search.commands.listing import list_searches
 from search.commands.look import best, status
 from search.commands.replay import replay
-from search.commands.report import report
+from search.commands.report import compare, report
 from search.commands.steering import keep, prune, stop
 from search.tracking_uri import mask_uri
 from segcore.errors import HopelessSearchError, InterruptedSearchError, StreetError, UnfitClusterError
@@ -45,6 +45,7 @@ for command in (
     best,
     replay,
     report,
+    compare,
     confirm,
     retrain,
     fetch,

@@ -1,5 +1,7 @@
 """`python -m segcore`: puts the commands of `segcore.commands` together; the only place that exits."""
 
+from typing import Annotated
+
 import typer
 
 from segcore.commands.caches import cache
@@ -11,11 +13,11 @@ from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
 from segcore.commands.training import fields, train
 from segcore.errors import LeftOutError, StorageError, StreetError
+from segcore.version import VERSION
 
 app = typer.Typer(
     help="One segmentation training: check the data, train a fold, predict, score.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for command in (
@@ -36,6 +38,21 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(import_app, name="import")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"segcore of street-search {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _take_common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="print the version and end")
+    ] = False,
+) -> None:
+    """One segmentation training: check the data, train a fold, predict, score."""
 
 
 def main() -> None:

@@ -62,7 +62,8 @@ def find_command(words: list[str]) -> tuple[Any, list[str]]:
         words = words[2:]
     name, arguments = SCRIPTS.get(words[0], words[0]), words[1:]
     command: Any = COMMANDS[name]
-    while arguments and hasattr(command, "commands"):
+    # "COMMAND" stands for any of them; options before the command are the program's own.
+    while arguments and hasattr(command, "commands") and not arguments[0].startswith("-") and arguments[0] != "COMMAND":
         assert arguments[0] in command.commands, f"{name} has no command {arguments[0]}"
         name, command, arguments = arguments[0], command.commands[arguments[0]], arguments[1:]
     return command, arguments
@@ -75,7 +76,7 @@ def understand(line: str) -> dict[str, object]:
     """
     words = shlex.split(line, comments=True)
     command, arguments = find_command(words)
-    if arguments == ["--help"]:
+    if arguments in (["--help"], ["--version"]):
         return {}
     return dict(command.make_context(command.name, arguments).params)
 
@@ -99,6 +100,8 @@ def read_commands(text: str) -> Iterator[str]:
 def check_command(command: str, pins: Mapping[str, str]) -> None:
     """Fail where a command of a paper would not be understood by its program, or names what is not there."""
     words = shlex.split(re.sub(r"(?:~/venv|\.venv)/bin/python", "python", command), comments=True)
+    # What a pipe leads to is another's program.
+    words = words[: words.index("|")] if "|" in words else words
     line = shlex.join(words)
     if words[:2] == ["ray", "exec"]:
         for part in str(understand(line)["cmd"]).split(" && "):

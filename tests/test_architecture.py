@@ -60,6 +60,8 @@ USES: Final[dict[str, set[str]]] = {
     "search.tracking": {*_SEARCH_BASE, "memory", "verdict", "insight"},
     "search.stages": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS},
     "search.commands": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS, "stages"},
+    "search": {"results"},
+    "search.results": {*_SEARCH_BASE, "memory", "insight"},
     "search.__main__": {"commands", "tracking_uri"},
 }
 """Rooms, and files beside them, that each may import; what stands in no list may be imported by none."""

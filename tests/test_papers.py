@@ -164,6 +164,8 @@ def test_the_layout_of_the_code_names_folders_that_exist():
         folder = ROOT / "".join(parents)
         top = ROOT / (parents[0] if parents else "")
         assert all((folder / file).exists() or (top / file).exists() for file in files), line
+    rooms = {file.parent for name in ("search", "segcore") for file in (ROOT / name).glob("*/__init__.py")}
+    assert {room.name for room in rooms if f"\n  {room.name}/ " not in tree} == set()
 
 
 @pytest.mark.parametrize(

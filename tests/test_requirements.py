@@ -1,6 +1,8 @@
 """`requirements.lock` and `requirements.txt` say the same, and the lock alone decides what is installed."""
 
 import re
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
 
 from tests.audit import LOCK, read_pins
@@ -35,3 +37,25 @@ def test_every_package_has_hashes_and_no_source_of_its_own():
 def test_extras_of_the_requirements_are_locked_too():
     """`mlflow[auth]` and `ray[tune]` bring what no requirement names."""
     assert {"flask-wtf", "wtforms", "tensorboardx"} <= {normalise(name) for name in read_pins(LOCK)}
+
+
+def read_licence(name: str) -> str:
+    """What a package says of its licence; empty where it is not installed, or says nothing."""
+    with suppress(PackageNotFoundError):
+        told = metadata(name)
+        classifiers = [each for each in told.get_all("Classifier", []) if each.startswith("License")]
+        return " ".join([told.get("License-Expression", ""), *classifiers, (told.get("License") or "")[:100]])
+    return ""
+
+
+def test_no_package_asks_that_the_source_of_what_uses_it_be_published():
+    licences = {name: read_licence(name) for name in read_pins(LOCK)}
+    assert sum(bool(licence.strip()) for licence in licences.values()) > 100
+    assert {name: licence for name, licence in licences.items() if re.search("GPL|General Public", licence)} == {}
+
+
+def test_the_papers_tell_the_licence_of_every_requirement():
+    told = (ROOT / "docs" / "licences.md").read_text()
+    # Those with weights are told in one line.
+    names = {re.sub(r"(lite)\d.*", r"\g<1>0", name) for name in read_required()}
+    assert {name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])", told)} == set()

@@ -20,6 +20,7 @@ from benchmarks.drill.scene import Scene
 from search.memory.history import History
 
 AWAY_SECONDS: Final = 20.0
+PATIENCE_SECONDS: Final = 600.0
 STATE_FILE: Final = "state.pt"
 
 
@@ -69,7 +70,7 @@ def is_midway(history: History) -> bool:
 def kill_worker(scene: Scene) -> None:
     """Kill the process that trains."""
     # Between two trials there may be none for a moment.
-    scene.wait_for(scene.has_worker, AWAY_SECONDS)
+    scene.wait_for(scene.has_worker, PATIENCE_SECONDS)
     pid, _ = scene.find_worker()
     os.kill(pid, signal.SIGKILL)
 
@@ -90,7 +91,7 @@ def starve_worker(scene: Scene) -> None:
 
 def lose_node(scene: Scene, number: int = signal.SIGKILL) -> None:
     """Kill the node that trains."""
-    scene.wait_for(scene.has_worker, AWAY_SECONDS)
+    scene.wait_for(scene.has_worker, PATIENCE_SECONDS)
     _, node = scene.find_worker()
     scene.lose_node(node, number)
 
@@ -114,7 +115,7 @@ def kill_driver(scene: Scene) -> None:
 def lose_node_and_job(scene: Scene) -> None:
     """Kill the node that trains, and once the search has gone on, the driver that runs as a job."""
     lose_node(scene)
-    scene.wait_for(lambda: is_midway(scene.history()), 120)
+    scene.wait_for(lambda: is_midway(scene.history()), PATIENCE_SECONDS)
     scene.kill_job()
 
 
@@ -194,7 +195,7 @@ def fill_disk(scene: Scene) -> None:
                 stream.write(bytes(1 << 20))
         except OSError:
             pass
-    scene.wait_for(lambda: False, 120)
+    scene.wait_for(lambda: False, PATIENCE_SECONDS)
     ballast.unlink(missing_ok=True)
 
 
@@ -236,13 +237,13 @@ def do_nothing(scene: Scene) -> None:
 def do_all(scene: Scene) -> None:
     """Strike one after the other: a node, a worker, the server, then the driver."""
     lose_and_gain_node(scene)
-    scene.wait_for(lambda: is_midway(scene.history()), 120)
+    scene.wait_for(lambda: is_midway(scene.history()), PATIENCE_SECONDS)
     kill_worker(scene)
     scene.stop_server()
-    scene.wait_for(lambda: is_midway(scene.history()), 120)
+    scene.wait_for(lambda: is_midway(scene.history()), PATIENCE_SECONDS)
     scene.start_server()
     tear_checkpoint(scene)
-    scene.wait_for(lambda: is_midway(scene.history()), 120)
+    scene.wait_for(lambda: is_midway(scene.history()), PATIENCE_SECONDS)
     scene.kill_driver()
 
 

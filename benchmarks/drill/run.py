@@ -75,9 +75,9 @@ def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
     for number in range(1 + _RESUMES):
         command = _command(scene, fault, arm, size, again=number > 0)
         scene.start_driver([*scene.submit, *command] if fault.submitted else command)
-        scene.again = _command(scene, fault, arm, size, again=True)
         if not struck:
             scene.wait_for(lambda: scene.journal.exists() and fault.is_due(scene.history()), size.seconds)
+            scene.again = _command(scene, fault, arm, size, again=True)
             fault.strike(scene)
             struck = True
         codes.append(scene.wait_for_driver(size.seconds))
@@ -170,7 +170,7 @@ def _own_disk(scene: Scene, *, wanted: bool) -> Iterator[None]:
         raise UnfitError("a small disk can be mounted by root alone")
     folder = scene.journal.parents[1]
     folder.mkdir(parents=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", folder], check=False)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500m", "tmpfs", folder], check=False)
     if done.returncode:
         raise UnfitError("no disk can be mounted here")
     try:

@@ -31,6 +31,7 @@ from search.memory.outcome import Outcome
 from search.place import build_place
 from search.settings import SearchSettings, build_settings
 from search.tracking.follower import Tracker
+from search.tracking.store import open_client
 from segcore.config import TrainConfig
 from segcore.data.picture_files import encode_jpeg
 
@@ -99,7 +100,8 @@ def write_journal(root: Path, trials: int, epochs: int, *, pictures: bool) -> tu
 
 
 def feed(settings: SearchSettings, stage: StageFolder, uri: str) -> float:
-    """Follow a journal into a store until it has everything; return the seconds it took."""
+    """Follow a journal into a store until it has everything; return the seconds it took once there is a store."""
+    open_client(uri)
     place = build_place({"data": stage.root, "storage": stage.root.parents[1], "tracking_uri": uri})
     begun = time.monotonic()
     tracker = Tracker(settings, place, "search", stage)

@@ -1,20 +1,18 @@
 """What the commands show while a stage runs and when it has ended; the tables themselves are in `tables`."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rich.console import RenderableType
-from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search.commands import tables, verdict_tables
-from search.commands.console import PlainConsole, console
+from search.commands.console import console
+from search.commands.progress import Ends, ProgressLog, Wait, shown_live
 from search.folder import SearchFolder
-from search.insight.importance import measure_importance
+from search.insight.importance import Importance, measure_importance
 from search.memory.best import metric_of, place_of
 from search.memory.history import History
 from search.memory.journal import read_history
@@ -29,8 +27,8 @@ if TYPE_CHECKING:
     from search.stages.stage import OpenStage
     from search.tracking.follower import Tracker
 
-_LOG_SECONDS: Final = 60.0
-_LOOK_SECONDS: Final = 2.0
+
+_SHOWN_ROWS: Final = 12
 
 
 @contextmanager
@@ -74,6 +72,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
             history, shown, concurrent=capacity.count(), about="\n".join(about), wide=wide, search=search
         )
 
+    ends = Ends(history)
     log = ProgressLog(
         lambda: tables.summary_line(history, shown, capacity.count(), search),
         waits=(
@@ -82,90 +81,11 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
             Wait(tell=lambda: capacity.lack, over="there is a node for trials", is_urgent=True),
         ),
         find_warnings=lambda: [warning.message for warning in history.warnings],
+        pop_ends=lambda: ends.pop(history),
         status=stage.folder.command("status"),
     )
-    with _shown_live(render, log):
+    with shown_live(render, log):
         yield
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Something that may be waited for; a log says once that it is, and once that it is over.
-
-    Args:
-        tell: returns what is waited for, or None.
-        over: what is said afterwards.
-        is_urgent: whether it is said at once, not with the next line.
-    """
-
-    tell: Callable[[], str | None]
-    over: str
-    is_urgent: bool = False
-
-
-class ProgressLog:
-    """What a log file or a job's output gets instead of a moving table: a line now and then, and what changed.
-
-    Args:
-        summarise: returns the line.
-        waits: what may be waited for.
-        find_warnings: returns all that is to be told once, the latest last.
-        status: the command that tells as much as these lines.
-        out: where lines go.
-        err: where it is said that nobody reads them any more.
-    """
-
-    def __init__(
-        self,
-        summarise: Callable[[], RenderableType],
-        *,
-        status: str,
-        waits: Sequence[Wait] = (),
-        find_warnings: Callable[[], list[str]] = list,
-        out: PlainConsole = console,
-        err: PlainConsole | None = None,
-    ) -> None:
-        self._summarise = summarise
-        self._waits = waits
-        self._waiting: set[Wait] = set()
-        self._find_warnings = find_warnings
-        # Those of earlier runs were told then.
-        self._warnings_told = len(find_warnings())
-        self._status = status
-        self._out = out
-        self._err = err or PlainConsole(stderr=True)
-        self._is_cut = False
-
-    def tell(self) -> None:
-        """Print what is new and the line; and once, that nobody reads the output any more."""
-        self.tell_news()
-        self._out.print(self._summarise())
-        self.notice_cut()
-
-    def tell_news(self) -> None:
-        """Print, once, what is to be told, and what is waited for, or no more."""
-        self._notice(self._waits)
-        for warning in self._find_warnings()[self._warnings_told :]:
-            self._warnings_told += 1
-            self._out.print(warning, style="yellow", soft_wrap=True, markup=False)
-
-    def notice_urgent(self) -> None:
-        """Print of what is waited for, or no more, that which is not to wait for the next line."""
-        self._notice([wait for wait in self._waits if wait.is_urgent])
-
-    def _notice(self, waits: Sequence[Wait]) -> None:
-        for wait in waits:
-            told = wait.tell()
-            if (told is not None) is not (wait in self._waiting):
-                self._waiting ^= {wait}
-                self._out.print(told or wait.over, style="yellow", soft_wrap=True, markup=False)
-
-    def notice_cut(self) -> None:
-        """Say once that nobody reads the output any more."""
-        if self._out.is_cut and not self._is_cut:
-            self._is_cut = True
-            told = f"The output is closed; the search goes on without it, see '{self._status}'."
-            self._err.print(told, soft_wrap=True)
 
 
 def show_unsent(tracker: "Tracker", folder: SearchFolder) -> None:
@@ -186,34 +106,19 @@ def show_set_aside(tracker: "Tracker") -> None:
         console.print(f"MLflow does not take {name} ({reason}).", style="yellow", markup=False)
 
 
-@contextmanager
-def _shown_live(render: Callable[[], RenderableType], log: ProgressLog) -> Iterator[None]:
-    log.notice_cut()
-    if console.is_terminal:
-        try:
-            with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
-                yield
-        finally:
-            log.tell_news()
-        return
-    done = threading.Event()
+def show_interrupted(history: History, settings: SearchSettings, trials: int) -> None:
+    """Show how far a stage got that was interrupted; the error says how to go on.
 
-    def follow() -> None:
-        told = time.monotonic()
-        while not done.wait(_LOOK_SECONDS):
-            log.notice_urgent()
-            if time.monotonic() - told >= _LOG_SECONDS:
-                told = time.monotonic()
-                log.tell()
-
-    thread = threading.Thread(target=follow, name="progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        log.tell_news()
+    Args:
+        history: its trials.
+        settings: of the search.
+        trials: that the stage is to have at most.
+    """
+    history.halt()
+    if history.trials:
+        shown = tables.most_telling(history, _SHOWN_ROWS)
+        console.print(tables.trials_table(shown, history.metric, wide=console.width >= tables.WIDE, reasons=True))
+    console.print(tables.summary_line(history, replace(settings, trials=trials)))
 
 
 def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> None:
@@ -255,11 +160,12 @@ def show_front(settings: SearchSettings, history: History) -> None:
         )
 
 
-def show_importance(settings: SearchSettings, history: History) -> None:
-    """Show what mattered, once enough trials tell; it takes two seconds, so it comes after all else."""
+def show_importance(settings: SearchSettings, history: History) -> list[Importance]:
+    """Show what mattered, once enough trials tell, and return it; it takes two seconds, so it comes after all else."""
     importances = measure_importance(history, settings.epochs)
     if importances:
         console.print(tables.importance_table(importances, settings.metric))
+    return importances
 
 
 def show_best(found: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from search.commands.console import console, print_whole
 from search.commands.documents import DoctorDocument, FindingLine, NodeLine, encode_document
@@ -20,6 +21,7 @@ LOOKED_AT: Final = options_of(Place, only={"address", "layout", "cache", "tracki
 _COLOURS: Final = {"fault": "red", "warning": "yellow"}
 _ROOMS: Final = ("memory", "cache", "/tmp", "/dev/shm")
 _COLUMNS: Final = ("node", "Python", "Ray", "torch", "code", "cores", "GPUs", *_ROOMS, "images")
+_WIDE: Final = 160
 _ON: Final = "A search goes on without it, and sends what it missed."
 
 
@@ -57,7 +59,11 @@ def doctor(
 
 
 def _show(nodes: "Sequence[NodeHealth]", findings: Sequence[FindingLine]) -> None:
-    console.print(nodes_table(nodes))
+    if console.width >= _WIDE:
+        console.print(nodes_table(nodes))
+    else:
+        for node in nodes:
+            console.print(node_table(node))
     for each in findings:
         console.print(f"{each.level}: {each.where}: {each.told}", style=_COLOURS[each.level], soft_wrap=True)
 
@@ -87,6 +93,14 @@ def nodes_table(nodes: "Sequence[NodeHealth]") -> Table:
         table.add_column(name, overflow="fold")
     for node in nodes:
         table.add_row(*_row(node))
+    return table
+
+
+def node_table(node: "NodeHealth") -> Table:
+    """Return what a node is and has, a line each, for a terminal without room for all columns."""
+    table = Table(box=box.SIMPLE, show_header=False)
+    for name, value in zip(_COLUMNS, _row(node), strict=True):
+        table.add_row(name, Text(value, overflow="fold"))
     return table
 
 

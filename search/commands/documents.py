@@ -198,7 +198,27 @@ class DoctorDocument:
     findings: Annotated[list[FindingLine], Field(description="see below")]
 
 
-Document = ListDocument | StatusDocument | BestDocument | ReplayDocument | DoctorDocument
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class NotifyDocument:
+    """What `--notify` posts."""
+
+    form: Form = FORM
+    event: Annotated[str, Field(description="finished, interrupted (it can go on) or failed")]
+    command: Annotated[str, Field(description="launch, resume, confirm or retrain")]
+    search: Annotated[str, Field(description="its name")]
+    storage: Annotated[str, Field(description="folder or bucket of all searches")]
+    text: Annotated[str, Field(description="all in a sentence or two, as chat rooms show it")]
+    message: Annotated[str, Field(description="what the command said last; done where it finished")]
+    state: Annotated[str, Field(description="as in `list --json`; empty where no search was begun")] = ""
+    metric: Annotated[str, Field(description="that decides")] = ""
+    trials: Annotated[int, Field(description="begun")] = 0
+    planned_trials: Annotated[int, Field(description="to be tried in all")] = 0
+    best: Annotated[float | None, Field(description="highest score in the search")] = None
+    confirmed: Annotated[float | None, Field(description="winner's score on further folds or seeds")] = None
+    out_of_fold: Annotated[float | None, Field(description="score of the retraining")] = None
+
+
+Document = NotifyDocument | ListDocument | StatusDocument | BestDocument | ReplayDocument | DoctorDocument
 
 
 def encode_document(document: Document) -> str:

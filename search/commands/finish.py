@@ -8,9 +8,12 @@ import typer
 from search.commands.console import console
 from search.commands.display import show_best, show_failed_trainings, show_set_aside
 from search.commands.look import best
+from search.commands.notify import Notify, notified
 from search.commands.opening import open_told
 from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
+from search.commands.report import keep_report, send_report
 from search.finding import find_folder, is_in_use, lock_stage, require_idle
+from search.folder import SearchFolder
 from search.memory.best import read_best
 from search.memory.journal import read_history
 from search.mirror import copied, send_file
@@ -28,13 +31,19 @@ def confirm(
     where: Values,
     top: Annotated[int | None, typer.Option(help="best configurations to train; left out: as launched")] = None,
     folds: Annotated[int | None, typer.Option(help="most further folds, or seeds; left out: as launched")] = None,
+    notify: Notify = "",
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Train the best on further folds, or seeds of the only one, and name the winner; goes on where interrupted."""
+    with notified(notify, "confirm", name, storage):
+        _confirm(find_folder(storage, name), where, top, folds)
+
+
+def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | None) -> None:
     from search.commands import running
     from search.run import cluster
 
-    folder = find_folder(storage, name)
+    name = folder.name
     settings, place = open_told(folder, where)
     changes = {"confirm": top, "confirm_folds": folds}
     settings = change_settings(settings, {key: value for key, value in changes.items() if value is not None})
@@ -53,19 +62,24 @@ def confirm(
     show_best(name_winner(settings, folder))
     send_file(folder.root, folder.best)
     show_failed_trainings(settings, folder)
+    keep_report(settings, place, folder)
 
 
 @with_options({"where": WHERE_NOW})
-def retrain(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
+def retrain(name: Name, where: Values, notify: Notify = "", storage: Storage = DEFAULT_STORAGE) -> None:
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
+    with notified(notify, "retrain", name, storage):
+        _retrain(find_folder(storage, name), where)
+
+
+def _retrain(folder: SearchFolder, where: Values) -> None:
     from search.commands import running
     from search.run import cluster
 
-    folder = find_folder(storage, name)
     settings, place = open_told(folder, where)
     require_idle(*folder.stages.values())
     if not folder.best.exists():
-        best(name, storage=storage)
+        best(folder.name, storage=folder.root.parent)
     winner = read_best(folder.best)
     running.expect_tracking(place)
     with cluster.connected(place) as capacity:
@@ -107,6 +121,8 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
                 tracker.close(away_seconds=0)
             show_set_aside(tracker)
             problems.append(tracker.lack)
+    if not any(problems):
+        send_report(settings, place, folder)
     if any(problems):
         told = " ".join(problem for problem in problems if problem)
         raise TrackingError(f"{told} Nothing is lost: run '{folder.command('sync')}' again when it answers.")

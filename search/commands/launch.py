@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from search.commands.console import console
+from search.commands.dry_run import show_forecast
+from search.commands.notify import Notify, notified
 from search.commands.opening import open_told, require_same
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.tables import settings_table
@@ -33,6 +36,9 @@ from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.scoring.objective import require_metric
 
+if TYPE_CHECKING:
+    from segcore.data.dividing.division import Division
+
 
 @with_options({"what": WHAT, "where": WHERE})
 def launch(
@@ -48,36 +54,59 @@ def launch(
     or_resume: Annotated[
         bool, typer.Option("--or-resume", help="go on where a search of this name exists, so that a job may run again")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what it would do and take, after a short measurement; begin nothing")
+    ] = False,
+    notify: Notify = "",
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Search for the best configuration: trials on Ray, drawn from an Optuna space, judged by ASHA, shown by MLflow."""
-    from search.commands import running
-    from search.run import cluster, loop
-    from search.stages.earlier import read_earlier
-    from search.tracking.check import require_tracking
     from segcore.data.dividing.division import choose_division
-    from segcore.data.dividing.given_folds import describe_division
-    from segcore.data.gate import describe_findings, pass_gate
 
     division = choose_division(what["split"], what.get("folds"), folds_file)
     settings = _read_settings({**what, "split": division.kind, "folds": division.folds})
     place = build_place({**where, "storage": storage})
     require_honest_latency(settings, place)
-    if or_resume and is_taken(folder_of(settings, place)):
-        folder = find_folder(place.storage, settings.name)
-        require_same(folder, settings)
-        _go_on(folder, {**where, "storage": storage})
+    begin = partial(_launch, settings, place, division, seed_config or (), warm_start or ())
+    if dry_run:
+        begin(dry_run=True)
         return
+    with notified(notify, "launch", settings.name, place.storage):
+        if or_resume and is_taken(folder_of(settings, place)):
+            folder = find_folder(place.storage, settings.name)
+            require_same(folder, settings)
+            _go_on(folder, {**where, "storage": storage})
+        else:
+            begin()
+
+
+def _launch(
+    settings: SearchSettings,
+    place: Place,
+    division: "Division",
+    seed_config: Sequence[Path],
+    warm_start: Sequence[str],
+    *,
+    dry_run: bool = False,
+) -> None:
+    from search.commands import running
+    from search.run import cluster, loop
+    from search.stages.earlier import read_earlier
+    from search.tracking.check import require_tracking
+    from segcore.data.dividing.given_folds import describe_division
+    from segcore.data.gate import describe_findings, pass_gate
+
     dataset = running.read_data(place)
     settings = resolve_objective(settings, dataset.layout)
     require_metric(settings.metric, dataset.classes)
     console.print(settings_table(settings, place))
     require_new(settings, place)
     loaded = load_space(settings.space)
-    require_tracking(place.tracking_uri)
+    if not dry_run:
+        require_tracking(place.tracking_uri)
     running.tell_storage(place)
-    given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config or ()]
-    given += [(f"--warm-start {name}", each) for name in warm_start or () for each in read_earlier(name, place)]
+    given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config]
+    given += [(f"--warm-start {name}", each) for name in warm_start for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     division.divide(dataset.cases)
     with cluster.connected(place) as capacity:
@@ -90,6 +119,9 @@ def launch(
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels)
+        if dry_run:
+            show_forecast(settings, capacity, cache_pixels, split)
+            return
         first = resolve_first(given, loaded, settings, loop.space_facts(cache_pixels), require_trainable)
         settings = replace(settings, first=first)
         folder = _begin(settings, place, split)
@@ -134,10 +166,12 @@ def resume(
     trials: Annotated[str, typer.Option(help="how many trials it is to have: 60, or +40 for 40 more")] = "+0",
     time_budget: Annotated[str, typer.Option(help="go on for 90m, 2h, 1d, ...; empty: what is left")] = "",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="try failed trials again")] = False,
+    notify: Notify = "",
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Go on with a search that was interrupted, or extend it: what has finished stays, the rest goes on."""
-    _go_on(find_folder(storage, name), where, trials, time_budget, retry_failed=retry_failed)
+    with notified(notify, "resume", name, storage):
+        _go_on(find_folder(storage, name), where, trials, time_budget, retry_failed=retry_failed)
 
 
 def _go_on(

@@ -13,6 +13,7 @@ from search.commands.reading import Look, look_at
 from search.commands.state import show_state
 from search.commands.status_tables import answer_lines, cost_table, scores_table, stage_line
 from search.commands.tables import WIDE, insight_report, summary_line, trials_table, warning_lines
+from search.commands.watching import watch
 from search.finding import find_folder
 from search.judge.progress import build_asha
 from search.memory.history import History
@@ -21,6 +22,7 @@ from search.opening import read_what
 from search.place import DEFAULT_STORAGE
 from search.verdict.selection import name_winner
 from segcore.data.dividing.split import read_folds
+from segcore.errors import ConfigError
 
 
 def status(
@@ -28,11 +30,18 @@ def status(
     importance: Annotated[
         bool, typer.Option("--importance", help="show what mattered, too; it takes some seconds")
     ] = False,
+    follow: Annotated[
+        bool,
+        typer.Option("--watch", help="show it until no process runs it any more, from any machine"),
+    ] = False,
     as_json: AsJson = False,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Show every trial of a search, how it ended and why, the scores, what it took, and what is left."""
-    look = look_at(find_folder(storage, name))
+    if follow and as_json:
+        raise ConfigError("--watch shows to a person, --json to a program: give one of them.")
+    folder = find_folder(storage, name)
+    look = watch(folder) if follow else look_at(folder)
     if as_json:
         print_whole(encode_document(fill_status(look)))
         return

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import typer
 
+from search.commands.completion import complete_name
 from search.place import Place
 from search.settings import SearchSettings
 from search.storage import locate_storage
@@ -17,7 +18,7 @@ from search.tracking_uri import VARIABLE
 Values = dict[str, Any]
 """Field names and values that were given, or have a default; what was left out is not in it."""
 
-Name = Annotated[str, typer.Argument(help="name of the search")]
+Name = Annotated[str, typer.Argument(help="name of the search", autocompletion=complete_name)]
 Storage = Annotated[
     Path, typer.Option(parser=locate_storage, metavar="FOLDER", help="folder of all searches, or s3://BUCKET/FOLDER")
 ]

@@ -11,6 +11,7 @@ from search.commands.console import console, print_whole
 from search.commands.documents import ReplayDocument, encode_document
 from search.commands.filling import fill_decisions
 from search.commands.options import AsJson, Name, Storage
+from search.commands.tables import WIDE
 from search.finding import find_folder
 from search.insight.decisions import Decisions, find_unlike, replay_decisions, replay_settings
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
@@ -23,6 +24,8 @@ from search.place import DEFAULT_STORAGE
 from search.settings import SearchSettings
 from search.verdict.selection import choose_best
 
+_NARROW: Final = (0, 1, 3, 4, 5, 7)
+"""Columns that are shown where there is no room for all."""
 _SHOWN: Final = 8
 """So many trials are named in a row."""
 _TOLD: Final = (
@@ -58,7 +61,7 @@ def replay(
         f"{len(history.trials)} trials, {epochs} of at most {len(history.trials) * settings.epochs} epochs trained; "
         f"best {settings.metric} {score_of(best):.4f}, trial {best['trial']}"
     )
-    console.print(decisions_table(rows, settings, grace, best["trial"]))
+    console.print(decisions_table(rows, settings, grace, best["trial"], wide=console.width >= WIDE))
     own = replay_decisions(history, settings, settings.resolved_grace_epochs, settings.reduction_factor)
     console.print(_describe_match(history, own), soft_wrap=True)
     console.print(_describe_grace(grace, settings.resolved_grace_epochs), soft_wrap=True)
@@ -72,7 +75,9 @@ def _fill(settings: SearchSettings, grace: Grace, rows: Sequence[Decisions]) -> 
     )
 
 
-def decisions_table(rows: Sequence[Decisions], settings: SearchSettings, grace: Grace, winner: int) -> Table:
+def decisions_table(
+    rows: Sequence[Decisions], settings: SearchSettings, grace: Grace, winner: int, *, wide: bool = True
+) -> Table:
     """Return a row per pair of settings, the search's own marked by a star.
 
     Args:
@@ -80,16 +85,19 @@ def decisions_table(rows: Sequence[Decisions], settings: SearchSettings, grace: 
         settings: of the search.
         grace: how early ranks settled.
         winner: the search's best trial.
+        wide: whether there is room for all columns.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, caption=_TOLD, caption_justify="left")
-    for name in ("grace", "factor", "tau", "stopped", "again", "saved", "time", "open", "further", "time"):
-        table.add_column(name, justify="right")
+    names = ("grace", "factor", "tau", "stopped", "again", "saved", "time", "open", "further", "time")
+    kept = range(len(names)) if wide else _NARROW
+    for number in kept:
+        table.add_column(names[number], justify="right")
     table.add_column("winner", overflow="fold")
     own = settings.resolved_grace_epochs, settings.reduction_factor
     for row in rows:
         star = "*" if (row.grace_epochs, row.reduction_factor) == own else ""
         counts = (len(row.stopped), len(row.revived), row.saved_epochs)
-        table.add_row(
+        cells = (
             f"{star}{row.grace_epochs}",
             str(row.reduction_factor),
             f"{grace.agreements[row.grace_epochs - 1]:.2f}" if row.grace_epochs <= len(grace.agreements) else "-",
@@ -98,8 +106,9 @@ def decisions_table(rows: Sequence[Decisions], settings: SearchSettings, grace: 
             str(len(row.open)),
             f"{row.least_epochs} to {row.most_epochs}" if row.open else "-",
             f"{describe_seconds(row.least_seconds)} to {describe_seconds(row.most_seconds)}" if row.open else "-",
-            _describe_fate(row, winner),
         )
+        fate = _describe_fate(row, winner)
+        table.add_row(*(cells[number] for number in kept), fate if wide else fate.partition(",")[0].partition(";")[0])
     return table
 
 

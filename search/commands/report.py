@@ -1,5 +1,6 @@
-"""`report` and `compare`: a search, or two beside each other, as one page."""
+"""`report` and `compare`: one or two searches as a page; that of one is also written at the end of each stage."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -7,10 +8,14 @@ import typer
 
 from search.commands.console import console
 from search.commands.options import Name, Storage
-from search.finding import find_folder, is_in_use
+from search.commands.reading import look_at
+from search.finding import find_folder
 from search.folder import SearchFolder
-from search.insight.record import Record, read_record
-from search.place import DEFAULT_STORAGE
+from search.insight.importance import Importance
+from search.mirror import send_file
+from search.place import DEFAULT_STORAGE, Place
+from search.settings import SearchSettings
+from segcore.errors import StreetError
 
 
 def report(
@@ -26,14 +31,60 @@ def report(
 
     folder = find_folder(storage, name)
     file = out or folder.report
-    write_report(read_now(folder), file)
+    write_report(look_at(folder).record, file)
     console.print(f"report:     {file}", soft_wrap=True)
 
 
-def read_now(folder: SearchFolder) -> Record:
-    """Return what is known of a search; of one that no process runs, nothing counts as running."""
-    record = read_record(folder)
-    for name, history in record.stages.items():
-        if not is_in_use(folder.stages[name]):
-            history.halt()
-    return record
+def compare(
+    first: Annotated[str, typer.Argument(help="name of a search")],
+    second: Annotated[str, typer.Argument(help="name of the search to put beside it")],
+    out: Annotated[
+        Path | None, typer.Option(help="page to write, .html; left out: in the first search's folder")
+    ] = None,
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
+    """Write two searches beside each other as one page: who is ahead, how sure that is, what they differ in."""
+    from search.insight.side_by_side import tell_ahead
+    from search.report.compare import write_comparison
+
+    folders = [find_folder(storage, name) for name in (first, second)]
+    ours, theirs = (look_at(folder).record for folder in folders)
+    file = out or folders[0].root / f"compare-{second}.html"
+    write_comparison(ours, theirs, file)
+    console.print(tell_ahead(ours, theirs), soft_wrap=True)
+    console.print(f"page:       {file}", soft_wrap=True)
+
+
+def keep_report(
+    settings: SearchSettings, place: Place, folder: SearchFolder, importances: Sequence[Importance] | None = None
+) -> None:
+    """Write the page of a search whose stage has come to its end, for MLflow too; what stands against it is told.
+
+    Args:
+        settings: of the search.
+        place: where MLflow is.
+        folder: the search's files.
+        importances: as `measure_importance` returns them; None: they are measured.
+    """
+    from search.report.page import write_report
+
+    try:
+        write_report(look_at(folder).record, folder.report, importances)
+        console.print(f"report:     {folder.report}", soft_wrap=True)
+        send_report(settings, place, folder)
+        send_file(folder.root, folder.report)
+    # The stage is over, and its results are kept.
+    except StreetError as error:
+        console.print(str(error), style="yellow", soft_wrap=True, markup=False)
+
+
+def send_report(settings: SearchSettings, place: Place, folder: SearchFolder) -> None:
+    """Send the page of a search to MLflow, where there is one.
+
+    Raises:
+        TrackingError: when MLflow does not take it.
+    """
+    from search.tracking.reports import log_report
+
+    if folder.report.exists():
+        log_report(settings, place, folder.search_stage, folder.report)

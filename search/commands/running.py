@@ -16,9 +16,11 @@ from search.commands.display import (
     show_failed_trainings,
     show_front,
     show_importance,
+    show_interrupted,
     show_unsent,
     stage_shown,
 )
+from search.commands.report import keep_report
 from search.folder import SearchFolder, command_line
 from search.judge.room import estimate_room
 from search.memory.best import score_of
@@ -44,7 +46,8 @@ from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit, read_folds
-from segcore.errors import TrackingError
+from segcore.errors import InterruptedSearchError, TrackingError
+from segcore.prediction.ensemble import ENSEMBLE_FILE
 
 
 def expect_tracking(place: Place) -> None:
@@ -157,11 +160,12 @@ def finish(
     found = name_winner(settings, folder)
     send_file(folder.root, folder.best)
     console.print(tables.insight_report(history, settings))
-    show_importance(settings, history)
+    importances = show_importance(settings, history)
     show_front(settings, history)
     show_best(found)
     show_failed_trainings(settings, folder)
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
+    keep_report(settings, capacity.place, folder, importances)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
     console.print(f"browse:     {_name_pages(settings, capacity.place)}", soft_wrap=True, markup=False)
     console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
@@ -208,11 +212,14 @@ def retrain_winner(
         result = retrain.run_retraining(opened, folder, cache, winner)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
     registered = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
+    # The model notes its run, which only MLflow knows; its other files are in the bucket already.
+    send_file(folder.root, folder.model / ENSEMBLE_FILE)
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
     console.print(f"registered: {registered.address} ({registered.champion})", soft_wrap=True)
     console.print(f"sha256:     {registered.digest}", soft_wrap=True)
+    keep_report(settings, capacity.place, folder)
 
 
 @contextmanager
@@ -226,6 +233,10 @@ def _open_shown(
             stage_shown(opened, capacity),
         ):
             yield opened
+    except InterruptedSearchError:
+        if opened is not None:
+            show_interrupted(opened.stage.journal.history, opened.stage.settings, opened.trials)
+        raise
     finally:
         # Only now is it known whether MLflow took what was left.
         if opened is not None:

@@ -50,7 +50,7 @@ def stop(
         console.print(f"No process runs {name} ({look.state}); '{folder.command('status')}' says what is next.")
         return
     send_request(folder.root, Request(kind="stop", reason=name_asker(why), now=now))
-    until = "at once" if now else "when the epochs that run are done"
+    until = "at once" if now else "when the epochs that run are done (--now gives them up)"
     console.print(f"{name} is asked to stop {until}. Ctrl-C ends this wait alone.")
     _wait(folder, lambda found: not found.driven)
     left = look_at(folder)

@@ -80,7 +80,7 @@ def progress_panel(
         search: as of `summary_line`.
     """
     return Group(
-        trials_table(_most_telling(history, rows), history.metric, wide=wide),
+        trials_table(most_telling(history, rows), history.metric, wide=wide),
         summary_line(history, settings, concurrent, search),
         *warning_lines(history),
         Text(about, style="dim"),
@@ -167,8 +167,6 @@ def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, r
 def name_state(trial: TrialRecord, *, wide: bool = True) -> str:
     """Return how a trial ended, or whether a worker has it; in a word where there is no room for more."""
     told = str(trial.outcome or ("running" if trial.running else "waiting"))
-    if trial.kept and trial.outcome in (None, Outcome.STOPPED):
-        told += ", kept"
     return told if wide else told.replace(" by ASHA", "").replace("out of memory", "memory").replace("over a ", "")
 
 
@@ -179,7 +177,8 @@ def describe_reason(trial: TrialRecord) -> str:
 
 
 def _describe_trial(trial: TrialRecord, *, reasons: bool) -> Text:
-    told = Text(describe_values(trial.values))
+    is_spared = trial.kept and trial.outcome in (None, Outcome.STOPPED)
+    told = Text(describe_values(trial.values) + ("; kept" if is_spared else ""))
     reason = describe_reason(trial) if reasons else ""
     return told.append(f"\n{reason}", style="dim") if reason else told
 
@@ -247,7 +246,8 @@ def importance_table(importances: list[Importance], metric: str) -> Table:
     return table
 
 
-def _most_telling(history: History, rows: int) -> list[TrialRecord]:
+def most_telling(history: History, rows: int) -> list[TrialRecord]:
+    """Return so many trials that tell most, by number: the best, those that have not ended, those that ended last."""
     recent = sorted(history.in_order, key=lambda trial: -(trial.ended or 0.0))
     by_rank = {trial.number: trial for trial in [*history.ranked[:3], *history.unfinished, *recent]}
     return sorted(list(by_rank.values())[:rows], key=lambda trial: trial.number)

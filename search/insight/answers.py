@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from search.insight.choices import ValueStanding, compare_values, list_choices
+from search.insight.conditions import Conditions, measure_conditions
 from search.insight.cost import StageCost, account_stages, count_spared_epochs, name_device_hours
 from search.insight.grace import read_whole_curves, suggest_grace
 from search.insight.importance import CHANCE, FEWEST_TRIALS, Importance, measure_importance
@@ -166,7 +167,9 @@ def answer_stops(record: Record) -> Answer:
 
 def answer_weakness(record: Record) -> Answer:
     """Say in which condition and on which classes the winner fails."""
-    found = find_weakness(record)
+    measured, found = measure_conditions(record), find_weakness(record)
+    if measured is not None:
+        return _answer_conditions(record, measured)
     worst = found.conditions[0] if found is not None and len(found.conditions) > 1 else None
     question = f"What fails at {worst.name}?" if worst is not None else "What fails?"
     if found is None:
@@ -184,6 +187,26 @@ def answer_weakness(record: Record) -> Answer:
         commands=(_segcore_command("errors", _model_of(record), record.place.data, "errors.html"),)
         if record.retrained
         else (),
+    )
+
+
+def _answer_conditions(record: Record, measured: Conditions) -> Answer:
+    worst, best = measured.all[0], measured.all[-1]
+    known = {name: iou for name, iou in worst.class_ious.items() if name in measured.scored} or worst.class_ious
+    classes = [f"{name} {known[name]:.3f}" for name in sorted(known, key=lambda name: known[name])[:_TOLD_CLASSES]]
+    within = ""
+    if worst.interval is not None:
+        # Few images say little, and no IoU is below 0 or above 1.
+        low, high = max(0.0, worst.interval.low), min(1.0, worst.interval.high)
+        within = f" ({low:.3f} to {high:.3f} over other images)"
+    return Answer(
+        topic="weakness",
+        question=f"What fails at {worst.name}?",
+        sentence=f"iou is {worst.score:.3f}{within} at {worst.name}, and {best.score:.3f} at {best.name}; of what is "
+        f"scored the worst at {worst.name}: {enumerate_words(classes)}.",
+        certainty=f"Measured in the retraining on {count_words(worst.images, 'image')} at {worst.name} and "
+        f"{best.images} at {best.name}, each by a network that had not seen it.",
+        commands=(_segcore_command("errors", _model_of(record), record.place.data, "errors.html"),),
     )
 
 

@@ -22,7 +22,7 @@ FEWEST_TRIALS: Final = 12
 """Below so many trials nothing is said of importance."""
 CHANCE: Final = "(chance)"
 _RESAMPLES: Final = 10
-_RESAMPLED_TRIALS: Final = 200
+_RESAMPLED_TRIALS: Final = 150
 """With fewer, what means nothing reaches as far as what matters; with more, it takes longer than anyone waits."""
 _TREES: Final = 16
 _FEW_VALUES: Final = 4

@@ -6,8 +6,10 @@ from itertools import accumulate, pairwise
 from statistics import mean
 from typing import Final
 
+from search.insight.forecast import expect_epochs
 from search.insight.spending import worker_seconds
 from search.memory.history import History, TrialRecord
+from search.memory.outcome import Outcome
 from search.settings import SearchSettings
 
 _PAUSE_SECONDS: Final = 1e-3
@@ -30,25 +32,41 @@ def count_at_once(history: History) -> int | None:
 def estimate_seconds_left(history: History, settings: SearchSettings, at_once: int) -> float | None:
     """Estimate the time left from what trials took that ended; who may still be taken up again is not foreseen.
 
+    Those that end first are those that are stopped first: until one got to the end, it is estimated from how many
+    epochs ASHA is expected to have trained, and how long those so far took.
+
     Args:
         history: the trials so far.
         settings: of the search; its trials and its time budget count.
         at_once: trials that are trained at a time.
 
     Returns:
-        None before the first trial ended.
+        None as long as nothing tells.
     """
-    durations = [worker_seconds(trial) for trial in history.in_order if trial.ended is not None]
-    if not durations:
+    estimate = _estimate_by_trials if history.count(Outcome.FINISHED) else _estimate_by_epochs
+    left = estimate(history, settings, at_once)
+    if left is None or not settings.time_budget_seconds:
+        return left
+    return min(left, max(0.0, settings.time_budget_seconds - history.spent_seconds))
+
+
+def _estimate_by_epochs(history: History, settings: SearchSettings, at_once: int) -> float | None:
+    """Return the seconds of the epochs that are expected yet; None before the first epoch."""
+    paces = [pace for trial in history.in_order if (pace := _pace(trial)) is not None]
+    if not paces:
         return None
-    per_trial = mean(durations)
+    trained = [trial.last_epoch for trial in history.in_order]
+    expected = max(len(history.unfinished), expect_epochs(settings) - sum(trained))
+    # However many workers there are, one trial has yet to get to the end.
+    return mean(paces) * max(expected / max(1, at_once), settings.epochs - max(trained))
+
+
+def _estimate_by_trials(history: History, settings: SearchSettings, at_once: int) -> float:
+    per_trial = mean(worker_seconds(trial) for trial in history.in_order if trial.ended is not None)
     under_way = [max(0.0, per_trial - _spent_seconds(trial)) for trial in history.unfinished]
     waiting = [per_trial] * max(0, settings.trials - len(history.trials))
     # However many workers there are, the longest takes as long as it does.
-    left = max(sum(under_way + waiting) / max(1, at_once), *under_way, *waiting, 0.0)
-    if settings.time_budget_seconds:
-        left = min(left, max(0.0, settings.time_budget_seconds - history.spent_seconds))
-    return left
+    return max(sum(under_way + waiting) / max(1, at_once), *under_way, *waiting, 0.0)
 
 
 def _spent_seconds(trial: TrialRecord) -> float:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from threadpoolctl import ThreadpoolController
 
 from search.memory.events import Asked, Ended, Epoch, Event, Reopened
 from search.memory.outcome import Outcome
@@ -25,6 +26,7 @@ from search.propose.standing import first_landmark
 from search.space.draw import Draw, Params
 from segcore.errors import ConfigError
 
+_BLAS: Final = ThreadpoolController()
 _STARTUP_TRIALS: Final = 12
 _STARTUP_LANDED: Final = 8
 """Of them so many have got to the first landmark: what starts fast teaches a model too little of the rest."""
@@ -190,7 +192,9 @@ class Proposer:
         pending = [encode(each) for each in known if not each.curve and each.outcome is None]
         codes = [encode(each) for each, _ in judged]
         latencies = [each.latency_ms for each, _ in judged] if self._weighs_latency else None
-        return advisor.advise(codes, [curve for _, curve in judged], pending, random, latencies)
+        # Matrices so small gain nothing from threads, and lose tenfold where trainings keep the cores busy.
+        with _BLAS.limit(limits=1, user_api="blas"):
+            return advisor.advise(codes, [curve for _, curve in judged], pending, random, latencies)
 
     def _get_to_know_space(self) -> Advisor | None:
         """Draw from the space; None when it has no parameter, or draws nothing that can be trained."""

@@ -61,6 +61,7 @@ def next_commands(matter: Matter) -> Section:
         "make the model": folder.command("retrain"),
         "what ASHA would have done under other settings": folder.command("replay"),
         "this page anew": folder.command("report"),
+        "beside another search": folder.command("compare", "OTHER"),
     }
     rows: list[Row] = [[told, Markup(f"<code>{element('span', command)}</code>")] for told, command in commands.items()]
     return Section(title="What to run next", hint="Each line can be pasted.", content=data_table(["to", "run"], rows))

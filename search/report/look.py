@@ -18,12 +18,12 @@ MEANINGS: Final = (
 
 STYLE: Final = """
 :root { --win: #d9480f; --end: #0b5cad; --wait: #9aa4af; --run: #2b8a3e; --lost: #b3261e; }
-.chart { display: block; width: 100%; height: auto; font-size: 12px; }
+.chart { display: block; width: 100%; height: auto; font-size: 12px; overflow: visible; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 1rem 2rem; }
 .cards.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .cards h3 { margin-top: .5rem; }
 .cards > div { max-width: 36rem; min-width: 0; }
-.verdict td:last-child { white-space: normal; min-width: 18rem; }
+.verdict td:last-child { white-space: normal; min-width: 15rem; }
 .wide .chart { min-width: 52rem; }
 .chart text { fill: var(--ink); } .chart .faint { fill: var(--faint); }
 .grid { stroke: #e7ebef; } .axis { stroke: var(--faint); } .rung { stroke: var(--faint); stroke-dasharray: 3 3; }
@@ -35,6 +35,9 @@ polyline.q3 { stroke: #4f88c2; } polyline.q4 { stroke: #0b5cad; } .many polyline
 .many polyline.win { stroke-opacity: 1; }
 rect.q0 { fill: #d9dfe6; } rect.q2 { fill: #8fb0d3; } rect.q4 { fill: #0b5cad; }
 .chart text.on { paint-order: stroke; stroke: #fff; stroke-width: 3px; }
+polyline.one { stroke: var(--end); stroke-opacity: .35; } polyline.two { stroke: var(--win); stroke-opacity: .35; }
+polyline.course { stroke-width: 2.6; stroke-opacity: 1; } rect.one, circle.one { fill: var(--end); }
+rect.two, circle.two { fill: var(--win); }
 polyline.lost { stroke: var(--lost); stroke-opacity: .6; } polyline.front { stroke: var(--ink); stroke-width: 1.5; }
 circle.win { fill: var(--win); stroke: #fff; } circle.end { fill: var(--end); fill-opacity: .75; }
 circle.wait { fill: #fff; stroke: var(--wait); } circle.run { fill: var(--run); } circle.lost { fill: var(--lost); }
@@ -51,6 +54,7 @@ rect.brush { fill: var(--end); fill-opacity: .2; stroke: var(--end); }
   font-size: .875rem; line-height: 1.35; pointer-events: none; border-radius: .25rem; white-space: pre-line; }
 .answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1.5rem 2rem; }
 .answer { border-left: .25rem solid var(--accent); padding: 0 0 0 1rem; min-width: 0; }
+.answer.one { border-color: var(--end); } .answer.two { border-color: var(--win); }
 .answer h3 { margin: 0; } .answer p { margin: .15rem 0; max-width: none; }
 .key { display: flex; flex-wrap: wrap; gap: .1rem 1.1rem; margin: .25rem 0 .75rem; font-size: .9375rem; }
 .key svg { width: 14px; height: 12px; }
@@ -60,6 +64,7 @@ pre { background: #f6f8fa; padding: .5rem .75rem; margin: .35rem 0; font-size: .
   .wide .chart { min-width: 0; } #tip { display: none; }
   .cards, .answers { grid-template-columns: 1fr 1fr; } .chart, .answer, pre { break-inside: avoid; }
   .tall tbody tr:nth-child(n+41) { display: none; }
+  table { font-size: 8pt; } th, td, .verdict td:last-child { white-space: normal; min-width: 0; padding-right: .4rem; }
 }
 """
 

@@ -65,9 +65,15 @@ class Matter:
         return sorted(choices, key=lambda name: (-shares.get(name, -1.0), name))
 
 
-def gather(record: Record) -> Matter:
-    """Work out of a record what a report shows; measuring importance takes some seconds."""
-    importances = measure_importance(record.history, record.settings.epochs)
+def gather(record: Record, importances: Sequence[Importance] | None = None) -> Matter:
+    """Work out of a record what a report shows.
+
+    Args:
+        record: of the search.
+        importances: as `measure_importance` returns them; None: they are measured, which takes some seconds.
+    """
+    if importances is None:
+        importances = measure_importance(record.history, record.settings.epochs)
     return Matter(
         record=record,
         importances=importances,

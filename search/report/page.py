@@ -1,8 +1,10 @@
 """The report of a search: its parts in order, as one page."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from search.insight.importance import Importance
 from search.insight.record import Record
 from search.report.again import next_commands, reproduce
 from search.report.choices import importance, slices
@@ -46,14 +48,19 @@ def render_report(matter: Matter, made: str) -> str:
     return build_page(f"Search {matter.record.settings.name}", top, sections, style=STYLE, script=SCRIPT)
 
 
-def write_report(record: Record, file: Path) -> None:
+def write_report(record: Record, file: Path, importances: Sequence[Importance] | None = None) -> None:
     """Write the page of a search.
+
+    Args:
+        record: of the search.
+        file: to write.
+        importances: see `matter.gather`.
 
     Raises:
         StorageError: when the file cannot be written.
     """
     require_writable(file)
-    write_page(render_report(gather(record), tell_now()), file)
+    write_page(render_report(gather(record, importances), tell_now()), file)
 
 
 def tell_now() -> str:

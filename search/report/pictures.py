@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Final
 
 from search.folder import StageFolder
+from search.insight.conditions import read_classes
 from search.memory.history import EpochRecord, TrialRecord
 from search.report.matter import Matter, score_of
 from segcore.errors import CheckpointError
-from segcore.insight.page import Markup, Section, element, join, paragraph, picture
+from segcore.insight.page import Markup, Section, class_legend, element, join, paragraph, picture
 
 _MOST_BYTES: Final = 400_000
 _MOST_RETRAINED: Final = 4
@@ -31,7 +32,9 @@ def pictures(matter: Matter) -> Section:
         last = trial.epochs.get(trial.last_epoch)
         shown.append(_show(matter, record.folder.retrain_stage, trial, last, told))
     found = [each for each in shown if each]
-    content = element("div", join(found), "cards") if found else paragraph("No picture is in the search's folder yet.")
+    classes = read_classes(record)
+    parts = [*([class_legend(classes)] if classes is not None else []), element("div", join(found), "cards")]
+    content = join(parts) if found else paragraph("No picture is in the search's folder yet.")
     hint = "From left to right: image, truth, prediction, on the first image of the fold; black is void."
     return Section(title="Pictures", hint=hint, content=content)
 

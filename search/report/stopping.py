@@ -88,7 +88,9 @@ def _rungs_chart(rungs: Sequence[Rung]) -> Markup:
                 plot.box((place - 0.32, below), (place + 0.32, below + count), css, note=note)
             below += count
         plot.text((place, below), str(below), up=4)
-    return join([key(_PARTS), plot.render("What became of trials at each rung")])
+    seen = [any(rung.counts[place] for rung in rungs) for place in range(len(_PARTS))]
+    shown = [part for part, is_seen in zip(_PARTS, seen, strict=True) if is_seen]
+    return join([key(shown), plot.render("What became of trials at each rung")])
 
 
 def _taken_up_table(matter: Matter) -> Markup:

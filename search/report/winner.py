@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
+from search.insight.conditions import measure_conditions
 from search.insight.weakness import PartScore, find_weakness
 from search.insight.words import describe_values
 from search.report.axes import Axis, span
@@ -35,7 +36,7 @@ def weakness(matter: Matter) -> Section:
     else:
         shown = [(f"By {word}", parts) for word, parts in (("condition", found.conditions), ("class", found.classes))]
         content = cards([card(title, _parts_chart(parts, title)) for title, parts in shown if parts])
-        content = join([paragraph(f"Measured {found.where}."), content])
+        content = join([paragraph(f"Measured {found.where}."), content, _conditions_table(matter)])
     hint = "IoU of each part, the worst at the top; a line spans the trainings that were scored."
     return Section(title="Where the winner fails", hint=hint, content=content)
 
@@ -94,6 +95,29 @@ def _unconfirmed(matter: Matter) -> Markup:
     ]
     header = ["configuration", matter.metric, "to the best", "epochs", "state"]
     return data_table(header, rows, marks=[trial.number for trial in matter.history.ranked[:_SHOWN]])
+
+
+def _conditions_table(matter: Matter) -> Markup:
+    """Return the IoU of each class in each condition, where that was measured; else nothing."""
+    measured = measure_conditions(matter.record)
+    if measured is None:
+        return Markup("")
+    shown = measured.all
+    names = sorted({name for each in shown for name in each.class_ious})
+    of_worst = shown[0].class_ious
+    names.sort(key=lambda name: of_worst.get(name, 2.0))
+    rows: list[Row] = [
+        [f"{name} *" if name in measured.scored else name, *(_iou_cell(each.class_ious.get(name)) for each in shown)]
+        for name in names
+    ]
+    header = ["class", *(f"{each.name} ({each.images})" for each in shown)]
+    told = "Over all pixels of a condition, in brackets its images; * scored."
+    title = element("h3", "Each class in each condition")
+    return join([title, data_table(header, rows, sortable=True), paragraph(told, "faint")])
+
+
+def _iou_cell(iou: float | None) -> Cell:
+    return Cell(text="–" if iou is None else f"{iou:.3f}", number=float("nan") if iou is None else iou)
 
 
 def _parts_chart(parts: Sequence[PartScore], title: str) -> Markup:

@@ -18,7 +18,7 @@ from search.place import Place
 from search.run.capacity import Capacity, alive_nodes, count_concurrent
 from search.run.demand import demanding
 from search.run.nodes import Nodes, looking_at_nodes
-from search.run.private import kept_private, on_loopback
+from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.share import taking_gpus
 from segcore.bucket import PLACE_VARIABLES
@@ -95,7 +95,7 @@ def connected(place: Place) -> Iterator[Capacity]:
 @contextmanager
 def _started(place: Place, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
     try:
-        with on_loopback(place.address):
+        with on_loopback(place.address), without_arguments():
             ray.init(
                 address=place.address or "local",
                 num_gpus=None if gpus is None else len(gpus),

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import ray._private.ray_constants as constants
+from ray._private import utils
 from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
 _TOKEN: Final = "RAY_AUTH_TOKEN"
@@ -60,6 +61,20 @@ def on_loopback(address: str) -> Iterator[None]:
         yield
     finally:
         constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
+def without_arguments() -> Iterator[None]:
+    """Let Ray, which shows the command line of each driver on its dashboard, know of no arguments meanwhile.
+
+    An address of MLflow or of `--notify` may hold a secret.
+    """
+    before = utils.get_entrypoint_name
+    utils.get_entrypoint_name = lambda: "python -m search"
+    try:
+        yield
+    finally:
+        utils.get_entrypoint_name = before
 
 
 def _keep_keys_back() -> None:

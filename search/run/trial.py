@@ -16,6 +16,7 @@ from ray import tune
 
 import segcore.data.caching.cache
 from search.memory.outcome import Outcome
+from search.memory.scores import SCORES_FILE
 from search.run.probe import are_pretended
 from search.run.scratch import clear_scratch, scratch_folder
 from segcore.bucket import describe, is_away, patiently
@@ -51,7 +52,6 @@ from segcore.training.state import TrainState, load_state, new_state, require_re
 from segcore.training.train import EpochResult, train_epochs
 
 STATE_FILE: Final = "state.pt"
-SCORES_FILE: Final = "scores.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,9 @@ from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, R
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
+from search.memory.scores import SCORES_FILE
 from search.run.loop import run_folds
-from search.run.trial import SCORES_FILE, STATE_FILE
+from search.run.trial import STATE_FILE
 from search.stages.confirm import find_confirmed
 from search.stages.stage import OpenStage
 from search.verdict.notes import out_of_fold_note

@@ -10,6 +10,8 @@ from search.memory.best import place_of, score_of
 from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES
 from search.tracking.names import describe_configuration
+from search.tracking.reports import report_link
+from search.tracking.store import PARENT
 from search.tracking.views import View, view_link
 
 _BEST_TRIALS: Final = 5
@@ -31,6 +33,9 @@ def describe_search(
         f"[{view.name}]({view_link('', experiment_id, record.settings.search_id, view.slug, as_table=view.as_table)})"
         for view in views
     ]
+    if record.history.closed is not None and PARENT in runs:
+        # It is written as soon as a stage has ended.
+        links.append(f"[Report]({report_link(experiment_id, runs[PARENT])})")
     parts = [
         f"### {_title(record)}",
         f"**Look at it:** {' · '.join(links)}",

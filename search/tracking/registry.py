@@ -26,11 +26,12 @@ from search.settings import SearchSettings
 from search.tracking.datasets import describe_dataset
 from search.tracking.fetching import note_digest
 from search.tracking.model_page import ModelCard, crown
+from search.tracking.run_page import run_page
 from search.tracking.runs import StageRuns
 from search.tracking.store import open_client, told
 from search.tracking_uri import VARIABLE, unmask_uri
 from segcore.errors import TrackingError
-from segcore.prediction.ensemble import read_ensemble_notes
+from segcore.prediction.ensemble import read_ensemble_notes, save_note
 
 _HERE: Final = Path(__file__).resolve().parent
 _EXAMPLE_SIDE: Final = 64
@@ -80,9 +81,14 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
     classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     card = ModelCard(settings=settings, document=read_ensemble_notes(model), data=_digest_data(settings, place, stage))
     try:
-        run_id = StageRuns(settings, place, "retrain", stage).parent_id
+        runs = StageRuns(settings, place, "retrain", stage)
+        save_note(model, "run", run_page(place.tracking_uri, runs.experiment_id, runs.parent_id))
         # MLflow tells of what it registers as it goes.
-        with _current(place.tracking_uri), redirect_stderr(io.StringIO()), mlflow.start_run(run_id=run_id):
+        with (
+            _current(place.tracking_uri),
+            redirect_stderr(io.StringIO()),
+            mlflow.start_run(run_id=runs.parent_id),
+        ):
             info = mlflow.pyfunc.log_model(
                 name="ensemble",
                 python_model=str(_HERE / "served.py"),

@@ -12,8 +12,9 @@ from mlflow.entities import Metric
 
 from search.folder import SearchFolder, StageFolder
 from search.memory.events import Asked, Closed, Epoch, Event, Opened, TrialEvent
-from search.memory.history import WHOLE, History, TrialRecord
+from search.memory.history import History, TrialRecord
 from search.memory.outcome import FAILURES
+from search.memory.trials import WHOLE
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
 from search.tracking.configurations import Configurations

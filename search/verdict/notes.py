@@ -19,7 +19,8 @@ def confirmation_line(confirmation: dict[str, Any], metric: str) -> str:
     interval = confirmation["interval"]
     within = f" ({interval[0]:.4f} to {interval[1]:.4f} over images)" if interval else ""
     seeds = confirmation.get("further_seeds", [])
-    where = f"with {len(seeds)} further seed(s)" if seeds else f"on {len(confirmation['folds'])} further fold(s)"
+    count = len(seeds or confirmation["folds"])
+    where = f"{'with' if seeds else 'on'} {count} further {'seed' if seeds else 'fold'}{'s' if count > 1 else ''}"
     line = f"The winner's {metric} {where} is {confirmation['score']:.4f}{within}; "
     line += f"its score in the search was {confirmation['optimism']:+.4f} from that."
     rivals = ", ".join(str(number) for number in confirmation["rivals"])

@@ -71,7 +71,6 @@ LayoutName = Annotated[
     typer.Option("--layout", help=f"of the data: {', '.join(layout.name for layout in LAYOUTS)}; empty: recognised"),
 ]
 Model = Annotated[Path, typer.Argument(help="model directory")]
-Folds = Annotated[int, typer.Option(help="parts the data is divided into")]
 GivenFolds = Annotated[
     int | None, typer.Option("--folds", help="parts the data is divided into", show_default=str(DEFAULT_FOLDS))
 ]

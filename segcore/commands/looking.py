@@ -9,15 +9,18 @@ from segcore.commands.console import (
     CPUs,
     Data,
     Device,
-    Folds,
+    FoldsFile,
+    GivenFolds,
     LayoutName,
     Model,
+    SplitName,
     bring_shown,
     choose_machine,
     console,
     show_progress,
 )
 from segcore.data.bringing import name_data
+from segcore.data.dividing.division import choose_division
 from segcore.insight.error_analysis import analyse_errors
 from segcore.insight.error_report import describe_origin, render_errors
 from segcore.insight.explore import explore_dataset
@@ -27,12 +30,23 @@ from segcore.insight.page import require_writable, write_page
 Page = Annotated[Path, typer.Argument(help="page to write, .html")]
 
 
-def explore(data: Data, out: Page, folds: Folds = 7, layout: LayoutName = "") -> None:
-    """Write a page that shows what is in a data set: classes, groups, folds, object sizes, examples, problems."""
+def explore(
+    data: Data,
+    out: Page,
+    folds: GivenFolds = None,
+    split: SplitName = "folds",
+    folds_file: FoldsFile = None,
+    layout: LayoutName = "",
+) -> None:
+    """Write a page that shows what is in a data set: classes, groups, folds, object sizes, examples, problems.
+
+    The folds of a search are those of its folds.json: --folds-file searches/NAME/folds.json.
+    """
+    division = choose_division(split, folds, folds_file)
     require_writable(out)
     folder = bring_shown(data)
     with show_progress("decoding") as progress:
-        exploration = explore_dataset(folder, folds, progress, layout)
+        exploration = explore_dataset(folder, division, progress, layout)
     write_page(render_exploration(exploration, name_data(data)), out)
     problems = len(exploration.report.problems)
     if problems:

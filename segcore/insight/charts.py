@@ -36,7 +36,8 @@ def bar(share: float, width: int = 160) -> Markup:
     """
     filled = min(1.0, max(0.0, share)) * width if share == share else 0.0
     return Markup(
-        f'<svg width="{width}" height="12" aria-hidden="true"><rect width="{width}" height="12" fill="{_TRACK}"/>'
+        f'<svg width="{width}" height="12" viewBox="0 0 {width} 12" preserveAspectRatio="none" aria-hidden="true">'
+        f'<rect width="{width}" height="12" fill="{_TRACK}"/>'
         f'<rect width="{filled:.1f}" height="12" fill="{ACCENT}"/></svg>'
     )
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +31,11 @@ from segcore.prediction.held_out import (
 from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.confusion import ConfusionTable, tabulate_confusion
 from segcore.scoring.metrics import Confusion, ImageScore, class_ious, count_confusion, score_image, summarise_scores
-from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
+from segcore.scoring.objective import learns_every_class
 from segcore.scoring.objects import SIZES, Objects, find_objects, join_objects
 
 Mask = npt.NDArray[np.uint8]
+Group = TypeVar("Group", str, int, tuple[str, str])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +83,7 @@ class ErrorAnalysis:
     @property
     def metrics(self) -> dict[str, float]:
         """All metrics over the predicted images, see `metrics`."""
-        every_class = learns_every_class(self.ensemble.config.labels, self.classes)
-        return summarise_scores([image.score for image in self.images], self.classes, every_class=every_class)
+        return measure_images(self, self.images)
 
     @property
     def metric(self) -> str:
@@ -150,9 +150,8 @@ def analyse_errors(
     wanted = choose_cases(dataset.cases, plan, every_image=every_image)
     counted = []
     chosen = spread(wanted, images)
-    boundaries = read_noted_metric(notes) == BOUNDARY_IOU
     for done, case in enumerate(chosen, start=1):
-        counted.append(_count(case, plan.of_case[case.name], ensemble, dataset, boundaries=boundaries))
+        counted.append(_count(case, plan.of_case[case.name], ensemble, dataset))
         progress(done, len(chosen))
     return ErrorAnalysis(
         ensemble=ensemble,
@@ -223,13 +222,18 @@ def recall_by_class(analysis: ErrorAnalysis) -> dict[str, dict[str, SizeRecall]]
     }
 
 
-def scores_by_stratum(images: Sequence[ImageErrors]) -> dict[tuple[str, str], list[float]]:
-    """Return the images' scores of each (group, condition); images without a scored class are left out."""
-    scores: dict[tuple[str, str], list[float]] = defaultdict(list)
+def group_images(images: Sequence[ImageErrors], key: Callable[[ImageErrors], Group]) -> dict[Group, list[ImageErrors]]:
+    """Return images by what a key says of each, in the order of the keys."""
+    groups: dict[Group, list[ImageErrors]] = defaultdict(list)
     for image in images:
-        if image.score.iou is not None:
-            scores[image.case.group, image.case.condition].append(image.score.iou)
-    return dict(sorted(scores.items()))
+        groups[key(image)].append(image)
+    return dict(sorted(groups.items()))
+
+
+def measure_images(analysis: ErrorAnalysis, images: Sequence[ImageErrors]) -> dict[str, float]:
+    """Return all metrics over some of the images."""
+    every_class = learns_every_class(analysis.ensemble.config.labels, analysis.classes)
+    return summarise_scores([image.score for image in images], analysis.classes, every_class=every_class)
 
 
 def weakest_class(image: ImageErrors, classes: ClassTable) -> str:
@@ -239,13 +243,11 @@ def weakest_class(image: ImageErrors, classes: ClassTable) -> str:
     return classes.names[min(present, key=lambda index: iou_C[index])] if present else ""
 
 
-def _count(
-    case: Case, assignment: Assignment, ensemble: Ensemble, dataset: DataSet, *, boundaries: bool
-) -> ImageErrors:
+def _count(case: Case, assignment: Assignment, ensemble: Ensemble, dataset: DataSet) -> ImageErrors:
     decoded = decode_case(case)
     truth_HW, prediction_HW = decoded.mask_HW, predict_image(ensemble, assignment, decoded.image_HW3)
     confusion = count_confusion(torch.from_numpy(truth_HW), torch.from_numpy(prediction_HW), len(dataset.classes))
-    boundary_C2 = count_boundaries(truth_HW, prediction_HW, len(dataset.classes)) if boundaries else None
+    boundary_C2 = count_boundaries(truth_HW, prediction_HW, len(dataset.classes))
     return ImageErrors(
         case=case,
         assignment=assignment,

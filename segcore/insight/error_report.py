@@ -1,22 +1,28 @@
 """The page that shows what a model does wrong on a data set, for someone who has never seen it.
 
-The counting lives in `error_analysis`, who predicts what in `held_out`; HTML parts in `page`, charts in `charts`.
+The counting lives in `error_analysis`, who predicts what in `held_out`, its tables of places, folds, sizes and images
+in `error_tables`; HTML parts in `page`, charts in `charts`.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 
+from segcore.data.classes import ClassTable
 from segcore.insight.ceiling import measure_ceilings
 from segcore.insight.charts import Column, bar, column_chart, heat_map
-from segcore.insight.error_analysis import (
-    ErrorAnalysis,
-    recall_by_class,
-    scores_by_stratum,
-    weakest_class,
-)
+from segcore.insight.error_analysis import ErrorAnalysis
 from segcore.insight.error_pictures import choose_extremes, show_images
+from segcore.insight.error_tables import (
+    show_all_images,
+    show_folds,
+    show_percent,
+    show_places,
+    show_score,
+    show_sizes,
+)
 from segcore.insight.page import (
     Cell,
     Markup,
@@ -24,19 +30,21 @@ from segcore.insight.page import (
     Section,
     build_page,
     bullets,
-    chip,
     data_table,
     element,
+    escape,
     headline,
     join,
+    link,
+    name_class,
     paragraph,
 )
 from segcore.prediction.held_out import Origin, read_member_folds, read_noted_score
-from segcore.scoring.confusion import list_mistakes, tabulate_confusion
-from segcore.scoring.metrics import best_single_class
-from segcore.scoring.objects import SIZE_RULE, SIZES
+from segcore.scoring.confusion import Mistake, list_mistakes
+from segcore.scoring.metrics import best_single_class, class_boundary_ious
 
 _MISTAKES: Final = 12
+_LOCAL: Final = "http://127.0.0.1"
 _MEANINGS: Final = {
     "iou": "iou, the contest's score",
     "miou": "miou, over all classes",
@@ -58,8 +66,9 @@ def render_errors(analysis: ErrorAnalysis, model: str, data: str) -> str:
     sections = [
         _class_scores(analysis),
         _confusion(analysis),
-        _places(analysis),
-        _sizes(analysis),
+        show_places(analysis),
+        show_folds(analysis),
+        show_sizes(analysis),
         _distribution(analysis),
         _extremes(
             analysis,
@@ -68,7 +77,7 @@ def render_errors(analysis: ErrorAnalysis, model: str, data: str) -> str:
             worst=True,
         ),
         _extremes(analysis, "Best images", "What is easy? Mistakes left here are often in the labels.", worst=False),
-        _table(analysis),
+        show_all_images(analysis),
     ]
     return build_page(f"Where the model is wrong on {data}", [_lead(analysis, model)], sections)
 
@@ -125,7 +134,7 @@ def _compare_with_notes(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
 def _lead(analysis: ErrorAnalysis, model: str) -> Markup:
     metrics = analysis.metrics
     names = dict.fromkeys((analysis.metric, *(name for name in _MEANINGS if name in metrics)))
-    figures = [(_MEANINGS.get(name, name), _score(metrics.get(name, float("nan")))) for name in names]
+    figures = [(_MEANINGS.get(name, name), show_score(metrics.get(name, float("nan")))) for name in names]
     figures += [
         ("pixels right", f"{analysis.confusion.right:.1%}"),
         ("images", f"{len(analysis.images):,}"),
@@ -144,7 +153,20 @@ def _lead(analysis: ErrorAnalysis, model: str) -> Markup:
     if guess is not None:
         meaning += f" Calling everything {guess[0]} would give {analysis.metric} {guess[1]:.3f}."
     origin = [paragraph(text, "warning" if warns else "") for text, warns in describe_origin(analysis)]
-    return join([paragraph(said + _tell_ceiling(analysis)), headline(figures), *origin, paragraph(meaning)])
+    first = [paragraph(said + _tell_ceiling(analysis)), *_tell_source(analysis.notes)]
+    return join([*first, headline(figures), *origin, paragraph(meaning)])
+
+
+def _tell_source(notes: Mapping[str, Any]) -> list[Markup]:
+    """Say which trial of which search was trained, and where its run is; nothing of a model that no search made."""
+    search, trial, address = notes.get("search"), notes.get("trial"), notes.get("run")
+    if not isinstance(search, str) or not isinstance(trial, int):
+        return []
+    said = [escape(f"Trained by the search {search}, with the configuration of its trial {trial}.")]
+    if isinstance(address, str) and address:
+        needs = ", while 'python -m search ui' runs" if address.startswith(_LOCAL) else ""
+        said += [Markup(" "), link(address, "Its run in MLflow"), escape(f"{needs}.")]
+    return [Markup(f"<p>{''.join(said)}</p>")]
 
 
 def _tell_ceiling(analysis: ErrorAnalysis) -> str:
@@ -160,25 +182,26 @@ def _tell_ceiling(analysis: ErrorAnalysis) -> str:
 
 
 def _class_scores(analysis: ErrorAnalysis) -> Section:
-    table = analysis.confusion
-    metrics = analysis.metrics
+    table, metrics = analysis.confusion, analysis.metrics
+    borders_C = class_boundary_ious([image.score for image in analysis.images], analysis.classes)
+    border_of = dict(zip(analysis.classes.names, borders_C.tolist(), strict=True))
     pixels_K = table.pixels_KK.sum(axis=1)
     rows: list[Row] = []
-    for position, (name, colour) in enumerate(zip(table.names, table.colours, strict=True)):
-        iou = metrics.get(f"iou/{name}", float("nan"))
-        star = " *" if name in analysis.classes.scored else ""
+    for position, name in enumerate(table.names):
+        iou, border = metrics.get(f"iou/{name}", float("nan")), border_of.get(name, float("nan"))
         called = int(table.pixels_KK[:, position].sum())
-        hits = int(table.pixels_KK[position, position])
-        true = int(pixels_K[position])
-        found, right = _ratio(hits, true), _ratio(hits, called)
+        hits, true = int(table.pixels_KK[position, position]), int(pixels_K[position])
+        shares = (_ratio(hits, true), _ratio(hits, called), _ratio(true, int(pixels_K.sum())))
         rows.append(
-            [Cell(text=join([chip(colour), f" {name}{star}"])), Cell(text=_score(iou), number=iou), Cell(text=bar(iou))]
-            + [Cell(text=_percent(share), number=share) for share in (found, right, _ratio(true, int(pixels_K.sum())))]
+            [Cell(text=name_class(analysis.classes, name)), Cell(text=show_score(iou), number=iou), Cell(text=bar(iou))]
+            + [Cell(text=show_score(border), number=border)]
+            + [Cell(text=show_percent(share), number=share) for share in shares]
         )
-    header = ["class", "IoU", "", "pixels found", "of pixels called so, right", "share of all pixels"]
+    header = ["class", "IoU", "", "boundary IoU", "pixels found", "of pixels called so, right", "share of all pixels"]
     return Section(
         title="Score of each class",
-        hint="Short bars are weak classes; of these, the scored ones (*) cost the model its score.",
+        hint="Short bars are weak classes; of these, the scored ones (*) cost the model its score. Where boundary IoU "
+        "is far below IoU, the class is found and its border is not.",
         content=data_table(header, rows, sortable=True),
     )
 
@@ -189,20 +212,22 @@ def _confusion(analysis: ErrorAnalysis) -> Section:
     mistakes = list_mistakes(table)
     largest = sorted(mistakes, key=lambda mistake: -mistake.pixels)[:_MISTAKES]
     total = int(table.pixels_KK.sum())
-    in_words = [
-        f"{_percent(_ratio(mistake.pixels, total))} of all pixels are {mistake.true} and called {mistake.predicted}"
-        for mistake in largest
+    shares = [f"{show_percent(mistake.share)} of " for mistake in mistakes[:_MISTAKES]]
+    parts_of_all = [f"{show_percent(_ratio(mistake.pixels, total))} of all pixels: " for mistake in largest]
+    by_share = [
+        element("h3", "Most frequent, by share of the true class"),
+        bullets(map(partial(_tell_mistake, analysis.classes), mistakes, shares)),
     ]
-    by_share = join(
-        [element("h3", "Most frequent, by share of the true class"), bullets(map(str, mistakes[:_MISTAKES]))]
-    )
-    by_pixels = join([element("h3", "Most frequent, by share of all pixels"), bullets(in_words)])
+    by_pixels = [
+        element("h3", "Most frequent, by share of all pixels"),
+        bullets(map(partial(_tell_mistake, analysis.classes), largest, parts_of_all)),
+    ]
     parts = [
         element(
             "div", heat_map(names, names, table.shares_KK.tolist(), "confusion between classes, percent"), "scroll"
         ),
         paragraph("Rows: the true class; columns: what its pixels are called; numbers: percent of the row.", "faint"),
-        element("div", join([element("div", by_share), element("div", by_pixels)]), "charts"),
+        element("div", join([element("div", join(by_share)), element("div", join(by_pixels))]), "charts"),
     ]
     return Section(
         title="Which classes are confused",
@@ -211,57 +236,9 @@ def _confusion(analysis: ErrorAnalysis) -> Section:
     )
 
 
-def _places(analysis: ErrorAnalysis) -> Section:
-    rows: list[Row] = [
-        [group, condition, Cell(text=f"{len(scores):,}", number=len(scores)), *_score_cells(scores)]
-        for (group, condition), scores in scores_by_stratum(analysis.images).items()
-    ]
-    return Section(
-        title="Score by group and condition",
-        hint="Where is the model much weaker than elsewhere? With few images a difference may be chance.",
-        content=data_table(["group", "condition", "images", "iou", "", "lowest", "highest"], rows, sortable=True),
-    )
-
-
-def _score_cells(scores: Sequence[float]) -> list[Cell]:
-    mean, low, high = float(np.mean(scores)), min(scores), max(scores)
-    return [
-        Cell(text=_score(mean), number=mean),
-        Cell(text=bar(mean)),
-        Cell(text=_score(low), number=low),
-        Cell(text=_score(high), number=high),
-    ]
-
-
-def _sizes(analysis: ErrorAnalysis) -> Section:
-    rows: list[Row] = []
-    for name, of_size in recall_by_class(analysis).items():
-        for size in SIZES:
-            recall = of_size[size]
-            rows.append(
-                [
-                    name,
-                    size,
-                    Cell(text=f"{recall.objects:,}", number=recall.objects),
-                    Cell(text=_percent(recall.found), number=recall.found),
-                    Cell(text=bar(recall.found)),
-                    Cell(text=_percent(recall.half_found), number=recall.half_found),
-                ]
-            )
-    header = ["class", "size", "objects", "pixels found", "", "at least half found"]
-    return Section(
-        title="Objects found, by size",
-        hint="If small objects are lost and large ones found, the input is too small for them, or they are too rare.",
-        content=join(
-            [
-                paragraph(
-                    f"An object is a connected patch of a scored class in the truth; {SIZE_RULE}. Pixels found: the "
-                    "share of its pixels that are given its class, as a mean over objects."
-                ),
-                data_table(header, rows, sortable=True),
-            ]
-        ),
-    )
+def _tell_mistake(classes: ClassTable, mistake: Mistake, share: str) -> Markup:
+    true, predicted = name_class(classes, mistake.true), name_class(classes, mistake.predicted)
+    return Markup(f"{escape(share)}{true} called {predicted}")
 
 
 def bin_scores(scores: Sequence[float], bins: int = 20) -> list[int]:
@@ -297,40 +274,6 @@ def _distribution(analysis: ErrorAnalysis) -> Section:
 
 def _extremes(analysis: ErrorAnalysis, title: str, hint: str, *, worst: bool) -> Section:
     return Section(title=title, hint=hint, content=show_images(analysis, choose_extremes(analysis, worst=worst)))
-
-
-def _table(analysis: ErrorAnalysis) -> Section:
-    rows: list[Row] = []
-    for image in sorted(analysis.images, key=lambda image: (image.score.iou is None, image.score.iou, image.case.name)):
-        iou = image.score.iou if image.score.iou is not None else float("nan")
-        right = tabulate_confusion(image.score.confusion_CP, analysis.classes, every_class=analysis.every_class).right
-        members = ", ".join(str(member) for member in image.assignment.members)
-        rows.append(
-            [
-                image.case.name,
-                Cell(text=_score(iou), number=iou),
-                Cell(text=_percent(right), number=right),
-                weakest_class(image, analysis.classes),
-                image.case.group,
-                image.case.condition,
-                members,
-                str(image.assignment.origin),
-            ]
-        )
-    header = ["image", "iou", "pixels right", "weakest class", "group", "condition", "networks", "image was"]
-    return Section(
-        title="All images",
-        hint="A click on a column's name sorts by it.",
-        content=data_table(header, rows, sortable=True, tall=True),
-    )
-
-
-def _score(value: float) -> str:
-    return f"{value:.3f}" if value == value else "–"
-
-
-def _percent(share: float) -> str:
-    return "–" if share != share else f"{share:.0%}" if share >= 0.0995 or share == 0 else f"{share:.1%}"
 
 
 def _ratio(part: int, whole: int) -> float:

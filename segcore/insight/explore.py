@@ -68,19 +68,20 @@ class Example:
     reason: str
 
 
-def explore_dataset(folder: Path, folds: int, progress: Callable[[int, int], None], layout: str = "") -> Exploration:
+def explore_dataset(
+    folder: Path, division: Division, progress: Callable[[int, int], None], layout: str = ""
+) -> Exploration:
     """Count what is in every image of a data set.
 
     Args:
         folder: the data-set folder.
-        folds: number of folds to try.
+        division: how it is to be divided.
         progress: called with (steps done, steps in all); each image takes two.
         layout: a name in `sources.layouts`; empty: recognised.
 
     Raises:
         DataError: when no image can be used.
     """
-    division = Division(kind="folds", folds=folds)
     report = inspect_dataset(folder, division, lambda done, total: progress(done, 2 * total), layout)
     dataset = report.dataset
     counts = []

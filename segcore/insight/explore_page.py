@@ -1,16 +1,14 @@
 """The page that shows what is in a data set, for someone who has never seen it.
 
-The counting lives in `explore` and `check`; HTML parts in `page`, charts in `charts`.
+The counting lives in `explore` and `check`; its tables of folds and objects in `explore_tables`, HTML parts in `page`,
+charts in `charts`.
 """
 
 from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-import numpy as np
-
 from segcore.data.dataset import decode_case
-from segcore.data.dividing.split import FoldSplit
 from segcore.insight.charts import Column, bar, column_chart
 from segcore.insight.explore import (
     Example,
@@ -18,10 +16,9 @@ from segcore.insight.explore import (
     bin_by_doubling,
     choose_rare_examples,
     choose_stratum_examples,
-    class_shares_by_fold,
     count_frame_gaps,
-    objects_by_class,
 )
+from segcore.insight.explore_tables import show_count, show_folds, show_objects, show_range
 from segcore.insight.figures import overlay
 from segcore.insight.page import (
     Cell,
@@ -30,16 +27,15 @@ from segcore.insight.page import (
     Section,
     build_page,
     bullets,
-    chip,
     class_legend,
     data_table,
     element,
     headline,
     join,
+    name_class,
     paragraph,
     photo,
 )
-from segcore.scoring.objects import LARGE_SIDE, SIZE_RULE, SIZES, SMALL_SIDE
 
 _PICTURE_WIDTH: Final = 480
 _MOST_PROBLEMS: Final = 200
@@ -57,8 +53,8 @@ def render_exploration(exploration: Exploration, name: str) -> str:
         _classes(exploration),
         _routes(exploration),
         _gaps(exploration),
-        _folds(exploration),
-        _objects(exploration),
+        show_folds(exploration),
+        show_objects(exploration),
         _ceilings(exploration),
         _examples(exploration),
         _rare(exploration),
@@ -132,14 +128,12 @@ def _classes(exploration: Exploration) -> Section:
     total = sum(report.pixels_of_class.values())
     shares = {name: pixels / max(1, total) for name, pixels in report.pixels_of_class.items()}
     most = max(shares.values())
-    colours = dict(zip(report.classes.names, report.classes.colours, strict=True))
     rows: list[Row] = []
     for name, share in shares.items():
-        star = " *" if name in report.classes.scored else ""
         images = report.images_of_class[name]
         rows.append(
             [
-                Cell(text=join([chip(colours.get(name, (0, 0, 0))), f" {name}{star}"])),
+                Cell(text=name_class(report.classes, name)),
                 Cell(text=f"{share:.2%}", number=share),
                 Cell(text=bar(share / most)),
                 Cell(text=f"{images:,}", number=images),
@@ -172,9 +166,9 @@ def _routes(exploration: Exploration) -> Section:
     rows: list[Row] = []
     for group in sorted({group for group, _ in strata}):
         counts = [strata.get((group, condition), 0) for condition in times]
-        rows.append([group, *map(_count, counts), _count(sum(counts))])
+        rows.append([group, *map(show_count, counts), show_count(sum(counts))])
     columns = [sum(count for (_, time), count in strata.items() if time == condition) for condition in times]
-    rows.append(["all", *map(_count, columns), _count(sum(columns))])
+    rows.append(["all", *map(show_count, columns), show_count(sum(columns))])
     return Section(
         title="Groups and conditions",
         hint="Numbers of images: a model does well where there are many, and has never seen what is missing here.",
@@ -193,12 +187,12 @@ def _gaps(exploration: Exploration) -> Section:
             [
                 group,
                 condition,
-                _count(len(of_stratum) + 1),
+                show_count(len(of_stratum) + 1),
                 *(Cell(text=f"{value:g}" if value == value else "–", number=value) for value in values),
             ]
         )
     columns = [
-        Column(label=str(first), value=count, note=f"{count} gaps of {_range(first, last)} frames")
+        Column(label=str(first), value=count, note=f"{count} gaps of {show_range(first, last)} frames")
         for first, last, count in bin_by_doubling(every)
     ]
     chart = column_chart(columns, "frames to the next image, from ... on", width=640) if columns else Markup("")
@@ -208,111 +202,6 @@ def _gaps(exploration: Exploration) -> Section:
         hint="Images a few frames apart look almost alike: many small gaps mean fewer truly different images than "
         "files, and a random division would put copies on both sides.",
         content=join([element("div", chart, "scroll"), data_table(header, rows)]),
-    )
-
-
-def _folds(exploration: Exploration) -> Section:
-    split, leakage = exploration.report.findings.split, exploration.report.findings.leakage
-    hint = (
-        "The data is divided into folds: a model trains on all but one and is scored on that one. The folds should be "
-        "alike; a class share under half or over double that of all data is marked."
-    )
-    if split is None or leakage is None:
-        return Section(
-            title="Folds", hint=hint, content=paragraph("Folds cannot be made, see the problems.", "warning")
-        )
-    said = (
-        f"Leakage: {leakage.divided_blocks} blocks of neighbouring frames are divided, and "
-        f"{leakage.divided_neighbours} of {leakage.neighbours} pairs of neighbouring frames stand in two folds, at the "
-        "seams of blocks."
-    )
-    parts = [paragraph(said), element("h3", "Images"), _fold_cases(exploration, split)]
-    parts += [element("h3", "Share of pixels, void left out"), _fold_classes(exploration, split.folds)]
-    return Section(title="Folds", hint=hint, content=join(parts))
-
-
-def _fold_cases(exploration: Exploration, split: FoldSplit) -> Markup:
-    folds = split.folds
-    counts: dict[tuple[str, str], list[int]] = {stratum: [0] * folds for stratum in exploration.report.strata}
-    for found in exploration.cases:
-        if (fold := split.fold_of[found.case.name]) is not None:
-            counts[found.case.group, found.case.condition][fold] += 1
-    rows: list[Row] = [
-        [f"{group}, {condition}", *map(_count, of_fold), _count(sum(of_fold))]
-        for (group, condition), of_fold in counts.items()
-    ]
-    totals = [sum(of_fold[fold] for of_fold in counts.values()) for fold in range(folds)]
-    rows.append(["all", *map(_count, totals), _count(sum(totals))])
-    return data_table(["group, condition", *(f"fold {fold}" for fold in range(folds)), "all"], rows)
-
-
-def _fold_classes(exploration: Exploration, folds: int) -> Markup:
-    classes = exploration.report.classes
-    rows: list[Row] = []
-    for name, colour, shares_F in zip(
-        classes.names, classes.colours, class_shares_by_fold(exploration).tolist(), strict=True
-    ):
-        star = " *" if name in classes.scored else ""
-        whole = shares_F[-1]
-        rows.append(
-            [Cell(text=join([chip(colour), f" {name}{star}"]))]
-            + [Cell(text=f"{share:.2%}", number=share, marked=_is_unlike(share, whole)) for share in shares_F]
-        )
-    return data_table(["class", *(f"fold {fold}" for fold in range(folds)), "all"], rows)
-
-
-def _is_unlike(share: float, whole: float) -> bool:
-    return not whole / 2 <= share <= 2 * whole
-
-
-def _objects(exploration: Exploration) -> Section:
-    found = objects_by_class(exploration)
-    rows: list[Row] = []
-    charts = []
-    for name, objects in found.items():
-        counts = np.bincount(objects.sizes_N, minlength=len(SIZES)).tolist()
-        middle = float(np.median(objects.areas_N)) if len(objects.areas_N) else float("nan")
-        rows.append(
-            [
-                name,
-                _count(len(objects.areas_N)),
-                *map(_count, counts),
-                Cell(text=f"{middle:,.0f}" if middle == middle else "–", number=middle),
-            ]
-        )
-        if len(objects.areas_N):
-            columns = [
-                Column(
-                    label=str(first), value=count, note=f"{count} objects with sides of {_range(first, last)} pixels"
-                )
-                for first, last, count in bin_by_doubling(np.sqrt(objects.areas_N).tolist())
-            ]
-            chart = column_chart(columns, f"side of a {name}, from ... pixels on")
-            charts.append(element("div", join([element("h3", name), chart])))
-    return Section(
-        title="Object sizes of the scored classes",
-        hint="An object is a connected patch of one class; small ones vanish when images are made smaller, so many of "
-        "them ask for large inputs.",
-        content=join(
-            [
-                paragraph(
-                    f"Sizes by area, {SIZE_RULE}. The side in the charts is the square root of the area. "
-                    "Patches of a few pixels are mostly scraps of larger things behind others."
-                ),
-                data_table(
-                    [
-                        "class",
-                        "objects",
-                        f"small (< {SMALL_SIDE}²)",
-                        "medium",
-                        f"large (≥ {LARGE_SIDE}²)",
-                        "median area",
-                    ],
-                    rows,
-                ),
-                element("div", join(charts), "charts"),
-            ]
-        ),
     )
 
 
@@ -344,11 +233,3 @@ def _rare(exploration: Exploration) -> Section:
         hint="Images with many pixels of each of the rarest classes, rarest first: is it clear what belongs to them?",
         content=gallery(exploration, choose_rare_examples(exploration)),
     )
-
-
-def _count(number: int) -> Cell:
-    return Cell(text=f"{number:,}" if number else "–", number=number)
-
-
-def _range(first: int, last: int) -> str:
-    return str(first) if first == last else f"{first}–{last}"

@@ -44,9 +44,12 @@ a { color: var(--accent); }
 .figures div span { display: block; color: var(--faint); }
 .figures div b { display: block; font-size: 1.7rem; line-height: 1.2; }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1rem; margin: .5rem 0 1rem; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; background: linear-gradient(to left, #fff 40%, #fff0) right / 2rem 100% no-repeat local,
+  linear-gradient(to left, #57606a40, #57606a00) right / .75rem 100% no-repeat scroll; }
+.scroll tr > :first-child { position: sticky; left: 0; background: #fff; }
 .tall { max-height: 36rem; overflow-y: auto; border-bottom: 1px solid var(--line); }
 .tall thead th { position: sticky; top: 0; background: #fff; }
+.tall thead th:first-child { z-index: 1; }
 table { border-collapse: collapse; margin: .5rem 0 1rem; font-size: .9375rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .25rem .75rem .25rem 0; text-align: left; white-space: nowrap; }
 thead th { vertical-align: bottom; color: var(--faint); font-weight: 600; }
@@ -61,13 +64,18 @@ svg { vertical-align: middle; font: 12px system-ui, "Segoe UI", "DejaVu Sans", s
 .charts { display: flex; flex-wrap: wrap; gap: 1rem 2rem; }
 .pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 15.5rem), 1fr)); gap: .75rem; }
 .pictures.large { grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
+@media (max-width: 40rem) {
+  body { padding: 0 .75rem 3rem; }
+  .scroll tbody th { max-width: 42vw; overflow: hidden; text-overflow: ellipsis; }
+  td > svg { width: 5rem; }
+}
 figure { margin: 0; }
 figure img { display: block; width: 100%; height: auto; }
 figcaption { font-size: .875rem; line-height: 1.35; margin-top: .2rem; }
 @media print {
   body { max-width: none; font-size: 11pt; padding: 0; }
   nav { display: none; }
-  .scroll, .tall { overflow: visible; max-height: none; }
+  .scroll, .tall { background: none; overflow: visible; max-height: none; }
   figure, tr, svg, .pictures { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
 }
@@ -180,6 +188,19 @@ def chip(colour: Colour) -> Markup:
 def legend(entries: Sequence[tuple[Colour, str]]) -> Markup:
     """Return colours with their meanings."""
     return element("div", join(element("span", join([chip(colour), name])) for colour, name in entries), "legend")
+
+
+def link(address: str, text: str) -> Markup:
+    """Return a text that leads to an address; to one that is not of the web, the text alone."""
+    if not address.startswith(("http://", "https://")):
+        return escape(text)
+    return Markup(f'<a href="{html.escape(address, quote=True)}">{escape(text)}</a>')
+
+
+def name_class(table: ClassTable, name: str) -> Markup:
+    """Return a class by its colour and its name; a scored class is marked with a star, what is no class is black."""
+    colours = dict(zip(table.names, table.colours, strict=True))
+    return join([chip(colours.get(name, (0, 0, 0))), f" {name}{' *' if name in table.scored else ''}"])
 
 
 def class_legend(table: ClassTable) -> Markup:

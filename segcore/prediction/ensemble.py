@@ -36,7 +36,7 @@ from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import DEFAULT_OPTIONS, average_probabilities, find_greatest
 
 FOLDS_FILE: Final = "folds.json"
-_DOCUMENT: Final = "ensemble.json"
+ENSEMBLE_FILE: Final = "ensemble.json"
 _FORMAT: Final = "street-ensemble-2"
 _FORMAT_OF_FIRST_LOSSES: Final = "street-ensemble-1"
 
@@ -141,7 +141,7 @@ def save_ensemble(
         }
         if split is not None:
             write_folds(split, part / FOLDS_FILE)
-        (part / _DOCUMENT).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        (part / ENSEMBLE_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
     except (OSError, safetensors.SafetensorError) as error:
@@ -187,14 +187,18 @@ def save_options(folder: Path, options: PredictOptions) -> None:
         CheckpointError: when the directory is no ensemble.
         StorageError: when it cannot be written.
     """
-    document = {**read_ensemble_notes(folder), "predict": options.values()}
-    temporary = folder / f"ensemble.{os.getpid()}.tmp"
-    try:
-        temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        temporary.replace(folder / _DOCUMENT)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(f"{folder} cannot be written ({error}); make room or copy the model elsewhere.") from error
+    _write_document(folder, {**read_ensemble_notes(folder), "predict": options.values()})
+
+
+def save_note(folder: Path, name: str, value: str) -> None:
+    """Write a note into an ensemble's `ensemble.json`, in place of one of that name.
+
+    Raises:
+        CheckpointError: when the directory is no ensemble.
+        StorageError: when it cannot be written.
+    """
+    document = read_ensemble_notes(folder)
+    _write_document(folder, {**document, "notes": {**document.get("notes", {}), name: value}})
 
 
 def read_ensemble_notes(folder: Path) -> dict[str, Any]:
@@ -203,7 +207,7 @@ def read_ensemble_notes(folder: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: when it is missing or damaged.
     """
-    file = folder / _DOCUMENT
+    file = folder / ENSEMBLE_FILE
     try:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig"))
         if document["format"] == _FORMAT_OF_FIRST_LOSSES:
@@ -216,6 +220,16 @@ def read_ensemble_notes(folder: Path) -> dict[str, Any]:
             "'python -m segcore train --out' made."
         ) from error
     return document
+
+
+def _write_document(folder: Path, document: dict[str, Any]) -> None:
+    temporary = folder / f"ensemble.{os.getpid()}.tmp"
+    try:
+        temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        temporary.replace(folder / ENSEMBLE_FILE)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StorageError(f"{folder} cannot be written ({error}); make room or copy the model elsewhere.") from error
 
 
 def _write_members(folder: Path, members: Iterator[dict[str, Tensor]]) -> tuple[dict[str, list[float]], list[str]]:

@@ -51,11 +51,13 @@ class HeldOutPlan:
         of_case: by case name.
         source: where the folds come from, half a sentence; empty when nothing is known.
         block_of: block of neighbouring frames of each image that has one, by case name.
+        fold_of: fold of each image that is in one, by case name.
     """
 
     of_case: dict[str, Assignment]
     source: str
     block_of: dict[str, str]
+    fold_of: dict[str, int]
 
     def count(self, origin: Origin) -> int:
         """Return the number of images of an origin."""
@@ -98,7 +100,13 @@ def plan_held_out(
             origin = _judge_new(case, extra_is_known=extra_is_known)
         of_case[case.name] = Assignment(members=free or everybody, origin=origin)
     split, source = found or (None, "")
-    return HeldOutPlan(of_case=of_case, source=source, block_of=split.block_of if split else {})
+    known = {case.name: split.fold_of.get(case.name) for case in own} if split else {}
+    return HeldOutPlan(
+        of_case=of_case,
+        source=source,
+        block_of=split.block_of if split else {},
+        fold_of={name: fold for name, fold in known.items() if fold is not None},
+    )
 
 
 def read_stored_folds(notes: dict[str, Any], members: int, model: Path) -> tuple[FoldSplit, str] | None:

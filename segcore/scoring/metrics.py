@@ -127,6 +127,12 @@ def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every
     return {name: value for name, value in metrics.items() if value == value}
 
 
+def class_boundary_ious(scores: Sequence[ImageScore], classes: ClassTable) -> npt.NDArray[np.float64]:
+    """Return the IoU of each class along its borders, over images; NaN where there is none, or it was not counted."""
+    boundaries = _boundaries(scores)
+    return _divide(np.sum(boundaries, axis=0)) if boundaries else np.full(len(classes), np.nan)
+
+
 def divide_metric(scores: Sequence[ImageScore], classes: ClassTable, metric: str) -> dict[str, float]:
     """Return numbers by image whose mean is a metric, so that blocks of images say how sure the metric is.
 

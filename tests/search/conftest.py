@@ -18,13 +18,14 @@ import pytest
 from search.folder import SearchFolder
 from search.insight.record import Record
 from search.insight.stops import Stops
-from search.memory.events import Asked, Ended, Epoch, Opened, parse_event
+from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Opened, parse_event
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
 from search.memory.outcome import Outcome
 from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
 from segcore.config import TrainConfig
+from segcore.data.dividing.split import FoldSplit, write_folds
 from tests.preloaded import run_preloaded
 
 ROOT = Path(__file__).parents[2]
@@ -188,6 +189,43 @@ def make_best() -> Callable[..., dict[str, Any]]:
         return {**best, "trials": 4, "confirmation": {**known, **confirmation}}
 
     return make
+
+
+# Pixels of car and signal by truth (rows) and prediction (columns).
+_GOOD, _BAD = [[9, 1], [0, 10]], [[5, 5], [10, 0]]
+_FOLDS = (
+    [("a", "day", 0.9, _GOOD), ("b", "night", 0.3, _BAD)],
+    [("c", "day", 0.7, _GOOD), ("d", "night", 0.1, _BAD), ("e", "", 0.5, _GOOD)],
+)
+
+
+@pytest.fixture
+def retrained_record(
+    make_record: Callable[..., Record], make_best: Callable[..., dict[str, Any]], make_trials: Callable[..., History]
+) -> Record:
+    """A search that was retrained on two folds, with what each image scored."""
+    retraining = History("iou")
+    known = make_record(make_trials({"ious": [0.5]}), best=make_best(rivals=[]), retraining=retraining)
+    root = known.folder.retrain_stage.root
+    for fold, images in enumerate(_FOLDS):
+        place = root / "ray" / str(fold)
+        place.mkdir(parents=True)
+        keys = ("name", "condition", "iou", "confusion")
+        (place / "scores.json").write_text(json.dumps([dict(zip(keys, image, strict=True)) for image in images]))
+        retraining.apply(Asked(trial=fold, fold=fold, values={}, params={}))
+        retraining.apply(Epoch(trial=fold, epoch=1, metrics={"iou": 0.5}))
+        retraining.apply(CheckpointSaved(trial=fold, epoch=1, path=f"ray/{fold}"))
+        retraining.apply(Ended(trial=fold, outcome=Outcome.FINISHED))
+    retraining.apply(Closed(metrics={"iou": 0.5, "iou/car": 0.5, "iou/signal": 0.5}, note=""))
+    known.folder.model.mkdir()
+    classes = {"classes": [{"name": "car", "rgb": [0, 0, 255]}, {"name": "signal", "rgb": [255, 255, 0]}]}
+    (known.folder.model / "ensemble.json").write_text(json.dumps({"classes": {**classes, "scored": ["signal"]}}))
+    names = "abcde"
+    split = FoldSplit(
+        folds=2, fold_of={name: int(name > "b") for name in names}, block_of=dict(zip(names, names, strict=True))
+    )
+    write_folds(split, known.folder.folds)
+    return known
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from search import __main__ as program
+from segcore.__main__ import app as segcore_app
 from segcore.errors import (
     ConfigError,
     HopelessSearchError,
@@ -60,6 +62,7 @@ def test_exit_codes_are_those_of_the_docs(end_with, error, code, capsys):
     assert ("Traceback" in capsys.readouterr().err) is isinstance(error, RuntimeError)
 
 
-def test_version_is_told(run_cli):
-    done = run_cli("--version")
-    assert (done.returncode, done.stdout) == (0, f"street-search {VERSION}\n")
+@pytest.mark.parametrize(("app", "name"), [(program.app, "street-search"), (segcore_app, "segcore of street-search")])
+def test_version_is_told(app, name):
+    done = CliRunner().invoke(app, ["--version"])
+    assert (done.exit_code, done.output) == (0, f"{name} {VERSION}\n")

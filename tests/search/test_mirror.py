@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from search import mirror
-from search.finding import find_folder, require_new
+from search.finding import find_folder, is_driven_elsewhere, list_names, require_new
 from search.folder import SearchFolder
 from search.mirror import copied, fetch_search
 from search.place import build_place
+from search.requests import Inbox, Request, send_request
 from search.storage import find_bucket, locate_storage
 from segcore.bucket import Bucket
 from segcore.errors import CheckpointError, ConfigError, InterruptedSearchError, StorageError
@@ -90,6 +91,27 @@ def test_what_changes_is_copied_while_the_search_runs(here, stored, monkeypatch,
         wait_until(lambda: stored.read("journal.jsonl") == FILES["journal.jsonl"], "the first copy")
         save(here, {"journal.jsonl": FILES["journal.jsonl"] + b'{"a": 3}\n'})
         wait_until(lambda: (stored.read("journal.jsonl") or b"").endswith(b'{"a": 3}\n'), "the second copy")
+
+
+def test_what_another_machine_asks_reaches_the_driver_and_leaves_the_bucket(
+    here, stored, go_to, monkeypatch, wait_until
+):
+    monkeypatch.setattr(mirror, "_PERIOD_SECONDS", 0.05)
+    there = go_to("there")
+    with copied(here):
+        inbox = Inbox(here)
+        send_request(there, Request(kind="stop", reason="asked for elsewhere"))
+        wait_until(lambda: inbox.is_stopped, "the request arrives")
+    assert inbox.stop.reason == "asked for elsewhere"
+    assert [path for path in read(stored) if path.startswith("requests")] == []
+
+
+def test_a_driver_elsewhere_is_known_to_drive(here, go_to):
+    with copied(here):
+        assert is_driven_elsewhere(SearchFolder(root=go_to("there")))
+        go_to("here")
+        assert not is_driven_elsewhere(SearchFolder(root=here)), "it is of this machine"
+    assert not is_driven_elsewhere(SearchFolder(root=go_to("there")))
 
 
 def test_another_machine_goes_on_where_the_first_ended(here, stored, go_to):
@@ -193,6 +215,12 @@ def test_a_search_in_the_bucket_is_found_by_its_name(here, stored, go_to, addres
     assert find_folder(there, "streets") == SearchFolder(root=there / "streets")
     with pytest.raises(CheckpointError, match=rf"No search 'other' in {address}; there are streets"):
         find_folder(there, "other")
+
+
+def test_searches_in_the_bucket_are_listed_on_a_machine_that_has_none(here, go_to):
+    with copied(here):
+        pass
+    assert list_names(go_to("there").parent) == ["streets"]
 
 
 def test_a_model_is_found_here_and_in_the_bucket(here, stored, go_to):

@@ -6,6 +6,7 @@ A command needs some ten seconds to import everything and to start Ray, so tests
 import dataclasses
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from search.__main__ import app
+from search.commands.progress import describe_end
 from search.finding import lock_stage
 from search.folder import SearchFolder, folder_of
 from search.judge.asha import Asha
@@ -56,6 +58,9 @@ SECRETS = {
         )
     )
 }
+
+# Where nobody listens: what cannot be told is said, and changes nothing.
+SECRETS["STREET_SEARCH_NOTIFY"] = "http://127.0.0.1:9/hooks/PLANTED-hook"
 
 SPACES = """
 SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "batch_size": 4}
@@ -179,6 +184,25 @@ def test_trials_that_asha_stopped_are_those_that_its_rule_stops(launched, place)
     assert {trial.last_epoch for trial in trials if trial.outcome is Outcome.STOPPED} <= {1, 2}
 
 
+def test_launch_into_a_file_has_a_line_for_each_trial_that_ended(launched, place):
+    history = read_history(place.folder("whole").search_stage.journal, "iou")
+    lines = [line for line in launched.splitlines() if re.match(r"trial \d+ (finished|stopped)", line)]
+    for trial in history.in_order:
+        assert describe_end(trial, "iou") in lines
+    assert "--notify *** was not told (Connection refused); the search is as it is." in launched
+
+
+def test_dry_run_says_what_a_launch_would_take_and_begins_none(run, place):
+    told = run(*place.arguments, "--name", "dry", "--dry-run").stdout
+    # Without a first rung of its own: at epochs 1 and 2 of 4.
+    assert "4 trials; as ASHA decides, about 4 to epoch 1, 2 to epoch 2, 1 to epoch 4: 8 epochs, of the 16" in told
+    assert re.search(r"^ search +4 +8 +\S+ \S+ +[\d.]+", told, re.MULTILINE), told
+    assert re.search(r"^ retraining +up to 2 +8 ", told, re.MULTILINE), told
+    assert "Checkpoints take up to" in told
+    assert "Nothing was begun" in told
+    assert not place.folder("dry").root.exists()
+
+
 def test_launch_names_the_winner_and_what_to_do_next(launched, place):
     best = json.loads(place.folder("whole").best.read_text())
     ranked = read_history(place.folder("whole").search_stage.journal, "iou").ranked
@@ -295,6 +319,7 @@ def test_mlflow_has_the_retraining_and_its_score(retrained, place):
     notes = read_ensemble_notes(folder.model)["notes"]
     assert parent.info.status == "FINISHED"
     assert notes["out_of_fold"]["iou"] in parent.data.metrics.values()
+    assert notes["run"].endswith(f"/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}")
 
 
 def test_registered_model_is_fetched_unless_its_files_were_changed(retrained, run, run_cli, place, tmp_path):

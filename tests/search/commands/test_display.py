@@ -1,12 +1,11 @@
 import io
-import os
 import sys
 import threading
 
 import pytest
 
 from search.commands.console import PlainConsole
-from search.commands.display import ProgressLog, Wait, show_importance
+from search.commands.display import show_importance, show_interrupted
 from search.commands.tables import progress_panel, summary_line
 from search.memory.events import Asked, Ended, Epoch, Reopened, Started
 from search.memory.history import History
@@ -52,60 +51,6 @@ def test_display_reads_a_history_that_is_being_written(make_settings, hasty_thre
     assert "150 of 150 trials" in console.file.getvalue()
 
 
-def make_wait(*problems: str | None, is_urgent: bool = False) -> Wait:
-    """What is waited for at each look, one after the other."""
-    told = iter(problems)
-    return Wait(tell=lambda: next(told), over="it is back", is_urgent=is_urgent)
-
-
-def test_log_says_once_that_something_is_waited_for_and_once_that_it_is_back():
-    out = PlainConsole(file=io.StringIO())
-    wait = make_wait(None, "MLflow waits (refused)", "MLflow waits (timed out)", None, None, "MLflow waits (refused)")
-    log = ProgressLog(lambda: "a line", waits=[wait], status="", out=out)
-    for _ in range(6):
-        log.tell()
-    assert out.file.getvalue().splitlines() == [
-        *("a line", "MLflow waits (refused)", "a line", "a line", "it is back", "a line", "a line"),
-        *("MLflow waits (refused)", "a line"),
-    ]
-
-
-def test_log_says_at_once_what_is_urgent_and_the_rest_with_the_next_line():
-    out = PlainConsole(file=io.StringIO())
-    waits = [make_wait("the bucket waits"), make_wait(None, "waiting for a node", "for two", None, is_urgent=True)]
-    log = ProgressLog(lambda: "a line", waits=waits, status="", out=out)
-    for _ in range(3):
-        log.notice_urgent()
-    assert out.file.getvalue().splitlines() == ["waiting for a node"]
-    log.tell()
-    assert out.file.getvalue().splitlines()[1:] == ["the bucket waits", "it is back", "a line"]
-
-
-def test_log_tells_each_warning_of_its_run_once():
-    warnings = ["of an earlier run"]
-    out = PlainConsole(file=io.StringIO())
-    log = ProgressLog(lambda: "a line", find_warnings=lambda: warnings, status="", out=out)
-    log.tell()
-    warnings += ["trial 3 hangs", "trial 4 hangs"]
-    log.tell()
-    log.tell_news()
-    assert out.file.getvalue().splitlines() == ["a line", "trial 3 hangs", "trial 4 hangs", "a line"]
-
-
-def test_log_that_nobody_reads_any_more_goes_on_and_says_so_once_where_errors_go():
-    reading, writing = os.pipe()
-    with os.fdopen(writing, "w", encoding="utf-8") as stream:
-        out, err = PlainConsole(file=stream), PlainConsole(file=io.StringIO())
-        log = ProgressLog(lambda: "a line", status="python -m search status streets", out=out, err=err)
-        log.tell()
-        os.close(reading)
-        for _ in range(3):
-            log.tell()
-    assert err.file.getvalue() == (
-        "The output is closed; the search goes on without it, see 'python -m search status streets'.\n"
-    )
-
-
 @pytest.mark.parametrize(("trials", "shown"), [(11, False), (12, True)])
 def test_importance_is_shown_once_enough_trials_tell(make_history, make_settings, capsys, trials, shown):
     def write(script):
@@ -116,3 +61,15 @@ def test_importance_is_shown_once_enough_trials_tell(make_history, make_settings
 
     show_importance(make_settings(epochs=1), make_history(write))
     assert ("What mattered" in capsys.readouterr().out) is shown
+
+
+def test_an_interrupted_stage_leaves_a_summary_in_which_nothing_runs(make_history, make_settings, capsys):
+    def write(script):
+        script.ask(0)
+        script.write("started", trial=0)
+        script.epochs(0, 0.25)
+
+    show_interrupted(make_history(write), make_settings(trials=9), trials=3)
+    told = capsys.readouterr().out
+    assert "1 of 3 trials  ·  0 running  ·  1 waiting" in told
+    assert "best iou 0.2500 in trial 0" in told

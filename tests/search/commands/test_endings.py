@@ -73,6 +73,36 @@ def test_signals_of_job_managers_and_closed_terminals_end_a_search_as_ctrl_c_doe
     assert trial.checkpoint_epoch >= 2
 
 
+def test_a_search_stops_where_another_process_asks_it_to_and_keeps_what_it_was_told_to(
+    arguments, start_cli, run_cli, wait_until
+):
+    """After the test above, whose search it goes on with."""
+    root = arguments[-1].parent
+    folder = SearchFolder(root=root / "searches" / "told")
+    journal = folder.search_stage.journal
+    before = len(list(read_events(journal)))
+    driver = start_cli("resume", "told", "--storage", root / "searches", PYTHONPATH=str(root))
+
+    def has_trained() -> bool:
+        assert driver.poll() is None, driver.communicate()
+        return any(event.event == "checkpoint" for event in list(read_events(journal))[before:])
+
+    wait_until(has_trained, "a checkpoint was written", seconds=600)
+    kept = run_cli("keep", "told", 0, "--why", "promising", "--storage", root / "searches")
+    assert kept.stdout == "Trial 0 is spared from ASHA, and trains to its end.\n", kept.stderr
+    stopped = run_cli("stop", "told", "--why", "lunch", "--storage", root / "searches")
+    assert f"It has stopped; go on with '{folder.command('resume')}'." in stopped.stdout
+    out, err = driver.communicate(timeout=600)
+    assert driver.returncode == 3, err
+    assert "Stopped, as asked for by" in err
+    assert ": lunch; go on with" in err
+    assert "1 of 2 trials  ·  0 running  ·  1 waiting" in out, "an interrupted search leaves a summary"
+    assert "Traceback" not in out + err
+    (trial,) = read_history(journal, "iou").in_order
+    assert (trial.kept, trial.outcome) == (True, None)
+    assert trial.can_go_on, "the epoch that ran was finished, and its checkpoint written"
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 256 MB."""

@@ -45,7 +45,7 @@ def test_search_ranks_and_confirms_by_the_metric_it_was_launched_for(launched):
     assert read_settings(folder.settings).metric == METRIC
     best = read_history(folder.search_stage.journal, METRIC).ranked[0]
     assert f"best {METRIC} {best.best.score:.4f} in trial {best.number}" in printed
-    assert f"The winner's {METRIC} on 1 further fold(s) is" in printed
+    assert f"The winner's {METRIC} on 1 further fold is" in printed
     for training in read_history(folder.confirm_stage.journal, METRIC).in_order:
         last = training.epochs[2]
         # It is over all images together, and what images say of it averages to it.

@@ -88,4 +88,4 @@ def test_no_command_is_written_with_many_parameters():
     """Their options come from the fields."""
     for command in app.registered_commands:
         written = inspect.signature(inspect.unwrap(command.callback), follow_wrapped=False)
-        assert len(written.parameters) <= 8, command.callback
+        assert len(written.parameters) <= 9, command.callback

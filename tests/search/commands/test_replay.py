@@ -1,5 +1,6 @@
 """`replay` on searches whose journals are written by hand."""
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -83,3 +84,18 @@ def test_ranks_that_settle_late_are_told(replay):
 def test_search_without_a_score_has_nothing_to_replay(replay):
     with pytest.raises(CheckpointError, match="has no trial with a score yet"):
         replay([((), "failed")])
+
+
+def test_replay_as_json_marks_the_settings_of_the_search(replay):
+    document = json.loads(replay(UPSET, "--json"))
+    assert (document["name"], document["metric"], document["form"]) == ("streets", "iou", 1)
+    (own,) = [row for row in document["decisions"] if row["own"]]
+    assert (own["grace_epochs"], own["reduction_factor"]) == (1, 2)
+    assert all(row["best"] is None or row["best"] <= 0.9 for row in document["decisions"])
+
+
+def test_replay_fits_60_columns(replay, monkeypatch):
+    monkeypatch.setattr(console, "_width", 60)
+    text = replay(UPSET, "--grace-epochs", "1", "--reduction-factor", "2")
+    assert max(len(line.rstrip()) for line in text.splitlines()[:7]) <= 60
+    assert "…" not in text

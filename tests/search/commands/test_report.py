@@ -46,3 +46,11 @@ def test_a_trial_counts_as_running_only_while_a_process_runs_the_search(storage,
     run("report", "second", "--storage", storage, "--out", page)
     assert ">running<" not in page.read_text()
     journal.write_bytes(whole)
+
+
+def test_two_searches_are_compared_by_name(storage, tmp_path):
+    told = run("compare", "first", "second", "--storage", storage, "--out", tmp_path / "both.html")
+    assert "Nobody knows whose winner is ahead" in told
+    assert "<h1>Searches first and second</h1>" in (tmp_path / "both.html").read_text()
+    run("compare", "first", "second", "--storage", storage)
+    assert (storage / "first" / "compare-second.html").exists()

@@ -60,7 +60,7 @@ def test_time_that_a_trial_waited_is_not_what_trials_take(make_settings):
     """Twice ten seconds of training, a thousand of waiting in between."""
     history = history_of(asked(0, 0.0), Started(trial=0, time=0.0), epoch(0, 1, 10.0), ended(0, 10.0, Outcome.STOPPED))
     # One trial is left, and takes as long as the first.
-    assert estimate_seconds_left(history, make_settings(trials=2), 1) == 10
+    assert estimate_seconds_left(history, make_settings(trials=2, epochs=1), 1) == 10
     for event in (Reopened(trial=0, time=1010.0), epoch(0, 2, 1020.0), ended(0, 1020.0)):
         history.apply(event)
     assert estimate_seconds_left(history, make_settings(trials=2), 1) == 20
@@ -175,3 +175,18 @@ def test_before_the_first_epoch_the_search_says_how_long_one_takes():
     # Two of 4 epochs of 5 s, one after the other.
     assert estimate_trainings_left(trainings, search, 2) == pytest.approx(40)
     assert estimate_trainings_left(History("iou"), History("iou"), 2) is None
+
+
+def test_until_one_got_to_the_end_the_rungs_say_what_is_left(make_settings):
+    """Those that end first were stopped first, and say nothing of those that go on."""
+    settings = make_settings(trials=4, epochs=8, grace_epochs=1)
+    history = history_of(asked(0, 0.0), asked(1, 0.0))
+    assert estimate_seconds_left(history, settings, 2) is None
+    for trial in (0, 1):
+        for event in (epoch(trial, 1, 10.0), ended(trial, 10.0, Outcome.STOPPED)):
+            history.apply(event)
+    # Of 4 trials 2 get to epoch 2, one to 4 and to 8: 4 + 2 + 2 + 4 = 12 epochs of 10 s, of which 2 are trained.
+    assert estimate_seconds_left(history, settings, 1) == pytest.approx(100)
+    # One has 7 epochs to go, however many workers there are.
+    assert estimate_seconds_left(history, settings, 8) == pytest.approx(70)
+    assert estimate_seconds_left(history, make_settings(trials=4, epochs=8, time_budget_seconds=30), 1) == 30

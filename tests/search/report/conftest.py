@@ -20,6 +20,13 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> SearchFolder:
 
 
 @pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> SearchFolder:
+    """A search of 12 trials that was confirmed and retrained."""
+    storage: Path = tmp_path_factory.mktemp("finished") / "searches"
+    return simulate_search(storage, trials=12, workers=2, name="finished")
+
+
+@pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> SearchFolder:
     """A search of 14 trials on two workers, neither confirmed nor retrained."""
     storage: Path = tmp_path_factory.mktemp("small") / "searches"

@@ -10,6 +10,7 @@ from search.insight.record import read_record
 from search.memory.history import History
 from search.report.page import render_report, write_report
 from segcore.errors import StorageError
+from tests.browser import browse, needs_chromium
 from tests.search.report.conftest import gather_quickly
 
 PARTS = (
@@ -58,3 +59,42 @@ def test_what_users_wrote_is_escaped(make_record, make_matter, make_trials):
 def test_a_page_that_cannot_be_written_is_told(small, tmp_path):
     with pytest.raises(StorageError, match="is a folder"):
         write_report(read_record(small), Path(tmp_path))
+
+
+@needs_chromium
+def test_a_page_of_500_trials_is_read_and_searched_in_a_browser_at_any_width(page, tmp_path):
+    file = tmp_path / "report.html"
+    file.write_text(page, encoding="utf-8")
+    with browse(tmp_path / "profile") as browser:
+        browser.open(file.as_uri())
+        browser.wait_for(*PARTS)
+        for width in (500, 1400):
+            browser.ask(
+                "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
+            )
+            assert browser.run("document.documentElement.scrollWidth") <= width
+        # The pointer over a line marks its trial in every chart and table, and says what it is.
+        browser.run(_POINTER)
+        browser.run("point(document.querySelector('#parallel polyline.win'), 'pointermove', 0)")
+        assert browser.run("document.querySelectorAll('.lit').length") > len(PARTS)
+        assert "the winner: finished" in browser.run("document.getElementById('tip').textContent")
+        # The upper half of the last axis chooses by score.
+        browser.run(f"for (const [kind, share] of {_DRAG}) point(hits.at(-1), kind, share)")
+        chosen = browser.run("document.getElementById('chosen').textContent")
+        assert re.fullmatch(r"\d+ of 49\d trials are chosen, in every chart and table; .*", chosen)
+        assert 400 < browser.run("document.querySelectorAll('tr.out').length") < 500
+        browser.run(f"for (const [kind, share] of {_CLICK}) point(hits.at(-1), kind, share)")
+        assert browser.run("document.querySelectorAll('.out').length") == 0
+
+
+_POINTER = """
+const hits = [...document.querySelectorAll("#parallel .axis-hit")];
+SVGElement.prototype.setPointerCapture = () => {};
+function point(mark, kind, share) {
+  const box = mark.getBoundingClientRect();
+  const place = {clientX: box.x + 1, clientY: box.y + share * box.height, bubbles: true, pointerId: 1};
+  mark.dispatchEvent(new PointerEvent(kind, place));
+}
+"""
+_DRAG = '[["pointerdown", 0], ["pointermove", 0.3], ["pointerup", 0.3]]'
+_CLICK = '[["pointerdown", 0.5], ["pointerup", 0.5]]'

@@ -37,7 +37,9 @@ with connected(build_place({"data": Path("."), "storage": Path(".")})):
     results = tune.Tuner(train, run_config=tune.RunConfig(storage_path=sys.argv[1], verbose=0)).fit()
     address = ray.get_runtime_context().gcs_address
     session = ray._private.worker._global_node.get_session_dir_path()
-    print(json.dumps({"address": address, "session": session, "letters": results[0].metrics["letters"]}), flush=True)
+    letters = results[0].metrics["letters"]
+    jobs = [each["Entrypoint"] for each in ray._private.state.jobs()]
+    print(json.dumps({"address": address, "session": session, "letters": letters, "jobs": jobs}), flush=True)
     input()
 """
 
@@ -61,7 +63,7 @@ def told(tmp_path_factory):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
     environment |= {**SECRETS, "HOME": str(folder)}
     driver = subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(folder / "results")],
+        [sys.executable, "-c", DRIVER, str(folder / "results"), "--notify", "https://host/PLANTED-hook"],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
@@ -91,6 +93,10 @@ def test_trials_have_the_users_keys_and_no_file_has_them(told):
     files = [file for root in (told["session"], told["home"]) for file in Path(root).rglob("*") if file.is_file()]
     assert any(file.name == "runtime_env_agent.log" for file in files)
     assert [file for file in files if b"PLANTED" in file.read_bytes()] == []
+
+
+def test_ray_shows_nobody_the_arguments_of_a_driver(told):
+    assert told["jobs"] == ["python -m search"]
 
 
 def test_nobody_else_looks_into_rays_folder_or_finds_a_token(told):

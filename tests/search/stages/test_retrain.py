@@ -12,7 +12,8 @@ from search.memory.events import CheckpointSaved
 from search.memory.history import EpochRecord, TrialRecord
 from search.memory.journal import read_history
 from search.memory.outcome import Outcome
-from search.run.trial import SCORES_FILE, STATE_FILE
+from search.memory.scores import SCORES_FILE
+from search.run.trial import STATE_FILE
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from search.verdict.out_of_fold import OutOfFold
 from segcore.config import TrainConfig

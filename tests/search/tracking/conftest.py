@@ -15,7 +15,7 @@ from search.place import Place
 from search.settings import SearchSettings
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's tables, made once: making them takes seconds."""
     file = tmp_path_factory.mktemp("mlflow") / "mlflow.db"

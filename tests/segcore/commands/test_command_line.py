@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from segcore.data.classes import ClassTable, class_table_to_json
@@ -178,6 +179,7 @@ def test_network_of_the_scored_classes_is_scored_right_where_black_is_a_class(ma
         save_mask(mask_HW, data / "seg_train_annotations" / f"x{number}.png", table)
     (data / "classes.json").write_text(json.dumps(class_table_to_json(table)))
     config = make_config(labels="scored")
+    torch.manual_seed(0)
     weights = build_architecture(config, 2).state_dict()
     save_ensemble(tmp_path / "m", iter([weights]), config=config, classes=table, notes={})
     assert run("predict", tmp_path / "m", data / "seg_train_images", tmp_path / "out", "--cpus", 1)[0] == 0

@@ -21,7 +21,7 @@ from segcore.machine import Machine
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble import save_ensemble
 from segcore.prediction.held_out import spread
-from segcore.scoring.metrics import count_confusion, score_image
+from segcore.scoring.metrics import class_boundary_ious, count_confusion, score_image
 from segcore.scoring.objects import Objects
 
 MACHINE = Machine()
@@ -130,12 +130,49 @@ def test_page_leads_with_the_metric_that_decided_in_the_training(analysis, metri
     assert f"would give {metric} " in page
 
 
-def test_borders_are_counted_for_a_model_that_was_trained_for_them(make_model, dataset_folder):
-    model = make_model({"folds": [0, 1, 2], "metric": "boundary_iou"})
-    analysis = analyse(model, dataset_folder, images=2)
+def test_borders_are_counted_for_every_model(analysis, read_page):
     assert 0 <= analysis.metrics["boundary_iou"] <= 1
-    page = render_errors(analysis, "m", "d")
-    assert "boundary_iou, along borders" in page and "Calling everything" not in page
+    borders = class_boundary_ious([image.score for image in analysis.images], analysis.classes)
+    text = read_page(render_errors(analysis, "m", "d"))
+    assert f"boundary_iou, along borders {analysis.metrics['boundary_iou']:.3f}" in text
+    assert f"car * {analysis.metrics['iou/car']:.3f} {borders[1]:.3f}" in text
+
+
+def test_page_of_a_model_that_was_trained_for_borders_leads_with_them(analysis):
+    page = render_errors(replace(analysis, notes={**analysis.notes, "metric": "boundary_iou"}), "m", "d")
+    assert page.index("boundary_iou, along borders") < page.index("iou, the contest")
+    assert "Calling everything" not in page
+
+
+def test_each_condition_group_and_fold_has_a_total(analysis, dataset_folder, read_page):
+    text = read_page(render_errors(analysis, "m", "d"))
+
+    def told(images):
+        scores = [image.score.iou for image in images]
+        return f"{len(images)} {np.mean(scores):.3f} {min(scores):.3f} {max(scores):.3f}"
+
+    images = analysis.images
+    night = [image for image in images if image.case.condition == "night"]
+    saitama = [image for image in images if image.case.group == "Saitama"]
+    fold_of = make_folds(read_dataset(dataset_folder).cases, 3).fold_of
+    first = [image for image in images if fold_of[image.case.name] == 0]
+    assert f"night {told(night)} all {told(images)} By group" in text
+    assert f"Saitama {told(saitama)} Tokyo1" in text
+    assert f"fold 0 0 {told(first)} fold 1 1" in text
+
+
+def test_page_of_a_model_of_unknown_folds_says_so(make_model, dataset_folder, read_page):
+    text = read_page(render_errors(analyse(make_model({}), dataset_folder, images=2), "m", "d"))
+    assert "The folds of the training are not known; give its folds.json by --folds." in text
+
+
+@pytest.mark.parametrize(("address", "leads"), [("http://h:5000/#/runs/1", True), ("javascript:alert(1)", False)])
+def test_page_leads_to_the_run_that_the_notes_name(analysis, address, leads, read_page):
+    notes = {**analysis.notes, "search": "<b>", "trial": 4, "run": address}
+    page = render_errors(replace(analysis, notes=notes), "m", "d")
+    assert "Trained by the search <b>, with the configuration of its trial 4. Its run in MLflow" in read_page(page)
+    assert (f'<a href="{address}">' in page) is leads
+    assert "Its run in MLflow" not in render_errors(replace(analysis, notes={**notes, "search": 3}), "m", "d")
 
 
 def test_score_of_several_networks_of_one_fold_is_not_the_one_that_the_training_noted(analysis):
@@ -212,7 +249,7 @@ def test_page_shows_scores_confusions_and_pictures(three, analysis, dataset_fold
     text = read_page(page)
     assert f"iou, the contest's score {analysis.metrics['iou']:.3f}" in text
     assert f"miou, over all classes {analysis.metrics['miou']:.3f}" in text
-    assert re.search(r"\d+% of (road|car|person|sky) pixels are called (road|car|person|sky)", text)
+    assert re.search(r"\d+% of (road|car \*|person \*|sky) called (road|car|person|sky)", text)
     # Six of the worst and six of the best, four pictures each.
     assert page.count("<img ") == 12 * 4
     assert all(f"{case.name} " in text for case in read_dataset(dataset_folder).cases)

@@ -7,6 +7,7 @@ from PIL import Image
 
 from segcore.data.case import Case
 from segcore.data.classes import ClassTable, class_table_to_json
+from segcore.data.dividing.division import Division
 from segcore.errors import DataError
 from segcore.insight.explore import (
     bin_by_doubling,
@@ -58,7 +59,9 @@ def folder(tmp_path):
 
 def explore(folder, folds=2):
     steps = []
-    exploration = explore_dataset(folder, folds, lambda done, total: steps.append((done, total)))
+    exploration = explore_dataset(
+        folder, Division(kind="folds", folds=folds), lambda done, total: steps.append((done, total))
+    )
     assert steps == [(done, 8) for done in range(1, 9)]
     return exploration
 
@@ -111,7 +114,7 @@ def test_rare_classes_are_shown_where_they_are_largest_rarest_first(folder):
 def test_broken_images_are_left_out_and_named_as_check_does(folder):
     (folder / "seg_train_annotations" / "d.png").unlink()
     (folder / "seg_train_images" / "b.png").write_bytes(b"nothing")
-    exploration = explore_dataset(folder, 2, lambda done, total: None)
+    exploration = explore_dataset(folder, Division(kind="folds", folds=2), lambda done, total: None)
     assert [counts.case.name for counts in exploration.cases] == ["a", "c"]
     assert len(exploration.report.cases) == 2
     # Of the images that are left one alone has a car, so one of two folds has none.
@@ -122,17 +125,17 @@ def test_data_without_a_usable_image_is_said_in_one_line(folder):
     for mask in (folder / "seg_train_annotations").glob("*.png"):
         mask.unlink()
     with pytest.raises(DataError, match=r"no usable image \(a.png: missing and 4 more problems\)") as caught:
-        explore_dataset(folder, 2, lambda done, total: None)
+        explore_dataset(folder, Division(kind="folds", folds=2), lambda done, total: None)
     assert "\n" not in str(caught.value)
 
 
 def test_data_without_masks_folder_is_said_in_one_line(folder):
     (folder / "seg_train_annotations").rename(folder / "elsewhere")
     with pytest.raises(DataError, match="seg_train_annotations/ is missing") as caught:
-        explore_dataset(folder, 2, lambda done, total: None)
+        explore_dataset(folder, Division(kind="folds", folds=2), lambda done, total: None)
     assert "\n" not in str(caught.value)
 
 
 def test_layout_that_is_named_is_explored(two_layouts):
-    exploration = explore_dataset(two_layouts, 2, lambda done, total: None, "pairs")
+    exploration = explore_dataset(two_layouts, Division(kind="folds", folds=2), lambda done, total: None, "pairs")
     assert [counts.case.name for counts in exploration.cases] == ["pair_0", "pair_1", "pair_2", "pair_3"]

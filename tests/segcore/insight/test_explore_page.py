@@ -4,6 +4,9 @@ import pytest
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
+from segcore.data.dataset import read_dataset
+from segcore.data.dividing.division import Division
+from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.errors import DataError, StorageError
 from segcore.insight.explore import explore_dataset
 from segcore.insight.explore_page import render_exploration
@@ -14,7 +17,9 @@ def run(*arguments):
 
 
 def render(folder, folds=2):
-    return render_exploration(explore_dataset(folder, folds, lambda done, total: None), "<i>data</i>")
+    return render_exploration(
+        explore_dataset(folder, Division(kind="folds", folds=folds), lambda done, total: None), "<i>data</i>"
+    )
 
 
 def test_page_shows_everything_that_is_in_the_data(dataset_folder, tmp_path, read_page):
@@ -29,6 +34,20 @@ def test_page_shows_everything_that_is_in_the_data(dataset_folder, tmp_path, rea
     assert "group day night all Saitama 3 3 6 Tokyo1 3 3 6 all 6 6 12" in text
     assert "(void) 0.26% 12 100%" in text
     assert page.count("<img ") == 12 + 4 * 2
+
+
+def test_folds_of_a_search_are_shown_with_a_total_for_each_condition(dataset_folder, tmp_path, read_page):
+    """Of its folds.json; the first six images, three of each condition, are in fold 0."""
+    cases = sorted(read_dataset(dataset_folder).cases, key=lambda case: (case.condition, case.name))
+    first = {case.name for case in (*cases[:3], *cases[6:9])}
+    fold_of = {case.name: int(case.name not in first) for case in cases}
+    blocks = {name: name for name in fold_of}
+    write_folds(FoldSplit(folds=2, fold_of=fold_of, block_of=blocks), tmp_path / "folds.json")
+    done = run("explore", dataset_folder, tmp_path / "page.html", "--folds-file", tmp_path / "folds.json")
+    assert done.exit_code == 0, done.output
+    text = read_page((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert "all groups, day 3 3 6 all groups, night 3 3 6 all 6 6 12" in text
+    assert "Folds given by --folds-file: 6, 6 cases in 2 folds." in text
 
 
 def test_gaps_between_frames_are_shown(dataset_folder, read_page):
@@ -83,7 +102,7 @@ def test_mistakes_are_said_in_one_line(make_dataset, tmp_path, data, out, error,
 
 
 def test_page_says_what_a_smaller_size_can_reach(dataset_folder, read_page):
-    exploration = explore_dataset(dataset_folder, 3, lambda done, total: None)
+    exploration = explore_dataset(dataset_folder, Division(kind="folds", folds=3), lambda done, total: None)
     assert [ceiling.scale for ceiling in exploration.ceilings] == [0.25, 0.5, 0.75]
     row = exploration.ceilings[1]
     assert f"0.5 {row.metrics['iou']:.3f} {row.metrics['miou']:.3f}" in read_page(render_exploration(exploration, "x"))

@@ -13,7 +13,7 @@ from segcore.__main__ import app
 from segcore.errors import CheckpointError, ConfigError, DeviceMemoryError, StorageError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import load_ensemble, save_ensemble, save_options
+from segcore.prediction.ensemble import load_ensemble, read_ensemble_notes, save_ensemble, save_note, save_options
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import predict_probabilities
 
@@ -60,6 +60,13 @@ def test_model_of_the_first_format_is_read_with_the_loss_that_it_meant(folder, f
     assert load_ensemble(folder, MACHINE).config.loss == today
     save_options(folder, PredictOptions(flip=True))
     assert load_ensemble(folder, MACHINE).config.loss == today, "once, not at every writing"
+
+
+def test_a_note_is_written_beside_the_others(folder):
+    before = read_ensemble_notes(folder)
+    save_note(folder, "run", "http://h/1")
+    save_note(folder, "run", "http://h/2")
+    assert read_ensemble_notes(folder) == {**before, "notes": {**before["notes"], "run": "http://h/2"}}
 
 
 def test_model_whose_notes_were_edited_on_windows_is_read(folder):

@@ -87,6 +87,7 @@ def test_folds_of_the_search_come_before_those_made_again(model):
     # Not among the folds: the image came later, so that no member has seen it.
     assert plan.of_case["c9"] == Assignment(members=(0, 1, 2), origin=Origin.HELD_OUT)
     assert plan.source == "read from the search's folds.json"
+    assert plan.fold_of == {"c0": 2, "c1": 2, "c2": 0, "c3": 1}
 
 
 def test_folds_of_the_model_come_before_those_of_the_search(model):

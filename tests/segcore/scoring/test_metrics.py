@@ -12,6 +12,7 @@ from segcore.data.classes import VOID
 from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.metrics import (
     best_single_class,
+    class_boundary_ious,
     class_ious,
     count_confusion,
     divide_metric,
@@ -142,6 +143,14 @@ def test_class_called_as_a_time_of_day_keeps_its_own_metric(classes):
 def test_fold_without_scored_classes_has_no_iou(classes):
     metrics = summarise_scores([_score(classes, [ROAD], [ROAD])], classes, every_class=True)
     assert set(metrics) == {"miou", "iou/road"}
+
+
+def test_each_class_has_an_iou_along_its_borders_over_images(classes):
+    # Masks of one row: every pixel is at a border. Car: 1 of 2 and 1 of 1, so 2 of 3; person and sky occur nowhere.
+    pairs = (([CAR, CAR, ROAD], [CAR, ROAD, ROAD]), ([CAR], [CAR]))
+    found = class_boundary_ious(_count_all([[np.array([row], np.uint8) for row in pair] for pair in pairs]), classes)
+    assert found[[ROAD, CAR]].tolist() == [pytest.approx(1 / 2), pytest.approx(2 / 3)] and np.isnan(found[PERSON])
+    assert np.isnan(class_boundary_ious([_score(classes, [CAR], [CAR])], classes)).all()
 
 
 def test_best_single_class_is_what_one_colour_everywhere_would_score(classes):

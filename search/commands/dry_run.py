@@ -1,0 +1,135 @@
+"""`launch --dry-run`: what a search would do and take, from its settings and a short measurement; nothing is begun."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from rich import box
+from rich.table import Table
+
+from search.commands.console import console
+from search.insight.cost import name_device_hours
+from search.insight.forecast import (
+    ModeTime,
+    Rung,
+    StageForecast,
+    expect_epochs,
+    expect_rungs,
+    forecast_stages,
+    group_modes,
+)
+from search.insight.words import count_words, describe_seconds
+from search.place import Place
+from search.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from search.run.capacity import Capacity
+    from segcore.data.caching.cache import PixelCache
+    from segcore.data.dividing.split import FoldSplit
+
+_EACH: Final = 2
+"""Configurations of each input mode that are measured."""
+_STAGES: Final = {"search": "search", "confirm": "confirmation", "retrain": "retraining"}
+
+
+def show_forecast(settings: SearchSettings, capacity: "Capacity", cache: "PixelCache", split: "FoldSplit") -> None:
+    """Measure a few configurations and say what the search would do and take.
+
+    Args:
+        settings: of the search.
+        capacity: the nodes that it would run on.
+        cache: the decoded data.
+        split: the folds.
+    """
+    from search.run.loop import space_facts
+    from search.run.measuring import draw_values
+
+    rungs = expect_rungs(settings)
+    console.print(describe_rungs(settings, rungs), soft_wrap=True)
+    groups = group_modes(draw_values(settings, space_facts(cache)))
+    count = sum(min(_EACH, len(group)) for group in groups.values())
+    console.print(f"Measuring {count_words(count, 'configuration')} on a few images each ...", style="dim")
+    modes = _measure(settings, capacity, cache, split, groups)
+    at_once = max(1, capacity.count())
+    console.print(modes_table(modes, on_gpu=bool(capacity.place.gpus_per_trial)))
+    console.print(stages_table(forecast_stages(settings, capacity.place, modes, at_once), capacity.place, at_once))
+    for problem in dict.fromkeys(problem for mode in modes for problem in mode.problems):
+        console.print(f"Not measured: {problem}", style="yellow", soft_wrap=True)
+    console.print("Nothing was begun, and only decoded images were kept; leave --dry-run out to begin.")
+
+
+def describe_rungs(settings: SearchSettings, rungs: Sequence[Rung]) -> str:
+    """Say how many trials are expected to get how far."""
+    told = ", ".join(f"{rung.trials} to epoch {rung.epoch}" for rung in rungs)
+    epochs, whole = expect_epochs(settings), settings.trials * settings.epochs
+    return (
+        f"{count_words(settings.trials, 'trial')}; as ASHA decides, about {told}: {epochs:,} epochs, of the {whole:,} "
+        "that all would take without it."
+    )
+
+
+def modes_table(modes: Sequence[ModeTime], *, on_gpu: bool) -> Table:
+    """Return how long an epoch takes by input mode."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="An epoch", title_justify="left")
+    for name in ("input", "drawn", "seconds", "GPU memory" if on_gpu else "memory"):
+        table.add_column(name, justify="left" if name == "input" else "right")
+    for mode in modes:
+        memory = f"{mode.memory_gib:.1f} GiB" if mode.seconds else "-"
+        table.add_row(mode.mode, f"{mode.share:.0%}", _describe_range(mode.seconds), memory)
+    return table
+
+
+def stages_table(stages: Sequence[StageForecast], place: Place, at_once: int) -> Table:
+    """Return what each stage would take, and all together."""
+    title = f"What it would take, {count_words(at_once, 'trial')} at a time"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in ("stage", "trainings", "epochs", "time", name_device_hours(place)):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for each in stages:
+        trainings = str(each.trainings) if each.stage == "search" else f"up to {each.trainings}"
+        table.add_row(
+            _STAGES[each.stage], trainings, f"{each.epochs:,}", *_describe_hours(each.hours, each.device_hours)
+        )
+    hours, device_hours = (sum(getattr(each, name) for each in stages) for name in ("hours", "device_hours"))
+    table.add_row("together", "", "", *_describe_hours(hours, device_hours), style="bold")
+    return table
+
+
+def _measure(
+    settings: SearchSettings,
+    capacity: "Capacity",
+    cache: "PixelCache",
+    split: "FoldSplit",
+    groups: dict[str, list[dict[str, object]]],
+) -> list[ModeTime]:
+    from search.run.measuring import measure_epochs
+    from search.run.stage import make_job
+
+    job, drawn = make_job(settings, capacity.place, cache, split), sum(map(len, groups.values()))
+    modes = []
+    for mode, group in groups.items():
+        found = measure_epochs(group[:_EACH], job, capacity.place, settings.fold)
+        known = [each for each in found if not each.problem]
+        modes.append(
+            ModeTime(
+                mode=mode,
+                share=len(group) / drawn,
+                seconds=tuple(each.epoch_seconds for each in known),
+                memory_gib=max((each.memory_gib for each in known), default=0.0),
+                problems=tuple(each.problem for each in found if each.problem),
+            )
+        )
+    return modes
+
+
+def _describe_range(seconds: Sequence[float]) -> str:
+    if not seconds:
+        return "-"
+    low, high = f"{min(seconds):.3g}", f"{max(seconds):.3g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _describe_hours(hours: float, device_hours: float) -> tuple[str, str]:
+    if math.isnan(hours):
+        return "-", "-"
+    return describe_seconds(hours * 3600), f"{device_hours:.2f}"

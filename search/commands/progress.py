@@ -1,0 +1,168 @@
+"""What a log file or a job's output gets of a stage that runs, where a terminal gets a moving table."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import RenderableType
+from rich.live import Live
+
+from search.commands.console import PlainConsole, console
+from search.commands.tables import describe_reason, describe_score
+from search.insight.words import describe_values
+from search.memory.history import History, TrialRecord
+
+_LOG_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 2.0
+
+
+class Ends:
+    """Tells each end of a trial once; one that went on may end again.
+
+    Args:
+        history: the trials of before, whose ends are known.
+    """
+
+    def __init__(self, history: History) -> None:
+        self._told = {(trial.number, trial.ended) for trial in history.in_order}
+
+    def pop(self, history: History) -> list[str]:
+        """Return a line for each trial that has ended since, in the order of their ends."""
+        ended = [trial for trial in history.in_order if trial.ended is not None]
+        news = [trial for trial in ended if (trial.number, trial.ended) not in self._told]
+        self._told |= {(trial.number, trial.ended) for trial in news}
+        return [describe_end(trial, history.metric) for trial in sorted(news, key=lambda trial: trial.ended or 0)]
+
+
+def describe_end(trial: TrialRecord, metric: str) -> str:
+    """Return in a line how a trial ended, what it reached and what it was."""
+    best = f", best {metric} {describe_score(trial.best.score)}" if trial.best else ""
+    reason = f" ({reason})" if (reason := describe_reason(trial)) else ""
+    return f"trial {trial.number} {trial.outcome} after epoch {trial.last_epoch}{best}{reason}: " + describe_values(
+        trial.values
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """Something that may be waited for; a log says once that it is, and once that it is over.
+
+    Args:
+        tell: returns what is waited for, or None.
+        over: what is said afterwards.
+        is_urgent: whether it is said at once, not with the next line.
+    """
+
+    tell: Callable[[], str | None]
+    over: str
+    is_urgent: bool = False
+
+
+class ProgressLog:
+    """What a log file or a job's output gets instead of a moving table: a line now and then, and what changed.
+
+    Args:
+        summarise: returns the line.
+        waits: what may be waited for.
+        find_warnings: returns all that is to be told once, the latest last.
+        pop_ends: returns a line for each trial that has ended since it was called last.
+        status: the command that tells as much as these lines.
+        out: where lines go.
+        err: where it is said that nobody reads them any more.
+    """
+
+    def __init__(
+        self,
+        summarise: Callable[[], RenderableType],
+        *,
+        status: str,
+        waits: Sequence[Wait] = (),
+        find_warnings: Callable[[], list[str]] = list,
+        pop_ends: Callable[[], list[str]] = list,
+        out: PlainConsole = console,
+        err: PlainConsole | None = None,
+    ) -> None:
+        self._summarise = summarise
+        self._waits = waits
+        self._waiting: set[Wait] = set()
+        self._find_warnings = find_warnings
+        self._pop_ends = pop_ends
+        # Those of earlier runs were told then.
+        self._warnings_told = len(find_warnings())
+        self._status = status
+        self._out = out
+        self._err = err or PlainConsole(stderr=True)
+        self._is_cut = False
+
+    def tell(self) -> None:
+        """Print what is new and the line; and once, that nobody reads the output any more."""
+        self.tell_news()
+        self._out.print(self._summarise())
+        self.notice_cut()
+
+    def tell_news(self) -> None:
+        """Print, once, what is to be told, and what is waited for, or no more."""
+        self._notice(self._waits)
+        for warning in self._find_warnings()[self._warnings_told :]:
+            self._warnings_told += 1
+            self._out.print(warning, style="yellow", soft_wrap=True, markup=False)
+
+    def notice_urgent(self) -> None:
+        """Print which trials ended, and of what is waited for, or no more, what is not to wait for the next line."""
+        for line in self._pop_ends():
+            self._out.print(line, soft_wrap=True, highlight=False)
+        self._notice([wait for wait in self._waits if wait.is_urgent])
+
+    def _notice(self, waits: Sequence[Wait]) -> None:
+        for wait in waits:
+            told = wait.tell()
+            if (told is not None) is not (wait in self._waiting):
+                self._waiting ^= {wait}
+                self._out.print(told or wait.over, style="yellow", soft_wrap=True, markup=False)
+
+    def notice_cut(self) -> None:
+        """Say once that nobody reads the output any more."""
+        if self._out.is_cut and not self._is_cut:
+            self._is_cut = True
+            told = f"The output is closed; the search goes on without it, see '{self._status}'."
+            self._err.print(told, soft_wrap=True)
+
+
+@contextmanager
+def shown_live(render: Callable[[], RenderableType], log: ProgressLog) -> Iterator[None]:
+    """Show something that changes: in place on a terminal, by a log elsewhere.
+
+    Args:
+        render: returns what a terminal shows.
+        log: tells it elsewhere.
+    """
+    log.notice_cut()
+    if console.is_terminal:
+        try:
+            with Live(get_renderable=render, console=console, refresh_per_second=2, transient=True):
+                yield
+        finally:
+            log.tell_news()
+        return
+    done = threading.Event()
+
+    def follow() -> None:
+        told = time.monotonic()
+        while not done.wait(_LOOK_SECONDS):
+            log.notice_urgent()
+            if time.monotonic() - told >= _LOG_SECONDS:
+                told = time.monotonic()
+                log.tell()
+
+    thread = threading.Thread(target=follow, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        log.notice_urgent()
+        log.tell_news()

@@ -1,0 +1,84 @@
+"""`status --watch`: a search that another process runs, maybe on another machine, shown until it ends."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from search.commands.console import console
+from search.commands.progress import Ends
+from search.commands.reading import Look, look_at
+from search.commands.status_tables import stage_line
+from search.commands.tables import WIDE, most_telling, summary_line, trials_table, warning_lines
+from search.finding import find_folder
+from search.folder import SearchFolder
+from search.storage import find_bucket
+from segcore.errors import StoreAwayError
+
+_ROWS: Final = 12
+_PAUSE_SECONDS: Final = 2.0
+_PAUSE_SECONDS_IN_BUCKET: Final = 10.0
+"""Its files are fetched anew each time."""
+
+
+def watch(folder: SearchFolder, *, look: Callable[[SearchFolder], Look] = look_at) -> Look:
+    """Show a search until no process runs it any more, or Ctrl-C; return how it was found last.
+
+    Args:
+        folder: the search's files.
+        look: reads it.
+    """
+    pause = _PAUSE_SECONDS if find_bucket(folder.root.parent) is None else _PAUSE_SECONDS_IN_BUCKET
+    found = look(folder)
+    try:
+        if console.is_terminal:
+            with Live(_render(found), console=console, auto_refresh=False, transient=True) as live:
+                while found.driven:
+                    time.sleep(pause)
+                    found = _look_again(found, look)
+                    live.update(_render(found), refresh=True)
+            return found
+        while found.driven:
+            time.sleep(pause)
+            before, found = found, _look_again(found, look)
+            for line in find_news(before, found):
+                console.print(line, soft_wrap=True, highlight=False)
+    except KeyboardInterrupt:
+        # So it is usually left; the search does not notice.
+        pass
+    return found
+
+
+def find_news(before: Look, after: Look) -> list[str]:
+    """Return a line for each stage that began, and each training that ended, between two looks at a search."""
+    lines = [f"{after.record.settings.name} is {after.state}"] if before.state != after.state else []
+    stages = (
+        (before.record.history, after.record.history),
+        (before.record.confirmation, after.record.confirmation),
+        (before.record.retraining, after.record.retraining),
+    )
+    return [line for old, new in stages for line in Ends(old).pop(new)] + lines
+
+
+def _look_again(found: Look, look: Callable[[SearchFolder], Look]) -> Look:
+    folder = found.record.folder
+    try:
+        return look(find_folder(folder.root.parent, folder.name))
+    # A bucket may be away for a while; what was seen last stays.
+    except StoreAwayError:
+        return found
+
+
+def _render(look: Look) -> RenderableType:
+    record = look.record
+    shown = {"confirm": record.confirmation, "retrain": record.retraining}.get(look.driven, record.history)
+    lines: list[RenderableType] = [
+        trials_table(most_telling(shown, _ROWS), record.metric, wide=console.width >= WIDE),
+        summary_line(record.history, record.settings),
+    ]
+    lines += [Text(line, style="bold")] if (line := stage_line(look)) else []
+    told = f"{record.settings.name} is {look.state}; Ctrl-C ends this view alone."
+    return Group(*lines, *warning_lines(shown), Text(told, style="dim"))

@@ -1,0 +1,154 @@
+"""What the retrained winner gets wrong in which condition: every image by a network that had not seen it.
+
+Read from what the trainings of the retraining left beside their checkpoints; where that is not on this machine, nothing
+is told, and `weakness` tells what the journal holds.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mean
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from search.folder import StageFolder
+from search.insight.record import Record
+from search.memory.history import TrialRecord
+from search.memory.outcome import Outcome
+from search.memory.scores import SCORES_FILE
+from search.verdict.comparison import Interval, compare_over_images
+from segcore.data.classes import ClassTable, class_table_from_json
+from segcore.data.dividing.split import read_folds
+from segcore.errors import CheckpointError, DataError
+
+_MOST_BYTES: Final = 200_000_000
+"""Of the scores of a training: more take longer to read than a page may."""
+_CLASS: Final = "iou/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """How the winner fares in a condition.
+
+    Args:
+        name: such as night.
+        images: with a scored class in them.
+        iou: mean over them, with its interval over blocks of neighbours; None with fewer than two blocks.
+        score: that mean.
+        class_ious: of each class over all pixels of these images; a class in none of them is left out.
+    """
+
+    name: str
+    images: int
+    score: float
+    interval: Interval | None
+    class_ious: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """How the winner fares in every condition.
+
+    Args:
+        all: the worst first.
+        scored: classes that the metric counts.
+    """
+
+    all: tuple[Condition, ...]
+    scored: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Image:
+    name: str
+    condition: str
+    iou: float | None
+    confusion_CP: npt.NDArray[np.int64]
+
+
+def measure_conditions(record: Record) -> Conditions | None:
+    """Return how the retrained winner fares in each condition.
+
+    Args:
+        record: of the search.
+
+    Returns:
+        None before a retraining has ended, and where its files are not here or name no two conditions.
+    """
+    finished = [each for each in record.retraining.in_order if each.outcome is Outcome.FINISHED]
+    classes, stage = read_classes(record), record.folder.retrain_stage
+    if not record.retrained or classes is None or not finished:
+        return None
+    try:
+        images = [image for training in finished for image in _read_images(stage, training)]
+        blocks = read_folds(record.folder.folds).block_of
+    except (OSError, ValueError, KeyError, TypeError, CheckpointError):
+        # A page without this is still a page; whoever needs these files is told by the command that does.
+        return None
+    closed = record.retraining.closed
+    learnt = {name.removeprefix(_CLASS) for name in (closed.metrics if closed else {}) if name.startswith(_CLASS)}
+    names = sorted({image.condition for image in images if image.condition})
+    found = [_describe(name, [each for each in images if each.condition == name], classes, blocks) for name in names]
+    known = [replace(each, class_ious=_keep(each.class_ious, learnt)) for each in found if each is not None]
+    if len(known) < 2:
+        return None
+    return Conditions(all=tuple(sorted(known, key=lambda each: each.score)), scored=classes.scored)
+
+
+def _describe(name: str, images: Sequence[_Image], classes: ClassTable, blocks: Mapping[str, str]) -> Condition | None:
+    of_image: dict[str, list[float]] = {}
+    for image in images:
+        if image.iou is not None:
+            of_image.setdefault(image.name, []).append(image.iou)
+    if not of_image:
+        return None
+    # With further seeds an image is scored again and again, and is no other for that.
+    means = {image_name: mean(ious) for image_name, ious in of_image.items()}
+    confusion_CP = np.sum([image.confusion_CP for image in images], axis=0)
+    return Condition(
+        name=name,
+        images=len(means),
+        score=mean(means.values()),
+        interval=compare_over_images({0: means}, blocks) if means.keys() <= blocks.keys() else None,
+        class_ious=dict(_class_ious(confusion_CP, classes)),
+    )
+
+
+def _class_ious(confusion_CP: npt.NDArray[np.int64], classes: ClassTable) -> Iterator[tuple[str, float]]:
+    both_C = np.diagonal(confusion_CP)
+    either_C = confusion_CP.sum(axis=1) + confusion_CP[:, : len(confusion_CP)].sum(axis=0) - both_C
+    for name, both, either in zip(classes.names, both_C.tolist(), either_C.tolist(), strict=False):
+        if either:
+            yield name, both / either
+
+
+def _keep(class_ious: Mapping[str, float], learnt: set[str]) -> dict[str, float]:
+    return {name: iou for name, iou in class_ious.items() if name in learnt}
+
+
+def _read_images(stage: StageFolder, training: TrialRecord) -> list[_Image]:
+    file: Path = stage.resolve(training.checkpoint or "") / SCORES_FILE
+    if file.stat().st_size > _MOST_BYTES:
+        raise CheckpointError(f"{file} is too large to be read here.")
+    entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+    return [
+        _Image(
+            name=entry["name"],
+            condition=entry["condition"],
+            iou=entry["iou"],
+            confusion_CP=np.array(entry["confusion"], np.int64),
+        )
+        for entry in entries
+    ]
+
+
+def read_classes(record: Record) -> ClassTable | None:
+    """Return the classes of the retrained model; None where there is none on this machine."""
+    try:
+        notes = json.loads((record.folder.model / "ensemble.json").read_text(encoding="utf-8"))
+        return class_table_from_json(notes["classes"])
+    except (OSError, ValueError, KeyError, TypeError, DataError):
+        return None

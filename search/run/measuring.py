@@ -1,0 +1,108 @@
+"""Measures, before a search, how long an epoch of each input mode takes on a worker; nothing of it is kept.
+
+A few images are trained and validated by the very training of a trial, and what they took is counted up to all images.
+What follows for a whole search says `insight.forecast`.
+"""
+
+import resource
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import ray
+
+from search.place import Place
+from search.run.loop import build_proposer
+from search.run.trial import TrialJob, open_cache, require_promised
+from search.settings import SearchSettings
+from segcore.config import TrainConfig
+from segcore.data.labels import build_label_map
+from segcore.errors import StreetError
+from segcore.machine import detect_machine
+from segcore.training.state import new_state
+from segcore.training.train import train_epochs
+
+_DRAWS: Final = 60
+_TRAINED_IMAGES: Final = 12
+_VALIDATED_IMAGES: Final = 4
+_KIB: Final = 2**20
+"""Of a GiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What an epoch of a configuration takes.
+
+    Args:
+        values: the configuration.
+        epoch_seconds: of training and validation on all images; NaN when it could not be measured.
+        memory_gib: most GPU memory, or of the process where there is no GPU.
+        problem: why it could not be measured; empty when it was.
+    """
+
+    values: dict[str, Any]
+    epoch_seconds: float = float("nan")
+    memory_gib: float = 0.0
+    problem: str = ""
+
+
+def draw_values(settings: SearchSettings, facts: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return configurations as the search's space draws them while nothing is known."""
+    proposer = build_proposer(settings, facts)
+    return [proposer.ask(number).values for number in range(_DRAWS)]
+
+
+def measure_epochs(values: Sequence[dict[str, Any]], job: TrialJob, place: Place, fold: int) -> list[Measured]:
+    """Measure configurations one after the other, each on a worker with what a trial is given.
+
+    Args:
+        values: of the configurations.
+        job: what all trials share.
+        place: what a trial is given.
+        fold: that trials are scored on.
+    """
+    # A process that has seen a GPU keeps some of its memory, so it ends with the task.
+    task = ray.remote(num_cpus=place.cpus_per_trial, num_gpus=place.gpus_per_trial, max_calls=1, max_retries=0)
+    return [_ask(task(measure_here), each, job, fold) for each in values]
+
+
+def _ask(task: Any, values: dict[str, Any], job: TrialJob, fold: int) -> Measured:
+    try:
+        measured: Measured = ray.get(task.remote(values, job, fold))
+        return measured
+    except ray.exceptions.RayError as error:
+        return Measured(values=values, problem=str(error).strip().splitlines()[-1])
+
+
+def measure_here(values: dict[str, Any], job: TrialJob, fold: int) -> Measured:
+    """Measure a configuration in this process.
+
+    Args:
+        values: of the configuration.
+        job: what all trials share.
+        fold: that trials are scored on.
+    """
+    machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
+    try:
+        require_promised(machine, job.gpus)
+        cache = open_cache(job)
+        train, valid = job.split.split(cache.names, fold, cache.extra_names)
+        few_train, few_valid = pick(train, _TRAINED_IMAGES), pick(valid, _VALIDATED_IMAGES)
+        config = TrainConfig.from_values({**values, "epochs": max(2, values["epochs"]), "patience_epochs": 0})
+        state = new_state(config, build_label_map(cache.classes, config.labels).outputs, machine, metric=job.metric)
+        results = train_epochs(state, cache, few_train, few_valid, machine)
+        # The first warms up: kernels are chosen, pages read.
+        next(results)
+        result = next(results)
+    except StreetError as error:
+        return Measured(values=values, problem=str(error).splitlines()[0])
+    seconds = result.train_seconds * len(train) / len(few_train)
+    seconds += result.validation_seconds * len(valid) / len(few_valid)
+    resident_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB
+    return Measured(values=values, epoch_seconds=seconds, memory_gib=result.peak_memory_gib or resident_gib)
+
+
+def pick(indices: Sequence[int], count: int) -> list[int]:
+    """Return so many of some indices, evenly spread over them; all where there are no more."""
+    step = max(1.0, len(indices) / count)
+    return [indices[int(number * step)] for number in range(min(count, len(indices)))]

@@ -1,0 +1,20 @@
+"""The address of a run's page in MLflow, for whoever has a model and asks where it comes from."""
+
+from typing import Final
+
+from search.tracking_uri import mask_uri
+
+_SERVED: Final = "http://127.0.0.1:5000"
+"""Where `search ui` serves a database of this machine, unless told otherwise."""
+
+
+def run_page(uri: str, experiment_id: str, run_id: str) -> str:
+    """Return the address of a run's page: on its server, or where a database of this machine is usually served.
+
+    Args:
+        uri: MLflow's address.
+        experiment_id: of the run.
+        run_id: the run's.
+    """
+    server = mask_uri(uri).replace("***@", "").rstrip("/") if uri.startswith("http") else _SERVED
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"

@@ -1,0 +1,42 @@
+import pytest
+
+from search.insight.answers import answer_weakness
+from search.insight.conditions import measure_conditions, read_classes
+
+
+def test_each_condition_is_scored_over_the_images_of_all_folds(retrained_record):
+    night, day = measure_conditions(retrained_record).all
+    assert (night.name, night.images, night.score) == ("night", 2, pytest.approx(0.2))
+    assert (day.name, day.images, day.score) == ("day", 2, pytest.approx(0.8))
+    # At night twice 5 of 20 pixels are car in truth and prediction, and signal is never right.
+    assert night.class_ious == {"car": 0.25, "signal": 0.0}
+    assert day.class_ious == {"car": pytest.approx(0.9), "signal": pytest.approx(10 / 11)}
+
+
+def test_the_interval_is_over_blocks_of_images(retrained_record):
+    night = measure_conditions(retrained_record).all[0]
+    # Two blocks of one image: 0.1 from the mean each, so the standard error is 0.1; t with one degree is 12.706.
+    assert night.interval.high - night.interval.estimate == pytest.approx(0.1 * 12.706, abs=1e-3)
+
+
+def test_what_is_scored_tells_what_fails_at_night(retrained_record):
+    answer = answer_weakness(retrained_record)
+    assert answer.question == "What fails at night?"
+    assert answer.sentence == (
+        "iou is 0.200 (0.000 to 1.000 over other images) at night, and 0.800 at day; of what is scored the worst at "
+        "night: signal 0.000."
+    )
+    assert answer.certainty == (
+        "Measured in the retraining on 2 images at night and 2 at day, each by a network that had not seen it."
+    )
+
+
+def test_where_files_are_away_or_damaged_nothing_is_told(retrained_record):
+    scores = retrained_record.folder.retrain_stage.root / "ray" / "1" / "scores.json"
+    for damage in ("[{}]", "{", "[1]"):
+        scores.write_text(damage)
+        assert measure_conditions(retrained_record) is None
+    scores.unlink()
+    assert measure_conditions(retrained_record) is None
+    (retrained_record.folder.model / "ensemble.json").write_text("[]")
+    assert read_classes(retrained_record) is None

@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from search.memory.events import Closed
+from search.tracking.overview_page import describe_search
+from search.tracking.reports import log_report
+from search.tracking.runs import StageRuns
+from search.tracking.store import PARENT
+from segcore.errors import TrackingError
+
+
+def test_the_report_becomes_a_file_of_the_search_s_own_run_and_is_replaced(
+    settings, place, stage, script, write_search, find_runs, tmp_path
+):
+    write_search(script)
+    StageRuns(settings, place, "search", stage)
+    page = tmp_path / "report.html"
+    for content in ("first", "second"):
+        page.write_text(content)
+        log_report(settings, place, stage, page)
+    (parent,), _ = find_runs(place)
+    client = MlflowClient(place.tracking_uri)
+    assert [file.path for file in client.list_artifacts(parent.info.run_id)].count("report.html") == 1
+    assert Path(client.download_artifacts(parent.info.run_id, "report.html")).read_text() == "second"
+
+
+def test_without_a_run_of_the_search_nothing_is_written(settings, place, stage, script, write_search, tmp_path):
+    write_search(script)
+    log_report(settings, place, stage, tmp_path / "away.html")
+    experiment = MlflowClient(place.tracking_uri).get_experiment_by_name("streets")
+    assert MlflowClient(place.tracking_uri).search_runs([experiment.experiment_id]) == []
+
+
+def test_a_report_that_mlflow_does_not_take_is_told_with_the_remedy(
+    settings, place, stage, script, write_search, tmp_path
+):
+    write_search(script)
+    StageRuns(settings, place, "search", stage)
+    with pytest.raises(TrackingError, match=r"away\.html is not in .*'python -m search sync .*' sends it"):
+        log_report(settings, place, stage, tmp_path / "away.html")
+
+
+def test_the_page_of_a_search_that_has_ended_links_to_its_report(make_record, make_trials):
+    history = make_trials({"ious": [0.5]})
+    running = describe_search(make_record(history), (), (), "1", {PARENT: "ab"})
+    history.apply(Closed(metrics={"iou": 0.5}, note=""))
+    ended = describe_search(make_record(history), (), (), "1", {PARENT: "ab"})
+    link = "[Report](#/experiments/1/runs/ab/artifacts/report.html?workflowType=machine_learning)"
+    assert (link in running, link in ended) == (False, True)

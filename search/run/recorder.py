@@ -87,7 +87,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
         # Ray keeps results and writes them to its own files; a picture is not for them.
-        picture, image_scores = result.pop("picture", None), result.pop("image_scores", None)
+        drawn, image_scores = result.pop("pictures", None), result.pop("image_scores", None)
         torn = result.pop("torn", "")
         if "epoch" not in result:
             return
@@ -98,11 +98,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if self._asha is not None:
             score = metrics.get(self._asha.metric, math.nan)
             verdict = self._asha.decide(number, epoch, score, metrics.get("latency_ms"))
+        pictures = self._save_pictures(number, epoch, drawn or {})
         event = Epoch(
             trial=number,
             epoch=epoch,
             metrics=metrics,
-            picture=self._save_picture(number, epoch, picture),
+            picture=next(iter(pictures.values()), None),
+            pictures=pictures,
             verdict=verdict,
             device=result.get("device", ""),
             # Configurations are compared image by image only after the search.
@@ -186,14 +188,17 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]
 
-    def _save_picture(self, number: int, epoch: int, picture: bytes | None) -> str | None:
-        if picture is None:
-            return None
-        file = self._stage.trial(number) / f"epoch_{epoch:04d}.jpg"
-        with _writing(file):
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(picture)
-        return self._stage.relative(file)
+    def _save_pictures(self, number: int, epoch: int, pictures: dict[str, bytes]) -> dict[str, str]:
+        """Write pictures, and return their files as the journal has them, by what they show."""
+        saved = {}
+        # What they show may have names that no file may have.
+        for place, (shown, picture) in enumerate(pictures.items()):
+            file = self._stage.trial(number) / f"epoch_{epoch:04d}_{place}.jpg"
+            with _writing(file):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_bytes(picture)
+            saved[shown] = self._stage.relative(file)
+        return saved
 
     def _log(self, number: int, line: str) -> None:
         file = self._stage.trial(number) / "log.txt"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from search.folder import StageFolder
+from search.judge.asha import rung_epochs
 from search.memory.history import History
 from search.memory.journal import Journal
 from search.place import Place
@@ -72,6 +73,8 @@ def make_job(
         gpus=place.gpus_per_trial,
         metric=settings.metric,
         limits=limits if wanted and limited else None,
+        # Where trials are compared and may stop, so that each has a picture of its last epoch.
+        picture_epochs=(1, *rung_epochs(settings.resolved_grace_epochs, settings.reduction_factor, settings.epochs)),
         layout=place.layout,
     )
 

@@ -5,7 +5,7 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +39,7 @@ from segcore.errors import (
     StreetError,
     TrainingError,
 )
-from segcore.insight.figures import side_by_side
+from segcore.insight.case_pictures import ShownCase, choose_cases, draw_cases
 from segcore.machine import Machine, detect_machine, name_device
 from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
 from segcore.prediction.predict import predict_cases
@@ -94,6 +94,7 @@ class TrialJob:
         gpus: GPUs of a trial; 0 keeps it off a GPU that others may use.
         metric: what decides, see `segcore.scoring.objective`.
         limits: what a prediction may take; None: it is not measured.
+        picture_epochs: epochs that pictures are drawn after, beside the last.
         layout: of the data-set folder; empty: recognised.
     """
 
@@ -106,6 +107,7 @@ class TrialJob:
     gpus: float
     metric: str
     limits: Limits | None = None
+    picture_epochs: tuple[int, ...] = ()
     layout: str = ""
 
 
@@ -183,15 +185,17 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
         if broken := job.limits.describe_broken(costs):
             tune.report({"outcome": str(Outcome.OVER_LIMIT), "message": broken})
             return
+    shown = choose_cases(cache, valid_indices)
     for result in train_epochs(state, cache, train_indices, valid_indices, machine):
-        picture = _draw(state, cache, valid_indices[0], machine)
+        is_drawn = result.epoch in job.picture_epochs or _has_ended(state)
+        pictures = _draw(state, cache, shown, result.scores, machine) if is_drawn else None
         with scratch_folder() as folder:
             save_state(state, folder / STATE_FILE)
             (folder / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
             described = _describe(result, state, costs if result.epoch == 1 else {}) | {"device": name_device(machine)}
-            _report({**described, "picture": picture, "image_scores": image_scores, "torn": "; ".join(torn)}, folder)
+            _report({**described, "pictures": pictures, "image_scores": image_scores, "torn": "; ".join(torn)}, folder)
             torn = []
 
 
@@ -272,11 +276,19 @@ def _has_ended(state: TrainState) -> bool:
     return state.epoch >= state.config.epochs or has_stalled(state.scores, state.config.patience_epochs)
 
 
-def _draw(state: TrainState, cache: PixelCache, index: int, machine: Machine) -> bytes:
-    (prediction_HW,) = predict_cases(state.final_model, cache, [index], state.config, machine)
-    return encode_jpeg(
-        side_by_side(cache.image_HW3(index), cache.mask_HW(index), prediction_HW.cpu().numpy(), cache.classes)
-    )
+def _draw(
+    state: TrainState,
+    cache: PixelCache,
+    shown: Mapping[str, Sequence[ShownCase]],
+    scores: Sequence[ImageScore],
+    machine: Machine,
+) -> dict[str, bytes]:
+    """Return a picture of each condition, JPEG."""
+    indices = [case.index for cases in shown.values() for case in cases]
+    predicted = predict_cases(state.final_model, cache, indices, state.config, machine)
+    predictions = {index: classes_HW.cpu().numpy() for index, classes_HW in zip(indices, predicted, strict=True)}
+    ious = {score.name: score.iou for score in scores}
+    return {name: encode_jpeg(draw_cases(cache, cases, predictions, ious)) for name, cases in shown.items()}
 
 
 def _encode_scores(scores: tuple[ImageScore, ...]) -> str:

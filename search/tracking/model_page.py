@@ -82,8 +82,8 @@ class ModelCard:
         spread = f" ± {stdev(scores):.4f}" if len(scores) > 1 else ""
         between = f", {min(scores):.4f} to {max(scores):.4f}{spread} over {len(scores)} {by}s" if scores else ""
         return (
-            f"**Expect {self.settings.metric} {self.score:.4f}** on images like these{between}: each image by a network "
-            "that had not seen it. The networks together were not scored."
+            f"**Expect {self.settings.metric} {self.score:.4f}** on images like these{between}: each image by a "
+            "network that had not seen it. The networks together were not scored."
         )
 
     def _list_classes(self) -> str:
@@ -108,8 +108,8 @@ curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d @i
 ```
 
 `image.json` is `{{"inputs": IMAGE}}`, with the pixels of one image, or of several, as lists of numbers.
-255 stands for background, where no class was learnt. Loading a model runs its code: `python -m search fetch {name} FOLDER` \
-compares its files with those that were registered first."""
+255 stands for background, where no class was learnt. Loading a model runs its code: \
+`python -m search fetch {name} FOLDER` compares its files with those that were registered first."""
 
 
 def crown(client: MlflowClient, name: str, version: str, card: ModelCard) -> str:

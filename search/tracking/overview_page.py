@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+from urllib.parse import quote
 
 from search.insight.answers import Answer
 from search.insight.record import Record
@@ -38,12 +39,17 @@ def describe_search(
         links.append(f"[Report]({report_link(experiment_id, runs[PARENT])})")
     parts = [
         f"### {_title(record)}",
-        f"**Look at it:** {' · '.join(links)}",
+        f"**Look at it:** {' · '.join([*links, *_link_model(record)])}",
         *[_tell(answer) for answer in answers],
         f"#### The best\n\n{_table(record, experiment_id, runs)}" if record.history.ranked else "",
         _how_to_go_on(record),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _link_model(record: Record) -> list[str]:
+    address = f"#/models/{quote(record.settings.name)}?workflowType=machine_learning"
+    return [f"[Model]({address})"] if record.retrained else []
 
 
 def _title(record: Record) -> str:

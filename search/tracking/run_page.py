@@ -17,4 +17,5 @@ def run_page(uri: str, experiment_id: str, run_id: str) -> str:
         run_id: the run's.
     """
     server = mask_uri(uri).replace("***@", "").rstrip("/") if uri.startswith("http") else _SERVED
-    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}"
+    # Without it a fresh browser opens another kind of page.
+    return f"{server}/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning"

@@ -13,6 +13,7 @@ from mlflow.entities import Metric
 from search.folder import SearchFolder, StageFolder
 from search.memory.events import Asked, Closed, Epoch, Event, Opened, TrialEvent
 from search.memory.history import History, TrialRecord
+from search.memory.journal import read_events
 from search.memory.outcome import FAILURES
 from search.memory.trials import WHOLE
 from search.place import Place, place_values
@@ -26,7 +27,7 @@ from search.tracking.pictures import LATEST_STEP
 from search.tracking.points import Point, Points
 from search.tracking.reading import identify
 from search.tracking.sent import Sent, stamp_of
-from search.tracking.states import CLOSED, States, ended, interrupted, running
+from search.tracking.states import CLOSED, States, ended, interrupted, rank_stopped, running
 from search.tracking.store import PARENT, open_client
 from search.tracking.writer import KnownRun, RunWriter, know
 
@@ -160,6 +161,7 @@ class StageRuns:
         match event:
             case Opened():
                 self._writer.change(self._runs[PARENT], running(), stamp_of(event))
+                self._log_data(self._runs[PARENT], event.cache_key, self._settings.fold)
             case Closed():
                 self._close(event)
 
@@ -167,13 +169,12 @@ class StageRuns:
         run = self._run_of(event.trial, stamp_of(event), self._configurations.name(event))
         self._writer.log_params(run, self._configurations.params(event))
         self._writer.log_document(run, CONFIGURATION_FILE, self._configurations.document(event))
-        if (key := self._history.cache_key) is not None:
-            data = describe_dataset(self._settings, self._place, key, self._search)
-            self._writer.log_input(run, as_input(data, event.fold))
+        if self._history.cache_key is not None:
+            self._log_data(run, self._history.cache_key, event.fold)
 
-    @property
-    def _search(self) -> SearchFolder:
-        return SearchFolder(root=self._folder.search or self._folder.root)
+    def _log_data(self, run: KnownRun, cache_key: str, fold: int) -> None:
+        search = SearchFolder(root=self._folder.search or self._folder.root)
+        self._writer.log_input(run, as_input(describe_dataset(self._settings, self._place, cache_key, search), fold))
 
     def _run_of(self, trial: int, start_time: int | None = None, name: str | None = None) -> KnownRun:
         if trial not in self._runs:
@@ -205,11 +206,16 @@ class StageRuns:
         self._writer.change(parent, CLOSED, stamp)
 
     def _log_ranks(self, stamp: int) -> None:
-        ranked = [trial.number for trial in self._history.ranked if trial.outcome not in FAILURES]
-        for rank, number in enumerate(ranked, start=1):
-            run = self._runs[number]
-            if not run.is_deleted:
+        """Say where each trial stands in the end, and of one that was stopped, where it stands there by now."""
+        ranked = [trial for trial in self._history.ranked if trial.outcome not in FAILURES]
+        places = rank_stopped(self._history)
+        for rank, trial in enumerate(ranked, start=1):
+            run = self._runs.get(trial.number)
+            if run is not None and not run.is_deleted:
                 self._writer.log_metrics(run, [Metric("rank", rank, stamp, 0)])
+                if trial.number in places:
+                    reason = f"{ended(trial, closed=True).reason}; in the end {places[trial.number]} there"
+                    self._writer.log_tags(run, {"reason": reason})
 
     def _prepare_parent(self) -> str:
         """Find, restore or make the parent run, and give it the settings that it lacks."""
@@ -217,7 +223,8 @@ class StageRuns:
         if PARENT not in self._runs:
             tags = {**self._own, "search.trial": str(PARENT), **running().tags}
             name = f"{self._settings.name} ({self._stage_name})"
-            self._runs[PARENT] = know(self._client.create_run(self.experiment_id, tags=tags, run_name=name))
+            begun = next((stamp_of(event) for event in read_events(self._folder.journal)), None)
+            self._runs[PARENT] = know(self._client.create_run(self.experiment_id, begun, tags=tags, run_name=name))
         parent = self._run_of(PARENT)
         for run in orphans:
             if not run.is_deleted:

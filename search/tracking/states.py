@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from search.memory.events import Asked, Dropped, Ended, Reopened, Started, TrialEvent
-from search.memory.history import TrialRecord
+from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
 from search.tracking.sent import stamp_of
 
@@ -137,3 +137,19 @@ def _tell_cut(trial: TrialRecord) -> str:
     if trial.can_go_on:
         return trial.message
     return f"{trial.message}; its checkpoint was given up, as enough that wait there were better by then"
+
+
+def rank_stopped(history: History) -> dict[int, str]:
+    """Return of each trial that ASHA stopped its rank after its last epoch, among all that got there by now."""
+    stopped = [trial for trial in history.in_order if trial.outcome is Outcome.STOPPED]
+    reached: dict[int, list[tuple[float, int]]] = {trial.last_epoch: [] for trial in stopped}
+    for trial in history.in_order:
+        for epoch in reached.keys() & trial.epochs.keys():
+            if not math.isnan(trial.epochs[epoch].score):
+                reached[epoch].append((-trial.epochs[epoch].score, trial.number))
+    ordered = {epoch: [number for _, number in sorted(there)] for epoch, there in reached.items()}
+    return {
+        trial.number: f"rank {ordered[trial.last_epoch].index(trial.number) + 1} of {len(ordered[trial.last_epoch])}"
+        for trial in stopped
+        if trial.number in ordered[trial.last_epoch]
+    }

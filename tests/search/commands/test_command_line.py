@@ -239,11 +239,13 @@ def test_mlflow_has_what_the_journal_has(launched, place):
     require_mlflow_equals_journal(place.folder("whole"), "search", place.folder("whole").search_stage.journal)
 
 
-def test_every_epoch_has_a_picture(launched, place):
+def test_every_trial_has_pictures_of_its_last_epoch(launched, place):
     stage = place.folder("whole").search_stage
     for trial in read_history(stage.journal, "iou").trials.values():
-        for record in trial.epochs.values():
-            with Image.open(stage.root / record.picture) as image:
+        last = trial.epochs[trial.last_epoch]
+        assert last.picture == next(iter(last.pictures.values()))
+        for file in last.pictures.values():
+            with Image.open(stage.root / file) as image:
                 assert image.height >= 64
 
 

@@ -69,7 +69,13 @@ def placed_trial(local_ray, tmp_path) -> Trial:
 
 def report(trial: Trial, parts: SimpleNamespace, epoch: int, outcome: str = "", **metrics: float) -> dict:
     """Hand a result over in Ray's order: the callback first, then it is the trial's last result."""
-    result = {"epoch": epoch, "outcome": outcome, "message": "", "metrics": metrics, "picture": b"\xff\xd8picture"}
+    result = {
+        "epoch": epoch,
+        "outcome": outcome,
+        "message": "",
+        "metrics": metrics,
+        "pictures": {"day": b"\xff\xd8picture"},
+    }
     parts.recorder.on_trial_result(1, [trial], trial, result)
     trial.update_last_result(result)
     return result
@@ -118,7 +124,8 @@ def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, ma
     assert record.metrics == {"iou": 0.5, "train_loss": 0.25}
     assert (parts.stage.root / record.picture).read_bytes() == b"\xff\xd8picture"
     assert learnt(parts, 0) == ([0.5], None)
-    assert "picture" not in result, "Ray would write it to its own files"
+    assert record.pictures == {"day": record.picture}
+    assert "pictures" not in result, "Ray would write it to its own files"
     assert "epoch 1: iou 0.5, train_loss 0.25" in (parts.stage.trial(0) / "log.txt").read_text()
 
 
@@ -419,7 +426,7 @@ def test_a_checkpoint_that_the_journal_names_elsewhere_is_not_deleted(parts, mak
 def test_a_full_disk_is_named_with_what_could_not_be_written(parts, make_trial):
     parts.stage.trial(0).parent.mkdir()
     parts.stage.trial(0).write_text("a file where the trial's folder should be")
-    with pytest.raises(StorageError, match=r"epoch_0001\.jpg cannot be written .*; make room on its disk"):
+    with pytest.raises(StorageError, match=r"epoch_0001_0\.jpg cannot be written .*; make room on its disk"):
         report(make_trial(0), parts, 1, iou=0.5)
 
 

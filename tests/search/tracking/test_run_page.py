@@ -12,4 +12,4 @@ from search.tracking.run_page import run_page
     ],
 )
 def test_page_is_the_servers_or_that_of_search_ui_without_a_password(uri, server):
-    assert run_page(uri, "1", "ab") == f"{server}/#/experiments/1/runs/ab"
+    assert run_page(uri, "1", "ab") == f"{server}/#/experiments/1/runs/ab?workflowType=machine_learning"

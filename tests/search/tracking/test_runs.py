@@ -491,8 +491,9 @@ def test_trial_that_waits_is_no_failure_and_says_why_it_does(settings, place, sc
     _, children = find_runs(place)
     assert [child.info.status for child in children] == ["FINISHED"] * 3
     assert [child.data.tags["state"] for child in children[1:]] == ["stopped after epoch 1 of 9"] * 2
-    assert children[1].data.tags["reason"] == "rank 2 of 3"
+    assert children[1].data.tags["reason"] == "rank 2 of 3; in the end rank 2 of 3 there"
     assert children[2].data.tags["reason"].startswith("rank 3 of 3; its checkpoint was given up")
+    assert children[2].data.tags["reason"].endswith("; in the end rank 3 of 3 there")
     assert [child.data.metrics["rank"] for child in children] == [1, 2, 3]
 
 

@@ -35,7 +35,8 @@ _SHOWN_ROWS: Final = 12
 def decoding_shown(label: str = "decoding images") -> Iterator[Callable[[int, int], None]]:
     """Show how far the data is prepared; yields what is to be told, done and in all."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    # Elsewhere than on a terminal it would leave blank lines.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("cache", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

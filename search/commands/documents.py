@@ -208,7 +208,7 @@ class NotifyDocument:
     search: Annotated[str, Field(description="its name")]
     storage: Annotated[str, Field(description="folder or bucket of all searches")]
     text: Annotated[str, Field(description="all in a sentence or two, as chat rooms show it")]
-    message: Annotated[str, Field(description="what the command said last; done where it finished")]
+    message: Annotated[str, Field(description="what the command said last; empty where it finished")]
     state: Annotated[str, Field(description="as in `list --json`; empty where no search was begun")] = ""
     metric: Annotated[str, Field(description="that decides")] = ""
     trials: Annotated[int, Field(description="begun")] = 0

@@ -64,7 +64,7 @@ def notified(url: str, command: str, name: str, storage: Path) -> Iterator[None]
         can_go_on = isinstance(error, InterruptedSearchError) and not isinstance(error, HopelessSearchError)
         _tell(url, command, name, storage, "interrupted" if can_go_on else "failed", _describe(error))
         raise
-    _tell(url, command, name, storage, "finished", "done")
+    _tell(url, command, name, storage, "finished", "")
 
 
 def _require_address(url: str) -> None:
@@ -91,7 +91,7 @@ def _tell(url: str, command: str, name: str, storage: Path, event: str, message:
         command=command,
         search=name,
         storage=name_storage(storage),
-        text=f"Search {name}: {command} {event}. {_describe_scores(found)}{hidden}",
+        text=f"Search {name}: {command} {event}. {_describe_scores(found)}{hidden}".strip(),
         message=hidden,
         **found,
     )

@@ -50,7 +50,7 @@ class Door(BaseHTTPRequestHandler):
 @pytest.fixture
 def room():
     server = Room()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield server
     server.shutdown()
     server.server_close()
@@ -65,7 +65,7 @@ def end(url: str, storage: Path, error: BaseException | None) -> None:
 @pytest.mark.parametrize(
     ("error", "event", "message"),
     [
-        (None, "finished", "done"),
+        (None, "finished", ""),
         (InterruptedSearchError("go on with 'resume'"), "interrupted", "go on with 'resume'"),
         (HopelessSearchError("all failed"), "failed", "all failed"),
         (StorageError("the disk is full"), "failed", "the disk is full"),
@@ -80,7 +80,7 @@ def test_every_end_is_told_once(room, tmp_path, error, event, message):
     assert told["path"].endswith(f"?token={SECRET}")
     document = TypeAdapter(NotifyDocument).validate_json(json.dumps(told["json"]))
     assert (document.event, document.message, document.command) == (event, message, "launch")
-    assert document.text == f"Search streets: launch {event}. {message}"
+    assert document.text == f"Search streets: launch {event}. {message}".strip()
 
 
 def test_an_error_that_repeats_the_address_is_masked_where_it_is_told(room, tmp_path):
@@ -100,7 +100,7 @@ def test_a_room_that_refuses_changes_nothing_and_its_address_stays_a_secret(room
 
 def test_nobody_is_followed_elsewhere(room, tmp_path):
     other = Room()
-    threading.Thread(target=other.serve_forever, daemon=True).start()
+    threading.Thread(target=other.serve_forever, args=(0.01,), daemon=True).start()
     room.answer, room.elsewhere = 307, other.url
     assert post(room.url, b"{}") == "it answered with 307"
     assert other.told == []

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+import mlflow.cli
 import ray.scripts.scripts
 import typer
 
@@ -17,6 +18,7 @@ COMMANDS: Final = {
     "search": typer.main.get_command(search.__main__.app),
     "segcore": typer.main.get_command(segcore.__main__.app),
     "ray": ray.scripts.scripts.cli,
+    "mlflow": mlflow.cli.cli,
 }
 SCRIPTS: Final = {"street-search": "search", "segcore": "segcore"}
 """Installed scripts and the packages whose command line they are."""
@@ -28,12 +30,12 @@ OTHERS: Final = {
     "cat",
     "cd",
     "chmod",
+    "curl",
     "docker",
     "export",
     "helm",
     "kubectl",
     "mkdir",
-    "mlflow",
     "openssl",
     "scancel",
     "set",
@@ -112,7 +114,7 @@ def check_command(command: str, pins: Mapping[str, str]) -> None:
     elif words[:2] == ["python", "-m"] and words[2].partition(".")[0] in MODULES:
         module = ROOT / words[2].replace(".", "/")
         assert words[2] == "pytest" or module.with_suffix(".py").is_file() or (module / "__main__.py").is_file()
-    elif words[0] in ("ray", "python", *SCRIPTS):
+    elif words[0] in ("ray", "mlflow", "python", *SCRIPTS):
         understand(line)
     elif words[0] == "sbatch":
         assert (ROOT / words[1]).is_file()

@@ -176,6 +176,7 @@ def test_the_layout_of_the_code_names_folders_that_exist():
         "street-search launch --data D --nam N",
         "segcore chek DATA",
         "python -m benchmarks.qualty",
+        "mlflow models serve -m models:/first/1 --prot 1",
         "ray up --yess cluster.yaml",
         "ray ups cluster.yaml",
         "pip install ray[default]==2.0.0",

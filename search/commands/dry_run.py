@@ -1,8 +1,8 @@
 """`launch --dry-run`: what a search would do and take, from its settings and a short measurement; nothing is begun."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
 from rich.table import Table
@@ -24,6 +24,7 @@ from search.settings import SearchSettings
 
 if TYPE_CHECKING:
     from search.run.capacity import Capacity
+    from search.run.measuring import Measured
     from segcore.data.caching.cache import PixelCache
     from segcore.data.dividing.split import FoldSplit
 
@@ -100,26 +101,29 @@ def _measure(
     capacity: "Capacity",
     cache: "PixelCache",
     split: "FoldSplit",
-    groups: dict[str, list[dict[str, object]]],
+    groups: dict[str, list[dict[str, Any]]],
 ) -> list[ModeTime]:
     from search.run.measuring import measure_epochs
     from search.run.stage import make_job
 
-    job, drawn = make_job(settings, capacity.place, cache, split), sum(map(len, groups.values()))
-    modes = []
-    for mode, group in groups.items():
-        found = measure_epochs(group[:_EACH], job, capacity.place, settings.fold)
-        known = [each for each in found if not each.problem]
-        modes.append(
-            ModeTime(
-                mode=mode,
-                share=len(group) / drawn,
-                seconds=tuple(each.epoch_seconds for each in known),
-                memory_gib=max((each.memory_gib for each in known), default=0.0),
-                problems=tuple(each.problem for each in found if each.problem),
-            )
-        )
-    return modes
+    job = make_job(settings, capacity.place, cache, split)
+    chosen = [values for group in groups.values() for values in group[:_EACH]]
+    measured = measure_epochs(chosen, job, capacity.place, settings.fold)
+    return [_sum_up(mode, group, groups, measured) for mode, group in groups.items()]
+
+
+def _sum_up(
+    mode: str, group: Sequence[object], groups: Mapping[str, Sequence[object]], measured: "Sequence[Measured]"
+) -> ModeTime:
+    found = [each for each in measured if each.values["input_mode"] == mode]
+    known = [each for each in found if not each.problem]
+    return ModeTime(
+        mode=mode,
+        share=len(group) / sum(map(len, groups.values())),
+        seconds=tuple(each.epoch_seconds for each in known),
+        memory_gib=max((each.memory_gib for each in known), default=0.0),
+        problems=tuple(each.problem for each in found if each.problem),
+    )
 
 
 def _describe_range(seconds: Sequence[float]) -> str:

@@ -6,14 +6,20 @@ from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES, Outcome
 
 WINNER: Final = "win"
-_OF_END: Final = {Outcome.FINISHED: "end", Outcome.STOPPED: "wait", Outcome.OVER_LIMIT: "lost", None: "run"}
+_OF_END: Final = {
+    Outcome.FINISHED: "end",
+    Outcome.STOPPED: "wait",
+    Outcome.OVER_LIMIT: "lost",
+    Outcome.PRUNED: "lost",
+    None: "run",
+}
 
 MEANINGS: Final = (
     (WINNER, "the winner"),
     ("end", "ran to its end"),
     ("wait", "stopped by ASHA, waits"),
     ("run", "runs, or is to go on"),
-    ("lost", "failed, diverged or over a limit"),
+    ("lost", "failed, diverged, over a limit or pruned"),
 )
 
 STYLE: Final = """

@@ -18,7 +18,7 @@ _PARTS: Final = (
     ("again", "stopped, taken up again later"),
     ("wait", "stopped, waits there"),
     ("run", "has not ended"),
-    ("lost", "failed there"),
+    ("lost", "failed or was pruned there"),
 )
 
 
@@ -72,7 +72,7 @@ def _fate_of(trial: TrialRecord, epoch: int, *, revived: bool) -> str:
         return "end"
     if trial.outcome is Outcome.STOPPED:
         return "wait"
-    return "lost" if trial.outcome in (*FAILURES, Outcome.OVER_LIMIT) else "run"
+    return "lost" if trial.outcome in (*FAILURES, Outcome.OVER_LIMIT, Outcome.PRUNED) else "run"
 
 
 def _rungs_chart(rungs: Sequence[Rung]) -> Markup:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import ray
+import torch
 
 from search.place import Place
 from search.run.loop import build_proposer
@@ -53,7 +54,7 @@ def draw_values(settings: SearchSettings, facts: dict[str, Any]) -> list[dict[st
 
 
 def measure_epochs(values: Sequence[dict[str, Any]], job: TrialJob, place: Place, fold: int) -> list[Measured]:
-    """Measure configurations one after the other, each on a worker with what a trial is given.
+    """Measure configurations one after the other, on a worker with what a trial is given.
 
     Args:
         values: of the configurations.
@@ -63,15 +64,16 @@ def measure_epochs(values: Sequence[dict[str, Any]], job: TrialJob, place: Place
     """
     # A process that has seen a GPU keeps some of its memory, so it ends with the task.
     task = ray.remote(num_cpus=place.cpus_per_trial, num_gpus=place.gpus_per_trial, max_calls=1, max_retries=0)
-    return [_ask(task(measure_here), each, job, fold) for each in values]
-
-
-def _ask(task: Any, values: dict[str, Any], job: TrialJob, fold: int) -> Measured:
     try:
-        measured: Measured = ray.get(task.remote(values, job, fold))
+        measured: list[Measured] = ray.get(task(_measure_each).remote(values, job, fold))
         return measured
     except ray.exceptions.RayError as error:
-        return Measured(values=values, problem=str(error).strip().splitlines()[-1])
+        problem = str(error).strip().splitlines()[-1]
+        return [Measured(values=each, problem=problem) for each in values]
+
+
+def _measure_each(values: Sequence[dict[str, Any]], job: TrialJob, fold: int) -> list[Measured]:
+    return [measure_here(each, job, fold) for each in values]
 
 
 def measure_here(values: dict[str, Any], job: TrialJob, fold: int) -> Measured:
@@ -85,6 +87,10 @@ def measure_here(values: dict[str, Any], job: TrialJob, fold: int) -> Measured:
     machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
     try:
         require_promised(machine, job.gpus)
+        if machine.on_gpu:
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            torch.cuda.set_per_process_memory_fraction(min(1.0, job.gpus))
         cache = open_cache(job)
         train, valid = job.split.split(cache.names, fold, cache.extra_names)
         few_train, few_valid = pick(train, _TRAINED_IMAGES), pick(valid, _VALIDATED_IMAGES)

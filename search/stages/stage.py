@@ -3,7 +3,7 @@
 What is done in an open stage lives in `search`, `confirm` and `retrain`; how it is shown, in `commands`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +28,12 @@ from segcore.data.dividing.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
 
 _GOES_ON: Final = {"search": "resume", "confirm": "confirm", "retrain": "retrain"}
+_COUNTS: Final[Mapping[str, Callable[[SearchSettings], int]]] = {
+    "search": lambda settings: settings.trials,
+    "confirm": count_trainings,
+    "retrain": count_retrainings,
+}
+"""How many trainings a stage has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +108,8 @@ def open_stage(
         closing.callback(tracker.close)
         closing.callback(_leave, journal)
         journal.write(Opened(cache_key=cache.key))
-        trials = {
-            "search": settings.trials,
-            "confirm": count_trainings(settings),
-            "retrain": count_retrainings(settings),
-        }[name]
         try:
-            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials, copier=copier)
+            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=_COUNTS[name](settings), copier=copier)
         except StorageError as error:
             raise StorageError(f"{error} Then go on with '{search.command(_GOES_ON[name])}'.") from error
 

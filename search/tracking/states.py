@@ -100,6 +100,8 @@ def taken_up(trial: TrialRecord) -> State:
     Args:
         trial: as it stood before.
     """
+    if trial.outcome is Outcome.STOPPED and trial.kept:
+        return running(f"taken up again after epoch {trial.last_epoch}: a person spares it from ASHA")
     if trial.outcome is Outcome.STOPPED:
         return running(f"taken up again after epoch {trial.last_epoch}: of those that got there it is among the best")
     return running(f"tried again after it was {trial.outcome}" if trial.outcome else "")

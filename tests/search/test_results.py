@@ -23,9 +23,9 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "browse.ipynb"
 
 @pytest.fixture(scope="module")
 def storage(tmp_path_factory) -> Path:
-    """A storage with a search of twelve trials that was confirmed and retrained; its model has one small network."""
+    """A storage with a search of eleven trials that was confirmed and retrained; its model has one small network."""
     found: Path = tmp_path_factory.mktemp("results") / "searches"
-    folder = simulate_search(found, trials=12, workers=2, name="demo")
+    folder = simulate_search(found, trials=11, workers=2, name="demo")
     classes = ClassTable(names=("road", "car"), colours=((128, 64, 128), (0, 0, 255)), scored=("car",))
     config = TrainConfig.from_values({"backbone": "resnet18", "weights": "none", "decoder_channels": 16})
     model = build_model(config, len(classes))
@@ -69,7 +69,7 @@ def test_tables_of_a_search_that_has_not_begun_have_their_columns(make_trials):
 
 
 def test_a_search_is_loaded_by_its_name(found):
-    assert (found.name, found.metric, len(found.trials)) == ("demo", "iou", 12)
+    assert (found.name, found.metric, len(found.trials)) == ("demo", "iou", 11)
     assert len(found.curves) == found.trials["epochs"].sum()
     assert found.winner["trial"] in found.trials.index
     assert set(found.confirmation["fold"]) == {1, 2}
@@ -88,8 +88,8 @@ def test_a_picture_is_an_array_and_one_that_is_not_there_is_refused(found, stora
     assert np.array_equal(found.picture(found.winner["trial"]), np.asarray(shown))
     with pytest.raises(CheckpointError, match="has no picture of epoch 99; epochs with one: 27"):
         found.picture(found.winner["trial"], epoch=99)
-    with pytest.raises(CheckpointError, match="has no trial 12; there are 12, from 0"):
-        found.picture(12)
+    with pytest.raises(CheckpointError, match="has no trial 11; there are 11, from 0"):
+        found.picture(11)
 
 
 def test_the_model_predicts_arrays(found):

@@ -2,7 +2,9 @@ import math
 
 import pytest
 
+from search.memory.outcome import Outcome
 from search.report.curves import agreement_chart, curves, measure_agreement
+from search.report.look import MEANINGS, css_of
 
 
 def test_agreement_is_of_the_trials_that_got_to_both_epochs(make_trials):
@@ -29,3 +31,9 @@ def test_every_trial_has_a_curve_and_every_rung_a_line(matter):
 
 def test_before_the_first_score_there_is_no_chart(make_matter, make_record, make_trials):
     assert "<svg" not in curves(make_matter(make_record(make_trials({"ious": [], "outcome": ""})))).content
+
+
+@pytest.mark.parametrize("outcome", [None, *Outcome])
+def test_a_trial_is_drawn_however_it_ended(make_trials, outcome):
+    (trial,) = make_trials({"ious": [0.1], "outcome": str(outcome or "")}).in_order
+    assert css_of(trial, None) in {css for css, _ in MEANINGS}

@@ -217,7 +217,8 @@ def retrain_winner(
     console.print(f"ensemble:   {folder.model}", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
-    console.print(f"registered: {registered.address} ({registered.champion})", soft_wrap=True)
+    console.print(f"registered: {registered.address}", soft_wrap=True)
+    console.print(f"champion:   {registered.champion}", soft_wrap=True)
     console.print(f"sha256:     {registered.digest}", soft_wrap=True)
     keep_report(settings, capacity.place, folder)
 

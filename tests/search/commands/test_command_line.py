@@ -319,7 +319,7 @@ def test_mlflow_has_the_retraining_and_its_score(retrained, place):
     notes = read_ensemble_notes(folder.model)["notes"]
     assert parent.info.status == "FINISHED"
     assert notes["out_of_fold"]["iou"] in parent.data.metrics.values()
-    assert notes["run"].endswith(f"/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}")
+    assert f"/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}?" in notes["run"]
 
 
 def test_registered_model_is_fetched_unless_its_files_were_changed(retrained, run, run_cli, place, tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 from mlflow.utils.validation import _validate_metric_name
 
-from search.tracking.names import clean_name, clean_text
+from search.tracking.names import best_key_of, clean_name, clean_text, describe_configuration, key_made_of, key_of
 
 REFUSED = [
     "iou/car//van",
@@ -50,3 +50,22 @@ def test_text_is_cut_and_holds_nothing_that_no_database_takes():
     assert clean_text("a" * 6000, 6000) == "a" * 6000
     assert clean_text("a" * 6001, 6000) == "a" * 5999 + "\u2026"
     assert clean_text("a\x00b\ud800c", 10) == "a\ufffdb\ufffdc"
+
+
+def test_metrics_of_classes_and_conditions_stand_in_sections_of_their_own():
+    assert [key_of(name) for name in ("iou", "iou/car", "iou_at/night")] == ["iou", "class/car", "condition/night"]
+    assert [best_key_of(metric) for metric in ("miou", "iou/car")] == ["miou_best", "iou_car_best"]
+    assert key_made_of("confirmed_", "iou", "_low") == "confirmed_iou_low"
+
+
+@pytest.mark.parametrize(
+    ("values", "name"),
+    [
+        ({"backbone": "resnet34", "input_mode": "crop", "crop_size": 512}, "resnet34 crop512 ce+jaccard #17"),
+        ({"backbone": "tf_mixnet_s", "input_mode": "resize", "scale": 0.5}, "mixnet_s resize0.5 ce+jaccard #17"),
+        ({"backbone": "resnet34", "input_mode": "full", "crop_size": 512}, "resnet34 full ce+jaccard #17"),
+    ],
+)
+def test_runs_are_called_by_their_configuration(values, name):
+    assert describe_configuration({**values, "loss": "ce+jaccard"}, 17) == name
+    assert describe_configuration({**values, "loss": "ce+jaccard"}, None) == name.removesuffix(" #17")

@@ -6,7 +6,7 @@ MLflow documents none of this. Fields that it does not know it leaves aside, and
 version shows less, or the page as it always is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -75,74 +75,76 @@ def pictures(keys: Sequence[str], step: int) -> Chart:
     return {"type": "IMAGE", "imageKeys": [*keys], "step": step, "showRunParams": False}
 
 
-def build_state(
-    slug: str,
-    sections: Sequence[Section],
-    *,
-    query: str,
-    order: str,
-    columns: Sequence[str],
-    ascending: bool = False,
-    group_by: str | None = None,
-    charts_only: bool = False,
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """Which runs a view shows, and how.
+
+    Args:
+        query: which, as MLflow's search takes it.
+        order: column to sort by, the highest first.
+        columns: of the table, such as ``metrics.`iou` ``.
+        group_by: parameter whose runs are one, by their mean; None: each is itself.
+    """
+
+    query: str
+    order: str
+    columns: Sequence[str]
+    group_by: str | None = None
+
+
+_PLAIN_STATE: Final[Mapping[str, Any]] = {
+    "orderByAsc": False,
+    "startTime": "ALL",
+    "lifecycleFilter": "Active",
+    "datasetsFilter": [],
+    "modelVersionFilter": "All Runs",
+    "runsHiddenMode": "SHOWALL",
+    "runsPinned": [],
+    "runsHidden": [],
+    "runsVisibilityMap": {},
+    "runsExpanded": {},
+    "groupsExpanded": {},
+    "useGroupedValuesInCharts": True,
+    "viewMaximized": False,
+    "runListHidden": False,
+    "isAccordionReordered": True,
+    "hideEmptyCharts": True,
+    "autoRefreshEnabled": True,
+}
+"""What every view has: all runs shown, sections in the given order, charts without values left out."""
+
+
+def build_state(slug: str, sections: Sequence[Section], table: Table) -> dict[str, Any]:
     """Return the state of the page of an experiment's runs.
 
     Args:
         slug: of the view; what is in it is named by it.
         sections: of charts, in order.
-        query: which runs, as MLflow's search takes it.
-        order: column to sort by.
-        columns: of the table, such as ``metrics.`iou` ``.
-        ascending: whether the lowest comes first.
-        group_by: parameter whose runs are one, by their mean; None: each is itself.
-        charts_only: whether the table beside the charts is folded away.
+        table: of the runs.
     """
     shown = [(f"{slug}-{number}", section) for number, section in enumerate(sections)]
-    charts = [
-        {
-            "displayName": "",
-            "runsCountToCompare": _MOST_RUNS,
-            **chart,
-            "uuid": f"{uuid}-{place}",
-            "metricSectionId": uuid,
-            "deleted": False,
-            "isGenerated": False,
-        }
-        for uuid, section in shown
-        for place, chart in enumerate(section.charts)
-    ]
     own = [
         {**_section(uuid, section.name, display=True), "columns": section.columns, "cardHeight": section.height}
         for uuid, section in shown
     ]
     others = [_section(f"{slug}-{name}", name, display=False) for name in _OTHERS]
-    group = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": group_by}]}
+    group = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": table.group_by}]}
     return {
-        "searchFilter": query,
-        "orderByKey": order,
-        "orderByAsc": ascending,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "datasetsFilter": [],
-        "modelVersionFilter": "All Runs",
-        "selectedColumns": [*columns],
-        "runsHiddenMode": "SHOWALL",
-        "runsPinned": [],
-        "runsHidden": [],
-        "runsVisibilityMap": {},
-        "runsExpanded": {},
-        "groupBy": group if group_by else None,
-        "groupsExpanded": {},
-        "useGroupedValuesInCharts": True,
-        "viewMaximized": False,
-        "runListHidden": charts_only,
-        "isAccordionReordered": True,
-        "hideEmptyCharts": True,
-        "autoRefreshEnabled": True,
+        **_PLAIN_STATE,
+        "searchFilter": table.query,
+        "orderByKey": table.order,
+        "selectedColumns": [*table.columns],
+        "groupBy": group if table.group_by else None,
         "compareRunSections": [*own, *others],
-        "compareRunCharts": charts,
+        "compareRunCharts": [
+            _place(chart, uuid, place) for uuid, section in shown for place, chart in enumerate(section.charts)
+        ],
     }
+
+
+def _place(chart: Mapping[str, Any], section: str, place: int) -> dict[str, Any]:
+    where = {"uuid": f"{section}-{place}", "metricSectionId": section, "deleted": False, "isGenerated": False}
+    return {"displayName": "", "runsCountToCompare": _MOST_RUNS, **chart, **where}
 
 
 def _section(uuid: str, name: str, *, display: bool) -> dict[str, Any]:

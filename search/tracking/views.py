@@ -13,7 +13,7 @@ from urllib.parse import quote
 from search.memory.history import History, TrialRecord
 from search.tracking.names import CLASSES, CONDITIONS, best_key_of, key_made_of, key_of
 from search.tracking.pictures import LATEST_STEP
-from search.tracking.view_charts import Section, bar, build_state, line, parallel, pictures, scatter
+from search.tracking.view_charts import Section, Table, bar, build_state, line, parallel, pictures, scatter
 
 TAG_PREFIX: Final = "mlflow.sharedViewState."
 FIRST_VIEW: Final = "at-a-glance"
@@ -129,31 +129,35 @@ def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
     standing = ["tags.`state`", "tags.`reason`"]
     best = f"metrics.`{shown.best}`"
 
-    def view(slug: str, name: str, says: str, sections: Sequence[Section], columns: Iterable[str], **how: Any) -> View:
-        as_table = how.pop("as_table", False)
-        state = build_state(slug, sections, columns=list(columns), **{"query": trials, "order": best, **how})
-        return View(slug=slug, name=name, says=says, state=state, as_table=as_table)
+    def of_trials(*columns: str) -> Table:
+        return Table(query=trials, order=best, columns=columns)
 
+    confirmed = [*_metrics([shown.best, shown.key]), "params.`fold`"]
     return [
-        view(FIRST_VIEW, "At a glance", "scores, learning curves, choices, cost and pictures of all trials",
-             _glance(shown), [*_metrics(scores), standing[0], *params]),
-        view("leaderboard", "Leaderboard", "every trial with its scores, its state and why",
-             _leaderboard(shown), [*_metrics(scores), *standing, *params],
-             as_table=True),
-        view("by-class", "By class", "the IoU of every class",
-             [Section(name="IoU by class", charts=[bar(name) for name in shown.classes], height=320)],
-             _metrics([shown.best, *shown.classes])),
-        view("by-condition", "By condition", "the score by day, night and whatever else the data tells",
-             _conditions(shown), _metrics([shown.best, *shown.conditions])),
-        view("pictures", "Pictures", "the same images as each trial saw them",
-             [Section(name="Pictures", charts=[pictures(shown.pictures, LATEST_STEP)], columns=1, height=1200)],
-             _metrics([shown.best])),
-        view("cost", "Cost and resources", "what trials took, and what they did with it",
-             _cost(shown), _metrics([shown.best, shown.hours, "device_seconds", "peak_memory_gib", "latency_ms"])),
-        view("folds", "Confirmation and folds", "the best configurations on further folds, mean and spread",
-             _folds(shown), [*_metrics([shown.best, shown.key]), "params.`fold`"],
-             query=again, group_by="configuration"),
+        _view(FIRST_VIEW, "At a glance", "scores, learning curves, choices, cost and pictures of all trials",
+              _glance(shown), of_trials(*_metrics(scores), standing[0], *params)),
+        _view("leaderboard", "Leaderboard", "every trial with its scores, its state and why",
+              _leaderboard(shown), of_trials(*_metrics(scores), *standing, *params), as_table=True),
+        _view("by-class", "By class", "the IoU of every class",
+              [Section(name="IoU by class", charts=[bar(name) for name in shown.classes], height=320)],
+              of_trials(*_metrics([shown.best, *shown.classes]))),
+        _view("by-condition", "By condition", "the score by day, night and whatever else the data tells",
+              _conditions(shown), of_trials(*_metrics([shown.best, *shown.conditions]))),
+        _view("pictures", "Pictures", "the same images as each trial saw them",
+              [Section(name="Pictures", charts=[pictures(shown.pictures, LATEST_STEP)], columns=1, height=1200)],
+              of_trials(*_metrics([shown.best]))),
+        _view("cost", "Cost and resources", "what trials took, and what they did with it",
+              _cost(shown),
+              of_trials(*_metrics([shown.best, shown.hours, "device_seconds", "peak_memory_gib", "latency_ms"]))),
+        _view("folds", "Confirmation and folds", "the best configurations on further folds, mean and spread",
+              _folds(shown), Table(query=again, order=best, columns=confirmed, group_by="configuration")),
     ]  # fmt: skip
+
+
+def _view(
+    slug: str, name: str, says: str, sections: Sequence[Section], table: Table, *, as_table: bool = False
+) -> View:
+    return View(slug=slug, name=name, says=says, state=build_state(slug, sections, table), as_table=as_table)
 
 
 def view_tags(

@@ -47,11 +47,14 @@ def stop(
     look = look_at(folder)
     stage = look.driven
     if not stage:
-        console.print(f"No process runs {name} ({look.state}); '{folder.command('status')}' says what is next.")
+        console.print(
+            f"No process runs {name} ({look.state}); '{folder.command('status')}' says what is next.",
+            soft_wrap=True,
+        )
         return
     send_request(folder.root, Request(kind="stop", reason=name_asker(why), now=now))
     until = "at once" if now else "when the epochs that run are done (--now gives them up)"
-    console.print(f"{name} is asked to stop {until}. Ctrl-C ends this wait alone.")
+    console.print(f"{name} is asked to stop {until}. Ctrl-C ends this wait alone.", soft_wrap=True)
     _wait(folder, lambda found: not found.driven)
     left = look_at(folder)
     console.print(summary_line(left.record.history, left.record.settings))

@@ -88,8 +88,9 @@ def test_best_are_trained_again_with_further_seeds_and_it_is_said(launched, fold
     client = MlflowClient(read_place(folder.place).tracking_uri)
     experiment = client.get_experiment_by_name("official")
     runs = client.search_runs([experiment.experiment_id], "tags.`search.stage` = 'confirm'")
-    names = sorted(run.info.run_name for run in runs if "mlflow.parentRunId" in run.data.tags)
-    assert names == sorted(f"trial_{source:04d}_seed_{seed}" for source, _, seed in places)
+    names = [run.info.run_name for run in runs if "mlflow.parentRunId" in run.data.tags]
+    ends = sorted(name.rpartition("#")[2] for name in names)
+    assert ends == sorted(f"{source}, seed {seed}" for source, _, seed in places)
     (parent,) = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert f"C{told}" in parent.data.tags["mlflow.note.content"]
 

@@ -1,5 +1,5 @@
 # make demo    a whole search on drawn streets: launch, confirm, retrain on all folds, predict (about 6 minutes on 2 cores)
-# make test    the tests
+# make test    the tests (within 15 minutes on 2 cores); make test-all: also those of clusters, buckets and browsers
 # make check   ruff, mypy, and what is known against the packages in use (make audit)
 # make lock    requirements.lock anew, after a change of requirements.txt
 # make bench   data, training and prediction against plain loops (about 15 minutes on 2 cores)
@@ -9,7 +9,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 DEMO := demo
-.PHONY: demo test check audit lock bench drill ui clean
+.PHONY: demo test test-all check audit lock bench drill ui clean
 
 $(VENV)/.installed: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +35,9 @@ ui: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+test-all: $(VENV)/.installed
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "slow or not slow"
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

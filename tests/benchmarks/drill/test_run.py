@@ -93,6 +93,7 @@ def test_faults_have_names_of_their_own():
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
 
 
+@pytest.mark.slow
 def test_search_on_two_nodes_outlives_its_worker(tmp_path: Path, dataset_folder: Path):
     """The smallest of drills: a head, two nodes, an MLflow server; what it finds is what `make drill` prints."""
     fault = Fault(name="worker", strike=kill_worker)

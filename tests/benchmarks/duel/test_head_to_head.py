@@ -239,6 +239,7 @@ def test_the_project_searches_by_its_own_command_without_confirming(make_terms):
     assert (given["grace_epochs"], given["reduction_factor"]) == (0, 2)
 
 
+@pytest.mark.slow
 def test_a_small_search_of_the_stock_pair(monkeypatch, tmp_path, capsys):
     write_streets(tmp_path / "streets", cases=6, height=64, width=64, test_cases=0)
     options = ["--arms", "stock", "--epochs", 1, "--folds", 2, "--confirm-folds", 1, "--max-concurrent", 1]

@@ -141,6 +141,7 @@ VIEWS = {
 
 @needs_chromium
 @pytest.mark.parametrize("slug", SLUGS)
+@pytest.mark.slow
 def test_view_opens_from_its_link_with_its_charts(slug, folder, server, browser, client):
     experiment = client.get_experiment_by_name("streets").experiment_id
     search_id = settings_of(folder).search_id
@@ -150,12 +151,14 @@ def test_view_opens_from_its_link_with_its_charts(slug, folder, server, browser,
 
 
 @needs_chromium
+@pytest.mark.slow
 def test_printed_link_opens_at_a_glance(folder, place, server, browser):
     browser.open(trials_link(settings_of(folder), place, server))
     browser.wait_for("At a glance", "You're viewing a shared view", "Scores: best of each trial, and confirmed")
 
 
 @needs_chromium
+@pytest.mark.slow
 def test_page_of_the_search_says_who_won_and_answers(server, browser, client):
     experiment = client.get_experiment_by_name("streets").experiment_id
     (parent,) = client.search_runs([experiment], "tags.`search.trial` = '-1' and tags.`search.stage` = 'search'")

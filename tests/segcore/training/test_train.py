@@ -324,7 +324,8 @@ def test_half_precision_learns_what_full_precision_learns(make_config, cache, pr
     full = _train(_start_small(make_config(precision="fp32", **values), cache), cache)
     half = _train(_start_small(make_config(precision=precision, **values), cache), cache)
     assert half[-1].train_loss == pytest.approx(full[-1].train_loss, rel=0.05)
-    assert half[-1].train_loss != full[-1].train_loss
+    # One of them may round to the same number.
+    assert [result.train_loss for result in half] != [result.train_loss for result in full]
     assert half[-1].train_loss < 0.8 * half[0].train_loss
 
 

@@ -258,10 +258,10 @@ def report_plainly(config: Mapping[str, Any], epochs: int) -> None:
 def report_as_ours(config: Mapping[str, Any], job: TrialJob) -> None:
     """Report at once what a trial of the project reports."""
     epochs = config["values"]["epochs"]
-    picture = encode_jpeg(np.zeros((PICTURE_SIDE, PICTURE_SIDE, 3), np.uint8))
+    pictures = {"typical": encode_jpeg(np.zeros((PICTURE_SIDE, PICTURE_SIDE, 3), np.uint8))}
     for epoch in range(config["after_epoch"] + 1, epochs + 1):
         outcome = "finished" if epoch == epochs else ""
-        told = {"epoch": epoch, "outcome": outcome, "message": "", "metrics": make_metrics(epoch), "picture": picture}
+        told = {"epoch": epoch, "outcome": outcome, "message": "", "metrics": make_metrics(epoch), "pictures": pictures}
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / STATE_FILE).write_bytes(bytes(CHECKPOINT_BYTES))
             tune.report(told, checkpoint=tune.Checkpoint.from_directory(folder))

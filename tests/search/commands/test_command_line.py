@@ -192,7 +192,6 @@ def test_launch_into_a_file_has_a_line_for_each_trial_that_ended(launched, place
     assert "--notify *** was not told (Connection refused); the search is as it is." in launched
 
 
-@pytest.mark.slow
 def test_dry_run_says_what_a_launch_would_take_and_begins_none(run, place):
     told = run(*place.arguments, "--name", "dry", "--dry-run").stdout
     # Without a first rung of its own: at epochs 1 and 2 of 4.

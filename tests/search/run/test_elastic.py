@@ -241,7 +241,6 @@ class Stopper:
                     os.kill(actor["Pid"], signal.SIGSTOP)
 
 
-@pytest.mark.slow
 def test_a_worker_that_stands_still_is_ended_and_a_node_on_which_trial_after_trial_fails_is_left_out(
     cluster, stage, script, make_place, monkeypatch
 ):

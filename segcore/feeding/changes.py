@@ -69,10 +69,6 @@ class Changes:
         """Return the numbers of a batch, a row for each sample as `pack_change` makes it, by name."""
         return cls(**dict(zip(NAMES, changes_NP.unbind(1), strict=True)))
 
-    def of(self, samples_M: Tensor) -> Self:
-        """Return the changes of some samples."""
-        return type(self)(**{name: getattr(self, name)[samples_M] for name in NAMES})
-
 
 NAMES: Final = tuple(field.name for field in fields(Changes))
 NEUTRAL: Final = dict.fromkeys(NAMES, 0.0) | dict.fromkeys(

@@ -48,25 +48,26 @@ def change_batch(batch: Batch, room: int, device: str) -> Batch:
     size = (target_NHW.shape[1] - 2 * room, target_NHW.shape[2] - 2 * room)
     # What is done to which sample is asked of numbers on the CPU: a GPU would have to be waited for.
     known = Changes.from_rows(batch.changes_NP)
-    changes = Changes.from_rows(batch.changes_NP.to(device, non_blocking=True))
+    changes_NP = batch.changes_NP.to(device, non_blocking=True)
+    changes = Changes.from_rows(changes_NP)
     images_N3HW, target_NHW = _turn(images_NHW3, target_NHW, changes, size)
-    images_N3HW = _change_some(images_N3HW, known.gamma != 1, changes, _apply_gamma)
+    images_N3HW = _change_some(images_N3HW, known.gamma != 1, changes_NP, _apply_gamma)
     images_N3HW = _mix_colours(images_N3HW, changes)
-    images_N3HW = _change_some(images_N3HW, (known.fog_top != 0) | (known.fog_bottom != 0), changes, _add_fog)
-    images_N3HW = _change_some(images_N3HW, known.glare != 0, changes, _add_glare)
-    images_N3HW = _change_some(images_N3HW, (known.blur != 0) | (known.motion > 1), changes, _blur)
-    images_N3HW = _change_some(images_N3HW, known.noise != 0, changes, _add_noise)
+    images_N3HW = _change_some(images_N3HW, (known.fog_top != 0) | (known.fog_bottom != 0), changes_NP, _add_fog)
+    images_N3HW = _change_some(images_N3HW, known.glare != 0, changes_NP, _add_glare)
+    images_N3HW = _change_some(images_N3HW, (known.blur != 0) | (known.motion > 1), changes_NP, _blur)
+    images_N3HW = _change_some(images_N3HW, known.noise != 0, changes_NP, _add_noise)
     bytes_N3HW = images_N3HW.round_().clamp_(0, 255).to(torch.uint8)
     return Batch(images_NHW3=bytes_N3HW.permute(0, 2, 3, 1).contiguous(), target_NHW=target_NHW)
 
 
 def _change_some(
-    images_N3HW: Tensor, some_N: Tensor, changes: Changes, change: Callable[[Tensor, Changes], Tensor]
+    images_N3HW: Tensor, some_N: Tensor, changes_NP: Tensor, change: Callable[[Tensor, Changes], Tensor]
 ) -> Tensor:
     """Change some samples in place, all of them at once."""
     samples_M = some_N.nonzero()[:, 0].to(images_N3HW.device, non_blocking=True)
     if len(samples_M):
-        images_N3HW[samples_M] = change(images_N3HW[samples_M], changes.of(samples_M))
+        images_N3HW[samples_M] = change(images_N3HW[samples_M], Changes.from_rows(changes_NP[samples_M]))
     return images_N3HW
 
 

@@ -9,7 +9,6 @@ def test_rows_have_names_and_what_is_left_out_is_neutral():
     changes = Changes.from_rows(torch.from_numpy(np.stack([pack_change({"gamma": 2.0}), pack_change({"noise": 0.5})])))
     assert changes.gamma.tolist() == [2, 1] and changes.noise.tolist() == [0, 0.5]
     assert changes.mirror.tolist() == changes.motion.tolist() == [1, 1]
-    assert changes.of(torch.tensor([1])).noise.tolist() == [0.5]
 
 
 @pytest.mark.parametrize("values", [{"augmentation": "flip"}, {"augmentation": "strong", "augmentation_on": "loader"}])

@@ -145,6 +145,7 @@ class TrainingLoader:
     ) -> None:
         self._order = EpochOrder(len(samples), config.seed)
         self._workers = workers
+        self._begun: tuple[int, Iterator[tuple[torch.Tensor, torch.Tensor]]] | None = None
         whole_batches = len(samples) >= batch_size
         self._loader: DataLoader[tuple[Image, Image]] = DataLoader(
             samples,
@@ -162,16 +163,32 @@ class TrainingLoader:
     def __len__(self) -> int:
         return len(self._loader)
 
+    def begin(self, epoch: int) -> None:
+        """Let idle loader processes make the first batches of an epoch, which `epoch` yields later.
+
+        Args:
+            epoch: counted from 0; every epoch before it that was begun has been yielded to its end.
+        """
+        if self._workers:
+            with self._name_full_memory():
+                self._begun = (epoch, self._start(epoch))
+
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of one epoch (counted from 0); a last, smaller batch is left out.
 
         Raises:
             StorageError: when loader processes find no room in shared memory.
         """
-        self._order.epoch = epoch
+        begun, self._begun = self._begun, None
         with self._name_full_memory():
-            for images_NHW3, target_NHW in self._loader:
+            batches = begun[1] if begun is not None and begun[0] == epoch else self._start(epoch)
+            for images_NHW3, target_NHW in batches:
                 yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
+
+    def _start(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        # Loader processes are told the first samples at once, and those of the order that is set now.
+        self._order.epoch = epoch
+        return iter(self._loader)
 
     @contextmanager
     def _name_full_memory(self) -> Iterator[None]:

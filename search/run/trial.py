@@ -43,8 +43,8 @@ from segcore.errors import (
 )
 from segcore.insight.case_pictures import ShownCase, choose_cases, draw_cases
 from segcore.machine import Machine, detect_machine, name_device
+from segcore.prediction.cases import predict_cases
 from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
-from segcore.prediction.predict import predict_cases
 from segcore.scoring.metrics import ImageScore, divide_metric
 from segcore.scoring.objective import require_learnt
 from segcore.training.freed import wait_for_memory

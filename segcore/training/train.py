@@ -15,28 +15,19 @@ from torch import Tensor
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import LabelMap, build_label_map
-from segcore.errors import DeviceMemoryError
 from segcore.feeding.balance import balanced_weights, count_output_pixels
 from segcore.feeding.loader import TrainingLoader
 from segcore.feeding.samples import TrainingSamples
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
 from segcore.machine import Machine, peak_memory_gib
-from segcore.prediction.options import PredictOptions
-from segcore.prediction.predict import DEFAULT_OPTIONS, predict_cases, score_cases
 from segcore.scoring.metrics import ImageScore, summarise_scores
-from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
+from segcore.scoring.objective import learns_every_class
 from segcore.training.epoch import train_epoch
 from segcore.training.losses import Loss, build_loss
-from segcore.training.memory import (
-    name_memory_errors,
-    name_validation_memory_errors,
-    release_memory,
-    resolve_batch_size,
-    tiled_options,
-    train_within_memory,
-)
+from segcore.training.memory import resolve_batch_size, train_within_memory
 from segcore.training.schedule import cycle_ends, has_stalled
 from segcore.training.state import TrainState, take_snapshot
+from segcore.training.validation import first_view, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +99,14 @@ def train_epochs(
     config = state.config
     every_class = learns_every_class(config.labels, cache.classes)
     loader, loss, plan = _prepare(state, cache, train_indices, machine)
-    in_tiles = False
+    view = first_view(machine)
     train_next = partial(train_epoch, state, loader, loss, machine)
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
         steps = train_within_memory(state, machine, train_next)
+        if state.epoch + 1 < config.epochs:
+            loader.begin(state.epoch + 1)
         started = time.perf_counter()
-        scores, in_tiles = _validate(state, cache, valid_indices, machine, in_tiles=in_tiles)
+        scores, view = validate(state, cache, valid_indices, machine, view)
         metrics = summarise_scores(scores, cache.classes, every_class=every_class)
         _enter_epoch(state, steps.mean_loss, metrics.get(state.metric, 0.0))
         yield EpochResult(
@@ -129,7 +122,7 @@ def train_epochs(
             peak_memory_gib=peak_memory_gib(machine),
             batch_size=state.batch_size,
             micro_batches=state.micro_batches,
-            validated_in_tiles=in_tiles,
+            validated_in_tiles=view == "tiles",
             loader_workers=plan.workers,
             loading_note=plan.note,
         )
@@ -160,29 +153,6 @@ def _weigh_classes(
         return None
     weights_C = balanced_weights(count_output_pixels(cache, train_indices, labels))
     return torch.from_numpy(weights_C).to(machine.device)
-
-
-def _validate(
-    state: TrainState, cache: PixelCache, valid_indices: Sequence[int], machine: Machine, *, in_tiles: bool
-) -> tuple[tuple[ImageScore, ...], bool]:
-    """Return the scores, and whether the device only had room for tiles."""
-    if not in_tiles:
-        try:
-            with name_memory_errors(state.config, machine):
-                return _score(state, cache, valid_indices, machine, DEFAULT_OPTIONS), False
-        except DeviceMemoryError:
-            pass
-        # Only here, after the error and the tensors of its frames are gone, is there memory again.
-        release_memory(machine)
-    with name_validation_memory_errors(state.config, machine):
-        return _score(state, cache, valid_indices, machine, tiled_options(state.config)), True
-
-
-def _score(
-    state: TrainState, cache: PixelCache, valid_indices: Sequence[int], machine: Machine, options: PredictOptions
-) -> tuple[ImageScore, ...]:
-    predictions = predict_cases(state.final_model, cache, valid_indices, state.config, machine, options)
-    return score_cases(predictions, cache, valid_indices, boundaries=state.metric == BOUNDARY_IOU)
 
 
 def _enter_epoch(state: TrainState, train_loss: float, score: float) -> None:

@@ -11,8 +11,8 @@ from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel
+from segcore.prediction.cases import predict_cases, score_cases
 from segcore.prediction.options import plan_prediction
-from segcore.prediction.predict import predict_cases, score_cases
 from segcore.prediction.tiling import Tiling
 from segcore.training.memory import tiled_options
 from segcore.training.schedule import rate_at

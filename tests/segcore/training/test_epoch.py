@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import strategies as st
 
 from segcore.config import TrainConfig
 from segcore.data.classes import VOID
-from segcore.feeding.loader import Batch
+from segcore.feeding.batch import Batch
+from segcore.feeding.changes import pack_change
 from segcore.machine import Machine, build_scaler
 from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.model import SegmentationModel
@@ -62,6 +64,16 @@ def test_each_valid_pixel_of_a_step_counts_alike(make_config, batches, micro_bat
     loss, biases = _step(make_config(loss="ce"), batches, micro_batches=micro_batches)
     assert loss == pytest.approx(math.log(2))
     assert biases == pytest.approx([-0.25, 0.25])
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_what_was_left_to_the_device_is_changed_before_the_network_and_the_loss_see_it(make_config, micro_batches):
+    # Room of 2 pixels around crops of 32, and class 0 in it alone: each pixel's gradient of the first bias is 1/2.
+    values = {"input_mode": "crop", "crop_size": 32, "augmentation": "light", "augmentation_on": "device"}
+    target_NHW = np.pad(np.ones((2, 32, 32), np.uint8), ((0, 0), (2, 2), (2, 2)))
+    batch = replace(_batch(*target_NHW), changes_NP=torch.from_numpy(np.stack([pack_change({})] * 2)))
+    _, biases = _step(make_config(loss="ce", **values), [batch], micro_batches=micro_batches)
+    assert biases == pytest.approx([-0.5, 0.5])
 
 
 def test_a_classs_weight_counts_in_the_share_of_a_part(make_config):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError
 from segcore.networks.decoders import build_network
+from segcore.networks.exact_head import ExactHead
 from segcore.networks.weights import describe_fit, load_weights, require_weights
 
 
@@ -72,6 +73,8 @@ def build_architecture(config: TrainConfig, outputs: int) -> SegmentationModel:
             f"backbone={config.backbone!r} cannot be the encoder of decoder={config.decoder!r} ({error}); "
             "choose a timm model with a feature pyramid, such as a ResNet, an EfficientNet or a ConvNeXt."
         ) from error
+    if config.head_precision == "fp32":
+        network.segmentation_head = ExactHead(*network.segmentation_head)
     cfg = network.encoder.model.pretrained_cfg
     model = SegmentationModel(network, cfg["mean"], cfg["std"])
     return model.to(memory_format=torch.channels_last)

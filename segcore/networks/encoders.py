@@ -86,8 +86,7 @@ def find_encoder(config: TrainConfig) -> Encoder:
     if module in _ONE_SIZE or _ONE_SIZE_NAMES.search(config.backbone):
         _require_one_size(config)
         return Encoder(options={"img_size": config.crop_size}, stride=config.crop_size, takes_one_size=True)
-    stride = _native_size(config.backbone) if _WINDOWED_NAMES.search(config.backbone) else STRIDE
-    return Encoder(options=_ANY_SIZE.get(module, {}), stride=stride, takes_one_size=False)
+    return Encoder(options=_ANY_SIZE.get(module, {}), stride=_find_stride(config.backbone), takes_one_size=False)
 
 
 def takes_one_size(config: TrainConfig) -> bool:
@@ -116,9 +115,12 @@ def require_backbone(name: str) -> None:
         raise ConfigError(f"backbone={name!r}: timm has no weights called {tag!r} of {model}; {known}")
 
 
-def _native_size(backbone: str) -> int:
-    found = timm.get_pretrained_cfg(backbone)
-    return max(found.input_size[1:]) if found is not None else 224
+def _find_stride(backbone: str) -> int:
+    if "mobilevit" in backbone:
+        # Its deepest features are cut into patches of two by two, and enlarged where they do not come out even.
+        return 2 * STRIDE
+    found = timm.get_pretrained_cfg(backbone) if _WINDOWED_NAMES.search(backbone) else None
+    return STRIDE if found is None else max(found.input_size[1:])
 
 
 def _require_one_size(config: TrainConfig) -> None:

@@ -14,6 +14,7 @@ def test_sides_are_padded_to_what_the_encoder_divides(make_config):
     # Seven windows of a thirty-second each; a shifted window may be cut.
     assert find_encoder(make_config(backbone="maxvit_tiny_tf_224")).stride == 224
     assert find_encoder(make_config(backbone="maxvit_base_tf_384")).stride == 384
+    assert find_encoder(make_config(backbone="mobilevitv2_050")).stride == 64
     assert find_encoder(make_config(backbone="swin_tiny_patch4_window7_224")).stride == 32
 
 

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from segcore.errors import ConfigError
 
-LOSS_NAMES: Final = ("ce", "bce", "jaccard", "focal", "dice", "lovasz")
+LOSS_NAMES: Final = ("ce", "bce", "jaccard", "focal", "dice", "lovasz", "boundary")
 DecoderName = Literal[
     "unet", "unetplusplus", "manet", "linknet", "fpn", "deeplabv3", "deeplabv3plus", "pspnet", "pan", "upernet",
     "segformer", "dpt",
@@ -81,6 +81,40 @@ class TrainConfig:
         Literal["none", "flip", "light", "strong"],
         Field(description="random changes of training samples; light and strong add colour, geometry and weather"),
     ] = "flip"
+    augmentation_on: Annotated[
+        Literal["loader", "device"],
+        Field(
+            description="light and strong: image by image in the loader (albumentations), or batch by batch as tensors "
+            "where the network is, without rain, shadows, perspective and compression; scale is left to scale_jitter"
+        ),
+    ] = "loader"
+    scale_jitter: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=4,
+            description="each sample is scaled by 1 / this to this, evenly, before it is cut out; 1: none; light and "
+            "strong do not scale on top of it",
+        ),
+    ] = 1.0
+    max_class_share: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="crop mode: crops in which one class has a larger share of the pixels are drawn anew, ten "
+            "times at most; void is not counted",
+        ),
+    ] = 1.0
+    class_mix_probability: Annotated[
+        float, Field(ge=0, le=1, description="share of samples over which half of the classes of another are laid")
+    ] = 0.0
+    copy_paste_probability: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="share of samples that get objects of scored classes of another image, rare first"
+        ),
+    ] = 0.0
     loss: Annotated[
         str,
         Field(min_length=1, description=f"weighted sum of {', '.join(LOSS_NAMES)}, such as 'ce+0.5*jaccard'"),
@@ -90,6 +124,17 @@ class TrainConfig:
         Field(description="weights of pixels in ce, bce and focal; balanced: rare classes weigh more"),
     ] = "none"
     focal_gamma: Annotated[float, Field(ge=0, le=10, description="focusing exponent of the focal loss")] = 2.0
+    label_smoothing: Annotated[
+        float, Field(ge=0, lt=1, description="ce and bce: share of the truth that is spread over all classes")
+    ] = 0.0
+    ohem_share: Annotated[
+        float,
+        Field(gt=0, le=1, description="ce, bce and focal: learn the hardest pixels alone, at least this share; 1: all"),
+    ] = 1.0
+    ohem_probability: Annotated[
+        float,
+        Field(ge=0, lt=1, description="with ohem_share below 1: pixels whose truth is less probable are learnt too"),
+    ] = 0.7
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="SGD has momentum 0.9")] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=10, description="peak rate of the optimizer")] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1, description="decay of weights in the optimizer")] = 1e-4

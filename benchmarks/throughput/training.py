@@ -28,6 +28,7 @@ from benchmarks.measuring import (
     open_data,
     run_rounds,
 )
+from benchmarks.throughput.modes import parse_mode
 from benchmarks.throughput.plain_training import build_contest, build_plain
 from segcore.config import TrainConfig
 from segcore.data.caching.build import prepare_cache
@@ -96,21 +97,6 @@ def main() -> None:
         for mode in arguments.modes:
             lines = compare(dataset, cache, _configure(mode, arguments), machine, arguments)
             print("\n".join(("", *lines)), flush=True)
-
-
-def parse_mode(text: str) -> dict[str, Any]:
-    """Return the configuration's values of an input mode: `crop:256`, `resize:0.5` or `full`."""
-    name, _, size = text.partition(":")
-    try:
-        if name == "crop":
-            return {"input_mode": name, "crop_size": int(size), "crops_per_image": 1}
-        if name == "resize":
-            return {"input_mode": name, "scale": float(size)}
-    except ValueError:
-        pass
-    if text != "full":
-        raise argparse.ArgumentTypeError(f"{text!r} is no mode; write crop:PIXELS, resize:SCALE or full")
-    return {"input_mode": "full"}
 
 
 def count_flops(config: TrainConfig, outputs: int, height: int, width: int) -> float:

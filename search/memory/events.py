@@ -56,6 +56,7 @@ class Asked:
         values: every `TrainConfig` value.
         params: what the space drew.
         source: the search's trial whose configuration it trains again; None in a search.
+        copy_of: the confirmation's training that a retraining has it from; None: it is trained here.
         drawable: whether the space could have drawn it.
         ahead: what the model had advised beside it, for the trials after it.
     """
@@ -66,6 +67,7 @@ class Asked:
     values: dict[str, Any]
     params: dict[str, Any]
     source: Number | None = None
+    copy_of: Number | None = None
     drawable: bool = True
     ahead: list[dict[str, Any]] = Field(default_factory=list)
     time: Moment = Field(default_factory=_now)
@@ -98,6 +100,7 @@ class Epoch:
         pictures: files of all of them, likewise, by what they show: a condition of the data.
         verdict: why ASHA stops the trial here; empty when it goes on.
         device: what it was trained on, the GPU's name or cpu; empty where it is not known.
+        system: what its machine did meanwhile, by MLflow's names; it is shown there alone.
         image_scores: by validation image numbers whose mean is the metric that decides, see
             `segcore.scoring.metrics.divide_metric`; None in a search, which compares no images.
     """
@@ -110,6 +113,7 @@ class Epoch:
     pictures: dict[str, str] = Field(default_factory=dict)
     verdict: str = ""
     device: str = ""
+    system: dict[str, float] = Field(default_factory=dict)
     # So it was called when that metric was `iou` in every search.
     image_scores: Annotated[
         dict[str, float] | None, Field(validation_alias=AliasChoices("image_scores", "image_ious"))

@@ -88,7 +88,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         """Write an epoch."""
         # Ray keeps results and writes them to its own files; a picture is not for them.
         drawn, image_scores = result.pop("pictures", None), result.pop("image_scores", None)
-        torn = result.pop("torn", "")
+        torn, system = result.pop("torn", ""), result.pop("system", {})
         if "epoch" not in result:
             return
         number, epoch = trial.config["trial"], result["epoch"]
@@ -107,6 +107,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             pictures=pictures,
             verdict=verdict,
             device=result.get("device", ""),
+            system={name: value for name, value in system.items() if math.isfinite(value)},
             # Configurations are compared image by image only after the search.
             image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
         )

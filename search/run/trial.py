@@ -6,6 +6,7 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 import json
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from search.memory.outcome import Outcome
 from search.memory.scores import SCORES_FILE
 from search.run.probe import are_pretended
 from search.run.scratch import clear_scratch, scratch_folder
+from search.run.system import SystemWatch
 from segcore.bucket import describe, is_away, patiently
 from segcore.config import TrainConfig
 from segcore.data.bringing import bring_data, bring_each
@@ -168,11 +170,14 @@ def _train(config: Mapping[str, Any], job: TrialJob) -> None:
         # A trial that shares a GPU must not take its neighbour's memory, least of all by batch_size=auto.
         torch.cuda.set_per_process_memory_fraction(min(1.0, job.gpus))
     cache = open_cache(job)
-    with name_memory_errors(TrainConfig.from_values(config["values"]), machine):
-        _train_on(config, job, cache, machine)
+    named = name_memory_errors(TrainConfig.from_values(config["values"]), machine)
+    with named, closing(SystemWatch(machine)) as system:
+        _train_on(config, job, cache, machine, system)
 
 
-def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machine: Machine) -> None:
+def _train_on(
+    config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machine: Machine, system: SystemWatch
+) -> None:
     train_indices, valid_indices = job.split.split(cache.names, config["fold"], cache.extra_names)
     require_learnt(job.metric, TrainConfig.from_values(config["values"]).labels, cache.classes)
     state, torn = _start(config, cache, machine, job.metric)
@@ -194,8 +199,9 @@ def _train_on(config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machi
             (folder / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
-            described = _describe(result, state, costs if result.epoch == 1 else {}) | {"device": name_device(machine)}
-            _report({**described, "pictures": pictures, "image_scores": image_scores, "torn": "; ".join(torn)}, folder)
+            described = _describe(result, state, costs if result.epoch == 1 else {})
+            beside = {"device": name_device(machine), "system": system.take(), "torn": "; ".join(torn)}
+            _report({**described, **beside, "pictures": pictures, "image_scores": image_scores}, folder)
             torn = []
 
 

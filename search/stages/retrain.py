@@ -165,7 +165,7 @@ def build_ensemble(
 def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
     """Write what the confirmation trained as if it had been trained here, with its own times."""
     number, above = asked.trial, f"../{CONFIRM_FOLDER}/"
-    journal.write(replace(asked, time=training.started))
+    journal.write(replace(asked, time=training.started, copy_of=training.number))
     for epoch, record in sorted(training.epochs.items()):
         picture = above + record.picture if record.picture is not None else None
         shown = {key: above + file for key, file in record.pictures.items()}

@@ -41,6 +41,9 @@ class Configurations:
         if self._in_search:
             return self._drawn(event)
         again = {} if source is None else {"configuration": f"#{source}"}
+        if event.copy_of is not None:
+            # A mean over the folds of a configuration would count it twice.
+            again = {"copy_of": f"#{event.copy_of} of the confirmation"}
         by = {"fold": event.fold} if self._settings.folds > 1 else {"seed": event.values["seed"]}
         return {**self._drawn_by(source, event), **again, **by}
 

@@ -57,7 +57,7 @@ class Points:
         if trial.best is not None:
             known[best_key_of(self._metric)] = trial.best.score
         sent: list[Point] = []
-        for name, value in {**known, **self._cost(trial)}.items():
+        for name, value in {**known, **event.system, **self._cost(trial)}.items():
             point = Point(trial=event.trial, metric=Metric(name, float(value), stamp_of(event), event.epoch))
             sent += self._release(name, point)
         return sent

@@ -23,6 +23,15 @@ _ID_LETTERS: Final = 12
 _TOLD_LETTERS: Final = 6
 _MOST_PARAMS: Final = 8
 """Of parallel coordinates, whose names else run into each other."""
+_MACHINE: Final = (
+    "system/gpu_0_utilization_percentage",
+    "system/gpu_0_memory_usage_percentage",
+    "system/trial_cpu_cores",
+    "system/cpu_utilization_percentage",
+    "system/trial_memory_megabytes",
+    "system/system_memory_usage_percentage",
+)
+"""What the machine of a trial did, see `search.run.system`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +255,8 @@ def _cost(shown: Shown) -> list[Section]:
         Section(name="Score against cost", charts=spent),
         Section(name="Speed, and the share of waiting for data", charts=speed),
         Section(name="Memory and latency", charts=resources),
+        # MLflow leaves out those that no run has.
+        Section(name="Machine, by epoch", charts=[line(name) for name in _MACHINE]),
     ]
     return [section for section in sections if section.charts]
 

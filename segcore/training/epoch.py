@@ -15,7 +15,10 @@ import torch
 from torch import Tensor
 
 from segcore.errors import NonFiniteLossError
-from segcore.feeding.loader import Batch, TrainingLoader
+from segcore.feeding.batch import Batch
+from segcore.feeding.loader import TrainingLoader
+from segcore.feeding.tensor_augmentation import change_batch
+from segcore.feeding.turning import count_room
 from segcore.machine import Machine, autocast
 from segcore.networks.model import SegmentationModel
 from segcore.training.losses import Loss
@@ -98,7 +101,9 @@ def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: 
         machine: where the training is.
     """
     state.optimizer.zero_grad(set_to_none=True)
-    parts = [part for batch in batches for part in batch.divided(state.micro_batches)]
+    divided = [part for batch in batches for part in batch.divided(state.micro_batches)]
+    # Before parts are weighed: what is turned has other void pixels.
+    parts = [change_batch(part, count_room(state.config), machine.device) for part in divided]
     weights_P = _weigh_parts(parts, loss, machine)
     # Without any valid pixel every loss is 0, whatever its share.
     shares = weights_P / weights_P.sum().clamp(min=torch.finfo(torch.float32).tiny)

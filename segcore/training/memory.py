@@ -13,7 +13,7 @@ import torch
 
 from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError, DeviceMemoryError
-from segcore.feeding.loader import TrainingSamples, blank_batch
+from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.machine import Machine, is_memory_error
 from segcore.prediction.memory import SMALL_TILE_SIZE
 from segcore.prediction.options import PredictOptions

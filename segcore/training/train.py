@@ -17,7 +17,8 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import LabelMap, build_label_map
 from segcore.errors import DeviceMemoryError
 from segcore.feeding.balance import balanced_weights, count_output_pixels
-from segcore.feeding.loader import TrainingLoader, TrainingSamples
+from segcore.feeding.loader import TrainingLoader
+from segcore.feeding.samples import TrainingSamples
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
 from segcore.machine import Machine, peak_memory_gib
 from segcore.prediction.options import PredictOptions

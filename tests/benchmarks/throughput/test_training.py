@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
+from benchmarks.throughput.modes import parse_mode
 from benchmarks.throughput.plain_data import FileStreets, build_colour_table, read_indices, read_one_hot, read_rgb
 from benchmarks.throughput.plain_training import build_transform, build_unet
-from benchmarks.throughput.training import count_flops, parse_mode
+from benchmarks.throughput.training import count_flops
 from segcore.config import TrainConfig
 from segcore.data.classes import VOID
 from segcore.data.dataset import decode_case, read_dataset

@@ -495,7 +495,7 @@ def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[Event
     after it was extended."""
     outside = place.root / "outside.json"
     outside.write_text(json.dumps({"optimizer": "sgd", "learning_rate": 0.03}))
-    arguments = (*place.arguments, "--name", "seeded", "--trials", TRIALS, "--epochs", 1)
+    arguments = (*place.arguments, "--name", "seeded", "--trials", TRIALS, "--epochs", 1, "--max-concurrent", 1)
     arguments += ("--objective", "iou,latency_ms", "--max-latency-ms", 1e6)
     run(*arguments, "--seed-config", outside, "--warm-start", "cut")
     journal = place.folder("seeded").search_stage.journal
@@ -525,7 +525,7 @@ def test_latency_is_measured_once_and_shown_beside_the_iou(seeded, run, place):
 
 
 def test_trial_over_a_limit_is_not_trained(run_cli, place):
-    arguments = (*place.arguments, "--name", "slow", "--trials", 2, "--max-latency-ms", 0.001)
+    arguments = (*place.arguments, "--name", "slow", "--trials", 2, "--max-latency-ms", 0.001, "--max-concurrent", 1)
     done = run_cli(*arguments, python_path=place.root)
     refuse(done, "has no trial with a score yet")
     trials = read_history(place.folder("slow").search_stage.journal, "iou").in_order

@@ -129,6 +129,17 @@ def test_an_epoch_is_written_with_its_picture_and_told_to_the_proposer(parts, ma
     assert "epoch 1: iou 0.5, train_loss 0.25" in (parts.stage.trial(0) / "log.txt").read_text()
 
 
+def test_what_the_machine_did_is_written_with_the_epoch_and_is_no_metric_of_the_trial(parts, make_trial):
+    trial = make_trial(0)
+    told = {"system/cpu_utilization_percentage": 50.0, "system/trial_cpu_cores": math.nan}
+    result = {"epoch": 1, "outcome": "", "message": "", "metrics": {"iou": 0.5}, "system": told}
+    parts.recorder.on_trial_result(1, [trial], trial, result)
+    (epoch,) = [event for event in read_events(parts.journal.file) if event.event == "epoch"]
+    assert epoch.system == {"system/cpu_utilization_percentage": 50.0}
+    assert epoch.metrics == {"iou": 0.5}
+    assert "system" not in result, "Ray would write it to its own files"
+
+
 def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts, make_trial):
     """In a search they would make the journal long, and nothing reads them."""
     for recorder, kept in (

@@ -10,7 +10,7 @@ import torch
 from search.folder import SearchFolder, StageFolder
 from search.memory.events import CheckpointSaved
 from search.memory.history import EpochRecord, TrialRecord
-from search.memory.journal import read_history
+from search.memory.journal import read_events, read_history
 from search.memory.outcome import Outcome
 from search.memory.scores import SCORES_FILE
 from search.run.trial import STATE_FILE
@@ -145,6 +145,8 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script):
     assert taken.epochs[1].picture == "../confirm/trials/0007/epoch_0001.jpg"
     assert (taken.checkpoint, taken.checkpoint_epoch) == ("../confirm/ray/7", 2)
     assert taken.message == "trained in the confirmation, as its trial 7"
+    asked = [event for event in read_events(script.journal.file) if event.event == "asked"]
+    assert [(event.trial, event.copy_of) for event in asked] == [(0, None), (1, 7)]
 
 
 def test_miou_over_every_class_is_told_only_when_every_class_was_learnt(script, finish_fold, classes):
@@ -219,7 +221,7 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(
         member = safetensors.torch.load_file(folder.model / f"member_{position}.safetensors")
         for name, tensor in state.model.state_dict().items():
             assert torch.equal(member[name], tensor), name
-    assert not torch.equal(*(next(member.parameters()) for member in ensemble.members))
+    assert not torch.equal(*(next(member.network.parameters()) for member in ensemble.members))
     notes = json.loads((folder.model / "ensemble.json").read_text())["notes"]
     assert notes["out_of_fold"]["iou"] == 0.5
     assert notes["fold_scores"] == {"0": 0.5, "1": 0.5}

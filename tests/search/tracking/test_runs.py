@@ -228,6 +228,18 @@ def test_run_says_what_its_trial_was_trained_on(settings, place, script, stage, 
     assert child.data.tags["device"] == "Tesla T4"
 
 
+def test_what_the_machine_of_a_trial_did_stands_under_the_names_of_system_metrics(
+    settings, place, script, stage, find_runs, points_of
+):
+    script.ask(0)
+    for epoch, use in ((1, 80.0), (2, 90.0)):
+        system = {"system/gpu_0_utilization_percentage": use}
+        script.write("epoch", trial=0, epoch=epoch, metrics={"iou": 0.5}, system=system)
+    write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    assert points_of(place, child)["system/gpu_0_utilization_percentage"] == [(1, 80.0), (2, 90.0)]
+
+
 def test_epoch_that_was_trained_again_keeps_its_first_point_and_is_named(
     settings, place, script, stage, find_runs, points_of
 ):
@@ -506,6 +518,25 @@ def test_input_of_a_run_is_the_data_set_with_digests_of_files_and_folds(settings
     (data,) = child.inputs.dataset_inputs
     assert (data.dataset.name, data.dataset.digest) == ("data", "01234567-44136fa3")
     assert data.tags[0].value == "validated on fold 3"
+
+
+def test_fold_that_a_retraining_took_over_does_not_count_again_among_those_of_its_configuration(
+    settings, place, script, stage, find_runs
+):
+    """The view of folds groups runs by this parameter, and the confirmation's own run of the fold has it."""
+    script.ask(4, params={"crop_size": 256}, crop_size=256)
+    script.epochs(4, 0.5)
+    again = StageFolder(root=stage.root / "retrain", search=stage.root)
+    journal = Journal(again.journal, "iou")
+    values = script.journal.history.trials[4].values
+    journal.write(Asked(trial=0, fold=1, values=values, params={}, copy_of=3))
+    journal.write(Asked(trial=1, fold=2, values=values, params={}))
+    journal.close()
+    StageRuns(settings, place, "retrain", again).write(list(read_events(again.journal)))
+    _, (taken_over, trained) = find_runs(place)
+    assert "configuration" not in taken_over.data.params
+    assert taken_over.data.params["copy_of"] == "#3 of the confirmation"
+    assert trained.data.params["configuration"] == "#4"
 
 
 def test_retraining_shows_the_configuration_that_it_trains_again(settings, place, script, stage, find_runs, tmp_path):

@@ -1,5 +1,6 @@
 import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 from segcore.config import TrainConfig
 from segcore.data.classes import VOID
-from segcore.feeding.loader import Batch
+from segcore.feeding.batch import Batch
+from segcore.feeding.changes import pack_change
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel
 from segcore.training.epoch import follow_mean, take_step, train_epoch
@@ -62,6 +64,16 @@ def test_each_valid_pixel_of_a_step_counts_alike(make_config, batches, micro_bat
     loss, biases = _step(make_config(loss="ce"), batches, micro_batches=micro_batches)
     assert loss == pytest.approx(math.log(2))
     assert biases == pytest.approx([-0.25, 0.25])
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_what_was_left_to_the_device_is_changed_before_the_network_and_the_loss_see_it(make_config, micro_batches):
+    # Room of 2 pixels around crops of 32, and class 0 in it alone: each pixel's gradient of the first bias is 1/2.
+    values = {"input_mode": "crop", "crop_size": 32, "augmentation": "light", "augmentation_on": "device"}
+    target_NHW = np.pad(np.ones((2, 32, 32), np.uint8), ((0, 0), (2, 2), (2, 2)))
+    batch = replace(_batch(*target_NHW), changes_NP=torch.from_numpy(np.stack([pack_change({})] * 2)))
+    _, biases = _step(make_config(loss="ce", **values), [batch], micro_batches=micro_batches)
+    assert biases == pytest.approx([-0.5, 0.5])
 
 
 def test_a_classs_weight_counts_in_the_share_of_a_part(make_config):
@@ -127,7 +139,12 @@ def test_dividing_a_step_changes_no_loss_of_single_pixels(data):
     cuts = data.draw(st.sets(st.integers(1, samples)))
     batches = [_batch(*part) for part in np.split(target_NHW, sorted(cuts)) if len(part)]
     weights_C = data.draw(st.sampled_from([None, torch.tensor([0.1, 1.0, 10.0])]))
-    config = TrainConfig(loss=data.draw(st.sampled_from(["ce", "bce", "focal", "ce+0.5*bce"])), backbone="resnet18")
+    config = TrainConfig(
+        loss=data.draw(st.sampled_from(["ce", "bce", "focal", "ce+0.5*bce"])),
+        ohem_share=data.draw(st.sampled_from([1.0, 0.25])),
+        label_smoothing=data.draw(st.sampled_from([0.0, 0.2])),
+        backbone="resnet18",
+    )
     whole = _step(config, [_batch(*target_NHW)], outputs=3, weights_C=weights_C)
     divided = _step(config, batches, outputs=3, micro_batches=data.draw(st.integers(1, 4)), weights_C=weights_C)
     assert divided[0] == pytest.approx(whole[0], rel=1e-5, abs=1e-6)

@@ -1,0 +1,71 @@
+"""What a run of some minutes measures, in which order, and that it keeps what it has."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.throughput.gpu.__main__ import draw, measure_rows
+from benchmarks.throughput.gpu.row import measure
+from benchmarks.throughput.gpu.rows import ROWS, TINY, TINY_ROWS, Row, merge
+from benchmarks.throughput.gpu.table import format_tables, write_tables
+
+
+def test_rows_have_names_of_their_own():
+    for rows in (ROWS, TINY_ROWS):
+        assert len({row.name for row in rows}) == len(rows)
+
+
+def test_rows_are_measured_until_no_time_is_left_for_another():
+    left = iter([100.0, 70.0, 14.0, 16.0])
+    rows = [Row(kind="training", mode=mode, most_seconds=80.0) for mode in ("a", "b", "c", "d")]
+    found = list(measure_rows(rows, lambda row, seconds: {"seconds": seconds}, lambda: next(left)))
+    assert found == [
+        ("training segcore a", {"seconds": 80.0, "batch_size": 0}),
+        ("training segcore b", {"seconds": 70.0, "batch_size": 0}),
+        ("training segcore d", {"seconds": 16.0, "batch_size": 0}),
+    ]
+
+
+def test_rates_of_processes_at_once_are_added_and_shares_averaged():
+    one = {"samples_per_second": 10.0, "idle_share": 0.2, "peak_memory_gib": 3.0}
+    other = {"samples_per_second": 30.0, "idle_share": 0.4, "peak_memory_gib": 3.0}
+    assert merge([one, other]) == pytest.approx({"samples_per_second": 40.0, "idle_share": 0.3, "peak_memory_gib": 6.0})
+    assert merge([one, {"failed": "why"}]) == {"failed": "why"}
+
+
+def test_tables_say_what_a_row_is_of_the_peaks_and_what_is_missing(tmp_path: Path):
+    # 4 steps a second of 2 GiB and 500 GFLOP: 8 of 32 GiB/s, 2 of 10 TFLOP/s.
+    row = {"samples_per_second": 64.0, "batch_size": 16, "gib": 2.0, "gflop": 500.0, "idle_share": 0.05}
+    found = {"peaks": {"gib_per_second": 32.0, "tflops": 10.0}, "training segcore full batch 16": row}
+    found["training plain full batch 16"] = {"failed": "given up after its time"}
+    write_tables(tmp_path, "one card", found, ["prediction plain 5 network(s)"])
+    table = (tmp_path / "gpu.md").read_text()
+    (line,) = [line for line in table.splitlines() if line.startswith("| segcore")]
+    assert line == "| segcore full batch 16 | 64 |  |  |  | 5 |  |  |  | 25 | 20 |  |"
+    assert "- training plain full batch 16: given up after its time" in table
+    assert "- prediction plain 5 network(s): no time was left" in table
+    assert json.loads((tmp_path / "gpu.json").read_text())["rows"] == found
+    assert format_tables("one card", found, ["prediction plain 5 network(s)"]) == table
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("drawn")
+    draw(folder, TINY)
+    yield folder
+
+
+def test_a_training_is_measured_with_its_validation_and_what_a_step_asks_for(drawn: Path):
+    found = measure(TINY_ROWS[1], TINY, drawn, 1)
+    assert found["samples_per_second"] > found["epoch_samples_per_second"] > 0
+    assert 0 < found["validation_share"] < 1
+    assert 0 <= found["wait_share"] < 1
+    assert min(found[name] for name in ("operations", "gib", "gflop", "called_operations")) > 0
+
+
+def test_peaks_are_measured(drawn: Path):
+    found = measure(TINY_ROWS[0], TINY, drawn, 1)
+    assert set(found) == {"tflops", "gib_per_second", "from_pageable_gib_per_second"}
+    assert min(found.values()) > 0

@@ -19,7 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from segcore.errors import ConfigError
 
-LOSS_NAMES: Final = ("ce", "bce", "jaccard", "focal", "dice", "lovasz")
+LOSS_NAMES: Final = ("ce", "bce", "jaccard", "focal", "dice", "lovasz", "boundary")
 ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
 POOLING_DECODERS: Final = ("deeplabv3plus", "upernet")
 """Decoders that normalise one value per image and channel, which needs two images at a time in training."""
@@ -84,6 +84,17 @@ class TrainConfig:
         Field(description="weights of pixels in ce, bce and focal; balanced: rare classes weigh more"),
     ] = "none"
     focal_gamma: Annotated[float, Field(ge=0, le=10, description="focusing exponent of the focal loss")] = 2.0
+    label_smoothing: Annotated[
+        float, Field(ge=0, lt=1, description="ce and bce: share of the truth that is spread over all classes")
+    ] = 0.0
+    ohem_share: Annotated[
+        float,
+        Field(gt=0, le=1, description="ce, bce and focal: learn the hardest pixels alone, at least this share; 1: all"),
+    ] = 1.0
+    ohem_probability: Annotated[
+        float,
+        Field(ge=0, lt=1, description="with ohem_share below 1: pixels whose truth is less probable are learnt too"),
+    ] = 0.7
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="SGD has momentum 0.9")] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=10, description="peak rate of the optimizer")] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1, description="decay of weights in the optimizer")] = 1e-4

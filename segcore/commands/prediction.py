@@ -124,7 +124,7 @@ def tune_predict(
     measured = _measure_in_stages(ensemble, dataset.classes, chosen, max_ms, metric)
     best = choose_best(measured, max_ms)
     fewer = _measure_fewer_members(ensemble, dataset.classes, chosen, best, metric)
-    now = find_current(measured, ensemble.options, ensemble.config)
+    now = find_current(measured, ensemble.options, ensemble.configs)
     console.print(_tune_table(measured, fewer, best, now, metric))
     table, picture = write_report([*measured, *fewer], best, metric, model)
     save_options(model, best.options)
@@ -141,10 +141,10 @@ def _measure_in_stages(
     ensemble: Ensemble, classes: ClassTable, images: Sequence[HeldOutImage], max_ms: float | None, metric: str
 ) -> list[Measured]:
     largest_side = max(max(read_size(image.case.image)) for image in images)
-    config = ensemble.config
-    modes = _measure("modes", ensemble, classes, images, propose_modes(ensemble.options, config, largest_side), metric)
-    flips = _measure("flips", ensemble, classes, images, propose_flips(modes, config, max_ms), metric)
-    scales = _measure("scales", ensemble, classes, images, propose_scales([*modes, *flips], config, max_ms), metric)
+    configs = ensemble.configs
+    modes = _measure("modes", ensemble, classes, images, propose_modes(ensemble.options, configs, largest_side), metric)
+    flips = _measure("flips", ensemble, classes, images, propose_flips(modes, configs, max_ms), metric)
+    scales = _measure("scales", ensemble, classes, images, propose_scales([*modes, *flips], configs, max_ms), metric)
     return [*modes, *flips, *scales]
 
 

@@ -61,6 +61,7 @@ def average_probabilities(
     config: TrainConfig,
     machine: Machine,
     options: PredictOptions = DEFAULT_OPTIONS,
+    weights: Sequence[int] = (),
 ) -> Tensor:
     """Return the mean over networks of what `predict_probabilities` returns.
 
@@ -73,6 +74,7 @@ def average_probabilities(
         config: input_mode, scale, crop_size and precision are used.
         machine: where the models are.
         options: how to look at the image.
+        weights: how often each network counts, at least 1; empty: all alike.
 
     Returns:
         fp32 probabilities (outputs, H, W) on the device.
@@ -81,15 +83,16 @@ def average_probabilities(
         ConfigError: when the options ask for a scale that nobody gave.
     """
     plan = plan_prediction(options, config)
+    weighted = tuple(zip(models, weights or (1,) * len(models), strict=True))
     total_CHW = None
     for factor in plan.factors:
         resized_HW3 = send(lay_out(resize_image(image_HW3, factor), machine), machine)
         for mirrored in plan.mirrored:
             total_CHW = _add(
-                total_CHW, _look(models, resized_HW3, mirrored, image_HW3.shape[:2], plan, config, machine)
+                total_CHW, _look(weighted, resized_HW3, mirrored, image_HW3.shape[:2], plan, config, machine)
             )
     assert total_CHW is not None, "a plan has at least one look"
-    return total_CHW.div_(len(plan.factors) * len(plan.mirrored) * len(models))
+    return total_CHW.div_(len(plan.factors) * len(plan.mirrored) * sum(weight for _, weight in weighted))
 
 
 def to_probabilities(logits_NCHW: Tensor, config: TrainConfig) -> Tensor:
@@ -135,7 +138,7 @@ def predict_classes(
 
 
 def _look(
-    models: Sequence[SegmentationModel],
+    weighted: Sequence[tuple[SegmentationModel, int]],
     resized_HW3: Tensor,
     mirrored: bool,
     size: tuple[int, ...],
@@ -145,8 +148,8 @@ def _look(
 ) -> Tensor:
     def add_all(pixels_NHW3: Tensor) -> Tensor:
         total_NCHW = None
-        for model in models:
-            total_NCHW = _add(total_NCHW, classify(model, pixels_NHW3, config, machine))
+        for model, weight in weighted:
+            total_NCHW = _add(total_NCHW, classify(model, pixels_NHW3, config, machine, weight))
         assert total_NCHW is not None, "an ensemble has at least one network"
         return total_NCHW
 
@@ -163,11 +166,14 @@ def _add(total: Tensor | None, part: Tensor) -> Tensor:
     return part if total is None else total.add_(part)
 
 
-def classify(model: SegmentationModel, pixels_NHW3: Tensor, config: TrainConfig, machine: Machine) -> Tensor:
-    """Return a network's probabilities (N, outputs, H, W) of pixels, computed at the configuration's precision."""
+def classify(
+    model: SegmentationModel, pixels_NHW3: Tensor, config: TrainConfig, machine: Machine, weight: int = 1
+) -> Tensor:
+    """Return a network's probabilities (N, outputs, H, W) of pixels times its weight, at the training's precision."""
     with autocast(config, machine):
         logits_NCHW: Tensor = model(pixels_NHW3)
-    return to_probabilities(logits_NCHW, config)
+    probabilities_NCHW = to_probabilities(logits_NCHW, config)
+    return probabilities_NCHW if weight == 1 else probabilities_NCHW.mul_(weight)
 
 
 def resize_image(image_HW3: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:

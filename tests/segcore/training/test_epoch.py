@@ -127,7 +127,12 @@ def test_dividing_a_step_changes_no_loss_of_single_pixels(data):
     cuts = data.draw(st.sets(st.integers(1, samples)))
     batches = [_batch(*part) for part in np.split(target_NHW, sorted(cuts)) if len(part)]
     weights_C = data.draw(st.sampled_from([None, torch.tensor([0.1, 1.0, 10.0])]))
-    config = TrainConfig(loss=data.draw(st.sampled_from(["ce", "bce", "focal", "ce+0.5*bce"])), backbone="resnet18")
+    config = TrainConfig(
+        loss=data.draw(st.sampled_from(["ce", "bce", "focal", "ce+0.5*bce"])),
+        ohem_share=data.draw(st.sampled_from([1.0, 0.25])),
+        label_smoothing=data.draw(st.sampled_from([0.0, 0.2])),
+        backbone="resnet18",
+    )
     whole = _step(config, [_batch(*target_NHW)], outputs=3, weights_C=weights_C)
     divided = _step(config, batches, outputs=3, micro_batches=data.draw(st.integers(1, 4)), weights_C=weights_C)
     assert divided[0] == pytest.approx(whole[0], rel=1e-5, abs=1e-6)

@@ -169,7 +169,7 @@ def _add(total: Tensor | None, part: Tensor) -> Tensor:
 def classify(
     model: SegmentationModel, pixels_NHW3: Tensor, config: TrainConfig, machine: Machine, weight: int = 1
 ) -> Tensor:
-    """Return a network's probabilities (N, outputs, H, W) of pixels times its weight, at the configured precision."""
+    """Return a network's probabilities (N, outputs, H, W) of pixels times its weight, at the training's precision."""
     with autocast(config, machine):
         logits_NCHW: Tensor = model(pixels_NHW3)
     probabilities_NCHW = to_probabilities(logits_NCHW, config)

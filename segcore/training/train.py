@@ -26,6 +26,7 @@ from segcore.scoring.objective import learns_every_class
 from segcore.training.epoch import train_epoch
 from segcore.training.losses import Loss, build_loss
 from segcore.training.memory import resolve_batch_size, train_within_memory
+from segcore.training.saving import StateWriter
 from segcore.training.schedule import cycle_ends, has_stalled
 from segcore.training.state import TrainState, take_snapshot
 from segcore.training.validation import first_view, validate
@@ -76,11 +77,12 @@ def train_epochs(
     train_indices: Sequence[int],
     valid_indices: Sequence[int],
     machine: Machine,
+    writer: StateWriter | None = None,
 ) -> Iterator[EpochResult]:
     """Train until the configuration's epochs are done or the score stalls, one result per epoch.
 
-    Between two results the state is that of a finished epoch: save it then, and a training that goes on
-    from it ends in the same weights as one that was never interrupted (bit for bit on a CPU).
+    Between two results the state is that of a finished epoch: save it then, or finish what `writer` began, and a
+    training that goes on from it ends in the same weights as one that was never interrupted (bit for bit on a CPU).
 
     When the device runs out of memory in training, the epoch starts anew with divided batches (see `memory`); in a
     validation, this one and the following look at overlapping tiles instead of whole images.
@@ -91,6 +93,7 @@ def train_epochs(
         train_indices: cases to train on.
         valid_indices: cases to validate on, whole and at their original size.
         machine: where to train.
+        writer: begins to write each epoch's state while that is validated; finish it before the next epoch.
 
     Raises:
         ConfigError: when a crop is larger than the images usually are.
@@ -109,13 +112,16 @@ def train_epochs(
         steps = train_within_memory(state, machine, train_next, fitted=fitted)
         # Where sizes differ, a later epoch may bring larger ones together.
         fitted = samples_alike
-        if state.epoch + 1 < config.epochs:
-            loader.begin(state.epoch + 1)
+        _enter_steps(state, steps.mean_loss)
+        if state.epoch < config.epochs:
+            loader.begin(state.epoch)
+        if writer is not None:
+            writer.begin(state)
         search_convolutions(machine, shapes_repeat=images_alike)
         started = time.perf_counter()
         scores, view = validate(state, cache, valid_indices, machine, view)
         metrics = summarise_scores(scores, cache.classes, every_class=every_class)
-        _enter_epoch(state, steps.mean_loss, metrics.get(state.metric, 0.0))
+        state.scores.append(metrics.get(state.metric, 0.0))
         yield EpochResult(
             epoch=state.epoch,
             train_loss=steps.mean_loss,
@@ -169,10 +175,10 @@ def _weigh_classes(
     return torch.from_numpy(weights_C).to(machine.device)
 
 
-def _enter_epoch(state: TrainState, train_loss: float, score: float) -> None:
+def _enter_steps(state: TrainState, train_loss: float) -> None:
+    # All but the score: what is written from here on is the epoch's.
     config = state.config
     state.epoch += 1
     state.train_losses.append(train_loss)
-    state.scores.append(score)
     if config.rate_schedule == "cyclic" and state.epoch in cycle_ends(config.epochs, config.cycles):
         take_snapshot(state)

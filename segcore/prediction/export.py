@@ -4,8 +4,9 @@
     probabilities   float32 (batch, outputs, height, width)
 
 Normalisation and padding are inside. Not inside is what `predict` does around the network: resizing, tiles, several
-looks and several members; the file's metadata names the `scale` at which the network wants to see an image, the
-class of each output (null is the background) and the class table.
+looks, several members and the removal of small components; the file's metadata names the `scale` at which the network
+wants to see an image, the `least_areas` of components, the class of each output (null is the background) and the class
+table.
 """
 
 import json
@@ -72,7 +73,8 @@ def export_onnx(
         ConfigError: for a member or size that does not exist.
         ExportError: when the network cannot be written, or the file is a folder or answers differently.
     """
-    network = _Probabilities(ensemble.members[_choose_member(ensemble, member)], ensemble.config).eval()
+    chosen = ensemble.members[_choose_member(ensemble, member)]
+    network = _Probabilities(chosen.network, chosen.config).eval()
     if size is not None and min(size) < 1:
         raise ConfigError(f"--height {size[0]} --width {size[1]}: an image has at least 1 pixel on each side.")
     if file.is_dir():
@@ -83,7 +85,7 @@ def export_onnx(
         file.parent.mkdir(parents=True, exist_ok=True)
         with _exportable_pooling(network):
             _write(network, part, size)
-        _add_metadata(part, _describe(ensemble))
+        _add_metadata(part, _describe(ensemble, chosen.config))
         report = _check(network, part, size)
         part.replace(file)
     except OSError as error:
@@ -187,14 +189,15 @@ def _add_metadata(file: Path, metadata: dict[str, str]) -> None:
     onnx.save(document, file)
 
 
-def _describe(ensemble: Ensemble) -> dict[str, str]:
-    outputs = build_label_map(ensemble.classes, ensemble.config.labels).outputs
+def _describe(ensemble: Ensemble, config: TrainConfig) -> dict[str, str]:
+    outputs = build_label_map(ensemble.classes, config.labels).outputs
     indices = ensemble.class_of_output[:outputs].tolist()
     values: dict[str, Any] = {
         "outputs": [None if index == VOID else ensemble.classes.names[index] for index in indices],
         "classes": class_table_to_json(ensemble.classes),
         # Of several sizes that the model averages over, the file is for the one of its mode.
-        "scale": plan_prediction(ensemble.options.replaced({"scales": (1.0,)}), ensemble.config).factors[0],
+        "least_areas": dict(ensemble.options.least_areas),
+        "scale": plan_prediction(ensemble.options.replaced({"scales": (1.0,)}), config).factors[0],
     }
     return {"format": _FORMAT, **{name: json.dumps(value) for name, value in values.items()}}
 

@@ -8,7 +8,7 @@ import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -133,47 +133,47 @@ def require_known_names(cases: Sequence[Case], known: Collection[str]) -> tuple[
     return found
 
 
-def propose_modes(now: PredictOptions, config: TrainConfig, largest_side: int) -> list[PredictOptions]:
+def propose_modes(now: PredictOptions, configs: Sequence[TrainConfig], largest_side: int) -> list[PredictOptions]:
     """Return the modes to try, first the way that the model predicts now.
 
     Args:
         now: how the model predicts now.
-        config: how it was trained.
+        configs: how its networks were trained.
         largest_side: longest side of the images, pixels; tiles of that size would be the whole image.
     """
-    trained = (config.scale,) if config.input_mode == "resize" else ()
-    proposals = [_name_mode(now, config), PredictOptions(mode="full")]
+    trained = {config.scale for config in configs if config.input_mode == "resize"}
+    proposals = [_name_mode(now, configs), PredictOptions(mode="full")]
     proposals += [PredictOptions(mode="resize", scale=scale) for scale in sorted({*RESIZE_SCALES, *trained})]
     for mode in ("tiles", "overlap"):
         tiled = PredictOptions(mode=mode)
-        tiling = plan_prediction(tiled, config).tiling
-        if tiling is not None and tiling.size < largest_side:
-            proposals.append(tiled.replaced({"tile_size": tiling.size}))
-    return _drop_equal(proposals, config)
+        tilings = [plan_prediction(tiled, config).tiling for config in configs]
+        sizes = sorted({tiling.size for tiling in tilings if tiling is not None})
+        proposals += [tiled.replaced({"tile_size": size}) for size in sizes if size < largest_side]
+    return _drop_equal(proposals, configs)
 
 
 def propose_flips(
-    measured: Sequence[Measured], config: TrainConfig, max_milliseconds: float | None = None
+    measured: Sequence[Measured], configs: Sequence[TrainConfig], max_milliseconds: float | None = None
 ) -> list[PredictOptions]:
     """Return the ways that are worth their time so far, with the mirrored image.
 
     Args:
         measured: the ways so far.
-        config: how the networks were trained.
+        configs: how the networks were trained.
         max_milliseconds: longest time per image of the whole ensemble; what would take longer is not tried.
     """
     finalists = [row for row in find_pareto(measured) if _fits(2 * row.milliseconds, max_milliseconds)]
-    return _drop_known([row.options.replaced({"flip": True}) for row in finalists], measured, config)
+    return _drop_known([row.options.replaced({"flip": True}) for row in finalists], measured, configs)
 
 
 def propose_scales(
-    measured: Sequence[Measured], config: TrainConfig, max_milliseconds: float | None = None
+    measured: Sequence[Measured], configs: Sequence[TrainConfig], max_milliseconds: float | None = None
 ) -> list[PredictOptions]:
     """Return the best ways so far, averaged over further sizes; arguments as of `propose_flips`."""
     cost = sum(scale**2 for scale in SCALES)
     finalists = [row for row in measured if _fits(cost * row.milliseconds, max_milliseconds)]
     finalists = sorted(finalists, key=lambda row: -row.score)[:SCALED_FINALISTS]
-    return _drop_known([row.options.replaced({"scales": SCALES}) for row in finalists], measured, config)
+    return _drop_known([row.options.replaced({"scales": SCALES}) for row in finalists], measured, configs)
 
 
 def measure_options(
@@ -255,22 +255,26 @@ def choose_best(measured: Sequence[Measured], max_milliseconds: float | None = N
     return max(allowed, key=lambda row: (row.score, -row.milliseconds))
 
 
-def find_current(measured: Sequence[Measured], now: PredictOptions, config: TrainConfig) -> Measured | None:
+def find_current(measured: Sequence[Measured], now: PredictOptions, configs: Sequence[TrainConfig]) -> Measured | None:
     """Return the way that means the same as the model's own options; None when it was left out.
 
     Args:
         measured: the ways.
         now: how the model predicts now.
-        config: how it was trained.
+        configs: how its networks were trained.
     """
-    plan = plan_prediction(now, config)
-    return next((row for row in measured if plan_prediction(row.options, config) == plan), None)
+    plans = _plan(now, configs)
+    return next((row for row in measured if _plan(row.options, configs) == plans), None)
 
 
 def measure_gain(row: Measured, base: Measured) -> Gain:
     """Return how much better a way is than another, image by image."""
-    both = row.image_scores.keys() & base.image_scores.keys()
-    differences = [row.image_scores[name] - base.image_scores[name] for name in sorted(both)]
+    return pair_images(row.image_scores, base.image_scores)
+
+
+def pair_images(scores: Mapping[str, float], base: Mapping[str, float]) -> Gain:
+    """Return how much larger numbers of images are than others of the same images."""
+    differences = [scores[name] - base[name] for name in sorted(scores.keys() & base.keys())]
     error = statistics.stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else float("nan")
     return Gain(score=statistics.fmean(differences) if differences else float("nan"), error=error)
 
@@ -331,23 +335,31 @@ def _fits(milliseconds: float, max_milliseconds: float | None) -> bool:
     return max_milliseconds is None or milliseconds <= max_milliseconds
 
 
-def _name_mode(options: PredictOptions, config: TrainConfig) -> PredictOptions:
-    if options.mode != "auto":
-        return options
+def _name_mode(options: PredictOptions, configs: Sequence[TrainConfig]) -> PredictOptions:
+    # What is different things to networks of different trainings has no other name.
+    named = [_name_mode_of(options, config) for config in configs]
+    return named[0] if options.mode == "auto" and all(each == named[0] for each in named) else options
+
+
+def _name_mode_of(options: PredictOptions, config: TrainConfig) -> PredictOptions:
     resized = config.input_mode == "resize"
     return options.replaced({"mode": "resize", "scale": options.scale or config.scale} if resized else {"mode": "full"})
 
 
 def _drop_known(
-    proposals: Sequence[PredictOptions], measured: Sequence[Measured], config: TrainConfig
+    proposals: Sequence[PredictOptions], measured: Sequence[Measured], configs: Sequence[TrainConfig]
 ) -> list[PredictOptions]:
-    known = [plan_prediction(row.options, config) for row in measured]
-    return [options for options in _drop_equal(proposals, config) if plan_prediction(options, config) not in known]
+    known = [_plan(row.options, configs) for row in measured]
+    return [options for options in _drop_equal(proposals, configs) if _plan(options, configs) not in known]
 
 
-def _drop_equal(proposals: Sequence[PredictOptions], config: TrainConfig) -> list[PredictOptions]:
+def _drop_equal(proposals: Sequence[PredictOptions], configs: Sequence[TrainConfig]) -> list[PredictOptions]:
     # Different options may mean the same for a network, such as auto and full.
-    of_plan: dict[PredictPlan, PredictOptions] = {}
+    of_plan: dict[tuple[PredictPlan, ...], PredictOptions] = {}
     for options in proposals:
-        of_plan.setdefault(plan_prediction(options, config), options)
+        of_plan.setdefault(_plan(options, configs), options)
     return list(of_plan.values())
+
+
+def _plan(options: PredictOptions, configs: Sequence[TrainConfig]) -> tuple[PredictPlan, ...]:
+    return tuple(plan_prediction(options, config) for config in configs)

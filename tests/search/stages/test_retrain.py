@@ -221,7 +221,7 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(
         member = safetensors.torch.load_file(folder.model / f"member_{position}.safetensors")
         for name, tensor in state.model.state_dict().items():
             assert torch.equal(member[name], tensor), name
-    assert not torch.equal(*(next(member.parameters()) for member in ensemble.members))
+    assert not torch.equal(*(next(member.network.parameters()) for member in ensemble.members))
     notes = json.loads((folder.model / "ensemble.json").read_text())["notes"]
     assert notes["out_of_fold"]["iou"] == 0.5
     assert notes["fold_scores"] == {"0": 0.5, "1": 0.5}

@@ -4,6 +4,7 @@ import weakref
 import cv2
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 from typer.testing import CliRunner
@@ -13,7 +14,15 @@ from segcore.__main__ import app
 from segcore.errors import CheckpointError, ConfigError, DeviceMemoryError, StorageError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import load_ensemble, read_ensemble_notes, save_ensemble, save_note, save_options
+from segcore.prediction.ensemble import (
+    load_ensemble,
+    read_ensemble_notes,
+    save_ensemble,
+    save_members,
+    save_note,
+    save_options,
+)
+from segcore.prediction.member_files import MemberWeights
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import predict_probabilities
 
@@ -100,7 +109,7 @@ def test_ensemble_predicts_the_class_of_the_greatest_mean_probability(folder, me
 def test_probabilities_of_finished_networks_are_not_kept(folder, image_HW3, monkeypatch, values):
     """One running sum: while a network predicts, at most that sum is alive, however many networks came before."""
     made, alive = [], []
-    classify = segcore.prediction.predict._classify
+    classify = segcore.prediction.predict.classify
 
     def spy(*arguments):
         alive.append(sum(reference() is not None for reference in made))
@@ -108,7 +117,7 @@ def test_probabilities_of_finished_networks_are_not_kept(folder, image_HW3, monk
         made.append(weakref.ref(probabilities_NCHW))
         return probabilities_NCHW
 
-    monkeypatch.setattr(segcore.prediction.predict, "_classify", spy)
+    monkeypatch.setattr(segcore.prediction.predict, "classify", spy)
     load_ensemble(folder, MACHINE).with_options(values).predict(image_HW3)
     # The first probabilities are the sum; with a list of them it would be 0, 1, 2.
     assert alive[:3] == [0, 1, 1]
@@ -122,7 +131,7 @@ def test_image_that_is_too_large_ends_in_a_message_with_the_remedy(folder, image
     def fail(module, inputs):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    ensemble.members[1].network.decoder.register_forward_pre_hook(fail)
+    ensemble.members[1].network.network.decoder.register_forward_pre_hook(fail)
     message = "cpu ran out of memory predicting an image of 96x64 .* use --mode overlap --tile-size 512"
     with pytest.raises(DeviceMemoryError, match=message):
         ensemble.predict(image_HW3)
@@ -208,3 +217,92 @@ def test_model_whose_document_is_nested_without_end_is_refused(folder):
     (folder / "ensemble.json").write_text("[" * 100_000)
     with pytest.raises(CheckpointError, match="is no model directory"):
         load_ensemble(folder, MACHINE)
+
+
+@pytest.fixture
+def mixed(tmp_path, members, config, make_config, classes):
+    """A model of two networks that see whole images, of which one counts three times, and one that sees small ones."""
+    parts = zip(members, (config, config, make_config(input_mode="resize", scale=0.5)), (1, 3, 2), strict=True)
+    written = (MemberWeights(tensors=part.state_dict(), config=each, weight=weight) for part, each, weight in parts)
+    save_members(tmp_path / "mixed", written, classes=classes, notes={})
+    return tmp_path / "mixed"
+
+
+def test_networks_of_two_configurations_count_as_often_as_their_weights_say(mixed, members, image_HW3):
+    ensemble = load_ensemble(mixed, MACHINE).with_options({"flip": True})
+    assert [member.weight for member in ensemble.members] == [1, 3, 2]
+    options = ensemble.options
+    whole, again, small = (
+        predict_probabilities(network, image_HW3, member.config, MACHINE, options)
+        for network, member in zip(members, ensemble.members, strict=True)
+    )
+    expected_CHW = (whole + 3 * again + 2 * small) / 6
+    torch.testing.assert_close(ensemble.probabilities(image_HW3), expected_CHW, atol=1e-6, rtol=1e-5)
+    assert np.array_equal(ensemble.predict(image_HW3), expected_CHW.argmax(dim=0).numpy())
+
+
+def test_each_network_predicts_once_however_often_it_counts(mixed, image_HW3):
+    ensemble, seen = load_ensemble(mixed, MACHINE), []
+    for position, member in enumerate(ensemble.members):
+        member.network.register_forward_pre_hook(lambda module, inputs, position=position: seen.append(position))
+    ensemble.predict(image_HW3)
+    assert seen == [0, 1, 2]
+
+
+def test_configurations_of_a_model_are_named_once_each(mixed, config, make_config):
+    assert load_ensemble(mixed, MACHINE).configs == (config, make_config(input_mode="resize", scale=0.5))
+    document = read_ensemble_notes(mixed)
+    assert (document["weights"], document["config_of_member"]) == ([1, 3, 2], [0, 0, 1])
+    save_note(mixed, "run", "http://h/1")
+    assert read_ensemble_notes(mixed) == {**document, "notes": {"run": "http://h/1"}}
+
+
+def test_model_of_like_networks_says_nothing_of_weights(folder):
+    document = read_ensemble_notes(folder)
+    assert document["format"] == "street-ensemble-2"
+    assert not {"weights", "configs", "config_of_member"} & document.keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": [1, 2]}, "it has 3 members, 2 weights and 3 configurations"),
+        ({"weights": [1, 0, 2]}, r"weights \[1, 0, 2\] are not whole numbers of at least 1"),
+        ({"weights": [1, 1.5, 2]}, "are not whole numbers"),
+        ({"config_of_member": [0, 0, 2]}, r"config_of_member \[0, 0, 2\] names none of its 2 configurations"),
+        ({"members": []}, "it has no members"),
+    ],
+)
+def test_damaged_weights_are_refused_with_what_is_wrong(mixed, change, message):
+    _edit(mixed, lambda document: document.update(change))
+    with pytest.raises(CheckpointError, match=message):
+        load_ensemble(mixed, MACHINE)
+
+
+def test_configurations_that_learn_other_labels_are_refused(mixed):
+    _edit(mixed, lambda document: document["configs"][1].update(labels="scored"))
+    with pytest.raises(CheckpointError, match="learn other labels"):
+        load_ensemble(mixed, MACHINE)
+
+
+def test_model_of_halved_weights_is_half_as_large_and_predicts_alike(folder, members, config, classes, image_HW3):
+    halved = folder.with_name("halved")
+    written = (MemberWeights(tensors=member.state_dict(), config=config) for member in members)
+    save_members(halved, written, classes=classes, notes={}, half=True)
+    whole, half = (sum(file.stat().st_size for file in each.glob("*.safetensors")) for each in (folder, halved))
+    # A network this small has many vectors, which stay whole.
+    assert 0.5 < half / whole < 0.6
+    whole_CHW, half_CHW = (load_ensemble(each, MACHINE).probabilities(image_HW3) for each in (folder, halved))
+    assert whole_CHW.dtype == half_CHW.dtype == torch.float32
+    assert (whole_CHW - half_CHW).abs().max() < 2e-3
+
+
+def test_matrix_that_16_bits_cannot_hold_stays_whole(tmp_path, members, config, classes):
+    tensors = members[0].state_dict()
+    name = next(name for name, tensor in tensors.items() if tensor.ndim == 4)
+    tensors = {**tensors, name: torch.full_like(tensors[name], 1e5)}
+    written = iter([MemberWeights(tensors=tensors, config=config)])
+    save_members(tmp_path / "m", written, classes=classes, notes={}, half=True)
+    stored = safetensors.torch.load_file(tmp_path / "m" / "member_0.safetensors")
+    assert torch.equal(stored[name], tensors[name])
+    assert sum(tensor.dtype == torch.float16 for tensor in stored.values()) > 10

@@ -60,7 +60,7 @@ def test_file_of_a_network_trained_with_bce_gives_each_output_its_own_probabilit
     ensemble = make_model(loss="bce")
     export_onnx(ensemble, tmp_path / "x.onnx")
     images_NHW3 = RANDOM.integers(0, 256, (1, 33, 40, 3), dtype=np.uint8)
-    expected_CHW = ensemble.members[0](torch.from_numpy(images_NHW3))[0].detach().sigmoid().numpy()
+    expected_CHW = ensemble.members[0].network(torch.from_numpy(images_NHW3))[0].detach().sigmoid().numpy()
     np.testing.assert_allclose(_run(tmp_path / "x.onnx", images_NHW3)[0], expected_CHW, atol=1e-4)
 
 
@@ -115,7 +115,7 @@ def test_one_of_several_members_must_be_chosen(make_model, tmp_path):
     export_onnx(ensemble, tmp_path / "x.onnx", member=1)
     images_NHW3 = RANDOM.integers(0, 256, (1, 32, 32, 3), dtype=np.uint8)
     with torch.inference_mode():
-        expected_NCHW = ensemble.members[1](torch.from_numpy(images_NHW3)).softmax(dim=1).numpy()
+        expected_NCHW = ensemble.members[1].network(torch.from_numpy(images_NHW3)).softmax(dim=1).numpy()
     np.testing.assert_allclose(_run(tmp_path / "x.onnx", images_NHW3), expected_NCHW, atol=1e-4)
 
 
@@ -140,7 +140,8 @@ class _Unknown(nn.Module):
 
 def test_file_that_answers_otherwise_is_refused_and_an_older_one_kept(make_model, tmp_path):
     ensemble = make_model()
-    fickle = replace(ensemble, members=(_Fickle(ensemble.members[0], 70),))
+    (member,) = ensemble.members
+    fickle = replace(ensemble, members=(replace(member, network=_Fickle(member.network, 70)),))
     (tmp_path / "x.onnx").write_bytes(b"older")
     with pytest.raises(ExportError, match=r"differ from PyTorch's by .*; give --height and --width"):
         export_onnx(fickle, tmp_path / "x.onnx")
@@ -150,7 +151,8 @@ def test_file_that_answers_otherwise_is_refused_and_an_older_one_kept(make_model
 
 
 def test_network_that_onnx_cannot_hold_is_refused_with_a_remedy(make_model, tmp_path):
-    unknown = replace(make_model(), members=(_Unknown(),))
+    ensemble = make_model()
+    unknown = replace(ensemble, members=(replace(ensemble.members[0], network=_Unknown()),))
     with pytest.raises(ExportError, match=r"cannot be written as ONNX .*; choose another decoder or backbone"):
         export_onnx(unknown, tmp_path / "x.onnx", size=(32, 32))
     assert not (tmp_path / "x.onnx").exists()
@@ -160,10 +162,10 @@ def test_model_is_the_same_after_an_export(make_model, tmp_path):
     ensemble = make_model(decoder="upernet")
     image_HW3 = RANDOM.integers(0, 256, (48, 48, 3), dtype=np.uint8)
     before_CHW = ensemble.probabilities(image_HW3)
-    poolings = [str(module) for module in ensemble.members[0].modules()]
+    poolings = [str(module) for module in ensemble.members[0].network.modules()]
     export_onnx(ensemble, tmp_path / "x.onnx")
     assert torch.equal(ensemble.probabilities(image_HW3), before_CHW)
-    assert [str(module) for module in ensemble.members[0].modules()] == poolings
+    assert [str(module) for module in ensemble.members[0].network.modules()] == poolings
 
 
 def test_command_prints_the_largest_difference_and_wants_both_sides(make_model, tmp_path):

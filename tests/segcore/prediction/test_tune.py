@@ -133,10 +133,10 @@ def test_images_under_other_names_are_refused_and_new_ones_left_out(cases):
 
 def test_modes_begin_with_the_present_one_and_hold_no_way_twice(make_config):
     crop = make_config(input_mode="crop", crop_size=256)
-    found = [describe_options(options) for options in propose_modes(PredictOptions(), crop, 1936)]
+    found = [describe_options(options) for options in propose_modes(PredictOptions(), [crop], 1936)]
     assert found == ["full", "resize 0.5", "resize 0.75", "tiles of 256", "overlap of 256 by 0.5"]
     resized = make_config(input_mode="resize", scale=0.4)
-    found = [describe_options(options) for options in propose_modes(PredictOptions(flip=True), resized, 400)]
+    found = [describe_options(options) for options in propose_modes(PredictOptions(flip=True), [resized], 400)]
     # Tiles of 512 would be the whole image of 400.
     assert found == ["resize 0.4 + flip", "full", "resize 0.4", "resize 0.5", "resize 0.75"]
 
@@ -148,23 +148,23 @@ def test_flips_are_tried_on_ways_that_nothing_beats(make_config):
         measured(40, 0.6, mode="full"),
     ]
     config = make_config()
-    assert [describe_options(options) for options in propose_flips(rows, config)] == [
+    assert [describe_options(options) for options in propose_flips(rows, [config])] == [
         "resize 0.5 + flip",
         "full + flip",
     ]
     # Twice 40 ms are more than 70.
-    assert [describe_options(options) for options in propose_flips(rows, config, 70)] == ["resize 0.5 + flip"]
+    assert [describe_options(options) for options in propose_flips(rows, [config], 70)] == ["resize 0.5 + flip"]
     known = measured(19, 0.51, mode="resize", scale=0.5, flip=True)
-    assert [describe_options(options) for options in propose_flips([*rows, known], config)] == ["full + flip"]
+    assert [describe_options(options) for options in propose_flips([*rows, known], [config])] == ["full + flip"]
 
 
 def test_scales_are_tried_on_the_two_best_ways(make_config):
     rows = [measured(time, iou, tile_size=32 * time, mode="tiles") for time, iou in ((1, 0.3), (2, 0.5), (3, 0.4))]
     config = make_config()
-    found = propose_scales(rows, config)
+    found = propose_scales(rows, [config])
     assert [(options.tile_size, options.scales) for options in found] == [(64, SCALES), (96, SCALES)]
     # 0.75² + 1 + 1.25² = 3.125 times the time: 6.25 ms fit, 9.375 do not, and the next best takes its place.
-    assert [options.tile_size for options in propose_scales(rows, config, 7)] == [64, 32]
+    assert [options.tile_size for options in propose_scales(rows, [config], 7)] == [64, 32]
 
 
 def test_pareto_front_by_hand():
@@ -190,8 +190,8 @@ def test_ways_are_not_compared_without_a_class_that_counts():
 def test_present_way_is_found_by_its_meaning_and_not_by_its_place(make_config):
     config = make_config(input_mode="resize", scale=0.5)
     rows = [measured(10, 0.5, mode="full"), measured(5, 0.4, mode="resize", scale=0.5)]
-    assert find_current(rows, PredictOptions(), config) is rows[1]
-    assert find_current(rows[:1], PredictOptions(), config) is None
+    assert find_current(rows, PredictOptions(), [config]) is rows[1]
+    assert find_current(rows[:1], PredictOptions(), [config]) is None
 
 
 def test_gain_is_that_of_pairs_of_images():
@@ -253,7 +253,7 @@ def _given(images, members):
 def test_way_that_needs_too_much_memory_is_left_out(folder, cases, plan):
     ensemble = load_ensemble(folder, MACHINE)
     for member in ensemble.members:
-        member.register_forward_pre_hook(_fail_on_large)
+        member.network.register_forward_pre_hook(_fail_on_large)
     found = measure_options(
         ensemble,
         ensemble.classes,

@@ -135,11 +135,28 @@ class TrainConfig:
         float,
         Field(ge=0, lt=1, description="with ohem_share below 1: pixels whose truth is less probable are learnt too"),
     ] = 0.7
+    auxiliary_weight: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            description="loss of a second head, on the encoder's features at a sixteenth, which only training has; "
+            "0: none",
+        ),
+    ] = 0.0
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="SGD has momentum 0.9")] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=10, description="peak rate of the optimizer")] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1, description="decay of weights in the optimizer")] = 1e-4
+    decay_on: Annotated[
+        Literal["all", "kernels"],
+        Field(description="what decays: all weights, or all but norms, biases and a transformer's places"),
+    ] = "all"
     encoder_rate_factor: Annotated[
         float, Field(gt=0, le=1, description="rate of the encoder per rate of the decoder")
+    ] = 1.0
+    encoder_layer_decay: Annotated[
+        float,
+        Field(gt=0, le=1, description="rate of each layer of the encoder per rate of the layer above it; 1: all alike"),
     ] = 1.0
     freeze: Annotated[
         Literal["none", "encoder", "batchnorm"],
@@ -180,6 +197,10 @@ class TrainConfig:
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
         Field(description="auto: bf16 on a GPU that has it, else fp32; fp16 scales its loss"),
+    ] = "auto"
+    head_precision: Annotated[
+        Literal["auto", "fp32"],
+        Field(description="precision of the network's last layer; auto: as the rest"),
     ] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of initial weights, order and augmentation")] = 0
 

@@ -78,7 +78,9 @@ def measure_conditions(record: Record) -> Conditions | None:
     Returns:
         None before a retraining has ended, and where its files are not here or name no two conditions.
     """
-    finished = [each for each in record.retraining.in_order if each.outcome is Outcome.FINISHED]
+    # Of an ensemble of several configurations the winner's trainings, which name no other, stand for all.
+    of_winner = [each for each in record.retraining.in_order if each.source is None]
+    finished = [each for each in of_winner if each.outcome is Outcome.FINISHED]
     classes, stage = read_classes(record), record.folder.retrain_stage
     if not record.retrained or classes is None or not finished:
         return None

@@ -15,6 +15,7 @@ from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError
 from segcore.networks.decoders import build_network, find_stride, smallest_side
 from segcore.networks.encoders import find_normalisation, is_mix_transformer, require_backbone, takes_one_size
+from segcore.networks.exact_head import ExactHead
 from segcore.networks.weights import describe_fit, load_weights, require_weights
 
 _OTHER_DECODERS: Final = ("upernet", "unet", "segformer", "dpt")
@@ -97,6 +98,8 @@ def build_architecture(config: TrainConfig, outputs: int) -> SegmentationModel:
         raise ConfigError(
             f"backbone={config.backbone!r} cannot be the encoder of decoder={config.decoder!r} ({_first_line(error)})."
         ) from error
+    if config.head_precision == "fp32":
+        network.segmentation_head = ExactHead(*network.segmentation_head)
     mean, std = find_normalisation(config.backbone)
     model = SegmentationModel(network, mean, std, find_stride(network, config), smallest_side(config))
     return model.to(memory_format=torch.channels_last)

@@ -137,7 +137,8 @@ def _download(config: TrainConfig) -> Tensors:
     if is_mix_transformer(config.backbone):
         source = _smp_source(config.backbone)
         file = huggingface_hub.hf_hub_download(source["repo_id"], "model.safetensors", revision=source["revision"])
-        return load_file(file)
+        tensors: Tensors = load_file(file)
+        return tensors
     # As the encoder is built, so that what depends on the size of images is brought to that size.
     form = {"num_classes": 0} if config.decoder == "dpt" else {"features_only": True}
     network: nn.Module = timm.create_model(config.backbone, pretrained=True, **form, **find_encoder(config).options)

@@ -18,6 +18,7 @@ from segcore.prediction.tiling import Tiling
 MAX_SCALE: Final = 4.0
 MAX_OVERLAP: Final = 0.9
 _DEFAULT_TILE_SIZE: Final = 512
+_MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -33,6 +34,8 @@ class PredictOptions:
         overlap: overlap mode: share of a tile's side that the next one repeats, 0 to 0.9.
         flip: average with the prediction of the mirrored image.
         scales: sizes over which predictions are averaged, per size of the mode, each over 0 to 4.
+        least_areas: by class name, millionths of the image that a component of the class must have to stay; classes
+            that are not in it keep all.
     """
 
     mode: Literal["auto", "full", "resize", "tiles", "overlap"] = "auto"
@@ -41,6 +44,7 @@ class PredictOptions:
     overlap: float = 0.5
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
+    least_areas: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.scale is not None and not 0 < self.scale <= MAX_SCALE:
@@ -60,6 +64,11 @@ class PredictOptions:
             )
         if len(set(self.scales)) < len(self.scales):
             raise ConfigError(f"scales={self.scales} hold a scale twice, which only costs time; keep one.")
+
+        if not all(0 < millionths <= _MILLION for millionths in self.least_areas.values()):
+            raise ConfigError(
+                f"least_areas={self.least_areas} are no millionths of an image over 0 and at most {_MILLION}; use 100."
+            )
 
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Self:

@@ -116,9 +116,18 @@ class Ensemble:
         assert total_CHW is not None, "an ensemble has at least one network"
         return total_CHW.div_(sum(member.weight for member in self.members))
 
-    @torch.inference_mode()
     def predict(self, image_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return the class index of each pixel of an RGB image; 255 where no class was learnt.
+
+        Raises:
+            DeviceMemoryError: as `probabilities`.
+        """
+        classes_HW: npt.NDArray[np.uint8] = self.predict_on_device(image_HW3).cpu().numpy()
+        return classes_HW
+
+    @torch.inference_mode()
+    def predict_on_device(self, image_HW3: npt.NDArray[np.uint8]) -> Tensor:
+        """Return what `predict` returns, on the device, which a GPU may still be computing.
 
         Raises:
             DeviceMemoryError: as `probabilities`.
@@ -126,8 +135,7 @@ class Ensemble:
         height, width = image_HW3.shape[:2]
         probabilities_CHW = self.probabilities(image_HW3)
         with name_prediction_memory_errors(self.options, (height, width), self.machine):
-            classes_HW: npt.NDArray[np.uint8] = self.class_of_output[find_greatest(probabilities_CHW)].cpu().numpy()
-        return classes_HW
+            return self.class_of_output[find_greatest(probabilities_CHW)]
 
     def _groups(self) -> list[tuple[TrainConfig, tuple[Member, ...]]]:
         grouped = itertools.groupby(self.members, key=lambda member: member.config)

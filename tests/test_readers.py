@@ -45,6 +45,7 @@ from segcore.data.dividing.given_folds import match_folds
 from segcore.data.dividing.own_folds import read_own_folds
 from segcore.data.dividing.split import read_folds
 from segcore.data.encoding import encoding_of
+from segcore.data.unpacking import unpack
 from segcore.errors import StreetError
 from segcore.machine import Machine
 from segcore.networks.weight_files import read_networks
@@ -53,7 +54,16 @@ from segcore.scoring.mask_files import read_mask_notes
 from segcore.scoring.submission import read_submission
 from segcore.training.state import load_state, new_state, read_member_weights, save_state
 from tests.conftest import CLASSES, add_pairs, save_dataset
-from tests.fuzzing import byte_inputs, edited, encode, json_inputs, line_inputs
+from tests.fuzzing import (
+    byte_inputs,
+    edited,
+    encode,
+    json_inputs,
+    line_inputs,
+    packed_tar_inputs,
+    tar_inputs,
+    zip_inputs,
+)
 
 EXAMPLES: Final = int(os.environ.get("STREET_FUZZ_EXAMPLES", "16"))
 MACHINE: Final = Machine()
@@ -240,6 +250,20 @@ def read_picture(file: Path) -> None:
     decode_rgb(file)
 
 
+def unpack_anew(file: Path) -> None:
+    """Unpack into a folder in a folder; nothing may come to lie beside it, and nothing but files in it."""
+    room = file.parent / "room"
+    shutil.rmtree(room, ignore_errors=True)
+    (room / "out").mkdir(parents=True)
+    try:
+        unpack(file, room / "out")
+    finally:
+        found = list((room / "out").rglob("*"))
+        assert sorted(room.iterdir()) == [room / "out"] and not Path("/x").exists()
+        assert all((each.is_file() or each.is_dir()) and not each.is_symlink() for each in found)
+        assert sum(each.stat().st_size for each in found if each.is_file()) < 64 << 20
+
+
 SMALL: Final = TrainConfig.from_values(
     {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "epochs": 1}
 )
@@ -303,6 +327,15 @@ def of_file(place: str) -> Callable[[Path], Given]:
 
 def of_bytes(*seeds: bytes) -> Callable[[Path], Given]:
     return lambda folder: Given(seeds, byte_inputs(*seeds))
+
+
+def of_archive(kind: str, inputs: Callable[[], st.SearchStrategy[bytes]]) -> Callable[[Path], Given]:
+    def give(folder: Path) -> Given:
+        add_pairs(folder / "packed", 2)
+        sound = Path(shutil.make_archive(str(folder / "sound"), kind, folder / "packed")).read_bytes()
+        return Given((sound,), inputs() | byte_inputs(sound))
+
+    return give
 
 
 def of_journal(folder: Path) -> Given:
@@ -391,6 +424,9 @@ READERS: Final = {
         read_picture,
         "picture",
     ),
+    "tar": Reader(of_archive("tar", tar_inputs), unpack_anew, "data.tar"),
+    "tar.gz": Reader(of_archive("gztar", packed_tar_inputs), unpack_anew, "data.tar.gz"),
+    "zip": Reader(of_archive("zip", zip_inputs), unpack_anew, "data.zip"),
     "mask": Reader(
         of_bytes(picture("PNG", "L"), picture("PNG", "1"), picture("TIFF", "I;16")),
         read_data,

@@ -85,6 +85,11 @@ class Scene:
         """Temporary files of every process."""
         return self.root / "tmp"
 
+    @property
+    def clock(self) -> Path:
+        """Says how far the driver's clock is ahead, where a fault sets it."""
+        return self.root / "clock"
+
     def history(self) -> History:
         """Return what the journal holds now."""
         return read_history(self.journal, METRIC)

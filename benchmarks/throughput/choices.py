@@ -38,6 +38,20 @@ BASE: Final[dict[str, Any]] = {
 SMALL: Final[dict[str, Any]] = {"scale": 0.25, "epochs": 3}
 """A CPU computes fp16 ten times as slowly as fp32, so precisions are compared on smaller images."""
 
+BRIEF: Final[dict[str, Any]] = {"decoder": "upernet", "scale": 0.15, "epochs": 2}
+"""For choices whose effect is looked for at two seeds, in little time."""
+
+LEARNING: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"ohem_share": 0.25},
+    {"label_smoothing": 0.1},
+    {"loss": "ce+boundary"},
+    {"auxiliary_weight": 0.4},
+    {"weight_decay": 0.05},
+    {"weight_decay": 0.05, "decay_on": "kernels"},
+    {"encoder_layer_decay": 0.9},
+)
+
 GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
     "base and noise": [{}, {"seed": 1}, {"seed": 2}],
     "loss": [
@@ -78,6 +92,7 @@ GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
         {"ema_decay": 0.99},
         {"freeze": "encoder"},
     ],
+    "learning": [{**BRIEF, **changes, "seed": seed} for changes in LEARNING for seed in (0, 1)],
     "backbone": [{"backbone": "tf_efficientnet_lite1"}, {"backbone": "tf_efficientnet_lite2"}],
 }
 

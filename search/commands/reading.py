@@ -6,6 +6,7 @@ How it is shown is in `state` and `tables`, what programs get of it in `document
 from dataclasses import dataclass
 from typing import Final
 
+from search.fetched import read_fetched
 from search.finding import is_driven_elsewhere, is_in_use
 from search.folder import SearchFolder
 from search.insight.record import Record, read_record
@@ -93,6 +94,8 @@ def _stages_of(record: Record) -> dict[str, History]:
 
 def _find_driven(folder: SearchFolder, stages: dict[str, History]) -> str:
     """Return the name of the stage that a process runs, on this machine or another; empty when none does."""
+    if (fetched := read_fetched(folder.root.parent)) is not None:
+        return fetched.driven
     here = next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
     if here or not is_driven_elsewhere(folder):
         return here

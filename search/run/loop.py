@@ -1,6 +1,5 @@
 """Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
-import time
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from search.judge.progress import RETRIED, build_asha, find_failures, find_large
 from search.memory.events import Asked, Reopened
 from search.memory.history import count_ends
 from search.memory.journal import Journal
+from search.memory.moment import now
 from search.memory.outcome import FAILURES, Outcome
 from search.propose.proposer import Proposer
 from search.run.recorder import Recorder
@@ -83,7 +83,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     Raises:
         InterruptedSearchError: when it was stopped from outside, or its trials do nothing but fail.
     """
-    settings, journal, started, facts = stage.settings, stage.journal, time.time(), space_facts(cache)
+    settings, journal, started, facts = stage.settings, stage.journal, now(), space_facts(cache)
     drawn = [record.params for record in journal.history.in_order if record.drawable]
     require_same_space(load_space(settings.space), settings, facts, drawn)
     asha, proposer = build_asha(settings), build_proposer(settings, facts)

@@ -1,6 +1,7 @@
 import gzip
 import io
 import os
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from segcore.data import unpacking
+from segcore.data import members, unpacking
 from segcore.data.unpacking import is_archive, unpack
 from segcore.errors import DataError, StorageError
 
@@ -50,7 +51,11 @@ def read(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_every_regular_file_is_unpacked_and_told(suffix, tmp_path, out):
-    archive, told = pack(tmp_path / f"x.{suffix}", {**FILES, "__MACOSX/._a.jpg": b"?"}), []
+    of_a_mac = {"__MACOSX/a": b"?", "streets/._a.jpg": b"?", ".DS_Store": b"?"}
+    archive, told = (
+        pack(tmp_path / f"x.{suffix}", {**FILES, **of_a_mac}),
+        [],
+    )
     unpack(archive, out, lambda done, total: told.append((done, total)))
     assert read(out) == FILES
     assert len(told) == 3 and told[-1][1] == archive.stat().st_size
@@ -173,10 +178,11 @@ def test_a_name_that_occurs_twice_is_refused(suffix, tmp_path, out):
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_archives_cut_short_or_damaged_anywhere_end_in_a_message(suffix, tmp_path, out):
+def test_archives_cut_short_or_damaged_anywhere_are_refused_or_mean_the_same(suffix, tmp_path, out):
+    """But for a plain tar, which knows no digest of its contents."""
     whole = pack(tmp_path / f"whole.{suffix}", FILES).read_bytes()
     archive = tmp_path / f"x.{suffix}"
-    for position in range(0, len(whole), 37):
+    for position in range(0, len(whole), 97 if suffix == "tar" else 37):
         for content in (
             whole[:position],
             whole[:position] + bytes([whole[position] ^ 255]) + whole[position + 1 :],
@@ -186,8 +192,93 @@ def test_archives_cut_short_or_damaged_anywhere_end_in_a_message(suffix, tmp_pat
             target.mkdir()
             try:
                 unpack(archive, target)
+                assert suffix == "tar" or read(target) == FILES
             except DataError as error:
                 assert str(archive) in str(error)
+
+
+def test_a_tar_cut_or_damaged_between_two_files_is_not_taken_for_its_beginning(tmp_path, out):
+    whole = pack(tmp_path / "whole.tar", FILES).read_bytes()
+    second = whole.index(b"streets/deep")
+    archive = tmp_path / "x.tar"
+    for content in (whole[:second], whole[:second] + b"?" + whole[second + 1 :]):
+        archive.write_bytes(content)
+        with pytest.raises(DataError, match="damaged or cut short between two files"):
+            unpack(archive, out)
+        shutil.rmtree(out / "streets")
+
+
+def header(kind: bytes, size: int, name: str = "x") -> bytes:
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def test_many_notes_that_would_fill_the_memory_together_are_refused(tmp_path, out, monkeypatch):
+    """Here a table of holes that goes on for as long as the archive does, a number for two bytes."""
+    monkeypatch.setattr(members, "_LONGEST_READ_BYTES", 1 << 16)
+    note = b"22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n"
+    holes = b"1" + b"0" * 9 + b"\n" + b"0\n" * (1 << 17)
+    content = header(tarfile.XHDTYPE, len(note)) + note.ljust(512, b"\0") + header(tarfile.REGTYPE, 512) + holes
+    (tmp_path / "x.tgz").write_bytes(gzip.compress(content))
+    with pytest.raises(DataError, match="a note of 512 bytes"):
+        unpack(tmp_path / "x.tgz", out)
+
+
+@pytest.mark.parametrize("name", ["__MACOSX/x", "x"])
+def test_a_tar_that_sends_its_reader_back_is_refused(name, tmp_path, out):
+    """With a negative size the next file is this one, for ever."""
+    (tmp_path / "x.tar").write_bytes(header(tarfile.REGTYPE, -512, name) + bytes(1024))
+    with pytest.raises(DataError, match="-512 bytes"):
+        unpack(tmp_path / "x.tar", out)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tgz"])
+def test_folders_without_end_are_a_bomb_too(suffix, tmp_path, out, monkeypatch):
+    monkeypatch.setattr(unpacking, "_LEAST_LIMIT_BYTES", 1 << 18)
+    monkeypatch.setattr(unpacking, "MOST_TIMES", 1)
+    with pytest.raises(DataError, match="times its size"):
+        unpack(pack(tmp_path / f"x.{suffix}", {f"{number}/" * 30 + "x": b"" for number in range(9)}), out)
+    assert len(list(out.rglob("*"))) <= 64
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+@pytest.mark.parametrize("name", ["C:\\x", "C:x", "\\x", "\\\\host\\share\\x", "a\\..\\..\\x"])
+def test_places_of_windows_are_refused(suffix, name, tmp_path, out):
+    with pytest.raises(DataError, match="outside"):
+        unpack(pack(tmp_path / f"x.{suffix}", {name: b"1"}), out)
+    assert read(out) == {}
+
+
+def test_folders_of_a_zip_from_windows_are_no_files(tmp_path, out):
+    unpack(pack(tmp_path / "x.zip", {"streets\\": b"", "streets\\a.jpg": b"1"}), out)
+    assert read(out) == {"streets/a.jpg": b"1"}
+
+
+def test_only_methods_that_take_little_memory_are_read(tmp_path, out):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_LZMA) as packed:
+        packed.writestr("a", "1")
+    with pytest.raises(DataError, match="'a' is compressed by method 14"):
+        unpack(tmp_path / "x.zip", out)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tgz"])
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a", "a/b/c"), ("a/b", "a")])
+def test_a_name_of_a_file_and_of_a_folder_is_refused(suffix, names, tmp_path, out):
+    with pytest.raises(DataError, match="occurs twice, or as a folder too"):
+        unpack(pack(tmp_path / f"x.{suffix}", dict.fromkeys(names, b"1")), out)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000 + "b"])
+def test_a_name_that_no_disk_takes_is_refused(name, tmp_path, out, monkeypatch):
+    with pytest.raises(DataError, match="too long for a name"):
+        unpack(pack(tmp_path / "x.tgz", {name: b"1"}), out)
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar"])
+def test_names_that_differ_in_case_alone_are_two_files(suffix, tmp_path, out):
+    unpack(pack(tmp_path / f"x.{suffix}", {"a": b"1", "A": b"2"}), out)
+    assert read(out) == {"a": b"1", "A": b"2"}
 
 
 def test_what_is_no_archive_is_told(tmp_path, out):

@@ -195,3 +195,8 @@ def test_winner_that_nothing_beat_is_told_to_be_the_model():
         "the images that they are scored on 0.4900): the model is the winner's. Trial 9 was not trained on every fold "
         "(fold 0: diverged): it had no say."
     ) in note
+
+
+def test_score_of_a_chosen_model_is_that_of_choices_made_without_the_images():
+    assert replace(RESULT, ensemble=_ensemble(kept=True)).expected == {"iou": 0.54}
+    assert replace(RESULT, ensemble=_ensemble(kept=False)).expected == RESULT.metrics == RESULT.expected

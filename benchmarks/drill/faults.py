@@ -44,6 +44,7 @@ class Fault:
         submitted: whether the driver is a job of the cluster.
         disk: what the storage lies on.
         clocked: whether the driver's clock can be set.
+        elsewhere: whether the driver runs on the machine of the first worker node, not on the head's.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Fault:
     submitted: bool = False
     disk: Disk = ""
     clocked: bool = False
+    elsewhere: bool = False
 
 
 def is_midway(history: History) -> bool:
@@ -101,6 +103,11 @@ def lose_and_gain_node(scene: Scene) -> None:
     """Kill the node that trains; another joins."""
     lose_node(scene)
     scene.add_node()
+
+
+def lose_own_node(scene: Scene) -> None:
+    """Kill the node that the driver is on; the driver itself is left to see it."""
+    scene.lose_node(scene.nodes[0], signal.SIGKILL)
 
 
 def preempt_node(scene: Scene) -> None:
@@ -246,6 +253,7 @@ FAULTS: Final = (
           same_winner=False, lost=3),
     Fault(name="node, worker, MLflow, checkpoint, driver", strike=do_all),
     Fault(name="submitted job: node, then driver", strike=lose_node_and_job, stock=False, submitted=True),
+    Fault(name="launched from a worker node, which is lost", strike=lose_own_node, stock=False, elsewhere=True),
     Fault(name="clock jumps an hour ahead, then back, driver killed", strike=jump_clock, clocked=True, stock=False,
           options=("--time-budget", "45m")),
     Fault(name="disk full", strike=fill_disk, said="make room", disk="memory"),

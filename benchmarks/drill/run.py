@@ -19,8 +19,8 @@ from benchmarks.drill.account import (
     describe_winner,
     list_left,
 )
-from benchmarks.drill.clocks import clock_environment
 from benchmarks.drill.disks import own_disk
+from benchmarks.drill.driver import CLOCK, NODE
 from benchmarks.drill.faults import Fault, can_submit
 from benchmarks.drill.nodes import UnfitError
 from benchmarks.drill.processes import list_session
@@ -72,9 +72,12 @@ def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path) -> Account:
 
 def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
     struck, codes = False, list[int | None]()
-    environment = clock_environment(scene.clock) if fault.clocked else {}
+    environment = {CLOCK: str(scene.clock)} if fault.clocked else {}
+    scene.set_clock(0)
     for number in range(1 + _RESUMES):
         command = _command(scene, fault, arm, size, again=number > 0)
+        if fault.elsewhere:
+            environment[NODE] = scene.nodes[0].node_id
         scene.start_driver([*scene.submit, *command] if fault.submitted else command, **environment)
         if not struck:
             scene.wait_for(lambda: scene.journal.exists() and fault.is_due(scene.history()), size.seconds)
@@ -94,9 +97,10 @@ def _command(scene: Scene, fault: Fault, arm: str, size: Size, *, again: bool) -
     data = ["--data", str(scene.data), "--cache", str(scene.cache)]
     if arm == "stock":
         return [sys.executable, "-m", "benchmarks.drill.stock", *where, *data, *sizes, "--space", fault.space]
+    search = [sys.executable, "-m", "benchmarks.drill.driver" if fault.elsewhere or fault.clocked else "search"]
     if again and (scene.journal.parent / "settings.json").exists():
-        return [sys.executable, "-m", "search", "resume", "drill", *where]
-    begin = [sys.executable, "-m", "search", "launch", "--name", "drill", *where, *data, *sizes, *fault.options]
+        return [*search, "resume", "drill", *where]
+    begin = [*search, "launch", "--name", "drill", *where, *data, *sizes, *fault.options]
     space = f"benchmarks.drill.space:{fault.space}"
     return [*begin, "--space", space, "--grace-epochs", "1", "--reduction-factor", "2", "--confirm", "0"]
 

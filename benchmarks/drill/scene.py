@@ -87,8 +87,14 @@ class Scene:
 
     @property
     def clock(self) -> Path:
-        """Says how far the driver's clock is ahead, where a fault sets it."""
+        """File that says how many seconds the driver's clock is ahead, where a fault sets it."""
         return self.root / "clock"
+
+    def set_clock(self, seconds: int) -> None:
+        """Let the driver's clock be ahead by so many seconds."""
+        temporary = self.clock.with_suffix(".new")
+        temporary.write_text(str(seconds), encoding="ascii")
+        temporary.replace(self.clock)
 
     def history(self) -> History:
         """Return what the journal holds now."""

@@ -257,6 +257,5 @@ def run_retraining(
         members = [winner["trial"], *(each["trial"] for each in further)]
         result = replace(result, ensemble=select_ensemble(stage, cache, winner["trial"], members, most))
     build_ensemble(folder, history, cache, result, winner, half=half)
-    metrics = result.ensemble.metrics if result.ensemble is not None and result.ensemble.kept else result.metrics
-    stage.journal.write(Closed(metrics=metrics, note=out_of_fold_note(result, score_of(winner))))
+    stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, score_of(winner))))
     return result

@@ -89,6 +89,13 @@ class OutOfFold:
     ensemble: EnsembleVerdict | None = None
 
     @property
+    def expected(self) -> dict[str, float]:
+        """The metrics of the model that was made; of an ensemble what decided is that of choices made without it."""
+        if self.ensemble is None or not self.ensemble.kept:
+            return self.metrics
+        return {**self.ensemble.metrics, self.ensemble.metric: self.ensemble.expected}
+
+    @property
     def score(self) -> float:
         """Over all images together; NaN when there was nothing to count."""
         return self.metrics.get(self.metric, math.nan)

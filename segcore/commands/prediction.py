@@ -57,7 +57,8 @@ from segcore.scoring.objective import CLASS_PREFIX, METRICS, require_learnt, req
 def predict(
     model: Model,
     images: Annotated[Path, typer.Argument(help="folder of images")],
-    out: Annotated[Path, typer.Argument(help="folder for masks/ and overlays/")],
+    out: Annotated[Path, typer.Argument(help="folder for masks/")],
+    overlays: Annotated[bool, typer.Option("--overlays", help="draw each mask over its image, too")] = False,
     mode: Annotated[str | None, typer.Option(help="auto, full, resize, tiles or overlap")] = None,
     scale: Annotated[float | None, typer.Option(help="resize: input side per image side")] = None,
     tile_size: Annotated[int | None, typer.Option(help="tiles and overlap: side of a tile, pixels")] = None,
@@ -68,7 +69,7 @@ def predict(
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
-    """Predict every image of a folder: masks in OUT/masks, as the data has them, and over images in OUT/overlays.
+    """Predict every image of a folder: masks in OUT/masks, as the data has them; drawn over images in OUT/overlays.
 
     Images that cannot be read are listed at the end, and the command ends with 1.
     Options of the prediction that are not given are those of the model's ensemble.json.
@@ -81,17 +82,21 @@ def predict(
     files = list_images(images)
     print_unread(images)
     ensemble = _load(model, device, cpus).with_options(given)
-    for part in ("masks", "overlays"):
+    parts = ("masks", "overlays") if overlays else ("masks",)
+    for part in parts:
         make_folder(out / part)
     write_mask_notes(out / "masks", files, ensemble.classes)
 
     def save(file: Path, image_HW3: Image, classes_HW: Image) -> None:
         save_mask(classes_HW, out / "masks" / f"{file.stem}.png", ensemble.classes)
-        save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
+        if overlays:
+            save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
 
     with show_progress("predicting") as progress:
         problems = predict_files(ensemble, files, save, progress, writers=max(1, cpus))
-    console.print(f"{len(files) - len(problems)} images: {out}/masks, {out}/overlays", soft_wrap=True)
+    console.print(
+        f"{len(files) - len(problems)} images: {', '.join(f'{out}/{part}' for part in parts)}", soft_wrap=True
+    )
     require_all_read(problems, len(files))
 
 

@@ -8,6 +8,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import timm
@@ -100,6 +101,7 @@ def find_normalisation(backbone: str) -> tuple[tuple[float, ...], tuple[float, .
     return (IMAGENET_MEAN, IMAGENET_STD) if found is None else (found.mean, found.std)
 
 
+@cache
 def require_backbone(name: str) -> None:
     """Raise `ConfigError` with the nearest names when there is no such model, or no such weights of it."""
     if is_mix_transformer(name):
@@ -109,8 +111,10 @@ def require_backbone(name: str) -> None:
         hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models() for the names."
         raise ConfigError(f"backbone={name!r} is no timm model; {hint}")
     model, _, tag = name.partition(".")
+    if not tag:
+        return
     tags = [each.partition(".")[2] for each in timm.list_pretrained(model)]
-    if tag and tag not in tags:
+    if tag not in tags:
         known = f"use one of {', '.join(tags)}, or none." if tags else f"leave it out: backbone={model}."
         raise ConfigError(f"backbone={name!r}: timm has no weights called {tag!r} of {model}; {known}")
 

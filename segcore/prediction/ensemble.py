@@ -117,11 +117,20 @@ class Ensemble:
         assert total_CHW is not None, "an ensemble has at least one network"
         return total_CHW.div_(sum(member.weight for member in self.members))
 
-    @torch.inference_mode()
     def predict(self, image_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return the class index of each pixel of an RGB image; 255 where no class was learnt.
 
         Small components are gone where the options say so.
+
+        Raises:
+            DeviceMemoryError: as `probabilities`.
+        """
+        classes_HW: npt.NDArray[np.uint8] = self.predict_on_device(image_HW3).cpu().numpy()
+        return classes_HW
+
+    @torch.inference_mode()
+    def predict_on_device(self, image_HW3: npt.NDArray[np.uint8]) -> Tensor:
+        """Return what `predict` returns, on the device, which a GPU may still be computing.
 
         Raises:
             DeviceMemoryError: as `probabilities`.
@@ -133,8 +142,7 @@ class Ensemble:
             if self.options.least_areas:
                 outputs = find_outputs(self.options.least_areas, name_outputs(self.classes, self.config.labels))
                 greatest_HW = remove_small(greatest_HW, probabilities_CHW, outputs)
-            classes_HW: npt.NDArray[np.uint8] = self.class_of_output[greatest_HW].cpu().numpy()
-        return classes_HW
+            return self.class_of_output[greatest_HW]
 
     def _groups(self) -> list[tuple[TrainConfig, tuple[Member, ...]]]:
         grouped = itertools.groupby(self.members, key=lambda member: member.config)

@@ -20,8 +20,12 @@ from pydantic.dataclasses import dataclass
 from segcore.errors import ConfigError
 
 LOSS_NAMES: Final = ("ce", "bce", "jaccard", "focal", "dice", "lovasz", "boundary")
+DecoderName = Literal[
+    "unet", "unetplusplus", "manet", "linknet", "fpn", "deeplabv3", "deeplabv3plus", "pspnet", "pan", "upernet",
+    "segformer", "dpt",
+]  # fmt: skip
 ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
-POOLING_DECODERS: Final = ("deeplabv3plus", "upernet")
+POOLING_DECODERS: Final = ("deeplabv3", "deeplabv3plus", "pan", "upernet")
 """Decoders that normalise one value per image and channel, which needs two images at a time in training."""
 
 _BOUNDS: Final = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
@@ -36,7 +40,9 @@ class TrainConfig:
     Build it with `TrainConfig.from_values`, which turns every mistake into a `ConfigError`.
     """
 
-    backbone: Annotated[str, Field(min_length=1, description="timm model used as encoder")] = "resnet34"
+    backbone: Annotated[
+        str, Field(min_length=1, description="encoder: a timm model, its weights after a dot, or mit_b0 to mit_b5")
+    ] = "resnet34"
     weights: Annotated[
         str,
         Field(
@@ -49,8 +55,8 @@ class TrainConfig:
         Field(ge=16, le=1024, description="channels of the decoder's deepest block; halved at each level"),
     ] = 256
     decoder: Annotated[
-        Literal["unet", "unetplusplus", "manet", "linknet", "fpn", "deeplabv3plus", "upernet"],
-        Field(description="architecture over the encoder"),
+        DecoderName,
+        Field(description="architecture over the encoder; a plain transformer fits dpt alone"),
     ] = "unet"
     attention: Annotated[
         Literal["none", "se", "scse"], Field(description="attention in the blocks of unet and unetplusplus")

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 
 from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError
+from segcore.networks.encoders import takes_one_size
 from segcore.prediction.tiling import Tiling
 
 MAX_SCALE: Final = 4.0
@@ -106,7 +107,8 @@ def plan_prediction(options: PredictOptions, config: TrainConfig) -> PredictPlan
 
     Args:
         options: what to do.
-        config: input_mode, scale and crop_size are used.
+        config: backbone, input_mode, scale and crop_size are used; a backbone that takes one size only sees tiles of
+            it, or of less, in every mode.
 
     Raises:
         ConfigError: for resize mode without a scale, when the training did not resize either.
@@ -115,6 +117,10 @@ def plan_prediction(options: PredictOptions, config: TrainConfig) -> PredictPlan
     if mode == "auto":
         mode = "resize" if config.input_mode == "resize" else "full"
     base = _base_scale(options, config) if mode == "resize" else 1.0
+    if takes_one_size(config):
+        size = min(options.tile_size or config.crop_size, config.crop_size)
+        options = dataclasses.replace(options, mode="tiles" if mode == "tiles" else "overlap", tile_size=size)
+        mode = options.mode
     return PredictPlan(
         factors=tuple(base * scale for scale in options.scales),
         mirrored=(False, True) if options.flip else (False,),

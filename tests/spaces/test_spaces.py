@@ -7,7 +7,7 @@ from search.settings import SearchSettings, build_settings
 from search.space.draw import draw_config
 from segcore.config import FIELD_NAMES, TrainConfig
 from segcore.feeding.transforms import require_crop_fits
-from segcore.networks.model import require_backbone
+from segcore.networks.encoders import require_backbone
 from spaces import SPACES
 
 DRAWS = 300

@@ -3,7 +3,6 @@
 from collections.abc import Collection
 
 import torch
-from torch import nn
 
 from segcore.config import TrainConfig
 from segcore.data.classes import ClassTable
@@ -12,7 +11,7 @@ from segcore.feeding.transforms import require_crop_fits, sample_size
 from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.encoders import takes_one_size
 from segcore.networks.layers import find_layers
-from segcore.networks.model import build_architecture, require_architecture, require_start
+from segcore.networks.model import build_shapes, count_weights, require_architecture, require_start
 from segcore.training.memory import require_batch_fits
 from segcore.training.state import estimate_bytes
 
@@ -53,6 +52,7 @@ class Feasibility:
         network = (
             *(config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention, outputs),
             config.crop_size if takes_one_size(config) else 0,
+            config.backbone_options,
         )
         if network not in self._taken_of_network:
             self._weights_of_network[network] = require_architecture(config)
@@ -67,10 +67,10 @@ def _try_learning(config: TrainConfig, outputs: int) -> int:
     """Refuse rates of layers where none are known, and return how many numbers the auxiliary head is."""
     if config.auxiliary_weight == 0 and config.encoder_layer_decay == 1:
         return 0
-    # On the meta device there are shapes alone.
-    with torch.device("meta"):
-        model = build_architecture(config, outputs)
-        auxiliary = AuxiliaryHead(model.network, outputs) if config.auxiliary_weight else nn.Module()
+    network = build_shapes(config, outputs).network
     if config.encoder_layer_decay < 1:
-        find_layers(config, [name for name, _ in model.network.encoder.named_parameters()])
-    return sum(tensor.numel() for tensor in auxiliary.state_dict().values())
+        find_layers(config, [name for name, _ in network.encoder.named_parameters()])
+    if config.auxiliary_weight == 0:
+        return 0
+    with torch.device("meta"):
+        return count_weights(AuxiliaryHead(network, outputs))

@@ -71,6 +71,7 @@ LEARNING: Final[tuple[dict[str, Any], ...]] = (
     {"weight_decay": 0.05},
     {"weight_decay": 0.05, "decay_on": "kernels"},
     {"encoder_layer_decay": 0.9},
+    {"backbone_options": "drop_path_rate=0.1"},
 )
 
 GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
@@ -117,7 +118,7 @@ GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
         {"ema_decay": 0.99},
         {"freeze": "encoder"},
     ],
-    "learning": [{**BRIEF, **changes, "seed": seed} for changes in LEARNING for seed in (0, 1)],
+    "learning": [{**BRIEF, **changes, "seed": seed} for seed in (0, 1) for changes in LEARNING],
     "backbone": [{"backbone": "tf_efficientnet_lite1"}, {"backbone": "tf_efficientnet_lite2"}],
 }
 

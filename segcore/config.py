@@ -20,8 +20,12 @@ from pydantic.dataclasses import dataclass
 from segcore.errors import ConfigError
 
 LOSS_NAMES: Final = ("ce", "bce", "jaccard", "focal", "dice", "lovasz", "boundary")
+DecoderName = Literal[
+    "unet", "unetplusplus", "manet", "linknet", "fpn", "deeplabv3", "deeplabv3plus", "pspnet", "pan", "upernet",
+    "segformer", "dpt",
+]  # fmt: skip
 ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
-POOLING_DECODERS: Final = ("deeplabv3plus", "upernet")
+POOLING_DECODERS: Final = ("deeplabv3", "deeplabv3plus", "pan", "upernet")
 """Decoders that normalise one value per image and channel, which needs two images at a time in training."""
 
 _BOUNDS: Final = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
@@ -36,7 +40,9 @@ class TrainConfig:
     Build it with `TrainConfig.from_values`, which turns every mistake into a `ConfigError`.
     """
 
-    backbone: Annotated[str, Field(min_length=1, description="timm model used as encoder")] = "resnet34"
+    backbone: Annotated[
+        str, Field(min_length=1, description="encoder: a timm model, its weights after a dot, or mit_b0 to mit_b5")
+    ] = "resnet34"
     weights: Annotated[
         str,
         Field(
@@ -49,8 +55,8 @@ class TrainConfig:
         Field(ge=16, le=1024, description="channels of the decoder's deepest block; halved at each level"),
     ] = 256
     decoder: Annotated[
-        Literal["unet", "unetplusplus", "manet", "linknet", "fpn", "deeplabv3plus", "upernet"],
-        Field(description="architecture over the encoder"),
+        DecoderName,
+        Field(description="architecture over the encoder; a plain transformer fits dpt alone"),
     ] = "unet"
     attention: Annotated[
         Literal["none", "se", "scse"], Field(description="attention in the blocks of unet and unetplusplus")
@@ -75,6 +81,40 @@ class TrainConfig:
         Literal["none", "flip", "light", "strong"],
         Field(description="random changes of training samples; light and strong add colour, geometry and weather"),
     ] = "flip"
+    augmentation_on: Annotated[
+        Literal["loader", "device"],
+        Field(
+            description="light and strong: image by image in the loader (albumentations), or batch by batch as tensors "
+            "where the network is, without rain, shadows, perspective and compression; scale is left to scale_jitter"
+        ),
+    ] = "loader"
+    scale_jitter: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=4,
+            description="each sample is scaled by 1 / this to this, evenly, before it is cut out; 1: none; light and "
+            "strong do not scale on top of it",
+        ),
+    ] = 1.0
+    max_class_share: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=1,
+            description="crop mode: crops in which one class has a larger share of the pixels are drawn anew, ten "
+            "times at most; void is not counted",
+        ),
+    ] = 1.0
+    class_mix_probability: Annotated[
+        float, Field(ge=0, le=1, description="share of samples over which half of the classes of another are laid")
+    ] = 0.0
+    copy_paste_probability: Annotated[
+        float,
+        Field(
+            ge=0, le=1, description="share of samples that get objects of scored classes of another image, rare first"
+        ),
+    ] = 0.0
     loss: Annotated[
         str,
         Field(min_length=1, description=f"weighted sum of {', '.join(LOSS_NAMES)}, such as 'ce+0.5*jaccard'"),
@@ -95,11 +135,28 @@ class TrainConfig:
         float,
         Field(ge=0, lt=1, description="with ohem_share below 1: pixels whose truth is less probable are learnt too"),
     ] = 0.7
+    auxiliary_weight: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            description="loss of a second head, on the encoder's features at a sixteenth, which only training has; "
+            "0: none",
+        ),
+    ] = 0.0
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="SGD has momentum 0.9")] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=10, description="peak rate of the optimizer")] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1, description="decay of weights in the optimizer")] = 1e-4
+    decay_on: Annotated[
+        Literal["all", "kernels"],
+        Field(description="what decays: all weights, or all but norms, biases and a transformer's places"),
+    ] = "all"
     encoder_rate_factor: Annotated[
         float, Field(gt=0, le=1, description="rate of the encoder per rate of the decoder")
+    ] = 1.0
+    encoder_layer_decay: Annotated[
+        float,
+        Field(gt=0, le=1, description="rate of each layer of the encoder per rate of the layer above it; 1: all alike"),
     ] = 1.0
     freeze: Annotated[
         Literal["none", "encoder", "batchnorm"],
@@ -140,6 +197,10 @@ class TrainConfig:
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
         Field(description="auto: bf16 on a GPU that has it, else fp32; fp16 scales its loss"),
+    ] = "auto"
+    head_precision: Annotated[
+        Literal["auto", "fp32"],
+        Field(description="precision of the network's last layer; auto: as the rest"),
     ] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of initial weights, order and augmentation")] = 0
 

@@ -7,13 +7,14 @@ al., Albumentations: fast and flexible image augmentations, 2020.
 import os
 import random as python_random
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from segcore.data.classes import PADDING_GREY, VOID
+from segcore.feeding.turning import DEGREES, Strength
 
 # Otherwise the import asks a server for the library's newest version and waits where there is no network.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -21,7 +22,6 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 import albumentations as A
 
 Image = npt.NDArray[np.uint8]
-Strength = Literal["light", "strong"]
 
 _SUNLIGHT: Final = (255.0, 240.0, 205.0)
 """RGB of a low sun's light."""
@@ -39,38 +39,70 @@ def change(image_HW3: Image, mask_HW: Image, strength: Strength, random: np.rand
     Returns:
         New arrays, the arguments stay as they are.
     """
-    pipeline = build_pipeline(strength)
+    return _run(build_pipeline(strength), image_HW3, mask_HW, random)
+
+
+def turn_and_change(
+    image_HW3: Image, mask_HW: Image, strength: Strength, room: int, random: np.random.Generator
+) -> tuple[Image, Image]:
+    """Turn a sample at random, cut off the room around it and change it as `change` does; its scale stays.
+
+    Args:
+        image_HW3: RGB pixels.
+        mask_HW: class indices of the same size; 255 is void.
+        strength: light or strong.
+        room: rows and columns on each side that are there for the turn alone.
+        random: draws every choice; advanced.
+    """
+    turning, changing = build_turning(strength)
+    image_HW3, mask_HW = _run(turning, image_HW3, mask_HW, random)
+    inside = (slice(room, mask_HW.shape[0] - room), slice(room, mask_HW.shape[1] - room))
+    return _run(changing, image_HW3[inside], mask_HW[inside], random)
+
+
+def _run(pipeline: A.Compose, image_HW3: Image, mask_HW: Image, random: np.random.Generator) -> tuple[Image, Image]:
     # Not `set_random_seed`: it gives each transform an equal generator, so that all that have the same probability
     # happen together or not at all. One generator for all draws on and on.
     pipeline.set_random_state(random, python_random.Random(int(random.integers(2**63))))
-    changed = pipeline(image=image_HW3, mask=mask_HW)
+    changed = pipeline(image=np.ascontiguousarray(image_HW3), mask=np.ascontiguousarray(mask_HW))
     return changed["image"], changed["mask"]
 
 
 @lru_cache(maxsize=2)
 def build_pipeline(strength: Strength) -> A.Compose:
     """Return the pipeline of a strength, the same object for every call in a process; not for several threads."""
-    return A.Compose(_light() if strength == "light" else _strong())
+    light = strength == "light"
+    geometry = (
+        [_affine(scale=(0.9, 1.15), degrees=DEGREES["light"], shift=0.04, p=0.5)]
+        if light
+        else [_affine(scale=(0.75, 1.5), degrees=DEGREES["strong"], shift=0.08, p=0.7), _perspective()]
+    )
+    return A.Compose([A.HorizontalFlip(p=0.5), *geometry, *(_light_colours() if light else _strong_colours())])
 
 
-def _light() -> list[A.BasicTransform]:
+@lru_cache(maxsize=2)
+def build_turning(strength: Strength) -> tuple[A.Compose, A.Compose]:
+    """Return a strength's pipelines before and after the room around a sample is cut off; see `build_pipeline`.
+
+    Nothing is shifted: a crop is at a random place anyway.
+    """
+    light = strength == "light"
+    turn = _affine(scale=(1, 1), degrees=DEGREES[strength], shift=0, p=0.5 if light else 0.7)
+    colours = _light_colours() if light else _strong_colours()
+    return A.Compose([turn] if light else [turn, _perspective()]), A.Compose([A.HorizontalFlip(p=0.5), *colours])
+
+
+def _light_colours() -> list[A.BasicTransform]:
     return [
-        A.HorizontalFlip(p=0.5),
-        _affine(scale=(0.9, 1.15), degrees=4, shift=0.04, p=0.5),
         A.RandomBrightnessContrast(brightness_limit=0.15, contrast_limit=0.15, p=0.5),
         A.RandomGamma(gamma_limit=(85, 118), p=0.3),
         A.HueSaturationValue(hue_shift_limit=6, sat_shift_limit=15, val_shift_limit=0, p=0.3),
     ]
 
 
-def _strong() -> list[A.BasicTransform]:
+def _strong_colours() -> list[A.BasicTransform]:
     conditions = [_night(), _rain(), _shadow(), _Fog(p=1), _Glare(p=1)]
     return [
-        A.HorizontalFlip(p=0.5),
-        _affine(scale=(0.75, 1.5), degrees=10, shift=0.08, p=0.7),
-        A.Perspective(
-            scale=(0.02, 0.07), mask_interpolation=cv2.INTER_NEAREST, fill=PADDING_GREY, fill_mask=VOID, p=0.3
-        ),
         A.RandomBrightnessContrast(brightness_limit=(-0.12, 0.25), contrast_limit=0.25, p=0.5),
         A.RandomGamma(gamma_limit=(70, 140), p=0.3),
         A.HueSaturationValue(hue_shift_limit=10, sat_shift_limit=35, val_shift_limit=0, p=0.4),
@@ -79,6 +111,12 @@ def _strong() -> list[A.BasicTransform]:
         A.GaussNoise(std_range=(0.01, 0.05), per_channel=False, p=0.25),
         A.ImageCompression(quality_range=(35, 90), p=0.25),
     ]
+
+
+def _perspective() -> A.Perspective:
+    return A.Perspective(
+        scale=(0.02, 0.07), mask_interpolation=cv2.INTER_NEAREST, fill=PADDING_GREY, fill_mask=VOID, p=0.3
+    )
 
 
 def _affine(*, scale: tuple[float, float], degrees: float, shift: float, p: float) -> A.Affine:

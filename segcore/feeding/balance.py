@@ -59,7 +59,13 @@ class RareClasses:
 
     def __init__(self, cache: PixelCache, indices: Sequence[int]) -> None:
         self._cache = cache
+        self._indices = tuple(indices)
         self._pixels_K = count_class_pixels(cache, indices)
+
+    @property
+    def rarest_first(self) -> tuple[int, ...]:
+        """The scored classes, in the order of their pixels in the training cases; of equal ones the lower index."""
+        return tuple(sorted(self._cache.classes.scored_indices, key=lambda scored: (self._pixels_K[scored], scored)))
 
     def draw(self, index: int, random: np.random.Generator) -> int | None:
         """Return a scored class that a training case has pixels of, or None where it has none.
@@ -69,7 +75,26 @@ class RareClasses:
             random: draws the class.
         """
         case_pixels = self._cache.cases[index].class_pixels
-        present = [scored for scored in self._cache.classes.scored_indices if case_pixels[scored]]
+        return self._draw_of([scored for scored in self._cache.classes.scored_indices if case_pixels[scored]], random)
+
+    def draw_case(self, index: int, random: np.random.Generator) -> tuple[int, int] | None:
+        """Return another training case and a scored class that it has, each case with the class alike.
+
+        Args:
+            index: the position in the cache of the case that is not drawn.
+            random: draws class and case.
+
+        Returns:
+            The case's position in the cache and the class; None where no other case has the drawn class.
+        """
+        present = [scored for scored in self._cache.classes.scored_indices if self._pixels_K[scored]]
+        drawn = self._draw_of(present, random)
+        if drawn is None:
+            return None
+        having = [each for each in self._indices if each != index and self._cache.cases[each].class_pixels[drawn]]
+        return (having[int(random.integers(len(having)))], drawn) if having else None
+
+    def _draw_of(self, present: list[int], random: np.random.Generator) -> int | None:
         if not present:
             return None
         inverse_P = 1 / self._pixels_K[present]

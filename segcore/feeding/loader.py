@@ -1,116 +1,27 @@
 """Batches of training samples from the cache; a sample depends on (seed, epoch, position) alone.
 
 So neither the number of loader workers nor a restart changes what a training sees. What a sample is lives
-in `transforms`.
+in `samples`.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
+from torch.utils.data import DataLoader, Sampler, get_worker_info
 
 from segcore.config import TrainConfig
-from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import PADDING_GREY, VOID
 from segcore.errors import StorageError
-from segcore.feeding.balance import RareClasses
+from segcore.feeding.batch import Batch
+from segcore.feeding.samples import Sample, TrainingSamples
 from segcore.feeding.shared_memory import FOLDER, PREFETCHED_BATCHES
-from segcore.feeding.transforms import (
-    Image,
-    augment,
-    count_crops,
-    cut_sample,
-    prepare_augmentation,
-    require_crop_fits,
-    sample_size,
-)
 
 _STREAM_ORDER: Final = 1
-_STREAM_SAMPLE: Final = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
-    """Samples of one optimizer step: RGB pixels and target indices, both uint8, void is 255."""
-
-    images_NHW3: torch.Tensor
-    target_NHW: torch.Tensor
-
-    def divided(self, parts: int) -> Iterator["Batch"]:
-        """Yield the batch in parts of nearly equal size, in order; a smaller batch gives fewer parts."""
-        parts = min(parts, len(self.target_NHW))
-        pairs = zip(self.images_NHW3.tensor_split(parts), self.target_NHW.tensor_split(parts), strict=True)
-        for images_NHW3, target_NHW in pairs:
-            yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
-
-
-class TrainingSamples(Dataset[tuple[Image, Image]]):
-    """Samples of one epoch, addressed by (epoch, position).
-
-    Args:
-        cache: the decoded data.
-        indices: the training cases' positions in the cache.
-        config: input mode, rare crops, augmentation and seed.
-        target_of_class: target index for each class index 0..255, uint8.
-    """
-
-    def __init__(self, cache: PixelCache, indices: Sequence[int], config: TrainConfig, target_of_class: Image) -> None:
-        require_crop_fits(cache.usual_side, config)
-        prepare_augmentation(config)
-        self._cache = cache
-        self._config = config
-        self._target_of_class = target_of_class
-        self._rare_classes = RareClasses(cache, indices)
-        self._case_of_position = [
-            index
-            for index in indices
-            for _ in range(count_crops(cache.cases[index].height, cache.cases[index].width, config))
-        ]
-
-    def __len__(self) -> int:
-        return len(self._case_of_position)
-
-    @property
-    def largest_size(self) -> tuple[int, int]:
-        """Height and width that hold every sample, pixels."""
-        sizes = self._sizes()
-        return max(height for height, _ in sizes), max(width for _, width in sizes)
-
-    def count_bytes(self, batch_size: int) -> int:
-        """Return the bytes of a batch of the largest samples: three of colour and one of class for each pixel."""
-        height, width = self.largest_size
-        return 4 * min(batch_size, len(self)) * height * width
-
-    @property
-    def shortest_long_side(self) -> int:
-        """The longer side of the sample that has the shortest one, pixels."""
-        return min(max(size) for size in self._sizes())
-
-    def __getitem__(self, address: tuple[int, int]) -> tuple[Image, Image]:
-        epoch, position = address
-        random = np.random.default_rng((self._config.seed, _STREAM_SAMPLE, epoch, position))
-        index = self._case_of_position[position]
-        wanted_class = self._draw_wanted_class(index, random)
-        image_HW3, mask_HW = cut_sample(
-            self._cache.image_HW3(index), self._cache.mask_HW(index), self._config, random, wanted_class
-        )
-        image_HW3, mask_HW = augment(image_HW3, mask_HW, self._config, random)
-        return np.ascontiguousarray(image_HW3), self._target_of_class[mask_HW]
-
-    def _sizes(self) -> list[tuple[int, int]]:
-        cases = [self._cache.cases[index] for index in set(self._case_of_position)]
-        return [sample_size(case.height, case.width, self._config) for case in cases]
-
-    def _draw_wanted_class(self, index: int, random: np.random.Generator) -> int | None:
-        probability = self._config.rare_crop_probability
-        if self._config.input_mode != "crop" or not probability or random.random() >= probability:
-            return None
-        return self._rare_classes.draw(index, random)
+_Collated = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 
 
 class EpochOrder(Sampler[tuple[int, int]]):
@@ -145,9 +56,9 @@ class TrainingLoader:
     ) -> None:
         self._order = EpochOrder(len(samples), config.seed)
         self._workers = workers
-        self._begun: tuple[int, Iterator[tuple[torch.Tensor, torch.Tensor]]] | None = None
+        self._begun: tuple[int, Iterator[_Collated]] | None = None
         whole_batches = len(samples) >= batch_size
-        self._loader: DataLoader[tuple[Image, Image]] = DataLoader(
+        self._loader: DataLoader[Sample] = DataLoader(
             samples,
             batch_size=min(batch_size, len(samples)),
             sampler=self._order,
@@ -182,10 +93,10 @@ class TrainingLoader:
         begun, self._begun = self._begun, None
         with self._name_full_memory():
             batches = begun[1] if begun is not None and begun[0] == epoch else self._start(epoch)
-            for images_NHW3, target_NHW in batches:
-                yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW)
+            for images_NHW3, target_NHW, changes_NP in batches:
+                yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW, changes_NP=changes_NP)
 
-    def _start(self, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    def _start(self, epoch: int) -> Iterator[_Collated]:
         # Loader processes are told the first samples at once, and those of the order that is set now.
         self._order.epoch = epoch
         return iter(self._loader)
@@ -203,33 +114,33 @@ class TrainingLoader:
             ) from error
 
 
-def blank_batch(samples: TrainingSamples, size: int, outputs: int) -> Batch:
-    """Return a batch of black images, as large as the largest sample, with pixels of every class, to try a device."""
-    height, width = samples.largest_size
-    classes = torch.arange(size * height * width).remainder(outputs).to(torch.uint8)
-    return Batch(
-        images_NHW3=torch.zeros(size, height, width, 3, dtype=torch.uint8),
-        target_NHW=classes.view(size, height, width),
-    )
-
-
-def collate(samples: Sequence[tuple[Image, Image]]) -> tuple[torch.Tensor, torch.Tensor]:
+def collate(samples: Sequence[Sample]) -> _Collated:
     """Stack samples; smaller ones are padded at the bottom and right, grey in the image and void in the target."""
-    height = max(mask_HW.shape[0] for _, mask_HW in samples)
-    width = max(mask_HW.shape[1] for _, mask_HW in samples)
+    height = max(sample.target_HW.shape[0] for sample in samples)
+    width = max(sample.target_HW.shape[1] for sample in samples)
     images_NHW3 = _reserve(len(samples), height, width, 3)
     target_NHW = _reserve(len(samples), height, width)
     images, targets = images_NHW3.numpy(), target_NHW.numpy()
     images.fill(PADDING_GREY)
     targets.fill(VOID)
-    for position, (image_HW3, mask_HW) in enumerate(samples):
-        images[position, : mask_HW.shape[0], : mask_HW.shape[1]] = image_HW3
-        targets[position, : mask_HW.shape[0], : mask_HW.shape[1]] = mask_HW
-    return images_NHW3, target_NHW
+    for position, sample in enumerate(samples):
+        rows, columns = sample.target_HW.shape
+        images[position, :rows, :columns] = sample.image_HW3
+        targets[position, :rows, :columns] = sample.target_HW
+    return images_NHW3, target_NHW, _stack_changes(samples)
 
 
-def _reserve(*shape: int) -> torch.Tensor:
-    tensor = torch.empty(shape, dtype=torch.uint8)
+def _stack_changes(samples: Sequence[Sample]) -> torch.Tensor | None:
+    rows = [sample.change_P for sample in samples if sample.change_P is not None]
+    if not rows:
+        return None
+    changes_NP = _reserve(*np.shape(rows), dtype=torch.float32)
+    changes_NP.numpy()[:] = rows
+    return changes_NP
+
+
+def _reserve(*shape: int, dtype: torch.dtype = torch.uint8) -> torch.Tensor:
+    tensor = torch.empty(shape, dtype=dtype)
     # Left to the queue, a loader process would move it there in a thread that dies unheard when there is no room.
     if get_worker_info() is not None:
         tensor.share_memory_()  # type: ignore[no-untyped-call]

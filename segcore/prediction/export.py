@@ -4,8 +4,9 @@
     probabilities   float32 (batch, outputs, height, width)
 
 Normalisation and padding are inside. Not inside is what `predict` does around the network: resizing, tiles, several
-looks and several members; the file's metadata names the `scale` at which the network wants to see an image, the
-class of each output (null is the background) and the class table.
+looks, several members and the removal of small components; the file's metadata names the `scale` at which the network
+wants to see an image, the `least_areas` of components, the class of each output (null is the background) and the class
+table.
 """
 
 import json
@@ -195,6 +196,7 @@ def _describe(ensemble: Ensemble, config: TrainConfig) -> dict[str, str]:
         "outputs": [None if index == VOID else ensemble.classes.names[index] for index in indices],
         "classes": class_table_to_json(ensemble.classes),
         # Of several sizes that the model averages over, the file is for the one of its mode.
+        "least_areas": dict(ensemble.options.least_areas),
         "scale": plan_prediction(ensemble.options.replaced({"scales": (1.0,)}), config).factors[0],
     }
     return {"format": _FORMAT, **{name: json.dumps(value) for name, value in values.items()}}

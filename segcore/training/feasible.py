@@ -6,6 +6,7 @@ from segcore.config import TrainConfig
 from segcore.data.classes import ClassTable
 from segcore.data.labels import build_label_map
 from segcore.feeding.transforms import require_crop_fits, sample_size
+from segcore.networks.encoders import takes_one_size
 from segcore.networks.model import require_architecture, require_start
 from segcore.training.memory import require_batch_fits
 from segcore.training.state import estimate_bytes
@@ -44,7 +45,10 @@ class Feasibility:
         require_crop_fits(self._usual_side, config)
         require_batch_fits(min(max(sample_size(*size, config)) for size in self._sizes), config)
         outputs = build_label_map(self._classes, config.labels).outputs
-        network = (config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention, outputs)
+        network = (
+            *(config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention, outputs),
+            config.crop_size if takes_one_size(config) else 0,
+        )
         if network not in self._taken_of_network:
             self._weights_of_network[network] = require_architecture(config)
             taken = require_start(config, outputs)

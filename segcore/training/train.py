@@ -16,9 +16,11 @@ from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import LabelMap, build_label_map
 from segcore.feeding.balance import balanced_weights, count_output_pixels
-from segcore.feeding.loader import TrainingLoader, TrainingSamples
+from segcore.feeding.loader import TrainingLoader
+from segcore.feeding.samples import TrainingSamples
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
-from segcore.machine import Machine, peak_memory_gib
+from segcore.feeding.transforms import sample_size
+from segcore.machine import Machine, peak_memory_gib, search_convolutions
 from segcore.scoring.metrics import ImageScore, summarise_scores
 from segcore.scoring.objective import learns_every_class
 from segcore.training.epoch import train_epoch
@@ -103,13 +105,19 @@ def train_epochs(
     loader, loss, plan = _prepare(state, cache, train_indices, machine)
     view = first_view(machine)
     train_next = partial(train_epoch, state, loader, loss, machine)
+    samples_alike, images_alike = _compare_sizes(cache, train_indices, valid_indices, config)
+    fitted = False
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
-        steps = train_within_memory(state, machine, train_next)
+        search_convolutions(machine, shapes_repeat=samples_alike)
+        steps = train_within_memory(state, machine, train_next, fitted=fitted)
+        # Where sizes differ, a later epoch may bring larger ones together.
+        fitted = samples_alike
         _enter_steps(state, steps.mean_loss)
         if state.epoch < config.epochs:
             loader.begin(state.epoch)
         if writer is not None:
             writer.begin(state)
+        search_convolutions(machine, shapes_repeat=images_alike)
         started = time.perf_counter()
         scores, view = validate(state, cache, valid_indices, machine, view)
         metrics = summarise_scores(scores, cache.classes, every_class=every_class)
@@ -137,8 +145,6 @@ def _prepare(
     state: TrainState, cache: PixelCache, train_indices: Sequence[int], machine: Machine
 ) -> tuple[TrainingLoader, Loss, LoaderPlan]:
     config = state.config
-    # The fastest convolutions are looked for anew at every new shape: worth it where there are few.
-    torch.backends.cudnn.benchmark = machine.on_gpu and len({(case.height, case.width) for case in cache.cases}) == 1
     labels = build_label_map(cache.classes, config.labels)
     samples = TrainingSamples(cache, train_indices, config, labels.target_of_class)
     loss = build_loss(config, _weigh_classes(config, cache, train_indices, labels, machine))
@@ -149,6 +155,15 @@ def _prepare(
     plan = plan_workers(machine.loader_workers, batch_bytes, held_batches, find_free_bytes())
     loader = TrainingLoader(samples, config, state.batch_size, workers=plan.workers, pin_memory=machine.on_gpu)
     return loader, loss, plan
+
+
+def _compare_sizes(
+    cache: PixelCache, train_indices: Sequence[int], valid_indices: Sequence[int], config: TrainConfig
+) -> tuple[bool, bool]:
+    """Say whether all training samples have one size, and whether all images of the validation have."""
+    trained, validated = ([cache.cases[index] for index in indices] for indices in (train_indices, valid_indices))
+    samples = {sample_size(case.height, case.width, config) for case in trained}
+    return len(samples) <= 1, len({(case.height, case.width) for case in validated}) <= 1
 
 
 def _weigh_classes(

@@ -50,6 +50,8 @@ def test_unknown_field_like_no_other_lists_every_field():
         ("rate_schedule", "zigzag"), ("cycles", 0), ("batch_size", "most"),
         ("plateau_patience_epochs", 0), ("weights", ""),
         ("rare_crop_probability", -0.1), ("rare_crop_probability", 1.1), ("class_weights", "heavy"),
+        ("scale_jitter", 0.5), ("scale_jitter", 4.1), ("max_class_share", 0.0), ("max_class_share", 1.1),
+        ("class_mix_probability", 1.1), ("copy_paste_probability", -0.1), ("augmentation_on", "gpu"),
     ],
 )  # fmt: skip
 def test_value_out_of_range_is_refused_with_field_and_value(name, value):

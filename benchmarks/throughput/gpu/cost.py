@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from segcore.feeding.loader import Batch
+from segcore.feeding.batch import Batch
 from segcore.machine import Machine
 from segcore.training.epoch import set_training, take_step
 from segcore.training.losses import Loss

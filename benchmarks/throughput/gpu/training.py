@@ -14,7 +14,7 @@ from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map
-from segcore.feeding.loader import TrainingSamples, blank_batch
+from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.feeding.transforms import count_crops
 from segcore.machine import Machine, detect_machine, peak_memory_gib
 from segcore.training.losses import build_loss

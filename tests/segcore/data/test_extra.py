@@ -17,7 +17,7 @@ from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError, DataError
 from segcore.feeding.balance import count_output_pixels
-from segcore.feeding.loader import TrainingSamples
+from segcore.feeding.samples import TrainingSamples
 from segcore.machine import Machine
 from segcore.training.state import new_state
 from segcore.training.train import train_epochs
@@ -149,7 +149,9 @@ def test_extra_cases_are_trained_on_and_counted_but_only_real_ones_are_scored(
     labels = build_label_map(real.classes, "full")
     samples = TrainingSamples(joined, train, config, labels.target_of_class)
     assert len(samples) == len(train) == 2 + 7
-    assert sorted(samples[0, position][0].shape for position in range(9)) == [(32, 48, 3)] * 2 + [(40, 56, 3)] * 7
+    assert (
+        sorted(samples[0, position].image_HW3.shape for position in range(9)) == [(32, 48, 3)] * 2 + [(40, 56, 3)] * 7
+    )
     counted = count_output_pixels(joined, train, labels)
     expected = sum(np.bincount(joined.mask_HW(index).ravel(), minlength=256) for index in train)
     assert counted.tolist() == expected[:4].tolist()

@@ -76,3 +76,25 @@ def test_only_scored_classes_of_the_case_are_drawn():
     assert set(_draw(rare, 0, 50)) == {1}
     assert set(_draw(rare, 1, 50)) == {2}
     assert set(_draw(rare, 2, 50)) == {None}
+
+
+def test_case_with_a_rare_class_is_another_one_and_each_comes_as_often():
+    # Class 1 has 900 pixels, class 2 has 100; of the three cases with class 2 one is the sample's own.
+    rare = _rare_classes((5, 300, 80, 7), (5, 600, 10, 7), (5, 0, 10, 7))
+    random = np.random.default_rng(0)
+    drawn = [rare.draw_case(0, random) for _ in range(3000)]
+    assert set(drawn) == {(1, 1), (1, 2), (2, 2)}
+    # 1 / 900 to 1 / 100: class 2 in 9 of 10; standard deviation of its halves sqrt(3000 * 0.45 * 0.55) = 27.
+    assert abs(drawn.count((1, 1)) - 300) < 80
+    assert abs(drawn.count((1, 2)) - 1350) < 140
+
+
+def test_no_case_is_drawn_where_no_other_has_the_class():
+    random = np.random.default_rng(0)
+    assert _rare_classes((5, 0, 10, 7), (5, 0, 0, 7)).draw_case(0, random) is None
+    assert _rare_classes((5, 0, 0, 7), (5, 0, 0, 7)).draw_case(0, random) is None
+
+
+def test_scored_classes_are_ordered_by_their_pixels():
+    assert _rare_classes((5, 300, 90, 7), (5, 600, 10, 7)).rarest_first == (2, 1)
+    assert _rare_classes((5, 3, 3, 7)).rarest_first == (1, 2)

@@ -10,7 +10,8 @@ from segcore.data.classes import VOID
 from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map
 from segcore.errors import ConfigError
-from segcore.feeding.loader import PADDING_GREY, TrainingLoader, TrainingSamples, collate
+from segcore.feeding.loader import PADDING_GREY, TrainingLoader, collate
+from segcore.feeding.samples import Sample, TrainingSamples
 
 CROPS = {"input_mode": "crop", "crop_size": 32, "batch_size": 5}
 
@@ -83,10 +84,10 @@ def test_sample_of_one_position_differs_between_epochs_and_crops(cache, make_con
     config = make_config(**CROPS)
     samples = _samples(cache, config, indices=[0])
     # One image of 64 x 96 gives 6 crops; over 4 epochs 24 crops of 33 x 65 places.
-    crops = {samples[epoch, position][0].tobytes() for epoch in range(4) for position in range(len(samples))}
+    crops = {samples[epoch, position].image_HW3.tobytes() for epoch in range(4) for position in range(len(samples))}
     assert len(samples) == 6
     assert len(crops) >= 22
-    np.testing.assert_array_equal(samples[2, 4][0], samples[2, 4][0])
+    np.testing.assert_array_equal(samples[2, 4].image_HW3, samples[2, 4].image_HW3)
 
 
 def test_order_differs_between_epochs_and_seeds(cache, make_config):
@@ -116,7 +117,8 @@ def test_flipped_samples_carry_flipped_targets(cache, make_config):
     image_HW3, mask_HW = cache.image_HW3(0), cache.mask_HW(0)
     kinds = set()
     for epoch in range(20):
-        sample_HW3, target_HW = samples[epoch, 0]
+        sample = samples[epoch, 0]
+        sample_HW3, target_HW = sample.image_HW3, sample.target_HW
         flipped = not np.array_equal(sample_HW3, image_HW3)
         np.testing.assert_array_equal(sample_HW3, image_HW3[:, ::-1] if flipped else image_HW3)
         np.testing.assert_array_equal(target_HW, mask_HW[:, ::-1] if flipped else mask_HW)
@@ -126,7 +128,7 @@ def test_flipped_samples_carry_flipped_targets(cache, make_config):
 
 def test_targets_are_outputs_of_the_network(cache, make_config):
     config = make_config(input_mode="full", augmentation="none", labels="scored")
-    _, target_HW = _samples(cache, config, indices=[0], labels="scored")[0, 0]
+    target_HW = _samples(cache, config, indices=[0], labels="scored")[0, 0].target_HW
     mask_HW = cache.mask_HW(0)
     # Scored: car (class 1) is output 0, person (2) is 1; road (0) and sky (3) are background 2.
     for index, output in ((0, 2), (1, 0), (2, 1), (3, 2), (VOID, VOID)):
@@ -154,16 +156,16 @@ def test_one_small_image_does_not_rule_out_larger_crops(make_dataset, make_confi
     folder = make_dataset((24, 40), *[(80, 96)] * 3)
     cache = PixelCache(prepare_cache(read_dataset(folder), tmp_path / "cache"))
     samples = _samples(cache, make_config(input_mode="crop", crop_size=64), indices=range(4))
-    shapes = {samples[0, position][0].shape for position in range(len(samples))}
+    shapes = {samples[0, position].image_HW3.shape for position in range(len(samples))}
     assert shapes == {(64, 64, 3)} and samples.largest_size == (64, 64)
     with pytest.raises(ConfigError, match="crop_size=96 is larger than the shorter side of the images, 80 pixels"):
         _samples(cache, make_config(input_mode="crop", crop_size=96), indices=range(4))
 
 
 def test_padding_of_smaller_samples_is_grey_and_void():
-    small = (np.full((2, 3, 3), 7, np.uint8), np.full((2, 3), 1, np.uint8))
-    large = (np.full((4, 2, 3), 9, np.uint8), np.full((4, 2), 2, np.uint8))
-    images_NHW3, target_NHW = collate([small, large])
+    small = Sample(image_HW3=np.full((2, 3, 3), 7, np.uint8), target_HW=np.full((2, 3), 1, np.uint8))
+    large = Sample(image_HW3=np.full((4, 2, 3), 9, np.uint8), target_HW=np.full((4, 2), 2, np.uint8))
+    images_NHW3, target_NHW, _ = collate([small, large])
     assert target_NHW.tolist() == [
         [[1, 1, 1], [1, 1, 1], [VOID] * 3, [VOID] * 3],
         [[2, 2, VOID]] * 4,
@@ -211,7 +213,7 @@ def test_no_process_and_no_epoch_repeats_the_augmentation_of_another(cache, make
 
 def _crops(cache, config, epochs):
     samples = _samples(cache, config)
-    return [samples[epoch, position][1] for epoch in range(epochs) for position in range(len(samples))]
+    return [samples[epoch, position].target_HW for epoch in range(epochs) for position in range(len(samples))]
 
 
 def test_share_of_crops_with_a_scored_class_rises_as_configured(cache, make_config):
@@ -245,8 +247,8 @@ def test_rare_crops_depend_on_seed_epoch_and_position_alone(cache, make_config):
     config = make_config(**CROPS, rare_crop_probability=0.7)
     one, two = _samples(cache, config), _samples(cache, config)
     addresses = [(epoch, position) for epoch in range(2) for position in range(len(one))]
-    forward = [one[address][0].tobytes() for address in addresses]
-    backward = [two[address][0].tobytes() for address in reversed(addresses)]
+    forward = [one[address].image_HW3.tobytes() for address in addresses]
+    backward = [two[address].image_HW3.tobytes() for address in reversed(addresses)]
     assert forward == backward[::-1]
 
 
@@ -256,5 +258,5 @@ def test_without_rare_crops_a_sample_is_what_it_was_before_they_existed(cache, m
     # 64 - 32 + 1 rows and 96 - 32 + 1 columns; six crops per image, so position 4 is of the first.
     top, left = int(random.integers(33)), int(random.integers(65))
     np.testing.assert_array_equal(
-        _samples(cache, config)[3, 4][0], cache.image_HW3(0)[top : top + 32, left : left + 32]
+        _samples(cache, config)[3, 4].image_HW3, cache.image_HW3(0)[top : top + 32, left : left + 32]
     )

@@ -50,7 +50,8 @@ from segcore.data.caching.build import prepare_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.labels import build_label_map
 from segcore.errors import StorageError
-from segcore.feeding.loader import TrainingLoader, TrainingSamples
+from segcore.feeding.loader import TrainingLoader
+from segcore.feeding.samples import TrainingSamples
 from segcore.feeding.shared_memory import find_free_bytes, plan_workers
 
 cache = PixelCache(prepare_cache(read_dataset(Path(sys.argv[1])), Path(sys.argv[2])))

@@ -1,10 +1,22 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from segcore.config import TrainConfig
 from segcore.data.classes import PADDING_GREY, VOID
 from segcore.errors import ConfigError, DataError
 from segcore.feeding.augmentation import change
-from segcore.feeding.transforms import augment, count_crops, cut_sample, require_crop_fits, scaled_size
+from segcore.feeding.transforms import (
+    augment,
+    count_crops,
+    cut_sample,
+    cut_size,
+    read_window,
+    require_crop_fits,
+    scaled_size,
+)
+from segcore.feeding.windows import Window
 
 
 def _coordinates(height, width):
@@ -171,3 +183,99 @@ def test_strength_of_the_configuration_is_used(make_config, strength):
         theirs = change(image_HW3, mask_HW, strength, np.random.default_rng(seed))
         np.testing.assert_array_equal(ours[0], theirs[0])
         np.testing.assert_array_equal(ours[1], theirs[1])
+
+
+def _window(top, left, height, width):
+    return Window(top=top, left=left, height=height, width=width)
+
+
+def test_enlarged_window_takes_the_nearest_class():
+    image_HW3, mask_HW = _coordinates(4, 4)
+    large_HW3, large_HW = read_window(image_HW3, mask_HW, _window(1, 1, 2, 2), (4, 4))
+    # Rows 1 and 2 and columns 1 and 2, each twice.
+    assert large_HW.tolist() == [[2, 2, 3, 3], [2, 2, 3, 3], [3, 3, 4, 4], [3, 3, 4, 4]]
+    # Red is the row: halfway between the pixels' centres, a quarter and three quarters of the way.
+    assert large_HW3[:, 0, 0].tolist() == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("factor", [1.5, 2.5, 3.0])
+def test_enlarged_mask_stays_where_the_image_is(factor):
+    # An edge in the middle of 40 pixels: by the plain nearest pixel it would move.
+    mask_HW = np.repeat(np.array([0, 200], np.uint8), 20)[None].repeat(8, axis=0)
+    size = (round(8 * factor), round(40 * factor))
+    large_HW3, large_HW = read_window(mask_HW[..., None].repeat(3, axis=2), mask_HW, _window(0, 0, 8, 40), size)
+    assert (large_HW == 200).sum(1).tolist() == [size[1] // 2] * size[0]
+    np.testing.assert_array_equal(large_HW3[..., 0] > 100, large_HW > 100)
+
+
+def test_window_made_smaller_takes_the_largest_area():
+    mask_HW = np.array([[1, 1, 2, 2], [1, 3, 2, 4], [5, 5, 6, 7], [5, 5, 6, 6]], np.uint8)
+    small_HW3, small_HW = read_window(mask_HW[..., None].repeat(3, axis=2) * 4, mask_HW, _window(0, 0, 4, 4), (2, 2))
+    assert small_HW.tolist() == [[1, 2], [5, 6]]
+    # Means of the four pixels: 4 * 6 / 4, 4 * 10 / 4, 4 * 5, 4 * 25 / 4.
+    assert small_HW3[..., 0].tolist() == [[6, 10], [20, 25]]
+
+
+def test_window_over_the_edges_is_grey_and_void_there():
+    image_HW3, mask_HW = _coordinates(2, 3)
+    over_HW3, over_HW = read_window(image_HW3, mask_HW, _window(-1, -2, 4, 6), (8, 12))
+    # Twice as large: 2 rows above, 4 columns left, 2 of each after it.
+    inside_HW = np.zeros((8, 12), bool)
+    inside_HW[2:6, 4:10] = True
+    np.testing.assert_array_equal(over_HW != VOID, inside_HW)
+    assert (over_HW3[~inside_HW] == PADDING_GREY).all()
+    assert over_HW[2:6, 4].tolist() == [0, 0, 1, 1]
+
+
+@given(seed=st.integers(0, 9999), jitter=st.floats(1, 4), height=st.integers(20, 90), width=st.integers(20, 90))
+def test_jittered_crop_is_filled_where_the_image_is_large_enough(seed, jitter, height, width):
+    image_HW3, mask_HW = np.full((height, width, 3), 9, np.uint8), np.ones((height, width), np.uint8)
+    config = TrainConfig(input_mode="crop", crop_size=32, scale_jitter=jitter)
+    crop_HW3, crop_HW = cut_sample(image_HW3, mask_HW, config, np.random.default_rng(seed))
+    assert crop_HW3.shape == (32, 32, 3) and crop_HW.shape == (32, 32)
+    assert set(np.unique(crop_HW)) <= {1, VOID} and crop_HW[0, 0] == 1
+    np.testing.assert_array_equal(crop_HW3[..., 0] == PADDING_GREY, crop_HW == VOID)
+    if min(height, width) >= 32 * jitter:
+        assert (crop_HW == 1).all()
+
+
+@pytest.mark.parametrize("strength", ["light", "strong"])
+def test_room_around_a_crop_is_what_the_image_has_there(make_config, strength):
+    image_HW3, mask_HW = _coordinates(50, 60)
+    values = {"input_mode": "crop", "crop_size": 32}
+    config = make_config(**values, augmentation=strength, augmentation_on="device")
+    room = {"light": 2, "strong": 3}[strength]
+    for seed in range(20):
+        _, crop_HW = cut_sample(image_HW3, mask_HW, make_config(**values), np.random.default_rng(seed))
+        wide_HW3, wide_HW = cut_sample(image_HW3, mask_HW, config, np.random.default_rng(seed))
+        assert wide_HW.shape == cut_size(50, 60, config) == (32 + 2 * room, 32 + 2 * room)
+        np.testing.assert_array_equal(wide_HW[room:-room, room:-room], crop_HW)
+        valid_HW = wide_HW != VOID
+        np.testing.assert_array_equal((wide_HW3[..., 0] + wide_HW3[..., 1])[valid_HW], wide_HW[valid_HW])
+
+
+@pytest.mark.parametrize("strength", ["light", "strong"])
+def test_jittered_crop_is_turned_without_empty_corners(make_config, strength):
+    # Room is left on all sides of every window: 64 pixels at half the scale in the middle of 400.
+    image_HW3, mask_HW = np.full((400, 400, 3), 200, np.uint8), np.full((400, 400), VOID, np.uint8)
+    mask_HW[40:-40, 40:-40] = 1
+    mask_HW[100:300, 100:300] = 2
+    config = make_config(input_mode="crop", crop_size=64, augmentation=strength, scale_jitter=2.0)
+    moved = 0
+    for seed in range(30):
+        random = np.random.default_rng(seed)
+        _, wide_HW = cut_sample(image_HW3, mask_HW, config, random, 2)
+        changed_HW3, changed_HW = augment(np.full((*wide_HW.shape, 3), 200, np.uint8), wide_HW, config, random)
+        assert changed_HW3.shape == (64, 64, 3) and changed_HW.shape == (64, 64)
+        # No window around a pixel of class 2 reaches the void edge of the image, so void would be brought in.
+        if not (wide_HW == VOID).any():
+            assert (changed_HW != VOID).all(), seed
+            moved += 1
+    assert moved >= 20
+
+
+def test_augmentation_on_a_device_leaves_samples_of_the_loader_alone(make_config):
+    image_HW3, mask_HW = _coordinates(20, 30)
+    config = make_config(augmentation="strong", augmentation_on="device")
+    changed_HW3, changed_HW = augment(image_HW3, mask_HW, config, np.random.default_rng(0))
+    assert changed_HW3 is image_HW3 and changed_HW is mask_HW

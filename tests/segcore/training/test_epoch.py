@@ -1,5 +1,5 @@
-import copy
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from segcore.config import TrainConfig
 from segcore.data.classes import VOID
-from segcore.feeding.loader import Batch
+from segcore.feeding.batch import Batch
+from segcore.feeding.changes import pack_change
 from segcore.machine import Machine, build_scaler
+from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.model import SegmentationModel
-from segcore.training.epoch import follow_mean, take_step, train_epoch
+from segcore.training.epoch import take_step, train_epoch
 from segcore.training.losses import build_loss
 from segcore.training.state import TrainState
 
@@ -62,6 +64,16 @@ def test_each_valid_pixel_of_a_step_counts_alike(make_config, batches, micro_bat
     loss, biases = _step(make_config(loss="ce"), batches, micro_batches=micro_batches)
     assert loss == pytest.approx(math.log(2))
     assert biases == pytest.approx([-0.25, 0.25])
+
+
+@pytest.mark.parametrize("micro_batches", [1, 2])
+def test_what_was_left_to_the_device_is_changed_before_the_network_and_the_loss_see_it(make_config, micro_batches):
+    # Room of 2 pixels around crops of 32, and class 0 in it alone: each pixel's gradient of the first bias is 1/2.
+    values = {"input_mode": "crop", "crop_size": 32, "augmentation": "light", "augmentation_on": "device"}
+    target_NHW = np.pad(np.ones((2, 32, 32), np.uint8), ((0, 0), (2, 2), (2, 2)))
+    batch = replace(_batch(*target_NHW), changes_NP=torch.from_numpy(np.stack([pack_change({})] * 2)))
+    _, biases = _step(make_config(loss="ce", **values), [batch], micro_batches=micro_batches)
+    assert biases == pytest.approx([-0.5, 0.5])
 
 
 def test_a_classs_weight_counts_in_the_share_of_a_part(make_config):
@@ -139,20 +151,62 @@ def test_dividing_a_step_changes_no_loss_of_single_pixels(data):
     assert divided[1] == pytest.approx(whole[1], rel=1e-4, abs=1e-6)
 
 
-def test_statistics_of_normalisation_are_averaged_like_the_weights(make_config):
-    state = _state(make_config(ema_decay=0.9), 2)
-    state.model.network = torch.nn.BatchNorm2d(1)
-    state.mean_model = copy.deepcopy(state.model).requires_grad_(False)
-    ours, mean = state.model.network, state.mean_model.network
-    ours.running_mean.fill_(10)
-    ours.running_var.fill_(3)
-    ours.num_batches_tracked.fill_(7)
-    # At the first step the decay is 1 / 10: 0.1 * 0 + 0.9 * 10, and 0.1 * 1 + 0.9 * 3.
-    follow_mean(state, 0)
-    assert mean.running_mean.item() == pytest.approx(9.0)
-    assert mean.running_var.item() == pytest.approx(2.8)
-    assert mean.num_batches_tracked.item() == 7
-    # Later it is the configuration's, 0.9: 0.9 * 9 + 0.1 * -1.
-    ours.running_mean.fill_(-1)
-    follow_mean(state, 1000)
-    assert mean.running_mean.item() == pytest.approx(8.0)
+class Encoder(torch.nn.Identity):
+    """Gives the image itself as its only level."""
+
+    out_channels = (4,)
+
+    def forward(self, images_N3HW):
+        return [images_N3HW]
+
+
+class Answer(torch.nn.Module):
+    """An encoder, and one bias per output whatever it sees."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.encoder = Encoder()
+        self.bias = torch.nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, images_N3HW):
+        (level_N3HW,) = self.encoder(images_N3HW)
+        return self.bias.view(1, -1, 1, 1).expand(len(level_N3HW), -1, *level_N3HW.shape[2:])
+
+
+def _state_with_head(config, weight):
+    network = Answer(2)
+    head = AuxiliaryHead(network, 2) if weight else None
+    if head is not None:
+        head.layers = torch.nn.Conv2d(3, 2, 1)
+        torch.nn.init.zeros_(head.layers.weight).requires_grad_(False)
+        torch.nn.init.zeros_(head.layers.bias)
+    learning = [network.bias, *([head.layers.bias] if head is not None else [])]
+    return TrainState(
+        config=config,
+        outputs=2,
+        model=SegmentationModel(network, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        optimizer=torch.optim.SGD(learning, lr=1.0),
+        scaler=build_scaler(config, MACHINE),
+        mean_model=None,
+        auxiliary=head,
+    )
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_auxiliary_head_adds_its_weight_of_the_loss(make_config, parts):
+    config = make_config(loss="ce", auxiliary_weight=0.4)
+    state = _state_with_head(config, 0.4)
+    state.micro_batches = parts
+    value = take_step(state, [_batch(SPARSE, DENSE)], build_loss(config), MACHINE).mean
+    # Both answer 1/2 everywhere: ln 2 of the network and 0.4 of the head's; the gradient of both is that of `SPARSE`.
+    assert value.item() == pytest.approx(1.4 * math.log(2))
+    assert state.model.network.bias.tolist() == pytest.approx([-0.25, 0.25])
+    assert state.auxiliary.layers.bias.tolist() == pytest.approx([-0.1, 0.1])
+
+
+def test_auxiliary_heads_gradient_is_limited_with_the_others(make_config):
+    config = make_config(loss="ce", auxiliary_weight=1.0, gradient_clip=0.01)
+    state = _state_with_head(config, 1.0)
+    take_step(state, [_batch(DENSE)], build_loss(config), MACHINE)
+    moved = torch.cat([state.model.network.bias, state.auxiliary.layers.bias]).detach()
+    assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)

@@ -6,7 +6,7 @@ from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError
-from segcore.feeding.loader import TrainingSamples, blank_batch
+from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.machine import Machine
 from segcore.training.losses import build_loss
 from segcore.training.memory import (

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from segcore.data.classes import VOID
+from segcore.data.labels import build_label_map
+from segcore.feeding.loader import TrainingLoader
+from segcore.feeding.samples import TrainingSamples
+
+MIXED = {"class_mix_probability": 0.5, "copy_paste_probability": 0.5, "scale_jitter": 2.0, "max_class_share": 0.75}
+CROPS = {"input_mode": "crop", "crop_size": 32, "batch_size": 5}
+
+
+def _samples(cache, config, indices=range(8)):
+    return TrainingSamples(cache, list(indices), config, build_label_map(cache.classes, "full").target_of_class)
+
+
+@pytest.mark.parametrize("more", [{}, {"augmentation": "strong", "augmentation_on": "device"}])
+def test_number_of_loader_processes_changes_no_mixed_sample(cache, make_config, more):
+    config = make_config(**CROPS, **MIXED, rare_crop_probability=0.5, **more)
+    alone, helped = (
+        TrainingLoader(_samples(cache, config), config, 5, workers=workers, pin_memory=False) for workers in (0, 2)
+    )
+    for epoch in (0, 1):
+        for one, two in zip(alone.epoch(epoch), helped.epoch(epoch), strict=True):
+            assert one.images_NHW3.equal(two.images_NHW3) and one.target_NHW.equal(two.target_NHW)
+            assert (one.changes_NP is None) == (not more)
+            assert one.changes_NP is None or one.changes_NP.equal(two.changes_NP)
+
+
+@pytest.mark.parametrize("name", ["class_mix_probability", "copy_paste_probability"])
+def test_each_pixel_of_a_mixed_sample_is_one_of_a_training_image(cache, make_config, name):
+    # Cases are of one size and noise, so that equal pixels are the same pixels.
+    samples = _samples(cache, make_config(input_mode="full", augmentation="none", **{name: 1.0}), [2, 5])
+    mixed = 0
+    for epoch in range(6):
+        sample = samples[epoch, 0]
+        of_2_HW, of_5_HW = (
+            (sample.image_HW3 == cache.image_HW3(index)).all(2) & (sample.target_HW == cache.mask_HW(index))
+            for index in (2, 5)
+        )
+        assert (of_2_HW | of_5_HW).all()
+        pasted_HW = ~of_2_HW
+        if name == "copy_paste_probability":
+            # Scored are car and person.
+            assert pasted_HW.any() and set(sample.target_HW[pasted_HW]) <= {1, 2}
+        mixed += pasted_HW.any()
+    assert mixed >= 2
+
+
+def test_objects_come_from_no_image_of_their_own(cache, make_config):
+    samples = _samples(cache, make_config(input_mode="full", augmentation="none", copy_paste_probability=1.0), [3])
+    np.testing.assert_array_equal(samples[0, 0].image_HW3, cache.image_HW3(3))
+
+
+def test_share_of_mixed_samples_is_the_configured_one(cache, make_config):
+    config = make_config(input_mode="full", augmentation="none", copy_paste_probability=0.3)
+    samples = _samples(cache, config)
+    mixed = [
+        not np.array_equal(samples[epoch, position].image_HW3, cache.image_HW3(position))
+        for epoch in range(50)
+        for position in range(8)
+    ]
+    # Of 400: standard deviation 9.
+    assert abs(sum(mixed) - 120) < 40
+
+
+@pytest.mark.parametrize("values", [{"input_mode": "full"}, {"input_mode": "resize", "scale": 0.5}, CROPS])
+def test_jitter_changes_no_size(cache, make_config, values):
+    plain = _samples(cache, make_config(**values))
+    jittered = _samples(cache, make_config(**values, scale_jitter=2.0, augmentation="strong"))
+    for position in range(6):
+        assert jittered[0, position].target_HW.shape == plain[0, position].target_HW.shape
+    assert jittered.largest_size == plain.largest_size
+
+
+def test_room_counts_in_shared_memory_but_not_for_the_network(cache, make_config):
+    config = make_config(**CROPS, augmentation="strong", augmentation_on="device")
+    samples = _samples(cache, config)
+    # 32 * 0.15846 / 2 = 2.5, so 3 pixels on each side.
+    assert samples.largest_size == (32, 32)
+    assert samples[0, 0].target_HW.shape == (38, 38)
+    assert samples.count_bytes(5) == 4 * 5 * 38 * 38
+    # What the image has around the crop is there, the rest is void.
+    assert any((samples[0, position].target_HW[:3] != VOID).any() for position in range(6))

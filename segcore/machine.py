@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import torch
 
@@ -33,10 +33,12 @@ class Machine:
     Args:
         device: torch device, such as `cpu` or `cuda:0`.
         loader_workers: processes that cut and augment samples; 0 does it between steps.
+        compile: whether a training's network is compiled: auto where that pays, see `segcore.training.compiling`.
     """
 
     device: str = "cpu"
     loader_workers: int = 0
+    compile: Literal["auto", "on", "off"] = "auto"
 
     @property
     def device_type(self) -> str:

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from search.fetched import read_fetched
 from search.mirror import fetch_file
 from search.place import DEFAULT_STORAGE, Place
 from search.settings import SearchSettings
@@ -69,6 +70,10 @@ class StageFolder:
     @property
     def _search(self) -> Path:
         return self.search or self.root
+
+    @property
+    def _is_fetched(self) -> bool:
+        return read_fetched(self._search.parent) is not None
 
     def trial(self, number: int) -> Path:
         """Folder of a trial's log and pictures."""
@@ -119,7 +124,10 @@ class StageFolder:
             CheckpointError: when it lies outside of the search's folder.
         """
         in_bucket = self.find_stored(stored)
-        return str(self.resolve(stored)) if in_bucket is None else in_bucket.address
+        if in_bucket is not None:
+            return in_bucket.address
+        found = self.resolve(stored)
+        return f"{name_storage(self._search.parent)}/{self._in_storage(found)}" if self._is_fetched else str(found)
 
     def find_stored(self, stored: str | Path) -> Bucket | None:
         """Return a path of the journal as a folder in the bucket; None where the storage is a folder.
@@ -229,7 +237,7 @@ class SearchFolder:
             StorageError: when the bucket cannot be read.
         """
         if self.model.exists():
-            return str(self.model)
+            return self.search_stage.address(self.model) if read_fetched(self.root.parent) else str(self.model)
         bucket = find_bucket(self.root.parent)
         path = self.model.relative_to(self.root.parent).as_posix()
         return bucket.inside(path).address if bucket is not None and bucket.list_files(path) else ""

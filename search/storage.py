@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from search.fetched import read_fetched
 from segcore.bucket import Bucket, is_address, parse_bucket
 from segcore.data.caching.disk import resolve_folder
 from segcore.errors import StorageError
@@ -58,8 +59,10 @@ def find_bucket(storage: Path) -> Bucket | None:
 
 
 def name_storage(storage: Path) -> str:
-    """Return what --storage is to give for a storage's folder."""
-    bucket = find_bucket(storage)
+    """Return what --storage is to give for a storage's folder; of one that was fetched, on the search's own machine."""
+    bucket, fetched = find_bucket(storage), read_fetched(storage)
+    if fetched is not None:
+        return fetched.storage
     return bucket.address if bucket is not None else str(storage)
 
 

@@ -9,7 +9,8 @@ from search.commands.display import show_best, show_front, show_importance
 from search.commands.documents import BestDocument, encode_document
 from search.commands.filling import fill_status
 from search.commands.options import AsJson, Name, Storage
-from search.commands.reading import Look, look_at
+from search.commands.reading import Look
+from search.commands.source import TrackingUri, reached
 from search.commands.state import show_state
 from search.commands.status_tables import answer_lines, cost_table, scores_table, stage_line
 from search.commands.tables import WIDE, insight_report, summary_line, trials_table, warning_lines
@@ -35,19 +36,22 @@ def status(
         typer.Option("--watch", help="show it until no process runs it any more, from any machine"),
     ] = False,
     as_json: AsJson = False,
+    tracking_uri: TrackingUri = "",
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Show every trial of a search, how it ended and why, the scores, what it took, and what is left."""
     if follow and as_json:
         raise ConfigError("--watch shows to a person, --json to a program: give one of them.")
-    folder = find_folder(storage, name)
-    look = watch(folder) if follow else look_at(folder)
-    if as_json:
-        print_whole(encode_document(fill_status(look)))
-        return
-    _show_trials(look)
-    _show_insight(look, importance=importance)
-    _show_whereabouts(look)
+    with reached(name, storage, tracking_uri) as source:
+        look = watch(source.folder, look=source.look, is_far=source.is_far) if follow else source.look()
+        if as_json:
+            print_whole(encode_document(fill_status(look)))
+            return
+        _show_trials(look)
+        _show_insight(look, importance=importance)
+        _show_whereabouts(look)
+        if told := source.tell():
+            console.print(told, style="dim", soft_wrap=True)
 
 
 def _show_trials(look: Look) -> None:

@@ -6,6 +6,7 @@ How it is shown is in `state` and `tables`, what programs get of it in `document
 from dataclasses import dataclass
 from typing import Final
 
+from search.fetched import read_fetched
 from search.finding import is_driven_elsewhere, is_in_use
 from search.folder import SearchFolder
 from search.insight.record import Record, read_record
@@ -60,7 +61,9 @@ class Look:
         record = self.record
         if self.driven in ("confirm", "retrain"):
             planned = {"confirm": count_trainings, "retrain": count_retrainings}[self.driven](record.settings)
-            return estimate_trainings_left(_stages_of(record)[self.driven], record.history, planned)
+            trainings = _stages_of(record)[self.driven]
+            # Further configurations may be trained for an ensemble.
+            return estimate_trainings_left(trainings, record.history, max(planned, len(trainings.trials)))
         at_once = count_at_once(record.history)
         if at_once is None or (self.is_over and not self.driven):
             return None
@@ -91,6 +94,8 @@ def _stages_of(record: Record) -> dict[str, History]:
 
 def _find_driven(folder: SearchFolder, stages: dict[str, History]) -> str:
     """Return the name of the stage that a process runs, on this machine or another; empty when none does."""
+    if (fetched := read_fetched(folder.root.parent)) is not None:
+        return fetched.driven
     here = next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
     if here or not is_driven_elsewhere(folder):
         return here

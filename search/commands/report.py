@@ -9,7 +9,7 @@ import typer
 from search.commands.console import console
 from search.commands.options import Name, Storage
 from search.commands.reading import look_at
-from search.finding import find_folder
+from search.commands.source import TrackingUri, reached, reached_at
 from search.folder import SearchFolder
 from search.insight.importance import Importance
 from search.mirror import send_file
@@ -23,21 +23,25 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="page to write, .html; left out: report.html in the search's folder")
     ] = None,
+    tracking_uri: TrackingUri = "",
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Write all that is known of a search as one page, which fetches nothing; it may still run."""
     # What draws pictures takes a second to import, and few commands come here.
     from search.report.page import write_report
 
-    folder = find_folder(storage, name)
-    file = out or folder.report
-    write_report(look_at(folder).record, file)
-    console.print(f"report:     {file}", soft_wrap=True)
+    with reached(name, storage, tracking_uri) as source:
+        look, file = source.look(), out or source.place_for(source.folder.report)
+        source.fetch_pictures(look)
+        write_report(look.record, file)
+        if told := source.tell():
+            console.print(told, soft_wrap=True)
+        console.print(f"report:     {file}", soft_wrap=True)
 
 
 def compare(
-    first: Annotated[str, typer.Argument(help="name of a search")],
-    second: Annotated[str, typer.Argument(help="name of the search to put beside it")],
+    first: Annotated[str, typer.Argument(help="a search: NAME, or NAME@PLACE, a storage or MLflow's address")],
+    second: Annotated[str, typer.Argument(help="the search to put beside it, likewise")],
     out: Annotated[
         Path | None, typer.Option(help="page to write, .html; left out: in the first search's folder")
     ] = None,
@@ -47,12 +51,14 @@ def compare(
     from search.insight.side_by_side import tell_ahead
     from search.report.compare import write_comparison
 
-    folders = [find_folder(storage, name) for name in (first, second)]
-    ours, theirs = (look_at(folder).record for folder in folders)
-    file = out or folders[0].root / f"compare-{second}.html"
-    write_comparison(ours, theirs, file)
-    console.print(tell_ahead(ours, theirs), soft_wrap=True)
-    console.print(f"page:       {file}", soft_wrap=True)
+    with reached_at(first, storage) as one, reached_at(second, storage) as other:
+        ours, theirs = one.look().record, other.look().record
+        file = out or one.place_for(one.folder.root / f"compare-{other.folder.name}.html")
+        write_comparison(ours, theirs, file)
+        for told in filter(None, (one.tell(), other.tell())):
+            console.print(told, soft_wrap=True)
+        console.print(tell_ahead(ours, theirs), soft_wrap=True)
+        console.print(f"page:       {file}", soft_wrap=True)
 
 
 def keep_report(

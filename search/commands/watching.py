@@ -1,7 +1,7 @@
 """`status --watch`: a search that another process runs, maybe on another machine, shown until it ends."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -20,30 +20,32 @@ from segcore.errors import StoreAwayError
 
 _ROWS: Final = 12
 _PAUSE_SECONDS: Final = 2.0
-_PAUSE_SECONDS_IN_BUCKET: Final = 10.0
-"""Its files are fetched anew each time."""
+_PAUSE_SECONDS_FAR: Final = 10.0
+"""Of files that are fetched anew each time."""
+_LOOKS: Final = 2
+"""That find nobody at work: a process that goes from one stage to the next is in none for a moment."""
 
 
-def watch(folder: SearchFolder, *, look: Callable[[SearchFolder], Look] = look_at) -> Look:
+def watch(folder: SearchFolder, *, look: Callable[[SearchFolder], Look] = look_at, is_far: bool = False) -> Look:
     """Show a search until no process runs it any more, or Ctrl-C; return how it was found last.
 
     Args:
         folder: the search's files.
         look: reads it.
+        is_far: whether it is fetched each time.
     """
-    pause = _PAUSE_SECONDS if find_bucket(folder.root.parent) is None else _PAUSE_SECONDS_IN_BUCKET
+    is_far = is_far or find_bucket(folder.root.parent) is not None
+    pause = _PAUSE_SECONDS_FAR if is_far else _PAUSE_SECONDS
     found = look(folder)
     try:
         if console.is_terminal:
             with Live(_render(found), console=console, auto_refresh=False, transient=True) as live:
-                while found.driven:
-                    time.sleep(pause)
-                    found = _look_again(found, look)
+                for seen in _look_on(found, look, pause):
+                    found = seen
                     live.update(_render(found), refresh=True)
             return found
-        while found.driven:
-            time.sleep(pause)
-            before, found = found, _look_again(found, look)
+        for seen in _look_on(found, look, pause):
+            before, found = found, seen
             for line in find_news(before, found):
                 console.print(line, soft_wrap=True, highlight=False)
     except KeyboardInterrupt:
@@ -63,11 +65,21 @@ def find_news(before: Look, after: Look) -> list[str]:
     return [line for old, new in stages for line in Ends(old).pop(new)] + lines
 
 
+def _look_on(found: Look, look: Callable[[SearchFolder], Look], pause: float) -> Iterator[Look]:
+    """Yield looks at a search until nobody is at work in it."""
+    idle = 0 if found.driven else _LOOKS
+    while idle < _LOOKS:
+        time.sleep(pause)
+        found = _look_again(found, look)
+        idle = 0 if found.driven else idle + 1
+        yield found
+
+
 def _look_again(found: Look, look: Callable[[SearchFolder], Look]) -> Look:
     folder = found.record.folder
     try:
         return look(find_folder(folder.root.parent, folder.name))
-    # A bucket may be away for a while; what was seen last stays.
+    # A bucket or MLflow may be away for a while; what was seen last stays.
     except StoreAwayError:
         return found
 

@@ -65,4 +65,9 @@ def write_report(record: Record, file: Path, importances: Sequence[Importance] |
 
 def tell_now() -> str:
     """Return the time as a page says it."""
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    return tell_moment(time.time())
+
+
+def tell_moment(seconds: float) -> str:
+    """Return a moment, in seconds since the Unix epoch, as a page says it."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

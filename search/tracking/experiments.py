@@ -54,6 +54,21 @@ def find_runs(client: MlflowClient, experiment_id: str, own: dict[str, str]) -> 
             return runs
 
 
+def find_run(client: MlflowClient, experiment_id: str, own: dict[str, str], trial: int) -> Run | None:
+    """Return a stage's run of a trial that is not deleted, without looking at all others.
+
+    Args:
+        client: of the store.
+        experiment_id: of the search.
+        own: the stage's tags.
+        trial: its number.
+    """
+    asked = {"search.id": own["search.id"], "search.stage": own["search.stage"], "search.trial": str(trial)}
+    query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in asked.items())
+    runs = client.search_runs([experiment_id], query)
+    return next((run for run in runs if run.data.tags.get(_JOURNAL, own[_JOURNAL]) == own[_JOURNAL]), None)
+
+
 def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place, folder: StageFolder) -> str:
     """Return the experiment of a search, which is made where there is none.
 

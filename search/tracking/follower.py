@@ -15,6 +15,8 @@ from search.settings import SearchSettings
 from search.tracking.check import is_away
 from search.tracking.overview import write_overview
 from search.tracking.reading import JournalReader, count_whole_bytes
+from search.tracking.record_file import send_record
+from search.tracking.refreshed import Refreshed
 from search.tracking.runs import StageRuns
 from search.tracking.store import told
 from search.tracking_uri import mask_uri
@@ -27,6 +29,8 @@ _EVENTS_PER_SEND: Final = (20, 640)
 _QUICK_SECONDS: Final = 2.0
 _OVERVIEW_SECONDS: Final = (15.0, 300.0)
 """An overview is written so long after the one before it; sooner at the beginning, while much is new."""
+_RECORD_SECONDS: Final = (10.0, 300.0)
+"""Likewise the record, but as often all along where that takes little; who watches a search reads it."""
 
 
 class Tracker:
@@ -44,11 +48,15 @@ class Tracker:
         self._place = place
         self._stage_name = stage_name
         self._folder = folder
+        self._search = SearchFolder(root=folder.search or folder.root)
         self._reader = JournalReader(folder.journal)
         self._runs: StageRuns | None = None
         self._sent_bytes = 0
         self._events_per_send = _EVENTS_PER_SEND[0]
-        self._overview_due, self._overview_seconds = -math.inf, _OVERVIEW_SECONDS[0]
+        self._shown = (
+            Refreshed("overview", self._write_overview, *_OVERVIEW_SECONDS, is_steady=False),
+            Refreshed("record", self._send_record, *_RECORD_SECONDS, is_steady=True),
+        )
         self._closing = threading.Event()
         self._given_up = math.inf
         self.problem: str | None = None
@@ -118,7 +126,7 @@ class Tracker:
                 runs.settle()
             if runs is not None:
                 self.set_aside |= runs.set_aside
-                self._write_overview(now=settle and not events)
+                self._write_shown(now=settle and not events)
             self.problem = None
             return bool(events)
         # Whatever MLflow raises, the search goes on and this thread tries again.
@@ -129,19 +137,25 @@ class Tracker:
             self.problem, self._may_return = told(error), is_away(error, self._place.tracking_uri)
             return False
 
-    def _write_overview(self, *, now: bool) -> None:
-        search = SearchFolder(root=self._folder.search or self._folder.root)
-        if not search.settings.is_file() or not (now or time.monotonic() >= self._overview_due):
+    def _write_shown(self, *, now: bool) -> None:
+        """Write what follows from the search's whole folder, where it is due."""
+        if not self._search.settings.is_file():
             return
-        try:
-            write_overview(self._place, search)
-        # Whatever is wrong with what is only shown, runs and points are sent.
-        except Exception as error:
-            if is_away(error, self._place.tracking_uri):
-                raise
-            self.set_aside["overview"] = told(error)
-        self._overview_due = time.monotonic() + self._overview_seconds
-        self._overview_seconds = min(2 * self._overview_seconds, _OVERVIEW_SECONDS[1])
+        for shown in self._shown:
+            try:
+                shown.write(now=now)
+            # Whatever is wrong with what is only shown, runs and points are sent.
+            except Exception as error:
+                if is_away(error, self._place.tracking_uri):
+                    raise
+                self.set_aside[shown.name] = told(error)
+
+    def _write_overview(self) -> None:
+        write_overview(self._place, self._search)
+
+    def _send_record(self) -> None:
+        driven = "" if self._closing.is_set() else self._stage_name
+        send_record(self._place, self._search, driven)
 
     def _connect(self) -> StageRuns | None:
         """Find the stage's runs and read on to where they stand; a journal without an event has none."""

@@ -115,7 +115,7 @@ def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
     Raises:
         TrackingError: when the store of the search cannot be read.
     """
-    with _readable(place.tracking_uri):
+    with readable(place.tracking_uri):
         return _find_link(settings, place, server)
 
 
@@ -133,7 +133,7 @@ def find_best_params(uri: str, name: str, count: int) -> list[dict[str, Any]]:
     Raises:
         TrackingError: when MLflow cannot be asked.
     """
-    with _readable(uri):
+    with readable(uri):
         client = open_client(uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
@@ -168,7 +168,12 @@ def _find_metric(client: MlflowClient, experiment_id: str) -> str:
 
 
 @contextmanager
-def _readable(uri: str) -> Iterator[None]:
+def readable(uri: str) -> Iterator[None]:
+    """Raise `TrackingError` for whatever MLflow raises when a store cannot be read.
+
+    Args:
+        uri: MLflow's address.
+    """
     try:
         yield
     # A file that is no database, a database whose driver is not installed.

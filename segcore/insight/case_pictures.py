@@ -24,8 +24,13 @@ _MOST_CONDITIONS: Final = 4
 _MOST_LOOKED_AT: Final = 64
 """Images of a condition; on more, choosing would take seconds of every training."""
 _STRIDE: Final = 4
-_LINE: Final = 22
-_LETTERS: Final = 60
+_CAPTION: Final = 70
+_LEGEND: Final = 44
+"""Heights of lines, pixels. Grids show pictures at a seventh to a third of their width."""
+_LARGE: Final = 58
+_MIDDLE: Final = 34
+_SMALL: Final = 16
+_LETTERS: Final = 28
 _DARK: Final = (32, 32, 32)
 _LIGHT: Final = (255, 255, 255)
 
@@ -73,9 +78,9 @@ def draw_cases(
         truth_HW, prediction_HW = cache.mask_HW(case.index), predictions[case.index]
         name = cache.cases[case.index].name
         score = scores.get(name)
-        told = f"{case.kind}: {name[-_LETTERS:]}" + (f", iou {score:.3f}" if score is not None else "")
+        told = case.kind + (f": iou {score:.3f}" if score is not None else "")
         panels = side_by_side(cache.image_HW3(case.index), truth_HW, prediction_HW, cache.classes)
-        bands += [_write(f"{told}   (image | truth | prediction)", panels.shape[1]), panels]
+        bands += [_write(told, f"{name[-_LETTERS:]}   image | truth | prediction", panels.shape[1]), panels]
         seen |= {*np.unique(truth_HW).tolist(), *np.unique(prediction_HW).tolist()}
     bands += _draw_legend(cache.classes, sorted(seen & set(range(len(cache.classes)))), bands[-1].shape[1])
     return np.concatenate(bands, axis=0)
@@ -95,24 +100,29 @@ def _border_share(mask_HW: Image) -> float:
     return float(np.mean(small[:, 1:] != small[:, :-1])) if small.shape[1] > 1 else 0.0
 
 
-def _write(text: str, width: int) -> Image:
-    band = PillowImage.new("RGB", (width, _LINE), _DARK)
-    ImageDraw.Draw(band).text((6, 3), text, fill=_LIGHT, font=ImageFont.load_default(13))
+def _write(large: str, small: str, width: int) -> Image:
+    """Return a line with what everyone reads at its left, and what is looked up at its right."""
+    band = PillowImage.new("RGB", (width, _CAPTION), _DARK)
+    draw = ImageDraw.Draw(band)
+    middle = _CAPTION // 2
+    draw.text((8, middle), large, fill=_LIGHT, font=ImageFont.load_default(_LARGE), anchor="lm")
+    draw.text((width - 8, middle), small, fill=_LIGHT, font=ImageFont.load_default(_SMALL), anchor="rm")
     return np.asarray(band)
 
 
 def _draw_legend(classes: ClassTable, indices: Sequence[int], width: int) -> list[Image]:
     """Return lines of colours with the names of their classes."""
-    font = ImageFont.load_default(13)
+    font, middle = ImageFont.load_default(_MIDDLE), _LEGEND // 2
     bands: list[PillowImage.Image] = []
     x = width
     for index in indices:
-        needed = 24 + round(font.getlength(classes.names[index])) + 12
+        needed = _MIDDLE + 8 + round(font.getlength(classes.names[index])) + 20
         if x + needed > width:
-            bands.append(PillowImage.new("RGB", (width, _LINE), _DARK))
-            x = 6
+            bands.append(PillowImage.new("RGB", (width, _LEGEND), _DARK))
+            x = 8
         draw = ImageDraw.Draw(bands[-1])
-        draw.rectangle((x, 5, x + 14, 17), fill=tuple(classes.colours[index]), outline=_LIGHT)
-        draw.text((x + 20, 3), classes.names[index], fill=_LIGHT, font=font)
+        box = (x, middle - _MIDDLE // 2, x + _MIDDLE, middle + _MIDDLE // 2)
+        draw.rectangle(box, fill=tuple(classes.colours[index]), outline=_LIGHT)
+        draw.text((x + _MIDDLE + 8, middle), classes.names[index], fill=_LIGHT, font=font, anchor="lm")
         x += needed
     return [np.asarray(band) for band in bands]

@@ -84,10 +84,26 @@ def test_a_search_is_watched_until_its_driver_leaves(folder, shown):
         return look_at(at)
 
     assert watch(folder, look=look).state == "interrupted"
-    assert looks == 4
+    assert looks == 5, "who finds nobody at work looks again"
     lines = shown.getvalue().splitlines()
     assert lines[0].startswith("trial 1 finished after epoch 1")
     assert lines[1:] == ["streets is interrupted"]
+
+
+def test_a_driver_that_goes_from_one_stage_to_the_next_is_watched_on(folder, shown):
+    looks = 0
+
+    def look(at: SearchFolder):
+        nonlocal looks
+        looks += 1
+        # Between the second look and the fourth it has let go of the one lock, and not taken the other.
+        if looks in (1, 2, 4):
+            with lock_stage(folder.search_stage):
+                return look_at(at)
+        return look_at(at)
+
+    watch(folder, look=look)
+    assert looks == 6
 
 
 def test_ctrl_c_ends_the_view_alone(folder, shown):

@@ -1,0 +1,106 @@
+"""A search that is sent to MLflow and read back on a machine that has nothing else of it."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from search.fetched import read_fetched
+from search.folder import SearchFolder
+from search.insight.record import read_record
+from search.memory.journal import read_events
+from search.opening import read_search
+from search.place import Place, build_place
+from search.tracking.record_file import RECORD_FILE, fetch_record, pack_record, send_record
+from search.tracking.record_pictures import fetch_pictures
+from search.tracking.runs import StageRuns
+from segcore.errors import CheckpointError, StoreAwayError, TrackingError
+from tests.search.report.simulated import simulate_search
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory, empty_database) -> tuple[SearchFolder, Place]:
+    """A search of six trials, confirmed and retrained, in an MLflow of its own."""
+    storage = tmp_path_factory.mktemp("sent") / "searches"
+    folder = simulate_search(storage, trials=6, workers=2, name="streets")
+    shutil.copy(empty_database, storage / "mlflow.db")
+    settings, _ = read_search(folder)
+    place = build_place({"data": storage, "storage": storage})
+    events = list(read_events(folder.search_stage.journal))
+    StageRuns(settings, place, "search", folder.search_stage).write(events)
+    send_record(place, folder, "confirm")
+    return folder, place
+
+
+def test_what_is_fetched_is_the_search_with_all_stages_and_no_lock_is_needed_to_know_who_runs_it(sent, tmp_path):
+    folder, place = sent
+    for _ in range(2):
+        fetched = fetch_record(place.tracking_uri, "streets", tmp_path)
+    there, here = read_record(folder), read_record(fetched)
+    assert here.history.in_order == there.history.in_order
+    assert (here.confirmed, here.best) == (there.confirmed, there.best)
+    assert here.retraining.closed == there.retraining.closed
+    assert read_fetched(tmp_path).stage == "confirm"
+    assert fetched.command("status") == folder.command("status")
+
+
+def test_pictures_that_a_report_shows_are_brought_from_the_runs(sent, tmp_path):
+    _, place = sent
+    fetched = fetch_record(place.tracking_uri, "streets", tmp_path)
+    assert not list(fetched.root.glob("trials/**/*.jpg"))
+    fetch_pictures(place.tracking_uri, read_record(fetched))
+    (picture,) = fetched.root.glob("trials/**/*.jpg")
+    assert picture.relative_to(fetched.root) == Path("trials/0000/epoch_0001.jpg")
+    assert picture.read_bytes().startswith(b"\xff\xd8")
+
+
+def test_a_record_has_whole_lines_of_a_journal_that_is_being_written(sent, tmp_path):
+    folder = SearchFolder(root=shutil.copytree(sent[0].root, tmp_path / "streets"))
+    whole = folder.search_stage.journal.read_bytes()
+    folder.search_stage.journal.write_bytes(whole + b'{"event":"epo')
+    (tmp_path / "record.zip").write_bytes(pack_record(folder, ""))
+    with zipfile.ZipFile(tmp_path / "record.zip") as packed:
+        assert packed.read("journal.jsonl") == whole
+        assert {"settings.json", "place.json", "folds.json", "confirm/journal.jsonl"} <= set(packed.namelist())
+
+
+def test_an_unknown_search_is_told_with_those_there_are_and_a_server_that_is_away_as_such(sent, tmp_path):
+    _, place = sent
+    with pytest.raises(TrackingError, match=r"No search 'other' in sqlite.*; there are streets\."):
+        fetch_record(place.tracking_uri, "other", tmp_path)
+    with pytest.raises(StoreAwayError, match=r"127\.0\.0\.1:1 does not answer"):
+        fetch_record("http://127.0.0.1:1", "streets", tmp_path)
+
+
+@pytest.fixture
+def with_record(sent, tmp_path):
+    """Return a function that puts a file in the place of the record, for one test."""
+    folder, place = sent
+    client = MlflowClient(place.tracking_uri)
+    experiment = client.get_experiment_by_name("streets")
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.`search.trial` = '-1'")
+
+    def put(**files: str) -> None:
+        with zipfile.ZipFile(tmp_path / RECORD_FILE, "w") as packed:
+            for name, content in files.items():
+                packed.writestr(name, content)
+        client.log_artifact(parent.info.run_id, str(tmp_path / RECORD_FILE))
+
+    yield put
+    send_record(place, folder, "confirm")
+
+
+def test_nothing_is_unpacked_beside_the_folder_and_only_what_a_record_has(sent, with_record, tmp_path):
+    mark = '{"storage": "/data", "stage": "", "seconds": 1}'
+    with_record(**{"sent.json": mark, "../../../evil.json": "{}", "run.py": "x", "settings.json": "{}"})
+    fetched = fetch_record(sent[1].tracking_uri, "streets", tmp_path)
+    assert sorted(file.name for file in fetched.root.rglob("*")) == ["evil.json", "settings.json"]
+    assert not list(tmp_path.parent.glob("evil.json"))
+
+
+def test_a_damaged_record_is_told_with_the_remedy(sent, with_record, tmp_path):
+    with_record(**{"settings.json": "{}"})
+    with pytest.raises(CheckpointError, match=r"record\.zip is damaged .*'python -m search sync'"):
+        fetch_record(sent[1].tracking_uri, "streets", tmp_path)

@@ -24,7 +24,7 @@ demo: $(VENV)/.installed
 	$(RUN) -m search launch --data $(DEMO)/streets --name streets --space demo --trials 12 --epochs 7 --grace-epochs 2 \
 	  --folds 3 --confirm 2 --confirm-folds 1 --max-concurrent 2 --storage $(DEMO)/searches --cache $(DEMO)/cache
 	$(RUN) -m search retrain streets --storage $(DEMO)/searches
-	$(RUN) -m segcore predict $(DEMO)/searches/streets/retrain/model $(DEMO)/streets/seg_test_images $(DEMO)/predictions
+	$(RUN) -m segcore predict $(DEMO)/searches/streets/retrain/model $(DEMO)/streets/seg_test_images $(DEMO)/predictions --overlays
 	@echo
 	@echo "browse the trials:    make ui"
 	@echo "look at predictions:  $(DEMO)/predictions/overlays"

@@ -19,6 +19,7 @@ from search.commands.listing import list_searches
 from search.commands.look import best, status
 from search.commands.replay import replay
 from search.commands.report import compare, report
+from search.commands.space import space_app
 from search.commands.steering import keep, prune, stop
 from search.tracking_uri import mask_uri
 from segcore.errors import HopelessSearchError, InterruptedSearchError, StreetError, UnfitClusterError
@@ -54,6 +55,7 @@ for command in (
     doctor,
 ):
     app.command()(command)
+app.add_typer(space_app, name="space")
 
 
 def _tell_version(wanted: bool) -> None:

@@ -151,6 +151,8 @@ def copied(root: Path) -> Iterator["Copier | None"]:
     stored = bucket.inside(root.name)
     with claimed(stored, root) as driver:
         _require_newest(stored, root)
+        # What was asked of a driver before this one is found before anyone looks for what is asked of this.
+        fetch_requests(stored, root)
         copier = Copier(stored, root, driver, fetch_trials(stored, root))
         try:
             yield copier

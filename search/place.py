@@ -161,12 +161,26 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
         )
 
 
+def require_one_gpu(place: Place) -> None:
+    """Refuse to give a trial more GPUs than its training uses.
+
+    Raises:
+        ConfigError: when a trial is to have more than one.
+    """
+    if place.gpus_per_trial > 1:
+        raise ConfigError(_describe_idle_gpus(place.gpus_per_trial))
+
+
+def _describe_idle_gpus(gpus: float) -> str:
+    return (
+        f"--gpus-per-trial {gpus:g}: a training uses one GPU, and the others would stand idle; use --gpus-per-trial 1, "
+        "which lets as many trials run at a time as there are GPUs."
+    )
+
+
 def _refuse_impossible(place: Place) -> None:
     if place.gpus_per_trial > 1 and place.gpus_per_trial % 1:
-        raise ConfigError(
-            f"--gpus-per-trial {place.gpus_per_trial:g}: a share of a GPU is below 1, and more are whole; "
-            f"use {int(place.gpus_per_trial)} or {int(place.gpus_per_trial) + 1}."
-        )
+        raise ConfigError(_describe_idle_gpus(place.gpus_per_trial))
     if re.search(r"\s", place.tracking_uri) and "@" in place.tracking_uri:
         # Not shown: where its password ends cannot be told.
         raise ConfigError("--tracking-uri has a blank in its user or password; write %20 for it.")

@@ -24,7 +24,7 @@ FOLDER: Final = "requests"
 _LOOK_SECONDS: Final = 1.0
 _MOST_BYTES: Final = 4096
 _BEGUN: Final = time.time()
-"""A stop that was asked for before this process began meant another one."""
+"""A stop that lies there already, and was asked for before this process began, meant another one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False))
@@ -115,6 +115,8 @@ class Inbox:
     def __init__(self, root: Path) -> None:
         self.stop: Request | None = None
         self._folder = root / FOLDER
+        # The clock of whoever asks may be behind: what arrives from now on is meant for this process.
+        self._found = {file.name for file in self._folder.glob("*.json")}
         self._waiting: list[Request] = []
         self._looked = 0.0
 
@@ -146,8 +148,11 @@ class Inbox:
                 file.unlink()
             if request is not None and request.kind != "stop":
                 self._waiting.append(request)
-            elif request is not None and request.time >= _BEGUN and (self.stop is None or request.now):
+            elif request is not None and self._is_meant(file, request) and (self.stop is None or request.now):
                 self.stop = request
+
+    def _is_meant(self, file: Path, request: Request) -> bool:
+        return file.name not in self._found or request.time >= _BEGUN
 
 
 def _read(file: Path) -> Request | None:

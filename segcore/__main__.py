@@ -9,6 +9,7 @@ from segcore.commands.console import accept_every_text, print_error
 from segcore.commands.data import check, score, streets, submit
 from segcore.commands.intake import import_app, init
 from segcore.commands.looking import errors, explore
+from segcore.commands.networks import networks
 from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
 from segcore.commands.training import fields, train
@@ -25,6 +26,7 @@ for command in (
     check,
     explore,
     fields,
+    networks,
     train,
     predict,
     tune_predict,

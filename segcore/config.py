@@ -20,13 +20,20 @@ from pydantic.dataclasses import dataclass
 from segcore.errors import ConfigError
 
 LOSS_NAMES: Final = ("ce", "bce", "jaccard", "focal", "dice", "lovasz", "boundary")
+DecoderName = Literal[
+    "unet", "unetplusplus", "manet", "linknet", "fpn", "deeplabv3", "deeplabv3plus", "pspnet", "pan", "upernet",
+    "segformer", "dpt",
+]  # fmt: skip
 ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
-POOLING_DECODERS: Final = ("deeplabv3plus", "upernet")
+POOLING_DECODERS: Final = ("deeplabv3", "deeplabv3plus", "pan", "upernet")
 """Decoders that normalise one value per image and channel, which needs two images at a time in training."""
 
 _BOUNDS: Final = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
 STRIDE: Final = 32
 """Pixels of the image per pixel of the deepest feature level; the model pads to a multiple of it."""
+
+
+OptionValue = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -36,7 +43,13 @@ class TrainConfig:
     Build it with `TrainConfig.from_values`, which turns every mistake into a `ConfigError`.
     """
 
-    backbone: Annotated[str, Field(min_length=1, description="timm model used as encoder")] = "resnet34"
+    backbone: Annotated[
+        str, Field(min_length=1, description="encoder: a timm model, its weights after a dot, or mit_b0 to mit_b5")
+    ] = "resnet34"
+    backbone_options: Annotated[
+        str,
+        Field(description="arguments of timm's for the encoder, joined by commas, such as 'drop_path_rate=0.1'"),
+    ] = ""
     weights: Annotated[
         str,
         Field(
@@ -49,8 +62,8 @@ class TrainConfig:
         Field(ge=16, le=1024, description="channels of the decoder's deepest block; halved at each level"),
     ] = 256
     decoder: Annotated[
-        Literal["unet", "unetplusplus", "manet", "linknet", "fpn", "deeplabv3plus", "upernet"],
-        Field(description="architecture over the encoder"),
+        DecoderName,
+        Field(description="architecture over the encoder; a plain transformer fits dpt alone"),
     ] = "unet"
     attention: Annotated[
         Literal["none", "se", "scse"], Field(description="attention in the blocks of unet and unetplusplus")
@@ -129,11 +142,28 @@ class TrainConfig:
         float,
         Field(ge=0, lt=1, description="with ohem_share below 1: pixels whose truth is less probable are learnt too"),
     ] = 0.7
+    auxiliary_weight: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=10,
+            description="loss of a second head, on the encoder's features at a sixteenth, which only training has; "
+            "0: none",
+        ),
+    ] = 0.0
     optimizer: Annotated[Literal["adam", "adamw", "sgd"], Field(description="SGD has momentum 0.9")] = "adamw"
     learning_rate: Annotated[float, Field(gt=0, le=10, description="peak rate of the optimizer")] = 1e-3
     weight_decay: Annotated[float, Field(ge=0, le=1, description="decay of weights in the optimizer")] = 1e-4
+    decay_on: Annotated[
+        Literal["all", "kernels"],
+        Field(description="what decays: all weights, or all but norms, biases and a transformer's places"),
+    ] = "all"
     encoder_rate_factor: Annotated[
         float, Field(gt=0, le=1, description="rate of the encoder per rate of the decoder")
+    ] = 1.0
+    encoder_layer_decay: Annotated[
+        float,
+        Field(gt=0, le=1, description="rate of each layer of the encoder per rate of the layer above it; 1: all alike"),
     ] = 1.0
     freeze: Annotated[
         Literal["none", "encoder", "batchnorm"],
@@ -175,10 +205,15 @@ class TrainConfig:
         Literal["auto", "fp32", "bf16", "fp16"],
         Field(description="auto: bf16 on a GPU that has it, else fp32; fp16 scales its loss"),
     ] = "auto"
+    head_precision: Annotated[
+        Literal["auto", "fp32"],
+        Field(description="precision of the network's last layer; auto: as the rest"),
+    ] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of initial weights, order and augmentation")] = 0
 
     def __post_init__(self) -> None:
         parse_loss(self.loss)
+        parse_backbone_options(self.backbone_options)
         if self.batch_size == 1 and self.smallest_batch > 1:
             raise ConfigError(
                 f"batch_size=1 with decoder={self.decoder}, input_mode={self.input_mode}, crop_size={self.crop_size} "
@@ -293,6 +328,37 @@ def parse_loss(expression: str) -> tuple[tuple[float, str], ...]:
     if len(set(names)) < len(names):
         raise ConfigError(f"loss {expression!r:.100} names a loss twice; write each once with its weight.")
     return terms
+
+
+def parse_backbone_options(text: str) -> dict[str, OptionValue]:
+    """Split the text of `backbone_options` into names and values: whole numbers, numbers, true, false or words.
+
+    Raises:
+        ConfigError: for a part that is no assignment, a name given twice, or a value of another kind.
+    """
+    options: dict[str, OptionValue] = {}
+    for part in text.split(",") if text.strip() else ():
+        name, value = (each.strip() for each in part.partition("=")[::2])
+        if not name.isidentifier() or not re.fullmatch(r"[\w.+-]+", value):
+            raise ConfigError(
+                f"backbone_options={text!r:.200}: {part.strip()!r:.100} is no argument; write NAME=VALUE joined by "
+                "commas, such as drop_path_rate=0.1."
+            )
+        if name in options:
+            raise ConfigError(f"backbone_options={text!r:.200} names {name} twice; keep one.")
+        options[name] = _read_option(value)
+    return options
+
+
+def _read_option(value: str) -> OptionValue:
+    if value in ("true", "false"):
+        return value == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
 
 
 def translate_first_losses(values: Mapping[str, object]) -> dict[str, object]:

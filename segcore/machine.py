@@ -3,7 +3,7 @@
 import contextlib
 import ctypes
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import torch
 
@@ -33,10 +33,12 @@ class Machine:
     Args:
         device: torch device, such as `cpu` or `cuda:0`.
         loader_workers: processes that cut and augment samples; 0 does it between steps.
+        compile: whether a training's network is compiled: auto where that pays, see `segcore.training.compiling`.
     """
 
     device: str = "cpu"
     loader_workers: int = 0
+    compile: Literal["auto", "on", "off"] = "auto"
 
     @property
     def device_type(self) -> str:
@@ -82,6 +84,18 @@ def autocast(config: TrainConfig, machine: Machine) -> torch.autocast:
     use_fp16 = config.precision == "fp16"
     dtype = torch.float16 if use_fp16 else torch.bfloat16
     return torch.autocast(machine.device_type, dtype=dtype, enabled=use_bf16 or use_fp16)
+
+
+def search_convolutions(machine: Machine, *, shapes_repeat: bool) -> None:
+    """Let cuDNN try which convolutions are fastest, or not; does nothing on a CPU.
+
+    It tries anew at every new shape, which takes longer than it saves where there are many.
+
+    Args:
+        machine: where the network runs.
+        shapes_repeat: whether what it is about to see has few shapes.
+    """
+    torch.backends.cudnn.benchmark = machine.on_gpu and shapes_repeat
 
 
 def build_scaler(config: TrainConfig, machine: Machine) -> torch.amp.GradScaler:

@@ -1,45 +1,58 @@
-"""`street`: the space for street scenes on GPUs, drawn from what the contest's author tried."""
+"""`street`: the space for street scenes on GPUs, as who trains them today would write it.
+
+Each family of encoders stands with the decoders that fit it and with rates that it learns at: transformers and ConvNeXt
+were trained at smaller ones than plain convolutions, and a foundation model is spoilt by larger ones.
+"""
 
 import optuna
 
-BACKBONES = (
-    "resnet18",
-    "resnet34",
-    "resnet50",
-    "wide_resnet50_2",
-    "tf_efficientnet_lite0",
-    "tf_efficientnetv2_s",
-)
-LOSSES = ("ce", "jaccard", "focal", "ce+jaccard", "focal+jaccard")
-CROP_SIZES = (768, 512, 256, 128, 64)
-"""Pixels; the three largest that fit the data are drawn from."""
+from spaces.crops import fitting_crop_sizes
+
+_CONVOLUTIONS = ("unet", "fpn", "upernet", "deeplabv3plus")
+_PYRAMIDS = ("upernet", "segformer")
+DECODERS = {
+    "resnet50d": _CONVOLUTIONS,
+    "tf_efficientnet_lite0": _CONVOLUTIONS,
+    "tf_efficientnetv2_s": _CONVOLUTIONS,
+    "convnext_tiny": _PYRAMIDS,
+    "convnextv2_tiny": _PYRAMIDS,
+    "mit_b2": _PYRAMIDS,
+    "pvt_v2_b2": _PYRAMIDS,
+    "swin_tiny_patch4_window7_224": _PYRAMIDS,
+    "vit_small_patch14_dinov2": ("dpt",),
+}
+"""Of each backbone; a family has one of the size that fits 12 GiB with crops of 512."""
+
+RATES = {_CONVOLUTIONS: (3e-4, 3e-3), _PYRAMIDS: (6e-5, 1e-3), ("dpt",): (2e-5, 3e-4)}
+LOSSES = ("ce", "ce+dice", "ce+jaccard", "ce+lovasz", "focal+jaccard")
 
 
 def street(trial: optuna.Trial) -> dict[str, object]:
-    """Draw network, loss, input and rates; crop size only when cropping, scale only when resizing.
-
-    Attention is drawn only for the decoder that has a place for it, class weights only for a loss that weighs pixels.
-    """
-    trial.suggest_categorical("backbone", BACKBONES)
-    if trial.suggest_categorical("decoder", ("unet", "linknet", "fpn", "upernet")) == "unet":
-        trial.suggest_categorical("attention", ("none", "scse"))
-    if trial.suggest_categorical("loss", LOSSES) != "jaccard":
-        trial.suggest_categorical("class_weights", ("none", "balanced"))
+    """Draw network, loss, input and rates; what belongs to crops alone is drawn when cropping alone."""
+    backbone = trial.suggest_categorical("backbone", tuple(DECODERS))
+    fitting = DECODERS[backbone]
+    trial.suggest_categorical("decoder", fitting)
+    trial.suggest_categorical("loss", LOSSES)
+    trial.suggest_categorical("class_weights", ("none", "balanced"))
+    trial.suggest_categorical("ohem_share", (1.0, 0.25))
     trial.suggest_categorical("labels", ("full", "scored"))
-    mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
-    if mode == "crop":
-        trial.suggest_categorical("crop_size", fitting_crop_sizes(trial))
-    elif mode == "resize":
-        trial.suggest_categorical("scale", (0.5, 0.75))
-    trial.suggest_float("learning_rate", 1e-4, 3e-3, log=True)
-    trial.suggest_float("weight_decay", 1e-5, 1e-2, log=True)
+    _draw_input(trial)
+    low, high = RATES[fitting]
+    trial.suggest_float("learning_rate", low, high, log=True)
+    trial.suggest_float("encoder_rate_factor", 0.1, 1.0, log=True)
+    trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True)
     trial.suggest_categorical("batch_size", (4, 8, 16))
-    trial.suggest_categorical("rate_schedule", ("plateau", "onecycle", "cosine"))
     trial.suggest_categorical("augmentation", ("flip", "light", "strong"))
-    return {"optimizer": "adamw"}
+    trial.suggest_categorical("ema_decay", (0.0, 0.99))
+    return {"optimizer": "adamw", "rate_schedule": "poly", "gradient_clip": 1.0}
 
 
-def fitting_crop_sizes(trial: optuna.Trial) -> tuple[int, ...]:
-    """Return the three largest crop sizes that fit into the images of the data."""
-    smallest_side = trial.study.user_attrs.get("smallest_side", CROP_SIZES[0])
-    return tuple(size for size in CROP_SIZES if size <= smallest_side)[:3] or (smallest_side,)
+def _draw_input(trial: optuna.Trial) -> None:
+    mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
+    if mode == "resize":
+        trial.suggest_categorical("scale", (0.5, 0.75))
+    elif mode == "crop":
+        trial.suggest_categorical("crop_size", fitting_crop_sizes(trial))
+        trial.suggest_categorical("scale_jitter", (1.0, 1.5, 2.0))
+        trial.suggest_categorical("max_class_share", (1.0, 0.75))
+        trial.suggest_categorical("rare_crop_probability", (0.0, 0.5))

@@ -9,8 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks.drill.faults import DISKS, FAULTS, UNDISTURBED, Fault, UnfitError
-from benchmarks.drill.nodes import DrillError
+from benchmarks.drill.faults import FAULTS, UNDISTURBED, Fault
+from benchmarks.drill.nodes import DrillError, UnfitError
 from benchmarks.drill.run import ARMS, Size, find_faults, hold
 from benchmarks.drill.table import format_head, format_row
 from segcore.streets.synthetic import write_streets
@@ -45,7 +45,7 @@ def main() -> None:
 
 def _hold(fault: Fault, arm: str, data: Path, place: Path, undisturbed: str | None) -> tuple[str, bool, str | None]:
     try:
-        account = hold(fault, arm, Size(), data, place, disk=fault in DISKS)
+        account = hold(fault, arm, Size(), data, place)
     except (UnfitError, DrillError) as error:
         return f"| {fault.name} | {arm} | not struck: {error} |", False, None
     printed = "".join(file.read_text(encoding="utf-8", errors="replace") for file in sorted(place.glob("driver-*.txt")))
@@ -55,8 +55,7 @@ def _hold(fault: Fault, arm: str, data: Path, place: Path, undisturbed: str | No
 
 
 def _chosen(wanted: str) -> list[Fault]:
-    known = [*FAULTS, *DISKS]
-    return [fault for fault in known if not wanted or any(part in fault.name for part in wanted.split(","))]
+    return [fault for fault in FAULTS if not wanted or any(part in fault.name for part in wanted.split(","))]
 
 
 def _parse() -> argparse.Namespace:

@@ -7,25 +7,22 @@ scene, such as the right to mount a disk, it says by raising `UnfitError`.
 import importlib.util
 import os
 import resource
-import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.drill.clocks import jump_clock
+from benchmarks.drill.disks import Disk, fill_disk, lock_disk, slow_disk
+from benchmarks.drill.nodes import UnfitError
 from benchmarks.drill.scene import Scene
 from search.memory.history import History
 
 AWAY_SECONDS: Final = 20.0
 PATIENCE_SECONDS: Final = 600.0
 STATE_FILE: Final = "state.pt"
-
-
-class UnfitError(Exception):
-    """A fault that cannot be struck on this machine, with the reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +42,9 @@ class Fault:
         lost: trials that may be lost.
         stock: whether it can be struck at the stock combination too.
         submitted: whether the driver is a job of the cluster.
+        disk: what the storage lies on.
+        clocked: whether the driver's clock can be set.
+        elsewhere: whether the driver runs on the machine of the first worker node, not on the head's.
     """
 
     name: str
@@ -59,6 +59,9 @@ class Fault:
     lost: int = 0
     stock: bool = True
     submitted: bool = False
+    disk: Disk = ""
+    clocked: bool = False
+    elsewhere: bool = False
 
 
 def is_midway(history: History) -> bool:
@@ -100,6 +103,11 @@ def lose_and_gain_node(scene: Scene) -> None:
     """Kill the node that trains; another joins."""
     lose_node(scene)
     scene.add_node()
+
+
+def lose_own_node(scene: Scene) -> None:
+    """Kill the node that the driver is on; the driver itself is left to see it."""
+    scene.lose_node(scene.nodes[0], signal.SIGKILL)
 
 
 def preempt_node(scene: Scene) -> None:
@@ -185,40 +193,6 @@ def cut_journal(scene: Scene) -> None:
         stream.truncate(scene.journal.stat().st_size - 7)
 
 
-def fill_disk(scene: Scene) -> None:
-    """Fill the disk of the storage, until the driver has ended; then make room."""
-    disk = scene.journal.parents[1]
-    ballast = disk / "ballast"
-    with ballast.open("wb") as stream:
-        try:
-            while True:
-                stream.write(bytes(1 << 20))
-        except OSError:
-            pass
-    scene.wait_for(lambda: False, PATIENCE_SECONDS)
-    ballast.unlink(missing_ok=True)
-
-
-def lock_disk(scene: Scene) -> None:
-    """Kill the driver, and let it go on once on a disk that takes nothing."""
-    disk = str(scene.journal.parents[1])
-    scene.kill_driver()
-    # Workers whose driver is gone write to it yet, and a disk that is written to cannot be locked.
-    tries = 0
-    while not _remount(disk, "ro"):
-        tries += 1
-        if tries > AWAY_SECONDS:
-            raise UnfitError("the disk is never at rest")
-        time.sleep(1)
-    scene.start_driver(scene.again)
-    scene.wait_for_driver(300)
-    _remount(disk, "rw")
-
-
-def _remount(disk: str, way: str) -> bool:
-    return subprocess.run(["mount", "-o", f"remount,{way}", disk], capture_output=True, check=False).returncode == 0
-
-
 def resume_twice(scene: Scene) -> None:
     """Kill the driver, and let two go on at once."""
     scene.kill_driver()
@@ -253,11 +227,6 @@ def can_submit() -> bool:
     return importlib.util.find_spec("aiohttp_cors") is not None
 
 
-def can_mount() -> bool:
-    """Say whether a small disk can be mounted here."""
-    return os.geteuid() == 0 and shutil.which("mount") is not None
-
-
 UNDISTURBED: Final = Fault(name="none", strike=do_nothing, is_due=lambda history: True)
 
 FAULTS: Final = (
@@ -284,11 +253,11 @@ FAULTS: Final = (
           same_winner=False, lost=3),
     Fault(name="node, worker, MLflow, checkpoint, driver", strike=do_all),
     Fault(name="submitted job: node, then driver", strike=lose_node_and_job, stock=False, submitted=True),
+    Fault(name="launched from a worker node, which is lost", strike=lose_own_node, stock=False, elsewhere=True),
+    Fault(name="clock jumps an hour ahead, then back, driver killed", strike=jump_clock, clocked=True, stock=False,
+          options=("--time-budget", "45m")),
+    Fault(name="disk full", strike=fill_disk, said="make room", disk="memory"),
+    Fault(name="disk read-only", strike=lock_disk, stock=False, disk="memory"),
+    Fault(name="disk slow: nothing is written for 3 s of each 3.2", strike=slow_disk, disk="freezing"),
 )  # fmt: skip
-"""One at a time, then together."""
-
-DISKS: Final = (
-    Fault(name="disk full", strike=fill_disk, said="make room"),
-    Fault(name="disk read-only", strike=lock_disk, stock=False),
-)
-"""On a disk of their own, which root alone can mount."""
+"""One at a time; all together is among them."""

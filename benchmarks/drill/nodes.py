@@ -14,6 +14,10 @@ WORKER: Final[Mapping[str, Any]] = {"num_cpus": 2, "num_gpus": 0, "include_dashb
 _STARTS: Final = 5
 
 
+class UnfitError(Exception):
+    """A fault that cannot be struck on this machine, with the reason."""
+
+
 class DrillError(Exception):
     """The drill itself could not be held, whatever the search does."""
 

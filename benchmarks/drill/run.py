@@ -1,11 +1,9 @@
 """One search through one fault: launch, strike, wait, go on as often as need be, and count what is left."""
 
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,7 +19,10 @@ from benchmarks.drill.account import (
     describe_winner,
     list_left,
 )
-from benchmarks.drill.faults import Fault, UnfitError, can_mount, can_submit
+from benchmarks.drill.disks import own_disk
+from benchmarks.drill.driver import CLOCK, NODE
+from benchmarks.drill.faults import Fault, can_submit
+from benchmarks.drill.nodes import UnfitError
 from benchmarks.drill.processes import list_session
 from benchmarks.drill.scene import METRIC, Scene, open_scene
 from search.memory.journal import read_events
@@ -46,7 +47,7 @@ class Size:
     seconds: float = 400.0
 
 
-def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path, *, disk: bool = False) -> Account:
+def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path) -> Account:
     """Run one search through one fault.
 
     Args:
@@ -55,7 +56,6 @@ def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path, *, disk: bo
         size: of the search.
         data: the data set.
         root: empty folder of this drill; the caches of its parent are shared.
-        disk: whether the searches lie on a small disk of their own.
 
     Raises:
         UnfitError: when the fault cannot be struck here.
@@ -64,7 +64,7 @@ def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path, *, disk: bo
     if fault.submitted and not can_submit():
         raise UnfitError("jobs need ray[default], which clusters install")
     opened = open_scene(root, data, cache, served=fault.served, takes_jobs=fault.submitted)
-    with opened as scene, _own_disk(scene, wanted=disk):
+    with opened as scene, own_disk(scene, fault.disk):
         started = time.monotonic()
         codes = _run(scene, fault, arm, size)
         return take_account(scene, tuple(codes), time.monotonic() - started)
@@ -72,9 +72,13 @@ def hold(fault: Fault, arm: str, size: Size, data: Path, root: Path, *, disk: bo
 
 def _run(scene: Scene, fault: Fault, arm: str, size: Size) -> list[int | None]:
     struck, codes = False, list[int | None]()
+    environment = {CLOCK: str(scene.clock)} if fault.clocked else {}
+    scene.set_clock(0)
     for number in range(1 + _RESUMES):
         command = _command(scene, fault, arm, size, again=number > 0)
-        scene.start_driver([*scene.submit, *command] if fault.submitted else command)
+        if fault.elsewhere:
+            environment[NODE] = scene.nodes[0].node_id
+        scene.start_driver([*scene.submit, *command] if fault.submitted else command, **environment)
         if not struck:
             scene.wait_for(lambda: scene.journal.exists() and fault.is_due(scene.history()), size.seconds)
             scene.again = _command(scene, fault, arm, size, again=True)
@@ -93,9 +97,10 @@ def _command(scene: Scene, fault: Fault, arm: str, size: Size, *, again: bool) -
     data = ["--data", str(scene.data), "--cache", str(scene.cache)]
     if arm == "stock":
         return [sys.executable, "-m", "benchmarks.drill.stock", *where, *data, *sizes, "--space", fault.space]
+    search = [sys.executable, "-m", "benchmarks.drill.driver" if fault.elsewhere or fault.clocked else "search"]
     if again and (scene.journal.parent / "settings.json").exists():
-        return [sys.executable, "-m", "search", "resume", "drill", *where]
-    begin = [sys.executable, "-m", "search", "launch", "--name", "drill", *where, *data, *sizes, *fault.options]
+        return [*search, "resume", "drill", *where]
+    begin = [*search, "launch", "--name", "drill", *where, *data, *sizes, *fault.options]
     space = f"benchmarks.drill.space:{fault.space}"
     return [*begin, "--space", space, "--grace-epochs", "1", "--reduction-factor", "2", "--confirm", "0"]
 
@@ -159,21 +164,3 @@ def _spoilable(data: Path, root: Path) -> tuple[Path, Path]:
     copy = root.with_name(f"{root.name}-data")
     shutil.copytree(data, copy)
     return copy, root.with_name(f"{root.name}-cache")
-
-
-@contextmanager
-def _own_disk(scene: Scene, *, wanted: bool) -> Iterator[None]:
-    if not wanted:
-        yield
-        return
-    if not can_mount():
-        raise UnfitError("a small disk can be mounted by root alone")
-    folder = scene.journal.parents[1]
-    folder.mkdir(parents=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=500m", "tmpfs", folder], check=False)
-    if done.returncode:
-        raise UnfitError("no disk can be mounted here")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)

@@ -85,6 +85,17 @@ class Scene:
         """Temporary files of every process."""
         return self.root / "tmp"
 
+    @property
+    def clock(self) -> Path:
+        """File that says how many seconds the driver's clock is ahead, where a fault sets it."""
+        return self.root / "clock"
+
+    def set_clock(self, seconds: int) -> None:
+        """Let the driver's clock be ahead by so many seconds."""
+        temporary = self.clock.with_suffix(".new")
+        temporary.write_text(str(seconds), encoding="ascii")
+        temporary.replace(self.clock)
+
     def history(self) -> History:
         """Return what the journal holds now."""
         return read_history(self.journal, METRIC)

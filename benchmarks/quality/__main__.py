@@ -2,16 +2,18 @@
 
 Real searchers and schedulers search recorded and made-up learning curves on simulated workers, see `quality`.
 
-`--search NAME` takes a search of the past from MLflow as the task instead. What ASHA would have stopped in one under
-other settings is told by `python -m search replay`.
+`--tasks design`, `choose` and `final` are the parts of `split`. `--search NAME` takes a search of the past from MLflow
+as the task instead. What ASHA would have stopped in one under other settings is told by `python -m search replay`.
 """
 
 import argparse
+import itertools
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -21,24 +23,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import optuna
 
 from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, RandomOurAsha, StockPair
+from benchmarks.quality.paired import compare
 from benchmarks.quality.peers import find_peers
 from benchmarks.quality.recorded import read_searches
 from benchmarks.quality.replay import Replay
 from benchmarks.quality.report import STOCK, Score, describe, score_run
 from benchmarks.quality.settled import load_settled
 from benchmarks.quality.simulator import Arm, Run, Simulation
+from benchmarks.quality.split import SPLIT
 from benchmarks.quality.synthetic import load_synthetic
 from benchmarks.quality.tables import load_tables
 from benchmarks.quality.tasks import Task
 from segcore.errors import StreetError
 
 _CURVES = Path(__file__).parents[3] / "shared" / "data" / "curves"
-TUNED_ON = (
-    *("lcbench/126026", "lcbench/189862", "synthetic/plain", "synthetic/crossing", "synthetic/failing"),
-    *("synthetic/settled1", "synthetic/settled2", "synthetic/settled3"),
-)
-"""The tasks that the project's searcher was tuned on; all others were held out."""
-
 _WORKERS, _TRAININGS = 8, 30
 
 ArmMaker = Callable[[Task, int], Arm]
@@ -60,32 +58,45 @@ def _compare(arguments: argparse.Namespace) -> None:
         sys.path.append(str(arguments.peers))
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
-    tasks = [_load_replay(arguments)] if arguments.search else _select(_load(arguments), arguments.tasks)
-    makers = _make_arms(arguments.trainings, arguments.refit_every)
+    tasks = _load_tasks(arguments)
+    if looked_at := {"choose", "final"} & set(arguments.tasks):
+        print(f"A look at {' and '.join(sorted(looked_at))}: count it in benchmarks/RESULTS.md.", file=sys.stderr)
+    for workers, trainings in itertools.product(arguments.workers, arguments.trainings):
+        print(f"{trainings} whole trainings, {workers} at a time, {arguments.seeds} seeds")
+        scores = _play_all(tasks, arguments, workers, trainings)
+        print(describe(scores), compare(scores), sep="\n\n", flush=True)
+
+
+def _play_all(tasks: Sequence[Task], arguments: argparse.Namespace, workers: int, trainings: int) -> list[Score]:
+    makers = _make_arms(trainings, arguments.refit_every)
     chosen = {name: makers[name] for name in arguments.arms or makers}
     scores: list[Score] = []
     begun = time.monotonic()
     for task in tasks:
         for seed in range(arguments.seeds):
-            scores += _play(task, seed, chosen, arguments)
+            scores += _play(task, seed, chosen, workers, trainings)
         print(f"{task.name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
-    print(describe(scores))
+    return scores
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20, help="searches per arm and task")
     parser.add_argument(
-        "--workers", type=int, help=f"simulated trainings at a time; left out: {_WORKERS}, with --search 1"
+        "--workers",
+        type=int,
+        nargs="+",
+        help=f"simulated trainings at a time, one table for each; left out: {_WORKERS}, with --search 1",
     )
     parser.add_argument(
         "--trainings",
         type=int,
-        help="the budget: so many whole trainings of median length; left out: "
+        nargs="+",
+        help="the budget: so many whole trainings of median length, one table for each; left out: "
         f"{_TRAININGS}, with --search as long as the recorded trainings took",
     )
     parser.add_argument(
-        "--tasks", nargs="*", default=[], help="parts of tasks' names, or: tuned, held-out; left out: all"
+        "--tasks", nargs="*", default=[], help="parts of tasks' names, or: design, choose, final; left out: all"
     )
     parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
     parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
@@ -97,7 +108,8 @@ def _parse() -> argparse.Namespace:
     _add_replay(parser)
     arguments = parser.parse_args()
     if not arguments.search:
-        arguments.workers, arguments.trainings = arguments.workers or _WORKERS, arguments.trainings or _TRAININGS
+        arguments.workers = arguments.workers or [_WORKERS]
+        arguments.trainings = arguments.trainings or [_TRAININGS]
     return arguments
 
 
@@ -111,10 +123,14 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
 
 def _load_replay(arguments: argparse.Namespace) -> Replay:
     task = Replay(read_searches(arguments.search, arguments.tracking_uri))
-    arguments.workers = arguments.workers or 1
-    arguments.trainings = arguments.trainings or max(1, round(task.spent_seconds / task.whole_seconds))
-    print(f"{task.describe()}\n{arguments.trainings} whole trainings, {arguments.workers} at a time", file=sys.stderr)
+    arguments.workers = arguments.workers or [1]
+    arguments.trainings = arguments.trainings or [max(1, round(task.spent_seconds / task.whole_seconds))]
+    print(task.describe(), file=sys.stderr)
     return task
+
+
+def _load_tasks(arguments: argparse.Namespace) -> Sequence[Task]:
+    return [_load_replay(arguments)] if arguments.search else _select(_load(arguments), arguments.tasks)
 
 
 def _load(arguments: argparse.Namespace) -> list[Task]:
@@ -130,8 +146,7 @@ def _load(arguments: argparse.Namespace) -> list[Task]:
 
 def _select(tasks: list[Task], names: list[str]) -> list[Task]:
     def is_meant(task: Task) -> bool:
-        sets = {"tuned": task.name in TUNED_ON, "held-out": task.name not in TUNED_ON}
-        return any(sets.get(name, name in task.name) for name in names)
+        return any(task.name in SPLIT[name] if name in SPLIT else name in task.name for name in names)
 
     return [task for task in tasks if is_meant(task)] if names else tasks
 
@@ -153,13 +168,25 @@ def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
     }
 
 
-def _play(task: Task, seed: int, makers: dict[str, ArmMaker], arguments: argparse.Namespace) -> list[Score]:
-    budget_seconds = arguments.trainings * task.whole_seconds / arguments.workers
+def seed_arm(task: str, seed: int) -> int:
+    """Return the seed of an arm on a task.
+
+    Tasks of one family share their space, and often their configurations: under one seed plain random draws would try
+    the same on all of them, and be lucky on all of them at once.
+
+    Args:
+        task: its name.
+        seed: of the search, the same for all tasks.
+    """
+    return zlib.crc32(f"{task} {seed}".encode()) >> 1
+
+
+def _play(task: Task, seed: int, makers: dict[str, ArmMaker], workers: int, trainings: int) -> list[Score]:
+    budget_seconds = trainings * task.whole_seconds / workers
     runs: dict[str, Run] = {}
     for name, make in makers.items():
-        simulation = Simulation(
-            task, make(task, seed), workers=arguments.workers, budget_seconds=budget_seconds, seed=seed
-        )
+        arm = make(task, seed_arm(task.name, seed))
+        simulation = Simulation(task, arm, workers=workers, budget_seconds=budget_seconds, seed=seed)
         runs[name] = simulation.run()
     return [score_run(name, task, seed, run, runs.get(STOCK)) for name, run in runs.items()]
 

@@ -42,6 +42,8 @@ VALLEYS = (
     Valley(name="settled1", seed=1, epochs=50, fastest=0.3, slowest=3.0, narrowness=1.0),
     Valley(name="settled2", seed=2, epochs=30, fastest=0.5, slowest=6.0, narrowness=1.5),
     Valley(name="settled3", seed=3, epochs=50, fastest=1.0, slowest=10.0, narrowness=0.7),
+    Valley(name="settled4", seed=4, epochs=40, fastest=0.4, slowest=8.0, narrowness=1.2),
+    Valley(name="settled5", seed=5, epochs=50, fastest=0.5, slowest=5.0, narrowness=0.8),
 )
 
 

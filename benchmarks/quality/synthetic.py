@@ -56,6 +56,11 @@ FAMILIES = (
     Family(name="crossing", seed=2, crossing=1.0, fold_noise=0.004, epoch_noise=0.006, diverging_rate=2e-2, memory=60),
     Family(name="noisy", seed=3, crossing=0.5, fold_noise=0.015, epoch_noise=0.015, diverging_rate=2e-2, memory=60),
     Family(name="failing", seed=4, crossing=0.5, fold_noise=0.004, epoch_noise=0.006, diverging_rate=3e-3, memory=14),
+    Family(name="plain2", seed=5, crossing=0.2, fold_noise=0.004, epoch_noise=0.004, diverging_rate=1e-2, memory=40),
+    Family(name="crossing2", seed=6, crossing=0.8, fold_noise=0.006, epoch_noise=0.006, diverging_rate=4e-2, memory=60),
+    Family(name="crossing3", seed=7, crossing=0.9, fold_noise=0.003, epoch_noise=0.008, diverging_rate=2e-2, memory=40),
+    Family(name="noisy2", seed=8, crossing=0.4, fold_noise=0.012, epoch_noise=0.012, diverging_rate=2e-2, memory=60),
+    Family(name="failing2", seed=9, crossing=0.6, fold_noise=0.005, epoch_noise=0.005, diverging_rate=4e-3, memory=18),
 )
 
 

@@ -35,6 +35,7 @@ from search.run.loop import build_proposer, choose_trial
 from search.run.stage import Stage
 from search.run.trial import TrialJob
 from search.settings import SearchSettings, build_settings
+from search.space.draw import load_space
 from segcore.data.dividing.split import FoldSplit
 
 METRICS: Final = 28
@@ -111,7 +112,7 @@ def open_growing(settings: SearchSettings, folder: Path) -> Stage:
 
 def follow(stage: Stage) -> tuple[Asha, Proposer]:
     """Return what judges and what proposes, with all that the journal holds."""
-    asha, proposer = build_asha(stage.settings), build_proposer(stage.settings, FACTS)
+    asha, proposer = build_asha(stage.settings), build_proposer(stage.settings, FACTS, load_space(stage.settings.space))
     for fold in (asha, proposer):
         stage.journal.follow(fold)
     return asha, proposer

@@ -37,6 +37,42 @@ BASE: Final[dict[str, Any]] = {
 }
 SMALL: Final[dict[str, Any]] = {"scale": 0.25, "epochs": 3}
 """A CPU computes fp16 ten times as slowly as fp32, so precisions are compared on smaller images."""
+CROPS: Final[dict[str, Any]] = {
+    "decoder": "upernet",
+    "class_weights": "balanced",
+    "input_mode": "crop",
+    "crop_size": 192,
+    "crops_per_image": 1,
+    "epochs": 2,
+}
+"""A quarter of an image's pixels in an epoch: rows of feeding are two seeds each."""
+
+JITTER: Final[dict[str, Any]] = {"scale_jitter": 2.0}
+STRONG: Final[dict[str, Any]] = {"augmentation": "strong"}
+FEEDING: Final[list[dict[str, Any]]] = [
+    {},
+    JITTER,
+    {"class_mix_probability": 0.5},
+    {"copy_paste_probability": 0.5},
+    STRONG,
+    {**STRONG, **JITTER},
+    {**STRONG, **JITTER, "augmentation_on": "device"},
+]
+
+BRIEF: Final[dict[str, Any]] = {"decoder": "upernet", "scale": 0.15, "epochs": 2}
+"""For choices whose effect is looked for at two seeds, in little time."""
+
+LEARNING: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"ohem_share": 0.25},
+    {"label_smoothing": 0.1},
+    {"loss": "ce+boundary"},
+    {"auxiliary_weight": 0.4},
+    {"weight_decay": 0.05},
+    {"weight_decay": 0.05, "decay_on": "kernels"},
+    {"encoder_layer_decay": 0.9},
+    {"backbone_options": "drop_path_rate=0.1"},
+)
 
 GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
     "base and noise": [{}, {"seed": 1}, {"seed": 2}],
@@ -70,6 +106,10 @@ GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
         {"decoder": "upernet", "class_weights": "balanced"},
         {"decoder": "upernet", "class_weights": "balanced", "input_mode": "crop", "crop_size": 192},
     ],
+    "feeding of crops": [
+        {**CROPS, **changes, "seed": seed} for changes in (*FEEDING, {"max_class_share": 0.75}) for seed in (0, 1)
+    ],
+    "feeding of whole images": [{**BRIEF, **changes, "seed": seed} for seed in (0, 1) for changes in FEEDING],
     "precision": [SMALL, {**SMALL, "seed": 1}, {**SMALL, "precision": "bf16"}, {**SMALL, "precision": "fp16"}],
     "rate and weights": [
         {"rate_schedule": "cosine"},
@@ -78,6 +118,7 @@ GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
         {"ema_decay": 0.99},
         {"freeze": "encoder"},
     ],
+    "learning": [{**BRIEF, **changes, "seed": seed} for seed in (0, 1) for changes in LEARNING],
     "backbone": [{"backbone": "tf_efficientnet_lite1"}, {"backbone": "tf_efficientnet_lite2"}],
 }
 

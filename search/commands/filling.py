@@ -105,7 +105,7 @@ def fill_out_of_fold(record: Record) -> OutOfFoldScore | None:
     closed = record.retraining.closed
     if closed is None:
         return None
-    last = [trial.epochs[trial.last_epoch].score for trial in record.retraining.in_order if trial.epochs]
+    last = [trial.epochs[trial.last_epoch].score for trial in record.winner_trainings if trial.epochs]
     return OutOfFoldScore(
         score=closed.metrics.get(record.metric),
         trainings=[score for score in last if math.isfinite(score)],

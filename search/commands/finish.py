@@ -1,7 +1,7 @@
 """`confirm`, `retrain`, `fetch` and `sync`: what is done with a search that has ended."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,7 +20,8 @@ from search.mirror import copied, send_file
 from search.opening import remember
 from search.place import DEFAULT_STORAGE
 from search.settings import change_settings
-from search.verdict.selection import can_confirm, name_winner
+from search.verdict.out_of_fold import MOST_NETWORKS
+from search.verdict.selection import can_confirm, choose_further, name_winner
 from segcore.data.caching.disk import resolve_folder
 from segcore.errors import CheckpointError, TrackingError
 
@@ -66,13 +67,30 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
 
 
 @with_options({"where": WHERE_NOW})
-def retrain(name: Name, where: Values, notify: Notify = "", storage: Storage = DEFAULT_STORAGE) -> None:
+def retrain(
+    name: Name,
+    where: Values,
+    members: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="best configurations to train on all folds, to choose an ensemble of by images that its networks "
+            "never saw; left out: the winner alone, or as many as were begun",
+        ),
+    ] = None,
+    max_members: Annotated[
+        int, typer.Option(min=1, help="most networks of a chosen ensemble, at least one for each fold")
+    ] = MOST_NETWORKS,
+    half: Annotated[bool, typer.Option("--half", help="round the model's weights to 16 bits: half the size")] = False,
+    notify: Notify = "",
+    storage: Storage = DEFAULT_STORAGE,
+) -> None:
     """Train the best configuration on all folds, score it out of fold, and register the ensemble."""
     with notified(notify, "retrain", name, storage):
-        _retrain(find_folder(storage, name), where)
+        _retrain(find_folder(storage, name), where, members, max_members, half=half)
 
 
-def _retrain(folder: SearchFolder, where: Values) -> None:
+def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int, *, half: bool) -> None:
     from search.commands import running
     from search.run import cluster
 
@@ -81,9 +99,36 @@ def _retrain(folder: SearchFolder, where: Values) -> None:
     if not folder.best.exists():
         best(folder.name, storage=folder.root.parent)
     winner = read_best(folder.best)
+    further = find_further(folder, settings.metric, winner, members)
     running.expect_tracking(place)
     with cluster.connected(place) as capacity:
-        running.retrain_winner(settings, capacity, folder, running.prepare_cache(capacity), winner)
+        cache = running.prepare_cache(capacity)
+        running.retrain_winner(settings, capacity, folder, cache, winner, further, most=most, half=half)
+
+
+def find_further(
+    folder: SearchFolder, metric: str, winner: dict[str, Any], members: int | None
+) -> list[dict[str, Any]] | None:
+    """Return the configurations that join the winner: those of a retraining that was begun, then the next best.
+
+    Args:
+        folder: the search's files.
+        metric: what decides.
+        winner: what `best.json` holds.
+        members: how many configurations there are to be with the winner; None: as many as were begun.
+
+    Returns:
+        None where the winner alone is to be the model.
+    """
+    begun: dict[int, dict[str, Any]] = {}
+    for trial in read_history(folder.retrain_stage.journal, metric).in_order:
+        if trial.source is not None:
+            begun.setdefault(trial.source, {"trial": trial.source, "values": trial.values})
+    if members is None:
+        return list(begun.values()) or None
+    history, trainings = (read_history(each.journal, metric) for each in (folder.search_stage, folder.confirm_stage))
+    more = choose_further(winner, history, trainings, tuple(begun), members - 1 - len(begun))
+    return [*begun.values(), *more][: members - 1]
 
 
 @with_options({"where": TRACKING_NOW})
@@ -111,6 +156,10 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
 
     folder = find_folder(storage, name)
     settings, place = open_told(folder, where)
+    # A damaged one is told of with what to do, before anything is sent.
+    for stage in folder.stages.values():
+        if stage.journal.exists():
+            read_history(stage.journal, settings.objective)
     problems = [check_tracking(place.tracking_uri)]
     with lock_stage(folder.search_stage), copied(folder.root):
         remember(folder, settings, place)

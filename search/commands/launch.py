@@ -19,7 +19,7 @@ from search.folder import SearchFolder, folder_of
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
-from search.place import DEFAULT_STORAGE, Place, build_place, require_honest_latency, write_place
+from search.place import DEFAULT_STORAGE, Place, build_place, require_honest_latency, require_one_gpu, write_place
 from search.settings import (
     SearchSettings,
     build_settings,
@@ -66,6 +66,7 @@ def launch(
     division = choose_division(what["split"], what.get("folds"), folds_file)
     settings = _read_settings({**what, "split": division.kind, "folds": division.folds})
     place = build_place({**where, "storage": storage})
+    require_one_gpu(place)
     require_honest_latency(settings, place)
     begin = partial(_launch, settings, place, division, seed_config or (), warm_start or ())
     if dry_run:
@@ -181,6 +182,7 @@ def _go_on(
     from search.run import cluster
 
     settings, place = open_told(folder, where)
+    require_one_gpu(place)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
     history, asha = History(settings.metric), build_asha(settings)

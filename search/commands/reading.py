@@ -61,7 +61,9 @@ class Look:
         record = self.record
         if self.driven in ("confirm", "retrain"):
             planned = {"confirm": count_trainings, "retrain": count_retrainings}[self.driven](record.settings)
-            return estimate_trainings_left(_stages_of(record)[self.driven], record.history, planned)
+            trainings = _stages_of(record)[self.driven]
+            # Further configurations may be trained for an ensemble.
+            return estimate_trainings_left(trainings, record.history, max(planned, len(trainings.trials)))
         at_once = count_at_once(record.history)
         if at_once is None or (self.is_over and not self.driven):
             return None

@@ -4,8 +4,9 @@ Those take seconds to import, so `launch` and `finish` import this file when the
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from search.commands import tables, verdict_tables
@@ -22,6 +23,7 @@ from search.commands.display import (
 )
 from search.commands.report import keep_report
 from search.folder import SearchFolder, command_line
+from search.insight.words import count_words
 from search.judge.room import estimate_room
 from search.memory.best import score_of
 from search.memory.journal import read_history
@@ -38,6 +40,8 @@ from search.tracking import registry
 from search.tracking.check import check_tracking
 from search.tracking.store import trials_link
 from search.tracking_uri import own_tracking_uri
+from search.verdict.notes import ensemble_line
+from search.verdict.out_of_fold import MOST_NETWORKS
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.bringing import bring_data
@@ -205,16 +209,39 @@ def confirm_best(
 
 
 def retrain_winner(
-    settings: SearchSettings, capacity: Capacity, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]
+    settings: SearchSettings,
+    capacity: Capacity,
+    folder: SearchFolder,
+    cache: PixelCache,
+    winner: dict[str, Any],
+    further: Sequence[dict[str, Any]] | None = None,
+    *,
+    most: int = MOST_NETWORKS,
+    half: bool = False,
 ) -> None:
-    """Train the winner on all folds, show its score out of fold, and register the ensemble."""
-    with _open_shown(settings, capacity, "retrain", folder, cache, read_folds(folder.folds)) as opened:
-        result = retrain.run_retraining(opened, folder, cache, winner)
+    """Train the winner on all folds, show its score out of fold, and register the ensemble.
+
+    Args:
+        settings: of the search.
+        capacity: the nodes it runs on.
+        folder: the search's files.
+        cache: the decoded data.
+        winner: what `best.json` holds.
+        further: other configurations that an ensemble may be chosen of, see `stages.retrain`.
+        most: networks that it may have.
+        half: whether to round the model's weights to 16 bits.
+    """
+    split, repeats = read_folds(folder.folds), 1 + len(further or ())
+    with _open_shown(settings, capacity, "retrain", folder, cache, split, repeats) as opened:
+        result = retrain.run_retraining(opened, folder, cache, winner, further, most=most, half=half)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
+    if result.ensemble is not None:
+        console.print(verdict_tables.ensemble_table(result.ensemble))
+        console.print(ensemble_line(result.ensemble), soft_wrap=True)
     registered = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
     # The model notes its run, which only MLflow knows; its other files are in the bucket already.
     send_file(folder.root, folder.model / ENSEMBLE_FILE)
-    console.print(f"ensemble:   {folder.model}", soft_wrap=True)
+    console.print(f"ensemble:   {folder.model} ({_tell_size(folder.model)})", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
     console.print(f"registered: {registered.address}", soft_wrap=True)
@@ -223,14 +250,25 @@ def retrain_winner(
     keep_report(settings, capacity.place, folder)
 
 
+def _tell_size(model: Path) -> str:
+    sizes = [file.stat().st_size for file in model.glob("*.safetensors")]
+    return f"{count_words(len(sizes), 'network')}, {sum(sizes) / 2**20:.0f} MiB"
+
+
 @contextmanager
 def _open_shown(
-    settings: SearchSettings, capacity: Capacity, name: str, folder: SearchFolder, cache: PixelCache, split: FoldSplit
+    settings: SearchSettings,
+    capacity: Capacity,
+    name: str,
+    folder: SearchFolder,
+    cache: PixelCache,
+    split: FoldSplit,
+    repeats: int = 1,
 ) -> Iterator[OpenStage]:
     opened = None
     try:
         with (
-            open_stage(settings, capacity.place, name, folder, cache, split, capacity) as opened,
+            open_stage(settings, capacity.place, name, folder, cache, split, capacity, repeats) as opened,
             stage_shown(opened, capacity),
         ):
             yield opened

@@ -55,6 +55,7 @@ def stage_line(look: Look) -> str:
     trainings = record.stages.get(look.driven)
     planned = {"confirm": count_trainings, "retrain": count_retrainings}[look.driven](record.settings)
     known = trainings.in_order if trainings is not None else []
+    planned = max(planned, len(known))
     ended, running = sum(trial.outcome is not None for trial in known), sum(trial.running for trial in known)
     left = look.seconds_left
     parts = [f"{RUNNING[look.driven]}: {ended} of {count_words(planned, 'training')} ended, {running} running"]

@@ -4,7 +4,6 @@ The tables of its winner are in `verdict_tables`.
 """
 
 import re
-import time
 from typing import Final
 
 from rich import box
@@ -18,6 +17,7 @@ from search.insight.spending import account, best_by, count_stops, score_against
 from search.insight.time_left import count_at_once, estimate_seconds_left, estimate_trainings_left
 from search.insight.words import describe_seconds, describe_values
 from search.memory.history import History, TrialRecord
+from search.memory.moment import now
 from search.memory.outcome import Outcome
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
@@ -146,7 +146,7 @@ def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, r
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("trial", "state", "epoch", metric, *([other] if wide else [])):
         table.add_column(name, justify="left" if name == "state" else "right")
-    now, running = time.time(), wide and any(trial.running for trial in trials)
+    moment, running = now(), wide and any(trial.running for trial in trials)
     if running:
         table.add_column("heard of", justify="right")
     table.add_column("configuration", overflow="fold")
@@ -158,7 +158,7 @@ def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, r
             Text(name_state(trial, wide=wide), style=_COLOURS[trial.outcome]),
             str(trial.last_epoch),
             *(describe_score(score) for score in (best.score if best else None, *scores)),
-            *([f"{describe_seconds(max(0.0, now - trial.heard))} ago" if trial.running else "-"] if running else []),
+            *([f"{describe_seconds(max(0.0, moment - trial.heard))} ago" if trial.running else "-"] if running else []),
             _describe_trial(trial, reasons=reasons),
         )
     return table

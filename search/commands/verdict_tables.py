@@ -10,7 +10,7 @@ from search.judge.pareto import find_front
 from search.memory.best import metric_of, place_of
 from search.memory.history import History
 from search.verdict.notes import STEERED
-from search.verdict.out_of_fold import OutOfFold
+from search.verdict.out_of_fold import EnsembleVerdict, OutOfFold
 
 _DIFFERENCES_TOLD: Final = (
     "Differences are intervals that hold together with 95 %; who was called worse was worse in its round."
@@ -95,6 +95,17 @@ def _add_metrics(table: Table, result: OutOfFold) -> None:
     for name, value in result.metrics.items():
         if name != result.metric:
             table.add_row(name, f"{value:.4f}")
+
+
+def ensemble_table(found: EnsembleVerdict) -> Table:
+    """Return the candidates of an ensemble and how often each counts, the most often first."""
+    title = "Ensemble of several configurations" if found.kept else "The winner alone is the model"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
+    for name in ("trial", "snapshot", f"{found.metric} alone", "weight"):
+        table.add_column(name, justify="right")
+    for member in sorted(found.members, key=lambda each: -each.weight):
+        table.add_row(str(member.trial), str(member.snapshot), f"{member.alone:.4f}", str(member.weight or "-"))
+    return table
 
 
 def front_table(history: History) -> Table:

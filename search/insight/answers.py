@@ -310,7 +310,7 @@ def _tell_weakness(found: Weakness) -> str:
 
 
 def _tell_spread(record: Record) -> str:
-    scores = [training.epochs[training.last_epoch].score for training in record.retraining.in_order if training.epochs]
+    scores = [training.epochs[training.last_epoch].score for training in record.winner_trainings if training.epochs]
     known = [score for score in scores if score == score]
     if len(known) < 2:
         return ""

@@ -78,7 +78,7 @@ def measure_conditions(record: Record) -> Conditions | None:
     Returns:
         None before a retraining has ended, and where its files are not here or name no two conditions.
     """
-    finished = [each for each in record.retraining.in_order if each.outcome is Outcome.FINISHED]
+    finished = [each for each in record.winner_trainings if each.outcome is Outcome.FINISHED]
     classes, stage = read_classes(record), record.folder.retrain_stage
     if not record.retrained or classes is None or not finished:
         return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from search.folder import SearchFolder
 from search.insight.stops import Stops
-from search.memory.history import History
+from search.memory.history import History, TrialRecord
 from search.memory.journal import replay
 from search.memory.outcome import FAILURES
 from search.opening import read_search
@@ -64,6 +64,11 @@ class Record:
     def retrained(self) -> bool:
         """Whether the retraining of the winner has come to its end."""
         return self.retraining.closed is not None
+
+    @property
+    def winner_trainings(self) -> list[TrialRecord]:
+        """The retraining's trainings of the winner, which name no other; further ones may have joined an ensemble."""
+        return [trial for trial in self.retraining.in_order if trial.source is None]
 
     @property
     def is_model_current(self) -> bool:

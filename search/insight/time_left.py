@@ -1,6 +1,5 @@
 """How long a search still takes, as its own trials and their workers say."""
 
-import time
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from statistics import mean
@@ -9,6 +8,7 @@ from typing import Final
 from search.insight.forecast import expect_epochs
 from search.insight.spending import worker_seconds
 from search.memory.history import History, TrialRecord
+from search.memory.moment import now
 from search.memory.outcome import Outcome
 from search.settings import SearchSettings
 
@@ -70,7 +70,7 @@ def _estimate_by_trials(history: History, settings: SearchSettings, at_once: int
 
 
 def _spent_seconds(trial: TrialRecord) -> float:
-    return worker_seconds(trial) if trial.epochs else max(0.0, time.time() - trial.started) * trial.running
+    return worker_seconds(trial) if trial.epochs else max(0.0, now() - trial.started) * trial.running
 
 
 def _read_spans(trial: TrialRecord) -> list[Span]:
@@ -129,7 +129,7 @@ def estimate_trainings_left(trainings: History, search: History, planned: int) -
 def _training_left(trial: TrialRecord, search: History, usual: float) -> float:
     source = search.trials.get(trial.source) if trial.source is not None else None
     pace = _pace(trial) or (_pace(source) if source is not None else None) or usual
-    under_way = min(pace, max(0.0, time.time() - trial.heard)) if trial.running else 0.0
+    under_way = min(pace, max(0.0, now() - trial.heard)) if trial.running else 0.0
     return max(0.0, pace * (_planned_epochs(trial) - trial.last_epoch) - under_way)
 
 

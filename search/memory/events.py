@@ -3,7 +3,6 @@
 What follows from events is in `history`; the file that holds them in `journal`.
 """
 
-import time
 from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
@@ -11,6 +10,7 @@ import pydantic
 from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
+from search.memory.moment import now
 from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError
@@ -29,10 +29,6 @@ Reason = Annotated[str, Field(min_length=1, max_length=300)]
 """In a line."""
 
 
-def _now() -> float:
-    return time.time()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Opened:
     """A process took the stage.
@@ -43,7 +39,7 @@ class Opened:
 
     event: Literal["opened"] = "opened"
     cache_key: str
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -70,7 +66,7 @@ class Asked:
     copy_of: Number | None = None
     drawable: bool = True
     ahead: list[dict[str, Any]] = Field(default_factory=list)
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -85,7 +81,7 @@ class Started:
     event: Literal["started"] = "started"
     trial: Number
     node: str | None = None
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -118,7 +114,7 @@ class Epoch:
     image_scores: Annotated[
         dict[str, float] | None, Field(validation_alias=AliasChoices("image_scores", "image_ious"))
     ] = None
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -135,7 +131,7 @@ class CheckpointSaved:
     trial: Number
     epoch: Annotated[int, Field(ge=0)]
     path: str
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -152,7 +148,7 @@ class Restarted:
     trial: Number
     message: str = ""
     node: str | None = None
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -173,7 +169,7 @@ class Ended:
     message: str = ""
     accelerator: str | None = None
     node: str | None = None
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -188,7 +184,7 @@ class Reopened:
     event: Literal["reopened"] = "reopened"
     trial: Number
     accelerator: str | None = None
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -197,7 +193,7 @@ class Dropped:
 
     event: Literal["dropped"] = "dropped"
     trial: Number
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -212,7 +208,7 @@ class Pruned:
     event: Literal["pruned"] = "pruned"
     trial: Number
     reason: Reason
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -227,7 +223,7 @@ class Kept:
     event: Literal["kept"] = "kept"
     trial: Number
     reason: Reason
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -240,7 +236,7 @@ class Warned:
 
     event: Literal["warned"] = "warned"
     message: str
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -248,7 +244,7 @@ class Halted:
     """The process left the stage; no worker has a trial any more."""
 
     event: Literal["halted"] = "halted"
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -263,7 +259,7 @@ class Closed:
     event: Literal["closed"] = "closed"
     metrics: dict[str, float]
     note: str
-    time: Moment = Field(default_factory=_now)
+    time: Moment = Field(default_factory=now)
 
 
 TrialEvent = Asked | Started | Epoch | CheckpointSaved | Restarted | Ended | Reopened | Dropped | Pruned | Kept

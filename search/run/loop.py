@@ -1,6 +1,5 @@
 """Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
-import time
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from search.judge.progress import RETRIED, build_asha, find_failures, find_large
 from search.memory.events import Asked, Reopened
 from search.memory.history import count_ends
 from search.memory.journal import Journal
+from search.memory.moment import now
 from search.memory.outcome import FAILURES, Outcome
 from search.propose.proposer import Proposer
 from search.run.recorder import Recorder
@@ -17,7 +17,7 @@ from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.tuning import ray_config, run_trials
 from search.settings import SearchSettings
-from search.space.check import Requirement, require_same_space, require_usable_space
+from search.space.check import Requirement, find_edition, require_usable_space
 from search.space.draw import Draw, Params, draw, draw_config, load_space
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
@@ -26,11 +26,12 @@ from segcore.errors import HopelessSearchError, InterruptedSearchError
 from segcore.feeding.balance import count_class_pixels
 from segcore.scoring.objective import require_counted, require_learnt
 from segcore.training.feasible import Feasibility
+from spaces import Space
 
 
 def space_facts(cache: PixelCache) -> dict[str, Any]:
     """Return what a search space may know of the data."""
-    return {"smallest_side": cache.usual_side}
+    return {"smallest_side": cache.usual_side, "images": len(cache.cases)}
 
 
 def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> Feasibility:
@@ -83,10 +84,10 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     Raises:
         InterruptedSearchError: when it was stopped from outside, or its trials do nothing but fail.
     """
-    settings, journal, started, facts = stage.settings, stage.journal, time.time(), space_facts(cache)
+    settings, journal, started, facts = stage.settings, stage.journal, now(), space_facts(cache)
     drawn = [record.params for record in journal.history.in_order if record.drawable]
-    require_same_space(load_space(settings.space), settings, facts, drawn)
-    asha, proposer = build_asha(settings), build_proposer(settings, facts)
+    space = find_edition(settings.space, settings, facts, drawn)
+    asha, proposer = build_asha(settings), build_proposer(settings, facts, space)
     for fold in (asha, proposer):
         journal.follow(fold)
     retries = _make_retries(stage)
@@ -110,9 +111,8 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     require_done(stage, is_over(settings, journal.history, asha), settings.trials, "resume")
 
 
-def build_proposer(settings: SearchSettings, facts: dict[str, Any]) -> Proposer:
+def build_proposer(settings: SearchSettings, facts: dict[str, Any], space: Space) -> Proposer:
     """Return what proposes a search's configurations, and has learnt nothing yet."""
-    space = load_space(settings.space)
 
     def draw_anew(given: Params, seed: int) -> Draw:
         return draw(lambda trial: draw_config(space, trial, settings).values(), facts, seed=seed, given=given)

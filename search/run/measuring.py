@@ -16,6 +16,7 @@ from search.place import Place
 from search.run.loop import build_proposer
 from search.run.trial import TrialJob, open_cache, require_promised
 from search.settings import SearchSettings
+from search.space.draw import load_space
 from segcore.config import TrainConfig
 from segcore.data.labels import build_label_map
 from segcore.errors import StreetError
@@ -49,7 +50,7 @@ class Measured:
 
 def draw_values(settings: SearchSettings, facts: dict[str, Any]) -> list[dict[str, Any]]:
     """Return configurations as the search's space draws them while nothing is known."""
-    proposer = build_proposer(settings, facts)
+    proposer = build_proposer(settings, facts, load_space(settings.space))
     return [proposer.ask(number).values for number in range(_DRAWS)]
 
 

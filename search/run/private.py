@@ -5,7 +5,7 @@ Connecting itself lives in `cluster`; a cluster of several machines has its own 
 
 import os
 import secrets
-import shutil
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -17,9 +17,15 @@ import ray._private.ray_constants as constants
 from ray._private import utils
 from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
+from search.run.scratch import clear_left, locked_folder
+
 _TOKEN: Final = "RAY_AUTH_TOKEN"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
+_PREFIX: Final = "street."
+"""Of a local Ray's folder."""
+_TITLE: Final = b"ray::"
+"""Ray's agents and workers call themselves so."""
 _LONGEST_PARENT: Final = 24
 """Bytes; a socket's path has 107, of which 16 are the folder's own name and 66 what Ray lays into it."""
 
@@ -27,6 +33,8 @@ _LONGEST_PARENT: Final = 24
 @contextmanager
 def kept_private(address: str) -> Iterator[dict[str, Any]]:
     """Close a local Ray's doors while it starts, and remove its folder when it has ended.
+
+    What is left of one whose driver was killed is ended and removed first.
 
     Args:
         address: of a cluster; empty: a Ray is started on this machine.
@@ -39,12 +47,11 @@ def kept_private(address: str) -> Iterator[dict[str, Any]]:
         yield {}
         return
     _give_token()
-    folder = _make_folder()
-    try:
+    parent = _find_parent()
+    clear_left(_PREFIX, parent, _end_agents)
+    with locked_folder(_PREFIX, parent) as folder:
         # Ray lets everyone into the folder that it is given, so it gets one inside of a closed one.
         yield {"_temp_dir": str(folder / "r")}
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -98,8 +105,19 @@ def _give_token() -> None:
     os.environ[_TOKEN] = secrets.token_hex()
 
 
-def _make_folder() -> Path:
+def _find_parent() -> Path:
     parent = tempfile.gettempdir()
-    return Path(
-        tempfile.mkdtemp(prefix="street-", dir=parent if len(os.fsencode(parent)) <= _LONGEST_PARENT else "/tmp")
-    )
+    return Path(parent if len(os.fsencode(parent)) <= _LONGEST_PARENT else "/tmp")
+
+
+def _end_agents(folder: Path) -> None:
+    """End what is left of the Ray of a driver that was killed: its agents notice that after minutes.
+
+    They are known by the logs in its folder that they have open, which nobody else has: a person may read one.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        # Of others nothing can be seen, and any may end meanwhile.
+        with suppress(OSError):
+            is_rays = (process / "cmdline").read_bytes().startswith(_TITLE)
+            if is_rays and any(file.readlink().is_relative_to(folder) for file in (process / "fd").iterdir()):
+                os.kill(int(process.name), signal.SIGKILL)

@@ -43,17 +43,19 @@ from segcore.errors import (
 )
 from segcore.insight.case_pictures import ShownCase, choose_cases, draw_cases
 from segcore.machine import Machine, detect_machine, name_device
+from segcore.prediction.cases import predict_cases
 from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
-from segcore.prediction.predict import predict_cases
 from segcore.scoring.metrics import ImageScore, divide_metric
 from segcore.scoring.objective import require_learnt
+from segcore.training import saving
 from segcore.training.freed import wait_for_memory
 from segcore.training.memory import name_memory_errors
+from segcore.training.saving import StateWriter, load_checkpoint
 from segcore.training.schedule import has_stalled
-from segcore.training.state import TrainState, load_state, new_state, require_readable, save_state
+from segcore.training.state import TrainState, new_state, require_readable
 from segcore.training.train import EpochResult, train_epochs
 
-STATE_FILE: Final = "state.pt"
+STATE_FILE: Final = saving.STATE_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,11 +193,11 @@ def _train_on(
             tune.report({"outcome": str(Outcome.OVER_LIMIT), "message": broken})
             return
     shown = choose_cases(cache, valid_indices)
-    for result in train_epochs(state, cache, train_indices, valid_indices, machine):
-        is_drawn = result.epoch in job.picture_epochs or _has_ended(state)
-        pictures = _draw(state, cache, shown, result.scores, machine) if is_drawn else None
-        with scratch_folder() as folder:
-            save_state(state, folder / STATE_FILE)
+    with scratch_folder() as folder, StateWriter(folder) as writer:
+        for result in train_epochs(state, cache, train_indices, valid_indices, machine, writer):
+            is_drawn = result.epoch in job.picture_epochs or _has_ended(state)
+            pictures = _draw(state, cache, shown, result.scores, machine) if is_drawn else None
+            writer.finish(state)
             (folder / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
@@ -235,12 +237,11 @@ def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metri
 def _load(place: str, config: TrainConfig, machine: Machine, metric: str) -> TrainState | CheckpointError:
     """Return the training that a checkpoint holds, or what is wrong with a torn one."""
     with tune.Checkpoint(place).as_directory() as folder:
-        file = Path(folder) / STATE_FILE
         try:
-            return load_state(file, config, machine, metric=metric)
+            return load_checkpoint(Path(folder), config, machine, metric=metric)
         except CheckpointError as error:
             # A share that is not mounted or does not answer is this node's fault: another one may read it.
-            require_readable(file)
+            require_readable(Path(folder) / STATE_FILE)
             return error
 
 

@@ -1,5 +1,6 @@
 """Refuses, before anything starts, a search space that trainings could not follow, or that is another than before."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -8,10 +9,10 @@ from typing import Any, Final
 import optuna
 
 from search.settings import SearchSettings
-from search.space.draw import Draw, Params, RejectedDrawError, draw, draw_config
+from search.space.draw import Draw, Params, RejectedDrawError, draw, draw_config, load_space
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError
-from spaces import Space
+from spaces import FORMER_SPACES, Space
 
 _PROBES: Final = 64
 _CHANGED_SPACE: Final = (
@@ -68,6 +69,27 @@ def require_same_space(space: Space, settings: SearchSettings, facts: dict[str, 
             raise ConfigError(f"{_CHANGED_SPACE} ({type(error).__name__}: {error}).") from error
         if found != params:
             raise ConfigError(f"{_CHANGED_SPACE} ({dict(params)} became {found}).")
+
+
+def find_edition(name: str, settings: SearchSettings, facts: dict[str, Any], trials: Sequence[Params]) -> Space:
+    """Return the space that a search began with: the newest edition of its name that can draw all that was drawn.
+
+    Args:
+        name: as `load_space` takes it.
+        settings: its fixed values and epochs are used.
+        facts: what spaces may know of the data.
+        trials: parameters of the trials that it drew.
+
+    Raises:
+        ConfigError: when no edition can, naming a trial's parameters and what the newest makes of them.
+    """
+    newest = load_space(name)
+    for space in (newest, *FORMER_SPACES.get(name, ())):
+        with contextlib.suppress(ConfigError):
+            require_same_space(space, settings, facts, trials)
+            return space
+    require_same_space(newest, settings, facts, trials)
+    return newest
 
 
 def _probe(space: Space, settings: SearchSettings, facts: dict[str, Any]) -> Iterator[Draw]:

@@ -6,17 +6,14 @@ too. A fold that the confirmation trained for as many epochs is taken over; a tr
 
 Where there is one fold, the winner is trained on it with each seed of the confirmation, and scored on its validation
 images: as published numbers are made, with a score that the search was steered by.
+
+Further configurations may be trained likewise, for an ensemble that is chosen among all of them, see `ensemble`.
 """
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-from torch import Tensor
 
 from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder
 from search.judge.progress import RETRIED
@@ -25,21 +22,23 @@ from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, R
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
-from search.memory.scores import SCORES_FILE
 from search.run.loop import run_folds
 from search.run.trial import STATE_FILE
 from search.stages.confirm import find_confirmed
+from search.stages.ensemble import chosen_weights, plan_further, select_ensemble
 from search.stages.stage import OpenStage
-from search.verdict.notes import out_of_fold_note
-from search.verdict.out_of_fold import OutOfFold
+from search.stages.trained import fetch, group_trainings, read_scores, winner_trainings
+from search.verdict.notes import describe_ensemble, out_of_fold_note
+from search.verdict.out_of_fold import MOST_NETWORKS, OutOfFold
 from search.verdict.rounds import retraining_seeds
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import ClassTable
-from segcore.data.dividing.split import read_folds
+from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
-from segcore.prediction.ensemble import save_ensemble
-from segcore.scoring.metrics import ImageScore, best_single_class, summarise_scores
+from segcore.prediction.ensemble import save_members
+from segcore.prediction.member_files import MemberWeights
+from segcore.scoring.metrics import best_single_class, summarise_scores
 from segcore.scoring.objective import learns_every_class
 from segcore.training.state import read_member_weights
 
@@ -99,11 +98,11 @@ def measure_out_of_fold(
     Raises:
         CheckpointError: when a fold has not finished.
     """
-    trials = _finished(history)
+    trials = winner_trainings(history)
     # Of several folds each is trained once.
     over_seeds = len({trial.fold for trial in trials}) == 1
     scores_of_fold = {
-        trial.values["seed"] if over_seeds else trial.fold: _read_scores(folder, trial) for trial in trials
+        trial.values["seed"] if over_seeds else trial.fold: read_scores(folder, trial) for trial in trials
     }
     metric, labels = history.metric, TrainConfig.from_values(history.trials[0].values).labels
     summarise = partial(summarise_scores, classes=classes, every_class=learns_every_class(labels, classes))
@@ -128,38 +127,78 @@ def measure_out_of_fold(
 
 
 def build_ensemble(
-    folder: SearchFolder, history: History, cache: PixelCache, result: OutOfFold, best: dict[str, Any]
+    folder: SearchFolder,
+    history: History,
+    cache: PixelCache,
+    result: OutOfFold,
+    best: dict[str, Any],
+    *,
+    half: bool = False,
 ) -> None:
-    """Write the ensemble of all folds' networks into the search's model directory."""
-    trials, split = _finished(history), read_folds(folder.folds)
+    """Write the ensemble of all folds' networks, or of those that were chosen, into the search's model directory.
+
+    Args:
+        folder: the search's files.
+        history: the retraining's trials.
+        cache: the decoded data.
+        result: what it reached.
+        best: what `best.json` holds.
+        half: whether to round the weights to 16 bits.
+    """
     left_out: list[int] = []
 
-    def weights() -> Iterator[dict[str, Tensor]]:
-        for trial in trials:
-            for tensors in read_member_weights(_fetch(folder.retrain_stage, trial, STATE_FILE)):
-                left_out.append(trial.fold)
-                yield tensors
+    def members() -> Iterator[MemberWeights]:
+        for member, fold in _find_members(folder, history, result, best):
+            left_out.append(fold)
+            yield member
 
-    save_ensemble(
+    save_members(
         folder.model,
-        weights(),
-        config=TrainConfig.from_values(best["values"]),
+        members(),
         classes=cache.classes,
-        notes={
-            "search": best["search"],
-            "trial": best["trial"],
-            "search_score": best["metrics"],
-            "out_of_fold": result.metrics,
-            "metric": result.metric,
-            f"{result.by}_scores": {str(key): score for key, score in result.fold_scores.items()},
-            "folds": [trial.fold for trial in trials],
-            "split": split.kind,
-            # Filled as the members are written: a training may give several.
-            "left_out": left_out,
-            "extra": list(cache.extra_names),
-        },
-        split=split,
+        # Filled as the members are written: a training may give several.
+        notes=_describe(history, cache, result, best, left_out, read_folds(folder.folds)),
+        split=read_folds(folder.folds),
+        half=half,
     )
+
+
+def _find_members(
+    folder: SearchFolder, history: History, result: OutOfFold, best: dict[str, Any]
+) -> Iterator[tuple[MemberWeights, int]]:
+    if result.ensemble is not None and result.ensemble.kept:
+        trainings = group_trainings(history, best["trial"])
+        yield from chosen_weights(folder.retrain_stage, trainings, result.ensemble.members)
+        return
+    config = TrainConfig.from_values(best["values"])
+    for trial in winner_trainings(history):
+        for tensors in read_member_weights(fetch(folder.retrain_stage, trial, STATE_FILE)):
+            yield MemberWeights(tensors=tensors, config=config), trial.fold
+
+
+def _describe(
+    history: History,
+    cache: PixelCache,
+    result: OutOfFold,
+    best: dict[str, Any],
+    left_out: list[int],
+    split: FoldSplit,
+) -> dict[str, Any]:
+    ensemble = result.ensemble
+    chosen = ensemble is not None and ensemble.kept
+    return {
+        "search": best["search"],
+        "trial": best["trial"],
+        "search_score": best["metrics"],
+        "out_of_fold": ensemble.metrics if ensemble is not None and chosen else result.metrics,
+        "metric": result.metric,
+        f"{result.by}_scores": {str(key): score for key, score in result.fold_scores.items()},
+        "folds": [trial.fold for trial in winner_trainings(history)],
+        "split": split.kind,
+        "left_out": left_out,
+        "extra": list(cache.extra_names),
+        **({} if ensemble is None else {"ensemble": describe_ensemble(ensemble)}),
+    }
 
 
 def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
@@ -179,38 +218,16 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
     journal.write(Ended(trial=number, outcome=Outcome.FINISHED, message=message, time=ended))
 
 
-def _finished(history: History) -> list[TrialRecord]:
-    trials = history.in_order
-    for trial in trials:
-        if trial.outcome is not Outcome.FINISHED:
-            said = f"{trial.outcome}: {trial.message}" if trial.outcome else "it has not finished"
-            raise CheckpointError(
-                f"Fold {trial.fold} was not retrained ({said}); mend the cause and run the retraining again."
-            )
-    return trials
-
-
-def _fetch(folder: StageFolder, trial: TrialRecord, file: str) -> Path:
-    if trial.checkpoint is None or not folder.has(trial.checkpoint, file):
-        raise CheckpointError(f"The checkpoint of fold {trial.fold} is missing ({trial.checkpoint}).")
-    return folder.fetch(trial.checkpoint, file)
-
-
-def _read_scores(folder: StageFolder, trial: TrialRecord) -> list[ImageScore]:
-    entries = json.loads(_fetch(folder, trial, SCORES_FILE).read_text(encoding="utf-8"))
-    return [
-        ImageScore(
-            name=entry["name"],
-            condition=entry["condition"],
-            iou=entry["iou"],
-            confusion_CP=np.array(entry["confusion"], np.int64),
-            boundary_C2=np.array(entry["boundary"], np.int64) if entry.get("boundary") is not None else None,
-        )
-        for entry in entries
-    ]
-
-
-def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, winner: dict[str, Any]) -> OutOfFold:
+def run_retraining(
+    opened: OpenStage,
+    folder: SearchFolder,
+    cache: PixelCache,
+    winner: dict[str, Any],
+    further: Sequence[dict[str, Any]] | None = None,
+    *,
+    most: int = MOST_NETWORKS,
+    half: bool = False,
+) -> OutOfFold:
     """Train the winner on all folds, or with all further seeds on the only one, score it, and build the ensemble.
 
     Args:
@@ -218,20 +235,27 @@ def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, w
         folder: the search's files.
         cache: the decoded data.
         winner: what `best.json` holds.
+        further: trial and values of other configurations to train likewise, of which and of the winner an ensemble is
+            chosen; None: the winner's networks are the ensemble.
+        most: networks that a chosen ensemble may have.
+        half: whether to round the model's weights to 16 bits.
 
     Raises:
         InterruptedSearchError: when it was stopped from outside.
-        CheckpointError: when the stage retrains another winner, or a fold failed.
+        CheckpointError: when the stage retrains another winner, or a fold of the winner failed.
     """
     stage = opened.stage
     metric = stage.settings.metric
     confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"], metric)
     seeds = retraining_seeds(winner["values"], stage.settings)
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed, seeds)
+    plan_further(stage.journal, further or ())
     run_folds(stage, "retrain")
     history, confirm_folds = stage.journal.history, confirmation_folds(winner)
     result = measure_out_of_fold(stage.folder, history, cache.classes, winner["fold"], confirm_folds)
-    build_ensemble(folder, history, cache, result, winner)
-    note = out_of_fold_note(result, score_of(winner))
-    stage.journal.write(Closed(metrics=result.metrics, note=note))
+    if further is not None:
+        members = [winner["trial"], *(each["trial"] for each in further)]
+        result = replace(result, ensemble=select_ensemble(stage, cache, winner["trial"], members, most))
+    build_ensemble(folder, history, cache, result, winner, half=half)
+    stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, score_of(winner))))
     return result

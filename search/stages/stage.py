@@ -64,6 +64,7 @@ def open_stage(
     cache: PixelCache,
     split: FoldSplit,
     capacity: Capacity | None = None,
+    repeats: int = 1,
 ) -> Iterator[OpenStage]:
     """Take a stage's lock and open its journal; on leaving, MLflow gets what is left.
 
@@ -75,6 +76,7 @@ def open_stage(
         cache: the decoded data.
         split: the folds.
         capacity: the cluster's nodes; None counts those that are there.
+        repeats: how often the stage's trainings are run, each time of another configuration.
 
     Raises:
         CheckpointError: when another process has a stage of the search, the folds are not the search's, or the data is
@@ -109,7 +111,8 @@ def open_stage(
         closing.callback(_leave, journal)
         journal.write(Opened(cache_key=cache.key))
         try:
-            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=_COUNTS[name](settings), copier=copier)
+            trials = repeats * _COUNTS[name](settings)
+            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials, copier=copier)
         except StorageError as error:
             raise StorageError(f"{error} Then go on with '{search.command(_GOES_ON[name])}'.") from error
 

@@ -46,8 +46,16 @@ class ModelCard:
         return found
 
     @property
+    def ensemble(self) -> dict[str, Any] | None:
+        """What the retraining wrote of a choice among several configurations; None where the winner is the model."""
+        found: dict[str, Any] | None = self.notes.get("ensemble")
+        return found if found is not None and found["kept"] else None
+
+    @property
     def score(self) -> float:
-        """On images that the scoring networks had not seen; NaN where there is none."""
+        """On images that the scoring networks had not seen, and that nothing was chosen by; NaN where there is none."""
+        if self.ensemble is not None and self.ensemble["metric"] == self.settings.metric:
+            return float(self.ensemble["expected"])
         return float(self.notes["out_of_fold"].get(self.settings.metric, math.nan))
 
     @property
@@ -69,14 +77,29 @@ class ModelCard:
         """Return the page of a version, as Markdown."""
         return "\n\n".join(
             [
-                f"{len(self.document['members'])} networks of trial {self.notes['trial']} of search "
+                f"{len(self.document['members'])} networks of {self._tell_trials()} of search "
                 f"`{self.settings.name}`, whose probabilities are averaged.",
-                self._tell_score(),
+                self._tell_score() if self.ensemble is None else self._tell_ensemble(self.ensemble),
                 _HOW_TO_CALL.format(name=name, version=version),
                 f"Data: `{self.data}`; another file, class or division would have another digest.",
                 self._list_classes(),
             ]
         )
+
+    def _tell_trials(self) -> str:
+        if self.ensemble is None:
+            return f"trial {self.notes['trial']}"
+        trials = {each["trial"]: None for each in self.ensemble["candidates"] if each["weight"]}
+        return f"trial{'s' if len(trials) > 1 else ''} {', '.join(map(str, trials))}"
+
+    def _tell_ensemble(self, ensemble: dict[str, Any]) -> str:
+        rows = [
+            f"| {each['trial']} | {each['snapshot']} | {each['weight']} | {each['alone']:.4f} |"
+            for each in ensemble["candidates"]
+        ]
+        head = [f"| trial | snapshot | weight | {ensemble['metric']} alone |", "| --- | --- | --- | --- |"]
+        told = f"**Expect {ensemble['metric']} {ensemble['expected']:.4f}** on images like these. {ensemble['told']}"
+        return "\n".join([told, "", *head, *rows])
 
     def _tell_score(self) -> str:
         by = "fold" if "fold_scores" in self.notes else "seed"

@@ -1,9 +1,10 @@
 """The winner and its scores in words: for the page of a stage in MLflow, and for the terminal."""
 
+from dataclasses import asdict
 from typing import Any, Final
 
 from search.memory.best import metric_of, place_of, score_of
-from search.verdict.out_of_fold import OutOfFold
+from search.verdict.out_of_fold import EnsembleVerdict, OutOfFold
 
 STEERED: Final = "The search was steered by these images, so this score flatters; other images would tell how much."
 """Of validation images that are all there are."""
@@ -52,8 +53,54 @@ def best_note(best: dict[str, Any]) -> str:
 
 def out_of_fold_note(result: OutOfFold, search_score: float) -> str:
     """Return the score out of fold as Markdown, for the retraining's page in MLflow."""
-    if result.by == "seed":
-        return _seeds_note(result, search_score)
+    told = _seeds_note(result, search_score) if result.by == "seed" else _folds_note(result, search_score)
+    return told if result.ensemble is None else f"{told}\n{_ensemble_note(result.ensemble)}"
+
+
+def ensemble_line(found: EnsembleVerdict) -> str:
+    """Say what came of a selection among several configurations, and what it is worth."""
+    asked = len({member.trial for member in found.members})
+    among = f"{len(found.members)} candidates of {asked} configuration{'s' if asked > 1 else ''}"
+    lacking = "".join(f" {failure[0].upper()}{failure[1:]}: it had no say." for failure in found.failures)
+    if not found.kept:
+        return (
+            f"No choice among {among} beat the winner's networks alone ({found.metric} {found.plain:.4f}; chosen "
+            f"without the images that they are scored on {found.nested:.4f}): the model is the winner's.{lacking}"
+        )
+    return (
+        f"Chosen among {among}: {found.metric} {found.nested:.4f} when chosen without the images that they are scored "
+        f"on, the winner's networks alone {found.plain:.4f} ({found.nested - found.plain:+.4f}). Chosen on all images "
+        f"{found.score:.4f}, which flatters by {found.score - found.nested:+.4f}. {found.networks} networks predict "
+        f"each image, one after the other.{lacking}"
+    )
+
+
+def describe_ensemble(found: EnsembleVerdict) -> dict[str, Any]:
+    """Return what the notes of a model hold of the selection of its members."""
+    return {
+        "kept": found.kept,
+        "metric": found.metric,
+        "expected": found.expected,
+        "score": found.score,
+        "plain": found.plain,
+        "nested": found.nested,
+        "told": ensemble_line(found),
+        "candidates": [asdict(member) for member in found.members],
+    }
+
+
+def _ensemble_note(found: EnsembleVerdict) -> str:
+    rows = "\n".join(
+        f"| {member.trial} | {member.snapshot} | {member.weight} | {member.alone:.4f} |" for member in found.members
+    )
+    title = "Ensemble of several configurations" if found.kept else "The winner alone is the model"
+    return (
+        f"### {title}\n\n{ensemble_line(found)}\n\n"
+        f"| trial | snapshot | weight | {found.metric} alone |\n| --- | --- | --- | --- |\n{rows}\n"
+    )
+
+
+def _folds_note(result: OutOfFold, search_score: float) -> str:
     rows = "\n".join(f"| {fold} | {score:.4f} |" for fold, score in result.fold_scores.items())
     return (
         f"### Out of fold: {result.metric} {result.score:.4f} over {result.images} images\n\n"

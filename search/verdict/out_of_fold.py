@@ -3,7 +3,62 @@
 import math
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import Literal
+from typing import Final, Literal
+
+MOST_NETWORKS: Final = 30
+"""That a chosen ensemble may have: each is run for every image."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenMember:
+    """A candidate of an ensemble, and how often it counts.
+
+    Args:
+        trial: the search's trial whose configuration it has.
+        snapshot: which of the networks of each training, 0-based.
+        weight: how often it counts; 0: it was not chosen.
+        alone: its score alone, out of fold.
+    """
+
+    trial: int
+    snapshot: int
+    weight: int
+    alone: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnsembleVerdict:
+    """What a selection among several configurations found.
+
+    Args:
+        kept: whether something beat the winner's networks alone; else they are the members.
+        members: every candidate.
+        metric: what decided.
+        metrics: of the members together, over all images.
+        plain: score of the winner's networks alone.
+        nested: that of members that were chosen without the images that they are scored on.
+        networks: how many networks the model has.
+        failures: why configurations had no say.
+    """
+
+    kept: bool
+    members: tuple[ChosenMember, ...]
+    metric: str
+    metrics: dict[str, float]
+    plain: float
+    nested: float
+    networks: int
+    failures: tuple[str, ...] = ()
+
+    @property
+    def score(self) -> float:
+        """Of the members together; where they were chosen it flatters."""
+        return self.metrics.get(self.metric, math.nan)
+
+    @property
+    def expected(self) -> float:
+        """What to expect on other images: a score that nothing was chosen by."""
+        return self.nested if self.kept else self.plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +75,7 @@ class OutOfFold:
         single_class: the class that scores best when it is predicted everywhere, and its score on the same images; None
             where nothing tells.
         by: what the trainings differ in.
+        ensemble: what a selection among several configurations found; None where there was none.
     """
 
     metric: str
@@ -30,6 +86,14 @@ class OutOfFold:
     seen_folds: tuple[int, ...]
     single_class: tuple[str, float] | None
     by: Literal["fold", "seed"] = "fold"
+    ensemble: EnsembleVerdict | None = None
+
+    @property
+    def expected(self) -> dict[str, float]:
+        """The metrics of the model that was made; of an ensemble what decided is that of choices made without it."""
+        if self.ensemble is None or not self.ensemble.kept:
+            return self.metrics
+        return {**self.ensemble.metrics, self.ensemble.metric: self.ensemble.expected}
 
     @property
     def score(self) -> float:

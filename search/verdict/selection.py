@@ -4,6 +4,7 @@ Until the best configurations are confirmed on further folds, the winner is the 
 that race is decided lives in `race`, its trainings in `confirm`.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -74,6 +75,38 @@ def choose_confirmed(
     confirmed = _describe_trial(history.trials[decision.winner.trial], history, settings)
     confirmed["values"] |= {"epochs": decision.epochs or confirmed["values"]["epochs"]}
     return {**confirmed, "confirmation": _describe_decision(decision, settings)}
+
+
+def choose_further(
+    best: dict[str, Any], history: History, trainings: History, known: Sequence[int], count: int
+) -> list[dict[str, Any]]:
+    """Return trial and values of the best configurations beside the winner that may join it in an ensemble.
+
+    Those that were confirmed come first, in their order, then those of the search in its order. They learn the winner's
+    labels, since outputs of other classes cannot be averaged.
+
+    Args:
+        best: what `best.json` holds.
+        history: the search's trials.
+        trainings: the journal of the confirmation; empty when there was none.
+        known: trials that are chosen already.
+        count: how many are wanted.
+    """
+    contenders = [each["trial"] for each in best.get("confirmation", {}).get("contenders", ()) if each["fold_scores"]]
+    order = [*contenders, *(trial.number for trial in _ranked(history))]
+    taken: list[dict[str, Any]] = [best["values"]]
+    found: list[dict[str, Any]] = []
+    for number in dict.fromkeys(order):
+        trial = history.trials.get(number)
+        if trial is None or trial.best is None or number in (best["trial"], *known) or len(found) >= count:
+            continue
+        again = [each.best.epoch for each in trainings.in_order if each.source == number and each.best is not None]
+        epochs = best_epochs(trial.values, again or [trial.best.epoch])
+        values = {**trial.values, "epochs": epochs, "patience_epochs": 0}
+        if values["labels"] == best["values"]["labels"] and values not in taken:
+            taken.append(values)
+            found.append({"trial": number, "values": values})
+    return found
 
 
 def _ranked(history: History) -> list[TrialRecord]:

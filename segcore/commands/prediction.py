@@ -48,6 +48,7 @@ from segcore.prediction.tune import (
     propose_scales,
     require_known_names,
 )
+from segcore.prediction.tune_clean import Cleaning, choose_areas
 from segcore.prediction.tune_report import describe_options, write_report
 from segcore.scoring.mask_files import save_mask, write_mask_notes
 from segcore.scoring.objective import CLASS_PREFIX, METRICS, require_learnt, require_metric
@@ -56,38 +57,46 @@ from segcore.scoring.objective import CLASS_PREFIX, METRICS, require_learnt, req
 def predict(
     model: Model,
     images: Annotated[Path, typer.Argument(help="folder of images")],
-    out: Annotated[Path, typer.Argument(help="folder for masks/ and overlays/")],
+    out: Annotated[Path, typer.Argument(help="folder for masks/")],
+    overlays: Annotated[bool, typer.Option("--overlays", help="draw each mask over its image, too")] = False,
     mode: Annotated[str | None, typer.Option(help="auto, full, resize, tiles or overlap")] = None,
     scale: Annotated[float | None, typer.Option(help="resize: input side per image side")] = None,
     tile_size: Annotated[int | None, typer.Option(help="tiles and overlap: side of a tile, pixels")] = None,
     overlap: Annotated[float | None, typer.Option(help="overlap: share of a tile that the next repeats")] = None,
     flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="average with the mirrored image")] = None,
     scales: Annotated[str | None, typer.Option(help="sizes to average over, such as 0.75,1,1.25")] = None,
+    clean: Annotated[bool, typer.Option(help="remove small components, where tune-predict found that it helps")] = True,
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
-    """Predict every image of a folder: masks in OUT/masks, as the data has them, and over images in OUT/overlays.
+    """Predict every image of a folder: masks in OUT/masks, as the data has them; drawn over images in OUT/overlays.
 
     Images that cannot be read are listed at the end, and the command ends with 1.
     Options of the prediction that are not given are those of the model's ensemble.json.
     """
     sizes = None if scales is None else parse_scales(scales)
     options = {"mode": mode, "scale": scale, "tile_size": tile_size, "overlap": overlap, "flip": flip, "scales": sizes}
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, object] = {name: value for name, value in options.items() if value is not None}
+    if not clean:
+        given["least_areas"] = {}
     files = list_images(images)
     print_unread(images)
     ensemble = _load(model, device, cpus).with_options(given)
-    for part in ("masks", "overlays"):
+    parts = ("masks", "overlays") if overlays else ("masks",)
+    for part in parts:
         make_folder(out / part)
     write_mask_notes(out / "masks", files, ensemble.classes)
 
     def save(file: Path, image_HW3: Image, classes_HW: Image) -> None:
         save_mask(classes_HW, out / "masks" / f"{file.stem}.png", ensemble.classes)
-        save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
+        if overlays:
+            save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
 
     with show_progress("predicting") as progress:
         problems = predict_files(ensemble, files, save, progress, writers=max(1, cpus))
-    console.print(f"{len(files) - len(problems)} images: {out}/masks, {out}/overlays", soft_wrap=True)
+    console.print(
+        f"{len(files) - len(problems)} images: {', '.join(f'{out}/{part}' for part in parts)}", soft_wrap=True
+    )
     require_all_read(problems, len(files))
 
 
@@ -109,7 +118,9 @@ def tune_predict(
     are written into the model's directory.
     """
     folder = bring_shown(data)
-    dataset, ensemble = read_dataset(folder, layout), _load(model, device, cpus)
+    dataset = read_dataset(folder, layout)
+    # Whether small components are removed is asked of the best way alone.
+    ensemble = _load(model, device, cpus).with_options({"least_areas": {}})
     require_same_classes(ensemble, dataset.classes, folder)
     make_folder(model)
     cases, notes = dataset.cases, read_ensemble_notes(model).get("notes", {})
@@ -127,10 +138,14 @@ def tune_predict(
     now = find_current(measured, ensemble.options, ensemble.configs)
     console.print(_tune_table(measured, fewer, best, now, metric))
     table, picture = write_report([*measured, *fewer], best, metric, model)
-    save_options(model, best.options)
+    cleaning = _try_cleaning(ensemble.with_options(best.options.values()), dataset.classes, chosen, metric)
+    options = best.options.replaced({"least_areas": cleaning.least_areas if cleaning and cleaning.helps else {}})
+    save_options(model, options)
     console.print(_tell_scored(ensemble, chosen, plan.source), soft_wrap=True)
     console.print(f"table:    {table}\npicture:  {picture}", soft_wrap=True)
-    console.print(f"chosen:   {describe_options(best.options)}; 'predict' uses it from now on", soft_wrap=True)
+    if cleaning is not None:
+        console.print(_describe_cleaning(cleaning, metric), soft_wrap=True)
+    console.print(f"chosen:   {describe_options(options)}; 'predict' uses it from now on", soft_wrap=True)
 
 
 def _load(model: Path, device: str, cpus: int) -> Ensemble:
@@ -172,6 +187,24 @@ def _measure_fewer_members(
         with show_progress(f"{members} of {best.members} networks of a fold") as progress:
             fewer += measure_options(ensemble, classes, images, [best.options], progress, members, metric=metric)
     return fewer
+
+
+def _try_cleaning(
+    ensemble: Ensemble, classes: ClassTable, images: Sequence[HeldOutImage], metric: str
+) -> Cleaning | None:
+    with show_progress("small components") as progress:
+        return choose_areas(ensemble, classes, images, progress, metric)
+
+
+def _describe_cleaning(cleaning: Cleaning, metric: str) -> str:
+    areas = ", ".join(f"{name} {area}" for name, area in cleaning.least_areas.items())
+    told = f"small components: {metric} {cleaning.before:.4f} with all of them"
+    if not areas:
+        return f"{told}; removing those of any class helps nowhere"
+    gain = _describe_gain(cleaning.gain)
+    worth = f"{gain} when areas are chosen without the fold that they are scored on"
+    done = "removed" if cleaning.helps else "kept, for that may be chance"
+    return f"{told}, {cleaning.after:.4f} without those below ({areas} millionths of an image); {worth}: {done}"
 
 
 def _tune_table(

@@ -21,6 +21,7 @@ from segcore.feeding.samples import Sample, TrainingSamples
 from segcore.feeding.shared_memory import FOLDER, PREFETCHED_BATCHES
 
 _STREAM_ORDER: Final = 1
+_Collated = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]
 
 
 class EpochOrder(Sampler[tuple[int, int]]):
@@ -55,6 +56,7 @@ class TrainingLoader:
     ) -> None:
         self._order = EpochOrder(len(samples), config.seed)
         self._workers = workers
+        self._begun: tuple[int, Iterator[_Collated]] | None = None
         whole_batches = len(samples) >= batch_size
         self._loader: DataLoader[Sample] = DataLoader(
             samples,
@@ -72,16 +74,32 @@ class TrainingLoader:
     def __len__(self) -> int:
         return len(self._loader)
 
+    def begin(self, epoch: int) -> None:
+        """Let idle loader processes make the first batches of an epoch, which `epoch` yields later.
+
+        Args:
+            epoch: counted from 0; every epoch before it that was begun has been yielded to its end.
+        """
+        if self._workers:
+            with self._name_full_memory():
+                self._begun = (epoch, self._start(epoch))
+
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of one epoch (counted from 0); a last, smaller batch is left out.
 
         Raises:
             StorageError: when loader processes find no room in shared memory.
         """
-        self._order.epoch = epoch
+        begun, self._begun = self._begun, None
         with self._name_full_memory():
-            for images_NHW3, target_NHW, changes_NP in self._loader:
+            batches = begun[1] if begun is not None and begun[0] == epoch else self._start(epoch)
+            for images_NHW3, target_NHW, changes_NP in batches:
                 yield Batch(images_NHW3=images_NHW3, target_NHW=target_NHW, changes_NP=changes_NP)
+
+    def _start(self, epoch: int) -> Iterator[_Collated]:
+        # Loader processes are told the first samples at once, and those of the order that is set now.
+        self._order.epoch = epoch
+        return iter(self._loader)
 
     @contextmanager
     def _name_full_memory(self) -> Iterator[None]:
@@ -96,7 +114,7 @@ class TrainingLoader:
             ) from error
 
 
-def collate(samples: Sequence[Sample]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+def collate(samples: Sequence[Sample]) -> _Collated:
     """Stack samples; smaller ones are padded at the bottom and right, grey in the image and void in the target."""
     height = max(sample.target_HW.shape[0] for sample in samples)
     width = max(sample.target_HW.shape[1] for sample in samples)

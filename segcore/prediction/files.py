@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from segcore.data.caching.cache import Progress
 from segcore.data.decoding import decode_rgb
@@ -35,6 +36,11 @@ def predict_files(
         DeviceMemoryError: when an image is too large for the device.
     """
     problems = []
+
+    def fetch_and_save(file: Path, image_HW3: npt.NDArray[np.uint8], classes_HW: Tensor) -> None:
+        # Fetched by the thread that needs it: the device has the next image by then.
+        save(file, image_HW3, classes_HW.cpu().numpy())
+
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(writers) as writer:
         saving: deque[Future[None]] = deque()
         decoded = reader.submit(_try_decode, files[0])
@@ -45,10 +51,10 @@ def predict_files(
             if isinstance(image_HW3, DataError):
                 problems.append(str(image_HW3))
             else:
-                classes_HW = ensemble.predict(image_HW3)
+                classes_HW = ensemble.predict_on_device(image_HW3)
                 if len(saving) == 2 * writers:
                     saving.popleft().result()
-                saving.append(writer.submit(save, file, image_HW3, classes_HW))
+                saving.append(writer.submit(fetch_and_save, file, image_HW3, classes_HW))
             progress(done, len(files))
         for waiting in saving:
             waiting.result()

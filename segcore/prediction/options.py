@@ -12,11 +12,13 @@ from pydantic.dataclasses import dataclass
 
 from segcore.config import STRIDE, TrainConfig
 from segcore.errors import ConfigError
+from segcore.networks.encoders import takes_one_size
 from segcore.prediction.tiling import Tiling
 
 MAX_SCALE: Final = 4.0
 MAX_OVERLAP: Final = 0.9
 _DEFAULT_TILE_SIZE: Final = 512
+_MILLION: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -32,6 +34,8 @@ class PredictOptions:
         overlap: overlap mode: share of a tile's side that the next one repeats, 0 to 0.9.
         flip: average with the prediction of the mirrored image.
         scales: sizes over which predictions are averaged, per size of the mode, each over 0 to 4.
+        least_areas: by class name, millionths of the image that a component of the class must have to stay; classes
+            that are not in it keep all.
     """
 
     mode: Literal["auto", "full", "resize", "tiles", "overlap"] = "auto"
@@ -40,6 +44,7 @@ class PredictOptions:
     overlap: float = 0.5
     flip: bool = False
     scales: tuple[float, ...] = (1.0,)
+    least_areas: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.scale is not None and not 0 < self.scale <= MAX_SCALE:
@@ -59,6 +64,11 @@ class PredictOptions:
             )
         if len(set(self.scales)) < len(self.scales):
             raise ConfigError(f"scales={self.scales} hold a scale twice, which only costs time; keep one.")
+
+        if not all(0 < millionths <= _MILLION for millionths in self.least_areas.values()):
+            raise ConfigError(
+                f"least_areas={self.least_areas} are no millionths of an image over 0 and at most {_MILLION}; use 100."
+            )
 
     @classmethod
     def from_values(cls, values: Mapping[str, object]) -> Self:
@@ -106,7 +116,8 @@ def plan_prediction(options: PredictOptions, config: TrainConfig) -> PredictPlan
 
     Args:
         options: what to do.
-        config: input_mode, scale and crop_size are used.
+        config: backbone, input_mode, scale and crop_size are used; a backbone that takes one size only sees tiles of
+            it, or of less, in every mode.
 
     Raises:
         ConfigError: for resize mode without a scale, when the training did not resize either.
@@ -115,6 +126,10 @@ def plan_prediction(options: PredictOptions, config: TrainConfig) -> PredictPlan
     if mode == "auto":
         mode = "resize" if config.input_mode == "resize" else "full"
     base = _base_scale(options, config) if mode == "resize" else 1.0
+    if takes_one_size(config):
+        size = min(options.tile_size or config.crop_size, config.crop_size)
+        options = dataclasses.replace(options, mode="tiles" if mode == "tiles" else "overlap", tile_size=size)
+        mode = options.mode
     return PredictPlan(
         factors=tuple(base * scale for scale in options.scales),
         mirrored=(False, True) if options.flip else (False,),

@@ -1,9 +1,9 @@
-"""Predictions at the original size of an image, whatever size the network saw; and scoring them.
+"""Predictions at the original size of an image, whatever size the network saw.
 
-Every trial is measured here, so that the score of a crop model and of a full-size model can be compared.
+So the score of a crop model and of a full-size model can be compared. Many images, and their scores, are in `cases`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import cv2
@@ -14,15 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from segcore.config import TrainConfig, parse_loss
-from segcore.data.caching.cache import PixelCache
-from segcore.data.labels import build_label_map
 from segcore.feeding.transforms import scaled_size
 from segcore.machine import Machine, autocast
 from segcore.networks.model import SegmentationModel
 from segcore.prediction.options import PredictOptions, PredictPlan, plan_prediction
+from segcore.prediction.staging import lay_out, send
 from segcore.prediction.tiling import blend_tiles
-from segcore.scoring.boundary import Counts, count_boundaries
-from segcore.scoring.metrics import ImageScore, count_confusion, score_image
 
 DEFAULT_OPTIONS: Final = PredictOptions()
 
@@ -89,7 +86,7 @@ def average_probabilities(
     weighted = tuple(zip(models, weights or (1,) * len(models), strict=True))
     total_CHW = None
     for factor in plan.factors:
-        resized_HW3 = torch.from_numpy(_resize(image_HW3, factor)).to(machine.device)
+        resized_HW3 = send(lay_out(resize_image(image_HW3, factor), machine), machine)
         for mirrored in plan.mirrored:
             total_CHW = _add(
                 total_CHW, _look(weighted, resized_HW3, mirrored, image_HW3.shape[:2], plan, config, machine)
@@ -140,50 +137,6 @@ def predict_classes(
     return class_of_output[find_greatest(probabilities_CHW)]
 
 
-def predict_cases(
-    model: SegmentationModel,
-    cache: PixelCache,
-    indices: Sequence[int],
-    config: TrainConfig,
-    machine: Machine,
-    options: PredictOptions = DEFAULT_OPTIONS,
-) -> Iterator[Tensor]:
-    """Yield the predicted class indices (H, W) of cases, on the device, in the order of `indices`."""
-    label_map = build_label_map(cache.classes, config.labels)
-    class_of_output = torch.from_numpy(label_map.class_of_output).to(machine.device)
-    model.eval()
-    for index in indices:
-        yield predict_classes(model, cache.image_HW3(index), class_of_output, config, machine, options)
-
-
-def score_cases(
-    predictions: Iterator[Tensor], cache: PixelCache, indices: Sequence[int], *, boundaries: bool = False
-) -> tuple[ImageScore, ...]:
-    """Compare predictions with the truth at original size.
-
-    Args:
-        predictions: class indices (H, W) of each case, 255 as background, on any device.
-        cache: the decoded data.
-        indices: the cases, in the order of the predictions.
-        boundaries: count along borders, too, which takes the prediction to the CPU.
-    """
-    classes = len(cache.classes)
-    counts: list[Tensor] = []
-    along_borders: list[Counts | None] = []
-    for index, prediction_HW in zip(indices, predictions, strict=True):
-        truth_HW = torch.from_numpy(np.array(cache.mask_HW(index))).to(prediction_HW.device)
-        counts.append(count_confusion(truth_HW, prediction_HW, classes))
-        along_borders.append(
-            count_boundaries(cache.mask_HW(index), prediction_HW.cpu().numpy(), classes) if boundaries else None
-        )
-    # One copy at the end: a copy per image would make a GPU wait for each.
-    confusions = torch.stack(counts).cpu().numpy()
-    return tuple(
-        score_image(cache.cases[index].name, cache.cases[index].condition, confusion_CP, cache.classes, boundary_C2)
-        for index, confusion_CP, boundary_C2 in zip(indices, confusions, along_borders, strict=True)
-    )
-
-
 def _look(
     weighted: Sequence[tuple[SegmentationModel, int]],
     resized_HW3: Tensor,
@@ -193,19 +146,19 @@ def _look(
     config: TrainConfig,
     machine: Machine,
 ) -> Tensor:
-    def classify(pixels_NHW3: Tensor) -> Tensor:
+    def add_all(pixels_NHW3: Tensor) -> Tensor:
         total_NCHW = None
         for model, weight in weighted:
-            total_NCHW = _add(total_NCHW, _classify(model, pixels_NHW3, config, machine, weight))
+            total_NCHW = _add(total_NCHW, classify(model, pixels_NHW3, config, machine, weight))
         assert total_NCHW is not None, "an ensemble has at least one network"
         return total_NCHW
 
     pixels_HW3 = resized_HW3.flip(1) if mirrored else resized_HW3
     if plan.tiling is None:
-        probabilities_CHW = classify(pixels_HW3.unsqueeze(0))[0]
+        probabilities_CHW = add_all(pixels_HW3.unsqueeze(0))[0]
     else:
-        probabilities_CHW = blend_tiles(pixels_HW3, plan.tiling, classify)
-    return _restore(probabilities_CHW, mirrored, size[0], size[1])
+        probabilities_CHW = blend_tiles(pixels_HW3, plan.tiling, add_all)
+    return restore_size(probabilities_CHW.flip(2) if mirrored else probabilities_CHW, size[0], size[1])
 
 
 def _add(total: Tensor | None, part: Tensor) -> Tensor:
@@ -213,28 +166,29 @@ def _add(total: Tensor | None, part: Tensor) -> Tensor:
     return part if total is None else total.add_(part)
 
 
-def _classify(
-    model: SegmentationModel, pixels_NHW3: Tensor, config: TrainConfig, machine: Machine, weight: int
+def classify(
+    model: SegmentationModel, pixels_NHW3: Tensor, config: TrainConfig, machine: Machine, weight: int = 1
 ) -> Tensor:
+    """Return a network's probabilities (N, outputs, H, W) of pixels times its weight, at the training's precision."""
     with autocast(config, machine):
         logits_NCHW: Tensor = model(pixels_NHW3)
     probabilities_NCHW = to_probabilities(logits_NCHW, config)
     return probabilities_NCHW if weight == 1 else probabilities_NCHW.mul_(weight)
 
 
-def _resize(image_HW3: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:
-    if factor != 1:
-        height, width = scaled_size(image_HW3.shape[0], image_HW3.shape[1], factor)
-        # Areas average what a smaller image has no room for; they would enlarge into squares.
-        interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-        image_HW3 = cv2.resize(image_HW3, (width, height), interpolation=interpolation)
-    # A cached image is a read-only map of a file, which torch does not take.
-    return np.array(image_HW3, order="C")
+def resize_image(image_HW3: npt.NDArray[np.uint8], factor: float) -> npt.NDArray[np.uint8]:
+    """Return an image whose sides are `factor` times as long; itself when that is 1."""
+    if factor == 1:
+        return image_HW3
+    height, width = scaled_size(image_HW3.shape[0], image_HW3.shape[1], factor)
+    # Areas average what a smaller image has no room for; they would enlarge into squares.
+    interpolation = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    resized_HW3: npt.NDArray[np.uint8] = cv2.resize(image_HW3, (width, height), interpolation=interpolation)
+    return resized_HW3
 
 
-def _restore(probabilities_CHW: Tensor, mirrored: bool, height: int, width: int) -> Tensor:
-    if mirrored:
-        probabilities_CHW = probabilities_CHW.flip(2)
+def restore_size(probabilities_CHW: Tensor, height: int, width: int) -> Tensor:
+    """Return probabilities at an image's size, enlarged bilinearly where they have another."""
     if probabilities_CHW.shape[1:] == (height, width):
         return probabilities_CHW
     return F.interpolate(probabilities_CHW.unsqueeze(0), size=(height, width), mode="bilinear", align_corners=False)[0]

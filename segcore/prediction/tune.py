@@ -8,7 +8,7 @@ import math
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -269,8 +269,12 @@ def find_current(measured: Sequence[Measured], now: PredictOptions, configs: Seq
 
 def measure_gain(row: Measured, base: Measured) -> Gain:
     """Return how much better a way is than another, image by image."""
-    both = row.image_scores.keys() & base.image_scores.keys()
-    differences = [row.image_scores[name] - base.image_scores[name] for name in sorted(both)]
+    return pair_images(row.image_scores, base.image_scores)
+
+
+def pair_images(scores: Mapping[str, float], base: Mapping[str, float]) -> Gain:
+    """Return how much larger numbers of images are than others of the same images."""
+    differences = [scores[name] - base[name] for name in sorted(scores.keys() & base.keys())]
     error = statistics.stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else float("nan")
     return Gain(score=statistics.fmean(differences) if differences else float("nan"), error=error)
 

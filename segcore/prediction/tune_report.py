@@ -28,6 +28,8 @@ def describe_options(options: PredictOptions) -> str:
         words.append("+ flip")
     if options.scales != (1.0,):
         words.append(f"+ scales {','.join(f'{scale:g}' for scale in options.scales)}")
+    if options.least_areas:
+        words.append("- small components")
     return " ".join(words)
 
 
@@ -59,6 +61,7 @@ def format_csv(measured: Sequence[Measured], best: Measured, metric: str) -> str
     front = find_pareto(measured)
     for row in measured:
         values = row.options.values() | {"scales": ",".join(f"{scale:g}" for scale in row.options.scales)}
+        values["least_areas"] = ",".join(f"{name}={area}" for name, area in row.options.least_areas.items())
         numbers = {name: row.metrics.get(name) for name in shown} | {"ms_per_image": row.milliseconds}
         marks = {"members": row.members, "pareto": int(row in front), "chosen": int(row is best)}
         writer.writerow({"way": describe_options(row.options), **values, **numbers, **marks})

@@ -76,7 +76,9 @@ def save_mask(mask_HW: Mask, file: Path, table: ClassTable) -> None:
     palette_N3 = table.palette_N3
     palette_N3[VOID] = find_background_colour(table)
     if not table.ids:
-        save_png(palette_N3[mask_HW], file)
+        # In the order of channels that a file is encoded from: turned around it is turned back without a copy.
+        blue_green_red_HW3 = np.take(palette_N3[:, ::-1], mask_HW, axis=0)
+        save_png(blue_green_red_HW3[..., ::-1], file)
         return
     numbers_N = np.full(256, find_background_number(table), np.uint16)
     numbers_N[: len(table)] = table.ids

@@ -15,6 +15,7 @@ Which of them decides is in `objective`; how borders are counted, in `boundary`.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,9 @@ from torch import Tensor
 from segcore.data.classes import VOID, ClassTable
 from segcore.scoring.boundary import Counts
 from segcore.scoring.objective import BOUNDARY_IOU, counted_classes
+
+_EXACT_COUNTS: Final = 2**24
+"""Numbers up to which 32-bit floats are counted one by one."""
 
 Confusion = npt.NDArray[np.int64]
 """Pixels by true class (rows, C) and predicted class (columns, C + 1; the last: predicted as background)."""
@@ -64,8 +68,32 @@ def count_confusion(truth_HW: Tensor, prediction_HW: Tensor, classes: int) -> Te
     prediction_HW = torch.where(prediction_HW == VOID, classes, prediction_HW)
     # Void pixels go to one extra bin: selecting them out would make a GPU wait for the count.
     cells_HW = torch.where(truth_HW == VOID, classes * columns, truth_HW * columns + prediction_HW)
-    counts = torch.bincount(cells_HW.flatten(), minlength=classes * columns + 1)
-    return counts[:-1].view(classes, columns)
+    return count_cells(cells_HW.flatten(), classes * columns + 1)[:-1].view(classes, columns)
+
+
+def count_cells(cells_N: Tensor, cells: int) -> Tensor:
+    """Return how often each number of 0 to `cells` - 1 occurs, int64, without making a GPU wait.
+
+    Args:
+        cells_N: int64 numbers.
+        cells: how many numbers there are.
+    """
+    if not cells_N.is_cuda:
+        return torch.bincount(cells_N, minlength=cells)
+    return count_by_histogram(cells_N, cells)
+
+
+def count_by_histogram(cells_N: Tensor, cells: int) -> Tensor:
+    """Return what `count_cells` returns: on a GPU bincount asks for the largest number first, and so waits for it.
+
+    Counts of 32-bit floats are whole up to 2^24, so more numbers are counted in parts.
+    """
+    parts = torch.split(cells_N.float(), _EXACT_COUNTS)
+    # Half a number below the lowest and above the highest: each number is in the middle of its bin.
+    return sum(
+        (torch.histc(part_N, cells, -0.5, cells - 0.5).long() for part_N in parts),
+        torch.zeros(cells, dtype=torch.int64, device=cells_N.device),
+    )
 
 
 def score_image(

@@ -20,9 +20,10 @@ from segcore.feeding.loader import TrainingLoader
 from segcore.feeding.tensor_augmentation import change_batch
 from segcore.feeding.turning import count_room
 from segcore.machine import Machine, autocast
-from segcore.networks.model import SegmentationModel
+from segcore.networks.auxiliary import answer_twice
 from segcore.training.losses import Loss
 from segcore.training.optimizer import set_rate
+from segcore.training.running_mean import RunningMean
 from segcore.training.schedule import rate_at
 from segcore.training.state import TrainState
 
@@ -78,12 +79,14 @@ def train_epoch(state: TrainState, loader: TrainingLoader, loss: Loss, machine: 
     set_training(state)
     steps_per_epoch = math.ceil(len(loader) / config.accumulation_steps)
     groups, losses = _BatchGroups(loader.epoch(epoch), config.accumulation_steps), _Losses(epoch)
+    mean = RunningMean(state.mean_model, state.model, config.ema_decay) if state.mean_model is not None else None
     started = time.perf_counter()
     for step, batches in enumerate(groups, start=epoch * steps_per_epoch):
         rate = rate_at(config, step, config.epochs * steps_per_epoch, state.train_losses)
         set_rate(state.optimizer, rate)
         losses.add(take_step(state, batches, loss, machine))
-        follow_mean(state, step)
+        if mean is not None:
+            mean.follow(step)
     mean_loss = losses.mean()
     seconds = time.perf_counter() - started
     return EpochSteps(mean_loss=mean_loss, samples=groups.samples, seconds=seconds, wait_seconds=groups.wait_seconds)
@@ -110,7 +113,7 @@ def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: 
     values = [_add_gradient(state, part, share, loss, machine) for part, share in zip(parts, shares, strict=True)]
     if state.config.gradient_clip:
         state.scaler.unscale_(state.optimizer)
-        torch.nn.utils.clip_grad_norm_(state.model.parameters(), state.config.gradient_clip)
+        torch.nn.utils.clip_grad_norm_(_learning(state), state.config.gradient_clip)
     state.scaler.step(state.optimizer)
     state.scaler.update()
     return StepLoss(mean=torch.stack(values).sum(), weight=weights_P.sum())
@@ -119,33 +122,12 @@ def take_step(state: TrainState, batches: Sequence[Batch], loss: Loss, machine: 
 def set_training(state: TrainState) -> None:
     """Put the network into training mode; a frozen encoder keeps the statistics of its normalisation."""
     state.model.train()
+    if state.auxiliary is not None:
+        state.auxiliary.train()
     if state.config.freeze != "none":
         for module in state.model.network.encoder.modules():
             if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
                 module.eval()
-
-
-def follow_mean(state: TrainState, step: int) -> None:
-    """Move the running mean of the weights; its decay grows with the steps, so that it forgets the random start.
-
-    The statistics of normalisations are averaged alike: those of the last steps are of other weights than the mean's.
-    Source of the warm-up: tf.train.ExponentialMovingAverage, (1 + n) / (10 + n).
-    """
-    if state.mean_model is None:
-        return
-    decay = min(state.config.ema_decay, (1 + step) / (10 + step))
-    pairs = list(zip(_tensors(state.mean_model), _tensors(state.model), strict=True))
-    with torch.no_grad():
-        averaged = [(mean, tensor) for mean, tensor in pairs if mean.is_floating_point()]
-        torch._foreach_lerp_([mean for mean, _ in averaged], [tensor for _, tensor in averaged], 1 - decay)
-        # What is left are counts of batches.
-        for mean, tensor in pairs:
-            if not mean.is_floating_point():
-                mean.copy_(tensor)
-
-
-def _tensors(model: SegmentationModel) -> Iterator[Tensor]:
-    return itertools.chain(model.parameters(), model.buffers())
 
 
 def _weigh_parts(parts: Sequence[Batch], loss: Loss, machine: Machine) -> Tensor:
@@ -156,11 +138,24 @@ def _add_gradient(state: TrainState, part: Batch, share: Tensor, loss: Loss, mac
     # A call of its own, so that a part's tensors are gone before the next part needs room.
     images_NHW3 = part.images_NHW3.to(machine.device, non_blocking=True)
     target_NHW = part.target_NHW.to(machine.device, non_blocking=True)
-    with autocast(state.config, machine):
-        logits_NCHW = state.model(images_NHW3)
-    value = loss(logits_NCHW, target_NHW) * share
+    value = _compute_loss(state, images_NHW3, target_NHW, loss, machine) * share
     state.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
     return value.detach()
+
+
+def _compute_loss(state: TrainState, images_NHW3: Tensor, target_NHW: Tensor, loss: Loss, machine: Machine) -> Tensor:
+    if state.auxiliary is None:
+        with autocast(state.config, machine):
+            logits_NCHW = state.model(images_NHW3)
+        return loss(logits_NCHW, target_NHW)
+    with autocast(state.config, machine):
+        logits_NCHW, auxiliary_NCHW = answer_twice(state.model, state.auxiliary, images_NHW3)
+    return loss(logits_NCHW, target_NHW) + state.config.auxiliary_weight * loss(auxiliary_NCHW, target_NHW)
+
+
+def _learning(state: TrainState) -> Iterator[torch.nn.Parameter]:
+    auxiliary = () if state.auxiliary is None else state.auxiliary.parameters()
+    return itertools.chain(state.model.parameters(), auxiliary)
 
 
 class _BatchGroups:

@@ -62,7 +62,9 @@ def tiled_options(config: TrainConfig) -> PredictOptions:
     return PredictOptions(mode="overlap", tile_size=SMALL_TILE_SIZE, scales=(scale,))
 
 
-def train_within_memory(state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps]) -> EpochSteps:
+def train_within_memory(
+    state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps], *, fitted: bool
+) -> EpochSteps:
     """Train an epoch, and start it anew with each batch in twice as many parts while the device is too small for it.
 
     The parts' gradients are added, so the optimizer's batch stays the same; batch normalisation sees the parts.
@@ -71,10 +73,15 @@ def train_within_memory(state: TrainState, machine: Machine, train_next: Callabl
         state: a training; `micro_batches` is doubled as often as needed and stays so.
         machine: where the training is.
         train_next: takes all steps of the state's next epoch.
+        fitted: whether an epoch of batches of these shapes had room enough: then another one has, unless something
+            else fills the device, and what there was before it is not copied from the device to go back to.
 
     Raises:
-        DeviceMemoryError: when the device is too small for the smallest part.
+        DeviceMemoryError: when the device is too small for the smallest part, or for what had fitted.
     """
+    if fitted:
+        with name_memory_errors(state.config, machine):
+            return train_next()
     before = remember_learnt(state)
     while True:
         try:

@@ -16,6 +16,7 @@ from torch import Tensor
 from segcore.config import TrainConfig, translate_first_losses
 from segcore.errors import CheckpointError, StorageError
 from segcore.machine import Machine, build_scaler
+from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.model import SegmentationModel, build_architecture, build_model
 from segcore.scoring.objective import FIRST_METRIC
 from segcore.training.optimizer import build_optimizer
@@ -49,6 +50,7 @@ class TrainState:
         optimizer: the optimizer of its parameters; a group's `rate_factor` multiplies its rate.
         scaler: scales the loss at fp16.
         mean_model: running mean of the network's weights, or None when the configuration wants none.
+        auxiliary: second head that is taught beside the network, or None; no mean is kept of what never predicts.
         data: says what is trained on and validated; equal for equal data, empty where the caller keeps watch itself.
         snapshots: weights of `final_model` at the end of each cycle of a cyclic rate, on the CPU.
         batch_size: samples of a batch; 0 until the first epoch finds what `auto` means here.
@@ -65,6 +67,7 @@ class TrainState:
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     mean_model: SegmentationModel | None
+    auxiliary: AuxiliaryHead | None = None
     data: str = ""
     snapshots: list[dict[str, Tensor]] = field(default_factory=list)
     batch_size: int = 0
@@ -192,17 +195,18 @@ def load_state(
     return state
 
 
-def estimate_bytes(config: TrainConfig, weights: int) -> int:
+def estimate_bytes(config: TrainConfig, weights: int, head: int = 0) -> int:
     """Return about how much a checkpoint takes on a disk.
 
     Args:
         config: what is trained.
         weights: how many numbers the network's weights are.
+        head: how many those of an auxiliary head are, of which there is neither a mean nor a snapshot.
     """
     moments = 1 if config.optimizer == "sgd" else 2
     snapshots = config.cycles if config.rate_schedule == "cyclic" else 0
     copies = 1 + moments + bool(config.ema_decay) + snapshots
-    return _NUMBER_BYTES * weights * copies
+    return _NUMBER_BYTES * (weights * copies + head * (1 + moments))
 
 
 def require_readable(file: Path) -> None:
@@ -258,12 +262,13 @@ def recall_learnt(state: TrainState, remembered: io.BytesIO, machine: Machine) -
 
 
 def _learnt(state: TrainState) -> dict[str, Any]:
-    return {
+    learnt = {
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "scaler": state.scaler.state_dict(),
         "mean_model": state.mean_model.state_dict() if state.mean_model is not None else None,
     }
+    return learnt if state.auxiliary is None else {**learnt, "auxiliary": state.auxiliary.state_dict()}
 
 
 def _learn(state: TrainState, learnt: dict[str, Any]) -> None:
@@ -272,18 +277,23 @@ def _learn(state: TrainState, learnt: dict[str, Any]) -> None:
     state.scaler.load_state_dict(learnt["scaler"])
     if state.mean_model is not None:
         state.mean_model.load_state_dict(learnt["mean_model"])
+    if state.auxiliary is not None:
+        state.auxiliary.load_state_dict(learnt["auxiliary"])
 
 
 def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machine: Machine) -> TrainState:
     if config.freeze == "encoder":
         model.network.encoder.requires_grad_(False)
+    # Built after the network, whose random start is the same with and without it.
+    auxiliary = AuxiliaryHead(model.network, outputs).to(machine.device) if config.auxiliary_weight else None
     return TrainState(
         config=config,
         outputs=outputs,
         model=model,
-        optimizer=build_optimizer(model, config),
+        optimizer=build_optimizer(model, config, auxiliary),
         scaler=build_scaler(config, machine),
         mean_model=copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None,
+        auxiliary=auxiliary,
     )
 
 

@@ -15,28 +15,21 @@ from torch import Tensor
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import LabelMap, build_label_map
-from segcore.errors import DeviceMemoryError
 from segcore.feeding.balance import balanced_weights, count_output_pixels
 from segcore.feeding.loader import TrainingLoader
 from segcore.feeding.samples import TrainingSamples
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
-from segcore.machine import Machine, peak_memory_gib
-from segcore.prediction.options import PredictOptions
-from segcore.prediction.predict import DEFAULT_OPTIONS, predict_cases, score_cases
+from segcore.feeding.transforms import sample_size
+from segcore.machine import Machine, peak_memory_gib, search_convolutions
 from segcore.scoring.metrics import ImageScore, summarise_scores
-from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
+from segcore.scoring.objective import learns_every_class
 from segcore.training.epoch import train_epoch
 from segcore.training.losses import Loss, build_loss
-from segcore.training.memory import (
-    name_memory_errors,
-    name_validation_memory_errors,
-    release_memory,
-    resolve_batch_size,
-    tiled_options,
-    train_within_memory,
-)
+from segcore.training.memory import resolve_batch_size, train_within_memory
+from segcore.training.saving import StateWriter
 from segcore.training.schedule import cycle_ends, has_stalled
 from segcore.training.state import TrainState, take_snapshot
+from segcore.training.validation import first_view, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +77,12 @@ def train_epochs(
     train_indices: Sequence[int],
     valid_indices: Sequence[int],
     machine: Machine,
+    writer: StateWriter | None = None,
 ) -> Iterator[EpochResult]:
     """Train until the configuration's epochs are done or the score stalls, one result per epoch.
 
-    Between two results the state is that of a finished epoch: save it then, and a training that goes on
-    from it ends in the same weights as one that was never interrupted (bit for bit on a CPU).
+    Between two results the state is that of a finished epoch: save it then, or finish what `writer` began, and a
+    training that goes on from it ends in the same weights as one that was never interrupted (bit for bit on a CPU).
 
     When the device runs out of memory in training, the epoch starts anew with divided batches (see `memory`); in a
     validation, this one and the following look at overlapping tiles instead of whole images.
@@ -99,6 +93,7 @@ def train_epochs(
         train_indices: cases to train on.
         valid_indices: cases to validate on, whole and at their original size.
         machine: where to train.
+        writer: begins to write each epoch's state while that is validated; finish it before the next epoch.
 
     Raises:
         ConfigError: when a crop is larger than the images usually are.
@@ -108,14 +103,25 @@ def train_epochs(
     config = state.config
     every_class = learns_every_class(config.labels, cache.classes)
     loader, loss, plan = _prepare(state, cache, train_indices, machine)
-    in_tiles = False
+    view = first_view(machine)
     train_next = partial(train_epoch, state, loader, loss, machine)
+    samples_alike, images_alike = _compare_sizes(cache, train_indices, valid_indices, config)
+    fitted = False
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
-        steps = train_within_memory(state, machine, train_next)
+        search_convolutions(machine, shapes_repeat=samples_alike)
+        steps = train_within_memory(state, machine, train_next, fitted=fitted)
+        # Where sizes differ, a later epoch may bring larger ones together.
+        fitted = samples_alike
+        _enter_steps(state, steps.mean_loss)
+        if state.epoch < config.epochs:
+            loader.begin(state.epoch)
+        if writer is not None:
+            writer.begin(state)
+        search_convolutions(machine, shapes_repeat=images_alike)
         started = time.perf_counter()
-        scores, in_tiles = _validate(state, cache, valid_indices, machine, in_tiles=in_tiles)
+        scores, view = validate(state, cache, valid_indices, machine, view)
         metrics = summarise_scores(scores, cache.classes, every_class=every_class)
-        _enter_epoch(state, steps.mean_loss, metrics.get(state.metric, 0.0))
+        state.scores.append(metrics.get(state.metric, 0.0))
         yield EpochResult(
             epoch=state.epoch,
             train_loss=steps.mean_loss,
@@ -129,7 +135,7 @@ def train_epochs(
             peak_memory_gib=peak_memory_gib(machine),
             batch_size=state.batch_size,
             micro_batches=state.micro_batches,
-            validated_in_tiles=in_tiles,
+            validated_in_tiles=view == "tiles",
             loader_workers=plan.workers,
             loading_note=plan.note,
         )
@@ -139,8 +145,6 @@ def _prepare(
     state: TrainState, cache: PixelCache, train_indices: Sequence[int], machine: Machine
 ) -> tuple[TrainingLoader, Loss, LoaderPlan]:
     config = state.config
-    # The fastest convolutions are looked for anew at every new shape: worth it where there are few.
-    torch.backends.cudnn.benchmark = machine.on_gpu and len({(case.height, case.width) for case in cache.cases}) == 1
     labels = build_label_map(cache.classes, config.labels)
     samples = TrainingSamples(cache, train_indices, config, labels.target_of_class)
     loss = build_loss(config, _weigh_classes(config, cache, train_indices, labels, machine))
@@ -153,6 +157,15 @@ def _prepare(
     return loader, loss, plan
 
 
+def _compare_sizes(
+    cache: PixelCache, train_indices: Sequence[int], valid_indices: Sequence[int], config: TrainConfig
+) -> tuple[bool, bool]:
+    """Say whether all training samples have one size, and whether all images of the validation have."""
+    trained, validated = ([cache.cases[index] for index in indices] for indices in (train_indices, valid_indices))
+    samples = {sample_size(case.height, case.width, config) for case in trained}
+    return len(samples) <= 1, len({(case.height, case.width) for case in validated}) <= 1
+
+
 def _weigh_classes(
     config: TrainConfig, cache: PixelCache, train_indices: Sequence[int], labels: LabelMap, machine: Machine
 ) -> Tensor | None:
@@ -162,33 +175,10 @@ def _weigh_classes(
     return torch.from_numpy(weights_C).to(machine.device)
 
 
-def _validate(
-    state: TrainState, cache: PixelCache, valid_indices: Sequence[int], machine: Machine, *, in_tiles: bool
-) -> tuple[tuple[ImageScore, ...], bool]:
-    """Return the scores, and whether the device only had room for tiles."""
-    if not in_tiles:
-        try:
-            with name_memory_errors(state.config, machine):
-                return _score(state, cache, valid_indices, machine, DEFAULT_OPTIONS), False
-        except DeviceMemoryError:
-            pass
-        # Only here, after the error and the tensors of its frames are gone, is there memory again.
-        release_memory(machine)
-    with name_validation_memory_errors(state.config, machine):
-        return _score(state, cache, valid_indices, machine, tiled_options(state.config)), True
-
-
-def _score(
-    state: TrainState, cache: PixelCache, valid_indices: Sequence[int], machine: Machine, options: PredictOptions
-) -> tuple[ImageScore, ...]:
-    predictions = predict_cases(state.final_model, cache, valid_indices, state.config, machine, options)
-    return score_cases(predictions, cache, valid_indices, boundaries=state.metric == BOUNDARY_IOU)
-
-
-def _enter_epoch(state: TrainState, train_loss: float, score: float) -> None:
+def _enter_steps(state: TrainState, train_loss: float) -> None:
+    # All but the score: what is written from here on is the epoch's.
     config = state.config
     state.epoch += 1
     state.train_losses.append(train_loss)
-    state.scores.append(score)
     if config.rate_schedule == "cyclic" and state.epoch in cycle_ends(config.epochs, config.cycles):
         take_snapshot(state)

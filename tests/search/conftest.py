@@ -21,6 +21,7 @@ from search.insight.stops import Stops
 from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Opened, parse_event
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
+from search.memory.moment import now
 from search.memory.outcome import Outcome
 from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
@@ -66,7 +67,7 @@ class Script:
     def write(self, kind: str, **content: Any) -> None:
         """Write an event as its line says it; `time` is that of writing unless it is given."""
         # No two events of a search are within a millisecond, in which MLflow counts.
-        self._time = max(time.time(), self._time + 0.002)
+        self._time = max(now(), self._time + 0.002)
         line = json.dumps({"event": kind, "time": self._time, **content})
         self.journal.write(parse_event(line.encode()))
 

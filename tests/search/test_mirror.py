@@ -269,3 +269,10 @@ def test_checkpoints_are_by_address_and_deleted_inside_of_rays_folder_alone(here
 def test_a_path_of_another_bucket_is_outside(here):
     with pytest.raises(CheckpointError, match="not inside of"):
         SearchFolder(root=here).search_stage.relative("/elsewhere/streets/ray/x")
+
+
+def test_a_stop_that_an_earlier_driver_left_in_the_bucket_stops_none_that_began_since(here, go_to):
+    send_request(go_to("there"), Request(kind="stop", reason="yesterday", time=0.0))
+    go_to("here")
+    with copied(here):
+        assert not Inbox(here).is_stopped

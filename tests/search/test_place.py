@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from search.place import build_place, change_place, read_place, require_honest_latency, write_place
+from search.place import build_place, change_place, read_place, require_honest_latency, require_one_gpu, write_place
 from segcore.errors import CheckpointError, ConfigError
 
 
@@ -54,10 +54,14 @@ def test_the_wait_for_a_node_is_a_duration(make_place):
     assert make_place(wait_seconds="2h").wait_seconds == 7200
 
 
-@pytest.mark.parametrize("gpus", [1.5, 2.25])
-def test_more_than_one_gpu_must_be_whole(make_place, gpus):
-    with pytest.raises(ConfigError, match="a share of a GPU is below 1, and more are whole; use"):
-        make_place(gpus_per_trial=gpus)
+def test_a_trial_is_given_no_gpu_that_its_training_would_leave_idle(make_place):
+    told = "a training uses one GPU, and the others would stand idle; use --gpus-per-trial 1"
+    with pytest.raises(ConfigError, match=f"--gpus-per-trial 2: {told}"):
+        require_one_gpu(make_place(gpus_per_trial=2))
+    with pytest.raises(ConfigError, match=f"--gpus-per-trial 1.5: {told}"):
+        make_place(gpus_per_trial=1.5)
+    for gpus in (0, 0.5, 1):
+        require_one_gpu(make_place(gpus_per_trial=gpus))
 
 
 def test_password_with_a_blank_is_refused_and_not_shown(make_place):

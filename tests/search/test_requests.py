@@ -60,3 +60,10 @@ def test_who_asks_is_named_in_a_line():
     assert name_asker(" it has\nplateaued ").endswith(": it has plateaued")
     assert name_asker().startswith("asked for by ")
     assert len(name_asker("x" * 1000)) == 300
+
+
+def test_a_stop_is_heard_from_whoevers_clock_is_behind(root):
+    """Set back while the search ran, or another machine's."""
+    inbox = Inbox(root)
+    send_request(root, Request(kind="stop", reason="lunch", time=time.time() - 86400))
+    assert inbox.is_stopped

@@ -2,16 +2,19 @@
 
 import optuna
 import pytest
+import timm
 
+import spaces.street
+import spaces.street_small
 from search.settings import SearchSettings, build_settings
 from search.space.draw import draw_config
 from segcore.config import FIELD_NAMES, TrainConfig
 from segcore.feeding.transforms import require_crop_fits
-from segcore.networks.model import require_backbone
+from segcore.networks.encoders import is_mix_transformer, require_backbone
 from spaces import SPACES
 
 DRAWS = 300
-# The contest's images, the project's demo streets and two that are smaller than any crop size of `street` but one.
+# The contest's images, the project's demo streets and two that are smaller than any crop size but one.
 SIDES = (1216, 360, 128, 96)
 
 
@@ -41,8 +44,31 @@ def draw_configs(name: str, smallest_side: int, settings: SearchSettings) -> lis
     return [draw_config(SPACES[name], study.ask(), settings) for _ in range(DRAWS)]
 
 
-def test_the_two_spaces_of_the_readme_are_there():
-    assert {"street", "demo"} <= set(SPACES)
+def test_spaces_of_the_papers_are_there():
+    assert set(SPACES) == {"street", "street_small", "contest", "demo"}
+
+
+@pytest.mark.parametrize("module", [spaces.street, spaces.street_small])
+def test_every_backbone_of_a_space_has_imagenet_weights_somewhere(module):
+    for backbone in module.DECODERS:
+        assert is_mix_transformer(backbone) or timm.get_pretrained_cfg(backbone).hf_hub_id, backbone
+
+
+def test_transformers_learn_at_smaller_rates_than_convolutions():
+    drawn: dict[str, list[float]] = {}
+    for _, params in draw_trials("street", 360):
+        drawn.setdefault(params["backbone"], []).append(params["learning_rate"])
+    assert max(drawn["vit_small_patch14_dinov2"]) <= 3e-4 <= min(drawn["resnet50d"])
+    assert 6e-5 <= min(drawn["mit_b2"]) < 3e-4 < max(drawn["mit_b2"]) <= 1e-3
+
+
+def test_contest_repeats_what_its_author_tried():
+    configs = draw_configs("contest", 1216, build_settings({"name": "spaces", "epochs": 9}))
+    assert {config.decoder for config in configs} == {"unet"}
+    assert {config.loss for config in configs} == {"bce", "jaccard", "focal"}
+    assert {config.labels for config in configs} == {"full", "scored"}
+    assert {config.crop_size for config in configs if config.input_mode == "crop"} == {256, 512, 768}
+    assert {config.scale for config in configs if config.input_mode == "resize"} == {0.5, 0.75}
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -111,6 +137,11 @@ def test_demo_needs_no_model_hub(settings):
 @pytest.mark.parametrize("name", sorted(SPACES))
 def test_rates_lie_within_their_range_and_reach_both_of_its_halves(name):
     rates = [params["learning_rate"] for _, params in draw_trials(name, 360)]
-    low, high = {"street": (1e-4, 3e-3), "demo": (1e-3, 6e-3)}[name]
+    low, high = {
+        "street": (2e-5, 3e-3),
+        "street_small": (3e-4, 5e-3),
+        "contest": (1e-4, 3e-3),
+        "demo": (1e-3, 6e-3),
+    }[name]
     middle = (low * high) ** 0.5
     assert low <= min(rates) < middle < max(rates) <= high

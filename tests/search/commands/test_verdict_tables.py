@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from search.commands.verdict_tables import best_table, confirmation_table, out_of_fold_table
+from search.commands.verdict_tables import best_table, confirmation_table, ensemble_table, out_of_fold_table
 from search.verdict.notes import best_note, confirmation_line, out_of_fold_note
-from search.verdict.out_of_fold import OutOfFold
+from search.verdict.out_of_fold import ChosenMember, EnsembleVerdict, OutOfFold
 from search.verdict.selection import choose_best
 
 RESULT = OutOfFold(
@@ -159,3 +159,44 @@ def test_folds_without_anything_to_count_are_told_instead_of_no_number(render):
     assert "without fold 0 the other folds have no pixel of what iou/car counts" in text
     assert "search's own iou/car 0.5800" in text
     assert "nan" not in text and "for comparison" not in text
+
+
+def _ensemble(*, kept: bool) -> EnsembleVerdict:
+    members = ((5, 0, 1, 0.5), (7, 0, 2, 0.48), (9, 1, 0, 0.3)) if kept else ((5, 0, 1, 0.5), (7, 0, 0, 0.48))
+    return EnsembleVerdict(
+        kept=kept,
+        members=tuple(ChosenMember(trial=t, snapshot=s, weight=w, alone=alone) for t, s, w, alone in members),
+        metric="iou",
+        metrics={"iou": 0.56 if kept else 0.5},
+        plain=0.5,
+        nested=0.54 if kept else 0.49,
+        networks=6 if kept else 3,
+        failures=() if kept else ("trial 9 was not trained on every fold (fold 0: diverged)",),
+    )
+
+
+def test_ensemble_is_told_with_what_it_is_worth_on_images_it_was_not_chosen_by(render, row_of):
+    text = render(ensemble_table(_ensemble(kept=True)))
+    assert row_of(text, "7").split() == ["7", "0", "0.4800", "2"]
+    assert row_of(text, "9").split() == ["9", "1", "0.3000", "-"]
+    note = out_of_fold_note(replace(RESULT, ensemble=_ensemble(kept=True)), 0.6)
+    assert (
+        "Chosen among 3 candidates of 3 configurations: iou 0.5400 when chosen without the images that they are scored "
+        "on, the winner's networks alone 0.5000 (+0.0400). Chosen on all images 0.5600, which flatters by +0.0200. 6 "
+        "networks predict each image, one after the other."
+    ) in note
+    assert "| 7 | 0 | 2 | 0.4800 |" in note
+
+
+def test_winner_that_nothing_beat_is_told_to_be_the_model():
+    note = out_of_fold_note(replace(RESULT, ensemble=_ensemble(kept=False)), 0.6)
+    assert (
+        "No choice among 2 candidates of 2 configurations beat the winner's networks alone (iou 0.5000; chosen without "
+        "the images that they are scored on 0.4900): the model is the winner's. Trial 9 was not trained on every fold "
+        "(fold 0: diverged): it had no say."
+    ) in note
+
+
+def test_score_of_a_chosen_model_is_that_of_choices_made_without_the_images():
+    assert replace(RESULT, ensemble=_ensemble(kept=True)).expected == {"iou": 0.54}
+    assert replace(RESULT, ensemble=_ensemble(kept=False)).expected == RESULT.metrics == RESULT.expected

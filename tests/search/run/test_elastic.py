@@ -37,6 +37,7 @@ from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE, TrialJob
 from search.run.tuning import _own_interrupt, _request, ray_config, run_trials, wait_for_node
+from search.space.draw import load_space
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import ClusterError
@@ -288,7 +289,10 @@ def two_kinds(cluster) -> None:
 
 def follow(stage: Stage) -> tuple[Asha, Proposer]:
     """All that a search's journal is told to."""
-    asha, proposer = build_asha(stage.settings), build_proposer(stage.settings, {"smallest_side": 128})
+    asha, proposer = (
+        build_asha(stage.settings),
+        build_proposer(stage.settings, {"smallest_side": 128}, load_space(stage.settings.space)),
+    )
     for fold in (asha, proposer):
         stage.journal.follow(fold)
     return asha, proposer

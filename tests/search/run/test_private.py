@@ -171,3 +171,53 @@ def test_ray_tune_writes_no_key_into_a_trials_environment():
 
     with kept_private("auto"):
         assert [name for name in ENV_VARS_TO_PROPAGATE if name.startswith("AWS")] == []
+
+
+LEFT = """
+import os, signal, subprocess, sys
+from pathlib import Path
+from search.run import private
+from search.run.private import kept_private
+
+private.tempfile.tempdir = sys.argv[1]
+with kept_private("") as options:
+    folder = Path(options["_temp_dir"])
+    folder.mkdir()
+    with (folder / "agent.log").open("w") as log:
+        for title in ("ray::DashboardAgent", "tail"):
+            agent = subprocess.Popen([title, "600"], executable="/bin/sleep", stdout=log, start_new_session=True)
+            print(agent.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that has ended may wait for its parent yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="processes are looked up as Linux shows them")
+def test_what_a_killed_driver_left_of_its_ray_is_ended_and_nothing_else(home, monkeypatch, wait_until):
+    parent = home / "t"
+    parent.mkdir()
+    monkeypatch.setattr(private, "_LONGEST_PARENT", 1000)
+    monkeypatch.setattr(private.tempfile, "tempdir", str(parent))
+    program = LEFT.replace("private.tempfile.tempdir =", "private._LONGEST_PARENT = 1000; private.tempfile.tempdir =")
+    killed = subprocess.run([sys.executable, "-c", program, parent], cwd=ROOT, stdout=subprocess.PIPE, check=False)
+    agent, reader = map(int, killed.stdout.split())
+    try:
+        assert is_alive(agent) and is_alive(reader)
+        (left,) = parent.iterdir()
+        with kept_private("") as options:
+            live = Path(options["_temp_dir"]).parent
+            assert list(parent.iterdir()) == [live] and live != left
+            wait_until(lambda: not is_alive(agent), "the agent ends")
+            assert is_alive(reader), "a person may read a log"
+            with kept_private("") as others:
+                assert live.is_dir() and not live.samefile(Path(others["_temp_dir"]).parent), "its driver lives"
+    finally:
+        os.kill(reader, 9)
+    assert list(parent.iterdir()) == []

@@ -35,7 +35,7 @@ def go_on(cache, make_config, tmp_path):
     config, outputs = make_config(), build_label_map(cache.classes, make_config().labels).outputs
     for epoch in (1, 2):
         state = new_state(config, outputs, Machine(), metric="iou")
-        state.epoch = epoch
+        state.epoch, state.scores = epoch, [0.5] * epoch
         (tmp_path / str(epoch)).mkdir()
         save_state(state, tmp_path / str(epoch) / STATE_FILE)
 

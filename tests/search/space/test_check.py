@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import optuna
 import pytest
 
 from search.memory.events import Asked, encode_event, parse_event
-from search.space.check import require_same_space, require_usable_space
+from search.space.check import find_edition, require_same_space, require_usable_space
 from search.space.draw import draw, draw_config
 from segcore.errors import ConfigError, WeightsError
 from segcore.training.feasible import Feasibility
+from spaces import FORMER_SPACES, SPACES
 from tests.conftest import CLASSES
 
 FACTS = {"smallest_side": 96}
@@ -218,3 +221,19 @@ def test_one_trial_among_others_that_the_space_does_not_draw_is_found(make_setti
     require_same_space(space, make_settings(), FACTS, trials)
     with pytest.raises(ConfigError, match=r"\{'crop_size': 64, 'batch_size': 9\} became \{'crop_size': 64"):
         require_same_space(space, make_settings(), FACTS, [*trials, {"crop_size": 64, "batch_size": 9}])
+
+
+def _draw_of(space, settings, facts, seed):
+    return draw(lambda trial: draw_config(space, trial, settings).values(), facts, seed=seed).params
+
+
+def test_search_that_began_with_a_former_edition_goes_on_with_it(make_settings):
+    settings = replace(make_settings(), fixed={})
+    facts = {"smallest_side": 512}
+    (former,), newest = FORMER_SPACES["street"], SPACES["street"]
+    drawn = {space: [_draw_of(space, settings, facts, seed) for seed in range(4)] for space in (former, newest)}
+    assert find_edition("street", settings, facts, drawn[former]) is former
+    assert find_edition("street", settings, facts, drawn[newest]) is newest
+    assert find_edition("street", settings, facts, []) is newest
+    with pytest.raises(ConfigError, match="The search space is not the one that this search began with"):
+        find_edition("street", settings, facts, [*drawn[former], *drawn[newest]])

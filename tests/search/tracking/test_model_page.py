@@ -54,6 +54,26 @@ def test_model_of_other_data_or_another_metric_takes_no_champions_place(client, 
         assert register(client, tmp_path, card).startswith("version 1 stays champion: it was scored on other data")
 
 
+def test_page_of_an_ensemble_has_its_members_and_the_score_that_nothing_was_chosen_by(make_card):
+    card = make_card(0.7)
+    candidates = [
+        {"trial": 17, "snapshot": 0, "weight": 1, "alone": 0.5},
+        {"trial": 4, "snapshot": 1, "weight": 3, "alone": 0.45},
+        {"trial": 9, "snapshot": 0, "weight": 0, "alone": 0.3},
+    ]
+    found = {"kept": True, "metric": "iou", "expected": 0.65, "told": "Chosen among 3.", "candidates": candidates}
+    card.document["notes"]["ensemble"] = found
+    assert card.score == 0.65
+    page = card.describe("streets", "3")
+    assert "2 networks of trials 17, 4 of search" in page
+    assert "**Expect iou 0.6500** on images like these. Chosen among 3." in page
+    assert "| 4 | 1 | 3 | 0.4500 |" in page
+    # Where nothing beat the winner it is the model, as if nobody had asked.
+    card.document["notes"]["ensemble"] = {**found, "kept": False}
+    assert card.score == 0.7
+    assert "2 networks of trial 17 of search" in card.describe("streets", "3")
+
+
 def test_page_of_a_model_has_classes_scores_and_how_it_is_called(make_card):
     page = make_card(0.6).describe("streets", "3")
     assert "**Expect iou 0.6000**" in page

@@ -5,7 +5,7 @@ from search.memory.events import Asked
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.verdict.notes import best_note
-from search.verdict.selection import choose_best, choose_candidates, choose_confirmed
+from search.verdict.selection import choose_best, choose_candidates, choose_confirmed, choose_further
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
@@ -217,3 +217,30 @@ def test_best_without_its_metric_is_refused_and_one_of_before_the_choice_is_of_i
     write_best({**before, "metric": "iou/car"}, tmp_path / "best.json")
     with pytest.raises(CheckpointError, match="metrics: there is no iou/car"):
         read_best(tmp_path / "best.json")
+
+
+def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_search(make_history):
+    def search(script):
+        for trial, (iou, values) in enumerate(
+            ((0.9, {}), (0.8, {"labels": "scored"}), (0.7, {}), (0.6, {}), (0.5, {}), (0.4, {}))
+        ):
+            # The last one is the first again.
+            script.ask(trial, batch_size=trial % 5 + 1, epochs=9, rate_schedule="constant", **values)
+            script.epochs(trial, 0.1, iou, 0.1)
+            script.end(trial)
+
+    def confirm(script):
+        script.ask(0, fold=1, source=3, batch_size=4, epochs=9, rate_schedule="constant")
+        script.epochs(0, 0.1, 0.2, 0.3, 0.2)
+
+    history, trainings = make_history(search), make_history(confirm)
+    values = {**history.trials[0].values, "epochs": 2, "patience_epochs": 0}
+    contenders = [{"trial": 0, "fold_scores": {"1": 0.4}}, {"trial": 3, "fold_scores": {"1": 0.3}}]
+    best = {"trial": 0, "values": values, "confirmation": {"contenders": contenders}}
+    found = choose_further(best, history, trainings, (), 9)
+    # Trial 1 learns other labels, and trial 5 is the winner's configuration again.
+    assert [each["trial"] for each in found] == [3, 2, 4]
+    # Trial 3 was best in epoch 3 of its confirmation, the others in epoch 2 of the search.
+    assert [each["values"]["epochs"] for each in found] == [3, 2, 2]
+    assert [each["trial"] for each in choose_further(best, history, trainings, (3,), 1)] == [2]
+    assert choose_further(best, history, trainings, (), 0) == []

@@ -113,7 +113,7 @@ def test_predict_submit_and_score_fit_together(trained, dataset_folder, tmp_path
     code, _, _ = run("predict", model, dataset_folder / "seg_train_images", tmp_path / "out", "--cpus", 1)
     assert code == 0
     assert len(list((tmp_path / "out" / "masks").glob("*.png"))) == 12
-    assert len(list((tmp_path / "out" / "overlays").glob("*.png"))) == 12
+    assert not (tmp_path / "out" / "overlays").exists()
     assert run("submit", tmp_path / "out" / "masks", tmp_path / "s.json", "--data", dataset_folder)[0] == 0
     lines = {}
     for masks in (tmp_path / "out" / "masks", tmp_path / "s.json"):
@@ -121,6 +121,15 @@ def test_predict_submit_and_score_fit_together(trained, dataset_folder, tmp_path
         assert code == 0
         (lines[masks],) = [line.split()[1] for line in out.splitlines() if line.split()[:1] == ["iou"]]
     assert len(set(lines.values())) == 1
+
+
+def test_overlays_are_drawn_where_they_are_wanted(trained, dataset_folder, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    shutil.copy(dataset_folder / "seg_train_images" / "train_0000.jpg", images)
+    code, out, _ = run("predict", trained[0] / "model", images, tmp_path / "out", "--overlays", "--cpus", 1)
+    assert (code, f"1 images: {tmp_path}/out/masks, {tmp_path}/out/overlays" in out) == (0, True)
+    assert [file.name for file in (tmp_path / "out" / "overlays").iterdir()] == ["train_0000.png"]
 
 
 def score_both_ways(data, masks, submission):

@@ -1,3 +1,5 @@
+import multiprocessing
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,34 @@ def test_number_of_loader_processes_changes_no_sample(cache, make_config):
     alone, helped = _loader(cache, config, workers=0), _loader(cache, config, workers=2)
     for epoch in (0, 1):
         _assert_equal(_epoch(alone, epoch), _epoch(helped, epoch))
+
+
+def test_batches_of_an_epoch_that_was_begun_are_those_of_one_that_was_not(cache, make_config):
+    config = make_config(**CROPS)
+    plain, ahead = _loader(cache, config), _loader(cache, config, workers=1)
+    for epoch in (0, 1):
+        _assert_equal(_epoch(plain, epoch), _epoch(ahead, epoch))
+        ahead.begin(epoch + 1)
+    # Another epoch than the one that was begun: what was made for that is left.
+    _assert_equal(_epoch(plain, 5), _epoch(ahead, 5))
+
+
+def test_idle_loader_processes_make_the_next_batches_before_they_are_asked_for(cache, make_config):
+    samples = _samples(cache, make_config(**CROPS))
+    asked = multiprocessing.get_context("fork").Semaphore(0)
+    take = samples.__class__.__getitem__
+
+    class Watched(TrainingSamples):
+        def __getitem__(self, address):
+            if address[0] == 1:
+                asked.release()
+            return take(self, address)
+
+    samples.__class__ = Watched
+    loader = TrainingLoader(samples, make_config(**CROPS), 5, workers=1, pin_memory=False)
+    _epoch(loader, 0)
+    loader.begin(1)
+    assert asked.acquire(timeout=60), "nothing of epoch 1 is made before it is asked for"
 
 
 def test_training_resumed_at_epoch_3_sees_the_same_samples(cache, make_config):

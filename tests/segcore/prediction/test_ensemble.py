@@ -109,7 +109,7 @@ def test_ensemble_predicts_the_class_of_the_greatest_mean_probability(folder, me
 def test_probabilities_of_finished_networks_are_not_kept(folder, image_HW3, monkeypatch, values):
     """One running sum: while a network predicts, at most that sum is alive, however many networks came before."""
     made, alive = [], []
-    classify = segcore.prediction.predict._classify
+    classify = segcore.prediction.predict.classify
 
     def spy(*arguments):
         alive.append(sum(reference() is not None for reference in made))
@@ -117,7 +117,7 @@ def test_probabilities_of_finished_networks_are_not_kept(folder, image_HW3, monk
         made.append(weakref.ref(probabilities_NCHW))
         return probabilities_NCHW
 
-    monkeypatch.setattr(segcore.prediction.predict, "_classify", spy)
+    monkeypatch.setattr(segcore.prediction.predict, "classify", spy)
     load_ensemble(folder, MACHINE).with_options(values).predict(image_HW3)
     # The first probabilities are the sum; with a list of them it would be 0, 1, 2.
     assert alive[:3] == [0, 1, 1]

@@ -8,49 +8,15 @@ from torch import nn
 from segcore.data.classes import VOID
 from segcore.data.labels import build_label_map
 from segcore.machine import Machine
-from segcore.networks.model import SegmentationModel, build_architecture
+from segcore.networks.model import SegmentationModel
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import (
     average_probabilities,
-    predict_cases,
     predict_classes,
     predict_probabilities,
-    score_cases,
 )
-from segcore.scoring.metrics import summarise_scores
 
 MACHINE = Machine()
-
-
-class NearestColour(nn.Module):
-    """A network that knows the answer: its logits fall with the distance to each output's colours.
-
-    `colours_of_output[i]` are the RGB colours that output i stands for.
-    """
-
-    def __init__(self, colours_of_output):
-        super().__init__()
-        self.colours_of_output = colours_of_output
-        self.sizes = []
-
-    def forward(self, images_NHW3):
-        self.sizes.append(tuple(images_NHW3.shape[:3]))
-        logits = []
-        for colours in self.colours_of_output:
-            distances = [(images_NHW3.float() - torch.tensor(colour)).norm(dim=-1) for colour in colours]
-            logits.append(-torch.stack(distances).amin(dim=0))
-        return torch.stack(logits, dim=1)
-
-
-@pytest.fixture
-def knowing(classes):
-    return NearestColour([[colour] for colour in classes.colours]).eval()
-
-
-@pytest.fixture(scope="module")
-def model(make_config):
-    torch.manual_seed(0)
-    return build_architecture(make_config(), 4).eval()
 
 
 @pytest.mark.parametrize(
@@ -106,94 +72,6 @@ def test_knowing_network_predicts_the_truth(knowing, make_config, cache, classes
     valid_HW = truth_HW != VOID
     # JPEG blurs a few pixels at the edges of rectangles.
     assert (prediction_HW.numpy() == truth_HW)[valid_HW].mean() > 0.97
-
-
-def test_network_of_scored_classes_predicts_background_elsewhere(make_config, cache, classes):
-    road, car, person, sky = classes.colours
-    scored = NearestColour([[car], [person], [road, sky]])
-    (prediction_HW,) = predict_cases(scored, cache, [0], make_config(labels="scored"), MACHINE)
-    truth_HW = cache.mask_HW(0)
-    for index, predicted in ((0, VOID), (1, 1), (2, 2), (3, VOID)):
-        values, counts = np.unique(prediction_HW.numpy()[truth_HW == index], return_counts=True)
-        assert values[counts.argmax()] == predicted
-    assert set(np.unique(prediction_HW)) == {1, 2, VOID}
-
-
-def test_cases_are_predicted_one_by_one_in_the_order_asked_and_in_evaluation_mode(knowing, make_config, cache):
-    knowing.train()
-    predictions = list(predict_cases(knowing, cache, [5, 2], make_config(), MACHINE))
-    assert knowing.sizes == [(1, 64, 96)] * 2
-    assert not knowing.training
-    for index, prediction_HW in zip([5, 2], predictions, strict=True):
-        valid_HW = cache.mask_HW(index) != VOID
-        assert (prediction_HW.numpy() == cache.mask_HW(index))[valid_HW].mean() > 0.97
-
-
-def _truths(cache, indices):
-    return [torch.from_numpy(np.array(cache.mask_HW(index))) for index in indices]
-
-
-def test_true_prediction_scores_one_at_original_size(cache, classes):
-    scores = score_cases(iter(_truths(cache, [3, 4])), cache, [3, 4])
-    assert [(score.name, score.condition, score.iou) for score in scores] == [
-        ("train_0003", "night", 1.0),
-        ("train_0004", "day", 1.0),
-    ]
-    # Every pixel of 64 x 96 but the void corner of 4 x 4 is counted.
-    assert [score.confusion_CP.sum() for score in scores] == [64 * 96 - 16] * 2
-    metrics = summarise_scores(scores, classes, every_class=True)
-    assert {metrics[name] for name in ("iou", "miou", "iou/car", "iou_at/night")} == {1.0}
-
-
-def test_score_by_hand(cache):
-    # Everything predicted as car: car's IoU is its share of the valid pixels; person's is 0.
-    cars = int((cache.mask_HW(0) == 1).sum())
-    (score,) = score_cases(iter([torch.full((64, 96), 1, dtype=torch.uint8)]), cache, [0])
-    assert score.iou == pytest.approx((cars / (64 * 96 - 16) + 0) / 2)
-
-
-def test_input_modes_that_predict_equal_maps_score_equal(make_config, cache, classes):
-    """One ruler: what the network saw has no part in the score."""
-    # Constant networks give equal maps whatever they see: here all is car.
-    always_car = NearestColour([[(999.0, 999.0, 999.0)], [tuple(colour) for colour in classes.colours], [(999.0,) * 3]])
-    indices = [0, 3, 7]
-    of_mode = {}
-    for mode in ("full", "crop", "resize"):
-        config = make_config(input_mode=mode, crop_size=32, scale=0.3)
-        scores = score_cases(predict_cases(always_car, cache, indices, config, MACHINE), cache, indices)
-        of_mode[mode] = summarise_scores(scores, classes, every_class=True)
-    assert of_mode["full"] == of_mode["crop"] == of_mode["resize"]
-    assert 0 < of_mode["full"]["iou/car"] < 1
-    assert always_car.sizes == [(1, 64, 96)] * 6 + [(1, 19, 29)] * 3  # 64 x 0.3 = 19.2, 96 x 0.3 = 28.8
-
-
-@pytest.mark.parametrize("predictions", [1, 3])
-def test_predictions_and_cases_must_pair_up(cache, predictions):
-    with pytest.raises(ValueError, match="zip"):
-        score_cases(iter(_truths(cache, [3] * predictions)), cache, [3, 4])
-
-
-@pytest.mark.parametrize(
-    "values",
-    [{"input_mode": "full"}, {"input_mode": "crop", "crop_size": 32}, {"input_mode": "resize", "scale": 0.4}],
-)
-def test_trials_are_scored_to_the_bit_as_before_there_were_options(model, make_config, cache, values):
-    """Scores of a search that goes on, and of one begun before, must be comparable."""
-    config = make_config(**values)
-    expected_HW = []
-    for index in (0, 3):
-        pixels_HW3 = cache.image_HW3(index)
-        if config.input_mode == "resize":
-            pixels_HW3 = cv2.resize(pixels_HW3, (38, 26), interpolation=cv2.INTER_AREA)
-        with torch.inference_mode():
-            probabilities_1CHW = model(torch.from_numpy(np.array(pixels_HW3))[None]).float().softmax(dim=1)
-        if config.input_mode == "resize":
-            probabilities_1CHW = F.interpolate(probabilities_1CHW, size=(64, 96), mode="bilinear", align_corners=False)
-        found_CHW = predict_probabilities(model, cache.image_HW3(index), config, MACHINE)
-        assert torch.equal(found_CHW, probabilities_1CHW[0])
-        expected_HW.append(probabilities_1CHW[0].argmax(dim=0))
-    for found_HW, truth_HW in zip(predict_cases(model, cache, [0, 3], config, MACHINE), expected_HW, strict=True):
-        assert torch.equal(found_HW.long(), truth_HW)
 
 
 LOOKS = [

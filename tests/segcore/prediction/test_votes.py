@@ -10,7 +10,8 @@ from segcore.data.labels import build_label_map
 from segcore.errors import StorageError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.predict import average_probabilities, predict_cases, score_cases
+from segcore.prediction.cases import predict_cases, score_cases
+from segcore.prediction.predict import average_probabilities
 from segcore.prediction.votes import (
     Ballot,
     Candidate,

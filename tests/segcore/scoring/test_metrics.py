@@ -14,6 +14,7 @@ from segcore.scoring.metrics import (
     best_single_class,
     class_boundary_ious,
     class_ious,
+    count_by_histogram,
     count_confusion,
     divide_metric,
     score_image,
@@ -263,3 +264,14 @@ def _count_all(pairs):
 
 def _weigh(score, times):
     return dataclasses.replace(score, confusion_CP=score.confusion_CP * times, boundary_C2=score.boundary_C2 * times)
+
+
+def test_numbers_counted_for_a_gpu_are_those_counted_for_a_cpu():
+    cells_N = torch.from_numpy(np.random.default_rng(0).integers(0, 421, 20_000))
+    cells_N[:3] = torch.tensor([0, 420, 420])
+    assert torch.equal(count_by_histogram(cells_N, 421), torch.bincount(cells_N, minlength=421))
+
+
+def test_counts_above_what_floats_hold_are_exact(monkeypatch):
+    monkeypatch.setattr("segcore.scoring.metrics._EXACT_COUNTS", 7)
+    assert count_by_histogram(torch.full((20,), 2), 4).tolist() == [0, 0, 20, 0]

@@ -1,4 +1,3 @@
-import copy
 import math
 from dataclasses import replace
 
@@ -13,8 +12,9 @@ from segcore.data.classes import VOID
 from segcore.feeding.batch import Batch
 from segcore.feeding.changes import pack_change
 from segcore.machine import Machine, build_scaler
+from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.model import SegmentationModel
-from segcore.training.epoch import follow_mean, take_step, train_epoch
+from segcore.training.epoch import take_step, train_epoch
 from segcore.training.losses import build_loss
 from segcore.training.state import TrainState
 
@@ -151,20 +151,62 @@ def test_dividing_a_step_changes_no_loss_of_single_pixels(data):
     assert divided[1] == pytest.approx(whole[1], rel=1e-4, abs=1e-6)
 
 
-def test_statistics_of_normalisation_are_averaged_like_the_weights(make_config):
-    state = _state(make_config(ema_decay=0.9), 2)
-    state.model.network = torch.nn.BatchNorm2d(1)
-    state.mean_model = copy.deepcopy(state.model).requires_grad_(False)
-    ours, mean = state.model.network, state.mean_model.network
-    ours.running_mean.fill_(10)
-    ours.running_var.fill_(3)
-    ours.num_batches_tracked.fill_(7)
-    # At the first step the decay is 1 / 10: 0.1 * 0 + 0.9 * 10, and 0.1 * 1 + 0.9 * 3.
-    follow_mean(state, 0)
-    assert mean.running_mean.item() == pytest.approx(9.0)
-    assert mean.running_var.item() == pytest.approx(2.8)
-    assert mean.num_batches_tracked.item() == 7
-    # Later it is the configuration's, 0.9: 0.9 * 9 + 0.1 * -1.
-    ours.running_mean.fill_(-1)
-    follow_mean(state, 1000)
-    assert mean.running_mean.item() == pytest.approx(8.0)
+class Encoder(torch.nn.Identity):
+    """Gives the image itself as its only level."""
+
+    out_channels = (4,)
+
+    def forward(self, images_N3HW):
+        return [images_N3HW]
+
+
+class Answer(torch.nn.Module):
+    """An encoder, and one bias per output whatever it sees."""
+
+    def __init__(self, outputs):
+        super().__init__()
+        self.encoder = Encoder()
+        self.bias = torch.nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, images_N3HW):
+        (level_N3HW,) = self.encoder(images_N3HW)
+        return self.bias.view(1, -1, 1, 1).expand(len(level_N3HW), -1, *level_N3HW.shape[2:])
+
+
+def _state_with_head(config, weight):
+    network = Answer(2)
+    head = AuxiliaryHead(network, 2) if weight else None
+    if head is not None:
+        head.layers = torch.nn.Conv2d(3, 2, 1)
+        torch.nn.init.zeros_(head.layers.weight).requires_grad_(False)
+        torch.nn.init.zeros_(head.layers.bias)
+    learning = [network.bias, *([head.layers.bias] if head is not None else [])]
+    return TrainState(
+        config=config,
+        outputs=2,
+        model=SegmentationModel(network, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        optimizer=torch.optim.SGD(learning, lr=1.0),
+        scaler=build_scaler(config, MACHINE),
+        mean_model=None,
+        auxiliary=head,
+    )
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_auxiliary_head_adds_its_weight_of_the_loss(make_config, parts):
+    config = make_config(loss="ce", auxiliary_weight=0.4)
+    state = _state_with_head(config, 0.4)
+    state.micro_batches = parts
+    value = take_step(state, [_batch(SPARSE, DENSE)], build_loss(config), MACHINE).mean
+    # Both answer 1/2 everywhere: ln 2 of the network and 0.4 of the head's; the gradient of both is that of `SPARSE`.
+    assert value.item() == pytest.approx(1.4 * math.log(2))
+    assert state.model.network.bias.tolist() == pytest.approx([-0.25, 0.25])
+    assert state.auxiliary.layers.bias.tolist() == pytest.approx([-0.1, 0.1])
+
+
+def test_auxiliary_heads_gradient_is_limited_with_the_others(make_config):
+    config = make_config(loss="ce", auxiliary_weight=1.0, gradient_clip=0.01)
+    state = _state_with_head(config, 1.0)
+    take_step(state, [_batch(DENSE)], build_loss(config), MACHINE)
+    moved = torch.cat([state.model.network.bias, state.auxiliary.layers.bias]).detach()
+    assert moved.norm().item() == pytest.approx(0.01, rel=1e-3)

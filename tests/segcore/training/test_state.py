@@ -201,6 +201,7 @@ def test_checkpoint_whose_weights_belong_to_another_network_is_refused(make_conf
         {},
         {"optimizer": "sgd"},
         {"ema_decay": 0.9},
+        {"ema_decay": 0.9, "auxiliary_weight": 0.4},
         {"rate_schedule": "cyclic", "cycles": 2, "epochs": 2},
     ],
 )
@@ -212,3 +213,18 @@ def test_estimated_size_of_a_checkpoint_is_near_that_of_its_file(make_config, tm
     save_state(state, tmp_path / "state.pt")
     estimated = estimate_bytes(config, require_architecture(config))
     assert (tmp_path / "state.pt").stat().st_size == pytest.approx(estimated, rel=0.1)
+
+
+def test_auxiliary_head_is_saved_and_no_part_of_what_predicts(make_config, tmp_path):
+    config = make_config(auxiliary_weight=0.4, ema_decay=0.9)
+    state, without = new_state(config, 4, MACHINE), new_state(make_config(ema_decay=0.9), 4, MACHINE)
+    # The network starts alike with and without it.
+    _assert_same_tensors(state.model.state_dict(), without.model.state_dict())
+    torch.nn.init.constant_(state.auxiliary.layers[-1].bias, 7.0)
+    save_state(state, tmp_path / "state.pt")
+    loaded = load_state(tmp_path / "state.pt", config, MACHINE)
+    _assert_same_tensors(state.auxiliary.state_dict(), loaded.auxiliary.state_dict())
+    (weights,) = read_member_weights(tmp_path / "state.pt")
+    assert weights.keys() == without.model.state_dict().keys()
+    save_state(without, tmp_path / "state.pt")
+    assert "auxiliary" not in torch.load(tmp_path / "state.pt", weights_only=True)["learnt"]

@@ -11,9 +11,10 @@ from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel
+from segcore.prediction.cases import predict_cases, score_cases
 from segcore.prediction.options import plan_prediction
-from segcore.prediction.predict import predict_cases, score_cases
 from segcore.prediction.tiling import Tiling
+from segcore.training import memory
 from segcore.training.memory import tiled_options
 from segcore.training.schedule import rate_at
 from segcore.training.state import TrainState, load_state, member_weights, new_state, read_member_weights, save_state
@@ -72,7 +73,8 @@ def _drop_paths(state):
         {"batch_size": 3, "rate_schedule": "plateau", "plateau_patience_epochs": 1, "optimizer": "sgd"},
         {"input_mode": "resize", "batch_size": 4, "optimizer": "adam", "labels": "scored", "loss": "focal"},
         {**CROPS, "batch_size": 2, "accumulation_steps": 3, "ema_decay": 0.9, "gradient_clip": 1.0,
-         "encoder_rate_factor": 0.1, "rate_schedule": "cosine"},
+         "encoder_rate_factor": 0.1, "rate_schedule": "cosine", "auxiliary_weight": 0.4, "ohem_share": 0.5,
+         "label_smoothing": 0.1, "decay_on": "kernels", "encoder_layer_decay": 0.9, "loss": "ce+boundary"},
     ],
     ids=["crop", "full", "resize", "every option"],
 )  # fmt: skip
@@ -369,6 +371,30 @@ def test_training_on_a_small_device_ends_in_the_weights_of_a_large_one(make_conf
     assert small.train_losses == pytest.approx(large.train_losses, rel=1e-5)
     for name, tensor in large.model.state_dict().items():
         assert torch.allclose(small.model.state_dict()[name], tensor, atol=1e-5), name
+
+
+@pytest.mark.parametrize(("input_mode", "copies"), [("crop", 1), ("full", 3)])
+def test_what_was_learnt_is_copied_until_samples_of_one_size_have_fitted(
+    make_dataset, make_config, tmp_path, monkeypatch, input_mode, copies
+):
+    sizes = [(64, 64), (64, 96), (96, 64), (64, 64)]
+    mixed = PixelCache(prepare_cache(read_dataset(make_dataset(*sizes)), tmp_path / "cache"))
+    config = make_config(input_mode=input_mode, crop_size=32, crops_per_image=1, epochs=3, batch_size=2)
+    remembered = []
+    monkeypatch.setattr(memory, "remember_learnt", lambda state: remembered.append(state.epoch))
+    state = _start_small(config, mixed)
+    assert len(list(train_epochs(state, mixed, range(3), [3], MACHINE))) == 3
+    assert len(remembered) == copies
+
+
+def test_device_that_was_filled_by_something_else_is_named(make_config, cache):
+    state = _start_narrow(make_config(epochs=3, batch_size=4, input_mode="crop", crop_size=32), cache)
+    state.model.network.holds = 4
+    results = train_epochs(state, cache, TRAIN, VALID, MACHINE)
+    next(results)
+    state.model.network.holds = 2
+    with pytest.raises(DeviceMemoryError, match=r"cpu ran out of memory with batch_size=4"):
+        next(results)
 
 
 def test_parts_of_a_batch_are_remembered_by_the_checkpoint(make_config, cache, tmp_path):

@@ -1,0 +1,38 @@
+"""`space`: writes a search space that fits a data set and a device, for a person to edit."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
+from segcore.errors import ConfigError
+
+space_app = typer.Typer(help="Write a search space.", no_args_is_help=True)
+
+
+@space_app.callback()
+def _group() -> None:
+    """Write a search space."""
+
+
+@space_app.command()
+def auto(
+    data: Annotated[str, typer.Option(help="data-set folder, archive, or the address of one")],
+    device_gib: Annotated[
+        float | None, typer.Option(help="memory of the GPU that trials get; 0: a CPU; empty: this machine's")
+    ] = None,
+    layout: Annotated[str, typer.Option(help="of the data; empty: recognised")] = "",
+    cache: Annotated[Path, typer.Option(help="folder of decoded images, which a search here uses too")] = DEFAULT_CACHE,
+) -> None:
+    """Print a space made from the data's fingerprint: `search space auto --data DATA > mine.py`, --space mine:auto.
+
+    Image sizes, class shares, the number of images and the device's memory decide crops, batches, networks and epochs.
+    """
+    if device_gib is not None and not 0 <= device_gib < 10_000:
+        raise ConfigError(f"--device-gib {device_gib:g} is no memory of a GPU; give GiB, such as 24, or 0 for a CPU.")
+    from search.space.auto import write_space
+    from search.space.fingerprint import read_fingerprint
+
+    found = read_fingerprint(data, layout, resolve_folder("cache", cache), device_gib)
+    typer.echo(write_space(found), nl=False)

@@ -1,0 +1,182 @@
+"""A space made for a data set, as nnU-Net plans a training from its fingerprint; written as a file that a person edits.
+
+Rules, each in one function: crops as large as a batch of four of them fits the device; batches as large as fit beside
+a crop; networks by the device and by how many images there are; help for rare classes where there are some. (Isensee et
+al. 2021, https://doi.org/10.1038/s41592-020-01008-z.)
+"""
+
+from dataclasses import dataclass
+from string import Template
+from typing import Final
+
+from spaces.crops import CROP_SIZES
+
+_BYTES_PER_PIXEL: Final = 6000
+"""What a training keeps of a pixel in bf16, about: of ConvNeXt-T or MiT-B2 under UPerNet."""
+_OTHER_GIB: Final = 2.0
+"""Weights, optimizer, and what the driver keeps."""
+_CPU_GIB: Final = 4.0
+"""Where there is no GPU, so that an epoch ends within a person's patience."""
+_LEAST_BATCH: Final = 4
+_MOST_BATCH: Final = 16
+_STEPS: Final = 20_000
+_EPOCHS: Final = (12, 27, 54, 108)
+_FEW_IMAGES: Final = 300
+_RARE_SHARE: Final = 0.01
+_LARGE_SHARE: Final = 0.4
+_SIZES: Final = (1024, *CROP_SIZES[:2], 384, *CROP_SIZES[2:])
+
+_SMALL: Final = {
+    "tf_efficientnet_lite0": ("unet", "fpn", "upernet"),
+    "resnet18d": ("unet", "fpn", "upernet"),
+    "mobilenetv4_conv_medium": ("unet", "fpn", "upernet"),
+    "mit_b0": ("segformer", "upernet"),
+}
+_MEDIUM: Final = {
+    "resnet50d": ("upernet", "deeplabv3plus"),
+    "convnextv2_tiny": ("upernet", "segformer"),
+    "mit_b2": ("segformer", "upernet"),
+    "pvt_v2_b2": ("segformer", "upernet"),
+}
+_LARGE: Final = {
+    "convnext_small": ("upernet", "segformer"),
+    "mit_b4": ("segformer", "upernet"),
+    "vit_base_patch14_dinov2": ("dpt",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fingerprint:
+    """What is known of a data set and of the device that shall learn it.
+
+    Args:
+        name: of the data, for a person.
+        images: how many.
+        usual_side: what the shorter sides of nearly all reach, pixels.
+        median_size: height and width of an image in the middle, pixels.
+        shares: of the labelled pixels, by class.
+        scored: names of the classes that are scored.
+        device_gib: memory of a GPU; 0: a CPU.
+    """
+
+    name: str
+    images: int
+    usual_side: int
+    median_size: tuple[int, int]
+    shares: dict[str, float]
+    scored: tuple[str, ...]
+    device_gib: float
+
+    @property
+    def rare(self) -> tuple[str, ...]:
+        """Scored classes with less than a hundredth of the pixels, of those that there are."""
+        return tuple(name for name in self.scored if 0 < self.shares.get(name, 0.0) < _RARE_SHARE)
+
+    @property
+    def pixels_at_once(self) -> int:
+        """Pixels of a batch that fit the device, by estimate."""
+        free_gib = max(1.0, (self.device_gib or _CPU_GIB) - _OTHER_GIB)
+        return int(free_gib * 2**30 / _BYTES_PER_PIXEL)
+
+
+def choose_crops(found: Fingerprint) -> tuple[int, ...]:
+    """Return the two largest crop sizes that the images hold and a batch of four fits the device with, pixels."""
+    held = [size for size in _SIZES if size <= found.usual_side]
+    fitting = [size for size in held if _LEAST_BATCH * size**2 <= found.pixels_at_once]
+    return tuple(fitting[:2] or held[-1:] or [found.usual_side])
+
+
+def choose_batch(crop_size: int, found: Fingerprint) -> int:
+    """Return the largest power of two of crops, 2 to 16, that fits the device."""
+    batch = _MOST_BATCH
+    while batch > 2 and batch * crop_size**2 > found.pixels_at_once:
+        batch //= 2
+    return batch
+
+
+def choose_networks(found: Fingerprint) -> dict[str, tuple[str, ...]]:
+    """Return backbones and their decoders: more and larger ones for more memory, and none so large for few images."""
+    if found.device_gib < 8:
+        return dict(_SMALL)
+    if found.device_gib < 40 or found.images < _FEW_IMAGES:
+        return {"tf_efficientnet_lite0": _SMALL["tf_efficientnet_lite0"], **_MEDIUM}
+    return {**_MEDIUM, **_LARGE}
+
+
+def choose_epochs(found: Fingerprint) -> int:
+    """Return the epochs of a trial that come nearest to 20,000 steps, an epoch seeing each image's area once."""
+    crop_size = choose_crops(found)[0]
+    height, width = found.median_size
+    crops = max(1, round(height * width / crop_size**2))
+    steps = max(1, found.images * crops // choose_batch(crop_size, found))
+    return min(_EPOCHS, key=lambda epochs: abs(epochs * steps - _STEPS))
+
+
+def write_space(found: Fingerprint) -> str:
+    """Return a space for a data set as the text of a Python file, with a function `auto`."""
+    crops = choose_crops(found)
+    modes = ("crop", "resize", "full") if found.pixels_at_once >= 2 * _area(found) else ("crop",)
+    largest = max(found.shares.values(), default=0.0)
+    return _FILE.substitute(
+        name=repr(found.name)[1:-1],
+        images=found.images,
+        height=found.median_size[0],
+        width=found.median_size[1],
+        side=found.usual_side,
+        device=f"a GPU of {found.device_gib:.0f} GiB" if found.device_gib else "a CPU",
+        rare=", ".join(found.rare) or "none",
+        epochs=choose_epochs(found),
+        networks="".join(f"    {backbone!r}: {decoders!r},\n" for backbone, decoders in choose_networks(found).items()),
+        batches="{" + ", ".join(f"{size}: {choose_batch(size, found)}" for size in crops) + "}",
+        whole_batch=max(1, min(4, found.pixels_at_once // _area(found))),
+        modes=modes,
+        weights=("none", "balanced") if found.rare else ("none",),
+        rare_crops=(0.0, 0.5) if found.rare else (0.0,),
+        largest_share=(1.0, 0.75) if largest > _LARGE_SHARE else (1.0,),
+        augmentations=("light", "strong") if found.images < _FEW_IMAGES else ("flip", "light", "strong"),
+    ).replace("'", '"')
+
+
+def _area(found: Fingerprint) -> int:
+    return found.median_size[0] * found.median_size[1]
+
+
+_FILE: Final = Template('''\
+"""A space for $name: $images images of about $width x $height pixels, on $device.
+
+Scored classes with less than a hundredth of the pixels: $rare.
+Change what you know better. As mine.py it is launched from its folder with --space mine:auto --epochs $epochs
+"""
+
+import optuna
+
+NETWORKS = {
+$networks}
+"""Decoders of each backbone."""
+
+BATCH_SIZES = $batches
+"""By crop size, pixels; the largest crop that nine of ten images hold is $side."""
+
+
+def auto(trial: optuna.Trial) -> dict[str, object]:
+    """Draw network, loss, input and rates."""
+    backbone = trial.suggest_categorical("backbone", tuple(NETWORKS))
+    trial.suggest_categorical("decoder", NETWORKS[backbone])
+    trial.suggest_categorical("loss", ("ce", "ce+dice", "ce+jaccard", "ce+lovasz"))
+    trial.suggest_categorical("class_weights", $weights)
+    trial.suggest_categorical("augmentation", $augmentations)
+    high = 3e-3 if backbone.startswith(("resnet", "tf_efficientnet", "mobilenet")) else 1e-3
+    trial.suggest_float("learning_rate", high / 30, high, log=True)
+    trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True)
+    constants = {"optimizer": "adamw", "rate_schedule": "poly", "gradient_clip": 1.0}
+    mode = trial.suggest_categorical("input_mode", $modes)
+    if mode == "resize":
+        trial.suggest_categorical("scale", (0.5, 0.75))
+    if mode != "crop":
+        return {**constants, "batch_size": $whole_batch}
+    crop_size = trial.suggest_categorical("crop_size", tuple(BATCH_SIZES))
+    trial.suggest_categorical("scale_jitter", (1.0, 1.5, 2.0))
+    trial.suggest_categorical("max_class_share", $largest_share)
+    trial.suggest_categorical("rare_crop_probability", $rare_crops)
+    return {**constants, "batch_size": BATCH_SIZES[crop_size]}
+''')

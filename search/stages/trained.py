@@ -1,0 +1,82 @@
+"""The finished trainings of a retraining: whose they are, and what lies in their checkpoints."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from search.folder import StageFolder
+from search.memory.history import History, TrialRecord
+from search.memory.outcome import Outcome
+from search.memory.scores import SCORES_FILE
+from segcore.errors import CheckpointError
+from segcore.scoring.metrics import ImageScore
+
+
+def group_trainings(history: History, winner: int) -> dict[int, list[TrialRecord]]:
+    """Return the trainings of each configuration, by the search's trial; the winner's, which name none, first.
+
+    Args:
+        history: the retraining's trials.
+        winner: number of the winner in the search.
+    """
+    found: dict[int, list[TrialRecord]] = {winner: []}
+    for trial in history.in_order:
+        found.setdefault(winner if trial.source is None else trial.source, []).append(trial)
+    return found
+
+
+def winner_trainings(history: History) -> list[TrialRecord]:
+    """Return the trainings of the winner, one for each fold, or for each seed on the only one.
+
+    Raises:
+        CheckpointError: when one has not finished.
+    """
+    trials = [trial for trial in history.in_order if trial.source is None]
+    for trial in trials:
+        if trial.outcome is not Outcome.FINISHED:
+            said = f"{trial.outcome}: {trial.message}" if trial.outcome else "it has not finished"
+            raise CheckpointError(
+                f"Fold {trial.fold} was not retrained ({said}); mend the cause and run the retraining again."
+            )
+    return trials
+
+
+def find_failure(trainings: Sequence[TrialRecord]) -> str:
+    """Say which of a configuration's trainings has no network and why; empty when all have."""
+    for trial in trainings:
+        if trial.outcome is not Outcome.FINISHED:
+            return f"fold {trial.fold}: {trial.outcome or 'not finished'} {trial.message}".rstrip()
+    return ""
+
+
+def fetch(folder: StageFolder, trial: TrialRecord, file: str) -> Path:
+    """Return a file of a training's checkpoint, brought to this machine.
+
+    Raises:
+        CheckpointError: when it is missing.
+        StorageError: when the bucket cannot be read.
+    """
+    if trial.checkpoint is None or not folder.has(trial.checkpoint, file):
+        raise CheckpointError(f"The checkpoint of fold {trial.fold} is missing ({trial.checkpoint}).")
+    return folder.fetch(trial.checkpoint, file)
+
+
+def read_scores(folder: StageFolder, trial: TrialRecord) -> list[ImageScore]:
+    """Return the scores of a training's validation images.
+
+    Raises:
+        CheckpointError: when the checkpoint is missing.
+    """
+    entries = json.loads(fetch(folder, trial, SCORES_FILE).read_text(encoding="utf-8"))
+    return [
+        ImageScore(
+            name=entry["name"],
+            condition=entry["condition"],
+            iou=entry["iou"],
+            confusion_CP=np.array(entry["confusion"], np.int64),
+            boundary_C2=np.array(entry["boundary"], np.int64) if entry.get("boundary") is not None else None,
+        )
+        for entry in entries
+    ]

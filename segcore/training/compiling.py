@@ -1,0 +1,128 @@
+"""Compiled training steps: fewer, larger kernels, where what compiling takes is won back.
+
+Networks of hundreds of small operations keep a GPU waiting for the CPU that calls them one by one. A compiled network
+is tried, and timed beside the plain one, before the first epoch: it is kept when it works and is faster. It shares the
+weights of the plain one, which validates and is saved. Compiled code is kept in `TORCHINDUCTOR_CACHE_DIR`, so that the
+next training of a like network finds it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from segcore.feeding.loader import Batch
+from segcore.machine import Machine, autocast, is_memory_error
+from segcore.training.epoch import set_training
+from segcore.training.losses import Loss
+from segcore.training.state import TrainState
+
+_COMPILE_SECONDS: Final = 60.0
+"""Assumed: what the benchmark's network took elsewhere."""
+_SAVED_SHARE: Final = 0.2
+"""Assumed share of a step that is saved."""
+_TIMED_STEPS: Final = 3
+_REASON_CHARACTERS: Final = 120
+
+Forward = Callable[[Tensor], Tensor]
+
+
+@dataclass(slots=True, kw_only=True)
+class CompiledNetwork:
+    """A network compiled for batches of one shape; others go through the plain one.
+
+    Args:
+        compiled: for pixels of the shape.
+        plain: for any.
+        shape: of the pixels, (N, H, W, 3).
+    """
+
+    compiled: Forward
+    plain: Forward
+    shape: torch.Size
+    used: int = field(default=0)
+
+    def __call__(self, images_NHW3: Tensor) -> Tensor:
+        """Return logits."""
+        if images_NHW3.shape != self.shape:
+            return self.plain(images_NHW3)
+        self.used += 1
+        return self.compiled(images_NHW3)
+
+
+def pays(steps: int, step_seconds: float) -> bool:
+    """Say whether so many steps win back what compiling takes, by what is assumed of both."""
+    return _SAVED_SHARE * steps * step_seconds > _COMPILE_SECONDS
+
+
+def choose_forward(state: TrainState, batch: Batch, loss: Loss, machine: Machine, steps: int) -> str:
+    """Let a training use a compiled network where that is asked for, or pays; the weights stay as they are.
+
+    Args:
+        state: a training; `forward` is set where its network is compiled.
+        batch: of the only shape that its steps have.
+        loss: of logits and targets.
+        machine: where the training is, and whether it compiles.
+        steps: that it has yet to take.
+
+    Returns:
+        Why the network is not compiled, where it was tried; empty otherwise.
+
+    Raises:
+        DeviceMemoryError: never; what runs out of memory here is left to the training's own remedies.
+    """
+    if machine.compile == "off" or (machine.compile == "auto" and not machine.on_gpu):
+        return ""
+    buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
+    try:
+        plain_seconds = time_step(state, state.model, batch, loss, machine)
+        if machine.compile == "auto" and not pays(steps, plain_seconds):
+            return ""
+        compiled = torch.compile(state.model, dynamic=False)
+        seconds = time_step(state, compiled, batch, loss, machine)
+    # A compiler fails in many ways, and a training without it is as good.
+    except Exception as error:
+        if is_memory_error(error):
+            return ""
+        reason = str(error).strip().partition("\n")[0][:_REASON_CHARACTERS]
+        return f"the network is not compiled ({type(error).__name__}: {reason}); it trains as well, not as fast"
+    finally:
+        _restore(state, buffers)
+    if seconds > plain_seconds and machine.compile == "auto":
+        return f"the compiled network takes {1000 * seconds:.0f} ms a step, the plain one {1000 * plain_seconds:.0f}"
+    state.forward = CompiledNetwork(compiled=compiled, plain=state.model, shape=batch.images_NHW3.shape)
+    return ""
+
+
+def time_step(state: TrainState, forward: Forward, batch: Batch, loss: Loss, machine: Machine) -> float:
+    """Return the seconds of a forward and backward pass, after one to warm up."""
+    images_NHW3, target_NHW = batch.images_NHW3.to(machine.device), batch.target_NHW.to(machine.device)
+    set_training(state)
+
+    def run() -> None:
+        with autocast(state.config, machine):
+            logits_NCHW = forward(images_NHW3)
+        loss(logits_NCHW, target_NHW).backward()  # type: ignore[no-untyped-call]
+
+    run()
+    _wait(machine)
+    started = time.perf_counter()
+    for _ in range(_TIMED_STEPS):
+        run()
+    _wait(machine)
+    return (time.perf_counter() - started) / _TIMED_STEPS
+
+
+def _restore(state: TrainState, buffers: dict[str, Tensor]) -> None:
+    state.optimizer.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        for name, buffer in state.model.named_buffers():
+            buffer.copy_(buffers[name])
+
+
+def _wait(machine: Machine) -> None:
+    if machine.on_gpu:
+        torch.cuda.synchronize()

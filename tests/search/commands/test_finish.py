@@ -1,0 +1,44 @@
+import pytest
+
+from search.commands.finish import find_further
+from search.folder import SearchFolder
+from segcore.config import TrainConfig
+
+
+@pytest.fixture
+def folder(tmp_path, open_script) -> SearchFolder:
+    """A search of four trials, of which the first won."""
+    found = SearchFolder(root=tmp_path / "streets")
+    found.root.mkdir()
+    with open_script(found.search_stage.journal) as script:
+        for trial, iou in enumerate((0.9, 0.8, 0.7, 0.6)):
+            script.ask(trial, batch_size=trial + 1)
+            script.epochs(trial, iou)
+            script.end(trial)
+    return found
+
+
+WINNER = {"trial": 0, "values": TrainConfig.from_values({"batch_size": 1}).values()}
+
+
+def _trials(found):
+    return None if found is None else [each["trial"] for each in found]
+
+
+def test_as_many_configurations_join_the_winner_as_are_asked_for(folder):
+    assert find_further(folder, "iou", WINNER, None) is None
+    assert find_further(folder, "iou", WINNER, 1) == []
+    assert _trials(find_further(folder, "iou", WINNER, 3)) == [1, 2]
+    assert _trials(find_further(folder, "iou", WINNER, 9)) == [1, 2, 3]
+
+
+def test_retraining_goes_on_with_the_configurations_that_it_began_with(folder, open_script):
+    folder.retrain_stage.root.mkdir()
+    with open_script(folder.retrain_stage.journal) as script:
+        script.ask(0, batch_size=1)
+        script.ask(1, batch_size=3, source=2, epochs=5)
+    assert _trials(find_further(folder, "iou", WINNER, None)) == [2]
+    found = find_further(folder, "iou", WINNER, 3)
+    # With the values that it was begun with, whatever the search would say now.
+    assert (_trials(found), found[0]["values"]["epochs"]) == ([2, 1], 5)
+    assert find_further(folder, "iou", WINNER, 1) == []

@@ -33,6 +33,9 @@ STRIDE: Final = 32
 """Pixels of the image per pixel of the deepest feature level; the model pads to a multiple of it."""
 
 
+OptionValue = bool | int | float | str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class TrainConfig:
     """One configuration of a training: flat, immutable, validated once.
@@ -43,6 +46,10 @@ class TrainConfig:
     backbone: Annotated[
         str, Field(min_length=1, description="encoder: a timm model, its weights after a dot, or mit_b0 to mit_b5")
     ] = "resnet34"
+    backbone_options: Annotated[
+        str,
+        Field(description="arguments of timm's for the encoder, joined by commas, such as 'drop_path_rate=0.1'"),
+    ] = ""
     weights: Annotated[
         str,
         Field(
@@ -206,6 +213,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         parse_loss(self.loss)
+        parse_backbone_options(self.backbone_options)
         if self.batch_size == 1 and self.smallest_batch > 1:
             raise ConfigError(
                 f"batch_size=1 with decoder={self.decoder}, input_mode={self.input_mode}, crop_size={self.crop_size} "
@@ -320,6 +328,37 @@ def parse_loss(expression: str) -> tuple[tuple[float, str], ...]:
     if len(set(names)) < len(names):
         raise ConfigError(f"loss {expression!r:.100} names a loss twice; write each once with its weight.")
     return terms
+
+
+def parse_backbone_options(text: str) -> dict[str, OptionValue]:
+    """Split the text of `backbone_options` into names and values: whole numbers, numbers, true, false or words.
+
+    Raises:
+        ConfigError: for a part that is no assignment, a name given twice, or a value of another kind.
+    """
+    options: dict[str, OptionValue] = {}
+    for part in text.split(",") if text.strip() else ():
+        name, value = (each.strip() for each in part.partition("=")[::2])
+        if not name.isidentifier() or not re.fullmatch(r"[\w.+-]+", value):
+            raise ConfigError(
+                f"backbone_options={text!r:.200}: {part.strip()!r:.100} is no argument; write NAME=VALUE joined by "
+                "commas, such as drop_path_rate=0.1."
+            )
+        if name in options:
+            raise ConfigError(f"backbone_options={text!r:.200} names {name} twice; keep one.")
+        options[name] = _read_option(value)
+    return options
+
+
+def _read_option(value: str) -> OptionValue:
+    if value in ("true", "false"):
+        return value == "true"
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
 
 
 def translate_first_losses(values: Mapping[str, object]) -> dict[str, object]:

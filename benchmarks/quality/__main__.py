@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -167,11 +168,25 @@ def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
     }
 
 
+def seed_arm(task: str, seed: int) -> int:
+    """Return the seed of an arm on a task.
+
+    Tasks of one family share their space, and often their configurations: under one seed plain random draws would try
+    the same on all of them, and be lucky on all of them at once.
+
+    Args:
+        task: its name.
+        seed: of the search, the same for all tasks.
+    """
+    return zlib.crc32(f"{task} {seed}".encode()) >> 1
+
+
 def _play(task: Task, seed: int, makers: dict[str, ArmMaker], workers: int, trainings: int) -> list[Score]:
     budget_seconds = trainings * task.whole_seconds / workers
     runs: dict[str, Run] = {}
     for name, make in makers.items():
-        simulation = Simulation(task, make(task, seed), workers=workers, budget_seconds=budget_seconds, seed=seed)
+        arm = make(task, seed_arm(task.name, seed))
+        simulation = Simulation(task, arm, workers=workers, budget_seconds=budget_seconds, seed=seed)
         runs[name] = simulation.run()
     return [score_run(name, task, seed, run, runs.get(STOCK)) for name, run in runs.items()]
 

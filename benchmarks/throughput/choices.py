@@ -52,7 +52,6 @@ STRONG: Final[dict[str, Any]] = {"augmentation": "strong"}
 FEEDING: Final[list[dict[str, Any]]] = [
     {},
     JITTER,
-    {"max_class_share": 0.75},
     {"class_mix_probability": 0.5},
     {"copy_paste_probability": 0.5},
     STRONG,
@@ -72,6 +71,7 @@ LEARNING: Final[tuple[dict[str, Any], ...]] = (
     {"weight_decay": 0.05},
     {"weight_decay": 0.05, "decay_on": "kernels"},
     {"encoder_layer_decay": 0.9},
+    {"backbone_options": "drop_path_rate=0.1"},
 )
 
 GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
@@ -106,7 +106,10 @@ GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
         {"decoder": "upernet", "class_weights": "balanced"},
         {"decoder": "upernet", "class_weights": "balanced", "input_mode": "crop", "crop_size": 192},
     ],
-    "feeding": [{**CROPS, **changes, "seed": seed} for changes in FEEDING for seed in (0, 1)],
+    "feeding of crops": [
+        {**CROPS, **changes, "seed": seed} for changes in (*FEEDING, {"max_class_share": 0.75}) for seed in (0, 1)
+    ],
+    "feeding of whole images": [{**BRIEF, **changes, "seed": seed} for seed in (0, 1) for changes in FEEDING],
     "precision": [SMALL, {**SMALL, "seed": 1}, {**SMALL, "precision": "bf16"}, {**SMALL, "precision": "fp16"}],
     "rate and weights": [
         {"rate_schedule": "cosine"},
@@ -115,7 +118,7 @@ GROUPS: Final[dict[str, list[dict[str, Any]]]] = {
         {"ema_decay": 0.99},
         {"freeze": "encoder"},
     ],
-    "learning": [{**BRIEF, **changes, "seed": seed} for changes in LEARNING for seed in (0, 1)],
+    "learning": [{**BRIEF, **changes, "seed": seed} for seed in (0, 1) for changes in LEARNING],
     "backbone": [{"backbone": "tf_efficientnet_lite1"}, {"backbone": "tf_efficientnet_lite2"}],
 }
 

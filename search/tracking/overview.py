@@ -17,7 +17,7 @@ from search.insight.record import Record, read_record
 from search.place import Place
 from search.tracking.experiments import find_runs, stage_tags
 from search.tracking.names import TAG_LETTERS, clean_text, key_made_of
-from search.tracking.overview_page import describe_search
+from search.tracking.overview_page import LOOK, describe_search
 from search.tracking.pictures import list_picture_keys
 from search.tracking.points import hours_key
 from search.tracking.reading import identify
@@ -27,6 +27,9 @@ from search.tracking_uri import mask_uri
 
 _NOTE: Final = "mlflow.note.content"
 """The tag that MLflow shows as a description, as Markdown."""
+_OPENS: Final = " (why, what it cost, how to use it: open this)"
+_EXPERIMENT_LETTERS: Final = 20_000
+"""That a tag of an experiment may have."""
 
 
 def write_overview(place: Place, folder: SearchFolder) -> None:
@@ -57,7 +60,17 @@ def write_overview(place: Place, folder: SearchFolder) -> None:
     _write_views(client, experiment, views, record, parent)
     numbers = {number: run.info.run_id for number, run in runs.items()}
     page = describe_search(record, answer_questions(record), views, experiment.experiment_id, numbers)
-    _send_new(client, {PARENT: parent}, {PARENT: {_NOTE: clean_text(mask_uri(page), TAG_LETTERS)}})
+    page = mask_uri(page)
+    _send_new(client, {PARENT: parent}, {PARENT: {_NOTE: clean_text(page, TAG_LETTERS)}})
+    _describe_experiment(client, experiment, page)
+
+
+def _describe_experiment(client: MlflowClient, experiment: Experiment, page: str) -> None:
+    """Let the page stand above every view, where MLflow shows its title; what a person wrote there stays."""
+    text = clean_text(page.replace("\n", f"{_OPENS}\n", 1), _EXPERIMENT_LETTERS)
+    before = experiment.tags.get(_NOTE, "")
+    if before != text and (not before or LOOK in before):
+        client.set_experiment_tag(experiment.experiment_id, _NOTE, text)
 
 
 def _write_views(

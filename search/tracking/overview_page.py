@@ -16,6 +16,8 @@ from search.tracking.store import PARENT
 from search.tracking.views import View, view_link
 
 _BEST_TRIALS: Final = 5
+LOOK: Final = "**Look at it:**"
+"""What stands in every such page, and in none that a person writes."""
 
 
 def describe_search(
@@ -34,12 +36,14 @@ def describe_search(
         f"[{view.name}]({view_link('', experiment_id, record.settings.search_id, view.slug, as_table=view.as_table)})"
         for view in views
     ]
+    if PARENT in runs:
+        links.append(f"[Files and settings]({_run_address(experiment_id, runs[PARENT])})")
     if record.history.closed is not None and PARENT in runs:
         # It is written as soon as a stage has ended.
         links.append(f"[Report]({report_link(experiment_id, runs[PARENT])})")
     parts = [
         f"### {_title(record)}",
-        f"**Look at it:** {' · '.join([*links, *_link_model(record)])}",
+        f"{LOOK} {' · '.join([*links, *_link_model(record)])}",
         *[_tell(answer) for answer in answers],
         f"#### The best\n\n{_table(record, experiment_id, runs)}" if record.history.ranked else "",
         _how_to_go_on(record),
@@ -88,8 +92,11 @@ def _table(record: Record, experiment_id: str, runs: Mapping[int, str]) -> str:
 def _link(trial: TrialRecord, experiment_id: str, runs: Mapping[int, str]) -> str:
     name = describe_configuration(trial.values, trial.number)
     run = runs.get(trial.number)
-    address = f"#/experiments/{experiment_id}/runs/{run}?workflowType=machine_learning"
-    return f"[{name}]({address})" if run is not None else name
+    return f"[{name}]({_run_address(experiment_id, run)})" if run is not None else name
+
+
+def _run_address(experiment_id: str, run: str) -> str:
+    return f"#/experiments/{experiment_id}/runs/{run}?workflowType=machine_learning"
 
 
 def _tell_contender(contender: Mapping[str, Any] | None) -> str:

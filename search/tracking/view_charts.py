@@ -12,6 +12,8 @@ from typing import Any, Final
 
 _MOST_RUNS: Final = 1000
 """Of a chart; MLflow's own default is ten, in the order of the table."""
+_MOST_BARS: Final = 30
+"""Of more runs no bar can be told from the next, nor its name be read."""
 _OTHERS: Final = ("class", "condition", "Model metrics", "System metrics")
 """Sections that MLflow would open by itself for whatever a view does not chart."""
 
@@ -25,13 +27,13 @@ class Section:
     Args:
         name: the title.
         charts: in order.
-        columns: charts beside each other.
+        columns: charts beside each other; of three MLflow cuts the titles.
         height: of a chart, pixels.
     """
 
     name: str
     charts: Sequence[Chart]
-    columns: int = 3
+    columns: int = 2
     height: int = 360
 
 
@@ -50,8 +52,8 @@ def line(metric: str) -> Chart:
 
 
 def bar(metric: str) -> Chart:
-    """Return a chart of a metric's last value by run."""
-    return {"type": "BAR", "metricKey": metric, "selectedMetricKeys": [metric]}
+    """Return a chart of a metric's last value by run, of the first runs of the table."""
+    return {"type": "BAR", "metricKey": metric, "selectedMetricKeys": [metric], "runsCountToCompare": _MOST_BARS}
 
 
 def scatter(x: str, y: str) -> Chart:

@@ -62,6 +62,7 @@ def export(
     member: Annotated[int | None, typer.Option(help="which network, 0-based, where the model has several")] = None,
     height: Annotated[int | None, typer.Option(help="only height that the file takes, pixels; with --width")] = None,
     width: Annotated[int | None, typer.Option(help="only width that the file takes, pixels; with --height")] = None,
+    half: Annotated[bool, typer.Option("--half", help="keep weights in 16 bits: half the size")] = False,
     cpus: CPUs = 2,
 ) -> None:
     """Write a network as ONNX, uint8 RGB in, probabilities out, and compare its answers with PyTorch's."""
@@ -72,11 +73,11 @@ def export(
         raise ConfigError("--height and --width belong together; give both for one size, or none for any size.")
     choose_machine("cpu", cpus)
     size = None if height is None or width is None else (height, width)
-    report = export_onnx(load_ensemble(model, Machine()), out, member=member, size=size)
+    report = export_onnx(load_ensemble(model, Machine()), out, member=member, size=size, half=half)
     shapes = ", ".join(f"{batch} of {width}x{height}" for batch, height, width, _ in report.checked_shapes)
     console.print(
         f"{out}: opset {OPSET}; largest difference of a probability from PyTorch's {report.largest_difference:.1e} "
-        f"({shapes})",
+        f"({shapes}); {out.stat().st_size / 2**20:.1f} MiB",
         soft_wrap=True,
     )
 

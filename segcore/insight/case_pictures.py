@@ -24,13 +24,13 @@ _MOST_CONDITIONS: Final = 4
 _MOST_LOOKED_AT: Final = 64
 """Images of a condition; on more, choosing would take seconds of every training."""
 _STRIDE: Final = 4
-_CAPTION: Final = 46
-_LEGEND: Final = 40
-"""Heights of lines, pixels. Grids show pictures at a third of their width, and letters are to be read there."""
-_LARGE: Final = 34
-_MIDDLE: Final = 28
+_CAPTION: Final = 70
+_LEGEND: Final = 44
+"""Heights of lines, pixels. Grids show pictures at a seventh to a third of their width."""
+_LARGE: Final = 58
+_MIDDLE: Final = 34
 _SMALL: Final = 16
-_LETTERS: Final = 40
+_LETTERS: Final = 28
 _DARK: Final = (32, 32, 32)
 _LIGHT: Final = (255, 255, 255)
 

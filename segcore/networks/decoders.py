@@ -14,6 +14,7 @@ from segmentation_models_pytorch.decoders.dpt.decoder import DPTDecoder
 from torch import Tensor, nn
 
 from segcore.config import STRIDE, TrainConfig, decoder_widths
+from segcore.networks.backbone_options import read_backbone_options
 from segcore.networks.encoders import find_encoder, name_encoder
 
 _SE_REDUCTION: Final = 16
@@ -196,7 +197,8 @@ _BUILDERS: Final[dict[str, Callable[[TrainConfig, int], smp.base.SegmentationMod
 
 def _encoder(config: TrainConfig) -> dict[str, Any]:
     """Return the arguments of every network that make its encoder."""
-    return {"encoder_name": name_encoder(config.backbone), "encoder_weights": None, **find_encoder(config).options}
+    options = {**find_encoder(config).options, **read_backbone_options(config)}
+    return {"encoder_name": name_encoder(config.backbone), "encoder_weights": None, **options}
 
 
 def _power_of_two(pixels: int) -> int:

@@ -122,7 +122,7 @@ def require_architecture(config: TrainConfig) -> int:
         raise
 
 
-def count_weights(model: SegmentationModel) -> int:
+def count_weights(model: nn.Module) -> int:
     """Return how many numbers a network's weights and statistics are."""
     return sum(tensor.numel() for tensor in model.state_dict().values())
 
@@ -133,7 +133,7 @@ def try_network(config: TrainConfig) -> SegmentationModel:
     Raises:
         ConfigError: when backbone and decoder do not fit, without a remedy.
     """
-    model = _build_shapes(config, 2).eval()
+    model = build_shapes(config, 2).eval()
     with torch.device("meta"):
         # A network of one size is tried on that, any other on sides of unlike multiples, as images of streets have.
         height, width = (1, 1) if takes_one_size(config) else (2, 3)
@@ -180,10 +180,10 @@ def require_start(config: TrainConfig, outputs: int) -> str:
     require_weights(config)
     if config.weights in ("none", "imagenet"):
         return ""
-    return describe_fit(_build_shapes(config, outputs).network, config)
+    return describe_fit(build_shapes(config, outputs).network, config)
 
 
-def _build_shapes(config: TrainConfig, outputs: int) -> SegmentationModel:
+def build_shapes(config: TrainConfig, outputs: int) -> SegmentationModel:
     """Build a network on the meta device, where nothing is computed, only shapes."""
     # SMP's own compute with what they build, which that device cannot.
     with torch.device("cpu" if is_mix_transformer(config.backbone) else "meta"):

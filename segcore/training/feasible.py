@@ -2,12 +2,16 @@
 
 from collections.abc import Collection
 
+import torch
+
 from segcore.config import TrainConfig
 from segcore.data.classes import ClassTable
 from segcore.data.labels import build_label_map
 from segcore.feeding.transforms import require_crop_fits, sample_size
+from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.encoders import takes_one_size
-from segcore.networks.model import require_architecture, require_start
+from segcore.networks.layers import find_layers
+from segcore.networks.model import build_shapes, count_weights, require_architecture, require_start
 from segcore.training.memory import require_batch_fits
 from segcore.training.state import estimate_bytes
 
@@ -48,10 +52,25 @@ class Feasibility:
         network = (
             *(config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention, outputs),
             config.crop_size if takes_one_size(config) else 0,
+            config.backbone_options,
         )
         if network not in self._taken_of_network:
             self._weights_of_network[network] = require_architecture(config)
             taken = require_start(config, outputs)
             self._taken_of_network[network] = f"{config.backbone}, {config.decoder}: {taken}" if taken else ""
-        found = estimate_bytes(config, self._weights_of_network[network])
+        head = _try_learning(config, outputs)
+        found = estimate_bytes(config, self._weights_of_network[network], head)
         self.checkpoint_bytes = max(self.checkpoint_bytes, found)
+
+
+def _try_learning(config: TrainConfig, outputs: int) -> int:
+    """Refuse rates of layers where none are known, and return how many numbers the auxiliary head is."""
+    if config.auxiliary_weight == 0 and config.encoder_layer_decay == 1:
+        return 0
+    network = build_shapes(config, outputs).network
+    if config.encoder_layer_decay < 1:
+        find_layers(config, [name for name, _ in network.encoder.named_parameters()])
+    if config.auxiliary_weight == 0:
+        return 0
+    with torch.device("meta"):
+        return count_weights(AuxiliaryHead(network, outputs))

@@ -198,17 +198,18 @@ def load_state(
     return state
 
 
-def estimate_bytes(config: TrainConfig, weights: int) -> int:
+def estimate_bytes(config: TrainConfig, weights: int, head: int = 0) -> int:
     """Return about how much a checkpoint takes on a disk.
 
     Args:
         config: what is trained.
         weights: how many numbers the network's weights are.
+        head: how many those of an auxiliary head are, of which there is neither a mean nor a snapshot.
     """
     moments = 1 if config.optimizer == "sgd" else 2
     snapshots = config.cycles if config.rate_schedule == "cyclic" else 0
     copies = 1 + moments + bool(config.ema_decay) + snapshots
-    return _NUMBER_BYTES * weights * copies
+    return _NUMBER_BYTES * (weights * copies + head * (1 + moments))
 
 
 def require_readable(file: Path) -> None:

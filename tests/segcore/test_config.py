@@ -13,6 +13,7 @@ from segcore.config import (
     describe_fields,
     make_paths_whole,
     parse_assignments,
+    parse_backbone_options,
     parse_loss,
     translate_first_losses,
 )
@@ -206,3 +207,35 @@ def test_batch_size_is_a_number_or_auto():
 def test_more_cycles_than_epochs_are_refused():
     with pytest.raises(ConfigError, match="cycles=4 do not fit into epochs=3; use cycles=3 or fewer"):
         TrainConfig.from_values({"rate_schedule": "cyclic", "cycles": 4, "epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("", {}),
+        ("drop_path_rate=0.1", {"drop_path_rate": 0.1}),
+        (
+            "drop_path_rate=1e-1, stem_width=64,use_grn=true,qkv_bias=false,act_layer=silu",
+            {"drop_path_rate": 0.1, "stem_width": 64, "use_grn": True, "qkv_bias": False, "act_layer": "silu"},
+        ),
+    ],
+)
+def test_backbone_options_are_names_and_values(text, options):
+    found = parse_backbone_options(text)
+    assert found == options
+    assert [type(value) for value in found.values()] == [type(value) for value in options.values()]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("drop_path_rate", "'drop_path_rate' is no argument; write NAME=VALUE"),
+        ("drop_path_rate=0.1,", "'' is no argument"),
+        ("drop path=0.1", "'drop path=0.1' is no argument"),
+        ("block_args=[1, 2]", r"'block_args=\[1' is no argument"),
+        ("drop_rate=0.1,drop_rate=0.2", "names drop_rate twice; keep one"),
+    ],
+)
+def test_backbone_options_that_are_none_are_refused(text, message):
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.from_values({"backbone_options": text})

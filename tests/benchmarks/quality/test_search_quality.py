@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from benchmarks.quality.__main__ import seed_arm
 from benchmarks.quality.arms import Judged, Ours, RandomOurAsha, grace_epochs
 from benchmarks.quality.report import _rank, score_run
 from benchmarks.quality.simulator import Simulation, Verdict
@@ -216,3 +217,8 @@ def test_random_draws_with_our_asha_are_paused_and_taken_up():
 
 def test_first_rung_of_the_peers_is_a_ninth():
     assert (grace_epochs(TINY), grace_epochs(SimpleNamespace(epochs=27))) == (1, 3)
+
+
+def test_random_draws_on_tasks_of_one_space_differ_and_repeat():
+    first, again, other = (RandomOurAsha(TINY, seed_arm(name, 0)) for name in ("a/x", "a/x", "a/y"))
+    assert first.ask() == again.ask() != other.ask()

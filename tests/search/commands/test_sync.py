@@ -63,6 +63,15 @@ def test_torn_last_line_is_not_waited_for(place, run_cli):
     assert set(runs_of(place.root.parent)) == {"-1", "0"}
 
 
+def test_damaged_journal_is_named_with_what_to_do_and_nothing_is_sent(place, run_cli):
+    with place.search_stage.journal.open("a") as stream:
+        stream.write("null\n")
+    done = run_cli("sync", "streets", "--storage", place.root.parent)
+    assert done.returncode == 2
+    assert "is damaged" in done.stderr and "head -n " in done.stderr and "when it answers" not in done.stderr
+    assert not (place.root.parent / "mlflow.db").exists()
+
+
 def test_server_that_is_away_is_an_error_with_what_to_do(place, run_cli, find_free_port, tmp_path):
     uri = f"http://user:PW@127.0.0.1:{find_free_port()}"
     done = run_cli("sync", "streets", "--tracking-uri", uri, "--storage", place.root.parent)

@@ -18,6 +18,7 @@ from search.memory.outcome import Outcome
 from search.place import Place, build_place, write_place
 from search.settings import SearchSettings, build_settings, write_settings
 from search.tracking.follower import Tracker
+from search.tracking.overview import write_overview
 from search.tracking.store import open_client, trials_link
 from search.tracking.views import TAG_PREFIX, build_views, look_at, view_link, view_tags
 from segcore.config import TrainConfig
@@ -176,6 +177,21 @@ def test_confirmed_scores_stand_beside_those_of_the_search(client):
         ("11", pytest.approx(0.2)),
     ]
     assert found[0].data.tags["confirmation"] == "the winner"
+
+
+def test_the_answers_stand_above_every_view_and_what_a_person_writes_there_stays(folder, place, client):
+    experiment = client.get_experiment_by_name("streets")
+    note = experiment.tags["mlflow.note.content"]
+    title, *rest = note.splitlines()
+    assert title.startswith("### trial 10 won, iou 0.3000 on fold 0, confirmed 0.2100")
+    assert title.endswith("(why, what it cost, how to use it: open this)")
+    assert all(any(question in line for line in rest) for question in ("Was the winner luck?", "What did it cost?"))
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "### Mine")
+    write_overview(place, folder)
+    assert client.get_experiment_by_name("streets").tags["mlflow.note.content"] == "### Mine"
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "")
+    write_overview(place, folder)
+    assert client.get_experiment_by_name("streets").tags["mlflow.note.content"] == note
 
 
 def test_views_are_replaced_and_not_multiplied(folder, place, client):

@@ -42,10 +42,10 @@ def test_picture_has_a_caption_and_a_row_for_each_case_and_a_legend():
     cases = [ShownCase(index=0, kind="typical"), ShownCase(index=1, kind="hard")]
     predictions = {0: np.zeros((32, 64), np.uint8), 1: np.ones((32, 64), np.uint8)}
     picture = draw_cases(images, cases, predictions, {"a": 0.5, "b": None})
-    # Three panels of 320 x 160 beside each other; captions are 46 high, the legend's line 40.
-    assert picture.shape == (46 + 160 + 46 + 160 + 40, 960, 3)
+    # Three panels of 320 x 160 beside each other; captions are 70 high, the legend's line 44.
+    assert picture.shape == (70 + 160 + 70 + 160 + 44, 960, 3)
     assert picture[100, 700].tolist() == [0, 0, 255], "the first prediction is all car"
-    legend = picture[-40:].reshape(-1, 3)
+    legend = picture[-44:].reshape(-1, 3)
     assert all((legend == colour).all(axis=1).any() for colour in TABLE.colours)
 
 
@@ -54,6 +54,6 @@ def test_letters_are_still_to_be_read_in_a_grid_that_shows_pictures_at_a_third()
     truth = {0: np.zeros((32, 64), np.uint8)}
     picture = draw_cases(images, [ShownCase(index=0, kind="typical")], truth, {"a_name": 0.5})
     # The caption's score, and the name beside the first colour of the legend.
-    for line in (picture[:46, :300], picture[-40:, 40:90]):
+    for line in (picture[:70, :300], picture[-44:, 50:110]):
         written = np.flatnonzero((line > 200).all(axis=2).any(axis=1))
         assert written[-1] - written[0] >= 12, "four pixels at a third, of letters that reach neither up nor down"

@@ -176,3 +176,12 @@ def test_command_prints_the_largest_difference_and_wants_both_sides(make_model, 
     assert "largest difference" in result.output and f"opset {OPSET}" in result.output
     result = CliRunner().invoke(app, [*arguments, "--height", "64"])
     assert isinstance(result.exception, ConfigError)
+
+
+def test_file_of_halved_weights_is_smaller_and_answers_alike(make_model, tmp_path):
+    ensemble = make_model()
+    export_onnx(ensemble, tmp_path / "whole.onnx", size=(32, 32))
+    report = export_onnx(ensemble, tmp_path / "half.onnx", size=(32, 32), half=True)
+    whole, half = ((tmp_path / f"{name}.onnx").stat().st_size for name in ("whole", "half"))
+    assert half < 0.65 * whole
+    assert 0 < report.largest_difference < 2e-3

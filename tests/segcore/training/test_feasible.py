@@ -59,3 +59,26 @@ def test_what_networks_take_of_a_file_is_said_for_each_once(make_config, tmp_pat
         f"test_efficientnet, unet: {tmp_path}/state.pt: 140 of 142 tensors taken; head: 4 classes there, 3 here: "
         "it starts anew; 2 not taken, 'network.segmentation_head.0.bias' first",
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"backbone_options": "drop_path=0.1"}, r"'drop_path' is nothing .*did you mean drop_path_rate"),
+        ({"backbone": "mit_b0", "encoder_layer_decay": 0.8}, "encoder_layer_decay=0.8: timm knows no layers"),
+    ],
+)
+def test_what_an_encoder_cannot_do_is_refused_before_anything_is_trained(make_config, values, message):
+    with pytest.raises(ConfigError, match=message):
+        Feasibility({(64, 96)}, CLASSES, 64).require(make_config(**values))
+
+
+def test_auxiliary_head_counts_in_the_size_of_a_checkpoint(make_config, tmp_path):
+    config = make_config(backbone="test_efficientnet", auxiliary_weight=0.4, optimizer="sgd", ema_decay=0.9)
+    with_head, without = Feasibility({(64, 96)}, CLASSES, 64), Feasibility({(64, 96)}, CLASSES, 64)
+    with_head.require(config)
+    without.require(make_config(backbone="test_efficientnet", optimizer="sgd", ema_decay=0.9))
+    head = new_state(config, 4, Machine()).auxiliary
+    numbers = sum(tensor.numel() for tensor in head.state_dict().values())
+    # Its weights and one moment, 4 bytes each.
+    assert with_head.checkpoint_bytes - without.checkpoint_bytes == 8 * numbers

@@ -85,7 +85,7 @@ def measure_loss(loss: Loss, logits_NCHW: Tensor, target_NHW: Tensor) -> LossCos
         _take(loss, logits_NCHW, target_NHW)
     operations = [event for event in profiled.events() or () if event.name.startswith("aten::")]
     inner = [event for event in operations if event.cpu_parent and event.cpu_parent.name.startswith("aten::")]
-    changes = [event.nbytes() for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]  # type: ignore[union-attr]
+    changes = [event.nbytes() for event in profiled.profiler.kineto_results.events() if event.name() == "[memory]"]
     held, peak = 0, 0
     for change in changes:
         held += change

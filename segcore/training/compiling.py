@@ -73,6 +73,8 @@ def choose_forward(state: TrainState, batch: Batch, loss: Loss, machine: Machine
     """
     if machine.compile == "off" or (machine.compile == "auto" and not machine.on_gpu):
         return ""
+    if state.auxiliary is not None:
+        return "the network is not compiled: auxiliary_weight looks into its encoder at every step"
     buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
     try:
         plain_seconds = time_step(state, state.model, batch, loss, machine)

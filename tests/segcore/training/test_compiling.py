@@ -91,3 +91,9 @@ def test_a_compiled_network_learns_what_the_plain_one_learns_under_the_same_name
     assert list(found) == list(expected)
     for name, tensor in expected.items():
         torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def test_training_with_a_second_head_is_not_compiled_and_says_why(make_config):
+    state = new_state(make_config(backbone="test_efficientnet", auxiliary_weight=0.4), 4, Machine())
+    assert "auxiliary_weight" in choose_forward(state, _batch(2), build_loss(state.config), COMPILING, 1000)
+    assert state.forward is None

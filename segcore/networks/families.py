@@ -40,6 +40,8 @@ FAMILIES: Final[dict[str, str]] = {
     "TinyViT": "tiny_vit_5m_224",
     "ConvNeXt": "convnext_atto",
     "ConvNeXtV2": "convnextv2_atto",
+    "InceptionNeXt": "inception_next_atto",
+    "MambaOut": "mambaout_femto",
     "MetaFormer": "caformer_s18",
     "MiT (SegFormer)": "mit_b0",
     "PVTv2": "pvt_v2_b0",

@@ -4,6 +4,8 @@ Real searchers and schedulers search recorded and made-up learning curves on sim
 
 `--tasks design`, `choose` and `final` are the parts of `split`. `--search NAME` takes a search of the past from MLflow
 as the task instead. What ASHA would have stopped in one under other settings is told by `python -m search replay`.
+
+`python -m benchmarks.quality record --help` tells how a table of real trainings is made.
 """
 
 import argparse
@@ -34,6 +36,7 @@ from benchmarks.quality.split import SPLIT
 from benchmarks.quality.synthetic import load_synthetic
 from benchmarks.quality.tables import load_tables
 from benchmarks.quality.tasks import Task
+from benchmarks.quality.trained import Trained
 from segcore.errors import StreetError
 
 _CURVES = Path(__file__).parents[3] / "shared" / "data" / "curves"
@@ -43,10 +46,15 @@ ArmMaker = Callable[[Task, int], Arm]
 
 
 def main() -> None:
-    """Play every arm on every task under every seed and print the tables."""
-    arguments = _parse()
+    """Play every arm on every task under every seed and print the tables, or record a table of trainings."""
     try:
-        _compare(arguments)
+        if sys.argv[1:2] == ["record"]:
+            # Torch and Ray, which playing needs not.
+            from benchmarks.quality.record import main as record
+
+            record(sys.argv[2:])
+        else:
+            _compare(_parse())
     except StreetError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
@@ -105,6 +113,7 @@ def _parse() -> argparse.Namespace:
         "--refit-every", type=int, default=1, help="results after which Syne Tune's slow models are fitted anew"
     )
     parser.add_argument("--table", type=Path, action="append", default=[], help="a further table; see quality.tables")
+    parser.add_argument("--trained", type=Path, action="append", default=[], help="a table that 'record' wrote")
     _add_replay(parser)
     arguments = parser.parse_args()
     if not arguments.search:
@@ -141,7 +150,7 @@ def _load(arguments: argparse.Namespace) -> list[Task]:
         print(f"skipped: the recorded curves; there is no folder {arguments.curves}", file=sys.stderr)
     for path in arguments.table:
         tasks += load_tables(path)
-    return tasks + load_synthetic() + load_settled()
+    return tasks + [Trained(path) for path in arguments.trained] + load_synthetic() + load_settled()
 
 
 def _select(tasks: list[Task], names: list[str]) -> list[Task]:

@@ -1,0 +1,85 @@
+import json
+import math
+
+import pytest
+
+from benchmarks.quality.__main__ import main
+from benchmarks.quality.record import DIVERGED, OUT_OF_MEMORY, draw_configuration, read_table, write_table
+from benchmarks.quality.trained import Trained
+from segcore.errors import ConfigError
+
+HEAD = {"space": "demo", "epochs": 2, "folds": 5, "fixed": {"backbone": "tf_efficientnet_lite0"}}
+HEAD["facts"] = {"smallest_side": 64, "images": 12}
+WHOLE = {"backbone": "tf_efficientnet_lite0", "loss": "ce", "input_mode": "full"}
+
+
+def row(configuration: int, epoch: int, score: float | None, *, rate: float, fold: int = 0, ended: str = "") -> dict:
+    marks = {"configuration": configuration, "fold": fold, "seed": 0, "epoch": epoch, "ended": ended}
+    params = json.dumps({**WHOLE, "learning_rate": rate})
+    return {**marks, "params": params, "score": score, "seconds": None if ended else 2.0, "memory_gib": 0.0}
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory) -> Trained:
+    rows = [
+        *(row(0, 1, 0.1, rate=1e-3), row(0, 2, 0.4, rate=1e-3)),
+        *(row(0, 1, 0.2, rate=1e-3, fold=1), row(0, 2, 0.6, rate=1e-3, fold=1)),
+        *(row(1, 1, 0.3, rate=3e-3), row(1, 2, None, rate=3e-3, ended=DIVERGED)),
+        row(2, 1, None, rate=6e-3, ended=OUT_OF_MEMORY),
+    ]
+    file = tmp_path_factory.mktemp("trained") / "small.parquet"
+    write_table(file, HEAD, rows)
+    return Trained(file)
+
+
+def test_a_configuration_is_worth_the_mean_of_its_trainings_and_the_seed_takes_one_of_them(task):
+    first, second = (task.train({**WHOLE, "learning_rate": 1.1e-3}, seed) for seed in (0, 1))
+    assert first.scores == pytest.approx([0.1, 0.4]) and second.scores == pytest.approx([0.2, 0.6])
+    assert first.final == second.final == pytest.approx(0.5)
+    assert (task.name, task.epochs, task.best, task.whole_seconds) == ("trained/small", 2, pytest.approx(0.5), 4.0)
+
+
+def test_what_ended_early_has_no_final_score(task):
+    diverged, too_large = (task.train({**WHOLE, "learning_rate": rate}, 0) for rate in (3e-3, 6e-3))
+    assert diverged.scores[0] == pytest.approx(0.3) and math.isnan(diverged.scores[1]) and math.isnan(diverged.final)
+    assert too_large.out_of_memory and not diverged.out_of_memory
+
+
+def test_table_without_a_whole_training_is_refused(tmp_path):
+    write_table(tmp_path / "short.parquet", HEAD, [row(0, 1, None, rate=1e-3, ended=DIVERGED)])
+    with pytest.raises(ConfigError, match="go on with 'record'"):
+        Trained(tmp_path / "short.parquet")
+
+
+def test_file_that_is_no_table_of_trainings_is_refused(tmp_path):
+    (tmp_path / "other.parquet").write_text("text")
+    with pytest.raises(ConfigError, match="is no table of trainings"):
+        read_table(tmp_path / "other.parquet")
+
+
+def test_a_configuration_depends_on_its_number_alone_and_keeps_what_is_fixed():
+    drawn = [draw_configuration(HEAD, number) for number in (0, 1, 0)]
+    assert drawn[0] == drawn[2] != drawn[1]
+    assert {each.values["backbone"] for each in drawn} == {"tf_efficientnet_lite0"}
+
+
+def test_record_trains_what_is_missing_and_refuses_another_table(tmp_path, monkeypatch, capsys, dataset_folder):
+    def record(*words: str) -> None:
+        values = ("weights=none", "decoder_channels=16", "backbone=tf_efficientnet_lite0", "input_mode=full")
+        place = ("--data", dataset_folder, "--out", tmp_path / "new.parquet", "--cache", tmp_path / "cache")
+        sets = (word for value in values for word in ("--set", value))
+        monkeypatch.setattr("sys.argv", ["quality", "record", *map(str, place), *sets, "--space", "demo", *words])
+        main()
+
+    small = ("--epochs", "1", "--seeds", "1", "--folds", "3", "--fold", "0", "--cpus", "1")
+    record(*small, "--configurations", "1")
+    record(*small, "--configurations", "2")
+    head, rows = read_table(tmp_path / "new.parquet")
+    assert head["facts"] == {"smallest_side": 64, "images": 12}
+    assert [(each["configuration"], each["epoch"], each["ended"]) for each in rows] == [(0, 1, ""), (1, 1, "")]
+    assert all(each["seconds"] > 0 and 0 <= each["score"] <= 1 for each in rows)
+    # Configuration 0 was not trained again.
+    assert capsys.readouterr().err.count("configuration 0, fold 0, seed 0") == 1
+    with pytest.raises(SystemExit):
+        record("--epochs", "2")
+    assert "give another --out" in capsys.readouterr().err

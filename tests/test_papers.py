@@ -53,7 +53,9 @@ def spans(text: str) -> list[str]:
 
 def options_of(command) -> set[str]:
     """Options of a command and of those below it."""
-    own = {option for each in command.params for option in each.opts if option.startswith("--")}
+    own = {
+        option for each in command.params for option in (*each.opts, *each.secondary_opts) if option.startswith("--")
+    }
     return own.union({"--help"}, *(options_of(each) for each in getattr(command, "commands", {}).values()))
 
 

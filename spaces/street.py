@@ -1,50 +1,55 @@
 """`street`: the space for street scenes on GPUs, as who trains them today would write it.
 
-Each family of encoders stands with the decoders that fit it and with rates that it learns at: transformers and ConvNeXt
-were trained at smaller ones than plain convolutions, and a foundation model is spoilt by larger ones.
+Each family of encoders stands with rates that it learns at: transformers and ConvNeXt were trained at smaller ones than
+plain convolutions, and a foundation model is spoilt by larger ones.
 """
 
 import optuna
 
 from spaces.crops import fitting_crop_sizes
 
-_CONVOLUTIONS = ("unet", "fpn", "upernet", "deeplabv3plus")
-_PYRAMIDS = ("upernet", "segformer")
-DECODERS = {
+_CONVOLUTIONS = (3e-4, 3e-3)
+_TRANSFORMERS = (6e-5, 1e-3)
+RATES = {
     "resnet50d": _CONVOLUTIONS,
     "tf_efficientnet_lite0": _CONVOLUTIONS,
     "tf_efficientnetv2_s": _CONVOLUTIONS,
-    "convnext_tiny": _PYRAMIDS,
-    "convnextv2_tiny": _PYRAMIDS,
-    "mit_b2": _PYRAMIDS,
-    "pvt_v2_b2": _PYRAMIDS,
-    "swin_tiny_patch4_window7_224": _PYRAMIDS,
-    "vit_small_patch14_dinov2": ("dpt",),
+    "convnext_tiny": _TRANSFORMERS,
+    "convnextv2_tiny": _TRANSFORMERS,
+    "mit_b2": _TRANSFORMERS,
+    "pvt_v2_b2": _TRANSFORMERS,
+    "swin_tiny_patch4_window7_224": _TRANSFORMERS,
+    "vit_small_patch14_dinov2": (2e-5, 3e-4),
 }
-"""Of each backbone; a family has one of the size that fits 12 GiB with crops of 512."""
+"""Lowest and highest of each backbone; a family has one of the size that trains within 12 GiB."""
 
-RATES = {_CONVOLUTIONS: (3e-4, 3e-3), _PYRAMIDS: (6e-5, 1e-3), ("dpt",): (2e-5, 3e-4)}
+DECODERS = ("upernet", "segformer", "unet", "fpn")
+"""They fit every backbone with a pyramid; a plain transformer has `dpt`."""
+
 LOSSES = ("ce", "ce+dice", "ce+jaccard", "ce+lovasz", "focal+jaccard")
 
 
 def street(trial: optuna.Trial) -> dict[str, object]:
     """Draw network, loss, input and rates; what belongs to crops alone is drawn when cropping alone."""
-    backbone = trial.suggest_categorical("backbone", tuple(DECODERS))
-    fitting = DECODERS[backbone]
-    trial.suggest_categorical("decoder", fitting)
+    backbone = trial.suggest_categorical("backbone", tuple(RATES))
+    constants: dict[str, object] = {"optimizer": "adamw", "decay_on": "kernels", "rate_schedule": "poly"}
+    if backbone.startswith("vit"):
+        constants["decoder"] = "dpt"
+    else:
+        trial.suggest_categorical("decoder", DECODERS)
     trial.suggest_categorical("loss", LOSSES)
     trial.suggest_categorical("class_weights", ("none", "balanced"))
     trial.suggest_categorical("ohem_share", (1.0, 0.25))
     trial.suggest_categorical("labels", ("full", "scored"))
     _draw_input(trial)
-    low, high = RATES[fitting]
+    low, high = RATES[backbone]
     trial.suggest_float("learning_rate", low, high, log=True)
     trial.suggest_float("encoder_rate_factor", 0.1, 1.0, log=True)
     trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True)
     trial.suggest_categorical("batch_size", (4, 8, 16))
     trial.suggest_categorical("augmentation", ("flip", "light", "strong"))
     trial.suggest_categorical("ema_decay", (0.0, 0.99))
-    return {"optimizer": "adamw", "rate_schedule": "poly", "gradient_clip": 1.0}
+    return {**constants, "gradient_clip": 1.0}
 
 
 def _draw_input(trial: optuna.Trial) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
-from segcore.errors import ConfigError
+from segcore.errors import ConfigError, StorageError
 
 space_app = typer.Typer(help="Write a search space.", no_args_is_help=True)
 
@@ -24,15 +24,29 @@ def auto(
     ] = None,
     layout: Annotated[str, typer.Option(help="of the data; empty: recognised")] = "",
     cache: Annotated[Path, typer.Option(help="folder of decoded images, which a search here uses too")] = DEFAULT_CACHE,
+    out: Annotated[Path | None, typer.Option(help="new file to write, such as mine.py; empty: it is printed")] = None,
 ) -> None:
-    """Print a space made from the data's fingerprint: `search space auto --data DATA > mine.py`, --space mine:auto.
+    """Make a space from the data's fingerprint, for --space mine:auto: `search space auto --data DATA --out mine.py`.
 
     Image sizes, class shares, the number of images and the device's memory decide crops, batches, networks and epochs.
     """
     if device_gib is not None and not 0 <= device_gib < 10_000:
         raise ConfigError(f"--device-gib {device_gib:g} is no memory of a GPU; give GiB, such as 24, or 0 for a CPU.")
+    from search.commands.fingerprint import read_fingerprint
     from search.space.auto import write_space
-    from search.space.fingerprint import read_fingerprint
 
     found = read_fingerprint(data, layout, resolve_folder("cache", cache), device_gib)
-    typer.echo(write_space(found), nl=False)
+    if out is None:
+        typer.echo(write_space(found), nl=False)
+    else:
+        _write_new(write_space(found), out)
+
+
+def _write_new(text: str, file: Path) -> None:
+    try:
+        with file.open("x", encoding="utf-8") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise ConfigError(f"--out {file} is there already, and may hold changes; choose another name.") from None
+    except OSError as error:
+        raise StorageError(f"--out {file} cannot be written ({error}); choose another folder.") from error

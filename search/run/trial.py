@@ -4,7 +4,9 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 """
 
 import json
+import os
 import socket
+import stat
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -132,6 +134,15 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
         tune.report({"outcome": str(_outcome_of(error)), "message": str(error), "node": node})
 
 
+def keep_compiled(cache_root: Path) -> None:
+    """Let all trials of a node share what was compiled, in a folder of this user alone: what lies there is run."""
+    folder = cache_root / f"compiled-{os.getuid()}"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    found = folder.lstat()
+    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+
+
 def open_cache(job: TrialJob) -> PixelCache:
     """Open the node's cache, preparing it on a node that joined late."""
     try:
@@ -171,6 +182,7 @@ def _train(config: Mapping[str, Any], job: TrialJob) -> None:
         wait_for_memory(torch.cuda.mem_get_info, min(1.0, job.gpus))
         # A trial that shares a GPU must not take its neighbour's memory, least of all by batch_size=auto.
         torch.cuda.set_per_process_memory_fraction(min(1.0, job.gpus))
+        keep_compiled(job.cache_root)
     cache = open_cache(job)
     named = name_memory_errors(TrainConfig.from_values(config["values"]), machine)
     with named, closing(SystemWatch(machine)) as system:

@@ -26,23 +26,9 @@ _RARE_SHARE: Final = 0.01
 _LARGE_SHARE: Final = 0.4
 _SIZES: Final = (1024, *CROP_SIZES[:2], 384, *CROP_SIZES[2:])
 
-_SMALL: Final = {
-    "tf_efficientnet_lite0": ("unet", "fpn", "upernet"),
-    "resnet18d": ("unet", "fpn", "upernet"),
-    "mobilenetv4_conv_medium": ("unet", "fpn", "upernet"),
-    "mit_b0": ("segformer", "upernet"),
-}
-_MEDIUM: Final = {
-    "resnet50d": ("upernet", "deeplabv3plus"),
-    "convnextv2_tiny": ("upernet", "segformer"),
-    "mit_b2": ("segformer", "upernet"),
-    "pvt_v2_b2": ("segformer", "upernet"),
-}
-_LARGE: Final = {
-    "convnext_small": ("upernet", "segformer"),
-    "mit_b4": ("segformer", "upernet"),
-    "vit_base_patch14_dinov2": ("dpt",),
-}
+_SMALL: Final = ("tf_efficientnet_lite0", "resnet18d", "mobilenetv4_conv_medium", "mit_b0")
+_MEDIUM: Final = ("resnet50d", "convnextv2_tiny", "mit_b2", "pvt_v2_b2")
+_LARGE: Final = ("convnext_small", "mit_b4", "vit_base_patch14_dinov2")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,13 +80,13 @@ def choose_batch(crop_size: int, found: Fingerprint) -> int:
     return batch
 
 
-def choose_networks(found: Fingerprint) -> dict[str, tuple[str, ...]]:
-    """Return backbones and their decoders: more and larger ones for more memory, and none so large for few images."""
+def choose_backbones(found: Fingerprint) -> tuple[str, ...]:
+    """Return encoders: more and larger ones for more memory, and none so large for few images."""
     if found.device_gib < 8:
-        return dict(_SMALL)
+        return _SMALL
     if found.device_gib < 40 or found.images < _FEW_IMAGES:
-        return {"tf_efficientnet_lite0": _SMALL["tf_efficientnet_lite0"], **_MEDIUM}
-    return {**_MEDIUM, **_LARGE}
+        return (_SMALL[0], *_MEDIUM)
+    return (*_MEDIUM, *_LARGE)
 
 
 def choose_epochs(found: Fingerprint) -> int:
@@ -126,7 +112,7 @@ def write_space(found: Fingerprint) -> str:
         device=f"a GPU of {found.device_gib:.0f} GiB" if found.device_gib else "a CPU",
         rare=", ".join(found.rare) or "none",
         epochs=choose_epochs(found),
-        networks="".join(f"    {backbone!r}: {decoders!r},\n" for backbone, decoders in choose_networks(found).items()),
+        backbones="".join(f"    {backbone!r},\n" for backbone in choose_backbones(found)),
         batches="{" + ", ".join(f"{size}: {choose_batch(size, found)}" for size in crops) + "}",
         whole_batch=max(1, min(4, found.pixels_at_once // _area(found))),
         modes=modes,
@@ -150,9 +136,8 @@ Change what you know better. As mine.py it is launched from its folder with --sp
 
 import optuna
 
-NETWORKS = {
-$networks}
-"""Decoders of each backbone."""
+BACKBONES = (
+$backbones)
 
 BATCH_SIZES = $batches
 """By crop size, pixels; the largest crop that nine of ten images hold is $side."""
@@ -160,15 +145,18 @@ BATCH_SIZES = $batches
 
 def auto(trial: optuna.Trial) -> dict[str, object]:
     """Draw network, loss, input and rates."""
-    backbone = trial.suggest_categorical("backbone", tuple(NETWORKS))
-    trial.suggest_categorical("decoder", NETWORKS[backbone])
+    backbone = trial.suggest_categorical("backbone", BACKBONES)
+    constants: dict[str, object] = {"optimizer": "adamw", "rate_schedule": "poly", "gradient_clip": 1.0}
+    if backbone.startswith("vit"):
+        constants["decoder"] = "dpt"
+    else:
+        trial.suggest_categorical("decoder", ("upernet", "segformer", "unet"))
     trial.suggest_categorical("loss", ("ce", "ce+dice", "ce+jaccard", "ce+lovasz"))
     trial.suggest_categorical("class_weights", $weights)
     trial.suggest_categorical("augmentation", $augmentations)
     high = 3e-3 if backbone.startswith(("resnet", "tf_efficientnet", "mobilenet")) else 1e-3
     trial.suggest_float("learning_rate", high / 30, high, log=True)
     trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True)
-    constants = {"optimizer": "adamw", "rate_schedule": "poly", "gradient_clip": 1.0}
     mode = trial.suggest_categorical("input_mode", $modes)
     if mode == "resize":
         trial.suggest_categorical("scale", (0.5, 0.75))

@@ -18,6 +18,8 @@ from search.tracking.names import TAG_LETTERS, clean_text
 CHAMPION: Final = "champion"
 """The alias of the version to use: models:/NAME@champion."""
 
+_GAP: Final = "&emsp;"
+"""MLflow draws the columns of a table without a space between them."""
 _DATA: Final = "street.data"
 _METRIC: Final = "street.metric"
 _SCORE: Final = "street.score"
@@ -112,8 +114,8 @@ class ModelCard:
     def _list_classes(self) -> str:
         scores, scored = self.notes["out_of_fold"], self.document["classes"].get("scored", [])
         rows = [
-            f"| {index} | {each['name']} | {_tell_colour(each)} | {_tell_iou(scores.get('iou/' + each['name']))} | "
-            f"{'yes' if each['name'] in scored else ''} |"
+            f"| {index} | {each['name']}{_GAP} | {_tell_colour(each)}{_GAP} | "
+            f"{_tell_iou(scores.get('iou/' + each['name']))}{_GAP} | {'yes' if each['name'] in scored else ''} |"
             for index, each in enumerate(self.document["classes"]["classes"])
         ]
         return "\n".join(["| index | class | colour | IoU | scored |", "| --- | --- | --- | --- | --- |", *rows])
@@ -122,7 +124,8 @@ class ModelCard:
 _HOW_TO_CALL: Final = """```python
 import mlflow
 model = mlflow.pyfunc.load_model("models:/{name}/{version}")
-classes = model.predict(images)   # RGB bytes (N, H, W, 3) give indices (N, H, W), one (H, W, 3) gives (H, W)
+# RGB bytes (N, H, W, 3) give indices (N, H, W), one (H, W, 3) gives (H, W).
+classes = model.predict(images)
 ```
 
 ```

@@ -99,8 +99,9 @@ def train(
         for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
             save_state(state, out / "state.pt")
             parts = _tell_parts(result, parts)
-            if result.loading_note and result.epoch == begun_after + 1:
-                console.print(result.loading_note, style="yellow", soft_wrap=True)
+            for note in (result.loading_note, result.compile_note):
+                if note and result.epoch == begun_after + 1:
+                    console.print(note, style="yellow", soft_wrap=True)
             console.print(_describe(result, metric), soft_wrap=True)
             progress(result.epoch, config.epochs)
     if state.epoch == begun_after and _is_written(out / "model", state):

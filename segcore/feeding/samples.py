@@ -79,6 +79,11 @@ class TrainingSamples(Dataset[Sample]):
         sizes = self._sizes()
         return max(height for height, _ in sizes), max(width for _, width in sizes)
 
+    @property
+    def are_alike(self) -> bool:
+        """Whether the network sees all samples at one size."""
+        return len(set(self._sizes())) == 1
+
     def count_bytes(self, batch_size: int) -> int:
         """Return the bytes of a batch of the largest samples: three of colour and one of class for each pixel."""
         sizes = [cut_size(case.height, case.width, self._config) for case in self._cases()]

@@ -52,7 +52,7 @@ def change_batch(batch: Batch, room: int, device: str) -> Batch:
     changes = Changes.from_rows(changes_NP)
     images_N3HW, target_NHW = _turn(images_NHW3, target_NHW, changes, size)
     images_N3HW = _change_some(images_N3HW, known.gamma != 1, changes_NP, _apply_gamma)
-    images_N3HW = _mix_colours(images_N3HW, changes)
+    images_N3HW = _mix_colours(images_N3HW, known)
     images_N3HW = _change_some(images_N3HW, (known.fog_top != 0) | (known.fog_bottom != 0), changes_NP, _add_fog)
     images_N3HW = _change_some(images_N3HW, known.glare != 0, changes_NP, _add_glare)
     images_N3HW = _change_some(images_N3HW, (known.blur != 0) | (known.motion > 1), changes_NP, _blur)
@@ -105,20 +105,20 @@ def _apply_gamma(images_M3HW: Tensor, changes: Changes) -> Tensor:
     return 255 * (images_M3HW / 255).clamp(0, 1) ** changes.gamma[:, None, None, None]
 
 
-def _mix_colours(images_N3HW: Tensor, changes: Changes) -> Tensor:
+def _mix_colours(images_N3HW: Tensor, known: Changes) -> Tensor:
     """Apply saturation, hue, exposure, contrast and brightness, which are one matrix for each sample."""
-    device = images_N3HW.device
-    saturation_N11, hue_N11 = changes.saturation[:, None, None], torch.deg2rad(changes.hue)[:, None, None]
-    unit_33, luma_3 = torch.eye(3, device=device), torch.tensor(_LUMA, device=device)
-    saturate_N33 = saturation_N11 * unit_33 + (1 - saturation_N11) * luma_3.expand(3, 3)
+    saturation_N11, hue_N11 = known.saturation[:, None, None], torch.deg2rad(known.hue)[:, None, None]
+    unit_33 = torch.eye(3)
+    saturate_N33 = saturation_N11 * unit_33 + (1 - saturation_N11) * torch.tensor(_LUMA).expand(3, 3)
     # A turn around the axis of greys (Rodrigues).
-    axis_33 = torch.full((3, 3), 1 / 3, device=device)
-    cross_33 = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]], device=device) / 3**0.5
+    axis_33 = torch.full((3, 3), 1 / 3)
+    cross_33 = torch.tensor([[0.0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / 3**0.5
     turn_N33 = axis_33 + torch.cos(hue_N11) * (unit_33 - axis_33) + torch.sin(hue_N11) * cross_33
-    factor_N = changes.exposure * changes.contrast
-    offset_N = 127.5 * (1 - changes.contrast) + 255 * changes.brightness
-    matrix_N33 = factor_N[:, None, None] * (turn_N33 @ saturate_N33)
-    offset_N31 = offset_N[:, None, None].expand(-1, 3, 1)
+    factor_N = known.exposure * known.contrast
+    offset_N = 127.5 * (1 - known.contrast) + 255 * known.brightness
+    # Small products are made on the CPU, and go over without the device being waited for.
+    matrix_N33 = (factor_N[:, None, None] * (turn_N33 @ saturate_N33)).to(images_N3HW.device, non_blocking=True)
+    offset_N31 = offset_N[:, None, None].expand(-1, 3, 1).to(images_N3HW.device, non_blocking=True)
     mixed_N3P = torch.baddbmm(offset_N31, matrix_N33, images_N3HW.flatten(2))
     return mixed_N3P.view_as(images_N3HW).clamp_(0, 255)
 
@@ -136,9 +136,9 @@ def _add_glare(images_M3HW: Tensor, changes: Changes) -> Tensor:
     sigma_M1 = (changes.glare_radius * max(height, width))[:, None]
     down_MH = _fall(height, changes.glare_down[:, None], sigma_M1)
     across_MW = _fall(width, changes.glare_across[:, None], sigma_M1)
-    light_M1HW = (changes.glare[:, None, None] * down_MH[:, :, None] * across_MW[:, None])[:, None]
-    sunlight_311 = torch.tensor(_SUNLIGHT, device=images_M3HW.device)[:, None, None]
-    return (images_M3HW + light_M1HW * sunlight_311).clamp_(max=255)
+    light_MHW = changes.glare[:, None, None] * down_MH[:, :, None] * across_MW[:, None]
+    light_M3HW = torch.stack([level * light_MHW for level in _SUNLIGHT], 1)
+    return (images_M3HW + light_M3HW).clamp_(max=255)
 
 
 def _fall(side: int, place_M1: Tensor, sigma_M1: Tensor) -> Tensor:

@@ -99,10 +99,18 @@ def build_architecture(config: TrainConfig, outputs: int) -> SegmentationModel:
             f"backbone={config.backbone!r} cannot be the encoder of decoder={config.decoder!r} ({_first_line(error)})."
         ) from error
     if config.head_precision == "fp32":
-        network.segmentation_head = ExactHead(*network.segmentation_head)
+        _compute_exactly(network)
     mean, std = find_normalisation(config.backbone)
     model = SegmentationModel(network, mean, std, find_stride(network, config), smallest_side(config))
     return model.to(memory_format=torch.channels_last)
+
+
+def _compute_exactly(network: smp.base.SegmentationModel) -> None:
+    # DPT's head has its layers inside, and enlarges what they say.
+    if isinstance(network, smp.DPT):
+        network.segmentation_head.head = ExactHead(*network.segmentation_head.head)
+    else:
+        network.segmentation_head = ExactHead(*network.segmentation_head)
 
 
 def require_architecture(config: TrainConfig) -> int:

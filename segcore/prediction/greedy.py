@@ -15,7 +15,9 @@ from segcore.prediction.votes import Ballot, Weights, reduce_weights
 from segcore.scoring.metrics import ImageScore
 
 STEPS: Final = 12
-"""Candidates that are added one by one after the first few."""
+"""Candidates that are added one by one after the first few, at most."""
+PATIENCE: Final = 4
+"""After so many that did not help no further one is added."""
 
 Score = Callable[[Sequence[ImageScore]], float]
 """What is to be large, of some images; NaN where they have nothing to count."""
@@ -102,12 +104,15 @@ def select_greedily(count: int, score_all: Callable[[Sequence[Weights]], list[fl
     order = sorted(range(count), key=lambda position: -alone[position])
     starts = [_add(singles, order[: size + 1]) for size in range(min(most, count))]
     best_score, _, best = _find_best(starts, score_all)
-    weights = best
+    weights, in_vain = best, 0
     for _ in range(STEPS):
+        if in_vain == PATIENCE:
+            break
         allowed = [position for position in range(count) if weights[position] or sum(map(bool, weights)) < most]
         found, _, weights = _find_best([_add([weights, singles[each]], (0, 1)) for each in allowed], score_all)
+        in_vain += 1
         if found > best_score:
-            best_score, best = found, weights
+            best_score, best, in_vain = found, weights, 0
     return reduce_weights(best)
 
 

@@ -27,7 +27,7 @@ from segcore.networks.model import SegmentationModel
 from segcore.prediction.predict import average_probabilities, find_greatest
 from segcore.scoring.metrics import Confusion, ImageScore, count_confusion, score_image
 
-MOST_DISPUTED: Final = 1 << 16
+MOST_DISPUTED: Final = 1 << 15
 """Disputed pixels of an image that are kept; of more than that a random part stands for all."""
 
 Weights = tuple[int, ...]

@@ -14,7 +14,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from segcore.feeding.loader import Batch
+from segcore.feeding.batch import Batch
 from segcore.machine import Machine, autocast, is_memory_error
 from segcore.training.epoch import set_training
 from segcore.training.losses import Loss
@@ -69,18 +69,19 @@ def choose_forward(state: TrainState, batch: Batch, loss: Loss, machine: Machine
         steps: that it has yet to take.
 
     Returns:
-        Why the network is not compiled, where it was tried; empty otherwise.
-
-    Raises:
-        DeviceMemoryError: never; what runs out of memory here is left to the training's own remedies.
+        Why the network is not compiled, where it was tried; empty otherwise, and where there was too little memory.
     """
     if machine.compile == "off" or (machine.compile == "auto" and not machine.on_gpu):
         return ""
+    if state.auxiliary is not None:
+        return "the network is not compiled: auxiliary_weight looks into its encoder at every step"
     buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
     try:
         plain_seconds = time_step(state, state.model, batch, loss, machine)
         if machine.compile == "auto" and not pays(steps, plain_seconds):
             return ""
+        # A worker's former trainings count towards the number of shapes after which nothing more is compiled.
+        torch._dynamo.reset()
         compiled = torch.compile(state.model, dynamic=False)
         seconds = time_step(state, compiled, batch, loss, machine)
     # A compiler fails in many ways, and a training without it is as good.

@@ -146,7 +146,7 @@ def _add_gradient(state: TrainState, part: Batch, share: Tensor, loss: Loss, mac
 def _compute_loss(state: TrainState, images_NHW3: Tensor, target_NHW: Tensor, loss: Loss, machine: Machine) -> Tensor:
     if state.auxiliary is None:
         with autocast(state.config, machine):
-            logits_NCHW = state.model(images_NHW3)
+            logits_NCHW = (state.forward or state.model)(images_NHW3)
         return loss(logits_NCHW, target_NHW)
     with autocast(state.config, machine):
         logits_NCHW, auxiliary_NCHW = answer_twice(state.model, state.auxiliary, images_NHW3)

@@ -90,10 +90,11 @@ def _lovasz_slopes(errors_CP: Tensor, truth_CP: Tensor) -> Tensor:
     """
     order_CP = errors_CP.sort(dim=1, descending=True).indices
     truth_CP = truth_CP.gather(1, order_CP)
-    found_CP = truth_CP.cumsum(dim=1, dtype=torch.int32)
-    left_CP = found_CP[:, -1:] - found_CP
-    union_CP = (left_CP + torch.arange(1, errors_CP.shape[1] + 1, device=errors_CP.device)).to(errors_CP.dtype)
-    slopes_CP = torch.where(truth_CP, 1.0, left_CP / (union_CP - 1).clamp(min=1)) / union_CP
+    left_CP = truth_CP.sum(dim=1, keepdim=True, dtype=torch.int32) - truth_CP.cumsum(dim=1, dtype=torch.int32)
+    entered_P = torch.arange(1, errors_CP.shape[1] + 1, device=errors_CP.device, dtype=torch.int32)
+    union_CP = (left_CP + entered_P).to(errors_CP.dtype)
+    # In place: these are the largest tensors of a step beside the network's.
+    slopes_CP = left_CP.to(errors_CP.dtype).div_((union_CP - 1).clamp_(min=1)).masked_fill_(truth_CP, 1).div_(union_CP)
     return torch.empty_like(errors_CP).scatter_(1, order_CP, slopes_CP)
 
 

@@ -6,6 +6,7 @@ Random numbers need no state here: every epoch seeds them anew from (seed, epoch
 import copy
 import io
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -59,6 +60,7 @@ class TrainState:
         train_losses: mean training loss of each finished epoch.
         metric: what decides whether an epoch was better, see `segcore.scoring.objective`.
         scores: the validation's value of it after each finished epoch.
+        forward: gives the network's logits in training where it is compiled, see `compiling`; never saved.
     """
 
     config: TrainConfig
@@ -76,6 +78,7 @@ class TrainState:
     train_losses: list[float] = field(default_factory=list)
     metric: str = FIRST_METRIC
     scores: list[float] = field(default_factory=list)
+    forward: Callable[[Tensor], Tensor] | None = None
 
     @property
     def final_model(self) -> SegmentationModel:

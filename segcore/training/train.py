@@ -17,19 +17,20 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import LabelMap, build_label_map
 from segcore.feeding.balance import balanced_weights, count_output_pixels
 from segcore.feeding.loader import TrainingLoader
-from segcore.feeding.samples import TrainingSamples
+from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
 from segcore.feeding.transforms import sample_size
 from segcore.machine import Machine, peak_memory_gib, search_convolutions
 from segcore.scoring.metrics import ImageScore, summarise_scores
 from segcore.scoring.objective import learns_every_class
-from segcore.training.epoch import train_epoch
+from segcore.training.compiling import choose_forward
+from segcore.training.epoch import EpochSteps, train_epoch
 from segcore.training.losses import Loss, build_loss
 from segcore.training.memory import resolve_batch_size, train_within_memory
 from segcore.training.saving import StateWriter
 from segcore.training.schedule import cycle_ends, has_stalled
 from segcore.training.state import TrainState, take_snapshot
-from segcore.training.validation import first_view, validate
+from segcore.training.validation import View, first_view, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class EpochResult:
         validated_in_tiles: whether images were validated in overlapping tiles because whole ones did not fit.
         loader_workers: processes that cut and augmented samples.
         loading_note: why they are fewer than the machine's; empty when they are not.
+        compile_note: why the network is not compiled although that was tried; empty otherwise.
     """
 
     epoch: int
@@ -69,6 +71,15 @@ class EpochResult:
     validated_in_tiles: bool
     loader_workers: int
     loading_note: str
+    compile_note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    loader: TrainingLoader
+    loss: Loss
+    plan: LoaderPlan
+    compile_note: str
 
 
 def train_epochs(
@@ -102,9 +113,10 @@ def train_epochs(
     """
     config = state.config
     every_class = learns_every_class(config.labels, cache.classes)
-    loader, loss, plan = _prepare(state, cache, train_indices, machine)
+    prepared = _prepare(state, cache, train_indices, machine)
+    loader = prepared.loader
     view = first_view(machine)
-    train_next = partial(train_epoch, state, loader, loss, machine)
+    train_next = partial(train_epoch, state, loader, prepared.loss, machine)
     samples_alike, images_alike = _compare_sizes(cache, train_indices, valid_indices, config)
     fitted = False
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
@@ -122,28 +134,40 @@ def train_epochs(
         scores, view = validate(state, cache, valid_indices, machine, view)
         metrics = summarise_scores(scores, cache.classes, every_class=every_class)
         state.scores.append(metrics.get(state.metric, 0.0))
-        yield EpochResult(
-            epoch=state.epoch,
-            train_loss=steps.mean_loss,
-            learning_rate=state.optimizer.param_groups[-1]["lr"],
-            metrics=metrics,
-            scores=scores,
-            train_seconds=steps.seconds,
-            validation_seconds=time.perf_counter() - started,
-            samples_per_second=steps.samples / steps.seconds,
-            wait_share=steps.wait_seconds / steps.seconds,
-            peak_memory_gib=peak_memory_gib(machine),
-            batch_size=state.batch_size,
-            micro_batches=state.micro_batches,
-            validated_in_tiles=view == "tiles",
-            loader_workers=plan.workers,
-            loading_note=plan.note,
-        )
+        yield _tell(state, steps, metrics, scores, time.perf_counter() - started, view, machine, prepared)
 
 
-def _prepare(
-    state: TrainState, cache: PixelCache, train_indices: Sequence[int], machine: Machine
-) -> tuple[TrainingLoader, Loss, LoaderPlan]:
+def _tell(
+    state: TrainState,
+    steps: EpochSteps,
+    metrics: dict[str, float],
+    scores: tuple[ImageScore, ...],
+    validation_seconds: float,
+    view: View,
+    machine: Machine,
+    prepared: _Prepared,
+) -> EpochResult:
+    return EpochResult(
+        epoch=state.epoch,
+        train_loss=steps.mean_loss,
+        learning_rate=state.optimizer.param_groups[-1]["lr"],
+        metrics=metrics,
+        scores=scores,
+        train_seconds=steps.seconds,
+        validation_seconds=validation_seconds,
+        samples_per_second=steps.samples / steps.seconds,
+        wait_share=steps.wait_seconds / steps.seconds,
+        peak_memory_gib=peak_memory_gib(machine),
+        batch_size=state.batch_size,
+        micro_batches=state.micro_batches,
+        validated_in_tiles=view == "tiles",
+        loader_workers=prepared.plan.workers,
+        loading_note=prepared.plan.note,
+        compile_note=prepared.compile_note,
+    )
+
+
+def _prepare(state: TrainState, cache: PixelCache, train_indices: Sequence[int], machine: Machine) -> _Prepared:
     config = state.config
     labels = build_label_map(cache.classes, config.labels)
     samples = TrainingSamples(cache, train_indices, config, labels.target_of_class)
@@ -154,7 +178,17 @@ def _prepare(
     batch_bytes = samples.count_bytes(state.batch_size)
     plan = plan_workers(machine.loader_workers, batch_bytes, held_batches, find_free_bytes())
     loader = TrainingLoader(samples, config, state.batch_size, workers=plan.workers, pin_memory=machine.on_gpu)
-    return loader, loss, plan
+    steps = (config.epochs - state.epoch) * len(loader)
+    note = _compile(state, samples, loss, machine, steps)
+    return _Prepared(loader=loader, loss=loss, plan=plan, compile_note=note)
+
+
+def _compile(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine, steps: int) -> str:
+    # With other sizes, uneven parts or a second head it would be compiled again and again, or not be used.
+    part, left = divmod(state.batch_size, state.micro_batches)
+    if machine.compile == "off" or left or not samples.are_alike or state.auxiliary is not None:
+        return ""
+    return choose_forward(state, blank_batch(samples, part, state.outputs), loss, machine, steps)
 
 
 def _compare_sizes(

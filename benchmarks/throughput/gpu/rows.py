@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 Found = dict[str, Any]
 """What a row brought, by name; `failed` says why there is nothing."""
@@ -28,7 +28,7 @@ class Row:
     mode: str = ""
     batch_size: int = 0
     members: int = 0
-    compile: str = "auto"
+    compile: Literal["auto", "on", "off"] = "off"
     at_once: int = 1
     most_seconds: float = 60.0
 
@@ -38,7 +38,7 @@ class Row:
         parts = [self.kind, self.arm if self.kind != "peaks" else "", self.mode]
         parts += [f"batch {self.batch_size}"] if self.batch_size else []
         parts += [f"{self.members} network(s)"] if self.members else []
-        parts += [f"compile {self.compile}"] if self.compile != "auto" else []
+        parts += [f"compile {self.compile}"] if self.compile != "off" else []
         parts += [f"{self.at_once} at once"] if self.at_once > 1 else []
         return " ".join(part for part in parts if part)
 

@@ -1,5 +1,6 @@
 """A row of a training: whole epochs, the validation at their end included, by one of three loops."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,8 @@ def measure_segcore(row: Row, scale: Scale, folder: Path, cpus: int) -> Found:
         folder: of the prepared cache.
         cpus: processor cores.
     """
-    cache, machine = PixelCache(folder), detect_machine(cpus)
+    cache = PixelCache(folder)
+    machine = dataclasses.replace(detect_machine(cpus), compile=row.compile)
     config = configure(row, scale)
     state = new_state(config, build_label_map(cache.classes, config.labels).outputs, machine)
     trained = list(itertools.islice(itertools.cycle(range(len(cache))), scale.trained))

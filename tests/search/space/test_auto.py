@@ -1,7 +1,7 @@
 import pytest
 
 from search.settings import build_settings
-from search.space.auto import Fingerprint, choose_batch, choose_crops, choose_epochs, choose_networks, write_space
+from search.space.auto import Fingerprint, choose_backbones, choose_batch, choose_crops, choose_epochs, write_space
 from search.space.check import require_usable_space
 from search.space.draw import load_space
 from segcore.feeding.transforms import require_crop_fits
@@ -47,19 +47,19 @@ def test_crop_is_no_larger_than_what_fits_even_where_nothing_fits_four():
 
 
 def test_more_memory_and_more_images_allow_larger_networks():
-    assert "mit_b0" in choose_networks(fingerprint(device_gib=6.0))
-    assert "mit_b2" in choose_networks(fingerprint(device_gib=24.0))
-    assert "mit_b4" in choose_networks(fingerprint(device_gib=80.0))
-    assert "mit_b4" not in choose_networks(fingerprint(device_gib=80.0, images=100))
+    assert "mit_b0" in choose_backbones(fingerprint(device_gib=6.0))
+    assert "mit_b2" in choose_backbones(fingerprint(device_gib=24.0))
+    assert "mit_b4" in choose_backbones(fingerprint(device_gib=80.0))
+    assert "mit_b4" not in choose_backbones(fingerprint(device_gib=80.0, images=100))
 
 
 def test_epochs_come_near_to_twenty_thousand_steps():
-    # 2243 images of 10 crops of 512 in batches of 8: 2,803 steps an epoch, so 7 epochs would do; 12 are the fewest.
+    # 2243 images of 9 crops of 512 in batches of 8: 2,523 steps an epoch, so 8 epochs would do; 12 are the fewest.
     assert choose_epochs(fingerprint(images=2243, usual_side=600, median_size=(1216, 1936))) == 12
     # 468 images of 3 crops of 256 in batches of 16: 87 steps, 230 epochs would do; 108 are the most.
     assert choose_epochs(fingerprint()) == 108
     # 1400 images of 5 crops of 256 in batches of 16: 437 steps, 46 epochs.
-    assert choose_epochs(fingerprint(images=1400, usual_side=400, median_size=(512, 640))) == 54
+    assert choose_epochs(fingerprint(images=1400, usual_side=300, median_size=(512, 640))) == 54
 
 
 @pytest.mark.parametrize(

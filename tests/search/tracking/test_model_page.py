@@ -78,8 +78,8 @@ def test_page_of_a_model_has_classes_scores_and_how_it_is_called(make_card):
     page = make_card(0.6).describe("streets", "3")
     assert "**Expect iou 0.6000**" in page
     assert "0.5000 to 0.7000 ± 0.1414 over 2 folds" in page
-    assert "| 0 | car | #0000ff | 0.250 | yes |" in page
-    assert "| 1 | sky | #0098e1 |  |  |" in page
+    assert "| 0 | car&emsp; | #0000ff&emsp; | 0.250&emsp; | yes |" in page
+    assert "| 1 | sky&emsp; | #0098e1&emsp; | &emsp; |  |" in page
     assert 'load_model("models:/streets/3")' in page
     assert "mlflow models serve -m models:/streets/3" in page
     assert '{"inputs": IMAGE}' in page

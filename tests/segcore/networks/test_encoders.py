@@ -27,9 +27,13 @@ def test_plain_transformer_asks_for_an_even_number_of_patches(make_config, backb
     assert try_network(make_config(backbone=backbone, decoder="dpt")).stride == stride
 
 
-@pytest.mark.parametrize(("backbone", "decoder"), [("test_vit", "dpt"), ("mit_b0", "segformer"), ("resnet18", "pan")])
-def test_network_of_a_new_kind_answers_at_the_images_size(make_config, backbone, decoder):
-    model = build_architecture(make_config(backbone=backbone, decoder=decoder), 3).eval()
+@pytest.mark.parametrize(
+    ("backbone", "decoder", "head_precision"),
+    [("test_vit", "dpt", "fp32"), ("mit_b0", "segformer", "auto"), ("resnet18", "pan", "auto")],
+)
+def test_network_of_a_new_kind_answers_at_the_images_size(make_config, backbone, decoder, head_precision):
+    config = make_config(backbone=backbone, decoder=decoder, head_precision=head_precision)
+    model = build_architecture(config, 3).eval()
     with torch.inference_mode():
         for height, width in ((75, 97), (32, 200)):
             logits_NCHW = model(_random_images(1, height, width, 3))

@@ -1,4 +1,4 @@
-"""Reads the fingerprint of a data set and a device, which `auto` makes a space from."""
+"""Reads the fingerprint of a data set and a device, which `search.space.auto` makes a space from."""
 
 from pathlib import Path
 from statistics import median

@@ -1,0 +1,21 @@
+import pytest
+from typer.testing import CliRunner
+
+from search.__main__ import app
+from segcore.errors import ConfigError
+
+
+def test_space_for_the_data_is_written_once(dataset_folder, tmp_path):
+    file = tmp_path / "mine.py"
+    command = ["space", "auto", "--data", str(dataset_folder), "--cache", str(tmp_path / "cache"), "--device-gib", "8"]
+    printed = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert printed.exit_code == 0 and "def auto(trial: optuna.Trial)" in printed.stdout
+    assert CliRunner().invoke(app, [*command, "--out", str(file)], catch_exceptions=False).exit_code == 0
+    assert file.read_text() == printed.stdout
+    with pytest.raises(ConfigError, match=r"mine\.py is there already, and may hold changes; choose another name"):
+        CliRunner().invoke(app, [*command, "--out", str(file)], catch_exceptions=False)
+
+
+def test_memory_that_no_gpu_has_is_refused():
+    with pytest.raises(ConfigError, match=r"--device-gib -1 is no memory of a GPU; give GiB, such as 24"):
+        CliRunner().invoke(app, ["space", "auto", "--data", ".", "--device-gib", "-1"], catch_exceptions=False)

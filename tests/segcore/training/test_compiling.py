@@ -1,0 +1,99 @@
+"""A compiled network trains as the plain one, is used where it pays, and is done without where it fails."""
+
+import shutil
+import sysconfig
+from pathlib import Path
+
+import pytest
+import torch
+
+from segcore.feeding.batch import Batch
+from segcore.machine import Machine
+from segcore.networks.model import SegmentationModel
+from segcore.training.compiling import CompiledNetwork, choose_forward, pays
+from segcore.training.epoch import set_training, take_step
+from segcore.training.losses import build_loss
+from segcore.training.state import new_state
+
+NEEDS_COMPILER = pytest.mark.skipif(
+    shutil.which("g++") is None or not Path(sysconfig.get_paths()["include"], "Python.h").exists(),
+    reason="compiling needs g++ and Python's headers",
+)
+COMPILING = Machine(compile="on")
+
+
+def _state(config):
+    state = new_state(config, 4, Machine())
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.BatchNorm2d(8), torch.nn.Conv2d(8, 4, 1)
+    )
+    network.encoder = torch.nn.Identity()
+    state.model = SegmentationModel(network, (0.5,) * 3, (0.5,) * 3)
+    state.optimizer = torch.optim.SGD([{"params": list(state.model.parameters()), "rate_factor": 1.0}], lr=0.1)
+    return state
+
+
+def _batch(size, seed=0):
+    random = torch.Generator().manual_seed(seed)
+    return Batch(
+        images_NHW3=torch.randint(0, 256, (size, 32, 32, 3), dtype=torch.uint8, generator=random),
+        target_NHW=torch.randint(0, 4, (size, 32, 32), dtype=torch.uint8, generator=random),
+    )
+
+
+def test_compiling_pays_where_a_fifth_of_all_steps_is_longer_than_a_minute():
+    assert pays(3001, 0.1)
+    assert not pays(2999, 0.1)
+
+
+def test_a_cpu_and_who_does_not_want_it_compile_nothing(make_config):
+    state = _state(make_config())
+    for machine in (Machine(), Machine(device="cuda:0", compile="off")):
+        assert choose_forward(state, _batch(2), build_loss(state.config, None), machine, 1 << 20) == ""
+        assert state.forward is None
+
+
+def test_other_shapes_go_through_the_plain_network():
+    network = CompiledNetwork(compiled=lambda _: "compiled", plain=lambda _: "plain", shape=torch.Size((2, 32, 32, 3)))
+    assert network(_batch(2).images_NHW3) == "compiled"
+    assert network(_batch(1).images_NHW3) == "plain"
+
+
+def test_a_compiler_that_fails_is_told_and_the_training_is_as_without(make_config, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("no compiler\nfor this")
+
+    monkeypatch.setattr(torch, "compile", fail)
+    state = _state(make_config())
+    before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    note = choose_forward(state, _batch(2), build_loss(state.config, None), COMPILING, 1)
+    assert note == "the network is not compiled (RuntimeError: no compiler); it trains as well, not as fast"
+    assert state.forward is None
+    assert all(torch.equal(tensor, before[name]) for name, tensor in state.model.state_dict().items())
+    assert all(parameter.grad is None for parameter in state.model.parameters())
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_a_compiled_network_learns_what_the_plain_one_learns_under_the_same_names(make_config, monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("torch._inductor.config.compile_threads", 1)
+    plain, compiled = _state(make_config()), _state(make_config())
+    loss = build_loss(plain.config, None)
+    assert choose_forward(compiled, _batch(2), loss, COMPILING, 1) == ""
+    for seed in (1, 2):
+        for state in (plain, compiled):
+            set_training(state)
+            take_step(state, [_batch(2, seed)], loss, Machine())
+    assert compiled.forward.used == 2
+    found, expected = compiled.model.state_dict(), plain.model.state_dict()
+    assert list(found) == list(expected)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, atol=1e-5, rtol=1e-4)
+
+
+def test_training_with_a_second_head_is_not_compiled_and_says_why(make_config):
+    state = new_state(make_config(backbone="test_efficientnet", auxiliary_weight=0.4), 4, Machine())
+    assert "auxiliary_weight" in choose_forward(state, _batch(2), build_loss(state.config), COMPILING, 1000)
+    assert state.forward is None

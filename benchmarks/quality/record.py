@@ -158,9 +158,11 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 def _open_table(arguments: argparse.Namespace, cache: PixelCache) -> tuple[Row, list[Row]]:
-    """Return head and rows of the table so far; one of other trainings is refused."""
+    """Return head and rows of the table so far, in a folder that is there; one of other trainings is refused."""
     head = {"space": arguments.space, "epochs": arguments.epochs, "folds": arguments.folds}
     head |= {"fixed": parse_assignments(tuple(arguments.set)), "facts": space_facts(cache)}
+    # What cannot be written is known before hours of training.
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     if not arguments.out.exists():
         return head, []
     known, rows = read_table(arguments.out)

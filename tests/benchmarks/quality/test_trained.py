@@ -66,7 +66,7 @@ def test_a_configuration_depends_on_its_number_alone_and_keeps_what_is_fixed():
 def test_record_trains_what_is_missing_and_refuses_another_table(tmp_path, monkeypatch, capsys, dataset_folder):
     def record(*words: str) -> None:
         values = ("weights=none", "decoder_channels=16", "backbone=tf_efficientnet_lite0", "input_mode=full")
-        place = ("--data", dataset_folder, "--out", tmp_path / "new.parquet", "--cache", tmp_path / "cache")
+        place = ("--data", dataset_folder, "--out", tmp_path / "new" / "new.parquet", "--cache", tmp_path / "cache")
         sets = (word for value in values for word in ("--set", value))
         monkeypatch.setattr("sys.argv", ["quality", "record", *map(str, place), *sets, "--space", "demo", *words])
         main()
@@ -74,7 +74,7 @@ def test_record_trains_what_is_missing_and_refuses_another_table(tmp_path, monke
     small = ("--epochs", "1", "--seeds", "1", "--folds", "3", "--fold", "0", "--cpus", "1")
     record(*small, "--configurations", "1")
     record(*small, "--configurations", "2")
-    head, rows = read_table(tmp_path / "new.parquet")
+    head, rows = read_table(tmp_path / "new" / "new.parquet")
     assert head["facts"] == {"smallest_side": 64, "images": 12}
     assert [(each["configuration"], each["epoch"], each["ended"]) for each in rows] == [(0, 1, ""), (1, 1, "")]
     assert all(each["seconds"] > 0 and 0 <= each["score"] <= 1 for each in rows)

@@ -22,7 +22,7 @@ def networks(
     """
     found = try_families(backbones or ())
     if as_json:
-        typer.echo(json.dumps([asdict(network) for network in found], indent=1))
+        console.print(json.dumps([asdict(network) for network in found], indent=1), soft_wrap=True, highlight=False)
         return
     for line in _head():
         console.print(line, soft_wrap=True)

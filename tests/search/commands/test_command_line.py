@@ -572,7 +572,7 @@ MISTAKES = {
     "no data in the folder": (["--data", "{root}"], "is no data set"),
     "space that is no module": (["--space", "no_such:space"], "No module named 'no_such'"),
     "space that is not in its module": (["--space", "my_spaces:tinny"], "has no attribute 'tinny'"),
-    "unknown space": (["--space", "steet"], "use demo, street, or package.module:function"),
+    "unknown space": (["--space", "steet"], "street_small, or package.module:function"),
     "server that is away": (["--tracking-uri", "http://127.0.0.1:{port}"], "does not answer"),
     "tracking address that is none": (["--tracking-uri", "server:5000"], "is no address"),
     "cluster that is away": (["--address", "127.0.0.1:{port}"], "does not answer"),
@@ -693,7 +693,7 @@ REFUSED = {
     "confirm while the search runs": ({"trials": 2}, "search", ["confirm", "streets"], "confirms by itself at its end"),
     "confirm while it is retrained": ({"trials": 2}, "retrain", ["confirm", "streets"], "retrain is in use by another"),
     "resume while it is retrained": ({"trials": 2}, "retrain", ["resume", "streets"], "retrain is in use by another"),
-    "no GPU of half a worker": ({}, "", ["resume", "streets", "--gpus-per-trial", "1.5"], "use 1 or 2"),
+    "no GPU of half a worker": ({}, "", ["resume", "streets", "--gpus-per-trial", "1.5"], "use --gpus-per-trial 1,"),
     "latency on a shared GPU": (
         {"max_latency_ms": 40.0}, "", ["resume", "streets", "--gpus-per-trial", "0.5"], "cannot measure how long"
     ),

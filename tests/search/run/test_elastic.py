@@ -264,7 +264,7 @@ def test_a_worker_that_stands_still_is_ended_and_a_node_on_which_trial_after_tri
     # Workers cannot import this file.
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
     stage.journal.follow(stopper)
-    run_search(stage, SimpleNamespace(usual_side=128))
+    run_search(stage, SimpleNamespace(usual_side=128, cases=()))
     cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
     for node in (fine, bad):
         cluster.remove_node(node)

@@ -323,7 +323,7 @@ def search(stage, make_settings, monkeypatch, tmp_path) -> Callable[..., Stage]:
         monkeypatch.setattr(tuner, "run_trials", workers.run_trials)
         try:
             journal.write(Opened(cache_key="key"))
-            run_search(begun, SimpleNamespace(usual_side=128))
+            run_search(begun, SimpleNamespace(usual_side=128, cases=()))
             journal.write(Halted())
         finally:
             begun.journal.close()

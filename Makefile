@@ -34,10 +34,10 @@ ui: $(VENV)/.installed
 	$(RUN) -m search ui --storage $(DEMO)/searches
 
 test: $(VENV)/.installed
-	$(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-all: $(VENV)/.installed
-	$(RUN) -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "slow or not slow"
+	$(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "slow or not slow"
 
 check: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

@@ -18,6 +18,8 @@ from segcore.data.dividing.split import read_folds
 from segcore.prediction.ensemble import read_ensemble_notes
 from segcore.prediction.held_out import Origin, plan_held_out
 
+pytestmark = pytest.mark.slow
+
 VAL = {f"val_{number}" for number in range(4)}
 SPACES = """
 def tiny(trial):

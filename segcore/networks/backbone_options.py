@@ -6,6 +6,7 @@ Parsing their text lives in `config`; what images of street sizes ask of an enco
 import difflib
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import Any, Final
 
 import timm
@@ -17,18 +18,8 @@ from segcore.networks.encoders import is_mix_transformer
 
 _OURS: Final = frozenset(
     (
-        *(
-            "self",
-            "args",
-            "kwargs",
-            "cfg",
-            "device",
-            "dtype",
-            "num_classes",
-            "in_chans",
-            "global_pool",
-            "output_stride",
-        ),
+        *("self", "args", "kwargs", "cfg", "device", "dtype"),
+        *("num_classes", "in_chans", "global_pool", "output_stride"),
         *("img_size", "strict_img_size", "always_partition", "dynamic_img_size", "dynamic_img_pad", "patch_drop_rate"),
     )
 )
@@ -63,7 +54,7 @@ def _require_options(backbone: str, text: str) -> None:
             hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(taken)}."
             raise ConfigError(f"{told}: {name!r:.100} is nothing that backbone={backbone!r} takes; {hint}")
     try:
-        _try(backbone, **options)
+        _try(backbone, options)
     # timm raises errors of many types for values that it cannot use.
     except Exception as error:
         raise ConfigError(
@@ -73,10 +64,10 @@ def _require_options(backbone: str, text: str) -> None:
 
 
 def _find_taken(backbone: str) -> list[str]:
-    return sorted(set(inspect.signature(type(_try(backbone)).__init__).parameters) - _OURS)
+    return sorted(set(inspect.signature(type(_try(backbone, {})).__init__).parameters) - _OURS)
 
 
-def _try(backbone: str, **options: Any) -> Any:
+def _try(backbone: str, options: Mapping[str, OptionValue]) -> Any:
     # On the meta device nothing is computed, only shapes.
     with torch.device("meta"):
         return timm.create_model(backbone, **options)

@@ -1,7 +1,6 @@
 """Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from typing import Any
 
 from search.judge.asha import Asha
@@ -105,10 +104,11 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     def count_left() -> int:
         return len(journal.history.unfinished) + max(0, settings.trials - len(journal.history.trials))
 
+    spent = False
     if not is_over(settings, journal.history, asha):
-        run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history), count_left)
+        spent = run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history), count_left)
     require_success(stage, started)
-    require_done(stage, is_over(settings, journal.history, asha), settings.trials, "resume")
+    require_done(stage, spent or is_over(settings, journal.history, asha), settings.trials, "resume")
 
 
 def build_proposer(settings: SearchSettings, facts: dict[str, Any], space: Space) -> Proposer:
@@ -188,8 +188,6 @@ def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None)
         command: what goes on with it, confirm or retrain.
         wanted: numbers of the trials to run; None runs all.
     """
-    # The time budget is the search's.
-    stage = replace(stage, settings=replace(stage.settings, time_budget_seconds=0.0))
     unfinished = stage.journal.history.unfinished
     unfinished = [trial for trial in unfinished if wanted is None or trial.number in wanted]
     numbers = [trial.number for trial in unfinished]
@@ -221,17 +219,17 @@ def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: C
 
     Args:
         stage: the stage that ran.
-        done: whether it has nothing left to do.
+        done: whether it has nothing left to do, or no time to do it in.
         trials: how many trials it should have.
         command: what goes on with it: resume, confirm or retrain.
         numbers: of the trials that were to end; None: of all.
     """
-    history, settings = stage.journal.history, stage.settings
+    history = stage.journal.history
     if stage.inbox is not None and stage.inbox.stop is not None:
         raise InterruptedSearchError(
             f"Stopped, as {stage.inbox.stop.reason}; go on with '{stage.folder.command(command)}'."
         )
-    if done or (settings.time_budget_seconds and history.spent_seconds >= settings.time_budget_seconds - 1):
+    if done:
         return
     records = history.in_order if numbers is None else [history.trials[number] for number in numbers]
     ended = sum(record.outcome is not None for record in records)

@@ -7,9 +7,11 @@ a file as they end, so that a second start trains only what is missing. The tabl
 import argparse
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -42,14 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{len(missing)} trainings are missing on {device}; {told.at_once} at once", flush=True)
     if missing and told.minutes > 0:
         run = partial(train_row, _build_task(told))
-        for ended in run_jobs(run, missing, at_once=told.at_once, seconds=until - time.monotonic()):
-            if ended.result is None:
-                print(f"{describe(ended.job)}: failed: {ended.error}", file=sys.stderr, flush=True)
-                continue
-            row = ended.result
-            add_row(file, row)
-            known[identify(row["device"], row["changes"])] = row
-            print(format_row(row), flush=True)
+        # Closed in any case: processes that go on would keep this one from its end.
+        with closing(run_jobs(run, missing, at_once=told.at_once, seconds=until - time.monotonic())) as ends:
+            for ended in ends:
+                if ended.result is None:
+                    print(f"{describe(ended.job)}: failed: {ended.error}", file=sys.stderr, flush=True)
+                else:
+                    _take(ended.result, known, file)
     table = "\n".join(format_table(groups, known))
     (told.out / "table.md").write_text(table + "\n", encoding="utf-8")
     print(table)
@@ -59,6 +60,12 @@ def find_missing(groups: Mapping[str, Group], device: str, known: Mapping[tuple[
     """Return the trainings that no row is of, each once."""
     wanted = {identify(device, values): values for group in groups.values() for values in group.trainings()}
     return [values for key, values in wanted.items() if key not in known]
+
+
+def _take(row: Row, known: dict[tuple[str, ...], Row], file: Path) -> None:
+    add_row(file, row)
+    known[identify(row["device"], row["changes"])] = row
+    print(format_row(row), flush=True)
 
 
 def _build_task(told: argparse.Namespace) -> Task:
@@ -104,7 +111,10 @@ def _parse_groups(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
     except StreetError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        sys.exit("stopped; rows that ended are kept, and a second start trains the others")

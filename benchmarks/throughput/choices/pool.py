@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -35,7 +35,7 @@ class Ended(Generic[Job, Result]):
 
 def run_jobs(
     function: Callable[[Job], Result], jobs: Iterable[Job], *, at_once: int, seconds: float
-) -> Iterator[Ended[Job, Result]]:
+) -> Generator[Ended[Job, Result], None, None]:
     """Yield jobs as they end; after the time those under way are cut off, and neither they nor later ones are yielded.
 
     Args:

@@ -77,6 +77,7 @@ def _build_task(told: argparse.Namespace) -> Task:
         train_indices=tuple(train_indices),
         valid_indices=tuple(valid_indices),
         cpus=max(1, told.cpus // told.at_once),
+        at_once=told.at_once,
         models=told.out / "models" if told.keep_models else None,
     )
 

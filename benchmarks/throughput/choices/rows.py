@@ -14,6 +14,7 @@ from benchmarks.throughput.choices.groups import BASE, Values, describe
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import build_label_map
+from segcore.feeding.shared_memory import find_free_bytes
 from segcore.machine import Machine, detect_machine, name_device
 from segcore.prediction.ensemble import save_ensemble
 from segcore.training.memory import release_memory
@@ -22,6 +23,8 @@ from segcore.training.train import train_epochs
 
 FOLDS: Final = 5
 FOLD: Final = 0
+_SHARED_BYTES: Final = 64 << 20
+"""More than the loader of one training puts into shared memory."""
 
 Row = dict[str, Any]
 """changes, metrics, scores (the objective after each epoch), seconds, torch and device."""
@@ -36,6 +39,7 @@ class Task:
         train_indices: cases to train on.
         valid_indices: cases to score on.
         cpus: processor cores of one training.
+        at_once: trainings at a time.
         models: folder for the trained networks; None: they are not kept.
     """
 
@@ -43,14 +47,14 @@ class Task:
     train_indices: tuple[int, ...]
     valid_indices: tuple[int, ...]
     cpus: int
+    at_once: int
     models: Path | None = None
 
 
 def train_row(task: Task, changes: Values) -> Row:
     """Train the base with some values changed, and return its last epoch's scores and its seconds."""
     torch.set_num_threads(task.cpus)
-    # To compile a network takes longer than a row trains.
-    machine = dataclasses.replace(detect_machine(task.cpus), compile="off")
+    machine = _find_machine(task)
     config = TrainConfig.from_values({**BASE, **changes})
     cache = task.cache
     started = time.perf_counter()
@@ -91,6 +95,16 @@ def add_row(file: Path, row: Mapping[str, Any]) -> None:
     """Write a row behind the others."""
     with file.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(row) + "\n")
+
+
+def _find_machine(task: Task) -> Machine:
+    # To compile a network takes longer than a row trains.
+    machine = dataclasses.replace(detect_machine(task.cpus), compile="off")
+    free_bytes = find_free_bytes()
+    # Each training believes that what is free is its own.
+    if free_bytes is not None and free_bytes < task.at_once * _SHARED_BYTES:
+        return dataclasses.replace(machine, loader_workers=0)
+    return machine
 
 
 def _keep_model(folder: Path, state: TrainState, cache: PixelCache) -> None:

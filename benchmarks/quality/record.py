@@ -61,6 +61,7 @@ def main(words: Sequence[str]) -> None:
     folder = prepare_cache(read_dataset(arguments.data), arguments.cache.expanduser())
     head, rows = _open_table(arguments, PixelCache(folder))
     jobs = _plan(arguments, folder, head, {(row["configuration"], row["fold"], row["seed"]) for row in rows})
+    _tell(f"{arguments.at_once} at a time on {head['runs'][-1]['device']}, {len(rows)} rows so far")
     with Crew(do_recording, arguments.at_once, _tell) as crew:
         try:
             _record(arguments.out, head, rows, crew.do_all(jobs, until=begun + 60 * arguments.minutes))
@@ -169,7 +170,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fold", type=int, nargs="+", default=[0, 1], help="those that are validated on, in turn")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each configuration on each fold")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/street-search"), help="folder of decoded images")
-    parser.add_argument("--every", type=int, default=1, help="take every so manieth image of a fold, 1: all")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take each Nth image of a fold")
     parser.add_argument("--cpus", type=int, default=1, help="processor cores of a training")
     parser.add_argument("--at-once", type=int, default=1, help="trainings at a time, each in a process of its own")
     parser.add_argument(

@@ -17,7 +17,7 @@ from search.run.stage import Stage
 from search.run.tuning import ray_config, run_trials
 from search.settings import SearchSettings
 from search.space.check import Requirement, find_edition, require_usable_space
-from search.space.draw import Draw, Params, draw, draw_config, load_space
+from search.space.draw import Draw, Params, draw, draw_config, load_space, space_facts
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit
@@ -26,11 +26,6 @@ from segcore.feeding.balance import count_class_pixels
 from segcore.scoring.objective import require_counted, require_learnt
 from segcore.training.feasible import Feasibility
 from spaces import Space
-
-
-def space_facts(cache: PixelCache) -> dict[str, Any]:
-    """Return what a search space may know of the data."""
-    return {"smallest_side": cache.usual_side, "images": len(cache.cases)}
 
 
 def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> Feasibility:

@@ -31,6 +31,8 @@ class Feasibility:
         self._classes = classes
         self._taken_of_network: dict[tuple[object, ...], str] = {}
         self._weights_of_network: dict[tuple[object, ...], int] = {}
+        self._head_of_encoder: dict[tuple[object, ...], int] = {}
+        self._layered: set[tuple[object, ...]] = set()
         self.checkpoint_bytes = 0
         """Of the largest checkpoint of those that were looked at, about."""
 
@@ -49,28 +51,25 @@ class Feasibility:
         require_crop_fits(self._usual_side, config)
         require_batch_fits(min(max(sample_size(*size, config)) for size in self._sizes), config)
         outputs = build_label_map(self._classes, config.labels).outputs
-        network = (
-            *(config.backbone, config.weights, config.decoder, config.decoder_channels, config.attention, outputs),
-            config.crop_size if takes_one_size(config) else 0,
-            config.backbone_options,
-        )
+        encoder = (config.backbone, config.backbone_options, config.crop_size if takes_one_size(config) else 0)
+        network = (*encoder, config.weights, config.decoder, config.decoder_channels, config.attention, outputs)
         if network not in self._taken_of_network:
             self._weights_of_network[network] = require_architecture(config)
             taken = require_start(config, outputs)
             self._taken_of_network[network] = f"{config.backbone}, {config.decoder}: {taken}" if taken else ""
-        head = _try_learning(config, outputs)
+        # One decoder alone takes other features of an encoder.
+        seen = (*encoder, config.decoder == "dpt")
+        if config.encoder_layer_decay < 1 and seen not in self._layered:
+            find_layers(config, [name for name, _ in build_shapes(config, outputs).network.encoder.named_parameters()])
+            self._layered.add(seen)
+        head = self._measure_head(config, outputs, seen) if config.auxiliary_weight else 0
         found = estimate_bytes(config, self._weights_of_network[network], head)
         self.checkpoint_bytes = max(self.checkpoint_bytes, found)
 
-
-def _try_learning(config: TrainConfig, outputs: int) -> int:
-    """Refuse rates of layers where none are known, and return how many numbers the auxiliary head is."""
-    if config.auxiliary_weight == 0 and config.encoder_layer_decay == 1:
-        return 0
-    network = build_shapes(config, outputs).network
-    if config.encoder_layer_decay < 1:
-        find_layers(config, [name for name, _ in network.encoder.named_parameters()])
-    if config.auxiliary_weight == 0:
-        return 0
-    with torch.device("meta"):
-        return count_weights(AuxiliaryHead(network, outputs))
+    def _measure_head(self, config: TrainConfig, outputs: int, seen: tuple[object, ...]) -> int:
+        """Return how many numbers the auxiliary head is."""
+        if (*seen, outputs) not in self._head_of_encoder:
+            network = build_shapes(config, outputs).network
+            with torch.device("meta"):
+                self._head_of_encoder[*seen, outputs] = count_weights(AuxiliaryHead(network, outputs))
+        return self._head_of_encoder[*seen, outputs]

@@ -34,11 +34,13 @@ class Machine:
         device: torch device, such as `cpu` or `cuda:0`.
         loader_workers: processes that cut and augment samples; 0 does it between steps.
         compile: whether a training's network is compiled: auto where that pays, see `segcore.training.compiling`.
+        try_convolutions: whether cuDNN may try which convolutions are fastest, which takes seconds at each new shape.
     """
 
     device: str = "cpu"
     loader_workers: int = 0
     compile: Literal["auto", "on", "off"] = "auto"
+    try_convolutions: bool = True
 
     @property
     def device_type(self) -> str:
@@ -95,7 +97,7 @@ def search_convolutions(machine: Machine, *, shapes_repeat: bool) -> None:
         machine: where the network runs.
         shapes_repeat: whether what it is about to see has few shapes.
     """
-    torch.backends.cudnn.benchmark = machine.on_gpu and shapes_repeat
+    torch.backends.cudnn.benchmark = machine.on_gpu and machine.try_convolutions and shapes_repeat
 
 
 def build_scaler(config: TrainConfig, machine: Machine) -> torch.amp.GradScaler:

@@ -94,3 +94,5 @@ def test_fast_convolutions_are_looked_for_on_a_gpu_where_shapes_repeat(monkeypat
     for device, repeat, expected in (("cuda:0", True, True), ("cuda:0", False, False), ("cpu", True, False)):
         search_convolutions(Machine(device=device), shapes_repeat=repeat)
         assert torch.backends.cudnn.benchmark is expected
+    search_convolutions(Machine(device="cuda:0", try_convolutions=False), shapes_repeat=True)
+    assert not torch.backends.cudnn.benchmark

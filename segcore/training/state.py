@@ -14,8 +14,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from segcore.config import TrainConfig, translate_first_losses
+from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, StorageError
+from segcore.expressions import translate_first_losses
 from segcore.machine import Machine, build_scaler
 from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.model import SegmentationModel, build_architecture, build_model

@@ -34,13 +34,11 @@ class Machine:
         device: torch device, such as `cpu` or `cuda:0`.
         loader_workers: processes that cut and augment samples; 0 does it between steps.
         compile: whether a training's network is compiled: auto where that pays, see `segcore.training.compiling`.
-        try_convolutions: whether cuDNN may try which convolutions are fastest, which takes seconds at each new shape.
     """
 
     device: str = "cpu"
     loader_workers: int = 0
     compile: Literal["auto", "on", "off"] = "auto"
-    try_convolutions: bool = True
 
     @property
     def device_type(self) -> str:
@@ -86,18 +84,6 @@ def autocast(config: TrainConfig, machine: Machine) -> torch.autocast:
     use_fp16 = config.precision == "fp16"
     dtype = torch.float16 if use_fp16 else torch.bfloat16
     return torch.autocast(machine.device_type, dtype=dtype, enabled=use_bf16 or use_fp16)
-
-
-def search_convolutions(machine: Machine, *, shapes_repeat: bool) -> None:
-    """Let cuDNN try which convolutions are fastest, or not; does nothing on a CPU.
-
-    It tries anew at every new shape, which takes longer than it saves where there are many.
-
-    Args:
-        machine: where the network runs.
-        shapes_repeat: whether what it is about to see has few shapes.
-    """
-    torch.backends.cudnn.benchmark = machine.on_gpu and machine.try_convolutions and shapes_repeat
 
 
 def build_scaler(config: TrainConfig, machine: Machine) -> torch.amp.GradScaler:

@@ -74,10 +74,10 @@ def _prepare_machine(job: RecordingJob) -> Machine:
         gc.collect()
         torch.cuda.reset_peak_memory_stats()
         torch.cuda.set_per_process_memory_fraction(_USABLE_SHARE / job.at_once)
-    # A small training is over before compiled code or tried convolutions pay, and with a single core a loader
+    # A small training is over before compiled code pays, and with a single core a loader
     # process only takes turns with it.
     workers = min(found.loader_workers, job.cpus - 1)
-    return replace(found, loader_workers=workers, compile="off", try_convolutions=False)
+    return replace(found, loader_workers=workers, compile="off")
 
 
 def _train_rows(

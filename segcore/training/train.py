@@ -5,9 +5,10 @@ The steps of an epoch live in `epoch`, the rate's course in `schedule`, batches 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,8 +20,7 @@ from segcore.feeding.balance import balanced_weights, count_output_pixels
 from segcore.feeding.loader import TrainingLoader
 from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
-from segcore.feeding.transforms import sample_size
-from segcore.machine import Machine, peak_memory_gib, search_convolutions
+from segcore.machine import Machine, peak_memory_gib
 from segcore.scoring.metrics import ImageScore, summarise_scores
 from segcore.scoring.objective import learns_every_class
 from segcore.training.compiling import choose_forward
@@ -29,7 +29,7 @@ from segcore.training.losses import Loss, build_loss
 from segcore.training.memory import resolve_batch_size, train_within_memory
 from segcore.training.saving import StateWriter
 from segcore.training.schedule import cycle_ends, has_stalled
-from segcore.training.state import TrainState, take_snapshot
+from segcore.training.state import TrainState, recall_learnt, recall_saved, remember_learnt, take_snapshot
 from segcore.training.validation import View, first_view, validate
 
 
@@ -79,6 +79,7 @@ class _Prepared:
     loader: TrainingLoader
     loss: Loss
     plan: LoaderPlan
+    samples_alike: bool
     compile_note: str
 
 
@@ -89,14 +90,16 @@ def train_epochs(
     valid_indices: Sequence[int],
     machine: Machine,
     writer: StateWriter | None = None,
+    saved: Path | None = None,
 ) -> Iterator[EpochResult]:
     """Train until the configuration's epochs are done or the score stalls, one result per epoch.
 
     Between two results the state is that of a finished epoch: save it then, or finish what `writer` began, and a
     training that goes on from it ends in the same weights as one that was never interrupted (bit for bit on a CPU).
 
-    When the device runs out of memory in training, the epoch starts anew with divided batches (see `memory`); in a
-    validation, this one and the following look at overlapping tiles instead of whole images.
+    When the device runs out of memory in training, the epoch starts anew with divided batches (see `memory`), after the
+    first one from what was saved; in a validation, this one and the following look at overlapping tiles instead of
+    whole images.
 
     Args:
         state: a new or loaded training; advanced in place.
@@ -105,11 +108,14 @@ def train_epochs(
         valid_indices: cases to validate on, whole and at their original size.
         machine: where to train.
         writer: begins to write each epoch's state while that is validated; finish it before the next epoch.
+        saved: without a writer, the file that the caller saves each epoch's state to before the next one.
 
     Raises:
         ConfigError: when a crop is larger than the images usually are.
         NonFiniteLossError: naming epoch and step.
-        DeviceMemoryError: when the device is too small for the smallest batch.
+        DeviceMemoryError: when the device is too small for the smallest batch, or fills up after a first epoch of a
+            training that nobody saves.
+        CheckpointError: when it fills up, and what was saved is damaged.
     """
     config = state.config
     every_class = learns_every_class(config.labels, cache.classes)
@@ -117,24 +123,32 @@ def train_epochs(
     loader = prepared.loader
     view = first_view(machine)
     train_next = partial(train_epoch, state, loader, prepared.loss, machine)
-    samples_alike, images_alike = _compare_sizes(cache, train_indices, valid_indices, config)
-    fitted = False
+    file, begun_after, fitted = saved if writer is None else writer.file, state.epoch, False
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
-        search_convolutions(machine, shapes_repeat=samples_alike)
-        steps = train_within_memory(state, machine, train_next, fitted=fitted)
+        kept = file if state.epoch > begun_after else None
+        steps = train_within_memory(state, machine, train_next, _way_back(state, machine, kept, fitted=fitted))
         # Where sizes differ, a later epoch may bring larger ones together.
-        fitted = samples_alike
+        fitted = prepared.samples_alike
         _enter_steps(state, steps.mean_loss)
         if state.epoch < config.epochs:
             loader.begin(state.epoch)
         if writer is not None:
             writer.begin(state)
-        search_convolutions(machine, shapes_repeat=images_alike)
         started = time.perf_counter()
         scores, view = validate(state, cache, valid_indices, machine, view)
         metrics = summarise_scores(scores, cache.classes, every_class=every_class)
         state.scores.append(metrics.get(state.metric, 0.0))
         yield _tell(state, steps, metrics, scores, time.perf_counter() - started, view, machine, prepared)
+
+
+def _way_back(state: TrainState, machine: Machine, saved: Path | None, *, fitted: bool) -> Callable[[], None] | None:
+    """Return what takes a training back to now, the end of an epoch; None where only a copy could.
+
+    One from the device takes long, and where an epoch has fitted the next one does, unless something else fills it.
+    """
+    if saved is not None:
+        return partial(recall_saved, state, saved, machine)
+    return None if fitted else partial(recall_learnt, state, remember_learnt(state), machine)
 
 
 def _tell(
@@ -180,7 +194,7 @@ def _prepare(state: TrainState, cache: PixelCache, train_indices: Sequence[int],
     loader = TrainingLoader(samples, config, state.batch_size, workers=plan.workers, pin_memory=machine.on_gpu)
     steps = (config.epochs - state.epoch) * len(loader)
     note = _compile(state, samples, loss, machine, steps)
-    return _Prepared(loader=loader, loss=loss, plan=plan, compile_note=note)
+    return _Prepared(loader=loader, loss=loss, plan=plan, samples_alike=samples.are_alike, compile_note=note)
 
 
 def _compile(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine, steps: int) -> str:
@@ -189,15 +203,6 @@ def _compile(state: TrainState, samples: TrainingSamples, loss: Loss, machine: M
     if machine.compile == "off" or left or not samples.are_alike or state.auxiliary is not None:
         return ""
     return choose_forward(state, blank_batch(samples, part, state.outputs), loss, machine, steps)
-
-
-def _compare_sizes(
-    cache: PixelCache, train_indices: Sequence[int], valid_indices: Sequence[int], config: TrainConfig
-) -> tuple[bool, bool]:
-    """Say whether all training samples have one size, and whether all images of the validation have."""
-    trained, validated = ([cache.cases[index] for index in indices] for indices in (train_indices, valid_indices))
-    samples = {sample_size(case.height, case.width, config) for case in trained}
-    return len(samples) <= 1, len({(case.height, case.width) for case in validated}) <= 1
 
 
 def _weigh_classes(

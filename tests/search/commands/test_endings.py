@@ -33,7 +33,19 @@ def arguments(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     )
 
 
-def told_to_end(driver: subprocess.Popen, number: int, journal: Path, wait_until: Callable) -> tuple[str, str, int]:
+def find_alive(session: int) -> set[int]:
+    """Return the processes of a session, of which Ray's own are, as job managers find those of a job."""
+    alive = set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()
+            alive |= {int(file.parent.name)} if fields[0] != "Z" and int(fields[3]) == session else set()
+    return alive
+
+
+def told_to_end(
+    driver: subprocess.Popen, number: int, journal: Path, wait_until: Callable, *, all_processes: bool = False
+) -> tuple[str, str, int]:
     """Send a signal once a checkpoint was written in this run, and return what was printed and how many events."""
     before = len(list(read_events(journal)))
 
@@ -42,8 +54,13 @@ def told_to_end(driver: subprocess.Popen, number: int, journal: Path, wait_until
         return any(event.event == "checkpoint" for event in list(read_events(journal))[before:])
 
     wait_until(has_trained, "a checkpoint was written", seconds=600)
-    os.kill(driver.pid, number)
+    told = find_alive(driver.pid) if all_processes else {driver.pid}
+    assert len(told) > 5 or not all_processes, "Ray's processes get it too"
+    for pid in told:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
     out, err = driver.communicate(timeout=600)
+    wait_until(lambda: not find_alive(driver.pid), "nothing of Ray is left")
     return out, err, before
 
 
@@ -56,7 +73,7 @@ def test_signals_of_job_managers_and_closed_terminals_end_a_search_as_ctrl_c_doe
     commands = {signal.SIGTERM: arguments, signal.SIGHUP: ("resume", "told", "--storage", root / "searches")}
     for number, command in commands.items():
         driver = start_cli(*command, PYTHONPATH=str(root))
-        out, err, before = told_to_end(driver, number, journal, wait_until)
+        out, err, before = told_to_end(driver, number, journal, wait_until, all_processes=number == signal.SIGTERM)
         assert driver.returncode == 3, err
         assert f"go on with '{folder.command('resume')}'" in err
         assert "Traceback" not in out + err

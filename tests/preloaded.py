@@ -20,11 +20,16 @@ from typing import Any, Final
 
 import pytest
 
+from tests.nursery import open_nursery, start_no_watchers
+
 ROOT: Final = Path(__file__).parents[1]
 IMPORTED: Final = {
     "search": (
         *("search.commands.running", "search.run.loop", "search.stages.earlier", "search.stages.retrain"),
-        *("search.tracking.check", "segcore.training.feasible"),
+        *("search.tracking.check", "segcore.training.feasible", "search.report.page"),
+        # What they import for themselves as they are used.
+        *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store", "mlflow.genai"),
+        *("alembic.command", "ray.dag", "ray.experimental", "aiohttp", "torch._dynamo"),
     ),
     "segcore": ("segcore.training.train", "segcore.prediction.ensemble", "segcore.data.gate"),
 }
@@ -105,11 +110,16 @@ def _serve(package: str) -> None:
     for name in IMPORTED[package]:
         importlib.import_module(name)
     main = importlib.import_module(f"{package}.__main__").main
+    python = sys.executable
+    if package == "search":
+        python = open_nursery()
+        start_no_watchers()
     answer = os.fdopen(os.dup(1), "w")
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:
             _become(package, json.loads(line))
+            sys.executable = python
             sys.exit(main())
         print(pid, file=answer, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answer, flush=True)

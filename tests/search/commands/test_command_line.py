@@ -63,7 +63,8 @@ SECRETS = {
 SECRETS["STREET_SEARCH_NOTIFY"] = "http://127.0.0.1:9/hooks/PLANTED-hook"
 
 SPACES = """
-SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "batch_size": 4}
+SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "crops_per_image": 1}
+SMALL["batch_size"] = 6
 
 
 def tiny(trial):

@@ -5,6 +5,7 @@ Python first; the path that it gets here is that of a short program, which sends
 a fork and ends. Ray itself is imported by each fork: it reads the environment of its worker as it is imported.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -81,6 +82,8 @@ def _give_birth(asker: socket.socket, server: socket.socket) -> None:
     # Not before there is a worker: most commands start none.
     for name in IMPORTED:
         importlib.import_module(name)
+    # No fork looks for garbage among all that was there before it, of which it would need a copy.
+    gc.freeze()
     if os.fork() == 0:
         server.close()
         asker.close()

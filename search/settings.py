@@ -71,9 +71,9 @@ class SearchSettings:
     """The settings of one search; build it with `build_settings`, which turns mistakes into `ConfigError`."""
 
     name: Annotated[str, AfterValidator(_check_name), Field(description="name of the search")]
-    space: Annotated[str, Field(description="street, street_small, contest, demo, or package.module:function")] = (
-        "street"
-    )
+    space: Annotated[
+        str, Field(description="street, street_small, street_offline, contest, demo, or package.module:function")
+    ] = "street"
     trials: Annotated[int, Field(ge=1, description="configurations to try")] = 80
     epochs: Annotated[int, Field(ge=1, description="most epochs of a trial")] = 27
     grace_epochs: Annotated[int, Field(ge=0, description="epochs before ASHA may stop a trial; 0: one of 27")] = 0

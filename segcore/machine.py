@@ -86,18 +86,6 @@ def autocast(config: TrainConfig, machine: Machine) -> torch.autocast:
     return torch.autocast(machine.device_type, dtype=dtype, enabled=use_bf16 or use_fp16)
 
 
-def search_convolutions(machine: Machine, *, shapes_repeat: bool) -> None:
-    """Let cuDNN try which convolutions are fastest, or not; does nothing on a CPU.
-
-    It tries anew at every new shape, which takes longer than it saves where there are many.
-
-    Args:
-        machine: where the network runs.
-        shapes_repeat: whether what it is about to see has few shapes.
-    """
-    torch.backends.cudnn.benchmark = machine.on_gpu and shapes_repeat
-
-
 def build_scaler(config: TrainConfig, machine: Machine) -> torch.amp.GradScaler:
     """Return what scales the loss of fp16 so that small gradients survive; it does nothing at other precisions."""
     return torch.amp.GradScaler(machine.device_type, enabled=config.precision == "fp16")

@@ -18,11 +18,18 @@ from spaces.contest import contest
 from spaces.demo import demo
 from spaces.former import first_street
 from spaces.street import street
+from spaces.street_offline import street_offline
 from spaces.street_small import street_small
 
 Space = Callable[[optuna.Trial], dict[str, object] | None]
 
-SPACES: dict[str, Space] = {"contest": contest, "demo": demo, "street": street, "street_small": street_small}
+SPACES: dict[str, Space] = {
+    "contest": contest,
+    "demo": demo,
+    "street": street,
+    "street_offline": street_offline,
+    "street_small": street_small,
+}
 
 FORMER_SPACES: dict[str, tuple[Space, ...]] = {"street": (first_street,)}
 """The newest first."""

@@ -1,203 +1,31 @@
-"""How good the search is against others: `python -m benchmarks.quality --seeds 20 --workers 8`.
+"""How good the search is against others, or a table of real trainings for it: `python -m benchmarks.quality [record]`.
 
-Real searchers and schedulers search recorded and made-up learning curves on simulated workers, see `quality`.
-
-`--tasks design`, `choose` and `final` are the parts of `split`. `--search NAME` takes a search of the past from MLflow
-as the task instead. What ASHA would have stopped in one under other settings is told by `python -m search replay`.
-
-`python -m benchmarks.quality record --help` tells how a table of real trainings is made.
+`playing` compares searchers, `record` trains; neither needs what only the other imports.
 """
 
-import argparse
-import itertools
 import os
 import sys
-import time
-import warnings
-import zlib
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
 
 # Before NumPy: the peers' models predict one row at a time, and on a busy machine two threads wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import optuna
-
-from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, RandomOurAsha, StockPair
-from benchmarks.quality.paired import compare
-from benchmarks.quality.peers import find_peers
-from benchmarks.quality.recorded import read_searches
-from benchmarks.quality.replay import Replay
-from benchmarks.quality.report import STOCK, Score, describe, score_run
-from benchmarks.quality.settled import load_settled
-from benchmarks.quality.simulator import Arm, Run, Simulation
-from benchmarks.quality.split import SPLIT
-from benchmarks.quality.synthetic import load_synthetic
-from benchmarks.quality.tables import load_tables
-from benchmarks.quality.tasks import Task
-from benchmarks.quality.trained import Trained
 from segcore.errors import StreetError
-
-_CURVES = Path(__file__).parents[3] / "shared" / "data" / "curves"
-_WORKERS, _TRAININGS = 8, 30
-
-ArmMaker = Callable[[Task, int], Arm]
 
 
 def main() -> None:
     """Play every arm on every task under every seed and print the tables, or record a table of trainings."""
     try:
         if sys.argv[1:2] == ["record"]:
-            # Torch and Ray, which playing needs not.
             from benchmarks.quality.record import main as record
 
             record(sys.argv[2:])
         else:
-            _compare(_parse())
+            from benchmarks.quality.playing import main as play
+
+            play(sys.argv[1:])
     except StreetError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
-
-
-def _compare(arguments: argparse.Namespace) -> None:
-    if arguments.peers is not None:
-        # Last, so that what both environments have is taken from this one.
-        sys.path.append(str(arguments.peers))
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore")
-    tasks = _load_tasks(arguments)
-    if looked_at := {"choose", "final"} & set(arguments.tasks):
-        print(f"A look at {' and '.join(sorted(looked_at))}: count it in benchmarks/RESULTS.md.", file=sys.stderr)
-    for workers, trainings in itertools.product(arguments.workers, arguments.trainings):
-        print(f"{trainings} whole trainings, {workers} at a time, {arguments.seeds} seeds")
-        scores = _play_all(tasks, arguments, workers, trainings)
-        print(describe(scores), compare(scores), sep="\n\n", flush=True)
-
-
-def _play_all(tasks: Sequence[Task], arguments: argparse.Namespace, workers: int, trainings: int) -> list[Score]:
-    makers = _make_arms(trainings, arguments.refit_every)
-    chosen = {name: makers[name] for name in arguments.arms or makers}
-    scores: list[Score] = []
-    begun = time.monotonic()
-    for task in tasks:
-        for seed in range(arguments.seeds):
-            scores += _play(task, seed, chosen, workers, trainings)
-        print(f"{task.name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
-    return scores
-
-
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="searches per arm and task")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        nargs="+",
-        help=f"simulated trainings at a time, one table for each; left out: {_WORKERS}, with --search 1",
-    )
-    parser.add_argument(
-        "--trainings",
-        type=int,
-        nargs="+",
-        help="the budget: so many whole trainings of median length, one table for each; left out: "
-        f"{_TRAININGS}, with --search as long as the recorded trainings took",
-    )
-    parser.add_argument(
-        "--tasks", nargs="*", default=[], help="parts of tasks' names, or: design, choose, final; left out: all"
-    )
-    parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
-    parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
-    parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements.txt")
-    parser.add_argument(
-        "--refit-every", type=int, default=1, help="results after which Syne Tune's slow models are fitted anew"
-    )
-    parser.add_argument("--table", type=Path, action="append", default=[], help="a further table; see quality.tables")
-    parser.add_argument("--trained", type=Path, action="append", default=[], help="a table that 'record' wrote")
-    _add_replay(parser)
-    arguments = parser.parse_args()
-    if not arguments.search:
-        arguments.workers = arguments.workers or [_WORKERS]
-        arguments.trainings = arguments.trainings or [_TRAININGS]
-    return arguments
-
-
-def _add_replay(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("searches of the past")
-    group.add_argument(
-        "--search", action="append", default=[], metavar="NAME", help="play what MLflow has of this search; repeatable"
-    )
-    group.add_argument("--tracking-uri", default="", help="MLflow; left out: searches/mlflow.db")
-
-
-def _load_replay(arguments: argparse.Namespace) -> Replay:
-    task = Replay(read_searches(arguments.search, arguments.tracking_uri))
-    arguments.workers = arguments.workers or [1]
-    arguments.trainings = arguments.trainings or [max(1, round(task.spent_seconds / task.whole_seconds))]
-    print(task.describe(), file=sys.stderr)
-    return task
-
-
-def _load_tasks(arguments: argparse.Namespace) -> Sequence[Task]:
-    return [_load_replay(arguments)] if arguments.search else _select(_load(arguments), arguments.tasks)
-
-
-def _load(arguments: argparse.Namespace) -> list[Task]:
-    tasks: list[Task] = []
-    if arguments.curves.is_dir():
-        tasks += load_tables(arguments.curves)
-    else:
-        print(f"skipped: the recorded curves; there is no folder {arguments.curves}", file=sys.stderr)
-    for path in arguments.table:
-        tasks += load_tables(path)
-    return tasks + [Trained(path) for path in arguments.trained] + load_synthetic() + load_settled()
-
-
-def _select(tasks: list[Task], names: list[str]) -> list[Task]:
-    def is_meant(task: Task) -> bool:
-        return any(task.name in SPLIT[name] if name in SPLIT else name in task.name for name in names)
-
-    return [task for task in tasks if is_meant(task)] if names else tasks
-
-
-def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
-    return {
-        "ours": Ours,
-        "random": Random,
-        "random+asha": partial(Random, stops=True),
-        "one-epoch-then-top": lambda task, seed: OneEpochThenTop(
-            task, seed, round_seconds=trainings * task.whole_seconds / 2
-        ),
-        STOCK: StockPair,
-        "optuna+halving": OptunaAlone,
-        "random+our-asha": RandomOurAsha,
-        "optuna-tpe+hyperband": partial(OptunaAlone, hyperband=True),
-        "optuna-gp+halving": partial(OptunaAlone, gaussian=True),
-        **find_peers(trainings, refit_every),
-    }
-
-
-def seed_arm(task: str, seed: int) -> int:
-    """Return the seed of an arm on a task.
-
-    Tasks of one family share their space, and often their configurations: under one seed plain random draws would try
-    the same on all of them, and be lucky on all of them at once.
-
-    Args:
-        task: its name.
-        seed: of the search, the same for all tasks.
-    """
-    return zlib.crc32(f"{task} {seed}".encode()) >> 1
-
-
-def _play(task: Task, seed: int, makers: dict[str, ArmMaker], workers: int, trainings: int) -> list[Score]:
-    budget_seconds = trainings * task.whole_seconds / workers
-    runs: dict[str, Run] = {}
-    for name, make in makers.items():
-        arm = make(task, seed_arm(task.name, seed))
-        simulation = Simulation(task, arm, workers=workers, budget_seconds=budget_seconds, seed=seed)
-        runs[name] = simulation.run()
-    return [score_run(name, task, seed, run, runs.get(STOCK)) for name, run in runs.items()]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Records curves of real trainings: `python -m benchmarks.quality record --data DIR --out FILE.parquet`.
 
-Draws configurations from a space at random, trains each to its end on some folds under some seeds, and keeps score,
+Draws configurations from a space at random, trains each to its end on some folds under some seeds, and keeps scores,
 seconds and memory of every epoch in one table, without an image of the data. A second start trains only what is
-missing. `trained` makes a task of the table. Trainings are small by few epochs and by what is set for all of them, such
-as `--set input_mode=resize --set scale=0.25`.
+missing. `trained` makes a task of the table. Trainings are small by few epochs, by --every, and by what is set for all
+of them, such as `--set input_mode=resize --set scale=0.25`.
+
+With several at once the seconds are those of a shared machine; the table says so of each training.
 """
 
 import argparse
@@ -11,31 +13,30 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow
 import pyarrow.parquet
+import torch
 
-from search.run.loop import space_facts
+from benchmarks.quality.crew import Crew
+from benchmarks.quality.recording_job import RecordingJob, Row, do_recording
 from search.settings import SearchSettings
-from search.space.draw import Draw, draw, draw_config, load_space
+from search.space.draw import Draw, draw, draw_config, load_space, space_facts
 from segcore.config import TrainConfig, parse_assignments
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.folds import make_folds
-from segcore.data.labels import build_label_map
-from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
-from segcore.machine import Machine, detect_machine
-from segcore.scoring.objective import FIRST_METRIC
-from segcore.training.state import new_state
-from segcore.training.train import EpochResult, train_epochs
+from segcore.errors import ConfigError
+from segcore.machine import Machine, name_device
 
-DIVERGED: Final = "diverged"
-OUT_OF_MEMORY: Final = "out of memory"
 _DRAWS: Final = 100
+_WRITE_SECONDS: Final = 3.0
+"""Between two writings of the table, so that a large one is not written hundreds of times a minute."""
 _COLUMNS: Final[Mapping[str, pyarrow.DataType]] = {
     "configuration": pyarrow.int32(),
     "fold": pyarrow.int8(),
@@ -43,34 +44,72 @@ _COLUMNS: Final[Mapping[str, pyarrow.DataType]] = {
     "params": pyarrow.string(),
     "epoch": pyarrow.int16(),
     "score": pyarrow.float32(),
+    "miou": pyarrow.float32(),
     "seconds": pyarrow.float32(),
     "memory_gib": pyarrow.float32(),
     "ended": pyarrow.string(),
+    "run": pyarrow.int16(),
 }
-"""`params` is what the space drew, as JSON; `ended` says in a further row what ended a training early."""
-
-Row = dict[str, Any]
+"""`params` is what the space drew, as JSON; `ended` says in a further row what ended a training early; `run` is the
+place of the start that it belongs to among the head's `runs`."""
 
 
 def main(words: Sequence[str]) -> None:
     """Train what is missing of a table."""
+    begun = time.monotonic()
     arguments = _parse(words)
-    dataset = read_dataset(arguments.data)
-    cache = PixelCache(prepare_cache(dataset, arguments.cache.expanduser()))
-    head, rows = _open_table(arguments, cache)
-    known = {(row["configuration"], row["fold"], row["seed"]) for row in rows}
-    folds, machine = make_folds(dataset.cases, arguments.folds), detect_machine(arguments.cpus)
-    planned = itertools.product(range(arguments.configurations), range(arguments.seeds), arguments.fold)
-    for configuration, seed, fold in planned:
-        if (configuration, fold, seed) in known:
-            continue
+    folder = prepare_cache(read_dataset(arguments.data), arguments.cache.expanduser())
+    head, rows = _open_table(arguments, PixelCache(folder))
+    jobs = _plan(arguments, folder, head, {(row["configuration"], row["fold"], row["seed"]) for row in rows})
+    _tell(f"{arguments.at_once} at a time on {head['runs'][-1]['device']}, {len(rows)} rows so far")
+    with Crew(do_recording, arguments.at_once, _tell) as crew:
+        try:
+            _record(arguments.out, head, rows, crew.do_all(jobs, until=begun + 60 * arguments.minutes))
+        except KeyboardInterrupt:
+            _tell("ended by the keyboard")
+    _tell(f"{len({(row['configuration'], row['fold'], row['seed']) for row in rows})} trainings in {arguments.out}")
+
+
+def _record(file: Path, head: Row, rows: list[Row], done: Iterable[tuple[RecordingJob, list[Row]]]) -> None:
+    """Add the rows of trainings to a table as they come."""
+    written = float("-inf")
+    try:
+        for job, trained in done:
+            rows += trained
+            if time.monotonic() - written > _WRITE_SECONDS:
+                write_table(file, head, rows)
+                written = time.monotonic()
+            marks = job.marks
+            _tell(
+                f"configuration {marks['configuration']}, fold {marks['fold']}, seed {marks['seed']}: {_sum(trained)}"
+            )
+    finally:
+        if rows:
+            write_table(file, head, rows)
+
+
+def _plan(
+    arguments: argparse.Namespace, folder: Path, head: Row, known: set[tuple[int, int, int]]
+) -> Iterator[RecordingJob]:
+    """Yield what is missing, one whole configuration after the other, so that what was cut off has few half ones."""
+    cache = PixelCache(folder)
+    folds = make_folds(read_dataset(arguments.data).cases, arguments.folds)
+    for configuration in range(arguments.configurations):
         found = draw_configuration(head, configuration)
-        config = TrainConfig.from_values({**found.values, "seed": seed})
-        trained = list(train_rows(config, cache, folds.split(cache.names, fold), machine))
-        marks = {"configuration": configuration, "fold": fold, "seed": seed, "params": json.dumps(found.params)}
-        rows += [{**marks, **row} for row in trained]
-        write_table(arguments.out, head, rows)
-        print(f"configuration {configuration}, fold {fold}, seed {seed}: {trained[-1]}", file=sys.stderr)
+        for seed, fold in itertools.product(range(arguments.seeds), arguments.fold):
+            if (configuration, fold, seed) in known:
+                continue
+            train_indices, valid_indices = folds.split(cache.names, fold)
+            marks = {"configuration": configuration, "fold": fold, "seed": seed, "params": json.dumps(found.params)}
+            yield RecordingJob(
+                marks={**marks, "run": len(head["runs"]) - 1},
+                config=TrainConfig.from_values({**found.values, "seed": seed}),
+                cache=folder,
+                train_indices=train_indices[:: arguments.every],
+                valid_indices=valid_indices[:: arguments.every],
+                cpus=arguments.cpus,
+                at_once=arguments.at_once,
+            )
 
 
 def draw_configuration(head: Row, number: int) -> Draw:
@@ -95,28 +134,6 @@ def draw_configuration(head: Row, number: int) -> Draw:
         except ConfigError as error:
             problem = error
     raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
-
-
-def train_rows(
-    config: TrainConfig, cache: PixelCache, split: tuple[list[int], list[int]], machine: Machine
-) -> Iterator[Row]:
-    """Train a configuration to its end and yield a row for each epoch, and one more for what ended it early.
-
-    Args:
-        config: what is trained.
-        cache: the decoded data.
-        split: cases to train on and cases to validate on.
-        machine: where to train.
-    """
-    epoch = 0
-    try:
-        state = new_state(config, build_label_map(cache.classes, config.labels).outputs, machine)
-        for result in train_epochs(state, cache, *split, machine):
-            epoch = result.epoch
-            yield _describe(result)
-    except (DeviceMemoryError, NonFiniteLossError) as error:
-        ended = OUT_OF_MEMORY if isinstance(error, DeviceMemoryError) else DIVERGED
-        yield {"epoch": epoch + 1, "score": None, "seconds": None, "memory_gib": None, "ended": ended}
 
 
 def write_table(file: Path, head: Row, rows: Sequence[Row]) -> None:
@@ -153,29 +170,47 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--fold", type=int, nargs="+", default=[0, 1], help="those that are validated on, in turn")
     parser.add_argument("--seeds", type=int, default=2, help="trainings of each configuration on each fold")
     parser.add_argument("--cache", type=Path, default=Path("~/.cache/street-search"), help="folder of decoded images")
-    parser.add_argument("--cpus", type=int, default=2, help="processor cores")
-    return parser.parse_args(words)
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take each Nth image of a fold")
+    parser.add_argument("--cpus", type=int, default=1, help="processor cores of a training")
+    parser.add_argument("--at-once", type=int, default=1, help="trainings at a time, each in a process of its own")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="end then; what is being trained is not recorded"
+    )
+    arguments = parser.parse_args(words)
+    for name in ("every", "cpus", "at_once", "configurations", "folds", "seeds", "epochs"):
+        if getattr(arguments, name) < 1:
+            parser.error(f"--{name.replace('_', '-')} {getattr(arguments, name)}: give at least 1")
+    return arguments
 
 
 def _open_table(arguments: argparse.Namespace, cache: PixelCache) -> tuple[Row, list[Row]]:
     """Return head and rows of the table so far, in a folder that is there; one of other trainings is refused."""
-    head = {"space": arguments.space, "epochs": arguments.epochs, "folds": arguments.folds}
-    head |= {"fixed": parse_assignments(tuple(arguments.set)), "facts": space_facts(cache)}
+    wanted = {"space": arguments.space, "epochs": arguments.epochs, "folds": arguments.folds, "every": arguments.every}
+    wanted |= {"fixed": parse_assignments(tuple(arguments.set)), "facts": space_facts(cache)}
     # What cannot be written is known before hours of training.
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    run = {"at_once": arguments.at_once, "cpus": arguments.cpus, "device": _find_device(), "torch": torch.__version__}
     if not arguments.out.exists():
-        return head, []
+        return {**wanted, "runs": [run]}, []
     known, rows = read_table(arguments.out)
-    if known != head:
-        raise ConfigError(f"{arguments.out} holds trainings of {known}, not of {head}; give another --out.")
-    return head, rows
+    runs = known.pop("runs", [])
+    if known != wanted:
+        raise ConfigError(f"{arguments.out} holds trainings of {known}, not of {wanted}; give another --out.")
+    return {**wanted, "runs": [*runs, run]}, rows
 
 
-def _describe(result: EpochResult) -> Row:
-    return {
-        "epoch": result.epoch,
-        "score": result.metrics[FIRST_METRIC],
-        "seconds": result.train_seconds + result.validation_seconds,
-        "memory_gib": result.peak_memory_gib,
-        "ended": "",
-    }
+def _find_device() -> str:
+    return name_device(Machine(device="cuda:0" if torch.cuda.is_available() else "cpu"))
+
+
+def _name(marks: Row) -> str:
+    return ", ".join(f"{name} {marks[name]}" for name in ("configuration", "fold", "seed"))
+
+
+def _sum(rows: Sequence[Row]) -> str:
+    last, seconds = rows[-1], sum(row.get("seconds") or 0.0 for row in rows)
+    return last["ended"] or f"{last['score']:.3f} after {last['epoch']} epochs in {seconds:.1f} s"
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -13,7 +13,8 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 
-from benchmarks.quality.record import OUT_OF_MEMORY, Row, read_table
+from benchmarks.quality.record import read_table
+from benchmarks.quality.recording_job import OUT_OF_MEMORY, Row
 from benchmarks.quality.tasks import Curve, Floats, Params
 from search.propose.encoding import Encoding, widen
 from search.space.draw import draw, load_space

@@ -42,8 +42,8 @@ def show_forecast(settings: SearchSettings, capacity: "Capacity", cache: "PixelC
         cache: the decoded data.
         split: the folds.
     """
-    from search.run.loop import space_facts
     from search.run.measuring import draw_values
+    from search.space.draw import space_facts
 
     rungs = expect_rungs(settings)
     console.print(describe_rungs(settings, rungs), soft_wrap=True)

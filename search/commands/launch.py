@@ -29,7 +29,7 @@ from search.settings import (
     resolve_objective,
     write_settings,
 )
-from search.space.draw import load_space
+from search.space.draw import load_space, space_facts
 from search.space.first import read_prior, resolve_first
 from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
@@ -123,7 +123,7 @@ def _launch(
         if dry_run:
             show_forecast(settings, capacity, cache_pixels, split)
             return
-        first = resolve_first(given, loaded, settings, loop.space_facts(cache_pixels), require_trainable)
+        first = resolve_first(given, loaded, settings, space_facts(cache_pixels), require_trainable)
         settings = replace(settings, first=first)
         folder = _begin(settings, place, split)
         running.search(settings, capacity, folder, cache_pixels, split)

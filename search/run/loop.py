@@ -1,7 +1,6 @@
 """Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from typing import Any
 
 from search.judge.asha import Asha
@@ -18,7 +17,7 @@ from search.run.stage import Stage
 from search.run.tuning import ray_config, run_trials
 from search.settings import SearchSettings
 from search.space.check import Requirement, find_edition, require_usable_space
-from search.space.draw import Draw, Params, draw, draw_config, load_space
+from search.space.draw import Draw, Params, draw, draw_config, load_space, space_facts
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit
@@ -27,11 +26,6 @@ from segcore.feeding.balance import count_class_pixels
 from segcore.scoring.objective import require_counted, require_learnt
 from segcore.training.feasible import Feasibility
 from spaces import Space
-
-
-def space_facts(cache: PixelCache) -> dict[str, Any]:
-    """Return what a search space may know of the data."""
-    return {"smallest_side": cache.usual_side, "images": len(cache.cases)}
 
 
 def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> Feasibility:
@@ -105,10 +99,11 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     def count_left() -> int:
         return len(journal.history.unfinished) + max(0, settings.trials - len(journal.history.trials))
 
+    spent = False
     if not is_over(settings, journal.history, asha):
-        run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history), count_left)
+        spent = run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history), count_left)
     require_success(stage, started)
-    require_done(stage, is_over(settings, journal.history, asha), settings.trials, "resume")
+    require_done(stage, spent or is_over(settings, journal.history, asha), settings.trials, "resume")
 
 
 def build_proposer(settings: SearchSettings, facts: dict[str, Any], space: Space) -> Proposer:
@@ -188,8 +183,6 @@ def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None)
         command: what goes on with it, confirm or retrain.
         wanted: numbers of the trials to run; None runs all.
     """
-    # The time budget is the search's.
-    stage = replace(stage, settings=replace(stage.settings, time_budget_seconds=0.0))
     unfinished = stage.journal.history.unfinished
     unfinished = [trial for trial in unfinished if wanted is None or trial.number in wanted]
     numbers = [trial.number for trial in unfinished]
@@ -221,17 +214,17 @@ def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: C
 
     Args:
         stage: the stage that ran.
-        done: whether it has nothing left to do.
+        done: whether it has nothing left to do, or no time to do it in.
         trials: how many trials it should have.
         command: what goes on with it: resume, confirm or retrain.
         numbers: of the trials that were to end; None: of all.
     """
-    history, settings = stage.journal.history, stage.settings
+    history = stage.journal.history
     if stage.inbox is not None and stage.inbox.stop is not None:
         raise InterruptedSearchError(
             f"Stopped, as {stage.inbox.stop.reason}; go on with '{stage.folder.command(command)}'."
         )
-    if done or (settings.time_budget_seconds and history.spent_seconds >= settings.time_budget_seconds - 1):
+    if done:
         return
     records = history.in_order if numbers is None else [history.trials[number] for number in numbers]
     ended = sum(record.outcome is not None for record in records)

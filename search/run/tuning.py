@@ -42,7 +42,7 @@ def run_trials(
     budget_seconds: float | None,
     count_left: Callable[[], int],
     command: str = "resume",
-) -> None:
+) -> bool:
     """Run trials on Ray Tune until there are none left or the time budget is spent; wait for nodes to run them on.
 
     Args:
@@ -53,6 +53,9 @@ def run_trials(
         budget_seconds: when to stop, or None.
         count_left: returns how many trials are to run yet, or run now.
         command: what goes on with the stage.
+
+    Returns:
+        Whether the time was spent.
 
     Raises:
         ClusterError: when no node could hold a trial for as long as the place allows.
@@ -83,6 +86,7 @@ def run_trials(
             f"Waited {capacity.empty_seconds:.0f} s in vain for {capacity.describe_lack()}. Add nodes, ask for less "
             f"per trial or wait longer (--wait 2h), then run '{stage.folder.command(command)}'."
         )
+    return time.monotonic() >= ends
 
 
 def wait_for_node(capacity: Capacity, ends: float, is_stopped: Callable[[], bool] = lambda: False) -> bool:

@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial
 
 from search.settings import SearchSettings
 from segcore.config import TrainConfig, make_paths_whole
+from segcore.data.caching.cache import PixelCache
 from segcore.errors import ConfigError
 from spaces import SPACES, Space
 
@@ -46,6 +47,11 @@ class Draw:
     params: dict[str, Any]
     values: dict[str, Any]
     distributions: dict[str, BaseDistribution]
+
+
+def space_facts(cache: PixelCache) -> dict[str, Any]:
+    """Return what a search space may know of the data."""
+    return {"smallest_side": cache.usual_side, "images": len(cache.cases)}
 
 
 def load_space(name: str) -> Space:

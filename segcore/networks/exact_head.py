@@ -13,8 +13,8 @@ class ExactHead(nn.Sequential):
     def forward(self, features_NCHW: Tensor) -> Tensor:
         """Return fp32 logits under autocast; without it, the layers' own."""
         device_type = features_NCHW.device.type
-        # What is exported never sees the switch.
-        if not torch.is_autocast_enabled(device_type):
+        # What is exported never sees the switch; the meta device, which knows shapes alone, has none.
+        if device_type == "meta" or not torch.is_autocast_enabled(device_type):
             return self._apply_layers(features_NCHW)
         with torch.autocast(device_type, enabled=False):
             return self._apply_layers(features_NCHW.float())

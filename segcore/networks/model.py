@@ -24,6 +24,10 @@ _MISFITS: Final = (RuntimeError, ValueError, KeyError, IndexError, AssertionErro
 """What timm and SMP raise for a backbone that does not do what a decoder asks of it."""
 
 
+_LEARNING_FROM_INPUT: Final = (nn.Hardtanh, nn.SiLU, nn.Hardswish, nn.Hardsigmoid)
+"""Activations, ReLU6 among them, whose gradient is made of what they were given; ReLU's is made of what it gave."""
+
+
 class SegmentationModel(nn.Module):
     """A network that takes decoded pixels of any size and returns logits of that size.
 
@@ -100,9 +104,17 @@ def build_architecture(config: TrainConfig, outputs: int) -> SegmentationModel:
         ) from error
     if config.head_precision == "fp32":
         _compute_exactly(network)
+    _keep_inputs(network)
     mean, std = find_normalisation(config.backbone)
     model = SegmentationModel(network, mean, std, find_stride(network, config), smallest_side(config))
     return model.to(memory_format=torch.channels_last)
+
+
+def _keep_inputs(network: nn.Module) -> None:
+    # What learns from its input copies it before it is overwritten: a pass over memory more, and no memory less.
+    for module in network.modules():
+        if isinstance(module, _LEARNING_FROM_INPUT):
+            module.inplace = False
 
 
 def _compute_exactly(network: smp.base.SegmentationModel) -> None:

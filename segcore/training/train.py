@@ -19,8 +19,7 @@ from segcore.feeding.balance import balanced_weights, count_output_pixels
 from segcore.feeding.loader import TrainingLoader
 from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
-from segcore.feeding.transforms import sample_size
-from segcore.machine import Machine, peak_memory_gib, search_convolutions
+from segcore.machine import Machine, peak_memory_gib
 from segcore.scoring.metrics import ImageScore, summarise_scores
 from segcore.scoring.objective import learns_every_class
 from segcore.training.compiling import choose_forward
@@ -79,6 +78,7 @@ class _Prepared:
     loader: TrainingLoader
     loss: Loss
     plan: LoaderPlan
+    samples_alike: bool
     compile_note: str
 
 
@@ -117,19 +117,16 @@ def train_epochs(
     loader = prepared.loader
     view = first_view(machine)
     train_next = partial(train_epoch, state, loader, prepared.loss, machine)
-    samples_alike, images_alike = _compare_sizes(cache, train_indices, valid_indices, config)
     fitted = False
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
-        search_convolutions(machine, shapes_repeat=samples_alike)
         steps = train_within_memory(state, machine, train_next, fitted=fitted)
         # Where sizes differ, a later epoch may bring larger ones together.
-        fitted = samples_alike
+        fitted = prepared.samples_alike
         _enter_steps(state, steps.mean_loss)
         if state.epoch < config.epochs:
             loader.begin(state.epoch)
         if writer is not None:
             writer.begin(state)
-        search_convolutions(machine, shapes_repeat=images_alike)
         started = time.perf_counter()
         scores, view = validate(state, cache, valid_indices, machine, view)
         metrics = summarise_scores(scores, cache.classes, every_class=every_class)
@@ -180,7 +177,7 @@ def _prepare(state: TrainState, cache: PixelCache, train_indices: Sequence[int],
     loader = TrainingLoader(samples, config, state.batch_size, workers=plan.workers, pin_memory=machine.on_gpu)
     steps = (config.epochs - state.epoch) * len(loader)
     note = _compile(state, samples, loss, machine, steps)
-    return _Prepared(loader=loader, loss=loss, plan=plan, compile_note=note)
+    return _Prepared(loader=loader, loss=loss, plan=plan, samples_alike=samples.are_alike, compile_note=note)
 
 
 def _compile(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine, steps: int) -> str:
@@ -189,15 +186,6 @@ def _compile(state: TrainState, samples: TrainingSamples, loss: Loss, machine: M
     if machine.compile == "off" or left or not samples.are_alike or state.auxiliary is not None:
         return ""
     return choose_forward(state, blank_batch(samples, part, state.outputs), loss, machine, steps)
-
-
-def _compare_sizes(
-    cache: PixelCache, train_indices: Sequence[int], valid_indices: Sequence[int], config: TrainConfig
-) -> tuple[bool, bool]:
-    """Say whether all training samples have one size, and whether all images of the validation have."""
-    trained, validated = ([cache.cases[index] for index in indices] for indices in (train_indices, valid_indices))
-    samples = {sample_size(case.height, case.width, config) for case in trained}
-    return len(samples) <= 1, len({(case.height, case.width) for case in validated}) <= 1
 
 
 def _weigh_classes(

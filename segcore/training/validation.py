@@ -28,6 +28,8 @@ View = Literal["together", "whole", "tiles"]
 _SMALLER: Final[dict[View, View]] = {"together": "whole", "whole": "tiles"}
 """What a device has memory for when it has none for the former."""
 
+_PIXELS_FOR_EACH_TRAINED: Final = 2
+
 
 def first_view(machine: Machine) -> View:
     """Return how images are seen at first: together on a GPU, which computes several faster than as many alone."""
@@ -63,12 +65,16 @@ def validate(
 
 
 def count_pixels_together(state: TrainState, cache: PixelCache) -> int:
-    """Return how many pixels may go through the network together: those of a part of a training's batch.
+    """Return how many pixels may go through the network together: twice those of a part of a training's batch.
 
-    That fitted with its gradients, which a validation does not have.
+    That fitted with all that its gradients are made of, which a validation does not keep.
     """
     samples = -(-state.batch_size // state.micro_batches)
-    return samples * max(height * width for height, width in (sample_size(*size, state.config) for size in cache.sizes))
+    return (
+        _PIXELS_FOR_EACH_TRAINED
+        * samples
+        * max(height * width for height, width in (sample_size(*size, state.config) for size in cache.sizes))
+    )
 
 
 def _score(

@@ -11,7 +11,6 @@ from segcore.machine import (
     detect_machine,
     peak_memory_gib,
     require_device,
-    search_convolutions,
 )
 from segcore.prediction.memory import name_prediction_memory_errors
 from segcore.prediction.options import PredictOptions
@@ -50,7 +49,7 @@ def test_memory_that_is_freed_is_used_again():
     """In a process of its own, because it lasts; eight tensors first, until one fits where another was."""
     program = (
         "import resource, torch\n"
-        "from segcore.machine import reuse_freed_memory, search_convolutions\n"
+        "from segcore.machine import reuse_freed_memory\n"
         "faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "def count():\n"
         "    for _ in range(8): torch.zeros(1 << 24)\n"
@@ -87,10 +86,3 @@ def test_memory_is_that_of_the_gpu_that_is_used(monkeypatch):
     # What torch says of the second of two GPUs.
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device=None: {"cuda:1": 3 << 30}.get(device, 0))
     assert peak_memory_gib(Machine(device="cuda:1")) == 3.0
-
-
-def test_fast_convolutions_are_looked_for_on_a_gpu_where_shapes_repeat(monkeypatch):
-    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
-    for device, repeat, expected in (("cuda:0", True, True), ("cuda:0", False, False), ("cpu", True, False)):
-        search_convolutions(Machine(device=device), shapes_repeat=repeat)
-        assert torch.backends.cudnn.benchmark is expected

@@ -39,7 +39,7 @@ def draw_configs(name: str, smallest_side: int) -> list[TrainConfig]:
 
 
 def test_spaces_of_the_papers_are_there():
-    assert set(SPACES) == {"street", "street_small", "contest", "demo"}
+    assert set(SPACES) == {"street", "street_small", "street_offline", "contest", "demo"}
 
 
 @pytest.mark.parametrize("name", sorted(SPACES))
@@ -121,9 +121,10 @@ def test_every_backbone_exists(name):
         require_backbone(backbone)
 
 
-def test_demo_needs_no_model_hub():
+@pytest.mark.parametrize("name", ["demo", "street_offline"])
+def test_these_spaces_need_no_model_hub(name):
     """Their ImageNet weights come with the installed packages."""
-    backbones = {config.backbone for config in draw_configs("demo", 360)}
+    backbones = {config.backbone for config in draw_configs(name, 360)}
     assert backbones <= {"tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2"}
 
 
@@ -133,6 +134,7 @@ def test_rates_lie_within_their_range_and_reach_both_of_its_halves(name):
     low, high = {
         "street": (2e-5, 3e-3),
         "street_small": (3e-4, 5e-3),
+        "street_offline": (3e-4, 5e-3),
         "contest": (1e-4, 3e-3),
         "demo": (1e-3, 6e-3),
     }[name]

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.quality.__main__ import _make_arms
 from benchmarks.quality.drawing import Condition, find_conditions, find_distributions
 from benchmarks.quality.peer_dehb import decode
 from benchmarks.quality.peer_jobs import Job, JobArm
 from benchmarks.quality.peers import SYNE_TUNE, find_peers
+from benchmarks.quality.playing import _make_arms
 from benchmarks.quality.simulator import Arm, Simulation, Verdict
 from benchmarks.quality.synthetic import FAMILIES, Landscape
 from benchmarks.quality.tables import Table

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.quality.__main__ import seed_arm
 from benchmarks.quality.arms import Judged, Ours, RandomOurAsha, grace_epochs
+from benchmarks.quality.playing import seed_arm
 from benchmarks.quality.report import _rank, score_run
 from benchmarks.quality.simulator import Simulation, Verdict
 from benchmarks.quality.synthetic import FAMILIES, Landscape

@@ -3,8 +3,8 @@ import math
 
 import pytest
 
-from benchmarks.quality.__main__ import main
-from benchmarks.quality.record import DIVERGED, OUT_OF_MEMORY, draw_configuration, read_table, write_table
+from benchmarks.quality.record import write_table
+from benchmarks.quality.recording_job import DIVERGED, OUT_OF_MEMORY
 from benchmarks.quality.trained import Trained
 from segcore.errors import ConfigError
 
@@ -49,37 +49,3 @@ def test_table_without_a_whole_training_is_refused(tmp_path):
     write_table(tmp_path / "short.parquet", HEAD, [row(0, 1, None, rate=1e-3, ended=DIVERGED)])
     with pytest.raises(ConfigError, match="go on with 'record'"):
         Trained(tmp_path / "short.parquet")
-
-
-def test_file_that_is_no_table_of_trainings_is_refused(tmp_path):
-    (tmp_path / "other.parquet").write_text("text")
-    with pytest.raises(ConfigError, match="is no table of trainings"):
-        read_table(tmp_path / "other.parquet")
-
-
-def test_a_configuration_depends_on_its_number_alone_and_keeps_what_is_fixed():
-    drawn = [draw_configuration(HEAD, number) for number in (0, 1, 0)]
-    assert drawn[0] == drawn[2] != drawn[1]
-    assert {each.values["backbone"] for each in drawn} == {"tf_efficientnet_lite0"}
-
-
-def test_record_trains_what_is_missing_and_refuses_another_table(tmp_path, monkeypatch, capsys, dataset_folder):
-    def record(*words: str) -> None:
-        values = ("weights=none", "decoder_channels=16", "backbone=tf_efficientnet_lite0", "input_mode=full")
-        place = ("--data", dataset_folder, "--out", tmp_path / "new" / "new.parquet", "--cache", tmp_path / "cache")
-        sets = (word for value in values for word in ("--set", value))
-        monkeypatch.setattr("sys.argv", ["quality", "record", *map(str, place), *sets, "--space", "demo", *words])
-        main()
-
-    small = ("--epochs", "1", "--seeds", "1", "--folds", "3", "--fold", "0", "--cpus", "1")
-    record(*small, "--configurations", "1")
-    record(*small, "--configurations", "2")
-    head, rows = read_table(tmp_path / "new" / "new.parquet")
-    assert head["facts"] == {"smallest_side": 64, "images": 12}
-    assert [(each["configuration"], each["epoch"], each["ended"]) for each in rows] == [(0, 1, ""), (1, 1, "")]
-    assert all(each["seconds"] > 0 and 0 <= each["score"] <= 1 for each in rows)
-    # Configuration 0 was not trained again.
-    assert capsys.readouterr().err.count("configuration 0, fold 0, seed 0") == 1
-    with pytest.raises(SystemExit):
-        record("--epochs", "2")
-    assert "give another --out" in capsys.readouterr().err

@@ -108,7 +108,7 @@ def test_own_space_is_found_where_an_installed_command_starts(tmp_path, monkeypa
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("streets", "is no space; use contest, demo, street, street_small, or package.module:function"),
+        ("streets", "is no space; use contest, demo, street, street_offline, street_small, or package.module:function"),
         ("street.py", "is no space"),
         ("no_such_module:mine", "No module named 'no_such_module'"),
         ("my_space_b:yours", "has no attribute 'yours'"),

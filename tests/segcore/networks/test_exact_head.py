@@ -27,3 +27,10 @@ def test_gradient_reaches_what_is_below_the_head(make_config):
         logits_NCHW = model(torch.zeros(2, 64, 64, 3, dtype=torch.uint8))
     logits_NCHW.square().mean().backward()
     assert all(parameter.grad is not None for parameter in model.network.decoder.parameters())
+
+
+def test_exact_head_has_its_shape_on_the_meta_device(make_config):
+    # Where a training asks which images its network takes.
+    with torch.device("meta"):
+        model = build_architecture(make_config(head_precision="fp32"), 3).eval()
+        assert model(torch.zeros(1, 32, 64, 3, dtype=torch.uint8)).shape == (1, 3, 32, 64)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from segcore.errors import ConfigError
 from segcore.networks.model import build_architecture, build_model
@@ -71,3 +72,28 @@ def test_unknown_backbone_is_refused_with_near_names(make_config):
 def test_model_without_feature_levels_is_refused(make_config):
     with pytest.raises(ConfigError, match=r"backbone='test_vit' cannot be .*encoder"):
         build_model(make_config(backbone="test_vit"), 2)
+
+
+class _Called(TorchDispatchMode):
+    """Gathers the names of what is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "activation"),
+    [("tf_efficientnet_lite0", "hardtanh"), ("tf_efficientnet_b0", "silu"), ("mobilenetv3_small_050", "hardswish")],
+)
+def test_no_activation_is_copied_to_learn_from_it(make_config, backbone, activation):
+    """Written over its input, an activation that learns from it makes autograd copy it first."""
+    model = build_architecture(make_config(backbone=backbone, weights="none"), 2)
+    with _Called() as called:
+        model(_random_images(2, 64, 64, 3)).sum().backward()
+    assert sum(name == f"aten.{activation}.default" for name in called.names) > 5
+    assert "aten.clone.default" not in called.names

@@ -38,7 +38,7 @@ def mixed(make_dataset, tmp_path):
 
 def _state(config, pixels):
     state = new_state(config, 4, MACHINE)
-    state.batch_size = 2
+    state.batch_size = 1
     state.model.network = _SmallDevice(pixels)
     return state
 
@@ -48,12 +48,12 @@ def test_a_gpu_sees_images_together_and_a_cpu_one_by_one():
     assert first_view(MACHINE) == "whole"
 
 
-def test_as_many_pixels_go_together_as_in_a_part_of_a_batch(make_config, mixed):
+def test_twice_as_many_pixels_go_together_as_in_a_part_of_a_batch(make_config, mixed):
     state = _state(make_config(), 0)
     state.batch_size, state.micro_batches = 5, 2
-    assert count_pixels_together(state, mixed) == 3 * 64 * 96
+    assert count_pixels_together(state, mixed) == 2 * 3 * 64 * 96
     state.config = make_config(input_mode="crop", crop_size=32)
-    assert count_pixels_together(state, mixed) == 3 * 32 * 32
+    assert count_pixels_together(state, mixed) == 2 * 3 * 32 * 32
 
 
 def test_images_are_seen_together_then_alone_and_scored_alike_in_the_order_asked(make_config, mixed):
@@ -61,7 +61,7 @@ def test_images_are_seen_together_then_alone_and_scored_alike_in_the_order_asked
     indices = [0, 1, 2, 3, 4]
     together, view = validate(roomy, mixed, indices, MACHINE, "together")
     assert view == "together"
-    # A batch holds 2 x 64 x 96 pixels: of the small images both, of the large ones two.
+    # Twice a batch are 2 x 64 x 96 pixels: of the small images both, of the large ones two.
     assert roomy.model.network.sizes == [(2, 32, 64), (2, 64, 96), (1, 64, 96)]
     alone, view = validate(cramped, mixed, indices, MACHINE, "together")
     assert view == "whole"

@@ -1,0 +1,32 @@
+"""The command: trains what is missing alone, on the device at hand."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.throughput.choices.__main__ import find_missing, main
+from benchmarks.throughput.choices.groups import Group
+from benchmarks.throughput.choices.rows import add_row, identify, read_rows
+
+GROUP = Group(base={}, changes=({"loss": "focal"},), seeds=(0, 1), base_seeds=(0,))
+
+
+def test_a_second_start_trains_what_is_missing_on_its_device(tmp_path: Path):
+    file = tmp_path / "rows.jsonl"
+    assert list(read_rows(file)) == []
+    # The base without a word of its seed, as of 0; the focal row is another device's.
+    add_row(file, {"changes": {}, "device": "cpu"})
+    add_row(file, {"changes": {"seed": 1, "loss": "focal"}, "device": "card"})
+    with file.open("a") as stream:
+        stream.write('{"changes": {"lo')
+    known = {identify(row["device"], row["changes"]): row for row in read_rows(file)}
+    missing = find_missing({"a": GROUP, "the same": GROUP}, "cpu", known)
+    assert missing == [{"loss": "focal", "seed": 0}, {"loss": "focal", "seed": 1}]
+    assert find_missing({"a": GROUP}, "card", known) == [{"seed": 0}, {"loss": "focal", "seed": 0}]
+
+
+def test_an_unknown_group_and_an_unknown_field_are_refused(capsys: pytest.CaptureFixture[str]):
+    for words, told in ((("--groups", "los"), "'los' is no group"), (("--set", "epoch=1"), "did you mean epochs")):
+        with pytest.raises(SystemExit):
+            main(["data", *words])
+        assert told in capsys.readouterr().err

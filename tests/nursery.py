@@ -1,10 +1,11 @@
 """Ray's workers as forks of one process that has imported what they train with, which takes each of them five seconds.
 
-`open_nursery` starts that process, `python -m tests.nursery FOLDER`. Ray starts a worker as a command, the path of a
+`spare_rays` starts that process, `python -m tests.nursery FOLDER`. Ray starts a worker as a command, the path of a
 Python first; the path that it gets here is that of a short program, which sends its files, environment and arguments to
 a fork and ends. Ray itself is imported by each fork: it reads the environment of its worker as it is imported.
 """
 
+import functools
 import gc
 import importlib
 import json
@@ -20,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
+
+import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 IMPORTED: Final = ("segcore.training.train", "segcore.prediction.cases", "pandas", "pyarrow.fs", "torch._dynamo")
@@ -40,6 +43,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as nursery:
 """
 
 
+@functools.cache
 def open_nursery() -> str:
     """Start the process that workers are forked from, which ends after this one.
 
@@ -55,13 +59,22 @@ def open_nursery() -> str:
     return str(program)
 
 
-def start_no_watchers() -> None:
-    """Let a Ray of this process have no dashboard, log monitor and autoscaler, which nothing of a local Ray asks."""
+def spare_rays(patch: pytest.MonkeyPatch) -> None:
+    """Let a Ray that this process starts fork its workers, once there is work, and have no processes that watch it.
+
+    Its dashboard, its log monitor and its autoscaler are asked by nothing that a local Ray does.
+
+    Args:
+        patch: by which it is undone.
+    """
     from ray._private import services
     from ray._private.node import Node
 
-    services.start_api_server = lambda *arguments, **named: ("", None)
-    Node.start_log_monitor = Node.start_monitor = lambda node: None
+    patch.setattr(sys, "executable", open_nursery())
+    patch.setattr(services, "start_api_server", lambda *arguments, **named: ("", None))
+    patch.setattr(Node, "start_log_monitor", lambda node: None)
+    patch.setattr(Node, "start_monitor", lambda node: None)
+    patch.setenv("RAY_prestart_worker_first_driver", "0")
 
 
 def _serve(folder: Path) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn
 
 import pytest
 
-from tests.nursery import open_nursery, start_no_watchers
+from tests.nursery import spare_rays
 
 ROOT: Final = Path(__file__).parents[1]
 IMPORTED: Final = {
@@ -129,10 +129,8 @@ def _serve(package: str) -> None:
     for name in IMPORTED[package]:
         importlib.import_module(name)
     main = importlib.import_module(f"{package}.__main__").main
-    python = sys.executable
     if package == "search":
-        python = open_nursery()
-        start_no_watchers()
+        spare_rays(pytest.MonkeyPatch())
     # No fork looks for garbage among all that was there before it, of which it would need a copy.
     gc.freeze()
     answer = os.fdopen(os.dup(1), "w")
@@ -140,7 +138,6 @@ def _serve(package: str) -> None:
         pid = os.fork()
         if pid == 0:
             _become(package, json.loads(line))
-            sys.executable = python
             _end(main)
         print(pid, file=answer, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answer, flush=True)

@@ -6,8 +6,6 @@ loader workers) is no choice of the search and lives in `machine.Machine`; the f
 
 import dataclasses
 import difflib
-import math
-import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -18,8 +16,8 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from segcore.errors import ConfigError
+from segcore.expressions import LOSS_NAMES, parse_backbone_options, parse_loss
 
-LOSS_NAMES: Final = ("ce", "bce", "jaccard", "focal", "dice", "lovasz", "boundary")
 DecoderName = Literal[
     "unet", "unetplusplus", "manet", "linknet", "fpn", "deeplabv3", "deeplabv3plus", "pspnet", "pan", "upernet",
     "segformer", "dpt",
@@ -31,9 +29,6 @@ POOLING_DECODERS: Final = ("deeplabv3", "deeplabv3plus", "pan", "upernet")
 _BOUNDS: Final = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
 STRIDE: Final = 32
 """Pixels of the image per pixel of the deepest feature level; the model pads to a multiple of it."""
-
-
-OptionValue = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -311,87 +306,9 @@ def make_paths_whole(values: Mapping[str, object]) -> dict[str, object]:
     return {**values, "weights": str(Path.cwd() / Path(weights).expanduser())}
 
 
-def parse_loss(expression: str) -> tuple[tuple[float, str], ...]:
-    """Split a loss expression into weights and names.
-
-    Args:
-        expression: names joined by '+', each with an optional weight before '*': 'ce+0.5*jaccard'.
-
-    Returns:
-        (weight, name) of each term.
-
-    Raises:
-        ConfigError: for an unknown name, a name used twice or a weight that is not a positive number.
-    """
-    terms = tuple(_parse_term(term.strip(), expression) for term in expression.split("+"))
-    names = [name for _, name in terms]
-    if len(set(names)) < len(names):
-        raise ConfigError(f"loss {expression!r:.100} names a loss twice; write each once with its weight.")
-    return terms
-
-
-def parse_backbone_options(text: str) -> dict[str, OptionValue]:
-    """Split the text of `backbone_options` into names and values: whole numbers, numbers, true, false or words.
-
-    Raises:
-        ConfigError: for a part that is no assignment, a name given twice, or a value of another kind.
-    """
-    options: dict[str, OptionValue] = {}
-    for part in text.split(",") if text.strip() else ():
-        name, value = (each.strip() for each in part.partition("=")[::2])
-        if not name.isidentifier() or not re.fullmatch(r"[\w.+-]+", value):
-            raise ConfigError(
-                f"backbone_options={text!r:.200}: {part.strip()!r:.100} is no argument; write NAME=VALUE joined by "
-                "commas, such as drop_path_rate=0.1."
-            )
-        if name in options:
-            raise ConfigError(f"backbone_options={text!r:.200} names {name} twice; keep one.")
-        options[name] = _read_option(value)
-    return options
-
-
-def _read_option(value: str) -> OptionValue:
-    if value in ("true", "false"):
-        return value == "true"
-    for kind in (int, float):
-        try:
-            return kind(value)
-        except ValueError:
-            continue
-    return value
-
-
-def translate_first_losses(values: Mapping[str, object]) -> dict[str, object]:
-    """Return the values of a file of the first format, which wrote `ce` as bce and `bce` as binary, as of today's."""
-    loss = re.sub(r"\bbce\b", "ce", str(values.get("loss", "bce")))
-    return {**values, "loss": re.sub(r"\bbinary\b", "bce", loss)}
-
-
 def decoder_widths(decoder_channels: int) -> tuple[int, ...]:
     """Channels of the five decoder blocks from deep to shallow, halved at each level, at least 16."""
     return tuple(max(16, decoder_channels >> level) for level in range(5))
-
-
-def _parse_term(term: str, expression: str) -> tuple[float, str]:
-    weight_text, star, name = term.rpartition("*")
-    try:
-        weight = float(weight_text) if star else 1.0
-    except ValueError:
-        weight = math.nan
-    if not 0 < weight < math.inf:
-        raise ConfigError(f"loss {expression!r:.100}: the weight {weight_text!r:.100} is not a positive number.")
-    name = name.strip()
-    if name == "binary":
-        raise ConfigError(
-            f"loss {expression!r:.100}: 'binary' is called 'bce' (each class against the rest); "
-            "softmax cross-entropy is 'ce'."
-        )
-    if name not in LOSS_NAMES:
-        raise ConfigError(
-            f"loss {expression!r:.100}: {name!r:.100} is no loss; use {', '.join(LOSS_NAMES)} or a sum such as "
-            "'ce+0.5*jaccard'."
-        )
-    return weight, name
 
 
 def _convert(name: str, value: object) -> object:

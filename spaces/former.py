@@ -4,6 +4,22 @@ import optuna
 
 from spaces.crops import fitting_crop_sizes
 
+_CONVOLUTIONS = (3e-4, 3e-3)
+_TRANSFORMERS = (6e-5, 1e-3)
+_SECOND_RATES = {
+    "resnet50d": _CONVOLUTIONS,
+    "tf_efficientnet_lite0": _CONVOLUTIONS,
+    "tf_efficientnetv2_s": _CONVOLUTIONS,
+    "convnext_tiny": _TRANSFORMERS,
+    "convnextv2_tiny": _TRANSFORMERS,
+    "mit_b2": _TRANSFORMERS,
+    "pvt_v2_b2": _TRANSFORMERS,
+    "swin_tiny_patch4_window7_224": _TRANSFORMERS,
+    "vit_small_patch14_dinov2": (2e-5, 3e-4),
+}
+_SECOND_DECODERS = ("upernet", "segformer", "unet", "fpn")
+_SECOND_LOSSES = ("ce", "ce+dice", "ce+jaccard", "ce+lovasz", "focal+jaccard")
+
 _BACKBONES = (
     "resnet18",
     "resnet34",
@@ -35,3 +51,37 @@ def first_street(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_categorical("rate_schedule", ("plateau", "onecycle", "cosine"))
     trial.suggest_categorical("augmentation", ("flip", "light", "strong"))
     return {"optimizer": "adamw"}
+
+
+def second_street(trial: optuna.Trial) -> dict[str, object]:
+    """Draw as `street` did in its second edition."""
+    backbone = trial.suggest_categorical("backbone", tuple(_SECOND_RATES))
+    constants: dict[str, object] = {"optimizer": "adamw", "decay_on": "kernels", "rate_schedule": "poly"}
+    if backbone.startswith("vit"):
+        constants["decoder"] = "dpt"
+    else:
+        trial.suggest_categorical("decoder", _SECOND_DECODERS)
+    trial.suggest_categorical("loss", _SECOND_LOSSES)
+    trial.suggest_categorical("class_weights", ("none", "balanced"))
+    trial.suggest_categorical("ohem_share", (1.0, 0.25))
+    trial.suggest_categorical("labels", ("full", "scored"))
+    _draw_second_input(trial)
+    low, high = _SECOND_RATES[backbone]
+    trial.suggest_float("learning_rate", low, high, log=True)
+    trial.suggest_float("encoder_rate_factor", 0.1, 1.0, log=True)
+    trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True)
+    trial.suggest_categorical("batch_size", (4, 8, 16))
+    trial.suggest_categorical("augmentation", ("flip", "light", "strong"))
+    trial.suggest_categorical("ema_decay", (0.0, 0.99))
+    return {**constants, "gradient_clip": 1.0}
+
+
+def _draw_second_input(trial: optuna.Trial) -> None:
+    mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
+    if mode == "resize":
+        trial.suggest_categorical("scale", (0.5, 0.75))
+    elif mode == "crop":
+        trial.suggest_categorical("crop_size", fitting_crop_sizes(trial, _CROP_SIZES))
+        trial.suggest_categorical("scale_jitter", (1.0, 1.5, 2.0))
+        trial.suggest_categorical("max_class_share", (1.0, 0.75))
+        trial.suggest_categorical("rare_crop_probability", (0.0, 0.5))

@@ -7,7 +7,7 @@ from spaces.crops import fitting_crop_sizes
 BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite2")
 """Their ImageNet weights come with the installation."""
 DECODERS = ("upernet", "unet", "fpn", "deeplabv3plus")
-LOSSES = ("ce", "ce+dice", "ce+lovasz", "ce+jaccard")
+LOSSES = ("ce", "ce+dice", "ce+lovasz", "ce+jaccard", "ce+boundary")
 
 
 def street_offline(trial: optuna.Trial) -> dict[str, object]:
@@ -17,6 +17,7 @@ def street_offline(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_categorical("decoder_channels", (64, 128))
     trial.suggest_categorical("loss", LOSSES)
     trial.suggest_categorical("class_weights", ("none", "balanced"))
+    trial.suggest_categorical("ohem_share", (1.0, 0.25))
     trial.suggest_categorical("label_smoothing", (0.0, 0.05))
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
     if mode == "resize":

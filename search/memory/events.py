@@ -96,6 +96,7 @@ class Epoch:
         pictures: files of all of them, likewise, by what they show: a condition of the data.
         verdict: why ASHA stops the trial here; empty when it goes on.
         device: what it was trained on, the GPU's name or cpu; empty where it is not known.
+        note: what of the training is slower than its machine could be, and why; said once by each worker that has it.
         system: what its machine did meanwhile, by MLflow's names; it is shown there alone.
         image_scores: by validation image numbers whose mean is the metric that decides, see
             `segcore.scoring.metrics.divide_metric`; None in a search, which compares no images.
@@ -109,6 +110,7 @@ class Epoch:
     pictures: dict[str, str] = Field(default_factory=dict)
     verdict: str = ""
     device: str = ""
+    note: str = ""
     system: dict[str, float] = Field(default_factory=dict)
     # So it was called when that metric was `iou` in every search.
     image_scores: Annotated[

@@ -76,6 +76,7 @@ class TrialRecord:
         heard: when it last started or reported, seconds since the Unix epoch.
         kept: whether ASHA is to spare it.
         pruned: who wants it ended, and why; empty as long as nobody does.
+        note: what of its training was last said to be slower than its machine could be, and why.
     """
 
     number: int
@@ -101,6 +102,7 @@ class TrialRecord:
     heard: float = 0.0
     kept: bool = False
     pruned: str = ""
+    note: str = ""
 
     @property
     def best(self) -> EpochRecord | None:
@@ -160,7 +162,8 @@ def follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
         case Epoch():
             before = {epoch: record for epoch, record in trial.epochs.items() if epoch < event.epoch}
             known = _keep_checkpoints(trial, [each for each in trial.checkpoints.items() if each[1] < event.epoch])
-            return replace(known, epochs={**before, event.epoch: _record(event, metric)}, heard=event.time)
+            epochs = {**before, event.epoch: _record(event, metric)}
+            return replace(known, epochs=epochs, heard=event.time, note=event.note or trial.note)
         case CheckpointSaved():
             return _keep_checkpoints(trial, [(event.path, event.epoch), *trial.checkpoints.items()])
         case Restarted():

@@ -1,6 +1,7 @@
 """Every trial: a table to sort, and what a pointer over a mark of a trial says."""
 
 import json
+from typing import Final
 
 from search.insight.choices import list_choices
 from search.insight.spending import worker_seconds
@@ -8,6 +9,8 @@ from search.insight.words import describe_seconds
 from search.memory.history import TrialRecord
 from search.report.matter import Matter, score_of
 from segcore.insight.page import Cell, Markup, Row, Section, data_table
+
+_TOLD_LETTERS: Final = 200
 
 
 def trials(matter: Matter) -> Section:
@@ -59,5 +62,6 @@ def _tell(matter: Matter, trial: TrialRecord) -> str:
     score = f"{matter.metric} {best.score:.4f} at epoch {best.epoch}" if best else "no score"
     chosen = ", ".join(f"{name} {_choice_cell(value).text}" for name, value in trial.params.items())
     reason = next((each.verdict for each in reversed(trial.epochs.values()) if each.verdict), "") or trial.message
-    lines = [f"trial {trial.number}{won}: {_state(trial)}, {trial.last_epoch} epochs", score, chosen, reason[:200]]
+    state = f"trial {trial.number}{won}: {_state(trial)}, {trial.last_epoch} epochs"
+    lines = [state, score, chosen, reason[:_TOLD_LETTERS], trial.note[:_TOLD_LETTERS]]
     return "\n".join(line for line in lines if line)

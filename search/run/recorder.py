@@ -88,7 +88,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         """Write an epoch."""
         # Ray keeps results and writes them to its own files; a picture is not for them.
         drawn, image_scores = result.pop("pictures", None), result.pop("image_scores", None)
-        torn, system = result.pop("torn", ""), result.pop("system", {})
+        torn, note, system = result.pop("torn", ""), result.pop("note", ""), result.pop("system", {})
         if "epoch" not in result:
             return
         number, epoch = trial.config["trial"], result["epoch"]
@@ -107,6 +107,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             pictures=pictures,
             verdict=verdict,
             device=result.get("device", ""),
+            note=note,
             system={name: value for name, value in system.items() if math.isfinite(value)},
             # Configurations are compared image by image only after the search.
             image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
@@ -119,6 +120,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             told = f"Trial {number} went on after epoch {epoch - 1}" if epoch > 1 else f"Trial {number} began anew"
             self._journal.write(Warned(message=f"{told}: {torn}"))
             self._log(number, f"{told}: {torn}")
+        if note:
+            self._log(number, note)
         self._log(number, f"epoch {epoch}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:

@@ -195,6 +195,7 @@ def _train_on(
     train_indices, valid_indices = job.split.split(cache.names, config["fold"], cache.extra_names)
     require_learnt(job.metric, TrainConfig.from_values(config["values"]).labels, cache.classes)
     state, torn = _start(config, cache, machine, job.metric)
+    first = state.epoch + 1
     if _has_ended(state):
         # The driver died after this trial's last checkpoint and before it wrote the end.
         tune.report({"outcome": str(Outcome.FINISHED), "message": ""})
@@ -214,9 +215,9 @@ def _train_on(
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
             described = _describe(result, state, costs if result.epoch == 1 else {})
-            beside = {"device": name_device(machine), "system": system.take(), "torn": "; ".join(torn)}
-            _report({**described, **beside, "pictures": pictures, "image_scores": image_scores}, folder)
-            torn = []
+            beside = {"device": name_device(machine), "system": system.take()}
+            once = {"torn": "; ".join(torn), "note": _describe_notes(result)} if result.epoch == first else {}
+            _report({**described, **beside, **once, "pictures": pictures, "image_scores": image_scores}, folder)
 
 
 def _report(result: dict[str, Any], folder: Path) -> None:
@@ -289,6 +290,10 @@ def _describe_batches(result: EpochResult, state: TrainState) -> dict[str, float
     in_tiles = {"validated_in_tiles": 1.0} if result.validated_in_tiles else {}
     fewer = {"loader_workers": float(result.loader_workers)} if result.loading_note else {}
     return {**found, **divided, **in_tiles, **fewer}
+
+
+def _describe_notes(result: EpochResult) -> str:
+    return "; ".join(note for note in (result.loading_note, result.compile_note) if note)
 
 
 def _has_ended(state: TrainState) -> bool:

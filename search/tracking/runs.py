@@ -98,6 +98,7 @@ class StageRuns:
             points += self._learn(event)
         self._log_points(points)
         self._log_devices(new)
+        self._log_notes(new)
         self._log_pictures(new)
         self._log_repeated({event.trial for event in events if isinstance(event, Epoch)})
         for number, (state, stamp) in self._states.pop().items():
@@ -136,6 +137,10 @@ class StageRuns:
             of_trial.setdefault(point.trial, []).append(point.metric)
         for trial, metrics in of_trial.items():
             self._writer.log_metrics(self._run_of(trial), metrics)
+
+    def _log_notes(self, epochs: Iterable[Epoch]) -> None:
+        for trial, note in {event.trial: event.note for event in epochs if event.note}.items():
+            self._writer.log_tags(self._run_of(trial), {"note": note})
 
     def _log_devices(self, epochs: Iterable[Epoch]) -> None:
         devices = {event.trial: event.device for event in epochs if event.device}

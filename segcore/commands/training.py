@@ -93,11 +93,12 @@ def train(
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
     trained_on = f"{pixels.key}, {name_training(divided, fold)}"
-    state = _start(out / "state.pt", config, pixels.classes, machine, trained_on, metric)
+    checkpoint = out / "state.pt"
+    state = _start(checkpoint, config, pixels.classes, machine, trained_on, metric)
     parts, begun_after = state.micro_batches, state.epoch
     with show_progress("training", total=config.epochs, done=state.epoch) as progress:
-        for result in train_epochs(state, pixels, train_indices, valid_indices, machine):
-            save_state(state, out / "state.pt")
+        for result in train_epochs(state, pixels, train_indices, valid_indices, machine, saved=checkpoint):
+            save_state(state, checkpoint)
             parts = _tell_parts(result, parts)
             for note in (result.loading_note, result.compile_note):
                 if note and result.epoch == begun_after + 1:

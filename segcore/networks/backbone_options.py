@@ -12,8 +12,9 @@ from typing import Any, Final
 import timm
 import torch
 
-from segcore.config import OptionValue, TrainConfig, parse_backbone_options
+from segcore.config import TrainConfig
 from segcore.errors import ConfigError
+from segcore.expressions import OptionValue, parse_backbone_options
 from segcore.networks.encoders import is_mix_transformer
 
 _OURS: Final = frozenset(

@@ -13,8 +13,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from segcore.config import TrainConfig, translate_first_losses
+from segcore.config import TrainConfig
 from segcore.errors import CheckpointError
+from segcore.expressions import translate_first_losses
 from segcore.machine import Machine
 from segcore.networks.fusion import fuse_normalisation
 from segcore.networks.model import SegmentationModel, build_architecture

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from segcore.config import TrainConfig, parse_loss
+from segcore.config import TrainConfig
+from segcore.expressions import parse_loss
 from segcore.feeding.transforms import scaled_size
 from segcore.machine import Machine, autocast
 from segcore.networks.model import SegmentationModel

@@ -12,8 +12,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from segcore.config import TrainConfig, parse_loss
+from segcore.config import TrainConfig
 from segcore.data.classes import VOID
+from segcore.expressions import parse_loss
 from segcore.training.pixel_losses import (
     HardPixels,
     binary_cross_entropy,

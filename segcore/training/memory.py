@@ -19,7 +19,7 @@ from segcore.prediction.memory import SMALL_TILE_SIZE
 from segcore.prediction.options import PredictOptions
 from segcore.training.epoch import EpochSteps, set_training, take_step
 from segcore.training.losses import Loss
-from segcore.training.state import TrainState, recall_learnt, remember_learnt
+from segcore.training.state import TrainState
 
 LARGEST_AUTO_BATCH: Final = 64
 CPU_AUTO_BATCH: Final = 8
@@ -63,7 +63,7 @@ def tiled_options(config: TrainConfig) -> PredictOptions:
 
 
 def train_within_memory(
-    state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps], *, fitted: bool
+    state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps], go_back: Callable[[], None] | None
 ) -> EpochSteps:
     """Train an epoch, and start it anew with each batch in twice as many parts while the device is too small for it.
 
@@ -73,26 +73,22 @@ def train_within_memory(
         state: a training; `micro_batches` is doubled as often as needed and stays so.
         machine: where the training is.
         train_next: takes all steps of the state's next epoch.
-        fitted: whether an epoch of batches of these shapes had room enough: then another one has, unless something
-            else fills the device, and what there was before it is not copied from the device to go back to.
+        go_back: takes weights, optimizer and scaler back to the epoch's start; None: they were not kept.
 
     Raises:
-        DeviceMemoryError: when the device is too small for the smallest part, or for what had fitted.
+        DeviceMemoryError: when the device is too small for the smallest part, or there is no way back.
+        CheckpointError: when what `go_back` reads is damaged.
     """
-    if fitted:
-        with name_memory_errors(state.config, machine):
-            return train_next()
-    before = remember_learnt(state)
     while True:
         try:
             with name_memory_errors(state.config, machine):
                 return train_next()
         except DeviceMemoryError:
-            if not can_divide(state):
+            if go_back is None or not can_divide(state):
                 raise
         # Only here, after the error and the tensors of its frames are gone, is there memory again.
         release_memory(machine)
-        recall_learnt(state, before, machine)
+        go_back()
         state.micro_batches *= 2
 
 

@@ -31,6 +31,7 @@ class StateWriter:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.file = folder / STATE_FILE
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
 
@@ -45,7 +46,7 @@ class StateWriter:
     def begin(self, state: TrainState) -> None:
         """Start to write a state whose epoch has no score yet; until `finish` nothing else of it may change."""
         unscored = dataclasses.replace(state, scores=list(state.scores))
-        self._writing = self._thread.submit(save_state, unscored, self.folder / STATE_FILE)
+        self._writing = self._thread.submit(save_state, unscored, self.file)
 
     def finish(self, state: TrainState) -> None:
         """Return when the checkpoint is on the disk, with the score that the epoch has by now.

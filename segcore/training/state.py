@@ -14,8 +14,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from segcore.config import TrainConfig, translate_first_losses
+from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, StorageError
+from segcore.expressions import translate_first_losses
 from segcore.machine import Machine, build_scaler
 from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.model import SegmentationModel, build_architecture, build_model
@@ -258,10 +259,22 @@ def remember_learnt(state: TrainState) -> io.BytesIO:
 def recall_learnt(state: TrainState, remembered: io.BytesIO, machine: Machine) -> None:
     """Take weights, optimizer and scaler back to the moment of `remember_learnt`."""
     remembered.seek(0)
-    # A scaler that an error interrupted believes that its step is half done.
-    state.scaler = build_scaler(state.config, machine)
-    _learn(state, torch.load(remembered, map_location="cpu", weights_only=True))
-    state.optimizer.zero_grad(set_to_none=True)
+    _learn_anew(state, torch.load(remembered, map_location="cpu", weights_only=True), machine)
+
+
+def recall_saved(state: TrainState, file: Path, machine: Machine) -> None:
+    """Take weights, optimizer and scaler back to what `save_state` wrote of this training after its last whole epoch.
+
+    Raises:
+        CheckpointError: when the file is damaged or of another epoch.
+    """
+    content = _read(file)
+    if content["epoch"] != state.epoch:
+        raise CheckpointError(
+            f"{file} is of epoch {content['epoch']}, and this training would go back to epoch {state.epoch}; write "
+            "each epoch's state there before the next one begins."
+        )
+    _learn_anew(state, content["learnt"], machine)
 
 
 def _learnt(state: TrainState) -> dict[str, Any]:
@@ -282,6 +295,13 @@ def _learn(state: TrainState, learnt: dict[str, Any]) -> None:
         state.mean_model.load_state_dict(learnt["mean_model"])
     if state.auxiliary is not None:
         state.auxiliary.load_state_dict(learnt["auxiliary"])
+
+
+def _learn_anew(state: TrainState, learnt: dict[str, Any], machine: Machine) -> None:
+    # A scaler that an error interrupted believes that its step is half done.
+    state.scaler = build_scaler(state.config, machine)
+    _learn(state, learnt)
+    state.optimizer.zero_grad(set_to_none=True)
 
 
 def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machine: Machine) -> TrainState:

@@ -5,9 +5,10 @@ The steps of an epoch live in `epoch`, the rate's course in `schedule`, batches 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -28,7 +29,7 @@ from segcore.training.losses import Loss, build_loss
 from segcore.training.memory import resolve_batch_size, train_within_memory
 from segcore.training.saving import StateWriter
 from segcore.training.schedule import cycle_ends, has_stalled
-from segcore.training.state import TrainState, take_snapshot
+from segcore.training.state import TrainState, recall_learnt, recall_saved, remember_learnt, take_snapshot
 from segcore.training.validation import View, first_view, validate
 
 
@@ -89,14 +90,16 @@ def train_epochs(
     valid_indices: Sequence[int],
     machine: Machine,
     writer: StateWriter | None = None,
+    saved: Path | None = None,
 ) -> Iterator[EpochResult]:
     """Train until the configuration's epochs are done or the score stalls, one result per epoch.
 
     Between two results the state is that of a finished epoch: save it then, or finish what `writer` began, and a
     training that goes on from it ends in the same weights as one that was never interrupted (bit for bit on a CPU).
 
-    When the device runs out of memory in training, the epoch starts anew with divided batches (see `memory`); in a
-    validation, this one and the following look at overlapping tiles instead of whole images.
+    When the device runs out of memory in training, the epoch starts anew with divided batches (see `memory`), after the
+    first one from what was saved; in a validation, this one and the following look at overlapping tiles instead of
+    whole images.
 
     Args:
         state: a new or loaded training; advanced in place.
@@ -105,11 +108,14 @@ def train_epochs(
         valid_indices: cases to validate on, whole and at their original size.
         machine: where to train.
         writer: begins to write each epoch's state while that is validated; finish it before the next epoch.
+        saved: without a writer, the file that the caller saves each epoch's state to before the next one.
 
     Raises:
         ConfigError: when a crop is larger than the images usually are.
         NonFiniteLossError: naming epoch and step.
-        DeviceMemoryError: when the device is too small for the smallest batch.
+        DeviceMemoryError: when the device is too small for the smallest batch, or fills up after a first epoch of a
+            training that nobody saves.
+        CheckpointError: when it fills up, and what was saved is damaged.
     """
     config = state.config
     every_class = learns_every_class(config.labels, cache.classes)
@@ -117,9 +123,10 @@ def train_epochs(
     loader = prepared.loader
     view = first_view(machine)
     train_next = partial(train_epoch, state, loader, prepared.loss, machine)
-    fitted = False
+    file, begun_after, fitted = saved if writer is None else writer.file, state.epoch, False
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
-        steps = train_within_memory(state, machine, train_next, fitted=fitted)
+        kept = file if state.epoch > begun_after else None
+        steps = train_within_memory(state, machine, train_next, _way_back(state, machine, kept, fitted=fitted))
         # Where sizes differ, a later epoch may bring larger ones together.
         fitted = prepared.samples_alike
         _enter_steps(state, steps.mean_loss)
@@ -132,6 +139,16 @@ def train_epochs(
         metrics = summarise_scores(scores, cache.classes, every_class=every_class)
         state.scores.append(metrics.get(state.metric, 0.0))
         yield _tell(state, steps, metrics, scores, time.perf_counter() - started, view, machine, prepared)
+
+
+def _way_back(state: TrainState, machine: Machine, saved: Path | None, *, fitted: bool) -> Callable[[], None] | None:
+    """Return what takes a training back to now, the end of an epoch; None where only a copy could.
+
+    One from the device takes long, and where an epoch has fitted the next one does, unless something else fills it.
+    """
+    if saved is not None:
+        return partial(recall_saved, state, saved, machine)
+    return None if fitted else partial(recall_learnt, state, remember_learnt(state), machine)
 
 
 def _tell(

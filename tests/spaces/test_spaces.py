@@ -8,8 +8,10 @@ import timm
 
 from segcore.config import FIELD_NAMES, TrainConfig
 from segcore.feeding.transforms import require_crop_fits
+from segcore.networks.backbone_options import read_backbone_options
 from segcore.networks.encoders import is_mix_transformer, require_backbone
 from spaces import SPACES
+from spaces.street import LAYERED
 
 DRAWS = 60
 # The contest's images, the project's demo streets, and some that are smaller than any crop size but one.
@@ -54,6 +56,24 @@ def test_transformers_learn_at_smaller_rates_than_convolutions():
         drawn.setdefault(params["backbone"], []).append(params["learning_rate"])
     assert max(drawn["vit_small_patch14_dinov2"]) <= 3e-4 <= min(drawn["resnet50d"])
     assert 6e-5 <= min(drawn["mit_b2"]) <= max(drawn["mit_b2"]) <= 1e-3
+
+
+def test_street_gives_a_network_alone_what_it_can_use():
+    drawn = [{**params, **constants} for constants, params in draw_trials("street", 360)]
+    for found in drawn:
+        layered = found["backbone"].startswith(("convnext", "pvt", "swin", "vit"))
+        assert layered == ("encoder_layer_decay" in found) == ("backbone_options" in found)
+        assert layered == ("encoder_rate_factor" not in found)
+        assert ("auxiliary_weight" in found) == (found["decoder"] == "upernet")
+    assert {0.7 < found["encoder_layer_decay"] < 0.95 for found in drawn if "encoder_layer_decay" in found} == {True}
+    assert {found["loss"] for found in drawn} >= {"ce", "ce+boundary"}
+    assert {found["class_mix_probability"] for found in drawn} == {0.0, 0.25}
+
+
+def test_encoders_of_street_take_their_drop_path():
+    for backbone in LAYERED:
+        config = TrainConfig.from_values({"backbone": backbone, "backbone_options": "drop_path_rate=0.2"})
+        assert read_backbone_options(config) == {"drop_path_rate": 0.2}
 
 
 def test_contest_repeats_what_its_author_tried():

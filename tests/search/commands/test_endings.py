@@ -39,6 +39,16 @@ def folder(arguments: tuple[object, ...]) -> SearchFolder:
     return SearchFolder(root=arguments[-1].parent / "searches" / "told")
 
 
+def find_alive(session: int) -> set[int]:
+    """Return the processes of a session, of which Ray's own are, as job managers find those of a job."""
+    alive = set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()
+            alive |= {int(file.parent.name)} if fields[0] != "Z" and int(fields[3]) == session else set()
+    return alive
+
+
 def count_events(folder: SearchFolder) -> int:
     return len(list(read_events(folder.search_stage.journal)))
 
@@ -52,8 +62,13 @@ def has_saved(driver: subprocess.Popen, folder: SearchFolder, before: int) -> bo
 def test_sigterm_of_a_job_manager_ends_a_search_as_ctrl_c_does(arguments, folder, start_cli, wait_until):
     driver = start_cli(*arguments, PYTHONPATH=str(arguments[-1].parent))
     wait_until(lambda: has_saved(driver, folder, 0), "a checkpoint was written", seconds=600)
-    os.kill(driver.pid, signal.SIGTERM)
+    told = find_alive(driver.pid)
+    assert len(told) > 5, "Ray's processes get it too"
+    for pid in told:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
     out, err = driver.communicate(timeout=600)
+    wait_until(lambda: not find_alive(driver.pid), "nothing of Ray is left")
     assert driver.returncode == 3, err
     assert f"go on with '{folder.command('resume')}'" in err
     assert "Traceback" not in out + err
@@ -82,6 +97,7 @@ def test_a_search_stops_where_another_process_asks_it_to_and_keeps_what_it_was_t
     assert driver.returncode == 3, err
     assert "Stopped, as asked for by" in err
     assert ": lunch; go on with" in err
+    wait_until(lambda: not find_alive(driver.pid), "nothing of Ray is left")
     assert "1 of 2 trials  ·  0 running  ·  1 waiting" in out, "an interrupted search leaves a summary"
     assert "Traceback" not in out + err
     events = list(read_events(folder.search_stage.journal))

@@ -11,7 +11,15 @@ import torch
 from ray.runtime_env.runtime_env import RuntimeEnv, _merge_runtime_env
 
 from search.run.capacity import Capacity, count_concurrent, share_gpus
-from search.run.cluster import _QUIET, _ending_as_interrupted, _runtime_env, connected, prepare_nodes
+from search.run.cluster import (
+    _QUIET,
+    _ending_as_interrupted,
+    _runtime_env,
+    advise_mps,
+    connected,
+    prepare_nodes,
+)
+from search.run.probe import PRETENDED
 from search.run.stage import make_job
 from search.run.trial import open_cache
 from segcore.data.dataset import read_dataset
@@ -40,6 +48,17 @@ ROOT = Path(__file__).parents[3]
 )
 def test_trials_that_a_nodes_gpus_hold(gpus, gpus_per_trial, trials):
     assert int(share_gpus(gpus, gpus_per_trial)) == trials
+
+
+@pytest.mark.parametrize(("gpus_per_trial", "is_advised"), [(0, False), (0.25, True), (0.5, True), (1, False)])
+def test_only_trials_that_share_this_machines_gpus_are_advised_to_run_side_by_side(
+    make_place, tmp_path, monkeypatch, gpus_per_trial, is_advised
+):
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    place = make_place(gpus_per_trial=gpus_per_trial)
+    assert ("'nvidia-cuda-mps-control -d'" in advise_mps(place)) == is_advised
+    monkeypatch.setenv(PRETENDED, "1")
+    assert advise_mps(place) == ""
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no-such-host.invalid:6379"])

@@ -140,6 +140,15 @@ def test_what_the_machine_did_is_written_with_the_epoch_and_is_no_metric_of_the_
     assert "system" not in result, "Ray would write it to its own files"
 
 
+def test_why_a_training_is_slower_than_it_could_be_is_logged_and_known_of_its_trial(parts, make_trial):
+    trial = make_trial(0)
+    result = {"outcome": "", "message": "", "metrics": {"iou": 0.5}}
+    parts.recorder.on_trial_result(1, [trial], trial, {**result, "epoch": 1, "note": "the network is not compiled"})
+    parts.recorder.on_trial_result(2, [trial], trial, {**result, "epoch": 2})
+    assert (parts.stage.trial(0) / "log.txt").read_text().count("the network is not compiled") == 1
+    assert read_history(parts.journal.file, "iou").trials[0].note == "the network is not compiled"
+
+
 def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts, make_trial):
     """In a search they would make the journal long, and nothing reads them."""
     for recorder, kept in (

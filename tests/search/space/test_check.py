@@ -227,10 +227,11 @@ def _draw_of(space, settings, facts, seed):
     return draw(lambda trial: draw_config(space, trial, settings).values(), facts, seed=seed).params
 
 
-def test_search_that_began_with_a_former_edition_goes_on_with_it(make_settings):
+@pytest.mark.parametrize("former", FORMER_SPACES["street"])
+def test_search_that_began_with_a_former_edition_goes_on_with_it(make_settings, former):
     settings = replace(make_settings(), fixed={})
     facts = {"smallest_side": 512}
-    (former,), newest = FORMER_SPACES["street"], SPACES["street"]
+    newest = SPACES["street"]
     drawn = {space: [_draw_of(space, settings, facts, seed) for seed in range(4)] for space in (former, newest)}
     assert find_edition("street", settings, facts, drawn[former]) is former
     assert find_edition("street", settings, facts, drawn[newest]) is newest

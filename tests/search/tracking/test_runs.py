@@ -228,6 +228,15 @@ def test_run_says_what_its_trial_was_trained_on(settings, place, script, stage, 
     assert child.data.tags["device"] == "Tesla T4"
 
 
+def test_run_says_why_its_trial_is_slower_than_it_could_be(settings, place, script, stage, find_runs):
+    script.ask(0)
+    for epoch, note in ((1, "the network is not compiled (RuntimeError: no compiler)"), (2, "")):
+        script.write("epoch", trial=0, epoch=epoch, metrics={"iou": 0.5}, note=note)
+    write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    assert child.data.tags["note"] == "the network is not compiled (RuntimeError: no compiler)"
+
+
 def test_what_the_machine_of_a_trial_did_stands_under_the_names_of_system_metrics(
     settings, place, script, stage, find_runs, points_of
 ):

@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from segcore.config import LOSS_NAMES
 from segcore.data.classes import VOID
+from segcore.expressions import LOSS_NAMES
 from segcore.training.losses import build_loss
 from tests.segcore.training.pixels import make_pixels
 

@@ -43,6 +43,24 @@ def test_a_training_that_goes_on_from_what_was_written_ends_as_one_that_was_neve
         assert torch.equal(tensor, resumed.final_model.state_dict()[name])
 
 
+def test_a_training_whose_device_fills_up_goes_back_to_what_was_written(make_config, cache, tmp_path):
+    state = new_state(_config(make_config, epochs=2), 4, MACHINE)
+    with StateWriter(tmp_path) as writer:
+        results = _train(state, cache, writer)
+        next(results)
+        writer.finish(state)
+
+        def fail_once(network, images):
+            hook.remove()
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        hook = state.model.network.register_forward_pre_hook(fail_once)
+        result = next(results)
+        assert (result.epoch, result.micro_batches) == (2, 2)
+        writer.finish(state)
+    assert load_checkpoint(tmp_path, state.config, MACHINE).micro_batches == 2
+
+
 def test_validation_goes_on_while_the_checkpoint_is_written(make_config, cache, tmp_path, monkeypatch):
     """Events in order, no clock: the disk is not done before the first image was seen."""
     seen, order = threading.Event(), []

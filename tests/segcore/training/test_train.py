@@ -14,7 +14,7 @@ from segcore.networks.model import SegmentationModel
 from segcore.prediction.cases import predict_cases, score_cases
 from segcore.prediction.options import plan_prediction
 from segcore.prediction.tiling import Tiling
-from segcore.training import memory
+from segcore.training import train
 from segcore.training.memory import tiled_options
 from segcore.training.schedule import rate_at
 from segcore.training.state import TrainState, load_state, member_weights, new_state, read_member_weights, save_state
@@ -381,7 +381,7 @@ def test_what_was_learnt_is_copied_until_samples_of_one_size_have_fitted(
     mixed = PixelCache(prepare_cache(read_dataset(make_dataset(*sizes)), tmp_path / "cache"))
     config = make_config(input_mode=input_mode, crop_size=32, crops_per_image=1, epochs=3, batch_size=2)
     remembered = []
-    monkeypatch.setattr(memory, "remember_learnt", lambda state: remembered.append(state.epoch))
+    monkeypatch.setattr(train, "remember_learnt", lambda state: remembered.append(state.epoch))
     state = _start_small(config, mixed)
     assert len(list(train_epochs(state, mixed, range(3), [3], MACHINE))) == 3
     assert len(remembered) == copies
@@ -395,6 +395,58 @@ def test_device_that_was_filled_by_something_else_is_named(make_config, cache):
     state.model.network.holds = 2
     with pytest.raises(DeviceMemoryError, match=r"cpu ran out of memory with batch_size=4"):
         next(results)
+
+
+def _run_out_of_memory_once(state, step):
+    """Let the network's forward pass of a training step (counted from 1, validations left out) fail once."""
+    steps = []
+
+    def fail(network, images):
+        steps.extend([images] if network.training else [])
+        if network.training and len(steps) == step:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    state.model.network.register_forward_pre_hook(fail)
+
+
+def test_training_whose_device_fills_up_goes_on_from_its_last_whole_epoch_in_parts(make_config, cache, tmp_path):
+    crops = {"input_mode": "crop", "crop_size": 32, "crops_per_image": 1, "batch_size": 4}
+    config = make_config(epochs=2, optimizer="adamw", ema_decay=0.5, **crops)
+    file = tmp_path / "state.pt"
+    filled = _start(config, cache)
+    # 8 images in batches of 4: the second epoch's first step changes the weights, its second fails.
+    _run_out_of_memory_once(filled, 4)
+    parts = []
+    for result in train_epochs(filled, cache, TRAIN, VALID, MACHINE, saved=file):
+        save_state(filled, file)
+        parts.append(result.micro_batches)
+        if result.epoch == 1:
+            save_state(filled, tmp_path / "first.pt")
+    assert parts == [1, 2]
+
+    halved = load_state(tmp_path / "first.pt", config, MACHINE)
+    halved.micro_batches = 2
+    _train(halved, cache)
+    _assert_same_weights(filled, halved)
+    for name, mean in halved.mean_model.state_dict().items():
+        assert torch.equal(filled.mean_model.state_dict()[name], mean), name
+    assert (filled.scores, filled.train_losses) == (halved.scores, halved.train_losses)
+
+
+def test_device_that_fills_up_for_good_is_named_when_parts_are_as_small_as_can_be(make_config, cache, tmp_path):
+    config, file = make_config(epochs=3, batch_size=4, input_mode="crop", crop_size=64), tmp_path / "state.pt"
+    state = _start(config, cache)
+    results = train_epochs(state, cache, TRAIN, VALID, MACHINE, saved=file)
+    next(results)
+    save_state(state, file)
+    state.model.network.register_forward_pre_hook(_refuse)
+    with pytest.raises(DeviceMemoryError, match=r"cpu ran out of memory with batch_size=4"):
+        next(results)
+    assert state.micro_batches == 4
+
+
+def _refuse(network, images):
+    raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_parts_of_a_batch_are_remembered_by_the_checkpoint(make_config, cache, tmp_path):

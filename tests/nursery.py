@@ -1,8 +1,8 @@
 """Ray's workers as forks of one process that has imported what they train with, which takes each of them five seconds.
 
-`spare_rays` starts that process, `python -m tests.nursery FOLDER`. Ray starts a worker as a command, the path of a
-Python first; the path that it gets here is that of a short program, which sends its files, environment and arguments to
-a fork and ends. Ray itself is imported by each fork: it reads the environment of its worker as it is imported.
+`open_nursery` starts that process, `python -m tests.nursery FOLDER SOCKET`. Ray starts a worker as a command, the path
+of a Python first; the path that it gets here is that of a short program, which sends its files, environment and
+arguments to a fork and ends. Ray itself is imported by each fork: it reads its worker's environment as it is imported.
 """
 
 import functools
@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import runpy
+import shlex
 import shutil
 import signal
 import socket
@@ -20,9 +21,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 ROOT: Final = Path(__file__).parents[1]
 IMPORTED: Final = ("segcore.training.train", "segcore.prediction.cases", "pandas", "pyarrow.fs", "torch._dynamo")
@@ -30,11 +32,13 @@ _MOST_BYTES: Final = 1 << 20
 _WORKER: Final = "default_worker.py"
 _CONTEXT: Final = "--serialized-runtime-env-context="
 _LOOK_SECONDS: Final = 1.0
-_PROGRAM: Final = f"""#!{sys.executable} -IS
-import json, os, socket, sys
+_START: Final = """#!/bin/sh
+exec {python} -IS {folder}/ask.py "$@"
+"""
+_ASK: Final = f"""import json, os, socket, sys
 if not any(each.endswith("/{_WORKER}") for each in sys.argv):
     # One of Ray's agents, which have to be children of who starts them.
-    os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as nursery:
     nursery.connect(os.path.dirname(sys.argv[0]) + "/nursery")
     wanted = {{"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}}
@@ -50,16 +54,24 @@ def open_nursery() -> str:
     Returns:
         What Ray is to take for a Python.
     """
-    folder = Path(tempfile.mkdtemp(prefix="nursery-"))
+    # A socket's path is short.
+    folder = Path(tempfile.mkdtemp(prefix="nursery-", dir="/tmp"))
     program = folder / "python"
-    program.write_text(_PROGRAM, encoding="utf-8")
+    program.write_text(_START.format(python=shlex.quote(sys.executable), folder=folder), encoding="utf-8")
     program.chmod(0o700)
-    command = [sys.executable, "-m", "tests.nursery", str(folder)]
-    subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    (folder / "ask.py").write_text(_ASK, encoding="utf-8")
+    # From here on whoever asks is heard, however long the process takes to begin.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(str(folder / "nursery"))
+        server.listen(64)
+        command = [sys.executable, "-m", "tests.nursery", str(folder), str(server.fileno())]
+        subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[server.fileno()]
+        )
     return str(program)
 
 
-def spare_rays(patch: pytest.MonkeyPatch) -> None:
+def spare_rays(patch: "pytest.MonkeyPatch") -> None:
     """Let a Ray that this process starts fork its workers, once there is work, and have no processes that watch it.
 
     Its dashboard, its log monitor and its autoscaler are asked by nothing that a local Ray does.
@@ -77,12 +89,10 @@ def spare_rays(patch: pytest.MonkeyPatch) -> None:
     patch.setenv("RAY_prestart_worker_first_driver", "0")
 
 
-def _serve(folder: Path) -> None:
+def _serve(folder: Path, listening: int) -> None:
     parent = os.getppid()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
-        server.bind(str(folder / "nursery"))
-        server.listen(64)
+    with socket.socket(fileno=listening) as server:
         server.settimeout(_LOOK_SECONDS)
         while os.getppid() == parent:
             with suppress(TimeoutError), server.accept()[0] as asker:
@@ -125,4 +135,4 @@ def _become(wanted: Mapping[str, Any], files: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    _serve(Path(sys.argv[1]), int(sys.argv[2]))

@@ -82,6 +82,8 @@ def plan_further(journal: Journal, configurations: Sequence[Mapping[str, Any]]) 
 def select_ensemble(stage: Stage, cache: PixelCache, winner: int, members: Sequence[int], most: int) -> EnsembleVerdict:
     """Ask every candidate about every image that it never saw, and choose who makes the model.
 
+    What was said is kept until `forget_votes`, so that one who is interrupted asks no image again.
+
     Args:
         stage: the retraining's, whose trainings have ended.
         cache: the decoded data.
@@ -112,8 +114,12 @@ def select_ensemble(stage: Stage, cache: PixelCache, winner: int, members: Seque
         lambda scores: summarise(scores).get(metric, float("nan")),
         max(1, most // len(entrants[0].trainings)),
     )
-    shutil.rmtree(stage.folder.root / _VOTES, ignore_errors=True)
     return _conclude(choice, entrants, metric, summarise(choice.scores), failures)
+
+
+def forget_votes(folder: StageFolder) -> None:
+    """Delete what candidates said, once the model that they were asked for is written."""
+    shutil.rmtree(folder.root / _VOTES, ignore_errors=True)
 
 
 def find_parts(names: Sequence[str], split: FoldSplit) -> list[int]:

@@ -25,7 +25,7 @@ from search.memory.outcome import Outcome
 from search.run.loop import run_folds
 from search.run.trial import STATE_FILE
 from search.stages.confirm import find_confirmed
-from search.stages.ensemble import chosen_weights, plan_further, select_ensemble
+from search.stages.ensemble import chosen_weights, forget_votes, plan_further, select_ensemble
 from search.stages.stage import OpenStage
 from search.stages.trained import fetch, group_trainings, read_scores, winner_trainings
 from search.verdict.notes import describe_ensemble, out_of_fold_note
@@ -209,7 +209,14 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
         picture = above + record.picture if record.picture is not None else None
         shown = {key: above + file for key, file in record.pictures.items()}
         journal.write(
-            Epoch(trial=number, epoch=epoch, metrics=record.metrics, picture=picture, pictures=shown, time=record.time)
+            Epoch(
+                trial=number,
+                epoch=epoch,
+                metrics=dict(record.metrics),
+                picture=picture,
+                pictures=shown,
+                time=record.time,
+            )
         )
     if training.checkpoint is not None:
         journal.write(CheckpointSaved(trial=number, epoch=training.checkpoint_epoch, path=above + training.checkpoint))
@@ -257,5 +264,6 @@ def run_retraining(
         members = [winner["trial"], *(each["trial"] for each in further)]
         result = replace(result, ensemble=select_ensemble(stage, cache, winner["trial"], members, most))
     build_ensemble(folder, history, cache, result, winner, half=half)
+    forget_votes(stage.folder)
     stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, score_of(winner))))
     return result

@@ -216,13 +216,22 @@ def save_members(
         if split is not None:
             write_folds(split, part / FOLDS_FILE)
         (part / ENSEMBLE_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        _replace(folder, part)
     except (OSError, safetensors.SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
         raise StorageError(
             f"The model {folder} cannot be written ({error}); make room or choose another folder."
         ) from error
+
+
+def _replace(folder: Path, part: Path) -> None:
+    """Put a whole directory in the place of an older one; killed in between, there is the old one, none or the new."""
+    old = folder.with_name(f"{folder.name}.old.part")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.is_dir():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def load_ensemble(folder: Path, machine: Machine) -> Ensemble:

@@ -212,6 +212,17 @@ def test_browsers_elsewhere_may_use_an_allowed_name(asking):
     assert search_from(port, f"evil.example:{port}") == 403
 
 
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://gpu.lab.evil.example"])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+def test_pages_of_others_change_nothing_through_a_browser_that_knows_the_password(asking, origin, kind):
+    login = base64.b64encode(f"mayor:{LOGIN['MLFLOW_TRACKING_PASSWORD']}".encode()).decode()
+    headers = {"Origin": origin, "Content-Type": kind, "Authorization": f"Basic {login}"}
+    for path in ("experiments/create", "runs/delete", "upload-artifact"):
+        for root in ("api", "ajax-api"):
+            assert ask(asking, f"/{root}/2.0/mlflow/{path}", "POST", b'{"name": "theirs"}', **headers)[0] in (403, 404)
+    assert ask(asking, "/ajax-api/2.0/mlflow/experiments/create", "POST", b'{"name": "theirs"}', **headers)[0] == 403
+
+
 def test_search_is_sent_to_a_server_that_asks_and_its_password_is_found_nowhere(asking, run_cli, storage, tmp_path):
     """By MLflow's own variables, and with the password in the address."""
     shutil.copytree(storage / "streets", tmp_path / "sent")

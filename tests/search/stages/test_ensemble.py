@@ -12,7 +12,7 @@ from search.memory.scores import SCORES_FILE
 from search.run.polling import Poll, Voter, ask, run_polls
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE, TrialJob
-from search.stages.ensemble import find_parts, plan_further, select_ensemble
+from search.stages.ensemble import find_parts, forget_votes, plan_further, select_ensemble
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
@@ -173,6 +173,12 @@ def test_configuration_that_beats_the_winner_out_of_fold_makes_the_model(
     assert verdict.plain == pytest.approx(result.score)
     assert verdict.score == pytest.approx(verdict.members[1].alone)
     assert verdict.nested == pytest.approx(verdict.score)
+
+    # One who is killed from here on chooses by what was said.
+    monkeypatch.setattr("search.run.polling.ray", None)
+    monkeypatch.setattr("search.stages.ensemble.run_polls", run_polls)
+    assert select_ensemble(stage, cache, 5, [5, 7], 30) == verdict
+    forget_votes(stage.folder)
     assert not list(stage.folder.root.glob("votes*"))
 
     write_folds(stage.job.split, folder.folds)

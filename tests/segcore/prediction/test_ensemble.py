@@ -94,6 +94,28 @@ def test_model_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path, membe
     assert (tmp_path / "afile").read_text() == "mine"
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def test_model_that_is_replaced_is_whole_though_the_process_dies_as_it_deletes(
+    folder, members, config, classes, monkeypatch
+):
+    def die(deleted, ignore_errors):
+        if deleted.is_dir():
+            (deleted / "member_0.safetensors").unlink()
+            raise Killed
+
+    monkeypatch.setattr("segcore.prediction.ensemble.shutil.rmtree", die)
+    states = iter([members[0].state_dict()])
+    with pytest.raises(Killed):
+        save_ensemble(folder, states, config=config, classes=classes, notes={})
+    monkeypatch.undo()
+    assert len(load_ensemble(folder, MACHINE).members) == 1
+    save_ensemble(folder, iter([members[0].state_dict()]), config=config, classes=classes, notes={})
+    assert [file.name for file in folder.parent.iterdir()] == ["model"]
+
+
 @pytest.mark.parametrize("values", [{}, OVERLAP])
 def test_ensemble_predicts_the_class_of_the_greatest_mean_probability(folder, members, config, image_HW3, values):
     ensemble = load_ensemble(folder, MACHINE).with_options(values)

@@ -48,6 +48,8 @@ _QUIET: Final = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "1",
+    # One process per core, which know nothing of the search's environment, so that no trial could be given to any.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     # A driver that was submitted as a job has the job's environment already, which may name the same variables.
     "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",

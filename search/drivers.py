@@ -150,7 +150,7 @@ def claimed(stored: Bucket, root: Path) -> Iterator[Driver]:
 
 
 def require_undriven(stored: Bucket, root: Path) -> None:
-    """Refuse a search that another machine drives, as far as the clock of this one can tell; nothing is written.
+    """Refuse a search that another machine drives; nothing is left behind.
 
     Args:
         stored: the search's folder in the bucket.
@@ -165,7 +165,7 @@ def require_undriven(stored: Bucket, root: Path) -> None:
 
 
 def is_driven(stored: Bucket, root: Path) -> bool:
-    """Say whether another machine drives a search, as far as the clock of this one can tell.
+    """Say whether another machine drives a search; nothing is left behind.
 
     Args:
         stored: the search's folder in the bucket.
@@ -178,10 +178,25 @@ def is_driven(stored: Bucket, root: Path) -> bool:
 
 
 def _list_driving(stored: Bucket, root: Path) -> Iterator[tuple[_Shown, float]]:
-    for each in stored.list_files(_FOLDER):
-        told, silent = _read(stored, each), time.time() - each.modified
+    listed = stored.list_files(_FOLDER)
+    now = _ask_time(stored) if listed else 0.0
+    for each in listed:
+        told, silent = _read(stored, each), now - each.modified
         if told.drives and silent < STALE_SECONDS and told.folder != _identify(root):
             yield told, max(0.0, silent)
+
+
+def _ask_time(stored: Bucket) -> float:
+    """Return what time it is by the store's own clock, which alone says when a driver showed, in Unix seconds."""
+    probe = f".probe-{uuid.uuid4().hex}"
+    # Who may only read has no other clock than this machine's.
+    with suppress(StorageError):
+        stored.write(probe, b"probe")
+        found = stored.look_up(probe)
+        stored.delete(probe)
+        if found is not None:
+            return found.modified
+    return time.time()
 
 
 def _read(stored: Bucket, file: StoredFile) -> _Shown:

@@ -74,6 +74,11 @@ class Place:
         Path | None, Field(description="the search's folder when this was saved; elsewhere it is a copy, or was moved")
     ] = None
 
+    @property
+    def shares_gpus(self) -> bool:
+        """Whether several trials are to train on one GPU."""
+        return 0 < self.gpus_per_trial < 1
+
 
 def build_place(values: dict[str, Any]) -> Place:
     """Validate where a search runs and make its paths absolute.
@@ -152,7 +157,7 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
     Raises:
         ConfigError: when a search weighs or limits latency and its trials share GPUs.
     """
-    if 0 < place.gpus_per_trial < 1 and (settings.weighs_latency or settings.max_latency_ms):
+    if place.shares_gpus and (settings.weighs_latency or settings.max_latency_ms):
         limit = f"--max-latency-ms {settings.max_latency_ms:g}"
         wanted = limit if settings.max_latency_ms else f"--objective {settings.objective}"
         raise ConfigError(

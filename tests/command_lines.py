@@ -36,6 +36,7 @@ OTHERS: Final = {
     "helm",
     "kubectl",
     "mkdir",
+    "nvidia-cuda-mps-control",
     "openssl",
     "scancel",
     "set",

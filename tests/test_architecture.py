@@ -21,6 +21,7 @@ _SEGCORE_BASE: Final = {"config", "expressions", "errors", "machine", "bucket", 
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
 _SEARCH_BASE: Final = {
     "tracking_uri",
+    "markdown",
     "settings",
     "fetched",
     "storage",
@@ -40,6 +41,7 @@ USES: Final[dict[str, set[str]]] = {
     "segcore.streets": {*_SEGCORE_BASE, "data"},
     "segcore.commands": {*_SEGCORE_BASE, *_SEGCORE_ROOMS, "streets"},
     "segcore.__main__": {"errors", "commands", "version"},
+    "search.markdown": set(),
     "search.tracking_uri": set(),
     "search.settings": set(),
     "search.fetched": set(),

@@ -10,6 +10,7 @@ import resource
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 from benchmarks.drill.clocks import jump_clock
 from benchmarks.drill.disks import Disk, fill_disk, lock_disk, slow_disk
 from benchmarks.drill.nodes import UnfitError
+from benchmarks.drill.processes import freeze_busiest_thread
 from benchmarks.drill.scene import Scene
 from search.memory.history import History
 
@@ -84,6 +86,24 @@ def stop_worker(scene: Scene) -> None:
     os.kill(pid, signal.SIGSTOP)
 
 
+def freeze_training(scene: Scene) -> None:
+    """Stop the thread that trains, while all else of its process lives and answers."""
+    pid, _ = scene.find_worker()
+    try:
+        freeze_busiest_thread(pid)
+    except PermissionError as error:
+        raise UnfitError("this machine lets no process stop threads of another") from error
+
+
+def starve_node(scene: Scene) -> None:
+    """Kill whatever trains on one node, again and again, as the kernel does where memory runs out."""
+    node = scene.nodes[0]
+    while scene.wait_for(lambda: bool(scene.list_workers(node)), PATIENCE_SECONDS):
+        for pid in scene.list_workers(node):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
 def starve_worker(scene: Scene) -> None:
     """Let the process that trains have no more memory than it has."""
     pid, _ = scene.find_worker()
@@ -102,6 +122,14 @@ def lose_node(scene: Scene, number: int = signal.SIGKILL) -> None:
 def lose_and_gain_node(scene: Scene) -> None:
     """Kill the node that trains; another joins."""
     lose_node(scene)
+    scene.add_node()
+
+
+def lose_all_nodes(scene: Scene) -> None:
+    """Kill every node that can hold a trial; another joins after a while."""
+    for node in list(scene.nodes):
+        scene.lose_node(node, signal.SIGKILL)
+    scene.wait_for(lambda: False, AWAY_SECONDS)
     scene.add_node()
 
 
@@ -233,6 +261,8 @@ FAULTS: Final = (
     Fault(name="worker killed in mid-epoch", strike=kill_worker),
     Fault(name="node killed", strike=lose_node),
     Fault(name="node killed, another joins", strike=lose_and_gain_node),
+    Fault(name="every node killed, one joins late", strike=lose_all_nodes),
+    Fault(name="one node kills whatever trains on it", strike=starve_node),
     Fault(name="node preempted (SIGTERM)", strike=preempt_node),
     Fault(name="driver killed", strike=kill_driver),
     Fault(name="driver killed, two go on at once", strike=resume_twice, stock=False, said="in use by another process"),
@@ -245,6 +275,7 @@ FAULTS: Final = (
           said="does not answer"),
     Fault(name="no memory left for the worker", strike=starve_worker, same_winner=False, lost=1),
     Fault(name="trial hangs", strike=stop_worker, options=("--hang-after", "15s")),
+    Fault(name="training frozen, its process lives", strike=freeze_training, options=("--hang-after", "15s")),
     Fault(name="checkpoint torn", strike=tear_checkpoint),
     Fault(name="cache torn", strike=tear_cache, own_data=True),
     Fault(name="image unreadable in mid-search", strike=spoil_image, own_data=True),

@@ -157,7 +157,11 @@ class Scene:
 
     def has_worker(self) -> bool:
         """Say whether a process trains now."""
-        return any(_is_trial(title) for node in self.nodes for _, title in children_of(raylet_of(node)))
+        return any(self.list_workers(node) for node in self.nodes)
+
+    def list_workers(self, node: Any) -> list[int]:
+        """Return the processes that train on a node now."""
+        return [pid for pid, title in children_of(raylet_of(node)) if _is_trial(title)]
 
     def find_worker(self) -> tuple[int, Any]:
         """Return the process that trains now and its node.
@@ -166,9 +170,8 @@ class Scene:
             DrillError: when none trains.
         """
         for node in self.nodes:
-            for pid, title in children_of(raylet_of(node)):
-                if _is_trial(title):
-                    return pid, node
+            for pid in self.list_workers(node):
+                return pid, node
         raise DrillError("no worker trains now")
 
     def add_node(self) -> None:

@@ -2,8 +2,8 @@
 
 `python -m benchmarks.scale.growth --trials 5000 --epochs 40 --workers 1000`
 
-The very objects of a search, its journal on disk among them, without Ray: workers are simulated, each reports in its
-turn. What Ray adds is measured by `reports`.
+The very objects of a search, its journal on disk and what Ray Tune keeps of each trial among them, without Ray's
+processes: workers are simulated, each reports in its turn. What Ray adds in time is measured by `reports`.
 """
 
 import argparse
@@ -20,18 +20,22 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
+from ray import tune
+from ray.tune.experiment import Trial
 
 from benchmarks.measuring import describe_machine
 from search.folder import StageFolder
 from search.judge.asha import Asha
-from search.judge.progress import build_asha
-from search.memory.events import CheckpointSaved, Ended, Epoch, Opened, Started
+from search.judge.progress import build_asha, find_failures
+from search.memory.events import Opened, Started
 from search.memory.history import TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.place import build_place
 from search.propose.proposer import Proposer
 from search.run.loop import build_proposer, choose_trial
+from search.run.recorder import Recorder
+from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.trial import TrialJob
 from search.settings import SearchSettings, build_settings
@@ -121,25 +125,33 @@ def follow(stage: Stage) -> tuple[Asha, Proposer]:
 def grow(stage: Stage, workers: int) -> Iterator[Part]:
     """Run a search whose workers each report in turn, and yield its quarters."""
     asha, proposer = follow(stage)
+    recorder = Recorder(stage.journal, stage.folder, asha, Retries(stage.journal, 0, dict, set[str]().add))
+    # Ray Tune keeps each until the search ends; a trial that goes on is one more.
+    started, of_ray = time.time(), list[Trial]()
     stage.journal.write(Opened(cache_key="key"))
-    random, busy = np.random.default_rng(0), list[tuple[float, int]]()
+
+    def choose() -> int | None:
+        return None if find_failures(stage.journal.history, started) else choose_trial(stage, asha, proposer)
+
+    random, busy = np.random.default_rng(0), list[tuple[float, int, Trial]]()
     choice_ms, verdict_ms = list[float](), list[float]()
     ends = [stage.settings.trials * part // _PARTS for part in range(1, _PARTS)]
     clock, has_more = 0.0, True
     while busy or has_more:
         while len(busy) < workers and has_more:
-            number, took_ms = timed(lambda: choose_trial(stage, asha, proposer))
+            number, took_ms = timed(choose)
             choice_ms.append(took_ms)
             has_more = number is not None
             if number is not None:
                 stage.journal.write(Started(trial=number))
-                heapq.heappush(busy, (clock + random.exponential(), number))
+                of_ray.append(Trial("none", stub=True, config={"trial": number}))
+                heapq.heappush(busy, (clock + random.exponential(), number, of_ray[-1]))
         if busy:
-            clock, number = heapq.heappop(busy)
-            goes_on, took_ms = timed(partial(report, stage, asha, number))
+            clock, number, trial = heapq.heappop(busy)
+            goes_on, took_ms = timed(partial(report, stage, asha, recorder, trial))
             verdict_ms.append(took_ms)
             if goes_on:
-                heapq.heappush(busy, (clock + random.exponential(), number))
+                heapq.heappush(busy, (clock + random.exponential(), number, trial))
             # A trial that ends may let another go on that waits.
             has_more = has_more or not goes_on
         if ends and len(stage.journal.history.trials) >= ends[0]:
@@ -156,20 +168,23 @@ def timed(act: Callable[[], Result]) -> tuple[Result, float]:
     return result, 1000 * (time.process_time() - begun)
 
 
-def report(stage: Stage, asha: Asha, number: int) -> bool:
-    """Write what a worker reports, and what follows; say whether its trial goes on."""
-    trial, journal, metric = stage.journal.history.trials[number], stage.journal, stage.settings.metric
-    epoch = trial.last_epoch + 1
-    score = score_of(trial, epoch)
-    verdict = asha.decide(number, epoch, score)
+def report(stage: Stage, asha: Asha, recorder: Recorder, trial: Trial) -> bool:
+    """Do what follows from a worker's report, as Ray Tune has it done; say whether its trial goes on."""
+    number, metric = trial.config["trial"], stage.settings.metric
+    record = stage.journal.history.trials[number]
+    epoch = record.last_epoch + 1
+    score = score_of(record, epoch)
     metrics = {metric: score, **{f"iou/{index}": score for index in range(METRICS - 1)}}
-    journal.write(Epoch(trial=number, epoch=epoch, metrics=metrics, verdict=verdict))
-    journal.write(CheckpointSaved(trial=number, epoch=epoch, path=f"ray/run/trial_{number:04d}/checkpoint"))
-    if verdict:
-        journal.write(Ended(trial=number, outcome=Outcome.STOPPED, message=verdict))
-    elif epoch == stage.settings.epochs:
-        journal.write(Ended(trial=number, outcome=Outcome.FINISHED))
-    return not verdict and epoch < stage.settings.epochs
+    is_last = epoch == stage.settings.epochs
+    result = {"epoch": epoch, "metrics": metrics, "outcome": Outcome.FINISHED.value if is_last else ""}
+    goes_on = not asha.decide(number, epoch, score) and not is_last
+    recorder.on_trial_result(0, [], trial, result)
+    trial.update_last_result(result)
+    place = stage.folder.ray / "run" / f"trial_{number:04d}" / "checkpoint"
+    recorder.on_checkpoint(0, [], trial, tune.Checkpoint(str(place)))
+    if not goes_on:
+        recorder.on_trial_complete(0, [], trial)
+    return goes_on
 
 
 def score_of(trial: TrialRecord, epoch: int) -> float:

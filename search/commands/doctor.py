@@ -17,7 +17,7 @@ from segcore.errors import UnfitClusterError
 if TYPE_CHECKING:
     from search.run.health import NodeHealth
 
-LOOKED_AT: Final = options_of(Place, only={"address", "layout", "cache", "tracking_uri"})
+LOOKED_AT: Final = options_of(Place, only={"address", "layout", "cache", "tracking_uri", "gpus_per_trial"})
 _COLOURS: Final = {"fault": "red", "warning": "yellow"}
 _ROOMS: Final = ("memory", "cache", "/tmp", "/dev/shm")
 _COLUMNS: Final = ("node", "Python", "Ray", "torch", "code", "cores", "GPUs", *_ROOMS, "images")
@@ -44,7 +44,7 @@ def doctor(
     away = check_tracking(place.tracking_uri) if where.get("tracking_uri") else None
     with cluster.attached(place):
         nodes = examine_nodes(place, place.data if data else None)
-    found = find_all(nodes, find_versions(), digest_code(), are_pretended())
+    found = find_all(nodes, find_versions(), digest_code(), are_pretended(), place.shares_gpus)
     lines = [FindingLine(level=each.level, where=each.where, told=each.told) for each in found]
     lines += [FindingLine(level="warning", where="MLflow", told=f"{away} {_ON}")] if away else []
     if as_json:

@@ -18,6 +18,7 @@ from search.insight.forecast import (
     forecast_stages,
     group_modes,
 )
+from search.insight.sharing import describe_sharing
 from search.insight.words import count_words, describe_seconds
 from search.place import Place
 from search.settings import SearchSettings
@@ -50,10 +51,13 @@ def show_forecast(settings: SearchSettings, capacity: "Capacity", cache: "PixelC
     groups = group_modes(draw_values(settings, space_facts(cache)))
     count = sum(min(_EACH, len(group)) for group in groups.values())
     console.print(f"Measuring {count_words(count, 'configuration')} on a few images each ...", style="dim")
-    modes = _measure(settings, capacity, cache, split, groups)
+    measured = _measure(settings, capacity, cache, split, groups)
+    modes = [_sum_up(mode, group, groups, measured) for mode, group in groups.items()]
     at_once = max(1, capacity.count())
     console.print(modes_table(modes, on_gpu=bool(capacity.place.gpus_per_trial)))
     console.print(stages_table(forecast_stages(settings, capacity.place, modes, at_once), capacity.place, at_once))
+    if told := advise_sharing(measured):
+        console.print(told, soft_wrap=True)
     for problem in dict.fromkeys(problem for mode in modes for problem in mode.problems):
         console.print(f"Not measured: {problem}", style="yellow", soft_wrap=True)
     console.print("Nothing was begun, and only decoded images were kept; leave --dry-run out to begin.")
@@ -102,14 +106,22 @@ def _measure(
     cache: "PixelCache",
     split: "FoldSplit",
     groups: dict[str, list[dict[str, Any]]],
-) -> list[ModeTime]:
+) -> "list[Measured]":
     from search.run.measuring import measure_epochs
     from search.run.stage import make_job
 
     job = make_job(settings, capacity.place, cache, split)
     chosen = [values for group in groups.values() for values in group[:_EACH]]
-    measured = measure_epochs(chosen, job, capacity.place, settings.fold)
-    return [_sum_up(mode, group, groups, measured) for mode, group in groups.items()]
+    return measure_epochs(chosen, job, capacity.place, settings.fold)
+
+
+def advise_sharing(measured: "Sequence[Measured]") -> str:
+    """Say how many trials the memory of a GPU holds; empty where that is not known, or no two fit."""
+    known = [each for each in measured if not each.problem]
+    # A batch that is fitted to the memory takes all there is.
+    if not known or any(each.values.get("batch_size") == "auto" for each in known):
+        return ""
+    return describe_sharing(max(each.occupied_gib for each in known), min(each.gpu_gib for each in known))
 
 
 def _sum_up(

@@ -80,7 +80,7 @@ def fill_best(record: Record) -> BestScore | None:
     if winner is None or winner.best is None:
         return None
     best = winner.best
-    return BestScore(trial=winner.number, epoch=best.epoch, score=best.score, metrics=best.metrics)
+    return BestScore(trial=winner.number, epoch=best.epoch, score=best.score, metrics=dict(best.metrics))
 
 
 def fill_confirmed(record: Record) -> Confirmed | None:
@@ -144,7 +144,7 @@ def _fill_trial(trial: TrialRecord) -> TrialLine:
         epochs=trial.last_epoch,
         score=best.score if best else None,
         best_epoch=best.epoch if best else None,
-        metrics=best.metrics if best else {},
+        metrics=dict(best.metrics) if best else {},
         params=trial.params,
         kept=trial.kept,
         restarts=trial.restarts,

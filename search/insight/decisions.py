@@ -101,7 +101,7 @@ class _Hearing:
             report = self.withheld[number].pop(0)
             self.heard.append((number, report))
             verdict = self._asha.decide(number, report.epoch, report.score, report.metrics.get("latency_ms"))
-            self._asha.apply(Epoch(trial=number, epoch=report.epoch, metrics=report.metrics, verdict=verdict))
+            self._asha.apply(Epoch(trial=number, epoch=report.epoch, metrics=dict(report.metrics), verdict=verdict))
             if verdict:
                 self.stopped[number] = report.epoch
                 self._asha.apply(CheckpointSaved(trial=number, epoch=report.epoch, path="checkpoint"))

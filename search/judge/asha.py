@@ -100,14 +100,11 @@ class Asha:
             return self._pruned[trial]
         if epoch not in self.rungs or trial in self._kept:
             return ""
-        ranked = self._rank(epoch, {trial: score}, {} if latency_ms is None else {trial: latency_ms})
-        rank = ranked.index(trial) + 1
-        if rank <= len(ranked) // self._factor:
+        rank, count = self._place(epoch, trial, score, latency_ms)
+        if rank <= count // self._factor:
             return ""
         share = _SHARES.get(self._factor, f"one of every {self._factor}")
-        return (
-            f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {len(ranked)}; the best {share} goes on"
-        )
+        return f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {count}; the best {share} goes on"
 
     def waits(self, trial: int) -> bool:
         """Say whether a trial may be taken up again."""
@@ -129,6 +126,8 @@ class Asha:
         if kept := self._kept & self._waiting.keys():
             return min(kept)
         for epoch in sorted(set(self._waiting.values()), reverse=True):
+            if not (last or self._is_promising(epoch)):
+                continue
             ranked = self._rank(epoch)
             keep = math.ceil(len(ranked) / self._factor) if last else len(ranked) // self._factor
             if last:
@@ -142,8 +141,7 @@ class Asha:
         """Return the trials that wait and are too far behind to be taken up again: their checkpoints may go."""
         hopeless: list[int] = []
         for epoch in set(self._waiting.values()):
-            ranked = [trial for trial in self._rank(epoch) if trial not in self._kept]
-            waiting = [trial for trial in ranked if self._waiting.get(trial) == epoch]
+            waiting = [trial for trial in self._list_waiting(epoch) if trial not in self._kept]
             hopeless += waiting[_KEPT_PER_RUNG:]
         return sorted(hopeless)
 
@@ -179,6 +177,33 @@ class Asha:
             # Without a checkpoint of its last epoch it could not go on as it was judged.
             if last and self._checkpoints.get(event.trial) == last:
                 self._waiting[event.trial] = last
+
+    def _place(self, epoch: int, trial: int, score: float, latency_ms: float | None) -> tuple[int, int]:
+        """Return where a trial stands that has just got to a rung, from 1, and among how many."""
+        if self._weighs_latency:
+            ranked = self._rank(epoch, {trial: score}, {} if latency_ms is None else {trial: latency_ms})
+            return ranked.index(trial) + 1, len(ranked)
+        others, before = self._ranked[epoch], self._scores.get(trial, {}).get(epoch)
+        better = bisect.bisect_left(others, (-score, trial))
+        if before is None:
+            return better + 1, len(others) + 1
+        # It was there already, and is trained again.
+        return better + 1 - ((-before, trial) < (-score, trial)), len(others)
+
+    def _list_waiting(self, epoch: int) -> list[int]:
+        """Return the trials that wait at an epoch, the best first."""
+        if self._weighs_latency:
+            return [trial for trial in self._rank(epoch) if self._waiting.get(trial) == epoch]
+        waiting = [trial for trial, last in self._waiting.items() if last == epoch]
+        return sorted(waiting, key=lambda trial: (-self._scores[trial][epoch], trial))
+
+    def _is_promising(self, epoch: int) -> bool:
+        """Say whether one that waits at an epoch may be among the best there; ranking all of them takes longer."""
+        ranked = self._ranked.get(epoch)
+        if self._weighs_latency or ranked is None:
+            return True
+        best = self._list_waiting(epoch)[0]
+        return bisect.bisect_left(ranked, (-self._scores[best][epoch], best)) < len(ranked) // self._factor
 
     def _rank(
         self, epoch: int, scores: dict[int, float] | None = None, latencies: dict[int, float] | None = None

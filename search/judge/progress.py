@@ -47,10 +47,13 @@ def find_failures(history: History, since: float) -> list[TrialRecord]:
         history: the search's trials.
         since: when the run began, seconds since the Unix epoch.
     """
-    ended = [trial for trial in history.in_order if trial.ended is not None and trial.ended >= since]
-    failures = [trial for trial in ended if trial.outcome in (*FAILURES, Outcome.OVER_LIMIT)]
+    lost = [trial for outcome in (*FAILURES, Outcome.OVER_LIMIT) for trial in history.list_by_outcome(outcome)]
+    failures = [trial for trial in lost if trial.ended is not None and trial.ended >= since]
+    if len(failures) < _HOPELESS_TRIALS:
+        return []
+    others = (trial for trial in history.in_order if trial.ended is not None and trial.ended >= since)
     scored = any(record.time >= since for trial in history.in_order for record in trial.epochs.values())
-    hopeless = len(failures) == len(ended) >= _HOPELESS_TRIALS and not scored
+    hopeless = sum(1 for _ in others) == len(failures) and not scored
     return sorted(failures, key=lambda trial: -(trial.ended or 0.0)) if hopeless else []
 
 
@@ -95,7 +98,6 @@ def find_larger(history: History, find_accelerators: Callable[[], Collection[str
         history: the search's trials.
         find_accelerators: returns the kinds of GPU that are there, as Ray names them; asked only if need be.
     """
-    found = (trial for trial in history.trials.values() if trial.outcome is Outcome.OUT_OF_MEMORY and trial.too_small)
-    failed = sorted(found, key=lambda trial: trial.number)
+    failed = [trial for trial in history.list_by_outcome(Outcome.OUT_OF_MEMORY) if trial.too_small]
     kinds = set(find_accelerators()) if failed else set()
     return next(((trial, min(kinds - trial.too_small)) for trial in failed if kinds - trial.too_small), None)

@@ -1,7 +1,7 @@
 """The trials of a stage, as they follow from its events; what one event makes of one trial is in `trials`."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -28,6 +28,7 @@ class History:
         self.cache_key: str | None = None
         self.warnings: list[Warned] = []
         self.closed: Closed | None = None
+        self._by_outcome: defaultdict[Outcome | None, set[int]] = defaultdict(set)
         self._runs: list[tuple[float, float]] = []
         self._open = False
 
@@ -44,7 +45,7 @@ class History:
                 self._runs.append((event.time, event.time))
                 self._open = True
             case Asked():
-                self.trials[event.trial] = ask(event)
+                self._put(ask(event))
             case Halted():
                 self.halt()
             case Warned():
@@ -67,7 +68,15 @@ class History:
         known = self.trials.get(event.trial)
         if known is None:
             raise CheckpointError(f"trial {event.trial} was never asked for")
-        self.trials[event.trial] = follow(known, event, self.metric)
+        self._put(follow(known, event, self.metric))
+
+    def _put(self, trial: TrialRecord) -> None:
+        before = self.trials.get(trial.number)
+        if before is None or before.outcome is not trial.outcome:
+            if before is not None:
+                self._by_outcome[before.outcome].discard(trial.number)
+            self._by_outcome[trial.outcome].add(trial.number)
+        self.trials[trial.number] = trial
 
     @property
     def is_open(self) -> bool:
@@ -102,11 +111,15 @@ class History:
     @property
     def unfinished(self) -> list[TrialRecord]:
         """Trials without an outcome, in order."""
-        return [trial for trial in self.in_order if trial.outcome is None]
+        return self.list_by_outcome(None)
+
+    def list_by_outcome(self, outcome: Outcome | None) -> list[TrialRecord]:
+        """Return the trials that have an outcome, in order; None: the unfinished."""
+        return [self.trials[number] for number in sorted(self._by_outcome[outcome].copy())]
 
     def count(self, outcome: Outcome | None) -> int:
         """Return how many trials have an outcome; None counts the unfinished."""
-        return sum(trial.outcome is outcome for trial in self.in_order)
+        return len(self._by_outcome[outcome])
 
     @property
     def ranked(self) -> list[TrialRecord]:

@@ -1,6 +1,7 @@
 """What is known of one trial, and what an event makes of it; all trials of a stage are in `history`."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from search.memory.events import (
     Started,
     TrialEvent,
 )
+from search.memory.metrics import Metrics
 from search.memory.outcome import Outcome
 
 WHOLE: Final = "validation"
@@ -39,7 +41,7 @@ class EpochRecord:
     """
 
     epoch: int
-    metrics: dict[str, float]
+    metrics: Mapping[str, float]
     score: float
     time: float
     picture: str | None = None
@@ -70,7 +72,6 @@ class TrialRecord:
         running: whether a worker has it now, as far as the journal knows.
         source: the search's trial whose configuration it trains again; None in a search.
         drawable: whether the space could have drawn it; the sampler knows nothing of one that it could not.
-        ahead: what the model had advised beside it, for the trials after it.
         accelerator: kind of GPU that it needs, as Ray names it; None: any.
         too_small: kinds of GPU that had too little memory for it.
         heard: when it last started or reported, seconds since the Unix epoch.
@@ -96,7 +97,6 @@ class TrialRecord:
     running: bool = False
     source: int | None = None
     drawable: bool = True
-    ahead: list[dict[str, Any]] = field(default_factory=list)
     accelerator: str | None = None
     too_small: frozenset[str] = frozenset()
     heard: float = 0.0
@@ -143,7 +143,6 @@ def ask(event: Asked) -> TrialRecord:
         heard=event.time,
         source=event.source,
         drawable=event.drawable,
-        ahead=event.ahead,
     )
 
 
@@ -181,7 +180,8 @@ def follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
                 too_small=trial.too_small | {str(event.accelerator)} if small else trial.too_small,
             )
         case Reopened():
-            epochs = {epoch: replace(record, verdict="") for epoch, record in trial.epochs.items()}
+            epochs = {epoch: replace(record, verdict="") for epoch, record in trial.epochs.items() if record.verdict}
+            epochs = {**trial.epochs, **epochs}
             return replace(trial, outcome=None, message="", ended=None, epochs=epochs, accelerator=event.accelerator)
         case Dropped():
             return _keep_checkpoints(trial, [])
@@ -202,7 +202,7 @@ def _keep_checkpoints(trial: TrialRecord, kept: list[tuple[str, int]]) -> TrialR
 def _record(event: Epoch, metric: str) -> EpochRecord:
     return EpochRecord(
         epoch=event.epoch,
-        metrics=event.metrics,
+        metrics=Metrics(event.metrics),
         score=event.metrics.get(metric, math.nan),
         time=event.time,
         picture=event.picture,

@@ -9,6 +9,7 @@ be resumed without its pickle.
 
 import contextlib
 import itertools
+import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -65,9 +66,11 @@ class _Known:
         outcome: how it ended, or None.
         codes: its parameters as the model takes them, once it has been asked.
         latency_ms: milliseconds of a prediction, infinite where it is not known.
+        text: its parameters as JSON.
     """
 
     params: dict[str, Any]
+    text: str
     curve: list[float] = field(default_factory=list)
     outcome: Outcome | None = None
     codes: Floats | None = None
@@ -128,7 +131,7 @@ class Proposer:
             case Asked():
                 self._known.pop(event.trial, None)
                 if event.drawable:
-                    self._known[event.trial] = _Known(params=event.params)
+                    self._known[event.trial] = _Known(params=event.params, text=_write(event.params))
                     self._ahead = list(event.ahead)
             case Epoch() if known := self._known.get(event.trial):
                 known.observe(event.epoch, event.metrics.get(self._metric, math.nan))
@@ -150,7 +153,7 @@ class Proposer:
         guided = self._is_guided(number)
         ahead = (self._ahead or self._propose(number)) if guided else self._ahead
         ahead = list(ahead)
-        tried = [known.params for known in self._known.values()]
+        tried = {known.text for known in self._known.values()}
         problem: ConfigError | None = None
         for attempt in range(_DRAWS):
             given = ahead.pop(0) if guided and ahead else {}
@@ -161,7 +164,7 @@ class Proposer:
             except ConfigError as error:
                 problem = error
                 continue
-            if attempt >= _NEW_DRAWS or found.params not in tried:
+            if attempt >= _NEW_DRAWS or _write(found.params) not in tried:
                 return Proposal(values=found.values, params=found.params, ahead=ahead)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
 
@@ -210,6 +213,10 @@ class Proposer:
 
     def _seed_of(self, number: int, attempt: int) -> int:
         return int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])
+
+
+def _write(params: Params) -> str:
+    return json.dumps(params, sort_keys=True)
 
 
 def _require_kept(given: Params, params: Params) -> None:

@@ -29,13 +29,21 @@ def rank_standings(curves: Sequence[Sequence[float]], epochs: int) -> Floats:
     landmarks = [first_landmark(epochs)]
     while 2 * landmarks[-1] < epochs:
         landmarks.append(2 * landmarks[-1])
-    keys = [_place(curve, [*landmarks, epochs]) for curve in curves]
-    order = {key: index for index, key in enumerate(sorted(set(keys)))}
-    places = np.array([order[key] for key in keys])
+    landmarks.append(epochs)
+    places = _number(np.array([_place(curve, landmarks) for curve in curves], dtype=float).reshape(-1, 2))
     ordered = np.sort(places)
     beaten = (np.searchsorted(ordered, places, side="left") + np.searchsorted(ordered, places, side="right") - 1) / 2
     standings: Floats = beaten / max(len(curves) - 1, 1)
     return standings
+
+
+def _number(keys_N2: Floats) -> npt.NDArray[np.intp]:
+    """Return the place of each pair among all unlike ones, in order; those that are alike have the same."""
+    order = np.lexsort((keys_N2[:, 1], keys_N2[:, 0]))
+    is_next = (np.diff(keys_N2[order], axis=0) != 0).any(axis=1)
+    places = np.zeros(len(keys_N2), np.intp)
+    places[order[1:]] = np.cumsum(is_next)
+    return places
 
 
 def _place(curve: Sequence[float], landmarks: Sequence[int]) -> tuple[int, float]:

@@ -15,8 +15,10 @@ import ray
 import torch
 
 from search.place import Place
+from search.run.apart import started_apart
 from search.run.capacity import Capacity, alive_nodes, count_concurrent
 from search.run.demand import demanding
+from search.run.mps import ADVICE, runs_mps
 from search.run.nodes import Nodes, looking_at_nodes
 from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
@@ -46,6 +48,8 @@ _QUIET: Final = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DEDUP_LOGS": "1",
+    # One process per core, which know nothing of the search's environment, so that no trial could be given to any.
+    "RAY_prestart_worker_first_driver": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     # A driver that was submitted as a job has the job's environment already, which may name the same variables.
     "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",
@@ -86,7 +90,7 @@ def connected(place: Place) -> Iterator[Capacity]:
     with taking_gpus(place) as share, attached(place, share.taken):
         if not place.address:
             _require_capacity(place)
-            yield Capacity(place, note=share.others)
+            yield Capacity(place, note=". ".join(each for each in (share.others, advise_mps(place)) if each))
             return
         with demanding(place) as demand, looking_at_nodes(place) as nodes:
             yield Capacity(place, nodes, demand)
@@ -95,7 +99,7 @@ def connected(place: Place) -> Iterator[Capacity]:
 @contextmanager
 def _started(place: Place, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
     try:
-        with on_loopback(place.address), without_arguments():
+        with on_loopback(place.address), without_arguments(), started_apart():
             ray.init(
                 address=place.address or "local",
                 num_gpus=None if gpus is None else len(gpus),
@@ -210,6 +214,11 @@ def _require_capacity(place: Place) -> None:
             f"No node has {place.cpus_per_trial:g} CPUs and {place.gpus_per_trial:g} GPUs together; "
             "ask for less per trial, or add nodes first."
         )
+
+
+def advise_mps(place: Place) -> str:
+    """Say what lets trials share this machine's GPUs side by side; empty where it is there, or nothing is shared."""
+    return ADVICE if place.shares_gpus and not are_pretended() and not runs_mps() else ""
 
 
 def _require_reachable(address: str) -> None:

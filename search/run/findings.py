@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from search.run.health import Answer, NodeHealth
+from search.run.mps import ADVICE
 from search.run.probe import find_faults
 
 _SKEW_SECONDS: Final = 5.0
@@ -34,7 +35,9 @@ class Finding:
     told: str
 
 
-def find_all(nodes: Sequence[NodeHealth], versions: dict[str, str], code: str, pretended: bool) -> list[Finding]:
+def find_all(
+    nodes: Sequence[NodeHealth], versions: dict[str, str], code: str, pretended: bool, shared: bool = False
+) -> list[Finding]:
     """Return everything that is wrong with the nodes, faults first.
 
     Args:
@@ -42,8 +45,10 @@ def find_all(nodes: Sequence[NodeHealth], versions: dict[str, str], code: str, p
         versions: of Python, Ray and torch on the driver's machine.
         code: digest of this project's code there.
         pretended: whether GPUs are taken on Ray's word.
+        shared: whether several trials are to train on one GPU.
     """
     found = [each for node in nodes for each in _judge(node, versions, code, pretended)]
+    found += [each for node in nodes for each in _find_turns(node)] if shared and not pretended else []
     found += _compare_data(nodes)
     return sorted(found, key=lambda finding: finding.level != "fault")
 
@@ -69,6 +74,11 @@ def _find_faults(answer: Answer, code: str) -> Iterator[str]:
         yield f"does not reach {', '.join(answer.shut)}: let the nodes reach each other on all ports"
     if answer.temp_used_share >= _FULL_SHARE:
         yield f"the disk of /tmp is {answer.temp_used_share:.0%} full, on which Ray keeps no more objects: make room"
+
+
+def _find_turns(node: NodeHealth) -> Iterator[Finding]:
+    if node.answer is not None and node.answer.probe.gpus and not node.answer.probe.has_mps:
+        yield Finding(level="warning", where=node.name, told=f"{ADVICE}.")
 
 
 def _find_shortages(answer: Answer) -> Iterator[str]:

@@ -29,6 +29,7 @@ _TRAINED_IMAGES: Final = 12
 _VALIDATED_IMAGES: Final = 4
 _KIB: Final = 2**20
 """Of a GiB."""
+_GIB: Final = 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,16 @@ class Measured:
         values: the configuration.
         epoch_seconds: of training and validation on all images; NaN when it could not be measured.
         memory_gib: most GPU memory, or of the process where there is no GPU.
+        occupied_gib: of the GPU at the end, by this process and whoever else is on it; 0 without one.
+        gpu_gib: all that the GPU has; 0 without one.
         problem: why it could not be measured; empty when it was.
     """
 
     values: dict[str, Any]
     epoch_seconds: float = float("nan")
     memory_gib: float = 0.0
+    occupied_gib: float = 0.0
+    gpu_gib: float = 0.0
     problem: str = ""
 
 
@@ -106,7 +111,15 @@ def measure_here(values: dict[str, Any], job: TrialJob, fold: int) -> Measured:
     seconds = result.train_seconds * len(train) / len(few_train)
     seconds += result.validation_seconds * len(valid) / len(few_valid)
     resident_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB
-    return Measured(values=values, epoch_seconds=seconds, memory_gib=result.peak_memory_gib or resident_gib)
+    # Torch keeps what it once had, and CUDA's own is counted too, as for neighbours on the GPU.
+    free, whole = torch.cuda.mem_get_info(machine.device) if machine.on_gpu else (0, 0)
+    return Measured(
+        values=values,
+        epoch_seconds=seconds,
+        memory_gib=result.peak_memory_gib or resident_gib,
+        occupied_gib=(whole - free) / _GIB,
+        gpu_gib=whole / _GIB,
+    )
 
 
 def pick(indices: Sequence[int], count: int) -> list[int]:

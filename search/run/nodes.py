@@ -4,7 +4,7 @@ One that cannot be used is left out and named; nobody waits for it. What is look
 """
 
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +13,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.place import Place
+from search.run.mps import ADVICE
 from search.run.probe import Meeting, Probe, are_pretended, find_faults, find_versions, meet_in, probe_machine
 from search.storage import name_storage
 from segcore.data.bringing import bring_data, bring_each
@@ -59,6 +60,7 @@ class Nodes:
         self._running: dict[Any, Node] = {}
         self._checked: dict[str, tuple[Node, Check]] = {}
         self._told: set[str] = set()
+        self._advised: set[str] = set()
         self._cache_key = ""
         # Whoever shows a stage asks for its nodes too.
         self._lock = threading.Lock()
@@ -99,10 +101,11 @@ class Nodes:
         return {name: f"{describe_node(self._checked[name][0])}: {told}" for name, told in found.items() if told}
 
     def pop_warnings(self) -> list[str]:
-        """Return what is to be told of nodes that are left out, each once."""
+        """Return what is to be told of nodes that are left out, and of those where trials take turns, each once."""
         new = {name: problem for name, problem in self.left_out.items() if name not in self._told}
         self._told |= new.keys()
-        return [f"{problem[0].upper()}{problem[1:]}; it is given no trial." for problem in new.values()]
+        told = [f"{problem[0].upper()}{problem[1:]}; it is given no trial." for problem in new.values()]
+        return [*told, *self._pop_advice()]
 
     def describe_busy(self) -> str:
         """Say which nodes are not ready yet; empty when none is on its way."""
@@ -112,6 +115,12 @@ class Nodes:
     def close(self) -> None:
         """Delete what was left in the storage."""
         self._meeting.end()
+
+    def _pop_advice(self) -> Iterator[str]:
+        new = {name: looked for name, looked in self._checked.items() if name not in self._advised}
+        self._advised |= new.keys()
+        if self._place.shares_gpus and not are_pretended():
+            yield from advise_mps(new.values())
 
     def _begin(self, node: Node) -> Any:
         gpus = node["Resources"].get("GPU", 0.0) if self._place.gpus_per_trial else 0.0
@@ -184,6 +193,15 @@ def check_here(
     except StreetError as error:
         return Check(problem=f"it cannot prepare its cache: {error}", probe=probe)
     return Check(cache_key=cache.key, probe=probe)
+
+
+def advise_mps(looked: Iterable[tuple[Node, Check]]) -> Iterator[str]:
+    """Name the nodes that have GPUs, and nothing that lets trials use one of them side by side, in one sentence."""
+    probes = [(node, check.probe) for node, check in looked if not check.problem and check.probe is not None]
+    names = [describe_node(node) for node, probe in probes if probe.gpus and not probe.has_mps]
+    if names:
+        told = ", ".join(names)
+        yield f"{told[0].upper()}{told[1:]}: {ADVICE}."
 
 
 def describe_node(node: Node) -> str:

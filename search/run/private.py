@@ -50,8 +50,11 @@ def kept_private(address: str) -> Iterator[dict[str, Any]]:
     parent = _find_parent()
     clear_left(_PREFIX, parent, _end_agents)
     with locked_folder(_PREFIX, parent) as folder:
-        # Ray lets everyone into the folder that it is given, so it gets one inside of a closed one.
-        yield {"_temp_dir": str(folder / "r")}
+        try:
+            # Ray lets everyone into the folder that it is given, so it gets one inside of a closed one.
+            yield {"_temp_dir": str(folder / "r")}
+        finally:
+            _end_agents(folder)
 
 
 @contextmanager
@@ -111,7 +114,7 @@ def _find_parent() -> Path:
 
 
 def _end_agents(folder: Path) -> None:
-    """End what is left of the Ray of a driver that was killed: its agents notice that after minutes.
+    """End what is left of a Ray whose own processes were killed: its agents notice that after minutes.
 
     They are known by the logs in its folder that they have open, which nobody else has: a person may read one.
     """

@@ -18,6 +18,7 @@ from typing import Final
 
 import ray
 
+from search.run.mps import runs_mps
 from search.storage import find_bucket
 from segcore.bucket import Bucket
 from segcore.errors import StorageError
@@ -55,6 +56,7 @@ class Probe:
         shared_memory_gib: size of /dev/shm, by which loader processes hand over samples.
         clock_seconds: its time, since the Unix epoch.
         storage_problem: why it cannot share the storage; empty when it can.
+        has_mps: whether NVIDIA's MPS runs there, by which trials use one GPU side by side.
     """
 
     host: str
@@ -66,6 +68,7 @@ class Probe:
     shared_memory_gib: float
     clock_seconds: float
     storage_problem: str = ""
+    has_mps: bool = False
 
 
 def probe_machine(cache: Path, meeting: "Meeting | None" = None, name: str = "") -> Probe:
@@ -86,6 +89,7 @@ def probe_machine(cache: Path, meeting: "Meeting | None" = None, name: str = "")
         shared_memory_gib=_measure_shared_memory(),
         clock_seconds=time.time(),
         storage_problem="" if meeting is None else meeting.answer(name),
+        has_mps=runs_mps(),
     )
 
 

@@ -142,6 +142,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         elif result.get("outcome"):
             accelerator = accelerator_of(result["node"]) if "node" in result else None
             self._end(record.number, Outcome(result["outcome"]), result.get("message", ""), accelerator)
+        _forget_statistics(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
@@ -154,6 +155,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         else:
             self._end(number, Outcome.FAILED, message, node=node)
         self._retries.judge_nodes()
+        _forget_statistics(trial)
 
     def _name_stop(self, number: int) -> Outcome:
         pruned = self._asha is not None and self._asha.is_pruned(number)
@@ -179,11 +181,13 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             return
         hopeless = self._asha.find_hopeless()
         usable = (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED)
-        best = [record.number for record in self._journal.history.ranked if record.outcome in usable][:1]
-        for record in self._journal.history.in_order:
+        kept = [record for record in self._journal.history.in_order if record.checkpoint is not None]
+        scored = ((record.best.score, -record.number) for record in kept if record.best and record.outcome in usable)
+        best = -max(scored, default=(0.0, 1))[1]
+        for record in kept:
             waits = self._asha.waits(record.number) and record.number not in hopeless
-            needed = waits or record.outcome in (None, *RETRIED) or record.number in best
-            if record.checkpoints and not needed:
+            needed = waits or record.outcome in (None, *RETRIED) or record.number == best
+            if not needed:
                 # The other way round a driver that dies in between would leave a trial that waits without a checkpoint.
                 self._journal.write(Dropped(trial=record.number))
                 for place in record.checkpoints:
@@ -218,6 +222,12 @@ def _writing(file: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(f"{file} cannot be written ({error.strerror or error}); make room on its disk.") from error
+
+
+def _forget_statistics(trial: Trial) -> None:
+    """Empty what Ray Tune keeps of every metric of a trial that has ended, 90 kB a trial, and nobody reads."""
+    for known in (trial.metric_analysis, trial.metric_n_steps):
+        known.clear()
 
 
 def _error_text(trial: Trial) -> str:

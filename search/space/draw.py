@@ -101,7 +101,9 @@ def draw(
     Raises:
         ConfigError: when the space fails, or draws what no training can follow.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    # Setting a level makes Python forget those of all loggers, which takes longer than the draw.
+    if optuna.logging.get_verbosity() != optuna.logging.WARNING:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=_GivenSampler(given or {}, seed))
     for name, fact in facts.items():
         study.set_user_attr(name, fact)

@@ -209,7 +209,14 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
         picture = above + record.picture if record.picture is not None else None
         shown = {key: above + file for key, file in record.pictures.items()}
         journal.write(
-            Epoch(trial=number, epoch=epoch, metrics=record.metrics, picture=picture, pictures=shown, time=record.time)
+            Epoch(
+                trial=number,
+                epoch=epoch,
+                metrics=dict(record.metrics),
+                picture=picture,
+                pictures=shown,
+                time=record.time,
+            )
         )
     if training.checkpoint is not None:
         journal.write(CheckpointSaved(trial=number, epoch=training.checkpoint_epoch, path=above + training.checkpoint))

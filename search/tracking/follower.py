@@ -23,6 +23,10 @@ from search.tracking_uri import mask_uri
 
 _RETRY_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 1.0
+_REST_FACTOR: Final = 5.0
+_LONGEST_REST_SECONDS: Final = 15.0
+"""MLflow takes ten times as long for single epochs as for many together, so the more time they take the more of them
+are waited for: a search whose epochs are short shares its processor with what is sent of it."""
 _CLOSE_SECONDS: Final = 60.0
 _EVENTS_PER_SEND: Final = (20, 640)
 """What is sent is noted after so many, so that a slow server is not sent the same for ever; more while it is quick."""
@@ -97,11 +101,13 @@ class Tracker:
 
     def _follow(self) -> None:
         while True:
-            closing = self._closing.is_set()
+            closing, asked, begun = self._closing.is_set(), self._events_per_send, time.monotonic()
             sent = self._send(settle=closing)
             if closing and not sent and not self._is_waited_for:
                 return
-            seconds = _RETRY_SECONDS if self.problem else 0 if sent else _POLL_SECONDS
+            is_behind = sent == asked or (closing and sent > 0)
+            rest = 0.0 if is_behind else choose_rest(time.monotonic() - begun)
+            seconds = _RETRY_SECONDS if self.problem else rest
             if closing:
                 time.sleep(seconds)
             else:
@@ -112,7 +118,8 @@ class Tracker:
         """Whether the server is away as the stage ends, and may be back in a moment."""
         return self.problem is not None and self._may_return and time.monotonic() < self._given_up
 
-    def _send(self, *, settle: bool) -> bool:
+    def _send(self, *, settle: bool) -> int:
+        """Send the next events and return how many there were; none where something went wrong."""
         try:
             runs = self._runs = self._runs or self._connect()
             events = self._reader.read(self._events_per_send) if runs is not None else []
@@ -128,14 +135,14 @@ class Tracker:
                 self.set_aside |= runs.set_aside
                 self._write_shown(now=settle and not events)
             self.problem = None
-            return bool(events)
+            return len(events)
         # Whatever MLflow raises, the search goes on and this thread tries again.
         except Exception as error:
             # Found anew at the next try: the server may have made a run whose answer was lost, or a user deleted one.
             self._runs = None
             self._events_per_send = _EVENTS_PER_SEND[0]
             self.problem, self._may_return = told(error), is_away(error, self._place.tracking_uri)
-            return False
+            return 0
 
     def _write_shown(self, *, now: bool) -> None:
         """Write what follows from the search's whole folder, where it is due."""
@@ -173,6 +180,11 @@ class Tracker:
     @property
     def _address(self) -> str:
         return mask_uri(self._place.tracking_uri)
+
+
+def choose_rest(seconds: float) -> float:
+    """Return how many seconds to wait for more events, after having sent all that there were in so many."""
+    return min(_LONGEST_REST_SECONDS, max(_POLL_SECONDS, _REST_FACTOR * seconds))
 
 
 def count_next(events: int, seconds: float) -> int:

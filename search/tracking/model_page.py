@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
+from search.markdown import plain
 from search.settings import SearchSettings
 from search.tracking.names import TAG_LETTERS, clean_text
 
@@ -97,8 +98,9 @@ class ModelCard:
             f"| {each['trial']} | {each['snapshot']} | {each['weight']} | {each['alone']:.4f} |"
             for each in ensemble["candidates"]
         ]
-        head = [f"| trial | snapshot | weight | {ensemble['metric']} alone |", "| --- | --- | --- | --- |"]
-        told = f"**Expect {ensemble['metric']} {ensemble['expected']:.4f}** on images like these. {ensemble['told']}"
+        head = [f"| trial | snapshot | weight | {plain(ensemble['metric'])} alone |", "| --- | --- | --- | --- |"]
+        expected = f"{plain(ensemble['metric'])} {ensemble['expected']:.4f}"
+        told = f"**Expect {expected}** on images like these. {plain(ensemble['told'])}"
         return "\n".join([told, "", *head, *rows])
 
     def _tell_score(self) -> str:
@@ -107,14 +109,14 @@ class ModelCard:
         spread = f" ± {stdev(scores):.4f}" if len(scores) > 1 else ""
         between = f", {min(scores):.4f} to {max(scores):.4f}{spread} over {len(scores)} {by}s" if scores else ""
         return (
-            f"**Expect {self.settings.metric} {self.score:.4f}** on images like these{between}: each image by a "
+            f"**Expect {plain(self.settings.metric)} {self.score:.4f}** on images like these{between}: each image by a "
             "network that had not seen it. The networks together were not scored."
         )
 
     def _list_classes(self) -> str:
         scores, scored = self.notes["out_of_fold"], self.document["classes"].get("scored", [])
         rows = [
-            f"| {index} | {each['name']}{_GAP} | {_tell_colour(each)}{_GAP} | "
+            f"| {index} | {plain(each['name'])}{_GAP} | {_tell_colour(each)}{_GAP} | "
             f"{_tell_iou(scores.get('iou/' + each['name']))}{_GAP} | {'yes' if each['name'] in scored else ''} |"
             for index, each in enumerate(self.document["classes"]["classes"])
         ]

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from search.insight.answers import Answer
 from search.insight.record import Record
 from search.insight.words import describe_seconds
+from search.markdown import code, plain
 from search.memory.best import place_of, score_of
 from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES
@@ -42,7 +43,7 @@ def describe_search(
         # It is written as soon as a stage has ended.
         links.append(f"[Report]({report_link(experiment_id, runs[PARENT])})")
     parts = [
-        f"### {_title(record)}",
+        f"### {plain(_title(record))}",
         f"{LOOK} {' · '.join([*links, *_link_model(record)])}",
         *[_tell(answer) for answer in answers],
         f"#### The best\n\n{_table(record, experiment_id, runs)}" if record.history.ranked else "",
@@ -70,8 +71,8 @@ def _title(record: Record) -> str:
 
 
 def _tell(answer: Answer) -> str:
-    commands = " ".join(f"`{command}`" for command in answer.commands)
-    return f"**{answer.question}** {answer.sentence} *{answer.certainty}*{' ' if commands else ''}{commands}"
+    commands = "".join(f" {code(command)}" for command in answer.commands)
+    return f"**{plain(answer.question)}** {plain(answer.sentence)} *{plain(answer.certainty)}*{commands}"
 
 
 def _table(record: Record, experiment_id: str, runs: Mapping[int, str]) -> str:
@@ -84,13 +85,13 @@ def _table(record: Record, experiment_id: str, runs: Mapping[int, str]) -> str:
         for trial in map(record.history.trials.__getitem__, shown)
         if trial.best is not None
     ]
-    metric = record.metric
+    metric = plain(record.metric)
     head = f"| configuration | {metric} in the search | {metric} confirmed | beside the winner |"
     return "\n".join([head, "| --- | --- | --- | --- |", *rows])
 
 
 def _link(trial: TrialRecord, experiment_id: str, runs: Mapping[int, str]) -> str:
-    name = describe_configuration(trial.values, trial.number)
+    name = plain(describe_configuration(trial.values, trial.number))
     run = runs.get(trial.number)
     return f"[{name}]({_run_address(experiment_id, run)})" if run is not None else name
 
@@ -105,9 +106,9 @@ def _tell_contender(contender: Mapping[str, Any] | None) -> str:
     interval = contender["interval"]
     within = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
     standing = contender["dismissed"] or contender["doubt"] or "the winner"
-    return f"{contender['score']:.4f}{within} | {standing}"
+    return f"{contender['score']:.4f}{within} | {plain(standing)}"
 
 
 def _how_to_go_on(record: Record) -> str:
     took = describe_seconds(record.history.spent_seconds)
-    return f"The search took {took} on the clock. Go on with `{record.folder.command('status')}`."
+    return f"The search took {took} on the clock. Go on with {code(record.folder.command('status'))}."

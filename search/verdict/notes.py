@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any, Final
 
+from search.markdown import plain
 from search.memory.best import metric_of, place_of, score_of
 from search.verdict.out_of_fold import EnsembleVerdict, OutOfFold
 
@@ -44,11 +45,11 @@ def _tell_choice(confirmation: dict[str, Any]) -> str:
 
 def best_note(best: dict[str, Any]) -> str:
     """Return the winner as Markdown, for the parent run's page in MLflow."""
-    rows = "\n".join(f"| {name} | {value} |" for name, value in best["values"].items())
+    rows = "\n".join(f"| {name} | {plain(value)} |" for name, value in best["values"].items())
     metric = metric_of(best)
     title = f"Best: trial {best['trial']}, epoch {best['epoch']}, {metric} {score_of(best):.4f} on {place_of(best)}"
-    note = f"### {title}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
-    return f"{note}\n{confirmation_line(best['confirmation'], metric)}\n" if "confirmation" in best else note
+    note = f"### {plain(title)}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
+    return f"{note}\n{plain(confirmation_line(best['confirmation'], metric))}\n" if "confirmation" in best else note
 
 
 def out_of_fold_note(result: OutOfFold, search_score: float) -> str:
@@ -95,25 +96,25 @@ def _ensemble_note(found: EnsembleVerdict) -> str:
     )
     title = "Ensemble of several configurations" if found.kept else "The winner alone is the model"
     return (
-        f"### {title}\n\n{ensemble_line(found)}\n\n"
-        f"| trial | snapshot | weight | {found.metric} alone |\n| --- | --- | --- | --- |\n{rows}\n"
+        f"### {title}\n\n{plain(ensemble_line(found))}\n\n"
+        f"| trial | snapshot | weight | {plain(found.metric)} alone |\n| --- | --- | --- | --- |\n{rows}\n"
     )
 
 
 def _folds_note(result: OutOfFold, search_score: float) -> str:
     rows = "\n".join(f"| {fold} | {score:.4f} |" for fold, score in result.fold_scores.items())
     return (
-        f"### Out of fold: {result.metric} {result.score:.4f} over {result.images} images\n\n"
+        f"### Out of fold: {plain(result.metric)} {result.score:.4f} over {result.images} images\n\n"
         f"Over folds {result.fold_mean:.4f} ± {result.spread:.4f}; the search's own score was {search_score:.4f}.\n\n"
-        f"| fold | {result.metric} |\n| --- | --- |\n{rows}\n"
+        f"| fold | {plain(result.metric)} |\n| --- | --- |\n{rows}\n"
     )
 
 
 def _seeds_note(result: OutOfFold, search_score: float) -> str:
     rows = "\n".join(f"| {seed} | {score:.4f} |" for seed, score in result.fold_scores.items())
     return (
-        f"### On the only validation images: {result.metric} {result.fold_mean:.4f} of one network\n\n"
+        f"### On the only validation images: {plain(result.metric)} {result.fold_mean:.4f} of one network\n\n"
         f"Mean over {len(result.fold_scores)} seed(s) ± {result.spread:.4f}, on {result.images} images; the search's "
         f"own score was {search_score:.4f}. {STEERED} The networks together are not scored.\n\n"
-        f"| seed | {result.metric} |\n| --- | --- |\n{rows}\n"
+        f"| seed | {plain(result.metric)} |\n| --- | --- |\n{rows}\n"
     )

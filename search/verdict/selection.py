@@ -124,7 +124,7 @@ def _describe_trial(winner: TrialRecord, history: History, settings: SearchSetti
         "fold": winner.fold,
         "epoch": record.epoch,
         "metric": settings.metric,
-        "metrics": record.metrics,
+        "metrics": dict(record.metrics),
         "values": {**winner.values, "epochs": epochs, "patience_epochs": 0},
         "trials": len(history.trials),
     }

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from segcore.bucket import Bucket, StoredFile, is_address, parse_bucket, patiently
 from segcore.data.caching.disk import resolve_folder
-from segcore.data.unpacking import SUFFIXES, is_archive, unpack
+from segcore.data.unpacking import SPARE_FILES, SUFFIXES, count_free_files, is_archive, unpack
 from segcore.errors import DataError, StorageError
 
 FOLDER: Final = "fetched"
@@ -216,6 +216,12 @@ def _require_room(source: _Source, root: Path) -> None:
         raise StorageError(
             f"{source.name} needs {needed / 2**30:.1f} GiB but {root} has {free / 2**30:.1f} GiB free; make room "
             "(python -m segcore cache lists what older caches take) or choose another folder with --cache."
+        )
+    free_files = count_free_files(root) - SPARE_FILES
+    if len(source.files) > free_files:
+        raise StorageError(
+            f"{source.name} has {len(source.files):,} files, but the disk of {root} has room for "
+            f"{max(0, free_files):,.0f} (df -i tells); delete some there, or choose another folder with --cache."
         )
 
 

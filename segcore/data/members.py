@@ -17,6 +17,8 @@ from segcore.errors import DataError
 
 _LONGEST_READ_BYTES: Final = 16 << 20
 """Of the notes before a file in a tar, which are read at once."""
+_LONGEST_CONTENTS_BYTES: Final = 128 << 20
+"""Of the table of contents of a ZIP, which is read at once; a million files have one of so much."""
 _HEADER_BYTES: Final = 512
 """Of a tar; one of zeros ends it."""
 _LEFT_OUT: Final = "__MACOSX"
@@ -52,7 +54,8 @@ def list_zip(archive: Path, stream: IO[bytes], take: Take) -> Iterator[Member]:
     Raises:
         DataError: when one is encrypted, no regular file, or packed by a method that takes much memory.
     """
-    with ZipFile(stream) as opened:
+    bounded: Any = _ZipReader(archive, stream)
+    with ZipFile(bounded) as opened:
         infos = opened.infolist()
         # The table of contents says all beforehand, and no file gives more than it says.
         for info in infos:
@@ -64,6 +67,29 @@ def list_zip(archive: Path, stream: IO[bytes], take: Take) -> Iterator[Member]:
                 continue
             _require_plain(archive, info)
             yield Member(name=name, size=info.file_size, open=partial(opened.open, info))
+
+
+class _ZipReader:
+    """Reads a ZIP, refusing a table of contents that could only be meant to fill the memory.
+
+    Args:
+        archive: what is read, for a person.
+        stream: its content.
+    """
+
+    def __init__(self, archive: Path, stream: IO[bytes]) -> None:
+        self._archive = archive
+        self._stream = stream
+        self.tell, self.seek, self.seekable, self.close = stream.tell, stream.seek, stream.seekable, stream.close
+
+    def read(self, size: int = -1) -> bytes:
+        """Read so many bytes; what is packed is read in small pieces, the table of contents in one."""
+        if size > _LONGEST_CONTENTS_BYTES:
+            raise DataError(
+                f"{self._archive} has a table of contents of {size / 2**20:.0f} MiB, as no pictures need, and is not "
+                "unpacked; if it is what it should be, unpack it yourself and give the folder."
+            )
+        return self._stream.read(size)
 
 
 def _require_plain(archive: Path, info: ZipInfo) -> None:

@@ -4,6 +4,8 @@ What is in an archive is listed in `members`; where it comes from, and that it i
 """
 
 import errno
+import math
+import os
 import shutil
 import struct
 import tarfile
@@ -21,6 +23,10 @@ SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz")
 MOST_TIMES: Final = 100
 """An archive that unpacks to more than so many times its size is a bomb; pictures hardly shrink."""
 
+MOST_FILES: Final = 1_000_000
+"""Files and folders of an archive; a data set of pictures has a tenth of them, and each takes memory and disk."""
+SPARE_FILES: Final = 1000
+"""So many others may yet be made on the disk."""
 _LEAST_LIMIT_BYTES: Final = 64 << 20
 _SPARE_BYTES: Final = 256 << 20
 _BLOCK_BYTES: Final = 4096
@@ -71,7 +77,8 @@ class _Room:
         self._folder = folder
         self._most = max(MOST_TIMES * size, _LEAST_LIMIT_BYTES)
         self._free = shutil.disk_usage(folder).free - _SPARE_BYTES
-        self._taken = 0
+        self._free_files = count_free_files(folder) - SPARE_FILES
+        self._taken = self._files = 0
 
     def take(self, size: int) -> None:
         """Take so many bytes for a file or folder; even an empty one takes a block.
@@ -80,7 +87,13 @@ class _Room:
             DataError: when it is far more than an archive of pictures holds.
             StorageError: when it is more than the disk has.
         """
+        self._files += 1
         self._taken += max(size, _BLOCK_BYTES)
+        if self._files > MOST_FILES:
+            raise DataError(
+                f"{self._archive} holds more than {MOST_FILES:,} files and folders, as no pictures do, and is not "
+                "unpacked; if it is what it should be, unpack it yourself and give the folder."
+            )
         if self._taken > self._most:
             raise DataError(
                 f"{self._archive} unpacks to more than {MOST_TIMES} times its size, as no pictures do, and is not "
@@ -91,6 +104,18 @@ class _Room:
                 f"{self._archive} needs {self._taken / 2**30:.1f} GiB or more, but {self._folder} has "
                 f"{max(0, self._free) / 2**30:.1f} GiB to spare; make room, or choose another folder with --cache."
             )
+        if self._files > self._free_files:
+            raise StorageError(
+                f"{self._archive} holds {self._files:,} files or more, but the disk of {self._folder} has room for "
+                f"{max(0, self._free_files):,.0f} (df -i tells); delete some there, or choose another folder with "
+                "--cache."
+            )
+
+
+def count_free_files(folder: Path) -> float:
+    """Return how many files and folders can yet be made on a folder's disk; infinite where they are not counted."""
+    disk = os.statvfs(folder)
+    return disk.f_favail if disk.f_files else math.inf
 
 
 def _place(archive: Path, name: str) -> PurePosixPath:

@@ -4,6 +4,7 @@ So neither the number of loader workers nor a restart changes what a training se
 in `samples`.
 """
 
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -150,3 +151,5 @@ def _reserve(*shape: int, dtype: torch.dtype = torch.uint8) -> torch.Tensor:
 def _start_worker(worker: int) -> None:
     # OpenCV starts a thread per core in every worker unless told otherwise; Ray's limit does not reach it.
     cv2.setNumThreads(0)
+    # A training that hears no SIGTERM, as in a search, ends its loader processes by it yet.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

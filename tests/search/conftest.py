@@ -27,6 +27,7 @@ from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
+from tests.nursery import spare_rays
 from tests.preloaded import run_preloaded
 
 ROOT = Path(__file__).parents[2]
@@ -235,7 +236,9 @@ def local_ray() -> Iterator[None]:
     # `search` says how Ray proves itself, which Ray reads when it is imported: so Ray comes second.
     import ray
 
-    ray.init(address="local", num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False)
+    with pytest.MonkeyPatch.context() as patch:
+        spare_rays(patch)
+        ray.init(address="local", num_cpus=3, num_gpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

@@ -1,12 +1,13 @@
 import dataclasses
 import json
+import time
 
 import pytest
 
 from search import drivers
-from search.drivers import claimed, require_undriven
+from search.drivers import claimed, is_driven, require_undriven
 from segcore.bucket import Bucket, parse_bucket
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, StorageError
 
 
 @pytest.fixture
@@ -81,6 +82,28 @@ def test_what_a_killed_driver_of_this_very_folder_left_is_no_obstacle(stored, ro
     with claimed(stored, here) as driver:
         driver.require_alone()
         assert len(stored.list_files("drivers")) == 1
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_clock_of_this_machine_decides_nothing(hours, stored, roots, monkeypatch):
+    here, there = roots
+    moment = time.time() + 3600 * hours
+    monkeypatch.setattr(drivers.time, "time", lambda: moment)
+    with claimed(stored, here):
+        assert is_driven(stored, there), "it lives"
+        age(stored, monkeypatch, drivers.STALE_SECONDS + 1)
+        assert not is_driven(stored, there), "it is dead"
+    assert stored.list_files() == []
+
+
+def test_who_may_only_read_goes_by_the_clock_of_this_machine(stored, roots, monkeypatch):
+    def refuse(self, path, content):
+        raise StorageError("it can only be read")
+
+    here, there = roots
+    with claimed(stored, here):
+        monkeypatch.setattr(Bucket, "write", refuse)
+        assert is_driven(stored, there)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", json.dumps({"process": "many"}).encode()])

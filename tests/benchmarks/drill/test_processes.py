@@ -2,8 +2,11 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-from benchmarks.drill.processes import children_of, kill_session, list_session
+import pytest
+
+from benchmarks.drill.processes import children_of, freeze_busiest_thread, kill_session, list_session
 
 
 def test_a_session_is_killed_with_its_children_and_nothing_else():
@@ -25,3 +28,27 @@ def test_a_session_is_killed_with_its_children_and_nothing_else():
             return
         time.sleep(0.01)
     raise AssertionError(list_session(leader.pid))
+
+
+def test_a_thread_is_frozen_while_its_process_lives_and_can_be_killed():
+    code = (
+        "import sys, threading\n"
+        "def compute():\n"
+        "    while True: pass\n"
+        "threading.Thread(target=compute, daemon=True).start()\n"
+        "print('computes', flush=True)\n"
+        "sys.stdin.read()"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        thread = freeze_busiest_thread(process.pid)
+        state = Path(f"/proc/{process.pid}/task/{thread}/stat").read_text().rpartition(")")[2].split()[0]
+    except PermissionError:
+        pytest.skip("no process may stop threads of another here")
+    finally:
+        process.kill()
+        process.communicate(timeout=60)
+    assert thread != process.pid
+    assert state == "t"

@@ -1,10 +1,12 @@
 """`python -m search ui` as processes of its own, over a real MLflow database with a run and its picture."""
 
 import base64
+import dataclasses
 import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import urllib.error
 import urllib.parse
@@ -15,7 +17,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
+from typer.testing import CliRunner
 
+from search.__main__ import app
+from search.commands import browse
 from search.place import build_place, write_place
 from search.settings import build_settings, write_settings
 from search.tracking.documents import read_document
@@ -44,24 +49,52 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def start_ui(start_cli, storage, find_free_port, wait_until) -> Iterator[Callable[..., tuple]]:
+LOGIN = {"MLFLOW_TRACKING_USERNAME": "mayor", "MLFLOW_TRACKING_PASSWORD": "PLANTED-password"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A `ui` that answers.
+
+    Args:
+        process: the command.
+        port: that it listens on.
+    """
+
+    process: subprocess.Popen[str]
+    port: int
+
+
+@pytest.fixture(scope="module")
+def start_ui(start_cli, storage, find_free_port, wait_until) -> Iterator[Callable[..., Server]]:
     """A function that starts `ui` and waits until it answers; whatever is left of it is ended."""
     started = []
 
-    def start(*options: str, **environment: str):
+    def start(*options: str, **environment: str) -> Server:
         port = find_free_port()
         process = start_cli("ui", "--storage", storage, "--port", port, *options, **environment)
         started.append(process)
         wait_until(lambda: process.poll() is not None or answers(port), "the UI answers")
         assert process.poll() is None, process.communicate()
-        return process, port
+        return Server(process, port)
 
     yield start
     for process in started:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
             process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def plain(start_ui) -> Server:
+    """A UI as it is without options; the last test of this file ends it."""
+    return start_ui()
+
+
+@pytest.fixture(scope="module")
+def asking(start_ui) -> Server:
+    """A UI that asks for a password; the last test of this file ends it."""
+    return start_ui("--host", "0.0.0.0", "--allowed-hosts", "gpu.lab", "--auth", **LOGIN)
 
 
 def answers(port: int) -> bool:
@@ -78,35 +111,21 @@ def ask(port: int, path: str, method: str = "GET", data: bytes | None = None, **
         return error.code, error.read()
 
 
-def processes_of(storage: Path) -> list[str]:
-    """Command lines of the processes that serve a storage."""
+def processes_of(port: int) -> list[str]:
+    """Command lines of the processes that serve a port."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             command = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if str(storage) in command and "mlflow" in command:
+        if f"--port {port} " in command and "mlflow" in command:
             found.append(command)
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_signal_ends_the_server_and_all_its_processes(number, start_ui, storage, wait_until):
-    process, port = start_ui()
-    assert processes_of(storage)
-    os.kill(process.pid, number)
-    out, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (0, "")
-    assert f"http://127.0.0.1:{port}/#/experiments/1/runs" in out
-    wait_until(lambda: not processes_of(storage), "no process is left")
-    assert not answers(port)
-    assert "broken/settings.json cannot be read" in out, "named, and the others are linked"
-    assert "apart: its runs are in postgresql://***@host/db, which is not served here" in out
-
-
-def test_ui_shows_pictures_and_lets_nobody_write_files(start_ui, storage):
-    _, port = start_ui()
+def test_ui_shows_pictures_and_lets_nobody_write_files(plain, storage):
+    port = plain.port
     client = MlflowClient(f"http://127.0.0.1:{port}")
     (run,) = client.search_runs(["1"])
     (picture,) = [file.path for file in client.list_artifacts(run.info.run_id, "images") if file.path.endswith(".png")]
@@ -119,9 +138,6 @@ def test_ui_shows_pictures_and_lets_nobody_write_files(start_ui, storage):
     assert not list(storage.rglob("new.txt"))
 
 
-LOGIN = {"MLFLOW_TRACKING_USERNAME": "mayor", "MLFLOW_TRACKING_PASSWORD": "PLANTED-password"}
-
-
 def search_from(port: int, host: str, password: str = LOGIN["MLFLOW_TRACKING_PASSWORD"]) -> int:
     """What a browser gets that calls the server by a name, with a password, and searches for experiments."""
     headers = {"Host": host, "Origin": f"http://{host}", "Content-Type": "application/json"}
@@ -129,15 +145,24 @@ def search_from(port: int, host: str, password: str = LOGIN["MLFLOW_TRACKING_PAS
     return ask(port, "/ajax-api/2.0/mlflow/experiments/search", "POST", b'{"max_results": 1}', **headers)[0]
 
 
-def test_link_of_all_addresses_opens_here_and_says_what_others_need(start_ui):
-    process, port = start_ui("--host", "0.0.0.0", "--auth")
-    assert search_from(port, f"gpu.lab:{port}") == 403
-    os.kill(process.pid, signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
+def test_nobody_calls_the_server_by_a_name_that_it_was_not_given(plain):
+    assert search_from(plain.port, f"127.0.0.1:{plain.port}") == 200
+    assert search_from(plain.port, f"gpu.lab:{plain.port}") == 403
+
+
+def test_link_of_all_addresses_opens_here_and_says_what_others_need(storage, find_free_port, monkeypatch):
+    served = []
+    monkeypatch.setattr(browse, "serve", lambda *arguments: served.append(arguments))
+    port = find_free_port()
+    arguments = ["ui", "--storage", str(storage), "--port", str(port), "--host", "0.0.0.0", "--auth"]
+    out = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"}).stdout
+    ((*_, login),) = served
+    assert served == [(storage, "0.0.0.0", port, [], login)]
     assert f"http://127.0.0.1:{port}/#/experiments" in out
     assert "0.0.0.0" not in out
     assert f"--allowed-hosts {socket.gethostname()}" in out
-    assert len(out.partition("It asks for a password: user street, password ")[2].splitlines()[0]) == 16
+    assert f"It asks for a password: user street, password {login.password}\n" in out
+    assert len(login.password) == 16
 
 
 def test_busy_port_is_refused_in_one_message(run_cli, storage):
@@ -158,25 +183,6 @@ def test_server_that_dies_at_the_start_is_told_with_its_last_lines(run_cli, tmp_
     assert "file is not a database" in done.stderr
 
 
-def find_users_files() -> list[Path]:
-    return list(Path(tempfile.gettempdir()).glob("street-*/users.db"))
-
-
-@pytest.fixture(scope="module")
-def asking(start_cli, storage, find_free_port, wait_until) -> Iterator[int]:
-    """The port of a UI that asks for a password."""
-    port, before = find_free_port(), set(find_users_files())
-    options = ("--host", "0.0.0.0", "--allowed-hosts", "gpu.lab", "--auth")
-    process = start_cli("ui", "--storage", storage, "--port", port, *options, **LOGIN)
-    wait_until(lambda: process.poll() is not None or answers(port), "the UI answers")
-    yield port
-    os.killpg(process.pid, signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
-    assert f"streets: http://gpu.lab:{port}/#/experiments" in out
-    assert "PLANTED" not in out + err
-    assert set(find_users_files()) <= before
-
-
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -195,14 +201,26 @@ def asking(start_cli, storage, find_free_port, wait_until) -> Iterator[int]:
 )
 def test_nothing_is_answered_without_the_password(asking, method, path):
     data = None if method == "GET" else b"{}"
-    assert ask(asking, path, method, data, **{"Content-Type": "application/json"})[0] == 401
+    assert ask(asking.port, path, method, data, **{"Content-Type": "application/json"})[0] == 401
 
 
 def test_browsers_elsewhere_may_use_an_allowed_name(asking):
-    assert search_from(asking, f"gpu.lab:{asking}") == 200
-    assert search_from(asking, f"gpu.lab:{asking}", password="another") == 401
-    assert search_from(asking, f"127.0.0.1:{asking}") == 200
-    assert search_from(asking, f"evil.example:{asking}") == 403
+    port = asking.port
+    assert search_from(port, f"gpu.lab:{port}") == 200
+    assert search_from(port, f"gpu.lab:{port}", password="another") == 401
+    assert search_from(port, f"127.0.0.1:{port}") == 200
+    assert search_from(port, f"evil.example:{port}") == 403
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://gpu.lab.evil.example"])
+@pytest.mark.parametrize("kind", ["application/json", "text/plain"])
+def test_pages_of_others_change_nothing_through_a_browser_that_knows_the_password(asking, origin, kind):
+    login = base64.b64encode(f"mayor:{LOGIN['MLFLOW_TRACKING_PASSWORD']}".encode()).decode()
+    headers = {"Origin": origin, "Content-Type": kind, "Authorization": f"Basic {login}"}
+    for path in ("experiments/create", "runs/delete", "upload-artifact"):
+        for root in ("api", "ajax-api"):
+            assert ask(asking, f"/{root}/2.0/mlflow/{path}", "POST", b'{"name": "theirs"}', **headers)[0] in (403, 404)
+    assert ask(asking, "/ajax-api/2.0/mlflow/experiments/create", "POST", b'{"name": "theirs"}', **headers)[0] == 403
 
 
 def test_search_is_sent_to_a_server_that_asks_and_its_password_is_found_nowhere(asking, run_cli, storage, tmp_path):
@@ -210,12 +228,12 @@ def test_search_is_sent_to_a_server_that_asks_and_its_password_is_found_nowhere(
     shutil.copytree(storage / "streets", tmp_path / "sent")
     (tmp_path / "sent" / "journal.jsonl").write_text('{"event": "opened", "time": 1.0, "cache_key": "k"}\n')
     command = ("sync", "sent", "--storage", tmp_path, "--tracking-uri")
-    refused = run_cli(*command, f"http://127.0.0.1:{asking}")
+    refused = run_cli(*command, f"http://127.0.0.1:{asking.port}")
     assert refused.returncode == 2
     assert "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in refused.stderr
-    taken = run_cli(*command, f"http://127.0.0.1:{asking}", **LOGIN)
+    taken = run_cli(*command, f"http://127.0.0.1:{asking.port}", **LOGIN)
     assert taken.returncode == 0, taken.stderr
-    again = run_cli(*command, f"http://mayor:{LOGIN['MLFLOW_TRACKING_PASSWORD']}@127.0.0.1:{asking}")
+    again = run_cli(*command, f"http://mayor:{LOGIN['MLFLOW_TRACKING_PASSWORD']}@127.0.0.1:{asking.port}")
     assert again.returncode == 0, again.stderr
     said = "".join(done.stdout + done.stderr for done in (refused, taken, again))
     files = [file for folder in (tmp_path, storage) for file in folder.rglob("*") if file.is_file()]
@@ -224,3 +242,27 @@ def test_search_is_sent_to_a_server_that_asks_and_its_password_is_found_nowhere(
     client = open_client(own_tracking_uri(storage))
     (run,) = client.search_runs([client.get_experiment_by_name("sent").experiment_id])
     assert read_document(client, run.info.run_id, "settings.json")["place"]["tracking_uri"].startswith("http://")
+
+
+def find_users_files() -> set[Path]:
+    return set(Path(tempfile.gettempdir()).glob("street-*/users.db"))
+
+
+@pytest.mark.parametrize(("server", "number"), [("plain", signal.SIGHUP), ("asking", signal.SIGTERM)])
+def test_signal_ends_the_server_and_all_its_processes(server, number, request, wait_until):
+    served = request.getfixturevalue(server)
+    port, before = served.port, find_users_files()
+    assert processes_of(port)
+    os.kill(served.process.pid, number)
+    out, err = served.process.communicate(timeout=60)
+    assert (served.process.returncode, err) == (0, "")
+    wait_until(lambda: not processes_of(port), "no process is left")
+    assert not answers(port)
+    host = {"plain": "127.0.0.1", "asking": "gpu.lab"}[server]
+    assert f"streets: http://{host}:{port}/#/experiments/1/runs" in out
+    assert "broken/settings.json cannot be read" in out, "named, and the others are linked"
+    assert "apart: its runs are in postgresql://***@host/db, which is not served here" in out
+    assert "PLANTED" not in out
+    if server == "asking":
+        # Other servers of this machine may have gone meanwhile.
+        assert len(before - find_users_files()) >= 1

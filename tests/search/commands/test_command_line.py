@@ -63,7 +63,8 @@ SECRETS = {
 SECRETS["STREET_SEARCH_NOTIFY"] = "http://127.0.0.1:9/hooks/PLANTED-hook"
 
 SPACES = """
-SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "batch_size": 4}
+SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "crops_per_image": 1}
+SMALL["batch_size"] = 6
 
 
 def tiny(trial):
@@ -543,30 +544,7 @@ def test_extended_search_keeps_its_trials_and_draws_one_more(seeded, place):
     assert [event.trial for event in seeded if event.event == "asked"] == list(range(TRIALS + 1))
 
 
-# Mistakes that are refused before Ray starts. They share one import: each is a fork of a process that has it.
-FORKS = """
-import json, os, sys, traceback
-import search.__main__ as command_line
-import search.commands.running, search.stages.earlier, search.tracking.check, segcore.training.feasible
-
-for number, arguments in enumerate(json.loads(sys.argv[1])):
-    if os.fork() == 0:
-        output = os.open(f"{number}.txt", os.O_CREAT | os.O_WRONLY)
-        os.dup2(output, 1), os.dup2(output, 2)
-        sys.argv = ["search", *arguments]
-        status = 0
-        try:
-            command_line.main()
-        except SystemExit as error:
-            status = error.code
-        except BaseException:
-            traceback.print_exc()
-            status = 1
-        sys.stdout.flush(), sys.stderr.flush()
-        os._exit(status)
-    print(os.waitstatus_to_exitcode(os.wait()[1]))
-"""
-
+# Refused before Ray starts.
 MISTAKES = {
     "missing folder": (["--data", "/no/such/folder"], "/no/such/folder is no data set"),
     "no data in the folder": (["--data", "{root}"], "is no data set"),
@@ -607,39 +585,22 @@ OTHER_MISTAKES = {
 }
 
 
-@pytest.fixture(scope="module")
-def refusals(place: Place, tmp_path_factory: pytest.TempPathFactory, find_free_port: Callable) -> dict:
-    """Exit code and output of every mistake above."""
-    folder, blanks = tmp_path_factory.mktemp("mistakes"), {"root": place.root, "port": find_free_port()}
-    base = ["launch", "--name", "wrong", "--data", place.data, "--space", "my_spaces:tiny", "--cache", folder / "c"]
-    base += ["--storage", folder / "searches"]
-    lines = [[*base, *(part.format(**blanks) for part in arguments)] for arguments, _ in MISTAKES.values()]
-    others = [arguments for arguments, _ in OTHER_MISTAKES.values()]
-    lines += [[*part, *(["--storage", folder / "none"] if part != ["lunch"] else [])] for part in others]
-    command = [sys.executable, "-c", FORKS, json.dumps([[str(part) for part in line] for line in lines])]
-    path = os.pathsep.join([str(place.root), str(ROOT)])
-    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    codes = [int(line) for line in done.stdout.split()]
-    names = [*MISTAKES, *OTHER_MISTAKES]
-    assert len(codes) == len(names)
-    return {name: (codes[n], (folder / f"{n}.txt").read_text()) for n, name in enumerate(names)}
-
-
 @pytest.mark.parametrize("name", [*MISTAKES, *OTHER_MISTAKES])
-def test_mistake_is_refused_with_a_message(refusals, name):
-    code, output = refusals[name]
-    assert {**MISTAKES, **OTHER_MISTAKES}[name][1] in " ".join(output.split()), output
+def test_mistake_is_refused_with_a_message(run_cli, place, find_free_port, tmp_path, name):
+    if name in MISTAKES:
+        arguments, message = MISTAKES[name]
+        given = [part.format(root=place.root, port=find_free_port()) for part in arguments]
+        line = ["launch", "--name", "wrong", "--data", place.data, "--space", "my_spaces:tiny"]
+        line += ["--cache", tmp_path / "cache", "--storage", tmp_path / "searches", *given]
+    else:
+        arguments, message = OTHER_MISTAKES[name]
+        line = [*arguments, *(["--storage", tmp_path / "none"] if arguments != ["lunch"] else [])]
+    done = run_cli(*line, python_path=place.root)
+    output = done.stdout + done.stderr
+    assert message in " ".join(output.split()), output
     assert "Traceback" not in output
-    assert code == 2
-
-
-def test_refused_launch_leaves_no_search_behind(refusals, tmp_path_factory):
-    leftovers = [file for file in tmp_path_factory.getbasetemp().rglob("settings.json") if "wrong" in file.parts]
-    assert leftovers == []
+    assert done.returncode == 2
+    assert list(tmp_path.rglob("settings.json")) == [], "a refused launch leaves no search behind"
 
 
 def refuse(done: subprocess.CompletedProcess[str], message: str) -> None:

@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,72 +33,79 @@ def arguments(dataset_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
     )
 
 
-def told_to_end(driver: subprocess.Popen, number: int, journal: Path, wait_until: Callable) -> tuple[str, str, int]:
-    """Send a signal once a checkpoint was written in this run, and return what was printed and how many events."""
-    before = len(list(read_events(journal)))
+@pytest.fixture(scope="module")
+def folder(arguments: tuple[object, ...]) -> SearchFolder:
+    """Of the search that is launched, and goes on in the next test."""
+    return SearchFolder(root=arguments[-1].parent / "searches" / "told")
 
-    def has_trained() -> bool:
-        assert driver.poll() is None, driver.communicate()
-        return any(event.event == "checkpoint" for event in list(read_events(journal))[before:])
 
-    wait_until(has_trained, "a checkpoint was written", seconds=600)
-    os.kill(driver.pid, number)
+def find_alive(session: int) -> set[int]:
+    """Return the processes of a session, of which Ray's own are, as job managers find those of a job."""
+    alive = set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = file.read_text().rpartition(")")[2].split()
+            alive |= {int(file.parent.name)} if fields[0] != "Z" and int(fields[3]) == session else set()
+    return alive
+
+
+def count_events(folder: SearchFolder) -> int:
+    return len(list(read_events(folder.search_stage.journal)))
+
+
+def has_saved(driver: subprocess.Popen, folder: SearchFolder, before: int) -> bool:
+    """Whether a checkpoint was written after so many events."""
+    assert driver.poll() is None, driver.communicate()
+    return any(event.event == "checkpoint" for event in list(read_events(folder.search_stage.journal))[before:])
+
+
+def test_sigterm_of_a_job_manager_ends_a_search_as_ctrl_c_does(arguments, folder, start_cli, wait_until):
+    driver = start_cli(*arguments, PYTHONPATH=str(arguments[-1].parent))
+    wait_until(lambda: has_saved(driver, folder, 0), "a checkpoint was written", seconds=600)
+    told = find_alive(driver.pid)
+    assert len(told) > 5, "Ray's processes get it too"
+    for pid in told:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
     out, err = driver.communicate(timeout=600)
-    return out, err, before
-
-
-def test_signals_of_job_managers_and_closed_terminals_end_a_search_as_ctrl_c_does(
-    arguments, start_cli, wait_until, find_free_port
-):
-    root = arguments[-1].parent
-    folder = SearchFolder(root=root / "searches" / "told")
-    journal = folder.search_stage.journal
-    commands = {signal.SIGTERM: arguments, signal.SIGHUP: ("resume", "told", "--storage", root / "searches")}
-    for number, command in commands.items():
-        driver = start_cli(*command, PYTHONPATH=str(root))
-        out, err, before = told_to_end(driver, number, journal, wait_until)
-        assert driver.returncode == 3, err
-        assert f"go on with '{folder.command('resume')}'" in err
-        assert "Traceback" not in out + err
-        new = list(read_events(journal))[before:]
-        assert (new[0].event, new[-1].event) == ("opened", "halted")
-        client = MlflowClient(read_place(folder.place).tracking_uri)
-        (experiment,) = client.search_experiments(filter_string="name = 'told'")
-        runs = client.search_runs([experiment.experiment_id])
-        assert {run.info.status for run in runs} == {"KILLED"}
-        assert len(runs) == 2
-    (trial,) = read_history(journal, "iou").in_order
-    epochs = [event.epoch for event in read_events(journal) if event.event == "epoch"]
-    assert epochs == sorted(epochs), "the second run went on from the checkpoint of the first"
-    assert trial.checkpoint_epoch >= 2
+    wait_until(lambda: not find_alive(driver.pid), "nothing of Ray is left")
+    assert driver.returncode == 3, err
+    assert f"go on with '{folder.command('resume')}'" in err
+    assert "Traceback" not in out + err
+    events = list(read_events(folder.search_stage.journal))
+    assert (events[0].event, events[-1].event) == ("opened", "halted")
+    client = MlflowClient(read_place(folder.place).tracking_uri)
+    (experiment,) = client.search_experiments(filter_string="name = 'told'")
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} == {"KILLED"}
+    assert len(runs) == 2
 
 
 def test_a_search_stops_where_another_process_asks_it_to_and_keeps_what_it_was_told_to(
-    arguments, start_cli, run_cli, wait_until
+    arguments, folder, start_cli, run_cli, wait_until
 ):
     """After the test above, whose search it goes on with."""
-    root = arguments[-1].parent
-    folder = SearchFolder(root=root / "searches" / "told")
-    journal = folder.search_stage.journal
-    before = len(list(read_events(journal)))
-    driver = start_cli("resume", "told", "--storage", root / "searches", PYTHONPATH=str(root))
-
-    def has_trained() -> bool:
-        assert driver.poll() is None, driver.communicate()
-        return any(event.event == "checkpoint" for event in list(read_events(journal))[before:])
-
-    wait_until(has_trained, "a checkpoint was written", seconds=600)
-    kept = run_cli("keep", "told", 0, "--why", "promising", "--storage", root / "searches")
+    storage = ("--storage", folder.root.parent)
+    before = count_events(folder)
+    driver = start_cli("resume", "told", *storage, PYTHONPATH=str(arguments[-1].parent))
+    wait_until(lambda: has_saved(driver, folder, before), "a checkpoint was written", seconds=600)
+    kept = run_cli("keep", "told", 0, "--why", "promising", *storage)
     assert kept.stdout == "Trial 0 is spared from ASHA, and trains to its end.\n", kept.stderr
-    stopped = run_cli("stop", "told", "--why", "lunch", "--storage", root / "searches")
+    stopped = run_cli("stop", "told", "--why", "lunch", *storage)
     assert f"It has stopped; go on with '{folder.command('resume')}'." in stopped.stdout
     out, err = driver.communicate(timeout=600)
     assert driver.returncode == 3, err
     assert "Stopped, as asked for by" in err
     assert ": lunch; go on with" in err
+    wait_until(lambda: not find_alive(driver.pid), "nothing of Ray is left")
     assert "1 of 2 trials  ·  0 running  ·  1 waiting" in out, "an interrupted search leaves a summary"
     assert "Traceback" not in out + err
-    (trial,) = read_history(journal, "iou").in_order
+    events = list(read_events(folder.search_stage.journal))
+    assert (events[before].event, events[-1].event) == ("opened", "halted")
+    epochs = [event.epoch for event in events if event.event == "epoch"]
+    assert epochs == sorted(epochs), "the second run went on from the checkpoint of the first"
+    (trial,) = read_history(folder.search_stage.journal, "iou").trials.values()
+    assert trial.checkpoint_epoch >= 2
     assert (trial.kept, trial.outcome) == (True, None)
     assert trial.can_go_on, "the epoch that ran was finished, and its checkpoint written"
 

@@ -18,8 +18,6 @@ from segcore.data.dividing.split import read_folds
 from segcore.prediction.ensemble import read_ensemble_notes
 from segcore.prediction.held_out import Origin, plan_held_out
 
-pytestmark = pytest.mark.slow
-
 VAL = {f"val_{number}" for number in range(4)}
 SPACES = """
 def tiny(trial):

@@ -60,11 +60,19 @@ def start(folder: SearchFolder, *arguments: str, **environment: str) -> subproce
     )
 
 
-@pytest.mark.parametrize("command", ["status", "status --importance", "best"])
+PLAIN = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+# What a terminal takes is one matter, what a command prints another: each is seen, and all of the hardest terminal.
 @pytest.mark.parametrize(
-    "environment",
-    [{}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}],
-    ids=["utf-8", "ascii", "C"],
+    ("environment", "command"),
+    [
+        ({}, "status"),
+        ({"PYTHONIOENCODING": "ascii"}, "best"),
+        (PLAIN, "status --importance"),
+        (PLAIN, "best"),
+    ],
+    ids=["utf-8", "ascii", "C", "C-best"],
 )
 def test_any_value_is_shown_on_any_terminal(make_search, command, environment):
     with start(make_search(40), *command.split(), "streets", **environment) as process:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -166,5 +167,6 @@ def test_latency_counts_where_it_is_sought(record, objective, gone_on):
     """Of four at the rung two go on. Trial 1 beats 0 in both; 2 is the fastest, so that by both it comes before 0."""
     past = record(*((1.0, (iou,), "stopped by ASHA") for iou in (0.5, 0.6, 0.4, 0.1)), objective=objective, trials=9)
     for number, latency_ms in enumerate((30.0, 20.0, 10.0, 40.0)):
-        past.history.trials[number].epochs[1].metrics["latency_ms"] = latency_ms
+        epochs = past.history.trials[number].epochs
+        epochs[1] = replace(epochs[1], metrics={**epochs[1].metrics, "latency_ms": latency_ms})
     assert past.decide(1, 2).open == gone_on

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from search.insight.spending import account, best_by, count_stops, score_against_time
 from search.memory.events import Asked, Closed, Epoch, Halted, Opened
 
@@ -24,8 +26,9 @@ def test_time_is_accounted_for_by_how_trials_ended(make_trials):
 
 def test_time_that_epochs_report_is_taken_where_they_do(make_trials):
     history = make_trials({"ious": [0.1, 0.2]})
-    for record in history.trials[0].epochs.values():
-        record.metrics["seconds"] = 4.0
+    epochs = history.trials[0].epochs
+    for epoch, record in epochs.items():
+        epochs[epoch] = replace(record, metrics={**record.metrics, "seconds": 4.0})
     assert [each.seconds for each in account(history)] == [8.0]
 
 

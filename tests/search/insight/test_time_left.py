@@ -103,8 +103,9 @@ def test_search_that_is_idle_tells_from_its_epochs_how_many_were_trained_at_once
     assert count_at_once(history) == 8
     # Journals whose epochs do not say how long they took tell it by their times.
     for trial in history.trials.values():
-        for record in trial.epochs.values():
-            del record.metrics["seconds"]
+        for epoch, record in trial.epochs.items():
+            metrics = {name: value for name, value in record.metrics.items() if name != "seconds"}
+            trial.epochs[epoch] = replace(record, metrics=metrics)
     assert count_at_once(history) == 8
 
 

@@ -562,6 +562,24 @@ def answers(asha: Asha) -> list[object]:
     return [decided, promoted, asha.find_hopeless(), [asha.waits(trial) for trial in range(6)]]
 
 
+@given(data=st.data(), count=st.integers(1, 40), factor=st.integers(2, 3))
+def test_the_short_ways_lead_where_ranking_all_of_a_rung_does(data, count, factor):
+    asha = make_asha(reduction_factor=factor, epochs=8)
+    for event in draw_events(data, count):
+        asha.apply(event)
+        for trial in range(6):
+            for epoch in asha.rungs:
+                ranked = asha._rank(epoch, {trial: 0.25})
+                assert asha._place(epoch, trial, 0.25, None) == (ranked.index(trial) + 1, len(ranked))
+        going_on = [
+            trial
+            for epoch in reversed(asha.rungs)
+            for trial in asha._rank(epoch)[: len(asha._rank(epoch)) // factor]
+            if asha._waiting.get(trial) == epoch
+        ]
+        assert asha.find_promoted() == next(iter(going_on), None)
+
+
 @given(data=st.data(), count=st.integers(1, 40), factor=st.integers(2, 3), weighs_latency=st.booleans())
 def test_a_judge_built_from_a_journal_cut_anywhere_answers_as_the_live_one(
     rebuild, data, count, factor, weighs_latency

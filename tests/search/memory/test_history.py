@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from search.memory.events import Event, parse_event
+from search.memory.events import Asked, Ended, Event, Reopened, parse_event
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
 from search.memory.outcome import Outcome
@@ -84,11 +84,6 @@ def test_trial_can_go_on_from_a_checkpoint_of_its_last_epoch():
         found.append(history.trials[0].can_go_on)
     assert found == [False, True, False, True, False]
     assert history.trials[0].checkpoint is None
-
-
-def test_proposals_ahead_of_a_trial_are_kept_with_it():
-    history = history_of(asked(0, ahead=[{"loss": "focal"}]), asked(1))
-    assert [trial.ahead for trial in history.in_order] == [[{"loss": "focal"}], []]
 
 
 def test_best_report_is_the_earliest_of_the_highest():
@@ -263,3 +258,16 @@ def test_what_closed_a_stage_stands_until_it_goes_on(open_script, tmp_path):
         script.write("reopened", trial=0)
         assert script.journal.history.closed is None
     assert Journal(file, "iou").history.closed is None
+
+
+def test_trials_are_found_by_how_they_ended_through_all_that_follows():
+    history = history_of(asked(0), asked(1), asked(2))
+    for number in (2, 0):
+        history.apply(Ended(trial=number, outcome=Outcome.FAILED))
+    assert [trial.number for trial in history.list_by_outcome(Outcome.FAILED)] == [0, 2]
+    assert [trial.number for trial in history.unfinished] == [1]
+    history.apply(Reopened(trial=2))
+    history.apply(Asked(trial=0, fold=0, values={}, params={}))
+    assert history.list_by_outcome(Outcome.FAILED) == []
+    assert [trial.number for trial in history.unfinished] == [0, 1, 2]
+    assert (history.count(None), history.count(Outcome.FAILED)) == (3, 0)

@@ -1,5 +1,6 @@
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,15 @@ import torch
 from ray.runtime_env.runtime_env import RuntimeEnv, _merge_runtime_env
 
 from search.run.capacity import Capacity, count_concurrent, share_gpus
-from search.run.cluster import _QUIET, _runtime_env, connected, prepare_nodes
+from search.run.cluster import (
+    _QUIET,
+    _ending_as_interrupted,
+    _runtime_env,
+    advise_mps,
+    connected,
+    prepare_nodes,
+)
+from search.run.probe import PRETENDED
 from search.run.stage import make_job
 from search.run.trial import open_cache
 from segcore.data.dataset import read_dataset
@@ -41,6 +50,17 @@ def test_trials_that_a_nodes_gpus_hold(gpus, gpus_per_trial, trials):
     assert int(share_gpus(gpus, gpus_per_trial)) == trials
 
 
+@pytest.mark.parametrize(("gpus_per_trial", "is_advised"), [(0, False), (0.25, True), (0.5, True), (1, False)])
+def test_only_trials_that_share_this_machines_gpus_are_advised_to_run_side_by_side(
+    make_place, tmp_path, monkeypatch, gpus_per_trial, is_advised
+):
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    place = make_place(gpus_per_trial=gpus_per_trial)
+    assert ("'nvidia-cuda-mps-control -d'" in advise_mps(place)) == is_advised
+    monkeypatch.setenv(PRETENDED, "1")
+    assert advise_mps(place) == ""
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:{port}", "no-such-host.invalid:6379"])
 def test_address_that_does_not_answer_is_refused_before_ray_starts(make_place, find_free_port, address):
     address = address.format(port=find_free_port())
@@ -53,32 +73,31 @@ def test_address_that_does_not_answer_is_refused_before_ray_starts(make_place, f
     assert not ray.is_initialized()
 
 
-def test_a_hang_up_that_nohup_ignores_stays_ignored():
-    code = (
-        "import signal\nfrom pathlib import Path\nfrom search.place import build_place\n"
-        "from search.run.cluster import connected\n"
-        "with connected(build_place({'data': Path('.'), 'storage': Path('.')})):\n"
-        "    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN\n"
-        "    print('ignored')\n"
-    )
-    ignoring = subprocess.run(
-        ["nohup", sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=300
-    )
-    assert ignoring.stdout == "ignored\n"
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_of_job_managers_and_closed_terminals_are_taken_as_ctrl_c(number):
+    before = signal.getsignal(number)
+    with _ending_as_interrupted(), pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(number)
+    assert signal.getsignal(number) is before
 
 
-def test_local_ray_starts_without_a_home_and_hands_the_limit_of_megapixels_on(tmp_path):
-    (tmp_path / "home").write_text("not a folder")
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> list[str]:
+    """What a driver told, line by line, that was started by nohup and has no home."""
+    folder = tmp_path_factory.mktemp("homeless")
+    (folder / "home").write_text("not a folder")
     code = (
-        "import ray\nfrom pathlib import Path\nfrom search.place import build_place\n"
+        "import ray, signal\nfrom pathlib import Path\nfrom search.place import build_place\n"
         "from search.run.cluster import connected\nfrom segcore.data.decoding import read_limit\n"
         "place = build_place({'data': Path('.'), 'storage': Path('.'), 'cache': Path('.')})\n"
-        "with connected(place):\n    print(ray.get(ray.remote(num_cpus=0)(read_limit).remote()))\n"
+        "with connected(place):\n"
+        "    print(ray.get(ray.remote(num_cpus=0)(read_limit).remote()))\n"
+        "    print(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)\n"
     )
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_AUTH")}
-    environment |= {"HOME": str(tmp_path / "home"), LIMIT_VARIABLE: "321"}
+    environment |= {"HOME": str(folder / "home"), LIMIT_VARIABLE: "321"}
     done = subprocess.run(
-        [sys.executable, "-c", code],
+        ["nohup", sys.executable, "-c", code],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -86,7 +105,16 @@ def test_local_ray_starts_without_a_home_and_hands_the_limit_of_megapixels_on(tm
         check=False,
         timeout=300,
     )
-    assert done.stdout == "321.0\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_local_ray_starts_without_a_home_and_hands_the_limit_of_megapixels_on(told):
+    assert told[0] == "321.0"
+
+
+def test_a_hang_up_that_nohup_ignores_stays_ignored(told):
+    assert told[1:] == ["True"]
 
 
 def test_the_limit_of_megapixels_is_handed_to_a_clusters_workers_too(make_place, monkeypatch):

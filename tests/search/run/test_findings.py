@@ -21,8 +21,8 @@ ANSWER = Answer(
 NODE = NodeHealth(name="node 10.0.0.1 (1a2b3c4d)", gpus=1.0, cpus=8.0, answer=ANSWER)
 
 
-def find(*nodes: NodeHealth, pretended: bool = False) -> list[Finding]:
-    return find_all(nodes, VERSIONS, "c0de", pretended)
+def find(*nodes: NodeHealth, pretended: bool = False, shared: bool = False) -> list[Finding]:
+    return find_all(nodes, VERSIONS, "c0de", pretended, shared)
 
 
 def test_nothing_is_found_on_a_sound_node():
@@ -78,6 +78,22 @@ def test_a_node_that_does_not_answer_is_a_fault_and_nothing_else_is_said_of_it()
 def test_pretended_gpus_are_taken_on_rays_word():
     blind = replace(NODE, answer=replace(ANSWER, probe=replace(PROBE, gpus=())))
     assert find(blind, pretended=True) == []
+
+
+def test_trials_that_share_a_gpu_are_advised_to_run_side_by_side():
+    (found,) = find(NODE, shared=True)
+    assert (found.level, found.where) == ("warning", NODE.name)
+    assert found.told.endswith("'nvidia-cuda-mps-control -d' before Ray starts.")
+
+
+@pytest.mark.parametrize("probe", [{"has_mps": True}, {"gpus": ()}])
+def test_no_advice_where_mps_runs_or_a_node_has_no_gpu(probe):
+    node = replace(NODE, gpus=0.0, answer=replace(ANSWER, probe=replace(PROBE, **probe)))
+    assert find(node, shared=True) == []
+
+
+def test_no_advice_on_pretended_gpus():
+    assert find(NODE, pretended=True, shared=True) == []
 
 
 def test_the_node_whose_data_differs_from_most_is_named():

@@ -1,6 +1,7 @@
 """Nodes looked at before they are given trials, on a real Ray cluster of this machine."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import version
 
 import pytest
@@ -13,8 +14,8 @@ from search.run.capacity import Capacity
 from search.run.cluster import prepare_nodes
 from search.run.findings import find_all
 from search.run.health import digest_code, examine_nodes
-from search.run.nodes import Nodes, looking_at_nodes
-from search.run.probe import PRETENDED, find_versions
+from search.run.nodes import Check, Nodes, advise_mps, looking_at_nodes
+from search.run.probe import PRETENDED, Gpu, find_versions, probe_machine
 from segcore.data.dataset import read_dataset
 from segcore.errors import ClusterError
 
@@ -92,3 +93,21 @@ def test_late_nodes_are_used_when_they_are_ready_and_bad_ones_left_out(cluster, 
     assert nodes.pop_warnings() == []
     for node in (late, bad):
         cluster.remove_node(node)
+
+
+def test_nodes_whose_trials_take_turns_on_a_gpu_are_named_in_one_sentence(tmp_path):
+    here = probe_machine(tmp_path)
+    without = replace(here, gpus=(Gpu(name="A10G", memory_gib=22.0),), has_mps=False)
+    checks = {
+        "11111111": Check(probe=without),
+        "22222222": Check(probe=replace(without, has_mps=True)),
+        "33333333": Check(probe=replace(without, gpus=())),
+        "44444444": Check(probe=without),
+        "55555555": Check(probe=without, problem="left out for another reason"),
+        "66666666": Check(problem="cannot be asked"),
+    }
+    looked = [({"NodeManagerAddress": "10.0.0.1", "NodeID": name}, check) for name, check in checks.items()]
+    (told,) = advise_mps(looked)
+    assert told.startswith("Node 10.0.0.1 (11111111), node 10.0.0.1 (44444444): trials that share a GPU take turns")
+    assert "'nvidia-cuda-mps-control -d'" in told
+    assert [*advise_mps(looked[1:3])] == []

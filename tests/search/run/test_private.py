@@ -95,6 +95,13 @@ def test_trials_have_the_users_keys_and_no_file_has_them(told):
     assert [file for file in files if b"PLANTED" in file.read_bytes()] == []
 
 
+def test_no_worker_is_started_that_could_be_given_no_trial(told):
+    workers = [file.name for file in (Path(told["session"]) / "logs").glob("worker-*.out")]
+    assert workers
+    # Of no job: started without the environment of one.
+    assert [name for name in workers if "-ffffffff-" in name] == []
+
+
 def test_ray_shows_nobody_the_arguments_of_a_driver(told):
     assert told["jobs"] == ["python -m search"]
 

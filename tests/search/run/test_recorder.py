@@ -520,3 +520,16 @@ def test_a_trial_that_failed_keeps_both_to_be_tried_again_from(parts, make_trial
         train(parts, make_trial(0), epoch, ray_folder / "run-1")
     parts.recorder._end(0, Outcome.FAILED, "its worker died")
     assert places(parts, ray_folder) == ["run-1/checkpoint_2", "run-1/checkpoint_1"]
+
+
+def test_what_ray_keeps_of_every_metric_is_given_up_when_a_trial_ends(parts, make_trial, placed_trial):
+    finished, failed = make_trial(1), placed_trial
+    for trial in (finished, failed):
+        report(trial, parts, 1, iou=0.5)
+    assert finished.metric_analysis["metrics/iou"]["max"] == 0.5
+    report(finished, parts, 9, "finished", iou=0.6)
+    parts.recorder.on_trial_complete(1, [finished], finished)
+    parts.recorder.on_trial_error(1, [failed], failed)
+    for trial in (finished, failed):
+        assert (trial.metric_analysis, trial.metric_n_steps) == ({}, {})
+    assert finished.last_result["epoch"] == 9

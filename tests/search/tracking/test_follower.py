@@ -3,9 +3,11 @@ import threading
 import time
 
 import numpy as np
+import pytest
 from mlflow import MlflowClient
 
 from search.memory.events import Closed, Opened
+from search.tracking import follower
 from search.tracking.check import require_tracking
 from search.tracking.follower import Tracker
 
@@ -222,3 +224,8 @@ def test_what_mlflow_does_not_take_is_named(settings, place, script, stage):
     tracker = Tracker(settings, place, "search", stage)
     assert tracker.close() == 0
     assert list(tracker.set_aside) == ["pictures"]
+
+
+@pytest.mark.parametrize(("seconds", "rest"), [(0.0, 1.0), (0.1, 1.0), (1.0, 5.0), (20.0, 15.0)])
+def test_the_longer_sending_takes_the_more_is_waited_for(seconds, rest):
+    assert follower.choose_rest(seconds) == rest

@@ -1,13 +1,18 @@
+import html
+import re
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 from mlflow import MlflowClient
 
+from search.insight.answers import Answer
 from search.memory.events import Closed
 from search.tracking.overview_page import describe_search
 from search.tracking.reports import log_report
 from search.tracking.runs import StageRuns
 from search.tracking.store import PARENT
+from search.verdict.notes import best_note
 from segcore.errors import TrackingError
 
 
@@ -49,3 +54,18 @@ def test_the_page_of_a_search_that_has_ended_links_to_its_report(make_record, ma
     ended = describe_search(make_record(history), (), (), "1", {PARENT: "ab"})
     link = "[Report](#/experiments/1/runs/ab/artifacts/report.html?workflowType=machine_learning)"
     assert (link in running, link in ended) == (False, True)
+
+
+def test_what_others_wrote_is_no_link_and_no_picture_on_a_search_s_page(make_record, make_trials, make_best):
+    evil = "![x](http://evil.example)<img src=http://evil.example>|[x](javascript:a)"
+    best = make_best()
+    best["values"]["backbone"] = evil
+    record = make_record(make_trials({"ious": [0.5], "values": best["values"]}), best=best)
+    answer = Answer(topic="luck", question=evil, sentence=evil, certainty=evil, commands=(f"ls '{evil}`'",))
+    page = describe_search(record, (answer,), (), "1", {0: "ab"})
+    reader = MarkdownIt("commonmark", {"html": True}).enable("table")
+    drawn = reader.render(page) + reader.render(best_note(best))
+    # In the answer four times, in the table of the best, and in the note of the winner.
+    assert drawn.count(html.escape(evil)) == 6
+    assert "<img" not in drawn
+    assert re.findall('href="([^?"]*)', drawn) == ["#/experiments/1/runs/ab"]

@@ -145,6 +145,12 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(bucket, roo
         bring_data(bucket.inside("streets").address, root)
 
 
+def test_a_disk_that_holds_too_few_files_is_told_before_anything_is_fetched(bucket, root, monkeypatch):
+    monkeypatch.setattr(bringing, "count_free_files", lambda folder: bringing.SPARE_FILES + 36)
+    with pytest.raises(StorageError, match=r"has 37 files, but the disk of .* has room for 36 \(df -i tells\)"):
+        bring_data(bucket.inside("streets").address, root)
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [

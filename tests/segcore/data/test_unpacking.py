@@ -1,5 +1,6 @@
 import gzip
 import io
+import math
 import os
 import shutil
 import stat
@@ -128,6 +129,37 @@ def test_what_the_disk_does_not_hold_is_refused(suffix, tmp_path, out, monkeypat
     monkeypatch.setattr(unpacking, "_SPARE_BYTES", 2 * free)
     with pytest.raises(StorageError, match=r"to spare; make room, or choose another folder with --cache"):
         unpack(pack(tmp_path / f"x.{suffix}", FILES), out)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_more_files_than_a_data_set_has_are_refused(suffix, tmp_path, out, monkeypatch):
+    monkeypatch.setattr(unpacking, "MOST_FILES", 3)
+    unpack(pack(tmp_path / f"three.{suffix}", dict.fromkeys("abc", b"x")), out)
+    with pytest.raises(DataError, match=r"four.* holds more than 3 files and folders, .* unpack it yourself"):
+        unpack(pack(tmp_path / f"four.{suffix}", dict.fromkeys("ABCD", b"x")), out)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_more_files_than_the_disk_has_room_for_are_refused(suffix, tmp_path, out, monkeypatch):
+    monkeypatch.setattr(unpacking, "count_free_files", lambda folder: unpacking.SPARE_FILES + 1)
+    with pytest.raises(StorageError, match=r"holds 2 files or more, but the disk of .* has room for 1 \(df -i tells\)"):
+        unpack(pack(tmp_path / f"x.{suffix}", dict.fromkeys("ab", b"x")), out)
+
+
+@pytest.mark.parametrize(("counted", "free"), [(100, 40.0), (0, math.inf)])
+def test_disks_that_count_no_files_have_room_for_all(counted, free, tmp_path, monkeypatch):
+    real = os.statvfs(tmp_path)
+    told = os.statvfs_result((*real[:5], counted, 40, 40, *real[8:]))
+    monkeypatch.setattr(unpacking.os, "statvfs", lambda folder: told)
+    assert unpacking.count_free_files(tmp_path) == free
+
+
+def test_contents_of_a_zip_that_would_fill_the_memory_are_refused(tmp_path, out, monkeypatch):
+    monkeypatch.setattr(members, "_LONGEST_CONTENTS_BYTES", 150)
+    # Each file has 46 bytes and its name in the table of contents.
+    unpack(pack(tmp_path / "three.zip", dict.fromkeys("abc", b"x")), out)
+    with pytest.raises(DataError, match=r"has a table of contents of 0 MiB, as no pictures need"):
+        unpack(pack(tmp_path / "four.zip", dict.fromkeys("ABCD", b"x")), out)
 
 
 def test_notes_that_would_fill_the_memory_are_refused(tmp_path, out):

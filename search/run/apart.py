@@ -1,0 +1,46 @@
+"""Keeps the processes of a local Ray apart from a signal that is meant for the search.
+
+Ctrl-C, `timeout` and `kill -- -GROUP` signal a process group; job managers signal all processes of a job (systemd,
+`scancel`). The driver needs its Ray until it has ended the search: without the GCS server each of its calls hangs for a
+minute, and without the raylet it is ended on the spot. How the driver takes signals lives in `cluster`.
+"""
+
+import signal
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ray._private import services
+
+
+class ApartProcess(subprocess.Popen[bytes]):
+    """A process that leads a group of its own and hears no SIGTERM, nor do those that it starts.
+
+    Args:
+        command: the program and its arguments.
+        options: as `subprocess.Popen` takes them.
+    """
+
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        # A process inherits which signals the thread that starts it holds back; Ray keeps SIGINT from its own so.
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            super().__init__(command, process_group=0, **options)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+    def terminate(self) -> None:
+        """End the process by the signal that it hears."""
+        self.kill()
+
+
+@contextmanager
+def started_apart() -> Iterator[None]:
+    """Let what Ray starts meanwhile on this machine be kept apart; all of it ends with this process."""
+    before = services.ConsolePopen
+    services.ConsolePopen = ApartProcess
+    try:
+        yield
+    finally:
+        services.ConsolePopen = before

@@ -1,0 +1,138 @@
+"""Ray's workers as forks of one process that has imported what they train with, which takes each of them five seconds.
+
+`open_nursery` starts that process, `python -m tests.nursery FOLDER SOCKET`. Ray starts a worker as a command, the path
+of a Python first; the path that it gets here is that of a short program, which sends its files, environment and
+arguments to a fork and ends. Ray itself is imported by each fork: it reads its worker's environment as it is imported.
+"""
+
+import functools
+import gc
+import importlib
+import json
+import os
+import runpy
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import pytest
+
+ROOT: Final = Path(__file__).parents[1]
+IMPORTED: Final = ("segcore.training.train", "segcore.prediction.cases", "pandas", "pyarrow.fs", "torch._dynamo")
+_MOST_BYTES: Final = 1 << 20
+_WORKER: Final = "default_worker.py"
+_CONTEXT: Final = "--serialized-runtime-env-context="
+_LOOK_SECONDS: Final = 1.0
+_START: Final = """#!/bin/sh
+exec {python} -IS {folder}/ask.py "$@"
+"""
+_ASK: Final = f"""import json, os, socket, sys
+if not any(each.endswith("/{_WORKER}") for each in sys.argv):
+    # One of Ray's agents, which have to be children of who starts them.
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as nursery:
+    nursery.connect(os.path.dirname(sys.argv[0]) + "/nursery")
+    wanted = {{"arguments": sys.argv[1:], "environment": dict(os.environ), "folder": os.getcwd()}}
+    socket.send_fds(nursery, [json.dumps(wanted).encode()], [0, 1, 2])
+    nursery.recv(1)
+"""
+
+
+@functools.cache
+def open_nursery() -> str:
+    """Start the process that workers are forked from, which ends after this one.
+
+    Returns:
+        What Ray is to take for a Python.
+    """
+    # A socket's path is short.
+    folder = Path(tempfile.mkdtemp(prefix="nursery-", dir="/tmp"))
+    program = folder / "python"
+    program.write_text(_START.format(python=shlex.quote(sys.executable), folder=folder), encoding="utf-8")
+    program.chmod(0o700)
+    (folder / "ask.py").write_text(_ASK, encoding="utf-8")
+    # From here on whoever asks is heard, however long the process takes to begin.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
+        server.bind(str(folder / "nursery"))
+        server.listen(64)
+        command = [sys.executable, "-m", "tests.nursery", str(folder), str(server.fileno())]
+        subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=[server.fileno()]
+        )
+    return str(program)
+
+
+def spare_rays(patch: "pytest.MonkeyPatch") -> None:
+    """Let a Ray that this process starts fork its workers, once there is work, and have no processes that watch it.
+
+    Its dashboard, its log monitor and its autoscaler are asked by nothing that a local Ray does.
+
+    Args:
+        patch: by which it is undone.
+    """
+    from ray._private import services
+    from ray._private.node import Node
+
+    patch.setattr(sys, "executable", open_nursery())
+    patch.setattr(services, "start_api_server", lambda *arguments, **named: ("", None))
+    patch.setattr(Node, "start_log_monitor", lambda node: None)
+    patch.setattr(Node, "start_monitor", lambda node: None)
+    patch.setenv("RAY_prestart_worker_first_driver", "0")
+
+
+def _serve(folder: Path, listening: int) -> None:
+    parent = os.getppid()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(fileno=listening) as server:
+        server.settimeout(_LOOK_SECONDS)
+        while os.getppid() == parent:
+            with suppress(TimeoutError), server.accept()[0] as asker:
+                _give_birth(asker, server)
+    shutil.rmtree(folder)
+
+
+def _give_birth(asker: socket.socket, server: socket.socket) -> None:
+    content, files, _, _ = socket.recv_fds(asker, _MOST_BYTES, 3)
+    # Not before there is a worker: most commands start none.
+    for name in IMPORTED:
+        importlib.import_module(name)
+    # No fork looks for garbage among all that was there before it, of which it would need a copy.
+    gc.freeze()
+    if os.fork() == 0:
+        server.close()
+        asker.close()
+        _become(json.loads(content), files)
+        os._exit(0)
+    for file in files:
+        os.close(file)
+
+
+def _become(wanted: Mapping[str, Any], files: Sequence[int]) -> None:
+    """Make this fork the worker."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    os.chdir(wanted["folder"])
+    os.environ.clear()
+    os.environ.update(wanted["environment"])
+    arguments = wanted["arguments"]
+    for context in (each.removeprefix(_CONTEXT) for each in arguments if each.startswith(_CONTEXT)):
+        os.environ.update(json.loads(context)["env_vars"])
+    (start,) = [place for place, each in enumerate(arguments) if each.endswith(f"/{_WORKER}")]
+    sys.argv = [each for each in arguments[start:] if not each.startswith((_CONTEXT, "--language="))]
+    sys.path[:0] = [str(Path(sys.argv[0]).parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]), int(sys.argv[2]))

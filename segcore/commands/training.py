@@ -95,20 +95,28 @@ def train(
     trained_on = f"{pixels.key}, {name_training(divided, fold)}"
     checkpoint = out / "state.pt"
     state = _start(checkpoint, config, pixels.classes, machine, trained_on, metric)
+    begun_after = state.epoch
+    _train(state, pixels, (train_indices, valid_indices), machine, checkpoint)
+    if state.epoch == begun_after and _is_written(out / "model", state):
+        console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
+        return
+    _write_model(out / "model", state, pixels, divided, fold)
+
+
+def _train(
+    state: TrainState, pixels: PixelCache, split: tuple[list[int], list[int]], machine: Machine, checkpoint: Path
+) -> None:
+    """Train to the end, each epoch written and told of."""
     parts, begun_after = state.micro_batches, state.epoch
-    with show_progress("training", total=config.epochs, done=state.epoch) as progress:
-        for result in train_epochs(state, pixels, train_indices, valid_indices, machine, saved=checkpoint):
+    with show_progress("training", total=state.config.epochs, done=state.epoch) as progress:
+        for result in train_epochs(state, pixels, *split, machine, saved=checkpoint):
             save_state(state, checkpoint)
             parts = _tell_parts(result, parts)
             for note in (result.loading_note, result.compile_note):
                 if note and result.epoch == begun_after + 1:
                     console.print(note, style="yellow", soft_wrap=True)
-            console.print(_describe(result, metric), soft_wrap=True)
-            progress(result.epoch, config.epochs)
-    if state.epoch == begun_after and _is_written(out / "model", state):
-        console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
-        return
-    _write_model(out / "model", state, pixels, divided, fold)
+            console.print(_describe(result, state.metric), soft_wrap=True)
+            progress(result.epoch, state.config.epochs)
 
 
 def _tell_data(dataset: DataSet, findings: Findings, divided: FoldSplit) -> None:

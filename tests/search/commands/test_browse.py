@@ -217,10 +217,11 @@ def test_browsers_elsewhere_may_use_an_allowed_name(asking):
 def test_pages_of_others_change_nothing_through_a_browser_that_knows_the_password(asking, origin, kind):
     login = base64.b64encode(f"mayor:{LOGIN['MLFLOW_TRACKING_PASSWORD']}".encode()).decode()
     headers = {"Origin": origin, "Content-Type": kind, "Authorization": f"Basic {login}"}
+    new = b'{"name": "theirs"}'
     for path in ("experiments/create", "runs/delete", "upload-artifact"):
         for root in ("api", "ajax-api"):
-            assert ask(asking, f"/{root}/2.0/mlflow/{path}", "POST", b'{"name": "theirs"}', **headers)[0] in (403, 404)
-    assert ask(asking, "/ajax-api/2.0/mlflow/experiments/create", "POST", b'{"name": "theirs"}', **headers)[0] == 403
+            assert ask(asking.port, f"/{root}/2.0/mlflow/{path}", "POST", new, **headers)[0] in (403, 404)
+    assert ask(asking.port, "/ajax-api/2.0/mlflow/experiments/create", "POST", new, **headers)[0] == 403
 
 
 def test_search_is_sent_to_a_server_that_asks_and_its_password_is_found_nowhere(asking, run_cli, storage, tmp_path):

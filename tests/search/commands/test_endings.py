@@ -126,7 +126,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-@pytest.mark.slow
 def test_a_full_disk_ends_a_search_with_one_message(arguments, small_disk, start_cli, wait_until):
     """Someone else fills it once the first trial has a worker."""
     root, storage = arguments[-1].parent, small_disk / "searches"

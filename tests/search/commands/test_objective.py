@@ -20,9 +20,6 @@ METRIC = "iou/car"
 SMALL = ("--set", "weights=none", "--set", "decoder_channels=16", "--set", "input_mode=full")
 
 
-pytestmark = pytest.mark.slow
-
-
 @pytest.fixture(scope="module")
 def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("objective") / "streets"

@@ -174,7 +174,6 @@ def report_as_autoscaler(**report: dict[str, int]) -> None:
     _internal_kv_put("__autoscaling_status", json.dumps({"autoscaler_report": report}), overwrite=True)
 
 
-@pytest.mark.slow
 def test_a_search_on_a_cluster_without_nodes_starts_them_uses_them_and_gives_them_back(
     cluster, dataset_folder, start_cli, wait_until, tmp_path
 ):
@@ -243,7 +242,6 @@ class Stopper:
                     os.kill(actor["Pid"], signal.SIGSTOP)
 
 
-@pytest.mark.slow
 def test_a_worker_that_stands_still_is_ended_and_a_node_on_which_trial_after_trial_fails_is_left_out(
     cluster, stage, script, make_place, monkeypatch
 ):

@@ -51,9 +51,9 @@ def find_failures(history: History, since: float) -> list[TrialRecord]:
     failures = [trial for trial in lost if trial.ended is not None and trial.ended >= since]
     if len(failures) < _HOPELESS_TRIALS:
         return []
-    others = (trial for trial in history.in_order if trial.ended is not None and trial.ended >= since)
+    ended = sum(trial.ended is not None and trial.ended >= since for trial in history.in_order)
     scored = any(record.time >= since for trial in history.in_order for record in trial.epochs.values())
-    hopeless = sum(1 for _ in others) == len(failures) and not scored
+    hopeless = ended == len(failures) and not scored
     return sorted(failures, key=lambda trial: -(trial.ended or 0.0)) if hopeless else []
 
 

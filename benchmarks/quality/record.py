@@ -5,7 +5,8 @@ seconds and memory of every epoch in one table, without an image of the data. A 
 missing. `trained` makes a task of the table. Trainings are small by few epochs, by --every, and by what is set for all
 of them, such as `--set input_mode=resize --set scale=0.25`.
 
-With several at once the seconds are those of a shared machine; the table says so of each training.
+Where a training has one core and no GPU (`--cpus 1`) its seconds are those of the core, on a busy machine as on a quiet
+one; else those of the clock, and with several at once of a shared machine: the table says so of each training.
 """
 
 import argparse

@@ -290,7 +290,8 @@ def _tell_uncounted(record: Record, stages: Sequence[StageCost]) -> str:
 def _tell_agreement(record: Record) -> str:
     grace, first = suggest_grace(read_whole_curves(record.history)), record.settings.resolved_grace_epochs
     if grace.suggested_epochs is None or len(grace.agreements) < first:
-        return f"Whether that was right nobody knows: only {count_words(grace.trials, 'trial')} ran to the end."
+        ended = f"only {count_words(grace.trials, 'trial')} ran" if grace.trials else "no trial has run"
+        return f"Whether that was right nobody knows: {ended} to the end."
     tau = grace.agreements[first - 1]
     return (
         f"Of {count_words(grace.trials, 'whole training')}, {(1 + tau) / 2:.0%} of the pairs stood after epoch {first} "

@@ -19,14 +19,10 @@ from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.encoding import MaskEncoding, encoding_of
 from segcore.data.listing import Annotations, find_annotations, find_images, name_of
 from segcore.data.names import find_name_fault
+from segcore.data.sources.advice import init_command
 
 IMAGES_FOLDER: Final = "seg_train_images"
 ANNOTATIONS_FOLDER: Final = "seg_train_annotations"
-
-_CONTEST_TABLE: Final = (
-    "classes: the contest's 20, for there is no classes.json; if the masks have others, 'python -m segcore init' with "
-    "--force counts their colours and writes a file to name them in"
-)
 
 
 def is_contest(folder: Path) -> bool:
@@ -48,7 +44,7 @@ def scan_contest(folder: Path) -> tuple[DataSet, list[str]]:
         classes=classes or CONTEST_CLASSES,
         cases=(),
         images=(images,),
-        notes=() if classes else (_CONTEST_TABLE,),
+        notes=() if classes else (_tell_contest_table(folder),),
     )
     if not (folder / ANNOTATIONS_FOLDER).is_dir():
         # One line instead of two for each image.
@@ -129,3 +125,10 @@ def _find_file_fault(file: Path) -> str:
 def _find_orphans(annotations: Annotations, names: set[str]) -> list[str]:
     masks = (mask for name, mask in annotations.masks.items() if name not in names and mask.suffix.lower() == ".png")
     return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/" for mask in masks]
+
+
+def _tell_contest_table(folder: Path) -> str:
+    return (
+        "classes: the contest's 20, for there is no classes.json; if the masks have others, "
+        f"'{init_command(folder, force=True)}' counts their colours and writes a file to name them in"
+    )

@@ -148,10 +148,10 @@ def answer_stops(record: Record) -> Answer:
     after = enumerate_words([f"{count} after epoch {epoch}" for epoch, count in stops.items()])
     revived = len({stop.trial for stop in record.stops.taken_up})
     told = [
-        f"ASHA has {count_words(sum(stops.values()), 'trial')} of {len(history.trials)} wait ({after}), which were not "
-        f"among the best {_name_share(record.settings.reduction_factor)} there"
+        f"ASHA stopped {sum(stops.values())} of {count_words(len(history.trials), 'trial')} ({after}): not among the "
+        f"best {_name_share(record.settings.reduction_factor)} there"
         if stops
-        else "ASHA has no trial wait"
+        else "ASHA stopped no trial"
     ]
     told += [f"{count_words(revived, 'stopped trial')} went on later, as others ended up behind"] if revived else []
     failed = [trial for trial in history.in_order if trial.outcome in (*FAILURES, Outcome.OVER_LIMIT)]

@@ -37,6 +37,8 @@ def test_best_table_shows_the_winner(render, row_of, best):
     assert row_of(text, "iou").split() == ["iou", "0.6123"]
     assert row_of(text, "loss").split() == ["loss", "ce+jaccard"]
     assert row_of(text, "crop_size").split() == ["crop_size", "256"]
+    assert "plateau_factor" not in text, "a default"
+    assert "segcore fields" in row_of(text, "all else")
 
 
 def test_winner_on_the_official_split_is_said_to_be_scored_on_its_val(render, row_of, best):

@@ -157,7 +157,8 @@ def auto(trial: optuna.Trial) -> dict[str, object]:
         constants["decoder"] = "dpt"
     else:
         trial.suggest_categorical("decoder", ("upernet", "segformer", "unet"))
-    trial.suggest_categorical("loss", ("ce", "ce+dice", "ce+jaccard", "ce+lovasz"))
+    trial.suggest_categorical("loss", ("ce", "ce+dice", "ce+jaccard", "ce+lovasz", "ce+boundary"))
+    trial.suggest_categorical("ohem_share", (1.0, 0.25))
     trial.suggest_categorical("class_weights", $weights)
     trial.suggest_categorical("augmentation", $augmentations)
     high = 3e-3 if backbone.startswith(("resnet", "tf_efficientnet", "mobilenet")) else 1e-3

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from search.folder import STAGE_TITLES
 from search.insight.choices import ValueStanding, compare_values, list_choices
 from search.insight.conditions import Conditions, measure_conditions
 from search.insight.cost import StageCost, account_stages, count_spared_epochs, name_device_hours
@@ -27,7 +28,6 @@ Topic = Literal["choices", "luck", "cost", "stops", "weakness", "use"]
 
 _TOLD_CLASSES: Final = 3
 _TOLD_CHOICES: Final = 3
-_STAGES: Final = {"search": "search", "confirm": "confirmation", "retrain": "retraining"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def answer_cost(record: Record) -> Answer:
     """Say what all stages cost, and what ASHA spared."""
     stages, unit = account_stages(record), name_device_hours(record.place)
     hours, seconds = sum(each.device_hours for each in stages), sum(each.seconds for each in stages)
-    parts = enumerate_words([f"{_STAGES[each.stage]} {each.device_hours:.2f}" for each in stages])
+    parts = enumerate_words([f"{STAGE_TITLES[each.stage]} {each.device_hours:.2f}" for each in stages])
     spared, trained = count_spared_epochs(record), sum(each.epochs for each in stages if each.stage == "search")
     share = f"; ASHA spared {spared / max(1, spared + trained):.0%} of the epochs that its trials would have taken"
     return Answer(

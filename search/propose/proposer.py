@@ -1,4 +1,4 @@
-"""Proposes configurations: at random first, guided by a model later; a fold over a search's events.
+"""Proposes configurations: at random first, guided by a model later; built from a search's events alone.
 
 What the model advises is chosen in `advisor`; drawing from a space lives in `search.space.draw`. All that is known here
 follows from the journal, so a search that goes on proposes what an uninterrupted one would have.

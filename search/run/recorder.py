@@ -113,7 +113,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
         )
         self._journal.write(event)
-        # What it did not go on from is of no use any more.
+        # Checkpoints that it did not go on from are of no more use.
         for place in before.keys() - self._record(trial).checkpoints:
             self._stage.delete(place)
         if torn:
@@ -182,13 +182,14 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         hopeless = self._asha.find_hopeless()
         usable = (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED)
         kept = [record for record in self._journal.history.in_order if record.checkpoint is not None]
-        scored = ((record.best.score, -record.number) for record in kept if record.best and record.outcome in usable)
-        best = -max(scored, default=(0.0, 1))[1]
+        ranked = self._journal.history.ranked
+        best = next((record for record in ranked if record.checkpoint is not None and record.outcome in usable), None)
         for record in kept:
             waits = self._asha.waits(record.number) and record.number not in hopeless
-            needed = waits or record.outcome in (None, *RETRIED) or record.number == best
+            needed = waits or record.outcome in (None, *RETRIED) or record is best
             if not needed:
-                # The other way round a driver that dies in between would leave a trial that waits without a checkpoint.
+                # In this order: a driver that died between the two would otherwise leave a trial that waits for a
+                # checkpoint that is gone.
                 self._journal.write(Dropped(trial=record.number))
                 for place in record.checkpoints:
                     self._stage.delete(place)
@@ -225,7 +226,7 @@ def _writing(file: Path) -> Iterator[None]:
 
 
 def _forget_statistics(trial: Trial) -> None:
-    """Empty what Ray Tune keeps of every metric of a trial that has ended, 90 kB a trial, and nobody reads."""
+    """Empty the statistics that Ray Tune keeps of a trial's metrics: 90 kB a trial, and nobody reads them."""
     for known in (trial.metric_analysis, trial.metric_n_steps):
         known.clear()
 

@@ -118,14 +118,15 @@ def summary_line(
     counts = [(outcome, history.count(outcome)) for outcome in Outcome]
     unfinished = history.unfinished
     running = sum(trial.running for trial in unfinished)
-    parts = [f"{len(history.trials)} of {settings.trials} trials", f"{running} running"]
+    noun = "trials" if search is None else "trainings"
+    parts = [f"{len(history.trials)} of {settings.trials} {noun}", f"{running} running"]
     if len(unfinished) > running:
         parts.append(f"{len(unfinished) - running} waiting")
     parts += [f"{count} {outcome}" for outcome, count in counts if count]
     line = Text("  ·  ".join(parts), style="bold")
     ranked = history.ranked
     if ranked and ranked[0].best is not None:
-        best = f"best {history.metric} {ranked[0].best.score:.4f} in trial {ranked[0].number}"
+        best = f"best {history.metric} {ranked[0].best.score:.4f} in {noun[:-1]} {ranked[0].number}"
         line.append(f"\n{best}", style="bold green")
     at_once = concurrent or count_at_once(history)
     if search is None:

@@ -54,6 +54,8 @@ def test_summary_counts_trials_by_state_and_names_the_best(render, make_history,
 
 def test_summary_of_nothing(render, make_settings):
     assert "0 of 9 trials  ·  0 running" in render(summary_line(History("iou"), make_settings(trials=9), 2))
+    of_stage = render(summary_line(History("iou"), make_settings(trials=9), 2, History("iou")))
+    assert "0 of 9 trainings  ·  0 running" in of_stage, "what another stage runs is no trial of the search"
 
 
 def test_summary_tells_the_time_left_by_how_many_trials_ran_at_once(render, make_settings):

@@ -148,7 +148,7 @@ def test_checkpoint_of_other_data_is_refused(make_config, tmp_path):
 def test_checkpoint_that_was_judged_by_another_metric_is_refused(make_config, tmp_path):
     save_state(new_state(make_config(), 4, MACHINE, metric="iou/car"), tmp_path / "state.pt")
     assert load_state(tmp_path / "state.pt", make_config(), MACHINE, metric="iou/car").metric == "iou/car"
-    with pytest.raises(CheckpointError, match="by iou/car, and this .* by miou: use --objective iou/car"):
+    with pytest.raises(CheckpointError, match=r"by iou/car, and this .* by miou: use --objective iou/car"):
         load_state(tmp_path / "state.pt", make_config(), MACHINE, metric="miou")
 
 

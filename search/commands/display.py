@@ -34,7 +34,7 @@ _SHOWN_ROWS: Final = 12
 
 @contextmanager
 def decoding_shown(label: str = "decoding images") -> Iterator[Callable[[int, int], None]]:
-    """Show how far the data is prepared; yields what is to be told, done and in all."""
+    """Show how far the data is prepared; yields a function that takes how much is done, and how much there is."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Elsewhere than on a terminal it would leave blank lines.
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -1,4 +1,4 @@
-"""`stop`, `prune` and `keep`: a hand on a search that runs, from any machine that reaches its storage.
+"""`stop`, `prune` and `keep`: steer a running search from any machine that reaches its storage.
 
 Its driver finds what is asked, see `search.requests`. Of a search that nobody runs, this process does it by itself.
 """

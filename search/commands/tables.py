@@ -100,7 +100,7 @@ def progress_panel(
 
 
 def warning_lines(history: History) -> list[Text]:
-    """Return the latest of what was to be told, a line each."""
+    """Return the latest warnings, a line each."""
     return [Text(warning.message, style="yellow") for warning in history.warnings[-_TOLD_WARNINGS:]]
 
 

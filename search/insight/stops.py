@@ -1,4 +1,4 @@
-"""Who was stopped when, why, and what became of it: what a history forgets as a trial goes on.
+"""Which trials were stopped when and why, and what became of them; a history forgets that when a trial goes on.
 
 Built from a search's events alone, like `memory.history`; `spending` says how many are stopped now.
 """

@@ -236,7 +236,7 @@ def _report(result: dict[str, Any], folder: Path) -> None:
 
 
 def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> tuple[TrainState, list[str]]:
-    """Return the training to go on with, and which checkpoints are torn; without a sound one it begins anew."""
+    """Return the training to go on with, and which checkpoints are torn; without a sound one it starts from scratch."""
     train_config = TrainConfig.from_values(config["values"])
     torn: list[str] = []
     for place in config["checkpoints"]:

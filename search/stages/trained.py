@@ -1,4 +1,4 @@
-"""The finished trainings of a retraining: whose they are, and what lies in their checkpoints."""
+"""The finished trainings of a retraining: which configuration each is of, and the files in their checkpoints."""
 
 from collections.abc import Sequence
 from pathlib import Path

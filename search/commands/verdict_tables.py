@@ -14,9 +14,9 @@ from search.verdict.out_of_fold import EnsembleVerdict, OutOfFold
 from segcore.config import TrainConfig
 
 _DEFAULTS: Final = TrainConfig().values()
-_ALWAYS_SHOWN: Final = frozenset(
-    ("backbone", "decoder", "loss", "input_mode", "crop_size", "scale", "learning_rate", "batch_size")
-)
+_ALWAYS_SHOWN: Final = ("backbone", "decoder", "loss", "input_mode", "learning_rate", "batch_size")
+_SIZE_OF_MODE: Final = {"crop": "crop_size", "resize": "scale"}
+"""The field that says how large an input is, by input mode."""
 _DIFFERENCES_TOLD: Final = (
     "Differences are intervals that hold together with 95 %; who was called worse was worse in its round."
 )
@@ -30,11 +30,12 @@ def best_table(best: dict[str, Any]) -> Table:
         if name in best["metrics"]:
             table.add_row(name, f"{best['metrics'][name]:.4f}")
     values = best["values"]
-    shown = {name: value for name, value in values.items() if name in _ALWAYS_SHOWN or value != _DEFAULTS.get(name)}
+    telling = {*_ALWAYS_SHOWN, _SIZE_OF_MODE.get(values["input_mode"])}
+    shown = {name: value for name, value in values.items() if name in telling or value != _DEFAULTS.get(name)}
     for name, value in shown.items():
-        table.add_row(name, str(value))
+        table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
     if len(shown) < len(values):
-        table.add_row("all else", "as 'python -m segcore fields' lists it, and best.json")
+        table.add_row("all else", "its default, as 'python -m segcore fields' lists it")
     return table
 
 

@@ -18,7 +18,7 @@ from search.insight.importance import CHANCE, FEWEST_TRIALS, Importance, measure
 from search.insight.record import Record
 from search.insight.spending import count_stops
 from search.insight.weakness import Weakness, find_weakness
-from search.insight.words import count_words, describe_seconds, describe_values, enumerate_words
+from search.insight.words import count_words, describe_condition, describe_seconds, describe_values, enumerate_words
 from search.memory.best import place_of, score_of
 from search.memory.history import count_ends
 from search.memory.outcome import FAILURES, Outcome
@@ -171,14 +171,15 @@ def answer_weakness(record: Record) -> Answer:
     if measured is not None:
         return _answer_conditions(record, measured)
     worst = found.conditions[0] if found is not None and len(found.conditions) > 1 else None
-    question = f"What fails at {worst.name}?" if worst is not None else "What fails?"
+    question = f"What fails {describe_condition(worst.name)}?" if worst is not None else "What fails?"
     if found is None:
         return Answer(topic="weakness", question=question, sentence="Nothing was scored yet.", certainty="Wait for it.")
     classes = [f"{each.name} {each.score:.3f}" for each in found.classes[:_TOLD_CLASSES]]
     told = [f"The classes that fare worst are {enumerate_words(classes)}"] if classes else []
     if worst is not None:
         best = found.conditions[-1]
-        told.insert(0, f"iou is {worst.score:.3f} at {worst.name}, and {best.score:.3f} at {best.name}")
+        at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
+        told.insert(0, f"iou is {worst.score:.3f} {at_worst}, and {best.score:.3f} {at_best}")
     return Answer(
         topic="weakness",
         question=question,
@@ -199,13 +200,14 @@ def _answer_conditions(record: Record, measured: Conditions) -> Answer:
         # Few images say little, and no IoU is below 0 or above 1.
         low, high = max(0.0, worst.interval.low), min(1.0, worst.interval.high)
         within = f" ({low:.3f} to {high:.3f} over other images)"
+    at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
     return Answer(
         topic="weakness",
-        question=f"What fails at {worst.name}?",
-        sentence=f"iou is {worst.score:.3f}{within} at {worst.name}, and {best.score:.3f} at {best.name}; of what is "
-        f"scored the worst at {worst.name}: {enumerate_words(classes)}.",
-        certainty=f"Measured in the retraining on {count_words(worst.images, 'image')} at {worst.name} and "
-        f"{best.images} at {best.name}, each by a network that had not seen it.",
+        question=f"What fails {at_worst}?",
+        sentence=f"iou is {worst.score:.3f}{within} {at_worst}, and {best.score:.3f} {at_best}; of what is scored the "
+        f"worst {at_worst}: {enumerate_words(classes)}.",
+        certainty=f"Measured in the retraining on {count_words(worst.images, 'image')} {at_worst} and {best.images} "
+        f"{at_best}, each by a network that had not seen it.",
         commands=(_segcore_command("errors", _model_of(record), record.place.data, "errors.html"),),
     )
 

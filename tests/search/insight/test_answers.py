@@ -127,7 +127,7 @@ def test_the_worst_condition_asks_the_question(make_record, make_best):
     answer = answers_of(make_record(history, best=make_best()))["weakness"]
     assert answer.question == "What fails at night?"
     assert answer.sentence == (
-        "iou is 0.400 at night, and 0.600 at day. The classes that fare worst are signal 0.200 and car 0.700."
+        "iou is 0.400 at night, and 0.600 by day. The classes that fare worst are signal 0.200 and car 0.700."
     )
     assert answer.certainty.endswith("of one training: other images and seeds may turn it.")
 

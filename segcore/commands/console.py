@@ -185,7 +185,8 @@ def make_folder(folder: Path) -> None:
 def show_progress(label: str, total: int | None = None, done: int = 0) -> Iterator[ProgressCall]:
     """Draw a bar that the yielded call moves; it is gone when the work is done."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
+    # Elsewhere than on a terminal it would leave blank lines.
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=total, completed=done)
         yield lambda completed, total: bar.update(task, completed=completed, total=total)
 

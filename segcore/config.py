@@ -340,7 +340,7 @@ def _describe_allowed(annotation: Any, rules: Iterable[Any]) -> str:
 
 def _describe_unknown(name: str) -> str:
     near = difflib.get_close_matches(name, FIELD_NAMES, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(FIELD_NAMES)}."
+    hint = f"did you mean {' or '.join(near)}?" if near else "'python -m segcore fields' lists them."
     return f"{name!r:.100} is no field of TrainConfig; {hint}"
 
 

@@ -51,9 +51,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
         capacity: how many trials run at a time, and what is waited for.
     """
     stage, history = opened.stage, opened.stage.journal.history
-    search = None
-    if opened.name != "search":
-        search = read_history(stage.folder.search_journal, history.metric)
+    search = read_search_of(opened)
     budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
     shown = replace(stage.settings, trials=opened.trials, time_budget_seconds=budget_seconds)
 
@@ -93,6 +91,12 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
         yield
 
 
+def read_search_of(opened: "OpenStage") -> History | None:
+    """Return the search's trials, where these are trainings of another stage; None where they are the search's."""
+    folder = opened.stage.folder
+    return None if opened.name == "search" else read_history(folder.search_journal, opened.stage.settings.metric)
+
+
 def show_unsent(tracker: "Tracker", folder: SearchFolder) -> None:
     """Say so when MLflow has not everything of a stage that was left, and what it does not take."""
     show_set_aside(tracker)
@@ -111,19 +115,20 @@ def show_set_aside(tracker: "Tracker") -> None:
         console.print(f"MLflow does not take {name} ({reason}).", style="yellow", markup=False)
 
 
-def show_interrupted(history: History, settings: SearchSettings, trials: int) -> None:
+def show_interrupted(history: History, settings: SearchSettings, trials: int, search: History | None = None) -> None:
     """Show how far a stage got that was interrupted; the error says how to go on.
 
     Args:
         history: its trials.
         settings: of the search.
         trials: that the stage is to have at most.
+        search: as of `tables.summary_line`.
     """
     history.halt()
     if history.trials:
         shown = tables.most_telling(history, _SHOWN_ROWS)
         console.print(tables.trials_table(shown, history.metric, wide=console.width >= tables.WIDE, reasons=True))
-    console.print(tables.summary_line(history, replace(settings, trials=trials)))
+    console.print(tables.summary_line(history, replace(settings, trials=trials), search=search))
 
 
 def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> None:

@@ -13,6 +13,7 @@ from search.commands import tables, verdict_tables
 from search.commands.console import console
 from search.commands.display import (
     decoding_shown,
+    read_search_of,
     show_best,
     show_failed_trainings,
     show_front,
@@ -275,7 +276,8 @@ def _open_shown(
             yield opened
     except InterruptedSearchError:
         if opened is not None:
-            show_interrupted(opened.stage.journal.history, opened.stage.settings, opened.trials)
+            history, settings = opened.stage.journal.history, opened.stage.settings
+            show_interrupted(history, settings, opened.trials, read_search_of(opened))
         raise
     finally:
         # Only now is it known whether MLflow took what was left.

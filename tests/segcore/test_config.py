@@ -28,10 +28,9 @@ def test_unknown_fields_are_all_named_with_their_nearest_fields():
     assert "'bakbone'" in second and "backbone" in second.partition(";")[2]
 
 
-def test_unknown_field_like_no_other_lists_every_field():
-    with pytest.raises(ConfigError) as caught:
+def test_unknown_field_like_no_other_names_the_command_that_lists_them():
+    with pytest.raises(ConfigError, match=r"'zzz' is no field of TrainConfig; 'python -m segcore fields' lists them\."):
         TrainConfig.from_values({"zzz": 1})
-    assert all(field.name in str(caught.value) for field in dataclasses.fields(TrainConfig))
 
 
 @pytest.mark.parametrize(

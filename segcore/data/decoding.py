@@ -1,8 +1,8 @@
 """Decodes image and mask files: which formats, how deep levels become 8 bits, how large a file may be.
 
 An image of 16 bits a channel is read by the high byte of each level; one of floating-point levels is read as 0
-(black) to 1 (white). A mask's values are never scaled. Both are turned upright by their EXIF orientation. Listing
-the files of a folder lives in `dataset`.
+(black) to 1 (white). A mask's numbers are never scaled, whatever bits they have. Both are turned upright by their EXIF
+orientation. A file of several pictures is refused. Listing the files of a folder lives in `listing`.
 """
 
 import os
@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from segcore.errors import ConfigError, DataError
 
@@ -33,6 +34,9 @@ _LARGE_PIXELS: Final = 16_000_000
 _BAND_PIXELS: Final = 1 << 22
 _WHITE_12_BITS: Final = 4095
 _LARGEST_VALUE: Final = 65535
+_FEW_BITS: Final = re.compile(r"L;([24])")
+"""How Pillow calls grey levels of so many bits in a file."""
+_SUBFILE_KIND: Final = 254
 _PNG_NOTES: Final = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
 _large_turn: Final = threading.Lock()
 
@@ -76,7 +80,7 @@ def decode_colours(file: Path) -> Pixels:
 def decode_values(file: Path) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Decode a mask file to its upright numbers (H, W), uint8 or uint16: grey levels, or places in its palette.
 
-    A mask of one bit has 0 and 1. One of colours is taken where its three channels are equal.
+    A mask of one bit has 0 and 1, of two 0 to 3. One of colours is taken where its three channels are equal.
 
     Raises:
         ConfigError: when the limit in the environment is no number above 0.
@@ -85,8 +89,9 @@ def decode_values(file: Path) -> npt.NDArray[np.unsignedinteger[Any]]:
     """
     with _open(file) as image:
         _require_shallow_colours(image, file.name)
+        spread = _find_spread(image)
         image.load()
-        return _turn(_to_values(image, file.name), _find_orientation(image, file))
+        return _turn(_to_values(image, file.name, spread), _find_orientation(image, file))
 
 
 def read_mode(file: Path) -> tuple[str, tuple[tuple[int, int, int], ...]]:
@@ -165,12 +170,14 @@ def _open(file: Path) -> Iterator[Image.Image]:
         # Of a name Pillow would map the file into memory, where it confuses the sides of a TIFF that lies on one.
         with file.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
             _require_pixels(image, file.name, limit)
+            _require_alone(image, file.name)
             yield image
     except DataError:
         raise
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{file.name}: cannot be decoded (it is damaged, or none of JPEG, PNG, TIFF, BMP and WebP)"
+            f"{file.name}: cannot be decoded (it is damaged, none of JPEG, PNG, TIFF, BMP and WebP, or has more channels "
+            "or other numbers than pictures have); save it anew, as a PNG of 8 bits"
         ) from error
     # Decoders raise what they like.
     except Exception as error:
@@ -195,11 +202,39 @@ def _require_pixels(image: Image.Image, name: str, limit: float) -> None:
         )
 
 
+def _require_alone(image: Image.Image, name: str) -> None:
+    frames = getattr(image, "n_frames", 1)
+    # A phone's JPEG has depths beside its picture, and a TIFF may have the same picture made smaller.
+    if image.format == "MPO" or (isinstance(image, TiffImageFile) and not _has_equal_page(image, frames)):
+        return
+    if frames > 1:
+        raise DataError(f"{name}: holds {frames} pictures; save the one that is meant in a file of its own")
+
+
+def _has_equal_page(image: TiffImageFile, frames: int) -> bool:
+    size = image.size
+    try:
+        for frame in range(1, frames):
+            image.seek(frame)
+            if image.size == size and not image.tag_v2.get(_SUBFILE_KIND):
+                return True
+        return False
+    finally:
+        image.seek(0)
+
+
 def _require_shallow_colours(image: Image.Image, name: str) -> None:
     # Pillow would drop the low byte of each value without a word.
     assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
     if image.mode in ("RGB", "RGBA") and any(";16" in str(tile.args) for tile in image.tile):
         raise DataError(f"{name}: has colours of 16 bits a channel; save the mask with 8")
+
+
+def _find_spread(image: Image.Image) -> int:
+    """Return by how much Pillow multiplies a mask's numbers: those of 2 and 4 bits it spreads over 0 to 255."""
+    assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
+    found = next((match for tile in image.tile if (match := _FEW_BITS.search(str(tile.args)))), None)
+    return 1 if found is None else 255 // (2 ** int(found[1]) - 1)
 
 
 def _is_large(file: Path) -> bool:
@@ -297,9 +332,10 @@ def _to_colours(image: Image.Image, name: str) -> Pixels:
     return _grey_to_rgb(values_HW.astype(np.uint8))
 
 
-def _to_values(image: Image.Image, name: str) -> npt.NDArray[np.unsignedinteger[Any]]:
+def _to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsignedinteger[Any]]:
     if image.mode in ("P", "L"):
-        return np.asarray(image)
+        levels_HW: Pixels = np.asarray(image)
+        return levels_HW if spread == 1 else levels_HW // np.uint8(spread)
     if image.mode == "1":
         return np.asarray(image).astype(np.uint8)
     if image.mode.startswith("I"):
@@ -322,6 +358,8 @@ def _grey_to_rgb(grey_HW: Pixels) -> Pixels:
 
 
 def _convert(image: Image.Image) -> Pixels:
+    # Which colours of a palette are transparent does not matter, and Pillow would warn of it.
+    image.info.pop("transparency", None)
     if image.width * image.height <= _BAND_PIXELS:
         return np.asarray(image.convert("RGB"))
     # By bands, for a copy of a large image in Pillow's four bytes a pixel would double the memory.

@@ -35,11 +35,14 @@ def _chunk(kind, content):
 
 
 def _save_16_bit_rgb(file, pixels_HW3):
-    """A PNG of 16 bits a channel, which Pillow cannot write."""
-    height, width = pixels_HW3.shape[:2]
-    rows = b"".join(b"\x00" + row.astype(">u2").tobytes() for row in pixels_HW3)
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    _save_png(file, [row.astype(">u2").tobytes() for row in pixels_HW3], pixels_HW3.shape[1], bits=16, colour=2)
+
+
+def _save_png(file, rows, width, *, bits, colour):
+    """A PNG of a form that Pillow cannot write."""
+    header = struct.pack(">IIBBBBB", width, len(rows), bits, colour, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\x00" + row for row in rows))
+    chunks = _chunk(b"IHDR", header) + _chunk(b"IDAT", pixels) + _chunk(b"IEND", b"")
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + chunks)
 
 
@@ -100,7 +103,7 @@ def test_program_in_a_jpgs_clothes_is_never_started(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     (tmp_path / "a.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
     for read in (decode_rgb, decode_colours, read_size):
-        with pytest.raises(DataError, match=r"a\.jpg: cannot be decoded \(it is damaged, or none of JPEG, PNG, TIFF"):
+        with pytest.raises(DataError, match=r"a\.jpg: cannot be decoded \(it is damaged, none of JPEG, PNG, TIFF"):
             read(tmp_path / "a.jpg")
     assert not started.exists()
 
@@ -206,6 +209,39 @@ def test_mask_of_colours_of_16_bits_or_of_floating_point_is_refused(tmp_path):
     Image.fromarray(np.array([[0.5]], np.float32)).save(tmp_path / "b.tif")
     with pytest.raises(DataError, match=r"b\.tif: has floating-point values"):
         decode_colours(tmp_path / "b.tif")
+
+
+@pytest.mark.parametrize(
+    ("bits", "row", "numbers"),
+    [(1, b"\x60", [0, 1, 1, 0]), (2, b"\x1b", [0, 1, 2, 3]), (4, b"\x01\x2f", [0, 1, 2, 15])],
+)
+def test_numbers_of_few_bits_are_as_the_file_has_them(tmp_path, bits, row, numbers):
+    """As levels they are spread over 0 to 255, where 3 of two bits would be void."""
+    _save_png(tmp_path / "a.png", [row], 4, bits=bits, colour=0)
+    assert decode_values(tmp_path / "a.png").tolist() == [numbers]
+    assert decode_rgb(tmp_path / "a.png")[0, :, 0].tolist() == [number * 255 // (2**bits - 1) for number in numbers]
+
+
+@pytest.mark.parametrize("suffix", ["tif", "png", "webp"])
+def test_file_of_several_pictures_is_refused(tmp_path, suffix):
+    other = Image.fromarray(255 - CORNERS)
+    Image.fromarray(CORNERS).save(tmp_path / f"a.{suffix}", save_all=True, append_images=[other])
+    for read in (decode_rgb, decode_values, read_size):
+        with pytest.raises(DataError, match=rf"a\.{suffix}: holds 2 pictures; save the one that is meant"):
+            read(tmp_path / f"a.{suffix}")
+
+
+def test_smaller_page_of_a_tiff_is_no_picture_of_its_own(tmp_path):
+    Image.fromarray(CORNERS).save(tmp_path / "a.tif", save_all=True, append_images=[Image.new("RGB", (1, 1))])
+    np.testing.assert_array_equal(decode_rgb(tmp_path / "a.tif"), CORNERS)
+
+
+@pytest.mark.filterwarnings("error")
+def test_palette_with_transparent_colours_is_read_without_a_warning(tmp_path):
+    image = Image.fromarray(np.array([[0, 1]], np.uint8), mode="P")
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.save(tmp_path / "a.png", transparency=b"\x00\xff")
+    assert decode_colours(tmp_path / "a.png").tolist() == [[[10, 20, 30], [40, 50, 60]]]
 
 
 def test_content_that_is_jpeg_is_known_whatever_the_name(tmp_path):

@@ -231,7 +231,7 @@ def _require_shallow_colours(image: Image.Image, name: str) -> None:
 
 
 def _find_spread(image: Image.Image) -> int:
-    """Return by how much Pillow multiplies a mask's numbers: those of 2 and 4 bits it spreads over 0 to 255."""
+    """Return by how much Pillow multiplies a mask's numbers, of which it spreads those of 2 and 4 bits over 0 to 255."""
     assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
     found = next((match for tile in image.tile if (match := _FEW_BITS.search(str(tile.args)))), None)
     return 1 if found is None else 255 // (2 ** int(found[1]) - 1)

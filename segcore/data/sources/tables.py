@@ -1,12 +1,14 @@
 """The class table and mask encoding of a folder that is known by its files alone, from what lies in it.
 
     classes.json                                  as everywhere, see `classes`
-    names.txt, classes.txt, labels.txt, ...       a class name a line, in the order of the masks' numbers from 0
+    names.txt, classes.txt, labels.txt, ...       a class name a line, in the order of the masks' numbers from 0; or
+                                                  on each line the number too: '7 road', '7: road'
     nothing                                       masks of numbers: a class for each number that occurs
 
 Nothing is guessed without saying so: each function returns notes for a person.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Final
 
 from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, ClassTable, find_class_table
 from segcore.data.colours import BLACK, Colour, choose_colours
+from segcore.data.decoding import is_blurred_format
 from segcore.data.encoding import MaskEncoding, build_encoding, encoding_of
 from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
@@ -24,6 +27,8 @@ NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt
 CLASSES_FILE: Final = "classes.json"
 
 _IGNORED: Final = "__ignore__"
+_COMMENT: Final = "#"
+_NUMBERED: Final = re.compile(r"(\d{1,5})[\s:,;=]+(\S.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +77,9 @@ def has_table(folder: Path) -> bool:
 
 
 def read_names(file: Path) -> tuple[str, ...]:
-    """Read class names, one a line; empty lines at the end do not count, nor labelme's name for 255 at the top.
+    """Read class names, one a line.
+
+    Empty lines at the end do not count, nor lines that begin with #, nor labelme's name for 255 at the top.
 
     Raises:
         DataError: when the file cannot be read.
@@ -83,7 +90,7 @@ def read_names(file: Path) -> tuple[str, ...]:
         lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
-    names = tuple(line.strip() for line in lines)
+    names = tuple(line.strip() for line in lines if not line.startswith(_COMMENT))
     return names[1:] if names[:1] == (_IGNORED,) else names
 
 
@@ -165,19 +172,36 @@ def _index_of(table: ClassTable, colour: Colour) -> int | None:
 
 def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
     names = read_names(file)
+    names, numbers = _split_numbers(names)
     if len(names) == 1:
         names = (BACKGROUND, *names)
     try:
-        colours = _colours(range(len(names)), palette)
-        return ClassTable(names=names, colours=colours, scored=score_all_but_background(names))
+        colours = _colours(numbers or range(len(names)), palette)
+        return ClassTable(names=names, colours=colours, scored=score_all_but_background(names), ids=numbers)
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
+
+
+def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the names of lines and their numbers, if each line begins with one; of more than two classes 255 is void."""
+    found = [_NUMBERED.fullmatch(line) for line in lines]
+    if len(lines) < 2 or None in found:
+        return tuple(lines), ()
+    pairs = [(match[2], int(match[1])) for match in found if match is not None]
+    kept = [(name, number) for name, number in pairs if number != VOID or len(pairs) == 2]
+    return tuple(name for name, _ in kept), tuple(number for _, number in kept)
 
 
 def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
     counts = count_codes(masks, "index")
     binary = counts.keys() == {0, VOID}
     values = sorted(value for value in counts if value != VOID or binary)
+    blurred = sum(map(is_blurred_format, masks))
+    if blurred and not binary:
+        raise DataError(
+            f"{blurred} of {len(masks)} masks are JPEG, which changes numbers at every border ({len(values)} are in the "
+            "masks), so which are classes cannot be told; make them again from their source, as PNG."
+        )
     if len(values) > MOST_CLASSES:
         raise DataError(
             f"Masks have {len(values)} different numbers, and at most {MOST_CLASSES} are classes; if their borders are "

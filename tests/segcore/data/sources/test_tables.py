@@ -129,9 +129,24 @@ def test_names_are_of_the_numbers_in_order_and_a_number_behind_them_is_refused(t
         table.encoding.decode(mask)
 
 
+@pytest.mark.parametrize("content", ["26 car\n7 road\n", "# id: name\n26: car\n7: road\n", "26,car\n7\troad\n255 void"])
+def test_number_before_each_name_is_that_of_the_masks(tmp_path, content):
+    mask = _put(tmp_path, [[7, 26, 255]])
+    (tmp_path / "labels.txt").write_text(content)
+    table = find_table(tmp_path, [mask])
+    assert table.classes.names == ("car", "road")
+    assert table.encoding.decode(mask).tolist() == [[1, 0, 255]]
+
+
+def test_name_that_begins_with_a_number_beside_others_that_do_not_is_a_name(tmp_path):
+    (tmp_path / "names.txt").write_text("road\n2 wheeler\n")
+    assert find_table(tmp_path, [_put(tmp_path, [[0, 1]])]).classes.names == ("road", "2 wheeler")
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
+        ("1 road\n1 sky", "number 1 occurs twice"),
         ("road\n\nsky", "class name '' is blank"),
         ("road\nroad", "class name 'road' occurs twice"),
         ("", "0 classes: a table has 2 to 254"),
@@ -175,6 +190,15 @@ def test_more_numbers_than_classes_can_be_are_refused(tmp_path):
     mask = _put(tmp_path, [list(range(300))], deep=True)
     with pytest.raises(DataError, match="299 different numbers, and at most 254 are classes"):
         find_table(tmp_path, [mask])
+
+
+def test_jpeg_masks_that_nothing_names_are_refused(tmp_path):
+    """Each of their mixtures would be a class."""
+    mask_HW = np.zeros((16, 16), np.uint8)
+    mask_HW[5:, 3:] = 100
+    Image.fromarray(mask_HW).save(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match="1 of 1 masks are JPEG, which changes numbers at every border"):
+        find_table(tmp_path, [tmp_path / "a.jpg"])
 
 
 @pytest.mark.parametrize(("number", "told"), [(0, "the number 0"), (4, "the number 4"), (255, "void, which is 255,")])

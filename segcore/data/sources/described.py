@@ -57,7 +57,10 @@ def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
     problems = list(files.problems)
     if not files.pairs:
         raise DataError(f"{folder}: no image has a mask, by its {DESCRIPTION_FILE}:", problems)
-    table = build_table(description, [mask.file for _, mask in files.pairs])
+    try:
+        table = build_table(description, [mask.file for _, mask in files.pairs])
+    except DataError as error:
+        raise DataError(f"{folder / DESCRIPTION_FILE}: {error.summary}", error.problems) from error
     cases, name_problems = _name(files.pairs, table.encoding)
     cases, split_notes, split_problems = _divide(description, cases, folder)
     known, fact_problems, facts = add_facts(folder, cases)

@@ -183,7 +183,7 @@ def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
 
 
 def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return the names of lines and their numbers, if each line begins with one; of more than two classes 255 is void."""
+    """Return the names of lines, and the numbers that each line begins with; beside two classes or more 255 is void."""
     found = [_NUMBERED.fullmatch(line) for line in lines]
     if len(lines) < 2 or None in found:
         return tuple(lines), ()
@@ -199,8 +199,8 @@ def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
     blurred = sum(map(is_blurred_format, masks))
     if blurred and not binary:
         raise DataError(
-            f"{blurred} of {len(masks)} masks are JPEG, which changes numbers at every border ({len(values)} are in the "
-            "masks), so which are classes cannot be told; make them again from their source, as PNG."
+            f"{blurred} of {len(masks)} masks are JPEG, which changes numbers at every border ({len(values)} are in "
+            "them), so which are classes cannot be told; make them anew from their source, as PNG."
         )
     if len(values) > MOST_CLASSES:
         raise DataError(

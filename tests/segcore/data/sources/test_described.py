@@ -275,3 +275,10 @@ def test_nothing_is_said_twice(tmp_path):
     describe(tmp_path)
     notes = read_dataset(tmp_path).notes
     assert len(set(notes)) == len(notes)
+
+
+def test_classes_that_contradict_each_other_are_refused_with_the_file(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
+    describe(tmp_path, classes=[{"name": "car", "ids": [7]}, {"name": "car", "ids": [26]}])
+    with pytest.raises(DataError, match=r"dataset\.json: The class table cannot be used:\s+- class name 'car' occurs"):
+        read_dataset(tmp_path)

@@ -176,8 +176,8 @@ def _open(file: Path) -> Iterator[Image.Image]:
         raise
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{file.name}: cannot be decoded (it is damaged, none of JPEG, PNG, TIFF, BMP and WebP, or has more channels "
-            "or other numbers than pictures have); save it anew, as a PNG of 8 bits"
+            f"{file.name}: cannot be decoded (it is damaged, none of JPEG, PNG, TIFF, BMP and WebP, or has more "
+            "channels or other numbers than pictures have); save it anew, as a PNG of 8 bits"
         ) from error
     # Decoders raise what they like.
     except Exception as error:
@@ -231,7 +231,7 @@ def _require_shallow_colours(image: Image.Image, name: str) -> None:
 
 
 def _find_spread(image: Image.Image) -> int:
-    """Return by how much Pillow multiplies a mask's numbers, of which it spreads those of 2 and 4 bits over 0 to 255."""
+    """Return by how much Pillow multiplies a mask's numbers: it spreads those of 2 and of 4 bits over 0 to 255."""
     assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
     found = next((match for tile in image.tile if (match := _FEW_BITS.search(str(tile.args)))), None)
     return 1 if found is None else 255 // (2 ** int(found[1]) - 1)

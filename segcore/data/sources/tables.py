@@ -122,6 +122,9 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
     known = _find_by_colours(table, palette, masks) if source not in NAMES_FILES else {}
     if known:
         said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
+        if palette and VOID not in known:
+            known[VOID] = VOID
+            said += ", 255 is void"
         notes.append(f"masks: read by the {said}")
         return Table(classes=table, encoding=build_encoding("index", known), notes=tuple(notes))
     table, note = _number_in_order(table, source, masks)
@@ -131,8 +134,7 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
 def _find_by_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequence[Path]) -> dict[int, int]:
     """Return the class of each number of masks whose numbers stand for colours that the table names; else none."""
     if palette:
-        # A palette's places follow whoever wrote the file; the colours are what the table names.
-        colours = dict(enumerate(palette)) if {*table.colours} <= {*palette} else {}
+        colours = dict(enumerate(palette)) if _means_colours(table, palette, masks) else {}
     elif all(len(set(colour)) == 1 for colour in table.colours):
         grey = {level: (level, level, level) for level in range(VOID + 1)}
         named = {level for level, colour in grey.items() if _index_of(table, colour) is not None}
@@ -141,6 +143,29 @@ def _find_by_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequen
         colours = {}
     by_number = {number: _index_of(table, colour) for number, colour in colours.items()}
     return {number: index for number, index in by_number.items() if index is not None}
+
+
+def _means_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequence[Path]) -> bool:
+    """Say whether a palette's colours are the table's, so that its places are those of whoever wrote the file.
+
+    Raises:
+        DataError: when some are, and are not in the table's order, but others that occur are not.
+    """
+    if {*table.colours} <= {*palette}:
+        return True
+    # A file may lack the colours of classes that are in no mask.
+    used = [number for number in count_codes(masks, "index") if number != VOID and number < len(palette)]
+    index_of = {number: _index_of(table, palette[number]) for number in used}
+    strange = next((number for number, index in index_of.items() if index is None), None)
+    if strange is None:
+        return True
+    for number, index in index_of.items():
+        if index not in (None, VOID, number):
+            raise DataError(
+                f"In the palette of the masks number {number} has the colour of {table.names[index]}, and number "
+                f"{strange} that of no class, {palette[strange]}; add it to {CLASSES_FILE}, or give each class an id."
+            )
+    return False
 
 
 def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> tuple[ClassTable, str]:

@@ -260,6 +260,41 @@ def test_palette_is_read_by_the_colours_that_the_table_names(tmp_path):
     assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == [[255, 1, 0]]
 
 
+def test_border_of_255_is_void_in_a_palette_too(tmp_path):
+    colours = [1, 2, 3, 4, 5, 6] + [0] * 253 * 3 + [224, 224, 192]
+    mask = _put_palette(tmp_path, "a.png", [[1, 0, 255]], colours)
+    classes = [{"name": "sky", "rgb": [4, 5, 6]}, {"name": "road", "rgb": [1, 2, 3]}]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == [[0, 1, 255]]
+
+
+@pytest.mark.parametrize(
+    ("palette", "found"),
+    [
+        # The colours of sky and road, in another order than the table's; that of car is in no mask.
+        ([4, 5, 6, 1, 2, 3], [[2, 0]]),
+        # Those of another program.
+        ([0, 0, 0, 9, 9, 9], [[0, 1]]),
+        # Its first place has the colour of the table's first class, so both ways say the same.
+        ([1, 2, 3, 9, 9, 9], [[0, 1]]),
+    ],
+)
+def test_palette_without_the_colours_of_some_classes_is_read_by_those_that_occur(tmp_path, palette, found):
+    mask = _put_palette(tmp_path, "a.png", [[0, 1]], palette)
+    names = {"road": [1, 2, 3], "car": [7, 7, 7], "sky": [4, 5, 6]}
+    classes = [{"name": name, "rgb": colour} for name, colour in names.items()]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == found
+
+
+def test_palette_of_which_some_colours_are_classes_of_another_place_is_refused(tmp_path):
+    mask = _put_palette(tmp_path, "a.png", [[0, 1]], [9, 9, 9, 1, 2, 3])
+    classes = [{"name": "road", "rgb": [1, 2, 3]}, {"name": "sky", "rgb": [4, 5, 6]}]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    with pytest.raises(DataError, match=r"number 1 has the colour of road, and number 0 that of no class, \(9, 9, 9\)"):
+        find_table(tmp_path, [mask])
+
+
 def test_file_that_is_no_image_is_refused_by_name(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png: cannot be decoded"):

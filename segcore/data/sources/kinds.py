@@ -15,6 +15,8 @@ from segcore.data.encoding import build_encoding
 from segcore.errors import DataError
 
 _SAMPLE: Final = 16
+_HEADERS: Final = 256
+"""Of so many masks the colour mode is read, which takes a fraction of a millisecond; one palette may be unlike all."""
 
 Kind = Literal["rgb", "index"]
 
@@ -31,12 +33,13 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
     Raises:
         DataError: when none can be decoded.
     """
-    sample, modes = _read_each(masks[:: max(1, len(masks) // _SAMPLE)], read_mode)
+    readable, modes = _read_each(masks[:: max(1, len(masks) // _HEADERS)], read_mode)
     if all(mode == "P" for mode, _ in modes):
         shared = _find_shared([palette for _, palette in modes])
         return ("index", shared) if shared else ("rgb", ())
     if all(mode in ("P", "L", "1") or mode.startswith("I") for mode, _ in modes):
         return "index", ()
+    sample = readable[:: max(1, len(readable) // _SAMPLE)]
     _, grey = _read_each(sample, lambda mask: _is_grey(decode_colours(mask)))
     return ("index" if all(grey) else "rgb"), ()
 

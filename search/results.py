@@ -100,7 +100,7 @@ class Results:
         """
         # Torch takes seconds to import, and tables need none of it.
         from segcore.machine import detect_machine
-        from segcore.prediction.ensemble import load_ensemble
+        from segcore.prediction.ensemble_files import load_ensemble
 
         folder = self.record.folder
         if not folder.model.exists():

@@ -51,7 +51,7 @@ from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import InterruptedSearchError, TrackingError
-from segcore.prediction.ensemble import ENSEMBLE_FILE
+from segcore.prediction.ensemble_files import ENSEMBLE_FILE
 
 
 def expect_tracking(place: Place) -> None:

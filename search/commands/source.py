@@ -15,7 +15,7 @@ from search.finding import find_folder
 from search.folder import SearchFolder
 from search.storage import locate_storage
 from search.tracking_uri import mask_uri
-from segcore.bucket import SCHEMES
+from segcore.bucket_address import SCHEMES
 
 TrackingUri = Annotated[
     str,

@@ -36,7 +36,7 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import ClassTable
 from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
-from segcore.prediction.ensemble import save_members
+from segcore.prediction.ensemble_files import save_members
 from segcore.prediction.member_files import MemberWeights
 from segcore.scoring.metrics import best_single_class, summarise_scores
 from segcore.scoring.objective import learns_every_class

@@ -41,7 +41,7 @@ from segcore.errors import CheckpointError
 from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
 from segcore.networks.weights import describe_fit
-from segcore.prediction.ensemble import read_ensemble_notes, save_ensemble
+from segcore.prediction.ensemble_files import read_ensemble_notes, save_ensemble
 from segcore.prediction.held_out import describe_known_images
 from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
 from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state

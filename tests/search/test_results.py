@@ -15,7 +15,7 @@ from segcore.config import TrainConfig
 from segcore.data.classes import ClassTable
 from segcore.errors import CheckpointError
 from segcore.networks.model import build_model
-from segcore.prediction.ensemble import save_ensemble
+from segcore.prediction.ensemble_files import save_ensemble
 from tests.search.report.simulated import simulate_search
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "browse.ipynb"

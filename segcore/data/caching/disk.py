@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from segcore.bucket import is_address
+from segcore.bucket_address import is_address
 from segcore.errors import ConfigError
 
 DEFAULT_CACHE: Final = Path("~/.cache/street-search")

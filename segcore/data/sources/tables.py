@@ -9,6 +9,7 @@ Nothing is guessed without saying so: each function returns notes for a person.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from segcore.data.encoding import MaskEncoding, build_encoding, encoding_of
 from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.kinds import Kind, count_codes, find_kind
+from segcore.data.sources.mask_values import MaskValues, find_doubts
 from segcore.errors import DataError
 
 NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
@@ -247,6 +249,9 @@ def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
         f"classes: not named; one for each number in the masks: {told} ('python -m segcore init' writes a file to name "
         "them in)",
         "masks: numbers" + ("; 255 is a class, as there is only 0 beside it" if binary else ", 255 is void"),
+        *find_doubts(
+            MaskValues(kind="index", palette=tuple(palette), pixels=counts, images=Counter(), masks=len(masks)), masks
+        ),
     )
     return Table(classes=classes, encoding=encoding_of(classes), notes=notes)
 

@@ -117,6 +117,7 @@ def test_numbers_that_nothing_names_are_a_class_each_and_said(tmp_path):
     assert table.encoding.decode(masks[1]).tolist() == [[2, 255]]
     assert table.notes[0].startswith("classes: not named; one for each number in the masks: 0, 7, 26000 (")
     assert table.notes[1] == "masks: numbers, 255 is void"
+    assert table.notes[2].startswith("large numbers: up to 26000; if they tell objects apart")
 
 
 def test_names_are_of_the_numbers_in_order_and_a_number_behind_them_is_refused(tmp_path):

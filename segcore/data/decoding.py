@@ -85,7 +85,7 @@ def decode_values(file: Path) -> npt.NDArray[np.unsignedinteger[Any]]:
     Raises:
         ConfigError: when the limit in the environment is no number above 0.
         DataError: when the file is missing, no regular file, of another format, damaged, cut short, too large, has
-            colours, or numbers that 16 bits do not hold.
+            colours, or numbers that are not whole or 16 bits do not hold.
     """
     with _open(file) as image:
         _require_shallow_colours(image, file.name)
@@ -338,15 +338,15 @@ def _to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.uns
         return levels_HW if spread == 1 else levels_HW // np.uint8(spread)
     if image.mode == "1":
         return np.asarray(image).astype(np.uint8)
-    if image.mode.startswith("I"):
+    if image.mode.startswith("I") or image.mode == "F":
         values_HW = np.asarray(image)
+        if image.mode == "F" and (values_HW != np.rint(values_HW)).any():
+            raise DataError(f"{name}: has numbers that are not whole; save the mask with 8 bits")
         if values_HW.min() < 0 or values_HW.max() > _LARGEST_VALUE:
             raise DataError(
                 f"{name}: has numbers from {values_HW.min()} to {values_HW.max()}; a class's is 0 to {_LARGEST_VALUE}"
             )
         return values_HW.astype(np.uint16)
-    if image.mode == "F":
-        raise DataError(f"{name}: has floating-point values; save the mask with 8 bits")
     colours_HW3 = _convert(image)
     if (colours_HW3 != colours_HW3[..., :1]).any():
         raise DataError(f"{name}: has colours, where the masks of this data set hold the numbers of classes")

@@ -96,7 +96,8 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
     if not content.cases:
         # Of masks that nobody could read nothing is known, not that they are void.
         return Findings(
-            images_of_fold={}, problems=("no image with its mask can be read, so there is nothing to learn",)
+            images_of_fold={},
+            problems=("no image with its mask is left that can be read, so there is nothing to learn",),
         )
     alike = tuple(tuple(content.cases[place].name for place in group) for group in find_alike(content.looks_NHW))
     kept = tuple(group for group in alike if not _is_standing(group, content))

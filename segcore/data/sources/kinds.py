@@ -27,7 +27,7 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
     """Return whether masks hold colours or numbers, and the palette that they share, if any.
 
     Args:
-        masks: at least one; some of them are looked at. Files of 1, 8 or 16 bits a pixel hold numbers, and so do
+        masks: at least one; some of them are looked at. Files of one number a pixel hold numbers, and so do
             files of colours that are all grey. Files with a palette each of its own hold colours.
 
     Raises:
@@ -37,7 +37,7 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
     if all(mode == "P" for mode, _ in modes):
         shared = _find_shared([palette for _, palette in modes])
         return ("index", shared) if shared else ("rgb", ())
-    if all(mode in ("P", "L", "1") or mode.startswith("I") for mode, _ in modes):
+    if all(mode in ("P", "L", "1", "F") or mode.startswith("I") for mode, _ in modes):
         return "index", ()
     sample = readable[:: max(1, len(readable) // _SAMPLE)]
     _, grey = _read_each(sample, lambda mask: _is_grey(decode_colours(mask)))

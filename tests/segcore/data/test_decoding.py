@@ -244,6 +244,15 @@ def test_palette_with_transparent_colours_is_read_without_a_warning(tmp_path):
     assert decode_colours(tmp_path / "a.png").tolist() == [[[10, 20, 30], [40, 50, 60]]]
 
 
+def test_whole_numbers_of_floating_point_are_numbers_and_others_are_refused(tmp_path):
+    Image.fromarray(np.array([[0, 7, 255]], np.float32)).save(tmp_path / "a.tif")
+    assert decode_values(tmp_path / "a.tif").tolist() == [[0, 7, 255]]
+    for number in (0.5, np.nan, -1, 70000):
+        Image.fromarray(np.array([[number]], np.float32)).save(tmp_path / "a.tif")
+        with pytest.raises(DataError, match=r"a\.tif: has numbers (that are not whole|from)"):
+            decode_values(tmp_path / "a.tif")
+
+
 def test_content_that_is_jpeg_is_known_whatever_the_name(tmp_path):
     Image.fromarray(CORNERS).save(tmp_path / "a.png", format="JPEG")
     Image.fromarray(CORNERS).save(tmp_path / "b.png")

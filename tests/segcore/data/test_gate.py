@@ -93,7 +93,7 @@ def test_masks_that_nobody_could_read_are_not_called_void(make_dataset):
     for mask in (folder / "seg_train_annotations").glob("*.png"):
         mask.write_bytes(b"no image")
     report = inspect(folder)
-    assert report.problems[-1] == "no image with its mask can be read, so there is nothing to learn"
+    assert report.problems[-1] == "no image with its mask is left that can be read, so there is nothing to learn"
     assert len(report.problems) == 5 and report.findings.warnings == ()
 
 

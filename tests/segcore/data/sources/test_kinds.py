@@ -19,12 +19,13 @@ def save(folder, name, image):
         Image.fromarray(GREY),
         Image.fromarray(GREY.astype(np.uint16) * 100),
         Image.fromarray(GREY > 0),
+        Image.fromarray(GREY.astype(np.float32)),
         Image.fromarray(np.repeat(GREY[..., None], 3, axis=2)),
     ],
-    ids=["8 bits", "16 bits", "1 bit", "colours that are grey"],
+    ids=["8 bits", "16 bits", "1 bit", "floating point", "colours that are grey"],
 )
 def test_files_of_grey_levels_hold_numbers(tmp_path, image):
-    assert find_kind([save(tmp_path, "a.png", image)]) == ("index", ())
+    assert find_kind([save(tmp_path, "a.tif", image)]) == ("index", ())
 
 
 def test_one_coloured_pixel_makes_them_colours(tmp_path):

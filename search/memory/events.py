@@ -17,14 +17,17 @@ from segcore.errors import CheckpointError, ConfigError
 
 _TOLD_LETTERS: Final = 300
 
+_UNKNOWN: Final = ("unexpected_keyword_argument", "union_tag_invalid")
+_NEWER: Final = "a newer version of street-search may have written it"
+
 _CONFIG: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Moment = Annotated[float, Field(ge=0)]
 """Seconds since the Unix epoch."""
 Number = Annotated[int, Field(ge=0)]
 """Of a trial, from 0."""
-Epochs = Annotated[int, Field(ge=1)]
-"""Finished epochs."""
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+"""Finished epochs, no more than a training may have."""
 Reason = Annotated[str, Field(min_length=1, max_length=300)]
 """In a line."""
 
@@ -131,7 +134,7 @@ class CheckpointSaved:
 
     event: Literal["checkpoint"] = "checkpoint"
     trial: Number
-    epoch: Annotated[int, Field(ge=0)]
+    epoch: Annotated[int, Field(ge=0, le=100_000)]
     path: str
     time: Moment = Field(default_factory=now)
 
@@ -285,6 +288,8 @@ def parse_event(line: bytes) -> Event:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in problem["loc"][1:])
         told = f"{place}: {problem['msg']}" if place else problem["msg"]
+        if problem["type"] in _UNKNOWN:
+            told = f"{_NEWER}, with which to go on; else, {told}"
         raise CheckpointError(told[:_TOLD_LETTERS]) from None
 
 

@@ -128,16 +128,16 @@ def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
         Its number; None when there is none before another trial ends.
     """
     settings, journal = stage.settings, stage.journal
-    number = len(journal.history.trials)
+    number, is_last = journal.history.next_number, len(journal.history.trials) >= settings.trials
     if larger := find_larger(journal.history, stage.room.find_accelerators):
         trial, accelerator = larger
         journal.write(Reopened(trial=trial.number, accelerator=accelerator))
         return trial.number
-    promoted = asha.find_promoted(last=number >= settings.trials)
+    promoted = asha.find_promoted(last=is_last)
     if promoted is not None:
         journal.write(Reopened(trial=promoted, accelerator=journal.history.trials[promoted].accelerator))
         return promoted
-    if number >= settings.trials:
+    if is_last:
         return None
     if number < len(settings.first):
         journal.write(Asked(trial=number, fold=settings.fold, **settings.first[number]))

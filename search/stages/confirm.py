@@ -124,8 +124,7 @@ def _plan(stage: Stage, candidates: list[TrialRecord], wanted: Trainings) -> lis
             fold, values = place_training(values_of[number], each, settings)
             # No fold may steer its own training.
             values |= {"patience_epochs": 0}
-            trial = len(history.trials)
-            stage.journal.write(Asked(trial=trial, fold=fold, values=values, params={}, source=number))
+            stage.journal.write(Asked(trial=history.next_number, fold=fold, values=values, params={}, source=number))
     found = index_trainings(candidates, history.in_order, settings)
     return [found[each].number for each in wanted]
 

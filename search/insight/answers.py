@@ -232,7 +232,8 @@ def answer_use(record: Record) -> Answer:
     return Answer(
         topic="use",
         question=question,
-        sentence=f"It is one folder, {_model_of(record)}, and models:/{name} in MLflow: give it images, get masks.",
+        sentence=f"It is one folder, {_model_of(record)}, and models:/{name}@champion in MLflow: give it images, get "
+        "masks.",
         certainty=f"{told}{_tell_spread(record)}.{older}",
         commands=(
             _segcore_command("predict", _model_of(record), "IMAGES", "OUT"),

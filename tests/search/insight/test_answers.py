@@ -140,7 +140,7 @@ def test_a_finished_model_is_told_with_its_score_and_how_to_use_it(make_record, 
         retraining.apply(Ended(trial=fold, outcome=Outcome.FINISHED))
     retraining.apply(Closed(metrics={"iou": 0.51}, note=""))
     answer = answers_of(make_record(history, best=best, retraining=retraining))["use"]
-    assert "models:/streets in MLflow" in answer.sentence
+    assert "models:/streets@champion in MLflow" in answer.sentence
     assert answer.certainty == (
         "Expect iou 0.5100 on images like these, from 0.4000 to 0.6000 over folds; together its networks were not "
         "scored."

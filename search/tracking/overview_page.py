@@ -62,7 +62,7 @@ def _title(record: Record) -> str:
     if best is None:
         return f"{record.settings.name}: no trial has a score yet"
     verb = "won" if has_ended else "leads so far"
-    told = f"trial {best['trial']} {verb}, {record.metric} {score_of(best):.4f} on {place_of(best)}"
+    told = f"Trial {best['trial']} {verb}, {record.metric} {score_of(best):.4f} on {place_of(best)}"
     confirmed = record.confirmed
     if confirmed is None:
         return f"{told}, not confirmed"

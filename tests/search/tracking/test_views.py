@@ -165,7 +165,7 @@ def test_page_of_the_search_says_who_won_and_answers(server, browser, client):
     (parent,) = client.search_runs([experiment], "tags.`search.trial` = '-1' and tags.`search.stage` = 'search'")
     address = f"{server}/#/experiments/{experiment}/runs/{parent.info.run_id}"
     browser.open(f"{address}?workflowType=machine_learning")
-    browser.wait_for("trial 10 won", "Leaderboard", "Was the winner luck?", "What did it cost?", "resnet34 full ce #11")
+    browser.wait_for("Trial 10 won", "Leaderboard", "Was the winner luck?", "What did it cost?", "resnet34 full ce #11")
 
 
 def test_confirmed_scores_stand_beside_those_of_the_search(client):
@@ -183,7 +183,7 @@ def test_the_answers_stand_above_every_view_and_what_a_person_writes_there_stays
     experiment = client.get_experiment_by_name("streets")
     note = experiment.tags["mlflow.note.content"]
     title, *rest = note.splitlines()
-    assert title.startswith("### trial 10 won, iou 0.3000 on fold 0, confirmed 0.2100")
+    assert title.startswith("### Trial 10 won, iou 0.3000 on fold 0, confirmed 0.2100")
     assert title.endswith("(why, what it cost, how to use it: open this)")
     assert all(any(question in line for line in rest) for question in ("Was the winner luck?", "What did it cost?"))
     client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "### Mine")

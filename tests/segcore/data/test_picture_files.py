@@ -22,7 +22,7 @@ def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path, write):
     os.mkfifo(tmp_path / "pipe.json")
     with pytest.raises(StorageError, match=r"pipe\.json is no regular file, and is not replaced by one"):
         write(tmp_path / "pipe.json")
-    assert os.listdir(tmp_path) == ["pipe.json"]
+    assert [file.name for file in tmp_path.iterdir()] == ["pipe.json"]
     assert not (tmp_path / "pipe.json").is_file()
 
 

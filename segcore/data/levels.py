@@ -89,8 +89,8 @@ def _scale_whole(levels_HW: npt.NDArray[np.uint16], name: str) -> Pixels:
 def _require_light(highest: int, name: str) -> None:
     if 0 < highest <= _WHITE_12_BITS:
         raise DataError(
-            f"{name}: its highest level is at most {highest} of 65535, so it would be read as black; if its levels have "
-            "12 bits or fewer, multiply them so that white is 65535, or save it with 8 bits"
+            f"{name}: its highest level is at most {highest} of 65535, so it would be read as black; if its levels "
+            "have 12 bits or fewer, multiply them so that white is 65535, or save it with 8 bits"
         )
 
 

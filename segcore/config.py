@@ -338,8 +338,9 @@ def _describe_allowed(annotation: Any, rules: Iterable[Any]) -> str:
     return ", ".join(str(choice) for choice in choices) or " and ".join(bounds)
 
 
-def _describe_unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, FIELD_NAMES, n=3, cutoff=0.4)
+def _describe_unknown(name: object) -> str:
+    # A file or a space may name anything.
+    near = difflib.get_close_matches(str(name), FIELD_NAMES, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(FIELD_NAMES)}."
     return f"{name!r:.100} is no field of TrainConfig; {hint}"
 

@@ -142,7 +142,8 @@ def search(
         if retry:
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
-    console.print(tables.trials_table(history.in_order, history.metric))
+    wide = console.width >= tables.WIDE
+    console.print(tables.trials_table(history.in_order, history.metric, wide=wide))
     console.print(tables.summary_line(history, settings))
 
 

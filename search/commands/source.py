@@ -1,4 +1,4 @@
-"""Where a reading command has a search from: its storage, or MLflow alone where the storage is not reached."""
+"""Where a command reads a search from: its storage, or MLflow alone where the storage cannot be reached."""
 
 import tempfile
 from collections.abc import Iterator

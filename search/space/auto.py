@@ -104,14 +104,20 @@ def choose_epochs(found: Fingerprint) -> int:
     return min(_EPOCHS, key=lambda epochs: abs(epochs * steps - _STEPS))
 
 
-def write_space(found: Fingerprint) -> str:
-    """Return a space for a data set as the text of a Python file, with a function `auto`."""
+def write_space(found: Fingerprint, module: str = "mine") -> str:
+    """Return a space for a data set as the text of a Python file, with a function `auto`.
+
+    Args:
+        found: what is known of the data and the device.
+        module: the file's name, without its ending.
+    """
     crops = choose_crops(found)
     modes = ("crop", "resize", "full") if found.pixels_at_once >= 2 * _area(found) else ("crop",)
     scales = choose_scales(found)
     largest = max(found.shares.values(), default=0.0)
     return _FILE.substitute(
         name=repr(found.name)[1:-1],
+        module=module,
         images=found.images,
         height=found.median_size[0],
         width=found.median_size[1],
@@ -139,7 +145,7 @@ _FILE: Final = Template('''\
 """A space for $name: $images images of about $width x $height pixels, on $device.
 
 Scored classes with less than a hundredth of the pixels: $rare.
-Change what you know better. As mine.py it is launched from its folder with --space mine:auto --epochs $epochs
+Change what you know better. It is launched from the folder of this file with --space $module:auto --epochs $epochs
 """
 
 import optuna

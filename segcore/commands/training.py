@@ -106,7 +106,7 @@ def train(
 def _train(
     state: TrainState, pixels: PixelCache, split: tuple[list[int], list[int]], machine: Machine, checkpoint: Path
 ) -> None:
-    """Train to the end, each epoch written and told of."""
+    """Train to the end, saving and showing each epoch."""
     parts, begun_after = state.micro_batches, state.epoch
     with show_progress("training", total=state.config.epochs, done=state.epoch) as progress:
         for result in train_epochs(state, pixels, *split, machine, saved=checkpoint):

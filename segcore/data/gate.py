@@ -1,4 +1,4 @@
-"""The gate: whether data can be trained on, from what decoding each image told; nothing is decoded here.
+"""The gate: whether data can be trained on, judged by what decoding found; nothing is decoded here.
 
 `check`, `train` and `launch` pass through it, so that what the first calls sound the others take, and the other way
 round. Counting pixels lives in `check` and `cache`, folds in `folds`.

@@ -78,6 +78,11 @@ def test_a_search_is_loaded_by_its_name(found):
     assert len(found.answers()) == 6
 
 
+def test_a_notebook_shows_results_in_a_line(found):
+    best = f"{found.trials['score'].max():.4f}"
+    assert repr(found) == f"<search 'demo': 11 trials, best iou {best}; see .trials, .curves, .stops, .winner>"
+
+
 def test_an_unknown_search_is_refused_with_those_there_are(storage):
     with pytest.raises(CheckpointError, match=r"No search 'other' in .*; there are demo"):
         search.load("other", storage=storage)

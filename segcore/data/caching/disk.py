@@ -1,4 +1,4 @@
-"""Disks: which folder is meant when none is given, what kind of disk it lies on, writing so that a full one is told."""
+"""Disks: the default folder, the kind of disk a folder is on, and writing that reports a full disk."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""`OwnFolds`: a user's own file of folds, read and judged by itself; `given_folds` holds it against the data.
+"""`OwnFolds`: a user's own file of folds, read and checked by itself; `given_folds` compares it with the data.
 
 The file is one of
 

@@ -19,14 +19,10 @@ from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.encoding import MaskEncoding, encoding_of
 from segcore.data.listing import Annotations, count_below, find_annotations, find_images, name_of
 from segcore.data.names import find_name_fault, refuse_repeated_keys
+from segcore.data.sources.advice import init_command
 
 IMAGES_FOLDER: Final = "seg_train_images"
 ANNOTATIONS_FOLDER: Final = "seg_train_annotations"
-
-_CONTEST_TABLE: Final = (
-    "classes: the contest's 20, for there is no classes.json; if the masks have others, 'python -m segcore init' with "
-    "--force counts their colours and writes a file to name them in"
-)
 
 
 def is_contest(folder: Path) -> bool:
@@ -50,7 +46,7 @@ def scan_contest(folder: Path) -> tuple[DataSet, list[str]]:
         cases=(),
         images=(images,),
         notes=(
-            *(() if classes else (_CONTEST_TABLE,)),
+            *(() if classes else (_tell_contest_table(folder),)),
             *([f"left out: {below} images in folders below {IMAGES_FOLDER}/"] if below else []),
         ),
     )
@@ -133,3 +129,10 @@ def _find_file_fault(file: Path) -> str:
 def _find_orphans(annotations: Annotations, names: set[str]) -> list[str]:
     masks = (mask for name, mask in annotations.masks.items() if name not in names and mask.suffix.lower() == ".png")
     return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/" for mask in masks]
+
+
+def _tell_contest_table(folder: Path) -> str:
+    return (
+        "classes: the contest's 20, for there is no classes.json; if the masks have others, "
+        f"'{init_command(folder, force=True)}' counts their colours and writes a file to name them in"
+    )

@@ -1,4 +1,4 @@
-"""Whether masks hold colours or numbers, and which; what these mean says `tables`."""
+"""Whether masks hold colours or numbers, and which; `tables` says what these mean."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence

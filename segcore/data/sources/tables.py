@@ -70,7 +70,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
         )
     if file is not None:
         return read_by(_table_of_names(file, palette), kind, palette, file.name, masks)
-    return _table_of_values(masks, palette)
+    return _table_of_values(folder, masks, palette)
 
 
 def has_table(folder: Path) -> bool:
@@ -219,7 +219,7 @@ def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ..
     return tuple(name for name, _ in kept), tuple(number for _, number in kept)
 
 
-def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
+def _table_of_values(folder: Path, masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
     counts = count_codes(masks, "index")
     binary = counts.keys() == {0, VOID}
     values = sorted(value for value in counts if value != VOID or binary)
@@ -246,8 +246,8 @@ def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
     )
     told = ", ".join(str(value) for value in values)
     notes = (
-        f"classes: not named; one for each number in the masks: {told} ('python -m segcore init' writes a file to name "
-        "them in)",
+        f"classes: not named; one for each number in the masks: {told} ('{init_command(folder, force=True)}' writes a "
+        "file to name them in)",
         "masks: numbers" + ("; 255 is a class, as there is only 0 beside it" if binary else ", 255 is void"),
         *find_doubts(
             MaskValues(kind="index", palette=tuple(palette), pixels=counts, images=Counter(), masks=len(masks)), masks

@@ -112,6 +112,47 @@ def picky(trial: optuna.Trial) -> dict:
     return {"input_mode": "crop", **small(trial)}
 
 
+def drawn_in_vain(trial):
+    trial.suggest_categorical("loss", ("ce", "ce+dice"))
+    return {"loss": "ce", **small(trial)}
+
+
+def drawn_epochs(trial):
+    trial.suggest_int("epochs", 1, 9)
+    return small(trial)
+
+
+def returned_epochs(trial):
+    return {"epochs": 5, **small(trial)}
+
+
+def drawn_twice(trial):
+    trial.suggest_float("learning_rate", 1e-1, 1.0, log=True)
+    return small(trial)
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        (drawn_in_vain, 'draws loss, and trains all with loss="ce": what it returns wins'),
+        (drawn_epochs, "draws epochs, and trains all with epochs=27"),
+        (returned_epochs, "epochs=5 is returned, which --epochs 27 gives to all trials"),
+        (drawn_twice, "Inconsistent parameter values"),
+    ],
+)
+def test_what_a_space_says_and_a_search_would_not_do_is_refused(make_settings, space, told):
+    with pytest.raises(ConfigError, match=told):
+        require_usable_space(space, make_settings(), FACTS, REQUIRE)
+
+
+def test_what_is_drawn_may_be_fixed_for_a_search(make_settings):
+    def space(trial):
+        trial.suggest_categorical("loss", ("ce", "ce+dice"))
+        return small(trial)
+
+    require_usable_space(space, make_settings(fixed={"loss": "ce"}), FACTS, REQUIRE)
+
+
 def test_combinations_that_a_space_gives_up_are_drawn_again(make_settings):
     """Those that it gives up could not be trained: a crop of 500 pixels does not fit."""
     require_usable_space(picky, make_settings(), FACTS, REQUIRE)

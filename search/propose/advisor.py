@@ -123,7 +123,7 @@ def _least_distance(points: int, parameters: int) -> float:
 def _judge(surrogate: Surrogate, features: Sequence[Floats], random: np.random.Generator) -> list[Floats]:
     """Return what candidates are worth for each proposal: by turns what is expected of them and what luck may bring."""
     gains = surrogate.expect_improvement(features)
-    return [gains if number % 2 == 0 else surrogate.draw(features, random) for number in range(_PROPOSALS)]
+    return [each for drawn in surrogate.draw(features, _PROPOSALS // 2, random) for each in (gains, drawn)]
 
 
 def _choose_apart(features: Sequence[Floats], worths: Sequence[Floats]) -> list[int]:

@@ -66,10 +66,10 @@ class Surrogate:
         means, spreads = self._predict(features)
         return _improvement(means - self.best, spreads)
 
-    def draw(self, features: Sequence[Floats], random: np.random.Generator) -> Floats:
-        """Return what points may turn out to be worth, each drawn by itself from what is likely there."""
+    def draw(self, features: Sequence[Floats], count: int, random: np.random.Generator) -> Floats:
+        """Return `count` times what points may turn out to be worth, each drawn by itself from what is likely there."""
         means, spreads = self._predict(features)
-        return means + spreads * random.standard_normal(len(means))
+        return means + spreads * random.standard_normal((count, len(means)))
 
     def _predict(self, features: Sequence[Floats]) -> tuple[Floats, Floats]:
         """Return the means of what is predicted and its standard deviations."""

@@ -33,6 +33,10 @@ from segcore.bucket import Bucket, patiently
 from segcore.errors import CheckpointError, StorageError
 
 CONFIRM_FOLDER: Final = "confirm"
+STAGE_TITLES: Final = {"search": "search", "confirm": "confirmation", "retrain": "retraining"}
+"""What each stage is called for a person."""
+GOES_ON: Final = {"search": "resume", "confirm": "confirm", "retrain": "retrain"}
+"""The command that goes on with each stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ FOREIGN: Final = {
 }
 """What a package may not reach, directly or through others."""
 
-_SEGCORE_BASE: Final = {"config", "expressions", "errors", "machine", "bucket", "version"}
+_SEGCORE_BASE: Final = {"config", "expressions", "errors", "machine", "bucket_address", "bucket", "version"}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
 _SEARCH_BASE: Final = {
     "tracking_uri",
@@ -37,6 +37,7 @@ _PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight", "re
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
     **{f"segcore.{file}": {"config", "expressions", "errors"} for file in _SEGCORE_BASE},
+    "segcore.bucket": {"errors", "bucket_address"},
     **{f"segcore.{room}": {*_SEGCORE_BASE, *_SEGCORE_ROOMS[:n]} for n, room in enumerate(_SEGCORE_ROOMS)},
     "segcore.streets": {*_SEGCORE_BASE, "data"},
     "segcore.commands": {*_SEGCORE_BASE, *_SEGCORE_ROOMS, "streets"},

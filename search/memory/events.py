@@ -17,14 +17,17 @@ from segcore.errors import CheckpointError, ConfigError
 
 _TOLD_LETTERS: Final = 300
 
+_UNKNOWN: Final = ("unexpected_keyword_argument", "union_tag_invalid")
+_NEWER: Final = "a newer version of street-search may have written it"
+
 _CONFIG: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Moment = Annotated[float, Field(ge=0)]
 """Seconds since the Unix epoch."""
 Number = Annotated[int, Field(ge=0)]
 """Of a trial, from 0."""
-Epochs = Annotated[int, Field(ge=1)]
-"""Finished epochs."""
+Epochs = Annotated[int, Field(ge=1, le=100_000)]
+"""Finished epochs, no more than a training may have."""
 Reason = Annotated[str, Field(min_length=1, max_length=300)]
 """In a line."""
 
@@ -44,7 +47,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Asked:
-    """A trial was proposed; one that is asked for again begins anew.
+    """A trial was proposed; one that is asked for again starts from scratch.
 
     Args:
         trial: its number.
@@ -86,7 +89,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Epoch:
-    """A trial reported an epoch; whatever it had reported for this epoch or later ones counts no more.
+    """A trial reported an epoch; earlier reports of this epoch or of later ones no longer count.
 
     Args:
         trial: its number.
@@ -131,7 +134,7 @@ class CheckpointSaved:
 
     event: Literal["checkpoint"] = "checkpoint"
     trial: Number
-    epoch: Annotated[int, Field(ge=0)]
+    epoch: Annotated[int, Field(ge=0, le=100_000)]
     path: str
     time: Moment = Field(default_factory=now)
 
@@ -191,7 +194,7 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Dropped:
-    """A trial's checkpoint was given up, so it goes on no more."""
+    """A trial's checkpoint was deleted, so it cannot go on."""
 
     event: Literal["dropped"] = "dropped"
     trial: Number
@@ -200,7 +203,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Pruned:
-    """A person wants a trial ended: it ends where it stands, at the latest when its epoch is done.
+    """A person wants a trial ended: at once while it waits, else when its epoch is done.
 
     Args:
         trial: its number.
@@ -230,7 +233,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Warned:
-    """Something happened that whoever watches the stage should know.
+    """Something happened that a person who watches the stage should know.
 
     Args:
         message: what, and what to do.
@@ -285,6 +288,8 @@ def parse_event(line: bytes) -> Event:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(str(part) for part in problem["loc"][1:])
         told = f"{place}: {problem['msg']}" if place else problem["msg"]
+        if problem["type"] in _UNKNOWN:
+            told = f"{_NEWER}, with which to go on; else, {told}"
         raise CheckpointError(told[:_TOLD_LETTERS]) from None
 
 

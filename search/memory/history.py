@@ -100,6 +100,11 @@ class History:
         return [trial for _, trial in sorted(self.trials.copy().items())]
 
     @property
+    def next_number(self) -> int:
+        """Number of the trial that is asked for next; one whose lines somebody cut out leaves its number unused."""
+        return max(self.trials, default=-1) + 1
+
+    @property
     def spent_seconds(self) -> float:
         """Seconds that runs of the stage lasted, each from its start to its last event."""
         return self.spent_until(math.inf)

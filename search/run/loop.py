@@ -82,8 +82,8 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     drawn = [record.params for record in journal.history.in_order if record.drawable]
     space = find_edition(settings.space, settings, facts, drawn)
     asha, proposer = build_asha(settings), build_proposer(settings, facts, space)
-    for fold in (asha, proposer):
-        journal.follow(fold)
+    for learner in (asha, proposer):
+        journal.follow(learner)
     retries = _make_retries(stage)
     recorder = Recorder(journal, stage.folder, asha, retries)
     recorder.end_judged()
@@ -128,16 +128,16 @@ def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
         Its number; None when there is none before another trial ends.
     """
     settings, journal = stage.settings, stage.journal
-    number = len(journal.history.trials)
+    number, is_last = journal.history.next_number, len(journal.history.trials) >= settings.trials
     if larger := find_larger(journal.history, stage.room.find_accelerators):
         trial, accelerator = larger
         journal.write(Reopened(trial=trial.number, accelerator=accelerator))
         return trial.number
-    promoted = asha.find_promoted(last=number >= settings.trials)
+    promoted = asha.find_promoted(last=is_last)
     if promoted is not None:
         journal.write(Reopened(trial=promoted, accelerator=journal.history.trials[promoted].accelerator))
         return promoted
-    if number >= settings.trials:
+    if is_last:
         return None
     if number < len(settings.first):
         journal.write(Asked(trial=number, fold=settings.fold, **settings.first[number]))

@@ -1,8 +1,9 @@
-"""Refuses, before anything starts, a search space that trainings could not follow, or that is another than before."""
+"""Refuses, before anything starts, a search space that cannot be trained, or that has changed since before."""
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -38,7 +39,9 @@ def require_usable_space(
         ConfigError: naming the draw and what is wrong with it.
         WeightsError: when a backbone's weights cannot be had.
     """
-    for found in _probe(space, settings, facts):
+    drawn: list[Draw] = []
+    for found in _probe(_strict(space, settings), settings, facts):
+        drawn.append(found)
         require_trainable(TrainConfig.from_values(found.values))
         again = json.loads(json.dumps(found.params))
         repeated = draw(partial(_fill, space, settings), facts, seed=0, given=again)
@@ -47,6 +50,7 @@ def require_usable_space(
                 f"--space {settings.space} draws {repeated.params} where {found.params} was asked for; a space must "
                 "draw the same parameters from the same values."
             )
+    _require_effect(drawn, settings)
 
 
 def require_same_space(space: Space, settings: SearchSettings, facts: dict[str, Any], trials: Sequence[Params]) -> None:
@@ -90,6 +94,33 @@ def find_edition(name: str, settings: SearchSettings, facts: dict[str, Any], tri
             return space
     require_same_space(newest, settings, facts, trials)
     return newest
+
+
+def _strict(space: Space, settings: SearchSettings) -> Space:
+    """Return the space, which fails where Optuna would only warn, or a search would leave out what it says."""
+
+    def draw_strictly(trial: optuna.Trial) -> dict[str, Any] | None:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Inconsistent parameter values")
+            constants = space(trial)
+        epochs = constants.get("epochs", settings.epochs) if isinstance(constants, Mapping) else settings.epochs
+        if epochs != settings.epochs:
+            raise ValueError(f"epochs={epochs} is returned, which --epochs {settings.epochs} gives to all trials")
+        return constants
+
+    return draw_strictly
+
+
+def _require_effect(drawn: Sequence[Draw], settings: SearchSettings) -> None:
+    """Refuse a parameter that is drawn in vain; one that --set gives is for the user to say."""
+    for name in sorted({name for found in drawn for name in found.params} - settings.fixed.keys()):
+        having = [found for found in drawn if name in found.params]
+        values = {json.dumps(found.values[name]) for found in having}
+        if len(values) == 1 and len({json.dumps(found.params[name]) for found in having}) > 1:
+            raise ConfigError(
+                f"--space {settings.space} draws {name}, and trains all with {name}={values.pop()}: what it returns "
+                f"wins over what it drew, and --epochs over both. Do not draw {name}, or do not return it."
+            )
 
 
 def _probe(space: Space, settings: SearchSettings, facts: dict[str, Any]) -> Iterator[Draw]:

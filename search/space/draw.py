@@ -8,12 +8,13 @@ import importlib
 import json
 import math
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import optuna
@@ -28,6 +29,7 @@ from segcore.errors import ConfigError
 from spaces import SPACES, Space
 
 Params = Mapping[str, Any]
+_ROOM: Final = Path(__file__).parent
 
 
 class RejectedDrawError(ConfigError):
@@ -74,9 +76,9 @@ def load_space(name: str) -> Space:
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.append(here)
     try:
-        space = getattr(importlib.import_module(module_name), function_name)
-    # A user's module may fail with anything.
-    except Exception as error:
+        space = getattr(importlib.import_module(module_name.removesuffix(".py")), function_name)
+    # A user's module may fail with anything, and a script ends the process.
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"--space {name!r} cannot be imported ({type(error).__name__}: {error}); "
             "start in the folder that holds the module, or put it on PYTHONPATH."
@@ -109,8 +111,11 @@ def draw(
         study.set_user_attr(name, fact)
     trial = study.ask()
     with warnings.catch_warnings():
-        # Optuna warns of choices that its databases could not keep; their plain names are kept here.
-        warnings.filterwarnings("ignore", "Choices for a categorical distribution")
+        # Optuna warns at every draw of choices that its databases could not keep, whose plain names are kept here, and
+        # of what works as it says: a range that ends between two steps, a former name of a function.
+        warnings.filterwarnings(
+            "ignore", "Choices for a categorical|The distribution is specified by|suggest_.* deprecated"
+        )
         values = fill(trial)
         distributions = {name: _with_plain_choices(name, each) for name, each in trial.distributions.items()}
         params = {name: name_choice(value) for name, value in trial.params.items()}
@@ -128,10 +133,8 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
         constants = space(trial) or {}
     except optuna.TrialPruned as error:
         raise RejectedDrawError(f"--space {settings.space} raised TrialPruned for {trial.params}.") from error
-    except Exception as error:
-        raise ConfigError(
-            f"--space {settings.space}: the function failed with {type(error).__name__}: {error}."
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise ConfigError(f"--space {settings.space}: the function failed with {_describe_failure(error)}.") from error
     if not isinstance(constants, Mapping):
         raise ConfigError(
             f"--space {settings.space} returned {constants!r}; return a dictionary of TrainConfig values, or nothing."
@@ -142,6 +145,17 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
         return TrainConfig.from_values(make_paths_whole({name: to_plain(value) for name, value in values.items()}))
     except ConfigError as error:
         raise ConfigError(f"--space {settings.space} draws what no training can follow: {error}") from error
+
+
+def _describe_failure(error: BaseException) -> str:
+    """Return what a space raised, and the last line of it that led there."""
+    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if "site-packages" not in frame.filename and not Path(frame.filename).is_relative_to(_ROOM)
+    ]
+    return "".join([told, *(f" ({frame.filename}, line {frame.lineno})" for frame in frames[-1:])])
 
 
 def to_plain(value: Any) -> Any:

@@ -74,7 +74,7 @@ def plan_further(journal: Journal, configurations: Sequence[Mapping[str, Any]]) 
             if trial is not None and trial.outcome in RETRIED:
                 journal.write(Reopened(trial=trial.number))
             elif trial is None or trial.outcome not in (None, Outcome.FINISHED):
-                number = len(journal.history.trials) if trial is None else trial.number
+                number = journal.history.next_number if trial is None else trial.number
                 source = configuration["trial"]
                 journal.write(Asked(trial=number, fold=like.fold, values=values, params={}, source=source))
 

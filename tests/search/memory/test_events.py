@@ -51,7 +51,7 @@ events = st.one_of(
         Epoch, trial=numbers, epoch=st.integers(1, 999), metrics=metrics, picture=st.none() | texts, verdict=texts,
         image_scores=st.none() | metrics, time=times,
     ),
-    st.builds(CheckpointSaved, trial=numbers, epoch=numbers, path=texts, time=times),
+    st.builds(CheckpointSaved, trial=numbers, epoch=st.integers(0, 100_000), path=texts, time=times),
     st.builds(Restarted, trial=numbers, message=texts, node=st.none() | texts, time=times),
     st.builds(
         Ended, trial=numbers, outcome=st.sampled_from(Outcome), message=texts, node=st.none() | texts, time=times,
@@ -109,6 +109,19 @@ def test_any_other_line_is_refused_by_our_error_alone(line: bytes):
         parse_event(line)
     except StreetError as error:
         assert isinstance(error, CheckpointError)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'{"event":"epoch","trial":0,"epoch":100001,"metrics":{}}', "epoch: .* less than or equal to 100000"),
+        (b'{"event":"moved","trial":0}', "a newer version of street-search may have written it"),
+        (b'{"event":"halted","host":"a"}', "a newer version of street-search may have written it"),
+    ],
+)
+def test_a_line_is_refused_with_what_is_wrong(line: bytes, told: str):
+    with pytest.raises(CheckpointError, match=told):
+        parse_event(line)
 
 
 def test_an_event_is_stamped_when_it_is_made():

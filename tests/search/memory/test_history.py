@@ -60,6 +60,12 @@ def test_trials_follow_from_the_events():
     assert (trial.outcome, trial.message) == (Outcome.STOPPED, "rank 3 of 3")
 
 
+def test_next_trial_never_takes_the_number_of_another():
+    assert history_of().next_number == 0
+    # The lines of trial 1 were cut out of the file.
+    assert history_of(asked(0), asked(2)).next_number == 3
+
+
 def test_trial_that_is_taken_up_again_is_as_one_that_went_on():
     stopped = epoch(0, 2, 0.6, verdict="iou 0.6000 after epoch 2 is rank 2 of 2")
     ended = event("ended", 8.0, trial=0, outcome="stopped by ASHA", message="iou 0.6000 after epoch 2 is rank 2 of 2")

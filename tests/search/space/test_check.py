@@ -112,6 +112,47 @@ def picky(trial: optuna.Trial) -> dict:
     return {"input_mode": "crop", **small(trial)}
 
 
+def drawn_in_vain(trial):
+    trial.suggest_categorical("loss", ("ce", "ce+dice"))
+    return {"loss": "ce", **small(trial)}
+
+
+def drawn_epochs(trial):
+    trial.suggest_int("epochs", 1, 9)
+    return small(trial)
+
+
+def returned_epochs(trial):
+    return {"epochs": 5, **small(trial)}
+
+
+def drawn_twice(trial):
+    trial.suggest_float("learning_rate", 1e-1, 1.0, log=True)
+    return small(trial)
+
+
+@pytest.mark.parametrize(
+    ("space", "told"),
+    [
+        (drawn_in_vain, 'draws loss, and trains all with loss="ce": what it returns wins'),
+        (drawn_epochs, "draws epochs, and trains all with epochs=27"),
+        (returned_epochs, "epochs=5 is returned, which --epochs 27 gives to all trials"),
+        (drawn_twice, "Inconsistent parameter values"),
+    ],
+)
+def test_what_a_space_says_and_a_search_would_not_do_is_refused(make_settings, space, told):
+    with pytest.raises(ConfigError, match=told):
+        require_usable_space(space, make_settings(), FACTS, REQUIRE)
+
+
+def test_what_is_drawn_may_be_fixed_for_a_search(make_settings):
+    def space(trial):
+        trial.suggest_categorical("loss", ("ce", "ce+dice"))
+        return small(trial)
+
+    require_usable_space(space, make_settings(fixed={"loss": "ce"}), FACTS, REQUIRE)
+
+
 def test_combinations_that_a_space_gives_up_are_drawn_again(make_settings):
     """Those that it gives up could not be trained: a crop of 500 pixels does not fit."""
     require_usable_space(picky, make_settings(), FACTS, REQUIRE)
@@ -227,14 +268,16 @@ def _draw_of(space, settings, facts, seed):
     return draw(lambda trial: draw_config(space, trial, settings).values(), facts, seed=seed).params
 
 
-@pytest.mark.parametrize("former", FORMER_SPACES["street"])
-def test_search_that_began_with_a_former_edition_goes_on_with_it(make_settings, former):
+@pytest.mark.parametrize(
+    ("name", "former"), [(name, former) for name, editions in FORMER_SPACES.items() for former in editions]
+)
+def test_search_that_began_with_a_former_edition_goes_on_with_it(make_settings, name, former):
     settings = replace(make_settings(), fixed={})
     facts = {"smallest_side": 512}
-    newest = SPACES["street"]
+    newest = SPACES[name]
     drawn = {space: [_draw_of(space, settings, facts, seed) for seed in range(4)] for space in (former, newest)}
-    assert find_edition("street", settings, facts, drawn[former]) is former
-    assert find_edition("street", settings, facts, drawn[newest]) is newest
-    assert find_edition("street", settings, facts, []) is newest
+    assert find_edition(name, settings, facts, drawn[former]) is former
+    assert find_edition(name, settings, facts, drawn[newest]) is newest
+    assert find_edition(name, settings, facts, []) is newest
     with pytest.raises(ConfigError, match="The search space is not the one that this search began with"):
-        find_edition("street", settings, facts, [*drawn[former], *drawn[newest]])
+        find_edition(name, settings, facts, [*drawn[former], *drawn[newest]])

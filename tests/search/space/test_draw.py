@@ -97,6 +97,11 @@ def test_own_space_is_found_by_its_import_path(write_module):
     assert found.params["batch_size"] in (1, 2)
 
 
+def test_own_space_is_found_by_the_name_of_its_file(write_module):
+    write_module("my_space_f", "def mine(trial):\n    return {}\n")
+    assert callable(load_space("my_space_f.py:mine"))
+
+
 def test_own_space_is_found_where_an_installed_command_starts(tmp_path, monkeypatch):
     """An installed script has its own folder on the path, and `python -m` the one that it starts in."""
     (tmp_path / "my_space_here.py").write_text("def mine(trial):\n    return {}\n")
@@ -125,7 +130,7 @@ def test_path_that_leads_nowhere_is_refused(write_module, path, told):
     assert told in str(caught.value)
 
 
-@pytest.mark.parametrize("source", ["import no_such_module\n", "def mine(trial:\n", "1 / 0\n"])
+@pytest.mark.parametrize("source", ["import no_such_module\n", "def mine(trial:\n", "1 / 0\n", "exit(0)\n"])
 def test_module_that_fails_when_imported_is_refused(write_module, source):
     name = f"my_broken_{abs(hash(source))}"
     write_module(name, source)
@@ -196,6 +201,20 @@ def test_space_that_raises_is_refused_with_its_error(make_settings):
 
     with pytest.raises(ConfigError, match="--space mine:space: the function failed with KeyError: 'missing'"):
         configure(space, make_settings(space="mine:space"))
+
+
+def test_space_that_ends_the_process_is_refused_with_its_line(make_settings):
+    def space(trial):
+        sys.exit(0)
+
+    with pytest.raises(ConfigError, match=r"failed with SystemExit: 0 \(.*test_draw.py, line \d+\)"):
+        draw(lambda trial: draw_config(space, trial, make_settings()).values(), {}, seed=0)
+
+
+@pytest.mark.parametrize("name", [5, None])
+def test_name_that_is_no_text_is_refused(make_settings, name):
+    with pytest.raises(ConfigError, match=f"{name} is no field of TrainConfig"):
+        draw(lambda trial: draw_config(lambda _: {name: 2}, trial, make_settings()).values(), {}, seed=0)
 
 
 def test_combination_that_a_space_prunes_is_rejected_and_no_fault_of_the_space(make_settings):

@@ -191,8 +191,11 @@ def _heavy_imports(sources: Sources, graph: Mapping[str, set[str]]) -> Iterator[
 
 
 def find_speech(source: str) -> list[int]:
-    """Lines that print or end the process."""
-    return [node.lineno for node in ast.walk(ast.parse(source)) if _speaks(node)]
+    """Lines that print or end the process; to catch a user's code that would end it is neither."""
+    tree = ast.parse(source)
+    caught = [node.type for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.type is not None]
+    named = {name for kind in caught for name in ast.walk(kind)}
+    return [node.lineno for node in ast.walk(tree) if node not in named and _speaks(node)]
 
 
 def _speaks(node: ast.AST) -> bool:
@@ -311,6 +314,7 @@ def test_law_sees_printing_and_exiting(source):
 
 def test_law_lets_other_calls_pass():
     assert find_speech("console.print(1)\ntable.exit()\n'print(1)'") == []
+    assert find_speech("try:\n    f()\nexcept (OSError, SystemExit) as error:\n    g(error)") == []
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Chooses the next configuration from what the trials so far did; the model that guides a search.
 
-The scores become standings, a Gaussian process predicts them, and of many candidates that one is chosen which is
-expected to improve most on the best. How a space is drawn from and who remembers lives in `proposer`.
+The scores become standings, a Gaussian process predicts them, and of many candidates those are chosen by turns which
+are expected to improve most on the best, and which turn out best in a draw from what is likely (Thompson, "On the
+likelihood that one unknown probability exceeds another", 1933): the first use what is known, the second find what else
+there is. How a space is drawn from and who remembers lives in `proposer`.
 """
 
 import math
@@ -25,6 +27,8 @@ _BELIEVED: Final = 150
 _PARENTS: Final = 10
 _PROPOSALS: Final = 6
 """What is proposed next to the best keeps the search broad: always only the best finds worse configurations."""
+_FAR: Final = 100.0
+"""More than normal scores differ by."""
 _LEAST_DISTANCE: Final = 0.3
 """Where each parameter's range is 1, and parameters are many: what is nearer to a known trial teaches little more."""
 _LEAST_SPACING: Final = 0.55
@@ -79,11 +83,11 @@ class Advisor:
             surrogate.believe(self._encoding.features(np.stack(pending[-_BELIEVED:])))
         candidates_NP = self._draw_candidates(known_NP[order], random)
         features = self._encoding.features(candidates_NP)
-        gains = surrogate.expect_improvement(features)
         apart = _nearest(features, self._encoding.features(taken_NP))
+        near = apart < _least_distance(*taken_NP.shape)
         # Where everything is near, what is farthest is still worth more than a repetition.
-        worth = np.where(apart < _least_distance(*taken_NP.shape), apart - 1, gains)
-        return [self._encoding.decode(candidates_NP[place]) for place in _choose_apart(features, worth)]
+        worths = [np.where(near, apart - _FAR, each) for each in _judge(surrogate, features, random)]
+        return [self._encoding.decode(candidates_NP[place]) for place in _choose_apart(features, worths)]
 
     def _draw_candidates(self, ranked_NP: Floats, random: np.random.Generator) -> Floats:
         """Return candidates, half from anywhere and half like the best trials."""
@@ -116,15 +120,21 @@ def _least_distance(points: int, parameters: int) -> float:
     return float(min(_LEAST_DISTANCE, _LEAST_SPACING * points ** (-1 / parameters)))
 
 
-def _choose_apart(features: Sequence[Floats], worth: Floats) -> list[int]:
-    """Return the places of the most worthy candidates that are not near each other."""
+def _judge(surrogate: Surrogate, features: Sequence[Floats], random: np.random.Generator) -> list[Floats]:
+    """Return what candidates are worth for each proposal: by turns what is expected of them and what luck may bring."""
+    gains = surrogate.expect_improvement(features)
+    return [each for drawn in surrogate.draw(features, _PROPOSALS // 2, random) for each in (gains, drawn)]
+
+
+def _choose_apart(features: Sequence[Floats], worths: Sequence[Floats]) -> list[int]:
+    """Return for each judgement the place of its most worthy candidate that is not near those chosen before."""
     points, least = np.concatenate(features, axis=1), _least_distance(_PROPOSALS, len(features))
     chosen: list[int] = []
-    for place in np.argsort(-worth, kind="stable").tolist():
-        if all(((points[place] - points[other]) ** 2).sum() > least**2 for other in chosen):
-            chosen.append(place)
-        if len(chosen) == _PROPOSALS:
-            break
+    for worth in worths:
+        for place in np.argsort(-worth, kind="stable").tolist():
+            if all(((points[place] - points[other]) ** 2).sum() > least**2 for other in chosen):
+                chosen.append(place)
+                break
     return chosen
 
 

@@ -63,12 +63,21 @@ class Surrogate:
 
     def expect_improvement(self, features: Sequence[Floats]) -> Floats:
         """Return by how much points are expected to be better than the best known one."""
+        means, spreads = self._predict(features)
+        return _improvement(means - self.best, spreads)
+
+    def draw(self, features: Sequence[Floats], count: int, random: np.random.Generator) -> Floats:
+        """Return `count` times what points may turn out to be worth, each drawn by itself from what is likely there."""
+        means, spreads = self._predict(features)
+        return means + spreads * random.standard_normal((count, len(means)))
+
+    def _predict(self, features: Sequence[Floats]) -> tuple[Floats, Floats]:
+        """Return the means of what is predicted and its standard deviations."""
         points = self._scale(features)
         kernel_MN, _ = _matern(_square_distances(points, self._points))
         means = kernel_MN @ self._weights * self._spread + self._mean
         variances = np.maximum(1 - np.einsum("mn,mn->m", kernel_MN @ self._inverse_NN, kernel_MN), 1e-9)
-        spreads = np.sqrt(variances) * self._spread
-        return _improvement(means - self.best, spreads)
+        return means, np.sqrt(variances) * self._spread
 
     def _predict_values(self, points: Floats) -> Floats:
         kernel_MN, _ = _matern(_square_distances(points, self._points))

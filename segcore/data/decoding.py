@@ -20,7 +20,15 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from segcore.data.levels import Pixels, find_spread, require_shallow_colours, to_colours, to_rgb, to_values
+from segcore.data.levels import (
+    Pixels,
+    find_spread,
+    has_deep_colours,
+    require_shallow_colours,
+    to_colours,
+    to_rgb,
+    to_values,
+)
 from segcore.errors import ConfigError, DataError
 
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -54,8 +62,9 @@ def decode_rgb(file: Path) -> Pixels:
             levels of which nobody can say how bright they are.
     """
     with _open(file) as image:
+        deep = has_deep_colours(image)
         image.load()
-        return _turn(to_rgb(image, file.name), _find_orientation(image, file))
+        return _turn(to_rgb(image, file.name, deep=deep), _find_orientation(image, file))
 
 
 def decode_colours(file: Path) -> Pixels:

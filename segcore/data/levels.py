@@ -22,19 +22,27 @@ _FEW_BITS: Final = re.compile(r"L;([24])")
 Pixels = npt.NDArray[np.uint8]
 
 
-def require_shallow_colours(image: Image.Image, name: str) -> None:
-    """Refuse a mask of colours that have 16 bits a channel; the image is not loaded yet.
+def has_deep_colours(image: Image.Image) -> bool:
+    """Say whether colours have 16 bits a channel, of which Pillow keeps the high byte without a word.
 
     Args:
-        image: the mask.
+        image: of any colour mode, not loaded yet.
+    """
+    assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
+    return image.mode in ("RGB", "RGBA") and any(";16" in str(tile.args) for tile in image.tile)
+
+
+def require_shallow_colours(image: Image.Image, name: str) -> None:
+    """Refuse a mask of colours that have 16 bits a channel.
+
+    Args:
+        image: the mask, not loaded yet.
         name: of its file.
 
     Raises:
         DataError: naming the file.
     """
-    # Pillow would drop the low byte of each value without a word.
-    assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
-    if image.mode in ("RGB", "RGBA") and any(";16" in str(tile.args) for tile in image.tile):
+    if has_deep_colours(image):
         raise DataError(f"{name}: has colours of 16 bits a channel; save the mask with 8")
 
 
@@ -49,12 +57,13 @@ def find_spread(image: Image.Image) -> int:
     return 1 if found is None else 255 // (2 ** int(found[1]) - 1)
 
 
-def to_rgb(image: Image.Image, name: str) -> Pixels:
+def to_rgb(image: Image.Image, name: str, *, deep: bool) -> Pixels:
     """Return an image's RGB pixels (H, W, 3), uint8.
 
     Args:
         image: of any colour mode, as it lies.
         name: of its file.
+        deep: what `has_deep_colours` found before it was loaded.
 
     Raises:
         DataError: when nobody can say how bright its levels are.
@@ -65,17 +74,24 @@ def to_rgb(image: Image.Image, name: str) -> Pixels:
         return _grey_to_rgb(_scale_floating(np.asarray(image), name))
     if image.mode == "I":
         raise DataError(f"{name}: has grey levels of 32 bits, of which none is known to be white; save it with 8 or 16")
-    return _convert(image)
+    pixels_HW3 = _convert(image)
+    if deep:
+        # Of the low bytes nothing is known: levels of 8 bits in 16 are all black here.
+        _require_light(int(pixels_HW3.max()) << 8 | 255, name)
+    return pixels_HW3
 
 
 def _scale_whole(levels_HW: npt.NDArray[np.uint16], name: str) -> Pixels:
-    highest = int(levels_HW.max())
+    _require_light(int(levels_HW.max()), name)
+    return (levels_HW >> 8).astype(np.uint8)
+
+
+def _require_light(highest: int, name: str) -> None:
     if 0 < highest <= _WHITE_12_BITS:
         raise DataError(
-            f"{name}: its highest level is {highest} of 65535, so it would be read as black; if its levels have 12 "
-            "bits or fewer, multiply them so that white is 65535, or save it with 8 bits"
+            f"{name}: its highest level is at most {highest} of 65535, so it would be read as black; if its levels "
+            "have 12 bits or fewer, multiply them so that white is 65535, or save it with 8 bits"
         )
-    return (levels_HW >> 8).astype(np.uint8)
 
 
 def _scale_floating(levels_HW: npt.NDArray[np.float32], name: str) -> Pixels:

@@ -71,6 +71,7 @@ def write_whole(content: bytes, file: Path) -> None:
     Raises:
         StorageError: when it cannot be written.
     """
+    require_replaceable(file)
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
         temporary.write_bytes(content)
@@ -80,6 +81,16 @@ def write_whole(content: bytes, file: Path) -> None:
         raise StorageError(
             f"{file} cannot be written ({error}); choose a folder that exists, on a disk with free space."
         ) from error
+
+
+def require_replaceable(file: Path) -> None:
+    """Refuse a place that is taken by a device, a pipe or a folder: a file that appears whole would replace it.
+
+    Raises:
+        StorageError: naming the place.
+    """
+    if file.exists() and not file.is_file():
+        raise StorageError(f"{file} is no regular file, and is not replaced by one; give the name of a file.")
 
 
 def _encode(image_HW3: Image, suffix: str, options: list[int]) -> bytes:

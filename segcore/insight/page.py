@@ -11,6 +11,7 @@ from pathlib import Path
 
 from segcore.data.classes import ClassTable
 from segcore.data.colours import Colour
+from segcore.data.picture_files import require_replaceable
 from segcore.errors import StorageError
 from segcore.insight.page_style import POLICY, SCRIPT, STYLE
 
@@ -190,10 +191,11 @@ def require_writable(file: Path) -> None:
     """Make the folder of a page that is written later.
 
     Raises:
-        StorageError: when the folder cannot be made, or the file is a folder.
+        StorageError: when the folder cannot be made, or the file is a folder or no regular file.
     """
     if file.is_dir():
         raise StorageError(f"{file} is a folder; give the name of a file, such as {file / 'page.html'}.")
+    require_replaceable(file)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

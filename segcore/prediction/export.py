@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from segcore.config import TrainConfig
 from segcore.data.classes import VOID, class_table_to_json
 from segcore.data.labels import build_label_map
+from segcore.data.picture_files import require_replaceable
 from segcore.errors import ConfigError, ExportError
 from segcore.prediction.ensemble import Ensemble
 from segcore.prediction.options import plan_prediction
@@ -81,6 +82,7 @@ def export_onnx(
     Raises:
         ConfigError: for a member or size that does not exist.
         ExportError: when the network cannot be written, or the file is a folder or answers differently.
+        StorageError: when a device or a pipe is in the file's place.
     """
     chosen = ensemble.members[_choose_member(ensemble, member)]
     network = _Probabilities(chosen.network, chosen.config).eval()
@@ -89,6 +91,7 @@ def export_onnx(
     if file.is_dir():
         raise ExportError(f"{file} is a folder; give the name of a file, such as {file / 'model.onnx'}.")
     file = file.resolve()
+    require_replaceable(file)
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)

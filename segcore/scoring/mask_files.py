@@ -116,10 +116,15 @@ def write_mask_notes(folder: Path, images: Sequence[Path], table: ClassTable) ->
         table: the masks' classes.
 
     Raises:
-        DataError: when masks of other classes lie there.
+        DataError: when masks of other classes lie there, or some that nobody noted.
         StorageError: when the file cannot be written.
     """
     known = read_mask_notes(folder)
+    if known.classes is None and find_annotations(folder).masks:
+        raise DataError(
+            f"{folder} holds images that no prediction wrote, perhaps masks to learn from, and they are not written "
+            "over; choose another folder."
+        )
     if known.classes is not None and _tell_classes(known.classes) != _tell_classes(table):
         raise DataError(f"{folder} holds masks of other classes; choose another folder, or delete those masks.")
     names = {**known.images, **{name_of(image): image.name for image in images}}

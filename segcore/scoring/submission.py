@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from segcore.data.classes import CONTEST_CLASSES, VOID, ClassTable
 from segcore.data.names import refuse_repeated_keys
+from segcore.data.picture_files import require_replaceable
 from segcore.errors import DataError, StorageError
 
 Mask = npt.NDArray[np.uint8]
@@ -102,6 +103,7 @@ def write_submission(masks: Iterable[tuple[str, Mask]], file: Path, table: Class
         DataError: when an image name occurs twice or a mask is not (H, W) uint8.
         StorageError: when the file cannot be written.
     """
+    require_replaceable(file)
     temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
         with tempfile.TemporaryFile(dir=file.parent) as parts, temporary.open("wb") as output:

@@ -345,6 +345,8 @@ def _require_content(content: dict[str, Any]) -> None:
 
 
 def _unreadable(file: Path, error: Exception) -> CheckpointError:
+    # PyTorch tells a page about how to load what nobody should.
+    first = str(error).partition("\n")[0]
     return CheckpointError(
-        f"The checkpoint {file} cannot be read ({type(error).__name__}: {error}); delete it to start anew."
+        f"The checkpoint {file} cannot be read ({type(error).__name__}: {first}); delete it to start anew."
     )

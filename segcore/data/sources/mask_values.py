@@ -55,7 +55,7 @@ def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) ->
         progress: called with (masks done, masks in all).
 
     Raises:
-        DataError: with each mask that cannot be decoded, or when they have more values than classes can be.
+        DataError: with each mask that cannot be decoded, or when they are JPEG or have more values than classes can be.
     """
     kind, palette = find_kind(masks)
     encoding = build_encoding(kind, {})
@@ -82,7 +82,26 @@ def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) ->
         raise DataError(f"{len(problems)} masks cannot be read:", problems)
     values = MaskValues(kind=kind, palette=palette, pixels=pixels, images=images, masks=len(masks))
     _require_few(values, masks)
+    require_sharp(values, masks)
     return values
+
+
+def require_sharp(values: MaskValues, masks: Sequence[Path]) -> None:
+    """Refuse JPEG masks that nothing names, for each mixture at a border would be a class.
+
+    Args:
+        values: what was counted.
+        masks: the files.
+
+    Raises:
+        DataError: when some are, and have more than two values.
+    """
+    blurred = sum(map(is_blurred_format, masks))
+    if blurred and len(values.pixels) > 2:
+        raise DataError(
+            f"{blurred} of {len(masks)} masks are JPEG, which changes values at every border: {len(values.pixels)} are "
+            "in the masks, and which are classes cannot be told; make them anew from their source, as PNG."
+        )
 
 
 def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:

@@ -17,12 +17,11 @@ from typing import Final
 
 from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, ClassTable, find_class_table
 from segcore.data.colours import BLACK, Colour, choose_colours
-from segcore.data.decoding import is_blurred_format
 from segcore.data.encoding import MaskEncoding, build_encoding, encoding_of
 from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.kinds import Kind, count_codes, find_kind
-from segcore.data.sources.mask_values import MaskValues, find_doubts
+from segcore.data.sources.mask_values import MaskValues, find_doubts, require_sharp
 from segcore.errors import DataError
 
 NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
@@ -223,12 +222,8 @@ def _table_of_values(folder: Path, masks: Sequence[Path], palette: Sequence[Colo
     counts = count_codes(masks, "index")
     binary = counts.keys() == {0, VOID}
     values = sorted(value for value in counts if value != VOID or binary)
-    blurred = sum(map(is_blurred_format, masks))
-    if blurred and not binary:
-        raise DataError(
-            f"{blurred} of {len(masks)} masks are JPEG, which changes numbers at every border ({len(values)} are in "
-            "them), so which are classes cannot be told; make them anew from their source, as PNG."
-        )
+    counted = MaskValues(kind="index", palette=tuple(palette), pixels=counts, images=Counter(), masks=len(masks))
+    require_sharp(counted, masks)
     if len(values) > MOST_CLASSES:
         raise DataError(
             f"Masks have {len(values)} different numbers, and at most {MOST_CLASSES} are classes; if their borders are "
@@ -249,9 +244,7 @@ def _table_of_values(folder: Path, masks: Sequence[Path], palette: Sequence[Colo
         f"classes: not named; one for each number in the masks: {told} ('{init_command(folder, force=True)}' writes a "
         "file to name them in)",
         "masks: numbers" + ("; 255 is a class, as there is only 0 beside it" if binary else ", 255 is void"),
-        *find_doubts(
-            MaskValues(kind="index", palette=tuple(palette), pixels=counts, images=Counter(), masks=len(masks)), masks
-        ),
+        *find_doubts(counted, masks),
     )
     return Table(classes=classes, encoding=encoding_of(classes), notes=notes)
 

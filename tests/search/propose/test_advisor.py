@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from search.propose.advisor import Advisor, _choose_apart, to_normal_scores
+from search.propose.advisor import Advisor, _choose_apart, _judge, to_normal_scores
+from search.propose.surrogate import Surrogate
 
 RANGES = ("rate", "decay", "smoothing")
 SPACE = {
@@ -68,11 +69,29 @@ def test_the_advice_follows_who_got_further_not_who_starts_fast(advisor):
 def test_proposals_are_the_best_that_are_not_near_each_other(parameters, points, chosen):
     """They differ in the first parameter alone."""
     features = [np.array(points)[:, None], *([np.zeros((6, 1))] * (parameters - 1))]
-    assert _choose_apart(features, np.array([0.9, 0.8, 0.7, 0.95, 0.5, 0.1])) == chosen
+    assert _choose_apart(features, [np.array([0.9, 0.8, 0.7, 0.95, 0.5, 0.1])] * 6) == chosen
 
 
-def test_no_more_than_six_are_proposed_at_a_time():
-    assert _choose_apart([np.arange(9.0)[:, None]], np.arange(9.0)) == [8, 7, 6, 5, 4, 3]
+def test_each_judgement_chooses_its_best_that_is_not_near_those_before():
+    """Of three parameters less than 0.3 is near; they differ in the first alone."""
+    features = [np.array([0.0, 0.25, 0.5, 0.6, 0.85, 0.95])[:, None], np.zeros((6, 1)), np.zeros((6, 1))]
+    worths = [
+        np.array([0.9, 0.8, 0.7, 0.95, 0.5, 0.1]),  # 0.6 is the best
+        np.array([0.1, 0.2, 0.3, 0.4, 0.9, 0.5]),  # 0.85 is near 0.6, 0.6 is taken, 0.5 near it; so is 0.95 not
+        np.array([0.1, 0.7, 0.8, 0.9, 0.2, 0.3]),  # 0.6 is taken, 0.5 near it; 0.25 is not
+    ]
+    assert _choose_apart(features, worths) == [3, 5, 1]
+
+
+def test_candidates_are_judged_by_turns_by_what_is_expected_and_by_luck():
+    random = np.random.default_rng(0)
+    places = [random.random((20, 1))]
+    surrogate = Surrogate(places, places[0][:, 0])
+    gains = surrogate.expect_improvement(places)
+    judged = _judge(surrogate, places, random)
+    assert len(judged) == 6
+    assert all(np.array_equal(each, gains) for each in judged[::2])
+    assert not np.array_equal(judged[1], judged[3]), "each drawn anew"
 
 
 def test_proposals_are_unlike_each_other_and_all_that_is_known(advisor):

@@ -38,3 +38,22 @@ def test_equal_targets_are_no_obstacle():
     features, _ = make_line(5)
     gains = Surrogate(features, np.zeros(5)).expect_improvement(features)
     assert np.isfinite(gains).all()
+
+
+def test_where_nothing_is_known_what_is_drawn_has_the_mean_and_spread_of_all_targets():
+    surrogate = Surrogate([np.array([[0.0], [0.3], [0.7], [1.0]])], np.array([1.0, 3.0, 1.0, 3.0]))
+    drawn = surrogate.draw([np.full((2000, 1), 1000.0)], 2, np.random.default_rng(0))
+    assert drawn.shape == (2, 2000)
+    # (1 + 3 + 1 + 3) / 4 = 2, and each is 1 away from it; 4000 draws tell either to about 1 / 63.
+    assert drawn.mean() == pytest.approx(2, abs=0.06)
+    assert drawn.std() == pytest.approx(1, abs=0.06)
+
+
+def test_what_is_drawn_varies_less_where_much_is_known():
+    features, targets = make_line(40)
+    surrogate = Surrogate(features, targets)
+    known, far = (
+        surrogate.draw([np.full((500, 1), place), np.full((500, 1), 0.5)], 1, np.random.default_rng(0))
+        for place in (0.5, 100.0)
+    )
+    assert known.std() < far.std() / 2

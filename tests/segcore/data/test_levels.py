@@ -42,9 +42,18 @@ def test_colours_of_16_bits_are_read_by_their_high_byte(tmp_path):
     assert decode_rgb(tmp_path / "a.png").tolist() == [[[255, 1, 0]]]
 
 
+@pytest.mark.parametrize("level", [255, 4095])
+def test_colours_of_few_bits_in_16_are_refused_instead_of_read_as_black(tmp_path, level):
+    _save_16_bit_rgb(tmp_path / "a.png", np.array([[(0, level, 0)]]))
+    with pytest.raises(DataError, match=rf"a\.png: its highest level is at most {level} of 65535"):
+        decode_rgb(tmp_path / "a.png")
+    _save_16_bit_rgb(tmp_path / "a.png", np.array([[(0, 4096, 0)]]))
+    assert decode_rgb(tmp_path / "a.png").tolist() == [[[0, 16, 0]]]
+
+
 def test_levels_of_12_bits_in_16_are_refused_instead_of_read_as_black(tmp_path):
     Image.fromarray(np.array([[0, 4095]], np.uint16)).save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a\.png: its highest level is 4095 of 65535.*12 bits.*white is 65535"):
+    with pytest.raises(DataError, match=r"a\.png: its highest level is at most 4095 of 65535.*12 bits.*white is 65535"):
         decode_rgb(tmp_path / "a.png")
     Image.fromarray(np.array([[0, 4096]], np.uint16)).save(tmp_path / "a.png")
     assert decode_rgb(tmp_path / "a.png")[0, 1].tolist() == [16, 16, 16]

@@ -104,6 +104,13 @@ def test_masks_of_other_classes_are_not_mixed_in_one_folder(classes, tmp_path):
     assert sorted(read_mask_notes(tmp_path).images) == ["a", "b"]
 
 
+def test_masks_that_no_prediction_wrote_are_not_written_over(classes, tmp_path):
+    """OUT/masks may be where a data set keeps its truth."""
+    save_mask(MASK, tmp_path / "a.png", classes)
+    with pytest.raises(DataError, match=r"holds images that no prediction wrote, .* choose another folder"):
+        write_mask_notes(tmp_path, [tmp_path / "a.jpg"], classes)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"images": 3, "classes": {}}'])
 def test_damaged_notes_are_refused(tmp_path, content):
     (tmp_path / "images.json").write_text(content)

@@ -79,6 +79,14 @@ def test_checkpoint_cut_short_is_refused(make_config, tmp_path):
         load_state(file, make_config(), MACHINE)
 
 
+def test_file_that_is_no_checkpoint_is_refused_in_one_line(make_config, tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"x")
+    with pytest.raises(CheckpointError) as caught:
+        load_state(tmp_path / "state.pt", make_config(), MACHINE)
+    assert len(str(caught.value).splitlines()) == 1
+    assert str(caught.value).endswith("; delete it to start anew.")
+
+
 def test_missing_checkpoint_is_refused(make_config, tmp_path):
     with pytest.raises(CheckpointError, match=r"state\.pt cannot be read"):
         load_state(tmp_path / "state.pt", make_config(), MACHINE)

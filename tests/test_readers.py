@@ -52,7 +52,8 @@ from segcore.networks.weight_files import read_networks
 from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.scoring.mask_files import read_mask_notes
 from segcore.scoring.submission import read_submission
-from segcore.training.state import load_state, new_state, read_member_weights, save_state
+from segcore.training.checkpoint import load_state, read_member_weights, save_state
+from segcore.training.state import new_state
 from tests.conftest import CLASSES, add_pairs, save_dataset
 from tests.fuzzing import (
     byte_inputs,

@@ -31,7 +31,8 @@ from segcore.data.dividing.folds import make_folds
 from segcore.data.extra import prepare_caches
 from segcore.data.labels import build_label_map
 from segcore.machine import detect_machine
-from segcore.training.state import load_state, new_state, save_state
+from segcore.training.checkpoint import load_state, save_state
+from segcore.training.state import new_state
 from segcore.training.train import train_epochs
 
 STATE_FILE: Final = "state.pt"

@@ -22,7 +22,7 @@ from segcore.errors import ClusterError, InterruptedSearchError
 from segcore.machine import Machine, detect_machine
 from segcore.prediction.member_files import build_member
 from segcore.prediction.votes import Candidate, Votes, collect_votes, write_votes
-from segcore.training.state import read_member_weights
+from segcore.training.checkpoint import read_member_weights
 
 _IMAGES_PER_TASK: Final = 16
 """Few enough that what a task returns fits a node's memory, enough that its networks are not loaded for nothing."""

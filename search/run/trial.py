@@ -51,11 +51,12 @@ from segcore.scoring.metrics import ImageScore, divide_metric
 from segcore.scoring.objective import require_learnt
 from segcore.scoring.score_text import encode_scores
 from segcore.training import saving
+from segcore.training.checkpoint import require_readable
 from segcore.training.freed import wait_for_memory
 from segcore.training.memory import name_memory_errors
 from segcore.training.saving import StateWriter, load_checkpoint
 from segcore.training.schedule import has_stalled
-from segcore.training.state import TrainState, new_state, require_readable
+from segcore.training.state import TrainState, new_state
 from segcore.training.train import EpochResult, train_epochs
 
 STATE_FILE: Final = saving.STATE_FILE

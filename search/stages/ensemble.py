@@ -32,7 +32,7 @@ from segcore.prediction.member_files import MemberWeights
 from segcore.prediction.votes import Ballot
 from segcore.scoring.metrics import ImageScore, summarise_scores
 from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
-from segcore.training.state import read_member_weights
+from segcore.training.checkpoint import read_member_weights
 
 _VOTES: Final = "votes.part"
 """Folder in the stage's; of this ending nothing is copied into a bucket."""

@@ -40,7 +40,7 @@ from segcore.prediction.ensemble_files import save_members
 from segcore.prediction.member_files import MemberWeights
 from segcore.scoring.metrics import best_single_class, summarise_scores
 from segcore.scoring.objective import learns_every_class
-from segcore.training.state import read_member_weights
+from segcore.training.checkpoint import read_member_weights
 
 
 def run_retraining(

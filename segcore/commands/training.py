@@ -44,7 +44,8 @@ from segcore.networks.weights import describe_fit
 from segcore.prediction.ensemble_files import read_ensemble_notes, save_ensemble
 from segcore.prediction.held_out import describe_known_images
 from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
-from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state
+from segcore.training.checkpoint import load_state, save_state
+from segcore.training.state import TrainState, member_weights, new_state
 from segcore.training.train import EpochResult, train_epochs
 
 

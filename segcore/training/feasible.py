@@ -12,8 +12,8 @@ from segcore.networks.auxiliary import AuxiliaryHead
 from segcore.networks.encoders import takes_one_size
 from segcore.networks.layers import find_layers
 from segcore.networks.model import build_shapes, count_weights, require_architecture, require_start
+from segcore.training.checkpoint import estimate_bytes
 from segcore.training.memory import require_batch_fits
-from segcore.training.state import estimate_bytes
 
 
 class Feasibility:

@@ -16,7 +16,8 @@ from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, StorageError
 from segcore.machine import Machine
 from segcore.scoring.objective import FIRST_METRIC
-from segcore.training.state import TrainState, load_state, save_state
+from segcore.training.checkpoint import load_state, save_state
+from segcore.training.state import TrainState
 
 STATE_FILE: Final = "state.pt"
 SCORE_FILE: Final = "score.json"

@@ -1,44 +1,24 @@
-"""`TrainState`: all that a training needs to go on after any epoch; saved atomically, loaded whole.
+"""`TrainState`: all that a training needs to go on after any epoch.
 
-Random numbers need no state here: every epoch seeds them anew from (seed, epoch), see `epoch` and `loader`.
+Random numbers need no state here: every epoch seeds them anew from (seed, epoch), see `epoch` and `loader`. How a state
+lies on disk is in `checkpoint`.
 """
 
 import copy
 import io
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from segcore.config import TrainConfig
-from segcore.errors import CheckpointError, StorageError
-from segcore.expressions import translate_first_losses
 from segcore.machine import Machine, build_scaler
 from segcore.networks.auxiliary import AuxiliaryHead
-from segcore.networks.model import SegmentationModel, build_architecture, build_model
+from segcore.networks.model import SegmentationModel, build_model
 from segcore.scoring.objective import FIRST_METRIC
 from segcore.training.optimizer import build_optimizer
-
-_FORMAT: Final = "street-state-4"
-_FORMAT_OF_FIRST_LOSSES: Final = "street-state-3"
-_READ_BYTES: Final = 1 << 20
-_NUMBER_BYTES: Final = 4
-_CONTENT: Final = {
-    "config": dict,
-    "outputs": int,
-    "learnt": dict,
-    "snapshots": list,
-    "batch_size": int,
-    "micro_batches": int,
-    "epoch": int,
-    "train_losses": list,
-    "scores": list,
-}
-"""What every checkpoint holds."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,143 +84,14 @@ def new_state(
         WeightsError: when the encoder's weights cannot be had.
     """
     torch.manual_seed(config.seed)
-    state = _assemble(build_model(config, outputs).to(machine.device), config, outputs, machine)
+    state = assemble(build_model(config, outputs).to(machine.device), config, outputs, machine)
     state.data, state.metric = data, metric
     return state
-
-
-def save_state(state: TrainState, file: Path) -> None:
-    """Write the state so that the file is either the old one or the new one, never a part.
-
-    Raises:
-        StorageError: when the file cannot be written.
-    """
-    content = {
-        "format": _FORMAT,
-        "config": state.config.values(),
-        "outputs": state.outputs,
-        "data": state.data,
-        "learnt": _list_learnt(state),
-        "snapshots": state.snapshots,
-        "batch_size": state.batch_size,
-        "micro_batches": state.micro_batches,
-        "epoch": state.epoch,
-        "train_losses": state.train_losses,
-        "metric": state.metric,
-        "scores": state.scores,
-    }
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            torch.save(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(file)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"The checkpoint {file} cannot be written ({error}); make room or choose another folder."
-        ) from error
-
-
-def load_state(
-    file: Path, config: TrainConfig, machine: Machine, data: str = "", metric: str = FIRST_METRIC
-) -> TrainState:
-    """Read a state back onto a device.
-
-    Args:
-        file: written by `save_state`.
-        config: the configuration that the caller is training; it must be the saved one.
-        machine: where to go on.
-        data: says what the caller trains on and validates; it must be the saved one where both say something.
-        metric: what decides for the caller whether an epoch was better; it must be the saved one.
-
-    Raises:
-        CheckpointError: when the file is damaged or belongs to another configuration, metric or other data.
-    """
-    content = _read(file)
-    # A field that is newer than the file has its default there.
-    saved = TrainConfig.from_values(content["config"]).values()
-    if saved != config.values():
-        names = [name for name, value in config.values().items() if saved[name] != value]
-        raise CheckpointError(
-            f"{file} was saved with another configuration ({', '.join(names)} differ); "
-            "start this training in another folder."
-        )
-    # A file that is older than the field says nothing.
-    saved_data = content.get("data", "")
-    if data and saved_data and data != saved_data:
-        raise CheckpointError(
-            f"{file} was trained on other data ({saved_data}, now {data}): images, masks, classes, extra data sets and "
-            "the fold must be the same; restore them, or start this training in another folder."
-        )
-    # Files from before there was a choice name no metric.
-    saved_metric = content.get("metric", FIRST_METRIC)
-    if saved_metric != metric:
-        raise CheckpointError(
-            f"{file} judged its epochs by {saved_metric}, and this training judges them by {metric}: use --objective "
-            f"{saved_metric}, or start this training in another folder."
-        )
-    outputs = content["outputs"]
-    state = _assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
-    try:
-        _load_learnt(state, content["learnt"])
-    # torch raises errors of many types for tensors that belong elsewhere.
-    except Exception as error:
-        raise _unreadable(file, error) from error
-    state.snapshots = content["snapshots"]
-    state.batch_size = content["batch_size"]
-    state.micro_batches = content["micro_batches"]
-    state.data = data or saved_data
-    state.epoch = content["epoch"]
-    state.train_losses = content["train_losses"]
-    state.metric = metric
-    state.scores = content["scores"]
-    return state
-
-
-def estimate_bytes(config: TrainConfig, weights: int, head: int = 0) -> int:
-    """Return about how much a checkpoint takes on a disk.
-
-    Args:
-        config: what is trained.
-        weights: how many numbers the network's weights are.
-        head: how many those of an auxiliary head are, of which there is neither a mean nor a snapshot.
-    """
-    moments = 1 if config.optimizer == "sgd" else 2
-    snapshots = config.cycles if config.rate_schedule == "cyclic" else 0
-    copies = 1 + moments + bool(config.ema_decay) + snapshots
-    return _NUMBER_BYTES * (weights * copies + head * (1 + moments))
-
-
-def require_readable(file: Path) -> None:
-    """Tell a checkpoint that cannot be read at all from one whose content is damaged.
-
-    Raises:
-        CheckpointError: when its disk or share does not give it.
-    """
-    try:
-        with file.open("rb") as stream:
-            while stream.read(_READ_BYTES):
-                continue
-    except OSError as error:
-        raise _unreadable(file, error) from error
 
 
 def member_weights(state: TrainState) -> list[dict[str, Tensor]]:
     """Return the weights of the networks that a finished training gives a model: its snapshots, or the final ones."""
     return state.snapshots or [state.final_model.state_dict()]
-
-
-def read_member_weights(file: Path) -> list[dict[str, Tensor]]:
-    """Return `member_weights` of a checkpoint, on the CPU.
-
-    Raises:
-        CheckpointError: when the file is damaged.
-    """
-    content = _read(file)
-    snapshots: list[dict[str, Tensor]] = content["snapshots"]
-    return snapshots or [content["learnt"]["mean_model"] or content["learnt"]["model"]]
 
 
 def take_snapshot(state: TrainState) -> None:
@@ -252,32 +103,18 @@ def take_snapshot(state: TrainState) -> None:
 def copy_learnt(state: TrainState) -> io.BytesIO:
     """Return a copy of weights, optimizer and scaler, off the device, to which `restore_learnt` takes them back."""
     remembered = io.BytesIO()
-    torch.save(_list_learnt(state), remembered)
+    torch.save(list_learnt(state), remembered)
     return remembered
 
 
 def restore_learnt(state: TrainState, remembered: io.BytesIO, machine: Machine) -> None:
     """Take weights, optimizer and scaler back to a copy that `copy_learnt` made."""
     remembered.seek(0)
-    _restore(state, torch.load(remembered, map_location="cpu", weights_only=True), machine)
+    restore(state, torch.load(remembered, map_location="cpu", weights_only=True), machine)
 
 
-def restore_saved(state: TrainState, file: Path, machine: Machine) -> None:
-    """Take weights, optimizer and scaler back to what `save_state` wrote of this training after its last whole epoch.
-
-    Raises:
-        CheckpointError: when the file is damaged or of another epoch.
-    """
-    content = _read(file)
-    if content["epoch"] != state.epoch:
-        raise CheckpointError(
-            f"{file} is of epoch {content['epoch']}, and this training would go back to epoch {state.epoch}; write "
-            "each epoch's state there before the next one begins."
-        )
-    _restore(state, content["learnt"], machine)
-
-
-def _list_learnt(state: TrainState) -> dict[str, Any]:
+def list_learnt(state: TrainState) -> dict[str, Any]:
+    """Return what epochs change: weights, optimizer and scaler, by name; the tensors themselves, not copies."""
     learnt = {
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -287,7 +124,8 @@ def _list_learnt(state: TrainState) -> dict[str, Any]:
     return learnt if state.auxiliary is None else {**learnt, "auxiliary": state.auxiliary.state_dict()}
 
 
-def _load_learnt(state: TrainState, learnt: dict[str, Any]) -> None:
+def load_learnt(state: TrainState, learnt: dict[str, Any]) -> None:
+    """Give a state what `list_learnt` returned of a training with the same configuration."""
     state.model.load_state_dict(learnt["model"])
     state.optimizer.load_state_dict(learnt["optimizer"])
     state.scaler.load_state_dict(learnt["scaler"])
@@ -297,14 +135,16 @@ def _load_learnt(state: TrainState, learnt: dict[str, Any]) -> None:
         state.auxiliary.load_state_dict(learnt["auxiliary"])
 
 
-def _restore(state: TrainState, learnt: dict[str, Any], machine: Machine) -> None:
+def restore(state: TrainState, learnt: dict[str, Any], machine: Machine) -> None:
+    """Take a state whose epoch was interrupted back to what `list_learnt` returned before."""
     # A scaler that an error interrupted believes that its step is half done.
     state.scaler = build_scaler(state.config, machine)
-    _load_learnt(state, learnt)
+    load_learnt(state, learnt)
     state.optimizer.zero_grad(set_to_none=True)
 
 
-def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machine: Machine) -> TrainState:
+def assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machine: Machine) -> TrainState:
+    """Return the start of a training of a network that is on its device already."""
     if config.freeze == "encoder":
         model.network.encoder.requires_grad_(False)
     # Built after the network, whose random start is the same with and without it.
@@ -317,36 +157,4 @@ def _assemble(model: SegmentationModel, config: TrainConfig, outputs: int, machi
         scaler=build_scaler(config, machine),
         mean_model=copy.deepcopy(model).requires_grad_(False) if config.ema_decay else None,
         auxiliary=auxiliary,
-    )
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        # What goes to the device is copied there part by part; the snapshots never are.
-        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-        if "ious" in content:
-            # The name of the scores before there was a choice of metric.
-            content["scores"] = content.pop("ious")
-        _require_content(content)
-    # torch raises errors of many types for a damaged file.
-    except Exception as error:
-        raise _unreadable(file, error) from error
-    if content["format"] == _FORMAT_OF_FIRST_LOSSES:
-        return {**content, "config": translate_first_losses(content["config"])}
-    return content
-
-
-def _require_content(content: dict[str, Any]) -> None:
-    if content.get("format") not in (_FORMAT, _FORMAT_OF_FIRST_LOSSES):
-        raise ValueError(f"format {content.get('format')!r}, not {_FORMAT!r}")
-    unsound = [name for name, kind in _CONTENT.items() if not isinstance(content.get(name), kind)]
-    if unsound:
-        raise ValueError(f"no sound {', '.join(unsound)}")
-
-
-def _unreadable(file: Path, error: Exception) -> CheckpointError:
-    # PyTorch tells a page about how to load what nobody should.
-    first = str(error).partition("\n")[0]
-    return CheckpointError(
-        f"The checkpoint {file} cannot be read ({type(error).__name__}: {first}); delete it to start anew."
     )

@@ -23,13 +23,14 @@ from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_work
 from segcore.machine import Machine, peak_memory_gib
 from segcore.scoring.metrics import ImageScore, summarise_scores
 from segcore.scoring.objective import learns_every_class
+from segcore.training.checkpoint import restore_saved
 from segcore.training.compiling import choose_forward
 from segcore.training.epoch import EpochSteps, train_epoch
 from segcore.training.losses import Loss, build_loss
 from segcore.training.memory import resolve_batch_size, train_within_memory
 from segcore.training.saving import StateWriter
 from segcore.training.schedule import cycle_ends, has_stalled
-from segcore.training.state import TrainState, copy_learnt, restore_learnt, restore_saved, take_snapshot
+from segcore.training.state import TrainState, copy_learnt, restore_learnt, take_snapshot
 from segcore.training.validation import View, first_view, validate
 
 

@@ -8,7 +8,8 @@ from search.run.trial import STATE_FILE, Limits, _report, _start, require_promis
 from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError, ClusterError
 from segcore.machine import Machine
-from segcore.training.state import new_state, save_state
+from segcore.training.checkpoint import save_state
+from segcore.training.state import new_state
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,8 @@ from segcore.machine import Machine
 from segcore.prediction.cases import predict_cases, score_cases
 from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
 from segcore.prediction.votes import read_votes, write_votes
-from segcore.training.state import new_state, save_state
+from segcore.training.checkpoint import save_state
+from segcore.training.state import new_state
 
 SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "epochs": 1}
 CAR = 1

@@ -25,7 +25,8 @@ from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.prediction.ensemble_files import load_ensemble
-from segcore.training.state import new_state, save_state
+from segcore.training.checkpoint import save_state
+from segcore.training.state import new_state
 
 SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "epochs": 2}
 

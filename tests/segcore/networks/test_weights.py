@@ -19,7 +19,8 @@ from segcore.machine import Machine
 from segcore.networks.model import build_model
 from segcore.networks.weights import describe_fit, load_weights, rename_lite, require_weights
 from segcore.prediction.ensemble_files import save_ensemble
-from segcore.training.state import new_state, save_state
+from segcore.training.checkpoint import save_state
+from segcore.training.state import new_state
 
 
 def _packaged(size):

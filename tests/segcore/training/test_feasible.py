@@ -6,8 +6,9 @@ import torch
 
 from segcore.errors import ConfigError, WeightsError
 from segcore.machine import Machine
+from segcore.training.checkpoint import save_state
 from segcore.training.feasible import Feasibility
-from segcore.training.state import new_state, save_state
+from segcore.training.state import new_state
 from tests.conftest import CLASSES
 
 

@@ -10,8 +10,9 @@ import segcore.training.saving
 from segcore.errors import CheckpointError, StorageError
 from segcore.machine import Machine
 from segcore.prediction.cases import predict_cases
+from segcore.training.checkpoint import load_state, save_state
 from segcore.training.saving import SCORE_FILE, STATE_FILE, StateWriter, load_checkpoint
-from segcore.training.state import load_state, new_state, save_state
+from segcore.training.state import new_state
 from segcore.training.train import train_epochs
 
 MACHINE = Machine()

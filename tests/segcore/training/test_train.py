@@ -15,9 +15,10 @@ from segcore.prediction.cases import predict_cases, score_cases
 from segcore.prediction.options import plan_prediction
 from segcore.prediction.tiling import Tiling
 from segcore.training import train
+from segcore.training.checkpoint import load_state, read_member_weights, save_state
 from segcore.training.memory import tiled_options
 from segcore.training.schedule import rate_at
-from segcore.training.state import TrainState, load_state, member_weights, new_state, read_member_weights, save_state
+from segcore.training.state import TrainState, member_weights, new_state
 from segcore.training.train import train_epochs
 
 MACHINE = Machine()

@@ -148,11 +148,14 @@ def fetch(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Copy the registered model out of MLflow, refusing one whose files were changed since it was registered."""
+    from search.tracking.check import require_tracking
     from search.tracking.fetching import fetch_model
 
-    _, place = open_told(find_folder(storage, name), where)
-    wanted = str(version) if version else ""
-    found, digest = fetch_model(place.tracking_uri, name, wanted, resolve_folder("out", out))
+    folder = find_folder(storage, name)
+    _, place = open_told(folder, where)
+    wanted, into = str(version) if version else "", resolve_folder("out", out)
+    require_tracking(place.tracking_uri)
+    found, digest = fetch_model(place.tracking_uri, name, wanted, into, folder.command("retrain"))
     console.print(f"models:/{name}/{found} is in {out} as it was registered, SHA-256 {digest}", soft_wrap=True)
 
 

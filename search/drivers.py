@@ -90,7 +90,7 @@ class Driver:
                 )
 
     def leave(self) -> None:
-        """Take this driver's file away; one that stays is taken for dead after a while."""
+        """Remove this driver's file; a driver whose file stays counts as dead after a while."""
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join()

@@ -1,4 +1,4 @@
-"""What stands beside a search that was fetched from MLflow: where it really lies, and who was at work in it.
+"""The note beside a search that was fetched from MLflow: where its own storage is, and which process ran it.
 
 Such a storage is a folder for the moment, and holds what pages and tables are made of; commands that are printed name
 the search's own storage. What is fetched, and how, says `tracking.record_file`.

@@ -1,4 +1,4 @@
-"""Which searches there are in a storage, and who is at work in one: found by name, refused when taken, locked.
+"""Finds the searches of a storage by name, says which process runs one, and locks one for this process.
 
 Where the files of a search lie says `folder`.
 """

@@ -1,4 +1,4 @@
-"""Texts of others inside Markdown, which MLflow draws: a class or a message may hold tags, links and pictures."""
+"""Escapes other people's text inside Markdown: a class name or a message may hold tags, links and pictures."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""What goes to and fro between a search's folder on this machine and its folder in a bucket.
+"""Copies files between a search's folder on this machine and its folder in a bucket.
 
 A command brings the small files here first (`fetch_search`); a driver copies back what changes, behind the search's
 back (`copied`). Of two journals of which one continues the other the longer is the newer; two that went on apart are

@@ -35,7 +35,7 @@ def read_search(folder: SearchFolder) -> tuple[SearchSettings, Place]:
 
 
 def open_search(folder: SearchFolder, where: Mapping[str, Any]) -> tuple[SearchSettings, Place]:
-    """Return what a search is and where it is to run now; `remember` writes it down, once nothing stands against it.
+    """Return what a search is and where it is to run now; `remember` writes that down once it is known to work.
 
     A copy of a search gets an identity of its own, or it would log into the MLflow runs of its original.
 

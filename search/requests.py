@@ -1,4 +1,4 @@
-"""What others ask of a search that runs: to stop, to end a trial, to spare one. A file each, in its folder.
+"""Requests to a running search, each a file in its folder: to stop, to end a trial, to spare one.
 
 `STORAGE/NAME/requests/` is written by whoever reaches the storage, and emptied by the driver, which is thereby seen to
 have taken notice. Of a storage in a bucket the driver fetches them with its copies. What a request does to a search is

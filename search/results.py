@@ -37,7 +37,7 @@ _STOP_COLUMNS: Final = ("trial", "epoch", "reason", "time", "taken_up")
 _CONFIRMED_COLUMNS: Final = ("trial", "fold", "score")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Results:
     """A search as it was read.
 
@@ -64,6 +64,12 @@ class Results:
     confirmation: pd.DataFrame
     winner: dict[str, Any] | None
     record: Record
+
+    def __repr__(self) -> str:
+        # Notebooks show it, and the record alone fills pages.
+        best = self.trials["score"].max()
+        told = f"best {self.metric} {best:.4f}" if best == best else "no score yet"
+        return f"<search {self.name!r}: {len(self.trials)} trials, {told}; see .trials, .curves, .stops, .winner>"
 
     def answers(self) -> list[Answer]:
         """Return the six questions with their answers; it takes some seconds."""
@@ -100,7 +106,7 @@ class Results:
         """
         # Torch takes seconds to import, and tables need none of it.
         from segcore.machine import detect_machine
-        from segcore.prediction.ensemble import load_ensemble
+        from segcore.prediction.ensemble_files import load_ensemble
 
         folder = self.record.folder
         if not folder.model.exists():

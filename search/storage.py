@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from search.fetched import read_fetched
-from segcore.bucket import Bucket, is_address, parse_bucket
+from segcore.bucket import Bucket, parse_bucket
+from segcore.bucket_address import is_address
 from segcore.data.caching.disk import resolve_folder
 from segcore.errors import StorageError
 

@@ -1,7 +1,7 @@
-"""Folders in buckets of an object store: their addresses, and reading and writing what lies in them.
+"""Folders in buckets of an object store: reading and writing what lies in them.
 
-An address never holds a secret: each machine's own environment, files or role say who it is. What of a search lies in
-a bucket says `search.mirror`, how data is brought from one `data.bringing`.
+Which addresses there are is in `bucket_address`. What of a search lies in a bucket says `search.mirror`, how data is
+brought from one `data.bringing`.
 """
 
 import re
@@ -13,26 +13,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote, unquote
 
+from segcore.bucket_address import SCHEMES, split_address
 from segcore.errors import ConfigError, StorageError, StoreAwayError
 
 Result = TypeVar("Result")
 
-SCHEMES: Final = {"s3": "s3://BUCKET/FOLDER", "gs": "gs://BUCKET/FOLDER", "abfs": "abfs://CONTAINER@HOST/FOLDER"}
-"""What an address may begin with, and its form."""
-
 PLACE_VARIABLES: Final = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION")
 """Variables that say where a store answers, and nothing secret: every worker is to ask the same one."""
 
-_ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):/")
-"""Not `://`: a path takes two slashes for one."""
-_QUERY: Final = {
-    "s3": {"region", "scheme", "endpoint_override"},
-    "gs": {"scheme", "endpoint_override", "project_id"},
-    "abfs": {"blob_storage_authority", "dfs_storage_authority", "enable_tls"},
-}
-"""What may follow the question mark; nothing that proves who one is."""
 _AWAY: Final = re.compile(
     r"AWS Error (NETWORK_CONNECTION|SLOW_DOWN|SERVICE_UNAVAILABLE|INTERNAL_FAILURE|REQUEST_TIMEOUT|THROTTLING)"
     r"|HTTP status code 50\d|UNAVAILABLE|timed? ?out|TransportException",
@@ -229,11 +219,6 @@ class Bucket:
             ) from error
 
 
-def is_address(text: str | Path) -> bool:
-    """Say whether a text is an address, such as s3://bucket/folder, also where a path took two slashes for one."""
-    return _ADDRESS.match(str(text)) is not None
-
-
 def parse_bucket(option: str, text: str) -> Bucket:
     """Return the folder in a bucket that an option gives.
 
@@ -244,36 +229,10 @@ def parse_bucket(option: str, text: str) -> Bucket:
     Raises:
         ConfigError: when it is no address of a bucket, or holds a secret.
     """
-    base, _, query = text.partition("?")
-    scheme, slashes, rest = base.partition("://")
-    scheme = scheme.lower()
-    if not slashes or scheme not in SCHEMES:
-        raise ConfigError(
-            f"--{option} {scheme.partition(':')[0]}://...: use {', '.join(SCHEMES.values())}, or a folder of this "
-            f"machine; there is no other kind of address for --{option}."
-        )
-    _refuse_secrets(option, scheme, rest, query)
-    bucket = Bucket(base=f"{scheme}://{rest.rstrip('/')}", query=query)
-    if not rest.strip("/"):
-        raise ConfigError(f"--{option} {text}: it names no bucket; use {SCHEMES[scheme]}.")
+    base, query = split_address(option, text)
+    bucket = Bucket(base=base, query=query)
     _connect(bucket)
     return bucket
-
-
-def _refuse_secrets(option: str, scheme: str, rest: str, query: str) -> None:
-    # Not the first part alone: a key may hold a slash.
-    host = rest.partition("/")[0]
-    if ("@" in host and scheme == "s3") or (":" in host.partition("@")[0] and "@" in rest):
-        raise ConfigError(
-            f"--{option} {scheme}://...@...: an address must not hold user or password, since it is kept and shown; "
-            "leave them to the environment or the files of each machine, such as AWS_ACCESS_KEY_ID and ~/.aws."
-        )
-    unknown = [name for name, _ in parse_qsl(query, keep_blank_values=True) if name not in _QUERY[scheme]]
-    if unknown:
-        raise ConfigError(
-            f"--{option} {scheme}://...?{unknown[0]}=...: after the question mark may stand "
-            f"{', '.join(sorted(_QUERY[scheme]))}; secrets belong into the environment of each machine."
-        )
 
 
 def patiently(action: Callable[[], Result], seconds: float = PATIENCE_SECONDS) -> Result:

@@ -75,7 +75,15 @@ class TrainConfig:
         int,
         Field(ge=0, le=1024, description="crop mode: crops per image and epoch; 0: as many as cover its area"),
     ] = 0
-    scale: Annotated[float, Field(gt=0, le=1, description="resize mode: side of the input per side of the image")] = 0.5
+    scale: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=2,
+            description="resize mode: side of the input per side of the image; above 1 enlarges, which costs as much "
+            "more and helps small images with thin things",
+        ),
+    ] = 0.5
     rare_crop_probability: Annotated[
         float, Field(ge=0, le=1, description="crop mode: share of crops placed on a scored class, rare ones first")
     ] = 0.0

@@ -1,4 +1,4 @@
-"""The version of the project: the package, `--version` and whoever else tells it read it here."""
+"""The version of the project; the package and `--version` read it here."""
 
 from typing import Final
 

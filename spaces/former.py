@@ -28,6 +28,17 @@ _BACKBONES = (
     "tf_efficientnet_lite0",
     "tf_efficientnetv2_s",
 )
+_FIRST_SMALL_BACKBONES = (
+    "mobilenetv4_conv_small",
+    "mobilenetv4_conv_medium",
+    "mobilenetv3_large_100",
+    "tf_efficientnet_lite0",
+    "resnet18d",
+    "repvit_m0_9",
+    "fastvit_t8",
+    "efficientvit_b0",
+    "mit_b0",
+)
 _LOSSES = ("ce", "jaccard", "focal", "ce+jaccard", "focal+jaccard")
 _CROP_SIZES = (768, 512, 256, 128, 64)
 
@@ -85,3 +96,23 @@ def _draw_second_input(trial: optuna.Trial) -> None:
         trial.suggest_categorical("scale_jitter", (1.0, 1.5, 2.0))
         trial.suggest_categorical("max_class_share", (1.0, 0.75))
         trial.suggest_categorical("rare_crop_probability", (0.0, 0.5))
+
+
+def first_street_small(trial: optuna.Trial) -> dict[str, object]:
+    """Draw as `street_small` did in its first edition."""
+    trial.suggest_categorical("backbone", _FIRST_SMALL_BACKBONES)
+    trial.suggest_categorical("decoder", ("segformer", "fpn", "unet"))
+    trial.suggest_categorical("decoder_channels", (64, 128))
+    trial.suggest_categorical("loss", ("ce", "ce+dice", "ce+lovasz"))
+    trial.suggest_categorical("class_weights", ("none", "balanced"))
+    mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
+    if mode == "crop":
+        trial.suggest_categorical("crop_size", fitting_crop_sizes(trial, _CROP_SIZES))
+        trial.suggest_categorical("scale_jitter", (1.0, 2.0))
+        trial.suggest_categorical("rare_crop_probability", (0.0, 0.5))
+    elif mode == "resize":
+        trial.suggest_categorical("scale", (0.5, 0.75))
+    trial.suggest_float("learning_rate", 3e-4, 5e-3, log=True)
+    trial.suggest_categorical("batch_size", (8, 16))
+    trial.suggest_categorical("augmentation", ("flip", "light", "strong"))
+    return {"optimizer": "adamw", "weight_decay": 0.01, "rate_schedule": "onecycle", "gradient_clip": 1.0}

@@ -6,7 +6,7 @@ plain convolutions, and a foundation model is spoilt by larger ones.
 
 import optuna
 
-from spaces.crops import fitting_crop_sizes
+from spaces.crops import fitting_crop_sizes, fitting_scales
 
 _CONVOLUTIONS = (3e-4, 3e-3)
 _TRANSFORMERS = (6e-5, 1e-3)
@@ -75,7 +75,7 @@ def _draw_encoder(trial: optuna.Trial, backbone: str) -> None:
 def _draw_input(trial: optuna.Trial) -> None:
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
     if mode == "resize":
-        trial.suggest_categorical("scale", (0.5, 0.75))
+        trial.suggest_categorical("scale", fitting_scales(trial))
     elif mode == "crop":
         trial.suggest_categorical("crop_size", fitting_crop_sizes(trial))
         trial.suggest_categorical("scale_jitter", (1.0, 1.5, 2.0))

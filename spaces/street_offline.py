@@ -2,7 +2,7 @@
 
 import optuna
 
-from spaces.crops import fitting_crop_sizes
+from spaces.crops import fitting_crop_sizes, fitting_scales
 
 BACKBONES = ("tf_efficientnet_lite0", "tf_efficientnet_lite2")
 """Their ImageNet weights come with the installation."""
@@ -21,7 +21,7 @@ def street_offline(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_categorical("label_smoothing", (0.0, 0.05))
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
     if mode == "resize":
-        trial.suggest_categorical("scale", (0.5, 0.75))
+        trial.suggest_categorical("scale", fitting_scales(trial))
     elif mode == "crop":
         trial.suggest_categorical("crop_size", fitting_crop_sizes(trial, count=2))
         trial.suggest_categorical("scale_jitter", (1.0, 1.5, 2.0))

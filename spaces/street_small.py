@@ -23,7 +23,8 @@ def street_small(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_categorical("backbone", BACKBONES)
     trial.suggest_categorical("decoder", DECODERS)
     trial.suggest_categorical("decoder_channels", (64, 128))
-    trial.suggest_categorical("loss", ("ce", "ce+dice", "ce+lovasz"))
+    trial.suggest_categorical("loss", ("ce", "ce+dice", "ce+lovasz", "ce+boundary"))
+    trial.suggest_categorical("ohem_share", (1.0, 0.25))
     trial.suggest_categorical("class_weights", ("none", "balanced"))
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
     if mode == "crop":

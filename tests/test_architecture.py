@@ -17,7 +17,7 @@ FOREIGN: Final = {
 }
 """What a package may not reach, directly or through others."""
 
-_SEGCORE_BASE: Final = {"config", "expressions", "errors", "machine", "bucket", "version"}
+_SEGCORE_BASE: Final = {"config", "expressions", "errors", "machine", "bucket_address", "bucket", "version"}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
 _SEARCH_BASE: Final = {
     "tracking_uri",
@@ -37,6 +37,7 @@ _PURE: Final = ("memory", "space", "propose", "judge", "verdict", "insight", "re
 _ALL_BUT_COMMANDS: Final = {*_PURE, "run", "tracking"}
 USES: Final[dict[str, set[str]]] = {
     **{f"segcore.{file}": {"config", "expressions", "errors"} for file in _SEGCORE_BASE},
+    "segcore.bucket": {"errors", "bucket_address"},
     **{f"segcore.{room}": {*_SEGCORE_BASE, *_SEGCORE_ROOMS[:n]} for n, room in enumerate(_SEGCORE_ROOMS)},
     "segcore.streets": {*_SEGCORE_BASE, "data"},
     "segcore.commands": {*_SEGCORE_BASE, *_SEGCORE_ROOMS, "streets"},
@@ -190,8 +191,11 @@ def _heavy_imports(sources: Sources, graph: Mapping[str, set[str]]) -> Iterator[
 
 
 def find_speech(source: str) -> list[int]:
-    """Lines that print or end the process."""
-    return [node.lineno for node in ast.walk(ast.parse(source)) if _speaks(node)]
+    """Lines that print or end the process; to catch a user's code that would end it is neither."""
+    tree = ast.parse(source)
+    caught = [node.type for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.type is not None]
+    named = {name for kind in caught for name in ast.walk(kind)}
+    return [node.lineno for node in ast.walk(tree) if node not in named and _speaks(node)]
 
 
 def _speaks(node: ast.AST) -> bool:
@@ -310,6 +314,7 @@ def test_law_sees_printing_and_exiting(source):
 
 def test_law_lets_other_calls_pass():
     assert find_speech("console.print(1)\ntable.exit()\n'print(1)'") == []
+    assert find_speech("try:\n    f()\nexcept (OSError, SystemExit) as error:\n    g(error)") == []
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ from segcore.data.unpacking import unpack
 from segcore.errors import StreetError
 from segcore.machine import Machine
 from segcore.networks.weight_files import read_networks
-from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.scoring.mask_files import read_mask_notes
 from segcore.scoring.submission import read_submission
 from segcore.training.state import load_state, new_state, read_member_weights, save_state

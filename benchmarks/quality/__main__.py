@@ -1,6 +1,6 @@
 """How good the search is against others, or a table of real trainings for it: `python -m benchmarks.quality [record]`.
 
-`playing` compares searchers, `record` trains; neither needs what only the other imports.
+`playing` compares searchers, `record` trains, `shrink` makes data small for it; none needs what only another imports.
 """
 
 import os
@@ -13,12 +13,16 @@ from segcore.errors import StreetError
 
 
 def main() -> None:
-    """Play every arm on every task under every seed and print the tables, or record a table of trainings."""
+    """Play every arm on every task under every seed and print the tables, or prepare a table of trainings."""
     try:
         if sys.argv[1:2] == ["record"]:
             from benchmarks.quality.record import main as record
 
             record(sys.argv[2:])
+        elif sys.argv[1:2] == ["shrink"]:
+            from benchmarks.quality.shrinking import main as shrink
+
+            shrink(sys.argv[2:])
         else:
             from benchmarks.quality.playing import main as play
 

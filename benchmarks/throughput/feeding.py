@@ -30,7 +30,8 @@ from segcore.feeding.samples import Sample, TrainingSamples
 from segcore.feeding.tensor_augmentation import change_batch
 from segcore.feeding.turning import count_room
 from segcore.insight.figures import overlay
-from segcore.insight.page import Section, build_page, class_legend, element, join, photo, write_page
+from segcore.insight.page import Section, build_page, class_legend, element, join, write_page
+from segcore.insight.page_pictures import photo
 
 _JITTER: Final[dict[str, Any]] = {"scale_jitter": 2.0}
 _DEVICE: Final[dict[str, Any]] = {"augmentation_on": "device"}

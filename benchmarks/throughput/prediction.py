@@ -37,7 +37,7 @@ from segcore.data.sources.contest import IMAGES_FOLDER
 from segcore.errors import DataError
 from segcore.machine import detect_machine, reuse_freed_memory
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.prediction.files import predict_files
 from segcore.scoring.mask_files import save_mask
 from segcore.streets.synthetic import write_streets

@@ -1,4 +1,4 @@
-"""What a shell completes of a command line: names of searches. Commands and options Typer completes by itself."""
+"""Shell completion of the names of searches; Typer completes commands and options by itself."""
 
 import typer
 

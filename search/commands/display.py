@@ -11,8 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from search.commands import tables, verdict_tables
 from search.commands.console import console
 from search.commands.progress import Ends, ProgressLog, Wait, shown_live
-from search.folder import SearchFolder
+from search.folder import STAGE_TITLES, SearchFolder
 from search.insight.importance import Importance, measure_importance
+from search.insight.words import count_words
 from search.memory.best import metric_of, place_of
 from search.memory.history import History
 from search.memory.journal import read_history
@@ -33,7 +34,7 @@ _SHOWN_ROWS: Final = 12
 
 @contextmanager
 def decoding_shown(label: str = "decoding images") -> Iterator[Callable[[int, int], None]]:
-    """Show how far the data is prepared; yields what is to be told, done and in all."""
+    """Show how far the data is prepared; yields a function that takes how much is done, and how much there is."""
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Elsewhere than on a terminal it would leave blank lines.
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -85,6 +86,9 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
         pop_ends=lambda: ends.pop(history),
         status=stage.folder.command("status"),
     )
+    if search is not None:
+        told = count_words(opened.trials, "training")
+        console.print(f"{STAGE_TITLES[opened.name].capitalize()}, {told} at most", style="bold")
     with shown_live(render, log):
         yield
 

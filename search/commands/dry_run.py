@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 
 from search.commands.console import console
+from search.folder import STAGE_TITLES
 from search.insight.cost import name_device_hours
 from search.insight.forecast import (
     ModeTime,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 _EACH: Final = 2
 """Configurations of each input mode that are measured."""
-_STAGES: Final = {"search": "search", "confirm": "confirmation", "retrain": "retraining"}
 
 
 def show_forecast(settings: SearchSettings, capacity: "Capacity", cache: "PixelCache", split: "FoldSplit") -> None:
@@ -93,7 +93,7 @@ def stages_table(stages: Sequence[StageForecast], place: Place, at_once: int) ->
     for each in stages:
         trainings = str(each.trainings) if each.stage == "search" else f"up to {each.trainings}"
         table.add_row(
-            _STAGES[each.stage], trainings, f"{each.epochs:,}", *_describe_hours(each.hours, each.device_hours)
+            STAGE_TITLES[each.stage], trainings, f"{each.epochs:,}", *_describe_hours(each.hours, each.device_hours)
         )
     hours, device_hours = (sum(getattr(each, name) for each in stages) for name in ("hours", "device_hours"))
     table.add_row("together", "", "", *_describe_hours(hours, device_hours), style="bold")

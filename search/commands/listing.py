@@ -1,4 +1,4 @@
-"""`list`: the searches of a storage, a line each; what is known of one says `status`."""
+"""`list`: the searches of a storage, a line each; `status` shows one of them in detail."""
 
 import time
 from collections.abc import Sequence

@@ -40,7 +40,7 @@ Notify = Annotated[
 
 @contextmanager
 def notified(url: str, command: str, name: str, storage: Path) -> Iterator[None]:
-    """Tell an address how a command ended; that it cannot be told is a warning, and changes nothing.
+    """Tell an address how a command ended; where that fails, warn and change nothing.
 
     Args:
         url: where to; empty: nobody is told.
@@ -121,7 +121,7 @@ def _describe_scores(found: dict[str, Any]) -> str:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Follows nobody elsewhere: what is told would be told to whom nobody named."""
+    """Follows no redirection: the message would reach an address that nobody named."""
 
     def redirect_request(self, *arguments: Any) -> None:
         """Return no other request."""

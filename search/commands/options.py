@@ -60,6 +60,12 @@ def options_of(kind: type, *, remembered: bool = False, only: Collection[str] | 
     return [_option(field.name, hints[field.name], None if remembered else field.default) for field in wanted]
 
 
+def describe_fields(kind: type) -> dict[str, str]:
+    """Return what the fields of `SearchSettings` or `Place` are, by name."""
+    hints = get_type_hints(kind, include_extras=True)
+    return {field.name: _describe(hints[field.name]) for field in fields(kind)}
+
+
 def with_options(groups: Mapping[str, Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command, in place of each parameter named here, a group of options; it gets their values by name.
 
@@ -92,8 +98,7 @@ def with_options(groups: Mapping[str, Options]) -> Callable[[Callable[..., None]
 
 def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
     """Return the parameter from which Typer makes the option of a field; without a default it must be given."""
-    kind, *notes = get_args(hint)
-    description = next(note.description for note in notes if getattr(note, "description", None))
+    kind, description = get_args(hint)[0], _describe(hint)
     option, kind = option_of(name), _STATED.get(name, ("", kind))[1]
     if get_origin(kind) is list:
         default = None
@@ -110,6 +115,10 @@ def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
         default=inspect.Parameter.empty if must_be_given else default,
         annotation=Annotated[kind if must_be_given else kind | None, stated],
     )
+
+
+def _describe(hint: Any) -> str:
+    return next(str(note.description) for note in get_args(hint)[1:] if getattr(note, "description", None))
 
 
 def option_of(name: str) -> str:

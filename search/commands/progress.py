@@ -1,4 +1,4 @@
-"""What a log file or a job's output gets of a stage that runs, where a terminal gets a moving table."""
+"""The progress of a running stage as lines for a log file or a job's output; a terminal gets a live table instead."""
 
 import threading
 import time
@@ -104,14 +104,14 @@ class ProgressLog:
         self.notice_cut()
 
     def tell_news(self) -> None:
-        """Print, once, what is to be told, and what is waited for, or no more."""
+        """Print each new warning once, and what the stage has begun or ceased to wait for."""
         self._notice(self._waits)
         for warning in self._find_warnings()[self._warnings_told :]:
             self._warnings_told += 1
             self._out.print(warning, style="yellow", soft_wrap=True, markup=False)
 
     def notice_urgent(self) -> None:
-        """Print which trials ended, and of what is waited for, or no more, what is not to wait for the next line."""
+        """Print which trials ended, and the waits that are too urgent to be left for the next line."""
         for line in self._pop_ends():
             self._out.print(line, soft_wrap=True, highlight=False)
         self._notice([wait for wait in self._waits if wait.is_urgent])

@@ -1,4 +1,4 @@
-"""What the reading commands know of a search: all that it has left in its folder, and who is at work in it.
+"""What commands that only read know of a search: what is in its folder, and whether a process is running it.
 
 How it is shown is in `state` and `tables`, what programs get of it in `documents`.
 """

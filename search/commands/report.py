@@ -64,7 +64,7 @@ def compare(
 def keep_report(
     settings: SearchSettings, place: Place, folder: SearchFolder, importances: Sequence[Importance] | None = None
 ) -> None:
-    """Write the page of a search whose stage has come to its end, for MLflow too; what stands against it is told.
+    """Write the page of a search whose stage has ended, for MLflow too; a failure is shown, not raised.
 
     Args:
         settings: of the search.

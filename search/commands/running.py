@@ -52,7 +52,7 @@ from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import InterruptedSearchError, TrackingError
-from segcore.prediction.ensemble import ENSEMBLE_FILE
+from segcore.prediction.ensemble_files import ENSEMBLE_FILE
 
 
 def expect_tracking(place: Place) -> None:
@@ -142,7 +142,8 @@ def search(
         if retry:
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
-    console.print(tables.trials_table(history.in_order, history.metric))
+    wide = console.width >= tables.WIDE
+    console.print(tables.trials_table(history.in_order, history.metric, wide=wide))
     console.print(tables.summary_line(history, settings))
 
 

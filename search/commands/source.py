@@ -1,4 +1,4 @@
-"""Where a reading command has a search from: its storage, or MLflow alone where the storage is not reached."""
+"""Where a command reads a search from: its storage, or MLflow alone where the storage cannot be reached."""
 
 import tempfile
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from search.finding import find_folder
 from search.folder import SearchFolder
 from search.storage import locate_storage
 from search.tracking_uri import mask_uri
-from segcore.bucket import SCHEMES
+from segcore.bucket_address import SCHEMES
 
 TrackingUri = Annotated[
     str,

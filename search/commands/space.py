@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from search.commands.console import console
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import ConfigError, StorageError
 
@@ -35,11 +36,14 @@ def auto(
     from search.commands.fingerprint import read_fingerprint
     from search.space.auto import write_space
 
+    if out is not None and not (out.suffix == ".py" and out.stem.isidentifier()):
+        raise ConfigError(f"--out {out} cannot be imported by --space; use letters, digits and _, such as mine.py.")
     found = read_fingerprint(data, layout, resolve_folder("cache", cache), device_gib)
     if out is None:
         typer.echo(write_space(found), nl=False)
-    else:
-        _write_new(write_space(found), out)
+        return
+    _write_new(write_space(found, out.stem), out)
+    console.print(f"written: {out}; its first lines say how to launch it", soft_wrap=True)
 
 
 def _write_new(text: str, file: Path) -> None:

@@ -25,7 +25,7 @@ _TOLD_CHARACTERS: Final = 500
 def show_state(
     settings: SearchSettings, folder: SearchFolder, history: History, asha: Asha, driven: str | None = None
 ) -> None:
-    """Say whether a search runs, waits to be gone on with, is to be confirmed or is done.
+    """Say whether a search is running, interrupted, waiting to be confirmed or done.
 
     Args:
         settings: of the search.

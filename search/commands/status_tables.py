@@ -9,11 +9,10 @@ from rich.text import Text
 from search.commands.documents import StatusDocument
 from search.commands.filling import fill_status
 from search.commands.reading import RUNNING, Look
+from search.folder import STAGE_TITLES
 from search.insight.answers import Answer, answer_cost, answer_luck, answer_stops, answer_use, answer_weakness
 from search.insight.words import count_words, describe_seconds, enumerate_words
 from search.verdict.rounds import count_retrainings, count_trainings
-
-_STAGES = {"search": "search", "confirm": "confirmation", "retrain": "retraining"}
 
 
 def scores_table(look: Look) -> Table:
@@ -36,7 +35,7 @@ def cost_table(look: Look) -> Table:
         table.add_column(name, justify="left" if name == "stage" else "right")
     for line in document.stages:
         time_told = describe_seconds(line.worker_seconds)
-        table.add_row(_STAGES[line.stage], str(line.trainings), time_told, f"{line.device_hours:.2f}")
+        table.add_row(STAGE_TITLES[line.stage], str(line.trainings), time_told, f"{line.device_hours:.2f}")
     if len(document.stages) > 1:
         seconds, hours = (
             sum(line.worker_seconds for line in document.stages),

@@ -1,4 +1,4 @@
-"""`stop`, `prune` and `keep`: a hand on a search that runs, from any machine that reaches its storage.
+"""`stop`, `prune` and `keep`: steer a running search from any machine that reaches its storage.
 
 Its driver finds what is asked, see `search.requests`. Of a search that nobody runs, this process does it by itself.
 """
@@ -15,7 +15,7 @@ from search.commands.options import Name, Storage
 from search.commands.reading import Look, look_at
 from search.commands.tables import summary_line
 from search.finding import find_folder, lock_stage
-from search.folder import SearchFolder
+from search.folder import GOES_ON, SearchFolder
 from search.judge.wishes import Wish, fulfil
 from search.memory.journal import Journal
 from search.mirror import copied
@@ -24,7 +24,6 @@ from search.requests import Request, name_asker, send_request
 from search.storage import find_bucket
 from segcore.errors import CheckpointError
 
-GOES_ON: Final = {"search": "resume", "confirm": "confirm", "retrain": "retrain"}
 """What goes on with a stage."""
 _LOOK_SECONDS: Final = 1.0
 _LOOK_SECONDS_IN_BUCKET: Final = 5.0

@@ -4,13 +4,14 @@ The tables of its winner are in `verdict_tables`.
 """
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from search.commands.options import describe_fields
 from search.insight.grace import Grace, read_whole_curves, suggest_grace, warn_of_grace
 from search.insight.importance import CHANCE, Importance
 from search.insight.spending import account, best_by, count_stops, score_against_time
@@ -30,6 +31,9 @@ _TOLD_WARNINGS: Final = 3
 _TOLD_LETTERS: Final = 200
 _RANKED: Final = re.compile(r"^.* after epoch (\d+) is (rank \d+ of \d+);.*$")
 """What ASHA says, of which the score and the share stand elsewhere."""
+_ALONE: Final = re.compile(r"^rank 1 of 1 (after epoch \d+)$")
+_UNSET: Final = re.compile(r"\b(?:0|empty): ([^;]+)")
+"""What the description of a setting says of one that is not given."""
 _COLOURS: Final = {
     None: "cyan",
     Outcome.FINISHED: "green",
@@ -45,17 +49,25 @@ _COLOURS: Final = {
 def settings_table(settings: SearchSettings, place: Place) -> Table:
     """Return the resolved settings and where it runs, one per line."""
     table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
+    told = {
+        "first": f"{len(settings.first)} configurations",
+        "storage": name_storage(place.storage),
+        "grace_epochs": f"{settings.resolved_grace_epochs} (of {settings.epochs})",
+    }
+    descriptions = {**describe_fields(SearchSettings), **describe_fields(Place)}
     for name, value in {**settings_values(settings), **place_values(place)}.items():
-        if name == "home":
-            continue
-        if name == "first":
-            value = f"{len(value)} configurations"
-        if name == "storage":
-            value = name_storage(place.storage)
-        if name == "grace_epochs":
-            value = f"{settings.resolved_grace_epochs} (of {settings.epochs})"
-        table.add_row(name, mask_uri(str(value)))
+        if name != "home":
+            shown = told.get(name) or _describe_setting(value, descriptions[name])
+            table.add_row(name, mask_uri(shown))
     return table
+
+
+def _describe_setting(value: Any, description: str) -> str:
+    """Return a setting as the table shows it: of one that is not given what its description says of that."""
+    if value is False or value:
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    unset = _UNSET.search(description)
+    return unset[1] if unset else "none" if value in ([], {}, "") else str(value)
 
 
 def progress_panel(
@@ -88,7 +100,7 @@ def progress_panel(
 
 
 def warning_lines(history: History) -> list[Text]:
-    """Return the latest of what was to be told, a line each."""
+    """Return the latest warnings, a line each."""
     return [Text(warning.message, style="yellow") for warning in history.warnings[-_TOLD_WARNINGS:]]
 
 
@@ -106,14 +118,15 @@ def summary_line(
     counts = [(outcome, history.count(outcome)) for outcome in Outcome]
     unfinished = history.unfinished
     running = sum(trial.running for trial in unfinished)
-    parts = [f"{len(history.trials)} of {settings.trials} trials", f"{running} running"]
+    noun = "trials" if search is None else "trainings"
+    parts = [f"{len(history.trials)} of {settings.trials} {noun}", f"{running} running"]
     if len(unfinished) > running:
         parts.append(f"{len(unfinished) - running} waiting")
     parts += [f"{count} {outcome}" for outcome, count in counts if count]
     line = Text("  ·  ".join(parts), style="bold")
     ranked = history.ranked
     if ranked and ranked[0].best is not None:
-        best = f"best {history.metric} {ranked[0].best.score:.4f} in trial {ranked[0].number}"
+        best = f"best {history.metric} {ranked[0].best.score:.4f} in {noun[:-1]} {ranked[0].number}"
         line.append(f"\n{best}", style="bold green")
     at_once = concurrent or count_at_once(history)
     if search is None:
@@ -173,7 +186,8 @@ def name_state(trial: TrialRecord, *, wide: bool = True) -> str:
 def describe_reason(trial: TrialRecord) -> str:
     """Return in a line why a trial ended as it did, or is to end; of a traceback what it says last."""
     lines = (trial.message or trial.pruned).strip().splitlines()
-    return _RANKED.sub(r"\2 after epoch \1", lines[-1].strip())[:_TOLD_LETTERS] if lines else ""
+    told = _RANKED.sub(r"\2 after epoch \1", lines[-1].strip())[:_TOLD_LETTERS] if lines else ""
+    return _ALONE.sub(r"first \1, with none to compare with yet", told)
 
 
 def _describe_trial(trial: TrialRecord, *, reasons: bool) -> Text:

@@ -11,21 +11,31 @@ from search.memory.best import metric_of, place_of
 from search.memory.history import History
 from search.verdict.notes import STEERED
 from search.verdict.out_of_fold import EnsembleVerdict, OutOfFold
+from segcore.config import TrainConfig
 
+_DEFAULTS: Final = TrainConfig().values()
+_ALWAYS_SHOWN: Final = ("backbone", "decoder", "loss", "input_mode", "learning_rate", "batch_size")
+_SIZE_OF_MODE: Final = {"crop": "crop_size", "resize": "scale"}
+"""The field that says how large an input is, by input mode."""
 _DIFFERENCES_TOLD: Final = (
     "Differences are intervals that hold together with 95 %; who was called worse was worse in its round."
 )
 
 
 def best_table(best: dict[str, Any]) -> Table:
-    """Return the winner with its scores and configuration."""
+    """Return the winner with its scores, and of its configuration what tells it apart from another."""
     table = Table(box=box.SIMPLE, show_header=False, title="Best configuration", title_justify="left")
     table.add_row("trial", f"{best['trial']}, epoch {best['epoch']}, {place_of(best)}")
     for name in dict.fromkeys((metric_of(best), "iou", "miou", "miou_scored")):
         if name in best["metrics"]:
             table.add_row(name, f"{best['metrics'][name]:.4f}")
-    for name, value in best["values"].items():
-        table.add_row(name, str(value))
+    values = best["values"]
+    telling = {*_ALWAYS_SHOWN, _SIZE_OF_MODE.get(values["input_mode"])}
+    shown = {name: value for name, value in values.items() if name in telling or value != _DEFAULTS.get(name)}
+    for name, value in shown.items():
+        table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value))
+    if len(shown) < len(values):
+        table.add_row("all else", "its default, as 'python -m segcore fields' lists it")
     return table
 
 

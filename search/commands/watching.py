@@ -66,7 +66,7 @@ def find_news(before: Look, after: Look) -> list[str]:
 
 
 def _look_on(found: Look, look: Callable[[SearchFolder], Look], pause: float) -> Iterator[Look]:
-    """Yield looks at a search until nobody is at work in it."""
+    """Look at a search again and again, and yield each look, until no process runs it."""
     idle = 0 if found.driven else _LOOKS
     while idle < _LOOKS:
         time.sleep(pause)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from search.folder import STAGE_TITLES
 from search.insight.choices import ValueStanding, compare_values, list_choices
 from search.insight.conditions import Conditions, measure_conditions
 from search.insight.cost import StageCost, account_stages, count_spared_epochs, name_device_hours
@@ -17,7 +18,7 @@ from search.insight.importance import CHANCE, FEWEST_TRIALS, Importance, measure
 from search.insight.record import Record
 from search.insight.spending import count_stops
 from search.insight.weakness import Weakness, find_weakness
-from search.insight.words import count_words, describe_seconds, describe_values, enumerate_words
+from search.insight.words import count_words, describe_condition, describe_seconds, describe_values, enumerate_words
 from search.memory.best import place_of, score_of
 from search.memory.history import count_ends
 from search.memory.outcome import FAILURES, Outcome
@@ -27,7 +28,6 @@ Topic = Literal["choices", "luck", "cost", "stops", "weakness", "use"]
 
 _TOLD_CLASSES: Final = 3
 _TOLD_CHOICES: Final = 3
-_STAGES: Final = {"search": "search", "confirm": "confirmation", "retrain": "retraining"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,7 @@ def answer_cost(record: Record) -> Answer:
     """Say what all stages cost, and what ASHA spared."""
     stages, unit = account_stages(record), name_device_hours(record.place)
     hours, seconds = sum(each.device_hours for each in stages), sum(each.seconds for each in stages)
-    parts = enumerate_words([f"{_STAGES[each.stage]} {each.device_hours:.2f}" for each in stages])
+    parts = enumerate_words([f"{STAGE_TITLES[each.stage]} {each.device_hours:.2f}" for each in stages])
     spared, trained = count_spared_epochs(record), sum(each.epochs for each in stages if each.stage == "search")
     share = f"; ASHA spared {spared / max(1, spared + trained):.0%} of the epochs that its trials would have taken"
     return Answer(
@@ -148,10 +148,10 @@ def answer_stops(record: Record) -> Answer:
     after = enumerate_words([f"{count} after epoch {epoch}" for epoch, count in stops.items()])
     revived = len({stop.trial for stop in record.stops.taken_up})
     told = [
-        f"ASHA has {count_words(sum(stops.values()), 'trial')} of {len(history.trials)} wait ({after}), which were not "
-        f"among the best {_name_share(record.settings.reduction_factor)} there"
+        f"ASHA stopped {sum(stops.values())} of {count_words(len(history.trials), 'trial')} ({after}): not among the "
+        f"best {_name_share(record.settings.reduction_factor)} there"
         if stops
-        else "ASHA has no trial wait"
+        else "ASHA stopped no trial"
     ]
     told += [f"{count_words(revived, 'stopped trial')} went on later, as others ended up behind"] if revived else []
     failed = [trial for trial in history.in_order if trial.outcome in (*FAILURES, Outcome.OVER_LIMIT)]
@@ -171,14 +171,15 @@ def answer_weakness(record: Record) -> Answer:
     if measured is not None:
         return _answer_conditions(record, measured)
     worst = found.conditions[0] if found is not None and len(found.conditions) > 1 else None
-    question = f"What fails at {worst.name}?" if worst is not None else "What fails?"
+    question = f"What fails {describe_condition(worst.name)}?" if worst is not None else "What fails?"
     if found is None:
         return Answer(topic="weakness", question=question, sentence="Nothing was scored yet.", certainty="Wait for it.")
     classes = [f"{each.name} {each.score:.3f}" for each in found.classes[:_TOLD_CLASSES]]
     told = [f"The classes that fare worst are {enumerate_words(classes)}"] if classes else []
     if worst is not None:
         best = found.conditions[-1]
-        told.insert(0, f"iou is {worst.score:.3f} at {worst.name}, and {best.score:.3f} at {best.name}")
+        at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
+        told.insert(0, f"iou is {worst.score:.3f} {at_worst}, and {best.score:.3f} {at_best}")
     return Answer(
         topic="weakness",
         question=question,
@@ -199,13 +200,14 @@ def _answer_conditions(record: Record, measured: Conditions) -> Answer:
         # Few images say little, and no IoU is below 0 or above 1.
         low, high = max(0.0, worst.interval.low), min(1.0, worst.interval.high)
         within = f" ({low:.3f} to {high:.3f} over other images)"
+    at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
     return Answer(
         topic="weakness",
-        question=f"What fails at {worst.name}?",
-        sentence=f"iou is {worst.score:.3f}{within} at {worst.name}, and {best.score:.3f} at {best.name}; of what is "
-        f"scored the worst at {worst.name}: {enumerate_words(classes)}.",
-        certainty=f"Measured in the retraining on {count_words(worst.images, 'image')} at {worst.name} and "
-        f"{best.images} at {best.name}, each by a network that had not seen it.",
+        question=f"What fails {at_worst}?",
+        sentence=f"iou is {worst.score:.3f}{within} {at_worst}, and {best.score:.3f} {at_best}; of what is scored the "
+        f"worst {at_worst}: {enumerate_words(classes)}.",
+        certainty=f"Measured in the retraining on {count_words(worst.images, 'image')} {at_worst} and {best.images} "
+        f"{at_best}, each by a network that had not seen it.",
         commands=(_segcore_command("errors", _model_of(record), record.place.data, "errors.html"),),
     )
 
@@ -290,7 +292,8 @@ def _tell_uncounted(record: Record, stages: Sequence[StageCost]) -> str:
 def _tell_agreement(record: Record) -> str:
     grace, first = suggest_grace(read_whole_curves(record.history)), record.settings.resolved_grace_epochs
     if grace.suggested_epochs is None or len(grace.agreements) < first:
-        return f"Whether that was right nobody knows: only {count_words(grace.trials, 'trial')} ran to the end."
+        ended = f"only {count_words(grace.trials, 'trial')} ran" if grace.trials else "no trial has run"
+        return f"Whether that was right nobody knows: {ended} to the end."
     tau = grace.agreements[first - 1]
     return (
         f"Of {count_words(grace.trials, 'whole training')}, {(1 + tau) / 2:.0%} of the pairs stood after epoch {first} "

@@ -21,6 +21,8 @@ _FEWEST_PER_VALUE: Final = 2
 """Of one trial nobody knows whether its value or chance made it."""
 _MOST_LISTED: Final = 8
 """Numbers with more values come from a range, not from a list."""
+_MOST_DIGITS: Final = 4
+"""So does one with more significant digits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +93,13 @@ def list_choices(history: History) -> list[str]:
 
 
 def is_numeric(history: History, choice: str) -> bool:
-    """Say whether a choice is drawn from a range: a number with more values than a list of choices would have."""
+    """Say whether a choice is drawn from a range: its numbers are more, or have more digits, than a person lists."""
     drawn = [trial.params[choice] for trial in history.in_order if choice in trial.params]
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in drawn):
         return False
-    return any(isinstance(value, float) for value in drawn) and len(set(drawn)) > _MOST_LISTED
+    fractions = [value for value in drawn if isinstance(value, float)]
+    is_odd = any(float(f"{value:.{_MOST_DIGITS}g}") != value for value in fractions)
+    return bool(fractions) and (is_odd or len(set(drawn)) > _MOST_LISTED)
 
 
 def _name_values(values: Sequence[Any], in_thirds: bool) -> list[str]:

@@ -23,10 +23,10 @@ from search.verdict.comparison import Interval, compare_over_images
 from segcore.data.classes import ClassTable, class_table_from_json
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError, DataError
+from segcore.scoring.objective import CLASS_PREFIX
 
 _MOST_BYTES: Final = 200_000_000
 """Of the scores of a training: more take longer to read than a page may."""
-_CLASS: Final = "iou/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,9 @@ def measure_conditions(record: Record) -> Conditions | None:
         # A page without this is still a page; whoever needs these files is told by the command that does.
         return None
     closed = record.retraining.closed
-    learnt = {name.removeprefix(_CLASS) for name in (closed.metrics if closed else {}) if name.startswith(_CLASS)}
+    learnt = {
+        name.removeprefix(CLASS_PREFIX) for name in (closed.metrics if closed else {}) if name.startswith(CLASS_PREFIX)
+    }
     names = sorted({image.condition for image in images if image.condition})
     found = [_describe(name, [each for each in images if each.condition == name], classes, blocks) for name in names]
     known = [replace(each, class_ious=_keep(each.class_ious, learnt)) for each in found if each is not None]

@@ -1,4 +1,4 @@
-"""Which validation pictures show a search in few: the best, the median and the worst trial's, and the retraining's."""
+"""The few validation pictures that represent a search: the best, median and worst trial's, and the retraining's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Who was stopped when, why, and what became of it: what a history forgets as a trial goes on.
+"""Which trials were stopped when and why, and what became of them; a history forgets that when a trial goes on.
 
-A fold over a search's events, like `memory.history`; how many stand stopped now says `spending`.
+Built from a search's events alone, like `memory.history`; `spending` says how many are stopped now.
 """
 
 from dataclasses import dataclass, replace

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import Final
 
 from search.insight.record import Record
 from search.insight.words import count_words
 from search.memory.history import EpochRecord, TrialRecord
 from search.memory.outcome import Outcome
-
-_CONDITION: Final = "iou_at/"
-_CLASS: Final = "iou/"
+from segcore.scoring.objective import CLASS_PREFIX, CONDITION_PREFIX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +72,9 @@ def _read_last(trainings: Sequence[TrialRecord]) -> list[EpochRecord]:
 
 
 def _compare(scored: Sequence[EpochRecord], where: str, pooled: dict[str, float] | None = None) -> Weakness:
-    conditions, classes = (_list_parts(scored, prefix, pooled or {}) for prefix in (_CONDITION, _CLASS))
+    conditions, classes = (_list_parts(scored, prefix, pooled or {}) for prefix in (CONDITION_PREFIX, CLASS_PREFIX))
     worst, best = (conditions[0].name, conditions[-1].name) if conditions else ("", "")
-    pairs = [(each.metrics.get(_CONDITION + worst), each.metrics.get(_CONDITION + best)) for each in scored]
+    pairs = [(each.metrics.get(CONDITION_PREFIX + worst), each.metrics.get(CONDITION_PREFIX + best)) for each in scored]
     behind = sum(low < high for low, high in pairs if low is not None and high is not None)
     return Weakness(conditions=conditions, classes=classes, trainings=len(scored), behind=behind, where=where)
 

@@ -1,7 +1,18 @@
 """Durations, configurations and lists in a few words, for tables, pages and MLflow alike."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+_TIMES: Final = {
+    "day": "by day",
+    "night": "at night",
+    "dawn": "at dawn",
+    "dusk": "at dusk",
+    "morning": "in the morning",
+    "afternoon": "in the afternoon",
+    "evening": "in the evening",
+}
+"""Times of day as a sentence has them."""
 
 
 def describe_values(values: dict[str, Any]) -> str:
@@ -17,6 +28,11 @@ def describe_values(values: dict[str, Any]) -> str:
 def _describe_number(value: object, form: str) -> str:
     # A journal may hold what no configuration would; it is shown as it is.
     return format(value, form) if isinstance(value, int | float) else str(value)
+
+
+def describe_condition(name: str) -> str:
+    """Return a condition as a sentence has it, such as at night, in the morning or in rain."""
+    return _TIMES.get(name.lower(), f"in {name}")
 
 
 def describe_seconds(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """ASHA: asynchronous successive halving, which trains on what is among the best at a rung and lets the rest wait.
 
-`Asha` is a fold over a search's events and decides from what they say alone; its face to Ray Tune is in
-`search.run.scheduler`. Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020 (the promotion
+`Asha` is built from a search's events and decides by them alone; `search.run.scheduler` connects it to Ray Tune.
+Source: Li et al., "A System for Massively Parallel Hyperparameter Tuning", 2020 (the promotion
 variant). A trial that is among the best as it reaches a rung goes on at once, without leaving its worker.
 
 Ray's own AsyncHyperBandScheduler never stops NaN, keeps every tie, never takes a stopped trial up again, and forgets
@@ -17,8 +17,8 @@ from search.judge.pareto import rank_fronts
 from search.memory.events import Asked, CheckpointSaved, Dropped, Ended, Epoch, Event, Kept, Pruned, Reopened
 from search.memory.outcome import FAILURES, Outcome
 
-_KEPT_PER_RUNG: Final = 8
-"""Each keeps a checkpoint on disk; those further behind are hardly ever taken up again."""
+_WAITING_PER_RUNG: Final = 8
+"""Most trials that wait at a rung, each with a checkpoint on disk; those further behind are hardly ever promoted."""
 _SHARES: Final = {2: "half", 3: "third", 4: "quarter"}
 
 
@@ -53,10 +53,10 @@ class Asha:
     @property
     def most_waiting(self) -> int:
         """How many trials may wait with a checkpoint."""
-        return _KEPT_PER_RUNG * len(self.rungs)
+        return _WAITING_PER_RUNG * len(self.rungs)
 
     def apply(self, event: Event) -> None:
-        """Learn an event."""
+        """Take one event into account."""
         match event:
             case Asked():
                 self._forget_scores(event.trial, after_epoch=0)
@@ -142,7 +142,7 @@ class Asha:
         hopeless: list[int] = []
         for epoch in set(self._waiting.values()):
             waiting = [trial for trial in self._list_waiting(epoch) if trial not in self._kept]
-            hopeless += waiting[_KEPT_PER_RUNG:]
+            hopeless += waiting[_WAITING_PER_RUNG:]
         return sorted(hopeless)
 
     def _learn_score(self, event: Epoch) -> None:

@@ -1,4 +1,4 @@
-"""Whose fault it is that workers fail, the trial's or the node's: a fold over a stage's events, anew in each run.
+"""Whose fault it is that workers fail, the trial's or the node's; built from a stage's events, anew in each run.
 
 What follows from it, another try elsewhere or a node that is given no more trials, is done in `run.retries`.
 """

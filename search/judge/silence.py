@@ -1,4 +1,4 @@
-"""For how long a trial may say nothing before it is taken for one that hangs; who ends its worker is `run.watchdog`."""
+"""How long a trial may be silent before it counts as hung; `run.watchdog` then ends its worker."""
 
 from statistics import median
 from typing import Final

@@ -1,4 +1,4 @@
-"""`best.json`, the seam between searching and retraining; who the winner is, is decided in `verdict`."""
+"""`best.json`, which hands the winner from the search to the retraining; `verdict` decides who wins."""
 
 import json
 import os

@@ -47,7 +47,7 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Asked:
-    """A trial was proposed; one that is asked for again begins anew.
+    """A trial was proposed; one that is asked for again starts from scratch.
 
     Args:
         trial: its number.
@@ -89,7 +89,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Epoch:
-    """A trial reported an epoch; whatever it had reported for this epoch or later ones counts no more.
+    """A trial reported an epoch; earlier reports of this epoch or of later ones no longer count.
 
     Args:
         trial: its number.
@@ -194,7 +194,7 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Dropped:
-    """A trial's checkpoint was given up, so it goes on no more."""
+    """A trial's checkpoint was deleted, so it cannot go on."""
 
     event: Literal["dropped"] = "dropped"
     trial: Number
@@ -203,7 +203,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Pruned:
-    """A person wants a trial ended: it ends where it stands, at the latest when its epoch is done.
+    """A person wants a trial ended: at once while it waits, else when its epoch is done.
 
     Args:
         trial: its number.
@@ -233,7 +233,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
 class Warned:
-    """Something happened that whoever watches the stage should know.
+    """Something happened that a person who watches the stage should know.
 
     Args:
         message: what, and what to do.

@@ -1,4 +1,4 @@
-"""The memory of a search on disk: an append-only file of events, of which everything else is a fold.
+"""The memory of a search on disk: an append-only file of events, from which everything else is derived.
 
 Everything that must outlive the driver is written here first. Whoever follows a journal is told all that is in it and
 then each event as it is written, so that a search that goes on knows what an uninterrupted one would know. What
@@ -18,8 +18,8 @@ from search.memory.history import History
 from segcore.errors import CheckpointError, StorageError
 
 
-class Fold(Protocol):
-    """What follows from events, one at a time."""
+class Follower(Protocol):
+    """What is built from events alone, one at a time and in order, such as a history or a judge."""
 
     def apply(self, event: Event) -> None:
         """Take one event into account."""
@@ -40,7 +40,7 @@ class Journal:
         file.parent.mkdir(parents=True, exist_ok=True)
         self.file = file
         self.history = History(metric)
-        self._folds: list[Fold] = []
+        self._followers: list[Follower] = []
         self.follow(self.history)
         _drop_torn_line(file)
         # Without a buffer: what a full disk did not take is not written again when the file is closed.
@@ -50,20 +50,20 @@ class Journal:
         # Ray Tune pickles all that it is given into its own files, an open file too.
         return Journal, (self.file, self.history.metric)
 
-    def follow(self, fold: Fold) -> None:
-        """Tell all events so far, and from here on each as it is written."""
-        replay(self.file, fold)
-        self._folds.append(fold)
+    def follow(self, follower: Follower) -> None:
+        """Tell a follower all events so far, and from here on each as it is written."""
+        replay(self.file, follower)
+        self._followers.append(follower)
 
     def write(self, event: Event) -> None:
         """Append an event, on disk before this returns, and tell all that follow.
 
         Raises:
-            StorageError: when the disk does not take it; the journal ends before it then.
+            StorageError: when the disk does not take it; the journal then ends with the event before.
         """
         self._append(encode_event(event) + b"\n")
-        for fold in self._folds:
-            fold.apply(event)
+        for follower in self._followers:
+            follower.apply(event)
 
     def close(self) -> None:
         """Close the file."""
@@ -95,16 +95,16 @@ def read_history(file: Path, metric: str) -> History:
     return history
 
 
-def replay(file: Path, *folds: Fold) -> None:
-    """Tell folds all events of a journal; none when it is missing.
+def replay(file: Path, *followers: Follower) -> None:
+    """Tell followers all events of a journal; none when it is missing.
 
     Raises:
         CheckpointError: when a line is damaged, or cannot follow on those before it.
     """
     for number, event in enumerate(read_events(file), start=1):
         try:
-            for fold in folds:
-                fold.apply(event)
+            for follower in followers:
+                follower.apply(event)
         except CheckpointError as error:
             raise _damaged(file, number, error) from error
 
@@ -134,7 +134,8 @@ def _whole_lines(file: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _damaged(file: Path, number: int, error: CheckpointError) -> CheckpointError:
-    # The lines before any other are a search that was killed there, which goes on; with one left out they are none.
+    # The lines before a damaged one are those of a search that was killed there, and can go on. Leaving out only the
+    # damaged line would leave events that do not follow from each other.
     journal, kept = shlex.quote(str(file)), shlex.quote(f"{file}.kept")
     return CheckpointError(
         f"{file}, line {number} is damaged ({error}); restore the file, or keep what stands before that line and have "

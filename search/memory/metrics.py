@@ -1,4 +1,4 @@
-"""A report's numbers, held in a tenth of a dictionary's room: a long search remembers a hundred thousand reports."""
+"""A report's numbers in a tenth of a dictionary's memory, since a long search remembers a hundred thousand reports."""
 
 from array import array
 from collections.abc import Iterator, Mapping

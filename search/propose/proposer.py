@@ -1,4 +1,4 @@
-"""Proposes configurations: at random first, guided by a model later; a fold over a search's events.
+"""Proposes configurations: at random first, guided by a model later; built from a search's events alone.
 
 What the model advises is chosen in `advisor`; drawing from a space lives in `search.space.draw`. All that is known here
 follows from the journal, so a search that goes on proposes what an uninterrupted one would have.
@@ -30,12 +30,12 @@ from segcore.errors import ConfigError
 _BLAS: Final = ThreadpoolController()
 _STARTUP_TRIALS: Final = 12
 _STARTUP_LANDED: Final = 8
-"""Of them so many have got to the first landmark: what starts fast teaches a model too little of the rest."""
+"""As many of them must have got to the first landmark, since a first epoch says too little about the end."""
 _RANDOM_SHARE: Final = 0.25
 _POOL: Final = 200
 _DRAWS: Final = 100
 _NEW_DRAWS: Final = 20
-"""So many draws look for a configuration that was not tried yet; a small space may have none left."""
+"""Draws that must give a configuration that was not tried yet; later ones may repeat one, as a small space has to."""
 
 DrawFunction = Callable[[Params, int], Draw]
 """Draws a configuration that keeps given parameters, where the space allows them, and is random by a seed elsewhere."""
@@ -48,7 +48,7 @@ class Proposal:
     Args:
         values: of the configuration.
         params: the parameters that were drawn for it.
-        ahead: what the model advised beside it, for the trials after it; belongs into the journal.
+        ahead: what the model advised beside it, for the trials after it; belongs in the journal.
     """
 
     values: dict[str, Any]
@@ -126,12 +126,12 @@ class Proposer:
         self._ahead: list[dict[str, Any]] = []
 
     def apply(self, event: Event) -> None:
-        """Learn an event; of trials that the space could not have drawn there is nothing to learn."""
+        """Take one event into account; trials that the space could not have drawn teach nothing."""
         match event:
             case Asked():
                 self._known.pop(event.trial, None)
                 if event.drawable:
-                    self._known[event.trial] = _Known(params=event.params, text=_write(event.params))
+                    self._known[event.trial] = _Known(params=event.params, text=_encode_text(event.params))
                     self._ahead = list(event.ahead)
             case Epoch() if known := self._known.get(event.trial):
                 known.observe(event.epoch, event.metrics.get(self._metric, math.nan))
@@ -150,9 +150,9 @@ class Proposer:
         Raises:
             ConfigError: when the space draws nothing that can be trained.
         """
-        guided = self._is_guided(number)
-        ahead = (self._ahead or self._propose(number)) if guided else self._ahead
-        ahead = list(ahead)
+        guided, ahead = self._is_guided(number), list(self._ahead)
+        if guided and not ahead:
+            ahead = self._propose(number)
         tried = {known.text for known in self._known.values()}
         problem: ConfigError | None = None
         for attempt in range(_DRAWS):
@@ -164,17 +164,20 @@ class Proposer:
             except ConfigError as error:
                 problem = error
                 continue
-            if attempt >= _NEW_DRAWS or _write(found.params) not in tried:
+            if attempt >= _NEW_DRAWS or _encode_text(found.params) not in tried:
                 return Proposal(values=found.values, params=found.params, ahead=ahead)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
 
     def _is_guided(self, number: int) -> bool:
         """Say whether the model is asked: not while it knows little, and now and then not."""
-        begun, landed = (self._has_as_many(*need) for need in ((_STARTUP_TRIALS, 1), (_STARTUP_LANDED, self._landmark)))
-        return begun and landed and np.random.default_rng([self._seed, number]).random() >= _RANDOM_SHARE
+        if not self._has_as_many(_STARTUP_TRIALS, epochs=1):
+            return False
+        if not self._has_as_many(_STARTUP_LANDED, epochs=self._landmark):
+            return False
+        return bool(np.random.default_rng([self._seed, number]).random() >= _RANDOM_SHARE)
 
     def _has_as_many(self, trials: int, epochs: int) -> bool:
-        """Say whether so many trials got so far; it ends with the last of them, however many there are."""
+        """Say whether at least so many trials have at least so many epochs; counts no more of them than it must."""
         found = (True for known in self._known.values() if len(known.curve) >= epochs)
         return sum(itertools.islice(found, trials)) == trials
 
@@ -183,7 +186,7 @@ class Proposer:
         known = [self._known[key] for key in sorted(self._known)]
         judged = [(each, counted) for each in known if (counted := each.counted) is not None]
         random = np.random.default_rng([self._seed, number, 1])
-        advisor = self._advisor = self._advisor or self._get_to_know_space()
+        advisor = self._advisor = self._advisor or self._build_advisor()
         if advisor is None:
             return []
 
@@ -199,8 +202,8 @@ class Proposer:
         with _BLAS.limit(limits=1, user_api="blas"):
             return advisor.advise(codes, [curve for _, curve in judged], pending, random, latencies)
 
-    def _get_to_know_space(self) -> Advisor | None:
-        """Draw from the space; None when it has no parameter, or draws nothing that can be trained."""
+    def _build_advisor(self) -> Advisor | None:
+        """Return a model that knows the space by its draws; None when it draws no parameter, or nothing to train."""
         pool: list[dict[str, Any]] = []
         distributions: dict[str, BaseDistribution] = {}
         for attempt in range(_POOL):
@@ -215,7 +218,7 @@ class Proposer:
         return int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])
 
 
-def _write(params: Params) -> str:
+def _encode_text(params: Params) -> str:
     return json.dumps(params, sort_keys=True)
 
 

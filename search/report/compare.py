@@ -152,7 +152,7 @@ def _cost_chart(both: Sequence[Matter]) -> Markup:
     units = dict.fromkeys(name_device_hours(matter.record.place) for matter in both)
     axis = span(" or ".join(units), [hours for course in courses for hours, _ in course], log=False, zero=True)
     scores = [score for course in courses for _, score in course]
-    plot = Plot(axis, span(both[0].metric, scores, log=False), height=320)
+    plot = Plot(axis, span(_name_metrics(both), scores, log=False), height=320)
     for css, course in zip(_CSS, courses, strict=True):
         plot.line(course, f"{css} course", steps=True)
     return plot.render("Best score by cost")
@@ -161,7 +161,7 @@ def _cost_chart(both: Sequence[Matter]) -> Markup:
 def _curves_chart(both: Sequence[Matter]) -> Markup:
     records = [record for matter in both for trial in matter.scored for record in trial.epochs.values()]
     epochs = max(record.epoch for record in records)
-    y = span(both[0].metric, [record.score for record in records], log=False)
+    y = span(_name_metrics(both), [record.score for record in records], log=False)
     plot = Plot(Axis(label="epoch", low=0, high=epochs), y, height=320)
     for css, matter in zip(_CSS, both, strict=True):
         for trial in matter.scored:
@@ -213,3 +213,8 @@ def _say(value: Any) -> str:
 def _commands(both: Sequence[Matter]) -> Section:
     content = command_block([matter.record.folder.command("report") for matter in both])
     return Section(title="Each by itself", hint="These write the page of one search.", content=content)
+
+
+def _name_metrics(both: Sequence[Matter]) -> str:
+    """Return what a common axis of scores is called; two metrics are named, though they do not compare."""
+    return " or ".join(dict.fromkeys(matter.metric for matter in both))

@@ -90,7 +90,7 @@ def _curves_chart(matter: Matter) -> Markup:
         if len(points) > 1:
             plot.line(points, matter.css(trial), trial=trial.number)
         else:
-            plot.dot(points[0], matter.css(trial), trial=trial.number, radius=2)
+            plot.dot(points[0], matter.css(trial), trial=trial.number, radius=4)
     return plot.render(f"{matter.metric} of every trial by epoch")
 
 

@@ -8,7 +8,8 @@ from search.insight.conditions import read_classes
 from search.insight.shown import Shown, choose_shown
 from search.report.matter import Matter, score_of
 from segcore.errors import CheckpointError
-from segcore.insight.page import Markup, Section, class_legend, element, join, paragraph, picture
+from segcore.insight.page import Markup, Section, class_legend, element, join, paragraph
+from segcore.insight.page_pictures import picture
 
 _MOST_BYTES: Final = 400_000
 

@@ -22,7 +22,7 @@ def lead(matter: Matter, made: str) -> Markup:
     told = count_ends(history.in_order) or "no trial has begun"
     figures = [
         ("trials", f"{len(history.trials)} of {record.settings.trials}"),
-        (name_device_hours(record.place), f"{sum(each.device_hours for each in stages):.1f}"),
+        (name_device_hours(record.place), _describe_hours(sum(each.device_hours for each in stages))),
         ("on the clock", describe_seconds(sum(each.seconds for each in stages))),
     ]
     return join(
@@ -66,3 +66,7 @@ def _scores(matter: Matter) -> list[tuple[str, str]]:
         by = "out of fold" if record.settings.folds > 1 else "over seeds"
         found.append((f"{metric} {by}", f"{record.retraining.closed.metrics[metric]:.4f}"))
     return found
+
+
+def _describe_hours(hours: float) -> str:
+    return f"{hours:.1f}" if hours >= 1 else f"{hours:.2f}"

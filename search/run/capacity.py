@@ -87,7 +87,7 @@ class Capacity:
         return self._count
 
     def expect(self, count_left: Callable[[], int]) -> None:
-        """Wish for room for so many trials from now on, and count the wait for a node anew.
+        """Ask for room for a number of trials from now on, and start to count the wait for a node again.
 
         Args:
             count_left: returns how many trials are to run yet, or run now.

@@ -1,4 +1,4 @@
-"""What is asked of the cluster's autoscaler: room for the trials that are wished, until it is released."""
+"""Asks the cluster's autoscaler for room for a number of trials, until that is released."""
 
 import json
 import math
@@ -48,7 +48,7 @@ class Autoscaler:
 
 
 class Demand:
-    """Tells the autoscaler for how many trials there is to be room.
+    """Tells the autoscaler how many trials the cluster should have room for.
 
     The latest wish counts alone, also among searches on one cluster, so it is said again and again.
 

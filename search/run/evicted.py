@@ -4,12 +4,16 @@ Ray Tune knows workers that die and trainings that fail; any other of Ray's erro
 What follows for the trial is decided in `retries`.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+
+_USED: Final = re.compile(r"was ([\d.]+) ?GB used / ([\d.]+) ?GB limit")
+"""What the memory monitor says of a node."""
 
 
 @contextmanager
@@ -31,5 +35,18 @@ def as_death(exception: Exception) -> Exception:
     """Return what Ray Tune understands: the death of a worker for an error of Ray's that it does not know."""
     if not isinstance(exception, RayError) or isinstance(exception, RayActorError | RayTaskError):
         return exception
-    died: Exception = RayActorError(error_msg=f"Ray ended its worker: {exception}")
+    # Tables and messages show the last line of a fault; Ray's own has pages, and ends with advice on its settings.
+    died: Exception = RayActorError(error_msg=f"Ray ended its worker: {exception}\n{describe_eviction(exception)}")
     return died
+
+
+def describe_eviction(error: RayError) -> str:
+    """Return in a line why Ray ended a worker, and what to do."""
+    if not isinstance(error, OutOfMemoryError):
+        return str(error).strip().splitlines()[-1]
+    used = _USED.search(str(error))
+    told = f" ({used[1]} of {used[2]} GB in use)" if used else ""
+    return (
+        f"its node ran out of memory{told}, so Ray ended its worker; let fewer trials run at a time by "
+        "--max-concurrent, or end what else runs there"
+    )

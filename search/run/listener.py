@@ -1,4 +1,4 @@
-"""Hears, while Ray Tune runs, what others ask of single trials; a stop is heard by `tuning`.
+"""Takes requests for single trials while Ray Tune runs; `tuning` takes requests to stop.
 
 What becomes of a wish is decided in `judge.wishes`, and written by `recorder`.
 """

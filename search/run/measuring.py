@@ -13,6 +13,7 @@ import ray
 import torch
 
 from search.place import Place
+from search.run.evicted import describe_eviction
 from search.run.loop import build_proposer
 from search.run.trial import TrialJob, open_cache, require_promised
 from search.settings import SearchSettings
@@ -74,7 +75,7 @@ def measure_epochs(values: Sequence[dict[str, Any]], job: TrialJob, place: Place
         measured: list[Measured] = ray.get(task(_measure_each).remote(values, job, fold))
         return measured
     except ray.exceptions.RayError as error:
-        problem = str(error).strip().splitlines()[-1]
+        problem = describe_eviction(error)
         return [Measured(values=each, problem=problem) for each in values]
 
 

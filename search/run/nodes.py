@@ -101,7 +101,7 @@ class Nodes:
         return {name: f"{describe_node(self._checked[name][0])}: {told}" for name, told in found.items() if told}
 
     def pop_warnings(self) -> list[str]:
-        """Return what is to be told of nodes that are left out, and of those where trials take turns, each once."""
+        """Return warnings of nodes that are left out, and of nodes where trials take turns on a GPU, each once."""
         new = {name: problem for name, problem in self.left_out.items() if name not in self._told}
         self._told |= new.keys()
         told = [f"{problem[0].upper()}{problem[1:]}; it is given no trial." for problem in new.values()]

@@ -1,4 +1,4 @@
-"""Asks trained networks, on the cluster, what they say of images that they never saw, a few images a task.
+"""Has trained networks predict, on the cluster, images that they never saw, a few images per task.
 
 What is asked for and what is made of it lives in `stages.ensemble`. An image whose file is there is not asked for
 again, so that a polling that was interrupted goes on.

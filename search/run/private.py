@@ -1,4 +1,4 @@
-"""What keeps a local Ray to its user: loopback, a token, a folder of its own; and the user's keys out of Ray's logs.
+"""Keeps a local Ray private (loopback, a token, a folder of its own), and the user's keys out of Ray's logs.
 
 Connecting itself lives in `cluster`; a cluster of several machines has its own doors, see `cluster.yaml`.
 """

@@ -92,7 +92,6 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         if "epoch" not in result:
             return
         number, epoch = trial.config["trial"], result["epoch"]
-        before = self._record(trial).checkpoints
         metrics = {name: float(value) for name, value in result["metrics"].items() if math.isfinite(value)}
         verdict = ""
         if self._asha is not None:
@@ -112,10 +111,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             # Configurations are compared image by image only after the search.
             image_scores=json.loads(image_scores) if self._asha is None and image_scores is not None else None,
         )
-        self._journal.write(event)
-        # What it did not go on from is of no use any more.
-        for place in before.keys() - self._record(trial).checkpoints:
-            self._stage.delete(place)
+        self._write(event)
         if torn:
             told = f"Trial {number} went on after epoch {epoch - 1}" if epoch > 1 else f"Trial {number} began anew"
             self._journal.write(Warned(message=f"{told}: {torn}"))
@@ -126,12 +122,9 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
         """Write where a trial can go on from."""
-        before = self._record(trial).checkpoints
         path = self._stage.relative(checkpoint.path)
         epoch = (trial.last_result or {}).get("epoch", 0)
-        self._journal.write(CheckpointSaved(trial=trial.config["trial"], epoch=epoch, path=path))
-        for place in before.keys() - self._record(trial).checkpoints:
-            self._stage.delete(place)
+        self._write(CheckpointSaved(trial=trial.config["trial"], epoch=epoch, path=path))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write how a trial ended."""
@@ -164,10 +157,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def _end(
         self, number: int, outcome: Outcome, message: str, accelerator: str | None = None, node: str | None = None
     ) -> None:
-        before = self._journal.history.trials[number].checkpoints
-        self._journal.write(Ended(trial=number, outcome=outcome, message=message, accelerator=accelerator, node=node))
-        for place in before.keys() - self._journal.history.trials[number].checkpoints:
-            self._stage.delete(place)
+        self._write(Ended(trial=number, outcome=outcome, message=message, accelerator=accelerator, node=node))
         self._log(number, f"{outcome}: {message}" if message else str(outcome))
         self._drop_checkpoints()
 
@@ -182,16 +172,25 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         hopeless = self._asha.find_hopeless()
         usable = (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED)
         kept = [record for record in self._journal.history.in_order if record.checkpoint is not None]
-        scored = ((record.best.score, -record.number) for record in kept if record.best and record.outcome in usable)
-        best = -max(scored, default=(0.0, 1))[1]
+        ranked = self._journal.history.ranked
+        best = next((record for record in ranked if record.checkpoint is not None and record.outcome in usable), None)
         for record in kept:
             waits = self._asha.waits(record.number) and record.number not in hopeless
-            needed = waits or record.outcome in (None, *RETRIED) or record.number == best
+            needed = waits or record.outcome in (None, *RETRIED) or record is best
             if not needed:
-                # The other way round a driver that dies in between would leave a trial that waits without a checkpoint.
+                # In this order: a driver that died between the two would otherwise leave a trial that waits for a
+                # checkpoint that is gone.
                 self._journal.write(Dropped(trial=record.number))
                 for place in record.checkpoints:
                     self._stage.delete(place)
+
+    def _write(self, event: Epoch | CheckpointSaved | Ended) -> None:
+        """Write what a trial did, and delete the checkpoints from which it cannot go on any more."""
+        trials = self._journal.history.trials
+        before = trials[event.trial].checkpoints
+        self._journal.write(event)
+        for place in before.keys() - trials[event.trial].checkpoints:
+            self._stage.delete(place)
 
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]
@@ -225,7 +224,7 @@ def _writing(file: Path) -> Iterator[None]:
 
 
 def _forget_statistics(trial: Trial) -> None:
-    """Empty what Ray Tune keeps of every metric of a trial that has ended, 90 kB a trial, and nobody reads."""
+    """Empty the statistics that Ray Tune keeps of a trial's metrics: 90 kB a trial, and nobody reads them."""
     for known in (trial.metric_analysis, trial.metric_n_steps):
         known.clear()
 

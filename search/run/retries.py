@@ -1,4 +1,4 @@
-"""Trials that wait to be handed out: of an earlier run, or because a worker failed; and nodes that are given no more.
+"""Trials that wait for a worker, left by an earlier run or a failure, and nodes that get no more trials.
 
 Whose fault a failure was is decided in `judge.blame`. Ray Tune's own retries know neither nodes nor the journal.
 """

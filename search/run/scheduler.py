@@ -1,4 +1,4 @@
-"""ASHA's face to Ray Tune, and who is given a worker next; the decision alone lives in `search.judge.asha`."""
+"""Connects ASHA to Ray Tune, and picks which trial gets a worker next; `search.judge.asha` makes the decisions."""
 
 import math
 from typing import Any

@@ -63,7 +63,7 @@ class SystemWatch:
         self._thread.start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop looking at the machine."""
         self._closed.set()
         self._thread.join()
 

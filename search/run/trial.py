@@ -49,6 +49,7 @@ from segcore.prediction.cases import predict_cases
 from segcore.prediction.latency import measure_latency_ms, measure_memory_gib
 from segcore.scoring.metrics import ImageScore, divide_metric
 from segcore.scoring.objective import require_learnt
+from segcore.scoring.score_text import encode_scores
 from segcore.training import saving
 from segcore.training.freed import wait_for_memory
 from segcore.training.memory import name_memory_errors
@@ -211,7 +212,7 @@ def _train_on(
             is_drawn = result.epoch in job.picture_epochs or _has_ended(state)
             pictures = _draw(state, cache, shown, result.scores, machine) if is_drawn else None
             writer.finish(state)
-            (folder / SCORES_FILE).write_text(_encode_scores(result.scores), encoding="utf-8")
+            (folder / SCORES_FILE).write_text(encode_scores(result.scores), encoding="utf-8")
             # As a text: Ray would flatten a dictionary into hundreds of results.
             image_scores = json.dumps(divide_metric(result.scores, cache.classes, job.metric))
             described = _describe(result, state, costs if result.epoch == 1 else {})
@@ -235,7 +236,7 @@ def _report(result: dict[str, Any], folder: Path) -> None:
 
 
 def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> tuple[TrainState, list[str]]:
-    """Return the training to go on with, and which checkpoints are torn; without a sound one it begins anew."""
+    """Return the training to go on with, and which checkpoints are torn; without a sound one it starts from scratch."""
     train_config = TrainConfig.from_values(config["values"])
     torn: list[str] = []
     for place in config["checkpoints"]:
@@ -313,21 +314,6 @@ def _draw(
     predictions = {index: classes_HW.cpu().numpy() for index, classes_HW in zip(indices, predicted, strict=True)}
     ious = {score.name: score.iou for score in scores}
     return {name: encode_jpeg(draw_cases(cache, cases, predictions, ious)) for name, cases in shown.items()}
-
-
-def _encode_scores(scores: tuple[ImageScore, ...]) -> str:
-    return json.dumps(
-        [
-            {
-                "name": score.name,
-                "condition": score.condition,
-                "iou": score.iou,
-                "confusion": score.confusion_CP.tolist(),
-                "boundary": None if score.boundary_C2 is None else score.boundary_C2.tolist(),
-            }
-            for score in scores
-        ]
-    )
 
 
 def _outcome_of(error: StreetError) -> Outcome:

@@ -202,7 +202,7 @@ def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory
 
 
 def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[str, Any]:
-    """Return what a worker is told of a trial; it begins anew where its checkpoints are gone.
+    """Return the configuration that a worker gets of a trial; without checkpoints the trial starts from scratch.
 
     A kind of GPU that has left the cluster is not waited for.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from string import Template
 from typing import Final
 
-from spaces.crops import CROP_SIZES
+from spaces.crops import CROP_SIZES, LARGE_SIDE
 
 _BYTES_PER_PIXEL: Final = 6000
 """What a training keeps of a pixel in bf16, about: of ConvNeXt-T or MiT-B2 under UPerNet."""
@@ -80,6 +80,12 @@ def choose_batch(crop_size: int, found: Fingerprint) -> int:
     return batch
 
 
+def choose_scales(found: Fingerprint) -> tuple[float, ...]:
+    """Return what images are resized by: small ones are enlarged where the device holds two enlarged ones."""
+    small = found.usual_side < LARGE_SIDE
+    return (0.75, 1.5) if small and 2 * 1.5**2 * _area(found) <= found.pixels_at_once else (0.5, 0.75)
+
+
 def choose_backbones(found: Fingerprint) -> tuple[str, ...]:
     """Return encoders: more and larger ones for more memory, and none so large for few images."""
     if found.device_gib < 8:
@@ -98,13 +104,20 @@ def choose_epochs(found: Fingerprint) -> int:
     return min(_EPOCHS, key=lambda epochs: abs(epochs * steps - _STEPS))
 
 
-def write_space(found: Fingerprint) -> str:
-    """Return a space for a data set as the text of a Python file, with a function `auto`."""
+def write_space(found: Fingerprint, module: str = "mine") -> str:
+    """Return a space for a data set as the text of a Python file, with a function `auto`.
+
+    Args:
+        found: what is known of the data and the device.
+        module: the file's name, without its ending.
+    """
     crops = choose_crops(found)
     modes = ("crop", "resize", "full") if found.pixels_at_once >= 2 * _area(found) else ("crop",)
+    scales = choose_scales(found)
     largest = max(found.shares.values(), default=0.0)
     return _FILE.substitute(
         name=repr(found.name)[1:-1],
+        module=module,
         images=found.images,
         height=found.median_size[0],
         width=found.median_size[1],
@@ -114,8 +127,9 @@ def write_space(found: Fingerprint) -> str:
         epochs=choose_epochs(found),
         backbones="".join(f"    {backbone!r},\n" for backbone in choose_backbones(found)),
         batches="{" + ", ".join(f"{size}: {choose_batch(size, found)}" for size in crops) + "}",
-        whole_batch=max(1, min(4, found.pixels_at_once // _area(found))),
+        whole_batch=max(1, min(4, found.pixels_at_once // round(_area(found) * max(1.0, *scales) ** 2))),
         modes=modes,
+        scales=scales,
         weights=("none", "balanced") if found.rare else ("none",),
         rare_crops=(0.0, 0.5) if found.rare else (0.0,),
         largest_share=(1.0, 0.75) if largest > _LARGE_SHARE else (1.0,),
@@ -131,7 +145,7 @@ _FILE: Final = Template('''\
 """A space for $name: $images images of about $width x $height pixels, on $device.
 
 Scored classes with less than a hundredth of the pixels: $rare.
-Change what you know better. As mine.py it is launched from its folder with --space mine:auto --epochs $epochs
+Change what you know better. It is launched from the folder of this file with --space $module:auto --epochs $epochs
 """
 
 import optuna
@@ -151,7 +165,8 @@ def auto(trial: optuna.Trial) -> dict[str, object]:
         constants["decoder"] = "dpt"
     else:
         trial.suggest_categorical("decoder", ("upernet", "segformer", "unet"))
-    trial.suggest_categorical("loss", ("ce", "ce+dice", "ce+jaccard", "ce+lovasz"))
+    trial.suggest_categorical("loss", ("ce", "ce+dice", "ce+jaccard", "ce+lovasz", "ce+boundary"))
+    trial.suggest_categorical("ohem_share", (1.0, 0.25))
     trial.suggest_categorical("class_weights", $weights)
     trial.suggest_categorical("augmentation", $augmentations)
     high = 3e-3 if backbone.startswith(("resnet", "tf_efficientnet", "mobilenet")) else 1e-3
@@ -159,7 +174,7 @@ def auto(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_float("weight_decay", 1e-4, 1e-1, log=True)
     mode = trial.suggest_categorical("input_mode", $modes)
     if mode == "resize":
-        trial.suggest_categorical("scale", (0.5, 0.75))
+        trial.suggest_categorical("scale", $scales)
     if mode != "crop":
         return {**constants, "batch_size": $whole_batch}
     crop_size = trial.suggest_categorical("crop_size", tuple(BATCH_SIZES))

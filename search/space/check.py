@@ -1,4 +1,4 @@
-"""Refuses, before anything starts, a search space that trainings could not follow, or that is another than before."""
+"""Refuses, before anything starts, a search space that cannot be trained, or that has changed since before."""
 
 import contextlib
 import json

@@ -30,6 +30,30 @@ Trainings = Sequence[tuple[int, int]]
 """(trial of the search, round) of each."""
 
 
+def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, save: bool) -> None:
+    """Train the best configurations on further folds or with further seeds, as far as the race needs them.
+
+    Args:
+        opened: the confirmation's stage.
+        folder: the search's files.
+        retry: whether to try again what had failed.
+        save: whether to save the settings, once nothing stands against the run.
+
+    Raises:
+        InterruptedSearchError: when it was stopped from outside.
+    """
+    stage = opened.stage
+    if save:
+        write_settings(stage.settings, folder.settings)
+    history = read_history(folder.search_stage.journal, stage.settings.metric)
+    if retry:
+        retry_failed(stage.journal)
+    confirm_candidates(stage, history)
+    found = choose_confirmed(history, stage.journal.history, stage.settings, stage.job.split)
+    metrics = {stage.settings.metric: found["confirmation"]["score"]} if "confirmation" in found else {}
+    stage.journal.write(Closed(metrics=metrics, note=best_note(found)))
+
+
 def confirm_candidates(stage: Stage, history: History) -> Decision:
     """Run the confirmation to its end.
 
@@ -112,27 +136,3 @@ def _drop_checkpoints(stage: Stage, decision: Decision) -> None:
         if trial.checkpoint is not None and trial.source != winner and trial.outcome not in (None, *RETRIED):
             stage.journal.write(Dropped(trial=trial.number))
             stage.folder.delete(trial.checkpoint)
-
-
-def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, save: bool) -> None:
-    """Train the best configurations on further folds or with further seeds, as far as the race needs them.
-
-    Args:
-        opened: the confirmation's stage.
-        folder: the search's files.
-        retry: whether to try again what had failed.
-        save: whether to save the settings, once nothing stands against the run.
-
-    Raises:
-        InterruptedSearchError: when it was stopped from outside.
-    """
-    stage = opened.stage
-    if save:
-        write_settings(stage.settings, folder.settings)
-    history = read_history(folder.search_stage.journal, stage.settings.metric)
-    if retry:
-        retry_failed(stage.journal)
-    confirm_candidates(stage, history)
-    found = choose_confirmed(history, stage.journal.history, stage.settings, stage.job.split)
-    metrics = {stage.settings.metric: found["confirmation"]["score"]} if "confirmation" in found else {}
-    stage.journal.write(Closed(metrics=metrics, note=best_note(found)))

@@ -36,11 +36,54 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import ClassTable
 from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
-from segcore.prediction.ensemble import save_members
+from segcore.prediction.ensemble_files import save_members
 from segcore.prediction.member_files import MemberWeights
 from segcore.scoring.metrics import best_single_class, summarise_scores
 from segcore.scoring.objective import learns_every_class
 from segcore.training.state import read_member_weights
+
+
+def run_retraining(
+    opened: OpenStage,
+    folder: SearchFolder,
+    cache: PixelCache,
+    winner: dict[str, Any],
+    further: Sequence[dict[str, Any]] | None = None,
+    *,
+    most: int = MOST_NETWORKS,
+    half: bool = False,
+) -> OutOfFold:
+    """Train the winner on all folds, or with all further seeds on the only one, score it, and build the ensemble.
+
+    Args:
+        opened: the retraining's stage.
+        folder: the search's files.
+        cache: the decoded data.
+        winner: what `best.json` holds.
+        further: trial and values of other configurations to train likewise, of which and of the winner an ensemble is
+            chosen; None: the winner's networks are the ensemble.
+        most: networks that a chosen ensemble may have.
+        half: whether to round the model's weights to 16 bits.
+
+    Raises:
+        InterruptedSearchError: when it was stopped from outside.
+        CheckpointError: when the stage retrains another winner, or a fold of the winner failed.
+    """
+    stage = opened.stage
+    metric = stage.settings.metric
+    confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"], metric)
+    seeds = retraining_seeds(winner["values"], stage.settings)
+    plan_folds(stage.journal, winner, stage.job.split.folds, confirmed, seeds)
+    plan_further(stage.journal, further or ())
+    run_folds(stage, "retrain")
+    history, confirm_folds = stage.journal.history, confirmation_folds(winner)
+    result = measure_out_of_fold(stage.folder, history, cache.classes, winner["fold"], confirm_folds)
+    if further is not None:
+        members = [winner["trial"], *(each["trial"] for each in further)]
+        result = replace(result, ensemble=select_ensemble(stage, cache, winner["trial"], members, most))
+    build_ensemble(folder, history, cache, result, winner, half=half)
+    stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, score_of(winner))))
+    return result
 
 
 def plan_folds(
@@ -225,46 +268,3 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
     message = f"trained in the confirmation, as its trial {training.number}"
     ended = training.ended if training.ended is not None else training.started
     journal.write(Ended(trial=number, outcome=Outcome.FINISHED, message=message, time=ended))
-
-
-def run_retraining(
-    opened: OpenStage,
-    folder: SearchFolder,
-    cache: PixelCache,
-    winner: dict[str, Any],
-    further: Sequence[dict[str, Any]] | None = None,
-    *,
-    most: int = MOST_NETWORKS,
-    half: bool = False,
-) -> OutOfFold:
-    """Train the winner on all folds, or with all further seeds on the only one, score it, and build the ensemble.
-
-    Args:
-        opened: the retraining's stage.
-        folder: the search's files.
-        cache: the decoded data.
-        winner: what `best.json` holds.
-        further: trial and values of other configurations to train likewise, of which and of the winner an ensemble is
-            chosen; None: the winner's networks are the ensemble.
-        most: networks that a chosen ensemble may have.
-        half: whether to round the model's weights to 16 bits.
-
-    Raises:
-        InterruptedSearchError: when it was stopped from outside.
-        CheckpointError: when the stage retrains another winner, or a fold of the winner failed.
-    """
-    stage = opened.stage
-    metric = stage.settings.metric
-    confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"], metric)
-    seeds = retraining_seeds(winner["values"], stage.settings)
-    plan_folds(stage.journal, winner, stage.job.split.folds, confirmed, seeds)
-    plan_further(stage.journal, further or ())
-    run_folds(stage, "retrain")
-    history, confirm_folds = stage.journal.history, confirmation_folds(winner)
-    result = measure_out_of_fold(stage.folder, history, cache.classes, winner["fold"], confirm_folds)
-    if further is not None:
-        members = [winner["trial"], *(each["trial"] for each in further)]
-        result = replace(result, ensemble=select_ensemble(stage, cache, winner["trial"], members, most))
-    build_ensemble(folder, history, cache, result, winner, half=half)
-    stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, score_of(winner))))
-    return result

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from search.finding import lock_stage, require_idle
-from search.folder import SearchFolder, StageFolder
+from search.folder import GOES_ON, SearchFolder, StageFolder
 from search.memory.events import Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
@@ -27,7 +27,6 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
 
-_GOES_ON: Final = {"search": "resume", "confirm": "confirm", "retrain": "retrain"}
 _COUNTS: Final[Mapping[str, Callable[[SearchSettings], int]]] = {
     "search": lambda settings: settings.trials,
     "confirm": count_trainings,
@@ -114,7 +113,7 @@ def open_stage(
             trials = repeats * _COUNTS[name](settings)
             yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials, copier=copier)
         except StorageError as error:
-            raise StorageError(f"{error} Then go on with '{search.command(_GOES_ON[name])}'.") from error
+            raise StorageError(f"{error} Then go on with '{search.command(GOES_ON[name])}'.") from error
 
 
 def _leave(journal: Journal) -> None:

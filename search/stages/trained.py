@@ -1,10 +1,7 @@
-"""The finished trainings of a retraining: whose they are, and what lies in their checkpoints."""
+"""The finished trainings of a retraining: which configuration each is of, and the files in their checkpoints."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
 
 from search.folder import StageFolder
 from search.memory.history import History, TrialRecord
@@ -12,6 +9,7 @@ from search.memory.outcome import Outcome
 from search.memory.scores import SCORES_FILE
 from segcore.errors import CheckpointError
 from segcore.scoring.metrics import ImageScore
+from segcore.scoring.score_text import decode_scores
 
 
 def group_trainings(history: History, winner: int) -> dict[int, list[TrialRecord]]:
@@ -69,14 +67,4 @@ def read_scores(folder: StageFolder, trial: TrialRecord) -> list[ImageScore]:
     Raises:
         CheckpointError: when the checkpoint is missing.
     """
-    entries = json.loads(fetch(folder, trial, SCORES_FILE).read_text(encoding="utf-8"))
-    return [
-        ImageScore(
-            name=entry["name"],
-            condition=entry["condition"],
-            iou=entry["iou"],
-            confusion_CP=np.array(entry["confusion"], np.int64),
-            boundary_C2=np.array(entry["boundary"], np.int64) if entry.get("boundary") is not None else None,
-        )
-        for entry in entries
-    ]
+    return decode_scores(fetch(folder, trial, SCORES_FILE).read_text(encoding="utf-8"))

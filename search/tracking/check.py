@@ -43,7 +43,7 @@ def require_tracking(uri: str) -> None:
 
 
 def check_tracking(uri: str) -> str | None:
-    """Say within seconds what stands against an MLflow store now, though it may come back.
+    """Say within seconds why an MLflow store cannot be used now; it may come back.
 
     Args:
         uri: MLflow's address.

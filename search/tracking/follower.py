@@ -1,4 +1,4 @@
-"""The thread that follows a journal into MLflow; the journal is the queue: whatever MLflow does, nothing waits.
+"""The thread that sends a journal to MLflow. The journal is the queue, so whatever MLflow does, no training waits.
 
 The command `sync` sends the rest of a search whose server was away. What is written, and where, lives in
 `runs`; where in the journal it stands, in `reading`.

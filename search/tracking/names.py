@@ -7,7 +7,7 @@ import hashlib
 import re
 from typing import Any, Final
 
-from segcore.scoring.objective import CLASS_PREFIX
+from segcore.scoring.objective import CLASS_PREFIX, CONDITION_PREFIX
 
 _NAME_LETTERS: Final = 250
 _DIGEST_LETTERS: Final = 8
@@ -20,7 +20,7 @@ CLASSES: Final = "class/"
 CONDITIONS: Final = "condition/"
 """What metrics of a class and of a condition begin with: MLflow makes a section of charts of each such beginning."""
 
-_SECTIONS: Final = ((CLASS_PREFIX, CLASSES), ("iou_at/", CONDITIONS))
+_SECTIONS: Final = ((CLASS_PREFIX, CLASSES), (CONDITION_PREFIX, CONDITIONS))
 
 
 def key_of(name: str) -> str:

@@ -58,16 +58,17 @@ def _link_model(record: Record) -> list[str]:
 
 
 def _title(record: Record) -> str:
-    best, running = record.best, "" if record.history.closed is not None else "So far: "
+    best, has_ended = record.best, record.history.closed is not None
     if best is None:
         return f"{record.settings.name}: no trial has a score yet"
-    told = f"trial {best['trial']} won, {record.metric} {score_of(best):.4f} on {place_of(best)}"
+    verb = "won" if has_ended else "leads so far"
+    told = f"trial {best['trial']} {verb}, {record.metric} {score_of(best):.4f} on {place_of(best)}"
     confirmed = record.confirmed
     if confirmed is None:
-        return f"{running}{told}, not confirmed"
+        return f"{told}, not confirmed"
     interval = confirmed["interval"]
     within = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-    return f"{running}{told}, confirmed {confirmed['score']:.4f}{within}"
+    return f"{told}, confirmed {confirmed['score']:.4f}{within}"
 
 
 def _tell(answer: Answer) -> str:

@@ -1,7 +1,7 @@
 """The points that MLflow gets of an epoch: its metrics, the best score so far, and what the trial has cost.
 
-A fold over a stage's events. A metric that is 0 whenever it is reported says nothing and would fill pages: its points
-are kept back until one differs from 0, and then all of them are sent.
+Built from a stage's events alone. A metric that is 0 whenever it is reported says nothing and would fill pages: its
+points are kept back until one differs from 0, and then all of them are sent.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What is written anew now and then while a search runs, less often where writing takes long."""
+"""Pages that are rewritten now and then while a search runs, less often where writing takes long."""
 
 import math
 import time
@@ -10,7 +10,7 @@ _SHARE: Final = 20
 
 
 class Refreshed:
-    """Something that is written anew.
+    """A page or file that is rewritten now and then.
 
     Args:
         name: of what is written.

@@ -31,7 +31,7 @@ from search.tracking.runs import StageRuns
 from search.tracking.store import open_client, told
 from search.tracking_uri import VARIABLE, unmask_uri
 from segcore.errors import TrackingError
-from segcore.prediction.ensemble import read_ensemble_notes, save_note
+from segcore.prediction.ensemble_files import read_ensemble_notes, save_note
 
 _HERE: Final = Path(__file__).resolve().parent
 _EXAMPLE_SIDE: Final = 64

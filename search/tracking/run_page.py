@@ -1,4 +1,4 @@
-"""The address of a run's page in MLflow, for whoever has a model and asks where it comes from."""
+"""The address of a run's page in MLflow, which a model names as where it comes from."""
 
 from typing import Final
 

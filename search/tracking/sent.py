@@ -1,4 +1,4 @@
-"""What MLflow was told of a stage so far, a fold over the journal's events."""
+"""What MLflow knows of a stage so far, built from the journal's events alone."""
 
 from search.memory.events import Asked, Closed, Ended, Epoch, Event, Opened, Reopened
 

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.machine import detect_machine
-from segcore.prediction.ensemble import Ensemble, load_ensemble
+from segcore.prediction.ensemble import Ensemble
+from segcore.prediction.ensemble_files import load_ensemble
 
 _WANTED = "give RGB images of bytes: (N, H, W, 3), or one (H, W, 3), or a list of such of any sizes"
 

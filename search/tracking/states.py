@@ -45,7 +45,7 @@ class State:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What of it stands in tags."""
+        """The run's tags that say it."""
         return {"outcome": self.outcome, "state": self.state, "reason": self.reason}
 
 

@@ -71,7 +71,7 @@ def open_client(uri: str) -> MlflowClient:
 
 
 def calm_mlflow() -> None:
-    """Let MLflow give up within seconds on a server that is gone, and say no more than it must."""
+    """Have MLflow give up within seconds on a server that is gone, and log as little as possible."""
     for name, value in _PATIENCE.items():
         os.environ.setdefault(name, value)
     # urllib3 tells of every retry while the server is away.
@@ -94,7 +94,7 @@ def database_file(uri: str) -> Path | None:
 
 
 def told(error: Exception) -> str:
-    """Return what an exception says in one line, without passwords."""
+    """Return an exception's message in one line, without passwords."""
     # MLflow wraps what requests wraps around the one line that says why a server is not reached.
     wrapped = error.__context__.args if isinstance(error, MlflowException) and error.__context__ else ()
     reason = str(getattr(wrapped[0], "reason", "")).rpartition("): ")[2] if wrapped else ""

@@ -1,4 +1,4 @@
-"""Writes into one run after another: only what it lacks, and around what MLflow refuses for good.
+"""Writes into MLflow's runs only what they lack, and leaves out what MLflow refuses for good.
 
 Which run, and what of a journal, is decided in `runs`.
 """

@@ -24,7 +24,8 @@ def confirmation_line(confirmation: dict[str, Any], metric: str) -> str:
     count = len(seeds or confirmation["folds"])
     where = f"{'with' if seeds else 'on'} {count} further {'seed' if seeds else 'fold'}{'s' if count > 1 else ''}"
     line = f"The winner's {metric} {where} is {confirmation['score']:.4f}{within}; "
-    line += f"its score in the search was {confirmation['optimism']:+.4f} from that."
+    optimism = confirmation["optimism"]
+    line += f"its score in the search was {abs(optimism):.4f} {'higher' if optimism >= 0 else 'lower'}."
     rivals = ", ".join(str(number) for number in confirmation["rivals"])
     told = f"{confirmation['told'].capitalize()}. {STEERED}" if seeds else ""
     sentences = [line, told, f"It cannot be told from trial {rivals}." if rivals else "", _tell_choice(confirmation)]

@@ -1,4 +1,4 @@
-"""Names the winner of a search and writes `best.json`, the seam between searching and retraining.
+"""Names the winner of a search and writes `best.json`, which hands it to the retraining.
 
 Until the best configurations are confirmed on further folds, the winner is the best of many scores on one fold. How
 that race is decided lives in `race`, its trainings in `confirm`.

@@ -21,7 +21,7 @@ from segcore.data.caching.cache import Progress as ProgressCall
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder, warn_of_network
 from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.dividing.split import DEFAULT_FOLDS
-from segcore.data.listing import count_unread
+from segcore.data.listing import count_below, count_unread
 from segcore.data.names import show_controls
 from segcore.data.sources.layouts import LAYOUTS
 from segcore.data.unpacking import SUFFIXES
@@ -129,7 +129,7 @@ def bring_shown(data: str | Path, root: Path = DEFAULT_CACHE) -> Path:
 
 
 def print_unread(folder: Path, *, below: bool = False) -> None:
-    """Say how many files of a folder of images are read as none, where there are some.
+    """Say how many files of a folder of images are read as none, where there are some, or lie in folders below it.
 
     Raises:
         DataError: when the folder may not be read.
@@ -139,6 +139,13 @@ def print_unread(folder: Path, *, below: bool = False) -> None:
         suffixes = ", ".join(f"{suffix}: {count}" for suffix, count in counts.most_common())
         console.print(
             f"{folder}: {counts.total()} files are not read ({suffixes}); images end with {', '.join(IMAGE_SUFFIXES)}",
+            style="yellow",
+            soft_wrap=True,
+        )
+    left_out = 0 if below else count_below(folder)
+    if left_out:
+        console.print(
+            f"{folder}: {left_out} images in folders below it are not read; give each such folder by itself",
             style="yellow",
             soft_wrap=True,
         )

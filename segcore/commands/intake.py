@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
 from segcore.commands.console import console, show_progress
+from segcore.commands.report import counts_table
 from segcore.data.coco.conversion import CocoReport, import_coco
+from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
 from segcore.data.sources.description import DESCRIPTION_FILE
 from segcore.data.sources.draft import Draft, draft_description, save_draft
@@ -66,14 +66,14 @@ def coco(
         raise ConfigError(f"--crowd {crowd!r}: use void, or class, which gives these areas the class of their objects.")
     with show_progress("drawing") as progress:
         report = import_coco(annotations, images, out, "void" if crowd == "void" else "class", progress)
-    table = Table("number", "class", "objects", box=box.SIMPLE)
+    table = counts_table(("number", "class"), ("objects",))
     for number, name in report.names.items():
-        table.add_row(str(number), name, str(report.objects[name]) if number else "")
+        table.add_row(str(number), name, f"{report.objects[name]:,}" if number else "")
     console.print(table)
     for line in _describe_import(report, crowd):
         console.print(line, soft_wrap=True)
     console.print(f"{report.images} images: {out}", soft_wrap=True)
-    console.print(f"next:\n  python -m segcore check {shlex.quote(str(out))}", soft_wrap=True, highlight=False)
+    console.print(f"next:\n  {check_command(out)}", soft_wrap=True, highlight=False)
 
 
 def _describe_import(report: CocoReport, crowd: str) -> list[str]:
@@ -93,8 +93,8 @@ def _require_free(data: Path, chosen: bool) -> None:
     known = next((one for one in LAYOUTS if one.name not in _PLAIN_LAYOUTS and one.recognise(data)), None)
     if known is not None and not chosen:
         raise DataError(
-            f"{data} has the layout {known.name} ({known.form}) and needs no {DESCRIPTION_FILE}: go on with 'python -m "
-            f"segcore check {data}', or write one all the same with --force."
+            f"{data} has the layout {known.name} ({known.form}) and needs no {DESCRIPTION_FILE}: go on with "
+            f"'{check_command(data)}', or write one all the same with '{init_command(data, force=True)}'."
         )
 
 
@@ -115,7 +115,7 @@ def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:
 
 def _print_values(patterns: Patterns, values: MaskValues, draft: Draft) -> None:
     console.print(f"{values.masks} images {patterns.images} with masks {patterns.masks}", soft_wrap=True)
-    table = Table("colour" if values.kind == "rgb" else "number", "name", "pixels", "share", "images", box=box.SIMPLE)
+    table = counts_table(("colour" if values.kind == "rgb" else "number", "name"), ("pixels", "share", "images"))
     total = values.pixels.total()
     for code in (*draft.name_of, *draft.void):
         pixels = values.pixels[code]
@@ -123,7 +123,7 @@ def _print_values(patterns: Patterns, values: MaskValues, draft: Draft) -> None:
         shown = Text(values.encoding.name_code(code))
         if values.kind == "rgb":
             shown = Text("  ", Style(bgcolor=f"rgb{values.encoding.name_code(code)}".replace(" ", ""))) + " " + shown
-        table.add_row(shown, name, str(pixels), f"{pixels / total:.2%}", str(values.images[code]))
+        table.add_row(shown, name, f"{pixels:,}", f"{pixels / total:.2%}", f"{values.images[code]:,}")
     console.print(table)
 
 
@@ -133,7 +133,7 @@ def _print_next(data: Path, file: Path, draft: Draft) -> None:
     quoted = shlex.quote(str(data))
     steps: Sequence[str] = (
         *([f"edit {file}: name {draft.unnamed} classes; it can be used as it is, too"] if draft.unnamed else []),
-        f"python -m segcore check {quoted}",
+        check_command(data),
         f"python -m segcore explore {quoted} data.html    (which class is where)",
         f"python -m search launch --data {quoted} --name first",
     )

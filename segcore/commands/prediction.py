@@ -29,27 +29,25 @@ from segcore.data.listing import list_images
 from segcore.data.picture_files import Image, save_png
 from segcore.insight.error_analysis import require_same_classes
 from segcore.insight.figures import overlay as draw_overlay
-from segcore.prediction.ensemble import Ensemble, load_ensemble, read_ensemble_notes, save_options
+from segcore.prediction.ensemble import Ensemble
+from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes, save_options
 from segcore.prediction.files import predict_files
 from segcore.prediction.held_out import plan_held_out, read_noted_metric, read_stored_folds
 from segcore.prediction.options import PredictOptions, parse_scales
-from segcore.prediction.tune import (
+from segcore.prediction.tune import HeldOutImage, choose_images, measure_options, require_known_names
+from segcore.prediction.tune_clean import Cleaning, choose_areas
+from segcore.prediction.tune_report import describe_options, write_report
+from segcore.prediction.tune_ways import (
     Gain,
-    HeldOutImage,
     Measured,
     choose_best,
-    choose_images,
     find_current,
     find_pareto,
     measure_gain,
-    measure_options,
     propose_flips,
     propose_modes,
     propose_scales,
-    require_known_names,
 )
-from segcore.prediction.tune_clean import Cleaning, choose_areas
-from segcore.prediction.tune_report import describe_options, write_report
 from segcore.scoring.mask_files import save_mask, write_mask_notes
 from segcore.scoring.objective import CLASS_PREFIX, METRICS, require_learnt, require_metric
 

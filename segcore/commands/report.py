@@ -1,4 +1,4 @@
-"""Prints what `check` found in a data set."""
+"""Prints what `check` found in a data set, and makes the tables of counts that other commands show, too."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,6 +15,8 @@ from segcore.errors import DataError
 
 _MOST_CODES: Final = 3
 _MOST_GROUPS: Final = 10
+_WIDE: Final = 80
+"""Columns of a terminal from which on pixels are counted beside their share."""
 
 
 def print_report(report: DataReport) -> None:
@@ -52,21 +54,39 @@ def _print_lines(lines: Sequence[tuple[str, bool]]) -> None:
         console.print(text, style="yellow" if warns else None, soft_wrap=True)
 
 
+def counts_table(names: Sequence[str], counts: Sequence[str]) -> Table:
+    """Return an empty table with columns of words, then of numbers, which are never cut short.
+
+    Args:
+        names: of the columns of words.
+        counts: of the columns of numbers.
+    """
+    table = Table(box=box.SIMPLE)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    for name in counts:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
 def _list_strata(report: DataReport) -> Table:
-    table = Table("group", "condition", "cases", box=box.SIMPLE)
+    table = counts_table(("group", "condition"), ("cases",))
     for (group, condition), cases in report.strata.items():
-        table.add_row(group, condition, str(cases))
+        table.add_row(group, condition, f"{cases:,}")
     return table
 
 
 def _list_classes(report: DataReport) -> Table:
-    table = Table("class", "in masks", "pixels", "share", "images", "scored", box=box.SIMPLE)
+    wide = console.width >= _WIDE
+    table = counts_table(("class", "in masks"), (*(["pixels"] if wide else []), "share", "images"))
+    table.add_column("scored")
     total = max(1, sum(report.pixels_of_class.values()))
     for name, pixels in report.pixels_of_class.items():
         codes = report.codes_of_class[name]
         said = list_first(codes, _MOST_CODES)
         scored = "yes" if name in report.classes.scored else ""
-        table.add_row(name, said, str(pixels), f"{pixels / total:.2%}", str(report.images_of_class[name]), scored)
+        counts = (f"{pixels / total:.2%}", f"{report.images_of_class[name]:,}")
+        table.add_row(name, said, *([f"{pixels:,}"] if wide else []), *counts, scored)
     return table
 
 
@@ -75,15 +95,12 @@ def _print_folds(report: DataReport) -> None:
     if split is None or leakage is None:
         return
     folds = list(split.fold_of.values())
-    table = Table("images in", *(f"fold {fold}" for fold in range(split.folds)), box=box.SIMPLE)
-    table.add_row("all", *(str(folds.count(fold)) for fold in range(split.folds)))
+    table = counts_table(("images in fold",), tuple(map(str, range(split.folds))))
+    table.add_row("all", *(f"{folds.count(fold):,}" for fold in range(split.folds)))
     for name, images in report.findings.images_of_fold.items():
-        table.add_row(f"with {name}", *map(str, images))
+        table.add_row(f"with {name}", *(f"{count:,}" for count in images))
     console.print(describe_division(report.cases, split), soft_wrap=True)
     console.print(table)
     if split.kind != "folds":
         return
-    console.print(
-        f"leakage: {leakage.divided_blocks} blocks divided; {leakage.divided_neighbours} of "
-        f"{leakage.neighbours} neighbouring frames stand in two folds, at the seams of blocks"
-    )
+    console.print(f"leakage: {leakage.describe()}", soft_wrap=True)

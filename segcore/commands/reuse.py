@@ -20,7 +20,7 @@ from segcore.commands.console import (
 from segcore.data.listing import list_images
 from segcore.errors import ConfigError
 from segcore.machine import Machine
-from segcore.prediction.ensemble import load_ensemble
+from segcore.prediction.ensemble_files import load_ensemble
 from segcore.prediction.pseudo_label import PseudoOptions, PseudoReport, write_pseudo_labels
 
 _DEFAULTS = PseudoOptions()

@@ -41,7 +41,7 @@ from segcore.errors import CheckpointError
 from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
 from segcore.networks.weights import describe_fit
-from segcore.prediction.ensemble import read_ensemble_notes, save_ensemble
+from segcore.prediction.ensemble_files import read_ensemble_notes, save_ensemble
 from segcore.prediction.held_out import describe_known_images
 from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
 from segcore.training.state import TrainState, load_state, member_weights, new_state, save_state
@@ -106,7 +106,7 @@ def train(
 def _train(
     state: TrainState, pixels: PixelCache, split: tuple[list[int], list[int]], machine: Machine, checkpoint: Path
 ) -> None:
-    """Train to the end, each epoch written and told of."""
+    """Train to the end, saving and showing each epoch."""
     parts, begun_after = state.micro_batches, state.epoch
     with show_progress("training", total=state.config.epochs, done=state.epoch) as progress:
         for result in train_epochs(state, pixels, *split, machine, saved=checkpoint):

@@ -20,7 +20,8 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
-from segcore.bucket import Bucket, StoredFile, is_address, parse_bucket, patiently
+from segcore.bucket import Bucket, StoredFile, parse_bucket, patiently
+from segcore.bucket_address import is_address
 from segcore.data.caching.disk import resolve_folder
 from segcore.data.unpacking import SPARE_FILES, SUFFIXES, count_free_files, is_archive, unpack
 from segcore.errors import DataError, StorageError

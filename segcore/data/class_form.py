@@ -1,4 +1,4 @@
-"""The form of a `classes.json`: what in a document is no class table; whether a table makes sense says `classes`."""
+"""The form of a `classes.json`: what is wrong with its structure; `classes` says whether the table makes sense."""
 
 from collections.abc import Iterator
 from typing import Final

@@ -1,8 +1,7 @@
-"""Decodes image and mask files: which formats, how deep levels become 8 bits, how large a file may be.
+"""Decodes image and mask files: which formats, how large a file may be, which way is up.
 
-An image of 16 bits a channel is read by the high byte of each level; one of floating-point levels is read as 0
-(black) to 1 (white). A mask's values are never scaled. Both are turned upright by their EXIF orientation. Listing
-the files of a folder lives in `dataset`.
+Images and masks are turned upright by their EXIF orientation; a file of several pictures is refused. How levels of any
+depth become pixels or numbers says `levels`; listing the files of a folder lives in `listing`.
 """
 
 import os
@@ -10,6 +9,7 @@ import re
 import stat
 import struct
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -17,8 +17,10 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageFile, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
+from segcore.data.levels import Pixels, find_spread, require_shallow_colours, to_colours, to_rgb, to_values
 from segcore.errors import ConfigError, DataError
 
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -30,19 +32,17 @@ _FORMATS: Final = ("JPEG", "PNG", "TIFF", "BMP", "WEBP")
 _BYTES_PER_PIXEL: Final = 8
 _SPARE_BYTES: Final = 64 << 20
 _LARGE_PIXELS: Final = 16_000_000
-_BAND_PIXELS: Final = 1 << 22
-_WHITE_12_BITS: Final = 4095
-_LARGEST_VALUE: Final = 65535
+_SUBFILE_KIND: Final = 254
 _PNG_NOTES: Final = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
 _large_turn: Final = threading.Lock()
-
-Pixels = npt.NDArray[np.uint8]
 
 _Level = TypeVar("_Level", bound=np.unsignedinteger[Any])
 
 # Pillow's own limits cannot be told by a user: the limit of this module stands in their place.
 Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+# Of notes that it cannot read it tells in lines of its own source; whether the pixels can be read is what counts.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def decode_rgb(file: Path) -> Pixels:
@@ -55,7 +55,7 @@ def decode_rgb(file: Path) -> Pixels:
     """
     with _open(file) as image:
         image.load()
-        return _turn(_to_rgb(image, file.name), _find_orientation(image, file))
+        return _turn(to_rgb(image, file.name), _find_orientation(image, file))
 
 
 def decode_colours(file: Path) -> Pixels:
@@ -67,26 +67,27 @@ def decode_colours(file: Path) -> Pixels:
             values that 8 bits do not hold.
     """
     with _open(file) as image:
-        _require_shallow_colours(image, file.name)
+        require_shallow_colours(image, file.name)
         image.load()
-        colours = _to_colours(image, file.name)
+        colours = to_colours(image, file.name)
         return _turn(colours, _find_orientation(image, file))
 
 
 def decode_values(file: Path) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Decode a mask file to its upright numbers (H, W), uint8 or uint16: grey levels, or places in its palette.
 
-    A mask of one bit has 0 and 1. One of colours is taken where its three channels are equal.
+    A mask of one bit has 0 and 1, of two 0 to 3. One of colours is taken where its three channels are equal.
 
     Raises:
         ConfigError: when the limit in the environment is no number above 0.
         DataError: when the file is missing, no regular file, of another format, damaged, cut short, too large, has
-            colours, or numbers that 16 bits do not hold.
+            colours, or numbers that are not whole or 16 bits do not hold.
     """
     with _open(file) as image:
-        _require_shallow_colours(image, file.name)
+        require_shallow_colours(image, file.name)
+        spread = find_spread(image)
         image.load()
-        return _turn(_to_values(image, file.name), _find_orientation(image, file))
+        return _turn(to_values(image, file.name, spread), _find_orientation(image, file))
 
 
 def read_mode(file: Path) -> tuple[str, tuple[tuple[int, int, int], ...]]:
@@ -165,12 +166,14 @@ def _open(file: Path) -> Iterator[Image.Image]:
         # Of a name Pillow would map the file into memory, where it confuses the sides of a TIFF that lies on one.
         with file.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
             _require_pixels(image, file.name, limit)
+            _require_alone(image, file.name)
             yield image
     except DataError:
         raise
     except UnidentifiedImageError as error:
         raise DataError(
-            f"{file.name}: cannot be decoded (it is damaged, or none of JPEG, PNG, TIFF, BMP and WebP)"
+            f"{file.name}: cannot be decoded (it is damaged, none of JPEG, PNG, TIFF, BMP and WebP, or has more "
+            "channels or other numbers than pictures have); save it anew, as a PNG of 8 bits"
         ) from error
     # Decoders raise what they like.
     except Exception as error:
@@ -195,11 +198,25 @@ def _require_pixels(image: Image.Image, name: str, limit: float) -> None:
         )
 
 
-def _require_shallow_colours(image: Image.Image, name: str) -> None:
-    # Pillow would drop the low byte of each value without a word.
-    assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
-    if image.mode in ("RGB", "RGBA") and any(";16" in str(tile.args) for tile in image.tile):
-        raise DataError(f"{name}: has colours of 16 bits a channel; save the mask with 8")
+def _require_alone(image: Image.Image, name: str) -> None:
+    frames = getattr(image, "n_frames", 1)
+    # A phone's JPEG has depths beside its picture, and a TIFF may have the same picture made smaller.
+    if image.format == "MPO" or (isinstance(image, TiffImageFile) and not _has_equal_page(image, frames)):
+        return
+    if frames > 1:
+        raise DataError(f"{name}: holds {frames} pictures; save the one that is meant in a file of its own")
+
+
+def _has_equal_page(image: TiffImageFile, frames: int) -> bool:
+    size = image.size
+    try:
+        for frame in range(1, frames):
+            image.seek(frame)
+            if image.size == size and not image.tag_v2.get(_SUBFILE_KIND):
+                return True
+        return False
+    finally:
+        image.seek(0)
 
 
 def _is_large(file: Path) -> bool:
@@ -247,90 +264,6 @@ def _turn(pixels: npt.NDArray[_Level], orientation: int) -> npt.NDArray[_Level]:
     if orientation in (2, 3, 6, 7):
         upright = upright[:, ::-1]
     return np.ascontiguousarray(upright)
-
-
-def _to_rgb(image: Image.Image, name: str) -> Pixels:
-    if image.mode.startswith("I;16"):
-        return _grey_to_rgb(_scale_whole(np.asarray(image), name))
-    if image.mode == "F":
-        return _grey_to_rgb(_scale_floating(np.asarray(image), name))
-    if image.mode == "I":
-        raise DataError(f"{name}: has grey levels of 32 bits, of which none is known to be white; save it with 8 or 16")
-    return _convert(image)
-
-
-def _scale_whole(levels_HW: npt.NDArray[np.uint16], name: str) -> Pixels:
-    highest = int(levels_HW.max())
-    if 0 < highest <= _WHITE_12_BITS:
-        raise DataError(
-            f"{name}: its highest level is {highest} of 65535, so it would be read as black; if its levels have 12 "
-            "bits or fewer, multiply them so that white is 65535, or save it with 8 bits"
-        )
-    return (levels_HW >> 8).astype(np.uint8)
-
-
-def _scale_floating(levels_HW: npt.NDArray[np.float32], name: str) -> Pixels:
-    lowest, highest = float(levels_HW.min()), float(levels_HW.max())
-    if not (lowest >= 0 and highest <= 1):
-        raise DataError(
-            f"{name}: has floating-point levels from {lowest:g} to {highest:g}; 0 is read as black and 1 as white: "
-            "scale them to that"
-        )
-    return np.rint(levels_HW * 255).astype(np.uint8)
-
-
-def _to_colours(image: Image.Image, name: str) -> Pixels:
-    if not image.mode.startswith("I"):
-        if image.mode == "F":
-            raise DataError(f"{name}: has floating-point values; save the mask with 8 bits")
-        return _convert(image)
-    values_HW = np.asarray(image)
-    beyond_HW = (values_HW < 0) | (values_HW > 255)
-    if beyond_HW.any():
-        values, pixels = np.unique(values_HW[beyond_HW], return_counts=True)
-        order = np.argsort(-pixels, kind="stable")
-        told = ", ".join(f"{values[i]} ({pixels[i]} pixels)" for i in order[:3])
-        more = f" and {len(values) - 3} more" if len(values) > 3 else ""
-        raise DataError(
-            f"{name}: has values that 8 bits do not hold: {told}{more}; save the mask in the colours of its classes"
-        )
-    return _grey_to_rgb(values_HW.astype(np.uint8))
-
-
-def _to_values(image: Image.Image, name: str) -> npt.NDArray[np.unsignedinteger[Any]]:
-    if image.mode in ("P", "L"):
-        return np.asarray(image)
-    if image.mode == "1":
-        return np.asarray(image).astype(np.uint8)
-    if image.mode.startswith("I"):
-        values_HW = np.asarray(image)
-        if values_HW.min() < 0 or values_HW.max() > _LARGEST_VALUE:
-            raise DataError(
-                f"{name}: has numbers from {values_HW.min()} to {values_HW.max()}; a class's is 0 to {_LARGEST_VALUE}"
-            )
-        return values_HW.astype(np.uint16)
-    if image.mode == "F":
-        raise DataError(f"{name}: has floating-point values; save the mask with 8 bits")
-    colours_HW3 = _convert(image)
-    if (colours_HW3 != colours_HW3[..., :1]).any():
-        raise DataError(f"{name}: has colours, where the masks of this data set hold the numbers of classes")
-    return np.ascontiguousarray(colours_HW3[..., 0])
-
-
-def _grey_to_rgb(grey_HW: Pixels) -> Pixels:
-    return np.repeat(grey_HW[..., None], 3, axis=2)
-
-
-def _convert(image: Image.Image) -> Pixels:
-    if image.width * image.height <= _BAND_PIXELS:
-        return np.asarray(image.convert("RGB"))
-    # By bands, for a copy of a large image in Pillow's four bytes a pixel would double the memory.
-    pixels_HW3 = np.empty((image.height, image.width, 3), np.uint8)
-    rows = max(1, _BAND_PIXELS // image.width)
-    for top in range(0, image.height, rows):
-        bottom = min(top + rows, image.height)
-        pixels_HW3[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)).convert("RGB"))
-    return pixels_HW3
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The gate: whether data can be trained on, from what decoding each image told; nothing is decoded here.
+"""The gate: whether data can be trained on, judged by what decoding found; nothing is decoded here.
 
 `check`, `train` and `launch` pass through it, so that what the first calls sound the others take, and the other way
 round. Counting pixels lives in `check` and `cache`, folds in `folds`.
@@ -96,12 +96,13 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
     if not content.cases:
         # Of masks that nobody could read nothing is known, not that they are void.
         return Findings(
-            images_of_fold={}, problems=("no image with its mask can be read, so there is nothing to learn",)
+            images_of_fold={},
+            problems=("no image with its mask is left that can be read, so there is nothing to learn",),
         )
     alike = tuple(tuple(content.cases[place].name for place in group) for group in find_alike(content.looks_NHW))
     kept = tuple(group for group in alike if not _is_standing(group, content))
     notes = [*_describe_absent(content, classes), *_describe_sizes(content), *_describe_alike(kept, given)]
-    warnings = [*_find_void(content), *_find_absent_scored(content, classes)]
+    warnings = [*_find_void(content), *_find_two_ways(content, classes), *_find_absent_scored(content, classes)]
     warnings += [_warn_of_standing(group, content) for group in alike if group not in kept]
     problems = list(_find_nothing_to_learn(content, classes))
     split, images_of_fold = None, {}
@@ -196,6 +197,19 @@ def _find_void(content: Content) -> Iterator[str]:
     ]
     if void:
         yield f"{len(void)} images are all void, nothing is learnt of them: {list_first(void)}"
+
+
+def _find_two_ways(content: Content, classes: ClassTable) -> Iterator[str]:
+    """Of one class and everything else some masks may hold 0 and 255, where others hold 0 and 1."""
+    if len(classes) != 2 or sorted(classes.ids) != [0, 1]:
+        return
+    alone = classes.ids.index(1)
+    marked_N, void_N = content.pixels_NC[:, alone] > 0, content.pixels_NC[:, -1] > 0
+    if marked_N.any() and void_N.any() and not (marked_N & void_N).any():
+        yield (
+            f"{void_N.sum()} masks have the number 255, which is void, and none of them {classes.names[alone]}: if 255 "
+            "stands for it there, write 1 in its place"
+        )
 
 
 def _find_absent_scored(content: Content, classes: ClassTable) -> Iterator[str]:

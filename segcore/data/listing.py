@@ -17,6 +17,7 @@ from segcore.data.names import has_controls
 from segcore.errors import DataError
 
 _LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
+_OF_A_DATA_SET: Final = frozenset({"dataset.json", "classes.json", "cases.csv"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +52,9 @@ def list_images(folder: Path) -> list[Path]:
     if problems:
         raise broken_folder(folder, problems)
     if not files:
-        raise DataError(f"{folder} has no image; give a folder of images ({', '.join(IMAGE_SUFFIXES)}).")
+        below = count_below(folder)
+        told = f"; {below} lie in folders below it: give one of these" if below else "; give a folder of images"
+        raise DataError(f"{folder} has no image{told} ({', '.join(IMAGE_SUFFIXES)}).")
     return files
 
 
@@ -93,8 +96,6 @@ def find_annotations(folder: Path) -> Annotations:
 def walk_images(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the image files in a folder and below it, sorted by path, and what is wrong with their names.
 
-    Links to folders are not followed, for they may lead in a circle.
-
     Raises:
         OSError: when a folder may not be read.
     """
@@ -108,8 +109,6 @@ def walk_images(folder: Path) -> tuple[list[Path], list[str]]:
 
 def walk_files(folder: Path) -> Iterator[Path]:
     """Yield the image files in a folder and below it, sorted in each folder; of one name there may be several.
-
-    Links to folders are not followed, for they may lead in a circle.
 
     Raises:
         OSError: when a folder may not be read.
@@ -134,15 +133,27 @@ def has_images(folder: Path) -> bool:
 
 
 def list_folders(folder: Path) -> list[Path]:
-    """Return the visible folders in a folder, sorted; links to folders are none, for they may lead in a circle.
+    """Return the visible folders in a folder, sorted, through links too; one that leads to a folder above is none.
 
     Raises:
         OSError: when the folder may not be read.
     """
     # The system says with each name what it is; asking about each file again takes longer than listing them.
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False) and _is_visible(entry.name)]
-    return [folder / name for name in sorted(names)]
+        found = [(entry.name, entry.is_symlink()) for entry in entries if _is_visible(entry.name) and entry.is_dir()]
+    return [folder / name for name, linked in sorted(found) if not (linked and _leads_round(folder / name))]
+
+
+def count_below(folder: Path) -> int:
+    """Return how many image files lie in the folders in a folder.
+
+    Raises:
+        DataError: when one may not be read.
+    """
+    try:
+        return sum(1 for below in list_folders(folder) for _ in walk_files(below))
+    except OSError as error:
+        raise unreadable_folder(folder, error) from error
 
 
 def count_unread(folder: Path, *, below: bool = False) -> Counter[str]:
@@ -169,6 +180,7 @@ def _count_unread(folder: Path, *, with_documents: bool) -> Counter[str]:
     others = [file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES and not file.is_dir()]
     images = {file.stem for file in files if file.suffix.lower() in IMAGE_SUFFIXES} if with_documents else set()
     read = [file for file in others if file.suffix.lower() == ".json" and file.stem in images]
+    read += [file for file in others if with_documents and file.name in _OF_A_DATA_SET]
     return Counter(file.suffix.lower() or "no suffix" for file in others if file not in read)
 
 
@@ -192,6 +204,10 @@ def broken_folder(folder: Path, problems: Sequence[str]) -> DataError:
 def unreadable_folder(folder: Path, error: OSError) -> DataError:
     """Return the error of a folder that the system does not let be read."""
     return DataError(f"{folder} cannot be read ({error}); give yourself the right to read it, or another folder.")
+
+
+def _leads_round(link: Path) -> bool:
+    return link.resolve() in [above.resolve() for above in link.absolute().parents]
 
 
 def _list_visible(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The regular files in an archive, one after the other: links, devices and what fills the memory are refused.
+"""The regular files in an archive, one by one; links, devices and archives made to fill the memory are refused.
 
 Where they are written, and how much, lives in `unpacking`.
 """

@@ -142,7 +142,7 @@ def _stack_changes(samples: Sequence[Sample]) -> torch.Tensor | None:
 
 def _reserve(*shape: int, dtype: torch.dtype = torch.uint8) -> torch.Tensor:
     tensor = torch.empty(shape, dtype=dtype)
-    # Left to the queue, a loader process would move it there in a thread that dies unheard when there is no room.
+    # Left to the queue, a loader process would move it there in a thread that dies silently when there is no room.
     if get_worker_info() is not None:
         tensor.share_memory_()  # type: ignore[no-untyped-call]
     return tensor
@@ -151,5 +151,5 @@ def _reserve(*shape: int, dtype: torch.dtype = torch.uint8) -> torch.Tensor:
 def _start_worker(worker: int) -> None:
     # OpenCV starts a thread per core in every worker unless told otherwise; Ray's limit does not reach it.
     cv2.setNumThreads(0)
-    # A training that hears no SIGTERM, as in a search, ends its loader processes by it yet.
+    # A training that ignores SIGTERM, as one in a search does, still ends its loader processes by it.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})

@@ -1,4 +1,4 @@
-"""Samples mixed of two: half of the classes of one laid over the other, or its objects of scored classes.
+"""Mixes two samples: half of the classes of one are laid over the other, or its objects of scored classes.
 
 Pure functions of pixels; which samples are mixed is drawn in `samples`.
 """

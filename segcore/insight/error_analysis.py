@@ -18,7 +18,8 @@ from segcore.data.classes import ClassTable
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.errors import ConfigError, DataError
 from segcore.machine import Machine
-from segcore.prediction.ensemble import Ensemble, load_ensemble, read_ensemble_notes
+from segcore.prediction.ensemble import Ensemble
+from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
 from segcore.prediction.held_out import (
     Assignment,
     HeldOutPlan,

@@ -11,18 +11,8 @@ import numpy.typing as npt
 from segcore.data.classes import VOID
 from segcore.data.dataset import decode_case
 from segcore.insight.error_analysis import ErrorAnalysis, ImageErrors, predict_image, weakest_class
-from segcore.insight.page import (
-    Markup,
-    class_legend,
-    element,
-    join,
-    legend,
-    mask_picture,
-    paragraph,
-    photo,
-    shrink,
-    shrink_mask,
-)
+from segcore.insight.page import Markup, class_legend, element, join, legend, paragraph
+from segcore.insight.page_pictures import mask_picture, photo, shrink, shrink_mask
 from segcore.scoring.confusion import classify_errors
 
 _EXTREMES: Final = 8

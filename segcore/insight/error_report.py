@@ -171,7 +171,7 @@ def _tell_source(notes: Mapping[str, Any]) -> list[Markup]:
 
 def _tell_ceiling(analysis: ErrorAnalysis) -> str:
     config = analysis.ensemble.config
-    if config.input_mode != "resize":
+    if config.input_mode != "resize" or config.scale >= 1:
         return ""
     cases = [image.case for image in analysis.images]
     metric = analysis.metric

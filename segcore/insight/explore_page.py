@@ -34,8 +34,8 @@ from segcore.insight.page import (
     join,
     name_class,
     paragraph,
-    photo,
 )
+from segcore.insight.page_pictures import photo
 
 _PICTURE_WIDTH: Final = 480
 _MOST_PROBLEMS: Final = 200

@@ -25,14 +25,9 @@ def show_folds(exploration: Exploration) -> Section:
         return Section(
             title="Folds", hint=hint, content=paragraph("Folds cannot be made, see the problems.", "warning")
         )
-    said = (
-        f"Leakage: {leakage.divided_blocks} blocks of neighbouring frames are divided, and "
-        f"{leakage.divided_neighbours} of {leakage.neighbours} pairs of neighbouring frames stand in two folds, at the "
-        "seams of blocks."
-    )
     told = split.describe()
     parts = [
-        paragraph(f"{told[:1].upper()}{told[1:]}. {said}"),
+        paragraph(f"{told[:1].upper()}{told[1:]}. Leakage: {leakage.describe()}."),
         element("h3", "Images"),
         _fold_cases(exploration, split),
     ]

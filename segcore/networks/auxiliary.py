@@ -1,4 +1,4 @@
-"""The auxiliary head: a second answer from inside the encoder, which is taught beside the network's and never asked.
+"""The auxiliary head: a second classifier inside the encoder, trained beside the network and never used to predict.
 
 It is no part of the network: what predicts, is exported or averaged does without it.
 """

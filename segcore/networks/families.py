@@ -68,7 +68,7 @@ FAMILIES: Final[dict[str, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """An encoder and what stands over it.
+    """An encoder and its decoder.
 
     Args:
         family: name of its kind; empty for one that was asked for by name.

@@ -18,7 +18,8 @@ from segcore.data.dividing.given_folds import split_officially
 from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.networks.weight_files import find_weights_file
-from segcore.prediction.ensemble import FOLDS_FILE, Ensemble, read_ensemble_notes
+from segcore.prediction.ensemble import Ensemble
+from segcore.prediction.ensemble_files import FOLDS_FILE, read_ensemble_notes
 from segcore.scoring.objective import FIRST_METRIC
 
 

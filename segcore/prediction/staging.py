@@ -1,4 +1,4 @@
-"""The next things are made in a thread while the last ones are used: a device that computes needs no pause for them."""
+"""Prepares the next items in a thread while the last ones are used, so that a device never waits for them."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator

@@ -22,7 +22,8 @@ from segcore.prediction.ensemble import Ensemble
 from segcore.prediction.greedy import Score
 from segcore.prediction.held_out import choose_members
 from segcore.prediction.predict import find_greatest
-from segcore.prediction.tune import Gain, HeldOutImage, pair_images
+from segcore.prediction.tune import HeldOutImage
+from segcore.prediction.tune_ways import Gain, pair_images
 from segcore.scoring.metrics import Confusion, ImageScore, count_confusion, divide_metric, score_image, summarise_scores
 from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from segcore.errors import StorageError
 from segcore.prediction.options import PredictOptions
-from segcore.prediction.tune import Measured, find_pareto
+from segcore.prediction.tune_ways import Measured, find_pareto
 
 TABLE_FILE: Final = "tune_predict.csv"
 PICTURE_FILE: Final = "tune_predict.png"

@@ -1,4 +1,4 @@
-"""What several networks say of an image that none of them was trained on, kept small enough to weigh them anew.
+"""What several networks predict of an image that none was trained on, kept small so that weights can be compared.
 
 Where the greatest output of every candidate is the same, it is that of every weighted mean as well: such pixels are
 counted once and for all. Only the others, which the candidates dispute, keep their probabilities, at 16 bits and at the

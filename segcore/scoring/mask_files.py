@@ -116,12 +116,19 @@ def write_mask_notes(folder: Path, images: Sequence[Path], table: ClassTable) ->
         table: the masks' classes.
 
     Raises:
+        DataError: when masks of other classes lie there.
         StorageError: when the file cannot be written.
     """
-    known = {} if not (folder / NOTES_FILE).exists() else read_mask_notes(folder).images
-    names = {**known, **{name_of(image): image.name for image in images}}
+    known = read_mask_notes(folder)
+    if known.classes is not None and _tell_classes(known.classes) != _tell_classes(table):
+        raise DataError(f"{folder} holds masks of other classes; choose another folder, or delete those masks.")
+    names = {**known.images, **{name_of(image): image.name for image in images}}
     document = {"images": names, "classes": class_table_to_json(table)}
     write_whole(json.dumps(document, indent=1).encode(), folder / NOTES_FILE)
+
+
+def _tell_classes(table: ClassTable) -> tuple[tuple[str, ...], MaskEncoding]:
+    return table.names, find_mask_encoding(table)
 
 
 def read_mask_notes(folder: Path) -> MaskNotes:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.data.classes import CONTEST_CLASSES, VOID, ClassTable
+from segcore.data.names import refuse_repeated_keys
 from segcore.errors import DataError, StorageError
 
 Mask = npt.NDArray[np.uint8]
@@ -131,7 +132,7 @@ def read_submission(
             run that is malformed, outside the image, backwards or overlapping another of its class.
     """
     try:
-        document: object = json.loads(file.read_text(encoding="utf-8-sig"))
+        document: object = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=refuse_repeated_keys)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read ({error}); a submission is one JSON document.") from error
     if not isinstance(document, dict):

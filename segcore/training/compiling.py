@@ -1,4 +1,4 @@
-"""Compiled training steps: fewer, larger kernels, where what compiling takes is won back.
+"""Compiled training steps: fewer, larger kernels, used only where they save more time than compiling takes.
 
 Networks of hundreds of small operations keep a GPU waiting for the CPU that calls them one by one. A compiled network
 is tried, and timed beside the plain one, before the first epoch: it is kept when it works and is faster. It shares the

@@ -1,4 +1,4 @@
-"""Waits for GPU memory that a process which is just dying still holds."""
+"""Waits for GPU memory that a dying process still holds."""
 
 import time
 from collections.abc import Callable

@@ -30,7 +30,7 @@ class Loss:
     """A weighted sum of losses.
 
     A batch may be divided: the parts' ce, bce and focal losses add up to the batch's, each times its share of what
-    `weigh_pixels` returns. Not so those that count regions (jaccard, dice, lovasz, boundary): each part counts its own.
+    `weigh_pixels` returns. Those that count regions (jaccard, dice, lovasz, boundary) do not: each part counts its own.
 
     Args:
         terms: weights and losses; each is of fp32 logits (N, C, H, W) and int64 targets (N, H, W).

@@ -1,4 +1,4 @@
-"""All that a training does about a device's memory: how large its batches are, and what follows when one does not fit.
+"""How a training copes with a device's memory: how large its batches are, and what happens when one does not fit.
 
 That an error of torch means too little memory is told in `machine`; predictions have their own remedies in
 `prediction.memory`.
@@ -65,7 +65,7 @@ def tiled_options(config: TrainConfig) -> PredictOptions:
 def train_within_memory(
     state: TrainState, machine: Machine, train_next: Callable[[], EpochSteps], go_back: Callable[[], None] | None
 ) -> EpochSteps:
-    """Train an epoch, and start it anew with each batch in twice as many parts while the device is too small for it.
+    """Train an epoch; while the device is too small, start it again with each batch in twice as many parts.
 
     The parts' gradients are added, so the optimizer's batch stays the same; batch normalisation sees the parts.
 

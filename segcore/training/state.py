@@ -120,7 +120,7 @@ def save_state(state: TrainState, file: Path) -> None:
         "config": state.config.values(),
         "outputs": state.outputs,
         "data": state.data,
-        "learnt": _learnt(state),
+        "learnt": _list_learnt(state),
         "snapshots": state.snapshots,
         "batch_size": state.batch_size,
         "micro_batches": state.micro_batches,
@@ -174,17 +174,17 @@ def load_state(
             f"{file} was trained on other data ({saved_data}, now {data}): images, masks, classes, extra data sets and "
             "the fold must be the same; restore them, or start this training in another folder."
         )
-    # Of before there was a choice.
+    # Files from before there was a choice name no metric.
     saved_metric = content.get("metric", FIRST_METRIC)
     if saved_metric != metric:
         raise CheckpointError(
-            f"{file} judged its epochs by {saved_metric}, now {metric} is to: use --objective {saved_metric}, or start "
-            "this training in another folder."
+            f"{file} judged its epochs by {saved_metric}, and this training judges them by {metric}: use --objective "
+            f"{saved_metric}, or start this training in another folder."
         )
     outputs = content["outputs"]
     state = _assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
     try:
-        _learn(state, content["learnt"])
+        _load_learnt(state, content["learnt"])
     # torch raises errors of many types for tensors that belong elsewhere.
     except Exception as error:
         raise _unreadable(file, error) from error
@@ -249,20 +249,20 @@ def take_snapshot(state: TrainState) -> None:
     state.snapshots.append({name: tensor.detach().to("cpu", copy=True) for name, tensor in weights.items()})
 
 
-def remember_learnt(state: TrainState) -> io.BytesIO:
-    """Return what `recall_learnt` needs to take weights, optimizer and scaler back to now; not on the device."""
+def copy_learnt(state: TrainState) -> io.BytesIO:
+    """Return a copy of weights, optimizer and scaler, off the device, to which `restore_learnt` takes them back."""
     remembered = io.BytesIO()
-    torch.save(_learnt(state), remembered)
+    torch.save(_list_learnt(state), remembered)
     return remembered
 
 
-def recall_learnt(state: TrainState, remembered: io.BytesIO, machine: Machine) -> None:
-    """Take weights, optimizer and scaler back to the moment of `remember_learnt`."""
+def restore_learnt(state: TrainState, remembered: io.BytesIO, machine: Machine) -> None:
+    """Take weights, optimizer and scaler back to a copy that `copy_learnt` made."""
     remembered.seek(0)
-    _learn_anew(state, torch.load(remembered, map_location="cpu", weights_only=True), machine)
+    _restore(state, torch.load(remembered, map_location="cpu", weights_only=True), machine)
 
 
-def recall_saved(state: TrainState, file: Path, machine: Machine) -> None:
+def restore_saved(state: TrainState, file: Path, machine: Machine) -> None:
     """Take weights, optimizer and scaler back to what `save_state` wrote of this training after its last whole epoch.
 
     Raises:
@@ -274,10 +274,10 @@ def recall_saved(state: TrainState, file: Path, machine: Machine) -> None:
             f"{file} is of epoch {content['epoch']}, and this training would go back to epoch {state.epoch}; write "
             "each epoch's state there before the next one begins."
         )
-    _learn_anew(state, content["learnt"], machine)
+    _restore(state, content["learnt"], machine)
 
 
-def _learnt(state: TrainState) -> dict[str, Any]:
+def _list_learnt(state: TrainState) -> dict[str, Any]:
     learnt = {
         "model": state.model.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -287,7 +287,7 @@ def _learnt(state: TrainState) -> dict[str, Any]:
     return learnt if state.auxiliary is None else {**learnt, "auxiliary": state.auxiliary.state_dict()}
 
 
-def _learn(state: TrainState, learnt: dict[str, Any]) -> None:
+def _load_learnt(state: TrainState, learnt: dict[str, Any]) -> None:
     state.model.load_state_dict(learnt["model"])
     state.optimizer.load_state_dict(learnt["optimizer"])
     state.scaler.load_state_dict(learnt["scaler"])
@@ -297,10 +297,10 @@ def _learn(state: TrainState, learnt: dict[str, Any]) -> None:
         state.auxiliary.load_state_dict(learnt["auxiliary"])
 
 
-def _learn_anew(state: TrainState, learnt: dict[str, Any], machine: Machine) -> None:
+def _restore(state: TrainState, learnt: dict[str, Any], machine: Machine) -> None:
     # A scaler that an error interrupted believes that its step is half done.
     state.scaler = build_scaler(state.config, machine)
-    _learn(state, learnt)
+    _load_learnt(state, learnt)
     state.optimizer.zero_grad(set_to_none=True)
 
 
@@ -325,7 +325,7 @@ def _read(file: Path) -> dict[str, Any]:
         # What goes to the device is copied there part by part; the snapshots never are.
         content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
         if "ious" in content:
-            # So it was called when there was no choice.
+            # The name of the scores before there was a choice of metric.
             content["scores"] = content.pop("ious")
         _require_content(content)
     # torch raises errors of many types for a damaged file.

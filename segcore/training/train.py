@@ -29,7 +29,7 @@ from segcore.training.losses import Loss, build_loss
 from segcore.training.memory import resolve_batch_size, train_within_memory
 from segcore.training.saving import StateWriter
 from segcore.training.schedule import cycle_ends, has_stalled
-from segcore.training.state import TrainState, recall_learnt, recall_saved, remember_learnt, take_snapshot
+from segcore.training.state import TrainState, copy_learnt, restore_learnt, restore_saved, take_snapshot
 from segcore.training.validation import View, first_view, validate
 
 
@@ -123,13 +123,15 @@ def train_epochs(
     loader = prepared.loader
     view = first_view(machine)
     train_next = partial(train_epoch, state, loader, prepared.loss, machine)
-    file, begun_after, fitted = saved if writer is None else writer.file, state.epoch, False
+    file, begun_after, has_fitted = saved if writer is None else writer.file, state.epoch, False
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
-        kept = file if state.epoch > begun_after else None
-        steps = train_within_memory(state, machine, train_next, _way_back(state, machine, kept, fitted=fitted))
+        # Until an epoch has ended here the file may not be there, as where a search goes on in an empty folder.
+        saved_epoch = file if state.epoch > begun_after else None
+        roll_back = _choose_roll_back(state, machine, saved_epoch, has_fitted=has_fitted)
+        steps = train_within_memory(state, machine, train_next, roll_back)
         # Where sizes differ, a later epoch may bring larger ones together.
-        fitted = prepared.samples_alike
-        _enter_steps(state, steps.mean_loss)
+        has_fitted = prepared.samples_alike
+        _count_epoch(state, steps.mean_loss)
         if state.epoch < config.epochs:
             loader.begin(state.epoch)
         if writer is not None:
@@ -138,20 +140,23 @@ def train_epochs(
         scores, view = validate(state, cache, valid_indices, machine, view)
         metrics = summarise_scores(scores, cache.classes, every_class=every_class)
         state.scores.append(metrics.get(state.metric, 0.0))
-        yield _tell(state, steps, metrics, scores, time.perf_counter() - started, view, machine, prepared)
+        yield _build_result(state, steps, metrics, scores, time.perf_counter() - started, view, machine, prepared)
 
 
-def _way_back(state: TrainState, machine: Machine, saved: Path | None, *, fitted: bool) -> Callable[[], None] | None:
-    """Return what takes a training back to now, the end of an epoch; None where only a copy could.
+def _choose_roll_back(
+    state: TrainState, machine: Machine, saved: Path | None, *, has_fitted: bool
+) -> Callable[[], None] | None:
+    """Return what takes a training back to the end of the epoch before, should the next one not fit the device.
 
-    One from the device takes long, and where an epoch has fitted the next one does, unless something else fills it.
+    Without a file that takes a copy of the weights, which costs time; so none is made (None) once an epoch has fitted,
+    since the next one then fits too unless something else fills the device.
     """
     if saved is not None:
-        return partial(recall_saved, state, saved, machine)
-    return None if fitted else partial(recall_learnt, state, remember_learnt(state), machine)
+        return partial(restore_saved, state, saved, machine)
+    return None if has_fitted else partial(restore_learnt, state, copy_learnt(state), machine)
 
 
-def _tell(
+def _build_result(
     state: TrainState,
     steps: EpochSteps,
     metrics: dict[str, float],
@@ -214,8 +219,8 @@ def _weigh_classes(
     return torch.from_numpy(weights_C).to(machine.device)
 
 
-def _enter_steps(state: TrainState, train_loss: float) -> None:
-    # All but the score: what is written from here on is the epoch's.
+def _count_epoch(state: TrainState, train_loss: float) -> None:
+    # The score follows after the validation, during which the state is already being written.
     config = state.config
     state.epoch += 1
     state.train_losses.append(train_loss)

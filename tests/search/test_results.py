@@ -15,7 +15,7 @@ from segcore.config import TrainConfig
 from segcore.data.classes import ClassTable
 from segcore.errors import CheckpointError
 from segcore.networks.model import build_model
-from segcore.prediction.ensemble import save_ensemble
+from segcore.prediction.ensemble_files import save_ensemble
 from tests.search.report.simulated import simulate_search
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "browse.ipynb"
@@ -76,6 +76,11 @@ def test_a_search_is_loaded_by_its_name(found):
     waiting = found.trials.index[found.trials["state"] == "stopped by ASHA"]
     assert set(found.stops[found.stops["taken_up"].isna()]["trial"]) == set(waiting)
     assert len(found.answers()) == 6
+
+
+def test_a_notebook_shows_results_in_a_line(found):
+    best = f"{found.trials['score'].max():.4f}"
+    assert repr(found) == f"<search 'demo': 11 trials, best iou {best}; see .trials, .curves, .stops, .winner>"
 
 
 def test_an_unknown_search_is_refused_with_those_there_are(storage):

@@ -3,7 +3,8 @@ import socket
 
 import pytest
 
-from segcore.bucket import is_address, parse_bucket, patiently
+from segcore.bucket import parse_bucket, patiently
+from segcore.bucket_address import is_address
 from segcore.errors import ConfigError, StorageError, StoreAwayError
 
 

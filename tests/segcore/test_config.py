@@ -38,7 +38,7 @@ def test_unknown_field_like_no_other_lists_every_field():
     ("name", "value"),
     [
         ("learning_rate", 0), ("learning_rate", 11), ("learning_rate", math.nan), ("batch_size", 0),
-        ("batch_size", 2.5), ("crop_size", 31), ("scale", 0), ("scale", 1.01), ("epochs", 0), ("focal_gamma", -1),
+        ("batch_size", 2.5), ("crop_size", 31), ("scale", 0), ("scale", 2.01), ("epochs", 0), ("focal_gamma", -1),
         ("plateau_factor", 1), ("plateau_factor", math.inf), ("seed", -1), ("input_mode", "zoom"), ("backbone", ""),
         ("decoder_channels", 15), ("precision", "fp8"), ("optimizer", "guess"), ("labels", "all"),
         ("crops_per_image", -1), ("patience_epochs", -1), ("weight_decay", -0.1), ("augmentation", "wild"),
@@ -56,7 +56,7 @@ def test_value_out_of_range_is_refused_with_field_and_value(name, value):
 
 def test_every_wrong_value_is_named_in_one_message():
     with pytest.raises(ConfigError) as caught:
-        TrainConfig.from_values({"batch_size": 0, "scale": 2, "epochs": "many"})
+        TrainConfig.from_values({"batch_size": 0, "scale": 3, "epochs": "many"})
     assert [line.partition("=")[0] for line in str(caught.value).splitlines()] == [
         "scale", "batch_size", "epochs",
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def test_every_field_is_described_with_its_default_and_what_it_allows():
     assert tuple(rows) == FIELD_NAMES
     assert all(meaning for _, _, meaning in rows.values())
     assert rows["labels"] == ("full", "full, scored", "learn every class, or the scored ones and one background")
-    assert rows["scale"][:2] == ("0.5", "above 0 and at most 1")
+    assert rows["scale"][:2] == ("0.5", "above 0 and at most 2")
 
 
 @pytest.mark.parametrize(

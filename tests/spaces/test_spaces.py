@@ -50,6 +50,12 @@ def test_every_backbone_has_imagenet_weights_somewhere(name):
         assert is_mix_transformer(backbone) or timm.get_pretrained_cfg(backbone).hf_hub_id, backbone
 
 
+@pytest.mark.parametrize("name", ["street", "street_offline"])
+@pytest.mark.parametrize(("side", "scales"), [(1216, {0.5, 0.75}), (360, {0.75, 1.5})])
+def test_small_images_are_made_larger_and_large_ones_smaller(name, side, scales):
+    assert {params["scale"] for _, params in draw_trials(name, side) if "scale" in params} == scales
+
+
 def test_transformers_learn_at_smaller_rates_than_convolutions():
     drawn: dict[str, list[float]] = {}
     for _, params in draw_trials("street", 360):

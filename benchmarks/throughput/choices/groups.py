@@ -79,6 +79,7 @@ _CROPS: Final = {
     "epochs": 2,
 }
 """A quarter of an image's pixels in an epoch."""
+_WHOLE: Final = {"decoder": "fpn", "class_weights": "balanced", "scale": 1.0, "batch_size": 4}
 _BRIEF: Final = {"decoder": "upernet", "scale": 0.15, "epochs": 2}
 """For choices whose effect is looked for at two seeds, in little time."""
 
@@ -125,6 +126,8 @@ CPU_GROUPS: Final[Mapping[str, Group]] = {
         {"input_mode": "crop", "crop_size": 192},
         {"input_mode": "crop", "crop_size": 192, "rare_crop_probability": 0.5},
     ),
+    # At equal steps, and at the steps that cost as much as four enlarged epochs do.
+    "enlarged": _twice(_WHOLE, {"scale": 1.5}, {"epochs": 9}, {"scale": 0.75}),
     "the best together": _once(
         {"decoder": "upernet", "class_weights": "balanced"},
         {"decoder": "upernet", "class_weights": "balanced", "input_mode": "crop", "crop_size": 192},

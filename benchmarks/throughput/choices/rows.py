@@ -16,7 +16,7 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import build_label_map
 from segcore.feeding.shared_memory import find_free_bytes
 from segcore.machine import Machine, detect_machine, name_device
-from segcore.prediction.ensemble import save_ensemble
+from segcore.prediction.ensemble_files import save_ensemble
 from segcore.training.memory import release_memory
 from segcore.training.state import TrainState, member_weights, new_state
 from segcore.training.train import train_epochs

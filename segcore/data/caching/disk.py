@@ -1,4 +1,4 @@
-"""Disks: which folder is meant when none is given, what kind of disk it lies on, writing so that a full one is told."""
+"""Disks: the default folder, the kind of disk a folder is on, and writing that reports a full disk."""
 
 import errno
 import os
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from segcore.bucket import is_address
+from segcore.bucket_address import is_address
 from segcore.errors import ConfigError
 
 DEFAULT_CACHE: Final = Path("~/.cache/street-search")

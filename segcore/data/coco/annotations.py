@@ -49,7 +49,7 @@ class CocoCategory:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
 class CocoObject:
-    """An annotation of a COCO file: an object, or, with `iscrowd`, an area of objects that nobody told apart."""
+    """An annotation of a COCO file: an object, or, with `iscrowd`, an area of objects that were not outlined singly."""
 
     image_id: int
     category_id: int

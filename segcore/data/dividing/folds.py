@@ -46,6 +46,15 @@ class Leakage:
     divided_blocks: int
     divided_neighbours: int
 
+    def describe(self) -> str:
+        """Say it for a person."""
+        if not self.neighbours and not self.divided_blocks:
+            return "none is known; there are no two images whose frame numbers follow each other"
+        return (
+            f"{self.divided_blocks} blocks divided; {self.divided_neighbours} of {self.neighbours} pairs of "
+            "neighbouring frames stand in two folds, at the seams of blocks"
+        )
+
 
 def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS, seen: Seen = NOTHING_SEEN) -> FoldSplit:
     """Divide cases into folds, block by block, each stratum over all folds.

@@ -1,4 +1,4 @@
-"""`OwnFolds`: a user's own file of folds, read and judged by itself; `given_folds` holds it against the data.
+"""`OwnFolds`: a user's own file of folds, read and checked by itself; `given_folds` compares it with the data.
 
 The file is one of
 
@@ -7,17 +7,17 @@ The file is one of
     [{"train": ["a"], "val": ["b"]}, ...]       nnU-Net's splits_final.json, an entry for each fold
     name,fold                                   a CSV of such columns, where it ends with .csv
 
-A case that is validated in no fold is trained on in every fold.
+Names may have the suffix of their image. A case that is validated in no fold is trained on in every fold.
 """
 
 import csv
 import json
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from segcore.data.listing import name_in_list
 from segcore.data.names import tell_names
 from segcore.errors import DataError
 
@@ -118,7 +118,7 @@ def _require_whole(row: Mapping[str | None, object], line: int) -> bool:
 
 def _join_sides(file: Path, entries: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, int | None]:
     """Return the fold of each name of nnU-Net's form; every fold must train on all that it does not validate."""
-    sides = [({*map(_compose, entry["train"])}, {*map(_compose, entry["val"])}) for entry in entries]
+    sides = [({*map(name_in_list, entry["train"])}, {*map(name_in_list, entry["val"])}) for entry in entries]
     everything = {name for train, val in sides for name in train | val}
     fold_of: dict[str, int | None] = dict.fromkeys(sorted(everything))
     problems = []
@@ -147,15 +147,10 @@ def _read_fold(name: str, fold: object) -> int | None:
 def _once(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
-        if _compose(name) in found:
+        if name_in_list(name) in found:
             raise ValueError(f"{name!r} is given twice")
-        found[_compose(name)] = value
+        found[name_in_list(name)] = value
     return found
-
-
-def _compose(name: str) -> str:
-    # Names of images are composed too, see `listing`.
-    return unicodedata.normalize("NFC", name)
 
 
 def _find_divided(own: OwnFolds) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from segcore.data.case import DataSet
+from segcore.data.sources.advice import init_command
 from segcore.data.sources.facts import add_facts
 from segcore.data.sources.pairing import Pairing, Root
 from segcore.data.sources.tables import Table
@@ -18,7 +19,11 @@ def require_pairs(folder: Path, roots: Sequence[Root], found: Pairing) -> None:
     """
     if not found.pairs:
         told = " or ".join(name_below(root.images, folder) for root in roots) or "its folders"
-        raise DataError(f"{folder}: no image of {told} has a mask:", found.problems)
+        raise DataError(
+            f"{folder}: no image of {told} has a mask; '{init_command(folder)} --force' looks for masks of other names "
+            "and folders. What is amiss:",
+            found.problems,
+        )
 
 
 def assemble(

@@ -1,4 +1,4 @@
-"""CamVid in the three forms in which it goes round.
+"""CamVid in the three forms in which it is passed around.
 
     DATA/{train,val}/x.png      DATA/{train,val}annot/x.png             SegNet's: numbers, 11 classes, 11 is void
     DATA/{train,val}/x.png      DATA/{train,val}_labels/x_L.png         Kaggle's: colours of class_dict.csv

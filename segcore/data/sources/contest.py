@@ -17,16 +17,12 @@ from segcore.data.case import Case, DataSet
 from segcore.data.classes import CONTEST_CLASSES, find_class_table
 from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.encoding import MaskEncoding, encoding_of
-from segcore.data.listing import Annotations, find_annotations, find_images, name_of
-from segcore.data.names import find_name_fault
+from segcore.data.listing import Annotations, count_below, find_annotations, find_images, name_of
+from segcore.data.names import find_name_fault, refuse_repeated_keys
+from segcore.data.sources.advice import init_command
 
 IMAGES_FOLDER: Final = "seg_train_images"
 ANNOTATIONS_FOLDER: Final = "seg_train_annotations"
-
-_CONTEST_TABLE: Final = (
-    "classes: the contest's 20, for there is no classes.json; if the masks have others, 'python -m segcore init' with "
-    "--force counts their colours and writes a file to name them in"
-)
 
 
 def is_contest(folder: Path) -> bool:
@@ -42,13 +38,17 @@ def scan_contest(folder: Path) -> tuple[DataSet, list[str]]:
         OSError: when the folder may not be read.
     """
     classes, images = find_class_table(folder), folder / IMAGES_FOLDER
+    below = count_below(images)
     dataset = DataSet(
         folder=folder,
         layout="contest",
         classes=classes or CONTEST_CLASSES,
         cases=(),
         images=(images,),
-        notes=() if classes else (_CONTEST_TABLE,),
+        notes=(
+            *(() if classes else (_tell_contest_table(folder),)),
+            *([f"left out: {below} images in folders below {IMAGES_FOLDER}/"] if below else []),
+        ),
     )
     if not (folder / ANNOTATIONS_FOLDER).is_dir():
         # One line instead of two for each image.
@@ -78,7 +78,7 @@ def _read_case(image: Path, annotations: Annotations, encoding: MaskEncoding) ->
     if not document.is_file():
         return problems
     try:
-        content = json.loads(document.read_text(encoding="utf-8-sig"))
+        content = json.loads(document.read_text(encoding="utf-8-sig"), object_pairs_hook=refuse_repeated_keys)
         attributes = content["attributes"]
         case = Case(
             name=name,
@@ -129,3 +129,10 @@ def _find_file_fault(file: Path) -> str:
 def _find_orphans(annotations: Annotations, names: set[str]) -> list[str]:
     masks = (mask for name, mask in annotations.masks.items() if name not in names and mask.suffix.lower() == ".png")
     return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/" for mask in masks]
+
+
+def _tell_contest_table(folder: Path) -> str:
+    return (
+        "classes: the contest's 20, for there is no classes.json; if the masks have others, "
+        f"'{init_command(folder, force=True)}' counts their colours and writes a file to name them in"
+    )

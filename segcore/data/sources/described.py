@@ -6,11 +6,12 @@
 Facts that neither the paths nor the lists say come from `facts`.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 from unicodedata import normalize
 
 from segcore.data.case import Case, DataSet
@@ -23,6 +24,8 @@ from segcore.data.sources.pairing import NO_GROUP
 from segcore.data.sources.pairs import SPLIT_OF_FOLDER, TEST_FOLDERS
 from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, list_places
 from segcore.errors import DataError
+
+_COLUMN: Final = re.compile(r"[\s,]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +60,10 @@ def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
     problems = list(files.problems)
     if not files.pairs:
         raise DataError(f"{folder}: no image has a mask, by its {DESCRIPTION_FILE}:", problems)
-    table = build_table(description, [mask.file for _, mask in files.pairs])
+    try:
+        table = build_table(description, [mask.file for _, mask in files.pairs])
+    except DataError as error:
+        raise DataError(f"{folder / DESCRIPTION_FILE}: {error.summary}", error.problems) from error
     cases, name_problems = _name(files.pairs, table.encoding)
     cases, split_notes, split_problems = _divide(description, cases, folder)
     known, fact_problems, facts = add_facts(folder, cases)
@@ -177,8 +183,9 @@ def _divide(description: Description, cases: Sequence[Case], folder: Path) -> tu
         return list(cases), [], []
     side_of: dict[str, Literal["train", "val", "test"]] = {}
     problems = []
+    known = frozenset(key for case in cases for key in _list_keys(case, folder))
     for side, path in description.splits.items():
-        names = _read_list(folder, path)
+        names = frozenset(_find_key(line, known) for line in _read_list(folder, path))
         problems += [f"{path}: {name!r} stands in another list too; leave it in one" for name in names & side_of.keys()]
         side_of.update(dict.fromkeys(names, side))
     divided: list[Case] = []
@@ -197,7 +204,7 @@ def _divide(description: Description, cases: Sequence[Case], folder: Path) -> tu
     return divided, [note] if left_out else [], problems
 
 
-def _read_list(folder: Path, path: str) -> frozenset[str]:
+def _read_list(folder: Path, path: str) -> list[str]:
     file = folder / path
     if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
         raise DataError(
@@ -208,7 +215,14 @@ def _read_list(folder: Path, path: str) -> frozenset[str]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
-    return frozenset(normalize("NFC", line.strip()) for line in text.splitlines() if line.strip())
+    return [normalize("NFC", line.strip()) for line in text.splitlines() if line.strip()]
+
+
+def _find_key(line: str, known: frozenset[str]) -> str:
+    """Return what of a line names an image: all of it, or the first of its columns, where the mask has another."""
+    path = line.removeprefix("./")
+    first = _COLUMN.split(path, 1)[0]
+    return first if path not in known and first in known else path
 
 
 def _list_keys(case: Case, folder: Path) -> tuple[str, ...]:

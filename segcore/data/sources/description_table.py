@@ -54,8 +54,8 @@ def _find_palette(description: Description, masks: Sequence[Path]) -> tuple[Colo
     kind, palette = find_kind(masks)
     if kind != "index" or not palette:
         raise DataError(
-            f"{masks[0].parent}: dataset.json says encoding palette, but the masks do not share a palette; write index "
-            "if they hold numbers, or rgb if they have colours."
+            f"it says encoding palette, but the masks of {masks[0].parent} do not share a palette; write index if they "
+            "hold numbers, or rgb if they have colours."
         )
     return palette
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from segcore.data.case import Case, Split
 from segcore.data.listing import name_in_list
-from segcore.data.names import find_name_fault, has_name, list_first, tell_names
+from segcore.data.names import find_name_fault, has_name, list_first, refuse_repeated_keys, tell_names
 from segcore.errors import DataError
 
 FACTS_FILE: Final = "cases.csv"
@@ -92,7 +92,7 @@ def _read_beside(image: Path, problems: list[str]) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        content = json.loads(file.read_text(encoding="utf-8-sig"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=refuse_repeated_keys)
     except (OSError, ValueError, RecursionError) as error:
         problems.append(f"{file.name}: cannot be read ({error or type(error).__name__})")
         return {}

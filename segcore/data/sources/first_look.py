@@ -14,7 +14,7 @@ from typing import Final
 
 from segcore.data.decoding import decode_colours, is_blurred_format
 from segcore.data.encoding import build_encoding
-from segcore.data.listing import name_of, walk_files
+from segcore.data.listing import count_unread, name_of, walk_files
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
 from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS, SPLIT_OF_FOLDER, TEST_FOLDERS
 from segcore.errors import DataError
@@ -110,9 +110,11 @@ def find_patterns(folder: Path) -> Patterns:
             raise DataError(f"{folder}: more than one pair of folders may be meant; say which:", sorted(told))
         if chosen:
             return chosen[0].to_patterns()
+    unread = ", ".join(f"{suffix}: {count}" for suffix, count in count_unread(folder, below=True).most_common())
     raise DataError(
         f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, as in --images "
         "'photos/{name}.jpg' --masks 'truth/{name}_label.png'."
+        + (f" Masks may be among the files that are not read ({unread}): save them as PNG." if unread else "")
     )
 
 

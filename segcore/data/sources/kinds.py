@@ -1,4 +1,4 @@
-"""Whether masks hold colours or numbers, and which; what these mean says `tables`."""
+"""Whether masks hold colours or numbers, and which; `tables` says what these mean."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -15,6 +15,8 @@ from segcore.data.encoding import build_encoding
 from segcore.errors import DataError
 
 _SAMPLE: Final = 16
+_HEADERS: Final = 256
+"""Of so many masks the colour mode is read, which takes a fraction of a millisecond; one palette may be unlike all."""
 
 Kind = Literal["rgb", "index"]
 
@@ -25,18 +27,19 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
     """Return whether masks hold colours or numbers, and the palette that they share, if any.
 
     Args:
-        masks: at least one; some of them are looked at. Files of 1, 8 or 16 bits a pixel hold numbers, and so do
+        masks: at least one; some of them are looked at. Files of one number a pixel hold numbers, and so do
             files of colours that are all grey. Files with a palette each of its own hold colours.
 
     Raises:
         DataError: when none can be decoded.
     """
-    sample, modes = _read_each(masks[:: max(1, len(masks) // _SAMPLE)], read_mode)
+    readable, modes = _read_each(masks[:: max(1, len(masks) // _HEADERS)], read_mode)
     if all(mode == "P" for mode, _ in modes):
         shared = _find_shared([palette for _, palette in modes])
         return ("index", shared) if shared else ("rgb", ())
-    if all(mode in ("P", "L", "1") or mode.startswith("I") for mode, _ in modes):
+    if all(mode in ("P", "L", "1", "F") or mode.startswith("I") for mode, _ in modes):
         return "index", ()
+    sample = readable[:: max(1, len(readable) // _SAMPLE)]
     _, grey = _read_each(sample, lambda mask: _is_grey(decode_colours(mask)))
     return ("index" if all(grey) else "rgb"), ()
 

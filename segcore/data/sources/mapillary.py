@@ -18,6 +18,7 @@ from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour, choose_colours
 from segcore.data.encoding import build_encoding
+from segcore.data.names import refuse_repeated_keys
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.pairing import Root, pair_roots
 from segcore.data.sources.tables import Table
@@ -146,7 +147,7 @@ def _read_table(file: Path) -> Table:
 
 def _read_labels(file: Path) -> list[dict[str, Any]]:
     try:
-        document = json.loads(file.read_text(encoding="utf-8-sig"))
+        document = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=refuse_repeated_keys)
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{file} cannot be read ({error or type(error).__name__}); its form is {_FORM}.") from error
     labels = document.get("labels") if isinstance(document, dict) else None

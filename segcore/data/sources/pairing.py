@@ -16,6 +16,7 @@ IMAGE_ENDINGS: Final = ("", "_leftImg8bit", "_image", "_img", "_rgb", "_sat", "-
 MASK_ENDINGS: Final = (
     "", "_mask", "_masks", "-mask", "_label", "_labels", "_gt", "_seg", "_L", "_annot", "_ann", "_target",
     "_labelTrainIds", "_labelIds", "_gtFine_labelTrainIds", "_gtFine_labelIds", "_gtCoarse_labelIds", "_color",
+    "_gtFine_color", "_train_id", "_train_color", ".jpg", ".jpeg", ".png",
 )  # fmt: skip
 """Of a file's name before its suffix, in the order in which they are preferred."""
 

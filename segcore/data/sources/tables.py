@@ -1,12 +1,15 @@
 """The class table and mask encoding of a folder that is known by its files alone, from what lies in it.
 
     classes.json                                  as everywhere, see `classes`
-    names.txt, classes.txt, labels.txt, ...       a class name a line, in the order of the masks' numbers from 0
+    names.txt, classes.txt, labels.txt, ...       a class name a line, in the order of the masks' numbers from 0; or
+                                                  on each line the number too: '7 road', '7: road'
     nothing                                       masks of numbers: a class for each number that occurs
 
 Nothing is guessed without saying so: each function returns notes for a person.
 """
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +17,20 @@ from typing import Final
 
 from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, ClassTable, find_class_table
 from segcore.data.colours import BLACK, Colour, choose_colours
+from segcore.data.decoding import is_blurred_format
 from segcore.data.encoding import MaskEncoding, build_encoding, encoding_of
 from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.kinds import Kind, count_codes, find_kind
+from segcore.data.sources.mask_values import MaskValues, find_doubts
 from segcore.errors import DataError
 
 NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
 CLASSES_FILE: Final = "classes.json"
 
 _IGNORED: Final = "__ignore__"
+_COMMENT: Final = "#"
+_NUMBERED: Final = re.compile(r"(\d{1,5})[\s:,;=]+(\S.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +70,7 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
         )
     if file is not None:
         return read_by(_table_of_names(file, palette), kind, palette, file.name, masks)
-    return _table_of_values(masks, palette)
+    return _table_of_values(folder, masks, palette)
 
 
 def has_table(folder: Path) -> bool:
@@ -72,7 +79,9 @@ def has_table(folder: Path) -> bool:
 
 
 def read_names(file: Path) -> tuple[str, ...]:
-    """Read class names, one a line; empty lines at the end do not count, nor labelme's name for 255 at the top.
+    """Read class names, one a line.
+
+    Empty lines at the end do not count, nor lines that begin with #, nor labelme's name for 255 at the top.
 
     Raises:
         DataError: when the file cannot be read.
@@ -83,7 +92,7 @@ def read_names(file: Path) -> tuple[str, ...]:
         lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
-    names = tuple(line.strip() for line in lines)
+    names = tuple(line.strip() for line in lines if not line.startswith(_COMMENT))
     return names[1:] if names[:1] == (_IGNORED,) else names
 
 
@@ -115,6 +124,9 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
     known = _find_by_colours(table, palette, masks) if source not in NAMES_FILES else {}
     if known:
         said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
+        if palette and VOID not in known:
+            known[VOID] = VOID
+            said += ", 255 is void"
         notes.append(f"masks: read by the {said}")
         return Table(classes=table, encoding=build_encoding("index", known), notes=tuple(notes))
     table, note = _number_in_order(table, source, masks)
@@ -124,8 +136,7 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
 def _find_by_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequence[Path]) -> dict[int, int]:
     """Return the class of each number of masks whose numbers stand for colours that the table names; else none."""
     if palette:
-        # A palette's places follow whoever wrote the file; the colours are what the table names.
-        colours = dict(enumerate(palette)) if {*table.colours} <= {*palette} else {}
+        colours = dict(enumerate(palette)) if _means_colours(table, palette, masks) else {}
     elif all(len(set(colour)) == 1 for colour in table.colours):
         grey = {level: (level, level, level) for level in range(VOID + 1)}
         named = {level for level, colour in grey.items() if _index_of(table, colour) is not None}
@@ -134,6 +145,29 @@ def _find_by_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequen
         colours = {}
     by_number = {number: _index_of(table, colour) for number, colour in colours.items()}
     return {number: index for number, index in by_number.items() if index is not None}
+
+
+def _means_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequence[Path]) -> bool:
+    """Say whether a palette's colours are the table's, so that its places are those of whoever wrote the file.
+
+    Raises:
+        DataError: when some are, and are not in the table's order, but others that occur are not.
+    """
+    if {*table.colours} <= {*palette}:
+        return True
+    # A file may lack the colours of classes that are in no mask.
+    used = [number for number in count_codes(masks, "index") if number != VOID and number < len(palette)]
+    index_of = {number: _index_of(table, palette[number]) for number in used}
+    strange = next((number for number, index in index_of.items() if index is None), None)
+    if strange is None:
+        return True
+    for number, index in index_of.items():
+        if index not in (None, VOID, number):
+            raise DataError(
+                f"In the palette of the masks number {number} has the colour of {table.names[index]}, and number "
+                f"{strange} that of no class, {palette[strange]}; add it to {CLASSES_FILE}, or give each class an id."
+            )
+    return False
 
 
 def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> tuple[ClassTable, str]:
@@ -165,19 +199,36 @@ def _index_of(table: ClassTable, colour: Colour) -> int | None:
 
 def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
     names = read_names(file)
+    names, numbers = _split_numbers(names)
     if len(names) == 1:
         names = (BACKGROUND, *names)
     try:
-        colours = _colours(range(len(names)), palette)
-        return ClassTable(names=names, colours=colours, scored=score_all_but_background(names))
+        colours = _colours(numbers or range(len(names)), palette)
+        return ClassTable(names=names, colours=colours, scored=score_all_but_background(names), ids=numbers)
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
 
 
-def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
+def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return the names of lines, and the numbers that each line begins with; beside two classes or more 255 is void."""
+    found = [_NUMBERED.fullmatch(line) for line in lines]
+    if len(lines) < 2 or None in found:
+        return tuple(lines), ()
+    pairs = [(match[2], int(match[1])) for match in found if match is not None]
+    kept = [(name, number) for name, number in pairs if number != VOID or len(pairs) == 2]
+    return tuple(name for name, _ in kept), tuple(number for _, number in kept)
+
+
+def _table_of_values(folder: Path, masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
     counts = count_codes(masks, "index")
     binary = counts.keys() == {0, VOID}
     values = sorted(value for value in counts if value != VOID or binary)
+    blurred = sum(map(is_blurred_format, masks))
+    if blurred and not binary:
+        raise DataError(
+            f"{blurred} of {len(masks)} masks are JPEG, which changes numbers at every border ({len(values)} are in "
+            "them), so which are classes cannot be told; make them anew from their source, as PNG."
+        )
     if len(values) > MOST_CLASSES:
         raise DataError(
             f"Masks have {len(values)} different numbers, and at most {MOST_CLASSES} are classes; if their borders are "
@@ -195,9 +246,12 @@ def _table_of_values(masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
     )
     told = ", ".join(str(value) for value in values)
     notes = (
-        f"classes: not named; one for each number in the masks: {told} ('python -m segcore init' writes a file to name "
-        "them in)",
+        f"classes: not named; one for each number in the masks: {told} ('{init_command(folder, force=True)}' writes a "
+        "file to name them in)",
         "masks: numbers" + ("; 255 is a class, as there is only 0 beside it" if binary else ", 255 is void"),
+        *find_doubts(
+            MaskValues(kind="index", palette=tuple(palette), pixels=counts, images=Counter(), masks=len(masks)), masks
+        ),
     )
     return Table(classes=classes, encoding=encoding_of(classes), notes=notes)
 

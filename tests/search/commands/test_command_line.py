@@ -40,7 +40,7 @@ from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.errors import StreetError
 from segcore.machine import detect_machine
-from segcore.prediction.ensemble import load_ensemble, read_ensemble_notes
+from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
 from tests.conftest import paint
 
 ROOT = Path(__file__).parents[3]

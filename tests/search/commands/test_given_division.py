@@ -15,7 +15,7 @@ from search.place import read_place
 from search.settings import read_settings
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import read_folds
-from segcore.prediction.ensemble import read_ensemble_notes
+from segcore.prediction.ensemble_files import read_ensemble_notes
 from segcore.prediction.held_out import Origin, plan_held_out
 
 VAL = {f"val_{number}" for number in range(4)}

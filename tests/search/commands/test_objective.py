@@ -13,7 +13,7 @@ from search.memory.journal import read_history
 from search.opening import read_search
 from search.settings import read_settings
 from search.tracking.store import trials_link
-from segcore.prediction.ensemble import read_ensemble_notes
+from segcore.prediction.ensemble_files import read_ensemble_notes
 from segcore.streets.synthetic import write_streets
 
 METRIC = "iou/car"

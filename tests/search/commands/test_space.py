@@ -12,6 +12,11 @@ def test_space_for_the_data_is_written_once(dataset_folder, tmp_path):
     assert printed.exit_code == 0 and "def auto(trial: optuna.Trial)" in printed.stdout
     assert CliRunner().invoke(app, [*command, "--out", str(file)], catch_exceptions=False).exit_code == 0
     assert file.read_text() == printed.stdout
+    other = tmp_path / "streets.py"
+    assert CliRunner().invoke(app, [*command, "--out", str(other)], catch_exceptions=False).exit_code == 0
+    assert "--space streets:auto --epochs" in other.read_text()
+    with pytest.raises(ConfigError, match=r"my-space\.py cannot be imported by --space; use letters"):
+        CliRunner().invoke(app, [*command, "--out", str(tmp_path / "my-space.py")], catch_exceptions=False)
     with pytest.raises(ConfigError, match=r"mine\.py is there already, and may hold changes; choose another name"):
         CliRunner().invoke(app, [*command, "--out", str(file)], catch_exceptions=False)
 

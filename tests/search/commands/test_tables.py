@@ -54,6 +54,8 @@ def test_summary_counts_trials_by_state_and_names_the_best(render, make_history,
 
 def test_summary_of_nothing(render, make_settings):
     assert "0 of 9 trials  ·  0 running" in render(summary_line(History("iou"), make_settings(trials=9), 2))
+    of_stage = render(summary_line(History("iou"), make_settings(trials=9), 2, History("iou")))
+    assert "0 of 9 trainings  ·  0 running" in of_stage, "what another stage runs is no trial of the search"
 
 
 def test_summary_tells_the_time_left_by_how_many_trials_ran_at_once(render, make_settings):
@@ -107,6 +109,25 @@ def test_settings_table_shows_every_setting_and_the_grace_that_follows(render, r
     assert row_of(text, "trials").split() == ["trials", "13"]
     assert row_of(text, "grace_epochs").split() == ["grace_epochs", "2", "(of", "54)"]
     assert row_of(text, "max_concurrent").split() == ["max_concurrent", "5"]
+
+
+def test_settings_table_says_what_a_setting_means_that_is_not_given(render, row_of, make_settings, make_place):
+    text = render(settings_table(make_settings(max_latency_ms=20, confirm=0), make_place()))
+    told = {name: row_of(text, name).split(maxsplit=1)[1].strip() for name in ("max_latency_ms", "confirm", "fold")}
+    assert told == {"max_latency_ms": "20", "confirm": "none", "fold": "0"}
+    assert "no limit" in row_of(text, "max_memory_gib")
+    assert "as many as fit" in row_of(text, "max_concurrent")
+    assert "start a local Ray" in row_of(text, "address")
+
+
+def test_first_of_a_rung_is_not_said_to_have_lost(render, make_history):
+    def write(script):
+        script.ask(0)
+        script.epochs(0, 0.5)
+        script.end(0, "stopped by ASHA", "iou 0.5000 after epoch 1 is rank 1 of 1; the best half goes on")
+
+    text = render(trials_table(make_history(write).in_order, "iou", reasons=True))
+    assert "first after epoch 1, with none to compare with yet" in text
 
 
 def test_insight_says_what_was_stopped_what_time_bought_and_what_mattered(render, row_of, make_history, make_settings):

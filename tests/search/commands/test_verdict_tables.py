@@ -37,6 +37,8 @@ def test_best_table_shows_the_winner(render, row_of, best):
     assert row_of(text, "iou").split() == ["iou", "0.6123"]
     assert row_of(text, "loss").split() == ["loss", "ce+jaccard"]
     assert row_of(text, "crop_size").split() == ["crop_size", "256"]
+    assert "plateau_factor" not in text, "a default"
+    assert "segcore fields" in row_of(text, "all else")
 
 
 def test_winner_on_the_official_split_is_said_to_be_scored_on_its_val(render, row_of, best):
@@ -61,7 +63,7 @@ def test_confirmation_by_seeds_says_what_it_cannot_tell(render, row_of):
     assert "Confirmed with 2 further seeds on the official split; no further folds exist" in text
     assert "seed +1" in text and "seed +2" in text and "fold " not in text.replace("folds exist", "")
     assert confirmation_line(SEEDS_CONFIRMATION, "iou") == (
-        "The winner's iou with 2 further seeds is 0.7100; its score in the search was +0.0200 from that. Confirmed "
+        "The winner's iou with 2 further seeds is 0.7100; its score in the search was 0.0200 higher. Confirmed "
         "with 2 further seeds on the official split; no further folds exist. The search was steered by these images, "
         "so this score flatters; other images would tell how much. It is the best of 2 with these seeds, so this score "
         "still flatters: by about 0.0100 were all of them equally good, by less otherwise."
@@ -144,13 +146,15 @@ def test_confirmation_shows_every_fold_difference_and_verdict(render, row_of):
 def test_confirmation_in_words():
     assert confirmation_line(CONFIRMATION, "iou") == (
         "The winner's iou on 2 further folds is 0.7100 (0.6800 to 0.7400 over images); its score in the search was "
-        "+0.0432 from that. It cannot be told from trial 9. It is the best of 3 on these folds, so this score still "
+        "0.0432 higher. It cannot be told from trial 9. It is the best of 3 on these folds, so this score still "
         "flatters: by about 0.0041 were all of them equally good, by less otherwise."
     )
     one_fold = confirmation_line({**CONFIRMATION, "choice_bias": None}, "iou")
     assert one_fold.endswith("so this score still flatters; by how much, one fold does not say.")
     alone = {**CONFIRMATION, "rivals": [], "interval": None, "best_of": 1}
-    assert confirmation_line(alone, "iou").endswith("is 0.7100; its score in the search was +0.0432 from that.")
+    assert confirmation_line(alone, "iou").endswith("is 0.7100; its score in the search was 0.0432 higher.")
+    lower = {**alone, "optimism": -0.0197}
+    assert confirmation_line(lower, "iou").endswith("its score in the search was 0.0197 lower.")
 
 
 def test_folds_without_anything_to_count_are_told_instead_of_no_number(render):

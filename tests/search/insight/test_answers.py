@@ -105,8 +105,8 @@ def test_stops_are_told_with_their_epoch_what_went_on_and_what_failed(make_recor
     stops.all = [Stop(trial=1, epoch=1, reason="rank 2 of 2", time=1, taken_up=2)]
     answer = answer_stops(make_record(history, stops=stops))
     assert answer.sentence == (
-        "ASHA has 2 trials of 5 wait (2 after epoch 1), which were not among the best half there; 1 stopped trial went "
-        "on later, as others ended up behind; for good: 1 diverged."
+        "ASHA stopped 2 of 5 trials (2 after epoch 1): not among the best half there; 1 stopped trial went on later, "
+        "as others ended up behind; for good: 1 diverged."
     )
     assert answer.certainty == "Whether that was right nobody knows: only 2 trials ran to the end."
 
@@ -127,7 +127,7 @@ def test_the_worst_condition_asks_the_question(make_record, make_best):
     answer = answers_of(make_record(history, best=make_best()))["weakness"]
     assert answer.question == "What fails at night?"
     assert answer.sentence == (
-        "iou is 0.400 at night, and 0.600 at day. The classes that fare worst are signal 0.200 and car 0.700."
+        "iou is 0.400 at night, and 0.600 by day. The classes that fare worst are signal 0.200 and car 0.700."
     )
     assert answer.certainty.endswith("of one training: other images and seeds may turn it.")
 

@@ -44,6 +44,12 @@ def test_choices_are_what_was_drawn_differently(make_trials):
     assert [is_numeric(history, name) for name in ("flip", "rate", "size")] == [False, True, False]
 
 
+def test_numbers_with_more_digits_than_a_person_lists_are_of_a_range_however_few(make_trials):
+    drawn = ({"rate": 0.00110766, "share": 0.25}, {"rate": 0.00151367, "share": 0.125})
+    history = make_trials(*({"params": params, "ious": [0.1]} for params in drawn))
+    assert [is_numeric(history, name) for name in ("rate", "share")] == [True, False]
+
+
 def test_of_a_range_its_thirds_stand(make_trials):
     history = make_trials(*({"params": {"rate": 0.1 * n}, "ious": [0.05 * n]} for n in range(1, 13)))
     values = compare_values(history, "rate", 1)

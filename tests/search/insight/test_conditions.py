@@ -23,11 +23,11 @@ def test_what_is_scored_tells_what_fails_at_night(retrained_record):
     answer = answer_weakness(retrained_record)
     assert answer.question == "What fails at night?"
     assert answer.sentence == (
-        "iou is 0.200 (0.000 to 1.000 over other images) at night, and 0.800 at day; of what is scored the worst at "
+        "iou is 0.200 (0.000 to 1.000 over other images) at night, and 0.800 by day; of what is scored the worst at "
         "night: signal 0.000."
     )
     assert answer.certainty == (
-        "Measured in the retraining on 2 images at night and 2 at day, each by a network that had not seen it."
+        "Measured in the retraining on 2 images at night and 2 by day, each by a network that had not seen it."
     )
 
 

@@ -328,7 +328,7 @@ def test_only_who_was_stopped_waits(outcome):
 
 
 def test_trials_too_far_behind_at_their_rung_are_hopeless(monkeypatch):
-    monkeypatch.setattr(judge, "_KEPT_PER_RUNG", 2)
+    monkeypatch.setattr(judge, "_WAITING_PER_RUNG", 2)
     told = Told(make_asha(reduction_factor=2, epochs=8))
     told.judge_all(1, {0: 0.1, 1: 0.05, 2: 0.03, 3: 0.04, 4: 0.09})
     told.judge_all(2, {10: 0.01, 11: 0.005})
@@ -674,7 +674,7 @@ def test_a_trial_that_is_kept_passes_every_rung_and_counts_in_it():
 
 
 def test_a_waiting_trial_that_is_kept_goes_on_first_and_never_loses_its_checkpoint(monkeypatch):
-    monkeypatch.setattr(judge, "_KEPT_PER_RUNG", 1)
+    monkeypatch.setattr(judge, "_WAITING_PER_RUNG", 1)
     told = Told(make_asha(reduction_factor=2, epochs=8))
     told.judge_all(1, {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.2})
     before = told.asha.find_hopeless()

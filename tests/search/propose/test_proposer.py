@@ -474,7 +474,7 @@ def rarely_wide(trial: optuna.Trial) -> dict:
 
 def test_model_knows_the_widest_range(make_settings):
     """One draw in four has it; the last one that the model sees has not."""
-    advisor = make_proposer(rarely_wide, make_settings())._get_to_know_space()
+    advisor = make_proposer(rarely_wide, make_settings())._build_advisor()
     codes = {size: advisor.encode({"augmentation": "strong", "batch_size": size})[1] for size in (1, 4, 64)}
     assert 0 < codes[1] < codes[4] < 0.06 < 0.98 < codes[64] < 1
 

@@ -38,6 +38,16 @@ def test_a_worker_that_the_memory_monitor_ended_is_one_that_died(task):
         fail(task, evicted)
 
 
+def test_a_worker_that_the_memory_monitor_ended_says_so_in_its_last_line():
+    ray_says = (
+        "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 127.0.0.1, ID: 3f) was "
+        "22.27GB used / 23.54GB limit (0.946202)\nRefer to the documentation on how to address the issue"
+    )
+    told = str(as_death(OutOfMemoryError(ray_says))).splitlines()[-1]
+    assert told.startswith("its node ran out of memory (22.27 of 23.54 GB in use), so Ray ended its worker; let fewer")
+    assert len(told) <= 200, "tables show no more"
+
+
 def test_what_ray_tune_knows_stays_what_it_is(task):
     died = RayActorError(error_msg="gone")
     assert as_death(died) is died

@@ -430,7 +430,7 @@ trained to its end, after which nothing keeps the checkpoint of 2, the best unti
 
 @pytest.mark.parametrize("late", [False, True])
 def test_search_killed_after_any_event_goes_on_as_if_it_had_not_been(search, monkeypatch, late):
-    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 1)
+    monkeypatch.setattr(scheduler, "_WAITING_PER_RUNG", 1)
     whole = search(Workers(MORE))
     expected, events = course_of(whole.folder.journal), len(list(read_events(whole.folder.journal)))
     assert [step[:2] for step in expected if step[0] == "dropped"] == [("dropped", 1), ("dropped", 4), ("dropped", 2)]

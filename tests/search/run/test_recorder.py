@@ -392,7 +392,7 @@ def test_checkpoints_that_a_driver_left_as_it_died_are_dropped_on_resume(parts, 
     for number, iou in enumerate((0.3, 0.2, 0.1)):
         train_epoch(make_trial(number), parts, ray_folder, 1, iou)
     assert kept(parts, ray_folder) == [0, 1, 2]
-    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 1)  # as if the third had just ended
+    monkeypatch.setattr(scheduler, "_WAITING_PER_RUNG", 1)  # as if the third had just ended
     asha = resume(parts)
     assert kept(parts, ray_folder) == [0]
     assert [asha.waits(number) for number in range(3)] == [True, False, False]
@@ -400,7 +400,7 @@ def test_checkpoints_that_a_driver_left_as_it_died_are_dropped_on_resume(parts, 
 
 def test_checkpoints_of_trials_that_wait_stay_and_those_let_go_are_dropped(parts, make_trial, ray_folder, monkeypatch):
     """Two may wait at a rung."""
-    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 2)
+    monkeypatch.setattr(scheduler, "_WAITING_PER_RUNG", 2)
     ask_more(parts, 6)
     stay = []
     for number, iou in enumerate((0.50, 0.40, 0.30, 0.45, 0.20)):
@@ -413,7 +413,7 @@ def test_checkpoints_of_trials_that_wait_stay_and_those_let_go_are_dropped(parts
 
 def test_best_checkpoint_stays_though_its_trial_does_not_wait(parts, make_trial, ray_folder, monkeypatch):
     """It was best after its first epoch, and is hopeless after its second."""
-    monkeypatch.setattr(scheduler, "_KEPT_PER_RUNG", 1)
+    monkeypatch.setattr(scheduler, "_WAITING_PER_RUNG", 1)
     first, second = make_trial(0), make_trial(1)
     parts.asha.rungs = [2]
     for trial, ious in ((first, (0.1, 0.5)), (second, (0.9, 0.2))):

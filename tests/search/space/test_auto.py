@@ -1,7 +1,15 @@
 import pytest
 
 from search.settings import build_settings
-from search.space.auto import Fingerprint, choose_backbones, choose_batch, choose_crops, choose_epochs, write_space
+from search.space.auto import (
+    Fingerprint,
+    choose_backbones,
+    choose_batch,
+    choose_crops,
+    choose_epochs,
+    choose_scales,
+    write_space,
+)
 from search.space.check import require_usable_space
 from search.space.draw import load_space
 from segcore.feeding.transforms import require_crop_fits
@@ -44,6 +52,13 @@ def test_crop_is_no_larger_than_what_fits_even_where_nothing_fits_four():
     found = fingerprint(usual_side=1216, device_gib=2.5)
     assert choose_crops(found) == (128, 64)
     assert choose_batch(1024, found) == 2
+
+
+def test_small_images_are_enlarged_where_two_enlarged_ones_fit():
+    assert choose_scales(fingerprint()) == (0.75, 1.5)
+    # Two enlarged ones have 2 x 2.25 x 172,800 pixels, 777,600; of the CPU's 2 GiB 357,913 are held.
+    assert choose_scales(fingerprint(device_gib=0.0)) == (0.5, 0.75)
+    assert choose_scales(fingerprint(usual_side=512)) == (0.5, 0.75)
 
 
 def test_more_memory_and_more_images_allow_larger_networks():

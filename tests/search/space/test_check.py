@@ -268,14 +268,16 @@ def _draw_of(space, settings, facts, seed):
     return draw(lambda trial: draw_config(space, trial, settings).values(), facts, seed=seed).params
 
 
-@pytest.mark.parametrize("former", FORMER_SPACES["street"])
-def test_search_that_began_with_a_former_edition_goes_on_with_it(make_settings, former):
+@pytest.mark.parametrize(
+    ("name", "former"), [(name, former) for name, editions in FORMER_SPACES.items() for former in editions]
+)
+def test_search_that_began_with_a_former_edition_goes_on_with_it(make_settings, name, former):
     settings = replace(make_settings(), fixed={})
     facts = {"smallest_side": 512}
-    newest = SPACES["street"]
+    newest = SPACES[name]
     drawn = {space: [_draw_of(space, settings, facts, seed) for seed in range(4)] for space in (former, newest)}
-    assert find_edition("street", settings, facts, drawn[former]) is former
-    assert find_edition("street", settings, facts, drawn[newest]) is newest
-    assert find_edition("street", settings, facts, []) is newest
+    assert find_edition(name, settings, facts, drawn[former]) is former
+    assert find_edition(name, settings, facts, drawn[newest]) is newest
+    assert find_edition(name, settings, facts, []) is newest
     with pytest.raises(ConfigError, match="The search space is not the one that this search began with"):
-        find_edition("street", settings, facts, [*drawn[former], *drawn[newest]])
+        find_edition(name, settings, facts, [*drawn[former], *drawn[newest]])

@@ -19,7 +19,7 @@ from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.prediction.cases import predict_cases, score_cases
-from segcore.prediction.ensemble import load_ensemble, read_ensemble_notes
+from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
 from segcore.prediction.votes import read_votes, write_votes
 from segcore.training.state import new_state, save_state
 

@@ -24,7 +24,7 @@ from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.data.labels import build_label_map
 from segcore.errors import CheckpointError
 from segcore.machine import Machine
-from segcore.prediction.ensemble import load_ensemble
+from segcore.prediction.ensemble_files import load_ensemble
 from segcore.training.state import new_state, save_state
 
 SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "epochs": 2}

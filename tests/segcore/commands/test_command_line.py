@@ -19,7 +19,7 @@ from segcore.data.decoding import decode_rgb
 from segcore.data.dividing.split import read_folds
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.scoring.mask_files import read_masks, save_mask
 from tests.conftest import save_case
 from tests.preloaded import run_preloaded

@@ -75,7 +75,7 @@ def test_init_says_of_folders_that_no_pattern_can_name_that_they_need_other_name
 
 
 def test_init_leaves_a_known_layout_alone(dataset_folder, tmp_path):
-    with pytest.raises(DataError, match=r"has the layout contest .* needs no dataset\.json"):
+    with pytest.raises(DataError, match=r"has the layout contest .* needs no dataset\.json.* init .*--force'"):
         run("init", dataset_folder)
     with pytest.raises(DataError, match="is no folder"):
         run("init", tmp_path / "none")

@@ -125,6 +125,7 @@ def test_incomplete_annotation_is_named_with_what_it_lacks(make_dataset, content
         '{"attributes": {"route": "a", "timeofday": "b", "pseudo": "no"}, "frameIndex": 1}',
         '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": null}',
         '{"attributes": {"route": "a", "timeofday": "b"}, "frameIndex": 1e999}',
+        '{"attributes": {"route": "a", "route": "c", "timeofday": "b"}, "frameIndex": 1}',
         '{"attributes": ' + "[" * 100_000,
     ],
 )
@@ -361,6 +362,16 @@ def test_mask_drawn_on_a_picture_on_its_side_is_named_with_what_to_do(make_datas
         "train_0000.png: 48x32 pixels, but train_0000.jpg has 32x48; images are turned upright by their EXIF "
         "orientation: turn the mask too"
     ]
+
+
+def test_images_in_folders_below_are_left_out_and_said(make_dataset):
+    folder = make_dataset()
+    _image(folder, "more").mkdir()
+    _image(folder, "train_0001.jpg").rename(_image(folder, "more") / "x.jpg")
+    _annotation(folder, "train_0001.png").unlink()
+    dataset, problems = scan_dataset(folder)
+    assert problems == []
+    assert dataset.notes == ("left out: 1 images in folders below seg_train_images/",)
 
 
 def test_contest_folder_without_a_table_has_the_contests_classes_and_says_so(make_dataset):

@@ -15,7 +15,7 @@ from segcore.data.dividing.folds import make_folds
 from segcore.data.dividing.own_folds import OwnFolds
 from segcore.data.gate import describe_findings, pass_gate
 from segcore.errors import DataError
-from tests.conftest import paint
+from tests.conftest import add_pairs, paint
 
 ROAD, CAR, PERSON, SKY, VOID = 0, 1, 2, 3, 255
 
@@ -93,7 +93,7 @@ def test_masks_that_nobody_could_read_are_not_called_void(make_dataset):
     for mask in (folder / "seg_train_annotations").glob("*.png"):
         mask.write_bytes(b"no image")
     report = inspect(folder)
-    assert report.problems[-1] == "no image with its mask can be read, so there is nothing to learn"
+    assert report.problems[-1] == "no image with its mask is left that can be read, so there is nothing to learn"
     assert len(report.problems) == 5 and report.findings.warnings == ()
 
 
@@ -232,3 +232,18 @@ def test_what_was_understood_is_told_with_the_warnings_last(judge, make_dataset)
         ("  in no mask: sky", False),
         ("scored, but in no mask: person", True),
     ]
+
+
+def test_masks_of_0_and_255_beside_masks_of_0_and_1_are_told_of(tmp_path):
+    add_pairs(tmp_path)
+    changed = sorted((tmp_path / "masks").iterdir())[0]
+    with Image.open(changed) as image:
+        numbers_HW = np.asarray(image)
+    Image.fromarray(numbers_HW * 255).save(changed)
+    told = "1 masks have the number 255, which is void, and none of them class_1: if 255 stands for it there"
+    assert any(told in warning for warning in inspect(tmp_path).findings.warnings)
+    # Void at a border is nothing to tell of.
+    numbers_HW = numbers_HW.copy()
+    numbers_HW[0] = VOID
+    Image.fromarray(numbers_HW).save(changed)
+    assert not any("255" in warning for warning in inspect(tmp_path).findings.warnings)

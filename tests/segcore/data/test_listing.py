@@ -3,6 +3,7 @@ import unicodedata
 import pytest
 
 from segcore.data.listing import (
+    count_below,
     count_unread,
     find_annotations,
     has_images,
@@ -80,15 +81,25 @@ def test_two_masks_or_documents_of_one_name_are_named(tmp_path):
 
 
 def test_files_that_are_not_read_are_counted_in_all_folders_of_a_data_set(tmp_path):
-    for name in ("a.jpg", "a.json", "b.json", "city/c.jpg", "city/c.JSON", "city/d.heic", "city/drive/e.gif", ".git/f"):
+    for name in (
+        "a.jpg",
+        "a.json",
+        "b.json",
+        "city/c.jpg",
+        "city/c.JSON",
+        "city/d.heic",
+        "city/drive/e.gif",
+        ".git/f",
+        "dataset.json",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     # The JSON of an image tells facts about it.
     assert count_unread(tmp_path, below=True) == {".json": 1, ".heic": 1, ".gif": 1}
-    assert count_unread(tmp_path) == {".json": 2}
+    assert count_unread(tmp_path) == {".json": 3}
 
 
-def test_images_are_found_below_and_links_to_folders_are_not_followed(tmp_path):
+def test_images_are_found_below_and_a_link_to_a_folder_above_is_not_followed(tmp_path):
     for name in ("a.txt", "below/b.txt", "below/.c.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"")
@@ -101,6 +112,27 @@ def test_images_are_found_below_and_links_to_folders_are_not_followed(tmp_path):
     assert [file.name for file in files] == ["d.PNG"]
     assert [file.name for file in walk_files(tmp_path)] == ["d.PNG"]
     assert problems == []
+
+
+def test_images_are_found_through_a_link_to_a_folder_elsewhere(tmp_path):
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    for folder in (data, elsewhere):
+        folder.mkdir()
+    (elsewhere / "a.png").write_bytes(b"")
+    (data / "city").symlink_to(elsewhere, target_is_directory=True)
+    # A circle that leads through both.
+    (elsewhere / "round").symlink_to(data, target_is_directory=True)
+    assert walk_images(data) == ([data / "city/a.png"], [])
+    assert list(walk_files(data)) == [data / "city/a.png"]
+    assert has_images(data)
+
+
+def test_images_in_folders_below_are_counted_where_one_folder_is_asked_for(tmp_path):
+    (tmp_path / "city").mkdir()
+    (tmp_path / "city" / "a.png").write_bytes(b"")
+    assert count_below(tmp_path) == 1
+    with pytest.raises(DataError, match="has no image; 1 lie in folders below it: give one of these"):
+        list_images(tmp_path)
 
 
 @pytest.mark.parametrize(

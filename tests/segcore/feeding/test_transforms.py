@@ -95,6 +95,18 @@ def test_resize_scales_image_and_mask_alike(make_config):
     np.testing.assert_array_equal(small_HW, small_HW3[..., 0])
 
 
+def test_enlarged_image_and_mask_show_the_same_place(make_config):
+    image_HW3 = np.zeros((6, 8, 3), np.uint8)
+    image_HW3[:, 4:] = 200
+    mask_HW = (image_HW3[..., 0] > 0).astype(np.uint8)
+    config = make_config(input_mode="resize", scale=2.0)
+    large_HW3, large_HW = cut_sample(image_HW3, mask_HW, config, np.random.default_rng(0))
+    assert large_HW3.shape == (12, 16, 3)
+    # Between columns of 0 and 200 stand a quarter and three quarters of the way; the border is where it was.
+    assert large_HW3[0, :, 0].tolist() == [0] * 7 + [50, 150] + [200] * 7
+    np.testing.assert_array_equal(large_HW, (large_HW3[..., 0] > 100).astype(np.uint8))
+
+
 def test_resize_never_mixes_class_indices(make_config):
     # Between pixels of 0 and 200 a blend would be some class of its own.
     mask_HW = 200 * np.random.default_rng(0).integers(0, 2, (64, 96), np.uint8)

@@ -19,7 +19,7 @@ from segcore.insight.error_pictures import choose_extremes, render_error_map
 from segcore.insight.error_report import bin_scores, describe_origin, render_errors
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import save_ensemble
+from segcore.prediction.ensemble_files import save_ensemble
 from segcore.prediction.held_out import spread
 from segcore.scoring.metrics import class_boundary_ious, count_confusion, score_image
 from segcore.scoring.objects import Objects

@@ -20,11 +20,10 @@ from segcore.insight.page import (
     escape,
     headline,
     join,
-    mask_picture,
     paragraph,
-    photo,
     write_page,
 )
+from segcore.insight.page_pictures import mask_picture, photo
 
 NASTY = '<b onclick="x">&\''
 TABLE = ClassTable(names=("<b>", "sky"), colours=((1, 2, 3), (0, 152, 225)), scored=("<b>",))
@@ -85,17 +84,6 @@ def test_only_sortable_tables_have_buttons():
 
 def test_table_without_rows_has_its_header(read_page):
     assert "a" in read_page(data_table(["a"], []))
-
-
-def test_mask_picture_has_exactly_the_classes_colours():
-    mask_HW = np.array([[0, 1], [255, 1]], np.uint8)
-    picture = pixels_of(mask_picture(mask_HW, TABLE, "truth", 10))
-    assert np.asarray(picture.convert("RGB")).tolist() == [[[1, 2, 3], [0, 152, 225]], [[0, 0, 0], [0, 152, 225]]]
-
-
-def test_large_pictures_are_made_smaller_and_small_ones_are_not_enlarged():
-    assert pixels_of(photo(np.zeros((40, 80, 3), np.uint8), "x", 20)).size == (20, 10)
-    assert pixels_of(photo(np.zeros((40, 80, 3), np.uint8), "x", 100)).size == (80, 40)
 
 
 def test_chip_is_drawn_in_its_colour():

@@ -18,7 +18,7 @@ from segcore.errors import WeightsError
 from segcore.machine import Machine
 from segcore.networks.model import build_model
 from segcore.networks.weights import describe_fit, load_weights, rename_lite, require_weights
-from segcore.prediction.ensemble import save_ensemble
+from segcore.prediction.ensemble_files import save_ensemble
 from segcore.training.state import new_state, save_state
 
 

@@ -14,7 +14,7 @@ from segcore.__main__ import app
 from segcore.errors import ConfigError, ExportError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.prediction.export import OPSET, export_onnx
 
 RANDOM = np.random.default_rng(5)

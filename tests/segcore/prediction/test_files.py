@@ -7,7 +7,7 @@ from PIL import Image
 from segcore.errors import StorageError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.prediction.files import predict_files
 
 

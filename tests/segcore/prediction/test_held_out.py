@@ -9,7 +9,7 @@ from segcore.data.dividing.given_folds import split_officially
 from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import save_ensemble
+from segcore.prediction.ensemble_files import save_ensemble
 from segcore.prediction.held_out import (
     Assignment,
     Origin,

@@ -19,7 +19,7 @@ from segcore.data.extra import read_extra
 from segcore.errors import ConfigError, DataError, LeftOutError, StorageError
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.prediction.pseudo_label import PseudoOptions, add_void_colour, label_sure_pixels, write_pseudo_labels
 
 VOID = 255

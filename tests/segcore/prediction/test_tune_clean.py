@@ -7,7 +7,7 @@ import torch
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
-from segcore.prediction.ensemble import load_ensemble, save_ensemble
+from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
 from segcore.prediction.tune import HeldOutImage
 from segcore.prediction.tune_clean import Removals, choose_areas, conclude, count_removals
 from segcore.scoring.metrics import count_confusion

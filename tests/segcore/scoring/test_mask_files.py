@@ -94,6 +94,16 @@ def test_notes_name_the_images_and_the_classes(classes, tmp_path):
     assert notes.classes == classes
 
 
+def test_masks_of_other_classes_are_not_mixed_in_one_folder(classes, tmp_path):
+    """What was written first would be read by the classes of the second model."""
+    write_mask_notes(tmp_path, [tmp_path / "a.png"], classes)
+    other = replace(classes, names=("lane", *classes.names[1:]))
+    with pytest.raises(DataError, match="holds masks of other classes; choose another folder"):
+        write_mask_notes(tmp_path, [tmp_path / "b.png"], other)
+    write_mask_notes(tmp_path, [tmp_path / "b.png"], replace(classes, scored=classes.names[1:2]))
+    assert sorted(read_mask_notes(tmp_path).images) == ["a", "b"]
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"images": 3, "classes": {}}'])
 def test_damaged_notes_are_refused(tmp_path, content):
     (tmp_path / "images.json").write_text(content)

@@ -161,7 +161,7 @@ def test_every_problem_is_reported_at_once_but_a_flood_is_shortened(tmp_path: Pa
     assert caught.value.problems[-1] == "and 10 more problems"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "[" * 100_000], ids=range(5))
+@pytest.mark.parametrize("text", ["", "{", "[1]", '"x"', "[" * 100_000, '{"a.jpg": {}, "a.jpg": {}}'], ids=range(6))
 def test_a_file_that_is_no_json_object_is_refused(text, tmp_path: Path):
     file = tmp_path / "submission.json"
     file.write_text(text)

@@ -381,7 +381,7 @@ def test_what_was_learnt_is_copied_until_samples_of_one_size_have_fitted(
     mixed = PixelCache(prepare_cache(read_dataset(make_dataset(*sizes)), tmp_path / "cache"))
     config = make_config(input_mode=input_mode, crop_size=32, crops_per_image=1, epochs=3, batch_size=2)
     remembered = []
-    monkeypatch.setattr(train, "remember_learnt", lambda state: remembered.append(state.epoch))
+    monkeypatch.setattr(train, "copy_learnt", lambda state: remembered.append(state.epoch))
     state = _start_small(config, mixed)
     assert len(list(train_epochs(state, mixed, range(3), [3], MACHINE))) == 3
     assert len(remembered) == copies

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 
 from segcore.data.case import Case
-from segcore.data.dividing.folds import Seen, make_folds, measure_leakage
+from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leakage
 from segcore.data.dividing.split import FoldSplit, name_training, read_folds, write_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
 from tests.conftest import ENCODING
@@ -125,6 +125,8 @@ def test_leakage_counts_the_seams():
     cases = _cases(*_drive(*range(96)))
     leakage = measure_leakage(cases, make_folds(cases, 3))
     assert (leakage.neighbours, leakage.divided_blocks, leakage.divided_neighbours) == (95, 0, 5)
+    assert leakage.describe().startswith("0 blocks divided; 5 of 95 pairs")
+    assert Leakage(neighbours=0, divided_blocks=0, divided_neighbours=0).describe().startswith("none is known")
 
 
 def test_leakage_finds_a_divided_block():

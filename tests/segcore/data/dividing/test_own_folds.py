@@ -44,6 +44,12 @@ def test_a_single_split_of_nnu_net_is_one_fold(read):
     assert (own.folds, own.fold_of) == (1, {"a": 0, "b": None, "c": None})
 
 
+def test_names_may_have_the_suffix_of_their_image(read):
+    assert read("name,fold\na.jpg,0\nb.PNG,1\nc.v2,train\n", "mine.csv").fold_of == {"a": 0, "b": 1, "c.v2": None}
+    assert read({"a.jpg": 0, "b": 1}).fold_of == {"a": 0, "b": 1}
+    assert read([{"train": ["a.png"], "val": ["b.png"]}]).fold_of == {"a": None, "b": 0}
+
+
 def test_letters_of_a_mac_are_those_of_the_image(read):
     assert read({"cafe\u0301": 0, "b": 1}).fold_of == {"caf\u00e9": 0, "b": 1}
 

@@ -126,3 +126,10 @@ def test_frames_of_a_city_stay_in_blocks_of_neighbours(put_frame, tmp_path):
 def _only_test(folder):
     (folder / "leftImg8bit" / "test").mkdir(parents=True)
     return folder
+
+
+def test_masks_of_colours_are_left_to_the_command_that_finds_them(put_pair, tmp_path):
+    image = tmp_path / "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png"
+    put_pair(image, tmp_path / "gtFine/train/aachen/aachen_000000_000019_gtFine_color.png", [[(128, 64, 128)]])
+    with pytest.raises(DataError, match=r"has a mask; 'python -m segcore init .* --force' looks for masks of other"):
+        read_dataset(tmp_path)

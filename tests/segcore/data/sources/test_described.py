@@ -130,6 +130,18 @@ def test_lists_divide_and_leave_out(tmp_path):
     assert "left out: 1 images that are on no list of train or val" in dataset.notes
 
 
+@pytest.mark.parametrize(
+    "line", ["./photos/{}.jpg", "photos/{0}.jpg truth/{0}_L.png", "{0}.jpg\t{0}_L.png", "{},truth"]
+)
+def test_lists_may_name_the_mask_in_a_second_column(tmp_path, line):
+    for name in ("a", "b c"):
+        save_pair(tmp_path, name, np.array([[7, 26]], np.uint8))
+    (tmp_path / "train.txt").write_text(line.format("a"), encoding="utf-8")
+    (tmp_path / "val.txt").write_text("photos/b c.jpg\n", encoding="utf-8")
+    describe(tmp_path, splits={"train": "train.txt", "val": "val.txt"})
+    assert [(case.name, case.split) for case in read_dataset(tmp_path).cases] == [("a", "train"), ("b c", "val")]
+
+
 def test_names_on_lists_that_nothing_has_are_told(tmp_path):
     save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
     (tmp_path / "train.txt").write_text("a\nz\n", encoding="utf-8")
@@ -275,3 +287,10 @@ def test_nothing_is_said_twice(tmp_path):
     describe(tmp_path)
     notes = read_dataset(tmp_path).notes
     assert len(set(notes)) == len(notes)
+
+
+def test_classes_that_contradict_each_other_are_refused_with_the_file(tmp_path):
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
+    describe(tmp_path, classes=[{"name": "car", "ids": [7]}, {"name": "car", "ids": [26]}])
+    with pytest.raises(DataError, match=r"dataset\.json: The class table cannot be used:\s+- class name 'car' occurs"):
+        read_dataset(tmp_path)

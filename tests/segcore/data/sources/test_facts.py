@@ -76,7 +76,7 @@ def test_document_of_another_program_says_nothing(tmp_path):
     assert problems == []
 
 
-@pytest.mark.parametrize("content", [b"{", b"\xff\xfe{", b"[" * 100_000])
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe{", b"[" * 100_000, b'{"frame": 1, "frame": 2}'])
 def test_document_that_cannot_be_read_is_named(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
     _, problems, _ = add_facts(tmp_path, [_case(tmp_path, "a")])

@@ -69,6 +69,21 @@ def test_of_two_folders_of_masks_none_is_taken(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("mask", ["{}_gtFine_color.png", "{}_train_id.png", "{}.jpg.png"])
+def test_endings_that_people_give_masks_are_known(tmp_path, mask):
+    for name in "ab":
+        save_photo(tmp_path / f"left/{name}.jpg")
+        save_mask(tmp_path / "truth" / mask.format(name))
+    assert find(tmp_path) == ("left/{name}.jpg", f"truth/{mask.format('{name}')}")
+
+
+def test_files_that_may_be_masks_and_are_not_read_are_told(tmp_path):
+    save_photo(tmp_path / "photos/a.jpg")
+    (tmp_path / "photos/a_mask.gif").write_bytes(b"GIF89a")
+    with pytest.raises(DataError, match=r"files that are not read \(\.gif: 1\): save them as PNG"):
+        find(tmp_path)
+
+
 def test_photographs_of_two_cameras_are_no_masks(tmp_path):
     for name in "ab":
         save_photo(tmp_path / f"left/{name}.jpg")

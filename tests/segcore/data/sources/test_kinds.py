@@ -19,12 +19,13 @@ def save(folder, name, image):
         Image.fromarray(GREY),
         Image.fromarray(GREY.astype(np.uint16) * 100),
         Image.fromarray(GREY > 0),
+        Image.fromarray(GREY.astype(np.float32)),
         Image.fromarray(np.repeat(GREY[..., None], 3, axis=2)),
     ],
-    ids=["8 bits", "16 bits", "1 bit", "colours that are grey"],
+    ids=["8 bits", "16 bits", "1 bit", "floating point", "colours that are grey"],
 )
 def test_files_of_grey_levels_hold_numbers(tmp_path, image):
-    assert find_kind([save(tmp_path, "a.png", image)]) == ("index", ())
+    assert find_kind([save(tmp_path, "a.tif", image)]) == ("index", ())
 
 
 def test_one_coloured_pixel_makes_them_colours(tmp_path):
@@ -44,3 +45,14 @@ def test_masks_of_which_none_can_be_read_are_refused(tmp_path):
     for read in (find_kind, lambda masks: count_codes(masks, "index")):
         with pytest.raises(DataError, match=r"a\.png: cannot be decoded"):
             read([tmp_path / "a.png"])
+
+
+def test_one_palette_of_many_that_is_unlike_the_others_makes_them_colours(tmp_path):
+    """Its numbers mean other classes, and only its colours say so."""
+    masks = []
+    for number in range(40):
+        image = Image.fromarray(GREY > 0).convert("P")
+        image.putpalette([0, 0, 0, 200, 0, 0] if number != 21 else [200, 0, 0, 0, 0, 0])
+        masks.append(save(tmp_path, f"{number:02}.png", image))
+    assert find_kind(masks) == ("rgb", ())
+    assert find_kind(masks[:21])[0] == "index"

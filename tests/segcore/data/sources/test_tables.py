@@ -117,6 +117,7 @@ def test_numbers_that_nothing_names_are_a_class_each_and_said(tmp_path):
     assert table.encoding.decode(masks[1]).tolist() == [[2, 255]]
     assert table.notes[0].startswith("classes: not named; one for each number in the masks: 0, 7, 26000 (")
     assert table.notes[1] == "masks: numbers, 255 is void"
+    assert table.notes[2].startswith("large numbers: up to 26000; if they tell objects apart")
 
 
 def test_names_are_of_the_numbers_in_order_and_a_number_behind_them_is_refused(tmp_path):
@@ -129,9 +130,24 @@ def test_names_are_of_the_numbers_in_order_and_a_number_behind_them_is_refused(t
         table.encoding.decode(mask)
 
 
+@pytest.mark.parametrize("content", ["26 car\n7 road\n", "# id: name\n26: car\n7: road\n", "26,car\n7\troad\n255 void"])
+def test_number_before_each_name_is_that_of_the_masks(tmp_path, content):
+    mask = _put(tmp_path, [[7, 26, 255]])
+    (tmp_path / "labels.txt").write_text(content)
+    table = find_table(tmp_path, [mask])
+    assert table.classes.names == ("car", "road")
+    assert table.encoding.decode(mask).tolist() == [[1, 0, 255]]
+
+
+def test_name_that_begins_with_a_number_beside_others_that_do_not_is_a_name(tmp_path):
+    (tmp_path / "names.txt").write_text("road\n2 wheeler\n")
+    assert find_table(tmp_path, [_put(tmp_path, [[0, 1]])]).classes.names == ("road", "2 wheeler")
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
+        ("1 road\n1 sky", "number 1 occurs twice"),
         ("road\n\nsky", "class name '' is blank"),
         ("road\nroad", "class name 'road' occurs twice"),
         ("", "0 classes: a table has 2 to 254"),
@@ -175,6 +191,15 @@ def test_more_numbers_than_classes_can_be_are_refused(tmp_path):
     mask = _put(tmp_path, [list(range(300))], deep=True)
     with pytest.raises(DataError, match="299 different numbers, and at most 254 are classes"):
         find_table(tmp_path, [mask])
+
+
+def test_jpeg_masks_that_nothing_names_are_refused(tmp_path):
+    """Each of their mixtures would be a class."""
+    mask_HW = np.zeros((16, 16), np.uint8)
+    mask_HW[5:, 3:] = 100
+    Image.fromarray(mask_HW).save(tmp_path / "a.jpg")
+    with pytest.raises(DataError, match="1 of 1 masks are JPEG, which changes numbers at every border"):
+        find_table(tmp_path, [tmp_path / "a.jpg"])
 
 
 @pytest.mark.parametrize(("number", "told"), [(0, "the number 0"), (4, "the number 4"), (255, "void, which is 255,")])
@@ -234,6 +259,41 @@ def test_palette_is_read_by_the_colours_that_the_table_names(tmp_path):
     classes = [{"name": "road", "rgb": [1, 2, 3]}, {"name": "sky", "rgb": [4, 5, 6]}]
     (tmp_path / "classes.json").write_text(json.dumps({"classes": classes, "void": [[1, 1, 1]]}))
     assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == [[255, 1, 0]]
+
+
+def test_border_of_255_is_void_in_a_palette_too(tmp_path):
+    colours = [1, 2, 3, 4, 5, 6] + [0] * 253 * 3 + [224, 224, 192]
+    mask = _put_palette(tmp_path, "a.png", [[1, 0, 255]], colours)
+    classes = [{"name": "sky", "rgb": [4, 5, 6]}, {"name": "road", "rgb": [1, 2, 3]}]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == [[0, 1, 255]]
+
+
+@pytest.mark.parametrize(
+    ("palette", "found"),
+    [
+        # The colours of sky and road, in another order than the table's; that of car is in no mask.
+        ([4, 5, 6, 1, 2, 3], [[2, 0]]),
+        # Those of another program.
+        ([0, 0, 0, 9, 9, 9], [[0, 1]]),
+        # Its first place has the colour of the table's first class, so both ways say the same.
+        ([1, 2, 3, 9, 9, 9], [[0, 1]]),
+    ],
+)
+def test_palette_without_the_colours_of_some_classes_is_read_by_those_that_occur(tmp_path, palette, found):
+    mask = _put_palette(tmp_path, "a.png", [[0, 1]], palette)
+    names = {"road": [1, 2, 3], "car": [7, 7, 7], "sky": [4, 5, 6]}
+    classes = [{"name": name, "rgb": colour} for name, colour in names.items()]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == found
+
+
+def test_palette_of_which_some_colours_are_classes_of_another_place_is_refused(tmp_path):
+    mask = _put_palette(tmp_path, "a.png", [[0, 1]], [9, 9, 9, 1, 2, 3])
+    classes = [{"name": "road", "rgb": [1, 2, 3]}, {"name": "sky", "rgb": [4, 5, 6]}]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    with pytest.raises(DataError, match=r"number 1 has the colour of road, and number 0 that of no class, \(9, 9, 9\)"):
+        find_table(tmp_path, [mask])
 
 
 def test_file_that_is_no_image_is_refused_by_name(tmp_path):

@@ -1,0 +1,27 @@
+import base64
+import io
+import re
+
+import numpy as np
+from PIL import Image
+
+from segcore.data.classes import ClassTable
+from segcore.insight.page_pictures import mask_picture, photo
+
+TABLE = ClassTable(names=("<b>", "sky"), colours=((1, 2, 3), (0, 152, 225)), scored=("<b>",))
+
+
+def pixels_of(figure):
+    data = re.search(r"base64,([^\"]+)", figure).group(1)
+    return Image.open(io.BytesIO(base64.b64decode(data)))
+
+
+def test_mask_picture_has_exactly_the_classes_colours():
+    mask_HW = np.array([[0, 1], [255, 1]], np.uint8)
+    picture = pixels_of(mask_picture(mask_HW, TABLE, "truth", 10))
+    assert np.asarray(picture.convert("RGB")).tolist() == [[[1, 2, 3], [0, 152, 225]], [[0, 0, 0], [0, 152, 225]]]
+
+
+def test_large_pictures_are_made_smaller_and_small_ones_are_not_enlarged():
+    assert pixels_of(photo(np.zeros((40, 80, 3), np.uint8), "x", 20)).size == (20, 10)
+    assert pixels_of(photo(np.zeros((40, 80, 3), np.uint8), "x", 100)).size == (80, 40)

@@ -273,8 +273,16 @@ class SearchFolder:
 
 def command_line(verb: str, *arguments: str, storage: Path) -> str:
     """Return a command line to be pasted: quoted, and with the storage unless it is the default one."""
-    where = [] if storage.resolve() == DEFAULT_STORAGE.resolve() else ["--storage", name_storage(storage)]
+    where = [] if _is_default(storage) else ["--storage", name_storage(storage)]
     return shlex.join(["python", "-m", "search", verb, *arguments, *where])
+
+
+def _is_default(storage: Path) -> bool:
+    try:
+        return storage.resolve() == DEFAULT_STORAGE.resolve()
+    except OSError:
+        # The working directory is gone, or a part of it cannot be read.
+        return False
 
 
 def folder_of(settings: SearchSettings, place: Place) -> SearchFolder:

@@ -74,8 +74,8 @@ class SearchSettings:
     space: Annotated[
         str, Field(description="street, street_small, street_offline, contest, demo, or package.module:function")
     ] = "street"
-    trials: Annotated[int, Field(ge=1, description="configurations to try")] = 80
-    epochs: Annotated[int, Field(ge=1, description="most epochs of a trial")] = 27
+    trials: Annotated[int, Field(ge=1, le=1_000_000, description="configurations to try")] = 80
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="most epochs of a trial")] = 27
     grace_epochs: Annotated[int, Field(ge=0, description="epochs before ASHA may stop a trial; 0: one of 27")] = 0
     reduction_factor: Annotated[int, Field(ge=2, description="of so many trials at a rung, one goes on")] = 2
     split: Annotated[
@@ -144,6 +144,11 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
         settings = SearchSettings(**values)
     except pydantic.ValidationError as error:
         raise ConfigError(describe_problems(error)) from None
+    if settings.fixed.get("epochs", settings.epochs) != settings.epochs:
+        raise ConfigError(
+            f"--set epochs={settings.fixed['epochs']} contradicts --epochs {settings.epochs}, which all trials have; "
+            "leave --set epochs out."
+        )
     if settings.split == "official" and settings.folds != 1:
         raise ConfigError(f"--folds {settings.folds} contradicts --split official, which has 1; leave --folds out.")
     if settings.split == "folds" and settings.folds < 2:
@@ -226,8 +231,9 @@ def parse_duration(text: str) -> float:
     Raises:
         ConfigError: when it is none.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text.strip())
-    if match is None:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd]?)", text.strip())
+    # What is longer than so many digits is no number of seconds any more.
+    if match is None or len(match.group(1)) > _LONGEST_NAME:
         raise ConfigError(f"{text!r} is no duration; write a number with s, m, h or d, such as 90m or 2h.")
     return float(match.group(1)) * _UNIT_SECONDS[match.group(2) or "s"]
 

@@ -23,6 +23,7 @@ from search.settings import change_settings
 from search.verdict.out_of_fold import MOST_NETWORKS
 from search.verdict.selection import can_confirm, choose_further, name_winner
 from segcore.data.caching.disk import resolve_folder
+from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError, TrackingError
 
 
@@ -57,13 +58,18 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
     require_idle(*folder.stages.values())
+    # What cannot be read is told before anything starts.
+    read_folds(folder.folds)
     running.expect_tracking(place)
+    dataset = running.read_data(place)
     with cluster.connected(place) as capacity:
-        running.confirm_best(settings, capacity, folder, running.prepare_cache(capacity), retry=True, save=True)
+        cache = running.prepare_cache(capacity, dataset)
+        running.confirm_best(settings, capacity, folder, cache, retry=True, save=True)
     show_best(name_winner(settings, folder))
     send_file(folder.root, folder.best)
     show_failed_trainings(settings, folder)
     keep_report(settings, place, folder)
+    console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
 
 
 @with_options({"where": WHERE_NOW})
@@ -100,9 +106,11 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
         best(folder.name, storage=folder.root.parent)
     winner = read_best(folder.best)
     further = find_further(folder, settings.metric, winner, members)
+    read_folds(folder.folds)
     running.expect_tracking(place)
+    dataset = running.read_data(place)
     with cluster.connected(place) as capacity:
-        cache = running.prepare_cache(capacity)
+        cache = running.prepare_cache(capacity, dataset)
         running.retrain_winner(settings, capacity, folder, cache, winner, further, most=most, half=half)
 
 
@@ -140,11 +148,14 @@ def fetch(
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Copy the registered model out of MLflow, refusing one whose files were changed since it was registered."""
+    from search.tracking.check import require_tracking
     from search.tracking.fetching import fetch_model
 
-    _, place = open_told(find_folder(storage, name), where)
-    wanted = str(version) if version else ""
-    found, digest = fetch_model(place.tracking_uri, name, wanted, resolve_folder("out", out))
+    folder = find_folder(storage, name)
+    _, place = open_told(folder, where)
+    wanted, into = str(version) if version else "", resolve_folder("out", out)
+    require_tracking(place.tracking_uri)
+    found, digest = fetch_model(place.tracking_uri, name, wanted, into, folder.command("retrain"))
     console.print(f"models:/{name}/{found} is in {out} as it was registered, SHA-256 {digest}", soft_wrap=True)
 
 

@@ -194,9 +194,12 @@ def _go_on(
     require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     split = read_folds(folder.folds)
+    # One that is gone is told before anything starts.
+    load_space(settings.space)
     running.expect_tracking(place)
     running.tell_storage(place)
+    dataset = running.read_data(place)
     with cluster.connected(place) as capacity:
-        cache = running.prepare_cache(capacity)
+        cache = running.prepare_cache(capacity, dataset)
         running.search(settings, capacity, folder, cache, split, retry=retry_failed, extended=extended)
         running.finish(settings, capacity, folder, cache, retry=retry_failed)

@@ -3,6 +3,7 @@
 Those take seconds to import, so `launch` and `finish` import this file when they run, and `status` never does.
 """
 
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -33,7 +34,7 @@ from search.place import Place
 from search.run import cluster, loop
 from search.run.capacity import Capacity
 from search.settings import SearchSettings
-from search.stages import confirm, retrain
+from search.stages import confirm, ensemble, retrain
 from search.stages.search import run_search
 from search.stages.stage import OpenStage, open_stage
 from search.storage import find_bucket, name_storage
@@ -86,17 +87,16 @@ def read_data(place: Place) -> DataSet:
     return read_dataset(folder, place.layout)
 
 
-def prepare_cache(capacity: Capacity, dataset: DataSet | None = None) -> PixelCache:
+def prepare_cache(capacity: Capacity, dataset: DataSet) -> PixelCache:
     """Decode the images on every node, showing how far it is.
 
     Args:
         capacity: the cluster's nodes.
-        dataset: what its folder holds, where that is known already; None: it is read.
+        dataset: what the data's folder holds.
     """
     place = capacity.place
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
-    dataset = dataset or read_data(place)
     if capacity.note:
         console.print(f"{capacity.note[0].upper()}{capacity.note[1:]}.", style="yellow", soft_wrap=True)
     if warning := warn_of_network(place.cache):
@@ -241,6 +241,8 @@ def retrain_winner(
         console.print(verdict_tables.ensemble_table(result.ensemble))
         console.print(ensemble_line(result.ensemble), soft_wrap=True)
     registered = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
+    # Who is killed before, or has no server, begins here again without asking any network anew.
+    ensemble.forget_votes(folder.retrain_stage)
     # The model notes its run, which only MLflow knows; its other files are in the bucket already.
     send_file(folder.root, folder.model / ENSEMBLE_FILE)
     console.print(f"ensemble:   {folder.model} ({_tell_size(folder.model)})", soft_wrap=True)
@@ -249,6 +251,8 @@ def retrain_winner(
     console.print(f"registered: {registered.address}", soft_wrap=True)
     console.print(f"champion:   {registered.champion}", soft_wrap=True)
     console.print(f"sha256:     {registered.digest}", soft_wrap=True)
+    predict = shlex.join(["python", "-m", "segcore", "predict", str(folder.model)])
+    console.print(f"predict:    {predict} IMAGES OUT", soft_wrap=True)
     keep_report(settings, capacity.place, folder)
 
 

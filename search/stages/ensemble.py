@@ -118,7 +118,7 @@ def select_ensemble(stage: Stage, cache: PixelCache, winner: int, members: Seque
 
 
 def forget_votes(folder: StageFolder) -> None:
-    """Delete what candidates said, once the model that they were asked for is written."""
+    """Delete what candidates said, once the model that they were asked for is written and registered."""
     shutil.rmtree(folder.root / _VOTES, ignore_errors=True)
 
 

@@ -25,7 +25,7 @@ from search.memory.outcome import Outcome
 from search.run.loop import run_folds
 from search.run.trial import STATE_FILE
 from search.stages.confirm import find_confirmed
-from search.stages.ensemble import chosen_weights, forget_votes, plan_further, select_ensemble
+from search.stages.ensemble import chosen_weights, plan_further, select_ensemble
 from search.stages.stage import OpenStage
 from search.stages.trained import fetch, group_trainings, read_scores, winner_trainings
 from search.verdict.notes import describe_ensemble, out_of_fold_note
@@ -82,7 +82,6 @@ def run_retraining(
         members = [winner["trial"], *(each["trial"] for each in further)]
         result = replace(result, ensemble=select_ensemble(stage, cache, winner["trial"], members, most))
     build_ensemble(folder, history, cache, result, winner, half=half)
-    forget_votes(stage.folder)
     stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, score_of(winner))))
     return result
 
@@ -249,6 +248,7 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
     """Write what the confirmation trained as if it had been trained here, with its own times."""
     number, above = asked.trial, f"../{CONFIRM_FOLDER}/"
     journal.write(replace(asked, time=training.started, copy_of=training.number))
+    first = min(training.epochs, default=0)
     for epoch, record in sorted(training.epochs.items()):
         picture = above + record.picture if record.picture is not None else None
         shown = {key: above + file for key, file in record.pictures.items()}
@@ -259,6 +259,7 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
                 metrics=dict(record.metrics),
                 picture=picture,
                 pictures=shown,
+                note=training.note if epoch == first else "",
                 time=record.time,
             )
         )

@@ -1,5 +1,6 @@
 """Where the runs of a search are in MLflow: its experiment, and the tags that its runs are found again by."""
 
+import shlex
 from typing import Final
 
 from mlflow import MlflowClient
@@ -10,6 +11,7 @@ from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.moved import bring_home
 from search.tracking.store import database_file
+from search.tracking_uri import VARIABLE, mask_uri
 from segcore.errors import TrackingError
 
 SENT: Final = "search.sent"
@@ -77,9 +79,11 @@ def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Pla
     """
     experiment = client.get_experiment_by_name(settings.name)
     if experiment is not None and experiment.lifecycle_stage == "deleted":
+        address = mask_uri(place.tracking_uri)
         raise TrackingError(
-            f"MLflow's experiment {settings.name!r} is deleted; restore it by 'mlflow experiments restore "
-            f"--experiment-id {experiment.experiment_id}', then run '{folder.command('sync')}'."
+            f"MLflow's experiment {settings.name!r} is deleted; restore it by '{VARIABLE}={shlex.quote(address)} "
+            f"python -m mlflow experiments restore --experiment-id {experiment.experiment_id}', then run "
+            f"'{folder.command('sync')}'."
         )
     if experiment is not None:
         found: str = experiment.experiment_id

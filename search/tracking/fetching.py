@@ -6,6 +6,7 @@ guards against whoever can write the files, not against whoever can write the da
 """
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 from typing import Final
@@ -48,7 +49,7 @@ def note_digest(uri: str, name: str, version: str, folder: Path) -> str:
     return digest
 
 
-def fetch_model(uri: str, name: str, version: str, folder: Path) -> tuple[str, str]:
+def fetch_model(uri: str, name: str, version: str, folder: Path, again: str) -> tuple[str, str]:
     """Copy a registered model into a folder, when its files are those that were registered.
 
     Args:
@@ -56,6 +57,7 @@ def fetch_model(uri: str, name: str, version: str, folder: Path) -> tuple[str, s
         name: of the registered model.
         version: of the model; empty: the newest.
         folder: must not exist.
+        again: the command that registers the model anew.
 
     Returns:
         Version and digest.
@@ -67,18 +69,20 @@ def fetch_model(uri: str, name: str, version: str, folder: Path) -> tuple[str, s
     """
     if folder.exists():
         raise StorageError(f"{folder} exists; give a folder that does not, the model is copied there.")
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         client = open_client(uri)
-        version = version or _newest(client, name)
+        version = version or _newest(client, name, again)
         noted = client.get_model_version(name, version).tags.get(_TAG, "")
         fetched = _download(uri, name, version, part)
         digest = digest_files(fetched)
-        _require_noted(f"models:/{name}/{version}", digest, noted)
+        _require_noted(f"models:/{name}/{version}", digest, noted, again)
         fetched.rename(folder)
     except MlflowException as error:
-        raise TrackingError(f"The model {name!r} cannot be fetched ({told(error)}).") from error
+        raise TrackingError(
+            f"The model {name!r} cannot be fetched ({told(error).rstrip(':')}); give the --version of another, or run "
+            f"'{again}', which registers a new one."
+        ) from error
     except OSError as error:
         raise StorageError(f"{folder} cannot be written ({error}); make room or give another folder.") from error
     finally:
@@ -107,22 +111,22 @@ def _download(uri: str, name: str, version: str, folder: Path) -> Path:
     )
 
 
-def _newest(client: MlflowClient, name: str) -> str:
+def _newest(client: MlflowClient, name: str, again: str) -> str:
     versions = [int(each.version) for each in client.search_model_versions(f"name = '{name}'")]
     if not versions:
-        raise CheckpointError(f"MLflow has no model {name!r}; 'python -m search retrain {name}' registers it.")
+        raise CheckpointError(f"MLflow has no model {name!r}; '{again}' registers it.")
     return str(max(versions))
 
 
-def _require_noted(address: str, digest: str, noted: str) -> None:
+def _require_noted(address: str, digest: str, noted: str, again: str) -> None:
     if not noted:
         raise CheckpointError(
-            f"{address} was registered without a digest of its files, so they may be anyone's; run 'python -m search "
-            "retrain' again, which registers a new version."
+            f"{address} was registered without a digest of its files, so they may be anyone's; run '{again}', "
+            "which registers a new version."
         )
     if digest != noted:
         raise CheckpointError(
             f"{address}: its files were changed after it was registered (SHA-256 {digest}, was {noted}). Do not load "
-            "it: that runs code in it. Close MLflow's files to others, and run 'python -m search retrain' again, which "
-            "registers a new version."
+            f"it: that runs code in it. Close MLflow's files to others, and run '{again}', which registers a new "
+            "version."
         )

@@ -27,7 +27,7 @@ from search.storage import name_storage
 from search.tracking.check import check_tracking
 from search.tracking.experiments import find_run, stage_tags
 from search.tracking.reading import identify
-from search.tracking.store import PARENT, open_client, readable, told
+from search.tracking.store import PARENT, database_file, open_client, readable, told
 from search.tracking_uri import mask_uri
 from segcore.errors import CheckpointError, StorageError, StoreAwayError, TrackingError
 
@@ -99,6 +99,10 @@ def fetch_record(uri: str, name: str, storage: Path) -> SearchFolder:
         CheckpointError: when the record is damaged.
         StorageError: when it cannot be written here.
     """
+    database = database_file(uri)
+    # Whoever only reads makes no database where an address is mistyped.
+    if database is not None and not database.exists():
+        raise TrackingError(f"--tracking-uri {uri}: there is no {database}; give MLflow's address.")
     if problem := check_tracking(uri):
         raise StoreAwayError(f"{problem} Start the server, or give its address.")
     folder, part = SearchFolder(root=storage / name), storage / f"{name}.part"

@@ -54,6 +54,15 @@ def search(tmp_path):
     return folder
 
 
+def test_command_names_its_storage_where_the_working_directory_is_gone(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    told = f"python -m search resume streets --storage {tmp_path}"
+    assert SearchFolder(root=tmp_path / "streets").command("resume") == told
+
+
 def test_path_is_stored_from_the_stage_on_and_found_again_after_a_move(search, tmp_path):
     stored = search.confirm_stage.relative(search.confirm_stage.ray / "run-1" / "checkpoint")
     assert stored == "ray/run-1/checkpoint"

@@ -22,7 +22,7 @@ def test_durations(text, seconds):
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "h", "-5m", "2 weeks", "1h30m", "1e3"])
+@pytest.mark.parametrize("text", ["", "h", "-5m", "2 weeks", "1h30m", "1e3", "٣h", "9" * 400])
 def test_what_is_no_duration_is_refused_with_an_example(text):
     with pytest.raises(ConfigError, match="such as 90m or 2h") as caught:
         parse_duration(text)
@@ -33,6 +33,8 @@ def test_what_is_no_duration_is_refused_with_an_example(text):
     ("values", "told"),
     [
         ({"trials": 0}, ("--trials 0", "greater than or equal to 1")),
+        ({"trials": 10**30}, ("less than or equal to 1000000",)),
+        ({"epochs": 27, "fixed": {"epochs": 5}}, ("--set epochs=5 contradicts --epochs 27",)),
         ({"epochs": -3}, ("--epochs -3", "greater than or equal to 1")),
         ({"reduction_factor": 1}, ("--reduction-factor 1", "greater than or equal to 2")),
         ({"folds": 0}, ("--folds 0", "greater than or equal to 1")),

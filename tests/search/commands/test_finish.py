@@ -1,8 +1,11 @@
 import pytest
 
-from search.commands.finish import find_further
+from search.commands.finish import fetch, find_further
 from search.folder import SearchFolder
+from search.place import write_place
+from search.settings import write_settings
 from segcore.config import TrainConfig
+from segcore.errors import TrackingError
 
 
 @pytest.fixture
@@ -42,3 +45,12 @@ def test_retraining_goes_on_with_the_configurations_that_it_began_with(folder, o
     # With the values that it was begun with, whatever the search would say now.
     assert (_trials(found), found[0]["values"]["epochs"]) == ([2, 1], 5)
     assert find_further(folder, "iou", WINNER, 1) == []
+
+
+def test_model_of_a_damaged_database_is_an_error_with_the_remedy(folder, make_settings, make_place, tmp_path):
+    storage = folder.root.parent
+    write_settings(make_settings(), folder.settings)
+    write_place(make_place(storage=storage), folder.place)
+    (storage / "mlflow.db").write_text("no database" * 400)
+    with pytest.raises(TrackingError, match="is no whole MLflow database"):
+        fetch(name="streets", tracking_uri=None, out=tmp_path / "model", version=0, storage=storage)

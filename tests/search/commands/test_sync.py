@@ -89,4 +89,4 @@ def test_deleted_experiment_is_an_error_that_says_how_to_restore_it(place, run_c
     client.delete_experiment(client.get_experiment_by_name("streets").experiment_id)
     done = run_cli("sync", "streets", "--storage", storage)
     assert done.returncode == 2
-    assert "mlflow experiments restore" in done.stderr
+    assert f"MLFLOW_TRACKING_URI='sqlite:///{storage}/mlflow.db' python -m mlflow experiments restore" in done.stderr

@@ -134,7 +134,7 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script):
     }
     training = TrialRecord(
         number=7, fold=1, values=best["values"], params={}, started=100.0, epochs=epochs, checkpoint="ray/7",
-        checkpoint_epoch=2, outcome=Outcome.FINISHED, ended=160.0, source=5,
+        checkpoint_epoch=2, outcome=Outcome.FINISHED, ended=160.0, source=5, note="in parts of 2",
     )  # fmt: skip
     plan_folds(script.journal, best, 2, {(1, best["values"]["seed"]): training})
     assert [trial.fold for trial in script.journal.history.unfinished] == [0]
@@ -146,6 +146,7 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script):
     assert taken.epochs[1].picture == "../confirm/trials/0007/epoch_0001.jpg"
     assert (taken.checkpoint, taken.checkpoint_epoch) == ("../confirm/ray/7", 2)
     assert taken.message == "trained in the confirmation, as its trial 7"
+    assert taken.note == "in parts of 2"
     asked = [event for event in read_events(script.journal.file) if event.event == "asked"]
     assert [(event.trial, event.copy_of) for event in asked] == [(0, None), (1, 7)]
 

@@ -9,8 +9,9 @@ import pytest
 from mlflow import MlflowClient
 
 from search.tracking.fetching import digest_files, fetch_model, note_digest
-from segcore.errors import CheckpointError, StorageError
+from segcore.errors import CheckpointError, StorageError, TrackingError
 
+AGAIN = "python -m search retrain streets --storage /s"
 CODE = """
 import mlflow
 
@@ -45,11 +46,19 @@ def registered(empty_database, tmp_path) -> tuple[str, Path]:
     return uri, code
 
 
+def test_folder_beside_that_is_called_alike_stays(registered, tmp_path):
+    beside = tmp_path / "model.part"
+    beside.mkdir()
+    with pytest.raises(CheckpointError):
+        fetch_model(registered[0], "alleys", "", tmp_path / "model", AGAIN)
+    assert beside.is_dir()
+
+
 def test_model_comes_back_as_it_was_registered_and_loads(registered, tmp_path):
     uri, _ = registered
     digest = note_digest(uri, "streets", "1", tmp_path / "probe")
     assert not (tmp_path / "probe").exists()
-    assert fetch_model(uri, "streets", "", tmp_path / "model") == ("1", digest)
+    assert fetch_model(uri, "streets", "", tmp_path / "model", AGAIN) == ("1", digest)
     assert mlflow.pyfunc.load_model(str(tmp_path / "model")).predict([1, 2]) == [1, 2]
 
 
@@ -64,20 +73,22 @@ def test_model_whose_files_were_changed_is_not_handed_out(registered, tmp_path, 
     else:
         (code.parent / "requirements.txt").unlink()
     with pytest.raises(CheckpointError, match="its files were changed after it was registered"):
-        fetch_model(uri, "streets", "1", tmp_path / "model")
+        fetch_model(uri, "streets", "1", tmp_path / "model", AGAIN)
     assert not list(tmp_path.glob("model*/"))
 
 
 def test_model_without_a_digest_is_not_handed_out(registered, tmp_path):
     with pytest.raises(CheckpointError, match="registered without a digest"):
-        fetch_model(registered[0], "streets", "1", tmp_path / "model")
+        fetch_model(registered[0], "streets", "1", tmp_path / "model", AGAIN)
 
 
 def test_missing_model_and_taken_folder_are_told(registered, tmp_path):
-    with pytest.raises(CheckpointError, match="no model 'alleys'"):
-        fetch_model(registered[0], "alleys", "", tmp_path / "model")
+    with pytest.raises(CheckpointError, match=f"no model 'alleys'; '{AGAIN}' registers it"):
+        fetch_model(registered[0], "alleys", "", tmp_path / "model", AGAIN)
+    with pytest.raises(TrackingError, match=f"give the --version of another, or run '{AGAIN}'"):
+        fetch_model(registered[0], "streets", "9", tmp_path / "model", AGAIN)
     with pytest.raises(StorageError, match="exists; give a folder that does not"):
-        fetch_model(registered[0], "streets", "", tmp_path)
+        fetch_model(registered[0], "streets", "", tmp_path, AGAIN)
 
 
 def test_digest_is_of_names_and_contents(tmp_path):

@@ -72,6 +72,9 @@ def test_an_unknown_search_is_told_with_those_there_are_and_a_server_that_is_awa
         fetch_record(place.tracking_uri, "other", tmp_path)
     with pytest.raises(StoreAwayError, match=r"127\.0\.0\.1:1 does not answer"):
         fetch_record("http://127.0.0.1:1", "streets", tmp_path)
+    with pytest.raises(TrackingError, match=r"there is no .*mistyped\.db; give MLflow's address"):
+        fetch_record(f"sqlite:///{tmp_path}/mistyped.db", "streets", tmp_path)
+    assert not list(tmp_path.glob("*.db"))
 
 
 @pytest.fixture

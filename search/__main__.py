@@ -4,14 +4,15 @@ Ends with 0 when what was asked for is done, 1 for a fault of the program itself
 at, 2 for what the user can mend, 3 for a search that was interrupted and can go on, 130 after Ctrl-C elsewhere.
 """
 
+import errno
 import sys
 import traceback
-from typing import Annotated, Final
+from typing import Annotated, Final, NoReturn
 
 import typer
 
 from search.commands.browse import ui
-from search.commands.console import PlainConsole
+from search.commands.console import PlainConsole, console
 from search.commands.doctor import doctor
 from search.commands.finish import confirm, fetch, retrain, sync
 from search.commands.launch import launch, resume
@@ -29,6 +30,7 @@ _FAULT: Final = 1
 _MISTAKE: Final = 2
 _INTERRUPTED: Final = 3
 _CTRL_C: Final = 130
+_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 
 app = typer.Typer(
     help="Distributed hyperparameter search for semantic segmentation of street scenes.",
@@ -84,10 +86,21 @@ def main() -> None:
     except StreetError as error:
         PlainConsole(stderr=True).print(mask_uri(str(error)), style="red", soft_wrap=True, highlight=False)
         raise SystemExit(_find_code(error)) from None
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _DISK_FULL:
+            _end_on_full_disk(error)
         # A bug is told whole, but for passwords, which libraries repeat with the address that holds them.
         sys.stderr.write(mask_uri(traceback.format_exc()))
         raise SystemExit(_FAULT) from None
+
+
+def _end_on_full_disk(error: OSError) -> NoReturn:
+    place = error.filename or "where this command writes, or where its output is sent"
+    told = f"{error.strerror} ({place}): make room, or choose another disk; a search goes on by 'resume'."
+    PlainConsole(stderr=True).print(mask_uri(told), style="red", soft_wrap=True, highlight=False)
+    # What is left in a stream's buffer would raise again as the process ends.
+    console.on_broken_pipe()
+    raise SystemExit(_MISTAKE) from None
 
 
 def _find_code(error: StreetError) -> int:

@@ -181,8 +181,8 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
                 tracker.close(away_seconds=0)
             show_set_aside(tracker)
             problems.append(tracker.lack)
-    if not any(problems):
-        send_report(settings, place, folder)
     if any(problems):
         told = " ".join(problem for problem in problems if problem)
         raise TrackingError(f"{told} Nothing is lost: run '{folder.command('sync')}' again when it answers.")
+    send_report(settings, place, folder)
+    console.print(f"MLflow has all that is known of '{name}'.", soft_wrap=True, highlight=False)

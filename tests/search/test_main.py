@@ -1,6 +1,8 @@
 """What `python -m search` ends with: every code of the table in docs/command-line.md, and no other."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,12 @@ def test_exit_codes_are_those_of_the_docs(end_with, error, code, capsys):
 def test_version_is_told(app, name):
     done = CliRunner().invoke(app, ["--version"])
     assert (done.exit_code, done.output) == (0, f"{name} {VERSION}\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")
+def test_output_to_a_full_disk_is_told_in_a_line(tmp_path):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "search", "list", "--storage", str(tmp_path)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("No space left on device (") and done.stderr.count("\n") == 1

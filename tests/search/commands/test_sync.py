@@ -45,7 +45,8 @@ def runs_of(storage: Path) -> dict[str, tuple[str, float]]:
 def test_lost_database_is_filled_again_from_the_journal(place, run_cli):
     storage = place.root.parent
     whole = {"-1": ("FINISHED", 0.6), "0": ("FINISHED", 0.6)}
-    assert run_cli("sync", "streets", "--storage", storage).returncode == 0
+    done = run_cli("sync", "streets", "--storage", storage)
+    assert (done.returncode, done.stdout) == (0, "MLflow has all that is known of 'streets'.\n")
     assert runs_of(storage) == whole
     shutil.move(storage / "mlflow.db", storage / "lost.db")
     done = run_cli("sync", "streets", "--storage", storage)
@@ -59,7 +60,7 @@ def test_torn_last_line_is_not_waited_for(place, run_cli):
     with place.search_stage.journal.open("a") as stream:
         stream.write('{"event": "epo')
     done = run_cli("sync", "streets", "--storage", place.root.parent)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stderr) == (0, "")
     assert set(runs_of(place.root.parent)) == {"-1", "0"}
 
 

@@ -665,7 +665,7 @@ REFUSED = {
         {"trials": 2, "time_budget_seconds": 1.0}, "", ["resume", "streets", "--trials", "+40"], "of 1 s is spent"
     ),
     "launch or resume with other settings": (
-        {"trials": 2}, "", [*AGAIN, "--trials", "3", "--set", "epochs=3"], "--trials (it has 2, not 3), --set (it"
+        {"trials": 2}, "", [*AGAIN, "--trials", "3", "--set", "batch_size=3"], "--trials (it has 2, not 3), --set (it"
     ),
     "launch or resume while the search runs": ({"trials": 2}, "search", AGAIN, "streets is in use by another"),
     "no trials": ({"trials": 2}, "", ["resume", "streets", "--trials", "0"], "use --trials 2 or more"),

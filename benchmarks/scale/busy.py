@@ -20,7 +20,8 @@ from ray import tune
 
 from benchmarks.measuring import describe_machine
 from benchmarks.scale.reports import Load, make_metrics, run_search_of
-from search.run.trial import STATE_FILE, TrialJob
+from search.run.trial import STATE_FILE
+from search.run.trial_job import TrialJob
 
 Span = tuple[float, float]
 """When an epoch began and ended."""

@@ -37,7 +37,7 @@ from search.run.loop import build_proposer, choose_trial
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
-from search.run.trial import TrialJob
+from search.run.trial_job import TrialJob
 from search.settings import SearchSettings, build_settings
 from search.space.draw import load_space
 from segcore.data.dividing.split import FoldSplit

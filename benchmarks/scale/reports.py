@@ -35,7 +35,8 @@ from benchmarks.measuring import describe_machine
 from search.folder import SearchFolder
 from search.place import build_place, write_place
 from search.run import cluster, tuning
-from search.run.trial import STATE_FILE, TrialJob
+from search.run.trial import STATE_FILE
+from search.run.trial_job import TrialJob
 from search.settings import build_settings, write_settings
 from search.stages.search import run_search
 from search.stages.stage import open_stage

@@ -15,7 +15,7 @@ import torch
 from search.place import Place
 from search.run.evicted import describe_eviction
 from search.run.loop import build_proposer
-from search.run.trial import TrialJob, open_cache, require_promised
+from search.run.trial_job import TrialJob, open_cache, require_promised
 from search.settings import SearchSettings
 from search.space.draw import load_space
 from segcore.config import TrainConfig

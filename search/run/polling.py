@@ -14,7 +14,8 @@ from ray import tune
 
 from search.run.capacity import count_concurrent
 from search.run.stage import Stage
-from search.run.trial import STATE_FILE, TrialJob, open_cache, require_promised
+from search.run.trial import STATE_FILE
+from search.run.trial_job import TrialJob, open_cache, require_promised
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import build_label_map

@@ -9,7 +9,7 @@ from search.memory.journal import Journal
 from search.place import Place
 from search.requests import Inbox
 from search.run.capacity import Capacity
-from search.run.trial import Limits, TrialJob
+from search.run.trial_job import Limits, TrialJob
 from search.settings import SearchSettings
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit

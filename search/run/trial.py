@@ -4,12 +4,8 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 """
 
 import json
-import os
-import socket
-import stat
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,26 +13,19 @@ import ray
 import torch
 from ray import tune
 
-import segcore.data.caching.cache
 from search.memory.outcome import Outcome
 from search.memory.scores import SCORES_FILE
-from search.run.probe import are_pretended
 from search.run.scratch import clear_scratch, scratch_folder
 from search.run.system import SystemWatch
+from search.run.trial_job import TrialJob, keep_compiled, open_cache, require_promised
 from segcore.bucket import describe, is_away, patiently
 from segcore.config import TrainConfig
-from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.cache import PixelCache
-from segcore.data.dataset import read_dataset
-from segcore.data.dividing.split import FoldSplit
-from segcore.data.extra import prepare_caches, read_extra
 from segcore.data.labels import build_label_map
 from segcore.data.picture_files import encode_jpeg
 from segcore.errors import (
     CheckpointError,
-    ClusterError,
     ConfigError,
-    DataError,
     DeviceMemoryError,
     NonFiniteLossError,
     StoreAwayError,
@@ -62,63 +51,6 @@ from segcore.training.train import EpochResult, train_epochs
 STATE_FILE: Final = saving.STATE_FILE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a prediction may take; a trial is measured before it is trained.
-
-    Args:
-        latency_ms: most milliseconds per image at its original size; 0: no limit.
-        memory_gib: most GPU memory; 0: no limit.
-    """
-
-    latency_ms: float = 0.0
-    memory_gib: float = 0.0
-
-    def describe_broken(self, costs: Mapping[str, float]) -> str:
-        """Say which limits a prediction breaks; empty when none.
-
-        Args:
-            costs: latency_ms and memory_gib of a prediction.
-        """
-        told = (
-            (costs["latency_ms"], self.latency_ms, "ms per prediction", "--max-latency-ms"),
-            (costs["memory_gib"], self.memory_gib, "GiB of GPU memory per prediction", "--max-memory-gib"),
-        )
-        broken = [each for each in told if each[1] and each[0] > each[1]]
-        return "; ".join(f"{cost:.3g} {unit} are above {option} {limit:g}" for cost, limit, unit, option in broken)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialJob:
-    """What all trials of a stage share.
-
-    Args:
-        data: the data-set folder, archive or address.
-        extra: data sets that are trained on too, likewise.
-        cache_root: folder of the node's caches.
-        cache_key: name of the data's cache in it.
-        split: the folds.
-        cpus: processor cores of a trial.
-        gpus: GPUs of a trial; 0 keeps it off a GPU that others may use.
-        metric: what decides, see `segcore.scoring.objective`.
-        limits: what a prediction may take; None: it is not measured.
-        picture_epochs: epochs that pictures are drawn after, beside the last.
-        layout: of the data-set folder; empty: recognised.
-    """
-
-    data: str
-    extra: tuple[str, ...]
-    cache_root: Path
-    cache_key: str
-    split: FoldSplit
-    cpus: float
-    gpus: float
-    metric: str
-    limits: Limits | None = None
-    picture_epochs: tuple[int, ...] = ()
-    layout: str = ""
-
-
 def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
     """Train one trial and report every epoch with a checkpoint to Ray Tune.
 
@@ -134,42 +66,6 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
     except (TrainingError, ConfigError) as error:
         node = ray.get_runtime_context().get_node_id()
         tune.report({"outcome": str(_outcome_of(error)), "message": str(error), "node": node})
-
-
-def keep_compiled(cache_root: Path) -> None:
-    """Let all trials of a node share what was compiled, in a folder of this user alone: what lies there is run."""
-    folder = cache_root / f"compiled-{os.getuid()}"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = folder.lstat()
-    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
-
-
-def open_cache(job: TrialJob) -> PixelCache:
-    """Open the node's cache, preparing it on a node that joined late."""
-    try:
-        return segcore.data.caching.cache.open_cache(job.cache_root, job.cache_key)
-    except CheckpointError:
-        dataset = read_dataset(bring_data(job.data, job.cache_root), job.layout)
-        extra = read_extra(dataset, bring_each(job.extra, job.cache_root))
-        cache = prepare_caches(dataset, extra, job.cache_root)
-    if cache.key != job.cache_key:
-        raise DataError(
-            f"{job.data} holds other files on this node than where the search started; use a shared folder."
-        )
-    return cache
-
-
-def require_promised(machine: Machine, gpus: float) -> None:
-    """Raise `ClusterError`, which counts as the node's failure, when a trial was promised a GPU and sees none.
-
-    It would train on the CPU for days without a word.
-    """
-    if gpus and not machine.on_gpu and not are_pretended():
-        raise ClusterError(
-            f"{socket.gethostname()}: the trial was given {gpus:g} GPU by Ray and torch sees none; mend its driver, or "
-            "start Ray there without GPUs."
-        )
 
 
 def _train(config: Mapping[str, Any], job: TrialJob) -> None:

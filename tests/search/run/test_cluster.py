@@ -21,7 +21,7 @@ from search.run.cluster import (
 )
 from search.run.probe import PRETENDED
 from search.run.stage import make_job
-from search.run.trial import open_cache
+from search.run.trial_job import open_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.decoding import LIMIT_VARIABLE
 from segcore.data.dividing.folds import make_folds

@@ -35,7 +35,8 @@ from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
-from search.run.trial import STATE_FILE, TrialJob
+from search.run.trial import STATE_FILE
+from search.run.trial_job import TrialJob
 from search.run.tuning import _own_interrupt, _request, ray_config, run_trials, wait_for_node
 from search.space.draw import load_space
 from segcore.config import TrainConfig

@@ -25,7 +25,8 @@ from search.run.loop import require_done, require_search, require_success, retry
 from search.run.queue import TrialQueue
 from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage, require_same_data
-from search.run.trial import STATE_FILE, TrialJob
+from search.run.trial import STATE_FILE
+from search.run.trial_job import TrialJob
 from search.run.tuning import ray_config
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache

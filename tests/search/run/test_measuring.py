@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from search.run.measuring import measure_here, pick
-from search.run.trial import TrialJob
+from search.run.trial_job import TrialJob
 from segcore.config import TrainConfig
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache

@@ -3,31 +3,12 @@ from pathlib import Path
 import pytest
 from ray import tune
 
-from search.run.probe import PRETENDED
-from search.run.trial import STATE_FILE, Limits, _report, _start, require_promised
+from search.run.trial import STATE_FILE, _report, _start
 from segcore.data.labels import build_label_map
-from segcore.errors import CheckpointError, ClusterError
+from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.training.checkpoint import save_state
 from segcore.training.state import new_state
-
-
-@pytest.mark.parametrize(
-    ("limits", "told"),
-    [
-        ({}, ""),
-        ({"latency_ms": 30.0, "memory_gib": 2.0}, ""),
-        ({"latency_ms": 12.5, "memory_gib": 1.5}, ""),
-        ({"latency_ms": 10.0}, "12.5 ms per prediction are above --max-latency-ms 10"),
-        (
-            {"latency_ms": 10.0, "memory_gib": 1.0},
-            "12.5 ms per prediction are above --max-latency-ms 10; "
-            "1.5 GiB of GPU memory per prediction are above --max-memory-gib 1",
-        ),
-    ],
-)
-def test_limits_that_a_prediction_breaks_are_named(limits, told):
-    assert Limits(**limits).describe_broken({"latency_ms": 12.5, "memory_gib": 1.5}) == told
 
 
 @pytest.fixture
@@ -66,16 +47,6 @@ def test_a_checkpoint_that_this_node_cannot_reach_is_not_taken_for_torn(go_on, t
     (tmp_path / "2" / STATE_FILE).unlink()
     with pytest.raises(CheckpointError, match="No such file"):
         go_on({})
-
-
-def test_a_trial_that_was_promised_a_gpu_and_sees_none_ends_as_its_nodes_failure(monkeypatch):
-    monkeypatch.delenv(PRETENDED, raising=False)
-    with pytest.raises(ClusterError, match=r"the trial was given 1 GPU by Ray and torch sees none; mend its driver"):
-        require_promised(Machine(), 1)
-    require_promised(Machine(), 0)
-    require_promised(Machine(device="cuda:0"), 1)
-    monkeypatch.setenv(PRETENDED, "1")
-    require_promised(Machine(), 1)
 
 
 def test_a_training_waits_for_a_bucket_that_does_not_answer_and_fails_where_one_refuses(tmp_path, monkeypatch):

@@ -3,7 +3,8 @@ import pytest
 from search.folder import StageFolder
 from search.memory.events import Asked, CheckpointSaved
 from search.run.stage import Stage
-from search.run.trial import STATE_FILE, TrialJob
+from search.run.trial import STATE_FILE
+from search.run.trial_job import TrialJob
 from search.stages import confirm
 from search.stages.confirm import fill_workers, find_confirmed
 from search.verdict.notes import best_note

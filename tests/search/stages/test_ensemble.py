@@ -11,7 +11,8 @@ from search.memory.journal import read_history
 from search.memory.scores import SCORES_FILE
 from search.run.polling import Poll, Voter, ask, run_polls
 from search.run.stage import Stage
-from search.run.trial import STATE_FILE, TrialJob
+from search.run.trial import STATE_FILE
+from search.run.trial_job import TrialJob
 from search.stages.ensemble import find_parts, forget_votes, plan_further, select_ensemble
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from segcore.config import TrainConfig

@@ -4,13 +4,14 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from operator import itemgetter
 
 from search.memory.events import Asked, Closed, Event, Halted, Opened, Reopened, TrialEvent, Warned
 from search.memory.outcome import Outcome
 from search.memory.trials import EpochRecord, TrialRecord, ask, follow
 from segcore.errors import CheckpointError
 
-__all__ = ["EpochRecord", "History", "TrialRecord", "count_ends"]
+__all__ = ["EpochRecord", "History", "TrialRecord", "count_ends", "rank"]
 
 
 class History:
@@ -129,8 +130,13 @@ class History:
     @property
     def ranked(self) -> list[TrialRecord]:
         """Trials with a score, the best first; equals by number."""
-        scored = [(trial.best.score, trial) for trial in self.in_order if trial.best is not None]
-        return [trial for _, trial in sorted(scored, key=lambda pair: (-pair[0], pair[1].number))]
+        return rank(self.in_order)
+
+
+def rank(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return the trials that have a score, the best first; equals by number."""
+    scored = [(-best.score, trial.number, trial) for trial in trials if (best := trial.best) is not None]
+    return [trial for _, _, trial in sorted(scored, key=itemgetter(0, 1))]
 
 
 def count_ends(trials: Iterable[TrialRecord]) -> str:

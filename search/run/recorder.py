@@ -21,7 +21,7 @@ from search.judge.asha import Asha
 from search.judge.progress import RETRIED
 from search.judge.wishes import Wish, fulfil
 from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Started, Warned
-from search.memory.history import TrialRecord
+from search.memory.history import TrialRecord, rank
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.run.capacity import accelerator_of, node_of
@@ -172,8 +172,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         hopeless = self._asha.find_hopeless()
         usable = (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED)
         kept = [record for record in self._journal.history.in_order if record.checkpoint is not None]
-        ranked = self._journal.history.ranked
-        best = next((record for record in ranked if record.checkpoint is not None and record.outcome in usable), None)
+        # Of thousands of trials a hundred have one: to rank them all would take longer than all else at each end.
+        best = next(iter(rank(record for record in kept if record.outcome in usable)), None)
         for record in kept:
             waits = self._asha.waits(record.number) and record.number not in hopeless
             needed = waits or record.outcome in (None, *RETRIED) or record is best

@@ -117,8 +117,7 @@ def open_growing(settings: SearchSettings, folder: Path) -> Stage:
 def follow(stage: Stage) -> tuple[Asha, Proposer]:
     """Return what judges and what proposes, with all that the journal holds."""
     asha, proposer = build_asha(stage.settings), build_proposer(stage.settings, FACTS, load_space(stage.settings.space))
-    for fold in (asha, proposer):
-        stage.journal.follow(fold)
+    stage.journal.follow(asha, proposer)
     return asha, proposer
 
 

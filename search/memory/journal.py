@@ -50,10 +50,10 @@ class Journal:
         # Ray Tune pickles all that it is given into its own files, an open file too.
         return Journal, (self.file, self.history.metric)
 
-    def follow(self, follower: Follower) -> None:
-        """Tell a follower all events so far, and from here on each as it is written."""
-        replay(self.file, follower)
-        self._followers.append(follower)
+    def follow(self, *followers: Follower) -> None:
+        """Tell followers all events so far, read once for all of them, and from here on each as it is written."""
+        replay(self.file, *followers)
+        self._followers += followers
 
     def write(self, event: Event) -> None:
         """Append an event, on disk before this returns, and tell all that follow.

@@ -82,8 +82,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     drawn = [record.params for record in journal.history.in_order if record.drawable]
     space = find_edition(settings.space, settings, facts, drawn)
     asha, proposer = build_asha(settings), build_proposer(settings, facts, space)
-    for learner in (asha, proposer):
-        journal.follow(learner)
+    journal.follow(asha, proposer)
     retries = _make_retries(stage)
     recorder = Recorder(journal, stage.folder, asha, retries)
     recorder.end_judged()

@@ -85,13 +85,13 @@ def test_journal_cut_anywhere_in_its_last_line_keeps_all_lines_before(script, ke
 def test_who_follows_learns_the_past_and_then_each_event(script):
     script.ask(0)
     script.epochs(0, 0.5)
-    early, late = Ledger(), Ledger()
+    early, late, beside = Ledger(), Ledger(), Ledger()
     script.journal.follow(early)
     script.end(0)
-    script.journal.follow(late)
+    script.journal.follow(late, beside)
     script.ask(1)
     assert [event.event for event in early.events] == ["asked", "epoch", "ended", "asked"]
-    assert late.events == early.events == list(read_events(script.journal.file))
+    assert beside.events == late.events == early.events == list(read_events(script.journal.file))
 
 
 DAMAGED = {

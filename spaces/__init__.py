@@ -16,7 +16,7 @@ import optuna
 
 from spaces.contest import contest
 from spaces.demo import demo
-from spaces.former import first_street, first_street_small, second_street
+from spaces.former import first_street, first_street_offline, first_street_small, second_street, third_street
 from spaces.street import street
 from spaces.street_offline import street_offline
 from spaces.street_small import street_small
@@ -32,7 +32,8 @@ SPACES: dict[str, Space] = {
 }
 
 FORMER_SPACES: dict[str, tuple[Space, ...]] = {
-    "street": (second_street, first_street),
+    "street": (third_street, second_street, first_street),
+    "street_offline": (first_street_offline,),
     "street_small": (first_street_small,),
 }
 """The newest first."""

@@ -3,6 +3,10 @@
 import optuna
 
 from spaces.crops import fitting_crop_sizes
+from spaces.street import draw_street
+from spaces.street_offline import draw_street_offline
+
+_FORMER_SCALES = (0.5, 0.75)
 
 _CONVOLUTIONS = (3e-4, 3e-3)
 _TRANSFORMERS = (6e-5, 1e-3)
@@ -116,3 +120,13 @@ def first_street_small(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_categorical("batch_size", (8, 16))
     trial.suggest_categorical("augmentation", ("flip", "light", "strong"))
     return {"optimizer": "adamw", "weight_decay": 0.01, "rate_schedule": "onecycle", "gradient_clip": 1.0}
+
+
+def third_street(trial: optuna.Trial) -> dict[str, object]:
+    """Draw as `street` did in its third edition, which enlarged no image."""
+    return draw_street(trial, _FORMER_SCALES)
+
+
+def first_street_offline(trial: optuna.Trial) -> dict[str, object]:
+    """Draw as `street_offline` did in its first edition, which enlarged no image."""
+    return draw_street_offline(trial, _FORMER_SCALES)

@@ -40,6 +40,11 @@ LOSSES = ("ce", "ce+dice", "ce+jaccard", "ce+lovasz", "ce+boundary", "focal+jacc
 
 def street(trial: optuna.Trial) -> dict[str, object]:
     """Draw network, loss, input and rates; what belongs to some networks or to crops alone is drawn with them alone."""
+    return draw_street(trial, fitting_scales(trial))
+
+
+def draw_street(trial: optuna.Trial, scales: tuple[float, ...]) -> dict[str, object]:
+    """Draw as `street` does, with given scales to resize images by."""
     backbone = trial.suggest_categorical("backbone", tuple(RATES))
     constants: dict[str, object] = {"optimizer": "adamw", "decay_on": "kernels", "rate_schedule": "poly"}
     if backbone.startswith("vit"):
@@ -51,7 +56,7 @@ def street(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_categorical("class_weights", ("none", "balanced"))
     trial.suggest_categorical("ohem_share", (1.0, 0.25))
     trial.suggest_categorical("labels", ("full", "scored"))
-    _draw_input(trial)
+    _draw_input(trial, scales)
     low, high = RATES[backbone]
     trial.suggest_float("learning_rate", low, high, log=True)
     _draw_encoder(trial, backbone)
@@ -72,10 +77,10 @@ def _draw_encoder(trial: optuna.Trial, backbone: str) -> None:
         trial.suggest_float("encoder_rate_factor", 0.1, 1.0, log=True)
 
 
-def _draw_input(trial: optuna.Trial) -> None:
+def _draw_input(trial: optuna.Trial, scales: tuple[float, ...]) -> None:
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
     if mode == "resize":
-        trial.suggest_categorical("scale", fitting_scales(trial))
+        trial.suggest_categorical("scale", scales)
     elif mode == "crop":
         trial.suggest_categorical("crop_size", fitting_crop_sizes(trial))
         trial.suggest_categorical("scale_jitter", (1.0, 1.5, 2.0))

@@ -12,6 +12,11 @@ LOSSES = ("ce", "ce+dice", "ce+lovasz", "ce+jaccard", "ce+boundary")
 
 def street_offline(trial: optuna.Trial) -> dict[str, object]:
     """Draw network, loss, input and rates; what belongs to crops alone is drawn when cropping alone."""
+    return draw_street_offline(trial, fitting_scales(trial))
+
+
+def draw_street_offline(trial: optuna.Trial, scales: tuple[float, ...]) -> dict[str, object]:
+    """Draw as `street_offline` does, with given scales to resize images by."""
     trial.suggest_categorical("backbone", BACKBONES)
     trial.suggest_categorical("decoder", DECODERS)
     trial.suggest_categorical("decoder_channels", (64, 128))
@@ -21,7 +26,7 @@ def street_offline(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_categorical("label_smoothing", (0.0, 0.05))
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
     if mode == "resize":
-        trial.suggest_categorical("scale", fitting_scales(trial))
+        trial.suggest_categorical("scale", scales)
     elif mode == "crop":
         trial.suggest_categorical("crop_size", fitting_crop_sizes(trial, count=2))
         trial.suggest_categorical("scale_jitter", (1.0, 1.5, 2.0))

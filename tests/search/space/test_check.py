@@ -273,9 +273,9 @@ def _draw_of(space, settings, facts, seed):
 )
 def test_search_that_began_with_a_former_edition_goes_on_with_it(make_settings, name, former):
     settings = replace(make_settings(), fixed={})
-    facts = {"smallest_side": 512}
+    facts = {"smallest_side": 360}
     newest = SPACES[name]
-    drawn = {space: [_draw_of(space, settings, facts, seed) for seed in range(4)] for space in (former, newest)}
+    drawn = {space: [_draw_of(space, settings, facts, seed) for seed in range(16)] for space in (former, newest)}
     assert find_edition(name, settings, facts, drawn[former]) is former
     assert find_edition(name, settings, facts, drawn[newest]) is newest
     assert find_edition(name, settings, facts, []) is newest

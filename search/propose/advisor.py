@@ -75,10 +75,10 @@ class Advisor:
             scores = [standing if curve else -math.inf for standing, curve in zip(standings, curves, strict=True)]
             standings = -np.array(rank_fronts(scores, latencies), dtype=float)
         order = np.argsort(-standings, kind="stable")
-        known_NP = np.array(codes)
         taken_NP = np.array([*codes, *pending])
+        known_NP = taken_NP[: len(codes)]
         chosen = _thin(order)
-        surrogate = Surrogate(self._encoding.features(known_NP[chosen]), to_normal_scores(standings)[chosen])
+        surrogate = Surrogate(self._encoding.features(known_NP[chosen]), to_normal_scores(standings, chosen))
         if pending:
             surrogate.believe(self._encoding.features(np.stack(pending[-_BELIEVED:])))
         candidates_NP = self._draw_candidates(known_NP[order], random)
@@ -98,12 +98,12 @@ class Advisor:
         return np.concatenate([anywhere, alike])
 
 
-def to_normal_scores(standings: Floats) -> Floats:
-    """Return the normal quantiles of the ranks of standings; equals share their middle rank."""
-    ordered = np.sort(standings)
-    ranks = (np.searchsorted(ordered, standings, "left") + np.searchsorted(ordered, standings, "right")) / 2
+def to_normal_scores(standings: Floats, chosen: npt.NDArray[np.intp]) -> Floats:
+    """Return the normal quantiles that chosen standings have among all; equals share their middle rank."""
+    ordered, asked = np.sort(standings), standings[chosen]
+    ranks = (np.searchsorted(ordered, asked, "left") + np.searchsorted(ordered, asked, "right")) / 2
     normal = statistics.NormalDist()
-    return np.array([normal.inv_cdf(rank / len(standings)) for rank in ranks])
+    return np.array([normal.inv_cdf(rank / len(standings)) for rank in ranks.tolist()])
 
 
 def _thin(order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
@@ -139,7 +139,10 @@ def _choose_apart(features: Sequence[Floats], worths: Sequence[Floats]) -> list[
 
 
 def _nearest(features: Sequence[Floats], others: Sequence[Floats]) -> Floats:
+    """Return how far each point is from the nearest of others."""
     points, rest = np.concatenate(features, axis=1), np.concatenate(others, axis=1)
-    squares = (points**2).sum(axis=1)[:, None] + (rest**2).sum(axis=1) - 2 * points @ rest.T
-    nearest: Floats = np.sqrt(np.maximum(squares.min(axis=1), 0.0))
+    # |p - r|^2 = |p|^2 + (|r|^2 - 2 p r), what is in brackets by one product: of thousands of trials each pass counts.
+    rest_NF = np.column_stack([rest, (rest**2).sum(axis=1)])
+    products = np.column_stack([-2 * points, np.ones(len(points))]) @ rest_NF.T
+    nearest: Floats = np.sqrt(np.maximum((points**2).sum(axis=1) + products.min(axis=1), 0.0))
     return nearest

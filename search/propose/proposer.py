@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -122,6 +123,7 @@ class Proposer:
         self._landmark = first_landmark(epochs)
         self._seed = seed
         self._known: dict[int, _Known] = {}
+        self._tried: Counter[str] = Counter()
         self._advisor: Advisor | None = None
         self._ahead: list[dict[str, Any]] = []
 
@@ -129,9 +131,11 @@ class Proposer:
         """Take one event into account; trials that the space could not have drawn teach nothing."""
         match event:
             case Asked():
-                self._known.pop(event.trial, None)
+                if former := self._known.pop(event.trial, None):
+                    self._tried[former.text] -= 1
                 if event.drawable:
-                    self._known[event.trial] = _Known(params=event.params, text=_encode_text(event.params))
+                    known = self._known[event.trial] = _Known(params=event.params, text=_encode_text(event.params))
+                    self._tried[known.text] += 1
                     self._ahead = list(event.ahead)
             case Epoch() if known := self._known.get(event.trial):
                 known.observe(event.epoch, event.metrics.get(self._metric, math.nan))
@@ -153,7 +157,6 @@ class Proposer:
         guided, ahead = self._is_guided(number), list(self._ahead)
         if guided and not ahead:
             ahead = self._propose(number)
-        tried = {known.text for known in self._known.values()}
         problem: ConfigError | None = None
         for attempt in range(_DRAWS):
             given = ahead.pop(0) if guided and ahead else {}
@@ -164,7 +167,7 @@ class Proposer:
             except ConfigError as error:
                 problem = error
                 continue
-            if attempt >= _NEW_DRAWS or _encode_text(found.params) not in tried:
+            if attempt >= _NEW_DRAWS or not self._tried[_encode_text(found.params)]:
                 return Proposal(values=found.values, params=found.params, ahead=ahead)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
 

@@ -5,7 +5,6 @@ equally far are compared where they got to. Compared at their last common epoch 
 after the first epochs, and the model would learn what starts fast.
 """
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,7 +29,7 @@ def rank_standings(curves: Sequence[Sequence[float]], epochs: int) -> Floats:
     while 2 * landmarks[-1] < epochs:
         landmarks.append(2 * landmarks[-1])
     landmarks.append(epochs)
-    places = _number(np.array([_place(curve, landmarks) for curve in curves], dtype=float).reshape(-1, 2))
+    places = _number(_place(curves, landmarks))
     ordered = np.sort(places)
     beaten = (np.searchsorted(ordered, places, side="left") + np.searchsorted(ordered, places, side="right") - 1) / 2
     standings: Floats = beaten / max(len(curves) - 1, 1)
@@ -46,9 +45,10 @@ def _number(keys_N2: Floats) -> npt.NDArray[np.intp]:
     return places
 
 
-def _place(curve: Sequence[float], landmarks: Sequence[int]) -> tuple[int, float]:
-    """Return how many landmarks a trial passed and its score at the last; before the first, its last score."""
-    if not curve:
-        return -1, 0.0
-    passed = bisect_right(landmarks, len(curve))
-    return passed, curve[landmarks[passed - 1] - 1] if passed else curve[-1]
+def _place(curves: Sequence[Sequence[float]], landmarks: Sequence[int]) -> Floats:
+    """Return how many landmarks each trial passed, -1 without a score, and its score at the last or before the first."""
+    lengths = np.array([len(curve) for curve in curves], np.intp)
+    passed = np.searchsorted(landmarks, lengths, side="right")
+    ends = np.where(passed > 0, np.array([0, *landmarks])[passed], lengths).tolist()
+    scores = [curve[end - 1] if end else 0.0 for curve, end in zip(curves, ends, strict=True)]
+    return np.stack([np.where(lengths > 0, passed, -1), np.array(scores, dtype=float)], axis=1)

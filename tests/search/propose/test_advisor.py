@@ -38,7 +38,9 @@ def distance(one: dict, other: dict) -> float:
 
 def test_normal_scores_are_quantiles_of_the_middle_ranks():
     # Ranks 1 - 1/2 and 3 - 1/2 ... of 4: 1/8, 4/8 twice, 7/8.
-    assert to_normal_scores(np.array([0.1, 0.5, 0.5, 0.9])) == pytest.approx([-1.1503, 0, 0, 1.1503], abs=1e-4)
+    assert to_normal_scores(np.array([0.1, 0.5, 0.5, 0.9]), np.array([0, 2, 3])) == pytest.approx(
+        [-1.1503, 0, 1.1503], abs=1e-4
+    )
 
 
 def test_the_advice_follows_the_scores(advisor):

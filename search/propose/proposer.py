@@ -131,12 +131,7 @@ class Proposer:
         """Take one event into account; trials that the space could not have drawn teach nothing."""
         match event:
             case Asked():
-                if former := self._known.pop(event.trial, None):
-                    self._tried[former.text] -= 1
-                if event.drawable:
-                    known = self._known[event.trial] = _Known(params=event.params, text=_encode_text(event.params))
-                    self._tried[known.text] += 1
-                    self._ahead = list(event.ahead)
+                self._begin(event)
             case Epoch() if known := self._known.get(event.trial):
                 known.observe(event.epoch, event.metrics.get(self._metric, math.nan))
                 known.latency_ms = event.metrics.get("latency_ms", known.latency_ms)
@@ -144,6 +139,15 @@ class Proposer:
                 known.outcome = event.outcome
             case Reopened() if known := self._known.get(event.trial):
                 known.outcome = None
+
+    def _begin(self, event: Asked) -> None:
+        if former := self._known.pop(event.trial, None):
+            self._tried[former.text] -= 1
+        if event.drawable:
+            text = _encode_text(event.params)
+            self._known[event.trial] = _Known(params=event.params, text=text)
+            self._tried[text] += 1
+            self._ahead = list(event.ahead)
 
     def ask(self, number: int) -> Proposal:
         """Propose a configuration; nothing changes until its `Asked` event is applied.

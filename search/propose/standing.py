@@ -46,7 +46,7 @@ def _number(keys_N2: Floats) -> npt.NDArray[np.intp]:
 
 
 def _place(curves: Sequence[Sequence[float]], landmarks: Sequence[int]) -> Floats:
-    """Return how many landmarks each trial passed, -1 without a score, and its score there; before the first, the last."""
+    """Return how many landmarks each trial passed, -1 without scores, and its score there; before any, its last."""
     lengths = np.array([len(curve) for curve in curves], np.intp)
     passed = np.searchsorted(landmarks, lengths, side="right")
     ends = np.where(passed > 0, np.array([0, *landmarks])[passed], lengths).tolist()

@@ -6,7 +6,7 @@ and `AsyncHyperBandScheduler`, Optuna's samplers and pruners. Syne Tune and SMAC
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,9 +80,13 @@ class Ours:
     Args:
         task: the task.
         seed: of the proposals.
+        first: configurations to try first.
+        earlier: configurations of an earlier search's trials, with the standing of each.
     """
 
-    def __init__(self, task: Task, seed: int) -> None:
+    def __init__(
+        self, task: Task, seed: int, first: Sequence[Params] = (), earlier: Sequence[tuple[Params, float]] = ()
+    ) -> None:
         def fill(trial: optuna.Trial) -> Params:
             task.space(trial)
             return dict(trial.params)
@@ -91,7 +95,8 @@ class Ours:
             return draw(fill, {}, seed=seed, given=given)
 
         self.draw = draw_anew
-        self.proposer = Proposer(draw_anew, seed=seed, epochs=task.epochs, metric=FIRST_METRIC)
+        self._first = first
+        self.proposer = Proposer(draw_anew, seed=seed, epochs=task.epochs, metric=FIRST_METRIC, earlier=earlier)
         self.asha = make_asha(task)
         self.judged = Judged(self.asha, self.proposer)
         self._params: list[Params] = []
@@ -101,10 +106,15 @@ class Ours:
         number = self.judged.take_up()
         if number is not None:
             return number, self._params[number]
-        number, found = len(self._params), self.proposer.ask(len(self._params))
-        self.judged.tell(Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead))
-        self._params.append(found.params)
-        return number, found.params
+        number = len(self._params)
+        if number < len(self._first):
+            asked = Asked(trial=number, fold=0, values={}, params=self._first[number])
+        else:
+            found = self.proposer.ask(number)
+            asked = Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead)
+        self.judged.tell(asked)
+        self._params.append(asked.params)
+        return number, asked.params
 
     def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
         """Judge and learn."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import optuna
 
 from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, RandomOurAsha, StockPair
-from benchmarks.quality.paired import compare
+from benchmarks.quality.paired import ABLATION, compare
 from benchmarks.quality.peers import find_peers
 from benchmarks.quality.recorded import read_searches
 from benchmarks.quality.replay import Replay
@@ -33,6 +33,7 @@ from benchmarks.quality.synthetic import load_synthetic
 from benchmarks.quality.tables import load_tables
 from benchmarks.quality.tasks import Task
 from benchmarks.quality.trained import Trained
+from benchmarks.quality.warm import find_warm_arms
 
 _CURVES = Path(__file__).parents[3] / "shared" / "data" / "curves"
 _WORKERS, _TRAININGS = 8, 30
@@ -54,11 +55,11 @@ def main(words: Sequence[str]) -> None:
     for workers, trainings in itertools.product(arguments.workers, arguments.trainings):
         print(f"{trainings} whole trainings, {workers} at a time, {arguments.seeds} seeds")
         scores = _play_all(tasks, arguments, workers, trainings)
-        print(describe(scores), compare(scores), sep="\n\n", flush=True)
+        print(describe(scores), compare(scores, arguments.against), sep="\n\n", flush=True)
 
 
 def _play_all(tasks: Sequence[Task], arguments: argparse.Namespace, workers: int, trainings: int) -> list[Score]:
-    makers = _make_arms(trainings, arguments.refit_every)
+    makers = {**_make_arms(trainings, arguments.refit_every), **find_warm_arms(tasks, workers, trainings)}
     chosen = {name: makers[name] for name in arguments.arms or makers}
     scores: list[Score] = []
     begun = time.monotonic()
@@ -89,6 +90,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         "--tasks", nargs="*", default=[], help="parts of tasks' names, or: design, choose, final; left out: all"
     )
     parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
+    parser.add_argument("--against", default=ABLATION, help="the arm that the others are compared with in pairs")
     parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
     parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements.txt")
     parser.add_argument(

@@ -116,7 +116,7 @@ def _changed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _say(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) and value == round(value) else str(value)
+    return f"{value:.0f}" if isinstance(value, float) and value == round(value) else str(value)
 
 
 def _where(place: Place) -> list[str]:

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 
 from search.__main__ import app
 from search.report.again import launch_command, next_commands, reproduce, train_command
+from search.settings import parse_duration
 from segcore.__main__ import app as segcore
 from segcore.config import TrainConfig
 
@@ -32,6 +33,11 @@ def test_a_search_is_launched_again_with_what_it_was_launched_with(make_settings
     assert "--set batch_size=16 --set ema_decay=0.5" in launch_command(settings, make_place(), FOLDS)
     help_text = re.sub(r"\s+", " ", CliRunner().invoke(app, ["launch", "--help"], env={"COLUMNS": "400"}).output)
     assert all(option in help_text for option in told)
+
+
+def test_a_long_time_is_written_out(make_settings, make_place):
+    command = launch_command(make_settings(time_budget_seconds=30 * 86400.0), make_place(), FOLDS)
+    assert parse_duration(options_of(command)["--time-budget"]) == 30 * 86400
 
 
 @pytest.mark.parametrize(("changes", "told"), DIVISIONS)

@@ -22,6 +22,7 @@ from search.requests import fetch_requests
 from search.storage import find_bucket, name_storage
 from segcore.bucket import Bucket, patiently
 from segcore.errors import CheckpointError, StorageError, StreetError
+from segcore.replacing import replacing
 
 _JOURNALS: Final = ("journal.jsonl", "confirm/journal.jsonl", "retrain/journal.jsonl")
 _FILES: Final = ("settings.json", "place.json", "folds.json", "best.json")
@@ -294,11 +295,7 @@ def _read_lines(file: Path) -> bytes:
 def _replacing(file: Path) -> Iterator[Path]:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        temporary = file.with_suffix(f".{os.getpid()}.tmp")
-        try:
+        with replacing(file) as temporary:
             yield temporary
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"{file} cannot be written ({error.strerror or error}); make room on its disk.") from error

@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 from search.storage import find_bucket
 from segcore.bucket import Bucket
 from segcore.errors import StorageError
+from segcore.replacing import replacing
 
 FOLDER: Final = "requests"
 _LOOK_SECONDS: Final = 1.0
@@ -81,9 +82,8 @@ def send_request(root: Path, request: Request) -> None:
     file = root / FOLDER / name
     try:
         file.parent.mkdir(exist_ok=True)
-        temporary = file.with_suffix(".tmp")
-        temporary.write_bytes(content)
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         raise StorageError(f"{file} cannot be written ({error.strerror or error}); let it be written.") from error
 
@@ -159,6 +159,6 @@ def _read(file: Path) -> Request | None:
     """Return a request; None for what is none, which anyone may have laid there."""
     try:
         with file.open("rb") as stream:
-            return _ADAPTER.validate_json(stream.read(_MOST_BYTES + 1)[: _MOST_BYTES + 1])
+            return _ADAPTER.validate_json(stream.read(_MOST_BYTES + 1))
     except (OSError, ValueError):
         return None

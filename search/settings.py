@@ -4,7 +4,6 @@ Saved as `settings.json` in the search's folder. Where it runs lives in `place`;
 `segcore.config`; where files of a search lie, in `folder`.
 """
 
-import os
 import re
 import uuid
 from dataclasses import replace
@@ -18,10 +17,12 @@ from pydantic.dataclasses import dataclass
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import DEFAULT_FOLDS, SplitKind
 from segcore.errors import CheckpointError, ConfigError
+from segcore.replacing import replacing
 from segcore.scoring.objective import FIRST_METRIC, METRIC_HELP, default_objective, describe_unknown
 
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST_NAME: Final = 100
+_LONGEST_NUMBER: Final = 100
 _TOLD_LETTERS: Final = 300
 _AND_LATENCY: Final = ",latency_ms"
 _DEVICES: Final = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
@@ -235,10 +236,13 @@ def _remedy(error: Exception, file: Path) -> str:
 
 
 def write_whole(file: Path, content: bytes) -> None:
-    """Replace a file at once, so that no reader ever sees half of it."""
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(file)
+    """Write a file, whole or not at all.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
+    with replacing(file) as temporary:
+        temporary.write_bytes(content)
 
 
 def parse_duration(text: str) -> float:
@@ -249,7 +253,7 @@ def parse_duration(text: str) -> float:
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd]?)", text.strip())
     # What is longer than so many digits is no number of seconds any more.
-    if match is None or len(match.group(1)) > _LONGEST_NAME:
+    if match is None or len(match.group(1)) > _LONGEST_NUMBER:
         raise ConfigError(f"{text!r} is no duration; write a number with s, m, h or d, such as 90m or 2h.")
     return float(match.group(1)) * _UNIT_SECONDS[match.group(2) or "s"]
 

@@ -15,6 +15,7 @@
     ├── InterruptedSearchError a search that was stopped from outside and can go on
     │   └── HopelessSearchError    a search whose trials do nothing but fail
     ├── ClusterError           Ray cannot be reached or has too few resources
+    │   └── UnfitClusterError      a cluster on which a search would fail, as `doctor` found
     └── TrackingError          the MLflow server cannot be used
 
 A command line catches `StreetError` and prints its message; anything else is a bug.

@@ -10,7 +10,7 @@ def demo(trial: optuna.Trial) -> dict[str, object]:
     trial.suggest_categorical("loss", ("ce", "ce+jaccard", "focal+jaccard"))
     mode = trial.suggest_categorical("input_mode", ("crop", "resize", "full"))
     if mode == "crop":
-        sizes = tuple(size for size in (64, 96, 128) if size <= smallest_side)
+        sizes = tuple(size for size in (64, 96, 128) if size <= smallest_side) or (smallest_side,)
         trial.suggest_categorical("crop_size", sizes)
     elif mode == "resize":
         trial.suggest_categorical("scale", (0.5, 0.75))

@@ -17,7 +17,16 @@ FOREIGN: Final = {
 }
 """What a package may not reach, directly or through others."""
 
-_SEGCORE_BASE: Final = {"config", "expressions", "errors", "machine", "bucket_address", "bucket", "version"}
+_SEGCORE_BASE: Final = {
+    "config",
+    "expressions",
+    "errors",
+    "machine",
+    "bucket_address",
+    "bucket",
+    "version",
+    "replacing",
+}
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
 _SEARCH_BASE: Final = {
     "tracking_uri",

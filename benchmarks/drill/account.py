@@ -93,13 +93,12 @@ def count_unended(events: Sequence[Event]) -> int:
     return len(asked - {event.trial for event in events if isinstance(event, Ended)})
 
 
-def describe_winner(history: History, params: Sequence[str] = ("learning_rate",)) -> str:
-    """Return the best trial's drawn values and its score, equal for equal searches."""
+def describe_winner(history: History) -> str:
+    """Return the best trial's rate, all that the drill's spaces draw, and its score, equal for equal searches."""
     best = next(iter(history.ranked), None)
     if best is None or best.best is None:
         return "none"
-    drawn = " ".join(f"{name}={best.params[name]:.6g}" for name in params if name in best.params)
-    return f"{drawn} {history.metric}={best.best.score:.6f}"
+    return f"learning_rate={best.params['learning_rate']:.6g} {history.metric}={best.best.score:.6f}"
 
 
 def count_points(client: MlflowClient, experiment: str, trials: Sequence[TrialRecord], metric: str) -> Points:

@@ -224,9 +224,7 @@ class Scene:
 
 
 @contextmanager
-def open_scene(
-    root: Path, data: Path, cache: Path, *, served: bool = True, takes_jobs: bool = False
-) -> Iterator[Scene]:
+def open_scene(root: Path, data: Path, cache: Path, *, served: bool, takes_jobs: bool) -> Iterator[Scene]:
     """Start a cluster and a server, and stop all of it at the end.
 
     Args:

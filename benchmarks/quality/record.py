@@ -12,7 +12,6 @@ one; else those of the clock, and with several at once of a shared machine: the 
 import argparse
 import itertools
 import json
-import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from segcore.data.dataset import read_dataset
 from segcore.data.dividing.folds import make_folds
 from segcore.errors import ConfigError
 from segcore.machine import Machine, name_device
+from segcore.replacing import replacing
 
 _DRAWS: Final = 100
 _WRITE_SECONDS: Final = 3.0
@@ -141,9 +141,8 @@ def write_table(file: Path, head: Row, rows: Sequence[Row]) -> None:
     """Write a table, whole or not at all."""
     schema = pyarrow.schema(_COLUMNS, metadata={"head": json.dumps(head)})
     table = pyarrow.Table.from_pylist(list(rows), schema=schema)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    pyarrow.parquet.write_table(table, temporary, compression="zstd")
-    temporary.replace(file)
+    with replacing(file) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd")
 
 
 def read_table(file: Path) -> tuple[Row, list[Row]]:
@@ -202,10 +201,6 @@ def _open_table(arguments: argparse.Namespace, cache: PixelCache) -> tuple[Row, 
 
 def _find_device() -> str:
     return name_device(Machine(device="cuda:0" if torch.cuda.is_available() else "cpu"))
-
-
-def _name(marks: Row) -> str:
-    return ", ".join(f"{name} {marks[name]}" for name in ("configuration", "fold", "seed"))
 
 
 def _sum(rows: Sequence[Row]) -> str:

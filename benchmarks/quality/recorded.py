@@ -54,7 +54,7 @@ class RecordedSearch:
     history: History
 
 
-def read_searches(names: Sequence[str], uri: str = "") -> list[RecordedSearch]:
+def read_searches(names: Sequence[str], uri: str) -> list[RecordedSearch]:
     """Read searches from MLflow.
 
     Args:

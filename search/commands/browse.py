@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from search.commands.console import console
+from search.commands.console import console, warn
 from search.commands.options import Storage
 from search.commands.server import choose_login, in_address, require_free, require_safe, serve
 from search.folder import SearchFolder, command_line
@@ -53,11 +53,9 @@ def ui(
             f"launch a search first, or give another folder with --storage.{_name_filling(folder)}"
         )
     if host in _EVERY_ADDRESS and not names:
-        console.print(
+        warn(
             f"These links open on this machine. For browsers elsewhere name it as they do: --allowed-hosts "
-            f"{socket.gethostname()}",
-            style="yellow",
-            soft_wrap=True,
+            f"{socket.gethostname()}"
         )
     console.print("MLflow starts, which takes some seconds; Ctrl-C ends it.", style="dim")
     if login is not None:
@@ -84,6 +82,6 @@ def _show_links(folder: Path, server: str) -> None:
                     f"its runs are in {mask_uri(place.tracking_uri)}, which is not served here; serve it by 'mlflow "
                     "server --backend-store-uri' with that address."
                 )
-            console.print(f"{settings.name}: {trials_link(settings, place, at)}", soft_wrap=True, markup=False)
+            console.print(f"{settings.name}: {trials_link(settings, place, at)}", soft_wrap=True)
         except StreetError as error:
-            console.print(f"{file.parent.name}: {error}", style="yellow", soft_wrap=True, markup=False)
+            warn(f"{file.parent.name}: {error}")

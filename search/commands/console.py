@@ -49,7 +49,7 @@ class PlainConsole(Console):
             os.dup2(nowhere.fileno(), self.file.fileno())
 
 
-def make_plain(text: str, encoding: str = "utf-8") -> str:
+def make_plain(text: str, encoding: str) -> str:
     """Return a text without what a terminal would obey, in the characters of an encoding."""
     text = _UNSEEN.sub("", text)
     try:
@@ -57,6 +57,11 @@ def make_plain(text: str, encoding: str = "utf-8") -> str:
     except UnicodeEncodeError:
         return text.translate(_SIMPLER).encode(encoding, "replace").decode(encoding)
     return text
+
+
+def warn(text: str) -> None:
+    """Print what a person is to notice."""
+    console.print(text, style="yellow", soft_wrap=True)
 
 
 def print_whole(text: str) -> None:

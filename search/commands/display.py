@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from search.commands import tables, verdict_tables
-from search.commands.console import console
+from search.commands.console import console, warn
 from search.commands.progress import Ends, ProgressLog, Wait, shown_live
 from search.folder import STAGE_TITLES, SearchFolder
 from search.insight.importance import Importance, measure_importance
@@ -101,18 +101,13 @@ def show_unsent(tracker: "Tracker", folder: SearchFolder) -> None:
     """Say so when MLflow has not everything of a stage that was left, and what it does not take."""
     show_set_aside(tracker)
     if tracker.lack is not None:
-        console.print(
-            f"{tracker.lack} Nothing is lost: run '{folder.command('sync')}' when it answers.",
-            style="yellow",
-            markup=False,
-            soft_wrap=True,
-        )
+        warn(f"{tracker.lack} Nothing is lost: run '{folder.command('sync')}' when it answers.")
 
 
 def show_set_aside(tracker: "Tracker") -> None:
     """Say what MLflow does not take, which is left out there."""
     for name, reason in tracker.set_aside.items():
-        console.print(f"MLflow does not take {name} ({reason}).", style="yellow", markup=False)
+        console.print(f"MLflow does not take {name} ({reason}).", style="yellow")
 
 
 def show_interrupted(history: History, settings: SearchSettings, trials: int, search: History | None = None) -> None:
@@ -148,13 +143,10 @@ def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> Non
     where = f"on fold {last.fold}" if settings.folds > 1 else f"with seed {last.values['seed']}"
     said = f"{last.outcome}: {last.message.strip()[-1000:]}".rstrip(": ")
     again = "Mend the cause" if last.outcome is Outcome.FAILED else "Where a worker failed, mend the cause"
-    console.print(
+    warn(
         f"{len(failed)} of {len(trainings)} trainings of the confirmation have no score; the last, of trial "
         f"{last.source} {where}, {said}. {again}, then try again with "
-        f"'{folder.command('confirm')}'.",
-        style="yellow",
-        soft_wrap=True,
-        markup=False,
+        f"'{folder.command('confirm')}'."
     )
 
 

@@ -75,21 +75,7 @@ def _fill_node(node: "NodeHealth") -> NodeLine:
 def nodes_table(nodes: "Sequence[NodeHealth]") -> Table:
     """Return what each node is and has, one a line."""
     table = Table(box=box.SIMPLE)
-    columns = (
-        "node",
-        "Python",
-        "Ray",
-        "torch",
-        "code",
-        "cores",
-        "GPUs",
-        "memory",
-        "cache",
-        "/tmp",
-        "/dev/shm",
-        "images",
-    )
-    for name in columns:
+    for name in _COLUMNS:
         table.add_column(name, overflow="fold")
     for node in nodes:
         table.add_row(*_row(node))

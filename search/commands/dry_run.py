@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich import box
 from rich.table import Table
 
-from search.commands.console import console
+from search.commands.console import console, warn
 from search.folder import STAGE_TITLES
 from search.insight.cost import name_device_hours
 from search.insight.forecast import (
@@ -59,7 +59,7 @@ def show_forecast(settings: SearchSettings, capacity: "Capacity", cache: "PixelC
     if told := advise_sharing(measured):
         console.print(told, soft_wrap=True)
     for problem in dict.fromkeys(problem for mode in modes for problem in mode.problems):
-        console.print(f"Not measured: {problem}", style="yellow", soft_wrap=True)
+        warn(f"Not measured: {problem}")
     console.print("Nothing was begun, and only decoded images were kept; leave --dry-run out to begin.")
 
 

@@ -170,7 +170,7 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
     # A damaged one is told of with what to do, before anything is sent.
     for stage in folder.stages.values():
         if stage.journal.exists():
-            read_history(stage.journal, settings.objective)
+            read_history(stage.journal, settings.metric)
     problems = [check_tracking(place.tracking_uri)]
     with lock_stage(folder.search_stage), copied(folder.root):
         remember(folder, settings, place)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.commands.console import console
+from search.commands.console import console, warn
 from search.commands.dry_run import show_forecast
 from search.commands.notify import Notify, notified
 from search.commands.opening import open_told, require_same
@@ -124,7 +124,7 @@ def _launch(
         running.expect_room(settings, place, capacity.count(), looked_at.checkpoint_bytes)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
-        require_trainable = loop.require_trial(settings, cache_pixels)
+        require_trainable = loop.require_trial(settings, cache_pixels, looked_at)
         if dry_run:
             show_forecast(settings, capacity, cache_pixels, split)
             return
@@ -176,7 +176,7 @@ def _tell_start(
         console.print(line, style="yellow" if warns else None, soft_wrap=True)
     held_out = [name for name, fold in split.fold_of.items() if fold == settings.fold]
     if warning := describe_known_images(str(settings.fixed.get("weights", "none")), held_out):
-        console.print(warning, style="yellow", soft_wrap=True)
+        warn(warning)
 
 
 @with_options({"where": WHERE_NOW})

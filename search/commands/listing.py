@@ -7,7 +7,7 @@ from pathlib import Path
 from rich import box
 from rich.table import Table
 
-from search.commands.console import console, print_whole
+from search.commands.console import console, print_whole, warn
 from search.commands.documents import ListDocument, SearchLine, encode_document
 from search.commands.filling import fill_line
 from search.commands.options import AsJson, Storage
@@ -35,7 +35,7 @@ def list_searches(storage: Storage = DEFAULT_STORAGE, as_json: AsJson = False) -
     console.print(searches_table(lines, wide=console.width >= WIDE))
     for line in lines:
         if line.problem:
-            console.print(f"{line.name}: {line.problem}", style="yellow", soft_wrap=True)
+            warn(f"{line.name}: {line.problem}")
 
 
 def searches_table(lines: Sequence[SearchLine], *, wide: bool) -> Table:

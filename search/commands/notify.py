@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from search.commands.console import console
+from search.commands.console import warn
 from search.commands.documents import NotifyDocument, encode_document
 from search.commands.filling import fill_line
 from search.commands.reading import look_at
@@ -98,7 +98,7 @@ def _tell(url: str, command: str, name: str, storage: Path, event: str, message:
     problem = post(url, encode_document(document).encode())
     if problem:
         told = f"--notify {_MASK} was not told ({problem}); the search is as it is."
-        console.print(told, style="yellow", soft_wrap=True)
+        warn(told)
 
 
 def _read_state(name: str, storage: Path) -> dict[str, Any]:

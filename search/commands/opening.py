@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from search.commands.console import console
+from search.commands.console import warn
 from search.commands.options import Values, option_of
 from search.folder import SearchFolder
 from search.opening import is_copy, open_search, read_what
@@ -23,9 +23,7 @@ def open_told(folder: SearchFolder, where: Values) -> tuple[SearchSettings, Plac
     """
     settings, place = open_search(folder, where)
     if is_copy(folder):
-        console.print(
-            f"{folder.root} is a copy of {place.home}: it takes MLflow runs of its own.", style="yellow", soft_wrap=True
-        )
+        warn(f"{folder.root} is a copy of {place.home}: it takes MLflow runs of its own.")
     return settings, place
 
 

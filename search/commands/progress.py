@@ -108,7 +108,7 @@ class ProgressLog:
         self._notice(self._waits)
         for warning in self._find_warnings()[self._warnings_told :]:
             self._warnings_told += 1
-            self._out.print(warning, style="yellow", soft_wrap=True, markup=False)
+            self._out.print(warning, style="yellow", soft_wrap=True)
 
     def notice_urgent(self) -> None:
         """Print which trials ended, and the waits that are too urgent to be left for the next line."""
@@ -121,7 +121,7 @@ class ProgressLog:
             told = wait.tell()
             if (told is not None) is not (wait in self._waiting):
                 self._waiting ^= {wait}
-                self._out.print(told or wait.over, style="yellow", soft_wrap=True, markup=False)
+                self._out.print(told or wait.over, style="yellow", soft_wrap=True)
 
     def notice_cut(self) -> None:
         """Say once that nobody reads the output any more."""

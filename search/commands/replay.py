@@ -76,7 +76,7 @@ def _fill(settings: SearchSettings, grace: Grace, rows: Sequence[Decisions]) -> 
 
 
 def decisions_table(
-    rows: Sequence[Decisions], settings: SearchSettings, grace: Grace, winner: int, *, wide: bool = True
+    rows: Sequence[Decisions], settings: SearchSettings, grace: Grace, winner: int, *, wide: bool
 ) -> Table:
     """Return a row per pair of settings, the search's own marked by a star.
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from search.commands.console import console
+from search.commands.console import console, warn
 from search.commands.options import Name, Storage
 from search.commands.reading import look_at
 from search.commands.source import TrackingUri, reached, reached_at
@@ -81,7 +81,7 @@ def keep_report(
         send_file(folder.root, folder.report)
     # The stage is over, and its results are kept.
     except StreetError as error:
-        console.print(str(error), style="yellow", soft_wrap=True, markup=False)
+        warn(str(error))
 
 
 def send_report(settings: SearchSettings, place: Place, folder: SearchFolder) -> None:

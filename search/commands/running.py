@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.commands import tables, verdict_tables
-from search.commands.console import console
+from search.commands.console import console, warn
 from search.commands.display import (
     decoding_shown,
     read_search_of,
@@ -43,7 +43,6 @@ from search.tracking.check import check_tracking
 from search.tracking.store import trials_link
 from search.tracking_uri import own_tracking_uri
 from search.verdict.notes import ensemble_line
-from search.verdict.out_of_fold import MOST_NETWORKS
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
 from segcore.data.bringing import bring_data
@@ -59,11 +58,7 @@ from segcore.prediction.ensemble_files import ENSEMBLE_FILE
 def expect_tracking(place: Place) -> None:
     """Refuse an MLflow that can never be used; of one that is only away, say that the search does not wait for it."""
     if problem := check_tracking(place.tracking_uri):
-        console.print(
-            f"{problem} The search goes on; MLflow is sent what it misses when it answers.",
-            style="yellow",
-            soft_wrap=True,
-        )
+        warn(f"{problem} The search goes on; MLflow is sent what it misses when it answers.")
 
 
 def tell_storage(place: Place) -> None:
@@ -72,11 +67,9 @@ def tell_storage(place: Place) -> None:
         return
     console.print(f"{name_storage(place.storage)} is mirrored here: {place.storage}", soft_wrap=True)
     if place.tracking_uri == own_tracking_uri(place.storage):
-        console.print(
+        warn(
             "MLflow's database stays on this machine and is not copied to the bucket: another machine fills one of its "
-            "own from the journal. Name a server by --tracking-uri to have one for all.",
-            style="yellow",
-            soft_wrap=True,
+            "own from the journal. Name a server by --tracking-uri to have one for all."
         )
 
 
@@ -98,15 +91,15 @@ def prepare_cache(capacity: Capacity, dataset: DataSet) -> PixelCache:
     if cluster.has_idle_gpus(place):
         console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
     if capacity.note:
-        console.print(f"{capacity.note[0].upper()}{capacity.note[1:]}.", style="yellow", soft_wrap=True)
+        warn(f"{capacity.note[0].upper()}{capacity.note[1:]}.")
     if warning := warn_of_network(place.cache):
-        console.print(warning, style="yellow", soft_wrap=True)
+        warn(warning)
     with decoding_shown() as progress:
         cache = cluster.prepare_nodes(
             dataset, capacity, progress, lambda plan: console.print(plan.describe(), soft_wrap=True)
         )
     for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
-        console.print(warning, style="yellow", soft_wrap=True)
+        warn(warning)
     return cache
 
 
@@ -173,7 +166,7 @@ def finish(
     console.print(f"best.json:  {folder.best}", soft_wrap=True)
     keep_report(settings, capacity.place, folder, importances)
     console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
-    console.print(f"browse:     {_name_pages(settings, capacity.place)}", soft_wrap=True, markup=False)
+    console.print(f"browse:     {_name_pages(settings, capacity.place)}", soft_wrap=True)
     console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
 
 
@@ -216,10 +209,10 @@ def retrain_winner(
     folder: SearchFolder,
     cache: PixelCache,
     winner: dict[str, Any],
-    further: Sequence[dict[str, Any]] | None = None,
+    further: Sequence[dict[str, Any]] | None,
     *,
-    most: int = MOST_NETWORKS,
-    half: bool = False,
+    most: int,
+    half: bool,
 ) -> None:
     """Train the winner on all folds, show its score out of fold, and register the ensemble.
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from search.commands.console import console
+from search.commands.console import console, warn
 from search.commands.display import show_failed_trainings
 from search.finding import is_in_use
 from search.folder import SearchFolder
@@ -47,7 +47,7 @@ def show_state(
         spent = budget_seconds and history.spent_seconds >= budget_seconds
         again = folder.command("resume", *(["--time-budget", "1h"] if spent else []))
         told = "Its time budget is spent" if spent else "No process runs it"
-        console.print(f"{told}; go on with '{again}'.", style="yellow", soft_wrap=True)
+        warn(f"{told}; go on with '{again}'.")
     elif usable:
         _show_confirmation(settings, folder, history, driven, has_rivals=len(usable) > 1)
 
@@ -62,10 +62,10 @@ def _show_failures(history: History, folder: SearchFolder) -> None:
     told = (
         f"No trial can win: {count_ends(history.in_order)}. The last to end, trial {last.number}, {last.outcome}{said}"
     )
-    console.print(told, style="yellow", soft_wrap=True)
+    warn(told)
     if any(trial.outcome in RETRIED for trial in ended):
         again = folder.command("resume", "--retry-failed")
-        console.print(f"Mend the cause, then try again with '{again}'.", style="yellow", soft_wrap=True)
+        warn(f"Mend the cause, then try again with '{again}'.")
 
 
 def _show_confirmation(
@@ -79,7 +79,7 @@ def _show_confirmation(
         where = "the official val" if settings.split == "official" else f"fold {settings.fold}"
         told = f"The winner is the best on {where} alone, whose score flatters"
         again = f"; '{folder.command('confirm', '--top', '3')}' trains the best {_name_further(settings)}"
-        console.print(f"{told}{again if has_rivals else ''}.", style="yellow", soft_wrap=True)
+        warn(f"{told}{again if has_rivals else ''}.")
         return
     show_failed_trainings(settings, folder)
     trainings = read_history(folder.confirm_stage.journal, settings.metric)
@@ -87,11 +87,7 @@ def _show_confirmation(
     decision = decide(candidates, trainings, settings, read_folds(folder.folds).block_of)
     if decision.pending:
         told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
-        console.print(
-            f"The winner is not confirmed {_name_further(settings)} yet ({told}); run '{folder.command('confirm')}'.",
-            style="yellow",
-            soft_wrap=True,
-        )
+        warn(f"The winner is not confirmed {_name_further(settings)} yet ({told}); run '{folder.command('confirm')}'.")
     else:
         _show_confirmed(settings, folder, decision, driven)
 

@@ -24,7 +24,6 @@ from search.requests import Request, name_asker, send_request
 from search.storage import find_bucket
 from segcore.errors import CheckpointError
 
-"""What goes on with a stage."""
 _LOOK_SECONDS: Final = 1.0
 _LOOK_SECONDS_IN_BUCKET: Final = 5.0
 _NOTICE_SECONDS: Final = 60.0

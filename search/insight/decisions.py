@@ -169,9 +169,13 @@ def replay_decisions(history: History, settings: SearchSettings, grace_epochs: i
 
 
 def find_unlike(history: History, own: Decisions) -> list[int]:
-    """Return the trials on which a search's own settings, replayed, decide otherwise than it did, in order."""
+    """Return the trials on which a search's own settings, replayed, decide otherwise than it did, in order.
+
+    What a person pruned says nothing of them.
+    """
     ended = {trial.number: trial.last_epoch for trial in _list_stopped(history)}
-    return sorted({number for number, _ in ended.items() ^ own.stopped.items()})
+    pruned = {trial.number for trial in history.in_order if trial.outcome is Outcome.PRUNED}
+    return sorted({number for number, _ in ended.items() ^ own.stopped.items()} - pruned)
 
 
 def _hear_all(history: History, settings: SearchSettings, asha: Asha) -> _Hearing:

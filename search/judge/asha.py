@@ -120,8 +120,8 @@ class Asha:
         One that a person wants kept comes first, wherever it stands.
 
         Args:
-            last: no trials are left to begin, so shares are rounded up, not down, and who failed gives its place to the
-                next: one at least gets to the end.
+            last: no trials are left to begin, so shares are rounded up, not down, and who failed or was pruned gives
+                its place to the next: one at least gets to the end.
         """
         if kept := self._kept & self._waiting.keys():
             return min(kept)
@@ -131,7 +131,7 @@ class Asha:
             ranked = self._rank(epoch)
             keep = math.ceil(len(ranked) / self._factor) if last else len(ranked) // self._factor
             if last:
-                ranked = [trial for trial in ranked if trial not in self._failed]
+                ranked = [trial for trial in ranked if trial not in self._failed and trial not in self._pruned]
             for trial in ranked[:keep]:
                 if self._waiting.get(trial) == epoch:
                     return trial

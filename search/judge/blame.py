@@ -84,7 +84,7 @@ class Blame:
 
     def count_failures(self, trial: int) -> int:
         """Return how often a trial's workers failed."""
-        return len(self._failures[trial]) if trial in self._failures else 0
+        return len(self._failures[trial])
 
     def may_go_on(self, trial: int, node: str | None, max_failures: int, fit: Collection[str]) -> bool:
         """Say whether a trial is tried again that fails once more.

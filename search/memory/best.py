@@ -1,7 +1,6 @@
 """`best.json`, which hands the winner from the search to the retraining; `verdict` decides who wins."""
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -12,6 +11,7 @@ from search.folder import SearchFolder
 from search.settings import describe_damage
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError, StorageError
+from segcore.replacing import replacing
 from segcore.scoring.objective import FIRST_METRIC
 
 _CONFIG: Final = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
@@ -66,15 +66,14 @@ def metric_of(best: dict[str, Any]) -> str:
 
 
 def write_best(best: dict[str, Any], file: Path) -> None:
-    """Write `best.json` atomically.
+    """Write `best.json`, whole or not at all.
 
     Raises:
         StorageError: when it cannot be written.
     """
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        temporary.write_text(json.dumps(best, indent=1), encoding="utf-8")
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps(best, indent=1), encoding="utf-8")
     except OSError as error:
         raise StorageError(
             f"{file} cannot be written ({error.strerror or error}); make room there, or let it be written."

@@ -70,7 +70,8 @@ class Journal:
         self._stream.close()
 
     def _append(self, line: bytes) -> None:
-        before = self._stream.tell()
+        # The stream's own position is behind what an earlier attempt wrote in part and took back.
+        before = os.fstat(self._stream.fileno()).st_size
         try:
             if self._stream.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -4,6 +4,8 @@ A space is known by its draws alone. Numbers become coordinates from 0 to 1, cho
 parameter that only some configurations have gets one more that says whether it is there.
 """
 
+import contextlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -71,14 +73,19 @@ class Encoding:
 
 
 def widen(known: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
-    """Return the range that holds two ranges of one parameter, which may depend on what else was drawn."""
-    step = other.step if isinstance(other, FloatDistribution | IntDistribution) else None
-    if isinstance(known, FloatDistribution | IntDistribution) and isinstance(other, type(known)) and known != other:
-        low, high = min(known.low, other.low), max(known.high, other.high)
-        if (known.low, known.step) != (other.low, step):
-            step = 1 if isinstance(other, IntDistribution) else None
-        return type(known)(low, high, log=known.log, step=step)  # type: ignore[arg-type]
-    return other
+    """Return what holds two ranges, or two sets of choices, of a parameter for which what else was drawn decides."""
+    if known == other or type(known) is not type(other):
+        return other
+    if isinstance(known, CategoricalDistribution) and isinstance(other, CategoricalDistribution):
+        # To Python 1, 1.0 and True are equal; to a configuration they are not.
+        choices = {json.dumps(choice): choice for choice in (*known.choices, *other.choices)}
+        return CategoricalDistribution(tuple(choices.values()))
+    assert isinstance(known, FloatDistribution | IntDistribution)
+    assert isinstance(other, FloatDistribution | IntDistribution)
+    low, high, step = min(known.low, other.low), max(known.high, other.high), other.step
+    if (known.low, known.step) != (other.low, other.step):
+        step = 1 if isinstance(other, IntDistribution) else None
+    return type(known)(low, high, log=known.log and other.log, step=step)  # type: ignore[arg-type]
 
 
 def _count_choices(distribution: BaseDistribution) -> int:
@@ -107,6 +114,14 @@ def _bounds(distribution: BaseDistribution) -> tuple[float, float]:
 
 
 def _encode(distribution: BaseDistribution, value: Any) -> float:
+    # What else was drawn may make a space draw what it did not while the model got to know it: another choice, or a
+    # word in the place of a number.
+    with contextlib.suppress(TypeError, ValueError):
+        return _find_code(distribution, value)
+    return math.nan
+
+
+def _find_code(distribution: BaseDistribution, value: Any) -> float:
     if isinstance(distribution, CategoricalDistribution):
         if _is_ordered(distribution.choices):
             return _order(distribution).index(value) / (len(distribution.choices) - 1)

@@ -6,6 +6,7 @@ import platform
 import shlex
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, Final
 
 from search.place import Place
@@ -17,7 +18,8 @@ from segcore.insight.page import Markup, Row, Section, data_table, element, join
 
 _PACKAGES: Final = ("torch", "torchvision", "timm", "albumentations", "ray", "optuna", "mlflow", "numpy")
 _STATED: Final = {"time_budget_seconds": "--time-budget"}
-_NO_OPTION: Final = {"name", "search_id", "first", "earlier", "fixed"}
+_NO_OPTION: Final = {"name", "search_id", "first", "earlier", "fixed", "objective", "split", "folds"}
+"""Not told as others are."""
 _DIGEST_LETTERS: Final = 16
 
 
@@ -29,7 +31,7 @@ def reproduce(matter: Matter) -> Section:
     )
     parts = [
         element("h3", "The search"),
-        command_block([launch_command(record.settings, record.place)]),
+        command_block([launch_command(record.settings, record.place, record.folder.folds)]),
         paragraph(
             "The same seed draws the same configurations until results differ: which trial ends first depends on the "
             f"machines, and what is proposed next on that.{first}",
@@ -40,7 +42,7 @@ def reproduce(matter: Matter) -> Section:
         best = record.best
         parts += [
             element("h3", "The winner alone"),
-            command_block([train_command(best["values"], record.settings, record.place)]),
+            command_block([train_command(best["values"], record.settings, record.place, record.folder.folds)]),
             element("h3", "The winner's configuration"),
             command_block([json.dumps(_changed(best["values"]), indent=1)]),
             paragraph("What is left out has its default; all of it stands in best.json.", "hint"),
@@ -67,14 +69,19 @@ def next_commands(matter: Matter) -> Section:
     return Section(title="What to run next", hint="Each line can be pasted.", content=data_table(["to", "run"], rows))
 
 
-def launch_command(settings: SearchSettings, place: Place) -> str:
-    """Return the command line that would launch a search like this one under a new name."""
-    defaults = settings_values(build_settings({"name": "x", "split": settings.split, "folds": settings.folds}))
-    own = settings_values(settings)
+def launch_command(settings: SearchSettings, place: Place, folds: Path) -> str:
+    """Return the command line that would launch a search like this one under a new name.
+
+    Args:
+        settings: of the search.
+        place: where it ran.
+        folds: the file of its folds.
+    """
+    defaults = settings_values(build_settings({"name": "x"}))
     options = ["--data", place.data, "--name", f"{settings.name}-again", "--objective", settings.objective]
-    for name, value in own.items():
-        is_told = name == "folds" and settings.split == "folds"
-        if name not in (*_NO_OPTION, "objective") and (value != defaults[name] or is_told):
+    options += _say_division(settings, folds)
+    for name, value in settings_values(settings).items():
+        if name not in _NO_OPTION and value != defaults[name]:
             options += [_STATED.get(name, f"--{name.replace('_', '-')}"), _say(value)]
     options += [part for name, value in settings.fixed.items() for part in ("--set", f"{name}={_say(value)}")]
     options += ["--gpus-per-trial", f"{place.gpus_per_trial:g}", "--cpus-per-trial", f"{place.cpus_per_trial:g}"]
@@ -83,12 +90,24 @@ def launch_command(settings: SearchSettings, place: Place) -> str:
     return shlex.join(["python", "-m", "search", "launch", *options, *_where(place)])
 
 
-def train_command(values: Mapping[str, Any], settings: SearchSettings, place: Place) -> str:
-    """Return the command line that trains a configuration on the search's own fold."""
+def train_command(values: Mapping[str, Any], settings: SearchSettings, place: Place, folds: Path) -> str:
+    """Return the command line that trains a configuration on the search's own fold.
+
+    Args:
+        values: of the configuration.
+        settings: of the search.
+        place: where it ran.
+        folds: the file of its folds.
+    """
     chosen = [part for name, value in _changed(values).items() for part in ("--set", f"{name}={_say(value)}")]
-    split = ["--split", "official"] if settings.split == "official" else ["--folds", str(settings.folds)]
-    where = ["--out", "winner", "--fold", str(settings.fold), *split, "--objective", settings.metric]
-    return shlex.join(["python", "-m", "segcore", "train", place.data, *where, *chosen])
+    where = ["--out", "winner", "--fold", str(settings.fold), *_say_division(settings, folds)]
+    return shlex.join(["python", "-m", "segcore", "train", place.data, *where, "--objective", settings.metric, *chosen])
+
+
+def _say_division(settings: SearchSettings, folds: Path) -> list[str]:
+    if settings.split == "own":
+        return ["--folds-file", str(folds)]
+    return ["--split", "official"] if settings.split == "official" else ["--folds", str(settings.folds)]
 
 
 def _changed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +116,7 @@ def _changed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _say(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) and value == round(value) else str(value)
+    return f"{value:.0f}" if isinstance(value, float) and value == round(value) else str(value)
 
 
 def _where(place: Place) -> list[str]:

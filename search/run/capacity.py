@@ -19,6 +19,7 @@ from search.run.demand import Demand
 from search.run.nodes import Node, Nodes
 
 _COUNT_SECONDS: Final = 1.0
+_ROUNDING: Final = 1e-9
 
 ACCELERATOR: Final = "accelerator_type:"
 """Ray's resource of a node with GPUs of a kind, such as accelerator_type:A100."""
@@ -34,7 +35,8 @@ def count_held(resources: dict[str, float], place: Place) -> int:
     """Return how many trials one node's resources hold at a time."""
     by_cpu = resources.get("CPU", 0.0) / place.cpus_per_trial
     by_gpu = share_gpus(resources.get("GPU", 0.0), place.gpus_per_trial) if place.gpus_per_trial else math.inf
-    return int(min(by_cpu, by_gpu))
+    # 33 cores hold thirty times 1.1 of one.
+    return int(min(by_cpu, by_gpu) + _ROUNDING)
 
 
 def describe_lack(place: Place, nodes: Collection[Node]) -> str:
@@ -185,5 +187,5 @@ def share_gpus(gpus: float, gpus_per_trial: float) -> float:
     """Return how many trials the GPUs of a node hold, a fraction for what is left over."""
     # A fraction is a share of one GPU, so what is left over of each GPU is lost.
     if gpus_per_trial < 1:
-        return gpus * int(1 / gpus_per_trial + 1e-9)
+        return gpus * int(1 / gpus_per_trial + _ROUNDING)
     return gpus / gpus_per_trial

@@ -57,13 +57,12 @@ def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit
         require_counted(settings.metric, count_class_pixels(cache, valid_indices), cache.classes, fold)
 
 
-def require_trial(settings: SearchSettings, cache: PixelCache, feasibility: Feasibility | None = None) -> Requirement:
+def require_trial(settings: SearchSettings, cache: PixelCache, feasibility: Feasibility) -> Requirement:
     """Return what refuses a configuration that this data cannot train, or that would never report the objective."""
-    looked_at = feasibility or Feasibility(cache.sizes, cache.classes, cache.usual_side)
 
     def require(config: TrainConfig) -> None:
         require_learnt(settings.metric, config.labels, cache.classes)
-        looked_at.require(config)
+        feasibility.require(config)
 
     return require
 

@@ -19,7 +19,7 @@ from search.storage import name_storage
 from segcore.data.bringing import bring_data, bring_each
 from segcore.data.dataset import read_dataset
 from segcore.data.extra import prepare_caches, read_extra
-from segcore.errors import StreetError
+from segcore.errors import StorageError, StreetError
 
 Node = dict[str, Any]
 """A node as Ray describes it."""
@@ -97,8 +97,9 @@ class Nodes:
     @property
     def left_out(self) -> dict[str, str]:
         """Why nodes are given no trial, by Ray's name."""
-        found = {name: self._find_problem(check) for name, (_, check) in self._checked.items()}
-        return {name: f"{describe_node(self._checked[name][0])}: {told}" for name, told in found.items() if told}
+        # A copy: whoever else asks for nodes may add one meanwhile.
+        found = [(node, self._find_problem(check)) for node, check in self._checked.copy().values()]
+        return {node["NodeID"]: f"{describe_node(node)}: {problem}" for node, problem in found if problem}
 
     def pop_warnings(self) -> list[str]:
         """Return warnings of nodes that are left out, and of nodes where trials take turns on a GPU, each once."""
@@ -117,7 +118,7 @@ class Nodes:
         self._meeting.end()
 
     def _pop_advice(self) -> Iterator[str]:
-        new = {name: looked for name, looked in self._checked.items() if name not in self._advised}
+        new = {name: looked for name, looked in self._checked.copy().items() if name not in self._advised}
         self._advised |= new.keys()
         if self._place.shares_gpus and not are_pretended():
             yield from advise_mps(new.values())
@@ -143,13 +144,16 @@ class Nodes:
             self._checked[node["NodeID"]] = (node, self._read(task, node["NodeID"]))
 
     def _read(self, task: Any, name: str) -> Check:
+        storage = name_storage(self._place.storage)
         try:
             check: Check = ray.get(task)
+            if not check.problem and not self._meeting.has_answered(name):
+                return Check(problem=f"what it writes to {storage} is not seen here; mount one shared folder")
         except ray.exceptions.RayError as error:
             return Check(problem=f"looking at it failed ({str(error).strip().splitlines()[-1]})")
-        if not check.problem and not self._meeting.has_answered(name):
-            storage = name_storage(self._place.storage)
-            return Check(problem=f"what it writes to {storage} is not seen here; mount one shared folder")
+        # A store that does not answer as a node joins ends no search that goes on elsewhere.
+        except (StorageError, OSError) as error:
+            return Check(problem=f"what it writes to {storage} cannot be looked for ({error})")
         return check
 
     def _find_problem(self, check: Check) -> str:

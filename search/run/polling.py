@@ -13,13 +13,14 @@ import ray
 from ray import tune
 
 from search.run.capacity import count_concurrent
+from search.run.evicted import describe_eviction
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob, open_cache, require_promised
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.labels import build_label_map
-from segcore.errors import ClusterError, InterruptedSearchError
+from segcore.errors import ClusterError, InterruptedSearchError, StreetError
 from segcore.machine import Machine, detect_machine
 from segcore.prediction.member_files import build_member
 from segcore.prediction.votes import Candidate, Votes, collect_votes, write_votes
@@ -69,6 +70,7 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
     Raises:
         InterruptedSearchError: when it was stopped from outside.
         ClusterError: when workers died again and again.
+        StreetError: what a worker could not do.
         StorageError: when a file cannot be written.
     """
     place, waiting = stage.place, _divide(polls)
@@ -90,9 +92,12 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
         raise InterruptedSearchError(
             f"Interrupted while the ensemble was selected; go on with '{stage.folder.command('retrain')}'."
         ) from None
-    except ray.exceptions.WorkerCrashedError as error:
+    except ray.exceptions.RayTaskError as error:
+        # What it says of itself is the worker's traceback.
+        raise (error.cause if isinstance(error.cause, StreetError) else error) from None
+    except ray.exceptions.RayError as error:
         raise ClusterError(
-            f"A worker died while it predicted images out of fold ({error}); go on with "
+            f"A worker was lost while it predicted images out of fold: {describe_eviction(error)}. Go on with "
             f"'{stage.folder.command('retrain')}'."
         ) from error
     finally:

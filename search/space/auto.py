@@ -115,15 +115,13 @@ def write_space(found: Fingerprint, module: str = "mine") -> str:
     modes = ("crop", "resize", "full") if found.pixels_at_once >= 2 * _area(found) else ("crop",)
     scales = choose_scales(found)
     largest = max(found.shares.values(), default=0.0)
-    return _FILE.substitute(
-        name=repr(found.name)[1:-1],
+    written = _FILE.safe_substitute(
         module=module,
         images=found.images,
         height=found.median_size[0],
         width=found.median_size[1],
         side=found.usual_side,
         device=f"a GPU of {found.device_gib:.0f} GiB" if found.device_gib else "a CPU",
-        rare=", ".join(found.rare) or "none",
         epochs=choose_epochs(found),
         backbones="".join(f"    {backbone!r},\n" for backbone in choose_backbones(found)),
         batches="{" + ", ".join(f"{size}: {choose_batch(size, found)}" for size in crops) + "}",
@@ -135,6 +133,13 @@ def write_space(found: Fingerprint, module: str = "mine") -> str:
         largest_share=(1.0, 0.75) if largest > _LARGE_SHARE else (1.0,),
         augmentations=("light", "strong") if found.images < _FEW_IMAGES else ("flip", "light", "strong"),
     ).replace("'", '"')
+    return Template(written).substitute(name=_tell(found.name), rare=_tell(", ".join(found.rare)) or "none")
+
+
+def _tell(text: str) -> str:
+    """Return a text as a docstring may hold it: a name in someone's data ends none, and so runs no code."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace('"', '\\"')
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in escaped)
 
 
 def _area(found: Fingerprint) -> int:

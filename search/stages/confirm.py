@@ -135,4 +135,5 @@ def _drop_checkpoints(stage: Stage, decision: Decision) -> None:
     for trial in stage.journal.history.in_order:
         if trial.checkpoint is not None and trial.source != winner and trial.outcome not in (None, *RETRIED):
             stage.journal.write(Dropped(trial=trial.number))
-            stage.folder.delete(trial.checkpoint)
+            for place in trial.checkpoints:
+                stage.folder.delete(place)

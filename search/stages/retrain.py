@@ -29,7 +29,7 @@ from search.stages.ensemble import chosen_weights, plan_further, select_ensemble
 from search.stages.stage import OpenStage
 from search.stages.trained import fetch, group_trainings, read_scores, winner_trainings
 from search.verdict.notes import describe_ensemble, out_of_fold_note
-from search.verdict.out_of_fold import MOST_NETWORKS, OutOfFold
+from search.verdict.out_of_fold import OutOfFold
 from search.verdict.rounds import retraining_seeds
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
@@ -48,10 +48,10 @@ def run_retraining(
     folder: SearchFolder,
     cache: PixelCache,
     winner: dict[str, Any],
-    further: Sequence[dict[str, Any]] | None = None,
+    further: Sequence[dict[str, Any]] | None,
     *,
-    most: int = MOST_NETWORKS,
-    half: bool = False,
+    most: int,
+    half: bool,
 ) -> OutOfFold:
     """Train the winner on all folds, or with all further seeds on the only one, score it, and build the ensemble.
 
@@ -163,7 +163,7 @@ def measure_out_of_fold(
         fold_scores={fold: metrics[metric] for fold, metrics in summaries.items() if metric in metrics},
         by="seed" if over_seeds else "fold",
         images=len({score.name for score in pooled}),
-        unseen_score=summarise(unseen).get(metric, float("nan")) if unseen else float("nan"),
+        unseen_score=summarise(unseen).get(metric, float("nan")),
         seen_folds=tuple(sorted(seen)),
         single_class=best_single_class(pooled, classes, metric),
     )

@@ -8,7 +8,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import Cache, console, warn_of_slow_cache
+from segcore.commands.console import Cache, console, warn, warn_of_slow_cache
 from segcore.data.bringing import FOLDER, list_fetched, remove_fetched
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.data.caching.upkeep import (
@@ -83,11 +83,9 @@ def _print_shelf(shelf: Shelf) -> None:
     total = sum(each.bytes for each in shelf.caches)
     console.print(f"{shelf.root}: {len(shelf.caches)} cache(s), {_in_gib(total)}{free}", soft_wrap=True)
     if shelf.parts:
-        console.print(
+        warn(
             f"{len(shelf.parts)} unfinished: being made now, or left by a start that was killed; --remove-old removes "
-            "the latter",
-            style="yellow",
-            soft_wrap=True,
+            "the latter"
         )
     if fetched := list_fetched(shelf.root):
         size = _in_gib(sum(fetched.values()))

@@ -110,6 +110,11 @@ def accept_every_text() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def warn(text: str) -> None:
+    """Print what a person is to notice."""
+    console.print(text, style="yellow", soft_wrap=True)
+
+
 def print_error(error: StreetError) -> None:
     """Print what a user has to mend."""
     error_console.print(str(error), style="red", soft_wrap=True, highlight=False)
@@ -137,18 +142,10 @@ def print_unread(folder: Path, *, below: bool = False) -> None:
     counts = count_unread(folder, below=below)
     if counts:
         suffixes = ", ".join(f"{suffix}: {count}" for suffix, count in counts.most_common())
-        console.print(
-            f"{folder}: {counts.total()} files are not read ({suffixes}); images end with {', '.join(IMAGE_SUFFIXES)}",
-            style="yellow",
-            soft_wrap=True,
-        )
+        warn(f"{folder}: {counts.total()} files are not read ({suffixes}); images end with {', '.join(IMAGE_SUFFIXES)}")
     left_out = 0 if below else count_below(folder)
     if left_out:
-        console.print(
-            f"{folder}: {left_out} images in folders below it are not read; give each such folder by itself",
-            style="yellow",
-            soft_wrap=True,
-        )
+        warn(f"{folder}: {left_out} images in folders below it are not read; give each such folder by itself")
 
 
 def require_all_read(problems: Sequence[str], images: int) -> None:
@@ -169,7 +166,7 @@ def print_plan(plan: BuildPlan) -> None:
 def warn_of_slow_cache(root: Path) -> None:
     """Say so when a folder of caches lies on a network file system."""
     if warning := warn_of_network(root):
-        console.print(warning, style="yellow", soft_wrap=True)
+        warn(warning)
 
 
 def make_folder(folder: Path) -> None:

@@ -18,6 +18,7 @@ from segcore.commands.console import (
     console,
     print_unread,
     show_progress,
+    warn,
 )
 from segcore.commands.report import print_report, print_verdict
 from segcore.data.bringing import name_data
@@ -98,11 +99,9 @@ def submit(
 
     write_submission(((name_image(name), mask_HW) for name, mask_HW in read_masks(masks, table)), out, table)
     if guessed:
-        console.print(
+        warn(
             f"{len(guessed)} masks are of images that nobody named, {guessed[0]} first; they are called NAME.jpg: if "
-            "that is not so, give the images' folder by --images",
-            style="yellow",
-            soft_wrap=True,
+            "that is not so, give the images' folder by --images"
         )
     console.print(f"written to {out}", soft_wrap=True)
 
@@ -129,4 +128,4 @@ def score(
 
 
 def _warn_of(names: Sequence[str], what: str) -> None:
-    console.print(tell_names(what, names, _MOST_NAMES), style="yellow", soft_wrap=True)
+    warn(tell_names(what, names, _MOST_NAMES))

@@ -9,7 +9,7 @@ import typer
 from rich.style import Style
 from rich.text import Text
 
-from segcore.commands.console import console, show_progress
+from segcore.commands.console import console, show_progress, warn
 from segcore.commands.report import counts_table
 from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.sources.advice import check_command, init_command
@@ -48,7 +48,7 @@ def init(
     draft = draft_description(data, patterns, values, files)
     _print_values(patterns, values, draft)
     for line in (*found.notes[1:], *found.problems[:_MOST_TOLD], *find_doubts(values, files)):
-        console.print(line, style="yellow", soft_wrap=True)
+        warn(line)
     if len(found.problems) > _MOST_TOLD:
         console.print(f"and {len(found.problems) - _MOST_TOLD} more; 'check' lists them all", style="yellow")
     _print_next(data, save_draft(draft, data), draft)

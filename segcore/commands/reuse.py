@@ -16,6 +16,7 @@ from segcore.commands.console import (
     print_unread,
     require_all_read,
     show_progress,
+    warn,
 )
 from segcore.data.listing import list_images
 from segcore.errors import ConfigError
@@ -91,4 +92,4 @@ def _print_report(report: PseudoReport) -> None:
     console.print(f"{sure / report.pixels:.1%} of the pixels are sure")
     if report.skipped:
         names = ", ".join(report.skipped[:5])
-        console.print(f"{len(report.skipped)} images have too few sure pixels: {names}", style="yellow", soft_wrap=True)
+        warn(f"{len(report.skipped)} images have too few sure pixels: {names}")

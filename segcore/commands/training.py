@@ -23,6 +23,7 @@ from segcore.commands.console import (
     make_folder,
     print_plan,
     show_progress,
+    warn,
     warn_of_slow_cache,
 )
 from segcore.config import TrainConfig, describe_fields
@@ -90,7 +91,7 @@ def train(
     train_indices, valid_indices = divided.split(pixels.names, fold, pixels.extra_names)
     require_counted(metric, count_class_pixels(pixels, valid_indices), pixels.classes, fold)
     if warning := describe_known_images(config.weights, [pixels.names[index] for index in valid_indices]):
-        console.print(warning, style="yellow", soft_wrap=True)
+        warn(warning)
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
     trained_on = f"{pixels.key}, {name_training(divided, fold)}"
@@ -115,7 +116,7 @@ def _train(
             parts = _tell_parts(result, parts)
             for note in (result.loading_note, result.compile_note):
                 if note and result.epoch == begun_after + 1:
-                    console.print(note, style="yellow", soft_wrap=True)
+                    warn(note)
             console.print(_describe(result, state.metric), soft_wrap=True)
             progress(result.epoch, state.config.epochs)
 
@@ -169,11 +170,9 @@ def _is_written(model: Path, state: TrainState) -> bool:
 
 def _tell_parts(result: EpochResult, parts: int) -> int:
     if result.micro_batches > parts:
-        console.print(
+        warn(
             f"the device ran out of memory; batches of {result.batch_size} go through it in {result.micro_batches} "
-            "parts from here on, with their gradients added",
-            style="yellow",
-            soft_wrap=True,
+            "parts from here on, with their gradients added"
         )
     return result.micro_batches
 

@@ -84,7 +84,7 @@ def recall_content(dataset: DataSet, cache: PixelCache) -> Content:
     )
 
 
-def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSplit | None = None) -> Findings:
+def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSplit | None) -> Findings:
     """Put what was decoded against the class table and the folds.
 
     Args:

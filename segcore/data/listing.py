@@ -178,10 +178,11 @@ def count_unread(folder: Path, *, below: bool = False) -> Counter[str]:
 def _count_unread(folder: Path, *, with_documents: bool) -> Counter[str]:
     files = _list_visible(folder)
     others = [file for file in files if file.suffix.lower() not in IMAGE_SUFFIXES and not file.is_dir()]
-    images = {file.stem for file in files if file.suffix.lower() in IMAGE_SUFFIXES} if with_documents else set()
-    read = [file for file in others if file.suffix.lower() == ".json" and file.stem in images]
-    read += [file for file in others if with_documents and file.name in _OF_A_DATA_SET]
-    return Counter(file.suffix.lower() or "no suffix" for file in others if file not in read)
+    if with_documents:
+        images = {file.stem for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+        others = [file for file in others if not (file.suffix.lower() == ".json" and file.stem in images)]
+        others = [file for file in others if file.name not in _OF_A_DATA_SET]
+    return Counter(file.suffix.lower() or "no suffix" for file in others)
 
 
 def name_of(file: Path) -> str:

@@ -1,7 +1,6 @@
 """Encodes pictures: PNG files that appear whole or not at all, JPEG bytes; drawing them lives in `insight.figures`."""
 
 import io
-import os
 from pathlib import Path
 
 import cv2
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import PIL.Image
 
 from segcore.errors import ConfigError, DataError, StorageError
+from segcore.replacing import replacing
 
 Image = npt.NDArray[np.uint8]
 
@@ -72,12 +72,10 @@ def write_whole(content: bytes, file: Path) -> None:
         StorageError: when it cannot be written.
     """
     require_replaceable(file)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(
             f"{file} cannot be written ({error}); choose a folder that exists, on a disk with free space."
         ) from error

@@ -4,7 +4,6 @@ Pictures are made in `page_pictures`, charts in `charts`; what the pages say liv
 """
 
 import html
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from segcore.data.colours import Colour
 from segcore.data.picture_files import require_replaceable
 from segcore.errors import StorageError
 from segcore.insight.page_style import POLICY, SCRIPT, STYLE
+from segcore.replacing import replacing
 
 
 class Markup(str):
@@ -211,12 +211,10 @@ def write_page(page: str, file: Path) -> None:
         StorageError: when the file cannot be written.
     """
     require_writable(file)
-    temporary = file.with_name(f"{file.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            temporary.write_text(page, encoding="utf-8")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(
             f"{file} cannot be written ({error.strerror or error}); choose another place or make room."
         ) from error

@@ -8,7 +8,6 @@ How its networks predict together lives in `ensemble`; training states in `state
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from segcore.prediction.ensemble import Ensemble, Member
 from segcore.prediction.member_files import MemberWeights, describe_members, load_member, read_format, write_members
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import DEFAULT_OPTIONS
+from segcore.replacing import replacing
 
 FOLDS_FILE: Final = "folds.json"
 ENSEMBLE_FILE: Final = "ensemble.json"
@@ -190,10 +190,8 @@ def read_ensemble_notes(folder: Path) -> dict[str, Any]:
 
 
 def _write_document(folder: Path, document: dict[str, Any]) -> None:
-    temporary = folder / f"ensemble.{os.getpid()}.tmp"
     try:
-        temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
-        temporary.replace(folder / ENSEMBLE_FILE)
+        with replacing(folder / ENSEMBLE_FILE) as temporary:
+            temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(f"{folder} cannot be written ({error}); make room or copy the model elsewhere.") from error

@@ -57,7 +57,8 @@ def choose_ensemble(ballot: Ballot, plain: Weights, parts: Sequence[int], score:
     Args:
         ballot: the candidates' votes.
         plain: weights of the model that would be built without a choice.
-        parts: part of each image: its fold, or what else keeps neighbouring frames together; two at least.
+        parts: part of each image: its fold, or what else keeps neighbouring frames together. With a single one nothing
+            can be held out, so that the plain model stays.
         score: of some images.
         most: most candidates in the ensemble, at least 1.
     """
@@ -78,7 +79,8 @@ def choose_ensemble(ballot: Ballot, plain: Weights, parts: Sequence[int], score:
         (scores,) = ballot.score([select_greedily(len(plain), within(others), most)])
         held_out |= {position: scores[position] for position, own in enumerate(parts) if own == part}
     nested = _finite(score([held_out[position] for position in range(len(parts))]))
-    kept = weights != reduce_weights(plain) and nested > alone and everything([weights])[0] > alone
+    is_better = nested > alone and everything([weights])[0] > alone
+    kept = is_better and weights != reduce_weights(plain) and len(set(parts)) > 1
     chosen = weights if kept else plain
     return Choice(
         weights=chosen,

@@ -56,7 +56,7 @@ class MemberFile:
     weight: int
 
 
-def write_members(folder: Path, members: Iterator[MemberWeights], *, half: bool = False) -> dict[str, Any]:
+def write_members(folder: Path, members: Iterator[MemberWeights], *, half: bool) -> dict[str, Any]:
     """Write a file for each network and return what `ensemble.json` is to say of them.
 
     Args:

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +9,7 @@ from typing import Final
 from segcore.errors import StorageError
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.tune_ways import Measured, find_pareto
+from segcore.replacing import replacing
 
 TABLE_FILE: Final = "tune_predict.csv"
 PICTURE_FILE: Final = "tune_predict.png"
@@ -102,10 +102,8 @@ def _draw(measured: Sequence[Measured], best: Measured, metric: str) -> bytes:
 
 
 def _write(file: Path, content: bytes) -> None:
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(file)
+        with replacing(file) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(f"{file} cannot be written ({error}); make room or copy the model elsewhere.") from error

@@ -7,7 +7,6 @@ image's original size, so that any weights are scored by the ruler of all traini
 """
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from segcore.errors import StorageError
 from segcore.machine import Machine
 from segcore.networks.model import SegmentationModel
 from segcore.prediction.predict import average_probabilities, find_greatest
+from segcore.replacing import replacing
 from segcore.scoring.metrics import Confusion, ImageScore, count_confusion, score_image
 
 MOST_DISPUTED: Final = 1 << 15
@@ -146,10 +146,9 @@ def write_votes(votes: Votes, file: Path) -> None:
     Raises:
         StorageError: when it cannot be written.
     """
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
+        with replacing(file) as temporary, temporary.open("wb") as stream:
             np.savez(
                 stream,
                 agreed=votes.agreed_CP,
@@ -158,9 +157,7 @@ def write_votes(votes: Votes, file: Path) -> None:
                 pixels_each=np.float64(votes.pixels_each),
                 told=np.array([votes.name, votes.condition]),
             )
-        temporary.replace(file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(f"{file} cannot be written ({error}); make room there.") from error
 
 

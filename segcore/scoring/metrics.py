@@ -135,6 +135,8 @@ def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every
     Returns:
         Metric names and values; a metric without any image or class behind it is left out.
     """
+    if not scores:
+        return {}
     iou_C = class_ious(np.sum([score.confusion_CP for score in scores], axis=0))
     metrics = {
         "iou": _mean([score.iou for score in scores if score.iou is not None]),

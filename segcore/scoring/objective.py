@@ -19,8 +19,9 @@ BOUNDARY_IOU: Final = "boundary_iou"
 METRICS: Final = (FIRST_METRIC, "miou", "miou_scored", BOUNDARY_IOU)
 """What may decide, beside the IoU of one class."""
 CLASS_PREFIX: Final = "iou/"
-CONDITION_PREFIX: Final = "iou_at/"
 """What the metric of one class begins with, before the class's name."""
+CONDITION_PREFIX: Final = "iou_at/"
+"""What the metric of one condition begins with."""
 METRIC_HELP: Final = (
     f"{', '.join(METRICS)} or {CLASS_PREFIX}CLASS; empty: iou for the contest's layout, miou for others"
 )

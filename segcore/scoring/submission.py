@@ -5,7 +5,6 @@ Which colour is which class is told in `classes`; pictures of masks live in `fig
 """
 
 import json
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from segcore.data.classes import CONTEST_CLASSES, VOID, ClassTable
 from segcore.data.names import refuse_repeated_keys
 from segcore.data.picture_files import require_replaceable
 from segcore.errors import DataError, StorageError
+from segcore.replacing import replacing
 
 Mask = npt.NDArray[np.uint8]
 Rows = dict[str, list[list[int]]]
@@ -104,18 +104,17 @@ def write_submission(masks: Iterable[tuple[str, Mask]], file: Path, table: Class
         StorageError: when the file cannot be written.
     """
     require_replaceable(file)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        with tempfile.TemporaryFile(dir=file.parent) as parts, temporary.open("wb") as output:
+        with (
+            replacing(file) as temporary,
+            tempfile.TemporaryFile(dir=file.parent) as parts,
+            temporary.open("wb") as output,
+        ):
             _join_parts(parts, _write_parts(masks, parts, table), output)
-        temporary.replace(file)
     except OSError as error:
         raise StorageError(
             f"{file} cannot be written ({error}); choose a folder that exists, on a disk with free space."
         ) from error
-    finally:
-        # Also after a refused mask or an interrupt nothing half-written stays.
-        temporary.unlink(missing_ok=True)
 
 
 def read_submission(

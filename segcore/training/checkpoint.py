@@ -15,6 +15,7 @@ from segcore.errors import CheckpointError, StorageError
 from segcore.expressions import translate_first_losses
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
+from segcore.replacing import replacing
 from segcore.scoring.objective import FIRST_METRIC
 from segcore.training.state import TrainState, assemble, list_learnt, load_learnt, restore
 
@@ -56,15 +57,12 @@ def save_state(state: TrainState, file: Path) -> None:
         "metric": state.metric,
         "scores": state.scores,
     }
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as stream:
+        with replacing(file) as temporary, temporary.open("wb") as stream:
             torch.save(content, stream)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(file)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
         raise StorageError(
             f"The checkpoint {file} cannot be written ({error}); make room or choose another folder."
         ) from error

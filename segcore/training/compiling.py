@@ -69,12 +69,14 @@ def choose_forward(state: TrainState, batch: Batch, loss: Loss, machine: Machine
         steps: that it has yet to take.
 
     Returns:
-        Why the network is not compiled, where it was tried; empty otherwise, and where there was too little memory.
+        Why the network is not compiled, where it was tried or asked for; empty otherwise, and where there was too
+        little memory.
     """
     if machine.compile == "off" or (machine.compile == "auto" and not machine.on_gpu):
         return ""
     if state.auxiliary is not None:
-        return "the network is not compiled: auxiliary_weight looks into its encoder at every step"
+        told = "the network is not compiled: auxiliary_weight looks into its encoder at every step"
+        return told if machine.compile == "on" else ""
     buffers = {name: buffer.clone() for name, buffer in state.model.named_buffers()}
     try:
         plain_seconds = time_step(state, state.model, batch, loss, machine)

@@ -204,9 +204,9 @@ def _prepare(state: TrainState, cache: PixelCache, train_indices: Sequence[int],
 
 
 def _compile(state: TrainState, samples: TrainingSamples, loss: Loss, machine: Machine, steps: int) -> str:
-    # With other sizes, uneven parts or a second head it would be compiled again and again, or not be used.
+    # With other sizes or uneven parts it would be compiled again and again, or not be used.
     part, left = divmod(state.batch_size, state.micro_batches)
-    if machine.compile == "off" or left or not samples.are_alike or state.auxiliary is not None:
+    if machine.compile == "off" or left or not samples.are_alike:
         return ""
     return choose_forward(state, blank_batch(samples, part, state.outputs), loss, machine, steps)
 

@@ -15,7 +15,7 @@ from spaces.street import LAYERED
 
 DRAWS = 60
 # The contest's images, the project's demo streets, and some that are smaller than any crop size but one.
-SIDES = (1216, 360, 96)
+SIDES = (1216, 360, 96, 48)
 
 
 def random_study(smallest_side: int) -> optuna.Study:

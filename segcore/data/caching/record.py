@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from segcore.replacing import replacing
+
 RECORD_SUFFIX: Final = ".files"
 DIGEST_BYTES: Final = 16
 SETTLED_NS: Final = 2_000_000_000
@@ -83,15 +85,9 @@ def write_record(root: Path, folder: Path, key: str, pairs: Mapping[str, SeenPai
     content = _digest_of(body) + b"\n" + body
     if _read_bytes(record) == content:
         return
-    # Whole or not at all: two processes may write it at once.
-    temporary = record.with_name(f"{record.name}.{os.getpid()}.tmp")
-    try:
+    # What is not remembered is read again.
+    with suppress(OSError), replacing(record) as temporary:
         temporary.write_bytes(content)
-        temporary.replace(record)
-    except OSError:
-        # What is not remembered is read again.
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def read_last_keys(root: Path) -> dict[str, str]:

@@ -45,7 +45,7 @@ class Block:
         return f"{first.group}/{first.condition}/{first.name if first.frame is None else first.frame}"
 
 
-def cut_blocks(cases: Sequence[Case], folds: int, alike: Collection[Sequence[str]] = ()) -> Iterator[list[Block]]:
+def cut_blocks(cases: Sequence[Case], folds: int, alike: Collection[Sequence[str]]) -> Iterator[list[Block]]:
     """Yield the ways to cut cases into blocks, those of the longest blocks first.
 
     Whole groups are blocks where there are at least `BLOCKS_PER_FOLD` for each fold and none is larger than a fold's

@@ -7,13 +7,13 @@ How cases are divided says `folds`; divisions that come with the data or from it
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from segcore.errors import CheckpointError, ConfigError
+from segcore.replacing import replacing
 
 SplitKind = Literal["folds", "official", "own"]
 """Where a division comes from: made here, come with the data, or a user's own file."""
@@ -103,15 +103,18 @@ def name_training(split: FoldSplit, fold: int) -> str:
 
 
 def write_folds(split: FoldSplit, file: Path) -> None:
-    """Write `folds.json` atomically."""
+    """Write `folds.json`, whole or not at all.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
     document = {
         "folds": split.folds,
         "split": split.kind,
         "cases": {name: {"fold": fold, "block": split.block_of[name]} for name, fold in sorted(split.fold_of.items())},
     }
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    temporary.replace(file)
+    with replacing(file) as temporary:
+        temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
 def read_folds(file: Path) -> FoldSplit:

@@ -90,6 +90,14 @@ def test_own_settings_decide_as_they_did(hand):
     assert find_unlike(hand.history, row) == []
 
 
+def test_a_trial_that_a_person_pruned_as_it_waited_is_no_other_decision(record):
+    """Trial 1 waited after its epoch as the search has it; that a person ended it there is no verdict of ASHA's."""
+    pruned = record(*(trial if number != 1 else (*trial[:2], "pruned") for number, trial in enumerate(HAND)))
+    row = pruned.decide(1, 2)
+    assert row.stopped[1] == 1
+    assert find_unlike(pruned.history, row) == []
+
+
 def test_a_trial_that_would_have_gone_on_is_open(hand):
     """Trial 1 passes where nobody looks: to the rung at 2 it has one epoch of 1 s, to its end three."""
     row = hand.decide(2, 2)

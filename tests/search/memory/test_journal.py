@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from search.memory.events import Asked, Ended, Event, Opened
+from search.memory.events import Asked, Ended, Event, Halted, Opened
 from search.memory.journal import Journal, read_events, read_history
 from search.memory.outcome import Outcome
 from segcore.errors import CheckpointError, StorageError
@@ -167,6 +167,9 @@ def test_a_full_disk_gives_one_message_and_leaves_a_journal_of_whole_lines(scrip
     script.journal._stream = _FullDisk(script.journal._stream, room)
     with pytest.raises(StorageError, match=r"journal\.jsonl cannot be written \(No space left on device\); make room"):
         script.ask(1)
+    # A driver that ends because of it tries to say so, and the disk has no room for that either.
+    with pytest.raises(StorageError):
+        script.journal.write(Halted())
     script.journal.close()
     assert script.journal.file.read_bytes() == before
     assert set(script.journal.history.trials) == {0}

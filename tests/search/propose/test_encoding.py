@@ -83,9 +83,27 @@ def test_choices_with_one_that_is_no_number_have_no_order():
         ((IntDistribution(4, 8, step=4), IntDistribution(2, 6, step=2)), IntDistribution(2, 8)),
         ((FloatDistribution(1e-3, 1, log=True), FloatDistribution(1e-4, 0.1, log=True)),
          FloatDistribution(1e-4, 1, log=True)),
+        ((FloatDistribution(1e-3, 1, log=True), FloatDistribution(0, 0.1)), FloatDistribution(0, 1)),
+        ((IntDistribution(1, 8, log=True), IntDistribution(0, 4)), IntDistribution(0, 8)),
         ((CategoricalDistribution(("a",)), CategoricalDistribution(("a",))), CategoricalDistribution(("a",))),
     ],
 )  # fmt: skip
 def test_ranges_of_one_parameter_are_widened_to_hold_both(ranges, widened):
     assert widen(*ranges) == widened
     assert widen(*ranges[::-1]) == widened
+
+
+def test_choices_that_hang_on_others_are_widened_to_all_of_them_in_the_order_they_came():
+    known, other = CategoricalDistribution(("ce", 1, True)), CategoricalDistribution((True, "dice", 1.0, "ce"))
+    widened = widen(known, other)
+    assert isinstance(widened, CategoricalDistribution)
+    assert [repr(choice) for choice in widened.choices] == ["'ce'", "1", "True", "'dice'", "1.0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("loss", "lovasz"), ("crop", 384), ("crop", "auto"), ("rate", "auto"), ("rate", -1.0)]
+)
+def test_what_the_model_has_never_seen_of_a_parameter_counts_as_unknown(encoding, name, value):
+    codes = encoding.encode({"loss": "ce", "crop": 128, "rate": 1e-3, name: value})
+    unknown = {each for each, code in zip(encoding.names, codes, strict=True) if math.isnan(code)}
+    assert unknown == {"depth", "share", name}

@@ -585,3 +585,28 @@ def test_choices_that_are_tuples_are_learnt_proposed_and_read_from_disk(make_set
         told.finish(number, 0.3 * (pairs[-1] == "[512, 256]") + 0.001 * (number % 7))
     assert set(pairs[:12]) == {"[256, 256]", "[512, 256]", "[512, 512]"}
     assert {advice["crop_size"] for advice in advised} >= {"[256, 256]", "[512, 256]"}
+
+
+def dependent(trial: optuna.Trial) -> dict:
+    """What is drawn first decides what else may be chosen, whether it is a number, and how its range is divided."""
+    backbone = trial.suggest_categorical("backbone", ("resnet18", "resnet34", "resnet50"))
+    sizes = {"resnet18": (256, 384), "resnet34": (128, 256), "resnet50": (128,)}[backbone]
+    trial.suggest_categorical("crop_size", sizes)
+    trial.suggest_categorical("loss", ("ce", "ce+dice") if backbone == "resnet18" else ("ce", "focal"))
+    if backbone == "resnet50":
+        trial.suggest_categorical("batch_size", ("auto", "4"))
+    else:
+        trial.suggest_int("batch_size", 2, 8)
+    is_log = backbone == "resnet18"
+    trial.suggest_float("weight_decay", 1e-4 if is_log else 0.0, 1e-2, log=is_log)
+    return {"input_mode": "crop", "batch_size": 4}
+
+
+def test_a_space_whose_choices_hang_on_each_other_is_learnt_and_proposed_from(make_settings):
+    told = Told(make_proposer(dependent, make_settings(seed=3)))
+    advised = []
+    for number in range(30):
+        found = told.ask(number)
+        advised += found.ahead
+        told.finish(number, 0.4 * (found.params["crop_size"] == 384) + 0.001 * (number % 7))
+    assert {advice["crop_size"] for advice in advised} >= {256, 384}

@@ -27,3 +27,12 @@ def test_what_is_missing_for_a_trial(make_place, here, values, told):
 def test_a_trial_needs_its_gpus_and_cpus_on_one_node(make_place):
     place = make_place(gpus_per_trial=1, cpus_per_trial=4)
     assert count_concurrent(place, nodes((0, 16), (4, 2), (2, 7))) == 1
+
+
+@pytest.mark.parametrize(
+    ("cores", "each", "held"), [(33, 1.1, 30), (66, 2.2, 30), (81, 2.7, 30), (32.9, 1.1, 29), (3, 1.0, 3)]
+)
+def test_a_node_holds_as_many_trials_as_its_cores_divide_into_though_fractions_are_rounded(
+    make_place, cores, each, held
+):
+    assert count_concurrent(make_place(cpus_per_trial=each), nodes((0, cores))) == held

@@ -15,9 +15,9 @@ from search.run.cluster import prepare_nodes
 from search.run.findings import find_all
 from search.run.health import digest_code, examine_nodes
 from search.run.nodes import Check, Nodes, advise_mps, looking_at_nodes
-from search.run.probe import PRETENDED, Gpu, find_versions, probe_machine
+from search.run.probe import PRETENDED, Gpu, Meeting, find_versions, probe_machine
 from segcore.data.dataset import read_dataset
-from segcore.errors import ClusterError
+from segcore.errors import ClusterError, StoreAwayError
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +93,32 @@ def test_late_nodes_are_used_when_they_are_ready_and_bad_ones_left_out(cluster, 
     assert nodes.pop_warnings() == []
     for node in (late, bad):
         cluster.remove_node(node)
+
+
+def test_a_node_whose_storage_does_not_answer_is_left_out_and_the_search_goes_on(cluster, look, monkeypatch):
+    def has_answered(meeting, name):
+        raise StoreAwayError("s3://bucket/searches cannot be read (timed out)")
+
+    monkeypatch.setenv(PRETENDED, "1")
+    _, nodes = look(gpus_per_trial=1)
+    monkeypatch.setattr(Meeting, "has_answered", has_answered)
+    monkeypatch.setattr(nodes, "_begin", lambda node: ray.put(Check(cache_key="any")))
+    assert nodes.find_usable([{"NodeID": "late", "NodeManagerAddress": "10.0.0.9"}], wait_seconds=60) == []
+    assert "cannot be looked for (s3://bucket/searches cannot be read" in nodes.left_out["late"]
+
+
+def test_nodes_may_be_asked_for_while_another_is_added(cluster, look, monkeypatch):
+    """Whoever shows a search asks for its nodes, too, in a thread of its own."""
+    monkeypatch.setenv(PRETENDED, "1")
+    _, nodes = look(gpus_per_trial=1)
+    find_problem = nodes._find_problem
+
+    def add_one(check):
+        nodes._checked[f"late-{len(nodes._checked)}"] = ({"NodeID": "late", "NodeManagerAddress": "here"}, Check())
+        return find_problem(check)
+
+    monkeypatch.setattr(nodes, "_find_problem", add_one)
+    assert nodes.left_out == {}
 
 
 def test_nodes_whose_trials_take_turns_on_a_gpu_are_named_in_one_sentence(tmp_path):

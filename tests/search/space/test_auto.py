@@ -1,3 +1,5 @@
+import ast
+
 import pytest
 
 from search.settings import build_settings
@@ -105,3 +107,17 @@ def test_written_file_is_a_space_whose_draws_can_be_trained(found, tmp_path, mon
 
 def test_rare_are_scored_classes_that_there_are():
     assert fingerprint().rare == ("pedestrian",)
+
+
+@pytest.mark.parametrize("quote", ["'''", '"""', "\\", "\n", "\\'''", "'" * 4])
+@pytest.mark.parametrize("where", ["data", "class"])
+def test_names_of_data_are_words_of_the_file_and_never_its_code(quote, where):
+    name = f"{quote} ; raise SystemExit ; {quote}"
+    changes = {"name": name} if where == "data" else {"shares": {name: 0.001, "road": 0.999}, "scored": (name,)}
+    written = ast.parse(write_space(fingerprint(**changes)))
+    assert [type(part) for part in written.body] == [type(part) for part in ast.parse(write_space(fingerprint())).body]
+    assert name in ast.get_docstring(written, clean=False)
+
+
+def test_names_in_other_letters_stay_readable():
+    assert "rare_é車" in write_space(fingerprint(shares={"rare_é車": 0.001}, scored=("rare_é車",)))

@@ -145,3 +145,34 @@ def test_only_fold_is_trained_again_with_further_seeds(
     assert best["confirmation"]["told"].startswith("confirmed with 2 further seeds on the official split; no further")
     assert best["confirmation"]["methods"]["difference"].startswith("t-interval over seeds")
     assert "Confirmed with 2 further seeds on the official split; no further folds exist." in best_note(best)
+
+
+def test_of_the_losers_no_checkpoint_stays(make_history, make_settings, make_place, script, tmp_path, monkeypatch):
+    """A training that diverges has two, the one before the last for when that is torn."""
+
+    def write(search):
+        for number in range(2):
+            search.ask(number, batch_size=number + 1, epochs=3)
+            search.epochs(number, 0.5 + 0.1 * number)
+            search.end(number)
+
+    def end_trainings(stage, command, wanted=None):
+        for trial in stage.journal.history.unfinished:
+            for epoch in (1, 2):
+                path = tmp_path / "ray" / f"{trial.source}-{epoch}"
+                path.mkdir(parents=True)
+                script.epochs(trial.number, 0.6, first=epoch)
+                script.journal.write(CheckpointSaved(trial=trial.number, epoch=epoch, path=f"ray/{path.name}"))
+            script.end(trial.number, "finished" if trial.source else "diverged")
+
+    monkeypatch.setattr(confirm, "run_folds", end_trainings)
+    monkeypatch.setattr(confirm, "count_concurrent", lambda place: 1)
+    settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=5, fold_of={}, block_of={})
+    job = TrialJob(
+        data=str(tmp_path), cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0, metric="iou"
+    )
+    folder = StageFolder(root=tmp_path)
+    stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
+    confirm.confirm_candidates(stage, make_history(write))
+    assert not [*folder.ray.glob("0-*")]
+    assert (folder.ray / "1-2").is_dir(), "the retraining takes over the winner's"

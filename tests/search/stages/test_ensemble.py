@@ -1,8 +1,10 @@
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import ray
 import torch
 
 from search.folder import SearchFolder, StageFolder
@@ -17,7 +19,7 @@ from search.stages.ensemble import find_parts, forget_votes, plan_further, selec
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, ClusterError
 from segcore.machine import Machine
 from segcore.prediction.cases import predict_cases, score_cases
 from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
@@ -210,3 +212,29 @@ def test_winner_is_needed_whatever_else_was_trained(stage, script, classes):
     script.end(0, "diverged", "the loss is nan")
     with pytest.raises(CheckpointError, match="Fold 0 was not retrained"):
         measure_out_of_fold(stage.folder, read_history(script.journal.file, "iou"), classes, 0)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_checkpoint_that_a_worker_cannot_read_is_told_without_the_workers_traceback(stage, train, tmp_path):
+    plan_folds(stage.journal, make_best(), 2)
+    train({None: CAR})
+    (stage.folder.root / "ray" / "0" / STATE_FILE).write_bytes(b"torn")
+    voter = Voter(values=make_best()["values"], checkpoints=(stage.folder.address("ray/0"),), snapshot=0)
+    with pytest.raises(CheckpointError) as caught:
+        run_polls(stage, [Poll(files={0: tmp_path / "v" / "0.npz"}, voters=(voter,))])
+    assert re.fullmatch(
+        r"The checkpoint .*state\.pt cannot be read \(.*\); delete it to start anew\.", str(caught.value)
+    )
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_worker_that_ray_ended_for_want_of_memory_is_told_with_how_to_go_on(stage, tmp_path, monkeypatch):
+    """Only what becomes of the task is made up: Ray's memory monitor looks at the whole machine."""
+
+    def get(task):
+        raise ray.exceptions.OutOfMemoryError("1 task was killed")
+
+    monkeypatch.setattr(ray, "get", get)
+    voter = Voter(values=make_best()["values"], checkpoints=(), snapshot=0)
+    with pytest.raises(ClusterError, match=r"ran out of memory, so Ray ended .*Go on with 'python -m search retrain "):
+        run_polls(stage, [Poll(files={0: tmp_path / "v" / "0.npz"}, voters=(voter,))])

@@ -75,3 +75,14 @@ def test_plain_model_that_is_best_stays_as_it_is():
     best = _Table(lambda weights: [0.9 if weights in ((1, 1, 0), (2, 2, 0)) else 0.5] * 4)
     choice = choose_ensemble(best, (2, 2, 0), [0, 1, 0, 1], _mean, most=3)
     assert (choice.kept, choice.weights, choice.score) == (False, (2, 2, 0), pytest.approx(0.9))
+
+
+def test_plain_model_stays_where_all_images_are_neighbours():
+    """Nothing is left to choose by once the only part is held out."""
+
+    def score(scores):
+        return _mean(scores) if scores else float("nan")
+
+    best = _Table(lambda weights: [0.9 - 0.4 * bool(weights[1])] * 2)
+    choice = choose_ensemble(best, (1, 1), [0, 0], score, most=2)
+    assert (choice.kept, choice.weights, choice.alone) == (False, (1, 1), pytest.approx(0.5))

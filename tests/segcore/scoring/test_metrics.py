@@ -275,3 +275,7 @@ def test_numbers_counted_for_a_gpu_are_those_counted_for_a_cpu():
 def test_counts_above_what_floats_hold_are_exact(monkeypatch):
     monkeypatch.setattr("segcore.scoring.metrics._EXACT_COUNTS", 7)
     assert count_by_histogram(torch.full((20,), 2), 4).tolist() == [0, 0, 20, 0]
+
+
+def test_no_image_gives_no_metric(classes):
+    assert summarise_scores([], classes, every_class=True) == {}

@@ -109,6 +109,16 @@ def test_loader_processes_do_not_change_the_weights(make_config, cache):
     _assert_same_weights(alone, helped)
 
 
+@pytest.mark.parametrize(("compiled", "told"), [("on", "auxiliary_weight looks into its encoder"), ("auto", "")])
+def test_network_with_a_second_head_says_why_it_is_not_compiled_where_that_was_asked_for(
+    make_config, cache, compiled, told
+):
+    config = make_config(epochs=1, **{**CROPS, "auxiliary_weight": 0.4})
+    result = next(train_epochs(_start(config, cache), cache, TRAIN, VALID, Machine(compile=compiled)))
+    assert told in result.compile_note
+    assert bool(result.compile_note) == bool(told)
+
+
 def test_seed_changes_the_training(make_config, cache):
     losses = [
         _train(_start(make_config(epochs=1, seed=seed, weights="imagenet", **CROPS), cache), cache)[0].train_loss

@@ -13,7 +13,8 @@ from segcore.data.picture_files import write_whole
 from segcore.data.sources.description import DESCRIPTION_FILE, TO_DO, format_description
 from segcore.data.sources.first_look import Patterns
 from segcore.data.sources.mask_values import MaskValues
-from segcore.data.sources.tables import CLASSES_FILE, Table, find_names_file, find_table
+from segcore.data.sources.names_file import find_names_file
+from segcore.data.sources.tables import CLASSES_FILE, Table, find_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

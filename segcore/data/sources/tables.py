@@ -1,14 +1,12 @@
 """The class table and mask encoding of a folder that is known by its files alone, from what lies in it.
 
     classes.json                                  as everywhere, see `classes`
-    names.txt, classes.txt, labels.txt, ...       a class name a line, in the order of the masks' numbers from 0; or
-                                                  on each line the number too: '7 road', '7: road'
+    names.txt, classes.txt, labels.txt, ...       class names, see `names_file`
     nothing                                       masks of numbers: a class for each number that occurs
 
 Nothing is guessed without saying so: each function returns notes for a person.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,14 +20,10 @@ from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.kinds import Kind, count_codes, find_kind
 from segcore.data.sources.mask_values import MaskValues, find_doubts, require_sharp
+from segcore.data.sources.names_file import NAMES_FILES, find_names_file, read_names
 from segcore.errors import DataError
 
-NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
 CLASSES_FILE: Final = "classes.json"
-
-_IGNORED: Final = "__ignore__"
-_COMMENT: Final = "#"
-_NUMBERED: Final = re.compile(r"(\d{1,5})[\s:,;=]+(\S.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,24 +69,6 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
 def has_table(folder: Path) -> bool:
     """Say whether a file of a folder names its classes."""
     return has_name(folder / CLASSES_FILE) or find_names_file(folder) is not None
-
-
-def read_names(file: Path) -> tuple[str, ...]:
-    """Read class names, one a line.
-
-    Empty lines at the end do not count, nor lines that begin with #, nor labelme's name for 255 at the top.
-
-    Raises:
-        DataError: when the file cannot be read.
-    """
-    if not file.is_file():
-        raise DataError(f"{file} is no regular file; it has the name of a class on each line.")
-    try:
-        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
-    names = tuple(line.strip() for line in lines if not line.startswith(_COMMENT))
-    return names[1:] if names[:1] == (_IGNORED,) else names
 
 
 def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
@@ -185,11 +161,6 @@ def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> t
     return replace(table, ids=tuple(numbers)), told
 
 
-def find_names_file(folder: Path) -> Path | None:
-    """Return the file of a folder that lists names of classes, or None."""
-    return next((folder / name for name in NAMES_FILES if has_name(folder / name)), None)
-
-
 def _index_of(table: ClassTable, colour: Colour) -> int | None:
     if colour in table.void:
         return VOID
@@ -197,8 +168,7 @@ def _index_of(table: ClassTable, colour: Colour) -> int | None:
 
 
 def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
-    names = read_names(file)
-    names, numbers = _split_numbers(names)
+    names, numbers = read_names(file)
     if len(names) == 1:
         names = (BACKGROUND, *names)
     try:
@@ -206,16 +176,6 @@ def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
         return ClassTable(names=names, colours=colours, scored=score_all_but_background(names), ids=numbers)
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
-
-
-def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return the names of lines, and the numbers that each line begins with; beside two classes or more 255 is void."""
-    found = [_NUMBERED.fullmatch(line) for line in lines]
-    if len(lines) < 2 or None in found:
-        return tuple(lines), ()
-    pairs = [(match[2], int(match[1])) for match in found if match is not None]
-    kept = [(name, number) for name, number in pairs if number != VOID or len(pairs) == 2]
-    return tuple(name for name, _ in kept), tuple(number for _, number in kept)
 
 
 def _table_of_values(folder: Path, masks: Sequence[Path], palette: Sequence[Colour]) -> Table:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.sources.kinds import find_kind
-from segcore.data.sources.tables import find_table, read_names
+from segcore.data.sources.tables import find_table
 from segcore.errors import DataError
 
 ROAD = np.array([[0, 0, 1, 1], [0, 1, 1, 1]], np.uint8)
@@ -160,12 +160,6 @@ def test_names_that_cannot_be_a_table_are_refused_with_their_file(tmp_path, cont
     with pytest.raises(DataError) as caught:
         find_table(tmp_path, [mask])
     assert complaint in str(caught.value) and "names.txt cannot be used" in str(caught.value)
-
-
-def test_names_that_are_no_text_are_refused(tmp_path):
-    (tmp_path / "names.txt").write_bytes(b"road\xff")
-    with pytest.raises(DataError, match=r"names\.txt cannot be read"):
-        read_names(tmp_path / "names.txt")
 
 
 def test_names_in_a_pipe_are_refused_and_not_passed_over(tmp_path):

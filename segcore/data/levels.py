@@ -5,12 +5,14 @@ An image of 16 bits a channel is read by the high byte of each level, one of flo
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
 
+from segcore.data.colours import Colour
 from segcore.errors import DataError
 
 _BAND_PIXELS: Final = 1 << 22
@@ -132,7 +134,7 @@ def to_colours(image: Image.Image, name: str) -> Pixels:
 
 
 def to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Return a mask's numbers (H, W), uint8 or uint16: grey levels, or places in its palette.
+    """Return the numbers (H, W), uint8 or uint16, of a mask without a palette: its grey levels.
 
     Args:
         image: the mask, as it lies.
@@ -142,7 +144,7 @@ def to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsi
     Raises:
         DataError: when it has colours, or numbers that are not whole or 16 bits do not hold.
     """
-    if image.mode in ("P", "L"):
+    if image.mode == "L":
         levels_HW: Pixels = np.asarray(image)
         return levels_HW if spread == 1 else levels_HW // np.uint8(spread)
     if image.mode == "1":
@@ -160,6 +162,53 @@ def to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsi
     if (colours_HW3 != colours_HW3[..., :1]).any():
         raise DataError(f"{name}: has colours, where the masks of this data set hold the numbers of classes")
     return np.ascontiguousarray(colours_HW3[..., 0])
+
+
+def list_palette(image: Image.Image) -> tuple[Colour, ...]:
+    """Return the colours of the places of a picture with a palette."""
+    parts = image.getpalette("RGB") or []
+    return tuple(zip(parts[::3], parts[1::3], parts[2::3], strict=False))
+
+
+def take_places(image: Image.Image, name: str, palette: Sequence[Colour], *, by_level: bool) -> Pixels:
+    """Return the numbers (H, W), uint8, of a mask with a palette: places in it, or its grey levels.
+
+    Args:
+        image: the mask, as it lies.
+        name: of its file.
+        palette: the colours that its places must have; empty: any.
+        by_level: whether to take its grey levels.
+
+    Raises:
+        DataError: when the palette is another, or has colours where levels are to be taken.
+    """
+    places_HW, own = np.asarray(image), list_palette(image)
+    if palette and not have_equal_places(own, palette):
+        _require_equal_places(places_HW, own, palette, name)
+    if not by_level:
+        return places_HW
+    if not all(len({*colour}) == 1 for colour in own):
+        raise DataError(f"{name}: has colours in its palette, where the masks of this data set hold grey levels")
+    level_of_place = np.zeros(256, np.uint8)
+    level_of_place[: len(own)] = [level for level, _, _ in own]
+    levels_HW: Pixels = level_of_place[places_HW]
+    return levels_HW
+
+
+def have_equal_places(some: Sequence[Colour], others: Sequence[Colour]) -> bool:
+    """Say whether two palettes are one, of which either may be cut off behind the last place that it needs."""
+    shared = min(len(some), len(others))
+    return tuple(some[:shared]) == tuple(others[:shared])
+
+
+def _require_equal_places(places_HW: Pixels, own: Sequence[Colour], palette: Sequence[Colour], name: str) -> None:
+    # What no pixel has may be anything.
+    for place in np.flatnonzero(np.bincount(places_HW.reshape(-1))).tolist():
+        if place < min(len(own), len(palette)) and own[place] != palette[place]:
+            raise DataError(
+                f"{name}: place {place} of its palette is {own[place]}, and {palette[place]} in other masks, so its "
+                "numbers mean other classes; save it with their palette, or all masks as RGB"
+            )
 
 
 def _grey_to_rgb(grey_HW: Pixels) -> Pixels:

@@ -294,3 +294,12 @@ def test_classes_that_contradict_each_other_are_refused_with_the_file(tmp_path):
     describe(tmp_path, classes=[{"name": "car", "ids": [7]}, {"name": "car", "ids": [26]}])
     with pytest.raises(DataError, match=r"dataset\.json: The class table cannot be used:\s+- class name 'car' occurs"):
         read_dataset(tmp_path)
+
+
+def test_numbers_in_grey_palettes_beside_grey_levels_are_their_levels(put_pair, tmp_path):
+    put_pair(tmp_path / "images/a.png", tmp_path / "masks/a.png", [[7, 26]])
+    put_pair(tmp_path / "images/b.png", tmp_path / "masks/b.png", [[0, 1]], palette=[26, 26, 26, 7, 7, 7])
+    classes = [{"name": "road", "ids": [7]}, {"name": "car", "ids": [26]}]
+    content = {"images": "images/{name}.png", "masks": "masks/{name}.png", "encoding": "index", "classes": classes}
+    (tmp_path / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
+    assert [decode_case(case).mask_HW.tolist() for case in read_dataset(tmp_path).cases] == [[[0, 1]], [[1, 0]]]

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from segcore.data.colours import Colour
 from segcore.errors import DataError
@@ -18,6 +19,8 @@ from segcore.errors import DataError
 _BAND_PIXELS: Final = 1 << 22
 _WHITE_12_BITS: Final = 4095
 _LARGEST_VALUE: Final = 65535
+_PHOTOMETRIC: Final = 262
+"""Where a TIFF says what its levels are: 0 is white in those where this is 0."""
 _FEW_BITS: Final = re.compile(r"L;([24])")
 """How Pillow calls grey levels of so many bits in a file."""
 
@@ -71,7 +74,9 @@ def to_rgb(image: Image.Image, name: str, *, deep: bool) -> Pixels:
         DataError: when nobody can say how bright its levels are.
     """
     if image.mode.startswith("I;16"):
-        return _grey_to_rgb(_scale_whole(np.asarray(image), name))
+        levels_HW = np.asarray(image)
+        # Of 8 bits and fewer Pillow turns them itself.
+        return _grey_to_rgb(_scale_whole(_LARGEST_VALUE - levels_HW if _is_white_zero(image) else levels_HW, name))
     if image.mode == "F":
         return _grey_to_rgb(_scale_floating(np.asarray(image), name))
     if image.mode == "I":
@@ -81,6 +86,10 @@ def to_rgb(image: Image.Image, name: str, *, deep: bool) -> Pixels:
         # Of the low bytes nothing is known: levels of 8 bits in 16 are all black here.
         _require_light(int(pixels_HW3.max()) << 8 | 255, name)
     return pixels_HW3
+
+
+def _is_white_zero(image: Image.Image) -> bool:
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
 
 
 def _scale_whole(levels_HW: npt.NDArray[np.uint16], name: str) -> Pixels:
@@ -142,8 +151,13 @@ def to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsi
         spread: what `find_spread` found before it was loaded.
 
     Raises:
-        DataError: when it has colours, or numbers that are not whole or 16 bits do not hold.
+        DataError: when it has colours, numbers that are not whole or 16 bits do not hold, or none that can be known.
     """
+    if image.mode != "1" and _is_white_zero(image):
+        raise DataError(
+            f"{name}: is a TIFF in which 0 is white, so whether its numbers or their reverse are meant nobody can "
+            "tell; save the mask as PNG"
+        )
     if image.mode == "L":
         levels_HW: Pixels = np.asarray(image)
         return levels_HW if spread == 1 else levels_HW // np.uint8(spread)

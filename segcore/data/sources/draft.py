@@ -55,7 +55,7 @@ def draft_description(folder: Path, patterns: Patterns, values: MaskValues, mask
     table = find_table(folder, masks) if source else None
     name_of = _list_names(table) if table is not None else {}
     known_void = {code for code, index in table.encoding.index_of if index == VOID} if table is not None else set()
-    if values.kind != "rgb" and not values.is_binary and VOID not in name_of:
+    if values.kind != "rgb" and not values.is_void_a_class and VOID not in name_of:
         known_void.add(VOID)
     void = sorted(known_void & values.pixels.keys())
     for code in sorted(values.pixels.keys() - name_of.keys() - {*void}):

@@ -17,6 +17,8 @@ from segcore.errors import DataError
 
 _RARE_SHARE: Final = 0.001
 _MANY: Final = 20
+_MOST_STEPS: Final = 15
+"""Between evenly spread numbers: any would be near those that are spread more densely."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +45,14 @@ class MaskValues:
         return build_encoding(self.kind, {})
 
     @property
-    def is_binary(self) -> bool:
-        """Whether 255 is a class, as there is only 0 beside it."""
-        return self.kind != "rgb" and self.pixels.keys() == {0, VOID}
+    def is_void_a_class(self) -> bool:
+        """Whether 255 is a class: the numbers are spread evenly from 0 to it, as grey levels of a few classes are."""
+        steps = len(self.pixels) - 1
+        return (
+            self.kind != "rgb"
+            and 0 < steps <= _MOST_STEPS
+            and all(abs(number - VOID * step / steps) < 1 for step, number in enumerate(sorted(self.pixels)))
+        )
 
 
 def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) -> MaskValues:

@@ -197,9 +197,8 @@ def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
 
 def _table_of_values(folder: Path, kind: Kind, masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
     counts = count_codes(masks, kind)
-    binary = counts.keys() == {0, VOID}
-    values = sorted(value for value in counts if value != VOID or binary)
     counted = MaskValues(kind=kind, palette=tuple(palette), pixels=counts, images=Counter(), masks=len(masks))
+    values = sorted(value for value in counts if value != VOID or counted.is_void_a_class)
     require_sharp(counted, masks)
     if len(values) > MOST_CLASSES:
         raise DataError(
@@ -220,11 +219,16 @@ def _table_of_values(folder: Path, kind: Kind, masks: Sequence[Path], palette: S
     notes = (
         f"classes: not named; one for each number in the masks: {told} ('{init_command(folder, force=True)}' writes a "
         "file to name them in)",
-        "masks: numbers" + ("; 255 is a class, as there is only 0 beside it" if binary else ", 255 is void"),
+        "masks: numbers" + (_tell_class_255(values) if VOID in values else ", 255 is void"),
         *find_doubts(counted, masks),
     )
     encoding = replace(encoding_of(classes), kind=kind, palette=tuple(palette))
     return Table(classes=classes, encoding=encoding, notes=notes)
+
+
+def _tell_class_255(values: Sequence[int]) -> str:
+    reason = "there is only 0 beside it" if len(values) == 2 else "they are spread evenly from 0 to it"
+    return f"; 255 is a class, as {reason}"
 
 
 def _colours(values: Sequence[int], palette: Sequence[Colour]) -> tuple[Colour, ...]:

@@ -120,6 +120,20 @@ def test_numbers_that_nothing_names_are_a_class_each_and_said(tmp_path):
     assert table.notes[2].startswith("large numbers: up to 26000; if they tell objects apart")
 
 
+@pytest.mark.parametrize("numbers", [[0, 127, 255], [0, 128, 255], [0, 85, 170, 255], [0, 51, 102, 153, 204, 255]])
+def test_numbers_spread_evenly_up_to_255_are_grey_levels_of_which_the_last_is_a_class(tmp_path, numbers):
+    mask = _put(tmp_path, [numbers])
+    table = find_table(tmp_path, [mask])
+    assert table.classes.ids == tuple(numbers)
+    assert table.encoding.decode(mask).tolist() == [list(range(len(numbers)))]
+    assert "masks: numbers; 255 is a class, as they are spread evenly from 0 to it" in table.notes
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 255], [0, 100, 255], [0, 85, 255], [0, 1, 2, 3, 255]])
+def test_beside_numbers_that_are_spread_otherwise_255_is_void(tmp_path, numbers):
+    assert find_table(tmp_path, [_put(tmp_path, [numbers])]).classes.ids == tuple(numbers[:-1])
+
+
 def test_names_are_of_the_numbers_in_order_and_a_number_behind_them_is_refused(tmp_path):
     mask = _put(tmp_path, [[0, 1, 2]])
     (tmp_path / "classes.txt").write_text("road\nsky\n\n\n", encoding="utf-8-sig")

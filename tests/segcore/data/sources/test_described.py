@@ -153,6 +153,16 @@ def test_names_on_lists_that_nothing_has_are_told(tmp_path):
     assert "val.txt: 'a' stands in another list too" in str(refused.value)
 
 
+def test_image_that_two_lists_name_differently_is_told(tmp_path):
+    """It would be trained on, though the other list keeps it for validation."""
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
+    (tmp_path / "train.txt").write_text("a\n", encoding="utf-8")
+    (tmp_path / "test.txt").write_text("photos/a.jpg\n", encoding="utf-8")
+    describe(tmp_path, splits={"train": "train.txt", "test": "test.txt"})
+    with pytest.raises(DataError, match="a: the lists of train and test name it; leave it in one"):
+        read_dataset(tmp_path)
+
+
 def test_equal_names_in_two_folders_are_told_apart_by_their_paths(tmp_path):
     for part in ("x", "y"):
         save_pair(

@@ -50,6 +50,13 @@ def require_usable_space(
                 f"--space {settings.space} draws {repeated.params} where {found.params} was asked for; a space must "
                 "draw the same parameters from the same values."
             )
+        unlike = next((name for name in found.values if repeated.values.get(name) != found.values[name]), None)
+        if unlike is not None:
+            raise ConfigError(
+                f"--space {settings.space} returns {unlike}={found.values[unlike]!r}, and "
+                f"{repeated.values.get(unlike)!r} for the same draw, so nothing could be learnt of it; "
+                "let the trial draw it, or return one value."
+            )
     _require_effect(drawn, settings)
 
 

@@ -25,10 +25,12 @@ from optuna.trial import FrozenTrial
 from search.settings import SearchSettings
 from segcore.config import TrainConfig, make_paths_whole
 from segcore.data.caching.cache import PixelCache
+from segcore.data.names import find_repeated
 from segcore.errors import ConfigError
 from spaces import SPACES, Space
 
 Params = Mapping[str, Any]
+_MOST_CHOICES: Final = 1000
 _ROOM: Final = Path(__file__).parent
 
 
@@ -215,16 +217,20 @@ def _with_plain_choices(parameter: str, distribution: BaseDistribution) -> BaseD
     except ConfigError as error:
         raise ConfigError(f"{parameter}: {error}") from None
     texts = [json.dumps(name) for name in names]
-    twice = next((text for text in texts if texts.count(text) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"{parameter}: two choices are {twice} in JSON; give each once, or unlike names.")
+    if twice := find_repeated(texts):
+        raise ConfigError(f"{parameter}: two choices are {twice[0]} in JSON; give each once, or unlike names.")
     return CategoricalDistribution(names)
 
 
 def _require_comparable(parameter: str, distribution: BaseDistribution) -> None:
-    """Refuse choices that Optuna could not find again among each other."""
+    """Refuse choices that Optuna could not find again among each other, or of which a search learns nothing."""
     if not isinstance(distribution, CategoricalDistribution):
         return
+    if len(distribution.choices) > _MOST_CHOICES:
+        raise ConfigError(
+            f"{parameter}: has {len(distribution.choices):,} choices, and at most {_MOST_CHOICES:,} can be told apart "
+            "by trials; draw a number by suggest_int or suggest_float."
+        )
     try:
         for choice in distribution.choices:
             distribution.to_internal_repr(choice)

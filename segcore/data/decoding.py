@@ -10,7 +10,7 @@ import stat
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,11 +20,14 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
+from segcore.data.colours import Colour
 from segcore.data.levels import (
     Pixels,
     find_spread,
     has_deep_colours,
+    list_palette,
     require_shallow_colours,
+    take_places,
     to_colours,
     to_rgb,
     to_values,
@@ -82,24 +85,34 @@ def decode_colours(file: Path) -> Pixels:
         return _turn(colours, _find_orientation(image, file))
 
 
-def decode_values(file: Path) -> npt.NDArray[np.unsignedinteger[Any]]:
+def decode_values(
+    file: Path, *, palette: Sequence[Colour] = (), by_level: bool = False
+) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Decode a mask file to its upright numbers (H, W), uint8 or uint16: grey levels, or places in its palette.
 
     A mask of one bit has 0 and 1, of two 0 to 3. One of colours is taken where its three channels are equal.
 
+    Args:
+        file: the mask.
+        palette: colours that the places of a palette must have; empty: any.
+        by_level: whether a palette's grey levels are taken in place of its places.
+
     Raises:
         ConfigError: when the limit in the environment is no number above 0.
         DataError: when the file is missing, no regular file, of another format, damaged, cut short, too large, has
-            colours, or numbers that are not whole or 16 bits do not hold.
+            colours, another palette, or numbers that are not whole or 16 bits do not hold.
     """
     with _open(file) as image:
         require_shallow_colours(image, file.name)
         spread = find_spread(image)
         image.load()
+        if image.mode == "P":
+            places_HW = take_places(image, file.name, palette, by_level=by_level)
+            return _turn(places_HW, _find_orientation(image, file))
         return _turn(to_values(image, file.name, spread), _find_orientation(image, file))
 
 
-def read_mode(file: Path) -> tuple[str, tuple[tuple[int, int, int], ...]]:
+def read_mode(file: Path) -> tuple[str, tuple[Colour, ...]]:
     """Return a file's colour mode as Pillow names it (`P`: palette, `L`: grey, ...) and its palette's colours, if any.
 
     Raises:
@@ -107,9 +120,7 @@ def read_mode(file: Path) -> tuple[str, tuple[tuple[int, int, int], ...]]:
         DataError: when the file is missing, no regular file, no image or too large.
     """
     with _open(file) as image:
-        parts = (image.getpalette("RGB") or []) if image.mode == "P" else []
-        colours = zip(parts[::3], parts[1::3], parts[2::3], strict=False)
-        return image.mode, tuple(colours)
+        return image.mode, list_palette(image) if image.mode == "P" else ()
 
 
 def read_size(file: Path) -> tuple[int, int]:

@@ -5,8 +5,8 @@ in `sources`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -22,6 +22,10 @@ from segcore.errors import DataError
 LARGEST_VALUE: Final = 65535
 """Of a mask's numbers: its file has 8 or 16 bits a pixel."""
 
+Kind = Literal["rgb", "index", "grey"]
+"""What pixels of masks have: colours; numbers, in files with a palette places in it; or numbers, in files with a
+palette its grey levels, which programs that make PNG files smaller leave."""
+
 _UNKNOWN: Final = 254
 _MOST_TOLD: Final = 10
 _SOFT_SHARE: Final = 0.2
@@ -32,13 +36,16 @@ class MaskEncoding:
     """What each colour or number of a data set's masks means.
 
     Args:
-        kind: `rgb`: pixels have colours, code is red << 16 | green << 8 | blue; `index`: pixels are numbers, as grey
-            levels or places in a palette, and the number is the code.
+        kind: what pixels have; of colours the code is red << 16 | green << 8 | blue, of numbers the number.
         index_of: pairs of a code and its class index, or `VOID`; ascending, no code twice.
+        palette: colours of the places that all masks with a palette share; one with another is refused, for its numbers
+            mean other classes; empty: whatever palette is taken.
     """
 
-    kind: Literal["rgb", "index"]
+    kind: Kind
     index_of: tuple[tuple[int, int], ...]
+    # What is refused has no pixels that a cache could hold, so its key need not tell of this.
+    palette: tuple[Colour, ...] = field(default=(), repr=False)
 
     def decode(self, file: Path) -> npt.NDArray[np.uint8]:
         """Decode a mask file to upright class indices (H, W), uint8; `VOID` where the pixel counts nowhere.
@@ -64,7 +71,9 @@ class MaskEncoding:
         Raises:
             DataError: when the file cannot be decoded.
         """
-        return decode_colours(file) if self.kind == "rgb" else decode_values(file)
+        if self.kind == "rgb":
+            return decode_colours(file)
+        return decode_values(file, palette=self.palette, by_level=self.kind == "grey")
 
     def decode_pixels(self, pixels: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.uint8]:
         """Turn a mask's pixels into class indices (H, W), uint8; `VOID` where they count nowhere.
@@ -107,14 +116,14 @@ class MaskEncoding:
         return "colour" if self.kind == "rgb" else "number"
 
     def _read_codes(self, pixels: npt.NDArray[np.unsignedinteger[Any]]) -> npt.NDArray[np.unsignedinteger[Any]]:
-        if self.kind == "index":
+        if self.kind != "rgb":
             return pixels
         red, green, blue = (pixels[..., channel].astype(np.uint32) for channel in range(3))
         return np.asarray((red << 16) | (green << 8) | blue, np.uint32)
 
     def _describe(self, counts: Counter[int], total: int) -> list[str]:
         told = [(self.name_code(code), pixels) for code, pixels in counts.most_common(_MOST_TOLD)]
-        objects = self.kind == "index" and min(counts) > VOID
+        objects = self.kind != "rgb" and min(counts) > VOID
         pixels = counts.total()
         # A wrong table misses few colours of large areas; mixtures of two classes are many, on little area.
         if not objects and (len(counts) > MOST_CLASSES or (len(counts) > _MOST_TOLD and pixels / total < _SOFT_SHARE)):
@@ -142,9 +151,9 @@ def encoding_of(table: ClassTable) -> MaskEncoding:
     return build_encoding("rgb", void | {colour_code(colour): index for index, colour in enumerate(table.colours)})
 
 
-def build_encoding(kind: Literal["rgb", "index"], index_of: Mapping[int, int]) -> MaskEncoding:
-    """Return an encoding from codes and their class indices."""
-    return MaskEncoding(kind=kind, index_of=tuple(sorted(index_of.items())))
+def build_encoding(kind: Kind, index_of: Mapping[int, int], palette: Sequence[Colour] = ()) -> MaskEncoding:
+    """Return an encoding from codes and their class indices, and the palette that masks share, if any."""
+    return MaskEncoding(kind=kind, index_of=tuple(sorted(index_of.items())), palette=tuple(palette))
 
 
 def colour_code(colour: Colour) -> int:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from segcore.data.caching.cache import PixelCache
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import ClassTable
+from segcore.data.dividing.copies import find_copies
 from segcore.data.dividing.division import Division
 from segcore.data.dividing.folds import Leakage, Seen, make_folds, measure_leakage
 from segcore.data.dividing.given_folds import find_unlike_sides
@@ -101,14 +102,17 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
         )
     alike = tuple(tuple(content.cases[place].name for place in group) for group in find_alike(content.looks_NHW))
     kept = tuple(group for group in alike if not _is_standing(group, content))
-    notes = [*_describe_absent(content, classes), *_describe_sizes(content), *_describe_alike(kept, given)]
+    copies = find_copies(case.name for case in content.cases)
+    notes = [*_describe_absent(content, classes), *_describe_sizes(content)]
+    notes += [*_describe_together("images that look the same, as they are or mirrored", kept, given)]
+    notes += [*_describe_together("images that were made of one, by their names", copies, given)]
     warnings = [*_find_void(content), *_find_two_ways(content, classes), *_find_absent_scored(content, classes)]
     warnings += [_warn_of_standing(group, content) for group in alike if group not in kept]
     problems = list(_find_nothing_to_learn(content, classes))
     split, images_of_fold = None, {}
     # Pseudo labels are trained on beside other data, and never divided.
     if not problems and not all(case.pseudo for case in content.cases):
-        seen = Seen(alike=kept, classes_of=_list_scored(content, classes))
+        seen = Seen(alike=(*kept, *copies), classes_of=_list_scored(content, classes))
         try:
             split = given or make_folds(content.cases, folds, seen)
         except (ConfigError, DataError) as error:
@@ -116,7 +120,7 @@ def judge_data(content: Content, classes: ClassTable, folds: int, given: FoldSpl
         else:
             images_of_fold = _count_images_of_folds(split, seen, classes)
             problems += _find_bare_folds(content.cases, split, seen, classes)
-            warnings += [*_find_lacking(images_of_fold), *_find_divided(split, kept)]
+            warnings += [*_find_lacking(images_of_fold), *_find_divided(split, (*kept, *copies))]
             warnings += find_unlike_sides(split, seen.classes_of)
     return Findings(
         split=split,
@@ -241,12 +245,12 @@ def _describe_sizes(content: Content) -> Iterator[str]:
     )
 
 
-def _describe_alike(alike: Sequence[Sequence[str]], given: FoldSplit | None) -> Iterator[str]:
-    if alike:
-        first, second = alike[0][:2]
+def _describe_together(what: str, groups: Sequence[Sequence[str]], given: FoldSplit | None) -> Iterator[str]:
+    if groups:
+        first, second = groups[0][:2]
         yield (
-            f"images that look the same, as they are or mirrored: {sum(map(len, alike))} in {len(alike)} groups "
-            f"({first} and {second} first)" + ("" if given else "; each group stays in one fold")
+            f"{what}: {sum(map(len, groups))} in {len(groups)} groups ({first} and {second} first)"
+            + ("" if given else "; each group stays in one fold")
         )
 
 
@@ -296,7 +300,7 @@ def _find_divided(split: FoldSplit, alike: Sequence[Sequence[str]]) -> Iterator[
     if divided:
         first, second = divided[0][:2]
         yield (
-            f"{len(divided)} groups of images that look the same are divided by the given split ({first} and {second} "
+            f"{len(divided)} groups of images that show the same are divided by the given split ({first} and {second} "
             "first): what is learnt of one is known of the other, so scores flatter"
         )
 

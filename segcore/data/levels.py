@@ -5,17 +5,22 @@ An image of 16 bits a channel is read by the high byte of each level, one of flo
 """
 
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
+from segcore.data.colours import Colour
 from segcore.errors import DataError
 
 _BAND_PIXELS: Final = 1 << 22
 _WHITE_12_BITS: Final = 4095
 _LARGEST_VALUE: Final = 65535
+_PHOTOMETRIC: Final = 262
+"""Where a TIFF says what its levels are: 0 is white in those where this is 0."""
 _FEW_BITS: Final = re.compile(r"L;([24])")
 """How Pillow calls grey levels of so many bits in a file."""
 
@@ -69,7 +74,9 @@ def to_rgb(image: Image.Image, name: str, *, deep: bool) -> Pixels:
         DataError: when nobody can say how bright its levels are.
     """
     if image.mode.startswith("I;16"):
-        return _grey_to_rgb(_scale_whole(np.asarray(image), name))
+        levels_HW = np.asarray(image)
+        # Of 8 bits and fewer Pillow turns them itself.
+        return _grey_to_rgb(_scale_whole(_LARGEST_VALUE - levels_HW if _is_white_zero(image) else levels_HW, name))
     if image.mode == "F":
         return _grey_to_rgb(_scale_floating(np.asarray(image), name))
     if image.mode == "I":
@@ -79,6 +86,10 @@ def to_rgb(image: Image.Image, name: str, *, deep: bool) -> Pixels:
         # Of the low bytes nothing is known: levels of 8 bits in 16 are all black here.
         _require_light(int(pixels_HW3.max()) << 8 | 255, name)
     return pixels_HW3
+
+
+def _is_white_zero(image: Image.Image) -> bool:
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(_PHOTOMETRIC) == 0
 
 
 def _scale_whole(levels_HW: npt.NDArray[np.uint16], name: str) -> Pixels:
@@ -132,7 +143,7 @@ def to_colours(image: Image.Image, name: str) -> Pixels:
 
 
 def to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsignedinteger[Any]]:
-    """Return a mask's numbers (H, W), uint8 or uint16: grey levels, or places in its palette.
+    """Return the numbers (H, W), uint8 or uint16, of a mask without a palette: its grey levels.
 
     Args:
         image: the mask, as it lies.
@@ -140,9 +151,14 @@ def to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsi
         spread: what `find_spread` found before it was loaded.
 
     Raises:
-        DataError: when it has colours, or numbers that are not whole or 16 bits do not hold.
+        DataError: when it has colours, numbers that are not whole or 16 bits do not hold, or none that can be known.
     """
-    if image.mode in ("P", "L"):
+    if image.mode != "1" and _is_white_zero(image):
+        raise DataError(
+            f"{name}: is a TIFF in which 0 is white, so whether its numbers or their reverse are meant nobody can "
+            "tell; save the mask as PNG"
+        )
+    if image.mode == "L":
         levels_HW: Pixels = np.asarray(image)
         return levels_HW if spread == 1 else levels_HW // np.uint8(spread)
     if image.mode == "1":
@@ -160,6 +176,53 @@ def to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsi
     if (colours_HW3 != colours_HW3[..., :1]).any():
         raise DataError(f"{name}: has colours, where the masks of this data set hold the numbers of classes")
     return np.ascontiguousarray(colours_HW3[..., 0])
+
+
+def list_palette(image: Image.Image) -> tuple[Colour, ...]:
+    """Return the colours of the places of a picture with a palette."""
+    parts = image.getpalette("RGB") or []
+    return tuple(zip(parts[::3], parts[1::3], parts[2::3], strict=False))
+
+
+def take_places(image: Image.Image, name: str, palette: Sequence[Colour], *, by_level: bool) -> Pixels:
+    """Return the numbers (H, W), uint8, of a mask with a palette: places in it, or its grey levels.
+
+    Args:
+        image: the mask, as it lies.
+        name: of its file.
+        palette: the colours that its places must have; empty: any.
+        by_level: whether to take its grey levels.
+
+    Raises:
+        DataError: when the palette is another, or has colours where levels are to be taken.
+    """
+    places_HW, own = np.asarray(image), list_palette(image)
+    if palette and not have_equal_places(own, palette):
+        _require_equal_places(places_HW, own, palette, name)
+    if not by_level:
+        return places_HW
+    if not all(len({*colour}) == 1 for colour in own):
+        raise DataError(f"{name}: has colours in its palette, where the masks of this data set hold grey levels")
+    level_of_place = np.zeros(256, np.uint8)
+    level_of_place[: len(own)] = [level for level, _, _ in own]
+    levels_HW: Pixels = level_of_place[places_HW]
+    return levels_HW
+
+
+def have_equal_places(some: Sequence[Colour], others: Sequence[Colour]) -> bool:
+    """Say whether two palettes are one, of which either may be cut off behind the last place that it needs."""
+    shared = min(len(some), len(others))
+    return tuple(some[:shared]) == tuple(others[:shared])
+
+
+def _require_equal_places(places_HW: Pixels, own: Sequence[Colour], palette: Sequence[Colour], name: str) -> None:
+    # What no pixel has may be anything.
+    for place in np.flatnonzero(np.bincount(places_HW.reshape(-1))).tolist():
+        if place < min(len(own), len(palette)) and own[place] != palette[place]:
+            raise DataError(
+                f"{name}: place {place} of its palette is {own[place]}, and {palette[place]} in other masks, so its "
+                "numbers mean other classes; save it with their palette, or all masks as RGB"
+            )
 
 
 def _grey_to_rgb(grey_HW: Pixels) -> Pixels:

@@ -3,10 +3,12 @@
 Outlines as pixels live in `shapes`, writing a data set in `conversion`.
 """
 
+import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
@@ -18,6 +20,7 @@ from segcore.data.sources.description import tell_faults
 from segcore.errors import DataError
 
 _FORM: Final = ConfigDict(extra="ignore", allow_inf_nan=False)
+_MOST_PROBLEMS: Final = 50
 _Length = Annotated[int, Field(ge=0)]
 
 
@@ -91,18 +94,47 @@ def read_coco(file: Path) -> CocoFile:
         DataError: with every problem of the file.
     """
     try:
-        content = _ADAPTER.validate_json(file.read_bytes().removeprefix(b"\xef\xbb\xbf"))
+        text = file.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        _require_single_keys(text, file)
+        content = _ADAPTER.validate_json(text)
     except ValidationError as error:
-        faults = list(tell_faults(error))
+        faults = tell_first(list(tell_faults(error)))
         if any(".segments_info" in fault or ".category_id is missing" in fault for fault in faults):
             faults.append("of COCO's files only those of outlined objects are read, as instances_val2017.json is")
         raise DataError(f"{file} cannot be used:", faults) from None
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror or error}); give a COCO file, .json.") from error
-    problems = list(_find_problems(content))
+    problems = tell_first(list(_find_problems(content)))
     if problems:
         raise DataError(f"{file} cannot be used:", problems)
     return content
+
+
+def tell_first(problems: Sequence[str]) -> list[str]:
+    """Return so many problems as a person reads, and how many more there are."""
+    more = len(problems) - _MOST_PROBLEMS
+    return [*problems[:_MOST_PROBLEMS], *([f"and {more:,} more"] if more > 0 else [])]
+
+
+def _require_single_keys(text: bytes, file: Path) -> None:
+    """Refuse a file in which a key stands twice in one object, of which the first would be lost.
+
+    Raises:
+        DataError: naming the key.
+    """
+
+    def drop(pairs: list[tuple[str, Any]]) -> None:
+        # What is looked at is not kept: such a file may have a million objects.
+        if len({key for key, _ in pairs}) < len(pairs):
+            (key, *_) = find_repeated(key for key, _ in pairs)
+            raise DataError(
+                f"{file} cannot be used: the key {key!r:.60} stands twice in one object, so only what stands behind "
+                "the last would be read; join them into one."
+            )
+
+    # Whoever reads it next says what else is no JSON in it.
+    with suppress(ValueError, RecursionError):
+        json.loads(text, object_pairs_hook=drop)
 
 
 def _find_problems(content: CocoFile) -> Iterator[str]:
@@ -132,6 +164,8 @@ def _find_file_fault(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or not path.name or {"..", "."} & {*name.split("/")} or "\\" in name or ":" in name[:2]:
         return f"file_name {name!r:.60} leads out of the folder of images, or to none; write its path below it, with /"
+    if any(part.startswith(".") for part in path.parts):
+        return f"file_name {name!r:.60} begins with a dot, as what is hidden and not read; rename it"
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         return f"file_name {name!r:.60} ends with none of {', '.join(IMAGE_SUFFIXES)}"
     faults = (find_name_fault(part) for part in path.parts)

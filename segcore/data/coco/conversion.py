@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from segcore.data.caching.cache import Progress
 from segcore.data.classes import VOID
-from segcore.data.coco.annotations import CocoFile, CocoImage, CocoObject, CocoRuns, read_coco
+from segcore.data.coco.annotations import CocoFile, CocoImage, CocoObject, CocoRuns, read_coco, tell_first
 from segcore.data.coco.shapes import Pixels, draw_polygons, draw_runs
 from segcore.data.colours import BLACK, choose_colours
 from segcore.data.decoding import read_size
@@ -83,7 +83,9 @@ def import_coco(annotations: Path, images: Path, out: Path, crowd: Crowd, progre
     with new_folder(out) as part:
         problems = _check_images(content.images, images)
         if problems:
-            raise DataError(f"{annotations} and {images} do not fit together, {len(problems)} problem(s):", problems)
+            raise DataError(
+                f"{annotations} and {images} do not fit together, {len(problems)} problem(s):", tell_first(problems)
+            )
         return _write(content, images, part, crowd, progress)
 
 
@@ -133,7 +135,12 @@ def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: P
                 problems += drawn
             progress(done, len(content.images))
     if problems:
-        raise DataError(f"{len(problems)} outlines cannot be drawn:", problems)
+        raise DataError(f"{len(problems)} outlines cannot be drawn:", tell_first(problems))
+    if vanished == len(content.annotations) > 0:
+        raise DataError(
+            f"None of the {vanished} objects has a pixel: outlines are in pixels from the upper left corner, not in "
+            "shares of width and height; multiply them by the image's."
+        )
     (out / DESCRIPTION_FILE).write_text(format_description(_describe(names, colours)), encoding="utf-8")
     counts = Counter(names[numbers[one.category_id]] for one in content.annotations)
     return CocoReport(

@@ -54,7 +54,7 @@ def cut_blocks(cases: Sequence[Case], folds: int, alike: Collection[Sequence[str
     Args:
         cases: in any order.
         folds: how many parts the blocks are for.
-        alike: names of images that look the same; they join the blocks that they are in.
+        alike: names of images that show the same; they join the blocks that they are in.
 
     Yields:
         All blocks, by place.

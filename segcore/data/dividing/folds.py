@@ -21,7 +21,7 @@ class Seen:
     """What only the pixels of cases tell.
 
     Args:
-        alike: groups of images that look the same, by case name.
+        alike: groups of images that show the same, by case name.
         classes_of: scored classes in each case's mask, by case name.
     """
 

@@ -8,6 +8,7 @@ are dummies, and those of gtCoarse leave borders out: neither is read.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import Final
 from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.encoding import build_encoding
+from segcore.data.sources.advice import init_command
 from segcore.data.sources.assembly import assemble, name_below, require_pairs, tell_roots
+from segcore.data.sources.kinds import count_codes
 from segcore.data.sources.pairing import Pair, Root, pair_roots
 from segcore.data.sources.tables import Table
 from segcore.errors import DataError
@@ -47,6 +50,9 @@ CITYSCAPES_CLASSES: Final = ClassTable(
 """The 19 classes that the benchmark evaluates, by its labelIds, in which it takes predictions."""
 
 _LAST_LABEL: Final = 33
+_LAST_TRAIN_ID: Final = 18
+_SAMPLE: Final = 16
+_MOST_VOID: Final = 0.5
 
 
 def is_cityscapes(folder: Path) -> bool:
@@ -66,6 +72,8 @@ def scan_cityscapes(folder: Path) -> tuple[DataSet, list[str]]:
     ending = "_gtFine_labelIds" if fine else "_gtFine_labelTrainIds"
     found = pair_roots(roots, [(_IMAGE_ENDING, ending)])
     require_pairs(folder, roots, found)
+    for side in _SIDES if fine else ():
+        _require_label_ids(folder, [pair.mask for pair in found.pairs if pair.split == side])
     # Beside the numbers of a mask lie its pictures, which nobody misses.
     unread = [note for note in found.notes if note.endswith(_IMAGE_ENDING)]
     found = replace(found, pairs=tuple(map(_place_in_drive, found.pairs)), notes=())
@@ -96,6 +104,30 @@ def _place_in_drive(pair: Pair) -> Pair:
         return pair
     frame = int(match["sequence"]) * _FRAMES_OF_A_SEQUENCE + int(match["frame"])
     return replace(pair, group=match["city"], frame=frame)
+
+
+def _require_label_ids(folder: Path, masks: Sequence[Path]) -> None:
+    """Refuse masks that hold labelTrainIds under the name of labelIds: their roads would be void, their signs roads.
+
+    Raises:
+        DataError: when no mask of a sample has a number above 18, as vegetation, sky and cars have, and most is void.
+    """
+    evaluated, codes = {*CITYSCAPES_CLASSES.ids}, Counter[int]()
+    for mask in masks[:: max(1, len(masks) // _SAMPLE)]:
+        try:
+            codes += count_codes([mask], "index")
+        except DataError:
+            # Who decodes all masks names it.
+            continue
+        if codes.keys() & {*range(_LAST_TRAIN_ID + 1, _LAST_LABEL + 1)}:
+            return
+    if sum(pixels for number, pixels in codes.items() if number not in evaluated) > _MOST_VOID * codes.total():
+        raise DataError(
+            f"{folder}: masks called ..._gtFine_labelIds.png have no number above {_LAST_TRAIN_ID} but {VOID}, as "
+            "vegetation, sky and cars have in labelIds, so they seem to hold labelTrainIds: call them "
+            "..._gtFine_labelTrainIds.png, or say in a dataset.json what their numbers mean, which "
+            f"'{init_command(folder, force=True)}' begins."
+        )
 
 
 def _table_of_labels() -> Table:

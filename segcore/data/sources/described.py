@@ -192,7 +192,10 @@ def _divide(description: Description, cases: Sequence[Case], folder: Path) -> tu
     met: set[str] = set()
     for case in cases:
         keys = _list_keys(case, folder)
-        side = next((side_of[key] for key in keys if key in side_of), "test")
+        sides = list(dict.fromkeys(side_of[key] for key in keys if key in side_of))
+        if len(sides) > 1:
+            problems.append(f"{case.name}: the lists of {' and '.join(sides)} name it; leave it in one")
+        side = sides[0] if sides else "test"
         met.update(keys)
         if side != "test":
             divided.append(replace(case, split=side))

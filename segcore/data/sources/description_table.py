@@ -1,11 +1,12 @@
 """The class table and the mask encoding that a `dataset.json` means; its form lives in `description`."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from segcore.data.classes import BACKGROUND, VOID, ClassTable
 from segcore.data.colours import BLACK, Colour, choose_colours
-from segcore.data.encoding import MaskEncoding, build_encoding, colour_code
+from segcore.data.encoding import Kind, build_encoding, colour_code
 from segcore.data.names import list_first
 from segcore.data.sources.description import TO_DO, DescribedClass, Description
 from segcore.data.sources.kinds import count_codes, find_kind
@@ -23,20 +24,18 @@ def build_table(description: Description, masks: Sequence[Path]) -> Table:
     Raises:
         DataError: when the classes contradict each other, or masks are of another kind.
     """
-    palette = _find_palette(description, masks)
-    if description.reduce_zero_label:
-        palette = palette[1:]
+    kind, palette = _find_kind(description, masks)
     notes = [f"classes: {len(description.classes)}, named in dataset.json"]
     entries = description.classes
     if description.numbered:
-        entries = _number(entries, masks, notes)
+        entries = _number(entries, kind, masks, notes)
     ignored = frozenset(description.ignored)
     kept = _add_background(tuple(entry for entry in entries if entry.name not in ignored), description)
     void = _list_void(description, entries)
     names = tuple(entry.name for entry in kept)
     classes = ClassTable(
         names=names,
-        colours=_choose_colours(kept, void, palette),
+        colours=_choose_colours(kept, void, palette[1:] if description.reduce_zero_label else palette),
         scored=score_all_but_background(names) if description.scored is None else description.scored,
         void=() if description.numbered else tuple(code for code in void if not isinstance(code, int)),
         ids=tuple(_code(entry.ids[0], description) for entry in kept) if description.numbered else (),
@@ -45,28 +44,36 @@ def build_table(description: Description, masks: Sequence[Path]) -> Table:
         unnamed = sum(name.startswith(TO_DO) for name in names)
         notes.append(f"names: {unnamed} classes are called {TO_DO}...; name them in dataset.json when you know them")
     notes.append(_describe_masks(description, void))
-    return Table(classes=classes, encoding=_build_encoding(description, kept, void), notes=tuple(notes))
+    encoding = build_encoding(kind, _index_codes(description, kept, void), palette)
+    return Table(classes=classes, encoding=encoding, notes=tuple(notes))
 
 
-def _find_palette(description: Description, masks: Sequence[Path]) -> tuple[Colour, ...]:
-    if description.encoding != "palette":
-        return ()
+def _find_kind(description: Description, masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
+    if description.encoding == "rgb":
+        return "rgb", ()
+    if description.encoding == "index":
+        # Whoever says that masks hold numbers need not care for palettes.
+        with suppress(DataError):
+            return ("grey" if find_kind(masks)[0] == "grey" else "index"), ()
+        return "index", ()
     kind, palette = find_kind(masks)
     if kind != "index" or not palette:
         raise DataError(
             f"it says encoding palette, but the masks of {masks[0].parent} do not share a palette; write index if they "
             "hold numbers, or rgb if they have colours."
         )
-    return palette
+    return kind, palette
 
 
-def _number(entries: Sequence[DescribedClass], masks: Sequence[Path], notes: list[str]) -> tuple[DescribedClass, ...]:
+def _number(
+    entries: Sequence[DescribedClass], kind: Kind, masks: Sequence[Path], notes: list[str]
+) -> tuple[DescribedClass, ...]:
     """Return the classes with numbers, those of their order where they have none."""
     if any(entry.ids for entry in entries):
         return tuple(entries)
     alone = len(entries) == 1
     numbers = [1] if alone else list(range(len(entries)))
-    if len(numbers) <= 2 and count_codes(masks, "index").keys() <= {0, VOID}:
+    if len(numbers) <= 2 and count_codes(masks, kind).keys() <= {0, VOID}:
         numbers[-1] = VOID
     notes.append(f"numbers: {', '.join(map(str, numbers))} in the order of dataset.json, which gives no ids")
     return tuple(
@@ -103,16 +110,17 @@ def _code(number: int, description: Description) -> int:
     return number + 1 if description.reduce_zero_label and number != VOID else number
 
 
-def _build_encoding(
+def _index_codes(
     description: Description, kept: Sequence[DescribedClass], void: Sequence[int | Colour]
-) -> MaskEncoding:
+) -> dict[int, int]:
+    """Return the class index of each code of masks."""
     index_of: dict[int, int] = {0: VOID} if description.reduce_zero_label else {}
     listed = [(code, VOID) for code in void]
     for index, entry in enumerate(kept):
         listed += [(code, index) for code in (entry.ids if description.numbered else entry.colours)]
     for code, index in listed:
         index_of[_code(code, description) if isinstance(code, int) else colour_code(code)] = index
-    return build_encoding("index" if description.numbered else "rgb", index_of)
+    return index_of
 
 
 def _choose_colours(

@@ -13,7 +13,8 @@ from segcore.data.picture_files import write_whole
 from segcore.data.sources.description import DESCRIPTION_FILE, TO_DO, format_description
 from segcore.data.sources.first_look import Patterns
 from segcore.data.sources.mask_values import MaskValues
-from segcore.data.sources.tables import CLASSES_FILE, Table, find_names_file, find_table
+from segcore.data.sources.names_file import find_names_file
+from segcore.data.sources.tables import CLASSES_FILE, Table, find_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ def draft_description(folder: Path, patterns: Patterns, values: MaskValues, mask
     table = find_table(folder, masks) if source else None
     name_of = _list_names(table) if table is not None else {}
     known_void = {code for code, index in table.encoding.index_of if index == VOID} if table is not None else set()
-    if values.kind == "index" and not values.is_binary and VOID not in name_of:
+    if values.kind != "rgb" and not values.is_void_a_class and VOID not in name_of:
         known_void.add(VOID)
     void = sorted(known_void & values.pixels.keys())
     for code in sorted(values.pixels.keys() - name_of.keys() - {*void}):
@@ -88,7 +89,7 @@ def save_draft(draft: Draft, folder: Path) -> Path:
 def _find_source(folder: Path, values: MaskValues) -> str:
     if (folder / CLASSES_FILE).is_file():
         return CLASSES_FILE
-    file = find_names_file(folder) if values.kind == "index" else None
+    file = find_names_file(folder) if values.kind != "rgb" else None
     return file.name if file is not None else ""
 
 
@@ -105,7 +106,9 @@ def _name_code(code: int, values: MaskValues) -> str:
 def _choose_encoding(values: MaskValues, table: Table | None, codes: Sequence[int]) -> str:
     colours = {values.palette[code] for code in codes if code < len(values.palette)}
     # A palette of few colours shows little.
-    return "palette" if values.palette and table is None and len(colours) == len(codes) else values.kind
+    if values.palette and table is None and len(colours) == len(codes):
+        return "palette"
+    return "rgb" if values.kind == "rgb" else "index"
 
 
 def _list_classes(name_of: dict[int, str], values: MaskValues) -> list[dict[str, object]]:

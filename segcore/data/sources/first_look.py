@@ -5,7 +5,7 @@ side, few colours or numbers on the other. Where more than one answer is as good
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby, permutations, product
@@ -81,13 +81,30 @@ class _Match:
         return all(inner.folder[: len(outer.folder)] == outer.folder for outer, inner in pairs)
 
     def to_patterns(self) -> Patterns:
-        deep = any(folders for _, folders, _ in self.shared)
+        below = _write_folders({folders for _, folders, _ in self.shared})
         written = []
         for side in (self.images, self.masks):
             suffixes = {side.files[place].suffix.lower() for place in self.shared}
             suffix = suffixes.pop() if len(suffixes) == 1 else ".*"
-            written.append("/".join([*side.folder, *(["**"] if deep else []), f"{{name}}{side.ending}{suffix}"]))
+            written.append("/".join([*side.folder, *below, f"{{name}}{side.ending}{suffix}"]))
         return Patterns(images=written[0], masks=written[1])
+
+
+def _write_folders(below: Set[_Folder]) -> _Folder:
+    """Return what a pattern says of folders, the sides of a split by name: those for testing would be trained on."""
+    if below == {()}:
+        return ()
+    depths = {path.index(_SPLIT) if _SPLIT in path else -1 for path in below}
+    if len(depths) > 1 or -1 in depths:
+        return ("**",)
+    (depth,) = depths
+    heads, lengths = {path[:depth] for path in below}, {len(path) - depth - 1 for path in below}
+    if len(heads) == 1:
+        return (*heads.pop(), _SPLIT, *(() if lengths == {0} else ("**",)))
+    # There may be one ** in a pattern.
+    if lengths == {0} or lengths == {1}:
+        return ("**", _SPLIT, *(("{group}",) if lengths == {1} else ()))
+    return ("**",)
 
 
 def find_patterns(folder: Path) -> Patterns:

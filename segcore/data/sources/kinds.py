@@ -4,21 +4,20 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from segcore.data.colours import Colour
 from segcore.data.decoding import decode_colours, read_mode
-from segcore.data.encoding import build_encoding
+from segcore.data.encoding import Kind, build_encoding
+from segcore.data.levels import have_equal_places
 from segcore.errors import DataError
 
 _SAMPLE: Final = 16
 _HEADERS: Final = 256
 """Of so many masks the colour mode is read, which takes a fraction of a millisecond; one palette may be unlike all."""
-
-Kind = Literal["rgb", "index"]
 
 _Read = TypeVar("_Read")
 
@@ -28,26 +27,50 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
 
     Args:
         masks: at least one; some of them are looked at. Files of one number a pixel hold numbers, and so do
-            files of colours that are all grey. Files with a palette each of its own hold colours.
+            files of colours that are all grey. Files with a palette each of its own hold colours, or if these are
+            greys their levels, as files with a grey palette beside others without one do.
 
     Raises:
-        DataError: when none can be decoded.
+        DataError: when none can be decoded, or some have palettes each of its own, and others none.
     """
     readable, modes = _read_each(masks[:: max(1, len(masks) // _HEADERS)], read_mode)
-    if all(mode == "P" for mode, _ in modes):
-        shared = _find_shared([palette for _, palette in modes])
-        return ("index", shared) if shared else ("rgb", ())
+    palettes = [palette for mode, palette in modes if mode == "P"]
     if all(mode in ("P", "L", "1", "F") or mode.startswith("I") for mode, _ in modes):
-        return "index", ()
+        return _find_kind_of_palettes(readable[0].parent, palettes, alone=len(palettes) == len(modes))
     sample = readable[:: max(1, len(readable) // _SAMPLE)]
     _, grey = _read_each(sample, lambda mask: _is_grey(decode_colours(mask)))
     return ("index" if all(grey) else "rgb"), ()
 
 
-def _find_shared(palettes: Sequence[tuple[Colour, ...]]) -> tuple[Colour, ...]:
-    """Return the palette that all are, some cut off behind the last place that they need; empty: there is none."""
-    longest = max(palettes, key=len)
-    return longest if all(longest[: len(palette)] == palette for palette in palettes) else ()
+def is_grey_palette(palette: Sequence[Colour]) -> bool:
+    """Say whether all colours of a palette are grey levels."""
+    return all(len({*colour}) == 1 for colour in palette)
+
+
+def _find_kind_of_palettes(
+    folder: Path, palettes: Sequence[tuple[Colour, ...]], *, alone: bool
+) -> tuple[Kind, tuple[Colour, ...]]:
+    """Return what masks of one number a pixel hold, given the palettes of those that have one.
+
+    Args:
+        folder: where they lie.
+        palettes: theirs.
+        alone: whether all have one.
+    """
+    longest = max(palettes, key=len, default=())
+    shared = all(have_equal_places(palette, longest) for palette in palettes)
+    if alone and shared and longest:
+        return "index", longest
+    if palettes and all(map(is_grey_palette, palettes)):
+        return "grey", ()
+    if alone:
+        return "rgb", ()
+    if not shared:
+        raise DataError(
+            f"{folder}: some masks have palettes each of its own, and others have none, so their numbers mean other "
+            "classes; save all as RGB, or all with one palette."
+        )
+    return "index", ()
 
 
 def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:

@@ -1,7 +1,7 @@
 """Counts the colours or numbers that masks have, for a person who does not know them yet, and says what looks wrong."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +10,15 @@ from typing import Final
 from segcore.data.classes import MOST_CLASSES, VOID
 from segcore.data.colours import Colour
 from segcore.data.decoding import is_blurred_format, share_memory
-from segcore.data.encoding import MaskEncoding, build_encoding
-from segcore.data.sources.kinds import Kind, find_kind
+from segcore.data.encoding import Kind, MaskEncoding, build_encoding
+from segcore.data.names import list_first
+from segcore.data.sources.kinds import find_kind, is_grey_palette
 from segcore.errors import DataError
 
 _RARE_SHARE: Final = 0.001
 _MANY: Final = 20
+_MOST_STEPS: Final = 15
+"""Between evenly spread numbers: any would be near those that are spread more densely."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +45,14 @@ class MaskValues:
         return build_encoding(self.kind, {})
 
     @property
-    def is_binary(self) -> bool:
-        """Whether 255 is a class, as there is only 0 beside it."""
-        return self.kind == "index" and self.pixels.keys() == {0, VOID}
+    def is_void_a_class(self) -> bool:
+        """Whether 255 is a class: the numbers are spread evenly from 0 to it, as grey levels of a few classes are."""
+        steps = len(self.pixels) - 1
+        return (
+            self.kind != "rgb"
+            and 0 < steps <= _MOST_STEPS
+            and all(abs(number - VOID * step / steps) < 1 for step, number in enumerate(sorted(self.pixels)))
+        )
 
 
 def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) -> MaskValues:
@@ -123,12 +131,23 @@ def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:
     blurred = sum(is_blurred_format(mask) for mask in masks)
     if blurred:
         doubts.append(f"JPEG: {blurred} masks are JPEG, which changes values at every border; make them again as PNG")
-    if values.kind == "index" and max(values.pixels) > VOID:
+    if values.kind != "rgb" and max(values.pixels) > VOID:
         doubts.append(
             f"large numbers: up to {max(values.pixels)}; if they tell objects apart, as 26001 and 26002, and not "
             "classes, take the files that hold classes"
         )
-    return doubts
+    return [*doubts, *_doubt_grey_palette(values)]
+
+
+def _doubt_grey_palette(values: MaskValues) -> Iterator[str]:
+    used = sorted(place for place in values.pixels if place < len(values.palette))
+    levels = [values.palette[place][0] for place in used]
+    if levels != used and is_grey_palette(values.palette):
+        places, shown = list_first([*map(str, used)]), list_first([*map(str, levels)])
+        yield (
+            f"palette: numbers are its places, {places}, which are shown as the grey levels {shown}; if these are the "
+            "numbers, save the masks without a palette"
+        )
 
 
 def _require_few(values: MaskValues, masks: Sequence[Path]) -> None:

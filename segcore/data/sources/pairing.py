@@ -12,11 +12,12 @@ from segcore.data.encoding import MaskEncoding
 from segcore.data.listing import name_of, walk_images
 from segcore.data.names import find_name_fault
 
-IMAGE_ENDINGS: Final = ("", "_leftImg8bit", "_image", "_img", "_rgb", "_sat", "-image")
+IMAGE_ENDINGS: Final = ("", "_leftImg8bit", "_image", "_img", "_rgb", "_sat", "-image", "_rgb_anon")
 MASK_ENDINGS: Final = (
     "", "_mask", "_masks", "-mask", "_label", "_labels", "_gt", "_seg", "_L", "_annot", "_ann", "_target",
     "_labelTrainIds", "_labelIds", "_gtFine_labelTrainIds", "_gtFine_labelIds", "_gtCoarse_labelIds", "_color",
-    "_gtFine_color", "_train_id", "_train_color", ".jpg", ".jpeg", ".png",
+    "_gtFine_color", "_train_id", "_train_color", "_gt_labelTrainIds", "_gt_labelIds", "_gt_labelColor",
+    "_gtFine_labelcsTrainIds", "_gtFine_labellevel3Ids", "_gtFine_labelids", ".jpg", ".jpeg", ".png",
 )  # fmt: skip
 """Of a file's name before its suffix, in the order in which they are preferred."""
 

@@ -8,6 +8,7 @@ Below, folders may be nested; names may end as in `pairing`. What masks mean is 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ from segcore.data.case import DataSet, Split
 from segcore.data.listing import find_images, has_images
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.assembly import assemble, name_below, require_pairs, tell_roots
-from segcore.data.sources.pairing import Root, pair_roots
+from segcore.data.sources.pairing import Pairing, Root, pair_roots
 from segcore.data.sources.tables import find_table
 from segcore.errors import DataError
 
@@ -46,7 +47,7 @@ def scan_pairs(folder: Path) -> tuple[DataSet, list[str]]:
         OSError: when a folder may not be read.
     """
     roots, notes = _find_roots(folder)
-    found = pair_roots(roots)
+    found = _divide_by_folder(pair_roots(roots))
     require_pairs(folder, roots, found)
     table = find_table(folder, [pair.mask for pair in found.pairs])
     return assemble("pairs", folder, roots, found, table, [*tell_roots(roots, folder), *notes])
@@ -75,7 +76,31 @@ def _find_divided_first(folder: Path) -> tuple[list[Root], list[str]]:
             notes.append(f"left out: {part.name}/, in which no folder of images has one of masks beside it")
         else:
             roots.append(Root(images=images, masks=masks, split=SPLIT_OF_FOLDER[part.name.lower()]))
+    known = {part.name for part in _list_splits(folder)}
+    others = [part.name for part in _list_folders(folder) if part.name not in known and _find_pairs(part)]
+    notes += [f"left out: {name}/, which is neither train nor val" for name in others]
     return _require_roots(roots, folder), notes
+
+
+def _divide_by_folder(found: Pairing) -> Pairing:
+    """Return pairs with the sides that folders further below are named after, if all lie in such; not those of test."""
+    sides = [_find_side(pair.group) for pair in found.pairs]
+    if any(pair.split for pair in found.pairs) or not all(sides):
+        return found
+    kept = tuple(
+        replace(pair, split=SPLIT_OF_FOLDER[side])
+        for pair, side in zip(found.pairs, sides, strict=True)
+        if side in SPLIT_OF_FOLDER
+    )
+    testing = len(sides) - len(kept)
+    note = f"left out: {testing} images in folders for testing"
+    return replace(found, pairs=kept, notes=(*found.notes, *([note] if testing else [])))
+
+
+def _find_side(group: str) -> str:
+    known = (*SPLIT_OF_FOLDER, *TEST_FOLDERS)
+    sides = [part.lower() for part in group.split("/") if part.lower() in known]
+    return sides[0] if len(sides) == 1 else ""
 
 
 def _find_divided_below(folder: Path, images: Path, masks: Path) -> tuple[list[Root], list[str]]:

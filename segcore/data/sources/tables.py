@@ -1,35 +1,29 @@
 """The class table and mask encoding of a folder that is known by its files alone, from what lies in it.
 
     classes.json                                  as everywhere, see `classes`
-    names.txt, classes.txt, labels.txt, ...       a class name a line, in the order of the masks' numbers from 0; or
-                                                  on each line the number too: '7 road', '7: road'
+    names.txt, classes.txt, labels.txt, ...       class names, see `names_file`
     nothing                                       masks of numbers: a class for each number that occurs
 
 Nothing is guessed without saying so: each function returns notes for a person.
 """
 
-import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, ClassTable, find_class_table
 from segcore.data.colours import BLACK, Colour, choose_colours
-from segcore.data.encoding import MaskEncoding, build_encoding, encoding_of
+from segcore.data.encoding import Kind, MaskEncoding, build_encoding, encoding_of
 from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
-from segcore.data.sources.kinds import Kind, count_codes, find_kind
+from segcore.data.sources.kinds import count_codes, find_kind, is_grey_palette
 from segcore.data.sources.mask_values import MaskValues, find_doubts, require_sharp
+from segcore.data.sources.names_file import NAMES_FILES, find_names_file, read_names
 from segcore.errors import DataError
 
-NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
 CLASSES_FILE: Final = "classes.json"
-
-_IGNORED: Final = "__ignore__"
-_COMMENT: Final = "#"
-_NUMBERED: Final = re.compile(r"(\d{1,5})[\s:,;=]+(\S.*)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,30 +63,12 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
         )
     if file is not None:
         return read_by(_table_of_names(file, palette), kind, palette, file.name, masks)
-    return _table_of_values(folder, masks, palette)
+    return _table_of_values(folder, kind, masks, palette)
 
 
 def has_table(folder: Path) -> bool:
     """Say whether a file of a folder names its classes."""
     return has_name(folder / CLASSES_FILE) or find_names_file(folder) is not None
-
-
-def read_names(file: Path) -> tuple[str, ...]:
-    """Read class names, one a line.
-
-    Empty lines at the end do not count, nor lines that begin with #, nor labelme's name for 255 at the top.
-
-    Raises:
-        DataError: when the file cannot be read.
-    """
-    if not file.is_file():
-        raise DataError(f"{file} is no regular file; it has the name of a class on each line.")
-    try:
-        lines = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
-    names = tuple(line.strip() for line in lines if not line.startswith(_COMMENT))
-    return names[1:] if names[:1] == (_IGNORED,) else names
 
 
 def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
@@ -115,61 +91,78 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
         DataError: when a mask cannot be decoded.
     """
     notes = [f"classes: {len(table)}, named in {source}"]
-    if kind == "rgb" or table.ids:
-        notes.append("masks: colours" if kind == "rgb" else f"masks: numbers, as {source} gives them")
-        # A table may give both, and masks have one.
-        encoding = encoding_of(replace(table, ids=()) if kind == "rgb" else table)
-        return Table(classes=table, encoding=encoding, notes=tuple(notes))
-    known = _find_by_colours(table, palette, masks) if source not in NAMES_FILES else {}
+    if kind == "rgb":
+        # A table may give numbers too, and masks have one of the two.
+        return Table(classes=table, encoding=encoding_of(replace(table, ids=())), notes=(*notes, "masks: colours"))
+    by_colour = source not in NAMES_FILES and not table.ids
+    known = _find_by_colours(table, kind, palette, masks) if by_colour else {}
     if known:
         said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
         if palette and VOID not in known:
             known[VOID] = VOID
             said += ", 255 is void"
         notes.append(f"masks: read by the {said}")
-        return Table(classes=table, encoding=build_encoding("index", known), notes=tuple(notes))
-    table, note = _number_in_order(table, source, masks)
-    return Table(classes=table, encoding=encoding_of(table), notes=(*notes, note))
+        return Table(classes=table, encoding=build_encoding(kind, known, palette), notes=tuple(notes))
+    told = f"masks: numbers, as {source} gives them"
+    if not table.ids:
+        table, told = _number_in_order(table, kind, source, masks)
+    if _has_levels_of(table, palette, masks):
+        kind, palette, told = "grey", (), f"{told}; they are the grey levels of a palette"
+    return Table(
+        classes=table, encoding=replace(encoding_of(table), kind=kind, palette=tuple(palette)), notes=(*notes, told)
+    )
 
 
-def _find_by_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequence[Path]) -> dict[int, int]:
+def _find_by_colours(table: ClassTable, kind: Kind, palette: Sequence[Colour], masks: Sequence[Path]) -> dict[int, int]:
     """Return the class of each number of masks whose numbers stand for colours that the table names; else none."""
-    if palette:
-        colours = dict(enumerate(palette)) if _means_colours(table, palette, masks) else {}
-    elif all(len(set(colour)) == 1 for colour in table.colours):
-        grey = {level: (level, level, level) for level in range(VOID + 1)}
-        named = {level for level, colour in grey.items() if _index_of(table, colour) is not None}
-        colours = grey if count_codes(masks, "index").keys() <= named else {}
-    else:
-        colours = {}
+    colours = dict(enumerate(palette))
+    if not palette and all(len(set(colour)) == 1 for colour in table.colours):
+        colours = {level: (level, level, level) for level in range(VOID + 1)}
+    elif palette and {*table.colours} <= {*palette}:
+        return _list_known(table, colours)
+    numbers = count_codes(masks, kind).keys() & colours.keys() if colours else set[int]()
+    if not palette and len(table) == 2 and numbers <= {0, 1}:
+        # Of one class and everything else, whatever its colour.
+        return {}
+    # Of a palette 255 is the border, whatever its colour.
+    return _list_known(table, colours) if _means_colours(table, colours, numbers - {VOID if palette else -1}) else {}
+
+
+def _list_known(table: ClassTable, colours: Mapping[int, Colour]) -> dict[int, int]:
     by_number = {number: _index_of(table, colour) for number, colour in colours.items()}
     return {number: index for number, index in by_number.items() if index is not None}
 
 
-def _means_colours(table: ClassTable, palette: Sequence[Colour], masks: Sequence[Path]) -> bool:
-    """Say whether a palette's colours are the table's, so that its places are those of whoever wrote the file.
+def _means_colours(table: ClassTable, colours: Mapping[int, Colour], numbers: Set[int]) -> bool:
+    """Say whether the colours that numbers stand for are the table's, so that they are those of who wrote the file.
 
     Raises:
         DataError: when some are, and are not in the table's order, but others that occur are not.
     """
-    if {*table.colours} <= {*palette}:
-        return True
     # A file may lack the colours of classes that are in no mask.
-    used = [number for number in count_codes(masks, "index") if number != VOID and number < len(palette)]
-    index_of = {number: _index_of(table, palette[number]) for number in used}
+    index_of = {number: _index_of(table, colours[number]) for number in sorted(numbers)}
     strange = next((number for number, index in index_of.items() if index is None), None)
     if strange is None:
-        return True
+        return bool(colours)
     for number, index in index_of.items():
         if index not in (None, VOID, number):
             raise DataError(
-                f"In the palette of the masks number {number} has the colour of {table.names[index]}, and number "
-                f"{strange} that of no class, {palette[strange]}; add it to {CLASSES_FILE}, or give each class an id."
+                f"By its colour number {number} of the masks is {table.names[index]}, and number {strange} no class, "
+                f"{colours[strange]}; add it to {CLASSES_FILE}, or give each class an id."
             )
     return False
 
 
-def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> tuple[ClassTable, str]:
+def _has_levels_of(table: ClassTable, palette: Sequence[Colour], masks: Sequence[Path]) -> bool:
+    """Say whether the levels of a grey palette are numbers of the table, where they are not its places."""
+    if not palette or not is_grey_palette(palette):
+        return False
+    used = [place for place in count_codes(masks, "index") if place < len(palette)]
+    levels = {palette[place][0] for place in used if palette[place][0] != place}
+    return bool(levels) and levels <= {*table.ids}
+
+
+def _number_in_order(table: ClassTable, kind: Kind, source: str, masks: Sequence[Path]) -> tuple[ClassTable, str]:
     """Return the table with the numbers of its order, and how they were found, for a person."""
     numbers = list(range(len(table)))
     told = f"masks: numbers, 0 to {len(table) - 1} in the order of {source}, 255 is void"
@@ -177,17 +170,12 @@ def _number_in_order(table: ClassTable, source: str, masks: Sequence[Path]) -> t
         # Everything else is 0, wherever it stands.
         if table.names[1].lower() == BACKGROUND:
             numbers = [1, 0]
-        if count_codes(masks, "index").keys() <= {0, VOID}:
+        if count_codes(masks, kind).keys() <= {0, VOID}:
             numbers = [VOID if number else 0 for number in numbers]
         pairs = sorted(zip(numbers, table.names, strict=True))
         told = "masks: numbers, " + " and ".join(f"{number} is {name}" for number, name in pairs)
         told += ": there are no others" if VOID in numbers else ", 255 is void"
     return replace(table, ids=tuple(numbers)), told
-
-
-def find_names_file(folder: Path) -> Path | None:
-    """Return the file of a folder that lists names of classes, or None."""
-    return next((folder / name for name in NAMES_FILES if has_name(folder / name)), None)
 
 
 def _index_of(table: ClassTable, colour: Colour) -> int | None:
@@ -197,8 +185,7 @@ def _index_of(table: ClassTable, colour: Colour) -> int | None:
 
 
 def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
-    names = read_names(file)
-    names, numbers = _split_numbers(names)
+    names, numbers = read_names(file)
     if len(names) == 1:
         names = (BACKGROUND, *names)
     try:
@@ -208,21 +195,10 @@ def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
         raise DataError(f"{file} cannot be used:", error.problems) from error
 
 
-def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return the names of lines, and the numbers that each line begins with; beside two classes or more 255 is void."""
-    found = [_NUMBERED.fullmatch(line) for line in lines]
-    if len(lines) < 2 or None in found:
-        return tuple(lines), ()
-    pairs = [(match[2], int(match[1])) for match in found if match is not None]
-    kept = [(name, number) for name, number in pairs if number != VOID or len(pairs) == 2]
-    return tuple(name for name, _ in kept), tuple(number for _, number in kept)
-
-
-def _table_of_values(folder: Path, masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
-    counts = count_codes(masks, "index")
-    binary = counts.keys() == {0, VOID}
-    values = sorted(value for value in counts if value != VOID or binary)
-    counted = MaskValues(kind="index", palette=tuple(palette), pixels=counts, images=Counter(), masks=len(masks))
+def _table_of_values(folder: Path, kind: Kind, masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
+    counts = count_codes(masks, kind)
+    counted = MaskValues(kind=kind, palette=tuple(palette), pixels=counts, images=Counter(), masks=len(masks))
+    values = sorted(value for value in counts if value != VOID or counted.is_void_a_class)
     require_sharp(counted, masks)
     if len(values) > MOST_CLASSES:
         raise DataError(
@@ -243,10 +219,16 @@ def _table_of_values(folder: Path, masks: Sequence[Path], palette: Sequence[Colo
     notes = (
         f"classes: not named; one for each number in the masks: {told} ('{init_command(folder, force=True)}' writes a "
         "file to name them in)",
-        "masks: numbers" + ("; 255 is a class, as there is only 0 beside it" if binary else ", 255 is void"),
+        "masks: numbers" + (_tell_class_255(values) if VOID in values else ", 255 is void"),
         *find_doubts(counted, masks),
     )
-    return Table(classes=classes, encoding=encoding_of(classes), notes=notes)
+    encoding = replace(encoding_of(classes), kind=kind, palette=tuple(palette))
+    return Table(classes=classes, encoding=encoding, notes=notes)
+
+
+def _tell_class_255(values: Sequence[int]) -> str:
+    reason = "there is only 0 beside it" if len(values) == 2 else "they are spread evenly from 0 to it"
+    return f"; 255 is a class, as {reason}"
 
 
 def _colours(values: Sequence[int], palette: Sequence[Colour]) -> tuple[Colour, ...]:

@@ -17,11 +17,11 @@ from typing import Final
 from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour
-from segcore.data.encoding import build_encoding, colour_code, encoding_of
+from segcore.data.encoding import Kind, build_encoding, colour_code, encoding_of
 from segcore.data.listing import find_images, name_in_list, name_of
 from segcore.data.names import find_name_fault
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
-from segcore.data.sources.kinds import Kind, count_codes, find_kind
+from segcore.data.sources.kinds import count_codes, find_kind
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
 from segcore.data.sources.tables import Table, find_table, has_table, read_by, score_all_but_background
 from segcore.errors import DataError
@@ -190,7 +190,7 @@ def _read_as_voc(masks: Sequence[Path], kind: Kind, palette: Sequence[Colour]) -
     # labelme and others draw any classes in VOC's colours, so files have to be called as VOC's are.
     if kind == "index" and _has_palette(palette):
         said = "masks: palette files, read by their places; 255 is the border, void"
-        encoding = encoding_of(VOC_CLASSES)
+        encoding = replace(encoding_of(VOC_CLASSES), palette=tuple(palette))
     elif kind == "rgb" and count_codes(masks[:: max(1, len(masks) // _SAMPLE)], kind).keys() <= _VOC_CODES.keys():
         said = f"masks: VOC's colours; {_BORDER} is the border, void"
         encoding = build_encoding("rgb", _VOC_CODES)

@@ -52,6 +52,26 @@ def test_weights_that_cannot_be_had_are_refused(make_settings):
         require_usable_space(small, settings, FACTS, REQUIRE)
 
 
+def test_constant_that_changes_by_itself_is_refused(make_settings):
+    """Its trials would be told apart by what nobody knows."""
+    rates = iter(range(1, 1000))
+
+    def space(trial):
+        return {**small(trial), "weight_decay": next(rates) / 1000}
+
+    with pytest.raises(ConfigError, match=r"returns weight_decay=0\.001, and 0\.002 for the same draw"):
+        require_usable_space(space, make_settings(), FACTS, REQUIRE)
+
+
+def test_more_choices_than_trials_can_tell_apart_are_refused_at_once(make_settings):
+    def space(trial):
+        trial.suggest_categorical("seed", range(100_000))
+        return small(trial)
+
+    with pytest.raises(ConfigError, match=r"seed: has 100,000 choices, and at most 1,000 .* suggest_int"):
+        require_usable_space(space, make_settings(), FACTS, REQUIRE)
+
+
 def pairs(trial: optuna.Trial) -> dict:
     """Crop sizes are pairs of which the first is meant, batch sizes NumPy's."""
     side, _ = trial.suggest_categorical("crop_size", ((32, 32), (64, 32), [96, 32]))

@@ -172,6 +172,24 @@ def test_copies_are_kept_in_one_fold(judge, make_dataset):
     assert findings.warnings == () and "4 in 2 groups" in findings.notes[0]
 
 
+def test_images_that_were_made_of_one_stay_in_one_fold(tmp_path):
+    """Turned and recoloured they have no pixel in common, and still show one scene."""
+    noise = np.random.default_rng(0)
+    for part in ("images", "masks"):
+        (tmp_path / part).mkdir()
+    for number in range(12):
+        name = f"scene{number % 4}_jpg.rf.{number:032x}.png"
+        Image.fromarray(noise.integers(0, 256, (8, 8, 3), np.uint8)).save(tmp_path / "images" / name)
+        Image.fromarray(np.eye(8, dtype=np.uint8)).save(tmp_path / "masks" / name)
+    findings = inspect(tmp_path, folds=4).findings
+    assert findings.split is not None
+    fold_of_scene = {(name.split("_")[0], fold) for name, fold in findings.split.fold_of.items()}
+    assert len(fold_of_scene) == 4
+    assert any(
+        note.startswith("images that were made of one, by their names: 12 in 4 groups") for note in findings.notes
+    )
+
+
 def test_camera_that_stands_still_is_divided_all_the_same_and_told(judge, make_dataset):
     folder = make_dataset(*[(32, 48)] * 20)
     for number in range(18):
@@ -188,7 +206,7 @@ def test_copies_that_a_given_split_divides_are_told(judge, make_dataset):
     fold_of = dict(zip(names, (0, 0, 1, 1), strict=True))
     findings = judge(folder, own=divide_by(fold_of))
     assert findings.split.fold_of == fold_of
-    assert findings.warnings[0].startswith("1 groups of images that look the same are divided by the given split")
+    assert findings.warnings[0].startswith("1 groups of images that show the same are divided by the given split")
 
 
 def test_given_val_without_a_scored_class_is_refused_and_no_number_of_folds_is_named(make_dataset, tmp_path):

@@ -157,3 +157,35 @@ def test_both_orders_of_bytes_of_16_bits_are_read(tmp_path):
         content = content.ljust(200, b"\x00") + levels_HW.astype(f"{order}u2").tobytes()
         (tmp_path / name).write_bytes(content)
         assert decode_rgb(tmp_path / name)[0, :, 0].tolist() == [0, 255]
+
+
+def _save_white_zero(file, levels_HW, bits):
+    """Write a TIFF in which 0 is white."""
+    raw = levels_HW.astype("<u2" if bits == 16 else np.uint8).tobytes()
+    height, width = levels_HW.shape
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: 0, 273: 8, 277: 1, 278: height, 279: len(raw)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    file.write_bytes(
+        struct.pack("<2sHI", b"II", 42, 8 + len(raw)) + raw + struct.pack("<H", len(tags)) + entries + bytes(4)
+    )
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_image_in_which_0_is_white_is_not_read_as_its_negative(tmp_path, bits):
+    white = 2**bits - 1
+    _save_white_zero(tmp_path / "a.tif", np.array([[0, white // 4, white]]), bits)
+    assert decode_rgb(tmp_path / "a.tif")[0, :, 0].tolist() == [255, 192, 0]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_mask_in_which_0_is_white_is_refused(tmp_path, bits):
+    """Its class 0 would be 255, void, or not, by the bits that it has."""
+    _save_white_zero(tmp_path / "a.tif", np.array([[0, 1, 2]]), bits)
+    with pytest.raises(DataError, match=r"a\.tif: is a TIFF in which 0 is white"):
+        decode_values(tmp_path / "a.tif")
+
+
+def test_black_and_white_mask_in_which_0_is_white_is_read_as_it_is_shown(tmp_path):
+    marked_HW = np.array([[True, False, True]])
+    Image.fromarray(marked_HW).save(tmp_path / "a.tif", compression="group4", tiffinfo={262: 0})
+    assert decode_values(tmp_path / "a.tif").tolist() == marked_HW.astype(int).tolist()

@@ -190,3 +190,34 @@ def test_nothing_is_written_into_a_folder_that_holds_something(tmp_path):
     with pytest.raises(StorageError, match="holds something already"):
         take_in(tmp_path)
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize(
+    ("once", "twice"),
+    [
+        ('"category_id": 18', '"category_id": 3, "category_id": 18'),
+        ('"annotations": [', '"annotations": [], "annotations": ['),
+    ],
+)
+def test_a_key_that_stands_twice_is_refused(tmp_path, once, twice):
+    """The objects that stand behind the first would be lost."""
+    file = save(tmp_path, outline(18, CORNER))
+    file.write_text(file.read_text().replace(once, twice))
+    assert f"the key {twice.split(':')[0].replace(chr(34), chr(39))} stands twice in one object" in refuse(tmp_path)
+
+
+def test_outlines_in_shares_of_the_image_are_refused(tmp_path):
+    save(tmp_path, outline(18, [[0.1, 0.1, 0.4, 0.1, 0.4, 0.4]]), outline(3, [[0, 0, 0.2, 0, 0.2, 0.2]]))
+    assert "None of the 2 objects has a pixel: outlines are in pixels" in refuse(tmp_path)
+
+
+def test_of_many_problems_the_first_are_told_and_how_many_more(tmp_path):
+    save(tmp_path, *[outline(18, None)] * 300)
+    lines = refuse(tmp_path).splitlines()
+    assert len(lines) == 52 and lines[-1].endswith("and 250 more")
+
+
+@pytest.mark.parametrize("name", ["._a.jpg", ".day/a.jpg"])
+def test_an_image_that_no_listing_shows_is_refused(tmp_path, name):
+    save(tmp_path, images=[{"id": 1, "file_name": name, "height": 4, "width": 4}])
+    assert "begins with a dot" in refuse(tmp_path)

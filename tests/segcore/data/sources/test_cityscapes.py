@@ -55,6 +55,28 @@ def test_label_that_cityscapes_has_not_is_refused(put_frame, tmp_path):
         decode_case(read_dataset(tmp_path).cases[0])
 
 
+def test_train_ids_under_the_name_of_label_ids_are_refused(put_frame, tmp_path):
+    """Read as labelIds, road (0) would be void and a traffic sign (7) a road."""
+    for sequence in range(3):
+        put_frame("train", f"aachen_{sequence:06}_000019", [[0, 0, 2, 7, 8, 13, 255]])
+    with pytest.raises(DataError, match=r"seem to hold labelTrainIds: call them \.\.\._gtFine_labelTrainIds\.png"):
+        read_dataset(tmp_path)
+    put_frame("train", "aachen_000002_000019", [[0, 0, 2, 7, 8, 26, 255]])
+    put_frame("val", "munster_000000_000019", [[0, 1]])
+    with pytest.raises(DataError, match="seem to hold labelTrainIds"):
+        read_dataset(tmp_path)
+    put_frame("val", "munster_000000_000019", [[7, 26]])
+    assert "masks: numbers, labelIds" in read_dataset(tmp_path).notes
+
+
+def test_damaged_mask_does_not_hide_that_the_others_hold_train_ids(put_frame, tmp_path):
+    for sequence in range(2):
+        put_frame("train", f"aachen_{sequence:06}_000019", [[0, 1, 7]])
+    next(tmp_path.rglob("aachen_000000*labelIds.png")).write_bytes(b"no image")
+    with pytest.raises(DataError, match="seem to hold labelTrainIds"):
+        read_dataset(tmp_path)
+
+
 def test_train_ids_are_read_where_there_are_no_label_ids(put_frame, tmp_path):
     put_frame("train", "aachen_000000_000019", [[0, 18, 255]], "gtFine_labelTrainIds")
     dataset = read_dataset(tmp_path)

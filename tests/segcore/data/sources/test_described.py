@@ -153,6 +153,16 @@ def test_names_on_lists_that_nothing_has_are_told(tmp_path):
     assert "val.txt: 'a' stands in another list too" in str(refused.value)
 
 
+def test_image_that_two_lists_name_differently_is_told(tmp_path):
+    """It would be trained on, though the other list keeps it for validation."""
+    save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
+    (tmp_path / "train.txt").write_text("a\n", encoding="utf-8")
+    (tmp_path / "test.txt").write_text("photos/a.jpg\n", encoding="utf-8")
+    describe(tmp_path, splits={"train": "train.txt", "test": "test.txt"})
+    with pytest.raises(DataError, match="a: the lists of train and test name it; leave it in one"):
+        read_dataset(tmp_path)
+
+
 def test_equal_names_in_two_folders_are_told_apart_by_their_paths(tmp_path):
     for part in ("x", "y"):
         save_pair(
@@ -294,3 +304,12 @@ def test_classes_that_contradict_each_other_are_refused_with_the_file(tmp_path):
     describe(tmp_path, classes=[{"name": "car", "ids": [7]}, {"name": "car", "ids": [26]}])
     with pytest.raises(DataError, match=r"dataset\.json: The class table cannot be used:\s+- class name 'car' occurs"):
         read_dataset(tmp_path)
+
+
+def test_numbers_in_grey_palettes_beside_grey_levels_are_their_levels(put_pair, tmp_path):
+    put_pair(tmp_path / "images/a.png", tmp_path / "masks/a.png", [[7, 26]])
+    put_pair(tmp_path / "images/b.png", tmp_path / "masks/b.png", [[0, 1]], palette=[26, 26, 26, 7, 7, 7])
+    classes = [{"name": "road", "ids": [7]}, {"name": "car", "ids": [26]}]
+    content = {"images": "images/{name}.png", "masks": "masks/{name}.png", "encoding": "index", "classes": classes}
+    (tmp_path / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
+    assert [decode_case(case).mask_HW.tolist() for case in read_dataset(tmp_path).cases] == [[[0, 1]], [[1, 0]]]

@@ -43,6 +43,31 @@ def test_folders_of_a_split_are_named_as_such(tmp_path, side):
     assert find(tmp_path) == (f"{side[0].format('{split}')}/{{name}}.jpg", f"{side[1].format('{split}')}/{{name}}.png")
 
 
+def test_sides_of_a_split_are_named_where_images_and_masks_lie_side_by_side(tmp_path):
+    """As two stars they would all be trained on, those for testing too."""
+    for split in ("train", "valid", "test"):
+        save_photo(tmp_path / split / "a.jpg")
+        save_mask(tmp_path / split / "a_mask.png")
+    assert find(tmp_path) == ("{split}/{name}.jpg", "{split}/{name}_mask.png")
+
+
+@pytest.mark.parametrize(
+    ("below", "said"),
+    [
+        ("{place}/{split}", "**/{split}"),
+        ("{place}/{split}/{drive}", "**/{split}/{group}"),
+        ("x/{split}/{place}/{drive}", "x/{split}/**"),
+        ("{place}/{split}/{drive}/y", "**"),
+    ],
+)
+def test_sides_of_a_split_are_named_below_other_folders(tmp_path, below, said):
+    for place, split, drive in (("a", "train", "1"), ("b", "train", "2"), ("a", "val", "3"), ("b", "test", "4")):
+        folder = below.format(place=place, split=split, drive=drive)
+        save_photo(tmp_path / "photos" / folder / "a.png")
+        save_mask(tmp_path / "truth" / folder / "a.png")
+    assert find(tmp_path) == (f"photos/{said}/{{name}}.png", f"truth/{said}/{{name}}.png")
+
+
 def test_folders_within_are_stars_where_they_differ(tmp_path):
     for city in ("bern", "genf"):
         save_photo(tmp_path / f"im/{city}/1.png")
@@ -69,7 +94,7 @@ def test_of_two_folders_of_masks_none_is_taken(tmp_path):
     ]
 
 
-@pytest.mark.parametrize("mask", ["{}_gtFine_color.png", "{}_train_id.png", "{}.jpg.png"])
+@pytest.mark.parametrize("mask", ["{}_gtFine_color.png", "{}_train_id.png", "{}_gt_labelTrainIds.png", "{}.jpg.png"])
 def test_endings_that_people_give_masks_are_known(tmp_path, mask):
     for name in "ab":
         save_photo(tmp_path / f"left/{name}.jpg")

@@ -51,6 +51,32 @@ def test_what_is_not_for_training_is_left_out_and_said(put, put_pair, tmp_path):
     ]
 
 
+def test_folders_beside_train_that_are_no_known_side_are_left_out_and_said(put_pair, tmp_path):
+    for side in ("train", "dev"):
+        put_pair(tmp_path / side / "images" / f"{side}.jpg", tmp_path / side / "masks" / f"{side}.png")
+    dataset = read_dataset(tmp_path)
+    assert [case.name for case in dataset.cases] == ["train"]
+    assert "left out: dev/, which is neither train nor val" in dataset.notes
+
+
+def test_sides_of_a_split_further_below_are_known_and_test_is_left_out(put_pair, tmp_path):
+    for place, side in (("a", "train"), ("b", "train"), ("b", "Val"), ("a", "test")):
+        put_pair(tmp_path / f"images/{place}/{side}/{place}.jpg", tmp_path / f"masks/{place}/{side}/{place}.png")
+    dataset = read_dataset(tmp_path)
+    assert sorted(_told(dataset)) == [
+        ("a_train_a", "a/train", "train"),
+        ("b_Val_b", "b/Val", "val"),
+        ("b_train_b", "b/train", "train"),
+    ]
+    assert "left out: 1 images in folders for testing" in dataset.notes
+
+
+def test_folder_of_which_only_some_are_named_after_a_side_is_one_like_others(put_pair, tmp_path):
+    for folder in ("bern", "bern/train"):
+        put_pair(tmp_path / f"images/{folder}/a.jpg", tmp_path / f"masks/{folder}/a.png")
+    assert {case.split for case in read_dataset(tmp_path).cases} == {""}
+
+
 def test_parts_without_masks_are_left_out_and_said(put, put_pair, tmp_path):
     put_pair(tmp_path / "train" / "images" / "a.jpg", tmp_path / "train" / "masks" / "a.png")
     put(tmp_path / "val" / "images" / "b.jpg")

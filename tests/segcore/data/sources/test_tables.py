@@ -11,7 +11,7 @@ from PIL import Image
 
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.sources.kinds import find_kind
-from segcore.data.sources.tables import find_table, read_names
+from segcore.data.sources.tables import find_table
 from segcore.errors import DataError
 
 ROAD = np.array([[0, 0, 1, 1], [0, 1, 1, 1]], np.uint8)
@@ -120,6 +120,20 @@ def test_numbers_that_nothing_names_are_a_class_each_and_said(tmp_path):
     assert table.notes[2].startswith("large numbers: up to 26000; if they tell objects apart")
 
 
+@pytest.mark.parametrize("numbers", [[0, 127, 255], [0, 128, 255], [0, 85, 170, 255], [0, 51, 102, 153, 204, 255]])
+def test_numbers_spread_evenly_up_to_255_are_grey_levels_of_which_the_last_is_a_class(tmp_path, numbers):
+    mask = _put(tmp_path, [numbers])
+    table = find_table(tmp_path, [mask])
+    assert table.classes.ids == tuple(numbers)
+    assert table.encoding.decode(mask).tolist() == [list(range(len(numbers)))]
+    assert "masks: numbers; 255 is a class, as they are spread evenly from 0 to it" in table.notes
+
+
+@pytest.mark.parametrize("numbers", [[0, 1, 255], [0, 100, 255], [0, 85, 255], [0, 1, 2, 3, 255]])
+def test_beside_numbers_that_are_spread_otherwise_255_is_void(tmp_path, numbers):
+    assert find_table(tmp_path, [_put(tmp_path, [numbers])]).classes.ids == tuple(numbers[:-1])
+
+
 def test_names_are_of_the_numbers_in_order_and_a_number_behind_them_is_refused(tmp_path):
     mask = _put(tmp_path, [[0, 1, 2]])
     (tmp_path / "classes.txt").write_text("road\nsky\n\n\n", encoding="utf-8-sig")
@@ -160,12 +174,6 @@ def test_names_that_cannot_be_a_table_are_refused_with_their_file(tmp_path, cont
     with pytest.raises(DataError) as caught:
         find_table(tmp_path, [mask])
     assert complaint in str(caught.value) and "names.txt cannot be used" in str(caught.value)
-
-
-def test_names_that_are_no_text_are_refused(tmp_path):
-    (tmp_path / "names.txt").write_bytes(b"road\xff")
-    with pytest.raises(DataError, match=r"names\.txt cannot be read"):
-        read_names(tmp_path / "names.txt")
 
 
 def test_names_in_a_pipe_are_refused_and_not_passed_over(tmp_path):
@@ -288,11 +296,82 @@ def test_palette_without_the_colours_of_some_classes_is_read_by_those_that_occur
     assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == found
 
 
+def test_grey_levels_of_which_some_are_classes_of_another_place_are_refused(tmp_path):
+    """In the table's order road would be 0, though its grey is 2."""
+    mask = _put(tmp_path, [[0, 1, 2]])
+    classes = [{"name": name, "rgb": [level] * 3} for name, level in (("road", 2), ("car", 1), ("sky", 200))]
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
+    with pytest.raises(
+        DataError, match=r"number 1 of the masks is car.* number 0 no class|number 2 of the masks is road"
+    ):
+        find_table(tmp_path, [mask])
+
+
+GREYS = [7, 7, 7, 11, 11, 11, 26, 26, 26]
+"""A palette as a program leaves it that makes PNG files of grey levels smaller."""
+
+
+def test_grey_palettes_beside_grey_levels_are_read_by_their_levels(tmp_path):
+    masks = [_put(tmp_path, [[7, 11, 26]]), _put_palette(tmp_path, "b.png", [[2, 0, 1]], GREYS)]
+    table = find_table(tmp_path, masks)
+    assert table.classes.ids == (7, 11, 26)
+    assert [table.encoding.decode(mask).tolist() for mask in masks] == [[[0, 1, 2]], [[2, 0, 1]]]
+
+
+def test_grey_palettes_each_of_its_own_are_read_by_their_levels(tmp_path):
+    masks = [
+        _put_palette(tmp_path, "a.png", [[0, 1]], [26, 26, 26, 7, 7, 7]),
+        _put_palette(tmp_path, "b.png", [[0, 1]], [7, 7, 7, 26, 26, 26]),
+    ]
+    (tmp_path / "names.txt").write_text("7 road\n26 car")
+    table = find_table(tmp_path, masks)
+    assert [table.encoding.decode(mask).tolist() for mask in masks] == [[[1, 0]], [[0, 1]]]
+
+
+def test_shared_grey_palette_is_read_by_its_levels_where_names_have_those_numbers(tmp_path):
+    mask = _put_palette(tmp_path, "a.png", [[0, 1, 2]], GREYS)
+    (tmp_path / "names.txt").write_text("7 road\n11 wall\n26 car")
+    table = find_table(tmp_path, [mask])
+    assert table.encoding.decode(mask).tolist() == [[0, 1, 2]]
+    assert table.notes[-1].endswith("they are the grey levels of a palette")
+    (tmp_path / "names.txt").write_text("\n".join(f"class {number}" for number in range(27)))
+    assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == [[7, 11, 26]]
+
+
+def test_shared_grey_palette_is_read_by_its_places_where_nothing_has_its_levels_and_said(tmp_path):
+    mask = _put_palette(tmp_path, "a.png", [[0, 1, 2]], [0, 0, 0, 127, 127, 127, 255, 255, 255])
+    assert "shown as the grey levels 0, 127, 255; if these are" in find_table(tmp_path, [mask]).notes[-1]
+    (tmp_path / "names.txt").write_text("road\nwall\ncar")
+    assert find_table(tmp_path, [mask]).encoding.decode(mask).tolist() == [[0, 1, 2]]
+
+
+def test_mask_whose_palette_is_unlike_that_of_hundreds_is_refused(tmp_path):
+    """A sample cannot find it, and its places mean other classes; colours that no pixel has do not matter."""
+    palette = [0, 0, 0, 200, 0, 0, 0, 200, 0]
+    masks = [_put_palette(tmp_path, f"{number:03}.png", [[0, 1]], palette) for number in range(600)]
+    table = find_table(tmp_path, masks)
+    odd = _put_palette(tmp_path, "301.png", [[0, 1]], [0, 0, 0, 0, 200, 0, 200, 0, 0])
+    with pytest.raises(DataError, match=r"place 1 of its palette is \(0, 200, 0\), and \(200, 0, 0\) in other masks"):
+        table.encoding.decode(odd)
+    same = _put_palette(tmp_path, "302.png", [[0, 1]], [0, 0, 0, 200, 0, 0, 9, 9, 9])
+    assert table.encoding.decode(same).tolist() == [[0, 1]]
+
+
+def test_palettes_each_of_its_own_beside_masks_without_one_are_refused(tmp_path):
+    masks = [
+        _put(tmp_path, [[0, 1]]),
+        _put_palette(tmp_path, "b.png", [[0, 1]], [1, 2, 3, 4, 5, 6]),
+        _put_palette(tmp_path, "c.png", [[0, 1]], [4, 5, 6, 1, 2, 3]),
+    ]
+    with pytest.raises(DataError, match="some masks have palettes each of its own, and others have none"):
+        find_table(tmp_path, masks)
+
+
 def test_palette_of_which_some_colours_are_classes_of_another_place_is_refused(tmp_path):
     mask = _put_palette(tmp_path, "a.png", [[0, 1]], [9, 9, 9, 1, 2, 3])
     classes = [{"name": "road", "rgb": [1, 2, 3]}, {"name": "sky", "rgb": [4, 5, 6]}]
     (tmp_path / "classes.json").write_text(json.dumps({"classes": classes}))
-    with pytest.raises(DataError, match=r"number 1 has the colour of road, and number 0 that of no class, \(9, 9, 9\)"):
+    with pytest.raises(DataError, match=r"number 1 of the masks is road, and number 0 no class, \(9, 9, 9\)"):
         find_table(tmp_path, [mask])
 
 

@@ -1,0 +1,103 @@
+"""Files that list the names of classes, `names.txt` and the like; read strictly, for a list misread shifts every class.
+
+road           a name a line, in the order of the masks' numbers from 0; lines that begin with # do not count
+7 road         or on each line the number first: '7 road', '7: road', '7,road', '7. road', '[7] road'
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from segcore.data.classes import VOID
+from segcore.data.names import has_name
+from segcore.errors import DataError
+
+NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
+
+_FORM: Final = "write a name on each line, in the order of the masks' numbers from 0, or each with its number: '7 road'"
+_IGNORED: Final = "__ignore__"
+_COMMENT: Final = "#"
+_NUMBERED: Final = re.compile(r"\[?(\d{1,5})(\s*[:,;=]\s*|[.)\]]\s+|\s+-\s+|\s+)(\S.*)")
+_NUMBERED_BEHIND: Final = re.compile(r"(\S.*?)(\s*[:,;=\t]\s*|\s+)(\d{1,5})")
+_COLOURED: Final = re.compile(r"(\d{1,3}[\s,;]+){3}\D.*|\D.*([\s,;:=]+\d{1,3}){3}")
+_WORDS: Final = re.compile(r"[a-z]+")
+_TITLES_ALONE: Final = frozenset(
+    ("name", "names", "class", "classes", "label", "labels", "category", "categories", "id", "ids")
+)
+_TITLES: Final = _TITLES_ALONE | {"idx", "index", "number", "no", "value", "r", "g", "b", "rgb"}
+_LONGEST_LINE: Final = 300
+"""Of lines whose parts are told apart; no longer one is a name."""
+
+
+def find_names_file(folder: Path) -> Path | None:
+    """Return the file of a folder that lists names of classes, or None."""
+    return next((folder / name for name in NAMES_FILES if has_name(folder / name)), None)
+
+
+def read_names(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return class names, and the number of each if the file gives them.
+
+    Empty lines at the end do not count, nor labelme's name for 255 at the top. Beside two classes or more, 255 is void.
+
+    Raises:
+        DataError: when the file cannot be read, or nobody can tell which name has which number.
+    """
+    if not file.is_file():
+        raise DataError(f"{file} is no regular file; it has the name of a class on each line.")
+    try:
+        text = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
+    lines = [line.strip() for line in text if not line.startswith(_COMMENT)]
+    lines = lines[1:] if lines[:1] == [_IGNORED] else lines
+    fault = next(_find_faults(lines), "")
+    if fault:
+        raise DataError(f"{file} cannot be used:", [f"{fault}; {_FORM}"])
+    return _split_numbers(lines)
+
+
+def _find_faults(lines: Sequence[str]) -> Iterator[str]:
+    """Yield why names cannot be told from what else stands on the lines."""
+    if lines and _is_heading(lines[0]):
+        yield f"line 1, {lines[0]!r:.60}, is a heading and no class"
+    if len(lines) == 1 and (lines[0][:1] in "[{" or "," in lines[0]):
+        yield f"its only line, {lines[0]!r:.60}, is a list"
+    if len(lines) < 2 or any(len(line) > _LONGEST_LINE for line in lines):
+        return
+    if all(map(_COLOURED.fullmatch, lines)):
+        yield f"its lines have colours, as {lines[0]!r:.60}; of masks that hold colours a classes.json names them"
+    numbered = [match for line in lines if (match := _NUMBERED.fullmatch(line))]
+    # A single '2 wheeler' is a name.
+    if len(numbered) < len(lines) and (len(numbered) > 1 or any(match[2].strip() for match in numbered)):
+        bare = next(line for line in lines if not _NUMBERED.fullmatch(line))
+        yield f"some of its lines begin with a number, as {numbered[0][0]!r:.60}, and others do not, as {bare!r:.60}"
+    if not numbered and _has_numbers_behind(lines):
+        yield f"its lines have the number behind the name, as {lines[0]!r:.60}"
+
+
+def _is_heading(line: str) -> bool:
+    words = _WORDS.findall(line.lower())
+    return not re.search(r"\d", line) and (
+        bool(words) and _TITLES.issuperset(words) and (len(words) > 1 or _TITLES_ALONE.issuperset(words))
+    )
+
+
+def _has_numbers_behind(lines: Sequence[str]) -> bool:
+    matches = [match for line in lines if (match := _NUMBERED_BEHIND.fullmatch(line))]
+    if len(matches) < len(lines):
+        return False
+    if all(match[2].strip(" ") for match in matches):
+        return True
+    # 'lane 1' and 'lane 2' are names; 'road 7' and 'car 26' are not, nor does it matter where the order says the same.
+    apart = len({match[1] for match in matches}) == len({match[3] for match in matches}) == len(lines)
+    return apart and [int(match[3]) for match in matches] != list(range(len(lines)))
+
+
+def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    found = [_NUMBERED.fullmatch(line) for line in lines]
+    if len(lines) < 2 or None in found:
+        return tuple(lines), ()
+    pairs = [(match[3], int(match[1])) for match in found if match is not None]
+    kept = [(name, number) for name, number in pairs if number != VOID or len(pairs) == 2]
+    return tuple(name for name, _ in kept), tuple(number for _, number in kept)

@@ -1,0 +1,86 @@
+"""Lists of names: each line's number is known, or the file is refused; a list misread shifts every class."""
+
+import pytest
+
+from segcore.data.sources.names_file import read_names
+from segcore.errors import DataError
+
+
+def read(folder, text):
+    (folder / "names.txt").write_text(text, encoding="utf-8")
+    return read_names(folder / "names.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "7 road\n26 car\n",
+        "7: road\n26: car",
+        "7,road\n26,car",
+        "07\troad\n26\tcar\n",
+        "7=road\n26=car",
+        "7. road\n26. car",
+        "7) road\n26) car",
+        "[7] road\n[26] car",
+        "7 - road\n26 - car",
+        "\ufeff# id name\r\n7 road\r\n26 car\r\n255 void\r\n",
+    ],
+)
+def test_number_before_each_name_is_taken_however_it_is_set_apart(tmp_path, text):
+    assert read(tmp_path, text) == (("road", "car"), (7, 26))
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("road\ncar\n\n", ("road", "car")),
+        ("__ignore__\n_background_\nroad", ("_background_", "road")),
+        # Numbers that belong to the name.
+        ("road\n2 wheeler\n", ("road", "2 wheeler")),
+        ("lane 1\nlane 2\nlane 3", ("lane 1", "lane 2", "lane 3")),
+        ("1.5 t truck\n4-wheeler\nroad", ("1.5 t truck", "4-wheeler", "road")),
+        ("class 0\nclass 1", ("class 0", "class 1")),
+        ("road 0\ncar 1", ("road 0", "car 1")),
+        ("name plate\nroad", ("name plate", "road")),
+        ("b\ng", ("b", "g")),
+        ("Curb, Cut\nroad", ("Curb, Cut", "road")),
+    ],
+)
+def test_names_alone_are_of_the_numbers_in_order(tmp_path, text, names):
+    assert read(tmp_path, text) == (names, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("id,name\n0,road\n1,car", "line 1, 'id,name', is a heading and no class"),
+        ("Idx\tName\n0\troad\n1\tcar", "is a heading and no class"),
+        ("name\nroad\ncar", "line 1, 'name', is a heading and no class"),
+        ("class_name;r;g;b\nroad;1;2;3", "is a heading and no class"),
+        ("0 road\n1 car\nsky\n", "begin with a number, as '0 road', and others do not, as 'sky'"),
+        ("other\n1: car", "begin with a number, as '1: car', and others do not, as 'other'"),
+        ("road,7\ncar,26", "have the number behind the name, as 'road,7'"),
+        ("road: 0\ncar: 1", "have the number behind the name, as 'road: 0'"),
+        ("road 7\ncar 26", "have the number behind the name, as 'road 7'"),
+        ("128 64 128 road\n0 0 142 car", "have colours, as '128 64 128 road'"),
+        ("road 128 64 128\ncar 0 0 142", "have colours, as 'road 128 64 128'"),
+        ("road,128,64,128\ncar,0,0,142", "have colours, as 'road,128,64,128'"),
+        ('["road", "car"]', "is a list"),
+        ("road, car, sky", "its only line, 'road, car, sky', is a list"),
+    ],
+)
+def test_lines_of_which_nobody_knows_the_numbers_are_refused(tmp_path, text, told):
+    with pytest.raises(DataError) as caught:
+        read(tmp_path, text)
+    assert told in str(caught.value) and "or each with its number: '7 road'" in str(caught.value)
+
+
+def test_long_lines_take_no_time(tmp_path):
+    names, numbers = read(tmp_path, f"a{' ' * 200_000}b\nroad")
+    assert (len(names), numbers) == (2, ())
+
+
+def test_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "names.txt").write_bytes(b"road\xff")
+    with pytest.raises(DataError, match=r"names\.txt cannot be read"):
+        read_names(tmp_path / "names.txt")

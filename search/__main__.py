@@ -80,18 +80,33 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        if end.code == _CTRL_C:
-            PlainConsole(stderr=True).print("Interrupted; the same command begins again, or goes on.", style="yellow")
+        if end.code != _CTRL_C:
+            raise
+        if (untold := _find_untold(end)) is not None:
+            _end_on_mistake(untold)
+        PlainConsole(stderr=True).print("Interrupted; the same command begins again, or goes on.", style="yellow")
         raise
     except StreetError as error:
-        PlainConsole(stderr=True).print(mask_uri(str(error)), style="red", soft_wrap=True, highlight=False)
-        raise SystemExit(_find_code(error)) from None
+        _end_on_mistake(error)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in _DISK_FULL:
             _end_on_full_disk(error)
         # A bug is told whole, but for passwords, which libraries repeat with the address that holds them.
         sys.stderr.write(mask_uri(traceback.format_exc()))
         raise SystemExit(_FAULT) from None
+
+
+def _find_untold(end: BaseException) -> InterruptedSearchError | None:
+    """Return what was to be said of an interrupted search when a further Ctrl-C came."""
+    found: BaseException | None = end
+    while found is not None and not isinstance(found, InterruptedSearchError):
+        found = found.__context__
+    return found
+
+
+def _end_on_mistake(error: StreetError) -> NoReturn:
+    PlainConsole(stderr=True).print(mask_uri(str(error)), style="red", soft_wrap=True, highlight=False)
+    raise SystemExit(_find_code(error)) from None
 
 
 def _end_on_full_disk(error: OSError) -> NoReturn:

@@ -109,9 +109,13 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
     read_folds(folder.folds)
     running.expect_tracking(place)
     dataset = running.read_data(place)
+    # Who goes on without them would get another model.
+    options = [*(["--half"] if half else []), *(["--max-members", str(most)] if most != MOST_NETWORKS else [])]
     with cluster.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
-        running.retrain_winner(settings, capacity, folder, cache, winner, further, most=most, half=half)
+        running.retrain_winner(
+            settings, capacity, folder, cache, winner, further, most=most, half=half, options=options
+        )
 
 
 def find_further(

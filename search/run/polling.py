@@ -88,12 +88,14 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
                 write_votes(votes, poll.files[index])
     except KeyboardInterrupt:
         raise InterruptedSearchError(
-            f"Interrupted while the ensemble was selected; go on with '{stage.folder.command('retrain')}'."
+            f"Interrupted while the ensemble was selected; go on with '{stage.again}'."
         ) from None
-    except ray.exceptions.WorkerCrashedError as error:
+    # What a worker itself raises is no matter of the cluster.
+    except ray.exceptions.RayTaskError:
+        raise
+    except ray.exceptions.RayError as error:
         raise ClusterError(
-            f"A worker died while it predicted images out of fold ({error}); go on with "
-            f"'{stage.folder.command('retrain')}'."
+            f"A worker died while it predicted images out of fold ({error}); go on with '{stage.again}'."
         ) from error
     finally:
         for each in running:

@@ -64,6 +64,22 @@ def test_exit_codes_are_those_of_the_docs(end_with, error, code, capsys):
     assert ("Traceback" in capsys.readouterr().err) is isinstance(error, RuntimeError)
 
 
+def test_ctrl_c_while_an_interrupted_search_is_left_hides_nothing(end_with, capsys):
+    try:
+        try:
+            raise InterruptedSearchError("go on with resume")
+        finally:
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        try:
+            # As Typer ends then.
+            raise SystemExit(130)
+        except SystemExit as ended:
+            end = ended
+    assert end_with(end) == 3
+    assert capsys.readouterr().err == "go on with resume\n"
+
+
 @pytest.mark.parametrize(("app", "name"), [(program.app, "street-search"), (segcore_app, "segcore of street-search")])
 def test_version_is_told(app, name):
     done = CliRunner().invoke(app, ["--version"])

@@ -30,7 +30,18 @@ _FAULT: Final = 1
 _MISTAKE: Final = 2
 _INTERRUPTED: Final = 3
 _CTRL_C: Final = 130
-_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED: Final = "let this user write there, or choose another folder"
+_REMEDIES: Final = {
+    errno.ENOSPC: "make room, or choose another disk",
+    errno.EDQUOT: "make room, or choose another disk",
+    errno.EROFS: _CLOSED,
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EIO: "look at that disk, or choose another",
+    errno.ESTALE: "look at that share, or choose another folder",
+    errno.EMFILE: "let this process open more files by 'ulimit -n 4096'",
+}
+"""What a machine refuses, and what its user does then."""
 
 app = typer.Typer(
     help="Distributed hyperparameter search for semantic segmentation of street scenes.",
@@ -89,8 +100,8 @@ def main() -> None:
     except StreetError as error:
         _end_on_mistake(error)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            _end_on_full_disk(error)
+        if isinstance(error, OSError) and error.errno in _REMEDIES:
+            _end_on_refusal(error, _REMEDIES[error.errno])
         # A bug is told whole, but for passwords, which libraries repeat with the address that holds them.
         sys.stderr.write(mask_uri(traceback.format_exc()))
         raise SystemExit(_FAULT) from None
@@ -109,9 +120,9 @@ def _end_on_mistake(error: StreetError) -> NoReturn:
     raise SystemExit(_find_code(error)) from None
 
 
-def _end_on_full_disk(error: OSError) -> NoReturn:
+def _end_on_refusal(error: OSError, remedy: str) -> NoReturn:
     place = error.filename or "where this command writes, or where its output is sent"
-    told = f"{error.strerror} ({place}): make room, or choose another disk; a search goes on by 'resume'."
+    told = f"{error.strerror} ({place}): {remedy}; a search goes on by 'resume'."
     PlainConsole(stderr=True).print(mask_uri(told), style="red", soft_wrap=True, highlight=False)
     # What is left in a stream's buffer would raise again as the process ends.
     console.on_broken_pipe()

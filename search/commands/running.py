@@ -24,6 +24,7 @@ from search.commands.display import (
     stage_shown,
 )
 from search.commands.report import keep_report
+from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
 from search.insight.words import count_words
 from search.judge.room import estimate_room
@@ -243,7 +244,8 @@ def retrain_winner(
     if result.ensemble is not None:
         console.print(verdict_tables.ensemble_table(result.ensemble))
         console.print(ensemble_line(result.ensemble), soft_wrap=True)
-    with _going_on(folder.command("retrain", *options)) as again:
+    # Another retraining would write the very files that MLflow is sent.
+    with _going_on(folder.command("retrain", *options)) as again, lock_stage(folder.retrain_stage):
         _register(settings, capacity.place, folder, again)
     keep_report(settings, capacity.place, folder)
 

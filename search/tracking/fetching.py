@@ -31,7 +31,7 @@ def note_digest(uri: str, name: str, version: str, folder: Path) -> str:
         uri: MLflow's address.
         name: of the registered model.
         version: of the model.
-        folder: where it is fetched to for the time being; must not exist.
+        folder: where it is fetched to for the time being, by one process at a time.
 
     Returns:
         The digest.
@@ -41,6 +41,8 @@ def note_digest(uri: str, name: str, version: str, folder: Path) -> str:
         OSError: when it cannot be written.
     """
     client = open_client(uri)
+    # Who was killed here left it behind.
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         digest = digest_files(_download(uri, name, version, folder))
     finally:

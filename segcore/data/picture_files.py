@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from segcore.data.caching.disk import discard
 from segcore.errors import ConfigError, DataError, StorageError
 
 Image = npt.NDArray[np.uint8]
@@ -77,7 +78,7 @@ def write_whole(content: bytes, file: Path) -> None:
         temporary.write_bytes(content)
         temporary.replace(file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise StorageError(
             f"{file} cannot be written ({error}); choose a folder that exists, on a disk with free space."
         ) from error

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from segcore.data.caching.disk import discard
 from segcore.data.classes import ClassTable
 from segcore.data.colours import Colour
 from segcore.data.picture_files import require_replaceable
@@ -216,7 +217,7 @@ def write_page(page: str, file: Path) -> None:
         temporary.write_text(page, encoding="utf-8")
         temporary.replace(file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise StorageError(
             f"{file} cannot be written ({error.strerror or error}); choose another place or make room."
         ) from error

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from segcore.config import TrainConfig
+from segcore.data.caching.disk import discard
 from segcore.data.classes import ClassTable, class_table_from_json, class_table_to_json
 from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.data.labels import build_label_map
@@ -195,5 +196,5 @@ def _write_document(folder: Path, document: dict[str, Any]) -> None:
         temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
         temporary.replace(folder / ENSEMBLE_FILE)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise StorageError(f"{folder} cannot be written ({error}); make room or copy the model elsewhere.") from error

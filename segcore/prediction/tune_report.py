@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from segcore.data.caching.disk import discard
 from segcore.errors import StorageError
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.tune_ways import Measured, find_pareto
@@ -107,5 +108,5 @@ def _write(file: Path, content: bytes) -> None:
         temporary.write_bytes(content)
         temporary.replace(file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise StorageError(f"{file} cannot be written ({error}); make room or copy the model elsewhere.") from error

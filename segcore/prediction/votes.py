@@ -19,6 +19,7 @@ import torch
 
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
+from segcore.data.caching.disk import discard
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.labels import build_label_map
 from segcore.errors import StorageError
@@ -160,7 +161,7 @@ def write_votes(votes: Votes, file: Path) -> None:
             )
         temporary.replace(file)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise StorageError(f"{file} cannot be written ({error}); make room there.") from error
 
 

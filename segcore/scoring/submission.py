@@ -14,6 +14,7 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.data.caching.disk import discard
 from segcore.data.classes import CONTEST_CLASSES, VOID, ClassTable
 from segcore.data.names import refuse_repeated_keys
 from segcore.data.picture_files import require_replaceable
@@ -115,7 +116,7 @@ def write_submission(masks: Iterable[tuple[str, Mask]], file: Path, table: Class
         ) from error
     finally:
         # Also after a refused mask or an interrupt nothing half-written stays.
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
 
 
 def read_submission(

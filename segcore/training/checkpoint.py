@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from segcore.config import TrainConfig
+from segcore.data.caching.disk import discard
 from segcore.errors import CheckpointError, StorageError
 from segcore.expressions import translate_first_losses
 from segcore.machine import Machine
@@ -64,7 +65,7 @@ def save_state(state: TrainState, file: Path) -> None:
             os.fsync(stream.fileno())
         temporary.replace(file)
     except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
+        discard(temporary)
         raise StorageError(
             f"The checkpoint {file} cannot be written ({error}); make room or choose another folder."
         ) from error

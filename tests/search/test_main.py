@@ -1,5 +1,6 @@
 """What `python -m search` ends with: every code of the table in docs/command-line.md, and no other."""
 
+import errno
 import re
 import subprocess
 import sys
@@ -53,6 +54,9 @@ def end_with(monkeypatch):
         (TrackingError("the port is busy"), 2),
         (HopelessSearchError("all failed"), 2),
         (InterruptedSearchError("go on with resume"), 3),
+        (OSError(errno.ENOSPC, "No space left on device"), 2),
+        (OSError(errno.EROFS, "Read-only file system", "/s/report.html"), 2),
+        (OSError(errno.EMFILE, "Too many open files"), 2),
         (SystemExit(130), 130),
     ],
 )

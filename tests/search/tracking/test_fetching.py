@@ -56,6 +56,7 @@ def test_folder_beside_that_is_called_alike_stays(registered, tmp_path):
 
 def test_model_comes_back_as_it_was_registered_and_loads(registered, tmp_path):
     uri, _ = registered
+    (tmp_path / "probe" / "of-a-killed-process").mkdir(parents=True)
     digest = note_digest(uri, "streets", "1", tmp_path / "probe")
     assert not (tmp_path / "probe").exists()
     assert fetch_model(uri, "streets", "", tmp_path / "model", AGAIN) == ("1", digest)

@@ -92,6 +92,16 @@ def test_missing_model_and_taken_folder_are_told(registered, tmp_path):
         fetch_model(registered[0], "streets", "", tmp_path, AGAIN)
 
 
+def test_files_of_a_model_that_are_on_another_machine_are_told_as_such(registered, tmp_path):
+    uri, _ = registered
+    note_digest(uri, "streets", "1", tmp_path / "probe")
+    (tmp_path / "artifacts").rename(tmp_path / "elsewhere")
+    told = rf"models:/streets/1 is in {tmp_path}/artifacts/.*, which is not there or cannot be read on this machine"
+    with pytest.raises(CheckpointError, match=told):
+        fetch_model(uri, "streets", "", tmp_path / "model", AGAIN)
+    assert not list(tmp_path.glob("*model*/"))
+
+
 def test_digest_is_of_names_and_contents(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "c.txt").write_bytes(b"1")

@@ -5,6 +5,12 @@ at, 2 for what the user can mend, 3 for a search that was interrupted and can go
 """
 
 import errno
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # All that is imported takes a second; whoever presses Ctrl-C meanwhile is shown no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 import traceback
 from typing import Annotated, Final, NoReturn
@@ -137,4 +143,6 @@ def _find_code(error: StreetError) -> int:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     main()

@@ -1,7 +1,9 @@
 """What `python -m search` ends with: every code of the table in docs/command-line.md, and no other."""
 
 import errno
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +90,20 @@ def test_ctrl_c_while_an_interrupted_search_is_left_hides_nothing(end_with, caps
 def test_version_is_told(app, name):
     done = CliRunner().invoke(app, ["--version"])
     assert (done.exit_code, done.output) == (0, f"{name} {VERSION}\n")
+
+
+@pytest.mark.parametrize("program", ["search", "segcore"])
+def test_ctrl_c_while_a_program_is_still_imported_ends_it_without_a_traceback(tmp_path, program):
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-m", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), root])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")

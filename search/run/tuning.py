@@ -131,7 +131,7 @@ def _run_tune(
             failure_config=tune.FailureConfig(max_failures=0),
             callbacks=[
                 recorder,
-                Watchdog(stage.journal, stage.place.hang_after_seconds),
+                Watchdog(stage.journal, recorder, stage.place.hang_after_seconds),
                 Listener(stage.inbox, recorder, stage.journal),
             ],
             stop=end,

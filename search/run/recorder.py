@@ -25,6 +25,7 @@ from search.memory.history import TrialRecord, rank
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.run.capacity import accelerator_of, node_of
+from search.run.evicted import describe_death
 from search.run.retries import Retries
 from segcore.errors import ClusterError, ConfigError, StorageError
 
@@ -152,7 +153,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
         number, error = trial.config["trial"], _read_error(trial)
-        message = self._hung.pop(number, "") or _error_text(trial)
+        message = self._hung.pop(number, "") or f"{_error_text(trial)}\n{describe_death(error)}".rstrip()
         node = self._retries.node_of(number) or _find_node(error)
         if pruned := self._record(trial).pruned:
             self._end(number, Outcome.PRUNED, pruned)

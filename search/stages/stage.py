@@ -101,11 +101,7 @@ def open_stage(
             name=name,
             options=tuple(options),
         )
-        _require_own_files(folder, journal.history)
-        # Scores of one stage count in another.
-        others = {name: read_history(each.journal, settings.metric) for name, each in search.stages.items()}
-        require_same_data(stage, *others.values())
-        clear_leftovers(folder, [(search.stages[name], history) for name, history in others.items()])
+        _take_stock(stage, search)
         remember(search, settings, place)
         tracker = Tracker(settings, place, name, folder)
         closing.callback(tracker.close)
@@ -130,6 +126,15 @@ def _require_own_folds(settings: SearchSettings, split: FoldSplit, search: Searc
             f"{search.folds} divides the data into {split.folds} folds (split {split.kind}), {search.settings} into "
             f"{settings.folds} (split {settings.split}); restore the file that was edited."
         )
+
+
+def _take_stock(stage: Stage, search: SearchFolder) -> None:
+    """Refuse what is not the search's own, and delete what dead runs left."""
+    _require_own_files(stage.folder, stage.journal.history)
+    # Scores of one stage count in another.
+    known = [(each, read_history(each.journal, stage.settings.metric)) for each in search.stages.values()]
+    require_same_data(stage, *(history for _, history in known))
+    clear_leftovers(stage.folder, known)
 
 
 def _require_own_files(folder: StageFolder, history: History) -> None:

@@ -5,6 +5,12 @@ at, 2 for what the user can mend, 3 for a search that was interrupted and can go
 """
 
 import errno
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # All that is imported takes a second; whoever presses Ctrl-C meanwhile is shown no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 import traceback
 from typing import Annotated, Final, NoReturn
@@ -30,7 +36,18 @@ _FAULT: Final = 1
 _MISTAKE: Final = 2
 _INTERRUPTED: Final = 3
 _CTRL_C: Final = 130
-_DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_CLOSED: Final = "let this user write there, or choose another folder"
+_REMEDIES: Final = {
+    errno.ENOSPC: "make room, or choose another disk",
+    errno.EDQUOT: "make room, or choose another disk",
+    errno.EROFS: _CLOSED,
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EIO: "look at that disk, or choose another",
+    errno.ESTALE: "look at that share, or choose another folder",
+    errno.EMFILE: "let this process open more files by 'ulimit -n 4096'",
+}
+"""What a machine refuses, and what its user does then."""
 
 app = typer.Typer(
     help="Distributed hyperparameter search for semantic segmentation of street scenes.",
@@ -80,23 +97,38 @@ def main() -> None:
     try:
         app()
     except SystemExit as end:
-        if end.code == _CTRL_C:
-            PlainConsole(stderr=True).print("Interrupted; the same command begins again, or goes on.", style="yellow")
+        if end.code != _CTRL_C:
+            raise
+        if (untold := _find_untold(end)) is not None:
+            _end_on_mistake(untold)
+        PlainConsole(stderr=True).print("Interrupted; the same command begins again, or goes on.", style="yellow")
         raise
     except StreetError as error:
-        PlainConsole(stderr=True).print(mask_uri(str(error)), style="red", soft_wrap=True, highlight=False)
-        raise SystemExit(_find_code(error)) from None
+        _end_on_mistake(error)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _DISK_FULL:
-            _end_on_full_disk(error)
+        if isinstance(error, OSError) and error.errno in _REMEDIES:
+            _end_on_refusal(error, _REMEDIES[error.errno])
         # A bug is told whole, but for passwords, which libraries repeat with the address that holds them.
         sys.stderr.write(mask_uri(traceback.format_exc()))
         raise SystemExit(_FAULT) from None
 
 
-def _end_on_full_disk(error: OSError) -> NoReturn:
+def _find_untold(end: BaseException) -> InterruptedSearchError | None:
+    """Return what was to be said of an interrupted search when a further Ctrl-C came."""
+    found: BaseException | None = end
+    while found is not None and not isinstance(found, InterruptedSearchError):
+        found = found.__context__
+    return found
+
+
+def _end_on_mistake(error: StreetError) -> NoReturn:
+    PlainConsole(stderr=True).print(mask_uri(str(error)), style="red", soft_wrap=True, highlight=False)
+    raise SystemExit(_find_code(error)) from None
+
+
+def _end_on_refusal(error: OSError, remedy: str) -> NoReturn:
     place = error.filename or "where this command writes, or where its output is sent"
-    told = f"{error.strerror} ({place}): make room, or choose another disk; a search goes on by 'resume'."
+    told = f"{error.strerror} ({place}): {remedy}; a search goes on by 'resume'."
     PlainConsole(stderr=True).print(mask_uri(told), style="red", soft_wrap=True, highlight=False)
     # What is left in a stream's buffer would raise again as the process ends.
     console.on_broken_pipe()
@@ -111,4 +143,6 @@ def _find_code(error: StreetError) -> int:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     main()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from search.folder import SearchFolder
-from search.place import Place, change_place, read_place, write_place
+from search.place import Place, build_place, change_place, read_place, write_place
 from search.settings import SearchSettings, change_settings, read_settings, write_settings
 from segcore.errors import CheckpointError
 
@@ -41,26 +41,36 @@ def open_search(folder: SearchFolder, where: Mapping[str, Any]) -> tuple[SearchS
 
     Args:
         folder: the search's files.
-        where: what of its place is to change.
+        where: what of its place is to change; with the data, it stands for a file that is damaged or lost.
 
     Raises:
         CheckpointError: when its files are damaged.
         ConfigError: naming each value that is not allowed.
     """
-    settings, place = read_search(folder)
+    settings, place = read_what(folder), _read_place(folder, where)
     if is_copy(folder):
         settings = replace(settings, search_id=uuid.uuid4().hex)
-    return settings, change_place(place, dict(where))
+    return settings, place
+
+
+def _read_place(folder: SearchFolder, where: Mapping[str, Any]) -> Place:
+    try:
+        return change_place(read_place(folder.place), dict(where))
+    except CheckpointError:
+        # All else has a default.
+        if "data" not in where:
+            raise
+        return build_place({**where, "storage": folder.root.parent})
 
 
 def is_copy(folder: SearchFolder) -> bool:
     """Say whether a folder is a copy of a search that is still where it was; one that is gone was moved here."""
-    home = read_place(folder.place).home
     try:
+        home = read_place(folder.place).home
         if home is None or not home.is_dir() or home.samefile(folder.root):
             return False
         return read_settings(SearchFolder(root=home).settings).search_id == read_settings(folder.settings).search_id
-    # What cannot be a folder on this machine is none.
+    # What cannot be a folder on this machine is none; without a place the search is taken for the original.
     except (CheckpointError, OSError):
         return False
 

@@ -146,7 +146,8 @@ def read_place(file: Path) -> Place:
         place = TypeAdapter(Place).validate_json(file.read_bytes())
     except (OSError, ValueError) as error:
         raise CheckpointError(
-            f"{file} cannot be read ({describe_damage(error)}); restore it or start a new search."
+            f"{file} cannot be read ({describe_damage(error)}); restore it, or go on by 'resume', 'confirm' or "
+            "'retrain' with --data and all else that was said of where it runs, such as --extra and --tracking-uri."
         ) from error
     return change_place(place, {"storage": file.resolve().parent.parent})
 

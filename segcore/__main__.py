@@ -1,5 +1,11 @@
 """`python -m segcore`: puts the commands of `segcore.commands` together; the only place that exits."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # All that is imported takes a second; whoever presses Ctrl-C meanwhile is shown no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from typing import Annotated
 
 import typer
@@ -75,4 +81,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     main()

@@ -52,7 +52,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
     """
     stage, history = opened.stage, opened.stage.journal.history
     search = read_search_of(opened)
-    budget_seconds = stage.settings.time_budget_seconds if opened.name == "search" else 0.0
+    budget_seconds = stage.settings.time_budget_seconds if stage.name == "search" else 0.0
     shown = replace(stage.settings, trials=opened.trials, time_budget_seconds=budget_seconds)
 
     def tell_mlflow() -> str | None:
@@ -86,7 +86,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
     )
     if search is not None:
         told = count_words(opened.trials, "training")
-        console.print(f"{STAGE_TITLES[opened.name].capitalize()}, {told} at most", style="bold")
+        console.print(f"{STAGE_TITLES[stage.name].capitalize()}, {told} at most", style="bold")
     with shown_live(render, log):
         yield
 
@@ -94,7 +94,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
 def read_search_of(opened: "OpenStage") -> History | None:
     """Return the search's trials, where these are trainings of another stage; None where they are the search's."""
     folder = opened.stage.folder
-    return None if opened.name == "search" else read_history(folder.search_journal, opened.stage.settings.metric)
+    return None if opened.stage.name == "search" else read_history(folder.search_journal, opened.stage.settings.metric)
 
 
 def show_unsent(tracker: "Tracker", folder: SearchFolder) -> None:

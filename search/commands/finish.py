@@ -109,9 +109,13 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
     read_folds(folder.folds)
     running.expect_tracking(place)
     dataset = running.read_data(place)
+    # Who goes on without them would get another model.
+    options = [*(["--half"] if half else []), *(["--max-members", str(most)] if most != MOST_NETWORKS else [])]
     with cluster.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
-        running.retrain_winner(settings, capacity, folder, cache, winner, further, most=most, half=half)
+        running.retrain_winner(
+            settings, capacity, folder, cache, winner, further, most=most, half=half, options=options
+        )
 
 
 def find_further(
@@ -149,12 +153,16 @@ def fetch(
 ) -> None:
     """Copy the registered model out of MLflow, refusing one whose files were changed since it was registered."""
     from search.tracking.check import require_tracking
+    from search.tracking.experiments import find_files
     from search.tracking.fetching import fetch_model
+    from search.tracking.store import open_client, readable
 
     folder = find_folder(storage, name)
     _, place = open_told(folder, where)
     wanted, into = str(version) if version else "", resolve_folder("out", out)
     require_tracking(place.tracking_uri)
+    with readable(place.tracking_uri):
+        find_files(open_client(place.tracking_uri), name, place)
     found, digest = fetch_model(place.tracking_uri, name, wanted, into, folder.command("retrain"))
     console.print(f"models:/{name}/{found} is in {out} as it was registered, SHA-256 {digest}", soft_wrap=True)
 

@@ -24,6 +24,7 @@ from search.commands.display import (
     stage_shown,
 )
 from search.commands.report import keep_report
+from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
 from search.insight.words import count_words
 from search.judge.room import estimate_room
@@ -153,21 +154,22 @@ def finish(
         cache: the decoded data.
         retry: whether to try again what had failed in the confirmation.
     """
-    history = read_history(folder.search_stage.journal, settings.metric)
-    if can_confirm(history, settings):
-        confirm_best(settings, capacity, folder, cache, retry=retry)
-    found = name_winner(settings, folder)
-    send_file(folder.root, folder.best)
-    console.print(tables.insight_report(history, settings))
-    importances = show_importance(settings, history)
-    show_front(settings, history)
-    show_best(found)
-    show_failed_trainings(settings, folder)
-    console.print(f"best.json:  {folder.best}", soft_wrap=True)
-    keep_report(settings, capacity.place, folder, importances)
-    console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
-    console.print(f"browse:     {_name_pages(settings, capacity.place)}", soft_wrap=True)
-    console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
+    with _going_on(folder.command("resume")):
+        history = read_history(folder.search_stage.journal, settings.metric)
+        if can_confirm(history, settings):
+            confirm_best(settings, capacity, folder, cache, retry=retry)
+        found = name_winner(settings, folder)
+        send_file(folder.root, folder.best)
+        console.print(tables.insight_report(history, settings))
+        importances = show_importance(settings, history)
+        show_front(settings, history)
+        show_best(found)
+        show_failed_trainings(settings, folder)
+        console.print(f"best.json:  {folder.best}", soft_wrap=True)
+        keep_report(settings, capacity.place, folder, importances)
+        console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
+        console.print(f"browse:     {_name_pages(settings, capacity.place)}", soft_wrap=True, markup=False)
+        console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
 
 
 def _name_pages(settings: SearchSettings, place: Place) -> str:
@@ -213,6 +215,7 @@ def retrain_winner(
     *,
     most: int,
     half: bool,
+    options: Sequence[str] = (),
 ) -> None:
     """Train the winner on all folds, show its score out of fold, and register the ensemble.
 
@@ -225,15 +228,23 @@ def retrain_winner(
         further: other configurations that an ensemble may be chosen of, see `stages.retrain`.
         most: networks that it may have.
         half: whether to round the model's weights to 16 bits.
+        options: of the command that goes on with it, which nothing else remembers.
     """
     split, repeats = read_folds(folder.folds), 1 + len(further or ())
-    with _open_shown(settings, capacity, "retrain", folder, cache, split, repeats) as opened:
+    with _open_shown(settings, capacity, "retrain", folder, cache, split, repeats, options) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner, further, most=most, half=half)
     console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
     if result.ensemble is not None:
         console.print(verdict_tables.ensemble_table(result.ensemble))
         console.print(ensemble_line(result.ensemble), soft_wrap=True)
-    registered = registry.register_model(settings, capacity.place, folder.retrain_stage, folder.model)
+    # Another retraining would write the very files that MLflow is sent.
+    with _going_on(folder.command("retrain", *options)) as again, lock_stage(folder.retrain_stage):
+        _register(settings, capacity.place, folder, again)
+    keep_report(settings, capacity.place, folder)
+
+
+def _register(settings: SearchSettings, place: Place, folder: SearchFolder, again: str) -> None:
+    registered = registry.register_model(settings, place, folder.retrain_stage, folder.model, again)
     # Who is killed before, or has no server, begins here again without asking any network anew.
     ensemble.forget_votes(folder.retrain_stage)
     # The model notes its run, which only MLflow knows; its other files are in the bucket already.
@@ -246,12 +257,20 @@ def retrain_winner(
     console.print(f"sha256:     {registered.digest}", soft_wrap=True)
     predict = shlex.join(["python", "-m", "segcore", "predict", str(folder.model)])
     console.print(f"predict:    {predict} IMAGES OUT", soft_wrap=True)
-    keep_report(settings, capacity.place, folder)
 
 
 def _tell_size(model: Path) -> str:
     sizes = [file.stat().st_size for file in model.glob("*.safetensors")]
     return f"{count_words(len(sizes), 'network')}, {sum(sizes) / 2**20:.0f} MiB"
+
+
+@contextmanager
+def _going_on(again: str) -> Iterator[str]:
+    """End at Ctrl-C with the command that goes on, which is passed on."""
+    try:
+        yield again
+    except KeyboardInterrupt:
+        raise InterruptedSearchError(f"Interrupted; go on with '{again}'.") from None
 
 
 @contextmanager
@@ -263,18 +282,23 @@ def _open_shown(
     cache: PixelCache,
     split: FoldSplit,
     repeats: int = 1,
+    options: Sequence[str] = (),
 ) -> Iterator[OpenStage]:
     opened = None
     try:
         with (
-            open_stage(settings, capacity.place, name, folder, cache, split, capacity, repeats) as opened,
+            open_stage(settings, capacity.place, name, folder, cache, split, capacity, repeats, options) as opened,
             stage_shown(opened, capacity),
         ):
             yield opened
-    except InterruptedSearchError:
-        if opened is not None:
-            history, settings = opened.stage.journal.history, opened.stage.settings
-            show_interrupted(history, settings, opened.trials, read_search_of(opened))
+    except (InterruptedSearchError, KeyboardInterrupt) as end:
+        if opened is None:
+            raise
+        history, settings = opened.stage.journal.history, opened.stage.settings
+        show_interrupted(history, settings, opened.trials, read_search_of(opened))
+        if isinstance(end, KeyboardInterrupt):
+            # Ray Tune ends a run at the first Ctrl-C; this is the second, or one beside a run.
+            raise InterruptedSearchError(f"Interrupted; go on with '{opened.stage.again}'.") from None
         raise
     finally:
         # Only now is it known whether MLflow took what was left.

@@ -56,7 +56,9 @@ def stop(
     _wait(folder, lambda found: not found.driven)
     left = look_at(folder)
     console.print(summary_line(left.record.history, left.record.settings))
-    console.print(f"It has stopped; go on with '{folder.command(GOES_ON[stage])}'.", soft_wrap=True)
+    # Only who began a retraining knows which of them were given.
+    options = " and its --half and --max-members, if it had any" if stage == "retrain" else ""
+    console.print(f"It has stopped; go on with '{folder.command(GOES_ON[stage])}'{options}.", soft_wrap=True)
 
 
 def prune(name: Name, trial: Number, why: Why = "", storage: Storage = DEFAULT_STORAGE) -> None:

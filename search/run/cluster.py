@@ -3,7 +3,6 @@
 import logging
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import ray
 import torch
 
 from search.place import Place
+from search.run.address import find_address
 from search.run.apart import started_apart
 from search.run.capacity import Capacity, alive_nodes, count_concurrent
 from search.run.demand import demanding
@@ -32,7 +32,6 @@ from segcore.data.decoding import LIMIT_VARIABLE
 from segcore.data.extra import prepare_caches, read_extra
 from segcore.errors import ClusterError
 
-_CONNECT_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
 PACKAGES: Final = ("search", "segcore", "spaces")
 _ROOT: Final = Path(__file__).resolve().parents[2]
@@ -70,8 +69,8 @@ def attached(place: Place, gpus: tuple[str, ...] | None = None) -> Iterator[None
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     logging.getLogger("ray").setLevel(logging.CRITICAL)
-    _require_reachable(place.address)
-    with kept_private(place.address) as private, _started(place, gpus, private), _ending_as_interrupted():
+    head = find_address(place.address)
+    with kept_private(head) as private, _started(place, head, gpus, private), _ending_as_interrupted():
         yield
 
 
@@ -97,13 +96,13 @@ def connected(place: Place) -> Iterator[Capacity]:
 
 
 @contextmanager
-def _started(place: Place, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
+def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
     try:
-        with on_loopback(place.address), without_arguments(), started_apart():
+        with on_loopback(head), without_arguments(), started_apart():
             ray.init(
-                address=place.address or "local",
+                address=head or "local",
                 num_gpus=None if gpus is None else len(gpus),
-                include_dashboard=None if place.address else False,
+                include_dashboard=None if head else False,
                 log_to_driver=False,
                 logging_level=logging.CRITICAL,
                 configure_logging=True,
@@ -219,20 +218,6 @@ def _require_capacity(place: Place) -> None:
 def advise_mps(place: Place) -> str:
     """Say what lets trials share this machine's GPUs side by side; empty where it is there, or nothing is shared."""
     return ADVICE if place.shares_gpus and not are_pretended() and not runs_mps() else ""
-
-
-def _require_reachable(address: str) -> None:
-    host, colon, port = address.rpartition(":")
-    if not colon:
-        return
-    try:
-        # Ray itself retries a dead address for minutes.
-        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
-    except (OSError, ValueError) as error:
-        raise ClusterError(
-            f"--address {address} does not answer ({error}); start the cluster with 'ray up cluster.yaml' or "
-            "'ray start --head', or leave --address out for a local Ray."
-        ) from error
 
 
 def _runtime_env(place: Place) -> dict[str, Any]:

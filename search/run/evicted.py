@@ -14,6 +14,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 
 _USED: Final = re.compile(r"was ([\d.]+) ?GB used / ([\d.]+) ?GB limit")
 """What the memory monitor says of a node."""
+_KILLED: Final = "Worker unexpectedly exits with a connection error"
+"""What Ray says of a worker that ended without a word."""
 
 
 @contextmanager
@@ -49,4 +51,14 @@ def describe_eviction(error: RayError) -> str:
     return (
         f"its node ran out of memory{told}, so Ray ended its worker; let fewer trials run at a time by "
         "--max-concurrent, or end what else runs there"
+    )
+
+
+def describe_death(error: Exception | None) -> str:
+    """Return in a line what may have killed a worker that ended without a word, and what to do; else nothing."""
+    if not isinstance(error, RayActorError) or _KILLED not in str(error):
+        return ""
+    return (
+        "its worker crashed or was killed; where the kernel did it for want of memory, 'dmesg' says so: let fewer "
+        "trials run at a time by --max-concurrent, or end what else runs there"
     )

@@ -101,7 +101,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     if not is_over(settings, journal.history, asha):
         spent = run_trials(stage, next_trial, recorder, asha, seconds_left(settings, journal.history), count_left)
     require_success(stage, started)
-    require_done(stage, spent or is_over(settings, journal.history, asha), settings.trials, "resume")
+    require_done(stage, spent or is_over(settings, journal.history, asha), settings.trials)
 
 
 def build_proposer(settings: SearchSettings, facts: dict[str, Any], space: Space) -> Proposer:
@@ -174,12 +174,11 @@ def retry_failed(journal: Journal) -> int:
     return len(failed)
 
 
-def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None) -> None:
+def run_folds(stage: Stage, wanted: Collection[int] | None = None) -> None:
     """Run unfinished trials of the journal to their end; nothing is stopped or proposed.
 
     Args:
         stage: the stage; its trials are in the journal already.
-        command: what goes on with it, confirm or retrain.
         wanted: numbers of the trials to run; None runs all.
     """
     unfinished = stage.journal.history.unfinished
@@ -197,16 +196,16 @@ def run_folds(stage: Stage, command: str, wanted: Collection[int] | None = None)
 
     if numbers:
         recorder = Recorder(stage.journal, stage.folder, None, retries)
-        run_trials(stage, next_trial, recorder, None, None, count_left, command)
+        run_trials(stage, next_trial, recorder, None, None, count_left)
     ended = all(stage.journal.history.trials[number].outcome is not None for number in numbers)
-    require_done(stage, ended, len(numbers), command, numbers)
+    require_done(stage, ended, len(numbers), numbers)
 
 
 def _make_retries(stage: Stage) -> Retries:
     return Retries(stage.journal, stage.place.max_failures, stage.room.find_addresses, stage.room.leave_out)
 
 
-def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: Collection[int] | None = None) -> None:
+def require_done(stage: Stage, done: bool, trials: int, numbers: Collection[int] | None = None) -> None:
     """Raise `InterruptedSearchError` when a stage stopped early and not because its time was spent.
 
     Ray Tune returns as if all were well when it is interrupted.
@@ -215,18 +214,13 @@ def require_done(stage: Stage, done: bool, trials: int, command: str, numbers: C
         stage: the stage that ran.
         done: whether it has nothing left to do, or no time to do it in.
         trials: how many trials it should have.
-        command: what goes on with it: resume, confirm or retrain.
         numbers: of the trials that were to end; None: of all.
     """
     history = stage.journal.history
     if stage.inbox is not None and stage.inbox.stop is not None:
-        raise InterruptedSearchError(
-            f"Stopped, as {stage.inbox.stop.reason}; go on with '{stage.folder.command(command)}'."
-        )
+        raise InterruptedSearchError(f"Stopped, as {stage.inbox.stop.reason}; go on with '{stage.again}'.")
     if done:
         return
     records = history.in_order if numbers is None else [history.trials[number] for number in numbers]
     ended = sum(record.outcome is not None for record in records)
-    raise InterruptedSearchError(
-        f"Interrupted after {ended} of {trials} trials; go on with '{stage.folder.command(command)}'."
-    )
+    raise InterruptedSearchError(f"Interrupted after {ended} of {trials} trials; go on with '{stage.again}'.")

@@ -90,7 +90,7 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
                 write_votes(votes, poll.files[index])
     except KeyboardInterrupt:
         raise InterruptedSearchError(
-            f"Interrupted while the ensemble was selected; go on with '{stage.folder.command('retrain')}'."
+            f"Interrupted while the ensemble was selected; go on with '{stage.again}'."
         ) from None
     except ray.exceptions.RayTaskError as error:
         # What it says of itself is the worker's traceback.
@@ -98,7 +98,7 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
     except ray.exceptions.RayError as error:
         raise ClusterError(
             f"A worker was lost while it predicted images out of fold: {describe_eviction(error)}. Go on with "
-            f"'{stage.folder.command('retrain')}'."
+            f"'{stage.again}'."
         ) from error
     finally:
         for each in running:

@@ -25,6 +25,7 @@ from search.memory.history import TrialRecord, rank
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.run.capacity import accelerator_of, node_of
+from search.run.evicted import describe_death
 from search.run.retries import Retries
 from segcore.errors import ClusterError, ConfigError, StorageError
 
@@ -44,6 +45,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._stage = stage
         self._asha = asha
         self._retries = retries
+        self._hung: dict[int, str] = {}
 
     def end_judged(self) -> None:
         """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not.
@@ -77,6 +79,17 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             else:
                 self._journal.write(event)
                 self._log(number, f"{event.event}: {reason}")
+
+    def tell_hung(self, number: int, told: str, advice: str) -> None:
+        """Say that a trial is taken for hung, and why its worker, which is ended then, will have failed.
+
+        Args:
+            number: the trial's.
+            told: what was noticed.
+            advice: what its user can do.
+        """
+        self._hung[number] = told
+        self._journal.write(Warned(message=f"{told} {advice}"))
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a worker has taken a trial."""
@@ -139,7 +152,8 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
-        number, message, error = trial.config["trial"], _error_text(trial), _read_error(trial)
+        number, error = trial.config["trial"], _read_error(trial)
+        message = self._hung.pop(number, "") or f"{_error_text(trial)}\n{describe_death(error)}".rstrip()
         node = self._retries.node_of(number) or _find_node(error)
         if pruned := self._record(trial).pruned:
             self._end(number, Outcome.PRUNED, pruned)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from search.folder import StageFolder
+from search.folder import GOES_ON, StageFolder
 from search.judge.asha import rung_epochs
 from search.memory.history import History
 from search.memory.journal import Journal
@@ -28,6 +28,8 @@ class Stage:
         job: what all trials share.
         capacity: the cluster's nodes; None counts those that are there.
         inbox: what others ask of the search; None where nobody is heard.
+        name: `search`, `confirm` or `retrain`.
+        options: of the command that goes on with it, which nothing else remembers.
     """
 
     settings: SearchSettings
@@ -37,11 +39,18 @@ class Stage:
     job: TrialJob
     capacity: Capacity | None = None
     inbox: Inbox | None = None
+    name: str = "search"
+    options: tuple[str, ...] = ()
 
     @property
     def room(self) -> Capacity:
         """What the cluster's nodes hold."""
         return self.capacity or Capacity(self.place)
+
+    @property
+    def again(self) -> str:
+        """The command line that goes on with it, to be pasted."""
+        return self.folder.command(GOES_ON[self.name], *self.options)
 
     @property
     def is_stopped(self) -> bool:

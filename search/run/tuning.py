@@ -41,7 +41,6 @@ def run_trials(
     asha: Asha | None,
     budget_seconds: float | None,
     count_left: Callable[[], int],
-    command: str = "resume",
 ) -> bool:
     """Run trials on Ray Tune until there are none left or the time budget is spent; wait for nodes to run them on.
 
@@ -52,7 +51,6 @@ def run_trials(
         asha: lets the weak wait; None lets every trial finish.
         budget_seconds: when to stop, or None.
         count_left: returns how many trials are to run yet, or run now.
-        command: what goes on with the stage.
 
     Returns:
         Whether the time was spent.
@@ -84,7 +82,7 @@ def run_trials(
     if capacity.is_given_up:
         raise ClusterError(
             f"Waited {capacity.empty_seconds:.0f} s in vain for {capacity.describe_lack()}. Add nodes, ask for less "
-            f"per trial or wait longer (--wait 2h), then run '{stage.folder.command(command)}'."
+            f"per trial or wait longer (--wait 2h), then run '{stage.again}'."
         )
     return time.monotonic() >= ends
 
@@ -133,7 +131,7 @@ def _run_tune(
             failure_config=tune.FailureConfig(max_failures=0),
             callbacks=[
                 recorder,
-                Watchdog(stage.journal, stage.place.hang_after_seconds),
+                Watchdog(stage.journal, recorder, stage.place.hang_after_seconds),
                 Listener(stage.inbox, recorder, stage.journal),
             ],
             stop=end,

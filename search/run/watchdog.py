@@ -15,8 +15,8 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from search.judge.silence import find_patience_seconds
-from search.memory.events import Warned
 from search.memory.journal import Journal
+from search.run.recorder import Recorder
 
 _LOOK_SECONDS: Final = 1.0
 _LONGEST_STEP_SECONDS: Final = 10.0
@@ -40,7 +40,8 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
     """Kills workers of trials that say nothing for too long.
 
     Args:
-        journal: what trials usually take, and where it is said that one hangs.
+        journal: what trials usually take.
+        recorder: told that one hangs.
         hang_after_seconds: the shortest silence that counts; 0: none does.
         end_worker: kills a worker whose trial hangs, given its actor.
         clock: seconds that pass, whatever is done to the time of day.
@@ -49,11 +50,13 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
     def __init__(
         self,
         journal: Journal,
+        recorder: Recorder,
         hang_after_seconds: float,
         end_worker: Callable[[Any], None] = ray.kill,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._journal = journal
+        self._recorder = recorder
         self._hang_after_seconds = hang_after_seconds
         self._end_worker = end_worker
         self._clock = clock
@@ -101,5 +104,5 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
         self._hangs[number] += 1
         self._signs[trial.trial_id] = Sign(seconds=self._seconds, has_reported=False)
         told = f"Trial {number} said nothing for {silent_seconds:.0f} s and is taken for hung: its worker is ended."
-        self._journal.write(Warned(message=f"{told} Where trials are only slow, give --hang-after a longer time."))
+        self._recorder.tell_hung(number, told, "Where trials are only slow, give --hang-after a longer time.")
         self._end_worker(trial.temporary_state.ray_actor)

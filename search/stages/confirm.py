@@ -70,7 +70,7 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
     while decision.pending:
         wanted = fill_workers(decision.pending, further_rounds(settings), count_concurrent(stage.place))
         # What an earlier run began and has fallen behind since stays as it is.
-        run_folds(stage, "confirm", _plan(stage, candidates, wanted))
+        run_folds(stage, _plan(stage, candidates, wanted))
         decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     _drop_checkpoints(stage, decision)
     return decision

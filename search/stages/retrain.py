@@ -75,7 +75,7 @@ def run_retraining(
     seeds = retraining_seeds(winner["values"], stage.settings)
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed, seeds)
     plan_further(stage.journal, further or ())
-    run_folds(stage, "retrain")
+    run_folds(stage)
     history, confirm_folds = stage.journal.history, confirmation_folds(winner)
     result = measure_out_of_fold(stage.folder, history, cache.classes, winner["fold"], confirm_folds)
     if further is not None:

@@ -3,13 +3,13 @@
 What is done in an open stage lives in `search`, `confirm` and `retrain`; how it is shown, in `commands`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from search.finding import lock_stage, require_idle
-from search.folder import GOES_ON, SearchFolder, StageFolder
+from search.folder import SearchFolder, StageFolder
 from search.memory.events import Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
@@ -40,14 +40,12 @@ class OpenStage:
     """A stage that this process alone may write.
 
     Args:
-        name: `search`, `confirm` or `retrain`.
         stage: what Ray Tune runs.
         tracker: follows its journal into MLflow; told on leaving how much is not sent.
         trials: how many it is to have at most.
         copier: copies its files to the bucket, where there is one.
     """
 
-    name: str
     stage: Stage
     tracker: Tracker
     trials: int
@@ -64,6 +62,7 @@ def open_stage(
     split: FoldSplit,
     capacity: Capacity | None = None,
     repeats: int = 1,
+    options: Sequence[str] = (),
 ) -> Iterator[OpenStage]:
     """Take a stage's lock and open its journal; on leaving, MLflow gets what is left.
 
@@ -76,6 +75,7 @@ def open_stage(
         split: the folds.
         capacity: the cluster's nodes; None counts those that are there.
         repeats: how often the stage's trainings are run, each time of another configuration.
+        options: of the command that goes on with it, which nothing else remembers.
 
     Raises:
         CheckpointError: when another process has a stage of the search, the folds are not the search's, or the data is
@@ -98,12 +98,10 @@ def open_stage(
             job=make_job(settings, place, cache, split, limited=name == "search"),
             capacity=capacity,
             inbox=Inbox(search.root),
+            name=name,
+            options=tuple(options),
         )
-        _require_own_files(folder, journal.history)
-        # Scores of one stage count in another.
-        others = {name: read_history(each.journal, settings.metric) for name, each in search.stages.items()}
-        require_same_data(stage, *others.values())
-        clear_leftovers(folder, [(search.stages[name], history) for name, history in others.items()])
+        _take_stock(stage, search)
         remember(search, settings, place)
         tracker = Tracker(settings, place, name, folder)
         closing.callback(tracker.close)
@@ -111,9 +109,9 @@ def open_stage(
         journal.write(Opened(cache_key=cache.key))
         try:
             trials = repeats * _COUNTS[name](settings)
-            yield OpenStage(name=name, stage=stage, tracker=tracker, trials=trials, copier=copier)
+            yield OpenStage(stage=stage, tracker=tracker, trials=trials, copier=copier)
         except StorageError as error:
-            raise StorageError(f"{error} Then go on with '{search.command(GOES_ON[name])}'.") from error
+            raise StorageError(f"{error} Then go on with '{stage.again}'.") from error
 
 
 def _leave(journal: Journal) -> None:
@@ -128,6 +126,15 @@ def _require_own_folds(settings: SearchSettings, split: FoldSplit, search: Searc
             f"{search.folds} divides the data into {split.folds} folds (split {split.kind}), {search.settings} into "
             f"{settings.folds} (split {settings.split}); restore the file that was edited."
         )
+
+
+def _take_stock(stage: Stage, search: SearchFolder) -> None:
+    """Refuse what is not the search's own, and delete what dead runs left."""
+    _require_own_files(stage.folder, stage.journal.history)
+    # Scores of one stage count in another.
+    known = [(each, read_history(each.journal, stage.settings.metric)) for each in search.stages.values()]
+    require_same_data(stage, *(history for _, history in known))
+    clear_leftovers(stage.folder, known)
 
 
 def _require_own_files(folder: StageFolder, history: History) -> None:

@@ -4,6 +4,7 @@ What can never work is told apart from a server that is only away: a search that
 """
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -21,6 +22,9 @@ _ADDRESSES: Final = "use http://HOST:PORT, or sqlite:///FILE for a file"
 
 _CHECK_PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 """While someone waits for the answer whether there is a server."""
+
+_OTHER_TABLES: Final = "out-of-date database schema"
+"""MLflow says so of a later one too."""
 
 _AWAY_CODES: Final = (429, 499, 500, 503, 504)
 
@@ -116,6 +120,12 @@ def _explain(error: Exception, uri: str) -> str:
         return (
             f"is no whole MLflow database ({reason}); move {database_file(uri)} away, and 'python -m search sync NAME' "
             "fills a new one from a search's journal"
+        )
+    if _OTHER_TABLES in reason:
+        found = reason.partition("(")[2].partition(")")[0]
+        return (
+            f"has the tables of another version of MLflow ({found}); of an earlier one, copy the database, then run "
+            f"'python -m mlflow db upgrade {shlex.quote(mask_uri(uri))}'; of a later one, install that version"
         )
     if not uri.startswith("http") or isinstance(error, InvalidUrlException):
         return _explain_address(error, uri)

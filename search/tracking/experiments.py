@@ -4,7 +4,7 @@ import shlex
 from typing import Final
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Experiment, Run, ViewType
 
 from search.folder import StageFolder
 from search.place import Place
@@ -87,7 +87,7 @@ def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Pla
         )
     if experiment is not None:
         found: str = experiment.experiment_id
-        bring_home(database_file(place.tracking_uri), place.storage, settings.name, experiment.artifact_location)
+        _bring_home(experiment, place)
         return found
     artifacts = None
     if place.tracking_uri.startswith("sqlite:"):
@@ -96,3 +96,20 @@ def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Pla
         settings.name, artifact_location=artifacts, tags={"mlflow.experimentKind": "custom_model_development"}
     )
     return created
+
+
+def find_files(client: MlflowClient, name: str, place: Place) -> None:
+    """Let MLflow name the files of a search whose storage was moved or copied.
+
+    Args:
+        client: of the store.
+        name: of the search.
+        place: where it is now.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        _bring_home(experiment, place)
+
+
+def _bring_home(experiment: Experiment, place: Place) -> None:
+    bring_home(database_file(place.tracking_uri), place.storage, experiment.name, experiment.artifact_location)

@@ -14,6 +14,8 @@ from typing import Final
 import mlflow.artifacts
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import is_local_uri
 
 from search.tracking.store import open_client, told
 from search.tracking_uri import unmask_uri
@@ -31,7 +33,7 @@ def note_digest(uri: str, name: str, version: str, folder: Path) -> str:
         uri: MLflow's address.
         name: of the registered model.
         version: of the model.
-        folder: where it is fetched to for the time being; must not exist.
+        folder: where it is fetched to for the time being, by one process at a time.
 
     Returns:
         The digest.
@@ -41,6 +43,8 @@ def note_digest(uri: str, name: str, version: str, folder: Path) -> str:
         OSError: when it cannot be written.
     """
     client = open_client(uri)
+    # Who was killed here left it behind.
+    shutil.rmtree(folder, ignore_errors=True)
     try:
         digest = digest_files(_download(uri, name, version, folder))
     finally:
@@ -63,7 +67,7 @@ def fetch_model(uri: str, name: str, version: str, folder: Path, again: str) -> 
         Version and digest.
 
     Raises:
-        CheckpointError: when there is no such model, or its files were changed.
+        CheckpointError: when there is no such model, or its files were changed or are elsewhere.
         StorageError: when the folder exists or cannot be written.
         TrackingError: when MLflow cannot be asked.
     """
@@ -102,13 +106,23 @@ def digest_files(folder: Path) -> str:
 
 
 def _download(uri: str, name: str, version: str, folder: Path) -> Path:
-    folder.mkdir(parents=True)
     # An address such as models:/streets/1 would be looked up in MLflow's address of the whole process.
     files = open_client(uri).get_model_version_download_uri(name, version)
+    if (path := _find_path(files)) is not None and not os.access(path, os.R_OK | os.X_OK):
+        raise CheckpointError(
+            f"models:/{name}/{version} is in {path}, which is not there or cannot be read on this machine; let it be "
+            "read here, or fetch the model on a machine where it is."
+        )
+    folder.mkdir(parents=True)
     # It makes a folder in the one it is given.
     return Path(
         mlflow.artifacts.download_artifacts(artifact_uri=files, dst_path=str(folder), tracking_uri=unmask_uri(uri))
     )
+
+
+def _find_path(files: str) -> str | None:
+    """Return the folder that an address of MLflow's files names; None where it is elsewhere than in a folder."""
+    return local_file_uri_to_path(files) if is_local_uri(files) else None
 
 
 def _newest(client: MlflowClient, name: str, again: str) -> str:

@@ -65,7 +65,7 @@ class Registered:
     champion: str
 
 
-def register_model(settings: SearchSettings, place: Place, stage: StageFolder, model: Path) -> Registered:
+def register_model(settings: SearchSettings, place: Place, stage: StageFolder, model: Path, again: str) -> Registered:
     """Log the ensemble as an MLflow model and register it under the search's name.
 
     Args:
@@ -73,6 +73,7 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
         place: where MLflow is.
         stage: the retraining's files.
         model: the ensemble's directory.
+        again: the command that registers it anew.
 
     Raises:
         TrackingError: when MLflow refuses.
@@ -106,7 +107,7 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise TrackingError(
             f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "
-            f"when the server answers, run '{stage.command('retrain')}' again."
+            f"when the server answers, run '{again}' again."
         ) from error
     return Registered(address=f"models:/{settings.name}/{registered}", digest=digest, champion=champion)
 

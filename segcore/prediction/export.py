@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from segcore.config import TrainConfig
+from segcore.data.caching.disk import discard
 from segcore.data.classes import VOID, class_table_to_json
 from segcore.data.labels import build_label_map
 from segcore.data.picture_files import require_replaceable
@@ -103,7 +104,7 @@ def export_onnx(
     except OSError as error:
         raise ExportError(f"{file} cannot be written ({error}); choose a folder on a disk with free space.") from error
     finally:
-        part.unlink(missing_ok=True)
+        discard(part)
     return report
 
 

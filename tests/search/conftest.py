@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from search.folder import SearchFolder
+from search.folder import SearchFolder, folder_of
 from search.insight.record import Record
 from search.insight.stops import Stops
 from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Opened, parse_event
@@ -23,8 +23,8 @@ from search.memory.history import History
 from search.memory.journal import Journal, read_history
 from search.memory.moment import now
 from search.memory.outcome import Outcome
-from search.place import Place, build_place
-from search.settings import SearchSettings, build_settings
+from search.place import Place, build_place, write_place
+from search.settings import SearchSettings, build_settings, write_settings
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
 from tests.nursery import spare_rays
@@ -128,6 +128,29 @@ def make_history(tmp_path: Path) -> Callable[..., History]:
         return read_history(journal.file, "iou")
 
     return make
+
+
+@pytest.fixture
+def searched(make_settings, make_place, make_history, tmp_path) -> SearchFolder:
+    """A search of three trials whose best two are to be confirmed on fold 1."""
+
+    def write(script):
+        for trial, iou in enumerate((0.5, 0.7, 0.6)):
+            script.ask(trial, batch_size=trial + 1, epochs=1)
+            metrics = {"iou": iou, "latency_ms": 10.0 * (trial + 1)}
+            content = {"trial": trial, "epoch": 1, "metrics": metrics, "picture": None, "verdict": ""}
+            script.journal.write(Epoch(**content))
+            script.end(trial)
+
+    settings = make_settings(trials=3, confirm=2, folds=2)
+    folder, place = folder_of(settings, make_place()), make_place(max_concurrent=3)
+    folder.root.mkdir(parents=True)
+    make_history(write)
+    (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
+    write_settings(settings, folder.settings)
+    write_place(place, folder.place)
+    write_folds(FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "x", "b": "y"}), folder.folds)
+    return folder
 
 
 def build_trials(*trials: dict) -> History:

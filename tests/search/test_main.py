@@ -1,6 +1,9 @@
 """What `python -m search` ends with: every code of the table in docs/command-line.md, and no other."""
 
+import errno
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +56,9 @@ def end_with(monkeypatch):
         (TrackingError("the port is busy"), 2),
         (HopelessSearchError("all failed"), 2),
         (InterruptedSearchError("go on with resume"), 3),
+        (OSError(errno.ENOSPC, "No space left on device"), 2),
+        (OSError(errno.EROFS, "Read-only file system", "/s/report.html"), 2),
+        (OSError(errno.EMFILE, "Too many open files"), 2),
         (SystemExit(130), 130),
     ],
 )
@@ -64,10 +70,40 @@ def test_exit_codes_are_those_of_the_docs(end_with, error, code, capsys):
     assert ("Traceback" in capsys.readouterr().err) is isinstance(error, RuntimeError)
 
 
+def test_ctrl_c_while_an_interrupted_search_is_left_hides_nothing(end_with, capsys):
+    try:
+        try:
+            raise InterruptedSearchError("go on with resume")
+        finally:
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        try:
+            # As Typer ends then.
+            raise SystemExit(130)
+        except SystemExit as ended:
+            end = ended
+    assert end_with(end) == 3
+    assert capsys.readouterr().err == "go on with resume\n"
+
+
 @pytest.mark.parametrize(("app", "name"), [(program.app, "street-search"), (segcore_app, "segcore of street-search")])
 def test_version_is_told(app, name):
     done = CliRunner().invoke(app, ["--version"])
     assert (done.exit_code, done.output) == (0, f"{name} {VERSION}\n")
+
+
+@pytest.mark.parametrize("program", ["search", "segcore"])
+def test_ctrl_c_while_a_program_is_still_imported_ends_it_without_a_traceback(tmp_path, program):
+    (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    root = str(Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-m", program],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), root])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")

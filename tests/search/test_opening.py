@@ -102,3 +102,16 @@ def test_search_without_its_place_is_refused_by_the_files_name(folder):
     folder.place.unlink()
     with pytest.raises(CheckpointError, match=r"place\.json cannot be read"):
         open_search(folder, {})
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"data": "/d", "cpus_per_trial": -1}'])
+def test_search_whose_place_is_lost_goes_on_where_its_data_is_said_to_be(folder, make_place, tmp_path, content):
+    folder.place.unlink()
+    if content is not None:
+        folder.place.write_text(content)
+    with pytest.raises(CheckpointError, match=r"place\.json cannot be read .* 'retrain' with --data and all else"):
+        open_search(folder, {"max_concurrent": 7})
+    settings, place = open_search(folder, {"data": tmp_path / "data", "max_concurrent": 7})
+    assert place == make_place(max_concurrent=7)
+    remember(folder, settings, place)
+    assert read_search(folder) == (settings, make_place(max_concurrent=7, home=folder.root))

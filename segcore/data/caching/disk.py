@@ -4,7 +4,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -124,6 +124,12 @@ def write_at(descriptor: int, content: memoryview, offset: int) -> None:
     while content:
         written = os.pwrite(descriptor, content, offset)
         content, offset = content[written:], offset + written
+
+
+def discard(part: Path) -> None:
+    """Delete a part of a file that was not finished; a disk on which that fails too hides no error."""
+    with suppress(OSError):
+        part.unlink(missing_ok=True)
 
 
 def write_through(folder: Path) -> None:

@@ -1,7 +1,61 @@
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 
-from search.commands.running import expect_tracking
-from segcore.errors import TrackingError
+from search.commands import running
+from search.commands.running import confirm_best, expect_tracking, finish, retrain_winner
+from search.memory.journal import read_events
+from search.opening import open_search
+from segcore.errors import InterruptedSearchError, TrackingError
+
+
+@pytest.fixture
+def room(searched):
+    """Settings and nodes of the search; nothing is asked of Ray."""
+    settings, place = open_search(searched, {})
+    return settings, SimpleNamespace(place=place, nodes=None)
+
+
+@pytest.fixture
+def press(monkeypatch):
+    """Return a function that makes a function of `running` end by Ctrl-C, beside a run of Ray Tune or in one."""
+
+    def make(room: object, name: str) -> None:
+        def end(*given: object, **named: object) -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(room, name, end)
+
+    monkeypatch.setattr(running, "stage_shown", lambda *_: nullcontext())
+    monkeypatch.setattr(running.loop, "require_scores", lambda *_: None)
+    return make
+
+
+def test_a_further_ctrl_c_in_a_confirmation_says_how_to_go_on(searched, room, press, cache, capsys):
+    """The first one Ray Tune takes."""
+    press(running.confirm, "run_confirmation")
+    with pytest.raises(InterruptedSearchError) as caught:
+        confirm_best(*room, searched, cache, retry=True)
+    assert str(caught.value) == f"Interrupted; go on with '{searched.command('confirm')}'."
+    assert [event.event for event in read_events(searched.confirm_stage.journal)] == ["opened", "halted"]
+    assert "training" in capsys.readouterr().out, "how far it got"
+
+
+def test_an_interrupted_retraining_is_gone_on_with_by_the_options_it_was_given(searched, room, press, cache):
+    press(running.retrain, "run_retraining")
+    options = ["--half", "--max-members", "5"]
+    with pytest.raises(InterruptedSearchError) as caught:
+        retrain_winner(*room, searched, cache, {}, half=True, most=5, options=options)
+    assert str(caught.value) == f"Interrupted; go on with '{searched.command('retrain', *options)}'."
+
+
+def test_ctrl_c_when_the_trials_of_a_launch_have_ended_names_the_command_that_goes_on(searched, room, press, cache):
+    """The launch itself would be refused: its search is there."""
+    press(running, "can_confirm")
+    with pytest.raises(InterruptedSearchError) as caught:
+        finish(*room, searched, cache)
+    assert str(caught.value) == f"Interrupted; go on with '{searched.command('resume')}'."
 
 
 def test_search_that_goes_on_does_not_wait_for_an_mlflow_that_is_away(make_place, find_free_port, capsys):

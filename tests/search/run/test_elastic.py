@@ -96,7 +96,7 @@ def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, i
     recorder = Recorder(stage.journal, stage.folder, None, Retries(stage.journal, 0, dict, set().add))
     waited = r"Waited 1 s in vain for a node with 1 GPU and 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs"
     with pytest.raises(ClusterError, match=rf"{waited}\. Add nodes, .* then run 'python -m search confirm"):
-        run_trials(stage, next_trial, recorder, None, None, lambda: 1, "confirm")
+        run_trials(replace(stage, name="confirm"), next_trial, recorder, None, None, lambda: 1)
     assert asked == []
 
 

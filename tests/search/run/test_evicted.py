@@ -4,7 +4,7 @@ import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from search.run.evicted import as_death, evicted_taken_for_dead
+from search.run.evicted import as_death, describe_death, evicted_taken_for_dead
 
 
 @pytest.fixture
@@ -46,6 +46,15 @@ def test_a_worker_that_the_memory_monitor_ended_says_so_in_its_last_line():
     told = str(as_death(OutOfMemoryError(ray_says))).splitlines()[-1]
     assert told.startswith("its node ran out of memory (22.27 of 23.54 GB in use), so Ray ended its worker; let fewer")
     assert len(told) <= 200, "tables show no more"
+
+
+def test_a_worker_that_ended_without_a_word_says_in_its_last_line_what_may_have_killed_it():
+    ray_says = "Worker exit type: SYSTEM_ERROR Worker unexpectedly exits with a connection error code 2. End of file."
+    told = describe_death(RayActorError(error_msg=f"The actor died unexpectedly.\n{ray_says}\nThe actor never ran."))
+    assert told.startswith("its worker crashed or was killed; where the kernel did it for want of memory, 'dmesg'")
+    assert len(told) <= 200, "tables show no more"
+    for other in (RayActorError(error_msg="Its node died."), ValueError(ray_says), None):
+        assert describe_death(other) == ""
 
 
 def test_what_ray_tune_knows_stays_what_it_is(task):

@@ -71,7 +71,7 @@ def test_stage_takes_no_other_data_than_the_stages_before_it(stage):
 def test_stage_whose_trials_have_ended_is_done(stage, script):
     script.ask(0)
     script.end(0)
-    require_done(stage, True, 1, "resume")
+    require_done(stage, True, 1)
 
 
 @pytest.mark.parametrize("trials", [2, 3], ids=["one unfinished", "one never asked"])
@@ -82,7 +82,7 @@ def test_stage_that_stopped_early_was_interrupted(stage, script, trials):
     if trials == 3:
         script.end(1)
     with pytest.raises(InterruptedSearchError, match=rf"of {trials} trials; go on with 'python -m search retrain"):
-        require_done(stage, False, trials, "retrain")
+        require_done(replace(stage, name="retrain"), False, trials)
 
 
 def test_spent_time_is_refused_where_there_is_something_left_to_do(stage, script):
@@ -106,7 +106,7 @@ def test_folds_that_are_not_wanted_any_more_are_left_as_they_are(stage, script):
         script.journal.write(Asked(**content))
         if outcome:
             script.end(trial, outcome)
-    run_folds(stage, "confirm", {0})
+    run_folds(stage, {0})
     assert [trial.source for trial in script.journal.history.unfinished] == [5]
 
 

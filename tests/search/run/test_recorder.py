@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import ray
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.train._internal.storage import StorageContext
 from ray.tune.experiment import Trial
 
@@ -263,6 +264,23 @@ def test_trial_whose_worker_died_for_good_fails_with_the_last_error(parts, place
     record = read_history(parts.journal.file, "iou").trials[0]
     assert record.outcome is Outcome.FAILED
     assert "the node ran out of memory" in record.message
+
+
+def test_trial_that_hung_says_so_in_place_of_how_ray_saw_its_worker_die(parts, placed_trial):
+    parts.recorder.tell_hung(0, "Trial 0 said nothing for 105 s.", "Give it longer.")
+    placed_trial.handle_error(RuntimeError("the actor died unexpectedly"))
+    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
+    history = read_history(parts.journal.file, "iou")
+    assert history.trials[0].message == "Trial 0 said nothing for 105 s."
+    assert [each.message for each in history.warnings] == ["Trial 0 said nothing for 105 s. Give it longer."]
+
+
+def test_trial_whose_worker_was_killed_ends_its_message_with_what_may_have_done_it(parts, placed_trial):
+    placed_trial.handle_error(RayActorError(error_msg="Worker unexpectedly exits with a connection error code 2."))
+    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
+    message = read_history(parts.journal.file, "iou").trials[0].message
+    assert "connection error code 2" in message
+    assert message.splitlines()[-1].startswith("its worker crashed or was killed;")
 
 
 def test_worker_that_died_without_a_word_is_told_so(parts, placed_trial):

@@ -5,6 +5,9 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.experiment import Trial
 
+from search.folder import StageFolder
+from search.run.recorder import Recorder
+from search.run.retries import Retries
 from search.run.watchdog import Watchdog
 
 
@@ -12,7 +15,10 @@ from search.run.watchdog import Watchdog
 def watch(script):
     """A watchdog that counts a silence of more than 100 s, and two trials that have just started."""
     watch = SimpleNamespace(now=0.0, ended=[], trials=[], script=script)
-    watch.dog = Watchdog(script.journal, 100.0, end_worker=watch.ended.append, clock=lambda: watch.now)
+    watch.recorder = Recorder(
+        script.journal, StageFolder(root=script.journal.file.parent), None, Retries(script.journal, 0, dict, set().add)
+    )
+    watch.dog = Watchdog(script.journal, watch.recorder, 100.0, end_worker=watch.ended.append, clock=lambda: watch.now)
     for number in range(2):
         script.ask(number)
         trial = Trial("no_trainable", stub=True, config={"trial": number})
@@ -105,6 +111,8 @@ def test_a_trial_that_waits_for_a_node_or_has_ended_is_not_watched(watch, state)
 
 
 def test_nothing_is_taken_for_hung_where_that_is_not_wanted(watch):
-    watch.dog = Watchdog(watch.script.journal, 0.0, end_worker=watch.ended.append, clock=lambda: watch.now)
+    watch.dog = Watchdog(
+        watch.script.journal, watch.recorder, 0.0, end_worker=watch.ended.append, clock=lambda: watch.now
+    )
     step(watch, 100_000, every=1000)
     assert watch.ended == []

@@ -82,7 +82,7 @@ def test_only_what_is_still_in_the_race_is_trained(
             search.epochs(number, 0.5 + 0.1 * number)
             search.end(number)
 
-    def end_trainings(stage, command, wanted=None):
+    def end_trainings(stage, wanted=None):
         for trial in stage.journal.history.unfinished:
             if wanted is None or trial.number in wanted:
                 script.epochs(trial.number, 0.6)
@@ -114,7 +114,7 @@ def test_only_fold_is_trained_again_with_further_seeds(
             search.epochs(number, 0.7)
             search.end(number)
 
-    def end_trainings(stage, command, wanted=None):
+    def end_trainings(stage, wanted=None):
         for trial in stage.journal.history.unfinished:
             if trial.number in wanted:
                 script.epochs(trial.number, scores[trial.source, trial.values["seed"]])

@@ -1,38 +1,14 @@
 import pytest
 
 from search.finding import lock_stage
-from search.folder import SearchFolder, folder_of
-from search.memory.events import Epoch, Opened
+from search.folder import SearchFolder
+from search.memory.events import Opened
 from search.memory.journal import Journal
 from search.opening import open_search, read_search
-from search.place import write_place
-from search.settings import read_settings, write_settings
+from search.settings import read_settings
 from search.stages.stage import open_stage
-from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
+from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
-
-
-@pytest.fixture
-def searched(make_settings, make_place, make_history, tmp_path) -> SearchFolder:
-    """A search of three trials whose best two are to be confirmed on fold 1."""
-
-    def write(script):
-        for trial, iou in enumerate((0.5, 0.7, 0.6)):
-            script.ask(trial, batch_size=trial + 1, epochs=1)
-            metrics = {"iou": iou, "latency_ms": 10.0 * (trial + 1)}
-            content = {"trial": trial, "epoch": 1, "metrics": metrics, "picture": None, "verdict": ""}
-            script.journal.write(Epoch(**content))
-            script.end(trial)
-
-    settings = make_settings(trials=3, confirm=2, folds=2)
-    folder, place = folder_of(settings, make_place()), make_place(max_concurrent=3)
-    folder.root.mkdir(parents=True)
-    make_history(write)
-    (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
-    write_settings(settings, folder.settings)
-    write_place(place, folder.place)
-    write_folds(FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "x", "b": "y"}), folder.folds)
-    return folder
 
 
 def begin(folder: SearchFolder, stage: str, cache_key: str) -> None:

@@ -1,5 +1,6 @@
 import base64
 import json
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -171,3 +172,13 @@ def test_database_that_is_none_is_named_with_what_to_do(spoil, tmp_path):
     spoil(tmp_path / "mlflow.db")
     with pytest.raises(TrackingError, match=r"no whole MLflow database .* move .*mlflow\.db away, and .* sync NAME"):
         check_tracking(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+def test_database_of_another_mlflow_is_told_how_to_bring_it_up_to_date(empty_database, tmp_path):
+    file = shutil.copy(empty_database, tmp_path / "mlflow.db")
+    with sqlite3.connect(file) as database:
+        database.execute("UPDATE alembic_version SET version_num = '451aebb31d03'")
+    with pytest.raises(TrackingError, match=r"another version of MLflow \(found version 451aebb31d03, but") as caught:
+        check_tracking(f"sqlite:///{file}")
+    assert f"run 'python -m mlflow db upgrade sqlite:///{file}'; of a later one, install" in str(caught.value)
+    assert "HOST:PORT" not in str(caught.value)

@@ -56,6 +56,7 @@ def test_folder_beside_that_is_called_alike_stays(registered, tmp_path):
 
 def test_model_comes_back_as_it_was_registered_and_loads(registered, tmp_path):
     uri, _ = registered
+    (tmp_path / "probe" / "of-a-killed-process").mkdir(parents=True)
     digest = note_digest(uri, "streets", "1", tmp_path / "probe")
     assert not (tmp_path / "probe").exists()
     assert fetch_model(uri, "streets", "", tmp_path / "model", AGAIN) == ("1", digest)
@@ -89,6 +90,16 @@ def test_missing_model_and_taken_folder_are_told(registered, tmp_path):
         fetch_model(registered[0], "streets", "9", tmp_path / "model", AGAIN)
     with pytest.raises(StorageError, match="exists; give a folder that does not"):
         fetch_model(registered[0], "streets", "", tmp_path, AGAIN)
+
+
+def test_files_of_a_model_that_are_on_another_machine_are_told_as_such(registered, tmp_path):
+    uri, _ = registered
+    note_digest(uri, "streets", "1", tmp_path / "probe")
+    (tmp_path / "artifacts").rename(tmp_path / "elsewhere")
+    told = rf"models:/streets/1 is in {tmp_path}/artifacts/.*, which is not there or cannot be read on this machine"
+    with pytest.raises(CheckpointError, match=told):
+        fetch_model(uri, "streets", "", tmp_path / "model", AGAIN)
+    assert not list(tmp_path.glob("*model*/"))
 
 
 def test_digest_is_of_names_and_contents(tmp_path):

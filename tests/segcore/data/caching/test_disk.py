@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from segcore.data.caching.disk import find_type, reserved_file, resolve_folder, write_at
+from segcore.data.caching.disk import discard, find_type, reserved_file, resolve_folder, write_at
 from segcore.errors import ConfigError
 
 MOUNTS = r"""
@@ -62,3 +62,14 @@ def test_bytes_that_the_system_takes_in_parts_are_all_written(tmp_path, monkeypa
     with reserved_file(tmp_path / "file", 10) as descriptor:
         write_at(descriptor, memoryview(b"0123456789"), 0)
     assert (tmp_path / "file").read_bytes() == b"0123456789"
+
+
+def test_a_part_that_cannot_be_deleted_hides_no_error(tmp_path):
+    part = tmp_path / "part"
+    part.write_text("half")
+    discard(part)
+    assert not part.exists()
+    discard(part)
+    part.mkdir()
+    discard(part)
+    assert part.is_dir(), "as on a disk that can only be read"

@@ -68,19 +68,6 @@ def _check_first(first: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
-class EarlierTrial:
-    """A trial of an earlier search, which the model of this one learns from.
-
-    Args:
-        params: as this search's space would have drawn them.
-        standing: share of the other trials of its own search that it beats, see `propose.standing`.
-    """
-
-    params: dict[str, Any]
-    standing: Annotated[float, Field(ge=0, le=1)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class SearchSettings:
     """The settings of one search; build it with `build_settings`, which turns mistakes into `ConfigError`."""
 
@@ -104,9 +91,6 @@ class SearchSettings:
         list[dict[str, Any]],
         AfterValidator(_check_first),
         Field(description="configurations to try first, see `space.first`"),
-    ] = Field(default_factory=list)
-    earlier: Annotated[
-        list[EarlierTrial], Field(description="trials of earlier searches that the model learns from")
     ] = Field(default_factory=list)
     objective: Annotated[
         str,

@@ -81,12 +81,9 @@ class Ours:
         task: the task.
         seed: of the proposals.
         first: configurations to try first.
-        earlier: configurations of an earlier search's trials, with the standing of each.
     """
 
-    def __init__(
-        self, task: Task, seed: int, first: Sequence[Params] = (), earlier: Sequence[tuple[Params, float]] = ()
-    ) -> None:
+    def __init__(self, task: Task, seed: int, first: Sequence[Params] = ()) -> None:
         def fill(trial: optuna.Trial) -> Params:
             task.space(trial)
             return dict(trial.params)
@@ -96,7 +93,7 @@ class Ours:
 
         self.draw = draw_anew
         self._first = first
-        self.proposer = Proposer(draw_anew, seed=seed, epochs=task.epochs, metric=FIRST_METRIC, earlier=earlier)
+        self.proposer = Proposer(draw_anew, seed=seed, epochs=task.epochs, metric=FIRST_METRIC)
         self.asha = make_asha(task)
         self.judged = Judged(self.asha, self.proposer)
         self._params: list[Params] = []

@@ -33,7 +33,7 @@ from benchmarks.quality.synthetic import load_synthetic
 from benchmarks.quality.tables import load_tables
 from benchmarks.quality.tasks import Task
 from benchmarks.quality.trained import Trained
-from benchmarks.quality.warm import find_warm_arms
+from benchmarks.quality.warm import make_warm_arm
 
 _CURVES = Path(__file__).parents[3] / "shared" / "data" / "curves"
 _WORKERS, _TRAININGS = 8, 30
@@ -59,7 +59,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def _play_all(tasks: Sequence[Task], arguments: argparse.Namespace, workers: int, trainings: int) -> list[Score]:
-    makers = {**_make_arms(trainings, arguments.refit_every), **find_warm_arms(tasks, workers, trainings)}
+    makers = _make_arms(trainings, arguments.refit_every) | {"ours+best": make_warm_arm(tasks, workers, trainings)}
     chosen = {name: makers[name] for name in arguments.arms or makers}
     scores: list[Score] = []
     begun = time.monotonic()

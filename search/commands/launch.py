@@ -1,6 +1,6 @@
 """`launch` and `resume`: begin a search, and go on with one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,6 @@ from search.memory.history import History
 from search.memory.journal import replay
 from search.place import DEFAULT_STORAGE, Place, build_place, require_honest_latency, require_one_gpu, write_place
 from search.settings import (
-    EarlierTrial,
     SearchSettings,
     build_settings,
     change_settings,
@@ -31,15 +30,13 @@ from search.settings import (
     write_settings,
 )
 from search.space.draw import load_space, space_facts
-from search.space.first import read_prior, resolve_earlier, resolve_first
+from search.space.first import read_prior, resolve_first
 from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.scoring.objective import require_metric
-from spaces import Space
 
 if TYPE_CHECKING:
-    from search.stages.earlier import EarlierSearch
     from segcore.data.dividing.division import Division
 
 
@@ -52,8 +49,7 @@ def launch(
     ] = None,
     folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")] = None,
     warm_start: Annotated[
-        list[str] | None,
-        typer.Option(help="earlier search: its three best are tried first, and the model learns from its trials"),
+        list[str] | None, typer.Option(help="earlier search whose three best configurations are tried first")
     ] = None,
     or_resume: Annotated[
         bool, typer.Option("--or-resume", help="go on where a search of this name exists, so that a job may run again")
@@ -111,8 +107,7 @@ def _launch(
         require_tracking(place.tracking_uri)
     running.tell_storage(place)
     given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config]
-    earlier = {name: read_earlier(name, place) for name in warm_start}
-    given += [(f"--warm-start {name}", values) for name, known in earlier.items() for values in known.best]
+    given += [(f"--warm-start {name}", each) for name in warm_start for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     division.divide(dataset.cases)
     with cluster.connected(place) as capacity:
@@ -128,9 +123,8 @@ def _launch(
         if dry_run:
             show_forecast(settings, capacity, cache_pixels, split)
             return
-        facts = space_facts(cache_pixels)
-        first = resolve_first(given, loaded, settings, facts, require_trainable)
-        settings = replace(settings, first=first, earlier=_recall(earlier, loaded, settings, facts))
+        first = resolve_first(given, loaded, settings, space_facts(cache_pixels), require_trainable)
+        settings = replace(settings, first=first)
         folder = _begin(settings, place, split)
         running.search(settings, capacity, folder, cache_pixels, split)
         running.finish(settings, capacity, folder, cache_pixels)
@@ -140,19 +134,6 @@ def _read_settings(what: Values) -> SearchSettings:
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
     budget_seconds = parse_duration(what["time_budget_seconds"])
     return build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
-
-
-def _recall(
-    earlier: Mapping[str, "EarlierSearch"], space: Space, settings: SearchSettings, facts: Values
-) -> list[EarlierTrial]:
-    """Return the earlier trials that the model learns from, and say of how many each search has."""
-    found: list[EarlierTrial] = []
-    for name, known in earlier.items():
-        of_search = resolve_earlier(known.trials, space, settings, facts)
-        told = f"the model learns from {len(of_search)} of its trials" if of_search else "the model learns from none"
-        console.print(f"--warm-start {name}: its best are tried first; {told}.", soft_wrap=True)
-        found += of_search
-    return found
 
 
 def _begin(settings: SearchSettings, place: Place, split: FoldSplit) -> SearchFolder:

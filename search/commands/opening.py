@@ -10,7 +10,7 @@ from search.place import Place
 from search.settings import SearchSettings, settings_values
 from segcore.errors import ConfigError
 
-_OWN: Final = {"name", "search_id", "first", "earlier"}
+_OWN: Final = {"name", "search_id", "first"}
 """Settings that a command line does not say, or that follow from files which may be gone by now."""
 
 

@@ -36,7 +36,7 @@ _STATED: Final[dict[str, tuple[str, Any]]] = {
 }
 """Fields whose option has another name or type than they have."""
 
-_LEFT_OUT: Final = {"first", "earlier", "search_id", "storage", "home"}
+_LEFT_OUT: Final = {"first", "search_id", "storage", "home"}
 """Fields that are no option of their own."""
 
 _DEPENDS: Final = {"folds"}

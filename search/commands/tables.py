@@ -51,7 +51,6 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
     table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
     told = {
         "first": f"{len(settings.first)} configurations",
-        "earlier": f"{len(settings.earlier)} trials",
         "storage": name_storage(place.storage),
         "grace_epochs": f"{settings.resolved_grace_epochs} (of {settings.epochs})",
     }

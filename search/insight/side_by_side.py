@@ -13,7 +13,7 @@ from search.verdict.comparison import Interval, compare_over_images
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError
 
-_NOT_TOLD: Final = {"name", "search_id", "first", "earlier"}
+_NOT_TOLD: Final = {"name", "search_id", "first"}
 """Settings in which any two searches differ, or that no table holds."""
 
 

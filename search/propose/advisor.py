@@ -4,18 +4,12 @@ The scores become standings, a Gaussian process predicts them, and of many candi
 are expected to improve most on the best, and which turn out best in a draw from what is likely (Thompson, "On the
 likelihood that one unknown probability exceeds another", 1933): the first use what is known, the second find what else
 there is. How a space is drawn from and who remembers lives in `proposer`.
-
-Trials of earlier searches teach the same process, in which one more coordinate says whether a trial is of this search
-(as of one task among several: Swersky et al., "Multi-Task Bayesian Optimization", 2013). How far apart that sets them
-is learnt like the length of any parameter; where they rank this search's own trials the wrong way round, they are
-left out.
 """
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +17,7 @@ from optuna.distributions import BaseDistribution
 
 from search.judge.pareto import rank_fronts
 from search.propose.encoding import Encoding, Floats, Params
-from search.propose.standing import rank_standings, thin_out
+from search.propose.standing import rank_standings
 from search.propose.surrogate import Surrogate
 
 _CANDIDATES: Final = 300
@@ -33,7 +27,6 @@ _BELIEVED: Final = 150
 _PARENTS: Final = 10
 _PROPOSALS: Final = 6
 """What is proposed next to the best keeps the search broad: always only the best finds worse configurations."""
-EARLIER_TRIALS: Final = 75
 _FAR: Final = 100.0
 """More than normal scores differ by."""
 _LEAST_DISTANCE: Final = 0.3
@@ -49,22 +42,14 @@ class Advisor:
         distributions: of every parameter, by name.
         pool: configurations drawn at random.
         epochs: of a whole training.
-        earlier: configurations of earlier searches' trials, with the standing of each in its own search, from 0 to 1.
     """
 
-    def __init__(
-        self,
-        distributions: Mapping[str, BaseDistribution],
-        pool: Sequence[Params],
-        epochs: int,
-        earlier: Sequence[tuple[Mapping[str, Any], float]] = (),
-    ) -> None:
+    def __init__(self, distributions: Mapping[str, BaseDistribution], pool: Sequence[Params], epochs: int) -> None:
         self._epochs = epochs
         self._encoding = Encoding(distributions)
-        self._pool_NP = self._stack([self.encode(params) for params in pool])
-        self._earlier = self._read_earlier(earlier) if earlier else None
+        self._pool_NP = np.stack([self.encode(params) for params in pool])
 
-    def encode(self, params: Mapping[str, Any]) -> Floats:
+    def encode(self, params: Params) -> Floats:
         """Return a configuration as `advise` takes it."""
         return self._encoding.encode(params)
 
@@ -89,58 +74,20 @@ class Advisor:
         if latencies is not None:
             scores = [standing if curve else -math.inf for standing, curve in zip(standings, curves, strict=True)]
             standings = -np.array(rank_fronts(scores, latencies), dtype=float)
-        taken_NP = self._stack([*codes, *pending])
+        order = np.argsort(-standings, kind="stable")
+        taken_NP = np.array([*codes, *pending])
         known_NP = taken_NP[: len(codes)]
-        earlier = self._find_related(known_NP, standings)
-        surrogate, best = self._learn(known_NP, standings, earlier)
+        chosen = _thin(order)
+        surrogate = Surrogate(self._encoding.features(known_NP[chosen]), to_normal_scores(standings, chosen))
         if pending:
-            surrogate.believe(self._view(taken_NP[len(codes) :][-_BELIEVED:], earlier))
-        candidates_NP = self._draw_candidates(known_NP[np.argsort(-standings, kind="stable")], random)
+            surrogate.believe(self._encoding.features(np.stack(pending[-_BELIEVED:])))
+        candidates_NP = self._draw_candidates(known_NP[order], random)
         features = self._encoding.features(candidates_NP)
         apart = _nearest(features, self._encoding.features(taken_NP))
         near = apart < _least_distance(*taken_NP.shape)
-        worths = _judge(surrogate, best, self._view(candidates_NP, earlier), random)
         # Where everything is near, what is farthest is still worth more than a repetition.
-        worths = [np.where(near, apart - _FAR, each) for each in worths]
+        worths = [np.where(near, apart - _FAR, each) for each in _judge(surrogate, features, random)]
         return [self._encoding.decode(candidates_NP[place]) for place in _choose_apart(features, worths)]
-
-    def _stack(self, codes: Sequence[Floats]) -> Floats:
-        return np.array(codes, dtype=float).reshape(-1, len(self._encoding.names))
-
-    def _view(self, codes_NP: Floats, earlier: "_Earlier | None") -> list[Floats]:
-        """Return the features of configurations of this search, beside those of others if there are any."""
-        features = self._encoding.features(codes_NP)
-        return [*features, np.zeros((len(codes_NP), 1))] if earlier is not None else features
-
-    def _read_earlier(self, trials: Sequence[tuple[Mapping[str, Any], float]]) -> "_Earlier":
-        codes_NP = self._stack([self.encode(params) for params, _ in trials])
-        standings = np.array([standing for _, standing in trials])
-        chosen = thin_out(standings, EARLIER_TRIALS)
-        targets = to_normal_scores(standings, chosen)
-        surrogate = Surrogate(self._encoding.features(codes_NP[chosen]), targets)
-        return _Earlier(codes_NP=codes_NP[chosen], targets=targets, surrogate=surrogate)
-
-    def _find_related(self, known_NP: Floats, standings: Floats) -> "_Earlier | None":
-        """Return the earlier trials, unless they rank those of this search the wrong way round."""
-        if self._earlier is None:
-            return None
-        predicted = self._earlier.surrogate.predict(self._encoding.features(known_NP))
-        agrees = np.cov(np.argsort(np.argsort(predicted)), standings)[0, 1] > 0
-        return self._earlier if agrees else None
-
-    def _learn(self, known_NP: Floats, standings: Floats, earlier: "_Earlier | None") -> tuple[Surrogate, float]:
-        """Return what predicts trials of this search, and what it predicts of the best known configuration."""
-        chosen = thin_out(standings, _MODEL_TRIALS)
-        targets = to_normal_scores(standings, chosen)
-        views = own = self._view(known_NP[chosen], earlier)
-        if earlier is not None:
-            others = self._encoding.features(earlier.codes_NP)
-            places = np.ones((len(earlier.codes_NP), 1))
-            views = [np.concatenate(pair) for pair in zip(own, [*others, places], strict=True)]
-            targets = np.concatenate([targets, earlier.targets])
-            own = [np.concatenate(pair) for pair in zip(own, self._view(earlier.codes_NP, earlier), strict=True)]
-        surrogate = Surrogate(views, targets)
-        return surrogate, float(surrogate.predict(own).max())
 
     def _draw_candidates(self, ranked_NP: Floats, random: np.random.Generator) -> Floats:
         """Return candidates, half from anywhere and half like the best trials."""
@@ -151,21 +98,6 @@ class Advisor:
         return np.concatenate([anywhere, alike])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Earlier:
-    """Trials of earlier searches.
-
-    Args:
-        codes_NP: their configurations.
-        targets: their standings as normal scores.
-        surrogate: what they predict alone.
-    """
-
-    codes_NP: Floats
-    targets: Floats
-    surrogate: Surrogate
-
-
 def to_normal_scores(standings: Floats, chosen: npt.NDArray[np.intp]) -> Floats:
     """Return the normal quantiles that chosen standings have among all; equals share their middle rank."""
     ordered, asked = np.sort(standings), standings[chosen]
@@ -174,14 +106,23 @@ def to_normal_scores(standings: Floats, chosen: npt.NDArray[np.intp]) -> Floats:
     return np.array([normal.inv_cdf(rank / len(standings)) for rank in ranks.tolist()])
 
 
+def _thin(order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return places of at most `_MODEL_TRIALS` trials: the best, and of the others evenly many of every rank."""
+    if len(order) <= _MODEL_TRIALS:
+        return np.sort(order)
+    best = _MODEL_TRIALS // 2
+    others = np.linspace(best, len(order) - 1, _MODEL_TRIALS - best).astype(np.intp)
+    return np.sort(np.concatenate([order[:best], order[others]]))
+
+
 def _least_distance(points: int, parameters: int) -> float:
     """Return how far from each other so many configurations are to be at least."""
     return float(min(_LEAST_DISTANCE, _LEAST_SPACING * points ** (-1 / parameters)))
 
 
-def _judge(surrogate: Surrogate, best: float, features: Sequence[Floats], random: np.random.Generator) -> list[Floats]:
+def _judge(surrogate: Surrogate, features: Sequence[Floats], random: np.random.Generator) -> list[Floats]:
     """Return what candidates are worth for each proposal: by turns what is expected of them and what luck may bring."""
-    gains = surrogate.expect_improvement(features, best)
+    gains = surrogate.expect_improvement(features)
     return [each for drawn in surrogate.draw(features, _PROPOSALS // 2, random) for each in (gains, drawn)]
 
 

@@ -34,7 +34,7 @@ class Encoding:
         self._distributions = list(distributions.values())
         self._choices = np.array([_count_choices(each) for each in self._distributions])
 
-    def encode(self, params: Mapping[str, Any]) -> Floats:
+    def encode(self, params: Params) -> Floats:
         """Return the codes of a configuration, one per parameter."""
         pairs = zip(self.names, self._distributions, strict=True)
         return np.array([_encode(each, params[name]) if name in params else math.nan for name, each in pairs])

@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -111,21 +111,12 @@ class Proposer:
         epochs: of a whole training.
         metric: what decides, see `segcore.scoring.objective`.
         weighs_latency: whether what is fast and good is sought, see `search.judge.pareto`; else what is good.
-        earlier: parameters of earlier searches' trials, with the standing of each in its own search, from 0 to 1.
     """
 
     def __init__(
-        self,
-        draw: DrawFunction,
-        *,
-        seed: int,
-        epochs: int,
-        metric: str,
-        weighs_latency: bool = False,
-        earlier: Sequence[tuple[Params, float]] = (),
+        self, draw: DrawFunction, *, seed: int, epochs: int, metric: str, weighs_latency: bool = False
     ) -> None:
         self._draw = draw
-        self._earlier = earlier
         self._metric = metric
         self._weighs_latency = weighs_latency
         self._epochs = epochs
@@ -228,7 +219,7 @@ class Proposer:
                 pool.append(found.params)
                 for name, drawn in found.distributions.items():
                     distributions[name] = widen(distributions.get(name, drawn), drawn)
-        return Advisor(distributions, pool, self._epochs, self._earlier) if distributions else None
+        return Advisor(distributions, pool, self._epochs) if distributions else None
 
     def _seed_of(self, number: int, attempt: int) -> int:
         return int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])

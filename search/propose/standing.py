@@ -36,16 +36,6 @@ def rank_standings(curves: Sequence[Sequence[float]], epochs: int) -> Floats:
     return standings
 
 
-def thin_out(standings: Floats, most: int) -> npt.NDArray[np.intp]:
-    """Return places of at most so many trials: the best, and of the others evenly many of every rank."""
-    order = np.argsort(-standings, kind="stable")
-    if len(order) <= most:
-        return np.sort(order)
-    best = most // 2
-    others = np.linspace(best, len(order) - 1, most - best).astype(np.intp)
-    return np.sort(np.concatenate([order[:best], order[others]]))
-
-
 def _number(keys_N2: Floats) -> npt.NDArray[np.intp]:
     """Return the place of each pair among all unlike ones, in order; those that are alike have the same."""
     order = np.lexsort((keys_N2[:, 1], keys_N2[:, 0]))

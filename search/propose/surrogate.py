@@ -43,6 +43,7 @@ class Surrogate:
         kernel_NN[np.diag_indices(len(values))] += self._noise
         self._inverse_NN = np.linalg.inv(kernel_NN)
         self._weights: Floats = self._inverse_NN @ values
+        self.best = float(self._predict_values(self._points).max()) * self._spread + self._mean
 
     def believe(self, features: Sequence[Floats]) -> None:
         """Take points for granted at their predicted means, so that the next is looked for elsewhere."""
@@ -60,14 +61,10 @@ class Surrogate:
         self._values = np.concatenate([self._values, believed])
         self._weights = self._inverse_NN @ self._values
 
-    def predict(self, features: Sequence[Floats]) -> Floats:
-        """Return what is most likely at points."""
-        return self._predict_values(self._scale(features)) * self._spread + self._mean
-
-    def expect_improvement(self, features: Sequence[Floats], best: float) -> Floats:
-        """Return by how much points are expected to be better than the best known one, which is predicted at `best`."""
+    def expect_improvement(self, features: Sequence[Floats]) -> Floats:
+        """Return by how much points are expected to be better than the best known one."""
         means, spreads = self._predict(features)
-        return _improvement(means - best, spreads)
+        return _improvement(means - self.best, spreads)
 
     def draw(self, features: Sequence[Floats], count: int, random: np.random.Generator) -> Floats:
         """Return `count` times what points may turn out to be worth, each drawn by itself from what is likely there."""

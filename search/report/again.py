@@ -18,7 +18,7 @@ from segcore.insight.page import Markup, Row, Section, data_table, element, join
 
 _PACKAGES: Final = ("torch", "torchvision", "timm", "albumentations", "ray", "optuna", "mlflow", "numpy")
 _STATED: Final = {"time_budget_seconds": "--time-budget"}
-_NO_OPTION: Final = {"name", "search_id", "first", "earlier", "fixed", "objective", "split", "folds"}
+_NO_OPTION: Final = {"name", "search_id", "first", "fixed", "objective", "split", "folds"}
 """Not told as others are."""
 _DIGEST_LETTERS: Final = 16
 

@@ -116,7 +116,6 @@ def build_proposer(settings: SearchSettings, facts: dict[str, Any], space: Space
         epochs=settings.epochs,
         metric=settings.metric,
         weighs_latency=settings.weighs_latency,
-        earlier=[(each.params, each.standing) for each in settings.earlier],
     )
 
 

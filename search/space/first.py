@@ -1,17 +1,15 @@
-"""What is known before a search: configurations to try first, and trials of earlier searches to learn from.
+"""What is known before a search: configurations to try first, from files and from earlier searches.
 
-Both are resolved once, at the launch, and stand in `settings.json` from then on, so that a resumed search goes on with
-the same ones. The sampler learns from what the space could have drawn; what else is to be tried first is trained all
-the same, and what else was tried earlier is left out.
+They are resolved once, at the launch, and stand in `settings.json` from then on, so that a resumed search goes on with
+the same ones. The sampler learns from those that the space could have drawn; the others are trained all the same.
 """
 
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from search.settings import EarlierTrial, SearchSettings
+from search.settings import SearchSettings
 from search.space.check import Requirement
 from search.space.draw import Draw, RejectedDrawError, draw, draw_config
 from segcore.config import TrainConfig, make_paths_whole, refuse_unknown_fields
@@ -81,26 +79,6 @@ def resolve_first(
             f"--trials {settings.trials}: there are {len(resolved)} configurations to try first; "
             f"use --trials {len(resolved)} or more."
         )
-    return resolved
-
-
-def resolve_earlier(
-    trials: Sequence[tuple[dict[str, Any], float]], space: Space, settings: SearchSettings, facts: dict[str, Any]
-) -> list[EarlierTrial]:
-    """Return those trials of earlier searches that a space could have drawn, as it would have drawn them.
-
-    Args:
-        trials: `TrainConfig` values and standings, from `read_earlier`.
-        space: the search's space.
-        settings: epochs, seed and fixed values are the search's.
-        facts: what spaces may know of the data.
-    """
-    resolved: list[EarlierTrial] = []
-    for number, (values, standing) in enumerate(trials):
-        with suppress(ConfigError):
-            whole = _resolve(values, space, settings, facts, number)
-            if whole["drawable"]:
-                resolved.append(EarlierTrial(params=whole["params"], standing=standing))
     return resolved
 
 

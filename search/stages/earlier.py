@@ -1,18 +1,14 @@
-"""What an earlier search tells a new one: what to try first, and trials to learn from; from its folder, or MLflow."""
+"""What an earlier search found best, to be tried first by a new one: from its folder, or from MLflow."""
 
-from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from search.folder import SearchFolder
-from search.insight.importance import read_known
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES
 from search.mirror import fetch_search
 from search.opening import read_what
 from search.place import Place
-from search.propose.advisor import EARLIER_TRIALS
-from search.propose.standing import rank_standings, thin_out
 from search.space.first import validate_given
 from search.storage import find_bucket, name_storage
 from search.tracking.store import find_best_params
@@ -22,22 +18,8 @@ from segcore.errors import ConfigError
 _WARM_STARTS: Final = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EarlierSearch:
-    """What is known of an earlier search.
-
-    Args:
-        best: `TrainConfig` values of its best trials, at most three, the best first.
-        trials: values of those that the space drew, each with its standing, see `EarlierTrial`; none where only MLflow
-            knows the search.
-    """
-
-    best: list[dict[str, Any]]
-    trials: list[tuple[dict[str, Any], float]] = field(default_factory=list)
-
-
-def read_earlier(name: str, place: Place) -> EarlierSearch:
-    """Return what is known of an earlier search.
+def read_earlier(name: str, place: Place) -> list[dict[str, Any]]:
+    """Return the best configurations of an earlier search, at most three, the best first.
 
     Args:
         name: its name; it is looked for in the storage, then in MLflow.
@@ -51,18 +33,16 @@ def read_earlier(name: str, place: Place) -> EarlierSearch:
     if (bucket := find_bucket(place.storage)) is not None:
         fetch_search(bucket, folder.root)
     if folder.settings.is_file():
-        settings = read_what(folder)
-        history = read_history(folder.search_stage.journal, settings.metric)
-        found = EarlierSearch(best=_best_values(history), trials=_rank_trials(history, settings.epochs))
+        found = _best_values(read_history(folder.search_stage.journal, read_what(folder).metric))
     else:
-        found = EarlierSearch(best=find_best_params(place.tracking_uri, name, _WARM_STARTS))
-    if not found.best:
+        found = find_best_params(place.tracking_uri, name, _WARM_STARTS)
+    if not found:
         raise ConfigError(
             f"--warm-start {name}: neither {name_storage(place.storage)} nor MLflow at "
             f"{mask_uri(place.tracking_uri)} has a search of that name with a score; check the name, or leave "
             "--warm-start out."
         )
-    return replace(found, best=[validate_given(values, f"--warm-start {name}") for values in found.best])
+    return [validate_given(values, f"--warm-start {name}") for values in found]
 
 
 def _best_values(history: History) -> list[dict[str, Any]]:
@@ -71,10 +51,3 @@ def _best_values(history: History) -> list[dict[str, Any]]:
         if trial.outcome not in FAILURES and trial.values not in found:
             found.append(trial.values)
     return found[:_WARM_STARTS]
-
-
-def _rank_trials(history: History, epochs: int) -> list[tuple[dict[str, Any], float]]:
-    """Return as many trials as the model learns from, each with its standing among all."""
-    trials, curves = read_known(history)
-    standings = rank_standings(curves, epochs)
-    return [(trials[place].values, float(standings[place])) for place in thin_out(standings, EARLIER_TRIALS)]

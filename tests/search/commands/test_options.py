@@ -11,7 +11,7 @@ from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Values, option
 from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
 
-NO_OPTION = {"first", "earlier", "search_id", "home", "storage"}
+NO_OPTION = {"first", "search_id", "home", "storage"}
 
 
 @pytest.mark.parametrize(("kind", "options"), [(SearchSettings, WHAT), (Place, WHERE), (Place, WHERE_NOW)])

@@ -89,8 +89,8 @@ def test_candidates_are_judged_by_turns_by_what_is_expected_and_by_luck():
     random = np.random.default_rng(0)
     places = [random.random((20, 1))]
     surrogate = Surrogate(places, places[0][:, 0])
-    gains = surrogate.expect_improvement(places, 0.9)
-    judged = _judge(surrogate, 0.9, places, random)
+    gains = surrogate.expect_improvement(places)
+    judged = _judge(surrogate, places, random)
     assert len(judged) == 6
     assert all(np.array_equal(each, gains) for each in judged[::2])
     assert not np.array_equal(judged[1], judged[3]), "each drawn anew"
@@ -132,24 +132,3 @@ def test_what_is_fast_and_good_is_sought_where_latencies_are_given(advisor):
     good = advise(advisor, params, curves)
     good_and_fast = advise(advisor, params, curves, latencies=[10 + 100 * each["rate"] for each in params])
     assert min(each["rate"] for each in good_and_fast) < min(each["rate"] for each in good)
-
-
-def taught_earlier(standing) -> Advisor:
-    """An advisor that knows 60 trials of an earlier search, each with the standing that a function gives it."""
-    return Advisor(SPACE, draw(100, 1), 9, [(each, standing(each)) for each in draw(60, 7)])
-
-
-def test_earlier_trials_tell_where_this_search_has_not_been():
-    """Both know that high rates are good; only the earlier search has had rates above a half."""
-    params = [{**each, "rate": each["rate"] / 2} for each in draw(14, 8)]
-    curves = [[each["rate"]] for each in params]
-    rates = [each["rate"] for each in advise(taught_earlier(lambda each: each["rate"]), params, curves)]
-    alone = [each["rate"] for each in advise(Advisor(SPACE, draw(100, 1), 9), params, curves)]
-    assert sum(rates) > sum(alone)
-
-
-@pytest.mark.parametrize("standing", [lambda each: 1 - each["rate"], lambda each: 0.5])
-def test_earlier_trials_that_say_nothing_of_this_search_change_no_proposal(advisor, standing):
-    params = draw(14, 8)
-    curves = [[each["rate"]] for each in params]
-    assert advise(taught_earlier(standing), params, curves) == advise(advisor, params, curves)

@@ -22,13 +22,11 @@ EPOCHS = 9
 """The first landmark is the first epoch."""
 
 
-def make_proposer(space, settings, *, epochs: int = EPOCHS, weighs_latency: bool = False, earlier=()) -> Proposer:
+def make_proposer(space, settings, *, epochs: int = EPOCHS, weighs_latency: bool = False) -> Proposer:
     def draw_anew(given, seed):
         return draw(lambda trial: draw_config(space, trial, settings).values(), FACTS, seed=seed, given=given)
 
-    return Proposer(
-        draw_anew, seed=settings.seed, epochs=epochs, weighs_latency=weighs_latency, metric="iou", earlier=earlier
-    )
+    return Proposer(draw_anew, seed=settings.seed, epochs=epochs, weighs_latency=weighs_latency, metric="iou")
 
 
 def score_of(values: dict, epoch: int) -> float:
@@ -163,20 +161,6 @@ def test_events_cut_at_any_place_and_asks_in_between_change_no_proposal(lived, t
             killed.apply(event)
         whole.apply(event)
     assert [killed.ask(number) for number in (22, 23)] == [whole.ask(number) for number in (22, 23)]
-
-
-def test_search_that_knows_an_earlier_one_proposes_after_a_kill_as_before(make_settings, rebuild):
-    """It begins with random draws, and follows the earlier one, whose later trials were the better, with the model."""
-    settings, before = make_settings(seed=3), make_proposer(street, make_settings(seed=4))
-    earlier = [(before.ask(number).params, number / 20) for number in range(20)]
-    told, alone = Told(make_proposer(street, settings, earlier=earlier)), Told(make_proposer(street, settings))
-    differ = []
-    for number in range(20):
-        rebuilt = rebuild(told.events, make_proposer(street, settings, earlier=earlier))
-        found = rebuilt.ask(number)
-        assert found == live(told, number), f"at trial {number}"
-        differ.append(found != live(alone, number))
-    assert not any(differ[:12]) and any(differ)
 
 
 def test_asking_teaches_nothing_until_it_is_told(make_settings):

@@ -5,8 +5,8 @@ import pytest
 
 from search.folder import StageFolder, folder_of
 from search.memory.journal import read_events
-from search.settings import EarlierTrial, write_settings
-from search.space.first import read_prior, resolve_earlier, resolve_first
+from search.settings import write_settings
+from search.space.first import read_prior, resolve_first
 from search.stages.earlier import read_earlier
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
@@ -203,13 +203,6 @@ def write_earlier(script) -> None:
     script.end(6, "diverged")
 
 
-def write_ranked(script) -> None:
-    for trial, iou in enumerate((0.8, 0.9, 0.7, 0.95)):
-        script.ask(trial, batch_size=trial + 1)
-        script.epochs(trial, iou)
-        script.end(trial, "diverged" if trial == 3 else "finished")
-
-
 def test_three_best_configurations_of_a_search_in_the_storage_come_first(
     make_settings, make_place, make_history, tmp_path
 ):
@@ -221,26 +214,7 @@ def test_three_best_configurations_of_a_search_in_the_storage_come_first(
     (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
     write_settings(settings, folder.settings)
     found = read_earlier("streets", make_place())
-    assert [values["batch_size"] for values in found.best] == [3, 4, 1]
-
-
-def test_trials_of_a_search_in_the_storage_have_their_standing_among_all(
-    make_settings, make_place, make_history, tmp_path
-):
-    """Got as far as each other: 0.9, 0.8, 0.7; what diverged or never ended well is below or left out."""
-    settings = make_settings()
-    folder = folder_of(settings, make_place())
-    folder.root.mkdir(parents=True)
-    make_history(write_ranked)
-    (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
-    write_settings(settings, folder.settings)
-    found = read_earlier("streets", make_place())
-    assert [(values["batch_size"], standing) for values, standing in found.trials] == [
-        (1, pytest.approx(2 / 3)),
-        (2, pytest.approx(1.0)),
-        (3, pytest.approx(1 / 3)),
-        (4, pytest.approx(0.0)),
-    ]
+    assert [values["batch_size"] for values in found] == [3, 4, 1]
 
 
 def test_search_that_only_mlflow_knows_is_found_there(make_settings, make_place, script):
@@ -255,19 +229,10 @@ def test_search_that_only_mlflow_knows_is_found_there(make_settings, make_place,
     StageRuns(settings, place, "search", stage).write(list(read_events(script.journal.file)))
     StageRuns(settings, place, "retrain", stage).write(list(read_events(script.journal.file)))
     found = read_earlier("elsewhere", place)
-    assert [values["batch_size"] for values in found.best] == [2, 3, 1]
-    assert found.best[0] == script.journal.history.trials[1].values
-    assert found.trials == []
+    assert [values["batch_size"] for values in found] == [2, 3, 1]
+    assert found[0] == script.journal.history.trials[1].values
 
 
 def test_search_that_nobody_knows_is_refused(make_place):
     with pytest.raises(ConfigError, match=r"--warm-start hole: neither .* nor MLflow at sqlite"):
         read_earlier("hole", make_place())
-
-
-def test_earlier_trials_that_the_space_could_have_drawn_are_learnt_from_and_no_others(make_settings):
-    """Crops of 128 are none of its choices, nor are seven images a batch; the rest of the second it draws as given."""
-    settings = make_settings(epochs=5, seed=3)
-    values = resolve(GIVEN, make_settings)["values"]
-    trials = [({**values, "crop_size": 128}, 0.9), (values, 0.8), ({**values, "batch_size": 7}, 0.7)]
-    assert resolve_earlier(trials, small, settings, FACTS) == [EarlierTrial(params=GIVEN, standing=0.8)]

@@ -29,11 +29,17 @@ class Browser:
 
     Args:
         connection: to the page's debugger, upgraded to a web socket.
+        process_id: of the browser, which leads a session of its own.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, process_id: int) -> None:
         self._connection = connection
         self._number = 0
+        self.process_id = process_id
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let a page be busy for so long before it answers."""
+        self._connection.settimeout(seconds)
 
     def open(self, address: str) -> None:
         """Open an address; one that differs behind # alone is loaded anew, too."""
@@ -119,7 +125,7 @@ def browse(folder: Path, *, width: int = 1400, height: int = 900) -> Iterator[Br
     )
     try:
         with _connect(folder / "DevToolsActivePort") as connection:
-            yield Browser(connection)
+            yield Browser(connection, process.pid)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

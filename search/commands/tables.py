@@ -29,9 +29,10 @@ WIDE: Final = 100
 """Columns of a terminal from which on tables have all of theirs; with fewer they have those that tell most."""
 _TOLD_WARNINGS: Final = 3
 _TOLD_LETTERS: Final = 200
-_RANKED: Final = re.compile(r"^.* after epoch (\d+) is (rank \d+ of \d+);.*$")
+_RANKED: Final = re.compile(r"^.* after epoch (\d+) is (rank \d+ of \d+)(?:(; none .*)|;.*)$")
 """What ASHA says, of which the score and the share stand elsewhere."""
 _ALONE: Final = re.compile(r"^rank 1 of 1 (after epoch \d+)$")
+"""Of a journal that says nothing of those who come first."""
 _UNSET: Final = re.compile(r"\b(?:0|empty): ([^;]+)")
 """What the description of a setting says of one that is not given."""
 _COLOURS: Final = {
@@ -186,7 +187,7 @@ def name_state(trial: TrialRecord, *, wide: bool = True) -> str:
 def describe_reason(trial: TrialRecord) -> str:
     """Return in a line why a trial ended as it did, or is to end; of a traceback what it says last."""
     lines = (trial.message or trial.pruned).strip().splitlines()
-    told = _RANKED.sub(r"\2 after epoch \1", lines[-1].strip())[:_TOLD_LETTERS] if lines else ""
+    told = _RANKED.sub(r"\2 after epoch \1\3", lines[-1].strip())[:_TOLD_LETTERS] if lines else ""
     return _ALONE.sub(r"first \1, with none to compare with yet", told)
 
 

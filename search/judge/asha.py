@@ -104,7 +104,12 @@ class Asha:
         if rank <= count // self._factor:
             return ""
         share = _SHARES.get(self._factor, f"one of every {self._factor}")
-        return f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {count}; the best {share} goes on"
+        rule = (
+            f"the best {share} goes on"
+            if count >= self._factor
+            else f"none goes on at once until {self._factor} got there"
+        )
+        return f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {count}; {rule}"
 
     def waits(self, trial: int) -> bool:
         """Say whether a trial may be taken up again."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from search.insight.choices import list_choices
 from search.insight.spending import worker_seconds
-from search.insight.words import describe_seconds
+from search.insight.words import count_words, describe_seconds
 from search.memory.history import TrialRecord
 from search.report.matter import Matter, score_of
 from segcore.insight.page import Cell, Markup, Row, Section, data_table
@@ -21,7 +21,8 @@ def trials(matter: Matter) -> Section:
     rows = [_row(matter, trial, rank, choices) for rank, trial in enumerate([*ranked, *others], start=1)]
     header = ["rank", "trial", "state", "epochs", matter.metric, "at epoch", "took", *choices]
     table = data_table(header, rows, sortable=True, tall=True, marks=[trial.number for trial in [*ranked, *others]])
-    return Section(title="All trials", hint="A click on a heading sorts.", content=table)
+    hint = f"{count_words(len(rows), 'trial')}, the best first; the table scrolls, and a click on a heading sorts."
+    return Section(title="All trials", hint=hint, content=table)
 
 
 def told_trials(matter: Matter) -> Markup:

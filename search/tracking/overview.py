@@ -27,7 +27,8 @@ from search.tracking_uri import mask_uri
 
 _NOTE: Final = "mlflow.note.content"
 """The tag that MLflow shows as a description, as Markdown."""
-_OPENS: Final = " (why, what it cost, how to use it: open this)"
+_OPENS: Final = " (open: why, cost, use)"
+"""Short, for beside its Assistant MLflow shows a hundred letters of the line."""
 _EXPERIMENT_LETTERS: Final = 20_000
 """That a tag of an experiment may have."""
 

@@ -12,8 +12,6 @@ from typing import Any, Final
 
 _MOST_RUNS: Final = 1000
 """Of a chart; MLflow's own default is ten, in the order of the table."""
-_MOST_BARS: Final = 30
-"""Of more runs no bar can be told from the next, nor its name be read."""
 _OTHERS: Final = ("class", "condition", "Model metrics", "System metrics")
 """Sections that MLflow would open by itself for whatever a view does not chart."""
 
@@ -52,8 +50,8 @@ def line(metric: str) -> Chart:
 
 
 def bar(metric: str) -> Chart:
-    """Return a chart of a metric's last value by run, of the first runs of the table."""
-    return {"type": "BAR", "metricKey": metric, "selectedMetricKeys": [metric], "runsCountToCompare": _MOST_BARS}
+    """Return a chart of a metric's last value by run."""
+    return {"type": "BAR", "metricKey": metric, "selectedMetricKeys": [metric]}
 
 
 def scatter(x: str, y: str) -> Chart:
@@ -86,12 +84,14 @@ class Table:
         order: column to sort by, the highest first.
         columns: of the table, such as ``metrics.`iou` ``.
         group_by: parameter whose runs are one, by their mean; None: each is itself.
+        first_alone: whether charts show the first twenty runs, until a person shows more; else all that are loaded.
     """
 
     query: str
     order: str
     columns: Sequence[str]
     group_by: str | None = None
+    first_alone: bool = False
 
 
 _PLAIN_STATE: Final[Mapping[str, Any]] = {
@@ -100,7 +100,6 @@ _PLAIN_STATE: Final[Mapping[str, Any]] = {
     "lifecycleFilter": "Active",
     "datasetsFilter": [],
     "modelVersionFilter": "All Runs",
-    "runsHiddenMode": "SHOWALL",
     "runsPinned": [],
     "runsHidden": [],
     "runsVisibilityMap": {},
@@ -113,7 +112,7 @@ _PLAIN_STATE: Final[Mapping[str, Any]] = {
     "hideEmptyCharts": True,
     "autoRefreshEnabled": True,
 }
-"""What every view has: all runs shown, sections in the given order, charts without values left out."""
+"""What every view has: sections in the given order, charts without values left out."""
 
 
 def build_state(slug: str, sections: Sequence[Section], table: Table) -> dict[str, Any]:
@@ -137,6 +136,7 @@ def build_state(slug: str, sections: Sequence[Section], table: Table) -> dict[st
         "orderByKey": table.order,
         "selectedColumns": [*table.columns],
         "groupBy": group if table.group_by else None,
+        "runsHiddenMode": "FIRST_20_RUNS" if table.first_alone else "SHOWALL",
         "compareRunSections": [*own, *others],
         "compareRunCharts": [
             _place(chart, uuid, place) for uuid, section in shown for place, chart in enumerate(section.charts)

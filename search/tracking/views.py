@@ -138,8 +138,8 @@ def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
     standing = ["tags.`state`", "tags.`reason`"]
     best = f"metrics.`{shown.best}`"
 
-    def of_trials(*columns: str) -> Table:
-        return Table(query=trials, order=best, columns=columns)
+    def of_trials(*columns: str, first_alone: bool = False) -> Table:
+        return Table(query=trials, order=best, columns=columns, first_alone=first_alone)
 
     confirmed = [*_metrics([shown.best, shown.key]), "params.`fold`"]
     return [
@@ -147,17 +147,18 @@ def build_views(shown: Shown, search_id: str, parent_id: str) -> list[View]:
               _glance(shown), of_trials(*_metrics(scores), standing[0], *params)),
         _view("leaderboard", "Leaderboard", "every trial with its scores, its state and why",
               _leaderboard(shown), of_trials(*_metrics(scores), *standing, *params), as_table=True),
-        _view("by-class", "By class", "the IoU of every class",
+        _view("by-class", "By class", "the IoU of every class, of the twenty best",
               [Section(name="IoU by class", charts=[bar(name) for name in shown.classes], height=320)],
-              of_trials(*_metrics([shown.best, *shown.classes]))),
-        _view("by-condition", "By condition", "the score by day, night and whatever else the data tells",
-              _conditions(shown), of_trials(*_metrics([shown.best, *shown.conditions]))),
+              of_trials(*_metrics([shown.best, *shown.classes]), first_alone=True)),
+        _view("by-condition", "By condition", "the twenty best by day, night and whatever else the data tells",
+              _conditions(shown), of_trials(*_metrics([shown.best, *shown.conditions]), first_alone=True)),
         _view("pictures", "Pictures", "the same images as each trial saw them",
               [Section(name="Pictures", charts=[pictures(shown.pictures, LATEST_STEP)], columns=1, height=1200)],
               of_trials(*_metrics([shown.best]))),
-        _view("cost", "Cost and resources", "what trials took, and what they did with it",
+        _view("cost", "Cost and resources", "what the twenty best took, and what they did with it",
               _cost(shown),
-              of_trials(*_metrics([shown.best, shown.hours, "device_seconds", "peak_memory_gib", "latency_ms"]))),
+              of_trials(*_metrics([shown.best, shown.hours, "device_seconds", "peak_memory_gib", "latency_ms"]),
+                        first_alone=True)),
         _view("folds", "Confirmation and folds", "the best configurations on further folds, mean and spread",
               _folds(shown), Table(query=again, order=best, columns=confirmed, group_by="configuration")),
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """The winner and its scores in words: for the page of a stage in MLflow, and for the terminal."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -26,10 +27,17 @@ def confirmation_line(confirmation: dict[str, Any], metric: str) -> str:
     line = f"The winner's {metric} {where} is {confirmation['score']:.4f}{within}; "
     optimism = confirmation["optimism"]
     line += f"its score in the search was {abs(optimism):.4f} {'higher' if optimism >= 0 else 'lower'}."
-    rivals = ", ".join(str(number) for number in confirmation["rivals"])
     told = f"{confirmation['told'].capitalize()}. {STEERED}" if seeds else ""
-    sentences = [line, told, f"It cannot be told from trial {rivals}." if rivals else "", _tell_choice(confirmation)]
+    sentences = [line, told, _tell_rivals(confirmation["rivals"]), _tell_choice(confirmation)]
     return " ".join(filter(None, sentences))
+
+
+def _tell_rivals(rivals: Sequence[int]) -> str:
+    if not rivals:
+        return ""
+    *first, last = map(str, rivals)
+    named = f"trials {', '.join(first)} and {last}" if first else f"trial {last}"
+    return f"It cannot be told from {named}."
 
 
 def _tell_choice(confirmation: dict[str, Any]) -> str:

@@ -11,6 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -44,6 +46,7 @@ from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
 from tests.conftest import paint
 
 ROOT = Path(__file__).parents[3]
+BIN = Path(sys.executable).parent
 TRIALS, EPOCHS, FOLDS = 4, 4, 2
 
 SECRETS = {
@@ -375,6 +378,50 @@ def test_registered_model_predicts_what_the_ensemble_predicts(retrained, place, 
     assert len(ensemble.members) == FOLDS
     assert np.array_equal(served, expected)
     assert len(np.unique(expected)) > 1, "a constant answer would be equal by chance"
+
+
+@pytest.mark.slow
+def test_mlflow_serves_the_champion_and_answers_a_picture(
+    retrained, place, dataset_folder, tmp_path, find_free_port, wait_until
+):
+    """As docs/model.md says: from the environment, the pixels as JSON."""
+    folder, port = place.folder("whole"), find_free_port()
+    image = np.asarray(Image.open(read_dataset(dataset_folder).cases[0].image))
+    command = [BIN / "mlflow", "models", "serve", "-m", "models:/whole@champion", "--env-manager", "local"]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": read_place(folder.place).tracking_uri}
+    environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
+    with (tmp_path / "server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [*command, "--port", str(port)], cwd=tmp_path, env=environment, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        wait_until(lambda: ask_model(port, "ping")[0] == 200, "the model is served", 240)
+        status, answer = ask_model(port, "invocations", {"inputs": image.tolist()})
+        refused = ask_model(port, "invocations", {"inputs": image[..., 0].tolist()})
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+    expected = load_ensemble(folder.model, detect_machine(1)).predict(image)
+    assert status == 200, answer
+    assert np.array_equal(json.loads(answer)["predictions"], expected)
+    assert refused[0] == 400
+    assert "give RGB images of bytes" in refused[1]
+
+
+def ask_model(port: int, path: str, content: object = None) -> tuple[int, str]:
+    """What a served model answers, with its status; 0 while nobody answers."""
+    data = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/{path}", data=data, headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=240) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,5 @@
 from search.commands.tables import (
+    describe_reason,
     importance_table,
     insight_report,
     progress_panel,
@@ -128,6 +129,16 @@ def test_first_of_a_rung_is_not_said_to_have_lost(render, make_history):
 
     text = render(trials_table(make_history(write).in_order, "iou", reasons=True))
     assert "first after epoch 1, with none to compare with yet" in text
+
+
+def test_a_reason_in_a_table_says_when_none_goes_on_yet(make_history):
+    def write(script):
+        script.ask(0)
+        message = "iou 0.5000 after epoch 1 is rank 1 of 2; none goes on at once until 3 got there"
+        script.end(0, "stopped by ASHA", message)
+
+    (trial,) = make_history(write).in_order
+    assert describe_reason(trial) == "rank 1 of 2 after epoch 1; none goes on at once until 3 got there"
 
 
 def test_insight_says_what_was_stopped_what_time_bought_and_what_mattered(render, row_of, make_history, make_settings):

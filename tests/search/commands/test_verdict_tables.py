@@ -155,6 +155,8 @@ def test_confirmation_in_words():
     assert confirmation_line(alone, "iou").endswith("is 0.7100; its score in the search was 0.0432 higher.")
     lower = {**alone, "optimism": -0.0197}
     assert confirmation_line(lower, "iou").endswith("its score in the search was 0.0197 lower.")
+    several = {**alone, "rivals": [9, 2, 14]}
+    assert confirmation_line(several, "iou").endswith(" It cannot be told from trials 9, 2 and 14.")
 
 
 def test_folds_without_anything_to_count_are_told_instead_of_no_number(render):

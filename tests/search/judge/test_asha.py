@@ -109,6 +109,15 @@ def test_rungs_grow_by_the_factor_and_lie_before_the_last_epoch(grace, factor, e
     assert rung_epochs(grace, factor, epochs) == rungs
 
 
+def test_who_comes_to_a_rung_before_enough_have_is_told_that_none_goes_on_yet():
+    told = Told(make_asha())
+    assert told.asha.decide(0, 1, 0.5) == (
+        "iou 0.5000 after epoch 1 is rank 1 of 1; none goes on at once until 3 got there"
+    )
+    told.judge_all(1, {0: 0.5, 1: 0.4})
+    assert told.asha.decide(2, 1, 0.3) == "iou 0.3000 after epoch 1 is rank 3 of 3; the best third goes on"
+
+
 def test_who_goes_on_at_a_rung():
     """Rung of epoch 1, factor 3: of n results the best floor(n / 3) go on, judged as each arrives."""
     told = Told(make_asha())

@@ -108,7 +108,7 @@ class Simulation:
         return False
 
     def _pace(self, trial: int) -> float:
-        return 40 * self.drawn[trial]["crop_size"] / 512 * random.Random(trial).uniform(0.8, 1.2)
+        return float(40 * self.drawn[trial]["crop_size"] / 512 * random.Random(trial).uniform(0.8, 1.2))
 
     def _next(self, now: float) -> int | None:
         last = len(self.drawn) == self.settings.trials

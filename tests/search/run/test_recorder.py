@@ -377,7 +377,7 @@ def test_verdict_of_a_driver_that_died_is_carried_out_on_resume(parts, make_tria
     ended = parts.journal.history.trials[0]
     assert (ended.outcome, ended.message) == (
         Outcome.STOPPED,
-        "iou 0.5000 after epoch 1 is rank 1 of 1; the best half goes on",
+        "iou 0.5000 after epoch 1 is rank 1 of 1; none goes on at once until 2 got there",
     )
     assert asha.find_promoted(last=True) == 0
     parts.journal.write(Reopened(trial=0))

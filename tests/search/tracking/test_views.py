@@ -184,7 +184,8 @@ def test_the_answers_stand_above_every_view_and_what_a_person_writes_there_stays
     note = experiment.tags["mlflow.note.content"]
     title, *rest = note.splitlines()
     assert title.startswith("### Trial 10 won, iou 0.3000 on fold 0, confirmed 0.2100")
-    assert title.endswith("(why, what it cost, how to use it: open this)")
+    assert title.endswith(" (open: why, cost, use)")
+    assert len(title.removeprefix("### ")) < 100, "MLflow cuts what is longer"
     assert all(any(question in line for line in rest) for question in ("Was the winner luck?", "What did it cost?"))
     client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "### Mine")
     write_overview(place, folder)
@@ -221,6 +222,15 @@ def test_parallel_coordinates_have_what_every_trial_drew_in_the_order_of_the_spa
     (glance, *_) = build_views(shown, "id", "run")
     (parallel,) = [chart for chart in glance.state["compareRunCharts"] if chart["type"] == "PARALLEL"]
     assert (parallel["selectedParams"], parallel["selectedMetrics"]) == (["loss", "backbone"], ["miou_best"])
+
+
+def test_bars_and_lines_by_class_condition_and_cost_are_of_the_runs_that_can_be_told_apart():
+    """MLflow draws a bar, or a line, for each of a hundred runs that it has loaded."""
+    modes = {
+        view.slug: view.state["runsHiddenMode"] for view in build_views(look_at(history_of({}), "h", []), "i", "r")
+    }
+    assert {slug for slug, mode in modes.items() if mode == "FIRST_20_RUNS"} == {"by-class", "by-condition", "cost"}
+    assert {modes[slug] for slug in ("at-a-glance", "leaderboard", "pictures", "folds")} == {"SHOWALL"}
 
 
 def test_views_of_a_second_search_of_a_name_have_names_of_their_own():

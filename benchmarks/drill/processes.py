@@ -16,7 +16,7 @@ _LOOK_SECONDS: Final = 0.5
 
 
 def list_processes() -> list[tuple[int, int, int, str]]:
-    """Return process id, parent, session and title of every process."""
+    """Return process id, parent, session and title of every process but the dead that nobody has asked after."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -24,7 +24,9 @@ def list_processes() -> list[tuple[int, int, int, str]]:
             with suppress(OSError):
                 title = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                found.append((int(folder.name), int(fields[1]), int(fields[3]), title))
+                # One that is about to become another program has no title, either.
+                if fields[0] != "Z":
+                    found.append((int(folder.name), int(fields[1]), int(fields[3]), title))
     return found
 
 
@@ -34,8 +36,8 @@ def children_of(parent: int) -> list[tuple[int, str]]:
 
 
 def list_session(leader: int) -> list[int]:
-    """Return the processes of a session, without the dead that nobody has asked after."""
-    return [pid for pid, _, session, title in list_processes() if session == leader and title]
+    """Return the processes of a session."""
+    return [pid for pid, _, session, _ in list_processes() if session == leader]
 
 
 def kill_session(leader: int) -> None:

@@ -94,11 +94,13 @@ def test_version_is_told(app, name):
 
 @pytest.mark.parametrize("program", ["search", "segcore"])
 def test_ctrl_c_while_a_program_is_still_imported_ends_it_without_a_traceback(tmp_path, program):
+    """Whoever runs the tests in the background ignores Ctrl-C, and so would their children."""
     (tmp_path / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     root = str(Path(__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-m", program],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), root])},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         capture_output=True,
         text=True,
         check=False,

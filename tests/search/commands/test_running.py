@@ -46,7 +46,7 @@ def test_an_interrupted_retraining_is_gone_on_with_by_the_options_it_was_given(s
     press(running.retrain, "run_retraining")
     options = ["--half", "--max-members", "5"]
     with pytest.raises(InterruptedSearchError) as caught:
-        retrain_winner(*room, searched, cache, {}, half=True, most=5, options=options)
+        retrain_winner(*room, searched, cache, {}, None, half=True, most=5, options=options)
     assert str(caught.value) == f"Interrupted; go on with '{searched.command('retrain', *options)}'."
 
 

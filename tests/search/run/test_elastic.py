@@ -116,9 +116,13 @@ def test_the_time_budget_ends_the_wait_for_a_node(cluster, stage, impatient):
 
 def test_ctrl_c_is_taken_back_from_ray_tune_after_a_run():
     """Ray Tune leaves its own handler behind, which only notes that it was called."""
-    with _own_interrupt():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with _own_interrupt():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_is_waited_for_is_told_until_a_node_joins(cluster, stage, impatient):

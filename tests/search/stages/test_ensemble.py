@@ -67,6 +67,7 @@ def stage(script, cache, make_settings, make_place):
         folder=StageFolder(root=script.journal.file.parent),
         journal=script.journal,
         job=job,
+        name="retrain",
     )
 
 

@@ -1,6 +1,7 @@
 """How good the search is against others, or a table of real trainings for it: `python -m benchmarks.quality [record]`.
 
-`playing` compares searchers, `record` trains, `shrink` makes data small for it; none needs what only another imports.
+`playing` compares searchers, `record` trains, `shrink` makes data small for it, and `settle` says how early the ranks of
+its table settle; none needs what only another imports.
 """
 
 import os
@@ -23,6 +24,10 @@ def main() -> None:
             from benchmarks.quality.shrinking import main as shrink
 
             shrink(sys.argv[2:])
+        elif sys.argv[1:2] == ["settle"]:
+            from benchmarks.quality.settling import main as settle
+
+            settle(sys.argv[2:])
         else:
             from benchmarks.quality.playing import main as play
 

@@ -1,6 +1,6 @@
 """How good the search is against others, or a table of real trainings for it: `python -m benchmarks.quality [record]`.
 
-`playing` compares searchers, `record` trains, `shrink` makes data small for it, and `settle` says how early the ranks of
+`playing` compares searchers, `record` trains, `shrink` makes data small for it, `settle` says how early the ranks of
 its table settle; none needs what only another imports.
 """
 

@@ -121,7 +121,13 @@ def _compile(text: str) -> re.Pattern[str]:
 
 
 def _translate(part: str, seen: set[str]) -> str:
-    return "".join(_translate_place(token, seen) for token in _PARTS.split(normalize("NFC", part)))
+    tokens = [token for token in _PARTS.split(normalize("NFC", part)) if token]
+    pieces = [_translate_place(token, seen) for token in tokens]
+    for place, (first, between, second) in enumerate(zip(tokens, tokens[1:], tokens[2:], strict=False)):
+        if first == second == "*" and not between.startswith("{"):
+            # What the second may take need not be tried again with less: many of them would take for ever on one name.
+            pieces[place : place + 2] = ["(?>[^/]*?", f"{pieces[place + 1]})"]
+    return "".join(pieces)
 
 
 def _translate_place(token: str, seen: set[str]) -> str:

@@ -88,3 +88,29 @@ def test_letters_that_a_mac_writes_in_two_are_found_by_one(tmp_path):
     save(tmp_path / "fotos_zu\u0308rich/Gru\u0308n.png")
     (said,) = find(tmp_path, "fotos_z\u00fcrich/{name}.png").values()
     assert said["name"] == "Gr\u00fcn"
+
+
+LONG = "a" * 200
+
+
+@pytest.mark.parametrize(
+    ("pattern", "file", "name"),
+    [
+        ("*a*b_{name}.png", "xaxb_b_c.png", "c"),
+        ("*(*)*_{name}.png", "x(1)(2)_a_b.png", "b"),
+        ("{name}*a*b*.png", "1a2b3a4b5.png", "1a2b3"),
+        ("*a{name}*b*.png", "xayab1b2.png", "b1"),
+        # The last star takes what it can, and what stands before it does not change that.
+        ("*_*_{name}.png", "a_b_c_d.png", "d"),
+    ],
+)
+def test_what_stands_between_stars_leaves_names_as_they_are(tmp_path, pattern, file, name):
+    save(tmp_path / file)
+    assert find(tmp_path, pattern)[file]["name"] == name
+
+
+def test_many_stars_and_a_long_name_that_fits_not_take_no_longer_than_one_reads(tmp_path):
+    """Tried one after the other, the ways to place nine letters among 200 would take for ever."""
+    save(tmp_path / f"{LONG}.png")
+    found, problems = find_files(tmp_path, "*a" * 9 + "*b{name}.png")
+    assert found == [] and problems == ["*a*a*a*a*a*a*a*a*a*b{name}.png: no image file fits"]

@@ -3,9 +3,10 @@ import pytest
 from benchmarks.scale.busy import busy_share, find_steady
 
 
-def test_time_counts_from_when_every_worker_has_begun_until_the_last_epoch_begins():
-    spans = [(0.0, 10.0), (2.0, 12.0), (11.0, 21.0), (14.0, 24.0)]
-    assert find_steady(spans, workers=2) == (2.0, 14.0)
+def test_time_counts_from_the_first_to_the_last_time_that_all_workers_are_busy():
+    """One worker begins before the other, and goes on after it."""
+    spans = [(0.0, 10.0), (2.0, 12.0), (11.0, 21.0), (14.0, 24.0), (21.5, 31.5), (32.0, 42.0)]
+    assert find_steady(spans) == ((2.0, 21.5), 2)
 
 
 def test_epochs_that_reach_over_an_edge_count_with_what_lies_within():

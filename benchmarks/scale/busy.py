@@ -43,10 +43,10 @@ def main() -> None:
         load = Load(trials=arguments.trials, epochs=arguments.epochs, concurrent=arguments.workers, folder=Path(folder))
         spans = run(load, arguments.epoch_seconds)
     (begun, ended), most = find_steady(spans)
+    share = busy_share(spans, begun, ended, arguments.workers)
     print(
         f"{arguments.workers} workers, {len(spans)} epochs of {arguments.epoch_seconds:g} s: "
-        f"{100 * busy_share(spans, begun, ended, arguments.workers):.1f} % busy over the {ended - begun:.0f} s between the first "
-        f"and the last time that {most} were"
+        f"{100 * share:.1f} % busy over the {ended - begun:.0f} s between the first and the last time that {most} were"
     )
 
 

@@ -10,18 +10,17 @@ all charts of a view are drawn. Beside the clock stands the browser's processor 
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from benchmarks.measuring import describe_machine
+from benchmarks.scale.serving import find_free_port, wait_for_server
 from search.folder import SearchFolder
 from search.insight.record import read_record
 from search.tracking.experiments import find_runs, stage_tags
@@ -34,7 +33,6 @@ from tests.search.report.simulated import simulate_search
 _WIDTH: Final = 1400
 _HEIGHT: Final = 4000
 """Pixels; MLflow draws a chart when it comes into the window."""
-_SERVER_SECONDS: Final = 180.0
 _PAGE_SECONDS: Final = 600.0
 _STILL_SECONDS: Final = 5.0
 """A page that has not changed for so long is taken for whole; this is not counted."""
@@ -133,31 +131,17 @@ def _processor_seconds(session: int) -> float:
 @contextmanager
 def _serve(storage: Path) -> Iterator[str]:
     """Run `ui` on a storage; give its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_free_port()
+    address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "search", "ui", "--storage", str(storage), "--port", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
+        wait_for_server(address)
+        yield address
     finally:
         # It ends all that it has started.
         server.send_signal(signal.SIGTERM)
         server.wait()
-
-
-def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + _SERVER_SECONDS
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=5).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.5)
-        else:
-            return
 
 
 def _run(name: str, folder: SearchFolder) -> None:

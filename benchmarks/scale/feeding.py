@@ -9,12 +9,10 @@ classes give. A picture an epoch, which a search sends too, costs more than all 
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +22,7 @@ import numpy as np
 
 from benchmarks.measuring import describe_machine
 from benchmarks.scale.growth import METRICS
+from benchmarks.scale.serving import find_free_port, wait_for_server
 from search.folder import SearchFolder, StageFolder
 from search.memory.events import Asked, Closed, Ended, Epoch, Opened, Started
 from search.memory.journal import Journal
@@ -35,7 +34,6 @@ from search.tracking.store import open_client
 from segcore.config import TrainConfig
 from segcore.data.picture_files import encode_jpeg
 
-_SERVER_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.05
 _PICTURE_SIDE: Final = 256
 
@@ -117,9 +115,8 @@ def _open_store(store: str, folder: Path) -> Iterator[str]:
     if store == "sqlite":
         yield f"sqlite:///{folder / 'mlflow.db'}"
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = find_free_port()
+    address = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
@@ -127,24 +124,11 @@ def _open_store(store: str, folder: Path) -> Iterator[str]:
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
-        _wait_for(f"http://127.0.0.1:{port}/health")
-        yield f"http://127.0.0.1:{port}"
+        wait_for_server(address)
+        yield address
     finally:
         os.killpg(server.pid, signal.SIGKILL)
         server.wait()
-
-
-def _wait_for(address: str) -> None:
-    deadline = time.monotonic() + _SERVER_SECONDS
-    while True:
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.2)
-        else:
-            return
 
 
 if __name__ == "__main__":

@@ -153,7 +153,7 @@ def fetch(
 ) -> None:
     """Copy the registered model out of MLflow, refusing one whose files were changed since it was registered."""
     from search.tracking.check import require_tracking
-    from search.tracking.experiments import find_files
+    from search.tracking.experiments import bring_search_home
     from search.tracking.fetching import fetch_model
     from search.tracking.store import open_client, readable
 
@@ -162,7 +162,7 @@ def fetch(
     wanted, into = str(version) if version else "", resolve_folder("out", out)
     require_tracking(place.tracking_uri)
     with readable(place.tracking_uri):
-        find_files(open_client(place.tracking_uri), name, place)
+        bring_search_home(open_client(place.tracking_uri), name, place)
     found, digest = fetch_model(place.tracking_uri, name, wanted, into, folder.command("retrain"))
     console.print(f"models:/{name}/{found} is in {out} as it was registered, SHA-256 {digest}", soft_wrap=True)
 

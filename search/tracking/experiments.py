@@ -98,7 +98,7 @@ def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Pla
     return created
 
 
-def find_files(client: MlflowClient, name: str, place: Place) -> None:
+def bring_search_home(client: MlflowClient, name: str, place: Place) -> None:
     """Let MLflow name the files of a search whose storage was moved or copied.
 
     Args:

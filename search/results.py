@@ -26,6 +26,7 @@ from search.folder import StageFolder
 from search.insight.answers import Answer, answer_questions
 from search.insight.record import Record, read_record
 from search.insight.spending import worker_seconds
+from search.memory.best import describe_winner
 from search.memory.history import History, TrialRecord
 from search.storage import locate_storage
 from segcore.errors import CheckpointError
@@ -136,7 +137,7 @@ def load_results(name: str, storage: str | Path) -> Results:
         curves=tabulate_curves(record.history),
         stops=_tabulate_stops(record),
         confirmation=_tabulate_confirmation(record.confirmation),
-        winner=record.best,
+        winner=describe_winner(record.best) if record.best is not None else None,
         record=record,
     )
 

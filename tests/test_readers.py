@@ -26,7 +26,7 @@ from PIL import Image
 from search.commands.console import PlainConsole
 from search.commands.tables import insight_report, settings_table, summary_line, trials_table
 from search.judge.progress import build_asha, is_over
-from search.memory.best import confirmation_folds, metric_of, place_of, read_best, score_of
+from search.memory.best import describe_winner, read_best
 from search.memory.history import History
 from search.memory.journal import replay
 from search.place import build_place, read_place
@@ -94,7 +94,11 @@ JOURNAL: Final = [
 BEST: Final = {
     **{"search": "streets", "trial": 0, "split": "folds", "fold": 0, "epoch": 9, "metric": "iou"},
     **{"metrics": {"iou": 0.6}, "values": VALUES, "trials": 3},
-    "confirmation": {"folds": [1, 2], "score": 0.5, "contenders": []},
+    "confirmation": {
+        **{"told": "confirmed on 2 further folds", "score": 0.5, "interval": [0.4, 0.6], "folds": [1, 2]},
+        **{"optimism": 0.1, "best_of": 1, "choice_bias": None, "rivals": []},
+        "contenders": [{"trial": 0, "search_score": 0.6, "fold_scores": {"1": 0.4, "2": 0.6}, "score": 0.5}],
+    },
 }
 FOLDS: Final = {
     "folds": 2,
@@ -190,9 +194,7 @@ def read_what(file: Path) -> None:
 
 
 def read_winner(file: Path) -> None:
-    best = read_best(file)
-    place_of(best), score_of(best), metric_of(best), confirmation_folds(best)
-    TrainConfig.from_values(best["values"])
+    describe_winner(read_best(file))
 
 
 def read_division(file: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,7 +14,7 @@ from search.commands.progress import Ends, ProgressLog, Wait, shown_live
 from search.folder import STAGE_TITLES, SearchFolder
 from search.insight.importance import Importance, measure_importance
 from search.insight.words import count_words
-from search.memory.best import metric_of, place_of
+from search.memory.best import Winner
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES, Outcome
@@ -170,12 +170,12 @@ def show_importance(settings: SearchSettings, history: History) -> list[Importan
     return importances
 
 
-def show_best(found: dict[str, Any]) -> None:
+def show_best(found: Winner) -> None:
     """Show the winner, and how far it is confirmed."""
     console.print(verdict_tables.best_table(found))
-    if "confirmation" in found:
-        console.print(verdict_tables.confirmation_table(found["confirmation"]))
-        console.print(confirmation_line(found["confirmation"], metric_of(found)))
+    if found.confirmation is not None:
+        console.print(verdict_tables.confirmation_table(found.confirmation))
+        console.print(confirmation_line(found.confirmation, found.metric))
     else:
-        told = f"Chosen by its score on {place_of(found)} alone, the best of {found['trials']} trials: it flatters."
+        told = f"Chosen by its score on {found.place} alone, the best of {found.trials} trials: it flatters."
         console.print(told, style="yellow")

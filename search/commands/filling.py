@@ -18,7 +18,6 @@ from search.insight.cost import account_stages, name_device_hours
 from search.insight.decisions import Decisions
 from search.insight.record import Record
 from search.insight.spending import worker_seconds
-from search.memory.best import confirmation_folds
 from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES
 
@@ -88,15 +87,15 @@ def fill_confirmed(record: Record) -> Confirmed | None:
     best, told = record.best, record.confirmed
     if best is None or told is None:
         return None
-    low, high = told["interval"] or (None, None)
+    low, high = told.interval or (None, None)
     return Confirmed(
-        trial=best["trial"],
-        score=told["score"],
+        trial=best.trial,
+        score=told.score,
         low=low,
         high=high,
-        rounds=len(told["further_seeds"] or confirmation_folds(best)),
-        optimism=told["optimism"],
-        rivals=told["rivals"],
+        rounds=told.rounds,
+        optimism=told.optimism,
+        rivals=told.rivals,
     )
 
 

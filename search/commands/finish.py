@@ -1,7 +1,7 @@
 """`confirm`, `retrain`, `fetch` and `sync`: what is done with a search that has ended."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,7 +14,7 @@ from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Valu
 from search.commands.report import keep_report, send_report
 from search.finding import find_folder, is_in_use, lock_stage, require_idle
 from search.folder import SearchFolder
-from search.memory.best import read_best
+from search.memory.best import Configuration, Winner, read_best
 from search.memory.journal import read_history
 from search.mirror import copied, send_file
 from search.opening import remember
@@ -118,24 +118,22 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
         )
 
 
-def find_further(
-    folder: SearchFolder, metric: str, winner: dict[str, Any], members: int | None
-) -> list[dict[str, Any]] | None:
+def find_further(folder: SearchFolder, metric: str, winner: Winner, members: int | None) -> list[Configuration] | None:
     """Return the configurations that join the winner: those of a retraining that was begun, then the next best.
 
     Args:
         folder: the search's files.
         metric: what decides.
-        winner: what `best.json` holds.
+        winner: whom they join.
         members: how many configurations there are to be with the winner; None: as many as were begun.
 
     Returns:
         None where the winner alone is to be the model.
     """
-    begun: dict[int, dict[str, Any]] = {}
+    begun: dict[int, Configuration] = {}
     for trial in read_history(folder.retrain_stage.journal, metric).in_order:
         if trial.source is not None:
-            begun.setdefault(trial.source, {"trial": trial.source, "values": trial.values})
+            begun.setdefault(trial.source, Configuration(trial=trial.source, values=trial.values))
     if members is None:
         return list(begun.values()) or None
     history, trainings = (read_history(each.journal, metric) for each in (folder.search_stage, folder.confirm_stage))

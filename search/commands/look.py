@@ -17,6 +17,7 @@ from search.commands.tables import WIDE, insight_report, summary_line, trials_ta
 from search.commands.watching import watch
 from search.finding import find_folder
 from search.judge.progress import build_asha
+from search.memory.best import describe_winner
 from search.memory.history import History
 from search.memory.journal import replay
 from search.opening import read_what
@@ -97,7 +98,7 @@ def best(name: Name, as_json: AsJson = False, storage: Storage = DEFAULT_STORAGE
     replay(folder.search_stage.journal, history, asha)
     found = name_winner(settings, folder)
     if as_json:
-        print_whole(encode_document(BestDocument(file=str(folder.best), best=found)))
+        print_whole(encode_document(BestDocument(file=str(folder.best), best=describe_winner(found))))
         return
     show_best(found)
     show_front(settings, history)

@@ -16,7 +16,6 @@ from search.finding import find_folder
 from search.insight.decisions import Decisions, find_unlike, replay_decisions, replay_settings
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
 from search.insight.words import describe_seconds
-from search.memory.best import score_of
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.opening import read_what
@@ -59,9 +58,9 @@ def replay(
     epochs = sum(len(trial.epochs) for trial in history.in_order)
     console.print(
         f"{len(history.trials)} trials, {epochs} of at most {len(history.trials) * settings.epochs} epochs trained; "
-        f"best {settings.metric} {score_of(best):.4f}, trial {best['trial']}"
+        f"best {settings.metric} {best.score:.4f}, trial {best.trial}"
     )
-    console.print(decisions_table(rows, settings, grace, best["trial"], wide=console.width >= WIDE))
+    console.print(decisions_table(rows, settings, grace, best.trial, wide=console.width >= WIDE))
     own = replay_decisions(history, settings, settings.resolved_grace_epochs, settings.reduction_factor)
     console.print(_describe_match(history, own), soft_wrap=True)
     console.print(_describe_grace(grace, settings.resolved_grace_epochs), soft_wrap=True)

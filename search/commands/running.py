@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from search.commands import tables, verdict_tables
 from search.commands.console import console, warn
@@ -28,7 +27,7 @@ from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
 from search.insight.words import count_words
 from search.judge.room import estimate_room
-from search.memory.best import score_of
+from search.memory.best import Configuration, Winner
 from search.memory.journal import read_history
 from search.mirror import send_file
 from search.place import Place
@@ -210,8 +209,8 @@ def retrain_winner(
     capacity: Capacity,
     folder: SearchFolder,
     cache: PixelCache,
-    winner: dict[str, Any],
-    further: Sequence[dict[str, Any]] | None,
+    winner: Winner,
+    further: Sequence[Configuration] | None,
     *,
     most: int,
     half: bool,
@@ -224,7 +223,7 @@ def retrain_winner(
         capacity: the nodes it runs on.
         folder: the search's files.
         cache: the decoded data.
-        winner: what `best.json` holds.
+        winner: what is trained.
         further: other configurations that an ensemble may be chosen of, see `stages.retrain`.
         most: networks that it may have.
         half: whether to round the model's weights to 16 bits.
@@ -233,7 +232,7 @@ def retrain_winner(
     split, repeats = read_folds(folder.folds), 1 + len(further or ())
     with _open_shown(settings, capacity, "retrain", folder, cache, split, repeats, options) as opened:
         result = retrain.run_retraining(opened, folder, cache, winner, further, most=most, half=half)
-    console.print(verdict_tables.out_of_fold_table(result, score_of(winner)))
+    console.print(verdict_tables.out_of_fold_table(result, winner.score))
     if result.ensemble is not None:
         console.print(verdict_tables.ensemble_table(result.ensemble))
         console.print(ensemble_line(result.ensemble), soft_wrap=True)

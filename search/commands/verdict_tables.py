@@ -1,13 +1,13 @@
 """What a person looks at once a search has a winner: its configuration, its confirmation, its score out of fold."""
 
-from typing import Any, Final
+from typing import Final
 
 from rich import box
 from rich.table import Table
 
 from search.insight.words import describe_values
 from search.judge.pareto import find_front
-from search.memory.best import metric_of, place_of
+from search.memory.best import Confirmation, Finalist, Winner
 from search.memory.history import History
 from search.verdict.notes import STEERED
 from search.verdict.out_of_fold import EnsembleVerdict, OutOfFold
@@ -22,14 +22,14 @@ _DIFFERENCES_TOLD: Final = (
 )
 
 
-def best_table(best: dict[str, Any]) -> Table:
+def best_table(best: Winner) -> Table:
     """Return the winner with its scores, and of its configuration what tells it apart from another."""
     table = Table(box=box.SIMPLE, show_header=False, title="Best configuration", title_justify="left")
-    table.add_row("trial", f"{best['trial']}, epoch {best['epoch']}, {place_of(best)}")
-    for name in dict.fromkeys((metric_of(best), "iou", "miou", "miou_scored")):
-        if name in best["metrics"]:
-            table.add_row(name, f"{best['metrics'][name]:.4f}")
-    values = best["values"]
+    table.add_row("trial", f"{best.trial}, epoch {best.epoch}, {best.place}")
+    for name in dict.fromkeys((best.metric, "iou", "miou", "miou_scored")):
+        if name in best.metrics:
+            table.add_row(name, f"{best.metrics[name]:.4f}")
+    values = best.values
     telling = {*_ALWAYS_SHOWN, _SIZE_OF_MODE.get(values["input_mode"])}
     shown = {name: value for name, value in values.items() if name in telling or value != _DEFAULTS.get(name)}
     for name, value in shown.items():
@@ -39,27 +39,27 @@ def best_table(best: dict[str, Any]) -> Table:
     return table
 
 
-def confirmation_table(confirmation: dict[str, Any]) -> Table:
+def confirmation_table(confirmation: Confirmation) -> Table:
     """Return how the best configurations did on further folds, or with further seeds on the only one.
 
     Args:
-        confirmation: what `best.json` holds of it.
+        confirmation: what it found.
     """
-    seeds = confirmation.get("further_seeds", [])
-    folds = [str(number) for number in seeds or confirmation["folds"]]
+    seeds = confirmation.further_seeds
+    folds = seeds or confirmation.folds
     names = [f"seed +{number}" if seeds else f"fold {number}" for number in folds]
-    title = confirmation["told"].capitalize() if seeds else "Confirmed on further folds"
+    title = confirmation.told.capitalize() if seeds else "Confirmed on further folds"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
     for name in ("trial", "search", *names, "mean", "less than the winner's"):
         table.add_column(name, justify="right")
     table.add_column("verdict", overflow="fold")
     table.caption, table.caption_justify = _DIFFERENCES_TOLD, "left"
-    for number, contender in enumerate(confirmation["contenders"]):
-        scores = [contender["fold_scores"].get(fold) for fold in folds]
-        told = [_describe(score) for score in (contender["search_score"], *scores, contender["score"])]
-        doubt = f"cannot be told from the winner: {contender['doubt']}"
-        verdict = contender["dismissed"] or (doubt if number else "winner")
-        table.add_row(str(contender["trial"]), *told, _describe_difference(contender), verdict)
+    for number, contender in enumerate(confirmation.contenders):
+        scores = [contender.fold_scores.get(fold) for fold in folds]
+        told = [_describe(score) for score in (contender.search_score, *scores, contender.score)]
+        doubt = f"cannot be told from the winner: {contender.doubt}"
+        verdict = contender.dismissed or (doubt if number else "winner")
+        table.add_row(str(contender.trial), *told, _describe_difference(contender), verdict)
     return table
 
 
@@ -134,7 +134,7 @@ def _describe(score: float | None) -> str:
     return "-" if score is None else f"{score:.4f}"
 
 
-def _describe_difference(contender: dict[str, Any]) -> str:
-    ends = contender["difference"] or contender["image_difference"]
-    over = "" if contender["difference"] else " (images alone)"
+def _describe_difference(contender: Finalist) -> str:
+    ends = contender.difference or contender.image_difference
+    over = "" if contender.difference else " (images alone)"
     return f"{-ends[1]:+.4f} to {-ends[0]:+.4f}{over}" if ends else "-"

@@ -19,7 +19,6 @@ from search.insight.record import Record
 from search.insight.spending import count_stops
 from search.insight.weakness import Weakness, find_weakness
 from search.insight.words import count_words, describe_condition, describe_seconds, describe_values, enumerate_words
-from search.memory.best import place_of, score_of
 from search.memory.history import count_ends
 from search.memory.outcome import FAILURES, Outcome
 from search.verdict.notes import confirmation_line
@@ -106,21 +105,21 @@ def answer_luck(record: Record) -> Answer:
         ends = count_ends(record.history.in_order) or "none has begun"
         return Answer(topic="luck", question=question, sentence="Nobody has won yet.", certainty=f"Trials: {ends}.")
     if record.confirmed is not None:
-        rivals = record.confirmed["rivals"]
+        rivals = record.confirmed.rivals
         verdict = "It may be: others cannot be told from it" if rivals else "No: it was trained anew, and stays ahead"
         return Answer(
             topic="luck",
             question=question,
-            sentence=f"{verdict}. Trial {best['trial']} won ({describe_values(best['values'])}).",
+            sentence=f"{verdict}. Trial {best.trial} won ({describe_values(best.values)}).",
             certainty=confirmation_line(record.confirmed, record.metric),
             commands=_closer_look(record, rivals),
         )
     return Answer(
         topic="luck",
         question=question,
-        sentence=f"Nobody knows yet: trial {best['trial']} ({describe_values(best['values'])}) is the best of "
-        f"{count_words(len(record.history.ranked), 'score')} on {place_of(best)} alone.",
-        certainty=f"Its {record.metric} {score_of(best):.4f} flatters, as the best of many does{_tell_lead(record)}.",
+        sentence=f"Nobody knows yet: trial {best.trial} ({describe_values(best.values)}) is the best of "
+        f"{count_words(len(record.history.ranked), 'score')} on {best.place} alone.",
+        certainty=f"Its {record.metric} {best.score:.4f} flatters, as the best of many does{_tell_lead(record)}.",
         # A search that goes on confirms by itself at its end.
         commands=() if record.history.unfinished or len(record.history.ranked) < 2 else (command("confirm"),),
     )
@@ -271,7 +270,7 @@ def _tell_lead(record: Record) -> str:
 
 def _closer_look(record: Record, rivals: Sequence[int]) -> tuple[str, ...]:
     """Return the command that trains winner and rivals on one further fold, or seed, more than now."""
-    scored = len((record.confirmed or {}).get("folds") or (record.confirmed or {}).get("further_seeds") or ())
+    scored = record.confirmed.rounds if record.confirmed is not None else 0
     has_more = record.settings.folds == 1 or scored + 1 < record.settings.folds
     options = "--top", str(max(2, len(rivals) + 1)), "--folds", str(scored + 1)
     return (record.folder.command("confirm", *options),) if rivals and has_more else ()

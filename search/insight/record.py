@@ -5,10 +5,10 @@ Nothing is written, and a search that runs may be read. Reading needs neither Ra
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from search.folder import SearchFolder
 from search.insight.stops import Stops
+from search.memory.best import Confirmation, Winner
 from search.memory.history import History, TrialRecord
 from search.memory.journal import replay
 from search.memory.outcome import FAILURES
@@ -31,7 +31,7 @@ class Record:
         stops: what ASHA stopped, and what went on.
         confirmation: trainings of its best on further folds; empty without any.
         retraining: trainings of the winner on all folds; empty without any.
-        best: what `best.json` would hold now; None before a trial has a score.
+        best: the winner as it is now; None before a trial has a score.
     """
 
     folder: SearchFolder
@@ -41,7 +41,7 @@ class Record:
     stops: Stops
     confirmation: History
     retraining: History
-    best: dict[str, Any] | None
+    best: Winner | None
 
     @property
     def metric(self) -> str:
@@ -55,10 +55,9 @@ class Record:
         return {name: history for name, history in known.items() if history.trials}
 
     @property
-    def confirmed(self) -> dict[str, Any] | None:
-        """What `best.json` holds of a confirmation; None without one."""
-        found: dict[str, Any] | None = (self.best or {}).get("confirmation")
-        return found
+    def confirmed(self) -> Confirmation | None:
+        """What a confirmation said of the winner; None without one."""
+        return self.best.confirmation if self.best is not None else None
 
     @property
     def retrained(self) -> bool:
@@ -76,7 +75,7 @@ class Record:
         trained = next(iter(self.retraining.trials.values()), None)
         if not self.retrained or trained is None or self.best is None:
             return False
-        return {**trained.values, "seed": 0} == {**self.best["values"], "seed": 0}
+        return {**trained.values, "seed": 0} == {**self.best.values, "seed": 0}
 
 
 def read_record(folder: SearchFolder) -> Record:
@@ -106,7 +105,7 @@ def read_record(folder: SearchFolder) -> Record:
 
 def _find_best(
     folder: SearchFolder, settings: SearchSettings, history: History, confirmation: History
-) -> dict[str, Any] | None:
+) -> Winner | None:
     # Not from the file: that of a search that goes on is of before.
     if not any(trial.outcome not in FAILURES for trial in history.ranked):
         return None

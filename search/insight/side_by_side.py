@@ -118,7 +118,7 @@ def _digest_folds(record: Record) -> str:
 
 def _read_image_scores(record: Record) -> dict[int, dict[str, float]]:
     """Return what each image scored in the winner's confirmation after its last epoch, by fold."""
-    winner = record.best["trial"] if record.best is not None else None
+    winner = record.best.trial if record.best is not None else None
     trainings = [each for each in record.confirmation.in_order if each.source == winner and each.epochs]
     last = {each.fold: each.epochs[each.last_epoch] for each in trainings if each.outcome is Outcome.FINISHED}
     return {fold: known.image_scores for fold, known in last.items() if known.image_scores}

@@ -55,7 +55,7 @@ def find_weakness(record: Record) -> Weakness | None:
     """
     if record.best is None:
         return None
-    winner = record.best["trial"]
+    winner = record.best.trial
     retrained = _read_last(record.winner_trainings) if record.retrained else []
     confirmed = _read_last([each for each in record.confirmation.in_order if each.source == winner])
     best = record.history.trials[winner].best

@@ -14,58 +14,149 @@ from segcore.errors import CheckpointError, ConfigError, StorageError
 from segcore.replacing import replacing
 from segcore.scoring.objective import FIRST_METRIC
 
+# The file is JSON, where whole numbers of a score have no point and keys are texts; anyone may have edited it.
 _CONFIG: Final = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
 Number = Annotated[int, Field(ge=0)]
 
+Ends = tuple[float, float]
+"""Lower and upper end of an interval."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
-class _Confirmation:
+class Configuration:
+    """A trial of the search and what it was trained with.
+
+    Args:
+        trial: its number.
+        values: every `TrainConfig` value.
+    """
+
+    trial: Number
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Finalist:
+    """How one of the best configurations did on further folds; the arguments are those of `verdict.decision.Contender`.
+
+    Args:
+        score: mean of `fold_scores`; None without one.
+    """
+
+    trial: Number
+    search_score: float
+    fold_scores: dict[int, float]
+    score: float | None
+    interval: Ends | None = None
+    difference: Ends | None = None
+    image_difference: Ends | None = None
+    dismissed: str = ""
+    doubt: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """How it stands beside the winner, in words."""
+        return self.dismissed or self.doubt or "the winner"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
+class Confirmation:
+    """What the trainings on further folds said, or with further seeds where there is one fold.
+
+    Args:
+        told: over what, in words.
+        score: of the winner, the mean over rounds.
+        interval: of that, over images; None where it cannot be told.
+        folds: that were taken into account; empty where seeds were.
+        further_seeds: likewise.
+        optimism: by how much the winner's score in the search was above it.
+        best_of: how many configurations have a score here.
+        choice_bias: by how much the best of so many flatters at most; None where nothing tells.
+        rivals: trials that cannot be told from the winner.
+        contenders: all that were trained, the winner first.
+        methods: how intervals were worked out, by their names.
+    """
+
+    told: str
+    score: float
+    interval: Ends | None = None
     folds: list[Number]
+    further_seeds: list[Number] = Field(default_factory=list)
+    optimism: float
+    best_of: Number
+    choice_bias: float | None = None
+    rivals: list[Number]
+    contenders: list[Finalist]
+    methods: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def rounds(self) -> int:
+        """How many folds or seeds there were."""
+        return len(self.further_seeds or self.folds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
-class _Winner:
-    """What a retraining needs of `best.json`; anyone may have edited it."""
+class Winner:
+    """The best configuration, as far as is known.
+
+    Args:
+        search: the search's name.
+        trial: its number.
+        split: folds, or official where the data came divided.
+        fold: that it was scored on in the search.
+        epoch: after which it was best there.
+        metric: that decides.
+        metrics: all of them after that epoch, by name.
+        values: every `TrainConfig` value, to retrain it with.
+        trials: of how many it is the best.
+        confirmation: None before it is confirmed.
+    """
 
     search: str
     trial: Number
+    split: str = "folds"
     fold: Number
+    epoch: Number
+    metric: str = FIRST_METRIC
     metrics: dict[str, float]
     values: dict[str, Any]
-    metric: str = FIRST_METRIC
-    confirmation: _Confirmation | None = None
+    trials: Number
+    confirmation: Confirmation | None = None
 
     def __post_init__(self) -> None:
         TrainConfig.from_values(self.values)
         if self.metric not in self.metrics:
             raise ValueError(f"metrics: there is no {self.metric}")
 
+    @property
+    def score(self) -> float:
+        """Its score in the search, in the metric that decided there."""
+        return self.metrics[self.metric]
 
-def place_of(best: dict[str, Any]) -> str:
-    """Return in words what a winner was scored on in the search."""
-    return "the official val" if best.get("split") == "official" else f"fold {best['fold']}"
+    @property
+    def place(self) -> str:
+        """What it was scored on in the search, in words."""
+        return "the official val" if self.split == "official" else f"fold {self.fold}"
 
-
-def confirmation_folds(best: dict[str, Any]) -> list[int]:
-    """Return the folds that a winner was confirmed on; none for one that was not."""
-    folds: list[int] = (best.get("confirmation") or {}).get("folds", [])
-    return folds
-
-
-def score_of(best: dict[str, Any]) -> float:
-    """Return the winner's score in the search, in the metric that decided there."""
-    score: float = best["metrics"][metric_of(best)]
-    return score
+    @property
+    def confirmation_folds(self) -> list[int]:
+        """Folds that it was confirmed on; none for one that was not."""
+        return self.confirmation.folds if self.confirmation is not None else []
 
 
-def metric_of(best: dict[str, Any]) -> str:
-    """Return the metric that decided who won."""
-    metric: str = best.get("metric", FIRST_METRIC)
-    return metric
+_ADAPTER: Final = TypeAdapter(Winner)
 
 
-def write_best(best: dict[str, Any], file: Path) -> None:
+def describe_winner(winner: Winner) -> dict[str, Any]:
+    """Return what `best.json` holds of a winner; `confirmation` is left out before there is one."""
+    content: dict[str, Any] = _ADAPTER.dump_python(winner, mode="json")
+    if winner.confirmation is None:
+        del content["confirmation"]
+    return content
+
+
+def write_best(winner: Winner, file: Path) -> None:
     """Write `best.json`, whole or not at all.
 
     Raises:
@@ -73,24 +164,21 @@ def write_best(best: dict[str, Any], file: Path) -> None:
     """
     try:
         with replacing(file) as temporary:
-            temporary.write_text(json.dumps(best, indent=1), encoding="utf-8")
+            temporary.write_text(json.dumps(describe_winner(winner), indent=1), encoding="utf-8")
     except OSError as error:
         raise StorageError(
             f"{file} cannot be written ({error.strerror or error}); make room there, or let it be written."
         ) from error
 
 
-def read_best(file: Path) -> dict[str, Any]:
+def read_best(file: Path) -> Winner:
     """Read `best.json`; one without a confirmation is whole, too.
 
     Raises:
         CheckpointError: when it is missing or damaged, or it names no configuration with a score.
     """
     try:
-        content = file.read_bytes()
-        TypeAdapter(_Winner).validate_json(content)
-        best: dict[str, Any] = json.loads(content)
-        return best
+        return _ADAPTER.validate_json(file.read_bytes())
     except (OSError, ValueError, ConfigError) as error:
         command = SearchFolder(root=file.parent).command("best")
         raise CheckpointError(

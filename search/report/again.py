@@ -42,9 +42,9 @@ def reproduce(matter: Matter) -> Section:
         best = record.best
         parts += [
             element("h3", "The winner alone"),
-            command_block([train_command(best["values"], record.settings, record.place, record.folder.folds)]),
+            command_block([train_command(best.values, record.settings, record.place, record.folder.folds)]),
             element("h3", "The winner's configuration"),
-            command_block([json.dumps(_changed(best["values"]), indent=1)]),
+            command_block([json.dumps(_changed(best.values), indent=1)]),
             paragraph("What is left out has its default; all of it stands in best.json.", "hint"),
         ]
     parts += [element("h3", "What it ran on"), _origins(matter)]

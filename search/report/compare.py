@@ -76,8 +76,8 @@ def _names(both: Sequence[Matter]) -> list[str]:
 
 def _winners(both: Sequence[Matter]) -> Section:
     header = ["search", "winner", "in the search", "confirmed", "out of fold"]
-    values = [(matter.record.best or {}).get("values", {}) for matter in both]
-    differing = list_differences(*values) if all(values) else {}
+    first, second = (matter.record.best for matter in both)
+    differing = list_differences(first.values, second.values) if first is not None and second is not None else {}
     parts: list[str] = [data_table(header, [_winner_row(matter) for matter in both])]
     ahead = compare_winners(both[0].record, both[1].record)
     if ahead is not None:
@@ -100,11 +100,11 @@ def _winner_row(matter: Matter) -> Row:
         return [record.settings.name, "none yet", "–", "–", "–"]
     closed = record.retraining.closed
     scores = [
-        best["metrics"][matter.metric],
-        record.confirmed["score"] if record.confirmed is not None else None,
+        best.score,
+        record.confirmed.score if record.confirmed is not None else None,
         closed.metrics.get(matter.metric) if closed is not None else None,
     ]
-    told = f"trial {best['trial']}: {describe_values(best['values'])}"
+    told = f"trial {best.trial}: {describe_values(best.values)}"
     return [record.settings.name, told, *("–" if score is None else f"{score:.4f}" for score in scores)]
 
 

@@ -41,7 +41,7 @@ class Matter:
     @property
     def winner(self) -> int | None:
         """The trial that has won so far."""
-        return self.record.best["trial"] if self.record.best is not None else None
+        return self.record.best.trial if self.record.best is not None else None
 
     @property
     def scored(self) -> list[TrialRecord]:

@@ -2,7 +2,6 @@
 
 from search.insight.cost import account_stages, name_device_hours
 from search.insight.words import describe_seconds
-from search.memory.best import score_of
 from search.memory.history import count_ends
 from search.report.matter import Matter, command_block
 from segcore.insight.page import Markup, Section, element, headline, join, paragraph
@@ -59,9 +58,9 @@ def questions(matter: Matter) -> Section:
 
 def _scores(matter: Matter) -> list[tuple[str, str]]:
     record, metric = matter.record, matter.metric
-    found = [(f"{metric} in the search", f"{score_of(record.best):.4f}")] if record.best is not None else []
+    found = [(f"{metric} in the search", f"{record.best.score:.4f}")] if record.best is not None else []
     if record.confirmed is not None:
-        found.append((f"{metric} confirmed", f"{record.confirmed['score']:.4f}"))
+        found.append((f"{metric} confirmed", f"{record.confirmed.score:.4f}"))
     if record.retraining.closed is not None and metric in record.retraining.closed.metrics:
         by = "out of fold" if record.settings.folds > 1 else "over seeds"
         found.append((f"{metric} {by}", f"{record.retraining.closed.metrics[metric]:.4f}"))

@@ -1,11 +1,12 @@
 """Who won, who cannot be told from it, and where the winner fails."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from search.insight.conditions import measure_conditions
 from search.insight.weakness import PartScore, find_weakness
 from search.insight.words import describe_values
+from search.memory.best import Confirmation, Finalist
 from search.report.axes import Axis, span
 from search.report.draw import Plot
 from search.report.matter import Matter, card, cards, score_of
@@ -41,41 +42,39 @@ def weakness(matter: Matter) -> Section:
     return Section(title="Where the winner fails", hint=hint, content=content)
 
 
-def _confirmed(matter: Matter, confirmed: dict[str, Any]) -> Markup:
-    contenders = confirmed["contenders"]
-    values = [
-        value for each in contenders for value in (each["score"], each["search_score"], *(each["interval"] or ()))
-    ]
-    names = [(-place, f"trial {each['trial']}") for place, each in enumerate(contenders)]
+def _confirmed(matter: Matter, confirmed: Confirmation) -> Markup:
+    contenders = confirmed.contenders
+    values = [value for each in contenders for value in (each.score, each.search_score, *(each.interval or ()))]
+    names = [(-place, f"trial {each.trial}") for place, each in enumerate(contenders)]
     plot = Plot(
         span(matter.metric, [value for value in values if value is not None], log=False),
         Axis(label="", low=-len(contenders) + 0.4, high=0.6, names=names),
         height=90 + 34 * len(contenders),
     )
     for place, each in enumerate(contenders):
-        if each["interval"] is not None:
-            plot.line([(value, -place) for value in each["interval"]], "whisker")
-        plot.dot((each["search_score"], -place), "hollow", trial=each["trial"])
-        if each["score"] is not None:
-            css = "win" if each["trial"] == matter.winner else "mean"
-            plot.dot((each["score"], -place), css, trial=each["trial"], radius=5)
+        if each.interval is not None:
+            plot.line([(value, -place) for value in each.interval], "whisker")
+        plot.dot((each.search_score, -place), "hollow", trial=each.trial)
+        if each.score is not None:
+            css = "win" if each.trial == matter.winner else "mean"
+            plot.dot((each.score, -place), css, trial=each.trial, radius=5)
     header = ["configuration", "in the search", "further folds", "less than the winner's", "verdict"]
     rows = [_contender_row(matter, each) for each in contenders]
-    marks = [each["trial"] for each in contenders]
+    marks = [each.trial for each in contenders]
     chart = card("Scores with intervals", plot.render("Scores of the configurations that were confirmed"))
     table = element("div", data_table(header, rows, marks=marks), "verdict")
-    methods = confirmed.get("methods", {})
+    methods = confirmed.methods
     told = "; ".join(f"{name}: {methods[key]}" for key, name in _METHODS.items() if key in methods)
     return join([cards([chart]), table, paragraph(f"{told}." if told else "", "faint")])
 
 
-def _contender_row(matter: Matter, contender: dict[str, Any]) -> Row:
-    number, score = contender["trial"], contender["score"]
-    ends = contender["difference"] or contender["image_difference"]
-    verdict = contender["dismissed"] or contender["doubt"] or ("winner" if number == matter.winner else "")
+def _contender_row(matter: Matter, contender: Finalist) -> Row:
+    number, score = contender.trial, contender.score
+    ends = contender.difference or contender.image_difference
+    verdict = contender.dismissed or contender.doubt or ("winner" if number == matter.winner else "")
     return [
         f"{number}: {describe_values(matter.history.trials[number].values)}",
-        Cell(text=f"{contender['search_score']:.4f}", number=contender["search_score"]),
+        Cell(text=f"{contender.search_score:.4f}", number=contender.search_score),
         Cell(text="–" if score is None else f"{score:.4f}", number=score if score is not None else float("nan")),
         f"{-ends[1]:+.4f} to {-ends[0]:+.4f}" if ends else "–",
         verdict,

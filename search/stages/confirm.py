@@ -50,7 +50,7 @@ def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, sa
         retry_failed(stage.journal)
     confirm_candidates(stage, history)
     found = choose_confirmed(history, stage.journal.history, stage.settings, stage.job.split)
-    metrics = {stage.settings.metric: found["confirmation"]["score"]} if "confirmation" in found else {}
+    metrics = {stage.settings.metric: found.confirmation.score} if found.confirmation is not None else {}
     stage.journal.write(Closed(metrics=metrics, note=best_note(found)))
 
 

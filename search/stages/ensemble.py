@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from search.folder import StageFolder
 from search.judge.progress import RETRIED
+from search.memory.best import Configuration
 from search.memory.events import Asked, Reopened
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
@@ -53,29 +54,29 @@ class Entrant:
     trainings: tuple[TrialRecord, ...]
 
 
-def plan_further(journal: Journal, configurations: Sequence[Mapping[str, Any]]) -> None:
+def plan_further(journal: Journal, configurations: Sequence[Configuration]) -> None:
     """Ask for the trainings of further configurations on the winner's folds, or with as many seeds.
 
     Args:
         journal: the retraining's memory, which has the winner's trainings already.
-        configurations: trial and values of each.
+        configurations: those beside the winner's.
     """
     of_winner = [trial for trial in journal.history.in_order if trial.source is None]
     for configuration in configurations:
         known = {
             (trial.fold, trial.values["seed"]): trial
             for trial in journal.history.in_order
-            if trial.source == configuration["trial"]
+            if trial.source == configuration.trial
         }
         for like in of_winner:
             shift = like.values["seed"] - of_winner[0].values["seed"]
-            values = {**configuration["values"], "seed": (configuration["values"]["seed"] + shift) % 2**31}
+            values = {**configuration.values, "seed": (configuration.values["seed"] + shift) % 2**31}
             trial = known.get((like.fold, values["seed"]))
             if trial is not None and trial.outcome in RETRIED:
                 journal.write(Reopened(trial=trial.number))
             elif trial is None or trial.outcome not in (None, Outcome.FINISHED):
                 number = journal.history.next_number if trial is None else trial.number
-                source = configuration["trial"]
+                source = configuration.trial
                 journal.write(Asked(trial=number, fold=like.fold, values=values, params={}, source=source))
 
 

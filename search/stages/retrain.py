@@ -17,7 +17,7 @@ from typing import Any
 
 from search.folder import CONFIRM_FOLDER, SearchFolder, StageFolder
 from search.judge.progress import RETRIED
-from search.memory.best import confirmation_folds, score_of
+from search.memory.best import Configuration, Winner
 from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Reopened
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
@@ -47,8 +47,8 @@ def run_retraining(
     opened: OpenStage,
     folder: SearchFolder,
     cache: PixelCache,
-    winner: dict[str, Any],
-    further: Sequence[dict[str, Any]] | None,
+    winner: Winner,
+    further: Sequence[Configuration] | None,
     *,
     most: int,
     half: bool,
@@ -59,9 +59,9 @@ def run_retraining(
         opened: the retraining's stage.
         folder: the search's files.
         cache: the decoded data.
-        winner: what `best.json` holds.
-        further: trial and values of other configurations to train likewise, of which and of the winner an ensemble is
-            chosen; None: the winner's networks are the ensemble.
+        winner: what is trained.
+        further: other configurations to train likewise, of which and of the winner an ensemble is chosen; None: the
+            winner's networks are the ensemble.
         most: networks that a chosen ensemble may have.
         half: whether to round the model's weights to 16 bits.
 
@@ -71,24 +71,24 @@ def run_retraining(
     """
     stage = opened.stage
     metric = stage.settings.metric
-    confirmed = find_confirmed(folder.confirm_stage, winner["trial"], winner["values"], metric)
-    seeds = retraining_seeds(winner["values"], stage.settings)
+    confirmed = find_confirmed(folder.confirm_stage, winner.trial, winner.values, metric)
+    seeds = retraining_seeds(winner.values, stage.settings)
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed, seeds)
     plan_further(stage.journal, further or ())
     run_folds(stage)
-    history, confirm_folds = stage.journal.history, confirmation_folds(winner)
-    result = measure_out_of_fold(stage.folder, history, cache.classes, winner["fold"], confirm_folds)
+    history = stage.journal.history
+    result = measure_out_of_fold(stage.folder, history, cache.classes, winner.fold, winner.confirmation_folds)
     if further is not None:
-        members = [winner["trial"], *(each["trial"] for each in further)]
-        result = replace(result, ensemble=select_ensemble(stage, cache, winner["trial"], members, most))
+        members = [winner.trial, *(each.trial for each in further)]
+        result = replace(result, ensemble=select_ensemble(stage, cache, winner.trial, members, most))
     build_ensemble(folder, history, cache, result, winner, half=half)
-    stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, score_of(winner))))
+    stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, winner.score)))
     return result
 
 
 def plan_folds(
     journal: Journal,
-    best: dict[str, Any],
+    best: Winner,
     folds: int,
     confirmed: Mapping[tuple[int, int], TrialRecord] | None = None,
     seeds: Sequence[int] = (),
@@ -105,9 +105,9 @@ def plan_folds(
     Raises:
         CheckpointError: when the journal is of another winner.
     """
-    places = [(0, seed) for seed in seeds] or [(fold, best["values"]["seed"]) for fold in range(folds)]
+    places = [(0, seed) for seed in seeds] or [(fold, best.values["seed"]) for fold in range(folds)]
     for number, (fold, seed) in enumerate(places):
-        known, values = journal.history.trials.get(number), {**best["values"], "seed": seed}
+        known, values = journal.history.trials.get(number), {**best.values, "seed": seed}
         if known is not None and known.values != values:
             raise CheckpointError(
                 f"{journal.file.parent} retrains another winner than best.json names now; "
@@ -174,7 +174,7 @@ def build_ensemble(
     history: History,
     cache: PixelCache,
     result: OutOfFold,
-    best: dict[str, Any],
+    best: Winner,
     *,
     half: bool = False,
 ) -> None:
@@ -185,7 +185,7 @@ def build_ensemble(
         history: the retraining's trials.
         cache: the decoded data.
         result: what it reached.
-        best: what `best.json` holds.
+        best: the winner.
         half: whether to round the weights to 16 bits.
     """
     left_out: list[int] = []
@@ -207,13 +207,13 @@ def build_ensemble(
 
 
 def _find_members(
-    folder: SearchFolder, history: History, result: OutOfFold, best: dict[str, Any]
+    folder: SearchFolder, history: History, result: OutOfFold, best: Winner
 ) -> Iterator[tuple[MemberWeights, int]]:
     if result.ensemble is not None and result.ensemble.kept:
-        trainings = group_trainings(history, best["trial"])
+        trainings = group_trainings(history, best.trial)
         yield from chosen_weights(folder.retrain_stage, trainings, result.ensemble.members)
         return
-    config = TrainConfig.from_values(best["values"])
+    config = TrainConfig.from_values(best.values)
     for trial in winner_trainings(history):
         for tensors in read_member_weights(fetch(folder.retrain_stage, trial, STATE_FILE)):
             yield MemberWeights(tensors=tensors, config=config), trial.fold
@@ -223,16 +223,16 @@ def _describe(
     history: History,
     cache: PixelCache,
     result: OutOfFold,
-    best: dict[str, Any],
+    best: Winner,
     left_out: list[int],
     split: FoldSplit,
 ) -> dict[str, Any]:
     ensemble = result.ensemble
     chosen = ensemble is not None and ensemble.kept
     return {
-        "search": best["search"],
-        "trial": best["trial"],
-        "search_score": best["metrics"],
+        "search": best.search,
+        "trial": best.trial,
+        "search_score": best.metrics,
         "out_of_fold": ensemble.metrics if ensemble is not None and chosen else result.metrics,
         "metric": result.metric,
         f"{result.by}_scores": {str(key): score for key, score in result.fold_scores.items()},

@@ -31,5 +31,5 @@ def run_search(opened: OpenStage, folder: SearchFolder, cache: PixelCache, exten
     loop.run_search(stage, cache)
     found = choose_best(stage.journal.history, stage.settings)
     write_best(found, folder.best)
-    stage.journal.write(Closed(metrics=found["metrics"], note=best_note(found)))
+    stage.journal.write(Closed(metrics=found.metrics, note=best_note(found)))
     return read_history(stage.folder.journal, stage.settings.metric)

@@ -14,6 +14,7 @@ from mlflow.entities import Experiment, Metric, Run, RunTag
 from search.folder import SearchFolder
 from search.insight.answers import answer_questions
 from search.insight.record import Record, read_record
+from search.memory.best import Ends
 from search.place import Place
 from search.tracking.experiments import find_runs, stage_tags
 from search.tracking.names import TAG_LETTERS, clean_text, key_made_of
@@ -99,22 +100,21 @@ def _tell_search(record: Record) -> dict[int, dict[str, float | str]]:
     """Return by trial of the search what the confirmation and the retraining say of it."""
     told: dict[int, dict[str, float | str]] = {}
     metric = record.metric
-    for contender in (record.confirmed or {}).get("contenders", []):
-        if contender["score"] is not None:
-            standing = contender["dismissed"] or contender["doubt"] or "the winner"
-            told[contender["trial"]] = {
-                key_made_of("confirmed_", metric): float(contender["score"]),
-                "confirmation": standing,
-                **_ends(metric, contender["interval"]),
+    for contender in record.confirmed.contenders if record.confirmed is not None else []:
+        if contender.score is not None:
+            told[contender.trial] = {
+                key_made_of("confirmed_", metric): contender.score,
+                "confirmation": contender.verdict,
+                **_ends(metric, contender.interval),
             }
     closed = record.retraining.closed
     if closed is not None and record.best is not None and record.is_model_current and metric in closed.metrics:
-        told.setdefault(record.best["trial"], {})[key_made_of("out_of_fold_", metric)] = closed.metrics[metric]
+        told.setdefault(record.best.trial, {})[key_made_of("out_of_fold_", metric)] = closed.metrics[metric]
     return told
 
 
-def _ends(metric: str, interval: Sequence[float] | None) -> dict[str, float | str]:
+def _ends(metric: str, interval: Ends | None) -> dict[str, float | str]:
     if interval is None:
         return {}
     names = key_made_of("confirmed_", metric, "_low"), key_made_of("confirmed_", metric, "_high")
-    return dict(zip(names, map(float, interval), strict=True))
+    return dict(zip(names, interval, strict=True))

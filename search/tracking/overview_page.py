@@ -1,14 +1,14 @@
 """The page of a search in MLflow, as Markdown: who won and how sure that is, where to look, the questions answered."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 from search.insight.answers import Answer
 from search.insight.record import Record
 from search.insight.words import describe_seconds
 from search.markdown import code, plain
-from search.memory.best import place_of, score_of
+from search.memory.best import Finalist
 from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES
 from search.tracking.names import describe_configuration
@@ -62,13 +62,13 @@ def _title(record: Record) -> str:
     if best is None:
         return f"{record.settings.name}: no trial has a score yet"
     verb = "won" if has_ended else "leads so far"
-    told = f"Trial {best['trial']} {verb}, {record.metric} {score_of(best):.4f} on {place_of(best)}"
+    told = f"Trial {best.trial} {verb}, {record.metric} {best.score:.4f} on {best.place}"
     confirmed = record.confirmed
     if confirmed is None:
         return f"{told}, not confirmed"
-    interval = confirmed["interval"]
+    interval = confirmed.interval
     within = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-    return f"{told}, confirmed {confirmed['score']:.4f}{within}"
+    return f"{told}, confirmed {confirmed.score:.4f}{within}"
 
 
 def _tell(answer: Answer) -> str:
@@ -77,7 +77,8 @@ def _tell(answer: Answer) -> str:
 
 
 def _table(record: Record, experiment_id: str, runs: Mapping[int, str]) -> str:
-    contenders = {each["trial"]: each for each in (record.confirmed or {}).get("contenders", [])}
+    finalists = record.confirmed.contenders if record.confirmed is not None else []
+    contenders = {each.trial: each for each in finalists}
     others = [trial.number for trial in record.history.ranked if trial.outcome not in FAILURES]
     shown = list(dict.fromkeys([*contenders, *others]))[: max(_BEST_TRIALS, len(contenders))]
     rows = [
@@ -101,13 +102,12 @@ def _run_address(experiment_id: str, run: str) -> str:
     return f"#/experiments/{experiment_id}/runs/{run}?workflowType=machine_learning"
 
 
-def _tell_contender(contender: Mapping[str, Any] | None) -> str:
-    if contender is None or contender["score"] is None:
+def _tell_contender(contender: Finalist | None) -> str:
+    if contender is None or contender.score is None:
         return "- | -"
-    interval = contender["interval"]
+    interval = contender.interval
     within = f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else ""
-    standing = contender["dismissed"] or contender["doubt"] or "the winner"
-    return f"{contender['score']:.4f}{within} | {plain(standing)}"
+    return f"{contender.score:.4f}{within} | {plain(contender.verdict)}"
 
 
 def _how_to_go_on(record: Record) -> str:

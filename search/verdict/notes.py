@@ -5,30 +5,29 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from search.markdown import plain
-from search.memory.best import metric_of, place_of, score_of
+from search.memory.best import Confirmation, Winner
 from search.verdict.out_of_fold import EnsembleVerdict, OutOfFold
 
 STEERED: Final = "The search was steered by these images, so this score flatters; other images would tell how much."
 """Of validation images that are all there are."""
 
 
-def confirmation_line(confirmation: dict[str, Any], metric: str) -> str:
+def confirmation_line(confirmation: Confirmation, metric: str) -> str:
     """Return the winner's score on further folds and what it says about the search's, in a few sentences.
 
     Args:
-        confirmation: what `best.json` holds of it.
+        confirmation: what it found.
         metric: what decides.
     """
-    interval = confirmation["interval"]
+    interval = confirmation.interval
     within = f" ({interval[0]:.4f} to {interval[1]:.4f} over images)" if interval else ""
-    seeds = confirmation.get("further_seeds", [])
-    count = len(seeds or confirmation["folds"])
+    seeds, count = confirmation.further_seeds, confirmation.rounds
     where = f"{'with' if seeds else 'on'} {count} further {'seed' if seeds else 'fold'}{'s' if count > 1 else ''}"
-    line = f"The winner's {metric} {where} is {confirmation['score']:.4f}{within}; "
-    optimism = confirmation["optimism"]
+    line = f"The winner's {metric} {where} is {confirmation.score:.4f}{within}; "
+    optimism = confirmation.optimism
     line += f"its score in the search was {abs(optimism):.4f} {'higher' if optimism >= 0 else 'lower'}."
-    told = f"{confirmation['told'].capitalize()}. {STEERED}" if seeds else ""
-    sentences = [line, told, _tell_rivals(confirmation["rivals"]), _tell_choice(confirmation)]
+    told = f"{confirmation.told.capitalize()}. {STEERED}" if seeds else ""
+    sentences = [line, told, _tell_rivals(confirmation.rivals), _tell_choice(confirmation)]
     return " ".join(filter(None, sentences))
 
 
@@ -40,25 +39,26 @@ def _tell_rivals(rivals: Sequence[int]) -> str:
     return f"It cannot be told from {named}."
 
 
-def _tell_choice(confirmation: dict[str, Any]) -> str:
+def _tell_choice(confirmation: Confirmation) -> str:
     """Say that the best of several scores is a flattering one, and by how much at most."""
-    if confirmation["best_of"] < 2:
+    if confirmation.best_of < 2:
         return ""
-    again = "with these seeds" if confirmation.get("further_seeds") else "on these folds"
-    told = f"It is the best of {confirmation['best_of']} {again}, so this score still flatters"
-    bias = confirmation["choice_bias"]
+    again = "with these seeds" if confirmation.further_seeds else "on these folds"
+    told = f"It is the best of {confirmation.best_of} {again}, so this score still flatters"
+    bias = confirmation.choice_bias
     if bias is None:
-        return f"{told}; by how much, one {'seed' if confirmation.get('further_seeds') else 'fold'} does not say."
+        return f"{told}; by how much, one {'seed' if confirmation.further_seeds else 'fold'} does not say."
     return f"{told}: by about {bias:.4f} were all of them equally good, by less otherwise."
 
 
-def best_note(best: dict[str, Any]) -> str:
+def best_note(best: Winner) -> str:
     """Return the winner as Markdown, for the parent run's page in MLflow."""
-    rows = "\n".join(f"| {name} | {plain(value)} |" for name, value in best["values"].items())
-    metric = metric_of(best)
-    title = f"Best: trial {best['trial']}, epoch {best['epoch']}, {metric} {score_of(best):.4f} on {place_of(best)}"
+    rows = "\n".join(f"| {name} | {plain(value)} |" for name, value in best.values.items())
+    title = f"Best: trial {best.trial}, epoch {best.epoch}, {best.metric} {best.score:.4f} on {best.place}"
     note = f"### {plain(title)}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
-    return f"{note}\n{plain(confirmation_line(best['confirmation'], metric))}\n" if "confirmation" in best else note
+    if best.confirmation is None:
+        return note
+    return f"{note}\n{plain(confirmation_line(best.confirmation, best.metric))}\n"
 
 
 def out_of_fold_note(result: OutOfFold, search_score: float) -> str:

@@ -5,11 +5,10 @@ that race is decided lives in `race`, its trainings in `confirm`.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import replace
 
 from search.folder import SearchFolder
-from search.memory.best import write_best
+from search.memory.best import Configuration, Confirmation, Ends, Finalist, Winner, write_best
 from search.memory.history import History, TrialRecord, count_ends
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES
@@ -22,8 +21,8 @@ from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
 
 
-def choose_best(history: History, settings: SearchSettings) -> dict[str, Any]:
-    """Return the winner on the search's fold as `best.json` holds it: the trial with the highest score of any epoch.
+def choose_best(history: History, settings: SearchSettings) -> Winner:
+    """Return the winner on the search's fold: the trial with the highest score of any epoch.
 
     The epochs to retrain for are the winner's best epoch, or all of its epochs where the rate's course is laid out over
     them.
@@ -49,9 +48,7 @@ def choose_candidates(history: History, settings: SearchSettings) -> list[TrialR
     return candidates[: settings.confirm]
 
 
-def choose_confirmed(
-    history: History, trainings: History, settings: SearchSettings, split: FoldSplit
-) -> dict[str, Any]:
+def choose_confirmed(history: History, trainings: History, settings: SearchSettings, split: FoldSplit) -> Winner:
     """Return the winner over further folds, or that of the search's fold until every training for it has ended.
 
     Args:
@@ -59,9 +56,6 @@ def choose_confirmed(
         trainings: the journal of the confirmation; empty when there was none.
         settings: the search's settings.
         split: the folds.
-
-    Returns:
-        What `best.json` holds; a confirmed winner has `confirmation`.
 
     Raises:
         CheckpointError: when no trial has a score.
@@ -73,39 +67,44 @@ def choose_confirmed(
     if decision.winner is None or decision.pending:
         return best
     confirmed = _describe_trial(history.trials[decision.winner.trial], history, settings)
-    confirmed["values"] |= {"epochs": decision.epochs or confirmed["values"]["epochs"]}
-    return {**confirmed, "confirmation": _describe_decision(decision, settings)}
+    epochs = decision.epochs or confirmed.values["epochs"]
+    return replace(
+        confirmed,
+        values={**confirmed.values, "epochs": epochs},
+        confirmation=_describe_decision(decision, decision.winner, settings),
+    )
 
 
 def choose_further(
-    best: dict[str, Any], history: History, trainings: History, known: Sequence[int], count: int
-) -> list[dict[str, Any]]:
-    """Return trial and values of the best configurations beside the winner that may join it in an ensemble.
+    best: Winner, history: History, trainings: History, known: Sequence[int], count: int
+) -> list[Configuration]:
+    """Return the best configurations beside the winner that may join it in an ensemble.
 
     Those that were confirmed come first, in their order, then those of the search in its order. They learn the winner's
     labels, since outputs of other classes cannot be averaged.
 
     Args:
-        best: what `best.json` holds.
+        best: the winner.
         history: the search's trials.
         trainings: the journal of the confirmation; empty when there was none.
         known: trials that are chosen already.
         count: how many are wanted.
     """
-    contenders = [each["trial"] for each in best.get("confirmation", {}).get("contenders", ()) if each["fold_scores"]]
+    finalists = best.confirmation.contenders if best.confirmation is not None else []
+    contenders = [each.trial for each in finalists if each.fold_scores]
     order = [*contenders, *(trial.number for trial in _ranked(history))]
-    taken: list[dict[str, Any]] = [best["values"]]
-    found: list[dict[str, Any]] = []
+    taken = [best.values]
+    found: list[Configuration] = []
     for number in dict.fromkeys(order):
         trial = history.trials.get(number)
-        if trial is None or trial.best is None or number in (best["trial"], *known) or len(found) >= count:
+        if trial is None or trial.best is None or number in (best.trial, *known) or len(found) >= count:
             continue
         again = [each.best.epoch for each in trainings.in_order if each.source == number and each.best is not None]
         epochs = best_epochs(trial.values, again or [trial.best.epoch])
         values = {**trial.values, "epochs": epochs, "patience_epochs": 0}
-        if values["labels"] == best["values"]["labels"] and values not in taken:
+        if values["labels"] == best.values["labels"] and values not in taken:
             taken.append(values)
-            found.append({"trial": number, "values": values})
+            found.append(Configuration(trial=number, values=values))
     return found
 
 
@@ -113,50 +112,57 @@ def _ranked(history: History) -> list[TrialRecord]:
     return [trial for trial in history.ranked if trial.outcome not in FAILURES]
 
 
-def _describe_trial(winner: TrialRecord, history: History, settings: SearchSettings) -> dict[str, Any]:
+def _describe_trial(winner: TrialRecord, history: History, settings: SearchSettings) -> Winner:
     record = winner.best
     assert record is not None
     epochs = best_epochs(winner.values, [record.epoch])
-    return {
-        "search": settings.name,
-        "trial": winner.number,
-        "split": settings.split,
-        "fold": winner.fold,
-        "epoch": record.epoch,
-        "metric": settings.metric,
-        "metrics": dict(record.metrics),
-        "values": {**winner.values, "epochs": epochs, "patience_epochs": 0},
-        "trials": len(history.trials),
-    }
+    return Winner(
+        search=settings.name,
+        trial=winner.number,
+        split=settings.split,
+        fold=winner.fold,
+        epoch=record.epoch,
+        metric=settings.metric,
+        metrics=dict(record.metrics),
+        values={**winner.values, "epochs": epochs, "patience_epochs": 0},
+        trials=len(history.trials),
+    )
 
 
-def _describe_decision(decision: Decision, settings: SearchSettings) -> dict[str, Any]:
-    winner, over_seeds = decision.winner, settings.folds == 1
-    assert winner is not None
+def _describe_decision(decision: Decision, winner: Contender, settings: SearchSettings) -> Confirmation:
+    over_seeds = settings.folds == 1
     method = SEEDS_METHOD if over_seeds else FOLDS_METHOD
-    return {
-        "told": tell_rounds(len(decision.folds), settings),
-        "score": winner.score,
-        "interval": _ends(winner.interval),
-        "folds": [] if over_seeds else list(decision.folds),
-        "further_seeds": list(decision.folds) if over_seeds else [],
-        "optimism": decision.optimism,
-        "best_of": decision.scored,
-        "choice_bias": decision.choice_bias,
-        "rivals": [rival.trial for rival in decision.rivals],
-        "contenders": [_describe_contender(contender) for contender in decision.contenders],
-        "methods": {"interval": IMAGES_METHOD, "difference": method, "image_difference": IMAGES_METHOD},
-    }
+    return Confirmation(
+        told=tell_rounds(len(decision.folds), settings),
+        score=winner.score,
+        interval=_ends(winner.interval),
+        folds=[] if over_seeds else list(decision.folds),
+        further_seeds=list(decision.folds) if over_seeds else [],
+        optimism=decision.optimism,
+        best_of=decision.scored,
+        choice_bias=decision.choice_bias,
+        rivals=[rival.trial for rival in decision.rivals],
+        contenders=[_describe_contender(contender) for contender in decision.contenders],
+        methods={"interval": IMAGES_METHOD, "difference": method, "image_difference": IMAGES_METHOD},
+    )
 
 
-def _describe_contender(contender: Contender) -> dict[str, Any]:
-    ends = {name: _ends(getattr(contender, name)) for name in ("interval", "difference", "image_difference")}
-    fold_scores = {str(fold): score for fold, score in contender.fold_scores.items()}
-    return {**asdict(contender), **ends, "fold_scores": fold_scores, "score": contender.score if fold_scores else None}
+def _describe_contender(contender: Contender) -> Finalist:
+    return Finalist(
+        trial=contender.trial,
+        search_score=contender.search_score,
+        fold_scores=contender.fold_scores,
+        score=contender.score if contender.fold_scores else None,
+        interval=_ends(contender.interval),
+        difference=_ends(contender.difference),
+        image_difference=_ends(contender.image_difference),
+        dismissed=contender.dismissed,
+        doubt=contender.doubt,
+    )
 
 
-def _ends(interval: Interval | None) -> list[float] | None:
-    return [interval.low, interval.high] if interval is not None else None
+def _ends(interval: Interval | None) -> Ends | None:
+    return (interval.low, interval.high) if interval is not None else None
 
 
 def can_confirm(history: History, settings: SearchSettings) -> bool:
@@ -164,8 +170,8 @@ def can_confirm(history: History, settings: SearchSettings) -> bool:
     return settings.confirm >= 2 and len(choose_candidates(history, settings)) >= 2
 
 
-def name_winner(settings: SearchSettings, folder: SearchFolder) -> dict[str, Any]:
-    """Write `best.json` from the journals, and return what it holds."""
+def name_winner(settings: SearchSettings, folder: SearchFolder) -> Winner:
+    """Write `best.json` from the journals, and return the winner."""
     stages = (folder.search_stage, folder.confirm_stage)
     history, trainings = (read_history(stage.journal, settings.metric) for stage in stages)
     found = choose_confirmed(history, trainings, settings, read_folds(folder.folds))

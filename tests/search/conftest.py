@@ -18,6 +18,7 @@ import pytest
 from search.folder import SearchFolder, folder_of
 from search.insight.record import Record
 from search.insight.stops import Stops
+from search.memory.best import Confirmation, Winner
 from search.memory.events import Asked, CheckpointSaved, Closed, Ended, Epoch, Opened, parse_event
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
@@ -199,19 +200,25 @@ def make_record(tmp_path: Path) -> Callable[..., Record]:
 
 
 @pytest.fixture
-def make_best() -> Callable[..., dict[str, Any]]:
-    """Return a function that builds what `best.json` holds of a trial."""
+def make_best() -> Callable[..., Winner]:
+    """Return a function that builds a winner."""
 
-    def make(trial: int = 0, iou: float = 0.6, rivals: list[int] | None = None, **confirmation: Any) -> dict[str, Any]:
+    def make(trial: int = 0, iou: float = 0.6, rivals: list[int] | None = None, **confirmation: Any) -> Winner:
         values = TrainConfig.from_values({"epochs": 4}).values()
-        best = {"search": "streets", "trial": trial, "fold": 0, "epoch": 4, "metrics": {"iou": iou}, "values": values}
-        if rivals is None:
-            return {**best, "trials": 4}
         known = {
-            "told": "confirmed on 2 further folds", "score": 0.5, "interval": [0.4, 0.6], "folds": [1, 2],
-            "further_seeds": [], "optimism": 0.1, "best_of": 2, "choice_bias": 0.01, "rivals": rivals, "contenders": [],
+            "told": "confirmed on 2 further folds", "score": 0.5, "interval": (0.4, 0.6), "folds": [1, 2],
+            "optimism": 0.1, "best_of": 2, "choice_bias": 0.01, "rivals": rivals, "contenders": [],
         }  # fmt: skip
-        return {**best, "trials": 4, "confirmation": {**known, **confirmation}}
+        return Winner(
+            search="streets",
+            trial=trial,
+            fold=0,
+            epoch=4,
+            metrics={"iou": iou},
+            values=values,
+            trials=4,
+            confirmation=None if rivals is None else Confirmation(**{**known, **confirmation}),
+        )
 
     return make
 
@@ -226,7 +233,7 @@ _FOLDS = (
 
 @pytest.fixture
 def retrained_record(
-    make_record: Callable[..., Record], make_best: Callable[..., dict[str, Any]], make_trials: Callable[..., History]
+    make_record: Callable[..., Record], make_best: Callable[..., Winner], make_trials: Callable[..., History]
 ) -> Record:
     """A search that was retrained on two folds, with what each image scored."""
     retraining = History("iou")

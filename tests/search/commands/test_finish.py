@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from search.commands.finish import fetch, find_further
@@ -21,30 +23,32 @@ def folder(tmp_path, open_script) -> SearchFolder:
     return found
 
 
-WINNER = {"trial": 0, "values": TrainConfig.from_values({"batch_size": 1}).values()}
+@pytest.fixture
+def winner(make_best):
+    return replace(make_best(), values=TrainConfig.from_values({"batch_size": 1}).values())
 
 
 def _trials(found):
-    return None if found is None else [each["trial"] for each in found]
+    return None if found is None else [each.trial for each in found]
 
 
-def test_as_many_configurations_join_the_winner_as_are_asked_for(folder):
-    assert find_further(folder, "iou", WINNER, None) is None
-    assert find_further(folder, "iou", WINNER, 1) == []
-    assert _trials(find_further(folder, "iou", WINNER, 3)) == [1, 2]
-    assert _trials(find_further(folder, "iou", WINNER, 9)) == [1, 2, 3]
+def test_as_many_configurations_join_the_winner_as_are_asked_for(folder, winner):
+    assert find_further(folder, "iou", winner, None) is None
+    assert find_further(folder, "iou", winner, 1) == []
+    assert _trials(find_further(folder, "iou", winner, 3)) == [1, 2]
+    assert _trials(find_further(folder, "iou", winner, 9)) == [1, 2, 3]
 
 
-def test_retraining_goes_on_with_the_configurations_that_it_began_with(folder, open_script):
+def test_retraining_goes_on_with_the_configurations_that_it_began_with(folder, winner, open_script):
     folder.retrain_stage.root.mkdir()
     with open_script(folder.retrain_stage.journal) as script:
         script.ask(0, batch_size=1)
         script.ask(1, batch_size=3, source=2, epochs=5)
-    assert _trials(find_further(folder, "iou", WINNER, None)) == [2]
-    found = find_further(folder, "iou", WINNER, 3)
+    assert _trials(find_further(folder, "iou", winner, None)) == [2]
+    found = find_further(folder, "iou", winner, 3)
     # With the values that it was begun with, whatever the search would say now.
-    assert (_trials(found), found[0]["values"]["epochs"]) == ([2, 1], 5)
-    assert find_further(folder, "iou", WINNER, 1) == []
+    assert (_trials(found), found[0].values["epochs"]) == ([2, 1], 5)
+    assert find_further(folder, "iou", winner, 1) == []
 
 
 def test_model_of_a_damaged_database_is_an_error_with_the_remedy(folder, make_settings, make_place, tmp_path):

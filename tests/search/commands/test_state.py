@@ -194,7 +194,7 @@ def test_winner_is_written_and_shown_with_how_far_it_is_confirmed(make_search, c
     search.confirm(1, 0.60)
     search.confirm(2, 0.65)
     found = name_winner(search.settings, search.folder)
-    assert found["trial"] == 2
+    assert found.trial == 2
     assert search.folder.best.exists()
     show_best(found)
     told = " ".join(capsys.readouterr().out.split())

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from search.commands.verdict_tables import best_table, confirmation_table, ensemble_table, out_of_fold_table
+from search.memory.best import Confirmation, Finalist, Winner
 from search.verdict.notes import best_note, confirmation_line, out_of_fold_note
 from search.verdict.out_of_fold import ChosenMember, EnsembleVerdict, OutOfFold
 from search.verdict.selection import choose_best
@@ -22,7 +23,7 @@ RESULT = OutOfFold(
 
 
 @pytest.fixture
-def best(make_history, make_settings) -> dict:
+def best(make_history, make_settings) -> Winner:
     def write(script) -> None:
         script.ask(0, loss="ce+jaccard", input_mode="crop", crop_size=256)
         script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.61234, "miou": 0.5})
@@ -42,20 +43,22 @@ def test_best_table_shows_the_winner(render, row_of, best):
 
 
 def test_winner_on_the_official_split_is_said_to_be_scored_on_its_val(render, row_of, best):
-    official = {**best, "split": "official"}
+    official = replace(best, split="official")
     assert "0, epoch 1, the official val" in row_of(render(best_table(official)), "trial")
     assert best_note(official).startswith("### Best: trial 0, epoch 1, iou 0.6123 on the official val\n")
 
 
-SEEDS_CONFIRMATION = {
-    "told": "confirmed with 2 further seeds on the official split; no further folds exist",
-    "score": 0.71, "interval": None, "folds": [], "further_seeds": [1, 2], "optimism": 0.02, "best_of": 2,
-    "choice_bias": 0.01, "rivals": [],
-    "contenders": [
-        {"trial": 4, "search_score": 0.73, "fold_scores": {"1": 0.7, "2": 0.72}, "score": 0.71, "difference": None,
-         "image_difference": None, "dismissed": "", "doubt": ""},
-    ],
-}  # fmt: skip
+SEEDS_CONFIRMATION = Confirmation(
+    told="confirmed with 2 further seeds on the official split; no further folds exist",
+    score=0.71,
+    folds=[],
+    further_seeds=[1, 2],
+    optimism=0.02,
+    best_of=2,
+    choice_bias=0.01,
+    rivals=[],
+    contenders=[Finalist(trial=4, search_score=0.73, fold_scores={1: 0.7, 2: 0.72}, score=0.71)],
+)
 
 
 def test_confirmation_by_seeds_says_what_it_cannot_tell(render, row_of):
@@ -109,26 +112,43 @@ def test_out_of_fold_note_has_every_fold():
     assert "| 0 | 0.6000 |\n| 1 | 0.4000 |" in note
 
 
-CONFIRMATION = {
-    "score": 0.71,
-    "interval": [0.68, 0.74],
-    "folds": [1, 2],
-    "optimism": 0.0432,
-    "best_of": 3,
-    "choice_bias": 0.0041,
-    "rivals": [9],
-    "contenders": [
-        {"trial": 4, "search_score": 0.7532, "fold_scores": {"1": 0.7, "2": 0.72}, "score": 0.71, "difference": None,
-         "image_difference": None, "dismissed": "", "doubt": ""},
-        {"trial": 9, "search_score": 0.75, "fold_scores": {"1": 0.69, "2": 0.7}, "score": 0.695,
-         "difference": [-0.05, 0.02], "image_difference": [-0.02, -0.01], "dismissed": "",
-         "doubt": "the difference may be 0"},
-        {"trial": 2, "search_score": 0.74, "fold_scores": {"1": 0.6}, "score": 0.6, "difference": None,
-         "image_difference": [-0.12, -0.08], "dismissed": "worse by 0.08 to 0.12 iou", "doubt": ""},
-        {"trial": 1, "search_score": 0.73, "fold_scores": {}, "score": None, "difference": None,
-         "image_difference": None, "dismissed": "its training on fold 1 has no score (failed)", "doubt": ""},
+CONFIRMATION = Confirmation(
+    told="confirmed on 2 further folds",
+    score=0.71,
+    interval=(0.68, 0.74),
+    folds=[1, 2],
+    optimism=0.0432,
+    best_of=3,
+    choice_bias=0.0041,
+    rivals=[9],
+    contenders=[
+        Finalist(trial=4, search_score=0.7532, fold_scores={1: 0.7, 2: 0.72}, score=0.71),
+        Finalist(
+            trial=9,
+            search_score=0.75,
+            fold_scores={1: 0.69, 2: 0.7},
+            score=0.695,
+            difference=(-0.05, 0.02),
+            image_difference=(-0.02, -0.01),
+            doubt="the difference may be 0",
+        ),
+        Finalist(
+            trial=2,
+            search_score=0.74,
+            fold_scores={1: 0.6},
+            score=0.6,
+            image_difference=(-0.12, -0.08),
+            dismissed="worse by 0.08 to 0.12 iou",
+        ),
+        Finalist(
+            trial=1,
+            search_score=0.73,
+            fold_scores={},
+            score=None,
+            dismissed="its training on fold 1 has no score (failed)",
+        ),
     ],
-}  # fmt: skip
+)
 
 
 def test_confirmation_shows_every_fold_difference_and_verdict(render, row_of):
@@ -149,13 +169,13 @@ def test_confirmation_in_words():
         "0.0432 higher. It cannot be told from trial 9. It is the best of 3 on these folds, so this score still "
         "flatters: by about 0.0041 were all of them equally good, by less otherwise."
     )
-    one_fold = confirmation_line({**CONFIRMATION, "choice_bias": None}, "iou")
+    one_fold = confirmation_line(replace(CONFIRMATION, choice_bias=None), "iou")
     assert one_fold.endswith("so this score still flatters; by how much, one fold does not say.")
-    alone = {**CONFIRMATION, "rivals": [], "interval": None, "best_of": 1}
+    alone = replace(CONFIRMATION, rivals=[], interval=None, best_of=1)
     assert confirmation_line(alone, "iou").endswith("is 0.7100; its score in the search was 0.0432 higher.")
-    lower = {**alone, "optimism": -0.0197}
+    lower = replace(alone, optimism=-0.0197)
     assert confirmation_line(lower, "iou").endswith("its score in the search was 0.0197 lower.")
-    several = {**alone, "rivals": [9, 2, 14]}
+    several = replace(alone, rivals=[9, 2, 14])
     assert confirmation_line(several, "iou").endswith(" It cannot be told from trials 9, 2 and 14.")
 
 

@@ -135,7 +135,7 @@ def test_the_worst_condition_asks_the_question(make_record, make_best):
 def test_a_finished_model_is_told_with_its_score_and_how_to_use_it(make_record, make_best, history):
     retraining, best = History("iou"), make_best(rivals=[])
     for fold, iou in enumerate((0.4, 0.6)):
-        retraining.apply(Asked(trial=fold, fold=fold, values=best["values"], params={}))
+        retraining.apply(Asked(trial=fold, fold=fold, values=best.values, params={}))
         retraining.apply(Epoch(trial=fold, epoch=1, metrics={"iou": iou}))
         retraining.apply(Ended(trial=fold, outcome=Outcome.FINISHED))
     retraining.apply(Closed(metrics={"iou": 0.51}, note=""))

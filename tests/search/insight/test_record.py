@@ -30,7 +30,7 @@ def test_every_stage_is_read_and_the_winner_named_as_it_stands_now(folder, open_
             script.ask(trial, seed=trial)
             script.epochs(trial, iou)
             script.end(trial, "stopped by ASHA" if trial else "finished")
-    assert read_record(folder).best["trial"] == 1
+    assert read_record(folder).best.trial == 1
     assert [stop.trial for stop in read_record(folder).stops.all] == [1]
     write_folds(FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "a", "b": "b"}), folder.folds)
     with open_script(folder.confirm_stage.journal) as script:
@@ -39,7 +39,7 @@ def test_every_stage_is_read_and_the_winner_named_as_it_stands_now(folder, open_
             script.epochs(number, iou)
             script.end(number)
     record = read_record(folder)
-    assert (record.best["trial"], record.confirmed["score"]) == (0, 0.6)
+    assert (record.best.trial, record.confirmed.score) == (0, 0.6)
     assert list(record.stages) == ["search", "confirm"]
 
 
@@ -48,7 +48,7 @@ def test_a_model_is_current_while_its_winner_is(folder, open_script):
         script.ask(0)
         script.epochs(0, 0.5)
         script.end(0)
-    winner = read_record(folder).best["values"]
+    winner = read_record(folder).best.values
     with open_script(folder.retrain_stage.journal) as script:
         script.ask(0, **winner)
         script.epochs(0, 0.5)

@@ -24,7 +24,7 @@ def test_winners_are_compared_on_the_images_of_both(both):
     assert (ahead.folds, ahead.images) == ((1, 2), 40)
     scores = [
         [
-            [trial.epochs[27].score for trial in record.confirmation.in_order if trial.source == record.best["trial"]]
+            [trial.epochs[27].score for trial in record.confirmation.in_order if trial.source == record.best.trial]
             for record in both
         ]
     ]

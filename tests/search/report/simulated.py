@@ -216,7 +216,7 @@ def _finish(simulation: Simulation, folder: SearchFolder) -> None:
     _write_events([*events, Halted(time=events[-1].time)], folder.confirm_stage)
     best = read_record(folder).best
     assert best is not None
-    simulation.winner = best["trial"]
+    simulation.winner = best.trial
     events = [Opened(cache_key="key", time=end)]
     for fold in range(settings.folds):
         events += simulation.train_again(None, fold, fold, end)

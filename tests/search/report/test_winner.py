@@ -9,10 +9,10 @@ def test_contenders_stand_in_order_with_their_scores_and_differences(finished, m
     page = rivals(matter).content
     confirmed = matter.record.confirmed
     assert [int(number) for number in re.findall(r'<tr data-t="(\d+)">', page)] == [
-        each["trial"] for each in confirmed["contenders"]
+        each.trial for each in confirmed.contenders
     ]
-    assert f"{confirmed['score']:.4f}" in page
-    assert page.count('class="whisker"') == len(confirmed["contenders"]) == 3
+    assert f"{confirmed.score:.4f}" in page
+    assert page.count('class="whisker"') == len(confirmed.contenders) == 3
     assert "t-interval over blocks" in page
 
 

@@ -140,10 +140,10 @@ def test_only_fold_is_trained_again_with_further_seeds(
     }
     best = choose_confirmed(history, script.journal.history, settings, split)
     # Equal means: the better in the search comes first, and of equals there the earlier.
-    assert (best["trial"], best["split"], best["confirmation"]["score"]) == (0, "official", pytest.approx(0.61))
-    assert (best["confirmation"]["folds"], best["confirmation"]["further_seeds"]) == ([], [1, 2])
-    assert best["confirmation"]["told"].startswith("confirmed with 2 further seeds on the official split; no further")
-    assert best["confirmation"]["methods"]["difference"].startswith("t-interval over seeds")
+    assert (best.trial, best.split, best.confirmation.score) == (0, "official", pytest.approx(0.61))
+    assert (best.confirmation.folds, best.confirmation.further_seeds) == ([], [1, 2])
+    assert best.confirmation.told.startswith("confirmed with 2 further seeds on the official split; no further")
+    assert best.confirmation.methods["difference"].startswith("t-interval over seeds")
     assert "Confirmed with 2 further seeds on the official split; no further folds exist." in best_note(best)
 
 

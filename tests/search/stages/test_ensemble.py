@@ -8,6 +8,7 @@ import ray
 import torch
 
 from search.folder import SearchFolder, StageFolder
+from search.memory.best import Configuration, Winner
 from search.memory.events import Asked, CheckpointSaved
 from search.memory.journal import read_history
 from search.memory.scores import SCORES_FILE
@@ -33,7 +34,7 @@ CAR = 1
 
 def make_best(**values):
     whole = TrainConfig.from_values({**SMALL, **values}).values()
-    return {"search": "streets", "trial": 5, "fold": 0, "epoch": 1, "metrics": {"iou": 0.8}, "values": whole}
+    return Winner(search="streets", trial=5, fold=0, epoch=1, metrics={"iou": 0.8}, values=whole, trials=1)
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def train(script, cache):
     return finish
 
 
-FURTHER = {"trial": 7, "values": make_best(decoder="linknet", seed=3)["values"]}
+FURTHER = Configuration(trial=7, values=make_best(decoder="linknet", seed=3).values)
 
 
 def test_further_configurations_are_trained_on_the_winners_folds(script):
@@ -111,7 +112,7 @@ def test_further_configurations_are_trained_on_the_winners_folds(script):
     assert [(trial.number, trial.source, trial.fold) for trial in trials] == [
         (0, None, 0), (1, None, 1), (2, 7, 0), (3, 7, 1),
     ]  # fmt: skip
-    assert all(trial.values == FURTHER["values"] for trial in trials[2:])
+    assert all(trial.values == FURTHER.values for trial in trials[2:])
     assert script.journal.file.read_text().count('"asked"') == 4
 
 
@@ -143,7 +144,7 @@ def test_parts_are_folds_or_halves_that_keep_blocks_together():
 def test_image_that_was_asked_about_is_not_asked_about_again(stage, train, tmp_path):
     plan_folds(stage.journal, make_best(), 2)
     train({None: CAR})
-    voter = Voter(values=make_best()["values"], checkpoints=(stage.folder.address("ray/0"),), snapshot=0)
+    voter = Voter(values=make_best().values, checkpoints=(stage.folder.address("ray/0"),), snapshot=0)
     poll = Poll(files={0: tmp_path / "v" / "0.npz", 2: tmp_path / "v" / "2.npz"}, voters=(voter,))
     (known,) = ask(stage.job, [0], [voter])
     write_votes(replace(known, name="kept"), poll.files[0])
@@ -200,7 +201,7 @@ def test_winner_that_nothing_beats_stays_the_model_and_failures_are_told(stage, 
     monkeypatch.setattr("search.stages.ensemble.run_polls", _ask_here)
     plan_folds(stage.journal, make_best(), 2)
     plan_further(stage.journal, [FURTHER])
-    script.journal.write(Asked(trial=4, fold=0, values=FURTHER["values"], params={}, source=9))
+    script.journal.write(Asked(trial=4, fold=0, values=FURTHER.values, params={}, source=9))
     script.end(4, "diverged", "the loss is nan")
     train({None: CAR, 7: 3})
     verdict = select_ensemble(stage, cache, 5, [5, 7, 9], 30)
@@ -220,7 +221,7 @@ def test_checkpoint_that_a_worker_cannot_read_is_told_without_the_workers_traceb
     plan_folds(stage.journal, make_best(), 2)
     train({None: CAR})
     (stage.folder.root / "ray" / "0" / STATE_FILE).write_bytes(b"torn")
-    voter = Voter(values=make_best()["values"], checkpoints=(stage.folder.address("ray/0"),), snapshot=0)
+    voter = Voter(values=make_best().values, checkpoints=(stage.folder.address("ray/0"),), snapshot=0)
     with pytest.raises(CheckpointError) as caught:
         run_polls(stage, [Poll(files={0: tmp_path / "v" / "0.npz"}, voters=(voter,))])
     assert re.fullmatch(
@@ -236,6 +237,6 @@ def test_a_worker_that_ray_ended_for_want_of_memory_is_told_with_how_to_go_on(st
         raise ray.exceptions.OutOfMemoryError("1 task was killed")
 
     monkeypatch.setattr(ray, "get", get)
-    voter = Voter(values=make_best()["values"], checkpoints=(), snapshot=0)
+    voter = Voter(values=make_best().values, checkpoints=(), snapshot=0)
     with pytest.raises(ClusterError, match=r"ran out of memory, so Ray ended .*Go on with 'python -m search retrain "):
         run_polls(stage, [Poll(files={0: tmp_path / "v" / "0.npz"}, voters=(voter,))])

@@ -8,6 +8,7 @@ import safetensors.torch
 import torch
 
 from search.folder import SearchFolder, StageFolder
+from search.memory.best import Winner
 from search.memory.events import CheckpointSaved
 from search.memory.history import EpochRecord, TrialRecord
 from search.memory.journal import read_events, read_history
@@ -31,9 +32,9 @@ from segcore.training.state import new_state
 SMALL = {"backbone": "tf_efficientnet_lite0", "weights": "none", "decoder_channels": 16, "epochs": 2}
 
 
-def make_best(**values: object) -> dict:
+def make_best(**values: object) -> Winner:
     whole = TrainConfig.from_values({**SMALL, **values}).values()
-    return {"search": "streets", "trial": 5, "fold": 0, "epoch": 2, "metrics": {"iou": 0.8}, "values": whole}
+    return Winner(search="streets", trial=5, fold=0, epoch=2, metrics={"iou": 0.8}, values=whole, trials=1)
 
 
 def score(name: str, condition: str, iou: float | None, car: tuple[int, int], person: tuple[int, int]) -> dict:
@@ -70,7 +71,7 @@ def test_every_fold_is_asked_once_with_the_winners_values(script):
     plan_folds(script.journal, best, 3)
     trials = script.journal.history.trials
     assert {number: trial.fold for number, trial in trials.items()} == {0: 0, 1: 1, 2: 2}
-    assert all(trial.values == best["values"] for trial in trials.values())
+    assert all(trial.values == best.values for trial in trials.values())
     assert script.journal.file.read_text().count('"asked"') == 3
 
 
@@ -133,10 +134,10 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script):
         for epoch, iou in ((1, 0.4), (2, 0.5))
     }
     training = TrialRecord(
-        number=7, fold=1, values=best["values"], params={}, started=100.0, epochs=epochs, checkpoint="ray/7",
+        number=7, fold=1, values=best.values, params={}, started=100.0, epochs=epochs, checkpoint="ray/7",
         checkpoint_epoch=2, outcome=Outcome.FINISHED, ended=160.0, source=5, note="in parts of 2",
     )  # fmt: skip
-    plan_folds(script.journal, best, 2, {(1, best["values"]["seed"]): training})
+    plan_folds(script.journal, best, 2, {(1, best.values["seed"]): training})
     assert [trial.fold for trial in script.journal.history.unfinished] == [0]
     taken = read_history(script.journal.file, "iou").trials[1]
     assert (taken.started, taken.ended, taken.outcome) == (100.0, 160.0, Outcome.FINISHED)
@@ -200,12 +201,12 @@ def test_ensemble_holds_the_networks_of_all_folds_and_what_they_scored(
     script, finish_fold, classes, cache, make_dataset, tmp_path
 ):
     best = make_best()
-    config, machine = TrainConfig.from_values(best["values"]), Machine()
+    config, machine = TrainConfig.from_values(best.values), Machine()
     plan_folds(script.journal, best, 2)
     states = []
     for fold in range(2):
         checkpoint = finish_fold(fold, [score(f"image{fold}", "day", 0.5, car=(50, 50), person=(0, 0))])
-        varied = TrainConfig.from_values({**best["values"], "seed": fold})
+        varied = TrainConfig.from_values({**best.values, "seed": fold})
         states.append(new_state(varied, build_label_map(classes, config.labels).outputs, machine))
         save_state(states[-1], checkpoint / STATE_FILE)
     folder = SearchFolder(root=tmp_path)
@@ -273,7 +274,7 @@ def test_borders_are_pooled_out_of_fold_too(script, finish_fold, classes):
 def test_only_fold_is_trained_once_with_each_seed_and_what_the_confirmation_trained_is_taken_over(script):
     best = make_best(seed=5)
     training = TrialRecord(
-        number=3, fold=0, values={**best["values"], "seed": 7}, params={}, started=100.0, checkpoint="ray/3",
+        number=3, fold=0, values={**best.values, "seed": 7}, params={}, started=100.0, checkpoint="ray/3",
         checkpoint_epoch=2, outcome=Outcome.FINISHED, ended=160.0, source=5,
     )  # fmt: skip
     for _ in range(2):

@@ -59,8 +59,8 @@ def test_the_page_of_a_search_that_has_ended_links_to_its_report(make_record, ma
 def test_what_others_wrote_is_no_link_and_no_picture_on_a_search_s_page(make_record, make_trials, make_best):
     evil = "![x](http://evil.example)<img src=http://evil.example>|[x](javascript:a)"
     best = make_best()
-    best["values"]["backbone"] = evil
-    record = make_record(make_trials({"ious": [0.5], "values": best["values"]}), best=best)
+    best.values["backbone"] = evil
+    record = make_record(make_trials({"ious": [0.5], "values": best.values}), best=best)
     answer = Answer(topic="luck", question=evil, sentence=evil, certainty=evil, commands=(f"ls '{evil}`'",))
     page = describe_search(record, (answer,), (), "1", {0: "ab"})
     reader = MarkdownIt("commonmark", {"html": True}).enable("table")

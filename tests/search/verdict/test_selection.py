@@ -1,6 +1,9 @@
+import json
+from dataclasses import replace
+
 import pytest
 
-from search.memory.best import confirmation_folds, metric_of, read_best, score_of, write_best
+from search.memory.best import Finalist, describe_winner, read_best, write_best
 from search.memory.events import Asked
 from search.memory.history import History
 from search.memory.journal import read_history
@@ -19,10 +22,10 @@ def test_winner_is_the_trial_with_the_highest_score_of_any_epoch(make_history, m
             script.end(trial)
 
     best = choose_best(make_history(write), make_settings(folds=3, fold=2))
-    assert (best["search"], best["trial"], best["fold"], best["epoch"]) == ("streets", 1, 2, 2)
-    assert best["metrics"] == {"iou": 0.7, "train_loss": 0.5}
-    assert best["values"]["batch_size"] == 2
-    assert best["trials"] == 3
+    assert (best.search, best.trial, best.fold, best.epoch) == ("streets", 1, 2, 2)
+    assert best.metrics == {"iou": 0.7, "train_loss": 0.5}
+    assert best.values["batch_size"] == 2
+    assert best.trials == 3
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,7 @@ def test_epochs_to_retrain_come_from_the_winner(make_history, make_settings, sch
         script.epochs(0, 0.5, 0.7, 0.6)
         script.end(0, "stopped by ASHA")
 
-    values = choose_best(make_history(write), make_settings())["values"]
+    values = choose_best(make_history(write), make_settings()).values
     assert values["epochs"] == epochs
     assert values["patience_epochs"] == 0, "no fold may steer its own training"
 
@@ -48,7 +51,7 @@ def test_of_equal_scores_the_lower_number_and_the_earlier_epoch_win(make_history
         script.epochs(0, 0.6, 0.7, 0.7)
 
     best = choose_best(make_history(write), make_settings())
-    assert (best["trial"], best["epoch"]) == (0, 2)
+    assert (best.trial, best.epoch) == (0, 2)
 
 
 @pytest.mark.parametrize("outcome", ["failed", "diverged", "out of memory"])
@@ -64,7 +67,7 @@ def test_stopped_and_unfinished_trials_may_win_failed_ones_not(make_history, mak
         script.epochs(2, 0.4)
 
     history = make_history(write)
-    assert choose_best(history, make_settings())["trial"] == 1
+    assert choose_best(history, make_settings()).trial == 1
     assert [trial.number for trial in choose_candidates(history, make_settings())] == [1]
 
 
@@ -98,10 +101,10 @@ def test_best_comes_back_from_its_file_unchanged(make_history, make_settings, tm
     assert [file.name for file in tmp_path.glob("best*")] == ["best.json"]
 
 
-def test_best_that_cannot_be_written_is_told(tmp_path):
+def test_best_that_cannot_be_written_is_told(tmp_path, make_best):
     (tmp_path / "best.json").mkdir()
     with pytest.raises(StorageError, match=r"best\.json cannot be written \(Is a directory\)"):
-        write_best({}, tmp_path / "best.json")
+        write_best(make_best(), tmp_path / "best.json")
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,7 @@ def test_best_that_is_damaged_is_refused_with_the_remedy(tmp_path, content):
         ({"metrics": {"iou": {}}}, "metrics.iou: "),
         ({"metrics": {"iou": float("nan")}}, "metrics.iou: "),
         ({"confirmation": "nan"}, "confirmation: "),
-        ({"confirmation": {"folds": ["nan"]}}, "confirmation.folds.0: "),
+        ({"confirmation": {"told": "", "score": 0.5, "folds": ["nan"]}}, "confirmation.folds.0: "),
     ],
 )
 def test_best_that_a_retraining_could_not_follow_is_refused(make_history, make_settings, tmp_path, edit, told):
@@ -132,7 +135,8 @@ def test_best_that_a_retraining_could_not_follow_is_refused(make_history, make_s
         script.ask(0)
         script.epochs(0, 0.5)
 
-    write_best({**choose_best(make_history(write), make_settings()), **edit}, tmp_path / "best.json")
+    best = describe_winner(choose_best(make_history(write), make_settings()))
+    (tmp_path / "best.json").write_text(json.dumps({**best, **edit}))
     with pytest.raises(CheckpointError, match=r"best\.json cannot be read") as caught:
         read_best(tmp_path / "best.json")
     assert f"({told}" in str(caught.value)
@@ -175,14 +179,14 @@ def test_confirmed_winner_replaces_that_of_the_search(make_history, make_setting
     (tmp_path / "history" / "journal.jsonl").unlink()
     trainings = make_history(confirm_as({1: (0.4, 0.5), 2: (0.5, 0.6)}))
     best = choose_confirmed(history, trainings, make_settings(confirm=2), SPLIT)
-    assert (best["trial"], best["metrics"]["iou"], best["values"]["batch_size"]) == (2, 0.6, 3)
-    confirmation = best["confirmation"]
-    assert confirmation["score"] == pytest.approx(0.55)
-    assert confirmation["optimism"] == pytest.approx(0.05)  # 0.6 - 0.55
-    assert [each["trial"] for each in confirmation["contenders"]] == [2, 1]
+    assert (best.trial, best.metrics["iou"], best.values["batch_size"]) == (2, 0.6, 3)
+    confirmation = best.confirmation
+    assert confirmation.score == pytest.approx(0.55)
+    assert confirmation.optimism == pytest.approx(0.05)  # 0.6 - 0.55
+    assert [each.trial for each in confirmation.contenders] == [2, 1]
     # Rows differ by 0.1 on either fold: no residual, so the choice between the two is no luck.
-    assert (confirmation["best_of"], confirmation["choice_bias"]) == (2, pytest.approx(0, abs=1e-9))
-    assert confirmation_folds(best) == [1, 2]
+    assert (confirmation.best_of, confirmation.choice_bias) == (2, pytest.approx(0, abs=1e-9))
+    assert best.confirmation_folds == [1, 2]
     write_best(best, tmp_path / "best.json")
     assert read_best(tmp_path / "best.json") == best
 
@@ -192,9 +196,9 @@ def test_winner_of_the_search_stands_until_the_confirmation_is_whole(make_histor
     history = make_history(three_trials)
     (tmp_path / "history" / "journal.jsonl").unlink()
     best = choose_confirmed(history, make_history(confirm_as(ious)), make_settings(confirm=2), SPLIT)
-    assert best["trial"] == 1
-    assert "confirmation" not in best
-    assert confirmation_folds(best) == []
+    assert best.trial == 1
+    assert best.confirmation is None
+    assert best.confirmation_folds == []
 
 
 def test_winner_is_the_best_in_the_metric_that_decides_and_names_it(script, make_settings, tmp_path):
@@ -203,7 +207,7 @@ def test_winner_is_the_best_in_the_metric_that_decides_and_names_it(script, make
         script.write("epoch", trial=trial, epoch=1, metrics={"iou": iou, "miou": miou})
         script.end(trial)
     best = choose_best(read_history(script.journal.file, "miou"), make_settings(objective="miou"))
-    assert (best["trial"], best["metric"], score_of(best)) == (1, "miou", 0.5)
+    assert (best.trial, best.metric, best.score) == (1, "miou", 0.5)
     write_best(best, tmp_path / "best.json")
     assert read_best(tmp_path / "best.json") == best
     assert "miou 0.5000 on fold 0" in best_note(best)
@@ -211,15 +215,17 @@ def test_winner_is_the_best_in_the_metric_that_decides_and_names_it(script, make
 
 def test_best_without_its_metric_is_refused_and_one_of_before_the_choice_is_of_iou(tmp_path):
     values = TrainConfig.from_values({}).values()
-    before = {"search": "s", "trial": 0, "fold": 0, "metrics": {"iou": 0.5, "miou": 0.4}, "values": values}
-    write_best(before, tmp_path / "best.json")
-    assert (metric_of(read_best(tmp_path / "best.json")), score_of(before)) == ("iou", 0.5)
-    write_best({**before, "metric": "iou/car"}, tmp_path / "best.json")
+    told = {"search": "s", "trial": 0, "fold": 0, "epoch": 1, "trials": 1}
+    before = {**told, "metrics": {"iou": 0.5, "miou": 0.4}, "values": values}
+    (tmp_path / "best.json").write_text(json.dumps(before))
+    found = read_best(tmp_path / "best.json")
+    assert (found.metric, found.score) == ("iou", 0.5)
+    (tmp_path / "best.json").write_text(json.dumps({**before, "metric": "iou/car"}))
     with pytest.raises(CheckpointError, match="metrics: there is no iou/car"):
         read_best(tmp_path / "best.json")
 
 
-def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_search(make_history):
+def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_search(make_history, make_best):
     def search(script):
         for trial, (iou, values) in enumerate(
             ((0.9, {}), (0.8, {"labels": "scored"}), (0.7, {}), (0.6, {}), (0.5, {}), (0.4, {}))
@@ -235,12 +241,15 @@ def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_
 
     history, trainings = make_history(search), make_history(confirm)
     values = {**history.trials[0].values, "epochs": 2, "patience_epochs": 0}
-    contenders = [{"trial": 0, "fold_scores": {"1": 0.4}}, {"trial": 3, "fold_scores": {"1": 0.3}}]
-    best = {"trial": 0, "values": values, "confirmation": {"contenders": contenders}}
+    contenders = [
+        Finalist(trial=trial, search_score=score, fold_scores={1: score}, score=score)
+        for trial, score in ((0, 0.4), (3, 0.3))
+    ]
+    best = replace(make_best(rivals=[], contenders=contenders), values=values)
     found = choose_further(best, history, trainings, (), 9)
     # Trial 1 learns other labels, and trial 5 is the winner's configuration again.
-    assert [each["trial"] for each in found] == [3, 2, 4]
+    assert [each.trial for each in found] == [3, 2, 4]
     # Trial 3 was best in epoch 3 of its confirmation, the others in epoch 2 of the search.
-    assert [each["values"]["epochs"] for each in found] == [3, 2, 2]
-    assert [each["trial"] for each in choose_further(best, history, trainings, (3,), 1)] == [2]
+    assert [each.values["epochs"] for each in found] == [3, 2, 2]
+    assert [each.trial for each in choose_further(best, history, trainings, (3,), 1)] == [2]
     assert choose_further(best, history, trainings, (), 0) == []

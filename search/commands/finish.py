@@ -99,6 +99,7 @@ def retrain(
 def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int, *, half: bool) -> None:
     from search.commands import running
     from search.run import cluster
+    from search.stages.retrain import Retraining
 
     settings, place = open_told(folder, where)
     require_idle(*folder.stages.values())
@@ -109,13 +110,10 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
     read_folds(folder.folds)
     running.expect_tracking(place)
     dataset = running.read_data(place)
-    # Who goes on without them would get another model.
-    options = [*(["--half"] if half else []), *(["--max-members", str(most)] if most != MOST_NETWORKS else [])]
     with cluster.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
-        running.retrain_winner(
-            settings, capacity, folder, cache, winner, further, most=most, half=half, options=options
-        )
+        wanted = Retraining(winner=winner, further=further, most=most, half=half)
+        running.retrain_winner(settings, capacity, folder, cache, wanted)
 
 
 def find_further(folder: SearchFolder, metric: str, winner: Winner, members: int | None) -> list[Configuration] | None:

@@ -27,7 +27,6 @@ from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
 from search.insight.words import count_words
 from search.judge.room import estimate_room
-from search.memory.best import Configuration, Winner
 from search.memory.journal import read_history
 from search.mirror import send_file
 from search.place import Place
@@ -209,12 +208,7 @@ def retrain_winner(
     capacity: Capacity,
     folder: SearchFolder,
     cache: PixelCache,
-    winner: Winner,
-    further: Sequence[Configuration] | None,
-    *,
-    most: int,
-    half: bool,
-    options: Sequence[str] = (),
+    wanted: retrain.Retraining,
 ) -> None:
     """Train the winner on all folds, show its score out of fold, and register the ensemble.
 
@@ -223,16 +217,12 @@ def retrain_winner(
         capacity: the nodes it runs on.
         folder: the search's files.
         cache: the decoded data.
-        winner: what is trained.
-        further: other configurations that an ensemble may be chosen of, see `stages.retrain`.
-        most: networks that it may have.
-        half: whether to round the model's weights to 16 bits.
-        options: of the command that goes on with it, which nothing else remembers.
+        wanted: what to train.
     """
-    split, repeats = read_folds(folder.folds), 1 + len(further or ())
-    with _open_shown(settings, capacity, "retrain", folder, cache, split, repeats, options) as opened:
-        result = retrain.run_retraining(opened, folder, cache, winner, further, most=most, half=half)
-    console.print(verdict_tables.out_of_fold_table(result, winner.score))
+    split, options = read_folds(folder.folds), wanted.options
+    with _open_shown(settings, capacity, "retrain", folder, cache, split, wanted.configurations, options) as opened:
+        result = retrain.run_retraining(opened, folder, cache, wanted)
+    console.print(verdict_tables.out_of_fold_table(result, wanted.winner.score))
     if result.ensemble is not None:
         console.print(verdict_tables.ensemble_table(result.ensemble))
         console.print(ensemble_line(result.ensemble), soft_wrap=True)

@@ -11,7 +11,7 @@ Further configurations may be trained likewise, for an ensemble that is chosen a
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,7 +29,7 @@ from search.stages.ensemble import chosen_weights, plan_further, select_ensemble
 from search.stages.stage import OpenStage
 from search.stages.trained import fetch, group_trainings, read_scores, winner_trainings
 from search.verdict.notes import describe_ensemble, out_of_fold_note
-from search.verdict.out_of_fold import OutOfFold
+from search.verdict.out_of_fold import MOST_NETWORKS, OutOfFold
 from search.verdict.rounds import retraining_seeds
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
@@ -43,33 +43,49 @@ from segcore.scoring.objective import learns_every_class
 from segcore.training.checkpoint import read_member_weights
 
 
-def run_retraining(
-    opened: OpenStage,
-    folder: SearchFolder,
-    cache: PixelCache,
-    winner: Winner,
-    further: Sequence[Configuration] | None,
-    *,
-    most: int,
-    half: bool,
-) -> OutOfFold:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retraining:
+    """What is to become a model, and how.
+
+    Args:
+        winner: what is trained.
+        further: other configurations to train likewise, of which and of the winner an ensemble is chosen; None: the
+            winner's networks are the ensemble.
+        most: networks that a chosen ensemble may have.
+        half: whether to round the model's weights to 16 bits.
+    """
+
+    winner: Winner
+    further: Sequence[Configuration] | None = None
+    most: int = MOST_NETWORKS
+    half: bool = False
+
+    @property
+    def configurations(self) -> int:
+        """How many are trained."""
+        return 1 + len(self.further or ())
+
+    @property
+    def options(self) -> list[str]:
+        """Those of the command that goes on with it; without them it would make another model."""
+        most = ["--max-members", str(self.most)] if self.most != MOST_NETWORKS else []
+        return [*(["--half"] if self.half else []), *most]
+
+
+def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, wanted: Retraining) -> OutOfFold:
     """Train the winner on all folds, or with all further seeds on the only one, score it, and build the ensemble.
 
     Args:
         opened: the retraining's stage.
         folder: the search's files.
         cache: the decoded data.
-        winner: what is trained.
-        further: other configurations to train likewise, of which and of the winner an ensemble is chosen; None: the
-            winner's networks are the ensemble.
-        most: networks that a chosen ensemble may have.
-        half: whether to round the model's weights to 16 bits.
+        wanted: what to train.
 
     Raises:
         InterruptedSearchError: when it was stopped from outside.
         CheckpointError: when the stage retrains another winner, or a fold of the winner failed.
     """
-    stage = opened.stage
+    stage, winner, further = opened.stage, wanted.winner, wanted.further
     metric = stage.settings.metric
     confirmed = find_confirmed(folder.confirm_stage, winner.trial, winner.values, metric)
     seeds = retraining_seeds(winner.values, stage.settings)
@@ -80,8 +96,8 @@ def run_retraining(
     result = measure_out_of_fold(stage.folder, history, cache.classes, winner.fold, winner.confirmation_folds)
     if further is not None:
         members = [winner.trial, *(each.trial for each in further)]
-        result = replace(result, ensemble=select_ensemble(stage, cache, winner.trial, members, most))
-    build_ensemble(folder, history, cache, result, winner, half=half)
+        result = replace(result, ensemble=select_ensemble(stage, cache, winner.trial, members, wanted.most))
+    build_ensemble(folder, history, cache, result, winner, half=wanted.half)
     stage.journal.write(Closed(metrics=result.expected, note=out_of_fold_note(result, winner.score)))
     return result
 

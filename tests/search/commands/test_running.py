@@ -7,6 +7,7 @@ from search.commands import running
 from search.commands.running import confirm_best, expect_tracking, finish, retrain_winner
 from search.memory.journal import read_events
 from search.opening import open_search
+from search.stages.retrain import Retraining
 from segcore.errors import InterruptedSearchError, TrackingError
 
 
@@ -42,12 +43,12 @@ def test_a_further_ctrl_c_in_a_confirmation_says_how_to_go_on(searched, room, pr
     assert "training" in capsys.readouterr().out, "how far it got"
 
 
-def test_an_interrupted_retraining_is_gone_on_with_by_the_options_it_was_given(searched, room, press, cache):
+def test_an_interrupted_retraining_is_gone_on_with_by_the_options_it_was_given(searched, room, press, cache, make_best):
     press(running.retrain, "run_retraining")
-    options = ["--half", "--max-members", "5"]
     with pytest.raises(InterruptedSearchError) as caught:
-        retrain_winner(*room, searched, cache, {}, None, half=True, most=5, options=options)
-    assert str(caught.value) == f"Interrupted; go on with '{searched.command('retrain', *options)}'."
+        retrain_winner(*room, searched, cache, Retraining(winner=make_best(), half=True, most=5))
+    command = searched.command("retrain", "--half", "--max-members", "5")
+    assert str(caught.value) == f"Interrupted; go on with '{command}'."
 
 
 def test_ctrl_c_when_the_trials_of_a_launch_have_ended_names_the_command_that_goes_on(searched, room, press, cache):

@@ -14,7 +14,7 @@ import sys
 import time
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from benchmarks.quality.tables import load_tables
 from benchmarks.quality.tasks import Task
 from benchmarks.quality.trained import Trained
 from benchmarks.quality.warm import make_warm_arm
+from segcore.errors import ConfigError
 
 _CURVES = Path(__file__).parents[3] / "shared" / "data" / "curves"
 _WORKERS, _TRAININGS = 8, 30
@@ -60,7 +61,7 @@ def main(words: Sequence[str]) -> None:
 
 def _play_all(tasks: Sequence[Task], arguments: argparse.Namespace, workers: int, trainings: int) -> list[Score]:
     makers = _make_arms(trainings, arguments.refit_every) | {"ours+best": make_warm_arm(tasks, workers, trainings)}
-    chosen = {name: makers[name] for name in arguments.arms or makers}
+    chosen = choose_arms(makers, arguments.arms)
     scores: list[Score] = []
     begun = time.monotonic()
     for task in tasks:
@@ -159,6 +160,18 @@ def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
         "optuna-gp+halving": partial(OptunaAlone, gaussian=True),
         **find_peers(trainings, refit_every),
     }
+
+
+def choose_arms(makers: Mapping[str, ArmMaker], names: Sequence[str]) -> dict[str, ArmMaker]:
+    """Return the arms of these names, all without any.
+
+    Raises:
+        ConfigError: naming those that there are.
+    """
+    if unknown := [name for name in names if name not in makers]:
+        there_are = ", ".join(sorted(makers))
+        raise ConfigError(f"--arms {unknown[0]}: there is no such arm; there are {there_are}. --peers finds more.")
+    return {name: makers[name] for name in names or makers}
 
 
 def seed_arm(task: str, seed: int) -> int:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.arms import Judged, Ours, RandomOurAsha, grace_epochs
-from benchmarks.quality.playing import seed_arm
+from benchmarks.quality.playing import choose_arms, seed_arm
 from benchmarks.quality.report import _rank, score_run
 from benchmarks.quality.simulator import Simulation, Verdict
 from benchmarks.quality.synthetic import FAMILIES, Landscape
@@ -13,6 +13,7 @@ from benchmarks.quality.tables import Table, load_tables
 from benchmarks.quality.tasks import regret
 from search.memory.events import Asked, Dropped, Event, encode_event, parse_event
 from search.memory.outcome import Outcome
+from segcore.errors import ConfigError
 
 NAN = math.nan
 
@@ -222,3 +223,11 @@ def test_first_rung_of_the_peers_is_a_ninth():
 def test_random_draws_on_tasks_of_one_space_differ_and_repeat():
     first, again, other = (RandomOurAsha(TINY, seed_arm(name, 0)) for name in ("a/x", "a/x", "a/y"))
     assert first.ask() == again.ask() != other.ask()
+
+
+def test_arm_that_there_is_not_is_refused_with_those_that_there_are():
+    makers = {"ours": Ours, "random+our-asha": RandomOurAsha}
+    assert list(choose_arms(makers, [])) == list(makers)
+    assert list(choose_arms(makers, ["ours"])) == ["ours"]
+    with pytest.raises(ConfigError, match=r"--arms our: there is no such arm; there are ours, random\+our-asha\."):
+        choose_arms(makers, ["our"])

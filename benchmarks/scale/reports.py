@@ -187,7 +187,7 @@ def run_search_of(load: Load, trial: Callable[..., None], clock: tune.Callback, 
         cluster.connected(place) as capacity,
         mock.patch.object(tuning, "run_trial", trial),
         mock.patch.object(tuning, "Watchdog", lambda *given: clock),
-        open_stage(settings, place, "search", folder, cache, split, capacity) as opened,
+        open_stage(settings, capacity, "search", folder, cache) as opened,
     ):
         run_search(opened, folder, cache, None)
 

@@ -126,7 +126,7 @@ def _launch(
         first = resolve_first(given, loaded, settings, space_facts(cache_pixels), require_trainable)
         settings = replace(settings, first=first)
         folder = _begin(settings, place, split)
-        running.search(settings, capacity, folder, cache_pixels, split)
+        running.search(settings, capacity, folder, cache_pixels)
         running.finish(settings, capacity, folder, cache_pixels)
 
 
@@ -193,13 +193,13 @@ def _go_on(
         settings = replace(settings, time_budget_seconds=history.spent_seconds + parse_duration(time_budget))
     require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
-    split = read_folds(folder.folds)
-    # One that is gone is told before anything starts.
+    # Those that are gone are told before anything starts.
+    read_folds(folder.folds)
     load_space(settings.space)
     running.expect_tracking(place)
     running.tell_storage(place)
     dataset = running.read_data(place)
     with cluster.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
-        running.search(settings, capacity, folder, cache, split, retry=retry_failed, extended=extended)
+        running.search(settings, capacity, folder, cache, retry=retry_failed, extended=extended)
         running.finish(settings, capacity, folder, cache, retry=retry_failed)

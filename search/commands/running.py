@@ -49,7 +49,7 @@ from segcore.data.caching.cache import PixelCache
 from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
-from segcore.data.dividing.split import FoldSplit, read_folds
+from segcore.data.dividing.split import read_folds
 from segcore.errors import InterruptedSearchError, TrackingError
 from segcore.prediction.ensemble_files import ENSEMBLE_FILE
 
@@ -115,7 +115,6 @@ def search(
     capacity: Capacity,
     folder: SearchFolder,
     cache: PixelCache,
-    split: FoldSplit,
     *,
     retry: bool = False,
     extended: SearchSettings | None = None,
@@ -127,11 +126,10 @@ def search(
         capacity: the nodes it runs on.
         folder: the search's files.
         cache: the decoded data.
-        split: the folds.
         retry: whether to try again what had failed.
         extended: settings to save, once nothing stands against the run.
     """
-    with _open_shown(settings, capacity, "search", folder, cache, split) as opened:
+    with _open_shown(settings, capacity, "search", folder, cache) as opened:
         if retry:
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
@@ -199,7 +197,7 @@ def confirm_best(
     """
     split = read_folds(folder.folds)
     loop.require_scores(settings, cache, split, further_folds(settings))
-    with _open_shown(settings, capacity, "confirm", folder, cache, split) as opened:
+    with _open_shown(settings, capacity, "confirm", folder, cache) as opened:
         confirm.run_confirmation(opened, folder, retry=retry, save=save)
 
 
@@ -219,8 +217,8 @@ def retrain_winner(
         cache: the decoded data.
         wanted: what to train.
     """
-    split, options = read_folds(folder.folds), wanted.options
-    with _open_shown(settings, capacity, "retrain", folder, cache, split, wanted.configurations, options) as opened:
+    repeats, options = wanted.configurations, wanted.options
+    with _open_shown(settings, capacity, "retrain", folder, cache, repeats=repeats, options=options) as opened:
         result = retrain.run_retraining(opened, folder, cache, wanted)
     console.print(verdict_tables.out_of_fold_table(result, wanted.winner.score))
     if result.ensemble is not None:
@@ -269,14 +267,14 @@ def _open_shown(
     name: str,
     folder: SearchFolder,
     cache: PixelCache,
-    split: FoldSplit,
+    *,
     repeats: int = 1,
     options: Sequence[str] = (),
 ) -> Iterator[OpenStage]:
     opened = None
     try:
         with (
-            open_stage(settings, capacity.place, name, folder, cache, split, capacity, repeats, options) as opened,
+            open_stage(settings, capacity, name, folder, cache, repeats=repeats, options=options) as opened,
             stage_shown(opened, capacity),
         ):
             yield opened

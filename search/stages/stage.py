@@ -15,7 +15,6 @@ from search.memory.history import History
 from search.memory.journal import Journal, read_history
 from search.mirror import Copier, copied
 from search.opening import remember
-from search.place import Place
 from search.requests import Inbox
 from search.run.capacity import Capacity
 from search.run.stage import Stage, make_job, require_same_data
@@ -24,7 +23,7 @@ from search.stages.leftovers import clear_leftovers
 from search.tracking.follower import Tracker
 from search.verdict.rounds import count_retrainings, count_trainings
 from segcore.data.caching.cache import PixelCache
-from segcore.data.dividing.split import FoldSplit
+from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, StorageError
 
 _COUNTS: Final[Mapping[str, Callable[[SearchSettings], int]]] = {
@@ -55,12 +54,11 @@ class OpenStage:
 @contextmanager
 def open_stage(
     settings: SearchSettings,
-    place: Place,
+    capacity: Capacity,
     name: str,
     search: SearchFolder,
     cache: PixelCache,
-    split: FoldSplit,
-    capacity: Capacity | None = None,
+    *,
     repeats: int = 1,
     options: Sequence[str] = (),
 ) -> Iterator[OpenStage]:
@@ -68,12 +66,10 @@ def open_stage(
 
     Args:
         settings: of the search.
-        place: where it runs; remembered, once nothing stands against the run.
+        capacity: the nodes it runs on; where they are is remembered, once nothing stands against the run.
         name: `search`, `confirm` or `retrain`.
         search: the search's files.
         cache: the decoded data.
-        split: the folds.
-        capacity: the cluster's nodes; None counts those that are there.
         repeats: how often the stage's trainings are run, each time of another configuration.
         options: of the command that goes on with it, which nothing else remembers.
 
@@ -81,7 +77,7 @@ def open_stage(
         CheckpointError: when another process has a stage of the search, the folds are not the search's, or the data is
             not what earlier trials were trained on.
     """
-    folder = search.stages[name]
+    folder, place, split = search.stages[name], capacity.place, read_folds(search.folds)
     _require_own_folds(settings, split, search)
     with ExitStack() as closing:
         closing.enter_context(lock_stage(folder))

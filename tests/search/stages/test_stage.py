@@ -5,9 +5,10 @@ from search.folder import SearchFolder
 from search.memory.events import Opened
 from search.memory.journal import Journal
 from search.opening import open_search, read_search
+from search.run.capacity import Capacity
 from search.settings import read_settings
 from search.stages.stage import open_stage
-from segcore.data.dividing.split import FoldSplit, read_folds
+from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError
 
 
@@ -26,7 +27,7 @@ def test_nothing_is_written_of_a_stage_whose_data_is_not_that_of_another(searche
     settings, place = open_search(searched, {"max_concurrent": 7})
     with (
         pytest.raises(CheckpointError, match="changed since"),
-        open_stage(settings, place, stage, searched, cache, read_folds(searched.folds)),
+        open_stage(settings, Capacity(place), stage, searched, cache),
     ):
         pytest.fail("opened")
     assert (searched.settings.read_bytes(), searched.place.read_bytes()) == before
@@ -36,7 +37,7 @@ def test_nothing_is_written_of_a_stage_whose_data_is_not_that_of_another(searche
 
 def test_where_a_stage_runs_is_remembered_once_nothing_stands_against_it(searched, cache):
     settings, place = open_search(searched, {"max_concurrent": 7})
-    with open_stage(settings, place, "retrain", searched, cache, read_folds(searched.folds)) as opened:
+    with open_stage(settings, Capacity(place), "retrain", searched, cache) as opened:
         assert opened.stage.place.max_concurrent == 7
         assert read_search(searched)[1].max_concurrent == 7
     assert read_settings(searched.settings) == settings
@@ -50,22 +51,25 @@ def test_one_stage_runs_at_a_time(searched, cache, busy, stage):
     with (
         lock_stage(searched.stages[busy]),
         pytest.raises(CheckpointError, match="is in use by another process"),
-        open_stage(settings, place, stage, searched, cache, read_folds(searched.folds)),
+        open_stage(settings, Capacity(place), stage, searched, cache),
     ):
         pytest.fail("opened")
 
 
 def test_folds_that_are_not_those_of_the_settings_are_refused(searched, cache):
     settings, place = open_search(searched, {})
+    fold_of = {name: fold for fold, name in enumerate("abc")}
+    blocks = {name: name for name in fold_of}
     for other, told in (
-        (FoldSplit(folds=settings.folds + 1, fold_of={}, block_of={}), r"into 3 folds .*settings\.json into 2 \("),
+        (FoldSplit(folds=3, fold_of=fold_of, block_of=blocks), r"into 3 folds .*settings\.json into 2 \("),
         (
-            FoldSplit(folds=2, fold_of={}, block_of={}, kind="own"),
+            FoldSplit(folds=2, fold_of={**fold_of, "c": 1}, block_of=blocks, kind="own"),
             r".*\(split own\), .*json .*\(split folds\)",
         ),
     ):
+        write_folds(other, searched.folds)
         with (
             pytest.raises(CheckpointError, match=r"folds\.json divides the data " + told),
-            open_stage(settings, place, "confirm", searched, cache, other),
+            open_stage(settings, Capacity(place), "confirm", searched, cache),
         ):
             pytest.fail("opened")

@@ -6,7 +6,7 @@ Where the files of a search lie says `folder`.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,8 @@ from segcore.data.caching.disk import resolve_folder
 from segcore.errors import CheckpointError, ConfigError, StorageError
 
 _LOCK: Final = ".lock"
+_IDLE: Final = ".idle"
+"""Locked beside `_LOCK` by who runs no training meanwhile."""
 _WHAT: Final = "settings.json"
 
 
@@ -108,8 +110,12 @@ def _bring(folder: SearchFolder) -> list[str]:
 
 def is_in_use(stage: StageFolder) -> bool:
     """Say whether a driver runs a stage now; also where the storage can only be read."""
+    return _is_held(stage.root / _LOCK) and not _is_held(stage.root / _IDLE)
+
+
+def _is_held(file: Path) -> bool:
     try:
-        lock = os.open(stage.root / _LOCK, os.O_RDONLY)
+        lock = os.open(file, os.O_RDONLY)
     except OSError:
         # Where no driver ever was there is none now.
         return False
@@ -180,3 +186,17 @@ def lock_stage(stage: StageFolder) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def lock_idle_stage(stage: StageFolder) -> Iterator[None]:
+    """Hold the lock of a stage to send or change what it has left; for others nobody runs it.
+
+    Raises:
+        CheckpointError: when another process holds it.
+        StorageError: when the storage cannot be written.
+    """
+    with ExitStack() as after, lock_stage(stage):
+        # Left last, so that nobody sees the one lock without the other.
+        after.enter_context(FileLock(stage.root / _IDLE))
+        yield

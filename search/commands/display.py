@@ -72,7 +72,7 @@ def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
             history, shown, concurrent=capacity.count(), about="\n".join(about), wide=wide, search=search
         )
 
-    ends = Ends(history)
+    ends = Ends(history, "trial" if search is None else "training")
     log = ProgressLog(
         lambda: tables.summary_line(history, shown, capacity.count(), search),
         waits=(

@@ -12,7 +12,7 @@ from search.commands.notify import Notify, notified
 from search.commands.opening import open_told
 from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.report import keep_report, send_report
-from search.finding import find_folder, is_in_use, lock_stage, require_idle
+from search.finding import find_folder, is_in_use, lock_idle_stage, require_idle
 from search.folder import SearchFolder
 from search.memory.best import Configuration, Winner, read_best
 from search.memory.journal import read_history
@@ -176,11 +176,11 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
         if stage.journal.exists():
             read_history(stage.journal, settings.metric)
     problems = [check_tracking(place.tracking_uri)]
-    with lock_stage(folder.search_stage), copied(folder.root):
+    with lock_idle_stage(folder.search_stage), copied(folder.root):
         remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
         if stage.journal.exists() and not any(problems):
-            with lock_stage(stage):
+            with lock_idle_stage(stage):
                 tracker = Tracker(settings, place, stage_name, stage)
                 tracker.close(away_seconds=0)
             show_set_aside(tracker)

@@ -24,9 +24,11 @@ class Ends:
 
     Args:
         history: the trials of before, whose ends are known.
+        noun: what they are; trainings of another stage have numbers of their own.
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, noun: str = "trial") -> None:
+        self._noun = noun
         self._told = {(trial.number, trial.ended) for trial in history.in_order}
 
     def pop(self, history: History) -> list[str]:
@@ -34,14 +36,17 @@ class Ends:
         ended = [trial for trial in history.in_order if trial.ended is not None]
         news = [trial for trial in ended if (trial.number, trial.ended) not in self._told]
         self._told |= {(trial.number, trial.ended) for trial in news}
-        return [describe_end(trial, history.metric) for trial in sorted(news, key=lambda trial: trial.ended or 0)]
+        return [
+            describe_end(trial, history.metric, self._noun)
+            for trial in sorted(news, key=lambda trial: trial.ended or 0)
+        ]
 
 
-def describe_end(trial: TrialRecord, metric: str) -> str:
+def describe_end(trial: TrialRecord, metric: str, noun: str = "trial") -> str:
     """Return in a line how a trial ended, what it reached and what it was."""
     best = f", best {metric} {describe_score(trial.best.score)}" if trial.best else ""
     reason = f" ({reason})" if (reason := describe_reason(trial)) else ""
-    return f"trial {trial.number} {trial.outcome} after epoch {trial.last_epoch}{best}{reason}: " + describe_values(
+    return f"{noun} {trial.number} {trial.outcome} after epoch {trial.last_epoch}{best}{reason}: " + describe_values(
         trial.values
     )
 

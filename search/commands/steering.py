@@ -14,7 +14,7 @@ from search.commands.console import console
 from search.commands.options import Name, Storage
 from search.commands.reading import Look, look_at
 from search.commands.tables import summary_line
-from search.finding import find_folder, lock_stage
+from search.finding import find_folder, lock_idle_stage
 from search.folder import GOES_ON, SearchFolder
 from search.judge.wishes import Wish, fulfil
 from search.memory.journal import Journal
@@ -88,7 +88,7 @@ def _steer(wish: Wish, name: str, trial: int, why: str, storage: Path) -> None:
 
 
 def _fulfil_here(folder: SearchFolder, wish: Wish, trial: int, reason: str) -> None:
-    with lock_stage(folder.search_stage), copied(folder.root):
+    with lock_idle_stage(folder.search_stage), copied(folder.root):
         # Since the look another may have written.
         look = look_at(folder)
         journal = Journal(folder.search_stage.journal, look.record.metric)

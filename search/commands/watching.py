@@ -58,11 +58,11 @@ def find_news(before: Look, after: Look) -> list[str]:
     """Return a line for each stage that began, and each training that ended, between two looks at a search."""
     lines = [f"{after.record.settings.name} is {after.state}"] if before.state != after.state else []
     stages = (
-        (before.record.history, after.record.history),
-        (before.record.confirmation, after.record.confirmation),
-        (before.record.retraining, after.record.retraining),
+        ("trial", before.record.history, after.record.history),
+        ("training", before.record.confirmation, after.record.confirmation),
+        ("training", before.record.retraining, after.record.retraining),
     )
-    return [line for old, new in stages for line in Ends(old).pop(new)] + lines
+    return [line for noun, old, new in stages for line in Ends(old, noun).pop(new)] + lines
 
 
 def _look_on(found: Look, look: Callable[[SearchFolder], Look], pause: float) -> Iterator[Look]:

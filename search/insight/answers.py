@@ -203,7 +203,7 @@ def _answer_conditions(record: Record, measured: Conditions) -> Answer:
     return Answer(
         topic="weakness",
         question=f"What fails {at_worst}?",
-        sentence=f"iou is {worst.score:.3f}{within} {at_worst}, and {best.score:.3f} {at_best}; of what is scored the "
+        sentence=f"iou is {worst.score:.3f}{within} {at_worst}, and {best.score:.3f} {at_best}; of what is scored, the "
         f"worst {at_worst}: {enumerate_words(classes)}.",
         certainty=f"Measured in the retraining on {count_words(worst.images, 'image')} {at_worst} and {best.images} "
         f"{at_best}, each by a network that had not seen it.",

@@ -8,6 +8,7 @@ import random
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
@@ -70,16 +71,24 @@ def measure_importance(history: History, epochs: int) -> list[Importance]:
     trials, curves = read_known(history)
     if len(trials) < FEWEST_TRIALS:
         return []
-    standings = [float(standing) for standing in rank_standings(curves, epochs)]
+    standings = tuple(float(standing) for standing in rank_standings(curves, epochs))
     names = sorted(set.intersection(*(set(trial.params) for trial in trials)))
-    points = [{name: _scalar(trial.params[name]) for name in names} for trial in trials]
-    distributions = {name: _distribution([point[name] for point in points]) for name in names}
+    drawn = tuple(tuple((name, _scalar(trial.params[name])) for name in names) for trial in trials)
+    return list(_share_out(drawn, standings))
+
+
+# Every stage's page and report asks for the same again, which takes seconds.
+@lru_cache(maxsize=1)
+def _share_out(drawn: tuple[tuple[tuple[str, Any], ...], ...], standings: tuple[float, ...]) -> tuple[Importance, ...]:
+    """Return the importances, the most first, of what each trial drew by name and how it stands."""
+    points = [dict(choices) for choices in drawn]
+    distributions = {name: _distribution([point[name] for point in points]) for name in points[0]}
     distributions = {name: found for name, found in distributions.items() if not found.single()}
     draw, pairs = random.Random(0), list(zip(points, standings, strict=True))
     resamples = [_explain(draw, pairs, distributions) for _ in range(_RESAMPLES)] if distributions else []
     shares = [resample for resample in resamples if resample]
     found = [_summarise(name, [each[name] for each in shares]) for name in (*distributions, CHANCE)] if shares else []
-    return sorted(found, key=lambda importance: -importance.share)
+    return tuple(sorted(found, key=lambda importance: -importance.share))
 
 
 def read_known(history: History) -> tuple[list[TrialRecord], list[list[float]]]:

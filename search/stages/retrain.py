@@ -281,6 +281,6 @@ def _take_over(journal: Journal, asked: Asked, training: TrialRecord) -> None:
         )
     if training.checkpoint is not None:
         journal.write(CheckpointSaved(trial=number, epoch=training.checkpoint_epoch, path=above + training.checkpoint))
-    message = f"trained in the confirmation, as its trial {training.number}"
+    message = f"trained in the confirmation, as its training {training.number}"
     ended = training.ended if training.ended is not None else training.started
     journal.write(Ended(trial=number, outcome=Outcome.FINISHED, message=message, time=ended))

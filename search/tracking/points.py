@@ -62,8 +62,12 @@ class Points:
             sent += self._release(name, point)
         return sent
 
+    def tells(self, name: str, value: float) -> bool:
+        """Say whether a metric says something: it is not 0, or once was not in a trial."""
+        return value != 0 or name in self._alive
+
     def _release(self, name: str, point: Point) -> list[Point]:
-        if point.metric.value == 0 and name not in self._alive:
+        if not self.tells(name, point.metric.value):
             self._kept_back.setdefault(name, []).append(point)
             return []
         self._alive.add(name)

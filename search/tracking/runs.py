@@ -27,7 +27,7 @@ from search.tracking.pictures import LATEST_STEP
 from search.tracking.points import Point, Points
 from search.tracking.reading import identify
 from search.tracking.sent import Sent, stamp_of
-from search.tracking.states import CLOSED, States, ended, interrupted, rank_stopped, running
+from search.tracking.states import CLOSED, States, end_stamp, ended, interrupted, rank_stopped, running
 from search.tracking.store import PARENT, open_client
 from search.tracking.writer import KnownRun, RunWriter, know
 
@@ -201,11 +201,13 @@ class StageRuns:
     def _close(self, event: Closed) -> None:
         parent, stamp = self._runs[PARENT], stamp_of(event)
         for number, run in self._runs.items():
-            if run.status == "SCHEDULED" and not run.is_deleted and number in self._history.trials:
-                self._writer.change(run, ended(self._history.trials[number], closed=True), stamp)
+            trial = self._history.trials.get(number)
+            if run.status == "SCHEDULED" and not run.is_deleted and trial is not None:
+                self._writer.change(run, ended(trial, closed=True), end_stamp(trial))
         if self._stage_name == "search":
             self._log_ranks(stamp)
-        metrics = [Metric(key_of(name), value, stamp, 0) for name, value in event.metrics.items()]
+        known = {key_of(name): value for name, value in event.metrics.items()}
+        metrics = [Metric(name, value, stamp, 0) for name, value in known.items() if self._points.tells(name, value)]
         self._writer.log_metrics(parent, metrics)
         self._writer.log_tags(parent, {"mlflow.note.content": event.note})
         self._writer.change(parent, CLOSED, stamp)

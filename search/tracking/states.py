@@ -78,7 +78,7 @@ class States:
             case Ended():
                 self._set(event, ended(after))
             case Dropped() if after.outcome is Outcome.STOPPED:
-                self._set(event, ended(after))
+                self._found[event.trial] = ended(after), end_stamp(after)
 
     def pop(self) -> dict[int, tuple[State, int]]:
         """Return by trial its state and since when, milliseconds since the Unix epoch; and forget them."""
@@ -131,6 +131,12 @@ def ended(trial: TrialRecord, *, closed: bool = False) -> State:
     if trial.can_go_on and not closed:
         return State(status="SCHEDULED", outcome=str(trial.outcome), state=f"waits {where}", reason=trial.message)
     return State(status="FINISHED", outcome=str(trial.outcome), state=f"stopped {where}", reason=_tell_cut(trial))
+
+
+def end_stamp(trial: TrialRecord) -> int:
+    """Return when a trial ended, in milliseconds since the Unix epoch: it trained no longer, however long it waits."""
+    assert trial.ended is not None
+    return int(trial.ended * 1000)
 
 
 def _tell_cut(trial: TrialRecord) -> str:

@@ -4,7 +4,7 @@ import sys
 import pytest
 from filelock import FileLock
 
-from search.finding import find_folder, is_in_use, lock_stage, require_idle, require_new
+from search.finding import find_folder, is_in_use, lock_idle_stage, lock_stage, require_idle, require_new
 from search.folder import SearchFolder, StageFolder, folder_of
 from search.settings import write_settings
 from segcore.errors import CheckpointError, ConfigError, StorageError
@@ -111,6 +111,20 @@ def test_stage_is_in_use_while_its_lock_is_held(tmp_path):
             require_idle(stage)
     assert not is_in_use(stage)
     require_idle(stage)
+
+
+def test_nobody_runs_a_stage_whose_lock_is_held_to_send_what_it_has_left(tmp_path):
+    stage = StageFolder(root=tmp_path / "stage")
+    with lock_idle_stage(stage):
+        assert not is_in_use(stage)
+        with pytest.raises(CheckpointError, match="is in use by another process"):
+            require_idle(stage)
+    assert not is_in_use(stage)
+    with lock_stage(stage):
+        assert is_in_use(stage)
+        with pytest.raises(CheckpointError, match="is in use by another process"), lock_idle_stage(stage):
+            pass
+        assert is_in_use(stage)
 
 
 def test_one_lock_is_taken_once(tmp_path):

@@ -193,6 +193,9 @@ def test_launch_into_a_file_has_a_line_for_each_trial_that_ended(launched, place
     lines = [line for line in launched.splitlines() if re.match(r"trial \d+ (finished|stopped)", line)]
     for trial in history.in_order:
         assert describe_end(trial, "iou") in lines
+    confirmation = read_history(place.folder("whole").confirm_stage.journal, "iou")
+    for training in confirmation.in_order:
+        assert describe_end(training, "iou", "training") in launched
     assert "--notify *** was not told (Connection refused); the search is as it is." in launched
 
 

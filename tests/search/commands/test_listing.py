@@ -9,7 +9,7 @@ from search.__main__ import app
 from search.commands.documents import ListDocument, SearchLine
 from search.commands.listing import searches_table
 from search.commands.tables import WIDE
-from search.finding import lock_stage
+from search.finding import lock_idle_stage, lock_stage
 from search.folder import SearchFolder
 from search.memory.events import Asked, Closed, Ended, Epoch, Halted, Opened
 from search.memory.journal import Journal
@@ -79,6 +79,13 @@ def test_a_search_that_a_process_runs_is_listed_as_running(write_search, tmp_pat
     with lock_stage(folder.search_stage):
         (line,) = json.loads(run_list(tmp_path / "searches", "--json"))["searches"]
     assert line["state"] == "running"
+
+
+def test_a_search_that_is_sent_to_mlflow_is_not_listed_as_running(write_search, tmp_path):
+    folder = write_search("done")
+    with lock_idle_stage(folder.search_stage):
+        (line,) = json.loads(run_list(tmp_path / "searches", "--json"))["searches"]
+    assert line["state"] == "finished"
 
 
 def test_a_damaged_search_does_not_hide_the_others(write_search, tmp_path):

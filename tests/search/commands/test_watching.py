@@ -67,6 +67,17 @@ def test_news_between_two_looks_are_ends_of_trials_and_the_state(folder):
     assert find_news(after, after) == []
 
 
+def test_trainings_of_a_confirmation_are_not_taken_for_the_search_s_trials(folder):
+    before = look_at(folder)
+    journal = Journal(folder.confirm_stage.journal, "iou")
+    for event in (*BEGUN, *ENDED):
+        journal.write(event)
+    journal.close()
+    configuration = "resnet34, loss ce, full size, lr 0.001"
+    told = f"training 1 finished after epoch 1, best iou 0.5000: {configuration}"
+    assert find_news(before, look_at(folder)) == [told]
+
+
 def test_a_search_is_watched_until_its_driver_leaves(folder, shown):
     lock = lock_stage(folder.search_stage)
     lock.__enter__()

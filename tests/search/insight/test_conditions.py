@@ -23,7 +23,7 @@ def test_what_is_scored_tells_what_fails_at_night(retrained_record):
     answer = answer_weakness(retrained_record)
     assert answer.question == "What fails at night?"
     assert answer.sentence == (
-        "iou is 0.200 (0.000 to 1.000 over other images) at night, and 0.800 by day; of what is scored the worst at "
+        "iou is 0.200 (0.000 to 1.000 over other images) at night, and 0.800 by day; of what is scored, the worst at "
         "night: signal 0.000."
     )
     assert answer.certainty == (

@@ -53,7 +53,17 @@ def test_nothing_is_said_of_scores_that_hardly_differ(make_trials, noise):
 
 
 def test_importance_is_the_same_each_time(make_trials):
-    assert measure_importance(searched(make_trials, 14), 1) == measure_importance(searched(make_trials, 14), 1)
+    once = measure_importance(searched(make_trials, 14), 1)
+    assert measure_importance(searched(make_trials, 15), 1) != once
+    assert measure_importance(searched(make_trials, 14), 1) == once
+
+
+def test_importance_of_the_same_trials_is_measured_once(make_trials, monkeypatch):
+    once = measure_importance(searched(make_trials, 14), 1)
+    monkeypatch.delattr("optuna.importance.FanovaImportanceEvaluator")
+    assert measure_importance(searched(make_trials, 14), 1) == once
+    once.clear()
+    assert measure_importance(searched(make_trials, 14), 1), "what a caller does with its list is its own affair"
 
 
 def test_what_gets_far_is_explained_and_not_what_starts_fast(make_trials):

@@ -146,7 +146,7 @@ def test_fold_that_the_confirmation_trained_is_taken_over(script):
     }  # fmt: skip
     assert taken.epochs[1].picture == "../confirm/trials/0007/epoch_0001.jpg"
     assert (taken.checkpoint, taken.checkpoint_epoch) == ("../confirm/ray/7", 2)
-    assert taken.message == "trained in the confirmation, as its trial 7"
+    assert taken.message == "trained in the confirmation, as its training 7"
     assert taken.note == "in parts of 2"
     asked = [event for event in read_events(script.journal.file) if event.event == "asked"]
     assert [(event.trial, event.copy_of) for event in asked] == [(0, None), (1, 7)]
@@ -282,7 +282,7 @@ def test_only_fold_is_trained_once_with_each_seed_and_what_the_confirmation_trai
     trials = script.journal.history.trials
     assert {number: (trial.fold, trial.values["seed"]) for number, trial in trials.items()} == {0: (0, 6), 1: (0, 7)}
     assert [trial.number for trial in script.journal.history.unfinished] == [0]
-    assert trials[1].message == "trained in the confirmation, as its trial 3"
+    assert trials[1].message == "trained in the confirmation, as its training 3"
     with pytest.raises(CheckpointError, match="retrains another winner"):
         plan_folds(script.journal, make_best(seed=6), 1, {}, [7, 8])
 

@@ -481,6 +481,10 @@ def test_metric_that_is_never_anything_but_0_is_not_there_and_comes_whole_when_i
     assert points_of(place, children[0])["class/bicycle"] == [(1, 0.0)]
     assert points_of(place, children[1])["class/bicycle"] == [(1, 0.0), (2, 0.25)]
     assert all("class/bus" not in points_of(place, child) for child in children)
+    script.journal.write(Closed(metrics={"iou": 0.0, "iou/bicycle": 0.0, "iou/bus": 0.0}, note="done"))
+    write_all(settings, place, stage)
+    (parent,), _ = find_runs(place)
+    assert parent.data.metrics.keys() == {"iou", "class/bicycle"}
 
 
 def test_costs_add_up_over_the_devices_of_a_worker(settings, make_place, place, script, stage, find_runs, points_of):
@@ -505,12 +509,14 @@ def test_trial_that_waits_is_no_failure_and_says_why_it_does(settings, place, sc
     assert [child.info.status for child in children] == ["RUNNING", "SCHEDULED", "SCHEDULED"]
     assert children[1].data.tags["state"] == "waits after epoch 1 of 9"
     assert children[1].data.tags["reason"] == "rank 2 of 3"
+    stopped = [child.info.end_time for child in children[1:]]
     script.write("dropped", trial=2)
     script.end(0)
     script.journal.write(Closed(metrics={"iou": 0.5}, note="done"))
     write_all(settings, place, stage)
     _, children = find_runs(place)
     assert [child.info.status for child in children] == ["FINISHED"] * 3
+    assert [child.info.end_time for child in children[1:]] == stopped, "waiting is no part of a run's duration"
     assert [child.data.tags["state"] for child in children[1:]] == ["stopped after epoch 1 of 9"] * 2
     assert children[1].data.tags["reason"] == "rank 2 of 3; in the end rank 2 of 3 there"
     assert children[2].data.tags["reason"].startswith("rank 3 of 3; its checkpoint was given up")

@@ -12,7 +12,6 @@ from ray.runtime_env.runtime_env import RuntimeEnv, _merge_runtime_env
 
 from search.run.capacity import Capacity, count_concurrent, share_gpus
 from search.run.cluster import (
-    _QUIET,
     _ending_as_interrupted,
     _runtime_env,
     advise_mps,
@@ -20,6 +19,7 @@ from search.run.cluster import (
     prepare_nodes,
 )
 from search.run.probe import PRETENDED
+from search.run.quiet import QUIET
 from search.run.stage import make_job
 from search.run.trial_job import open_cache
 from segcore.data.dataset import read_dataset
@@ -206,7 +206,7 @@ def test_a_jobs_own_environment_joins_that_of_its_search(make_place):
     """Both name a variable, which Ray takes for a conflict unless it is told."""
     job = {"working_dir": "gcs://code.zip", "env_vars": {"NO_ALBUMENTATIONS_UPDATE": "0", "NOTE": "kept"}}
     own = _runtime_env(make_place(address="auto"))
-    override = _QUIET["RAY_OVERRIDE_JOB_RUNTIME_ENV"] == "1"
+    override = QUIET["RAY_OVERRIDE_JOB_RUNTIME_ENV"] == "1"
     merged = _merge_runtime_env(RuntimeEnv(**job), RuntimeEnv(**own), override=override)
     assert (merged["working_dir"], len(merged["py_modules"])) == ("gcs://code.zip", 3)
     assert merged["env_vars"] == {"NOTE": "kept", **own["env_vars"]}

@@ -13,7 +13,7 @@ from search.run.trial_job import Limits, TrialJob
 from search.settings import SearchSettings
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, ClusterError, InterruptedSearchError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,23 @@ class Stage:
     def is_stopped(self) -> bool:
         """Whether somebody asked the search to stop."""
         return self.inbox is not None and self.inbox.is_stopped
+
+    def require_unstopped(self) -> None:
+        """Raise `InterruptedSearchError` when the stage was stopped since somebody had asked for it."""
+        if self.inbox is not None and self.inbox.stop is not None:
+            raise InterruptedSearchError(f"Stopped, as {self.inbox.stop.reason}; go on with '{self.again}'.")
+
+    def require_hope(self, capacity: Capacity) -> None:
+        """Raise `ClusterError` when no node could hold a trial for as long as the place allows.
+
+        Args:
+            capacity: the nodes that were waited for.
+        """
+        if capacity.is_given_up:
+            raise ClusterError(
+                f"Waited {capacity.empty_seconds:.0f} s in vain for {capacity.describe_lack()}. Add nodes, ask for "
+                f"less per trial or wait longer (--wait 2h), then run '{self.again}'."
+            )
 
 
 def make_job(

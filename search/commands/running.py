@@ -133,7 +133,8 @@ def search(
         retry: whether to try again what had failed.
         extended: settings to save, once nothing stands against the run.
     """
-    with _open_shown(settings, capacity, "search", folder, cache, split) as opened:
+    granted = extended is not None and settings.time_budget_seconds != extended.time_budget_seconds
+    with _open_shown(settings, capacity, "search", folder, cache, split, granted=granted) as opened:
         if retry:
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
@@ -283,11 +284,15 @@ def _open_shown(
     split: FoldSplit,
     repeats: int = 1,
     options: Sequence[str] = (),
+    *,
+    granted: bool = False,
 ) -> Iterator[OpenStage]:
     opened = None
     try:
         with (
-            open_stage(settings, capacity.place, name, folder, cache, split, capacity, repeats, options) as opened,
+            open_stage(
+                settings, capacity.place, name, folder, cache, split, capacity, repeats, options, granted=granted
+            ) as opened,
             stage_shown(opened, capacity),
         ):
             yield opened

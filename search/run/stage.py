@@ -1,5 +1,6 @@
 """What one run of Ray Tune needs: the settings, the place, the files, the journal, and what all its trials share."""
 
+import math
 from dataclasses import dataclass
 
 from search.folder import GOES_ON, StageFolder
@@ -30,6 +31,7 @@ class Stage:
         inbox: what others ask of the search; None where nobody is heard.
         name: `search`, `confirm` or `retrain`.
         options: of the command that goes on with it, which nothing else remembers.
+        granted: whether the time budget of its settings is of this run alone, granted by its command.
     """
 
     settings: SearchSettings
@@ -41,6 +43,7 @@ class Stage:
     inbox: Inbox | None = None
     name: str = "search"
     options: tuple[str, ...] = ()
+    granted: bool = False
 
     @property
     def room(self) -> Capacity:
@@ -50,7 +53,13 @@ class Stage:
     @property
     def again(self) -> str:
         """The command line that goes on with it, to be pasted."""
-        return self.folder.command(GOES_ON[self.name], *self.options)
+        return self.folder.command(GOES_ON[self.name], *self.options, *self._name_time_left())
+
+    def _name_time_left(self) -> list[str]:
+        if not self.granted:
+            return []
+        left_seconds = self.settings.time_budget_seconds - self.journal.history.spent_seconds
+        return ["--time-budget", f"{max(1, math.ceil(left_seconds))}s"]
 
     @property
     def is_stopped(self) -> bool:

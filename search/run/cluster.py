@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -90,16 +91,29 @@ def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Map
                 runtime_env=_runtime_env(place),
                 **private,
             )
-    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(
-            f"--address {place.address or '(local)'}: Ray cannot be reached or started ({error}); "
-            "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
-            "or leave --address out for a local Ray."
-        ) from error
+    # Where its processes do not come up Ray raises a mere `Exception`.
+    except Exception as error:
+        raise ClusterError(_describe_failure(place, error)) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _describe_failure(place: Place, error: Exception) -> str:
+    told = " ".join(str(error).split())
+    if not place.address:
+        return (
+            f"A Ray of this machine's own cannot be started ({told}); let /dev/shm and {tempfile.gettempdir()} be "
+            "written and have room (a container: --shm-size=4g, or TMPDIR for another folder), or name a cluster by "
+            "--address."
+        )
+    remedy = "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too"
+    if told.startswith("Version mismatch"):
+        remedy = "use the cluster's versions here, or this machine's there"
+    return (
+        f"--address {place.address}: Ray cannot be reached ({told}); {remedy}, or leave --address out for a local Ray."
+    )
 
 
 @contextmanager

@@ -156,6 +156,7 @@ def find_faults(account: Account, fault: Fault, undisturbed: str | None, printed
         "a traceback": account.traceback,
         f"left: {', '.join(account.left)}": bool(account.left),
         f"nothing said of {fault.said!r}": fault.said not in printed,
+        "a log of Ray's among what is said": "(raylet)" in printed,
     }
     return [text for text, wrong in checks.items() if wrong]
 

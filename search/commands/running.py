@@ -129,7 +129,8 @@ def search(
         retry: whether to try again what had failed.
         extended: settings to save, once nothing stands against the run.
     """
-    with _open_shown(settings, capacity, "search", folder, cache) as opened:
+    granted = extended is not None and settings.time_budget_seconds != extended.time_budget_seconds
+    with _open_shown(settings, capacity, "search", folder, cache, granted=granted) as opened:
         if retry:
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
         history = run_search(opened, folder, cache, extended)
@@ -270,11 +271,14 @@ def _open_shown(
     *,
     repeats: int = 1,
     options: Sequence[str] = (),
+    granted: bool = False,
 ) -> Iterator[OpenStage]:
     opened = None
     try:
         with (
-            open_stage(settings, capacity, name, folder, cache, repeats=repeats, options=options) as opened,
+            open_stage(
+                settings, capacity, name, folder, cache, repeats=repeats, options=options, granted=granted
+            ) as opened,
             stage_shown(opened, capacity),
         ):
             yield opened

@@ -7,6 +7,8 @@ from search.memory.history import History, TrialRecord
 
 _EPOCHS: Final = 10
 """A trial that trains reports after each epoch."""
+_MOST_DOUBLED: Final = 3
+"""What hangs after eight times its patience is not slow."""
 _BEFORE_FIRST_REPORT: Final = 6
 """A worker first opens or decodes the data, fetches weights, and looks for a batch that fits."""
 
@@ -21,12 +23,12 @@ def find_patience_seconds(
         number: the trial's.
         hang_after_seconds: the least.
         has_reported: whether its worker has reported an epoch; the first one takes longer.
-        hangs: how often it was taken for hung before; each time doubles the patience, so that what is merely slow is
-            not ended for ever.
+        hangs: how often it was taken for hung before; each of the first three times doubles the patience, so that
+            what is merely slow is not ended for ever.
     """
     epoch_seconds = _typical_epoch_seconds(history.trials[number]) or _find_slowest(history)
     patience = max(hang_after_seconds, _EPOCHS * epoch_seconds)
-    return patience * (1 if has_reported else _BEFORE_FIRST_REPORT) * float(2**hangs)
+    return patience * (1 if has_reported else _BEFORE_FIRST_REPORT) * float(2 ** min(hangs, _MOST_DOUBLED))
 
 
 def _find_slowest(history: History) -> float:

@@ -21,6 +21,8 @@ from search.run.nodes import Node, Nodes
 _COUNT_SECONDS: Final = 1.0
 _ROUNDING: Final = 1e-9
 
+_NODE_LABEL: Final = "ray.io/node-id"
+
 ACCELERATOR: Final = "accelerator_type:"
 """Ray's resource of a node with GPUs of a kind, such as accelerator_type:A100."""
 
@@ -176,6 +178,11 @@ def accelerator_of(node_id: str) -> str | None:
 def _accelerator(node: Node) -> str | None:
     names = (name for name in node["Resources"] if name.startswith(ACCELERATOR))
     return next((name.removeprefix(ACCELERATOR) for name in names), None)
+
+
+def select_others(nodes: Collection[str]) -> dict[str, str]:
+    """Return the labels by which Ray takes none of some nodes, as it names them; of no nodes it takes any."""
+    return {_NODE_LABEL: f"!in({','.join(nodes)})"} if nodes else {}
 
 
 def alive_nodes() -> list[Node]:

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from search.run.mps import ADVICE, runs_mps
 from search.run.nodes import Nodes, looking_at_nodes
 from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
+from search.run.quiet import keep_quiet, without_reports
 from search.run.share import taking_gpus
 from segcore.bucket import PLACE_VARIABLES
 from segcore.data.bringing import bring_each
@@ -36,24 +38,6 @@ _LOOK_SECONDS: Final = 1.0
 PACKAGES: Final = ("search", "segcore", "spaces")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
-# Ray Tune's own loggers write every result to three files and print boxes, and it writes down its whole state and
-# remembers every result again and again; the journal replaces all of them.
-_QUIET: Final = {
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "inf",
-    "TUNE_ONLY_STORE_CHECKPOINT_SCORE_ATTRIBUTE": "1",
-    "TUNE_WARN_THRESHOLD_S": "10",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DEDUP_LOGS": "1",
-    # One process per core, which know nothing of the search's environment, so that no trial could be given to any.
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    # A driver that was submitted as a job has the job's environment already, which may name the same variables.
-    "RAY_OVERRIDE_JOB_RUNTIME_ENV": "1",
-}
-
 
 @contextmanager
 def attached(place: Place, gpus: tuple[str, ...] | None = None) -> Iterator[None]:
@@ -66,9 +50,7 @@ def attached(place: Place, gpus: tuple[str, ...] | None = None) -> Iterator[None
     Raises:
         ClusterError: when the cluster cannot be reached.
     """
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
-    logging.getLogger("ray").setLevel(logging.CRITICAL)
+    keep_quiet()
     head = find_address(place.address)
     with kept_private(head) as private, _started(place, head, gpus, private), _ending_as_interrupted():
         yield
@@ -98,7 +80,7 @@ def connected(place: Place) -> Iterator[Capacity]:
 @contextmanager
 def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
     try:
-        with on_loopback(head), without_arguments(), started_apart():
+        with on_loopback(head), without_arguments(), without_reports(), started_apart():
             ray.init(
                 address=head or "local",
                 num_gpus=None if gpus is None else len(gpus),
@@ -109,16 +91,29 @@ def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Map
                 runtime_env=_runtime_env(place),
                 **private,
             )
-    except (ray.exceptions.RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(
-            f"--address {place.address or '(local)'}: Ray cannot be reached or started ({error}); "
-            "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too, "
-            "or leave --address out for a local Ray."
-        ) from error
+    # Where its processes do not come up Ray raises a mere `Exception`.
+    except Exception as error:
+        raise ClusterError(_describe_failure(place, error)) from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _describe_failure(place: Place, error: Exception) -> str:
+    told = " ".join(str(error).split())
+    if not place.address:
+        return (
+            f"A Ray of this machine's own cannot be started ({told}); let /dev/shm and {tempfile.gettempdir()} be "
+            "written and have room (a container: --shm-size=4g, or TMPDIR for another folder), or name a cluster by "
+            "--address."
+        )
+    remedy = "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too"
+    if told.startswith("Version mismatch"):
+        remedy = "use the cluster's versions here, or this machine's there"
+    return (
+        f"--address {place.address}: Ray cannot be reached ({told}); {remedy}, or leave --address out for a local Ray."
+    )
 
 
 @contextmanager

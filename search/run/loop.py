@@ -216,8 +216,7 @@ def require_done(stage: Stage, done: bool, trials: int, numbers: Collection[int]
         numbers: of the trials that were to end; None: of all.
     """
     history = stage.journal.history
-    if stage.inbox is not None and stage.inbox.stop is not None:
-        raise InterruptedSearchError(f"Stopped, as {stage.inbox.stop.reason}; go on with '{stage.again}'.")
+    stage.require_unstopped()
     if done:
         return
     records = history.in_order if numbers is None else [history.trials[number] for number in numbers]

@@ -12,7 +12,7 @@ from typing import Any, Final
 import ray
 from ray import tune
 
-from search.run.capacity import count_concurrent
+from search.run.capacity import Capacity, select_others
 from search.run.evicted import describe_eviction
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
@@ -28,6 +28,7 @@ from segcore.training.checkpoint import read_member_weights
 
 _IMAGES_PER_TASK: Final = 16
 """Few enough that what a task returns fits a node's memory, enough that its networks are not loaded for nothing."""
+_LOOK_SECONDS: Final = 1.0
 _TASKS_PER_PROCESS: Final = 64
 """Ray would start a process for every task on a GPU, which takes longer than the images."""
 
@@ -69,25 +70,26 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
 
     Raises:
         InterruptedSearchError: when it was stopped from outside.
-        ClusterError: when workers died again and again.
+        ClusterError: when workers died again and again, or no node was left.
         StreetError: what a worker could not do.
         StorageError: when a file cannot be written.
     """
-    place, waiting = stage.place, _divide(polls)
+    capacity, waiting = stage.room, _divide(polls)
     if not waiting:
         return
-    task = ray.remote(num_cpus=place.cpus_per_trial, num_gpus=place.gpus_per_trial, max_calls=_TASKS_PER_PROCESS)(ask)
     running: dict[Any, tuple[Poll, list[int]]] = {}
-    most = count_concurrent(place) + 1
+    capacity.expect(lambda: len(waiting) + len(running))
     try:
         while waiting or running:
-            while waiting and len(running) < most:
+            while waiting and len(running) <= capacity.count():
                 poll, indices = waiting.pop(0)
-                running[task.remote(stage.job, indices, poll.voters)] = poll, indices
-            (done,), _ = ray.wait(list(running), num_returns=1)
-            poll, indices = running.pop(done)
-            for index, votes in zip(indices, ray.get(done), strict=True):
-                write_votes(votes, poll.files[index])
+                running[_begin(stage, capacity, indices, poll)] = poll, indices
+            done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
+            for each in done:
+                poll, indices = running.pop(each)
+                for index, votes in zip(indices, ray.get(each), strict=True):
+                    write_votes(votes, poll.files[index])
+            _require_going_on(stage, capacity)
     except KeyboardInterrupt:
         raise InterruptedSearchError(
             f"Interrupted while the ensemble was selected; go on with '{stage.again}'."
@@ -103,6 +105,20 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
     finally:
         for each in running:
             ray.cancel(each, force=True)
+
+
+def _begin(stage: Stage, capacity: Capacity, indices: list[int], poll: Poll) -> Any:
+    task = ray.remote(
+        num_cpus=stage.place.cpus_per_trial, num_gpus=stage.place.gpus_per_trial, max_calls=_TASKS_PER_PROCESS
+    )(ask)
+    return task.options(label_selector=select_others(capacity.left_out)).remote(stage.job, indices, poll.voters)
+
+
+def _require_going_on(stage: Stage, capacity: Capacity) -> None:
+    """Raise when somebody asked the search to stop, or no node is left for as long as the place allows."""
+    if stage.is_stopped:
+        stage.require_unstopped()
+    stage.require_hope(capacity)
 
 
 def ask(job: TrialJob, indices: Sequence[int], voters: Sequence[Voter]) -> list[Votes]:

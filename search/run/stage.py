@@ -1,5 +1,6 @@
 """What one run of Ray Tune needs: the settings, the place, the files, the journal, and what all its trials share."""
 
+import math
 from dataclasses import dataclass
 
 from search.folder import GOES_ON, StageFolder
@@ -13,7 +14,7 @@ from search.run.trial_job import Limits, TrialJob
 from search.settings import SearchSettings
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, ClusterError, InterruptedSearchError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class Stage:
         inbox: what others ask of the search; None where nobody is heard.
         name: `search`, `confirm` or `retrain`.
         options: of the command that goes on with it, which nothing else remembers.
+        granted: whether the time budget of its settings is of this run alone, granted by its command.
     """
 
     settings: SearchSettings
@@ -41,6 +43,7 @@ class Stage:
     inbox: Inbox | None = None
     name: str = "search"
     options: tuple[str, ...] = ()
+    granted: bool = False
 
     @property
     def room(self) -> Capacity:
@@ -50,12 +53,35 @@ class Stage:
     @property
     def again(self) -> str:
         """The command line that goes on with it, to be pasted."""
-        return self.folder.command(GOES_ON[self.name], *self.options)
+        return self.folder.command(GOES_ON[self.name], *self.options, *self._name_time_left())
+
+    def _name_time_left(self) -> list[str]:
+        if not self.granted:
+            return []
+        left_seconds = self.settings.time_budget_seconds - self.journal.history.spent_seconds
+        return ["--time-budget", f"{max(1, math.ceil(left_seconds))}s"]
 
     @property
     def is_stopped(self) -> bool:
         """Whether somebody asked the search to stop."""
         return self.inbox is not None and self.inbox.is_stopped
+
+    def require_unstopped(self) -> None:
+        """Raise `InterruptedSearchError` when the stage was stopped since somebody had asked for it."""
+        if self.inbox is not None and self.inbox.stop is not None:
+            raise InterruptedSearchError(f"Stopped, as {self.inbox.stop.reason}; go on with '{self.again}'.")
+
+    def require_hope(self, capacity: Capacity) -> None:
+        """Raise `ClusterError` when no node could hold a trial for as long as the place allows.
+
+        Args:
+            capacity: the nodes that were waited for.
+        """
+        if capacity.is_given_up:
+            raise ClusterError(
+                f"Waited {capacity.empty_seconds:.0f} s in vain for {capacity.describe_lack()}. Add nodes, ask for "
+                f"less per trial or wait longer (--wait 2h), then run '{self.again}'."
+            )
 
 
 def make_job(

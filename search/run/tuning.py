@@ -17,7 +17,7 @@ from search.judge.asha import Asha
 from search.memory.events import Warned
 from search.place import Place
 from search.requests import Inbox
-from search.run.capacity import ACCELERATOR, Capacity
+from search.run.capacity import ACCELERATOR, Capacity, select_others
 from search.run.evicted import evicted_taken_for_dead
 from search.run.listener import Listener
 from search.run.queue import TrialQueue
@@ -26,12 +26,11 @@ from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE, run_trial
 from search.run.watchdog import Watchdog
-from segcore.errors import ClusterError, StorageError, StreetError
+from segcore.errors import StorageError, StreetError
 
 _MOST_PENDING: Final = 100_000
 """The queue holds trials back, not Ray Tune."""
 _WAIT_SECONDS: Final = 0.5
-_NODE_LABEL: Final = "ray.io/node-id"
 
 
 def run_trials(
@@ -79,11 +78,7 @@ def run_trials(
         queue = TrialQueue(hand_out, count_room)
         _run_tune(stage, queue, recorder, asha, RunEnd(capacity, ends, stage.inbox))
         stranded = queue.is_stranded
-    if capacity.is_given_up:
-        raise ClusterError(
-            f"Waited {capacity.empty_seconds:.0f} s in vain for {capacity.describe_lack()}. Add nodes, ask for less "
-            f"per trial or wait longer (--wait 2h), then run '{stage.again}'."
-        )
+    stage.require_hope(capacity)
     return time.monotonic() >= ends
 
 
@@ -194,8 +189,7 @@ def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory
     if config["accelerator"] is not None:
         wanted[f"{ACCELERATOR}{config['accelerator']}"] = 0.001
     if config["avoided"]:
-        elsewhere = {_NODE_LABEL: f"!in({','.join(config['avoided'])})"}
-        return tune.PlacementGroupFactory([wanted], bundle_label_selector=[elsewhere])
+        return tune.PlacementGroupFactory([wanted], bundle_label_selector=[select_others(config["avoided"])])
     return tune.PlacementGroupFactory([wanted])
 
 

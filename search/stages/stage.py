@@ -61,6 +61,7 @@ def open_stage(
     *,
     repeats: int = 1,
     options: Sequence[str] = (),
+    granted: bool = False,
 ) -> Iterator[OpenStage]:
     """Take a stage's lock and open its journal; on leaving, MLflow gets what is left.
 
@@ -72,6 +73,7 @@ def open_stage(
         cache: the decoded data.
         repeats: how often the stage's trainings are run, each time of another configuration.
         options: of the command that goes on with it, which nothing else remembers.
+        granted: whether the time budget of the settings is of this run alone.
 
     Raises:
         CheckpointError: when another process has a stage of the search, the folds are not the search's, or the data is
@@ -96,6 +98,7 @@ def open_stage(
             inbox=Inbox(search.root),
             name=name,
             options=tuple(options),
+            granted=granted,
         )
         _take_stock(stage, search)
         remember(search, settings, place)

@@ -61,6 +61,11 @@ def test_what_a_driver_must_say_is_asked_for():
     assert find_faults(SOUND, fault, None, "Killed") == ["nothing said of 'make room'"]
 
 
+def test_what_ray_prints_of_a_lost_node_is_no_part_of_what_a_search_says():
+    printed = "[33m(raylet)[0m The node with node id: 67d0 has been marked dead"
+    assert find_faults(SOUND, UNDISTURBED, SOUND.winner, printed) == ["a log of Ray's among what is said"]
+
+
 def test_a_fault_strikes_in_mid_epoch_of_a_second_trial():
     history = History("iou")
     values = TrainConfig().values()

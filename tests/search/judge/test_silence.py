@@ -36,9 +36,9 @@ def test_where_nothing_is_known_of_any_epoch_what_is_set_counts_six_times(make_h
     assert find_patience_seconds(history, 0, hang_after_seconds=600.0, has_reported=False) == 3600.0
 
 
-def test_each_time_a_trial_was_taken_for_hung_doubles_the_patience(make_history):
+def test_each_time_a_trial_was_taken_for_hung_doubles_the_patience_three_times_at_most(make_history):
     history = make_history(lambda script: report(script, 0, 100))
     found = [
-        find_patience_seconds(history, 0, hang_after_seconds=0.1, has_reported=True, hangs=hangs) for hangs in range(3)
+        find_patience_seconds(history, 0, hang_after_seconds=0.1, has_reported=True, hangs=hangs) for hangs in range(6)
     ]
-    assert found == [1000.0, 2000.0, 4000.0]
+    assert found == [1000.0, 2000.0, 4000.0, 8000.0, 8000.0, 8000.0]

@@ -1,6 +1,6 @@
 import pytest
 
-from search.run.capacity import count_concurrent, describe_lack
+from search.run.capacity import count_concurrent, describe_lack, select_others
 
 
 def nodes(*resources: tuple[float, float]) -> list[dict]:
@@ -36,3 +36,8 @@ def test_a_node_holds_as_many_trials_as_its_cores_divide_into_though_fractions_a
     make_place, cores, each, held
 ):
     assert count_concurrent(make_place(cpus_per_trial=each), nodes((0, cores))) == held
+
+
+def test_nodes_are_left_out_by_what_ray_names_them_and_none_by_no_label():
+    assert select_others(["4f", "a1"]) == {"ray.io/node-id": "!in(4f,a1)"}
+    assert select_others([]) == {}

@@ -12,7 +12,7 @@ from ray.runtime_env.runtime_env import RuntimeEnv, _merge_runtime_env
 
 from search.run.capacity import Capacity, count_concurrent, share_gpus
 from search.run.cluster import (
-    _QUIET,
+    _describe_failure,
     _ending_as_interrupted,
     _runtime_env,
     advise_mps,
@@ -20,6 +20,7 @@ from search.run.cluster import (
     prepare_nodes,
 )
 from search.run.probe import PRETENDED
+from search.run.quiet import QUIET
 from search.run.stage import make_job
 from search.run.trial_job import open_cache
 from segcore.data.dataset import read_dataset
@@ -206,7 +207,31 @@ def test_a_jobs_own_environment_joins_that_of_its_search(make_place):
     """Both name a variable, which Ray takes for a conflict unless it is told."""
     job = {"working_dir": "gcs://code.zip", "env_vars": {"NO_ALBUMENTATIONS_UPDATE": "0", "NOTE": "kept"}}
     own = _runtime_env(make_place(address="auto"))
-    override = _QUIET["RAY_OVERRIDE_JOB_RUNTIME_ENV"] == "1"
+    override = QUIET["RAY_OVERRIDE_JOB_RUNTIME_ENV"] == "1"
     merged = _merge_runtime_env(RuntimeEnv(**job), RuntimeEnv(**own), override=override)
     assert (merged["working_dir"], len(merged["py_modules"])) == ("gcs://code.zip", 3)
     assert merged["env_vars"] == {"NOTE": "kept", **own["env_vars"]}
+
+
+def test_a_cluster_with_another_ray_is_told_in_one_line_with_what_to_do(make_place):
+    told = _describe_failure(
+        make_place(address="10.0.0.1:6379"),
+        RuntimeError("Version mismatch: The cluster was started with:\n    Ray: 2.60.0\n    Python: 3.12.1\n"),
+    )
+    assert told == (
+        "--address 10.0.0.1:6379: Ray cannot be reached (Version mismatch: The cluster was started with: Ray: 2.60.0 "
+        "Python: 3.12.1); use the cluster's versions here, or this machine's there, or leave --address out for a "
+        "local Ray."
+    )
+
+
+def test_a_ray_of_this_machine_that_does_not_come_up_is_told_with_what_to_do(make_place, monkeypatch):
+    """As where /dev/shm cannot be written; Ray takes half a minute to say so."""
+
+    def time_out(**options):
+        raise Exception("The current node timed out during startup")
+
+    monkeypatch.setattr(ray, "init", time_out)
+    told = r"cannot be started \(The current node timed out.*\); let /dev/shm and .* have room .*--shm-size"
+    with pytest.raises(ClusterError, match=told), connected(make_place()):
+        pass

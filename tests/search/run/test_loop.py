@@ -496,3 +496,12 @@ def test_objective_without_a_pixel_in_the_fold_is_refused(tmp_path, classes, mak
     split = FoldSplit(folds=2, fold_of={name: number % 2 for number, name in enumerate(cache.names)}, block_of={})
     with pytest.raises(ConfigError, match=r"fold 1 has no pixel of bus, .* another with --fold"):
         require_search(make_settings(objective="iou/bus", folds=2, fold=1), cache, split)
+
+
+def test_a_run_that_was_granted_time_names_what_is_left_of_it_to_go_on_with(stage, script):
+    """It has run for 60 s, and may for 100."""
+    script.write("opened", cache_key="key", time=1000.0)
+    script.write("halted", time=1060.0)
+    granted = replace(stage, settings=replace(stage.settings, time_budget_seconds=100.0), granted=True)
+    assert " --time-budget 40s " in granted.again
+    assert "--time-budget" not in replace(granted, granted=False).again

@@ -25,8 +25,8 @@ _JOB_COPIES: Final = "working_dir_files"
 """Ray's folder of the copies that `ray job submit --working-dir` makes of the code."""
 
 
-def _read_duration(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str) else value
+def _duration_of(option: str) -> BeforeValidator:
+    return BeforeValidator(lambda value: parse_duration(value, option) if isinstance(value, str) else value)
 
 
 Text = Annotated[str, BeforeValidator(str)]
@@ -53,12 +53,12 @@ class Place:
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
     wait_seconds: Annotated[
         float,
-        BeforeValidator(_read_duration),
+        _duration_of("--wait"),
         Field(ge=0, description="longest wait for a node of the cluster that can hold a trial: 90s, 30m, 2h"),
     ] = 1800.0
     hang_after_seconds: Annotated[
         float,
-        BeforeValidator(_read_duration),
+        _duration_of("--hang-after"),
         Field(ge=0, description="shortest silence after which a trial is taken for hung, such as 10m; 0: never"),
     ] = 600.0
     address: Annotated[str, Field(description="Ray cluster, auto or HOST:PORT; empty: start a local Ray")] = ""

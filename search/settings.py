@@ -229,8 +229,12 @@ def write_whole(file: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def parse_duration(text: str) -> float:
+def parse_duration(text: str, option: str) -> float:
     """Turn a duration such as 90, 90s, 30m, 2h or 1d into seconds.
+
+    Args:
+        text: the duration.
+        option: that gave it, such as --wait.
 
     Raises:
         ConfigError: when it is none.
@@ -238,7 +242,7 @@ def parse_duration(text: str) -> float:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd]?)", text.strip())
     # What is longer than so many digits is no number of seconds any more.
     if match is None or len(match.group(1)) > _LONGEST_NUMBER:
-        raise ConfigError(f"{text!r} is no duration; write a number with s, m, h or d, such as 90m or 2h.")
+        raise ConfigError(f"{option} {text!r} is no duration; write a number with s, m, h or d, such as 90m or 2h.")
     return float(match.group(1)) * _UNIT_SECONDS[match.group(2) or "s"]
 
 

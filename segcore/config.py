@@ -244,6 +244,9 @@ class TrainConfig:
             ConfigError: naming each unknown field with its nearest field names and each value out of range.
         """
         refuse_unknown_fields(values)
+        if flags := [f"{name}={value}" for name, value in values.items() if isinstance(value, bool)]:
+            # They would pass for 1 and 0.
+            raise ConfigError(f"{', '.join(flags)}: no choice is true or false; give a number or a word.")
         try:
             return cls(**values)  # type: ignore[arg-type]
         except ValidationError as error:
@@ -340,7 +343,8 @@ def _describe_allowed(annotation: Any, rules: Iterable[Any]) -> str:
 
 def _describe_unknown(name: object) -> str:
     # A file or a space may name anything.
-    near = difflib.get_close_matches(str(name), FIELD_NAMES, n=3, cutoff=0.4)
+    short = [field for field in FIELD_NAMES if "".join(word[0] for word in field.split("_")) == str(name).lower()]
+    near = short or difflib.get_close_matches(str(name), FIELD_NAMES, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else "'python -m segcore fields' lists them."
     return f"{name!r:.100} is no field of TrainConfig; {hint}"
 

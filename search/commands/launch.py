@@ -132,7 +132,7 @@ def _launch(
 
 def _read_settings(what: Values) -> SearchSettings:
     fixed = make_paths_whole(parse_assignments(tuple(what.get("fixed", ()))))
-    budget_seconds = parse_duration(what["time_budget_seconds"])
+    budget_seconds = parse_duration(what["time_budget_seconds"], "--time-budget")
     return build_settings({**what, "fixed": fixed, "time_budget_seconds": budget_seconds})
 
 
@@ -190,7 +190,9 @@ def _go_on(
     asked = len(history.trials)
     settings = extended = change_settings(settings, {"trials": parse_trials(trials, settings, asked)})
     if time_budget:
-        settings = replace(settings, time_budget_seconds=history.spent_seconds + parse_duration(time_budget))
+        settings = replace(
+            settings, time_budget_seconds=history.spent_seconds + parse_duration(time_budget, "--time-budget")
+        )
     require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     # Those that are gone are told before anything starts.

@@ -125,8 +125,9 @@ def _require_effect(drawn: Sequence[Draw], settings: SearchSettings) -> None:
         values = {json.dumps(found.values[name]) for found in having}
         if len(values) == 1 and len({json.dumps(found.params[name]) for found in having}) > 1:
             raise ConfigError(
-                f"--space {settings.space} draws {name}, and trains all with {name}={values.pop()}: what it returns "
-                f"wins over what it drew, and --epochs over both. Do not draw {name}, or do not return it."
+                f"--space {settings.space} draws {name}, and trains all with {name}={values.pop()}: its choices mean "
+                "the same, as 1 and 1.0 do, or what it returns wins over what it drew, and --epochs over both. Do not "
+                f"draw {name}, or do not return it."
             )
 
 

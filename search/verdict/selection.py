@@ -11,7 +11,7 @@ from search.folder import SearchFolder
 from search.memory.best import Configuration, Confirmation, Ends, Finalist, Winner, write_best
 from search.memory.history import History, TrialRecord, count_ends
 from search.memory.journal import read_history
-from search.memory.outcome import FAILURES
+from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
 from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, SEEDS_METHOD, Interval
 from search.verdict.decision import Contender, Decision
@@ -99,13 +99,18 @@ def choose_further(
         trial = history.trials.get(number)
         if trial is None or trial.best is None or number in (best.trial, *known) or len(found) >= count:
             continue
-        again = [each.best.epoch for each in trainings.in_order if each.source == number and each.best is not None]
-        epochs = best_epochs(trial.values, again or [trial.best.epoch])
+        epochs = best_epochs(trial.values, _best_epochs_again(number, trainings) or [trial.best.epoch])
         values = {**trial.values, "epochs": epochs, "patience_epochs": 0}
         if values["labels"] == best.values["labels"] and values not in taken:
             taken.append(values)
             found.append(Configuration(trial=number, values=values))
     return found
+
+
+def _best_epochs_again(trial: int, trainings: History) -> list[int]:
+    """Return the best epochs of a trial's confirmation; one that was cut short, as by a failure, says nothing."""
+    again = [each for each in trainings.in_order if each.source == trial and each.outcome is Outcome.FINISHED]
+    return [training.best.epoch for training in again if training.best is not None]
 
 
 def _ranked(history: History) -> list[TrialRecord]:

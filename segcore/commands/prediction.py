@@ -33,7 +33,7 @@ from segcore.prediction.ensemble import Ensemble
 from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes, save_options
 from segcore.prediction.files import predict_files
 from segcore.prediction.held_out import plan_held_out, read_noted_metric, read_stored_folds
-from segcore.prediction.options import PredictOptions, parse_scales
+from segcore.prediction.options import PredictOptions, parse_scales, require_effect
 from segcore.prediction.tune import HeldOutImage, choose_images, measure_options, require_known_names
 from segcore.prediction.tune_clean import Cleaning, choose_areas
 from segcore.prediction.tune_report import describe_options, write_report
@@ -80,6 +80,7 @@ def predict(
     files = list_images(images)
     print_unread(images)
     ensemble = _load(model, device, cpus).with_options(given)
+    require_effect(given, ensemble.options, ensemble.configs)
     parts = ("masks", "overlays") if overlays else ("masks",)
     for part in parts:
         make_folder(out / part)

@@ -22,6 +22,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from segcore.data.colours import Colour
 from segcore.data.levels import (
+    WHITE,
     Pixels,
     find_spread,
     has_deep_colours,
@@ -112,15 +113,20 @@ def decode_values(
         return _turn(to_values(image, file.name, spread), _find_orientation(image, file))
 
 
-def read_mode(file: Path) -> tuple[str, tuple[Colour, ...]]:
-    """Return a file's colour mode as Pillow names it (`P`: palette, `L`: grey, ...) and its palette's colours, if any.
+def read_mode(file: Path) -> tuple[str, int, tuple[Colour, ...]]:
+    """Return a file's colour mode as Pillow names it (`P`: palette, `L`: grey, ...), its spread and palette.
+
+    Returns:
+        The mode; by how much numbers of 1, 2 and 4 bits are multiplied where they are shown as grey levels, else 1;
+        the palette's colours, if any.
 
     Raises:
         ConfigError: when the limit in the environment is no number above 0.
         DataError: when the file is missing, no regular file, no image or too large.
     """
     with _open(file) as image:
-        return image.mode, list_palette(image) if image.mode == "P" else ()
+        spread = WHITE if image.mode == "1" else find_spread(image)
+        return image.mode, spread, list_palette(image) if image.mode == "P" else ()
 
 
 def read_size(file: Path) -> tuple[int, int]:

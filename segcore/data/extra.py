@@ -4,21 +4,20 @@ The folds are made of the real data alone; how an extra case joins a fold's trai
 of the real data may come in by this way, for then a network would be validated on images that it knows.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from segcore.data.caching.build import Announce, prepare_cache
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
+from segcore.data.dividing.likeness import find_alike
 from segcore.errors import DataError
 
 _MOST_NAMES: Final = 5
+_MOST_TOLD: Final = 50
 
 
 def read_extra(dataset: DataSet, folders: Sequence[Path]) -> tuple[DataSet, ...]:
@@ -94,28 +93,15 @@ def _compare(ours: ClassTable, theirs: ClassTable) -> list[str]:
 
 def _require_new_images(cache: PixelCache) -> None:
     own = len(cache) - len(cache.extra_names)
-    candidates: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-    for index in range(own):
-        candidates[_describe_image(cache, index)].append(index)
     problems = []
-    for index in range(own, len(cache)):
-        twin = _find_equal(cache, index, candidates.get(_describe_image(cache, index), ()))
-        if twin is not None:
-            problems.append(f"{cache.cases[index].name}: the same image as {cache.cases[twin].name}")
+    for group in find_alike(cache.looks_NHW):
+        # The first of a group is of the real data where any is.
+        twins = [index for index in group if index >= own and group[0] < own]
+        problems += [f"{cache.cases[index].name}: the same picture as {cache.cases[group[0]].name}" for index in twins]
     if problems:
+        more = [f"and {len(problems) - _MOST_TOLD} more"] if len(problems) > _MOST_TOLD else []
         raise DataError(
-            f"{len(problems)} extra images are images of the real data, and networks would be validated on what they "
-            "know; remove them from the extra data:",
-            problems[:_MOST_NAMES],
+            f"{len(problems)} extra images show pictures of the real data, perhaps mirrored, resized or compressed "
+            "anew, and networks would be validated on what they know; remove them from the extra data:",
+            [*problems[:_MOST_TOLD], *more],
         )
-
-
-def _find_equal(cache: PixelCache, index: int, candidates: Sequence[int]) -> int | None:
-    # The first is enough: where many images are equal, comparing all pairs would take for ever.
-    image_HW3 = cache.image_HW3(index)
-    return next((twin for twin in candidates if np.array_equal(image_HW3, cache.image_HW3(twin))), None)
-
-
-def _describe_image(cache: PixelCache, index: int) -> tuple[int, int, int]:
-    case = cache.cases[index]
-    return case.height, case.width, case.image_crc

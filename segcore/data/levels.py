@@ -16,6 +16,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from segcore.data.colours import Colour
 from segcore.errors import DataError
 
+WHITE: Final = 255
+"""Grey level of white in 8 bits."""
 _BAND_PIXELS: Final = 1 << 22
 _WHITE_12_BITS: Final = 4095
 _LARGEST_VALUE: Final = 65535
@@ -59,7 +61,7 @@ def find_spread(image: Image.Image) -> int:
     """
     assert isinstance(image, ImageFile.ImageFile), "it was opened from a file"
     found = next((match for tile in image.tile if (match := _FEW_BITS.search(str(tile.args)))), None)
-    return 1 if found is None else 255 // (2 ** int(found[1]) - 1)
+    return 1 if found is None else WHITE // (2 ** int(found[1]) - 1)
 
 
 def to_rgb(image: Image.Image, name: str, *, deep: bool) -> Pixels:

@@ -4,7 +4,7 @@ None of it changes a score of the search: trials are always measured with the de
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, Literal, Self
 
 from pydantic import ConfigDict, ValidationError
@@ -122,19 +122,42 @@ def plan_prediction(options: PredictOptions, config: TrainConfig) -> PredictPlan
     Raises:
         ConfigError: for resize mode without a scale, when the training did not resize either.
     """
-    mode = options.mode
-    if mode == "auto":
-        mode = "resize" if config.input_mode == "resize" else "full"
-    base = _base_scale(options, config) if mode == "resize" else 1.0
+    mode = _resolve_mode(options, config)
+    base = _base_scale(options, config) if _resizes(options, config) else 1.0
     if takes_one_size(config):
         size = min(options.tile_size or config.crop_size, config.crop_size)
-        options = dataclasses.replace(options, mode="tiles" if mode == "tiles" else "overlap", tile_size=size)
-        mode = options.mode
+        options = dataclasses.replace(options, mode=mode, tile_size=size)
     return PredictPlan(
         factors=tuple(base * scale for scale in options.scales),
         mirrored=(False, True) if options.flip else (False,),
         tiling=_plan_tiling(options, config) if mode in ("tiles", "overlap") else None,
     )
+
+
+def require_effect(given: Collection[str], options: PredictOptions, configs: Collection[TrainConfig]) -> None:
+    """Refuse an option that changes nothing, as a scale where images are seen whole.
+
+    Args:
+        given: names of the options that a person gave.
+        options: with those that nobody gave.
+        configs: of the networks.
+
+    Raises:
+        ConfigError: naming the option and the mode in which it has an effect.
+    """
+    modes = {_resolve_mode(options, config) for config in configs}
+    resized = any(_resizes(options, config) for config in configs)
+    idle = {
+        "scale": not resized and "resize",
+        "tile_size": not modes & {"tiles", "overlap"} and "overlap or tiles",
+        "overlap": "overlap" not in modes and "overlap",
+    }
+    for name in given:
+        if mode := idle.get(name):
+            raise ConfigError(
+                f"{name}={getattr(options, name)} changes nothing in mode {' and '.join(sorted(modes))}; give mode "
+                f"{mode} too, or leave it out."
+            )
 
 
 def parse_scales(text: str) -> tuple[float, ...]:
@@ -143,6 +166,18 @@ def parse_scales(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise ConfigError(f"scales={text!r} are not numbers joined by commas; write 0.75,1,1.25.") from None
+
+
+def _resizes(options: PredictOptions, config: TrainConfig) -> bool:
+    return options.mode == "resize" or (options.mode == "auto" and config.input_mode == "resize")
+
+
+def _resolve_mode(options: PredictOptions, config: TrainConfig) -> Literal["full", "resize", "tiles", "overlap"]:
+    if takes_one_size(config):
+        return "tiles" if options.mode == "tiles" else "overlap"
+    if options.mode == "auto":
+        return "resize" if config.input_mode == "resize" else "full"
+    return options.mode
 
 
 def _base_scale(options: PredictOptions, config: TrainConfig) -> float:

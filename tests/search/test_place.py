@@ -14,7 +14,7 @@ from segcore.errors import CheckpointError, ConfigError
         ({"gpus_per_trial": -1}, ("--gpus-per-trial -1", "greater than or equal to 0")),
         ({"gpus_per_trial": float("nan")}, ("--gpus-per-trial nan", "")),
         ({"max_concurrent": -1}, ("--max-concurrent -1", "greater than or equal to 0")),
-        ({"wait_seconds": "soon"}, ("'soon' is no duration", "such as 90m")),
+        ({"wait_seconds": "soon"}, ("--wait 'soon' is no duration", "such as 90m")),
         ({"wait_seconds": -1}, ("--wait", "greater than or equal to 0")),
         ({"trials": 3}, ("--trials 3", "unexpected")),
     ],

@@ -19,13 +19,13 @@ from segcore.errors import CheckpointError, ConfigError
     [("0", 0), ("90", 90), ("90s", 90), ("30m", 1800), ("2h", 7200), ("1d", 86400), ("1.5h", 5400), (" 5 m ", 300)],
 )
 def test_durations(text, seconds):
-    assert parse_duration(text) == seconds
+    assert parse_duration(text, "--wait") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "h", "-5m", "2 weeks", "1h30m", "1e3", "٣h", "9" * 400])
 def test_what_is_no_duration_is_refused_with_an_example(text):
     with pytest.raises(ConfigError, match="such as 90m or 2h") as caught:
-        parse_duration(text)
+        parse_duration(text, "--wait")
     assert repr(text) in str(caught.value)
 
 

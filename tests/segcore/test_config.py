@@ -28,6 +28,19 @@ def test_unknown_fields_are_all_named_with_their_nearest_fields():
     assert "'bakbone'" in second and "backbone" in second.partition(";")[2]
 
 
+@pytest.mark.parametrize(("short", "field"), [("lr", "learning_rate"), ("WD", "weight_decay"), ("bs", "batch_size")])
+def test_short_form_of_a_field_names_it(short, field):
+    with pytest.raises(ConfigError, match=f"^'{short}' is no field of TrainConfig; did you mean {field}.*\\?$"):
+        TrainConfig.from_values({short: 1})
+
+
+@pytest.mark.parametrize("name", ["batch_size", "learning_rate", "seed", "weight_decay", "loss"])
+def test_true_and_false_pass_for_no_number(name):
+    """A space or a JSON file of `true` would train with 1."""
+    with pytest.raises(ConfigError, match=f"^{name}=True: no choice is true or false; give a number or a word"):
+        TrainConfig.from_values({name: True})
+
+
 def test_unknown_field_like_no_other_names_the_command_that_lists_them():
     with pytest.raises(ConfigError, match=r"'zzz' is no field of TrainConfig; 'python -m segcore fields' lists them\."):
         TrainConfig.from_values({"zzz": 1})

@@ -103,7 +103,7 @@ class PixelCache:
         self.cases = tuple(case for part in parts for case in part.cases)
         self._places = [(part, position) for part in parts for position in range(len(part.cases))]
         self._own_cases = len(own.cases)
-        self._looks = own.looks
+        self._looks = tuple(part.looks for part in parts)
 
     def __reduce__(self) -> tuple[type["PixelCache"], tuple[Path, tuple[Path, ...]]]:
         # A loader worker maps the files anew instead of receiving their content.
@@ -140,7 +140,12 @@ class PixelCache:
     @property
     def own_looks_NHW(self) -> npt.NDArray[np.uint8]:
         """What each of the own images looks like, see `likeness`."""
-        return self._looks.reshape(-1, SIDE, SIDE)
+        return self._looks[0].reshape(-1, SIDE, SIDE)
+
+    @property
+    def looks_NHW(self) -> npt.NDArray[np.uint8]:
+        """What each image looks like, in index order."""
+        return np.concatenate(self._looks).reshape(-1, SIDE, SIDE)
 
     @property
     def sizes(self) -> frozenset[tuple[int, int]]:

@@ -87,7 +87,7 @@ def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS, seen: Seen = N
     return FoldSplit(
         folds=folds,
         fold_of={case.name: fold for block, fold in dealt for case in block.cases},
-        block_of={case.name: block.name for block in blocks for case in block.cases},
+        block_of=_name_cases(blocks),
     )
 
 
@@ -102,6 +102,13 @@ def measure_leakage(cases: Sequence[Case], split: FoldSplit) -> Leakage:
         divided_blocks=sum(len(folds) > 1 for folds in folds_of_block.values()),
         divided_neighbours=sum(split.fold_of[a.name] != split.fold_of[b.name] for a, b in pairs),
     )
+
+
+def _name_cases(blocks: Sequence[Block]) -> dict[str, str]:
+    """Return the block of each case; where two would be called alike, their first cases tell them apart."""
+    alike = Counter(block.name for block in blocks)
+    names = [f"{block.name} ({block.cases[0].name})" if alike[block.name] > 1 else block.name for block in blocks]
+    return {case.name: name for name, block in zip(names, blocks, strict=True) for case in block.cases}
 
 
 def _advise(cases: Sequence[Case], most: int, seen: Seen) -> str:

@@ -9,7 +9,7 @@ from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.encoding import Kind, build_encoding, colour_code
 from segcore.data.names import list_first
 from segcore.data.sources.description import TO_DO, DescribedClass, Description
-from segcore.data.sources.kinds import count_codes, find_kind
+from segcore.data.sources.kinds import count_codes, find_kind, require_one_reading
 from segcore.data.sources.tables import Table, score_all_but_background
 from segcore.errors import DataError
 
@@ -52,10 +52,12 @@ def _find_kind(description: Description, masks: Sequence[Path]) -> tuple[Kind, t
     if description.encoding == "rgb":
         return "rgb", ()
     if description.encoding == "index":
+        kind: Kind = "index"
         # Whoever says that masks hold numbers need not care for palettes.
         with suppress(DataError):
-            return ("grey" if find_kind(masks)[0] == "grey" else "index"), ()
-        return "index", ()
+            kind = "grey" if find_kind(masks)[0] == "grey" else "index"
+        require_one_reading(masks, kind)
+        return kind, ()
     kind, palette = find_kind(masks)
     if kind != "index" or not palette:
         raise DataError(

@@ -1,7 +1,7 @@
 """Whether masks hold colours or numbers, and which; `tables` says what these mean."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
@@ -13,11 +13,14 @@ from segcore.data.colours import Colour
 from segcore.data.decoding import decode_colours, read_mode
 from segcore.data.encoding import Kind, build_encoding
 from segcore.data.levels import have_equal_places
+from segcore.data.names import list_first
 from segcore.errors import DataError
 
 _SAMPLE: Final = 16
 _HEADERS: Final = 256
 """Of so many masks the colour mode is read, which takes a fraction of a millisecond; one palette may be unlike all."""
+
+_BITS_OF_SPREAD: Final = {255: 1, 85: 2, 17: 4}
 
 _Read = TypeVar("_Read")
 
@@ -31,15 +34,59 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
             greys their levels, as files with a grey palette beside others without one do.
 
     Raises:
-        DataError: when none can be decoded, or some have palettes each of its own, and others none.
+        DataError: when none can be decoded, some have palettes each of its own and others none, or numbers of few bits
+            may be meant as grey levels, see `require_one_reading`.
     """
-    readable, modes = _read_each(masks[:: max(1, len(masks) // _HEADERS)], read_mode)
-    palettes = [palette for mode, palette in modes if mode == "P"]
-    if all(mode in ("P", "L", "1", "F") or mode.startswith("I") for mode, _ in modes):
-        return _find_kind_of_palettes(readable[0].parent, palettes, alone=len(palettes) == len(modes))
+    readable, modes = _read_each(_choose_headers(masks), read_mode)
+    palettes = [palette for mode, _, palette in modes if mode == "P"]
+    if all(mode in ("P", "L", "1", "F") or mode.startswith("I") for mode, _, _ in modes):
+        kind, palette = _find_kind_of_palettes(readable[0].parent, palettes, alone=len(palettes) == len(modes))
+        if kind != "rgb":
+            require_one_reading(masks, kind)
+        return kind, palette
     sample = readable[:: max(1, len(readable) // _SAMPLE)]
     _, grey = _read_each(sample, lambda mask: _is_grey(decode_colours(mask)))
-    return ("index" if all(grey) else "rgb"), ()
+    if not all(grey):
+        return "rgb", ()
+    require_one_reading(masks, "index")
+    return "index", ()
+
+
+def require_one_reading(masks: Sequence[Path], kind: Kind) -> None:
+    """Refuse masks of 1, 2 or 4 bits whose grey levels others have as numbers.
+
+    Programs that make PNG files smaller keep 0 and 255 as one bit, 0 and 1, and so would a mask of the numbers 0 and 1.
+
+    Args:
+        masks: some of them are looked at.
+        kind: what they hold.
+
+    Raises:
+        DataError: naming the first of such masks.
+    """
+    of_spread: dict[int, list[Path]] = {}
+    for mask, found in _attempt_each(_choose_headers(masks), read_mode):
+        if not isinstance(found, DataError):
+            of_spread.setdefault(found[1], []).append(mask)
+    whole = of_spread.pop(1, [])
+    numbers = _count_readable(whole, kind).keys() if of_spread else set[int]()
+    for spread, few in of_spread.items():
+        levels = {spread * number for number in _count_readable(few, kind) if number}
+        if levels and levels <= numbers:
+            raise DataError(_describe_few_bits(few, sorted(levels), spread))
+
+
+def _describe_few_bits(few: Sequence[Path], levels: Sequence[int], spread: int) -> str:
+    shown, kept = (list_first([str(level // divisor) for level in levels]) for divisor in (1, spread))
+    return (
+        f"{few[0].parent}: {len(few)} of the masks, {few[0].name} first, have bits a pixel: {_BITS_OF_SPREAD[spread]}, "
+        f"and others 8; whether their {kept} means {kept}, or {shown} as in the others, nobody can tell; save all with "
+        "8 bits."
+    )
+
+
+def _choose_headers(masks: Sequence[Path]) -> Sequence[Path]:
+    return masks[:: max(1, len(masks) // _HEADERS)]
 
 
 def is_grey_palette(palette: Sequence[Colour]) -> bool:
@@ -79,13 +126,22 @@ def count_codes(masks: Sequence[Path], kind: Kind) -> Counter[int]:
     Raises:
         DataError: when none can be decoded.
     """
+    return _add_up(_read_each(masks, _counter(kind))[1])
+
+
+def _count_readable(masks: Sequence[Path], kind: Kind) -> Counter[int]:
+    results = _attempt_each(masks, _counter(kind))
+    return _add_up(counts for _, counts in results if not isinstance(counts, DataError))
+
+
+def _counter(kind: Kind) -> Callable[[Path], Counter[int]]:
     encoding = build_encoding(kind, {})
+    return lambda mask: encoding.count_codes(encoding.read_pixels(mask))
 
-    def count(mask: Path) -> Counter[int]:
-        return encoding.count_codes(encoding.read_pixels(mask))
 
+def _add_up(counted: Iterable[Counter[int]]) -> Counter[int]:
     total: Counter[int] = Counter()
-    for counts in _read_each(masks, count)[1]:
+    for counts in counted:
         total.update(counts)
     return total
 
@@ -96,7 +152,15 @@ def _read_each(masks: Sequence[Path], read: Callable[[Path], _Read]) -> tuple[li
     Raises:
         DataError: of the first mask, when none can be read.
     """
+    results = _attempt_each(masks, read)
+    readable = [(mask, result) for mask, result in results if not isinstance(result, DataError)]
+    if results and not readable:
+        assert isinstance(results[0][1], DataError), "none was read"
+        raise results[0][1]
+    return [mask for mask, _ in readable], [result for _, result in readable]
 
+
+def _attempt_each(masks: Sequence[Path], read: Callable[[Path], _Read]) -> list[tuple[Path, _Read | DataError]]:
     def attempt(mask: Path) -> _Read | DataError:
         try:
             return read(mask)
@@ -104,12 +168,7 @@ def _read_each(masks: Sequence[Path], read: Callable[[Path], _Read]) -> tuple[li
             return error
 
     with ThreadPoolExecutor() as pool:
-        results = list(zip(masks, pool.map(attempt, masks), strict=True))
-    readable = [(mask, result) for mask, result in results if not isinstance(result, DataError)]
-    if results and not readable:
-        assert isinstance(results[0][1], DataError), "none was read"
-        raise results[0][1]
-    return [mask for mask, _ in readable], [result for _, result in readable]
+        return list(zip(masks, pool.map(attempt, masks), strict=True))
 
 
 def _is_grey(colours_HW3: npt.NDArray[np.uint8]) -> bool:

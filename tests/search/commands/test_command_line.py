@@ -613,7 +613,7 @@ MISTAKES = {
     "objective that is no metric": (["--objective", "mIoU"], "did you mean miou"),
     "objective of no class": (["--objective", "iou/cra"], "the data has no class 'cra'; did you mean car"),
     "no assignment": (["--set", "backbone"], "write NAME=VALUE"),
-    "no duration": (["--time-budget", "soon"], "is no duration"),
+    "no duration": (["--time-budget", "soon"], "--time-budget 'soon' is no duration"),
     "missing configuration": (["--seed-config", "{root}/none.json"], "none.json cannot be read"),
     "unknown earlier search": (["--warm-start", "hole"], "has a search of that name with a score"),
     "no such option": (["--trails", "3"], "No such option"),

@@ -37,7 +37,7 @@ def test_a_search_is_launched_again_with_what_it_was_launched_with(make_settings
 
 def test_a_long_time_is_written_out(make_settings, make_place):
     command = launch_command(make_settings(time_budget_seconds=30 * 86400.0), make_place(), FOLDS)
-    assert parse_duration(options_of(command)["--time-budget"]) == 30 * 86400
+    assert parse_duration(options_of(command)["--time-budget"], "--time-budget") == 30 * 86400
 
 
 @pytest.mark.parametrize(("changes", "told"), DIVISIONS)

@@ -154,7 +154,7 @@ def drawn_twice(trial):
 @pytest.mark.parametrize(
     ("space", "told"),
     [
-        (drawn_in_vain, 'draws loss, and trains all with loss="ce": what it returns wins'),
+        (drawn_in_vain, 'draws loss, and trains all with loss="ce": .*what it returns wins'),
         (drawn_epochs, "draws epochs, and trains all with epochs=27"),
         (returned_epochs, "epochs=5 is returned, which --epochs 27 gives to all trials"),
         (drawn_twice, "Inconsistent parameter values"),

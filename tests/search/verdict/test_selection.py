@@ -238,6 +238,11 @@ def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_
     def confirm(script):
         script.ask(0, fold=1, source=3, batch_size=4, epochs=9, rate_schedule="constant")
         script.epochs(0, 0.1, 0.2, 0.3, 0.2)
+        script.end(0)
+        # What a worker's death cut short might have been better later.
+        script.ask(1, fold=2, source=3, batch_size=4, epochs=9, rate_schedule="constant")
+        script.epochs(1, 0.9, 0.1)
+        script.end(1, "failed")
 
     history, trainings = make_history(search), make_history(confirm)
     values = {**history.trials[0].values, "epochs": 2, "patience_epochs": 0}

@@ -135,7 +135,22 @@ def test_images_of_the_real_data_are_refused_under_any_name(real, extra_folder, 
     shutil.copy(real.cases[1].image, extra_folder / "seg_train_images" / "other_0000.jpg")
     shutil.copy(real.cases[1].mask, extra_folder / "seg_train_annotations" / "other_0000.png")
     extra = read_extra(real, [extra_folder])
-    with pytest.raises(DataError, match=r"1 extra images(?s:.*)other_0000: the same image as train_0001"):
+    with pytest.raises(DataError, match=r"1 extra images(?s:.*)other_0000: the same picture as train_0001"):
+        prepare_caches(real, extra, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("change", ["mirrored", "resized", "compressed anew"])
+def test_pictures_of_the_real_data_are_refused_whatever_was_done_to_them(make_dataset, extra_folder, tmp_path, change):
+    """A pseudo label of such a copy would be trained on in the fold that validates the original."""
+    real = read_dataset(make_dataset(*[(128, 192)] * 4, name="large"))
+    picture = Image.open(real.cases[2].image)
+    if change == "mirrored":
+        picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    picture = picture.resize((96, 64) if change == "resized" else picture.size)
+    Image.new("RGB", picture.size, (0, 0, 255)).save(extra_folder / "seg_train_annotations" / "other_0003.png")
+    picture.save(extra_folder / "seg_train_images" / "other_0003.jpg", quality=70)
+    extra = read_extra(real, [extra_folder])
+    with pytest.raises(DataError, match=r"1 extra images(?s:.*)other_0003: the same picture as train_0002"):
         prepare_caches(real, extra, tmp_path / "cache")
 
 
@@ -193,7 +208,7 @@ def test_an_extra_image_that_many_real_ones_equal_is_told_once(make_dataset, tmp
         for file in (folder / "seg_train_images").iterdir():
             Image.new("RGB", (48, 32)).save(file, format="PNG")
     dataset = read_dataset(real)
-    with pytest.raises(DataError, match="3 extra images are images of the real data") as refused:
+    with pytest.raises(DataError, match="3 extra images show pictures of the real data") as refused:
         prepare_caches(dataset, read_extra(dataset, [extra]), tmp_path / "cache")
-    assert refused.value.problems[0] == "other_0000: the same image as train_0000"
+    assert refused.value.problems[0] == "other_0000: the same picture as train_0000"
     assert len(refused.value.problems) == 3

@@ -1,9 +1,10 @@
 import json
+from contextlib import nullcontext
 
 import pytest
 
 from segcore.errors import ConfigError
-from segcore.prediction.options import PredictOptions, parse_scales, plan_prediction
+from segcore.prediction.options import PredictOptions, parse_scales, plan_prediction, require_effect
 from segcore.prediction.tiling import Tiling
 
 
@@ -98,3 +99,25 @@ def test_scales_are_read_from_text():
     for text in ("", "1;2", "1,,2"):
         with pytest.raises(ConfigError, match="joined by commas; write"):
             parse_scales(text)
+
+
+@pytest.mark.parametrize(
+    ("trained", "values", "told"),
+    [
+        ({"input_mode": "full"}, {"scale": 0.5}, r"scale=0\.5 changes nothing in mode full; give mode resize too"),
+        (
+            {"input_mode": "resize"},
+            {"tile_size": 64},
+            r"tile_size=64 changes nothing in mode resize; give mode overlap or",
+        ),
+        ({"input_mode": "crop"}, {"mode": "tiles", "overlap": 0.25}, r"overlap=0\.25 changes nothing in mode tiles"),
+        ({"input_mode": "resize"}, {"scale": 0.5}, ""),
+        ({"input_mode": "crop"}, {"mode": "tiles", "tile_size": 64}, ""),
+        ({"input_mode": "crop"}, {"mode": "overlap", "tile_size": 64, "overlap": 0.25}, ""),
+    ],
+)
+def test_an_option_that_changes_nothing_is_refused_where_a_person_gives_it(make_config, trained, values, told):
+    """Whoever gives a scale would take the prediction for one at that scale."""
+    options, configs = PredictOptions(**values), (make_config(**trained),)
+    with pytest.raises(ConfigError, match=told) if told else nullcontext():
+        require_effect(values, options, configs)

@@ -494,3 +494,20 @@ def test_pseudo_labels_get_no_folds():
     cases[5] = replace(cases[5], pseudo=True)
     with pytest.raises(DataError, match="1 cases are pseudo labels, 'case_005' first"):
         make_folds(cases, 2)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [
+        [("a/b", "c", 1), ("a", "b/c", 1)],
+        [("a", "day", 1), ("a", "day", None)],
+    ],
+    ids=["a slash in group and condition", "an image that is called as a frame is numbered"],
+)
+def test_blocks_that_would_be_called_alike_are_told_apart(tmp_path, places):
+    """Else they would be one block in two folds, which `read_folds` takes for damage."""
+    cases = [replace(case, name=str(number)) for number, case in enumerate(_cases(*places))]
+    split = make_folds(cases, 2)
+    assert len(set(split.block_of.values())) == 2
+    write_folds(split, tmp_path / "folds.json")
+    assert read_folds(tmp_path / "folds.json") == split

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.data.sources.kinds import count_codes, find_kind
+from segcore.data.sources.kinds import count_codes, find_kind, require_one_reading
 from segcore.errors import DataError
 
 GREY = np.array([[0, 7], [7, 255]], np.uint8)
@@ -56,3 +56,27 @@ def test_one_palette_of_many_that_is_unlike_the_others_makes_them_colours(tmp_pa
         masks.append(save(tmp_path, f"{number:02}.png", image))
     assert find_kind(masks) == ("rgb", ())
     assert find_kind(masks[:21])[0] == "index"
+
+
+ROAD = np.array([[0, 1], [1, 1]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    "whole", [Image.fromarray(ROAD * 255), Image.fromarray(np.repeat(ROAD[..., None] * 255, 3, 2))]
+)
+def test_one_bit_among_masks_of_0_and_255_is_refused(tmp_path, whole):
+    """A program that makes files smaller keeps 0 and 255 as one bit; read as 0 and 1, 255 elsewhere would be void."""
+    masks = [save(tmp_path, "a.png", whole), save(tmp_path, "b.png", Image.fromarray(ROAD.astype(bool)))]
+    told = r"1 of the masks, b\.png first, have bits a pixel: 1, and others 8; whether their 1 means 1, or 255 as in"
+    with pytest.raises(DataError, match=told):
+        find_kind(masks)
+    with pytest.raises(DataError, match=told):
+        require_one_reading(masks, "index")
+
+
+def test_one_bit_is_taken_as_numbers_where_no_other_mask_has_its_level(tmp_path):
+    masks = [save(tmp_path, "a.png", Image.fromarray(ROAD * 2)), save(tmp_path, "b.png", Image.fromarray(ROAD > 0))]
+    assert find_kind(masks) == ("index", ())
+    # Nothing is read of a mask that cannot be, and who decodes it says so.
+    (tmp_path / "c.png").write_bytes(b"no image")
+    require_one_reading([*masks, tmp_path / "c.png"], "index")

@@ -77,7 +77,6 @@ def _names(both: Sequence[Matter]) -> list[str]:
 def _winners(both: Sequence[Matter]) -> Section:
     header = ["search", "winner", "in the search", "confirmed", "out of fold"]
     first, second = (matter.record.best for matter in both)
-    differing = list_differences(first.values, second.values) if first is not None and second is not None else {}
     parts: list[str] = [data_table(header, [_winner_row(matter) for matter in both])]
     ahead = compare_winners(both[0].record, both[1].record)
     if ahead is not None:
@@ -89,7 +88,9 @@ def _winners(both: Sequence[Matter]) -> Section:
         plot.line([(ends[0], 0.0), (ends[2], 0.0)], "whisker")
         plot.dot((ends[1], 0.0), "mean", radius=5)
         parts.append(cards([card("The winners on the same images", plot.render(label))]))
-    parts += [element("h3", "What their configurations differ in"), _differences_table(_names(both), differing)]
+    if first is not None and second is not None:
+        differing = list_differences(first.values, second.values)
+        parts += [element("h3", "What their configurations differ in"), _differences_table(_names(both), differing)]
     hint = "Scores in the search flatter, as the best of many does; compare what was confirmed on the same folds."
     return Section(title="The winners", hint=hint, content=join(parts))
 

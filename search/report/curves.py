@@ -14,6 +14,10 @@ from segcore.insight.page import Markup, Section, join, paragraph
 
 _CELL: Final = 62
 _FEWEST: Final = 3
+_FEWEST_SURE: Final = 5
+"""Of four trials in random order one in twelve has a tau of 1 or -1."""
+_FAINT: Final = 0.3
+"""Of its colour, where a tau may be chance."""
 _MANY_RUNGS: Final = 3
 _BLUE: Final = (11, 92, 173)
 _RED: Final = (179, 38, 30)
@@ -58,6 +62,17 @@ def measure_agreement(history: History, first: int, second: int) -> tuple[float,
     if len(known) < _FEWEST:
         return math.nan, len(known)
     return kendall_tau([one for one, _ in known], [other for _, other in known]), len(known)
+
+
+def is_beyond_chance(tau: float, trials: int) -> bool:
+    """Say whether so many trials in random order would hardly ever agree, or disagree, so well.
+
+    Args:
+        tau: Kendall's.
+        trials: that it was measured over.
+    """
+    # So far it spreads by chance (Kendall, 1938).
+    return trials >= _FEWEST_SURE and abs(tau) >= 2 * math.sqrt(2 * (2 * trials + 5) / (9 * trials * (trials - 1)))
 
 
 def agreement_chart(history: History, epochs: Sequence[int]) -> Markup:
@@ -118,11 +133,11 @@ def _course_chart(matter: Matter) -> Markup:
 def _agreement_cell(x: float, y: float, tau: float, trials: int) -> str:
     if tau != tau:
         return write_text(x + _CELL / 2, y + _CELL / 2 + 4, "–", css="faint", note=f"{trials} trials: too few")
-    # Of so many trials in random order, tau spreads by this (Kendall, 1938).
-    chance = 2 * math.sqrt(2 * (2 * trials + 5) / (9 * trials * (trials - 1)))
-    colour = tuple(round(255 + (dark - 255) * min(1.0, abs(tau))) for dark in (_BLUE if tau > 0 else _RED))
-    ink = "faint" if abs(tau) < chance else ""
-    light = ' style="fill:#fff"' if abs(tau) > 0.6 else ""
+    is_sure = is_beyond_chance(tau, trials)
+    depth = min(1.0, abs(tau)) * (1.0 if is_sure else _FAINT)
+    colour = tuple(round(255 + (dark - 255) * depth) for dark in (_BLUE if tau > 0 else _RED))
+    ink = "" if is_sure else "faint"
+    light = ' style="fill:#fff"' if depth > 0.6 else ""
     figure = write_text(x + _CELL / 2, y + _CELL / 2, f"{tau:.2f}", css=ink)
     count = write_text(x + _CELL / 2, y + _CELL / 2 + 15, f"n {trials}", css=ink or "faint")
     if light:

@@ -35,6 +35,7 @@ def test_a_search_that_has_not_begun_has_a_place_beside_another(both, make_recor
     for pair in ((both[0], empty), (empty, empty)):
         page = render_comparison(*pair, "now")
         assert "none yet" in page
+        assert "What their configurations differ in" not in page
         assert "There are no two winners yet." in page
 
 

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from search.memory.outcome import Outcome
-from search.report.curves import agreement_chart, curves, measure_agreement
+from search.report.curves import agreement_chart, curves, is_beyond_chance, measure_agreement
 from search.report.look import MEANINGS, css_of
 
 
@@ -19,6 +19,22 @@ def test_too_few_trials_agree_in_nothing(make_trials):
     assert math.isnan(tau)
     assert trials == 2
     assert "too few" in agreement_chart(history, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("tau", "trials", "is_sure"),
+    # Of n! orders one has a tau of 1 and one of -1: 2 of 6, 2 of 24, 2 of 120.
+    [(1.0, 3, False), (-1.0, 4, False), (1.0, 5, True), (-1.0, 5, True), (0.6, 5, False), (0.3, 44, True)],
+)
+def test_agreement_of_so_few_trials_may_be_chance(tau, trials, is_sure):
+    assert is_beyond_chance(tau, trials) is is_sure
+
+
+def test_what_may_be_chance_is_faint_however_well_ranks_agree(make_trials):
+    trials = [{"ious": [number / 10, number / 10]} for number in range(5)]
+    few, enough = (agreement_chart(make_trials(*trials[:count]), [1, 2]) for count in (4, 5))
+    assert ">1.00</text>" in few and "rgb(11, 92, 173)" not in few and "fill:#fff" not in few
+    assert ">1.00</text>" in enough and "rgb(11, 92, 173)" in enough and "fill:#fff" in enough
 
 
 def test_every_trial_has_a_curve_and_every_rung_a_line(matter):

@@ -13,7 +13,7 @@ from typing import Final
 from search.fetched import read_fetched
 from segcore.bucket import Bucket, parse_bucket
 from segcore.bucket_address import is_address
-from segcore.data.caching.disk import resolve_folder
+from segcore.data.caching.disk import read_path, resolve_folder
 from segcore.errors import StorageError
 
 _MARK: Final = ".bucket"
@@ -27,11 +27,11 @@ def locate_storage(given: str | Path) -> Path:
         given: a folder, or the address of one in a bucket.
 
     Raises:
-        ConfigError: when it is an address that cannot be used.
+        ConfigError: when it is empty, or an address that cannot be used.
         StorageError: when the mirror cannot be made.
     """
     if not is_address(given):
-        return Path(given)
+        return read_path(given)
     bucket = parse_bucket("storage", str(given))
     mirror = resolve_folder("storage", _state_folder()) / _digest(bucket.address)
     try:

@@ -14,6 +14,7 @@ from search.place import Place
 from search.settings import SearchSettings
 from search.storage import locate_storage
 from search.tracking_uri import VARIABLE
+from segcore.data.caching.disk import read_path
 
 Values = dict[str, Any]
 """Field names and values that were given, or have a default; what was left out is not in it."""
@@ -108,7 +109,14 @@ def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
     shown = str(default) if name in _DEPENDS and default is not None else True
     default = None if name in _DEPENDS else default
     variable = _ENVIRONMENT.get(name) if default is not None else None
-    stated = typer.Option(option, help=description, envvar=variable, show_default=shown)
+    stated = typer.Option(
+        option,
+        parser=read_path if kind is Path else None,
+        metavar="FOLDER" if kind is Path else None,
+        help=description,
+        envvar=variable,
+        show_default=shown,
+    )
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,

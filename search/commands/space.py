@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from search.commands.console import console
-from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
+from segcore.data.caching.disk import DEFAULT_CACHE, read_path, resolve_folder
 from segcore.errors import ConfigError, StorageError
 
 space_app = typer.Typer(help="Write a search space.", no_args_is_help=True)
@@ -24,7 +24,10 @@ def auto(
         float | None, typer.Option(help="memory of the GPU that trials get; 0: a CPU; empty: this machine's")
     ] = None,
     layout: Annotated[str, typer.Option(help="of the data; empty: recognised")] = "",
-    cache: Annotated[Path, typer.Option(help="folder of decoded images, which a search here uses too")] = DEFAULT_CACHE,
+    cache: Annotated[
+        Path,
+        typer.Option(parser=read_path, metavar="FOLDER", help="folder of decoded images, which a search here uses too"),
+    ] = DEFAULT_CACHE,
     out: Annotated[Path | None, typer.Option(help="new file to write, such as mine.py; empty: it is printed")] = None,
 ) -> None:
     """Make a space from the data's fingerprint, for --space mine:auto: `search space auto --data DATA --out mine.py`.

@@ -18,7 +18,7 @@ from rich.text import Text
 from segcore.data.bringing import bring_data
 from segcore.data.caching.build import BuildPlan
 from segcore.data.caching.cache import Progress as ProgressCall
-from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder, warn_of_network
+from segcore.data.caching.disk import DEFAULT_CACHE, read_path, resolve_folder, warn_of_network
 from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.dividing.split import DEFAULT_FOLDS
 from segcore.data.listing import count_below, count_unread
@@ -81,7 +81,7 @@ FoldsFile = Annotated[Path | None, typer.Option(help="your own folds, as JSON or
 Objective = Annotated[str, typer.Option(help=f"metric that decides: {METRIC_HELP}")]
 Device = Annotated[str, typer.Option(help="cpu, cuda:0, ...; empty: a GPU when there is one")]
 CPUs = Annotated[int, typer.Option(help="processor cores to use")]
-Cache = Annotated[Path, typer.Option(help="folder of decoded images")]
+Cache = Annotated[Path, typer.Option(parser=read_path, metavar="FOLDER", help="folder of decoded images")]
 
 
 def choose_machine(device: str, cpus: int) -> Machine:

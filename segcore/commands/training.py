@@ -28,7 +28,7 @@ from segcore.commands.console import (
 )
 from segcore.config import TrainConfig, describe_fields
 from segcore.data.caching.cache import PixelCache
-from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
+from segcore.data.caching.disk import DEFAULT_CACHE, read_path, resolve_folder
 from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
@@ -52,7 +52,12 @@ from segcore.training.train import EpochResult, train_epochs
 
 def train(
     data: Data,
-    out: Annotated[Path, typer.Option(help="folder of the checkpoint and the model; a training there goes on")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            parser=read_path, metavar="FOLDER", help="folder of the checkpoint and the model; a training there goes on"
+        ),
+    ],
     assignments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a TrainConfig field")] = None,
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
     folds: GivenFolds = None,

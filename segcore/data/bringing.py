@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 
 from segcore.bucket import Bucket, StoredFile, parse_bucket, patiently
 from segcore.bucket_address import is_address
-from segcore.data.caching.disk import resolve_folder
+from segcore.data.caching.disk import read_path, resolve_folder
 from segcore.data.unpacking import SPARE_FILES, SUFFIXES, count_free_files, is_archive, unpack
 from segcore.errors import DataError, StorageError
 
@@ -80,7 +80,7 @@ def keep_place(option: str, given: str | Path) -> str:
     """
     if is_address(given):
         return parse_bucket(option, str(given)).address
-    return str(resolve_folder(option, Path(given)))
+    return str(resolve_folder(option, read_path(given)))
 
 
 def name_data(given: str | Path) -> str:
@@ -101,13 +101,13 @@ def bring_data(
         option: that gave it.
 
     Raises:
-        ConfigError: when it is an address that cannot be used.
+        ConfigError: when it is empty, or an address that cannot be used.
         DataError: when there is nothing, or an archive that cannot be unpacked.
         StorageError: when the bucket cannot be read, or the disk is too small.
     """
     source = _find_source(given, option)
     if source is None:
-        return Path(given).expanduser()
+        return read_path(given).expanduser()
     folder = root / FOLDER / source.identity
     say = tell or (lambda line: None)
     try:

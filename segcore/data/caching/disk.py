@@ -22,6 +22,20 @@ _NETWORK_PROGRAMS: Final = re.compile(r"fuse\.(ceph|gcsfuse|gluster|goofys|juice
 """File systems of user programs that fetch over a network."""
 
 
+def read_path(text: str | Path) -> Path:
+    """Return a path that was given; an empty one, as of a shell's unset variable, would be the folder one stands in.
+
+    Args:
+        text: the path, or a default.
+
+    Raises:
+        ConfigError: when it is empty.
+    """
+    if not str(text):
+        raise ConfigError("A path is empty, perhaps of a variable that is not set; write . for the folder you are in.")
+    return Path(text)
+
+
 def resolve_folder(name: str, folder: Path) -> Path:
     """Return the absolute path of a folder; one that begins with ~ is in a home.
 

@@ -89,3 +89,12 @@ def test_no_command_is_written_with_many_parameters():
     for command in app.registered_commands:
         written = inspect.signature(inspect.unwrap(command.callback), follow_wrapped=False)
         assert len(written.parameters) <= 9, command.callback
+
+
+@pytest.mark.parametrize("option", ["--cache", "--storage", "--data"])
+def test_an_empty_path_is_refused_before_anything_is_written(option, tmp_path, monkeypatch):
+    """As "$CACHE" is, where nobody set it: it would be the folder that one stands in."""
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, ["launch", "--name", "s", "--data", str(tmp_path / "none"), option, ""])
+    assert "A path is empty" in f"{result.exception} {result.output}"
+    assert list(tmp_path.iterdir()) == []

@@ -199,3 +199,9 @@ def test_what_was_fetched_is_listed_and_removed(bucket, root, archive):
     for folder in listed:
         remove_fetched(folder)
     assert list_fetched(root) == {}
+
+
+@pytest.mark.parametrize("ask", [lambda root: bring_data("", root), lambda root: keep_place("data", "")])
+def test_an_empty_place_of_data_is_refused(tmp_path, ask):
+    with pytest.raises(ConfigError, match=r"A path is empty, .*write \. for"):
+        ask(tmp_path)

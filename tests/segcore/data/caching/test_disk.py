@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from segcore.data.caching.disk import discard, find_type, reserved_file, resolve_folder, write_at
+from segcore.data.caching.disk import discard, find_type, read_path, reserved_file, resolve_folder, write_at
 from segcore.errors import ConfigError
 
 MOUNTS = r"""
@@ -73,3 +73,10 @@ def test_a_part_that_cannot_be_deleted_hides_no_error(tmp_path):
     part.mkdir()
     discard(part)
     assert part.is_dir(), "as on a disk that can only be read"
+
+
+def test_an_empty_path_is_not_taken_for_the_working_directory():
+    """As "$CACHE" is, where nobody set it."""
+    with pytest.raises(ConfigError, match=r"A path is empty, .*; write \. for the folder you are in"):
+        read_path("")
+    assert read_path(".") == read_path(Path()) == Path()

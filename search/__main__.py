@@ -1,7 +1,8 @@
 """`python -m search`: puts the commands of `search.commands` together; the only place that exits.
 
 Ends with 0 when what was asked for is done, 1 for a fault of the program itself or of the cluster that `doctor` looked
-at, 2 for what the user can mend, 3 for a search that was interrupted and can go on, 130 after Ctrl-C elsewhere.
+at, 2 for what the user can mend, 3 for a search that was interrupted and can go on, 130 after Ctrl-C, SIGTERM or
+SIGHUP elsewhere.
 """
 
 import errno
@@ -12,7 +13,10 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Final, NoReturn
 
 import typer
@@ -36,6 +40,7 @@ _FAULT: Final = 1
 _MISTAKE: Final = 2
 _INTERRUPTED: Final = 3
 _CTRL_C: Final = 130
+_ENDS: Final = (signal.SIGTERM, signal.SIGHUP)
 _CLOSED: Final = "let this user write there, or choose another folder"
 _REMEDIES: Final = {
     errno.ENOSPC: "make room, or choose another disk",
@@ -95,7 +100,8 @@ def _take_common(
 def main() -> None:
     """Run the command line; a mistake of the user ends in a message, never in a traceback."""
     try:
-        app()
+        with _ending_as_interrupted():
+            app()
     except SystemExit as end:
         if end.code != _CTRL_C:
             raise
@@ -111,6 +117,23 @@ def main() -> None:
         # A bug is told whole, but for passwords, which libraries repeat with the address that holds them.
         sys.stderr.write(mask_uri(traceback.format_exc()))
         raise SystemExit(_FAULT) from None
+
+
+@contextmanager
+def _ending_as_interrupted() -> Iterator[None]:
+    """Take what job managers and closing terminals end a process by as Ctrl-C is taken, which leaves nothing behind.
+
+    Under nohup a hang-up stays ignored. Ray takes SIGTERM for itself, see `run.cluster`.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    heeded = [each for each in _ENDS if is_main and signal.getsignal(each) is signal.SIG_DFL]
+    for each in heeded:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for each in heeded:
+            signal.signal(each, signal.SIG_DFL)
 
 
 def _find_untold(end: BaseException) -> InterruptedSearchError | None:

@@ -86,6 +86,33 @@ def test_ctrl_c_while_an_interrupted_search_is_left_hides_nothing(end_with, caps
     assert capsys.readouterr().err == "go on with resume\n"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_a_job_manager_sends_ends_a_command_as_ctrl_c_does_and_leaves_nothing_behind(tmp_path, number):
+    code = (
+        "import os\nfrom pathlib import Path\nfrom search import __main__ as program\n"
+        "@program.app.command()\n"
+        "def wait():\n"
+        "    try:\n"
+        f"        os.kill(os.getpid(), {int(number)})\n"
+        "    finally:\n"
+        "        Path('part').unlink()\n"
+        "program.main()\n"
+    )
+    (tmp_path / "part").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", code, "wait"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stderr.endswith("Interrupted; the same command begins again, or goes on.\n")
+    assert not (tmp_path / "part").exists()
+
+
 @pytest.mark.parametrize(("app", "name"), [(program.app, "street-search"), (segcore_app, "segcore of street-search")])
 def test_version_is_told(app, name):
     done = CliRunner().invoke(app, ["--version"])

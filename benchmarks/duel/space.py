@@ -1,4 +1,4 @@
-"""The space that both searches draw from unless another is named: small networks that a CPU trains."""
+"""What both searches draw from, small networks that a CPU trains: `small` unless another is named."""
 
 from typing import Final
 
@@ -13,14 +13,27 @@ def small(trial: optuna.Trial) -> dict[str, object]:
 
     The backbone is one whose ImageNet weights need no network.
     """
-    trial.suggest_categorical("decoder", ("unet", "fpn", "linknet", "upernet"))
-    trial.suggest_categorical("class_weights", ("none", "balanced"))
-    trial.suggest_categorical("loss", ("ce", "ce+jaccard", "focal+jaccard"))
+    values = _draw_network(trial)
     if trial.suggest_categorical("input_mode", ("crop", "resize")) == "crop":
         smallest_side = trial.study.user_attrs["smallest_side"]
         sizes = tuple(size for size in CROP_SIZES if size <= smallest_side)[:3] or (smallest_side,)
         trial.suggest_categorical("crop_size", sizes)
     else:
         trial.suggest_categorical("scale", (0.25, 0.4, 0.5))
+    return values
+
+
+def quarter(trial: optuna.Trial) -> dict[str, object]:
+    """Draw decoder, loss, class weights and rate of networks that see images at a quarter of their size.
+
+    An epoch of CamVid takes seconds, so that searches of minutes get to the last epoch of some trials.
+    """
+    return {**_draw_network(trial), "input_mode": "resize", "scale": 0.25}
+
+
+def _draw_network(trial: optuna.Trial) -> dict[str, object]:
+    trial.suggest_categorical("decoder", ("unet", "fpn", "linknet", "upernet"))
+    trial.suggest_categorical("class_weights", ("none", "balanced"))
+    trial.suggest_categorical("loss", ("ce", "ce+jaccard", "focal+jaccard"))
     trial.suggest_float("learning_rate", 3e-4, 1e-2, log=True)
     return {"backbone": "tf_efficientnet_lite0", "decoder_channels": 64, "batch_size": 8}

@@ -7,10 +7,11 @@ import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from search.commands import tables, verdict_tables
-from search.commands.console import console, warn
+from search.commands.console import PlainConsole, console, warn
 from search.commands.display import (
     decoding_shown,
     read_search_of,
@@ -32,6 +33,7 @@ from search.mirror import send_file
 from search.place import Place
 from search.run import cluster, loop
 from search.run.capacity import Capacity
+from search.run.head import head_watched
 from search.settings import SearchSettings
 from search.stages import confirm, ensemble, retrain
 from search.stages.search import run_search
@@ -261,6 +263,11 @@ def _going_on(again: str) -> Iterator[str]:
         raise InterruptedSearchError(f"Interrupted; go on with '{again}'.") from None
 
 
+def _tell_lost_head(again: str, told: str) -> None:
+    # The console that shows the stage may itself wait for the head.
+    PlainConsole(stderr=True).print(f"{told}. Then go on with '{again}' on a cluster.", style="yellow", soft_wrap=True)
+
+
 @contextmanager
 def _open_shown(
     settings: SearchSettings,
@@ -279,6 +286,7 @@ def _open_shown(
             open_stage(
                 settings, capacity, name, folder, cache, repeats=repeats, options=options, granted=granted
             ) as opened,
+            head_watched(capacity.head, partial(_tell_lost_head, opened.stage.again)),
             stage_shown(opened, capacity),
         ):
             yield opened

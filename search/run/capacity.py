@@ -66,10 +66,20 @@ class Capacity:
         nodes: says which nodes may be given trials; None: all.
         demand: tells the cluster's autoscaler what is wished; None where there is none to tell.
         note: what is to be told of it once; empty without.
+        head: HOST:PORT of what knows the cluster; empty where this process has a Ray of its own.
     """
 
-    def __init__(self, place: Place, nodes: Nodes | None = None, demand: Demand | None = None, note: str = "") -> None:
+    def __init__(
+        self,
+        place: Place,
+        nodes: Nodes | None = None,
+        demand: Demand | None = None,
+        *,
+        note: str = "",
+        head: str = "",
+    ) -> None:
         self.place = place
+        self.head = head
         self.nodes = nodes
         self.demand = demand
         self.note = note

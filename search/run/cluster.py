@@ -74,7 +74,7 @@ def connected(place: Place) -> Iterator[Capacity]:
             yield Capacity(place, note=". ".join(each for each in (share.others, advise_mps(place)) if each))
             return
         with demanding(place) as demand, looking_at_nodes(place) as nodes:
-            yield Capacity(place, nodes, demand)
+            yield Capacity(place, nodes, demand, head=ray.get_runtime_context().gcs_address)
 
 
 @contextmanager

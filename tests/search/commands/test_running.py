@@ -15,7 +15,7 @@ from segcore.errors import InterruptedSearchError, TrackingError
 def room(searched):
     """Settings and nodes of the search; nothing is asked of Ray."""
     settings, place = open_search(searched, {})
-    return settings, SimpleNamespace(place=place, nodes=None)
+    return settings, SimpleNamespace(place=place, nodes=None, head="")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
-from segcore.data.dividing.likeness import find_alike
+from segcore.data.dividing.likeness import find_twins
 from segcore.errors import DataError
 
 _MOST_NAMES: Final = 5
@@ -92,12 +92,12 @@ def _compare(ours: ClassTable, theirs: ClassTable) -> list[str]:
 
 
 def _require_new_images(cache: PixelCache) -> None:
-    own = len(cache) - len(cache.extra_names)
-    problems = []
-    for group in find_alike(cache.looks_NHW):
-        # The first of a group is of the real data where any is.
-        twins = [index for index in group if index >= own and group[0] < own]
-        problems += [f"{cache.cases[index].name}: the same picture as {cache.cases[group[0]].name}" for index in twins]
+    looks_NHW, own = cache.looks_NHW, len(cache.own_looks_NHW)
+    twins = find_twins(looks_NHW[:own], looks_NHW[own:])
+    problems = [
+        f"{cache.cases[own + extra].name}: the same picture as {cache.cases[twin].name}"
+        for extra, twin in twins.items()
+    ]
     if problems:
         more = [f"and {len(problems) - _MOST_TOLD} more"] if len(problems) > _MOST_TOLD else []
         raise DataError(

@@ -26,6 +26,7 @@ _BLOCKS: Final = 4
 _GRID_AXES: Final = 4
 _PAIRS_AT_ONCE: Final = 1 << 17
 _PROVED_AT_ONCE: Final = 4096
+_COMPARED_AT_ONCE: Final = 1024
 
 Look = npt.NDArray[np.uint8]
 """Grey levels (32, 32) of an image."""
@@ -59,6 +60,34 @@ def find_alike(looks_NHW: npt.NDArray[np.uint8]) -> list[tuple[int, ...]]:
     for position, group in enumerate(group_of):
         groups[int(root_N[group])].append(position)
     return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def find_twins(looks_NHW: npt.NDArray[np.uint8], others_MHW: npt.NDArray[np.uint8]) -> dict[int, int]:
+    """Return by its position each of the others that looks like one of these, as it is or mirrored, and which that is.
+
+    What is like another that is like one of these is not counted: so a video would be joined to its one labelled frame.
+
+    Args:
+        looks_NHW: a look of each image. One without any contrast is only like one that is equal.
+        others_MHW: likewise, of other images.
+    """
+    if not len(looks_NHW):
+        return {}
+    positions = {look_HW.tobytes(): position for position, look_HW in reversed(list(enumerate(looks_NHW)))}
+    found = {
+        other: positions[look_HW.tobytes()]
+        for other, look_HW in enumerate(others_MHW)
+        if look_HW.tobytes() in positions
+    }
+    shapes_NP = _normalise(looks_NHW)
+    for start in range(0, len(others_MHW), _COMPARED_AT_ONCE):
+        part_KHW = others_MHW[start : start + _COMPARED_AT_ONCE]
+        straight_KN = _normalise(part_KHW) @ shapes_NP.T
+        likeness_KN = np.maximum(straight_KN, _normalise(part_KHW[:, :, ::-1]) @ shapes_NP.T)
+        nearest_K = likeness_KN.argmax(axis=1)
+        for row in np.flatnonzero(likeness_KN.max(axis=1) >= LEAST_CORRELATION):
+            found.setdefault(start + int(row), int(nearest_K[row]))
+    return dict(sorted(found.items()))
 
 
 def _group_equal(looks_NHW: npt.NDArray[np.uint8]) -> tuple[list[int], list[int]]:

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from segcore.data.dividing.likeness import LEAST_CORRELATION, find_alike, look_at
+from segcore.data.dividing.likeness import LEAST_CORRELATION, find_alike, find_twins, look_at
 from segcore.data.picture_files import encode_jpeg
 
 
@@ -71,6 +71,26 @@ def test_dark_images_are_no_copies_of_each_other():
 def test_images_of_one_colour_are_alike_when_they_are_equal():
     black_HW3, grey_HW3 = np.zeros((40, 40, 3), np.uint8), np.full((40, 40, 3), 90, np.uint8)
     assert find(black_HW3, grey_HW3, black_HW3) == [(0, 2)]
+
+
+def test_a_later_frame_is_no_twin_of_a_picture_that_a_frame_between_is_like():
+    """Frames of a still camera are each like the next, the first and the last are not."""
+    streets = [draw_street(seed) for seed in range(3)]
+    looks = [look_at(each) for each in (*streets, streets[1][:, ::-1], resize(streets[2], 0.5), draw_street(9))]
+    # Between a look and another street's there is one that is like both no less than a chain needs.
+    chain = [
+        np.uint8(np.round((1 - share) * looks[0] + share * looks[5].astype(float))) for share in np.linspace(0, 1, 40)
+    ]
+    twins = find_twins(np.stack(looks[:3]), np.stack([*looks[3:], *chain]))
+    assert (twins[0], twins[1], twins[3]) == (1, 2, 0)
+    assert 2 not in twins and len(chain) + 2 not in twins
+    assert find_alike(np.stack(chain)) == [tuple(range(len(chain)))], "a chain"
+
+
+def test_twins_of_one_colour_are_equal_ones():
+    black, grey = np.zeros((1, 32, 32), np.uint8), np.full((1, 32, 32), 9, np.uint8)
+    assert find_twins(np.concatenate([grey, black, black]), np.concatenate([black, grey + 1])) == {0: 1}
+    assert find_twins(black[:0], grey) == find_twins(grey, black[:0]) == {}
 
 
 def test_nothing_is_like_nothing():

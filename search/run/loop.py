@@ -221,4 +221,4 @@ def require_done(stage: Stage, done: bool, trials: int, numbers: Collection[int]
         return
     records = history.in_order if numbers is None else [history.trials[number] for number in numbers]
     ended = sum(record.outcome is not None for record in records)
-    raise InterruptedSearchError(f"Interrupted after {ended} of {trials} trials; go on with '{stage.again}'.")
+    raise InterruptedSearchError(f"Interrupted when {ended} of {trials} trials had ended; go on with '{stage.again}'.")

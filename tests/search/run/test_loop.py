@@ -81,7 +81,9 @@ def test_stage_that_stopped_early_was_interrupted(stage, script, trials):
     script.ask(1)
     if trials == 3:
         script.end(1)
-    with pytest.raises(InterruptedSearchError, match=rf"of {trials} trials; go on with 'python -m search retrain"):
+    with pytest.raises(
+        InterruptedSearchError, match=rf"of {trials} trials had ended; go on with 'python -m search retrain"
+    ):
         require_done(replace(stage, name="retrain"), False, trials)
 
 
@@ -405,7 +407,7 @@ def test_search_interrupted_while_a_trial_waits_says_so(search, monkeypatch):
     with pytest.raises(KilledError):
         search(Workers([(0.1, 0.2, 0.3, 0.4)]), dies_after=6)
     idle = SimpleNamespace(curves=[()], run_trials=lambda *arguments: False)
-    with pytest.raises(InterruptedSearchError, match="of 1 trials; go on with 'python -m search resume"):
+    with pytest.raises(InterruptedSearchError, match="of 1 trials had ended; go on with 'python -m search resume"):
         search(idle)
 
 

@@ -39,7 +39,7 @@ from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
 from search.settings import build_settings, write_settings
 from search.stages.search import run_search
-from search.stages.stage import open_stage
+from search.stages.stage import ReadySearch, open_stage
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.folds import make_folds
 from segcore.data.dividing.split import write_folds
@@ -187,9 +187,9 @@ def run_search_of(load: Load, trial: Callable[..., None], clock: tune.Callback, 
         cluster.connected(place) as capacity,
         mock.patch.object(tuning, "run_trial", trial),
         mock.patch.object(tuning, "Watchdog", lambda *given: clock),
-        open_stage(settings, capacity, "search", folder, cache) as opened,
+        open_stage(ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache), "search") as opened,
     ):
-        run_search(opened, folder, cache, None)
+        run_search(opened, None)
 
 
 def run_plain(load: Load) -> None:

@@ -24,7 +24,6 @@ from search.verdict.notes import confirmation_line
 from search.verdict.selection import choose_candidates
 
 if TYPE_CHECKING:
-    from search.run.capacity import Capacity
     from search.stages.stage import OpenStage
     from search.tracking.follower import Tracker
 
@@ -43,13 +42,13 @@ def decoding_shown(label: str = "decoding images") -> Iterator[Callable[[int, in
 
 
 @contextmanager
-def stage_shown(opened: "OpenStage", capacity: "Capacity") -> Iterator[None]:
+def stage_shown(opened: "OpenStage") -> Iterator[None]:
     """Show a stage while it runs: a live table on a terminal, a line a minute elsewhere.
 
     Args:
         opened: the stage.
-        capacity: how many trials run at a time, and what is waited for.
     """
+    capacity = opened.search.capacity
     stage, history = opened.stage, opened.stage.journal.history
     search = read_search_of(opened)
     budget_seconds = stage.settings.time_budget_seconds if stage.name == "search" else 0.0

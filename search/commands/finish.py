@@ -44,6 +44,7 @@ def confirm(
 def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | None) -> None:
     from search.commands import running
     from search.run import cluster
+    from search.stages.stage import ReadySearch
 
     name = folder.name
     settings, place = open_told(folder, where)
@@ -64,7 +65,8 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     dataset = running.read_data(place)
     with cluster.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
-        running.confirm_best(settings, capacity, folder, cache, retry=True, save=True)
+        ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
+        running.confirm_best(ready, retry=True, save=True)
     show_best(name_winner(settings, folder))
     send_file(folder.root, folder.best)
     show_failed_trainings(settings, folder)
@@ -100,6 +102,7 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
     from search.commands import running
     from search.run import cluster
     from search.stages.retrain import Retraining
+    from search.stages.stage import ReadySearch
 
     settings, place = open_told(folder, where)
     require_idle(*folder.stages.values())
@@ -113,7 +116,8 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
     with cluster.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
         wanted = Retraining(winner=winner, further=further, most=most, half=half)
-        running.retrain_winner(settings, capacity, folder, cache, wanted)
+        ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
+        running.retrain_winner(ready, wanted)
 
 
 def find_further(folder: SearchFolder, metric: str, winner: Winner, members: int | None) -> list[Configuration] | None:

@@ -93,6 +93,7 @@ def _launch(
     from search.commands import running
     from search.run import cluster, loop
     from search.stages.earlier import read_earlier
+    from search.stages.stage import ReadySearch
     from search.tracking.check import require_tracking
     from segcore.data.dividing.given_folds import describe_division
     from segcore.data.gate import describe_findings, pass_gate
@@ -126,8 +127,9 @@ def _launch(
         first = resolve_first(given, loaded, settings, space_facts(cache_pixels), require_trainable)
         settings = replace(settings, first=first)
         folder = _begin(settings, place, split)
-        running.search(settings, capacity, folder, cache_pixels)
-        running.finish(settings, capacity, folder, cache_pixels)
+        ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache_pixels)
+        running.search(ready)
+        running.finish(ready)
 
 
 def _read_settings(what: Values) -> SearchSettings:
@@ -180,6 +182,7 @@ def _go_on(
 ) -> None:
     from search.commands import running
     from search.run import cluster
+    from search.stages.stage import ReadySearch
 
     settings, place = open_told(folder, where)
     require_one_gpu(place)
@@ -203,5 +206,6 @@ def _go_on(
     dataset = running.read_data(place)
     with cluster.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
-        running.search(settings, capacity, folder, cache, retry=retry_failed, extended=extended)
-        running.finish(settings, capacity, folder, cache, retry=retry_failed)
+        ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
+        running.search(ready, retry=retry_failed, extended=extended)
+        running.finish(ready, retry=retry_failed)

@@ -37,7 +37,7 @@ from search.run.head import head_watched
 from search.settings import SearchSettings
 from search.stages import confirm, ensemble, retrain
 from search.stages.search import run_search
-from search.stages.stage import OpenStage, open_stage
+from search.stages.stage import OpenStage, ReadySearch, open_stage
 from search.storage import find_bucket, name_storage
 from search.tracking import registry
 from search.tracking.check import check_tracking
@@ -112,51 +112,36 @@ def expect_room(settings: SearchSettings, place: Place, concurrent: int, checkpo
         console.print(told, style=None if fits else "yellow", soft_wrap=True)
 
 
-def search(
-    settings: SearchSettings,
-    capacity: Capacity,
-    folder: SearchFolder,
-    cache: PixelCache,
-    *,
-    retry: bool = False,
-    extended: SearchSettings | None = None,
-) -> None:
+def search(ready: ReadySearch, *, retry: bool = False, extended: SearchSettings | None = None) -> None:
     """Run the search's trials and show them.
 
     Args:
-        settings: of this run.
-        capacity: the nodes it runs on.
-        folder: the search's files.
-        cache: the decoded data.
+        ready: the search.
         retry: whether to try again what had failed.
         extended: settings to save, once nothing stands against the run.
     """
-    granted = extended is not None and settings.time_budget_seconds != extended.time_budget_seconds
-    with _open_shown(settings, capacity, "search", folder, cache, granted=granted) as opened:
+    granted = extended is not None and ready.settings.time_budget_seconds != extended.time_budget_seconds
+    with _open_shown(ready, "search", granted=granted) as opened:
         if retry:
             console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
-        history = run_search(opened, folder, cache, extended)
+        history = run_search(opened, extended)
     wide = console.width >= tables.WIDE
     console.print(tables.trials_table(history.in_order, history.metric, wide=wide))
-    console.print(tables.summary_line(history, settings))
+    console.print(tables.summary_line(history, ready.settings))
 
 
-def finish(
-    settings: SearchSettings, capacity: Capacity, folder: SearchFolder, cache: PixelCache, *, retry: bool = False
-) -> None:
+def finish(ready: ReadySearch, *, retry: bool = False) -> None:
     """Confirm the best configurations, show what was learnt and who won, and say how to go on.
 
     Args:
-        settings: of the search.
-        capacity: the nodes it runs on.
-        folder: the search's files.
-        cache: the decoded data.
+        ready: the search.
         retry: whether to try again what had failed in the confirmation.
     """
+    settings, folder, place = ready.settings, ready.folder, ready.capacity.place
     with _going_on(folder.command("resume")):
         history = read_history(folder.search_stage.journal, settings.metric)
         if can_confirm(history, settings):
-            confirm_best(settings, capacity, folder, cache, retry=retry)
+            confirm_best(ready, retry=retry)
         found = name_winner(settings, folder)
         send_file(folder.root, folder.best)
         console.print(tables.insight_report(history, settings))
@@ -165,9 +150,9 @@ def finish(
         show_best(found)
         show_failed_trainings(settings, folder)
         console.print(f"best.json:  {folder.best}", soft_wrap=True)
-        keep_report(settings, capacity.place, folder, importances)
+        keep_report(settings, place, folder, importances)
         console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
-        console.print(f"browse:     {_name_pages(settings, capacity.place)}", soft_wrap=True, markup=False)
+        console.print(f"browse:     {_name_pages(settings, place)}", soft_wrap=True, markup=False)
         console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
 
 
@@ -179,58 +164,38 @@ def _name_pages(settings: SearchSettings, place: Place) -> str:
     return command_line("ui", storage=place.storage)
 
 
-def confirm_best(
-    settings: SearchSettings,
-    capacity: Capacity,
-    folder: SearchFolder,
-    cache: PixelCache,
-    *,
-    retry: bool,
-    save: bool = False,
-) -> None:
+def confirm_best(ready: ReadySearch, *, retry: bool, save: bool = False) -> None:
     """Train the best configurations on further folds and show it.
 
     Args:
-        settings: of the search.
-        capacity: the nodes it runs on.
-        folder: the search's files.
-        cache: the decoded data.
+        ready: the search.
         retry: whether to try again what had failed.
         save: whether to save the settings, once nothing stands against the run.
     """
-    split = read_folds(folder.folds)
-    loop.require_scores(settings, cache, split, further_folds(settings))
-    with _open_shown(settings, capacity, "confirm", folder, cache) as opened:
-        confirm.run_confirmation(opened, folder, retry=retry, save=save)
+    split = read_folds(ready.folder.folds)
+    loop.require_scores(ready.settings, ready.cache, split, further_folds(ready.settings))
+    with _open_shown(ready, "confirm") as opened:
+        confirm.run_confirmation(opened, retry=retry, save=save)
 
 
-def retrain_winner(
-    settings: SearchSettings,
-    capacity: Capacity,
-    folder: SearchFolder,
-    cache: PixelCache,
-    wanted: retrain.Retraining,
-) -> None:
+def retrain_winner(ready: ReadySearch, wanted: retrain.Retraining) -> None:
     """Train the winner on all folds, show its score out of fold, and register the ensemble.
 
     Args:
-        settings: of the search.
-        capacity: the nodes it runs on.
-        folder: the search's files.
-        cache: the decoded data.
+        ready: the search.
         wanted: what to train.
     """
-    repeats, options = wanted.configurations, wanted.options
-    with _open_shown(settings, capacity, "retrain", folder, cache, repeats=repeats, options=options) as opened:
-        result = retrain.run_retraining(opened, folder, cache, wanted)
+    settings, folder, place = ready.settings, ready.folder, ready.capacity.place
+    with _open_shown(ready, "retrain", repeats=wanted.configurations, options=wanted.options) as opened:
+        result = retrain.run_retraining(opened, wanted)
     console.print(verdict_tables.out_of_fold_table(result, wanted.winner.score))
     if result.ensemble is not None:
         console.print(verdict_tables.ensemble_table(result.ensemble))
         console.print(ensemble_line(result.ensemble), soft_wrap=True)
     # Another retraining would write the very files that MLflow is sent.
-    with _going_on(folder.command("retrain", *options)) as again, lock_stage(folder.retrain_stage):
-        _register(settings, capacity.place, folder, again)
-    keep_report(settings, capacity.place, folder)
+    with _going_on(folder.command("retrain", *wanted.options)) as again, lock_stage(folder.retrain_stage):
+        _register(settings, place, folder, again)
+    keep_report(settings, place, folder)
 
 
 def _register(settings: SearchSettings, place: Place, folder: SearchFolder, again: str) -> None:
@@ -270,24 +235,14 @@ def _tell_lost_head(again: str, told: str) -> None:
 
 @contextmanager
 def _open_shown(
-    settings: SearchSettings,
-    capacity: Capacity,
-    name: str,
-    folder: SearchFolder,
-    cache: PixelCache,
-    *,
-    repeats: int = 1,
-    options: Sequence[str] = (),
-    granted: bool = False,
+    ready: ReadySearch, name: str, *, repeats: int = 1, options: Sequence[str] = (), granted: bool = False
 ) -> Iterator[OpenStage]:
     opened = None
     try:
         with (
-            open_stage(
-                settings, capacity, name, folder, cache, repeats=repeats, options=options, granted=granted
-            ) as opened,
-            head_watched(capacity.head, partial(_tell_lost_head, opened.stage.again)),
-            stage_shown(opened, capacity),
+            open_stage(ready, name, repeats=repeats, options=options, granted=granted) as opened,
+            head_watched(ready.capacity.head, partial(_tell_lost_head, opened.stage.again)),
+            stage_shown(opened),
         ):
             yield opened
     except (InterruptedSearchError, KeyboardInterrupt) as end:
@@ -302,4 +257,4 @@ def _open_shown(
     finally:
         # Only now is it known whether MLflow took what was left.
         if opened is not None:
-            show_unsent(opened.tracker, folder)
+            show_unsent(opened.tracker, ready.folder)

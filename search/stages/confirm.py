@@ -8,7 +8,7 @@ an interrupted confirmation goes on, and an extended search trains only what is 
 
 from collections.abc import Sequence
 
-from search.folder import SearchFolder, StageFolder
+from search.folder import StageFolder
 from search.judge.progress import RETRIED
 from search.memory.events import Asked, Closed, Dropped
 from search.memory.history import History, TrialRecord
@@ -30,19 +30,18 @@ Trainings = Sequence[tuple[int, int]]
 """(trial of the search, round) of each."""
 
 
-def run_confirmation(opened: OpenStage, folder: SearchFolder, *, retry: bool, save: bool) -> None:
+def run_confirmation(opened: OpenStage, *, retry: bool, save: bool) -> None:
     """Train the best configurations on further folds or with further seeds, as far as the race needs them.
 
     Args:
         opened: the confirmation's stage.
-        folder: the search's files.
         retry: whether to try again what had failed.
         save: whether to save the settings, once nothing stands against the run.
 
     Raises:
         InterruptedSearchError: when it was stopped from outside.
     """
-    stage = opened.stage
+    stage, folder = opened.stage, opened.search.folder
     if save:
         write_settings(stage.settings, folder.settings)
     history = read_history(folder.search_stage.journal, stage.settings.metric)

@@ -72,13 +72,11 @@ class Retraining:
         return [*(["--half"] if self.half else []), *most]
 
 
-def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, wanted: Retraining) -> OutOfFold:
+def run_retraining(opened: OpenStage, wanted: Retraining) -> OutOfFold:
     """Train the winner on all folds, or with all further seeds on the only one, score it, and build the ensemble.
 
     Args:
         opened: the retraining's stage.
-        folder: the search's files.
-        cache: the decoded data.
         wanted: what to train.
 
     Raises:
@@ -86,7 +84,7 @@ def run_retraining(opened: OpenStage, folder: SearchFolder, cache: PixelCache, w
         CheckpointError: when the stage retrains another winner, or a fold of the winner failed.
     """
     stage, winner, further = opened.stage, wanted.winner, wanted.further
-    metric = stage.settings.metric
+    folder, cache, metric = opened.search.folder, opened.search.cache, stage.settings.metric
     confirmed = find_confirmed(folder.confirm_stage, winner.trial, winner.values, metric)
     seeds = retraining_seeds(winner.values, stage.settings)
     plan_folds(stage.journal, winner, stage.job.split.folds, confirmed, seeds)

@@ -35,16 +35,35 @@ _COUNTS: Final[Mapping[str, Callable[[SearchSettings], int]]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadySearch:
+    """A search of which any stage may be opened: its nodes are reached, and its data is decoded on them.
+
+    Args:
+        settings: of this run.
+        capacity: the nodes that it runs on.
+        folder: the search's files.
+        cache: the decoded data.
+    """
+
+    settings: SearchSettings
+    capacity: Capacity
+    folder: SearchFolder
+    cache: PixelCache
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OpenStage:
     """A stage that this process alone may write.
 
     Args:
+        search: whose stage it is.
         stage: what Ray Tune runs.
         tracker: follows its journal into MLflow; told on leaving how much is not sent.
         trials: how many it is to have at most.
         copier: copies its files to the bucket, where there is one.
     """
 
+    search: ReadySearch
     stage: Stage
     tracker: Tracker
     trials: int
@@ -53,24 +72,15 @@ class OpenStage:
 
 @contextmanager
 def open_stage(
-    settings: SearchSettings,
-    capacity: Capacity,
-    name: str,
-    search: SearchFolder,
-    cache: PixelCache,
-    *,
-    repeats: int = 1,
-    options: Sequence[str] = (),
-    granted: bool = False,
+    search: ReadySearch, name: str, *, repeats: int = 1, options: Sequence[str] = (), granted: bool = False
 ) -> Iterator[OpenStage]:
     """Take a stage's lock and open its journal; on leaving, MLflow gets what is left.
 
+    Where the search runs is remembered, once nothing stands against the run.
+
     Args:
-        settings: of the search.
-        capacity: the nodes it runs on; where they are is remembered, once nothing stands against the run.
+        search: whose stage it is.
         name: `search`, `confirm` or `retrain`.
-        search: the search's files.
-        cache: the decoded data.
         repeats: how often the stage's trainings are run, each time of another configuration.
         options: of the command that goes on with it, which nothing else remembers.
         granted: whether the time budget of the settings is of this run alone.
@@ -79,13 +89,14 @@ def open_stage(
         CheckpointError: when another process has a stage of the search, the folds are not the search's, or the data is
             not what earlier trials were trained on.
     """
-    folder, place, split = search.stages[name], capacity.place, read_folds(search.folds)
-    _require_own_folds(settings, split, search)
+    settings, files, place = search.settings, search.folder, search.capacity.place
+    folder, split = files.stages[name], read_folds(files.folds)
+    _require_own_folds(settings, split, files)
     with ExitStack() as closing:
         closing.enter_context(lock_stage(folder))
         # What one stage writes another reads, and the confirmation's checkpoints are taken over or deleted.
-        require_idle(*(other for other in search.stages.values() if other != folder))
-        copier = closing.enter_context(copied(search.root))
+        require_idle(*(other for other in files.stages.values() if other != folder))
+        copier = closing.enter_context(copied(files.root))
         journal = Journal(folder.journal, settings.metric)
         closing.callback(journal.close)
         stage = Stage(
@@ -93,22 +104,22 @@ def open_stage(
             place=place,
             folder=folder,
             journal=journal,
-            job=make_job(settings, place, cache, split, limited=name == "search"),
-            capacity=capacity,
-            inbox=Inbox(search.root),
+            job=make_job(settings, place, search.cache, split, limited=name == "search"),
+            capacity=search.capacity,
+            inbox=Inbox(files.root),
             name=name,
             options=tuple(options),
             granted=granted,
         )
-        _take_stock(stage, search)
-        remember(search, settings, place)
+        _take_stock(stage, files)
+        remember(files, settings, place)
         tracker = Tracker(settings, place, name, folder)
         closing.callback(tracker.close)
         closing.callback(_leave, journal)
-        journal.write(Opened(cache_key=cache.key))
+        journal.write(Opened(cache_key=search.cache.key))
         try:
             trials = repeats * _COUNTS[name](settings)
-            yield OpenStage(stage=stage, tracker=tracker, trials=trials, copier=copier)
+            yield OpenStage(search=search, stage=stage, tracker=tracker, trials=trials, copier=copier)
         except StorageError as error:
             raise StorageError(f"{error} Then go on with '{stage.again}'.") from error
 
@@ -119,19 +130,19 @@ def _leave(journal: Journal) -> None:
         journal.write(Halted())
 
 
-def _require_own_folds(settings: SearchSettings, split: FoldSplit, search: SearchFolder) -> None:
+def _require_own_folds(settings: SearchSettings, split: FoldSplit, files: SearchFolder) -> None:
     if (split.folds, split.kind) != (settings.folds, settings.split):
         raise CheckpointError(
-            f"{search.folds} divides the data into {split.folds} folds (split {split.kind}), {search.settings} into "
+            f"{files.folds} divides the data into {split.folds} folds (split {split.kind}), {files.settings} into "
             f"{settings.folds} (split {settings.split}); restore the file that was edited."
         )
 
 
-def _take_stock(stage: Stage, search: SearchFolder) -> None:
+def _take_stock(stage: Stage, files: SearchFolder) -> None:
     """Refuse what is not the search's own, and delete what dead runs left."""
     _require_own_files(stage.folder, stage.journal.history)
     # Scores of one stage count in another.
-    known = [(each, read_history(each.journal, stage.settings.metric)) for each in search.stages.values()]
+    known = [(each, read_history(each.journal, stage.settings.metric)) for each in files.stages.values()]
     require_same_data(stage, *(history for _, history in known))
     clear_leftovers(stage.folder, known)
 

@@ -7,9 +7,15 @@ from search.memory.journal import Journal
 from search.opening import open_search, read_search
 from search.run.capacity import Capacity
 from search.settings import read_settings
-from search.stages.stage import open_stage
+from search.stages.stage import ReadySearch, open_stage
+from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.errors import CheckpointError
+
+
+def make_ready(folder: SearchFolder, cache: PixelCache, **changes: object) -> ReadySearch:
+    settings, place = open_search(folder, changes)
+    return ReadySearch(settings=settings, capacity=Capacity(place), folder=folder, cache=cache)
 
 
 def begin(folder: SearchFolder, stage: str, cache_key: str) -> None:
@@ -24,10 +30,9 @@ def test_nothing_is_written_of_a_stage_whose_data_is_not_that_of_another(searche
     """Scores of one stage count in another."""
     begin(searched, trained, "other data")
     before = searched.settings.read_bytes(), searched.place.read_bytes()
-    settings, place = open_search(searched, {"max_concurrent": 7})
     with (
         pytest.raises(CheckpointError, match="changed since"),
-        open_stage(settings, Capacity(place), stage, searched, cache),
+        open_stage(make_ready(searched, cache, max_concurrent=7), stage),
     ):
         pytest.fail("opened")
     assert (searched.settings.read_bytes(), searched.place.read_bytes()) == before
@@ -36,28 +41,26 @@ def test_nothing_is_written_of_a_stage_whose_data_is_not_that_of_another(searche
 
 
 def test_where_a_stage_runs_is_remembered_once_nothing_stands_against_it(searched, cache):
-    settings, place = open_search(searched, {"max_concurrent": 7})
-    with open_stage(settings, Capacity(place), "retrain", searched, cache) as opened:
+    ready = make_ready(searched, cache, max_concurrent=7)
+    with open_stage(ready, "retrain") as opened:
         assert opened.stage.place.max_concurrent == 7
         assert read_search(searched)[1].max_concurrent == 7
-    assert read_settings(searched.settings) == settings
+    assert read_settings(searched.settings) == ready.settings
 
 
 @pytest.mark.parametrize("busy", ["search", "confirm", "retrain"])
 @pytest.mark.parametrize("stage", ["search", "confirm", "retrain"])
 def test_one_stage_runs_at_a_time(searched, cache, busy, stage):
     """What one writes another reads, and the confirmation's checkpoints are taken over or deleted."""
-    settings, place = open_search(searched, {})
     with (
         lock_stage(searched.stages[busy]),
         pytest.raises(CheckpointError, match="is in use by another process"),
-        open_stage(settings, Capacity(place), stage, searched, cache),
+        open_stage(make_ready(searched, cache), stage),
     ):
         pytest.fail("opened")
 
 
 def test_folds_that_are_not_those_of_the_settings_are_refused(searched, cache):
-    settings, place = open_search(searched, {})
     fold_of = {name: fold for fold, name in enumerate("abc")}
     blocks = {name: name for name in fold_of}
     for other, told in (
@@ -70,6 +73,6 @@ def test_folds_that_are_not_those_of_the_settings_are_refused(searched, cache):
         write_folds(other, searched.folds)
         with (
             pytest.raises(CheckpointError, match=r"folds\.json divides the data " + told),
-            open_stage(settings, Capacity(place), "confirm", searched, cache),
+            open_stage(make_ready(searched, cache), "confirm"),
         ):
             pytest.fail("opened")

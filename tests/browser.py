@@ -20,8 +20,8 @@ import pytest
 CHROMIUM: Final = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")
 
-_START_SECONDS: Final = 60
-_PAGE_SECONDS: Final = 30
+_START_SECONDS: Final = 600
+_PAGE_SECONDS: Final = 300
 
 
 class Browser:

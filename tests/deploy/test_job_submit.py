@@ -54,7 +54,7 @@ def dashboard(environment: dict[str, str]) -> Iterator[str]:
         assert cluster.stdout.readline() == "up\n"
         yield f"http://127.0.0.1:{port}"
     finally:
-        cluster.communicate(timeout=120)
+        cluster.communicate(timeout=600)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -33,7 +33,7 @@ def start(tmp_path: Path) -> Callable[[], tuple[list[str], dict[str, str], dict[
     command = ["bash", str(SCRIPT), str(tmp_path / "mlflow"), "10.0.0.7", "street-head:5000", "localhost:5000"]
 
     def run() -> tuple[list[str], dict[str, str], dict[str, str]]:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=True)
         arguments, needed, everything = json.loads(done.stdout)
         return arguments, needed, everything
 

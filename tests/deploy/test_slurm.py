@@ -101,7 +101,7 @@ def test_a_search_whose_time_is_up_ends_and_is_queued_again(submit, tmp_path):
     script = submit("trains")
     assert script.stdout.readline() == "trains\n"
     os.kill(script.pid, signal.SIGUSR1)
-    out, _ = script.communicate(timeout=60)
+    out, _ = script.communicate(timeout=600)
     assert script.returncode == 0
     assert "The time is up" in out
     assert (tmp_path / "told" / "halted").read_text() == "halted\n"

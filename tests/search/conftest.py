@@ -320,7 +320,7 @@ def find_free_port() -> Callable[[], int]:
 def wait_until() -> Callable[..., None]:
     """Return a function that waits for a condition, and fails when it does not come in time."""
 
-    def wait(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    def wait(condition: Callable[[], bool], what: str, seconds: float = 900) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:
@@ -357,7 +357,7 @@ def mlflow_server(wait_until: Callable[..., None]) -> Callable[[Path, int], Abst
 
 def _answers(address: str) -> bool:
     try:
-        urllib.request.urlopen(address, timeout=2).close()
+        urllib.request.urlopen(address, timeout=20).close()
     except OSError:
         return False
     return True

@@ -81,7 +81,7 @@ def test_a_stage_is_locked_against_other_processes_until_it_is_released(tmp_path
 
     def lock_elsewhere() -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", program, str(stage.root)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
 
     with lock_stage(stage):
         refused = lock_elsewhere()
@@ -97,7 +97,7 @@ def test_lock_of_a_killed_process_is_free(tmp_path):
         "from search.folder import StageFolder; "
         "lock_stage(StageFolder(root=Path(sys.argv[1]))).__enter__(); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    killed = subprocess.run([sys.executable, "-c", program, str(stage.root)], timeout=60, check=False)
+    killed = subprocess.run([sys.executable, "-c", program, str(stage.root)], timeout=600, check=False)
     assert killed.returncode == -9
     with lock_stage(stage):
         pass

@@ -82,7 +82,7 @@ def start_ui(start_cli, storage, find_free_port, wait_until) -> Iterator[Callabl
     for process in started:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGTERM)
-            process.communicate(timeout=60)
+            process.communicate(timeout=600)
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ def test_signal_ends_the_server_and_all_its_processes(server, number, request, w
     port, before = served.port, find_users_files()
     assert processes_of(port)
     os.kill(served.process.pid, number)
-    out, err = served.process.communicate(timeout=60)
+    out, err = served.process.communicate(timeout=600)
     assert (served.process.returncode, err) == (0, "")
     wait_until(lambda: not processes_of(port), "no process is left")
     assert not answers(port)

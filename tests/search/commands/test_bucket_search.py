@@ -72,7 +72,7 @@ def launched(
     has_begun = lambda: any(isinstance(each, CheckpointSaved) for each in events(here))  # noqa: E731
     wait_until(lambda: process.poll() is not None or has_begun(), "a first checkpoint", 300)
     os.killpg(process.pid, signal.SIGINT) if process.poll() is None else None
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 3, out + err
     said, known, identity = out + err, events(here), read_settings(here / "settings.json").search_id
     shutil.rmtree(root / "first")

@@ -369,7 +369,7 @@ def test_registered_model_predicts_what_the_ensemble_predicts(retrained, place, 
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-c", program, read_place(folder.place).tracking_uri, address]
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
     threads = torch.get_num_threads()
@@ -419,7 +419,7 @@ def ask_model(port: int, path: str, content: object = None) -> tuple[int, str]:
         f"http://127.0.0.1:{port}/{path}", data=data, headers={"Content-Type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=240) as answer:
+        with urllib.request.urlopen(request, timeout=600) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

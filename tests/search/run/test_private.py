@@ -72,7 +72,7 @@ def told(tmp_path_factory):
     )
     assert driver.stdin and driver.stdout
     yield {**json.loads(driver.stdout.readline()), "home": folder}
-    driver.communicate("\n", timeout=120)
+    driver.communicate("\n", timeout=600)
 
 
 def listening_addresses() -> dict[int, str]:

@@ -21,7 +21,7 @@ def unreported(monkeypatch) -> Iterator[None]:
 @pytest.mark.usefixtures("unreported")
 def test_a_driver_does_not_listen_to_what_ray_would_print_of_lost_nodes():
     listener = worker.global_worker.listener_thread
-    listener.join(timeout=60)
+    listener.join(timeout=600)
     assert not listener.is_alive()
 
 

@@ -33,7 +33,7 @@ def test_two_processes_that_begin_one_database_at_once_both_can_use_it(tmp_path,
     wait_until(lambda: all((tmp_path / f"ready{n}").exists() for n in range(2)), "both processes are ready")
     (tmp_path / "go").touch()
     for process in both:
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=600)
         assert process.returncode == 0, said
     known = {each.name for each in MlflowClient(f"sqlite:///{tmp_path}/new/mlflow.db").search_experiments()}
     assert known == {"Default", "search0", "search1"}

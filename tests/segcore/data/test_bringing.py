@@ -101,7 +101,7 @@ def test_processes_of_a_node_fetch_once(bucket, root):
         subprocess.Popen([sys.executable, "-c", code, given, str(root)], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    said = [process.communicate(timeout=120)[0] for process in started]
+    said = [process.communicate(timeout=600)[0] for process in started]
     assert [process.returncode for process in started] == [0, 0]
     assert len({each.splitlines()[-1] for each in said}) == 1
     assert "".join(said).count("of 37 files") == 1

@@ -69,7 +69,7 @@ def test_idle_loader_processes_make_the_next_batches_before_they_are_asked_for(c
     loader = TrainingLoader(samples, make_config(**CROPS), 5, workers=1, pin_memory=False)
     _epoch(loader, 0)
     loader.begin(1)
-    assert asked.acquire(timeout=60), "nothing of epoch 1 is made before it is asked for"
+    assert asked.acquire(timeout=600), "nothing of epoch 1 is made before it is asked for"
 
 
 def test_training_resumed_at_epoch_3_sees_the_same_samples(cache, make_config):

@@ -143,7 +143,7 @@ def test_two_processes_that_prepare_at_once_build_once(make_dataset, tmp_path):
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
-    outputs = [process.communicate(timeout=60) for process in processes]
+    outputs = [process.communicate(timeout=600) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     assert sorted(output.count("decoded") for output, _ in outputs) == [0, 4]
     place, decoded = _prepare(folder, tmp_path / "cache")

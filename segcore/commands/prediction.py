@@ -30,10 +30,11 @@ from segcore.data.picture_files import Image, save_png
 from segcore.insight.error_analysis import require_same_classes
 from segcore.insight.figures import overlay as draw_overlay
 from segcore.prediction.ensemble import Ensemble
-from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes, save_options
+from segcore.prediction.ensemble_files import load_ensemble, save_options
 from segcore.prediction.files import predict_files
-from segcore.prediction.held_out import plan_held_out, read_noted_metric, read_stored_folds
+from segcore.prediction.held_out import plan_held_out, read_stored_folds
 from segcore.prediction.options import PredictOptions, parse_scales, require_effect
+from segcore.prediction.training_notes import read_notes
 from segcore.prediction.tune import HeldOutImage, choose_images, measure_options, require_known_names
 from segcore.prediction.tune_clean import Cleaning, choose_areas
 from segcore.prediction.tune_report import describe_options, write_report
@@ -122,14 +123,14 @@ def tune_predict(
     ensemble = _load(model, device, cpus).with_options({"least_areas": {}})
     require_same_classes(ensemble, dataset.classes, folder)
     make_folder(model)
-    cases, notes = dataset.cases, read_ensemble_notes(model).get("notes", {})
-    metric = objective or read_noted_metric(notes)
+    cases, notes = dataset.cases, read_notes(model)
+    metric = objective or notes.metric
     require_metric(metric, dataset.classes)
     require_learnt(metric, ensemble.config.labels, dataset.classes)
-    stored = read_stored_folds(notes, len(ensemble.members), model)
+    stored = read_stored_folds(notes.folds, model)
     if stored is not None:
         cases = require_known_names(cases, stored[0].fold_of)
-    plan = plan_held_out(notes, len(ensemble.members), cases, model)
+    plan = plan_held_out(notes, cases, model)
     chosen = choose_images(cases, plan, images)
     measured = _measure_in_stages(ensemble, dataset.classes, chosen, max_ms, metric)
     best = choose_best(measured, max_ms)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,16 +19,16 @@ from segcore.data.dataset import decode_case, read_dataset
 from segcore.errors import ConfigError, DataError
 from segcore.machine import Machine
 from segcore.prediction.ensemble import Ensemble
-from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
+from segcore.prediction.ensemble_files import load_ensemble
 from segcore.prediction.held_out import (
     Assignment,
     HeldOutPlan,
     Origin,
     choose_members,
     plan_held_out,
-    read_noted_metric,
     spread,
 )
+from segcore.prediction.training_notes import TrainingNotes, read_notes
 from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.confusion import ConfusionTable, tabulate_confusion
 from segcore.scoring.metrics import Confusion, ImageScore, class_ious, count_confusion, score_image, summarise_scores
@@ -63,7 +63,7 @@ class ErrorAnalysis:
     Args:
         ensemble: the model.
         classes: the data's class table.
-        notes: the model's notes.
+        notes: what the model says of its training.
         plan: who predicts which image, of the whole data set.
         images: what was counted on the images that were predicted.
         left_out: images not predicted because the model had trained on them.
@@ -71,7 +71,7 @@ class ErrorAnalysis:
 
     ensemble: Ensemble
     classes: ClassTable
-    notes: dict[str, Any]
+    notes: TrainingNotes
     plan: HeldOutPlan
     images: tuple[ImageErrors, ...]
     left_out: int
@@ -89,7 +89,7 @@ class ErrorAnalysis:
     @property
     def metric(self) -> str:
         """What decided in the model's training."""
-        return read_noted_metric(self.notes)
+        return self.notes.metric
 
     @property
     def confusion(self) -> ConfusionTable:
@@ -143,11 +143,11 @@ def analyse_errors(
     """
     if images is not None and images < 1:
         raise ConfigError(f"images={images}: at least 1 must be predicted; leave it out to predict all.")
-    notes = read_ensemble_notes(model).get("notes", {})
+    notes = read_notes(model)
     dataset = read_dataset(data, layout)
     ensemble = load_ensemble(model, machine)
     require_same_classes(ensemble, dataset.classes, data)
-    plan = plan_held_out(notes, len(ensemble.members), dataset.cases, model, folds_file)
+    plan = plan_held_out(notes, dataset.cases, model, folds_file)
     wanted = choose_cases(dataset.cases, plan, every_image=every_image)
     counted = []
     chosen = spread(wanted, images)

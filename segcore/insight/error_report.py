@@ -4,9 +4,9 @@ The counting lives in `error_analysis`, who predicts what in `held_out`, its tab
 in `error_tables`; HTML parts in `page`, charts in `charts`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -39,7 +39,8 @@ from segcore.insight.page import (
     name_class,
     paragraph,
 )
-from segcore.prediction.held_out import Origin, read_member_folds, read_noted_score
+from segcore.prediction.held_out import Origin
+from segcore.prediction.training_notes import TrainingNotes
 from segcore.scoring.confusion import Mistake, list_mistakes
 from segcore.scoring.metrics import best_single_class, class_boundary_ious
 
@@ -109,11 +110,11 @@ def describe_origin(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
 
 
 def _compare_with_notes(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
-    left_out, _ = read_member_folds(analysis.notes, len(analysis.ensemble.members))
+    left_out = analysis.notes.left_out
     if len(set(left_out)) < len(left_out):
         # The training scored one network at a time, and here those that left a fold out predict together.
         return []
-    noted, found = read_noted_score(analysis.notes), analysis.metrics.get(analysis.metric)
+    noted, found = analysis.notes.score, analysis.metrics.get(analysis.metric)
     everything_held_out = len(analysis.images) == analysis.plan.count(Origin.HELD_OUT)
     all_held_out = all(image.assignment.origin is Origin.HELD_OUT for image in analysis.images)
     if noted is None or found is None or not (everything_held_out and all_held_out):
@@ -157,15 +158,14 @@ def _lead(analysis: ErrorAnalysis, model: str) -> Markup:
     return join([*first, headline(figures), *origin, paragraph(meaning)])
 
 
-def _tell_source(notes: Mapping[str, Any]) -> list[Markup]:
+def _tell_source(notes: TrainingNotes) -> list[Markup]:
     """Say which trial of which search was trained, and where its run is; nothing of a model that no search made."""
-    search, trial, address = notes.get("search"), notes.get("trial"), notes.get("run")
-    if not isinstance(search, str) or not isinstance(trial, int):
+    if not notes.search:
         return []
-    said = [escape(f"Trained by the search {search}, with the configuration of its trial {trial}.")]
-    if isinstance(address, str) and address:
-        needs = ", while 'python -m search ui' runs" if address.startswith(_LOCAL) else ""
-        said += [Markup(" "), link(address, "Its run in MLflow"), escape(f"{needs}.")]
+    said = [escape(f"Trained by the search {notes.search}, with the configuration of its trial {notes.trial}.")]
+    if notes.run:
+        needs = ", while 'python -m search ui' runs" if notes.run.startswith(_LOCAL) else ""
+        said += [Markup(" "), link(notes.run, "Its run in MLflow"), escape(f"{needs}.")]
     return [Markup(f"<p>{''.join(said)}</p>")]
 
 

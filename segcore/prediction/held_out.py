@@ -1,8 +1,8 @@
 """Which member of a model may predict which image: the one that left it out of its training, where that is known.
 
-A model's notes name the fold that each member left out. The folds themselves come from the `folds.json` of the model,
-which `train` and a retraining write, or of its search; for models whose notes are older than that they are made again
-from the data. The notes also name the images that every member trained on beside those folds.
+A model's notes name the fold that each member left out, see `training_notes`. The folds themselves come from the
+`folds.json` of the model, which `train` and a retraining write, or of its search; for models whose notes are older than
+that they are made again from the data.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from segcore.data.case import Case
 from segcore.data.dividing.folds import make_folds
@@ -20,7 +19,7 @@ from segcore.errors import CheckpointError, ConfigError, DataError
 from segcore.networks.weight_files import find_weights_file
 from segcore.prediction.ensemble import Ensemble
 from segcore.prediction.ensemble_files import FOLDS_FILE, read_ensemble_notes
-from segcore.scoring.objective import FIRST_METRIC
+from segcore.prediction.training_notes import TrainingNotes, read_notes
 
 
 class Origin(StrEnum):
@@ -66,13 +65,12 @@ class HeldOutPlan:
 
 
 def plan_held_out(
-    notes: dict[str, Any], members: int, cases: Sequence[Case], model: Path, folds_file: Path | None = None
+    notes: TrainingNotes, cases: Sequence[Case], model: Path, folds_file: Path | None = None
 ) -> HeldOutPlan:
     """Say for each image which members left it out.
 
     Args:
-        notes: the model's notes, `notes` in its ensemble.json.
-        members: how many networks it has.
+        notes: what the model says of its training.
         cases: the images.
         model: the model's directory, with `folds.json`; a search keeps one two levels above it.
         folds_file: the folds that the model was trained with; None: found beside the model, or made again.
@@ -80,11 +78,9 @@ def plan_held_out(
     Raises:
         CheckpointError: when `folds_file` cannot be read or belongs to another training.
     """
-    everybody = tuple(range(members))
-    left_out, folds = read_member_folds(notes, members)
-    extra, extra_is_known = _read_extra(notes)
+    everybody, left_out, extra = tuple(range(notes.members)), notes.left_out, notes.extra
     own = [case for case in cases if case.name not in extra]
-    found = _find_split(own, folds, notes.get("split"), model, folds_file) if left_out else None
+    found = _find_split(own, notes, model, folds_file) if left_out else None
     of_case = {}
     for case in cases:
         free: tuple[int, ...] = ()
@@ -98,7 +94,7 @@ def plan_held_out(
             origin = Origin.HELD_OUT if free else Origin.TRAINED_ON
         else:
             # Without a fold an image came after the training, unless it was trained on beside the folds.
-            origin = _judge_new(case, extra_is_known=extra_is_known)
+            origin = _judge_new(case, extra_is_known=notes.extra_is_known)
         of_case[case.name] = Assignment(members=free or everybody, origin=origin)
     split, source = found or (None, "")
     known = {case.name: split.fold_of.get(case.name) for case in own} if split else {}
@@ -110,37 +106,20 @@ def plan_held_out(
     )
 
 
-def read_stored_folds(notes: dict[str, Any], members: int, model: Path) -> tuple[FoldSplit, str] | None:
+def read_stored_folds(folds: int, model: Path) -> tuple[FoldSplit, str] | None:
     """Return the folds that lie beside a model or its search, and where, half a sentence; None without them.
 
     Args:
-        notes: the model's notes.
-        members: how many networks it has.
+        folds: number of folds that the model was trained on; others are not its own.
         model: the model's directory.
 
     Raises:
         CheckpointError: when there is such a file and it cannot be read.
     """
-    _, folds = read_member_folds(notes, members)
-    return _read_stored(model, folds)
-
-
-def read_member_folds(notes: dict[str, Any], members: int) -> tuple[tuple[int, ...], int]:
-    """Return the fold that each member left out and the number of folds; nothing when the notes do not say.
-
-    Args:
-        notes: the model's notes.
-        members: how many networks it has.
-    """
-    fold, folds, left_out = notes.get("fold"), notes.get("folds"), notes.get("left_out")
-    if left_out is None:
-        # Older models have one member per fold, and their notes no left_out.
-        left_out = [fold] if isinstance(folds, int) else folds
-    if not isinstance(left_out, list) or len(left_out) != members or not all(isinstance(one, int) for one in left_out):
-        return (), 0
-    # Several members may have left out one fold.
-    stated = folds if isinstance(folds, int) else len(set(map(str, folds))) if isinstance(folds, list) else 0
-    return tuple(left_out), max(stated, max(left_out) + 1)
+    for file, place in ((model / FOLDS_FILE, "model"), (model.resolve().parent.parent / FOLDS_FILE, "search")):
+        if file.is_file() and (split := read_folds(file)).folds == folds:
+            return split, f"read from the {place}'s {file.name}"
+    return None
 
 
 def describe_known_images(weights: str, names: Sequence[str]) -> str:
@@ -152,17 +131,16 @@ def describe_known_images(weights: str, names: Sequence[str]) -> str:
     """
     file = None if weights in ("imagenet", "none") else find_weights_file(weights)
     try:
-        document = {} if file is None else read_ensemble_notes(file.parent)
-        if file is None or file.name not in document["members"]:
+        members = [] if file is None else read_ensemble_notes(file.parent)["members"]
+        if file is None or file.name not in members:
             return ""
-        members, notes = document["members"], document["notes"]
-        stored = read_stored_folds(notes, len(members), file.parent)
-        left_out, _ = read_member_folds(notes, len(members))
+        notes = read_notes(file.parent)
+        stored = read_stored_folds(notes.folds, file.parent)
     except (CheckpointError, KeyError, TypeError):
         return ""
     if stored is None:
         return ""
-    fold_of, own = stored[0].fold_of, left_out[members.index(file.name)]
+    fold_of, own = stored[0].fold_of, notes.left_out[members.index(file.name)]
     known = [name for name in names if fold_of.get(name, own) != own]
     if not known:
         return ""
@@ -172,64 +150,34 @@ def describe_known_images(weights: str, names: Sequence[str]) -> str:
     )
 
 
-def read_noted_metric(notes: dict[str, Any]) -> str:
-    """Return the metric that decided in the model's training."""
-    metric = notes.get("metric")
-    return metric if isinstance(metric, str) else FIRST_METRIC
-
-
-def read_noted_score(notes: dict[str, Any]) -> float | None:
-    """Return what the model's notes give on all held-out images in `read_noted_metric`, if they do."""
-    out_of_fold, scores = notes.get("out_of_fold"), notes.get("scores", notes.get("ious"))
-    if isinstance(out_of_fold, dict):
-        value = out_of_fold.get(read_noted_metric(notes))
-    else:
-        value = scores[-1] if isinstance(scores, list) and scores else None
-    return float(value) if isinstance(value, int | float) else None
-
-
 def choose_members(ensemble: Ensemble, members: Sequence[int]) -> Ensemble:
     """Return an ensemble of some of the members."""
     return dataclasses.replace(ensemble, members=tuple(ensemble.members[member] for member in members))
 
 
 def _find_split(
-    cases: Sequence[Case], folds: int, kind: object, model: Path, folds_file: Path | None
+    cases: Sequence[Case], notes: TrainingNotes, model: Path, folds_file: Path | None
 ) -> tuple[FoldSplit, str] | None:
     if folds_file is not None:
         split = read_folds(folds_file)
-        if split.folds != folds:
+        if split.folds != notes.folds:
             raise CheckpointError(
-                f"{folds_file} has {split.folds} folds, but {model} was trained on {folds}; "
+                f"{folds_file} has {split.folds} folds, but {model} was trained on {notes.folds}; "
                 "give the folds.json of its training."
             )
         return split, f"read from {folds_file.name}"
-    stored = _read_stored(model, folds)
+    stored = read_stored_folds(notes.folds, model)
     if stored is not None:
         return stored
     try:
-        if kind == "official":
+        if notes.split == "official":
             return split_officially(cases), "of the split that came with the data"
         # Since notes name the split, folds follow from what images hold too, which nobody reads here.
-        return (make_folds(cases, folds), f"made again from the data, {folds} in number") if kind is None else None
+        if notes.split is not None:
+            return None
+        return make_folds(cases, notes.folds), f"made again from the data, {notes.folds} in number"
     except (ConfigError, DataError):
         return None
-
-
-def _read_stored(model: Path, folds: int) -> tuple[FoldSplit, str] | None:
-    for file, place in ((model / FOLDS_FILE, "model"), (model.resolve().parent.parent / FOLDS_FILE, "search")):
-        if file.is_file() and (split := read_folds(file)).folds == folds:
-            return split, f"read from the {place}'s {file.name}"
-    return None
-
-
-def _read_extra(notes: dict[str, Any]) -> tuple[frozenset[str], bool]:
-    """Return the names of what was trained on beside the folds, and whether that is all of it."""
-    names = notes.get("extra")
-    if isinstance(names, list):
-        return frozenset(name for name in names if isinstance(name, str)), True
-    # Older notes hold the number alone.
-    return frozenset(), not notes.get("extra_cases")
 
 
 def _judge_new(case: Case, *, extra_is_known: bool) -> Origin:

@@ -17,6 +17,7 @@ from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import read_folds
 from segcore.prediction.ensemble_files import read_ensemble_notes
 from segcore.prediction.held_out import Origin, plan_held_out
+from segcore.prediction.training_notes import parse_notes
 
 VAL = {f"val_{number}" for number in range(4)}
 SPACES = """
@@ -115,7 +116,7 @@ def test_retraining_is_with_the_further_seeds_and_scored_on_the_official_val(ret
     shown = " ".join(retrained.split())
     assert "of one network on 4 images, the mean over seeds" in shown
     assert "The search was steered by these images, so this score flatters" in shown
-    plan = plan_held_out(notes, 2, read_dataset(divided_folder).cases, folder.model)
+    plan = plan_held_out(parse_notes(notes, 2), read_dataset(divided_folder).cases, folder.model)
     held_out = {name for name, assignment in plan.of_case.items() if assignment.origin is Origin.HELD_OUT}
     assert (held_out, plan.count(Origin.TRAINED_ON)) == (VAL, 8)
 

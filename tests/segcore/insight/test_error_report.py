@@ -110,7 +110,7 @@ def test_unknown_origin_is_a_warning_on_the_page(make_model, dataset_folder, rea
 @pytest.mark.parametrize(("change", "same"), [(0.0, True), (0.02, False)])
 def test_score_is_compared_with_the_one_that_the_training_noted(analysis, change, same):
     noted = analysis.metrics["iou"] + change
-    of_notes = replace(analysis, notes={"folds": [0, 1, 2], "out_of_fold": {"iou": noted}})
+    of_notes = replace(analysis, notes=replace(analysis.notes, score=noted))
     text, warns = describe_origin(of_notes)[-1]
     assert warns is not same
     assert text.startswith("The training noted the same iou" if same else f"The training noted iou {noted:.4f}")
@@ -121,7 +121,7 @@ def test_score_is_compared_with_the_one_that_the_training_noted(analysis, change
 @pytest.mark.parametrize("metric", ["miou", "iou/car"])
 def test_page_leads_with_the_metric_that_decided_in_the_training(analysis, metric):
     noted = analysis.metrics[metric]
-    of_notes = replace(analysis, notes={"folds": [0, 1, 2], "metric": metric, "out_of_fold": {metric: noted}})
+    of_notes = replace(analysis, notes=replace(analysis.notes, metric=metric, score=noted))
     assert describe_origin(of_notes)[-1] == (
         f"The training noted the same {metric} on its held-out images, {noted:.4f}.", False,
     )  # fmt: skip
@@ -139,7 +139,7 @@ def test_borders_are_counted_for_every_model(analysis, read_page):
 
 
 def test_page_of_a_model_that_was_trained_for_borders_leads_with_them(analysis):
-    page = render_errors(replace(analysis, notes={**analysis.notes, "metric": "boundary_iou"}), "m", "d")
+    page = render_errors(replace(analysis, notes=replace(analysis.notes, metric="boundary_iou")), "m", "d")
     assert page.index("boundary_iou, along borders") < page.index("iou, the contest")
     assert "Calling everything" not in page
 
@@ -168,15 +168,15 @@ def test_page_of_a_model_of_unknown_folds_says_so(make_model, dataset_folder, re
 
 @pytest.mark.parametrize(("address", "leads"), [("http://h:5000/#/runs/1", True), ("javascript:alert(1)", False)])
 def test_page_leads_to_the_run_that_the_notes_name(analysis, address, leads, read_page):
-    notes = {**analysis.notes, "search": "<b>", "trial": 4, "run": address}
+    notes = replace(analysis.notes, search="<b>", trial=4, run=address)
     page = render_errors(replace(analysis, notes=notes), "m", "d")
     assert "Trained by the search <b>, with the configuration of its trial 4. Its run in MLflow" in read_page(page)
     assert (f'<a href="{address}">' in page) is leads
-    assert "Its run in MLflow" not in render_errors(replace(analysis, notes={**notes, "search": 3}), "m", "d")
+    assert "Its run in MLflow" not in render_errors(replace(analysis, notes=replace(notes, search="")), "m", "d")
 
 
 def test_score_of_several_networks_of_one_fold_is_not_the_one_that_the_training_noted(analysis):
-    notes = {"fold": 1, "folds": 3, "left_out": [1, 1, 1], "ious": [0.1]}
+    notes = replace(analysis.notes, left_out=(1, 1, 1), score=0.1)
     assert not any("noted" in text for text, _ in describe_origin(replace(analysis, notes=notes)))
 
 

@@ -15,11 +15,9 @@ from segcore.prediction.held_out import (
     Origin,
     describe_known_images,
     plan_held_out,
-    read_member_folds,
-    read_noted_metric,
-    read_noted_score,
     read_stored_folds,
 )
+from segcore.prediction.training_notes import parse_notes
 from tests.conftest import ENCODING
 
 CASES = [
@@ -47,23 +45,8 @@ def save_split(file, fold_of, folds=3):
     write_folds(FoldSplit(folds=folds, fold_of=fold_of, block_of={name: name for name in fold_of}), file)
 
 
-def test_notes_of_a_training_and_of_a_retraining_are_understood():
-    assert read_member_folds({"fold": 2, "folds": 5}, 1) == ((2,), 5)
-    assert read_member_folds({"folds": [0, 1, 2]}, 3) == ((0, 1, 2), 3)
-    # A training may give several members.
-    assert read_member_folds({"fold": 2, "folds": 5, "left_out": [2, 2]}, 2) == ((2, 2), 5)
-    assert read_member_folds({"folds": [0, 1], "left_out": [0, 0, 1, 1]}, 4) == ((0, 0, 1, 1), 2)
-
-
-@pytest.mark.parametrize(
-    "notes", [{}, {"fold": 2, "folds": 5}, {"folds": [0, 1]}, {"folds": ["a"] * 3}, {"folds": 3, "left_out": [0]}]
-)
-def test_notes_that_do_not_fit_three_members_say_nothing(notes):
-    assert read_member_folds(notes, 3) == ((), 0)
-
-
 def test_each_image_is_predicted_by_the_member_that_left_it_out(model):
-    plan = plan_held_out({"folds": [0, 1, 2]}, 3, CASES, model)
+    plan = plan_held_out(parse_notes({"folds": [0, 1, 2]}, 3), CASES, model)
     fold_of = make_folds(CASES, 3).fold_of
     assert {name: assignment.members for name, assignment in plan.of_case.items()} == {
         name: (fold,) for name, fold in fold_of.items()
@@ -73,7 +56,7 @@ def test_each_image_is_predicted_by_the_member_that_left_it_out(model):
 
 
 def test_network_of_one_fold_has_trained_on_the_others(model):
-    plan = plan_held_out({"fold": 1, "folds": 3}, 1, CASES, model)
+    plan = plan_held_out(parse_notes({"fold": 1, "folds": 3}, 1), CASES, model)
     held_out = [name for name, fold in make_folds(CASES, 3).fold_of.items() if fold == 1]
     assert {name for name, a in plan.of_case.items() if a.origin is Origin.HELD_OUT} == set(held_out)
     assert plan.count(Origin.TRAINED_ON) == 12 - len(held_out)
@@ -81,7 +64,7 @@ def test_network_of_one_fold_has_trained_on_the_others(model):
 
 def test_folds_of_the_search_come_before_those_made_again(model):
     save_split(model.parent.parent / "folds.json", {"c0": 2, "c1": 2, "c2": 0, "c3": 1})
-    plan = plan_held_out({"folds": [0, 1, 2]}, 3, CASES, model)
+    plan = plan_held_out(parse_notes({"folds": [0, 1, 2]}, 3), CASES, model)
     assert plan.of_case["c0"] == Assignment(members=(2,), origin=Origin.HELD_OUT)
     assert plan.of_case["c3"] == Assignment(members=(1,), origin=Origin.HELD_OUT)
     # Not among the folds: the image came later, so that no member has seen it.
@@ -93,7 +76,7 @@ def test_folds_of_the_search_come_before_those_made_again(model):
 def test_folds_of_the_model_come_before_those_of_the_search(model):
     save_split(model.parent.parent / "folds.json", {"c0": 2, "c1": 2, "c2": 0, "c3": 1})
     save_split(model / "folds.json", {"c0": 0, "c1": 2, "c2": 0, "c3": 1})
-    plan = plan_held_out({"folds": [0, 1, 2]}, 3, CASES, model)
+    plan = plan_held_out(parse_notes({"folds": [0, 1, 2]}, 3), CASES, model)
     assert plan.of_case["c0"] == Assignment(members=(0,), origin=Origin.HELD_OUT)
     assert plan.source == "read from the model's folds.json"
 
@@ -101,7 +84,7 @@ def test_folds_of_the_model_come_before_those_of_the_search(model):
 def test_pseudo_label_without_a_fold_was_trained_on_by_every_member(model):
     save_split(model / "folds.json", {"c0": 2, "c1": 1, "c2": 0})
     pseudo = replace(CASES[5], pseudo=True)
-    plan = plan_held_out({"folds": [0, 1, 2]}, 3, [CASES[0], pseudo], model)
+    plan = plan_held_out(parse_notes({"folds": [0, 1, 2]}, 3), [CASES[0], pseudo], model)
     assert plan.of_case["c5"] == Assignment(members=(0, 1, 2), origin=Origin.TRAINED_ON)
 
 
@@ -109,18 +92,18 @@ def test_pseudo_label_without_a_fold_was_trained_on_by_every_member(model):
 def test_labelled_image_beside_the_folds_was_trained_on_by_every_member(model, stored):
     if stored:
         save_split(model / "folds.json", {"c0": 2, "c1": 1, "c2": 0})
-    plan = plan_held_out({"folds": [0, 1, 2], "extra": ["c5"]}, 3, CASES, model)
+    plan = plan_held_out(parse_notes({"folds": [0, 1, 2], "extra": ["c5"]}, 3), CASES, model)
     assert plan.of_case["c5"] == Assignment(members=(0, 1, 2), origin=Origin.TRAINED_ON)
     assert plan.count(Origin.HELD_OUT) == 11
     # Nothing else is known of the data set that was trained on beside the folds.
-    alone = plan_held_out({"folds": [0, 1, 2], "extra": ["c5"]}, 3, [CASES[5]], model)
+    alone = plan_held_out(parse_notes({"folds": [0, 1, 2], "extra": ["c5"]}, 3), [CASES[5]], model)
     assert alone.of_case["c5"].origin is Origin.TRAINED_ON
 
 
 def test_older_notes_hold_only_the_number_of_such_images(model):
     save_split(model / "folds.json", {"c0": 2, "c1": 1, "c2": 0})
     notes = {"folds": [0, 1, 2], "extra_cases": 4}
-    plan = plan_held_out(notes, 3, [CASES[0], CASES[5], replace(CASES[6], pseudo=True)], model)
+    plan = plan_held_out(parse_notes(notes, 3), [CASES[0], CASES[5], replace(CASES[6], pseudo=True)], model)
     assert plan.of_case["c0"] == Assignment(members=(2,), origin=Origin.HELD_OUT)
     assert plan.of_case["c5"] == Assignment(members=(0, 1, 2), origin=Origin.UNKNOWN)
     assert plan.of_case["c6"].origin is Origin.TRAINED_ON
@@ -128,38 +111,31 @@ def test_older_notes_hold_only_the_number_of_such_images(model):
 
 def test_stored_folds_are_the_models_or_the_searchs_but_never_made_again(model):
     notes = {"folds": [0, 1, 2]}
-    assert read_stored_folds(notes, 3, model) is None
+    assert read_stored_folds(parse_notes(notes, 3).folds, model) is None
     save_split(model.parent.parent / "folds.json", {"c0": 2, "c1": 2, "c2": 0})
-    split, source = read_stored_folds(notes, 3, model)
+    split, source = read_stored_folds(parse_notes(notes, 3).folds, model)
     assert split.fold_of["c1"] == 2 and source == "read from the search's folds.json"
-    assert read_stored_folds({}, 3, model) is None
+    assert read_stored_folds(parse_notes({}, 3).folds, model) is None
 
 
 def test_folds_of_another_number_beside_the_model_are_not_its_own(model):
     save_split(model.parent.parent / "folds.json", {"c0": 0, "c1": 1}, folds=2)
-    assert plan_held_out({"folds": [0, 1, 2]}, 3, CASES, model).source.startswith("made again")
+    assert plan_held_out(parse_notes({"folds": [0, 1, 2]}, 3), CASES, model).source.startswith("made again")
 
 
 def test_given_folds_must_be_those_of_the_training(model, tmp_path):
     save_split(tmp_path / "mine.json", {"c0": 0, "c1": 1}, folds=2)
     with pytest.raises(CheckpointError, match=r"has 2 folds, but .* was trained on 3"):
-        plan_held_out({"folds": [0, 1, 2]}, 3, CASES, model, tmp_path / "mine.json")
+        plan_held_out(parse_notes({"folds": [0, 1, 2]}, 3), CASES, model, tmp_path / "mine.json")
     with pytest.raises(CheckpointError, match="cannot be read"):
-        plan_held_out({"folds": [0, 1, 2]}, 3, CASES, model, tmp_path / "missing.json")
+        plan_held_out(parse_notes({"folds": [0, 1, 2]}, 3), CASES, model, tmp_path / "missing.json")
 
 
 @pytest.mark.parametrize("notes", [{}, {"folds": list(range(50))}])
 def test_nothing_is_claimed_where_nothing_is_known(model, notes):
-    plan = plan_held_out(notes, len(notes.get("folds", [0, 1])), CASES, model)
+    plan = plan_held_out(parse_notes(notes, len(notes.get("folds", [0, 1]))), CASES, model)
     assert plan.count(Origin.UNKNOWN) == 12
     assert plan.source == ""
-
-
-def test_score_that_the_training_noted_is_found():
-    assert read_noted_score({"ious": [0.1, 0.3]}) == 0.3
-    assert read_noted_score({"out_of_fold": {"iou": 0.5}}) == 0.5
-    assert read_noted_score({}) is None
-    assert read_noted_score({"ious": []}) is None
 
 
 def test_images_that_a_networks_start_was_trained_on_are_counted(make_config, classes, tmp_path):
@@ -178,14 +154,6 @@ def test_images_that_a_networks_start_was_trained_on_are_counted(make_config, cl
         assert describe_known_images(weights_of_others, ["a"]) == ""
 
 
-def test_noted_score_is_that_of_the_noted_metric():
-    assert read_noted_metric({"ious": [0.1]}) == "iou"
-    of_training = {"metric": "iou/car", "scores": [0.1, 0.3]}
-    assert (read_noted_metric(of_training), read_noted_score(of_training)) == ("iou/car", 0.3)
-    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5, "miou": 0.4}}) == 0.4
-    assert read_noted_score({"metric": "miou", "out_of_fold": {"iou": 0.5}}) is None
-
-
 OFFICIAL = [replace(case, split="val" if number < 3 else "train") for number, case in enumerate(CASES)]
 
 
@@ -195,7 +163,7 @@ def origins_of(plan, origin):
 
 def test_official_val_is_held_out_and_train_was_trained_on_by_every_member(model):
     write_folds(split_officially(OFFICIAL), model / "folds.json")
-    plan = plan_held_out({"folds": [0, 0], "left_out": [0, 0], "split": "official"}, 2, OFFICIAL, model)
+    plan = plan_held_out(parse_notes({"folds": [0, 0], "left_out": [0, 0], "split": "official"}, 2), OFFICIAL, model)
     assert origins_of(plan, Origin.HELD_OUT) == {"c0", "c1", "c2"}
     assert origins_of(plan, Origin.TRAINED_ON) == {f"c{number}" for number in range(3, 12)}
     assert {assignment.members for assignment in plan.of_case.values()} == {(0, 1)}
@@ -204,17 +172,17 @@ def test_official_val_is_held_out_and_train_was_trained_on_by_every_member(model
 
 def test_official_split_is_found_again_in_the_data(model):
     notes = {"fold": 0, "folds": 1, "left_out": [0], "split": "official"}
-    plan = plan_held_out(notes, 1, OFFICIAL, model)
+    plan = plan_held_out(parse_notes(notes, 1), OFFICIAL, model)
     assert origins_of(plan, Origin.HELD_OUT) == {"c0", "c1", "c2"}
     assert plan.source == "of the split that came with the data"
-    assert plan_held_out(notes, 1, CASES, model).count(Origin.UNKNOWN) == 12
+    assert plan_held_out(parse_notes(notes, 1), CASES, model).count(Origin.UNKNOWN) == 12
 
 
 def test_own_folds_are_never_made_again(model):
-    plan = plan_held_out({"fold": 1, "folds": 3, "split": "own"}, 1, CASES, model)
+    plan = plan_held_out(parse_notes({"fold": 1, "folds": 3, "split": "own"}, 1), CASES, model)
     assert plan.count(Origin.UNKNOWN) == 12
 
 
 def test_folds_that_followed_from_pixels_are_not_made_again_without_them(model):
     notes = {"fold": 1, "folds": 3, "left_out": [1], "split": "folds"}
-    assert plan_held_out(notes, 1, CASES, model).count(Origin.UNKNOWN) == 12
+    assert plan_held_out(parse_notes(notes, 1), CASES, model).count(Origin.UNKNOWN) == 12

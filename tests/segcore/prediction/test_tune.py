@@ -19,6 +19,7 @@ from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes, save_ensemble, save_options
 from segcore.prediction.held_out import choose_members, plan_held_out
 from segcore.prediction.options import PredictOptions
+from segcore.prediction.training_notes import parse_notes
 from segcore.prediction.tune import HeldOutImage, choose_images, measure_options, require_known_names
 from segcore.prediction.tune_report import describe_options, format_csv, write_report
 from segcore.scoring.masks import score_masks
@@ -57,7 +58,7 @@ def folder(tmp_path, make_config, classes, split):
 @pytest.fixture
 def plan(folder, dataset_folder):
     notes = read_ensemble_notes(folder)["notes"]
-    return plan_held_out(notes, 3, read_dataset(dataset_folder).cases, folder)
+    return plan_held_out(parse_notes(notes, 3), read_dataset(dataset_folder).cases, folder)
 
 
 @pytest.fixture
@@ -83,14 +84,14 @@ def test_images_are_few_and_evenly_spaced_in_each_fold(cases, plan, split):
 
 
 def test_model_that_does_not_say_what_it_left_out_is_refused(cases):
-    unknown = plan_held_out({}, 3, cases, cases[0].image)
+    unknown = plan_held_out(parse_notes({}, 3), cases, cases[0].image)
     with pytest.raises(DataError, match=r"does not say which images it left out.*retrain"):
         choose_images(cases, unknown, 5)
 
 
 def test_model_that_trained_on_every_image_is_refused(cases, folder, split):
     others = tuple(case for case in cases if split.fold_of[case.name] != 1)
-    plan = plan_held_out({"left_out": [1], "folds": FOLDS}, 1, others, folder)
+    plan = plan_held_out(parse_notes({"left_out": [1], "folds": FOLDS}, 1), others, folder)
     with pytest.raises(DataError, match="the model trained on every one"):
         choose_images(others, plan, 5)
 
@@ -138,7 +139,7 @@ def _write_mask(ensemble, case, folder):
 
 def test_members_of_one_fold_are_scored_together_and_fewer_of_them_alone(tmp_path, make_config, classes, split, cases):
     folder = save_model(tmp_path / "model", make_config(), classes, split, [1, 1, 1], folds=FOLDS)
-    plan = plan_held_out(read_ensemble_notes(folder)["notes"], 3, cases, folder)
+    plan = plan_held_out(parse_notes(read_ensemble_notes(folder)["notes"], 3), cases, folder)
     images = choose_images(cases, plan, 50)
     assert {image.members for image in images} == {(0, 1, 2)}
     assert {split.fold_of[image.case.name] for image in images} == {1}

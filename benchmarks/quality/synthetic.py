@@ -6,8 +6,9 @@ diverge or do not fit into memory.
 """
 
 import zlib
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, cast
 
 import numpy as np
 import optuna
@@ -26,6 +27,13 @@ _BACKBONES = {
     "light": (0.7, -0.03),
 }
 _PIXELS = {"crop": 0.5, "full": 1.0}
+_USUAL: Final[Mapping[str, Any]] = {
+    **{"backbone": "medium", "decoder": "fpn", "loss": "ce", "labels": "full", "input_mode": "full"},
+    **{"learning_rate": 1e-3, "weight_decay": 1e-3, "batch_size": 8, "schedule": "cosine", "augmentation": "light"},
+}
+"""What is not drawn in a landscape of few parameters."""
+_OF_3: Final = ("learning_rate", "backbone", "loss")
+_OF_6: Final = (*_OF_3, "weight_decay", "augmentation", "batch_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,7 @@ class Family:
         epoch_noise: standard deviation of an epoch's error.
         diverging_rate: learning rate at which half of the trainings diverge.
         memory: what fits, as backbone cost x pixels x batch size.
+        drawn: the only parameters that are drawn; empty: all thirteen.
     """
 
     name: str
@@ -49,6 +58,7 @@ class Family:
     epoch_noise: float
     diverging_rate: float
     memory: float
+    drawn: tuple[str, ...] = ()
 
 
 FAMILIES = (
@@ -62,6 +72,12 @@ FAMILIES = (
     Family(name="noisy2", seed=8, crossing=0.4, fold_noise=0.012, epoch_noise=0.012, diverging_rate=2e-2, memory=60),
     Family(name="failing2", seed=9, crossing=0.6, fold_noise=0.005, epoch_noise=0.005, diverging_rate=4e-3, memory=18),
 )
+NARROW = tuple(
+    replace(family, name=f"{family.name}-of{len(drawn)}", drawn=drawn)
+    for family in FAMILIES[:4]
+    for drawn in (_OF_3, _OF_6)
+)
+"""The same landscapes where a space has few parameters; in no part of the split."""
 
 
 class Landscape:
@@ -85,6 +101,8 @@ class Landscape:
 
     def space(self, trial: optuna.Trial) -> None:
         """Draw a configuration; crop size only when cropping, scale only when resizing, attention only in a U-Net."""
+        if self._family.drawn:
+            trial = cast(optuna.Trial, _NarrowTrial(trial, self._family.drawn))
         trial.suggest_categorical("backbone", tuple(_BACKBONES))
         if trial.suggest_categorical("decoder", ("unet", "linknet", "fpn")) == "unet":
             trial.suggest_categorical("attention", ("none", "scse"))
@@ -168,9 +186,27 @@ class Landscape:
         return best
 
 
+class _NarrowTrial:
+    """Stands for a trial that draws some parameters alone, and has one choice of each other."""
+
+    def __init__(self, trial: optuna.Trial, drawn: Sequence[str]) -> None:
+        self._trial = trial
+        self._drawn = drawn
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Draw one of the choices, if it is to be drawn."""
+        return self._trial.suggest_categorical(name, choices if name in self._drawn else (_USUAL[name],))
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Draw a number, if it is to be drawn."""
+        if name in self._drawn:
+            return self._trial.suggest_float(name, low, high, log=log)
+        return float(self._trial.suggest_categorical(name, (_USUAL[name],)))
+
+
 def load_synthetic() -> list[Task]:
     """Build the task of every family."""
-    return [Landscape(family) for family in FAMILIES]
+    return [Landscape(family) for family in (*FAMILIES, *NARROW)]
 
 
 def _redraw(params: Params, random: np.random.Generator, changed: int) -> Params:

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from benchmarks.quality.arms import Judged, Ours, RandomOurAsha, grace_epochs
+from benchmarks.quality.drawing import draw_params, find_distributions
 from benchmarks.quality.playing import choose_arms, seed_arm
 from benchmarks.quality.report import _rank, score_run
 from benchmarks.quality.simulator import Simulation, Verdict
-from benchmarks.quality.synthetic import FAMILIES, Landscape
+from benchmarks.quality.synthetic import FAMILIES, NARROW, Landscape
 from benchmarks.quality.tables import Table, load_tables
 from benchmarks.quality.tasks import regret
 from search.memory.events import Asked, Dropped, Event, encode_event, parse_event
@@ -231,3 +232,13 @@ def test_arm_that_there_is_not_is_refused_with_those_that_there_are():
     assert list(choose_arms(makers, ["ours"])) == ["ours"]
     with pytest.raises(ConfigError, match=r"--arms our: there is no such arm; there are ours, random\+our-asha\."):
         choose_arms(makers, ["our"])
+
+
+def test_landscape_of_few_parameters_is_the_wide_one_where_the_others_are_usual():
+    wide, narrow = Landscape(FAMILIES[0]), Landscape(NARROW[0])
+    assert narrow.name == "synthetic/plain-of3"
+    assert find_distributions(narrow.space).keys() == {"learning_rate", "backbone", "loss"}
+    params = draw_params(narrow.space, np.random.default_rng(0), {})
+    assert (params["decoder"], params["augmentation"]) == ("fpn", "light")
+    assert narrow.train(params, 0).final == wide.train(params, 0).final
+    assert narrow.middle < narrow.best <= wide.best

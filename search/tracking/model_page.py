@@ -195,7 +195,8 @@ def _refuse(champion: ModelVersion | None, card: ModelCard) -> str:
         return ""
     if (tags.get(_DATA), tags.get(_METRIC)) != (card.data, card.settings.metric):
         return "it was scored on other data or in another metric, so nobody knows which is better"
-    if not card.score > float(tags.get(_SCORE, "-inf")):
+    # As they are noted: the same score again is not above its own rounding.
+    if not float(card.tags[_SCORE]) > float(tags.get(_SCORE, "-inf")):
         return f"its {card.settings.metric} {tags[_SCORE]} is not below {card.score:.6f}"
     return ""
 

@@ -51,6 +51,11 @@ def test_champion_is_the_best_on_the_same_data(client, tmp_path, make_card):
     assert str(client.get_model_version_by_alias("streets", CHAMPION).version) == "3"
 
 
+def test_the_same_score_again_takes_no_champions_place(client, tmp_path, make_card):
+    told = [register(client, tmp_path, make_card(0.38723809)) for _ in range(2)]
+    assert told[1] == "version 1 stays champion: its iou 0.387238 is not below 0.387238"
+
+
 def test_model_of_other_data_or_another_metric_takes_no_champions_place(client, tmp_path, make_card):
     register(client, tmp_path, make_card(0.5))
     for card in (make_card(0.9, data="d2"), make_card(0.9, objective="iou/car")):

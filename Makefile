@@ -1,4 +1,4 @@
-# make demo    a whole search on drawn streets: launch, confirm, retrain on all folds, predict (about 6 minutes on 2 cores)
+# make demo    a whole search on drawn streets: launch, confirm, retrain on all folds, predict (about 8 minutes on 2 cores)
 # make test    the tests (within 15 minutes on 2 cores); make test-all: also those of clusters, buckets and browsers
 # make check   ruff, mypy, and what is known against the packages in use (make audit)
 # make lock    requirements.lock anew, after a change of requirements.txt

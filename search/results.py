@@ -46,7 +46,7 @@ class Results:
         name: of the search.
         metric: what decides; every `score` is of it.
         trials: a row for each trial by its number: state, epochs, score, best_epoch, seconds (of its worker), rank (NaN
-            without a score), message, and a column for each choice that was drawn.
+            without a score), message, and a column for each hyperparameter that was drawn.
         curves: a row for each epoch of each trial: trial, epoch, score, time (UTC), and a column for each metric.
         stops: a row for each time that ASHA stopped a trial: trial, epoch, reason, time, and taken_up, when it went on
             (NaT while it waits).

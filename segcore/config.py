@@ -1,4 +1,4 @@
-"""`TrainConfig`: every choice that a training depends on, and the only place of its defaults.
+"""`TrainConfig`: every hyperparameter and setting of a training, and the only place of its defaults.
 
 A field's name is also its name in an Optuna space and as an MLflow parameter. What a machine has (device,
 loader workers) is no choice of the search and lives in `machine.Machine`; the fold is an argument of a training.

@@ -45,7 +45,7 @@ def replay(
     as_json: AsJson = False,
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
-    """Say which trials ASHA would have stopped and taken up again under other settings, for the next search."""
+    """Say which trials ASHA would have stopped and promoted later under other settings, for the next search."""
     folder = find_folder(storage, name)
     settings = read_what(folder)
     history = read_history(folder.search_stage.journal, settings.metric)

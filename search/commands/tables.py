@@ -243,7 +243,7 @@ def _spending_table(history: History) -> Table:
 
 
 def importance_table(importances: list[Importance], metric: str) -> Table:
-    """Return how much each choice explains, beside what a meaningless number would.
+    """Return how much each hyperparameter explains, beside what a random number would.
 
     Args:
         importances: at least one, with that of `CHANCE`.
@@ -251,8 +251,8 @@ def importance_table(importances: list[Importance], metric: str) -> Table:
     """
     title = f"What mattered for how trials stand: how far they got, then their {metric} there"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for name in ("choice", "explains", "range over resamples"):
-        table.add_column(name, justify="left" if name == "choice" else "right")
+    for name in ("hyperparameter", "explains", "range over resamples"):
+        table.add_column(name, justify="left" if name == "hyperparameter" else "right")
     table.add_column("verdict")
     chance = next(importance for importance in importances if importance.name == CHANCE)
     for each in importances:

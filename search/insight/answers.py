@@ -68,7 +68,7 @@ def answer_questions(record: Record, importances: Sequence[Importance] | None = 
 
 
 def answer_choices(record: Record, importances: Sequence[Importance]) -> Answer:
-    """Say which choices matter and which value of each stands highest.
+    """Say which hyperparameters matter and which value of each ranks highest.
 
     Args:
         record: of the search.
@@ -84,14 +84,16 @@ def answer_choices(record: Record, importances: Sequence[Importance]) -> Answer:
     told = [_tell_values(name, values) for name, values in standings.items() if values]
     if telling:
         explained = enumerate_words([f"{each.name} ({each.share:.0%})" for each in telling])
-        sentence = f"How trials stand is explained by {explained}"
+        sentence = f"How trials rank is explained by {explained}"
     elif chance is not None:
-        sentence = "No choice can be told from chance"
+        sentence = "No hyperparameter can be told from chance"
     else:
-        sentence = "Too few trials have ended to say which choice matters"
+        sentence = "Too few trials have ended to say which hyperparameter matters"
     return Answer(
         topic="choices",
-        question="Which backbone matters, which choices do?" if "backbone" in choices else "Which choices matter?",
+        question="Which backbone matters, which hyperparameters do?"
+        if "backbone" in choices
+        else "Which hyperparameters matter?",
         sentence=". ".join([sentence, *told]) + ".",
         certainty=_tell_importance(importances, chance, telling),
         commands=(record.folder.command("status", "--importance"),),
@@ -152,7 +154,8 @@ def answer_stops(record: Record) -> Answer:
         if stops
         else "ASHA stopped no trial"
     ]
-    told += [f"{count_words(revived, 'stopped trial')} went on later, as others ended up behind"] if revived else []
+    promoted = f"{count_words(revived, 'stopped trial')} went on later, promoted as others ended up behind"
+    told += [promoted] if revived else []
     failed = [trial for trial in history.in_order if trial.outcome in (*FAILURES, Outcome.OVER_LIMIT)]
     told += [f"for good: {count_ends(failed)}"] if failed else []
     return Answer(
@@ -246,7 +249,7 @@ def _tell_values(name: str, values: Sequence[ValueStanding]) -> str:
     sure = f"first in {first.leads:.0%} of resamples"
     sure = "of too few trials to tell" if max(each.leads for each in values) == 0 else sure
     return (
-        f"Of {name}, {first.value} stands highest ({count_words(first.trials, 'trial')}, {sure}), "
+        f"Of {name}, {first.value} ranks highest ({count_words(first.trials, 'trial')}, {sure}), "
         f"then {second.value} ({second.trials})"
     )
 
@@ -255,12 +258,12 @@ def _tell_importance(
     importances: Sequence[Importance], chance: Importance | None, telling: Sequence[Importance]
 ) -> str:
     if chance is None:
-        return f"Shares of importance are told from {FEWEST_TRIALS} trials on that ended and do not all stand alike."
+        return f"Importance is told from {FEWEST_TRIALS} trials on that ended and do not all rank alike."
     ranges = enumerate_words([f"{each.name} {each.low:.0%} to {each.high:.0%}" for each in telling])
     lost = [each.name for each in importances if each is not chance and each not in telling]
     told = f"Over resamples {ranges}; a" if telling else "A"
     rest = f", so nothing is said of {enumerate_words(lost)}" if lost else ""
-    return f"{told} meaningless number reaches up to {chance.high:.0%}{rest}."
+    return f"{told} random number reaches up to {chance.high:.0%}{rest}."
 
 
 def _tell_lead(record: Record) -> str:

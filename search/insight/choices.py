@@ -34,7 +34,7 @@ class ValueStanding:
         trials: how many drew it.
         standing: mean share of the other trials that they beat (see `propose.standing`), 0 to 1.
         best: highest score of them; None without one.
-        leads: of resamples of the trials, the share in which this value stands highest; 0 for one with a single
+        leads: of resamples of the trials, the share in which this value ranks highest; 0 for one with a single
             trial, and where no two values have more.
     """
 

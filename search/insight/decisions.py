@@ -35,7 +35,7 @@ class Decisions:
     Args:
         grace_epochs, reduction_factor: its settings.
         stopped: epoch after which a trial waits in the end, by the trial's number.
-        revived: trials that it stopped and took up again, in order.
+        revived: trials that it stopped and promoted later, in order.
         sooner: trials that wait in the end before the end of their record, in order.
         saved_epochs, saved_seconds: what was trained of them after that.
         open: trials that it would let go on beyond their record, in order.

@@ -1,4 +1,4 @@
-"""What mattered in a search: the share of its trials' standings that each choice explains.
+"""What mattered in a search: the share of its trials' ranks that each hyperparameter explains.
 
 Follows from the journal alone; the table for a person is in `commands`.
 """
@@ -51,12 +51,12 @@ class Importance:
 
 
 def measure_importance(history: History, epochs: int) -> list[Importance]:
-    """Return how much each choice explains of how the trials stand, the most first.
+    """Return how much each hyperparameter explains of how the trials rank, the most first.
 
     Explained is the standing (see `propose.standing`: who got further first, then who scored higher there), not the
     score after an epoch that all reached, which says what starts fast. Functional ANOVA over a forest (Hutter et al.,
     An Efficient Approach for Assessing Hyperparameter Importance, 2014), on resamples of the trials, so that each share
-    has its uncertainty. A meaningless number drawn for each trial shows what so few trials make of nothing (the shadow
+    has its uncertainty. A random number drawn for each trial shows what so few trials make of nothing (the shadow
     of Kursa and Rudnicki, Feature Selection with the Boruta Package, 2010): a choice whose range reaches into its range
     is not shown to matter. Choices that only some trials have, and those with one value, are left out; so are trials
     that have not ended, whose worker failed, or that are over a limit: how far they could have got is not known.
@@ -66,7 +66,7 @@ def measure_importance(history: History, epochs: int) -> list[Importance]:
         epochs: of a whole training.
 
     Returns:
-        Nothing below `FEWEST_TRIALS` trials, or when they all stand alike.
+        Nothing below `FEWEST_TRIALS` trials, or when they all rank alike.
     """
     trials, curves = read_known(history)
     if len(trials) < FEWEST_TRIALS:
@@ -116,7 +116,7 @@ def _explain(
     pairs: Sequence[tuple[dict[str, Any], float]],
     distributions: "dict[str, BaseDistribution]",
 ) -> dict[str, float]:
-    """Return the share of each choice on a resample of points and standings; empty when these are all alike."""
+    """Return the share of each hyperparameter on a resample of points and standings; empty when these are all alike."""
     # These take a second to import, and few commands come here.
     import optuna
     from optuna.distributions import FloatDistribution

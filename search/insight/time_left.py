@@ -30,7 +30,7 @@ def count_at_once(history: History) -> int | None:
 
 
 def estimate_seconds_left(history: History, settings: SearchSettings, at_once: int) -> float | None:
-    """Estimate the time left from what trials took that ended; who may still be taken up again is not foreseen.
+    """Estimate the time left from what trials took that ended; who may still be promoted is not foreseen.
 
     Those that end first are those that are stopped first: until one got to the end, it is estimated from how many
     epochs ASHA is expected to have trained, and how long those so far took.

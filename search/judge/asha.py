@@ -23,7 +23,7 @@ _SHARES: Final = {2: "half", 3: "third", 4: "quarter"}
 
 
 class Asha:
-    """Decides after each epoch whether a trial goes on, and which one that waits is taken up again.
+    """Decides after each epoch whether a trial goes on, and which one that waits is promoted.
 
     Args:
         grace_epochs: the first rung; no trial stops earlier, unless its score is NaN.
@@ -112,7 +112,7 @@ class Asha:
         return f"{self.metric} {score:.4f} after epoch {epoch} is rank {rank} of {count}; {rule}"
 
     def waits(self, trial: int) -> bool:
-        """Say whether a trial may be taken up again."""
+        """Say whether a trial may be promoted."""
         return trial in self._waiting
 
     def is_pruned(self, trial: int) -> bool:
@@ -143,7 +143,7 @@ class Asha:
         return None
 
     def find_hopeless(self) -> list[int]:
-        """Return the trials that wait and are too far behind to be taken up again: their checkpoints may go."""
+        """Return the trials that wait and are too far behind to be promoted: their checkpoints may go."""
         hopeless: list[int] = []
         for epoch in set(self._waiting.values()):
             waiting = [trial for trial in self._list_waiting(epoch) if trial not in self._kept]

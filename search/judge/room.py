@@ -19,7 +19,7 @@ class Room:
 
     Args:
         running: checkpoints of the trials that run at a time.
-        resting: of those that wait to be taken up again, and of the best.
+        resting: of those that wait to be promoted, and of the best.
         bytes_each: of the largest.
     """
 

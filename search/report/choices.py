@@ -1,4 +1,4 @@
-"""Which choices matter: importance with its noise floor, a slice for each choice, all of them in parallel."""
+"""Which hyperparameters matter: importance with its noise floor, and a slice plot for each."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -19,19 +19,20 @@ _SMALL: Final = 350
 
 
 def importance(matter: Matter) -> Section:
-    """Return how much each choice explains, beside what means nothing."""
+    """Return how much each hyperparameter explains, beside a random number."""
     hint = (
-        "The share of how trials stand that a choice explains (functional ANOVA); the line spans resamples of the "
-        "trials. Shaded: how far a meaningless number reaches. A choice whose line begins there is not shown to matter."
+        "The share of the variance of trials' ranks that a hyperparameter explains (functional ANOVA); the line spans "
+        "resamples of the trials. Shaded: how far a random number reaches. One whose line begins there is not shown to "
+        "matter."
     )
     if not matter.importances:
-        few = f"Too few trials have ended, or all stand alike: {FEWEST_TRIALS} at least are needed."
+        few = f"Too few trials have ended, or all rank alike: {FEWEST_TRIALS} at least are needed."
         return Section(title="What mattered", hint=hint, content=paragraph(few))
     return Section(title="What mattered", hint=hint, content=cards([card("Importance", _importance_chart(matter))]))
 
 
 def slices(matter: Matter) -> Section:
-    """Return the scores by each choice, and how its values stand."""
+    """Return the scores by each hyperparameter, and how its values rank."""
     choices = matter.order_choices(list_choices(matter.history))
     hint = (
         "The best score of each trial by what was drawn for it; hollow: stopped before its end, so its score would "
@@ -40,7 +41,7 @@ def slices(matter: Matter) -> Section:
     if not choices or not matter.scored:
         return Section(title="Slices", hint=hint, content=paragraph("No two trials with a score differ yet."))
     charts = [card(_title(matter, choice), _slice_chart(matter, choice)) for choice in choices]
-    parts = [cards(charts, "cards small"), element("h3", "How the values stand"), _values_table(matter, choices)]
+    parts = [cards(charts, "cards small"), element("h3", "How the values rank"), _values_table(matter, choices)]
     return Section(title="Slices", hint=hint, content=join(parts))
 
 
@@ -60,13 +61,13 @@ def _importance_chart(matter: Matter) -> Markup:
     names = [(-place, each.name) for place, each in enumerate(shown)]
     x = Axis(label="share explained, %", low=0, high=100 * max(each.high for each in shown) * 1.04)
     plot = Plot(x, Axis(label="", low=-len(shown) + 0.4, high=0.6, names=names), height=60 + 28 * len(shown))
-    plot.box((0, -len(shown) + 0.4), (100 * chance.high, 0.6), "chance", note="reached by a meaningless number")
+    plot.box((0, -len(shown) + 0.4), (100 * chance.high, 0.6), "chance", note="reached by a random number")
     for place, each in enumerate(shown):
         css = "wait" if each is chance or each.low <= chance.high else "bar"
         note = f"{each.name}: {each.share:.0%}, {each.low:.0%} to {each.high:.0%} over resamples"
         plot.box((0, -place - 0.3), (100 * each.share, -place + 0.3), css, note=note)
         plot.line([(100 * each.low, -place), (100 * each.high, -place)], "whisker")
-    return plot.render("Importance of the choices")
+    return plot.render("Importance of the hyperparameters")
 
 
 def _title(matter: Matter, choice: str) -> str:
@@ -111,10 +112,10 @@ def _values_table(matter: Matter, choices: Sequence[str]) -> Markup:
                     Cell(text=f"{best:.4f}" if each.best is not None else "–", number=best),
                 ]
             )
-    header = ["choice", "value", "trials", "stand above", "first in resamples", f"best {matter.metric}"]
+    header = ["hyperparameter", "value", "trials", "rank above", "first in resamples", f"best {matter.metric}"]
     told = (
-        "Of the other trials, how many those with a value stand above in the mean: who got further first, then who "
+        "Of the other trials, how many those with a value rank above in the mean: who got further first, then who "
         "scored higher there. A value that is first in nearly all resamples of the trials is so by more than chance, "
-        "but it may owe that to its company: other good choices were tried beside it more often."
+        "but it may owe that to its company: other good values were tried beside it more often."
     )
     return join([paragraph(told, "hint"), data_table(header, rows, sortable=True, tall=True)])

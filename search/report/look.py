@@ -66,9 +66,11 @@ rect.brush { fill: var(--end); fill-opacity: .2; stroke: var(--end); }
 .key svg { width: 14px; height: 12px; }
 pre { background: #f6f8fa; padding: .5rem .75rem; margin: .35rem 0; font-size: .875rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }
+pre span { display: inline-block; max-width: 100%; }
 @media print {
   .wide .chart { min-width: 0; } #tip { display: none; }
-  .cards, .answers { grid-template-columns: 1fr 1fr; } .chart, .answer, pre { break-inside: avoid; }
+  .cards, .answers { grid-template-columns: 1fr 1fr; } .chart, .answer, .key, pre { break-inside: avoid; }
+  .key { break-after: avoid; } pre { font-size: 8pt; }
   .tall tbody tr:nth-child(n+41) { display: none; }
   table { font-size: 8pt; } th, td, .verdict td:last-child { white-space: normal; min-width: 0; padding-right: .4rem; }
 }

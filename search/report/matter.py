@@ -1,5 +1,6 @@
 """What every part of a report is made from: a search's record, and what is worked out of it once."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from search.insight.record import Record
 from search.judge.progress import build_asha
 from search.memory.history import History, TrialRecord
 from search.report.look import MEANINGS, css_of
-from segcore.insight.page import Markup, element, join, paragraph
+from segcore.insight.page import Markup, element, escape, join, paragraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +100,12 @@ def cards(parts: Sequence[str], css: str = "cards") -> Markup:
 
 
 def command_block(commands: Sequence[str]) -> Markup:
-    """Return command lines to be copied; nothing without any."""
-    return element("pre", "\n".join(commands)) if commands else Markup("")
+    """Return command lines to be copied, which break between words alone where these fit; nothing without any."""
+    if not commands:
+        return Markup("")
+    parts = re.split(r"(\s+)", "\n".join(commands))
+    # A browser breaks --storage after its hyphens, unless it is an element of its own.
+    return element("pre", Markup("".join(element("span", part) if "-" in part else escape(part) for part in parts)))
 
 
 def key(entries: Sequence[tuple[str, str]]) -> Markup:

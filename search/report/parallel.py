@@ -1,4 +1,4 @@
-"""What was drawn, in parallel: a line for each trial through its choices to its score."""
+"""Parallel coordinates: a line for each trial through its hyperparameters to its score."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _SHADES: Final = 5
 _MANY: Final = 60
 """More lines than these are drawn thinner, so that what many share stands out."""
 
-_MEANINGS: Final = (("win", "the winner"), ("q4", "best fifth"), ("q2", "middle"), ("q0", "last fifth, by standing"))
+_MEANINGS: Final = (("win", "the winner"), ("q4", "best fifth"), ("q2", "middle"), ("q0", "last fifth, by rank"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,23 +39,23 @@ class _Column:
 
 
 def parallel(matter: Matter) -> Section:
-    """Return the chart of all choices in parallel."""
+    """Return all hyperparameters in parallel coordinates."""
     choices = matter.order_choices(list_choices(matter.history))
     hint = (
-        "Each line is a trial, from its choices to its score, the better the darker. Drag along an axis to choose "
-        "trials by it, along several to combine; what is not chosen fades in every chart and leaves every table."
+        "Each line is a trial, from its hyperparameters to its score, the better the darker. Drag along an axis to "
+        "choose trials by it, along several to combine; what is not chosen fades in every chart and leaves every table."
     )
     if not choices or not matter.scored:
-        return Section(title="Choices in parallel", hint=hint, content=paragraph("No two trials differ yet."))
+        return Section(title="Parallel coordinates", hint=hint, content=paragraph("No two trials differ yet."))
     chosen = Markup('<p id="chosen" class="faint" aria-live="polite"></p>')
     shown = [_choice_column(matter, choice) for choice in choices[:_MOST]]
     many = " many" if len(matter.scored) > _MANY else ""
     chart = Markup(
         f'<div id="parallel" class="scroll wide{many}">{_chart(matter, [*shown, _score_column(matter)])}</div>'
     )
-    left = f"Shown are the {_MOST} choices that explain most, of {len(choices)}." if len(choices) > _MOST else ""
+    left = f"Shown are the {_MOST} that explain most, of {len(choices)}." if len(choices) > _MOST else ""
     content = join([key(_MEANINGS), chart, chosen, *([paragraph(left, "faint")] if left else [])])
-    return Section(title="Choices in parallel", hint=hint, content=content)
+    return Section(title="Parallel coordinates", hint=hint, content=content)
 
 
 def _choice_column(matter: Matter, choice: str) -> _Column:
@@ -99,7 +99,7 @@ def _chart(matter: Matter, columns: Sequence[_Column]) -> Markup:
     absent = write_text(4, _ABSENT + 4, "not drawn", anchor="start", css="faint") if has_absent else ""
     # Lines are in a group of their own, so that the one that is marked covers them and not the axes.
     parts = [f"<g>{''.join(lines)}</g>", *axes, absent]
-    return drawing(WIDE, _HEIGHT, "Choices of every trial in parallel", parts)
+    return drawing(WIDE, _HEIGHT, "Hyperparameters of every trial in parallel coordinates", parts)
 
 
 def _draw_axis(column: _Column, number: int, x: float, step: float) -> str:

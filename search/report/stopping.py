@@ -1,4 +1,4 @@
-"""Who was stopped when, and what was taken up again."""
+"""Who was stopped when, and what was promoted later."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from segcore.insight.page import Cell, Markup, Row, Section, data_table, element
 _SHOWN: Final = 60
 _PARTS: Final = (
     ("end", "went on at once"),
-    ("again", "stopped, taken up again later"),
+    ("again", "stopped, promoted later"),
     ("wait", "stopped, waits there"),
     ("run", "has not ended"),
     ("lost", "failed or was pruned there"),
@@ -46,7 +46,7 @@ def stopping(matter: Matter) -> Section:
         return Section(title="Who was stopped", hint=hint, content=paragraph("No trial has got to a rung yet."))
     revived = _taken_up_table(matter)
     content = join(
-        [cards([card("Trials at each rung", _rungs_chart(rungs))]), element("h3", "Taken up again"), revived]
+        [cards([card("Trials at each rung", _rungs_chart(rungs))]), element("h3", "Promoted later"), revived]
     )
     return Section(title="Who was stopped", hint=hint, content=content)
 
@@ -112,7 +112,7 @@ def _taken_up_table(matter: Matter) -> Markup:
                 Cell(text=str(ranks.get(trial.number, "–")), number=ranks.get(trial.number, len(ranks) + 1)),
             ]
         )
-    header = ["trial", "stopped since", "waited", "epochs now", f"best {matter.metric}", "rank now"]
+    header = ["trial", "why it was stopped", "waited", "epochs now", f"best {matter.metric}", "rank now"]
     more = f" The first {_SHOWN} of {len(stops)}." if len(stops) > _SHOWN else ""
     gained = min((ranks.get(stop.trial, len(ranks)) for stop in stops), default=0)
     told = paragraph(f"The best of them is rank {gained} of all now.{more}")

@@ -21,7 +21,7 @@ def trials(matter: Matter) -> Section:
     rows = [_row(matter, trial, rank, choices) for rank, trial in enumerate([*ranked, *others], start=1)]
     header = ["rank", "trial", "state", "epochs", matter.metric, "at epoch", "took", *choices]
     table = data_table(header, rows, sortable=True, tall=True, marks=[trial.number for trial in [*ranked, *others]])
-    hint = f"{count_words(len(rows), 'trial')}, the best first; the table scrolls, and a click on a heading sorts."
+    hint = f"{count_words(len(rows), 'trial')}, the best first, the winner's number red; a click on a heading sorts."
     return Section(title="All trials", hint=hint, content=table)
 
 

@@ -50,7 +50,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def end_judged(self) -> None:
         """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not.
 
-        A trial whose checkpoint of that epoch was lost could never be taken up again: it goes on, and is judged anew.
+        A trial whose checkpoint of that epoch was lost could never be promoted: it goes on, and is judged anew.
         """
         for record in self._journal.history.unfinished:
             last = record.epochs.get(record.last_epoch)

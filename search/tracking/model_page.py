@@ -3,7 +3,9 @@
 How a model is registered lives in `registry`.
 """
 
+import json
 import math
+import shlex
 from dataclasses import dataclass
 from statistics import stdev
 from typing import Any, Final
@@ -12,7 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from search.markdown import plain
+from search.markdown import code_block, plain
 from search.settings import SearchSettings
 from search.tracking.names import TAG_LETTERS, clean_text
 
@@ -74,15 +76,23 @@ class ModelCard:
         }
         return {name: clean_text(text, TAG_LETTERS) for name, text in values.items()}
 
-    def describe(self, name: str, version: str) -> str:
-        """Return the page of a version, as Markdown."""
+    def describe(self, name: str, version: str, uri: str, fetch: str) -> str:
+        """Return the page of a version, as Markdown.
+
+        Args:
+            name: of the registered model.
+            version: its number.
+            uri: MLflow's address, without a password.
+            fetch: the command that copies the model out of MLflow.
+        """
+        address = {"python_uri": json.dumps(uri), "shell_uri": shlex.quote(uri)}
         return "\n\n".join(
             [
                 f"{len(self.document['members'])} networks of {self._tell_trials()} of search "
                 f"`{self.settings.name}`, whose probabilities are averaged.",
                 self._tell_score() if self.ensemble is None else self._tell_ensemble(self.ensemble),
-                _HOW_TO_CALL.format(name=name, version=version),
-                f"Data: `{self.data}`; another file, class or division would have another digest.",
+                _HOW_TO_CALL.format(name=name, version=version, fetch=code_block([fetch]), **address),
+                f"Data: `{self.data}`; another file, class or split would have another digest.",
                 self._list_classes(),
             ]
         )
@@ -106,8 +116,8 @@ class ModelCard:
     def _tell_score(self) -> str:
         by = "fold" if "fold_scores" in self.notes else "seed"
         scores = [float(score) for score in self.notes[f"{by}_scores"].values()]
-        spread = f" ± {stdev(scores):.4f}" if len(scores) > 1 else ""
-        between = f", {min(scores):.4f} to {max(scores):.4f}{spread} over {len(scores)} {by}s" if scores else ""
+        spread = f" (standard deviation {stdev(scores):.4f})" if len(scores) > 1 else ""
+        between = f", {min(scores):.4f} to {max(scores):.4f} over {len(scores)} {by}s{spread}" if scores else ""
         return (
             f"**Expect {plain(self.settings.metric)} {self.score:.4f}** on images like these{between}: each image by a "
             "network that had not seen it. The networks together were not scored."
@@ -125,19 +135,23 @@ class ModelCard:
 
 _HOW_TO_CALL: Final = """```python
 import mlflow
+mlflow.set_tracking_uri({python_uri})
 model = mlflow.pyfunc.load_model("models:/{name}/{version}")
 # RGB bytes (N, H, W, 3) give indices (N, H, W), one (H, W, 3) gives (H, W).
 classes = model.predict(images)
 ```
 
 ```
+export MLFLOW_TRACKING_URI={shell_uri}
 mlflow models serve -m models:/{name}/{version} --env-manager local --port 5001
 curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d @image.json
 ```
 
 `image.json` is `{{"inputs": IMAGE}}`, with the pixels of one image, or of several, as lists of numbers.
-255 stands for background, where no class was learnt. Loading a model runs its code: \
-`python -m search fetch {name} FOLDER` compares its files with those that were registered first."""
+255 stands for background, where no class was learnt. Loading a model runs its code; this copies it, and compares \
+its files with those that were registered first:
+
+{fetch}"""
 
 
 def crown(client: MlflowClient, name: str, version: str, card: ModelCard) -> str:
@@ -181,7 +195,8 @@ def _refuse(champion: ModelVersion | None, card: ModelCard) -> str:
         return ""
     if (tags.get(_DATA), tags.get(_METRIC)) != (card.data, card.settings.metric):
         return "it was scored on other data or in another metric, so nobody knows which is better"
-    if not card.score > float(tags.get(_SCORE, "-inf")):
+    # As they are noted: the same score again is not above its own rounding.
+    if not float(card.tags[_SCORE]) > float(tags.get(_SCORE, "-inf")):
         return f"its {card.settings.metric} {tags[_SCORE]} is not below {card.score:.6f}"
     return ""
 

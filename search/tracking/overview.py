@@ -15,9 +15,10 @@ from search.folder import SearchFolder
 from search.insight.answers import answer_questions
 from search.insight.record import Record, read_record
 from search.memory.best import Ends
+from search.memory.outcome import FAILURES
 from search.place import Place
 from search.tracking.experiments import find_runs, stage_tags
-from search.tracking.names import TAG_LETTERS, clean_text, key_made_of
+from search.tracking.names import TAG_LETTERS, best_key_of, clean_text, describe_configuration, key_made_of, key_of
 from search.tracking.overview_page import LOOK, describe_search
 from search.tracking.pictures import list_picture_keys
 from search.tracking.points import hours_key
@@ -56,7 +57,7 @@ def write_overview(place: Place, folder: SearchFolder) -> None:
     parent = runs.get(PARENT)
     if parent is None:
         return
-    _send_new(client, runs, _tell_search(record))
+    _send_new(client, runs, _tell_search(record) | {PARENT: _tell_winner(record, parent.data.metrics)})
     shown = look_at(record.history, hours_key(place), list_picture_keys(record.history))
     views = build_views(shown, record.settings.search_id, parent.info.run_id)
     _write_views(client, experiment, views, record, parent)
@@ -94,6 +95,27 @@ def _send_new(client: MlflowClient, runs: Mapping[int, Run], told: Mapping[int, 
         tags = [RunTag(key, value) for key, value in new.items() if isinstance(value, str)]
         if new:
             client.log_batch(run.info.run_id, metrics=metrics, tags=tags)
+
+
+def _tell_winner(record: Record, known: Mapping[str, float]) -> dict[str, float | str]:
+    """Return what the search's own run says in the end: all of the winner, who need not have the search's best score.
+
+    Args:
+        record: of the search.
+        known: metrics that the run has.
+    """
+    best = record.best
+    if best is None or record.history.closed is None:
+        return {}
+    scores = [trial.best.score for trial in record.history.ranked if trial.best and trial.outcome not in FAILURES]
+    metrics = {key_of(name): value for name, value in best.metrics.items()}
+    return {
+        best_key_of(record.metric): max(scores),
+        # What is 0 and never was anything else says nothing.
+        **{key: value for key, value in metrics.items() if value != 0 or key in known},
+        **_tell_search(record).get(best.trial, {}),
+        "winner": describe_configuration(best.values, best.trial),
+    }
 
 
 def _tell_search(record: Record) -> dict[int, dict[str, float | str]]:

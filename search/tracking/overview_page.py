@@ -7,7 +7,7 @@ from urllib.parse import quote
 from search.insight.answers import Answer
 from search.insight.record import Record
 from search.insight.words import describe_seconds
-from search.markdown import code, plain
+from search.markdown import code, code_block, plain
 from search.memory.best import Finalist
 from search.memory.history import TrialRecord
 from search.memory.outcome import FAILURES
@@ -72,8 +72,8 @@ def _title(record: Record) -> str:
 
 
 def _tell(answer: Answer) -> str:
-    commands = "".join(f" {code(command)}" for command in answer.commands)
-    return f"**{plain(answer.question)}** {plain(answer.sentence)} *{plain(answer.certainty)}*{commands}"
+    told = f"**{plain(answer.question)}** {plain(answer.sentence)} *{plain(answer.certainty)}*"
+    return f"{told}\n{code_block(answer.commands)}".rstrip()
 
 
 def _table(record: Record, experiment_id: str, runs: Mapping[int, str]) -> str:

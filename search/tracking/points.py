@@ -54,10 +54,10 @@ class Points:
             trial: the trial with this epoch.
         """
         known = {key_of(name): value for name, value in event.metrics.items()}
-        if trial.best is not None:
-            known[best_key_of(self._metric)] = trial.best.score
+        best = {best_key_of(self._metric): trial.best.score} if trial.best is not None else {}
         sent: list[Point] = []
-        for name, value in {**known, **event.system, **self._cost(trial)}.items():
+        # MLflow lists metrics in the order of their first points: what decides stands at the top.
+        for name, value in {**best, **known, **event.system, **self._cost(trial)}.items():
             point = Point(trial=event.trial, metric=Metric(name, float(value), stamp_of(event), event.epoch))
             sent += self._release(name, point)
         return sent

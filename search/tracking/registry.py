@@ -29,7 +29,7 @@ from search.tracking.model_page import ModelCard, crown
 from search.tracking.run_page import run_page
 from search.tracking.runs import StageRuns
 from search.tracking.store import open_client, told
-from search.tracking_uri import VARIABLE, unmask_uri
+from search.tracking_uri import VARIABLE, mask_uri, unmask_uri
 from segcore.errors import TrackingError
 from segcore.prediction.ensemble_files import read_ensemble_notes, save_note
 
@@ -103,7 +103,9 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
             )
         registered = str(info.registered_model_version)
         digest = note_digest(place.tracking_uri, settings.name, registered, stage.root / "registered.part")
-        champion = _introduce(open_client(place.tracking_uri), settings.name, registered, card)
+        fetch = SearchFolder(root=stage.search or stage.root).command("fetch", "FOLDER")
+        page = card.describe(settings.name, registered, mask_uri(place.tracking_uri), fetch)
+        champion = _introduce(open_client(place.tracking_uri), settings.name, registered, card, page)
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise TrackingError(
             f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "
@@ -118,9 +120,8 @@ def _draw_example() -> npt.NDArray[np.uint8]:
     return np.broadcast_to(light_H[:, None, None], (_EXAMPLE_SIDE, _EXAMPLE_SIDE, 3)).copy()
 
 
-def _introduce(client: MlflowClient, name: str, version: str, card: ModelCard) -> str:
+def _introduce(client: MlflowClient, name: str, version: str, card: ModelCard, page: str) -> str:
     """Let a version say what it is, and be the champion where it is better; return which version is."""
-    page = card.describe(name, version)
     client.update_model_version(name, version, description=page)
     client.update_registered_model(name, description=page)
     for key, text in card.tags.items():

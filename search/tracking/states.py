@@ -23,6 +23,7 @@ _STATUS: Final = {
     Outcome.PRUNED: "KILLED",
 }
 
+_WHOLE: Final = "trained to its end"
 INTERRUPTED: Final = "interrupted"
 """The outcome of a trial, or a stage, that no process runs and that can go on."""
 
@@ -49,7 +50,7 @@ class State:
         return {"outcome": self.outcome, "state": self.state, "reason": self.reason}
 
 
-CLOSED: Final = State(status="FINISHED", state="finished")
+CLOSED: Final = State(status="FINISHED", outcome="finished", state="finished", reason="what it was run for is done")
 """Of a stage that has what it was run for."""
 
 
@@ -101,9 +102,9 @@ def taken_up(trial: TrialRecord) -> State:
         trial: as it stood before.
     """
     if trial.outcome is Outcome.STOPPED and trial.kept:
-        return running(f"taken up again after epoch {trial.last_epoch}: a person spares it from ASHA")
+        return running(f"promoted after epoch {trial.last_epoch}: a person spares it from ASHA")
     if trial.outcome is Outcome.STOPPED:
-        return running(f"taken up again after epoch {trial.last_epoch}: of those that got there it is among the best")
+        return running(f"promoted after epoch {trial.last_epoch}: of those that got there it is among the best")
     return running(f"tried again after it was {trial.outcome}" if trial.outcome else "")
 
 
@@ -123,7 +124,8 @@ def ended(trial: TrialRecord, *, closed: bool = False) -> State:
     assert trial.outcome is not None
     if trial.outcome is not Outcome.STOPPED:
         told = str(trial.outcome)
-        return State(status=_STATUS.get(trial.outcome, "KILLED"), outcome=told, state=told, reason=trial.message)
+        reason = trial.message or (_WHOLE if trial.outcome is Outcome.FINISHED else "")
+        return State(status=_STATUS.get(trial.outcome, "KILLED"), outcome=told, state=told, reason=reason)
     where = f"after epoch {trial.last_epoch} of {trial.values['epochs']}"
     last = trial.epochs.get(trial.last_epoch)
     if last is None or math.isnan(last.score):

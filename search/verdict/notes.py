@@ -55,7 +55,7 @@ def best_note(best: Winner) -> str:
     """Return the winner as Markdown, for the parent run's page in MLflow."""
     rows = "\n".join(f"| {name} | {plain(value)} |" for name, value in best.values.items())
     title = f"Best: trial {best.trial}, epoch {best.epoch}, {best.metric} {best.score:.4f} on {best.place}"
-    note = f"### {plain(title)}\n\n| choice | value |\n| --- | --- |\n{rows}\n"
+    note = f"### {plain(title)}\n\n| hyperparameter | value |\n| --- | --- |\n{rows}\n"
     if best.confirmation is None:
         return note
     return f"{note}\n{plain(confirmation_line(best.confirmation, best.metric))}\n"

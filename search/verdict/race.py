@@ -117,7 +117,8 @@ class _Race:
         for trial in staying:
             reason = "" if trial is leader else self._reason(scores, trial, leader, len(staying) - 1)
             if reason:
-                after = f"{len(self.folds)} {'fold' if self.settings.folds > 1 else 'seed'}(s)"
+                word = "fold" if self.settings.folds > 1 else "seed"
+                after = f"{len(self.folds)} {word}{'s' if len(self.folds) > 1 else ''}"
                 self.dismissed[trial.number] = f"{reason} than trial {leader.number} after {after}"
 
     def conclude(self, pending: tuple[tuple[int, int], ...] = ()) -> Decision:

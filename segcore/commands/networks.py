@@ -16,9 +16,10 @@ def networks(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="a list for programs, all at the end")] = False,
 ) -> None:
-    """Show which encoders and decoders fit, and how large they are together: millions of numbers, at the default width.
+    """Show which encoders and decoders fit, and how large they are together: millions of parameters.
 
-    It tries shapes alone and takes seconds a row. What is told of one network of a family holds for its larger ones.
+    The decoders have their default width. It tries shapes alone and takes seconds a row. What is told of one network of
+    a family holds for its larger ones.
     """
     found = try_families(backbones or ())
     if as_json:

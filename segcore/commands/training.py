@@ -143,7 +143,7 @@ def _write_model(model: Path, state: TrainState, pixels: PixelCache, divided: Fo
 
 
 def fields() -> None:
-    """List every choice of a training: what --set and a search space may name."""
+    """List every hyperparameter and setting of a training: what --set and a search space may name."""
     table = Table("field", "default", "allowed", "meaning", box=box.SIMPLE)
     table.columns[0].no_wrap = True
     for row in describe_fields():

@@ -137,7 +137,7 @@ def _lead(analysis: ErrorAnalysis, model: str) -> Markup:
     names = dict.fromkeys((analysis.metric, *(name for name in _MEANINGS if name in metrics)))
     figures = [(_MEANINGS.get(name, name), show_score(metrics.get(name, float("nan")))) for name in names]
     figures += [
-        ("pixels right", f"{analysis.confusion.right:.1%}"),
+        ("pixel accuracy", f"{analysis.confusion.right:.1%}"),
         ("images", f"{len(analysis.images):,}"),
     ]
     config, networks = analysis.ensemble.config, len(analysis.ensemble.members)
@@ -197,11 +197,12 @@ def _class_scores(analysis: ErrorAnalysis) -> Section:
             + [Cell(text=show_score(border), number=border)]
             + [Cell(text=show_percent(share), number=share) for share in shares]
         )
-    header = ["class", "IoU", "", "boundary IoU", "pixels found", "of pixels called so, right", "share of all pixels"]
+    header = ["class", "IoU", "", "boundary IoU", "recall", "precision", "share of all pixels"]
     return Section(
         title="Score of each class",
         hint="Short bars are weak classes; of these, the scored ones (*) cost the model its score. Where boundary IoU "
-        "is far below IoU, the class is found and its border is not.",
+        "is far below IoU, the class is found and its border is not. Recall: of its pixels, how many are called so; "
+        "precision: of the pixels called so, how many are.",
         content=data_table(header, rows, sortable=True),
     )
 

@@ -108,7 +108,7 @@ def show_all_images(analysis: ErrorAnalysis) -> Section:
                 str(image.assignment.origin),
             ]
         )
-    header = ["image", "iou", "pixels right", "weakest class", "group", "condition", "fold", "networks", "image was"]
+    header = ["image", "iou", "pixel accuracy", "weakest class", "group", "condition", "fold", "networks", "image was"]
     return Section(
         title="All images",
         hint="A click on a column's name sorts by it.",

@@ -44,7 +44,7 @@ svg { vertical-align: middle; font: 12px system-ui, "Segoe UI", "DejaVu Sans", s
 .pictures.large { grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
 @media (max-width: 40rem) {
   body { padding: 0 .75rem 3rem; }
-  .scroll tbody th { max-width: 42vw; overflow: hidden; text-overflow: ellipsis; }
+  .scroll tbody th { min-width: 4rem; max-width: 42vw; white-space: normal; }
   td > svg { width: 5rem; }
 }
 figure { margin: 0; }
@@ -54,8 +54,8 @@ figcaption { font-size: .875rem; line-height: 1.35; margin-top: .2rem; }
   body { max-width: none; font-size: 11pt; padding: 0; }
   nav { display: none; }
   .scroll, .tall { background: none; overflow: visible; max-height: none; }
-  figure, tr, svg, .pictures { break-inside: avoid; }
-  h2, h3 { break-after: avoid; }
+  figure, tr, svg, .hint, .legend { break-inside: avoid; }
+  h2, h3, h2 + .hint, .legend { break-after: avoid; }
 }
 """
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from search.markdown import code, plain
+from search.markdown import code, code_block, plain
 
 READER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 LETTERS = st.sampled_from("`*_[]()<>!|~\\&;# =\"'ab1:/\n")
@@ -55,3 +55,11 @@ def test_code_is_read_as_it_is(text):
     tags, told = read(code(text))
     assert tags == {"p", "code"}
     assert told == f"x: {text}"
+
+
+def test_a_block_of_code_has_each_line_as_it_is():
+    lines = ["python -m search predict A --out <b>", "echo ```", "*a* _b_"]
+    drawn = READER.render(f"**Who?** *Me.*\n{code_block(lines)}\n\nafter")
+    (block,) = re.findall("<pre><code>(.*?)</code></pre>", drawn, re.DOTALL)
+    assert html.unescape(block).splitlines() == lines
+    assert code_block([]) == ""

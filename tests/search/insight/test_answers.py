@@ -43,13 +43,13 @@ def test_all_six_questions_have_an_answer_and_say_how_sure_it_is(make_record, ma
 def test_choices_that_matter_are_told_with_what_stands_highest(make_record, history):
     found = [importance("backbone", 0.3, 0.5, 0.6), importance("loss", 0.0, 0.1, 0.2), importance(CHANCE, 0, 0.05, 0.1)]
     answer = answer_choices(make_record(history), found)
-    assert answer.question == "Which backbone matters, which choices do?"
+    assert answer.question == "Which backbone matters, which hyperparameters do?"
     assert answer.sentence == (
-        "How trials stand is explained by backbone (50%). Of backbone, resnet34 stands highest (2 trials, first in "
+        "How trials rank is explained by backbone (50%). Of backbone, resnet34 ranks highest (2 trials, first in "
         "100% of resamples), then resnet18 (3)."
     )
     assert answer.certainty == (
-        "Over resamples backbone 30% to 60%; a meaningless number reaches up to 10%, so nothing is said of loss."
+        "Over resamples backbone 30% to 60%; a random number reaches up to 10%, so nothing is said of loss."
     )
 
 
@@ -57,7 +57,7 @@ def test_the_backbone_is_told_of_even_where_nothing_can_be_told_from_chance(make
     answer = answer_choices(
         make_record(history), [importance(CHANCE, 0, 0.2, 0.3), importance("backbone", 0, 0.1, 0.2)]
     )
-    assert answer.sentence.startswith("No choice can be told from chance. Of backbone, resnet34 stands highest")
+    assert answer.sentence.startswith("No hyperparameter can be told from chance. Of backbone, resnet34 ranks highest")
 
 
 def test_an_unconfirmed_winner_may_be_luck_and_the_command_says_how_to_know(make_record, make_best, history):
@@ -106,7 +106,7 @@ def test_stops_are_told_with_their_epoch_what_went_on_and_what_failed(make_recor
     answer = answer_stops(make_record(history, stops=stops))
     assert answer.sentence == (
         "ASHA stopped 2 of 5 trials (2 after epoch 1): not among the best half there; 1 stopped trial went on later, "
-        "as others ended up behind; for good: 1 diverged."
+        "promoted as others ended up behind; for good: 1 diverged."
     )
     assert answer.certainty == "Whether that was right nobody knows: only 2 trials ran to the end."
 

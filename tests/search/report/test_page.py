@@ -15,7 +15,7 @@ from tests.search.report.conftest import gather_quickly
 
 PARTS = (
     "Six questions", "Winner and rivals", "Where the winner fails", "Learning curves", "Who was stopped",
-    "What mattered", "Slices", "Choices in parallel", "Score against cost", "Workers and cost", "Pictures",
+    "What mattered", "Slices", "Parallel coordinates", "Score against cost", "Workers and cost", "Pictures",
     "All trials", "How to do it again", "What to run next",
 )  # fmt: skip
 LARGEST_BYTES = 6_000_000

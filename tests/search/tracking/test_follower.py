@@ -193,7 +193,7 @@ def test_tracker_of_an_interrupted_search_leaves_nothing_running_and_the_next_go
     assert tracker.close() == 0
     (parent,), (child,) = find_runs(place)
     assert (parent.info.status, child.info.status) == ("FINISHED", "FINISHED")
-    assert (parent.data.tags["outcome"], child.data.tags["outcome"]) == ("", "finished")
+    assert (parent.data.tags["outcome"], child.data.tags["outcome"]) == ("finished", "finished")
 
 
 def test_run_that_is_deleted_while_its_trial_is_trained_comes_back(

@@ -8,6 +8,9 @@ from search.tracking.model_page import CHAMPION, ModelCard, crown
 
 CLASSES = {"classes": [{"name": "car", "rgb": [0, 0, 255]}, {"name": "sky", "rgb": [0, 152, 225]}], "scored": ["car"]}
 
+URI = "sqlite:////data/my searches/mlflow.db"
+FETCH = "python -m search fetch streets FOLDER --storage '/data/my searches'"
+
 
 @pytest.fixture
 def make_card(make_settings):
@@ -48,6 +51,11 @@ def test_champion_is_the_best_on_the_same_data(client, tmp_path, make_card):
     assert str(client.get_model_version_by_alias("streets", CHAMPION).version) == "3"
 
 
+def test_the_same_score_again_takes_no_champions_place(client, tmp_path, make_card):
+    told = [register(client, tmp_path, make_card(0.38723809)) for _ in range(2)]
+    assert told[1] == "version 1 stays champion: its iou 0.387238 is not below 0.387238"
+
+
 def test_model_of_other_data_or_another_metric_takes_no_champions_place(client, tmp_path, make_card):
     register(client, tmp_path, make_card(0.5))
     for card in (make_card(0.9, data="d2"), make_card(0.9, objective="iou/car")):
@@ -64,22 +72,25 @@ def test_page_of_an_ensemble_has_its_members_and_the_score_that_nothing_was_chos
     found = {"kept": True, "metric": "iou", "expected": 0.65, "told": "Chosen among 3.", "candidates": candidates}
     card.document["notes"]["ensemble"] = found
     assert card.score == 0.65
-    page = card.describe("streets", "3")
+    page = card.describe("streets", "3", URI, FETCH)
     assert "2 networks of trials 17, 4 of search" in page
     assert "**Expect iou 0.6500** on images like these. Chosen among 3." in page
     assert "| 4 | 1 | 3 | 0.4500 |" in page
     # Where nothing beat the winner it is the model, as if nobody had asked.
     card.document["notes"]["ensemble"] = {**found, "kept": False}
     assert card.score == 0.7
-    assert "2 networks of trial 17 of search" in card.describe("streets", "3")
+    assert "2 networks of trial 17 of search" in card.describe("streets", "3", URI, FETCH)
 
 
 def test_page_of_a_model_has_classes_scores_and_how_it_is_called(make_card):
-    page = make_card(0.6).describe("streets", "3")
+    page = make_card(0.6).describe("streets", "3", URI, FETCH)
     assert "**Expect iou 0.6000**" in page
-    assert "0.5000 to 0.7000 ± 0.1414 over 2 folds" in page
+    assert "0.5000 to 0.7000 over 2 folds (standard deviation 0.1414)" in page
     assert "| 0 | car&emsp; | #0000ff&emsp; | 0.250&emsp; | yes |" in page
     assert "| 1 | sky&emsp; | #0098e1&emsp; | &emsp; |  |" in page
+    assert 'mlflow.set_tracking_uri("sqlite:////data/my searches/mlflow.db")\nmodel = ' in page
     assert 'load_model("models:/streets/3")' in page
+    assert "export MLFLOW_TRACKING_URI='sqlite:////data/my searches/mlflow.db'\n" in page
+    assert f"```\n{FETCH}\n```" in page
     assert "mlflow models serve -m models:/streets/3" in page
     assert '{"inputs": IMAGE}' in page

@@ -23,11 +23,12 @@ def test_a_search_is_one_parent_and_one_child_per_trial(settings, place, script,
     assert [child.info.run_name for child in children] == ["resnet34 crop512 ce+jaccard #0", "resnet34 full ce #1"]
     assert [child.data.tags["outcome"] for child in children] == ["finished", "stopped by ASHA"]
     assert [child.data.tags["state"] for child in children] == ["finished", "stopped after epoch 2 of 9"]
-    assert children[1].data.tags["reason"] == "its score is NaN after epoch 2"
+    reasons = ["trained to its end", "its score is NaN after epoch 2"]
+    assert [child.data.tags["reason"] for child in children] == reasons
     assert [child.info.status for child in children] == ["FINISHED", "FAILED"]
 
 
-def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(
+def test_trial_that_is_promoted_runs_until_it_ends_anew(
     settings, place, script, stage, find_runs, points_of, write_search
 ):
     write_search(script)
@@ -37,7 +38,7 @@ def test_trial_that_is_taken_up_again_runs_until_it_ends_anew(
     assert [child.info.status for child in children] == ["FINISHED", "RUNNING"]
     assert [child.data.tags["outcome"] for child in children] == ["finished", ""]
     assert children[1].data.tags["state"] == "running"
-    assert children[1].data.tags["reason"].startswith("taken up again after epoch 2")
+    assert children[1].data.tags["reason"].startswith("promoted after epoch 2")
     script.epochs(1, 0.45, first=3)
     script.end(1)
     for _ in range(2):

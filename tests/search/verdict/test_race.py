@@ -73,7 +73,7 @@ def test_clear_loser_is_not_trained_on_the_next_fold(race):
     (loser,) = [each for each in decision.contenders if each.dismissed]
     assert loser.trial == 1
     assert loser.dismissed == (
-        "worse by 0.2000 to 0.2000 iou over images, where other images may change 0.0205, than trial 0 after 1 fold(s)"
+        "worse by 0.2000 to 0.2000 iou over images, where other images may change 0.0205, than trial 0 after 1 fold"
     )
 
 
@@ -134,7 +134,7 @@ def test_loser_by_the_interval_over_folds_is_dismissed_after_the_second_fold(rac
             race.trained(source, fold, iou)
     (loser,) = [each for each in race.decide().contenders if each.dismissed]
     # Rest 0.001² / 4 at 1 degree: error sqrt(2 · 2.5e-7 · (1/2 + 1/6)) = 0.000577; half 12.7062 times that, 0.0073.
-    assert loser.dismissed == "worse by 0.0132 to 0.0278 iou than trial 0 after 2 fold(s)"
+    assert loser.dismissed == "worse by 0.0132 to 0.0278 iou than trial 0 after 2 folds"
 
 
 @pytest.mark.parametrize(("outcome", "message"), [("failed", "no disk"), ("diverged", "NaN"), ("out of memory", "8")])

@@ -147,6 +147,17 @@ def read_size(file: Path) -> tuple[int, int]:
         return size[::-1] if _find_orientation(image, file) >= 5 else size
 
 
+def read_orientation(file: Path) -> int:
+    """Return how a picture lies in its file, 1 (upright) to 8, as EXIF counts.
+
+    Raises:
+        ConfigError: when the limit in the environment is no number above 0.
+        DataError: when the file is missing, no regular file, no image or too large.
+    """
+    with _open(file) as image:
+        return _find_orientation(image, file)
+
+
 def is_blurred_format(file: Path) -> bool:
     """Say whether a file's content is JPEG, or compressed like it, which changes colours at every border."""
     try:

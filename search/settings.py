@@ -26,7 +26,8 @@ _LONGEST_NUMBER: Final = 100
 _TOLD_LETTERS: Final = 300
 _AND_LATENCY: Final = ",latency_ms"
 _DEVICES: Final = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
-_TAKEN: Final = {"mlflow.db", "mlartifacts", "mlruns", "default"}
+_TAKEN: Final = {"mlartifacts", "mlruns", "default"}
+_DATABASE: Final = "mlflow.db"
 
 
 def _check_name(name: str) -> str:
@@ -37,7 +38,9 @@ def _check_name(name: str) -> str:
             f"a name is at most {_LONGEST_NAME} of the letters a-z and A-Z, digits, '.', '_' and '-', begins with a "
             "letter or a digit and ends with no dot; choose such a one"
         )
-    if name.lower() in _TAKEN or name.lower().partition(".")[0] in _DEVICES:
+    lower = name.lower()
+    # SQLite puts its journals beside its file, under its name with an ending.
+    if lower in _TAKEN or lower.startswith(_DATABASE) or lower.partition(".")[0] in _DEVICES:
         raise ValueError("this name is kept for MLflow's own files or by Windows; choose another")
     return name
 

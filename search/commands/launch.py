@@ -47,7 +47,7 @@ def launch(
     seed_config: Annotated[
         list[Path] | None, typer.Option(help="configuration to try first: a best.json or TrainConfig values in JSON")
     ] = None,
-    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")] = None,
+    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: name,fold")] = None,
     warm_start: Annotated[
         list[str] | None, typer.Option(help="earlier search whose three best configurations are tried first")
     ] = None,

@@ -104,9 +104,9 @@ def is_numeric(history: History, choice: str) -> bool:
 
 def _name_values(values: Sequence[Any], in_thirds: bool) -> list[str]:
     """Return what each value is called: its text, or the third that it lies in; equal ones lie in the same."""
-    if not in_thirds:
+    known = sorted(value for value in values if value is not None) if in_thirds else []
+    if not known:
         return [str(value) for value in values]
-    known = sorted(value for value in values if value is not None)
     edges = [known[round(part * (len(known) - 1) / 3)] for part in range(4)]
     names = [f"{low:.3g} to {high:.3g}" for low, high in pairwise(edges)]
     return ["" if value is None else names[max(0, bisect_left(edges, value) - 1)] for value in values]

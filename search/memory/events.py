@@ -28,6 +28,8 @@ Number = Annotated[int, Field(ge=0)]
 """Of a trial, from 0."""
 Epochs = Annotated[int, Field(ge=1, le=100_000)]
 """Finished epochs, no more than a training may have."""
+Measure = Annotated[float, Field(gt=-1e60, lt=1e60)]
+"""What a training measured: its numbers have 32 bits, and of larger ones no chart can be drawn."""
 Reason = Annotated[str, Field(min_length=1, max_length=300)]
 """In a line."""
 
@@ -108,16 +110,16 @@ class Epoch:
     event: Literal["epoch"] = "epoch"
     trial: Number
     epoch: Epochs
-    metrics: dict[str, float]
+    metrics: dict[str, Measure]
     picture: str | None = None
     pictures: dict[str, str] = Field(default_factory=dict)
     verdict: str = ""
     device: str = ""
     note: str = ""
-    system: dict[str, float] = Field(default_factory=dict)
+    system: dict[str, Measure] = Field(default_factory=dict)
     # So it was called when that metric was `iou` in every search.
     image_scores: Annotated[
-        dict[str, float] | None, Field(validation_alias=AliasChoices("image_scores", "image_ious"))
+        dict[str, Measure] | None, Field(validation_alias=AliasChoices("image_scores", "image_ious"))
     ] = None
     time: Moment = Field(default_factory=now)
 
@@ -262,7 +264,7 @@ class Closed:
     """
 
     event: Literal["closed"] = "closed"
-    metrics: dict[str, float]
+    metrics: dict[str, Measure]
     note: str
     time: Moment = Field(default_factory=now)
 

@@ -77,7 +77,7 @@ GivenFolds = Annotated[
 SplitName = Annotated[
     str, typer.Option("--split", help="folds, or official: the train and val that came with the data")
 ]
-FoldsFile = Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: image, fold")]
+FoldsFile = Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: name,fold")]
 Objective = Annotated[str, typer.Option(help=f"metric that decides: {METRIC_HELP}")]
 Device = Annotated[str, typer.Option(help="cpu, cuda:0, ...; empty: a GPU when there is one")]
 CPUs = Annotated[int, typer.Option(help="processor cores to use")]

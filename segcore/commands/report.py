@@ -25,6 +25,12 @@ def print_report(report: DataReport) -> None:
     _print_lines([line for line in lines if not line[1]])
     console.print(f"{len(report.cases)} usable cases, {len(report.classes)} classes")
     console.print("sizes: " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in report.sizes.items()))
+    if report.turned:
+        console.print(
+            f"turned upright by their EXIF orientation, unlike their masks: {list_first(report.turned)}; if these were "
+            "drawn over the pictures as they lie, turn them too: --pictures shows it",
+            soft_wrap=True,
+        )
     console.print(_list_strata(report), _list_classes(report))
     _print_folds(report)
     for group in report.findings.alike[:_MOST_GROUPS]:

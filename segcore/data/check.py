@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +16,14 @@ import numpy.typing as npt
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, VOID_NAME, ClassTable, count_indices
 from segcore.data.dataset import decode_case, scan_dataset
-from segcore.data.decoding import share_memory
+from segcore.data.decoding import read_orientation, share_memory
 from segcore.data.dividing.division import Division
 from segcore.data.dividing.likeness import SIDE, look_at
 from segcore.data.gate import Content, Findings, judge_data
 from segcore.errors import DataError
+
+_ON_ITS_SIDE: Final = 5
+"""Least EXIF orientation of a picture that lies on its side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +39,7 @@ class DataReport:
         codes_of_class: what the masks' pixels are, by class name; void last.
         pixels_of_class: pixels by class name; void last.
         images_of_class: images by class name in which the class occurs.
+        turned: names of cases whose image its EXIF orientation turns, and not the mask, whose sides do not tell.
         findings: what the gate says of it.
         problems: everything that is wrong.
     """
@@ -47,6 +52,7 @@ class DataReport:
     codes_of_class: dict[str, tuple[str, ...]]
     pixels_of_class: dict[str, int]
     images_of_class: dict[str, int]
+    turned: tuple[str, ...]
     findings: Findings
     problems: tuple[str, ...]
 
@@ -61,6 +67,7 @@ class _Counted:
     size: tuple[int, int]
     pixels_256: npt.NDArray[np.int64]
     look_HW: npt.NDArray[np.uint8]
+    turned: bool
 
 
 def inspect_dataset(
@@ -89,6 +96,7 @@ def inspect_dataset(
                     size=(decoded.mask_HW.shape[0], decoded.mask_HW.shape[1]),
                     pixels_256=count_indices(decoded.mask_HW),
                     look_HW=look_at(decoded.image_HW3),
+                    turned=_is_turned_alone(case, decoded.mask_HW),
                 )
         except DataError as error:
             return error.problems
@@ -112,9 +120,17 @@ def inspect_dataset(
         codes_of_class=_name_codes(dataset),
         pixels_of_class=_by_class(content.pixels_NC.sum(axis=0), dataset.classes),
         images_of_class=_by_class((content.pixels_NC > 0).sum(axis=0), dataset.classes),
+        turned=tuple(case.name for case in content.cases if counted[case.name].turned),
         findings=findings,
         problems=(*sorted(problems), *findings.problems),
     )
+
+
+def _is_turned_alone(case: Case, mask_HW: npt.NDArray[np.uint8]) -> bool:
+    orientation = read_orientation(case.image)
+    # Laid on its side, an oblong image would not have the size of a mask that lies as its file.
+    may_lie = orientation < _ON_ITS_SIDE or mask_HW.shape[0] == mask_HW.shape[1]
+    return may_lie and orientation != read_orientation(case.mask)
 
 
 def _gather(cases: Sequence[Case], counted: Mapping[str, _Counted], classes: ClassTable) -> Content:

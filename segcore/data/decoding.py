@@ -33,6 +33,8 @@ from segcore.data.levels import (
     to_rgb,
     to_values,
 )
+from segcore.data.lossy import is_lossy
+from segcore.data.opacity import require_one_opacity
 from segcore.errors import ConfigError, DataError
 
 IMAGE_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
@@ -77,11 +79,12 @@ def decode_colours(file: Path) -> Pixels:
     Raises:
         ConfigError: when the limit in the environment is no number above 0.
         DataError: when the file is missing, no regular file, of another format, damaged, cut short, too large, or has
-            values that 8 bits do not hold.
+            values that 8 bits do not hold, or one colour in several opacities.
     """
     with _open(file) as image:
         require_shallow_colours(image, file.name)
         image.load()
+        require_one_opacity(image, file.name)
         colours = to_colours(image, file.name)
         return _turn(colours, _find_orientation(image, file))
 
@@ -101,7 +104,8 @@ def decode_values(
     Raises:
         ConfigError: when the limit in the environment is no number above 0.
         DataError: when the file is missing, no regular file, of another format, damaged, cut short, too large, has
-            colours, another palette, or numbers that are not whole or 16 bits do not hold.
+            colours, another palette, several opacities of one number, or numbers that are not whole or 16 bits do not
+            hold.
     """
     with _open(file) as image:
         require_shallow_colours(image, file.name)
@@ -110,6 +114,7 @@ def decode_values(
         if image.mode == "P":
             places_HW = take_places(image, file.name, palette, by_level=by_level)
             return _turn(places_HW, _find_orientation(image, file))
+        require_one_opacity(image, file.name)
         return _turn(to_values(image, file.name, spread), _find_orientation(image, file))
 
 
@@ -142,11 +147,22 @@ def read_size(file: Path) -> tuple[int, int]:
         return size[::-1] if _find_orientation(image, file) >= 5 else size
 
 
+def read_orientation(file: Path) -> int:
+    """Return how a picture lies in its file, 1 (upright) to 8, as EXIF counts.
+
+    Raises:
+        ConfigError: when the limit in the environment is no number above 0.
+        DataError: when the file is missing, no regular file, no image or too large.
+    """
+    with _open(file) as image:
+        return _find_orientation(image, file)
+
+
 def is_blurred_format(file: Path) -> bool:
-    """Say whether a file's content is JPEG, which changes colours at every border."""
+    """Say whether a file's content is JPEG, or compressed like it, which changes colours at every border."""
     try:
         with _open(file) as image:
-            return image.format in ("JPEG", "MPO")
+            return is_lossy(image, file)
     except DataError:
         return False
 

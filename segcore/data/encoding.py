@@ -60,8 +60,8 @@ class MaskEncoding:
             problems = [f"{file.name}: {problem}" for problem in error.problems]
             if is_blurred_format(file):
                 problems.append(
-                    f"{file.name}: its content is JPEG, which changes colours at every border; make it again from its "
-                    "source, as PNG"
+                    f"{file.name}: its content is JPEG, or compressed like it, which changes colours at every border; "
+                    "make it again from its source, as PNG"
                 )
             raise DataError(f"{file} cannot be used: {error.summary}", problems) from error
 

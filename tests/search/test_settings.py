@@ -147,7 +147,19 @@ def test_name_that_is_no_folder_everywhere_is_refused(make_settings, name):
 
 @pytest.mark.parametrize(
     "name",
-    ["mlflow.db", "MLflow.db", "mlartifacts", "mlruns", "Default", "default", "con", "NUL.txt", "com1", "LPT9.x"],
+    [
+        "mlflow.db",
+        "MLflow.db",
+        "mlflow.db-journal",
+        "mlartifacts",
+        "mlruns",
+        "Default",
+        "default",
+        "con",
+        "NUL.txt",
+        "com1",
+        "LPT9.x",
+    ],
 )
 def test_name_that_mlflow_or_windows_has_is_refused(make_settings, name):
     with pytest.raises(ConfigError, match="is kept for MLflow's own files or by Windows; choose another"):

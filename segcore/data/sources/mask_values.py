@@ -107,8 +107,9 @@ def require_sharp(values: MaskValues, masks: Sequence[Path]) -> None:
     blurred = sum(map(is_blurred_format, masks))
     if blurred and len(values.pixels) > 2:
         raise DataError(
-            f"{blurred} of {len(masks)} masks are JPEG, which changes values at every border: {len(values.pixels)} are "
-            "in the masks, and which are classes cannot be told; make them anew from their source, as PNG."
+            f"{blurred} of {len(masks)} masks are JPEG, or compressed like it, which changes values at every border: "
+            f"{len(values.pixels)} are in the masks, and which are classes cannot be told; make them anew from their "
+            "source, as PNG."
         )
 
 
@@ -130,7 +131,10 @@ def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:
         )
     blurred = sum(is_blurred_format(mask) for mask in masks)
     if blurred:
-        doubts.append(f"JPEG: {blurred} masks are JPEG, which changes values at every border; make them again as PNG")
+        doubts.append(
+            f"JPEG: {blurred} masks are JPEG, or compressed like it, which changes values at every border; make them "
+            "again as PNG"
+        )
     if values.kind != "rgb" and max(values.pixels) > VOID:
         doubts.append(
             f"large numbers: up to {max(values.pixels)}; if they tell objects apart, as 26001 and 26002, and not "

@@ -31,8 +31,20 @@ _LONGEST_LINE: Final = 300
 
 
 def find_names_file(folder: Path) -> Path | None:
-    """Return the file of a folder that lists names of classes, or None."""
-    return next((folder / name for name in NAMES_FILES if has_name(folder / name)), None)
+    """Return the file of a folder that lists names of classes, or None.
+
+    Raises:
+        DataError: when there are several, which are not the same.
+    """
+    found = [folder / name for name in NAMES_FILES if has_name(folder / name)]
+    readable = [file for file in found if file.is_file()]
+    other = next((file for file in readable[1:] if _read_lines(file) != _read_lines(readable[0])), None)
+    if other is not None:
+        raise DataError(
+            f"{folder} has {readable[0].name} and {other.name}, which do not name the same classes; move the one that "
+            "is not meant away."
+        )
+    return found[0] if found else None
 
 
 def read_names(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
@@ -55,6 +67,13 @@ def read_names(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if fault:
         raise DataError(f"{file} cannot be used:", [f"{fault}; {_FORM}"])
     return _split_numbers(lines)
+
+
+def _read_lines(file: Path) -> list[bytes]:
+    try:
+        return [line.strip() for line in file.read_bytes().rstrip().splitlines()]
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
 
 
 def _find_faults(lines: Sequence[str]) -> Iterator[str]:

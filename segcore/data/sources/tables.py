@@ -55,12 +55,12 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     table = find_class_table(folder)
     if table is not None:
         return read_by(table, kind, palette, CLASSES_FILE, masks)
-    file = find_names_file(folder)
     if kind == "rgb":
         raise DataError(
             f"{folder}: masks have colours, and no classes.json says what they mean; '{init_command(folder)}' "
             "counts them and writes a file to fill in."
         )
+    file = find_names_file(folder)
     if file is not None:
         return read_by(_table_of_names(file, palette), kind, palette, file.name, masks)
     return _table_of_values(folder, kind, masks, palette)

@@ -56,3 +56,11 @@ def test_of_a_range_its_thirds_stand(make_trials):
     # Of twelve values the edges are the 1st, 5th, 8th and 12th, each the last of its third.
     assert [(each.value, each.trials) for each in values] == [("0.8 to 1.2", 4), ("0.5 to 0.8", 3), ("0.1 to 0.5", 5)]
     assert values[0].leads == 1.0
+
+
+def test_a_range_of_which_no_trial_got_anywhere_yet_compares_nothing(make_trials):
+    """As it is while the first trials of a search run."""
+    drawn = ({"rate": 0.00110766}, {"rate": 0.00880151})
+    history = make_trials(*({"params": params, "ious": [0.1], "outcome": None} for params in drawn))
+    assert (list_choices(history), is_numeric(history, "rate")) == (["rate"], True)
+    assert compare_values(history, "rate", 4) == []

@@ -1,6 +1,7 @@
 import shutil
 
 import pytest
+from PIL import Image
 
 from segcore.data.check import inspect_dataset
 from segcore.data.dividing.division import Division
@@ -44,6 +45,23 @@ def test_same_image_under_two_names_is_told(make_dataset):
     images = folder / "seg_train_images"
     shutil.copy(images / "train_0000.jpg", images / "train_0003.jpg")
     assert inspect(folder).findings.alike == (("train_0000", "train_0003"),)
+
+
+@pytest.mark.parametrize(
+    ("size", "orientation", "turned"),
+    [((32, 48), 3, ("train_0000",)), ((32, 32), 6, ("train_0000",)), ((32, 48), 6, ()), ((32, 48), 1, ())],
+)
+def test_image_that_may_have_been_turned_away_from_its_mask_is_named(make_dataset, size, orientation, turned):
+    """Upside down or square, its size fits a mask that was drawn over it as it lies."""
+    folder = make_dataset(*[size] * 4)
+    file = folder / "seg_train_images" / "train_0000.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(file) as image:
+        stored = image.transpose(Image.Transpose.ROTATE_90) if orientation == 6 else image.copy()
+    stored.save(file, exif=exif)
+    report = inspect(folder)
+    assert (report.turned, report.problems) == (turned, ())
 
 
 def test_folds_that_cannot_be_made_are_a_problem(make_dataset):

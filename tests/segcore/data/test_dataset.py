@@ -272,7 +272,7 @@ def test_mask_whose_content_is_jpeg_is_named_as_such(make_dataset):
     file = _annotation(folder, "train_0000.png")
     Image.open(file).save(file, format="JPEG")
     problems = _decode_problems(folder)
-    assert problems[-1].startswith("train_0000.png: its content is JPEG, which changes colours at every border")
+    assert problems[-1].startswith("train_0000.png: its content is JPEG, or compressed like it, which changes")
     assert len(problems) == 2 and "soft borders" in problems[0]
 
 

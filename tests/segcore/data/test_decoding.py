@@ -16,7 +16,6 @@ from segcore.data.decoding import (
     decode_colours,
     decode_rgb,
     decode_values,
-    is_blurred_format,
     read_size,
     share_memory,
 )
@@ -154,14 +153,6 @@ def test_pillow_tells_a_user_nothing_of_its_own(tmp_path):
     command = [sys.executable, "-c", f"{read}; print(decode_rgb(Path(sys.argv[1])))", tmp_path / "a.png"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("[[[10 20 30]\n  [40 50 60]]]\n", "")
-
-
-def test_content_that_is_jpeg_is_known_whatever_the_name(tmp_path):
-    Image.fromarray(CORNERS).save(tmp_path / "a.png", format="JPEG")
-    Image.fromarray(CORNERS).save(tmp_path / "b.png")
-    assert is_blurred_format(tmp_path / "a.png")
-    assert not is_blurred_format(tmp_path / "b.png")
-    assert not is_blurred_format(tmp_path / "missing.png")
 
 
 def test_image_above_the_limit_is_named_with_the_way_round(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from segcore.data.sources.names_file import read_names
+from segcore.data.sources.names_file import find_names_file, read_names
 from segcore.errors import DataError
 
 
@@ -84,3 +84,12 @@ def test_file_that_is_no_text_is_refused(tmp_path):
     (tmp_path / "names.txt").write_bytes(b"road\xff")
     with pytest.raises(DataError, match=r"names\.txt cannot be read"):
         read_names(tmp_path / "names.txt")
+
+
+def test_two_lists_are_read_where_they_are_the_same_and_refused_where_nobody_can_tell_which_is_meant(tmp_path):
+    (tmp_path / "names.txt").write_text("road\ncar\n")
+    (tmp_path / "labels.txt").write_text("road\r\ncar")
+    assert find_names_file(tmp_path) == tmp_path / "names.txt"
+    (tmp_path / "labels.txt").write_text("car\nroad\n")
+    with pytest.raises(DataError, match=r"has names\.txt and labels\.txt, which do not name the same classes; move"):
+        find_names_file(tmp_path)

@@ -108,7 +108,9 @@ class Ours:
             asked = Asked(trial=number, fold=0, values={}, params=self._first[number])
         else:
             found = self.proposer.ask(number)
-            asked = Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead)
+            asked = Asked(
+                trial=number, fold=0, values={}, params=found.params, ahead=found.ahead, first_rung=found.first_rung
+            )
         self.judged.tell(asked)
         self._params.append(asked.params)
         return number, asked.params

@@ -42,7 +42,9 @@ def main() -> None:
     _fill(task, ours, study, arguments.trials)
     for number in range(arguments.trials, arguments.trials + arguments.pending):
         found = ours.proposer.ask(number)
-        ours.judged.tell(Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead))
+        ours.judged.tell(
+            Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead, first_rung=found.first_rung)
+        )
         task.space(study.ask())
     print(describe_machine())
     print(f"{arguments.trials} trials, {arguments.pending} pending; milliseconds, the first ask left out")
@@ -55,14 +57,18 @@ def main() -> None:
 
 def _ask(ours: Ours, number: int) -> None:
     found = ours.proposer.ask(number)
-    ours.judged.tell(Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead))
+    ours.judged.tell(
+        Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead, first_rung=found.first_rung)
+    )
 
 
 def _fill(task: Landscape, ours: Ours, study: optuna.Study, trials: int) -> None:
     random, tell = np.random.default_rng(0), ours.judged.tell
     for number in range(trials):
         found = ours.proposer.ask(number)
-        tell(Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead))
+        tell(
+            Asked(trial=number, fold=0, values={}, params=found.params, ahead=found.ahead, first_rung=found.first_rung)
+        )
         curve = task.train(found.params, 0)
         scores = curve.scores[: int(random.choice(_LENGTHS, p=_SHARES))]
         # The same trials for both, so that Optuna's model is not built on the way.

@@ -12,7 +12,7 @@ what a trial waited for a worker is not known: only order counts here, no delay.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
 from statistics import median
@@ -65,11 +65,13 @@ class _Hearing:
     Args:
         asha: the decision.
         kept: trials that a person had spared, which no settings would have stopped.
+        first_rungs: by trial, the epochs before which it was not to be judged.
     """
 
-    def __init__(self, asha: Asha, kept: Collection[int] = ()) -> None:
+    def __init__(self, asha: Asha, kept: Collection[int], first_rungs: Mapping[int, int]) -> None:
         self._asha = asha
         self._kept = kept
+        self._first_rungs = first_rungs
         self.withheld: dict[int, list[EpochRecord]] = {}
         self.heard: list[tuple[int, EpochRecord]] = []
         self.stopped: dict[int, int] = {}
@@ -84,7 +86,8 @@ class _Hearing:
             last: no trials are left to begin.
         """
         if number not in self.withheld:
-            self._asha.apply(Asked(trial=number, fold=0, values={}, params={}))
+            first_rung = self._first_rungs[number]
+            self._asha.apply(Asked(trial=number, fold=0, values={}, params={}, first_rung=first_rung))
             if number in self._kept:
                 self._asha.apply(Kept(trial=number, reason="recorded"))
         self.withheld.setdefault(number, []).append(report)
@@ -179,7 +182,8 @@ def find_unlike(history: History, own: Decisions) -> list[int]:
 
 
 def _hear_all(history: History, settings: SearchSettings, asha: Asha) -> _Hearing:
-    hearing = _Hearing(asha, {trial.number for trial in history.in_order if trial.kept})
+    first_rungs = {trial.number: trial.first_rung for trial in history.in_order}
+    hearing = _Hearing(asha, {trial.number for trial in history.in_order if trial.kept}, first_rungs)
     all_begun = max((trial.started for trial in history.in_order), default=math.inf)
     if len(history.trials) < settings.trials:
         all_begun = math.inf

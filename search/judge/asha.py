@@ -48,6 +48,7 @@ class Asha:
         self._waiting: dict[int, int] = {}
         self._failed: set[int] = set()
         self._kept: set[int] = set()
+        self._first_rungs: dict[int, int] = {}
         self._pruned: dict[int, str] = {}
 
     @property
@@ -61,6 +62,7 @@ class Asha:
             case Asked():
                 self._forget_scores(event.trial, after_epoch=0)
                 self._scores[event.trial] = {}
+                self._first_rungs[event.trial] = event.first_rung
                 for known in (self._latencies, self._checkpoints, self._waiting):
                     known.pop(event.trial, None)
                 self._failed.discard(event.trial)
@@ -98,7 +100,7 @@ class Asha:
             return f"its {self.metric} is NaN after epoch {epoch}"
         if trial in self._pruned:
             return self._pruned[trial]
-        if epoch not in self.rungs or trial in self._kept:
+        if epoch not in self.rungs or trial in self._kept or epoch < self._first_rungs.get(trial, 0):
             return ""
         rank, count = self._place(epoch, trial, score, latency_ms)
         if rank <= count // self._factor:

@@ -60,6 +60,8 @@ class Asked:
         copy_of: the confirmation's training that a retraining has it from; None: it is trained here.
         drawable: whether the space could have drawn it.
         ahead: what the model had advised beside it, for the trials after it.
+        first_rung: finished epochs before which ASHA lets it go on whatever its score; 0: it is judged from the
+            search's first rung on.
     """
 
     event: Literal["asked"] = "asked"
@@ -71,6 +73,7 @@ class Asked:
     copy_of: Number | None = None
     drawable: bool = True
     ahead: list[dict[str, Any]] = Field(default_factory=list)
+    first_rung: Annotated[int, Field(ge=0)] = 0
     time: Moment = Field(default_factory=now)
 
 

@@ -78,6 +78,7 @@ class TrialRecord:
         kept: whether ASHA is to spare it.
         pruned: who wants it ended, and why; empty as long as nobody does.
         note: what of its training was last said to be slower than its machine could be, and why.
+        first_rung: finished epochs before which ASHA does not judge it, see `events.Asked`.
     """
 
     number: int
@@ -103,6 +104,7 @@ class TrialRecord:
     kept: bool = False
     pruned: str = ""
     note: str = ""
+    first_rung: int = 0
 
     @property
     def best(self) -> EpochRecord | None:
@@ -143,6 +145,7 @@ def ask(event: Asked) -> TrialRecord:
         heard=event.time,
         source=event.source,
         drawable=event.drawable,
+        first_rung=event.first_rung,
     )
 
 

@@ -33,6 +33,9 @@ _LEAST_DISTANCE: Final = 0.3
 """Where each parameter's range is 1, and parameters are many: what is nearer to a known trial teaches little more."""
 _LEAST_SPACING: Final = 0.55
 """The same where parameters are few, in the distance at which the trials would lie apart if they filled the space."""
+_CROWDED: Final = 0.27
+"""Trials that must be nearer than that to each other are alike: their first epochs tell who starts fast, not who is
+better."""
 
 
 class Advisor:
@@ -46,12 +49,17 @@ class Advisor:
 
     def __init__(self, distributions: Mapping[str, BaseDistribution], pool: Sequence[Params], epochs: int) -> None:
         self._epochs = epochs
+        self._parameters = len(distributions)
         self._encoding = Encoding(distributions)
         self._pool_NP = np.stack([self.encode(params) for params in pool])
 
     def encode(self, params: Params) -> Floats:
         """Return a configuration as `advise` takes it."""
         return self._encoding.encode(params)
+
+    def is_crowded(self, trials: int) -> bool:
+        """Say whether so many trials fill the space so well that those which are proposed are alike."""
+        return _least_distance(trials, self._parameters) < _CROWDED
 
     def advise(
         self,

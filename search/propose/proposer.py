@@ -33,6 +33,8 @@ _STARTUP_TRIALS: Final = 12
 _STARTUP_LANDED: Final = 8
 """As many of them must have got to the first landmark, since a first epoch says too little about the end."""
 _RANDOM_SHARE: Final = 0.25
+_CROWDED_LANDMARKS: Final = 2
+"""So many first landmarks a proposal trains before it is judged, where proposals are alike."""
 _POOL: Final = 200
 _DRAWS: Final = 100
 _NEW_DRAWS: Final = 20
@@ -50,11 +52,13 @@ class Proposal:
         values: of the configuration.
         params: the parameters that were drawn for it.
         ahead: what the model advised beside it, for the trials after it; belongs in the journal.
+        first_rung: finished epochs before which it is not to be judged; 0: judged as all are.
     """
 
     values: dict[str, Any]
     params: dict[str, Any]
     ahead: list[dict[str, Any]] = field(default_factory=list)
+    first_rung: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -172,8 +176,15 @@ class Proposer:
                 problem = error
                 continue
             if attempt >= _NEW_DRAWS or not self._tried[_encode_text(found.params)]:
-                return Proposal(values=found.values, params=found.params, ahead=ahead)
+                first_rung = self._find_first_rung() if given else 0
+                return Proposal(values=found.values, params=found.params, ahead=ahead, first_rung=first_rung)
         raise ConfigError(f"{_DRAWS} draws gave no configuration; the last: {problem}")
+
+    def _find_first_rung(self) -> int:
+        """Return from which epoch on a proposal of the model is judged: late where it is like those before it."""
+        advisor = self._advisor = self._advisor or self._build_advisor()
+        crowded = advisor is not None and advisor.is_crowded(len(self._known))
+        return _CROWDED_LANDMARKS * self._landmark if crowded else 0
 
     def _is_guided(self, number: int) -> bool:
         """Say whether the model is asked: not while it knows little, and now and then not."""
@@ -219,7 +230,9 @@ class Proposer:
                 pool.append(found.params)
                 for name, drawn in found.distributions.items():
                     distributions[name] = widen(distributions.get(name, drawn), drawn)
-        return Advisor(distributions, pool, self._epochs) if distributions else None
+        # What is always the same is no dimension of the space: it would make trials look further apart than they are.
+        drawn_alone = {name: each for name, each in distributions.items() if not each.single()}
+        return Advisor(drawn_alone, pool, self._epochs) if drawn_alone else None
 
     def _seed_of(self, number: int, attempt: int) -> int:
         return int(np.random.SeedSequence([self._seed, number, attempt]).generate_state(1)[0])

@@ -1,6 +1,7 @@
 """Puts a stage together and runs it on Ray Tune: the search, new or resumed; `confirm` and `retrain` run folds here."""
 
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from typing import Any
 
 from search.judge.asha import Asha
@@ -141,9 +142,8 @@ def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
         journal.write(Asked(trial=number, fold=settings.fold, **settings.first[number]))
     else:
         found = proposer.ask(number)
-        journal.write(
-            Asked(trial=number, fold=settings.fold, values=found.values, params=found.params, ahead=found.ahead)
-        )
+        asked = Asked(trial=number, fold=settings.fold, values=found.values, params=found.params)
+        journal.write(replace(asked, ahead=found.ahead, first_rung=found.first_rung))
     return number
 
 

@@ -231,6 +231,20 @@ def test_between_rungs_nobody_stops():
     assert told.judge(2, 2, 0.0)
 
 
+def test_trial_with_a_first_rung_of_its_own_is_judged_there_and_counts_at_those_before():
+    """Rungs 1, 3 and 9 of 27 epochs: one that is to be judged from epoch 6 on is judged at 9."""
+    told = Told(make_asha(epochs=27))
+    told.judge_all(1, {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6})
+    told.asked.add(4)
+    told.asha.apply(Asked(trial=4, fold=0, values={}, params={}, first_rung=6))
+    assert told.judge(4, 1, 0.1) and told.judge(4, 3, 0.1)
+    assert told.epoch(5, 1, 0.05).startswith("iou 0.0500 after epoch 1 is rank 6 of 6")
+    assert not told.judge(4, 9, 0.1)
+    # Asked for anew it is judged as all are.
+    told.asha.apply(Asked(trial=4, fold=0, values={}, params={}))
+    assert not told.judge(4, 1, 0.1)
+
+
 def test_nobody_stops_at_or_after_the_last_epoch():
     told = Told(make_asha(epochs=9))
     for trial in range(6):

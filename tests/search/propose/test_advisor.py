@@ -74,6 +74,14 @@ def test_proposals_are_the_best_that_are_not_near_each_other(parameters, points,
     assert _choose_apart(features, [np.array([0.9, 0.8, 0.7, 0.95, 0.5, 0.1])] * 6) == chosen
 
 
+@pytest.mark.parametrize(("parameters", "trials"), [(1, 3), (3, 9), (6, 72), (7, 146)])
+def test_a_space_is_crowded_when_trials_lie_nearer_than_a_quarter_and_a_bit(parameters, trials):
+    """0.55 / trials^(1 / parameters) is less than 0.27 from (0.55 / 0.27)^parameters trials on."""
+    space = {str(number): FloatDistribution(0.0, 1.0) for number in range(parameters)}
+    advisor = Advisor(space, [dict.fromkeys(space, 0.5)], 9)
+    assert advisor.is_crowded(trials) and not advisor.is_crowded(trials - 1)
+
+
 def test_each_judgement_chooses_its_best_that_is_not_near_those_before():
     """Of three parameters less than 0.3 is near; they differ in the first alone."""
     features = [np.array([0.0, 0.25, 0.5, 0.6, 0.85, 0.95])[:, None], np.zeros((6, 1)), np.zeros((6, 1))]

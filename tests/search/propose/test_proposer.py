@@ -249,6 +249,27 @@ def test_draws_depend_on_the_past_once_there_is_enough_of_it(make_settings):
     assert [forgetful.ask(number) for number in range(15, 19)] != proposals(told, range(15, 19))
 
 
+def few(trial: optuna.Trial) -> dict[str, object]:
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True),
+        "loss": trial.suggest_categorical("loss", ("ce", "focal")),
+        "decoder": trial.suggest_categorical("decoder", ("unet",)),
+    }
+
+
+def test_proposals_of_a_crowded_space_are_judged_later_than_random_draws(make_settings):
+    """Of 27 epochs the first landmark is 3; two parameters are crowded by 5 trials, thirteen by none so few."""
+    first_rungs = {}
+    for space in (few, street):
+        told = Told(make_proposer(space, make_settings(), epochs=27))
+        for number in range(40):
+            found = told.ask(number)
+            is_guided = told.proposer._is_guided(number)
+            first_rungs.setdefault((space, is_guided), set()).add(found.first_rung)
+            told.finish(number, *[score_of(found.values, epoch) for epoch in range(1, 5)])
+    assert first_rungs == {(few, False): {0}, (few, True): {6}, (street, False): {0}, (street, True): {0}}
+
+
 def test_first_draws_are_a_function_of_the_seed(make_settings):
     draws = [make_proposer(street, make_settings(seed=seed)).ask(0) for seed in (1, 1, 2)]
     assert draws[0] == draws[1] != draws[2]

@@ -153,8 +153,7 @@ def _end_on_refusal(error: OSError, remedy: str) -> NoReturn:
     place = error.filename or "where this command writes, or where its output is sent"
     told = f"{error.strerror} ({place}): {remedy}; a search goes on by 'resume'."
     PlainConsole(stderr=True).print(mask_uri(told), style="red", soft_wrap=True, highlight=False)
-    # What is left in a stream's buffer would raise again as the process ends.
-    console.on_broken_pipe()
+    console.drop_refused()
     raise SystemExit(_MISTAKE) from None
 
 

@@ -70,6 +70,13 @@ def test_exit_codes_are_those_of_the_docs(end_with, error, code, capsys):
     assert ("Traceback" in capsys.readouterr().err) is isinstance(error, RuntimeError)
 
 
+def test_a_command_that_a_machine_refused_leaves_the_next_one_its_output(end_with, capfd):
+    assert end_with(OSError(errno.EROFS, "Read-only file system", "/s/report.html")) == 2
+    capfd.readouterr()
+    program.console.print("of the next command")
+    assert capfd.readouterr().out == "of the next command\n"
+
+
 def test_ctrl_c_while_an_interrupted_search_is_left_hides_nothing(end_with, capsys):
     try:
         try:

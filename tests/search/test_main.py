@@ -142,6 +142,21 @@ def test_ctrl_c_while_a_program_is_still_imported_ends_it_without_a_traceback(tm
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_a_job_manager_sends_while_the_program_is_still_imported_is_told(tmp_path, number):
+    (tmp_path / "typer.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "search"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "Interrupted before it had begun; the same command begins again.\n"
+
+
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")
 def test_output_to_a_full_disk_is_told_in_a_line(tmp_path):
     with Path("/dev/full").open("w") as full:

@@ -1,13 +1,10 @@
 """What a worker does while an ensemble is chosen: trained networks say what they see in images that they never saw."""
 
-import os
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 from search.run.trial import STATE_FILE
@@ -36,36 +33,12 @@ class Voter:
     snapshot: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seat:
-    """The process that a task runs in.
-
-    Args:
-        node: as Ray names it.
-        pid: of the process there.
-    """
-
-    node: str
-    pid: int
-
-
-def ask(job: TrialJob, indices: Sequence[int], voters: Sequence[Voter]) -> Iterator[Seat | Votes]:
-    """Yield where this runs, then what candidates say of each case; each is a sign of life."""
-    yield Seat(node=ray.get_runtime_context().get_node_id(), pid=os.getpid())
-    yield from vote(job, indices, voters)
-
-
-def vote(job: TrialJob, indices: Sequence[int], voters: Sequence[Voter]) -> Iterator[Votes]:
-    """Yield what candidates say of each case."""
+def ask(job: TrialJob, indices: Sequence[int], voters: Sequence[Voter]) -> Iterator[Votes]:
+    """Yield what candidates say of each case; runs in a worker process."""
     machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
     require_promised(machine, job.gpus)
     cache = open_cache(job)
     yield from collect_votes(cache, indices, [_load(voter, cache, machine) for voter in voters], machine)
-
-
-def kill(pid: int) -> None:
-    """End a process of this node, even one that is stopped and takes no orders from Ray."""
-    os.kill(pid, signal.SIGKILL)
 
 
 def _load(voter: Voter, cache: PixelCache, machine: Machine) -> Candidate:

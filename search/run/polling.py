@@ -7,17 +7,18 @@ and what it did not say is asked of another one; how long it may be silent is de
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.judge.silence import AttentiveClock, stretch_patience
 from search.memory.events import Warned
-from search.run.asking import Seat, Voter, ask, kill
+from search.run.asking import Voter, ask
 from search.run.capacity import select_others
 from search.run.evicted import describe_eviction
+from search.run.seated import Seat, end, pack, run_seated
 from search.run.stage import Stage
 from segcore.errors import ClusterError, InterruptedSearchError, StreetError
 from segcore.prediction.votes import write_votes
@@ -130,7 +131,7 @@ class Polling:
             self._running[self._begin(task)] = task
 
     def _begin(self, task: Task) -> Any:
-        place, job = self._stage.place, self._stage.job
+        place = self._stage.place
         remote = ray.remote(
             num_cpus=place.cpus_per_trial,
             num_gpus=place.gpus_per_trial,
@@ -138,9 +139,10 @@ class Polling:
             num_returns="streaming",
             # Ray would begin again from the first image, and without a word.
             max_retries=0,
-        )(ask)
+        )(run_seated)
         others = select_others(self._room.left_out)
-        return remote.options(label_selector=others).remote(job, task.indices, task.poll.voters)
+        work = partial(ask, self._stage.job, task.indices, task.poll.voters)
+        return remote.options(name=ask.__name__, label_selector=others).remote(pack(work))
 
     def _hear(self) -> None:
         """Take what workers have said, waiting a moment for the first of them."""
@@ -182,7 +184,7 @@ class Polling:
             )
             if task.seat is None or silent_seconds <= patience_seconds:
                 continue
-            _end_worker(task.seat)
+            end(task.seat)
             ray.cancel(answers, force=True)
             told = f"said nothing for {silent_seconds:.0f} s and is taken for hung: it is ended."
             self._give_back(answers, f"{told} Where predictions are only slow, give --hang-after a longer time.")
@@ -190,6 +192,8 @@ class Polling:
     def _give_back(self, answers: Any, told: str, error: Exception | None = None) -> None:
         """Let what a lost worker did not say be asked again, unless too many were lost over it."""
         task = self._running.pop(answers)
+        if not task.indices:
+            return
         told = f"A worker that predicted images for the ensemble {told}"
         if task.losses >= self._stage.place.max_failures:
             raise ClusterError(
@@ -198,12 +202,6 @@ class Polling:
             ) from error
         self._stage.journal.write(Warned(message=f"{told} Another is asked."))
         self._waiting.insert(0, Task(poll=task.poll, indices=task.indices, losses=task.losses + 1))
-
-
-def _end_worker(seat: Seat) -> None:
-    """Kill a process on its node; one that is stopped would not hear that its task is cancelled."""
-    where = NodeAffinitySchedulingStrategy(seat.node, soft=False)
-    ray.remote(num_cpus=0, max_retries=0)(kill).options(scheduling_strategy=where).remote(seat.pid)
 
 
 def _divide(polls: Sequence[Poll]) -> list[Task]:

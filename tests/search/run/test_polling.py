@@ -14,7 +14,6 @@ import ray
 
 from search.folder import StageFolder
 from search.requests import Inbox, Request
-from search.run.asking import Seat
 from search.run.polling import Poll, run_polls
 from search.run.stage import Stage
 from search.run.trial_job import TrialJob
@@ -48,8 +47,7 @@ def strike(monkeypatch, tmp_path) -> Callable[[int, int], None]:
     """Return a function that lets the first workers be sent a signal before they say anything of the second image."""
 
     def prepare(number: int, times: int) -> None:
-        def ask(job: TrialJob, indices: tuple[int, ...], voters: object) -> Iterator[Seat | Votes]:
-            yield Seat(node=ray.get_runtime_context().get_node_id(), pid=os.getpid())
+        def ask(job: TrialJob, indices: tuple[int, ...], voters: object) -> Iterator[Votes]:
             for index in indices:
                 if index == 1 and len(list(tmp_path.glob("struck-*"))) < times:
                     # What was said goes to the driver by another thread, which is struck too.

@@ -11,7 +11,7 @@ from search.memory.best import Configuration, Winner
 from search.memory.events import Asked, CheckpointSaved
 from search.memory.journal import read_history
 from search.memory.scores import SCORES_FILE
-from search.run.asking import Voter, vote
+from search.run.asking import Voter, ask
 from search.run.polling import Poll, run_polls
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
@@ -146,12 +146,12 @@ def test_image_that_was_asked_about_is_not_asked_about_again(stage, train, tmp_p
     train({None: CAR})
     voter = Voter(values=make_best().values, checkpoints=(stage.folder.address("ray/0"),), snapshot=0)
     poll = Poll(files={0: tmp_path / "v" / "0.npz", 2: tmp_path / "v" / "2.npz"}, voters=(voter,))
-    (known,) = vote(stage.job, [0], [voter])
+    (known,) = ask(stage.job, [0], [voter])
     write_votes(replace(known, name="kept"), poll.files[0])
     run_polls(stage, [poll])
     assert read_votes(poll.files[0]).name == "kept"
     assert not stage.journal.history.warnings
-    (expected,) = vote(stage.job, [2], [voter])
+    (expected,) = ask(stage.job, [2], [voter])
     found = read_votes(poll.files[2])
     assert found.name == expected.name
     assert np.array_equal(found.agreed_CP, expected.agreed_CP)
@@ -159,7 +159,7 @@ def test_image_that_was_asked_about_is_not_asked_about_again(stage, train, tmp_p
 
 def _ask_here(stage, polls):
     for poll in polls:
-        for votes, file in zip(vote(stage.job, list(poll.files), poll.voters), poll.files.values(), strict=True):
+        for votes, file in zip(ask(stage.job, list(poll.files), poll.voters), poll.files.values(), strict=True):
             write_votes(votes, file)
 
 

@@ -6,11 +6,22 @@ SIGHUP elsewhere.
 """
 
 import errno
+import os
 import signal
 
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # All that is imported takes a second; whoever presses Ctrl-C meanwhile is shown no traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+if __name__ == "__main__":
+    # All that is imported takes a second. Whoever presses Ctrl-C meanwhile is shown no traceback; what a job manager
+    # sends is told, for nobody sees what ended the program.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    def _end_early(number: int, frame: object) -> None:
+        os.write(2, b"Interrupted before it had begun; the same command begins again.\n")
+        os._exit(130)
+
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(ending) is signal.SIG_DFL:
+            signal.signal(ending, _end_early)
 
 import sys
 import threading
@@ -153,8 +164,7 @@ def _end_on_refusal(error: OSError, remedy: str) -> NoReturn:
     place = error.filename or "where this command writes, or where its output is sent"
     told = f"{error.strerror} ({place}): {remedy}; a search goes on by 'resume'."
     PlainConsole(stderr=True).print(mask_uri(told), style="red", soft_wrap=True, highlight=False)
-    # What is left in a stream's buffer would raise again as the process ends.
-    console.on_broken_pipe()
+    console.drop_refused()
     raise SystemExit(_MISTAKE) from None
 
 
@@ -168,4 +178,7 @@ def _find_code(error: StreetError) -> int:
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ending in _ENDS:
+        if signal.getsignal(ending) is _end_early:
+            signal.signal(ending, signal.SIG_DFL)
     main()

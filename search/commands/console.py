@@ -28,7 +28,12 @@ class PlainConsole(Console):
 
     def __init__(self, *, stderr: bool = False, file: IO[str] | None = None) -> None:
         super().__init__(stderr=stderr, file=file, markup=False, emoji=False)
-        self.is_cut = False
+        self._cut: IO[str] | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nobody reads its stream any more; a process may give its commands another one."""
+        return self._cut is self.file
 
     @property
     def encoding(self) -> str:
@@ -42,11 +47,19 @@ class PlainConsole(Console):
             yield segment if segment.control else Segment(make_plain(segment.text, encoding), segment.style)
 
     def on_broken_pipe(self) -> None:
-        """Print to nowhere from now on; Rich would end the command, and the search with it."""
-        self.quiet = self.is_cut = True
+        """Let the stream lead nowhere from now on; Rich would end the command, and the search with it."""
+        self._cut = self.file
+        self._buffer.clear()
         # What is left in the stream's own buffer would raise again as the process ends.
         with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
             os.dup2(nowhere.fileno(), self.file.fileno())
+
+    def drop_refused(self) -> None:
+        """Let the stream lead nowhere if it takes no more, as on a full disk."""
+        try:
+            self.file.flush()
+        except (OSError, ValueError):
+            self.on_broken_pipe()
 
 
 def make_plain(text: str, encoding: str) -> str:

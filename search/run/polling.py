@@ -1,51 +1,33 @@
 """Has trained networks predict, on the cluster, images that they never saw, a few images per task.
 
-What is asked for and what is made of it lives in `stages.ensemble`. An image whose file is there is not asked for
-again, so that a polling that was interrupted goes on.
+What is asked for and what is made of it lives in `stages.ensemble`, what a worker does in `asking`. An image whose file
+is there is not asked for again, so that a polling that was interrupted goes on. A worker that dies or hangs is told,
+and what it did not say is asked of another one; how long it may be silent is decided in `judge.silence`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import ray
-from ray import tune
 
-from search.run.capacity import Capacity, select_others
+from search.judge.silence import AttentiveClock, stretch_patience
+from search.memory.events import Warned
+from search.run.asking import Voter, ask
+from search.run.capacity import select_others
 from search.run.evicted import describe_eviction
+from search.run.seated import Seat, end, pack, run_seated
 from search.run.stage import Stage
-from search.run.trial import STATE_FILE
-from search.run.trial_job import TrialJob, open_cache, require_promised
-from segcore.config import TrainConfig
-from segcore.data.caching.cache import PixelCache
-from segcore.data.labels import build_label_map
 from segcore.errors import ClusterError, InterruptedSearchError, StreetError
-from segcore.machine import Machine, detect_machine
-from segcore.prediction.member_files import build_member
-from segcore.prediction.votes import Candidate, Votes, collect_votes, write_votes
-from segcore.training.checkpoint import read_member_weights
+from segcore.prediction.votes import write_votes
 
 _IMAGES_PER_TASK: Final = 16
 """Few enough that what a task returns fits a node's memory, enough that its networks are not loaded for nothing."""
 _LOOK_SECONDS: Final = 1.0
 _TASKS_PER_PROCESS: Final = 64
 """Ray would start a process for every task on a GPU, which takes longer than the images."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Voter:
-    """A candidate of an ensemble, as any node finds it.
-
-    Args:
-        values: of its configuration.
-        checkpoints: of trainings that left out the images it is asked about; the candidate is their mean.
-        snapshot: which of a training's networks.
-    """
-
-    values: Mapping[str, Any]
-    checkpoints: tuple[str, ...]
-    snapshot: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +43,27 @@ class Poll:
     voters: tuple[Voter, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """Images that one worker is asked about.
+
+    Args:
+        poll: which of.
+        indices: those that nothing was said of yet, in order.
+        losses: how many workers it has lost.
+        seat: where it runs; None as long as it waits for a worker.
+        heard_seconds: when its worker was last heard of, by the polling's clock.
+        has_voted: whether its worker has said anything of an image; before the first it loads its networks.
+    """
+
+    poll: Poll
+    indices: tuple[int, ...]
+    losses: int = 0
+    seat: Seat | None = None
+    heard_seconds: float = 0.0
+    has_voted: bool = False
+
+
 def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
     """Ask about every image whose file is missing.
 
@@ -70,26 +73,15 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
 
     Raises:
         InterruptedSearchError: when it was stopped from outside.
-        ClusterError: when workers died again and again, or no node was left.
+        ClusterError: when workers died or hung again and again, or no node was left.
         StreetError: what a worker could not do.
         StorageError: when a file cannot be written.
     """
-    capacity, waiting = stage.room, _divide(polls)
-    if not waiting:
+    if not (waiting := _divide(polls)):
         return
-    running: dict[Any, tuple[Poll, list[int]]] = {}
-    capacity.expect(lambda: len(waiting) + len(running))
+    polling = Polling(stage, waiting)
     try:
-        while waiting or running:
-            while waiting and len(running) <= capacity.count():
-                poll, indices = waiting.pop(0)
-                running[_begin(stage, capacity, indices, poll)] = poll, indices
-            done, _ = ray.wait(list(running), num_returns=1, timeout=_LOOK_SECONDS)
-            for each in done:
-                poll, indices = running.pop(each)
-                for index, votes in zip(indices, ray.get(each), strict=True):
-                    write_votes(votes, poll.files[index])
-            _require_going_on(stage, capacity)
+        polling.run()
     except KeyboardInterrupt:
         raise InterruptedSearchError(
             f"Interrupted while the ensemble was selected; go on with '{stage.again}'."
@@ -97,52 +89,125 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
     except ray.exceptions.RayTaskError as error:
         # What it says of itself is the worker's traceback.
         raise (error.cause if isinstance(error.cause, StreetError) else error) from None
-    except ray.exceptions.RayError as error:
-        raise ClusterError(
-            f"A worker was lost while it predicted images out of fold: {describe_eviction(error)}. Go on with "
-            f"'{stage.again}'."
-        ) from error
     finally:
-        for each in running:
-            ray.cancel(each, force=True)
+        polling.cancel()
 
 
-def _begin(stage: Stage, capacity: Capacity, indices: list[int], poll: Poll) -> Any:
-    task = ray.remote(
-        num_cpus=stage.place.cpus_per_trial, num_gpus=stage.place.gpus_per_trial, max_calls=_TASKS_PER_PROCESS
-    )(ask)
-    return task.options(label_selector=select_others(capacity.left_out)).remote(stage.job, indices, poll.voters)
+class Polling:
+    """The tasks of one polling: those that wait, and those that workers have.
+
+    Args:
+        stage: whose job and place are used; what a person is to know is written into its journal.
+        waiting: what to ask.
+    """
+
+    def __init__(self, stage: Stage, waiting: list[Task]) -> None:
+        self._stage, self._room = stage, stage.room
+        self._waiting = waiting
+        self._running: dict[Any, Task] = {}
+        self._clock = AttentiveClock()
+        self._slowest_seconds = 0.0
+
+    def run(self) -> None:
+        """Ask until all is said."""
+        self._room.expect(lambda: len(self._waiting) + len(self._running))
+        while self._waiting or self._running:
+            self._hand_out()
+            self._hear()
+            self._end_silent()
+            if self._stage.is_stopped:
+                self._stage.require_unstopped()
+            self._stage.require_hope(self._room)
+
+    def cancel(self) -> None:
+        """Ask nobody any more."""
+        for answers in self._running:
+            ray.cancel(answers, force=True)
+
+    def _hand_out(self) -> None:
+        # One more than fit waits at Ray, so that no worker waits for this process.
+        while self._waiting and len(self._running) <= self._room.count():
+            task = self._waiting.pop(0)
+            self._running[self._begin(task)] = task
+
+    def _begin(self, task: Task) -> Any:
+        place = self._stage.place
+        remote = ray.remote(
+            num_cpus=place.cpus_per_trial,
+            num_gpus=place.gpus_per_trial,
+            max_calls=_TASKS_PER_PROCESS,
+            num_returns="streaming",
+            # Ray would begin again from the first image, and without a word.
+            max_retries=0,
+        )(run_seated)
+        others = select_others(self._room.left_out)
+        work = partial(ask, self._stage.job, task.indices, task.poll.voters)
+        return remote.options(name=ask.__name__, label_selector=others).remote(pack(work))
+
+    def _hear(self) -> None:
+        """Take what workers have said, waiting a moment for the first of them."""
+        answers = list(self._running)
+        ray.wait(answers, num_returns=1, timeout=_LOOK_SECONDS)
+        ready, _ = ray.wait(answers, num_returns=len(answers), timeout=0)
+        now_seconds = self._clock.look()
+        for each in ready:
+            try:
+                self._take(each, ray.get(next(each)), now_seconds)
+            except StopIteration:
+                del self._running[each]
+            except ray.exceptions.RayTaskError:
+                raise
+            except ray.exceptions.RayError as error:
+                self._give_back(each, f"was lost: {describe_eviction(error).rstrip('.')}.", error)
+
+    def _take(self, answers: Any, said: Any, now_seconds: float) -> None:
+        task = self._running[answers]
+        if isinstance(said, Seat):
+            self._running[answers] = replace(task, seat=said, heard_seconds=now_seconds)
+            return
+        if task.has_voted:
+            self._slowest_seconds = max(self._slowest_seconds, now_seconds - task.heard_seconds)
+        first, *others = task.indices
+        write_votes(said, task.poll.files[first])
+        self._running[answers] = replace(task, indices=tuple(others), heard_seconds=now_seconds, has_voted=True)
+
+    def _end_silent(self) -> None:
+        """End the workers that are silent for too long."""
+        least_seconds, now_seconds = self._stage.place.hang_after_seconds, self._clock.look()
+        for answers, task in list(self._running.items()) if least_seconds else ():
+            silent_seconds = now_seconds - task.heard_seconds
+            patience_seconds = stretch_patience(
+                self._slowest_seconds,
+                hang_after_seconds=least_seconds,
+                has_reported=task.has_voted,
+                hangs=task.losses,
+            )
+            if task.seat is None or silent_seconds <= patience_seconds:
+                continue
+            end(task.seat)
+            ray.cancel(answers, force=True)
+            told = f"said nothing for {silent_seconds:.0f} s and is taken for hung: it is ended."
+            self._give_back(answers, f"{told} Where predictions are only slow, give --hang-after a longer time.")
+
+    def _give_back(self, answers: Any, told: str, error: Exception | None = None) -> None:
+        """Let what a lost worker did not say be asked again, unless too many were lost over it."""
+        task = self._running.pop(answers)
+        if not task.indices:
+            return
+        told = f"A worker that predicted images for the ensemble {told}"
+        if task.losses >= self._stage.place.max_failures:
+            raise ClusterError(
+                f"{told} It is the last of {task.losses + 1} tries; look at that node, then go on with "
+                f"'{self._stage.again}'."
+            ) from error
+        self._stage.journal.write(Warned(message=f"{told} Another is asked."))
+        self._waiting.insert(0, Task(poll=task.poll, indices=task.indices, losses=task.losses + 1))
 
 
-def _require_going_on(stage: Stage, capacity: Capacity) -> None:
-    """Raise when somebody asked the search to stop, or no node is left for as long as the place allows."""
-    if stage.is_stopped:
-        stage.require_unstopped()
-    stage.require_hope(capacity)
-
-
-def ask(job: TrialJob, indices: Sequence[int], voters: Sequence[Voter]) -> list[Votes]:
-    """Return what candidates say of cases; runs in a worker process."""
-    machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
-    require_promised(machine, job.gpus)
-    cache = open_cache(job)
-    return list(collect_votes(cache, indices, [_load(voter, cache, machine) for voter in voters], machine))
-
-
-def _divide(polls: Sequence[Poll]) -> list[tuple[Poll, list[int]]]:
+def _divide(polls: Sequence[Poll]) -> list[Task]:
     found = []
     for poll in polls:
         missing = [index for index, file in poll.files.items() if not file.is_file()]
         starts = range(0, len(missing), _IMAGES_PER_TASK)
-        found += [(poll, missing[start : start + _IMAGES_PER_TASK]) for start in starts]
+        found += [Task(poll=poll, indices=tuple(missing[start : start + _IMAGES_PER_TASK])) for start in starts]
     return found
-
-
-def _load(voter: Voter, cache: PixelCache, machine: Machine) -> Candidate:
-    config, networks = TrainConfig.from_values(voter.values), []
-    outputs = build_label_map(cache.classes, config.labels).outputs
-    for place in voter.checkpoints:
-        with tune.Checkpoint(place).as_directory() as folder:
-            weights = read_member_weights(Path(folder) / STATE_FILE)[voter.snapshot]
-        networks.append(build_member(weights, config, outputs, machine, place))
-    return Candidate(config=config, networks=tuple(networks))

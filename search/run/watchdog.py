@@ -14,13 +14,11 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from search.judge.silence import find_patience_seconds
+from search.judge.silence import AttentiveClock, find_patience_seconds
 from search.memory.journal import Journal
 from search.run.recorder import Recorder
 
 _LOOK_SECONDS: Final = 1.0
-_LONGEST_STEP_SECONDS: Final = 10.0
-"""A driver that stood still itself, on a suspended machine or a slow disk, has heard nobody meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,37 +57,33 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
         self._recorder = recorder
         self._hang_after_seconds = hang_after_seconds
         self._end_worker = end_worker
-        self._clock = clock
-        self._looked = clock()
-        self._seconds = 0.0
+        self._clock = AttentiveClock(clock)
         self._signs: dict[str, Sign] = {}
         self._hangs: Counter[int] = Counter()
 
     def on_step_begin(self, iteration: int, trials: list[Trial]) -> None:
         """End the workers that are silent for too long; Ray Tune calls this ten times a second, whatever happens."""
-        passed = self._clock() - self._looked
-        if not self._hang_after_seconds or passed < _LOOK_SECONDS:
+        if not self._hang_after_seconds or self._clock.unseen_seconds < _LOOK_SECONDS:
             return
-        self._looked += passed
-        self._seconds += min(passed, _LONGEST_STEP_SECONDS)
+        self._clock.look()
         live = [trial for trial in trials if trial.temporary_state.ray_actor is not None and not trial.is_finished()]
         # A worker that is given its next trial may hang before that one has started.
-        heard = {trial.trial_id: Sign(seconds=self._seconds, has_reported=False) for trial in live}
+        heard = {trial.trial_id: Sign(seconds=self._clock.seconds, has_reported=False) for trial in live}
         self._signs = {name: self._signs.get(name, sign) for name, sign in heard.items()}
         for trial in live:
             self._look_at(trial)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Take a start for a sign of life."""
-        self._signs[trial.trial_id] = Sign(seconds=self._seconds, has_reported=False)
+        self._signs[trial.trial_id] = Sign(seconds=self._clock.seconds, has_reported=False)
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Take a report for a sign of life."""
-        self._signs[trial.trial_id] = Sign(seconds=self._seconds, has_reported="epoch" in result)
+        self._signs[trial.trial_id] = Sign(seconds=self._clock.seconds, has_reported="epoch" in result)
 
     def _look_at(self, trial: Trial) -> None:
         number, sign = trial.config["trial"], self._signs[trial.trial_id]
-        silent_seconds = self._seconds - sign.seconds
+        silent_seconds = self._clock.seconds - sign.seconds
         if silent_seconds <= self._hang_after_seconds:
             return
         patience_seconds = find_patience_seconds(
@@ -102,7 +96,7 @@ class Watchdog(tune.Callback):  # type: ignore[misc]
         if silent_seconds <= patience_seconds:
             return
         self._hangs[number] += 1
-        self._signs[trial.trial_id] = Sign(seconds=self._seconds, has_reported=False)
+        self._signs[trial.trial_id] = Sign(seconds=self._clock.seconds, has_reported=False)
         told = f"Trial {number} said nothing for {silent_seconds:.0f} s and is taken for hung: its worker is ended."
         self._recorder.tell_hung(number, told, "Where trials are only slow, give --hang-after a longer time.")
         self._end_worker(trial.temporary_state.ray_actor)

@@ -20,7 +20,8 @@ from search.memory.events import Asked, Reopened
 from search.memory.history import History, TrialRecord
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
-from search.run.polling import Poll, Voter, run_polls
+from search.run.asking import Voter
+from search.run.polling import Poll, run_polls
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
 from search.stages.trained import fetch, find_failure, group_trainings

@@ -70,6 +70,13 @@ def test_exit_codes_are_those_of_the_docs(end_with, error, code, capsys):
     assert ("Traceback" in capsys.readouterr().err) is isinstance(error, RuntimeError)
 
 
+def test_a_command_that_a_machine_refused_leaves_the_next_one_its_output(end_with, capfd):
+    assert end_with(OSError(errno.EROFS, "Read-only file system", "/s/report.html")) == 2
+    capfd.readouterr()
+    program.console.print("of the next command")
+    assert capfd.readouterr().out == "of the next command\n"
+
+
 def test_ctrl_c_while_an_interrupted_search_is_left_hides_nothing(end_with, capsys):
     try:
         try:
@@ -133,6 +140,21 @@ def test_ctrl_c_while_a_program_is_still_imported_ends_it_without_a_traceback(tm
         check=False,
     )
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_a_job_manager_sends_while_the_program_is_still_imported_is_told(tmp_path, number):
+    (tmp_path / "typer.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "search"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])},
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130
+    assert done.stderr == "Interrupted before it had begun; the same command begins again.\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="there is no /dev/full here")

@@ -73,6 +73,21 @@ def test_console_that_nobody_reads_any_more_prints_to_nowhere():
         printer.print("three")
 
 
+def test_console_that_is_given_another_stream_prints_again(monkeypatch):
+    reading, writing = os.pipe()
+    printer = PlainConsole()
+    with os.fdopen(writing, "w", encoding="utf-8") as cut:
+        os.close(reading)
+        monkeypatch.setattr("sys.stdout", cut)
+        printer.print("one")
+        assert printer.is_cut
+        read = io.StringIO()
+        monkeypatch.setattr("sys.stdout", read)
+        printer.print("two")
+        assert not printer.is_cut
+        assert read.getvalue() == "two\n"
+
+
 def test_process_that_nobody_reads_any_more_ends_as_it_would_have():
     program = (
         "from search.commands.console import console\n"

@@ -1,11 +1,9 @@
 import json
 import re
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import ray
 import torch
 
 from search.folder import SearchFolder, StageFolder
@@ -13,8 +11,8 @@ from search.memory.best import Configuration, Winner
 from search.memory.events import Asked, CheckpointSaved
 from search.memory.journal import read_history
 from search.memory.scores import SCORES_FILE
-from search.requests import Inbox, Request
-from search.run.polling import Poll, Voter, ask, run_polls
+from search.run.asking import Voter, ask
+from search.run.polling import Poll, run_polls
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
@@ -22,7 +20,7 @@ from search.stages.ensemble import find_parts, forget_votes, plan_further, selec
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
-from segcore.errors import CheckpointError, ClusterError, InterruptedSearchError
+from segcore.errors import CheckpointError
 from segcore.machine import Machine
 from segcore.prediction.cases import predict_cases, score_cases
 from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
@@ -152,6 +150,7 @@ def test_image_that_was_asked_about_is_not_asked_about_again(stage, train, tmp_p
     write_votes(replace(known, name="kept"), poll.files[0])
     run_polls(stage, [poll])
     assert read_votes(poll.files[0]).name == "kept"
+    assert not stage.journal.history.warnings
     (expected,) = ask(stage.job, [2], [voter])
     found = read_votes(poll.files[2])
     assert found.name == expected.name
@@ -229,37 +228,3 @@ def test_checkpoint_that_a_worker_cannot_read_is_told_without_the_workers_traceb
     assert re.fullmatch(
         r"The checkpoint .*state\.pt cannot be read \(.*\); delete it to start anew\.", str(caught.value)
     )
-
-
-@pytest.mark.usefixtures("local_ray")
-def test_a_worker_that_ray_ended_for_want_of_memory_is_told_with_how_to_go_on(stage, tmp_path, monkeypatch):
-    """Only what becomes of the task is made up: Ray's memory monitor looks at the whole machine."""
-
-    def get(task):
-        raise ray.exceptions.OutOfMemoryError("1 task was killed")
-
-    monkeypatch.setattr(ray, "get", get)
-    voter = Voter(values=make_best().values, checkpoints=(), snapshot=0)
-    with pytest.raises(ClusterError, match=r"ran out of memory, so Ray ended .*Go on with 'python -m search retrain "):
-        run_polls(stage, [Poll(files={0: tmp_path / "v" / "0.npz"}, voters=(voter,))])
-
-
-@pytest.mark.usefixtures("local_ray")
-def test_a_stop_that_is_asked_for_ends_the_selection(stage, tmp_path, monkeypatch):
-    def ask_for_long(job, indices, voters):
-        time.sleep(600)
-
-    monkeypatch.setattr("search.run.polling.ask", ask_for_long)
-    inbox = Inbox(tmp_path / "asked")
-    inbox.stop = Request(kind="stop", reason="asked for by Kim")
-    poll = Poll(files={0: tmp_path / "v" / "0.npz"}, voters=())
-    with pytest.raises(InterruptedSearchError, match=r"Stopped, as asked for by Kim; go on with '.* retrain "):
-        run_polls(replace(stage, inbox=inbox), [poll])
-
-
-@pytest.mark.usefixtures("local_ray")
-def test_a_selection_for_which_there_is_no_node_ends_with_what_to_do(stage, make_place, tmp_path):
-    place = make_place(gpus_per_trial=3, wait_seconds=1)
-    poll = Poll(files={0: tmp_path / "v" / "0.npz"}, voters=())
-    with pytest.raises(ClusterError, match=r"in vain for a node with 3 GPUs and 1 CPU: .* then run '.* retrain "):
-        run_polls(replace(stage, place=place), [poll])

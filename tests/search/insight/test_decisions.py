@@ -100,7 +100,7 @@ def test_a_trial_that_a_person_pruned_as_it_waited_is_no_other_decision(record):
 
 @pytest.mark.parametrize(("first_rung", "stopped"), [(0, {0, 1, 2}), (3, {1})])
 def test_a_trial_that_was_judged_later_than_others_is_so_again(make_settings, first_rung, stopped):
-    """Trial 2 is the worst at both rungs; where it passes the second, trial 0 is the better of two there and goes on."""
+    """Trial 2 is the worst at both rungs; where it passes the second, trial 0 is the better there and goes on."""
     settings, history = make_settings(epochs=4, grace_epochs=1, reduction_factor=2, trials=9), History("iou")
     for number, each in enumerate((0, 0, first_rung)):
         history.apply(Asked(trial=number, fold=0, values={}, params={}, first_rung=each, time=10.0 * number))

@@ -5,6 +5,7 @@ is there is not asked for again, so that a polling that was interrupted goes on.
 and what it did not say is asked of another one; how long it may be silent is decided in `judge.silence`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,6 +27,9 @@ from segcore.prediction.votes import write_votes
 _IMAGES_PER_TASK: Final = 16
 """Few enough that what a task returns fits a node's memory, enough that its networks are not loaded for nothing."""
 _LOOK_SECONDS: Final = 1.0
+_START_SECONDS: Final = 600.0
+"""At least so long nobody says anything before a worker that has not said where it runs is given up: it may wait for
+one that does, and starting a process takes a busy machine minutes."""
 _TASKS_PER_PROCESS: Final = 64
 """Ray would start a process for every task on a GPU, which takes longer than the images."""
 
@@ -52,7 +56,7 @@ class Task:
         indices: those that nothing was said of yet, in order.
         losses: how many workers it has lost.
         seat: where it runs; None as long as it waits for a worker.
-        heard_seconds: when its worker was last heard of, by the polling's clock.
+        heard_seconds: when its worker was last heard of, or asked, by the polling's clock.
         has_voted: whether its worker has said anything of an image; before the first it loads its networks.
     """
 
@@ -107,6 +111,7 @@ class Polling:
         self._running: dict[Any, Task] = {}
         self._clock = AttentiveClock()
         self._slowest_seconds = 0.0
+        self._heard_seconds = 0.0
 
     def run(self) -> None:
         """Ask until all is said."""
@@ -127,7 +132,7 @@ class Polling:
     def _hand_out(self) -> None:
         # One more than fit waits at Ray, so that no worker waits for this process.
         while self._waiting and len(self._running) <= self._room.count():
-            task = self._waiting.pop(0)
+            task = replace(self._waiting.pop(0), heard_seconds=self._clock.look())
             self._running[self._begin(task)] = task
 
     def _begin(self, task: Task) -> Any:
@@ -161,7 +166,7 @@ class Polling:
                 self._give_back(each, f"was lost: {describe_eviction(error).rstrip('.')}.", error)
 
     def _take(self, answers: Any, said: Any, now_seconds: float) -> None:
-        task = self._running[answers]
+        task, self._heard_seconds = self._running[answers], now_seconds
         if isinstance(said, Seat):
             self._running[answers] = replace(task, seat=said, heard_seconds=now_seconds)
             return
@@ -173,21 +178,30 @@ class Polling:
 
     def _end_silent(self) -> None:
         """End the workers that are silent for too long."""
-        least_seconds, now_seconds = self._stage.place.hang_after_seconds, self._clock.look()
-        for answers, task in list(self._running.items()) if least_seconds else ():
+        now_seconds = self._clock.look()
+        for answers, task in list(self._running.items()):
             silent_seconds = now_seconds - task.heard_seconds
-            patience_seconds = stretch_patience(
-                self._slowest_seconds,
-                hang_after_seconds=least_seconds,
-                has_reported=task.has_voted,
-                hangs=task.losses,
-            )
-            if task.seat is None or silent_seconds <= patience_seconds:
-                continue
-            end(task.seat)
-            ray.cancel(answers, force=True)
-            told = f"said nothing for {silent_seconds:.0f} s and is taken for hung: it is ended."
-            self._give_back(answers, f"{told} Where predictions are only slow, give --hang-after a longer time.")
+            if task.seat is not None and silent_seconds > self._find_patience_seconds(task):
+                end(task.seat)
+                told = f"said nothing for {silent_seconds:.0f} s and is taken for hung: it is ended."
+                self._give_up(answers, f"{told} Where predictions are only slow, give --hang-after a longer time.")
+                # Others may have waited for its place.
+                self._heard_seconds = now_seconds
+        for answers, task in list(self._running.items()):
+            silent_seconds = now_seconds - max(task.heard_seconds, self._heard_seconds)
+            patience_seconds = max(_START_SECONDS, self._find_patience_seconds(task))
+            if task.seat is None and silent_seconds > patience_seconds and self._room.count():
+                self._give_up(answers, f"has not begun, and none was heard of for {silent_seconds:.0f} s.")
+
+    def _find_patience_seconds(self, task: Task) -> float:
+        least_seconds = self._stage.place.hang_after_seconds or math.inf
+        return stretch_patience(
+            self._slowest_seconds, hang_after_seconds=least_seconds, has_reported=task.has_voted, hangs=task.losses
+        )
+
+    def _give_up(self, answers: Any, told: str) -> None:
+        ray.cancel(answers, force=True)
+        self._give_back(answers, told)
 
     def _give_back(self, answers: Any, told: str, error: Exception | None = None) -> None:
         """Let what a lost worker did not say be asked again, unless too many were lost over it."""

@@ -97,6 +97,23 @@ def test_worker_that_stands_still_is_ended_and_another_is_asked_what_it_did_not_
     wait_until(lambda: not is_alive(stopped), "the worker that stood still is ended")
 
 
+def test_workers_that_never_begin_end_the_selection_with_what_to_do(stage, poll, monkeypatch):
+    """As where a process stands still while it starts: nothing says where it is."""
+
+    def start_for_ever(packed: bytes) -> Iterator[None]:
+        time.sleep(600)
+        yield None
+
+    monkeypatch.setattr("search.run.polling.run_seated", start_for_ever)
+    monkeypatch.setattr("search.run.polling._START_SECONDS", 0.5)
+    with pytest.raises(ClusterError, match=r"has not begun, .* It is the last of 2 tries; .* retrain "):
+        run_polls(replace_place(stage, hang_after_seconds=0.1), [poll])
+    (warning,) = told(stage)
+    assert warning.startswith(
+        "A worker that predicted images for the ensemble has not begun, and none was heard of for "
+    )
+
+
 def test_worker_that_dies_is_told_and_another_is_asked_what_it_did_not_say(stage, poll, strike):
     strike(signal.SIGKILL, 1)
     run_polls(stage, [poll])

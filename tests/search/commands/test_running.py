@@ -8,14 +8,16 @@ from search.commands.running import confirm_best, expect_tracking, finish, retra
 from search.memory.journal import read_events
 from search.opening import open_search
 from search.stages.retrain import Retraining
+from search.stages.stage import ReadySearch
 from segcore.errors import InterruptedSearchError, TrackingError
 
 
 @pytest.fixture
-def room(searched):
-    """Settings and nodes of the search; nothing is asked of Ray."""
+def ready(searched, cache) -> ReadySearch:
+    """The search; nothing is asked of Ray."""
     settings, place = open_search(searched, {})
-    return settings, SimpleNamespace(place=place, nodes=None, head="")
+    capacity = SimpleNamespace(place=place, nodes=None, head="")
+    return ReadySearch(settings=settings, capacity=capacity, folder=searched, cache=cache)
 
 
 @pytest.fixture
@@ -33,29 +35,29 @@ def press(monkeypatch):
     return make
 
 
-def test_a_further_ctrl_c_in_a_confirmation_says_how_to_go_on(searched, room, press, cache, capsys):
+def test_a_further_ctrl_c_in_a_confirmation_says_how_to_go_on(searched, ready, press, capsys):
     """The first one Ray Tune takes."""
     press(running.confirm, "run_confirmation")
     with pytest.raises(InterruptedSearchError) as caught:
-        confirm_best(*room, searched, cache, retry=True)
+        confirm_best(ready, retry=True)
     assert str(caught.value) == f"Interrupted; go on with '{searched.command('confirm')}'."
     assert [event.event for event in read_events(searched.confirm_stage.journal)] == ["opened", "halted"]
     assert "training" in capsys.readouterr().out, "how far it got"
 
 
-def test_an_interrupted_retraining_is_gone_on_with_by_the_options_it_was_given(searched, room, press, cache, make_best):
+def test_an_interrupted_retraining_is_gone_on_with_by_the_options_it_was_given(searched, ready, press, make_best):
     press(running.retrain, "run_retraining")
     with pytest.raises(InterruptedSearchError) as caught:
-        retrain_winner(*room, searched, cache, Retraining(winner=make_best(), half=True, most=5))
+        retrain_winner(ready, Retraining(winner=make_best(), half=True, most=5))
     command = searched.command("retrain", "--half", "--max-members", "5")
     assert str(caught.value) == f"Interrupted; go on with '{command}'."
 
 
-def test_ctrl_c_when_the_trials_of_a_launch_have_ended_names_the_command_that_goes_on(searched, room, press, cache):
+def test_ctrl_c_when_the_trials_of_a_launch_have_ended_names_the_command_that_goes_on(searched, ready, press):
     """The launch itself would be refused: its search is there."""
     press(running, "can_confirm")
     with pytest.raises(InterruptedSearchError) as caught:
-        finish(*room, searched, cache)
+        finish(ready)
     assert str(caught.value) == f"Interrupted; go on with '{searched.command('resume')}'."
 
 

@@ -125,6 +125,8 @@ def _launch(
             show_forecast(settings, capacity, cache_pixels, split)
             return
         first = resolve_first(given, loaded, settings, space_facts(cache_pixels), require_trainable)
+        if given:
+            console.print(f"Configurations that are tried first: {len(first)}, each once")
         settings = replace(settings, first=first)
         folder = _begin(settings, place, split)
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache_pixels)

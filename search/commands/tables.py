@@ -51,13 +51,13 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
     """Return the resolved settings and where it runs, one per line."""
     table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
     told = {
-        "first": f"{len(settings.first)} configurations",
         "storage": name_storage(place.storage),
         "grace_epochs": f"{settings.resolved_grace_epochs} (of {settings.epochs})",
     }
     descriptions = {**describe_fields(SearchSettings), **describe_fields(Place)}
     for name, value in {**settings_values(settings), **place_values(place)}.items():
-        if name != "home":
+        # What is tried first is resolved, and told, when the data has been read.
+        if name not in ("home", "first"):
             shown = told.get(name) or _describe_setting(value, descriptions[name])
             table.add_row(name, mask_uri(shown))
     return table

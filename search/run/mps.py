@@ -9,6 +9,7 @@ from typing import Final
 
 _VARIABLE: Final = "CUDA_MPS_PIPE_DIRECTORY"
 _PIPES: Final = Path("/tmp/nvidia-mps")
+"""Where the daemon's socket lies unless the variable names another folder; NVIDIA calls both pipes."""
 _PROCESSES: Final = Path("/proc")
 _NAME: Final = "nvidia-cuda-mps"
 """The kernel keeps 15 letters of the names of the daemon and its servers."""
@@ -22,15 +23,15 @@ ADVICE: Final = (
 def runs_mps(processes: Path = _PROCESSES) -> bool:
     """Say whether MPS runs on this machine, where processes of this one's environment would look for it.
 
-    A daemon that was killed leaves its pipe behind, and one that is told another folder is not found by a process that
-    is not; the GPU is not asked.
+    A daemon that was killed leaves its socket behind, and one that is told another folder is not found by a process
+    that is not; the GPU is not asked.
 
     Args:
         processes: where the kernel shows them.
     """
-    pipe = Path(os.environ.get(_VARIABLE) or _PIPES) / "control"
+    control = Path(os.environ.get(_VARIABLE) or _PIPES) / "control"
     with suppress(OSError):
-        return stat.S_ISFIFO(pipe.stat().st_mode) and any(name.startswith(_NAME) for name in _read_names(processes))
+        return stat.S_ISSOCK(control.stat().st_mode) and any(name.startswith(_NAME) for name in _read_names(processes))
     return False
 
 

@@ -5,6 +5,7 @@ So a row that hangs, or takes too much memory, costs the table one line.
 
 import json
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,15 +16,17 @@ from segcore.machine import detect_machine
 def main() -> None:
     """Measure the row that standard input tells, and print what was found in the last line."""
     told = json.load(sys.stdin)
-    print(json.dumps(measure(Row(**told["row"]), Scale(**told["scale"]), Path(told["folder"]), told["cpus"])))
+    row, scale, folder = Row(**told["row"]), Scale(**told["scale"]), Path(told["folder"])
+    print(json.dumps(measure(row, scale, folder, told["cpus"], told["begun"])))
 
 
 def tell(row: Row, scale: Scale, folder: Path, cpus: int) -> str:
     """Return what `main` is told."""
-    return json.dumps({"row": asdict(row), "scale": asdict(scale), "folder": str(folder), "cpus": cpus})
+    told = {"row": asdict(row), "scale": asdict(scale), "folder": str(folder), "cpus": cpus, "begun": time.time()}
+    return json.dumps(told)
 
 
-def measure(row: Row, scale: Scale, folder: Path, cpus: int) -> Found:
+def measure(row: Row, scale: Scale, folder: Path, cpus: int, begun: float) -> Found:
     """Return the figures of a row by name.
 
     Args:
@@ -31,6 +34,7 @@ def measure(row: Row, scale: Scale, folder: Path, cpus: int) -> Found:
         scale: how large.
         folder: holds streets/ and cache/, of which the first folder is the prepared one; models are written there.
         cpus: processor cores.
+        begun: when this process was started, as `time.time` tells it.
     """
     # Each imported where it is needed: a process starts in seconds, which count.
     if row.kind == "peaks":
@@ -41,10 +45,14 @@ def measure(row: Row, scale: Scale, folder: Path, cpus: int) -> Found:
         return dict(measure_peaks(machine.device, side=side, mib=mib))
     if row.kind == "prediction":
         return _predict(row, scale, folder, cpus)
+    (cache,) = (file.parent for file in (folder / "cache").glob("*/index.json"))
+    if row.kind == "start":
+        from benchmarks.throughput.gpu.start import measure_start
+
+        return measure_start(row, scale, cache, cpus, begun)
     from benchmarks.throughput.gpu.training import measure_other, measure_segcore
 
     if row.arm == "segcore":
-        (cache,) = (file.parent for file in (folder / "cache").glob("*/index.json"))
         return measure_segcore(row, scale, cache, cpus)
     return measure_other(row, scale, folder / "streets", cpus)
 

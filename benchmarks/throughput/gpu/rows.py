@@ -13,7 +13,7 @@ class Row:
     """One line of the tables.
 
     Args:
-        kind: peaks, training or prediction.
+        kind: peaks, start, training or prediction.
         arm: segcore, plain or contest.
         mode: input of a training, see `benchmarks.throughput.modes`.
         batch_size: samples of a batch.
@@ -33,9 +33,14 @@ class Row:
     most_seconds: float = 60.0
 
     @property
+    def compiles(self) -> bool:
+        """Whether its network is compiled: the competent user's is."""
+        return self.kind == "training" and (self.arm == "plain" or self.compile == "on")
+
+    @property
     def name(self) -> str:
         """What the row is called, such as `training segcore crop:512 batch 16`."""
-        parts = [self.kind, self.arm if self.kind != "peaks" else "", self.mode]
+        parts = [self.kind, self.arm if self.kind in ("training", "prediction") else "", self.mode]
         parts += [f"batch {self.batch_size}"] if self.batch_size else []
         parts += [f"{self.members} network(s)"] if self.members else []
         parts += [f"compile {self.compile}"] if self.compile != "off" else []
@@ -85,6 +90,7 @@ def _predict(arm: str, members: int) -> Row:
 
 ROWS: Final[Sequence[Row]] = (
     Row(kind="peaks", most_seconds=40.0),
+    Row(kind="start", mode="crop:512", batch_size=16, most_seconds=90.0),
     _train("segcore", "crop:512", 16),
     _train("plain", "crop:512", 16, 80.0),
     _train("segcore", "full", 4),
@@ -108,6 +114,7 @@ ROWS: Final[Sequence[Row]] = (
 
 TINY_ROWS: Final[Sequence[Row]] = (
     Row(kind="peaks"),
+    Row(kind="start", mode="crop:64", batch_size=2),
     _train("segcore", "crop:64", 2),
     _predict("segcore", 2),
     _train("plain", "crop:64", 2),

@@ -46,12 +46,17 @@ def format_tables(machine: str, found: Mapping[str, Found], left_out: Sequence[s
     peaks = found.get("peaks", {})
     lines = [machine, ""]
     lines += [f"- {name}: {value:.4g}" for name, value in peaks.items() if not isinstance(value, str)]
+    starts = [row for name, row in found.items() if name.startswith("start") and "failed" not in row]
+    lines += [
+        f"- start, {part}: {seconds:.1f} s" for row in starts for part, seconds in row.items() if part != "batch_size"
+    ]
     for kind, columns in (("training", _TRAINING), ("prediction", _PREDICTION)):
         rows = {name: row for name, row in found.items() if name.startswith(kind) and "failed" not in row}
         lines += ["", f"| {kind} | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]
         for name, row in rows.items():
             cells = [_format_cell(column, row, peaks) for column in columns.values()]
             lines.append(f"| {name.removeprefix(kind + ' ')} | {' | '.join(cells)} |")
+    lines += ["", *(f"- {name}: {row['seconds']:.0f} s" for name, row in found.items() if "seconds" in row)]
     failed = [f"- {name}: {row['failed']}" for name, row in found.items() if "failed" in row]
     lines += ["", *failed, *(f"- {name}: no time was left" for name in left_out)]
     return "\n".join(lines) + "\n"

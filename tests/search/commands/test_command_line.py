@@ -548,7 +548,8 @@ def seeded(interrupted: Interrupted, run: Callable, place: Place) -> tuple[Event
     outside.write_text(json.dumps({"optimizer": "sgd", "learning_rate": 0.03}))
     arguments = (*place.arguments, "--name", "seeded", "--trials", TRIALS, "--epochs", 1, "--max-concurrent", 1)
     arguments += ("--objective", "iou,latency_ms", "--max-latency-ms", 1e6)
-    run(*arguments, "--seed-config", outside, "--warm-start", "cut")
+    told = run(*arguments, "--seed-config", outside, "--warm-start", "cut")
+    assert "Configurations that are tried first: 4, each once" in told.stdout
     journal = place.folder("seeded").search_stage.journal
     before = tuple(read_events(journal))
     run("resume", "seeded", "--trials", "+1", *place.storage)

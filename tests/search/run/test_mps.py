@@ -1,6 +1,8 @@
-"""Whether MPS runs, from a folder of pipes and one of processes as NVIDIA's daemon and the kernel make them."""
+"""Whether MPS runs, from a socket and a folder of processes as NVIDIA's daemon and the kernel make them."""
 
 import os
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,16 +23,19 @@ def processes(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def pipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Folder of the daemon's pipes, which the environment names."""
+def pipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Folder of the daemon's socket, which the environment names."""
     folder = tmp_path / "pipes"
     folder.mkdir()
-    os.mkfifo(folder / "control")
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(folder))
-    return folder
+    with socket.socket(socket.AF_UNIX) as control:
+        # A socket's address holds a hundred letters, which a test's folder may exceed.
+        monkeypatch.chdir(folder)
+        control.bind("control")
+        yield folder
 
 
-def test_mps_runs_where_its_pipe_is_and_its_daemon_lives(processes):
+def test_mps_runs_where_its_socket_is_and_its_daemon_lives(processes):
     assert runs_mps(processes)
 
 
@@ -39,12 +44,13 @@ def test_what_a_killed_daemon_left_does_not_run(processes):
     assert not runs_mps(processes)
 
 
-def test_a_daemon_whose_pipe_is_elsewhere_is_not_found(processes, pipes, monkeypatch):
+def test_a_daemon_whose_socket_is_elsewhere_is_not_found(processes, pipes, monkeypatch):
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(pipes.parent / "elsewhere"))
     assert not runs_mps(processes)
 
 
-def test_a_plain_file_is_no_pipe(processes, pipes):
+@pytest.mark.parametrize("make", [Path.touch, os.mkfifo])
+def test_what_is_no_socket_is_nobodys(processes: Path, pipes: Path, make: Callable[[Path], None]):
     (pipes / "control").unlink()
-    (pipes / "control").touch()
+    make(pipes / "control")
     assert not runs_mps(processes)

@@ -1,14 +1,15 @@
 """What a run of some minutes measures, in which order, and that it keeps what it has."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.throughput.gpu.__main__ import draw, measure_rows
+from benchmarks.throughput.gpu.__main__ import compile_rows, draw, measure_rows
 from benchmarks.throughput.gpu.row import measure
-from benchmarks.throughput.gpu.rows import ROWS, TINY, TINY_ROWS, Row, merge
+from benchmarks.throughput.gpu.rows import ROWS, TINY, TINY_ROWS, Found, Row, merge
 from benchmarks.throughput.gpu.table import format_tables, write_tables
 
 
@@ -26,6 +27,26 @@ def test_rows_are_measured_until_no_time_is_left_for_another():
         ("training segcore b", {"seconds": 70.0, "batch_size": 0}),
         ("training segcore d", {"seconds": 16.0, "batch_size": 0}),
     ]
+
+
+def test_rows_that_compile_are_run_once_before_any_is_measured():
+    rows = [
+        Row(kind="training", mode="a"),
+        Row(kind="training", mode="a", arm="plain"),
+        Row(kind="training", mode="a", compile="on"),
+        Row(kind="prediction", arm="plain", members=1),
+    ]
+    ran: list[str] = []
+
+    def run(row: Row, seconds: float) -> Found:
+        ran.append(row.name)
+        return {"failed": "no compiler"} if row.arm == "plain" else {"samples_per_second": seconds}
+
+    found = compile_rows(rows, run, 30.0)
+    assert sorted(ran) == ["training plain a", "training segcore a compile on"]
+    assert found["compiling training plain a"] == {"failed": "no compiler"}
+    assert list(found["compiling training segcore a compile on"]) == ["seconds"]
+    assert compile_rows(rows[:1], run, 30.0) == {}
 
 
 def test_rates_of_processes_at_once_are_added_and_shares_averaged():
@@ -58,7 +79,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_a_training_is_measured_with_its_validation_and_what_a_step_asks_for(drawn: Path):
-    found = measure(TINY_ROWS[1], TINY, drawn, 1)
+    found = measure(TINY_ROWS[2], TINY, drawn, 1, time.time())
     assert found["samples_per_second"] > found["epoch_samples_per_second"] > 0
     assert 0 < found["validation_share"] < 1
     assert 0 <= found["wait_share"] < 1
@@ -66,6 +87,18 @@ def test_a_training_is_measured_with_its_validation_and_what_a_step_asks_for(dra
 
 
 def test_peaks_are_measured(drawn: Path):
-    found = measure(TINY_ROWS[0], TINY, drawn, 1)
+    found = measure(TINY_ROWS[0], TINY, drawn, 1, time.time())
     assert set(found) == {"tflops", "gib_per_second", "from_pageable_gib_per_second"}
     assert min(found.values()) > 0
+
+
+def test_a_start_is_measured_part_by_part_for_a_known_network_too(drawn: Path):
+    found = measure(TINY_ROWS[1], TINY, drawn, 1, time.time() - 3.0)
+    parts = ["network", "first step", "second step", "first epoch", "second epoch"]
+    trainings = ["1 unet", "2 fpn", "3 unet"]
+    assert list(found) == ["process and imports", *(f"{each}: {part}" for each in trainings for part in parts)]
+    assert found["process and imports"] >= 3.0
+    assert min(found.values()) > 0
+    table = format_tables("one card", {"start crop:64 batch 2": {**found, "batch_size": 2}}, [])
+    assert f"- start, 1 unet: network: {found['1 unet: network']:.1f} s" in table
+    assert "batch_size" not in table

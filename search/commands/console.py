@@ -2,8 +2,9 @@
 
 import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -12,6 +13,8 @@ from rich.segment import Segment
 
 _UNSEEN: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 """Control characters, which terminals obey, but for the end of a line; and those that turn the direction of text."""
+LOADING: Final = "loading Ray, MLflow and torch"
+_SLOW_SECONDS: Final = 10.0
 _SIMPLER: Final = str.maketrans({"·": "-", "…": ".", "±": "~", "–": "-", "“": '"', "”": '"'})
 
 
@@ -70,6 +73,23 @@ def make_plain(text: str, encoding: str) -> str:
     except UnicodeEncodeError:
         return text.translate(_SIMPLER).encode(encoding, "replace").decode(encoding)
     return text
+
+
+@contextmanager
+def told_if_slow(doing: str, after_seconds: float = _SLOW_SECONDS) -> Iterator[None]:
+    """Say what a command is doing if it takes long, lest it be taken for hung.
+
+    Args:
+        doing: what it does.
+        after_seconds: how long it may say nothing.
+    """
+    timer = threading.Timer(after_seconds, console.print, [f"{doing} ..."], {"soft_wrap": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def warn(text: str) -> None:

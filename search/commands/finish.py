@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.commands.console import console
+from search.commands.console import LOADING, console, told_if_slow
 from search.commands.display import show_best, show_failed_trainings, show_set_aside
 from search.commands.look import best
 from search.commands.notify import Notify, notified
@@ -42,8 +42,8 @@ def confirm(
 
 
 def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | None) -> None:
-    from search.commands import running
-    from search.run import cluster
+    with told_if_slow(LOADING):
+        from search.commands import running
     from search.stages.stage import ReadySearch
 
     name = folder.name
@@ -63,7 +63,7 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     read_folds(folder.folds)
     running.expect_tracking(place)
     dataset = running.read_data(place)
-    with cluster.connected(place) as capacity:
+    with running.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
         running.confirm_best(ready, retry=True, save=True)
@@ -99,8 +99,8 @@ def retrain(
 
 
 def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int, *, half: bool) -> None:
-    from search.commands import running
-    from search.run import cluster
+    with told_if_slow(LOADING):
+        from search.commands import running
     from search.stages.retrain import Retraining
     from search.stages.stage import ReadySearch
 
@@ -113,7 +113,7 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
     read_folds(folder.folds)
     running.expect_tracking(place)
     dataset = running.read_data(place)
-    with cluster.connected(place) as capacity:
+    with running.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
         wanted = Retraining(winner=winner, further=further, most=most, half=half)
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.commands.console import console, warn
+from search.commands.console import LOADING, console, told_if_slow, warn
 from search.commands.dry_run import show_forecast
 from search.commands.notify import Notify, notified
 from search.commands.opening import open_told, require_same
@@ -90,8 +90,9 @@ def _launch(
     *,
     dry_run: bool = False,
 ) -> None:
-    from search.commands import running
-    from search.run import cluster, loop
+    with told_if_slow(LOADING):
+        from search.commands import running
+    from search.run import loop
     from search.stages.earlier import read_earlier
     from search.stages.stage import ReadySearch
     from search.tracking.check import require_tracking
@@ -103,7 +104,8 @@ def _launch(
     require_metric(settings.metric, dataset.classes)
     console.print(settings_table(settings, place))
     require_new(settings, place)
-    loaded = load_space(settings.space)
+    with told_if_slow(f"importing {settings.space}"):
+        loaded = load_space(settings.space)
     if not dry_run:
         require_tracking(place.tracking_uri)
     running.tell_storage(place)
@@ -111,11 +113,12 @@ def _launch(
     given += [(f"--warm-start {name}", each) for name in warm_start for each in read_earlier(name, place)]
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     division.divide(dataset.cases)
-    with cluster.connected(place) as capacity:
+    with running.connected(place) as capacity:
         cache_pixels = running.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
-        looked_at = loop.require_search(settings, cache_pixels, split)
+        with told_if_slow(f"drawing from {settings.space}, and building the networks that it draws"):
+            looked_at = loop.require_search(settings, cache_pixels, split)
         _tell_start(settings, split, told, looked_at.taken)
         running.expect_room(settings, place, capacity.count(), looked_at.checkpoint_bytes)
         if settings.confirm > 1:
@@ -182,8 +185,8 @@ def resume(
 def _go_on(
     folder: SearchFolder, where: Values, trials: str = "+0", time_budget: str = "", *, retry_failed: bool = False
 ) -> None:
-    from search.commands import running
-    from search.run import cluster
+    with told_if_slow(LOADING):
+        from search.commands import running
     from search.stages.stage import ReadySearch
 
     settings, place = open_told(folder, where)
@@ -202,11 +205,12 @@ def _go_on(
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     # Those that are gone are told before anything starts.
     read_folds(folder.folds)
-    load_space(settings.space)
+    with told_if_slow(f"importing {settings.space}"):
+        load_space(settings.space)
     running.expect_tracking(place)
     running.tell_storage(place)
     dataset = running.read_data(place)
-    with cluster.connected(place) as capacity:
+    with running.connected(place) as capacity:
         cache = running.prepare_cache(capacity, dataset)
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
         running.search(ready, retry=retry_failed, extended=extended)

@@ -6,12 +6,12 @@ Those take seconds to import, so `launch` and `finish` import this file when the
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from search.commands import tables, verdict_tables
-from search.commands.console import PlainConsole, console, warn
+from search.commands.console import PlainConsole, console, told_if_slow, warn
 from search.commands.display import (
     decoding_shown,
     read_search_of,
@@ -72,6 +72,15 @@ def tell_storage(place: Place) -> None:
             "MLflow's database stays on this machine and is not copied to the bucket: another machine fills one of its "
             "own from the journal. Name a server by --tracking-uri to have one for all."
         )
+
+
+@contextmanager
+def connected(place: Place) -> Iterator[Capacity]:
+    """Connect to the place's cluster, or start a local Ray, and say so if it takes long; see `cluster.connected`."""
+    with ExitStack() as stack:
+        with told_if_slow(f"reaching the Ray cluster at {place.address}" if place.address else "starting Ray"):
+            capacity = stack.enter_context(cluster.connected(place))
+        yield capacity
 
 
 def read_data(place: Place) -> DataSet:

@@ -11,7 +11,7 @@ from search.memory.history import count_ends
 from search.memory.journal import Journal
 from search.memory.moment import now
 from search.memory.outcome import FAILURES, Outcome
-from search.propose.proposer import Proposer
+from search.propose.proposer import Proposal, Proposer
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
@@ -22,7 +22,7 @@ from search.space.draw import Draw, Params, draw, draw_config, load_space, space
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit
-from segcore.errors import HopelessSearchError, InterruptedSearchError
+from segcore.errors import ConfigError, HopelessSearchError, InterruptedSearchError
 from segcore.feeding.balance import count_class_pixels
 from segcore.scoring.objective import require_counted, require_learnt
 from segcore.training.feasible import Feasibility
@@ -141,10 +141,18 @@ def choose_trial(stage: Stage, asha: Asha, proposer: Proposer) -> int | None:
     if number < len(settings.first):
         journal.write(Asked(trial=number, fold=settings.fold, **settings.first[number]))
     else:
-        found = proposer.ask(number)
+        found = _ask(stage, proposer, number)
         asked = Asked(trial=number, fold=settings.fold, values=found.values, params=found.params)
         journal.write(replace(asked, ahead=found.ahead, first_rung=found.first_rung))
     return number
+
+
+def _ask(stage: Stage, proposer: Proposer, number: int) -> Proposal:
+    try:
+        return proposer.ask(number)
+    except ConfigError as error:
+        again = stage.folder.command("resume")
+        raise ConfigError(f"{error} Mend the space, then go on with '{again}'; what has run is kept.") from error
 
 
 def require_success(stage: Stage, since: float) -> None:

@@ -3,11 +3,12 @@
 import contextlib
 import json
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, Final
 
 import optuna
+from optuna.distributions import CategoricalDistribution
 
 from search.settings import SearchSettings
 from search.space.draw import Draw, Params, RejectedDrawError, draw, draw_config, load_space
@@ -49,6 +50,13 @@ def require_usable_space(
             raise ConfigError(
                 f"--space {settings.space} draws {repeated.params} where {found.params} was asked for; a space must "
                 "draw the same parameters from the same values."
+            )
+        moved = next((name for name in found.params if repeated.distributions[name] != found.distributions[name]), None)
+        if moved is not None:
+            raise ConfigError(
+                f"--space {settings.space} offers {moved} as {_tell_offered(found, moved)}, and as "
+                f"{_tell_offered(repeated, moved)} for the same draw, so that a seed would not draw the same again; "
+                "give the same choices or range, in the same order."
             )
         unlike = next((name for name in found.values if repeated.values.get(name) != found.values[name]), None)
         if unlike is not None:
@@ -107,6 +115,7 @@ def _strict(space: Space, settings: SearchSettings) -> Space:
     """Return the space, which fails where Optuna would only warn, or a search would leave out what it says."""
 
     def draw_strictly(trial: optuna.Trial) -> dict[str, Any] | None:
+        _refuse_sets(trial)
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "Inconsistent parameter values")
             constants = space(trial)
@@ -116,6 +125,26 @@ def _strict(space: Space, settings: SearchSettings) -> Space:
         return constants
 
     return draw_strictly
+
+
+def _refuse_sets(trial: optuna.Trial) -> None:
+    """Let a trial refuse choices without an order, which Optuna takes."""
+    suggest = trial.suggest_categorical
+
+    def suggest_ordered(name: str, choices: Any) -> Any:
+        if isinstance(choices, Set) and not isinstance(choices, KeysView):
+            raise ValueError(
+                f"the choices of {name} are a set, whose order differs from process to process, so that a seed would "
+                "not draw the same again; give a tuple, or sorted(...)"
+            )
+        return suggest(name, choices)
+
+    trial.suggest_categorical = suggest_ordered  # type: ignore[method-assign]
+
+
+def _tell_offered(found: Draw, name: str) -> str:
+    offered = found.distributions[name]
+    return f"{offered.choices}" if isinstance(offered, CategoricalDistribution) else f"{offered}"
 
 
 def _require_effect(drawn: Sequence[Draw], settings: SearchSettings) -> None:

@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from search.memory.events import Event, parse_event
+from search.memory.events import Event, encode_event, parse_event
 from segcore.errors import CheckpointError
 
 _IDENTITY_LETTERS: Final = 16
@@ -78,12 +78,20 @@ class JournalReader:
 
 
 def identify(journal: Path) -> str:
-    """Return what tells a journal from others: a digest of its first line; a journal without one has none."""
+    """Return what tells a journal from others: a digest of its first event; a journal without one has none."""
     if not journal.exists():
         return ""
     with journal.open("rb") as stream:
         first = stream.readline()
-    return hashlib.sha256(first).hexdigest()[:_IDENTITY_LETTERS] if first.endswith(b"\n") else ""
+    return hashlib.sha256(_write_anew(first)).hexdigest()[:_IDENTITY_LETTERS] if first.endswith(b"\n") else ""
+
+
+def _write_anew(line: bytes) -> bytes:
+    """Return a line as it is written here: an editor may have put spaces into it, or its keys in another order."""
+    try:
+        return encode_event(parse_event(line)) + b"\n"
+    except CheckpointError:
+        return line
 
 
 def count_whole_bytes(journal: Path, start: int = 0) -> int:

@@ -1,6 +1,7 @@
 """What the commands share: the console, a progress bar, the choice of a machine, options of one meaning everywhere."""
 
 import io
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -31,7 +32,17 @@ from segcore.scoring.objective import METRIC_HELP
 
 
 class PlainConsole(Console):
-    """Shows a text as it is, wherever it comes from: control characters are written out, never sent."""
+    """Shows a text as it is, wherever it comes from: control characters are written out, never sent.
+
+    When nobody reads any more, as after `| head`, the rest is printed to nowhere and the command goes on.
+    """
+
+    def on_broken_pipe(self) -> None:
+        """Let the stream lead nowhere from now on; Rich would end the command before its work is done."""
+        self._buffer.clear()
+        # What is left in the stream's own buffer would raise again as the process ends.
+        with suppress(OSError, ValueError), Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), self.file.fileno())
 
     def render_str(
         self,

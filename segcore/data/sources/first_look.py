@@ -17,6 +17,7 @@ from segcore.data.encoding import build_encoding
 from segcore.data.listing import count_unread, name_of, walk_files
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
 from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS, SPLIT_OF_FOLDER, TEST_FOLDERS
+from segcore.data.sources.patterns import find_pattern_fault
 from segcore.errors import DataError
 
 _SPLIT: Final = "{split}"
@@ -25,8 +26,9 @@ _SAMPLE: Final = 3
 _MOST_MASK_COLOURS: Final = 256
 
 _Folder = tuple[str, ...]
-_Place = tuple[str, _Folder, str]
-"""Side of the split, folders below, name without its ending."""
+_Place = tuple[str, _Folder, _Folder, str]
+"""Side of the split, folders above those of images and masks where several have both, folders below, name without its
+ending."""
 _Listed = tuple[tuple[str, _Folder], Path]
 """Side of the split and folder of a file, and the file."""
 
@@ -49,7 +51,7 @@ class _Side:
     """Files of a folder, and below it, whose names end alike.
 
     Args:
-        folder: the folder, {split} where it names a side of a split.
+        folder: the folder, {split} where it names a side of a split; of those that have one of a name each, the name.
         ending: of the names, before the suffix.
         files: the files by their place below the folder.
     """
@@ -81,13 +83,24 @@ class _Match:
         return all(inner.folder[: len(outer.folder)] == outer.folder for outer, inner in pairs)
 
     def to_patterns(self) -> Patterns:
-        below = _write_folders({folders for _, folders, _ in self.shared})
+        above = _write_groups({above for _, above, _, _ in self.shared})
+        below = _write_folders({below for _, _, below, _ in self.shared})
         written = []
         for side in (self.images, self.masks):
             suffixes = {side.files[place].suffix.lower() for place in self.shared}
             suffix = suffixes.pop() if len(suffixes) == 1 else ".*"
-            written.append("/".join([*side.folder, *below, f"{{name}}{side.ending}{suffix}"]))
+            written.append("/".join([*above, *side.folder, *below, f"{{name}}{side.ending}{suffix}"]))
         return Patterns(images=written[0], masks=written[1])
+
+
+def _write_groups(above: Set[_Folder]) -> _Folder:
+    """Return what a pattern says of folders each of which has images and masks: one that differs is a group."""
+    if len({len(path) for path in above}) > 1:
+        return ("**",)
+    differing = [len({*parts}) > 1 for parts in zip(*above, strict=True)]
+    if sum(differing) > 1:
+        return _write_folders(above)
+    return tuple("{group}" if differs else part for part, differs in zip(min(above), differing, strict=True))
 
 
 def _write_folders(below: Set[_Folder]) -> _Folder:
@@ -118,7 +131,7 @@ def find_patterns(folder: Path) -> Patterns:
         OSError: when a folder may not be read.
     """
     files = [(_split_path(file.relative_to(folder).parent.parts), file) for file in walk_files(folder)]
-    matches = list(_match_folders(files)) or list(_match_suffixes(files))
+    matches = [*_match_siblings(files), *_match_folders(files)] or list(_match_suffixes(files))
     matches.sort(key=lambda match: len(match.shared), reverse=True)
     for _, group in groupby(matches, key=lambda match: len(match.shared)):
         chosen = _choose(list(group))
@@ -153,6 +166,17 @@ def _match_folders(files: Sequence[_Listed]) -> Iterator[_Match]:
             yield from _match_sides(sides[first], sides[second])
 
 
+def _match_siblings(files: Sequence[_Listed]) -> Iterator[_Match]:
+    """Yield every two names of folders that lie side by side in several others, with places in common."""
+    counts = Counter(name for (_, path), _ in files for name in {*path} - {_SPLIT})
+    sides = {name: list(_list_own_sides(name, files)) for name, _ in counts.most_common(_MOST_FOLDERS)}
+    for first, second in permutations(sides, 2):
+        for match in _match_sides(sides[first], sides[second]):
+            is_divided = len({above for _, above, _, _ in match.shared}) > 1
+            if is_divided and not find_pattern_fault(match.to_patterns().images):
+                yield match
+
+
 def _match_suffixes(files: Sequence[_Listed]) -> Iterator[_Match]:
     """Yield every two kinds of files, side by side in the same folders, with places in common."""
     suffixes = sorted({file.suffix.lower() for _, file in files})
@@ -165,15 +189,24 @@ def _match_suffixes(files: Sequence[_Listed]) -> Iterator[_Match]:
 
 
 def _list_sides(root: _Folder, files: Sequence[_Listed]) -> Iterator[_Side]:
-    below = [(side, path[len(root) :], file) for (side, path), file in files if path[: len(root)] == root]
+    """Yield the files of a folder, and below it, by the endings of their names."""
+    below = [((side, (), path[len(root) :]), file) for (side, path), file in files if path[: len(root)] == root]
+    yield from _divide_by_ending(root, below)
+
+
+def _list_own_sides(name: str, files: Sequence[_Listed]) -> Iterator[_Side]:
+    """Yield the files of all folders of a name, and below them, by the endings of their names."""
+    within = [(side, path, path.index(name), file) for (side, path), file in files if name in path]
+    around = [((side, path[:place], path[place + 1 :]), file) for side, path, place, file in within]
+    yield from _divide_by_ending((name,), around)
+
+
+def _divide_by_ending(folder: _Folder, files: Sequence[tuple[tuple[str, _Folder, _Folder], Path]]) -> Iterator[_Side]:
     for ending in dict.fromkeys((*IMAGE_ENDINGS, *MASK_ENDINGS)):
-        found = {
-            (side, path, name_of(file).removesuffix(ending)): file
-            for side, path, file in below
-            if name_of(file).endswith(ending)
-        }
+        ended = [(around, file) for around, file in files if name_of(file).endswith(ending)]
+        found = {(*around, name_of(file).removesuffix(ending)): file for around, file in ended}
         if found:
-            yield _Side(folder=root, ending=ending, files=found)
+            yield _Side(folder=folder, ending=ending, files=found)
 
 
 def _match_sides(some: Sequence[_Side], others: Sequence[_Side]) -> Iterator[_Match]:

@@ -2,6 +2,8 @@
 
 road           a name a line, in the order of the masks' numbers from 0; lines that begin with # do not count
 7 road         or on each line the number first: '7 road', '7: road', '7,road', '7. road', '[7] road'
+
+Roboflow writes `_classes.csv` into each side of the split: 'Pixel Value, Class', then '7, road'.
 """
 
 import re
@@ -15,6 +17,9 @@ from segcore.errors import DataError
 
 NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
 
+ROBOFLOW_FILE: Final = "_classes.csv"
+
+_ROBOFLOW_HEADING: Final = re.compile(r"pixel value\s*,\s*class", re.IGNORECASE)
 _FORM: Final = "write a name on each line, in the order of the masks' numbers from 0, or each with its number: '7 road'"
 _IGNORED: Final = "__ignore__"
 _COMMENT: Final = "#"
@@ -37,12 +42,13 @@ def find_names_file(folder: Path) -> Path | None:
         DataError: when there are several, which are not the same.
     """
     found = [folder / name for name in NAMES_FILES if has_name(folder / name)]
+    found += [file for file in (folder / ROBOFLOW_FILE, *sorted(folder.glob(f"*/{ROBOFLOW_FILE}"))) if has_name(file)]
     readable = [file for file in found if file.is_file()]
     other = next((file for file in readable[1:] if _read_lines(file) != _read_lines(readable[0])), None)
     if other is not None:
         raise DataError(
-            f"{folder} has {readable[0].name} and {other.name}, which do not name the same classes; move the one that "
-            "is not meant away."
+            f"{folder} has {readable[0].relative_to(folder)} and {other.relative_to(folder)}, which do not name the "
+            "same classes; move the one that is not meant away."
         )
     return found[0] if found else None
 
@@ -62,7 +68,7 @@ def read_names(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
     lines = [line.strip() for line in text if not line.startswith(_COMMENT)]
-    lines = lines[1:] if lines[:1] == [_IGNORED] else lines
+    lines = lines[1:] if lines[:1] == [_IGNORED] or _ROBOFLOW_HEADING.fullmatch(next(iter(lines), "")) else lines
     fault = next(_find_faults(lines), "")
     if fault:
         raise DataError(f"{file} cannot be used:", [f"{fault}; {_FORM}"])

@@ -20,7 +20,7 @@ from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.kinds import count_codes, find_kind, is_grey_palette
 from segcore.data.sources.mask_values import MaskValues, find_doubts, require_sharp
-from segcore.data.sources.names_file import NAMES_FILES, find_names_file, read_names
+from segcore.data.sources.names_file import NAMES_FILES, ROBOFLOW_FILE, find_names_file, read_names
 from segcore.errors import DataError
 
 CLASSES_FILE: Final = "classes.json"
@@ -94,7 +94,7 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
     if kind == "rgb":
         # A table may give numbers too, and masks have one of the two.
         return Table(classes=table, encoding=encoding_of(replace(table, ids=())), notes=(*notes, "masks: colours"))
-    by_colour = source not in NAMES_FILES and not table.ids
+    by_colour = source not in (*NAMES_FILES, ROBOFLOW_FILE) and not table.ids
     known = _find_by_colours(table, kind, palette, masks) if by_colour else {}
     if known:
         said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
@@ -104,6 +104,8 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
         notes.append(f"masks: read by the {said}")
         return Table(classes=table, encoding=build_encoding(kind, known, palette), notes=tuple(notes))
     told = f"masks: numbers, as {source} gives them"
+    if table.ids and min(table.ids) == 1:
+        told += f'; if they have 0 too, name it in {source}, or call it void in a dataset.json: "void": [0, 255]'
     if not table.ids:
         table, told = _number_in_order(table, kind, source, masks)
     if _has_levels_of(table, palette, masks):

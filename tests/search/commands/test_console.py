@@ -2,12 +2,13 @@ import io
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 from rich.table import Table
 from rich.text import Text
 
-from search.commands.console import PlainConsole, make_plain
+from search.commands.console import PlainConsole, make_plain, told_if_slow
 
 NASTY = "a\x1b[31mb\x07c\x9b1md\re\u202ef[/red][bold]:smile:"
 PLAIN = "a[31mbc1mdef[/red][bold]:smile:"
@@ -100,3 +101,14 @@ def test_process_that_nobody_reads_any_more_ends_as_it_would_have():
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 7
+
+
+def test_step_that_takes_long_is_told_once_and_a_quick_one_is_not(monkeypatch):
+    said = io.StringIO()
+    monkeypatch.setattr("sys.stdout", said)
+    with told_if_slow("importing mine:small", after_seconds=0):
+        while not said.getvalue().endswith("\n"):
+            time.sleep(0.01)
+    with told_if_slow("starting Ray", after_seconds=3600):
+        pass
+    assert said.getvalue() == "importing mine:small ...\n"

@@ -19,15 +19,25 @@ from search.memory.events import Asked, Event, Halted, Opened
 from search.memory.history import History
 from search.memory.journal import Journal, read_events, read_history, replay
 from search.memory.outcome import Outcome
+from search.propose.proposer import Proposer
 from search.run import loop as tuner
 from search.run import tuning
-from search.run.loop import require_done, require_search, require_success, retry_failed, run_folds, run_search
+from search.run.loop import (
+    choose_trial,
+    require_done,
+    require_search,
+    require_success,
+    retry_failed,
+    run_folds,
+    run_search,
+)
 from search.run.queue import TrialQueue
 from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage, require_same_data
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
 from search.run.tuning import ray_config
+from search.space.draw import RejectedDrawError
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.classes import class_table_to_json
@@ -507,3 +517,14 @@ def test_a_run_that_was_granted_time_names_what_is_left_of_it_to_go_on_with(stag
     granted = replace(stage, settings=replace(stage.settings, time_budget_seconds=100.0), granted=True)
     assert " --time-budget 40s " in granted.again
     assert "--time-budget" not in replace(granted, granted=False).again
+
+
+def test_space_that_draws_nothing_more_is_told_with_the_way_to_go_on(stage):
+    def give_up(given, seed):
+        raise RejectedDrawError("--space mine:small raised TrialPruned for {'loss': 'ce'}.")
+
+    proposer = Proposer(give_up, seed=0, epochs=4, metric="iou")
+    told = r"100 draws gave no .* for {'loss': 'ce'}\. Mend the space, then go on with 'python -m search resume .*'"
+    with pytest.raises(ConfigError, match=told):
+        choose_trial(stage, build_asha(stage.settings), proposer)
+    assert not stage.journal.history.trials

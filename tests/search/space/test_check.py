@@ -1,3 +1,4 @@
+import itertools
 from dataclasses import replace
 
 import optuna
@@ -105,6 +106,36 @@ def test_choices_that_a_journal_could_not_keep_are_refused_at_the_start(make_set
 
     with pytest.raises(ConfigError, match=told):
         require_usable_space(space, make_settings(), FACTS, REQUIRE)
+
+
+@pytest.mark.parametrize("choices", [{32, 64}, frozenset((32, 64))])
+def test_choices_without_an_order_are_refused(make_settings, choices):
+    """Each process has its own order of a set, and a seed draws a place in it."""
+
+    def space(trial):
+        trial.suggest_categorical("crop_size", choices)
+
+    with pytest.raises(ConfigError, match=r"the choices of crop_size are a set, .*; give a tuple, or sorted"):
+        require_usable_space(space, make_settings(), FACTS, REQUIRE)
+
+
+def test_keys_of_a_dictionary_have_an_order(make_settings):
+    def space(trial):
+        rates = {"resnet18": 1e-3, "resnet34": 5e-4}
+        return {"learning_rate": rates[trial.suggest_categorical("backbone", rates.keys())], "weights": "none"}
+
+    require_usable_space(space, make_settings(), FACTS, lambda config: None)
+
+
+def test_choices_that_come_in_another_order_each_time_are_refused(make_settings):
+    orders = itertools.cycle([(32, 64), (64, 32)])
+
+    def space(trial):
+        trial.suggest_categorical("crop_size", next(orders))
+        return small(trial)
+
+    with pytest.raises(ConfigError, match=r"offers crop_size as \(32, 64\), and as \(64, 32\) for the same draw"):
+        require_usable_space(space, make_settings(), FACTS, lambda config: None)
 
 
 def test_space_that_decides_by_more_than_its_trial_is_refused(make_settings):

@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 
 from search.tracking.reading import JournalReader, count_whole_bytes, identify
@@ -57,6 +59,27 @@ def test_damaged_line_is_named(script):
         stream.write(b"\xff\n")
     with pytest.raises(CheckpointError, match=r"journal\.jsonl, line 2 is damaged"):
         JournalReader(script.journal.file).read(20)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"event":"opened","cache_key":"abc","time":17.5}\n',
+        b'{"time": 17.5, "event": "opened", "cache_key": "abc"}\n',
+        b'  {"event":"opened","cache_key":"\\u0061bc","time":1.75e1}\r\n',
+    ],
+)
+def test_journal_is_known_however_an_editor_writes_its_first_line(tmp_path, line):
+    written = b'{"event":"opened","cache_key":"abc","time":17.5}\n'
+    file = tmp_path / "journal.jsonl"
+    file.write_bytes(line)
+    assert identify(file) == hashlib.sha256(written).hexdigest()[:16]
+
+
+def test_journal_whose_first_line_is_damaged_is_known_by_it(tmp_path):
+    file = tmp_path / "journal.jsonl"
+    file.write_bytes(b"{\n")
+    assert identify(file) == hashlib.sha256(b"{\n").hexdigest()[:16]
 
 
 def test_journal_is_known_by_its_first_line(script, tmp_path):

@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 
@@ -90,3 +91,12 @@ def test_commands_print_through_the_one_console():
     for file in Path(segcore.commands.__file__).parent.glob("*.py"):
         source = file.read_text(encoding="utf-8")
         assert not re.search(r"(?<!\.)\bprint\(|typer\.(echo|secho)|\bConsole\(\)", source), file.name
+
+
+def test_console_that_nobody_reads_any_more_prints_to_nowhere():
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        printer = PlainConsole(file=stream)
+        os.close(reading)
+        printer.print("one")
+        printer.print("two")

@@ -68,6 +68,43 @@ def test_sides_of_a_split_are_named_below_other_folders(tmp_path, below, said):
     assert find(tmp_path) == (f"photos/{said}/{{name}}.png", f"truth/{said}/{{name}}.png")
 
 
+@pytest.mark.parametrize(
+    ("above", "said"),
+    [
+        (("seq01", "seq02"), "{group}"),
+        (("train/seq01", "train/seq02", "val/seq03"), "{split}/{group}"),
+        (("drive/a/day", "drive/b/day"), "drive/{group}/day"),
+        (("1/front", "1/rear", "2/front"), "**"),
+        (("1", "2/rear"), "**"),
+    ],
+)
+def test_images_and_masks_may_lie_side_by_side_in_each_drives_folder(tmp_path, above, said):
+    for folder in above:
+        save_photo(tmp_path / folder / "images/0.jpg")
+        save_mask(tmp_path / folder / "masks/0.png")
+    assert find(tmp_path) == (f"{said}/images/{{name}}.jpg", f"{said}/masks/{{name}}.png")
+
+
+def test_drives_of_two_cameras_with_their_masks_below_are_described(tmp_path):
+    for drive, camera in (("1", "left"), ("1", "right"), ("2", "left")):
+        save_photo(tmp_path / f"{drive}/rgb/{camera}/0.png")
+        save_mask(tmp_path / f"{drive}/gt/{camera}/0_mask.png")
+    assert find(tmp_path) == ("{group}/rgb/**/{name}.png", "{group}/gt/**/{name}_mask.png")
+
+
+def test_masks_of_two_kinds_in_each_drive_are_left_to_be_chosen(tmp_path):
+    for drive in "12":
+        save_photo(tmp_path / f"{drive}/camera/0.jpg")
+        save_mask(tmp_path / f"{drive}/lanes/0.png")
+        save_mask(tmp_path / f"{drive}/things/0.png")
+    with pytest.raises(DataError, match="more than one pair") as caught:
+        find(tmp_path)
+    assert caught.value.problems == (
+        "--images '{group}/camera/{name}.jpg' --masks '{group}/lanes/{name}.png'",
+        "--images '{group}/camera/{name}.jpg' --masks '{group}/things/{name}.png'",
+    )
+
+
 def test_folders_within_are_stars_where_they_differ(tmp_path):
     for city in ("bern", "genf"):
         save_photo(tmp_path / f"im/{city}/1.png")

@@ -93,3 +93,20 @@ def test_two_lists_are_read_where_they_are_the_same_and_refused_where_nobody_can
     (tmp_path / "labels.txt").write_text("car\nroad\n")
     with pytest.raises(DataError, match=r"has names\.txt and labels\.txt, which do not name the same classes; move"):
         find_names_file(tmp_path)
+
+
+def test_list_that_roboflow_writes_into_each_side_is_read_without_its_heading(tmp_path):
+    for side in ("train", "valid"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "_classes.csv").write_text("Pixel Value, Class\n0, background\n7, road\n")
+    file = find_names_file(tmp_path)
+    assert file == tmp_path / "train/_classes.csv"
+    assert read_names(file) == (("background", "road"), (0, 7))
+
+
+def test_sides_that_name_other_classes_are_refused(tmp_path):
+    for side in ("train", "valid"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "_classes.csv").write_text(f"Pixel Value, Class\n0, {side}\n7, road\n")
+    with pytest.raises(DataError, match=r"has train/_classes\.csv and valid/_classes\.csv, which do not name the same"):
+        find_names_file(tmp_path)

@@ -379,3 +379,12 @@ def test_file_that_is_no_image_is_refused_by_name(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(DataError, match=r"a\.png: cannot be decoded"):
         find_table(tmp_path, [tmp_path / "a.png"])
+
+
+@pytest.mark.parametrize(("first", "told"), [(1, True), (0, False)])
+def test_way_out_is_told_where_names_count_from_one(tmp_path, first, told):
+    Image.fromarray(np.array([[first, first + 1]], np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "names.txt").write_text(f"{first} wall\n{first + 1} sky\n")
+    notes = find_table(tmp_path, [tmp_path / "a.png"]).notes
+    way_out = 'if they have 0 too, name it in names.txt, or call it void in a dataset.json: "void": [0, 255]'
+    assert any(way_out in note for note in notes) is told

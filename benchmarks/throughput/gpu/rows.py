@@ -114,7 +114,7 @@ ROWS: Final[Sequence[Row]] = (
 
 TINY_ROWS: Final[Sequence[Row]] = (
     Row(kind="peaks"),
-    Row(kind="start", mode="crop:64", batch_size=2),
+    Row(kind="start", mode="crop:64", batch_size=2, most_seconds=180.0),
     _train("segcore", "crop:64", 2),
     _predict("segcore", 2),
     _train("plain", "crop:64", 2),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.throughput.gpu.rows import Found, Row, Scale
 from benchmarks.throughput.gpu.training import configure
@@ -21,6 +22,7 @@ from segcore.training.losses import build_loss
 from segcore.training.state import new_state
 from segcore.training.train import train_epochs
 
+_US: Final = 1e-6
 _DECODERS: Final[tuple[Literal["unet", "fpn"], ...]] = ("unet", "fpn", "unet")
 """Of trainings one after the other in a process, as a search's worker has them: new, other shapes, known ones."""
 
@@ -55,10 +57,18 @@ def _time_parts(config: TrainConfig, scale: Scale, cache: PixelCache, machine: M
     batch, loss = blank_batch(samples, int(config.batch_size), state.outputs), build_loss(config, None)
     set_training(state)
     for part in ("first step", "second step"):
-        yield part, _time(lambda: take_step(state, [batch], loss, machine), machine)
+        with profile(activities=[ProfilerActivity.CPU]) as called:
+            yield part, _time(lambda: take_step(state, [batch], loss, machine), machine)
+        yield f"{part}, calling convolutions", _count_convolutions(called)
     results = train_epochs(state, cache, trained, trained[: scale.validated], machine)
     for part in ("first epoch", "second epoch"):
         yield part, _time(lambda: next(results), machine)
+
+
+def _count_convolutions(called: profile) -> float:
+    """Return the seconds of the CPU in which convolutions were called: a library looks for their kernels there."""
+    convolutions = (each for each in called.key_averages() if "conv" in each.key)
+    return _US * sum(float(each.self_cpu_time_total) for each in convolutions)
 
 
 def _time(work: Callable[[], object], machine: Machine) -> float:

@@ -94,11 +94,13 @@ def test_peaks_are_measured(drawn: Path):
 
 def test_a_start_is_measured_part_by_part_for_a_known_network_too(drawn: Path):
     found = measure(TINY_ROWS[1], TINY, drawn, 1, time.time() - 3.0)
-    parts = ["network", "first step", "second step", "first epoch", "second epoch"]
+    steps = [f"{each} step{of}" for each in ("first", "second") for of in ("", ", calling convolutions")]
+    parts = ["network", *steps, "first epoch", "second epoch"]
     trainings = ["1 unet", "2 fpn", "3 unet"]
     assert list(found) == ["process and imports", *(f"{each}: {part}" for each in trainings for part in parts)]
     assert found["process and imports"] >= 3.0
     assert min(found.values()) > 0
+    assert found["1 unet: first step, calling convolutions"] < found["1 unet: first step"]
     table = format_tables("one card", {"start crop:64 batch 2": {**found, "batch_size": 2}}, [])
     assert f"- start, 1 unet: network: {found['1 unet: network']:.1f} s" in table
     assert "batch_size" not in table

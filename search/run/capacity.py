@@ -138,10 +138,10 @@ class Capacity:
 
     @property
     def left_out(self) -> list[str]:
-        """The nodes that are given no trial, as Ray names them."""
-        unusable = set(self.nodes.left_out) if self.nodes is not None else set()
-        bad = self._bad - {node["NodeID"] for node in self.find_usable()} if self._bad else set()
-        return sorted(unusable | bad)
+        """The nodes that are given no trial now, those still being looked at among them, as Ray names them."""
+        # Ray itself knows nothing of that, and would give a trial to any node that is free.
+        usable = {node["NodeID"] for node in self.find_usable()}
+        return sorted({node["NodeID"] for node in find_fitting(self.place)} - usable)
 
     @property
     def empty_seconds(self) -> float:

@@ -1,4 +1,7 @@
-"""Tells of a head that is lost: a minute later Ray ends the driver, too, and says nothing of its search."""
+"""Tells of a head that is lost: Ray ends the driver, too, and says nothing of its search.
+
+It does so after a minute, or as soon as a head is back that has forgotten its cluster.
+"""
 
 import socket
 import threading
@@ -36,16 +39,22 @@ def head_watched(address: str, tell: Callable[[str], None], every_seconds: float
 
 def _watch(address: str, tell: Callable[[str], None], over: threading.Event, every_seconds: float) -> None:
     host, _, port = address.rpartition(":")
-    missed = 0
+    missed, is_told = 0, False
     while not over.wait(every_seconds):
-        missed = 0 if _opens(host.strip("[]"), int(port), every_seconds) else missed + 1
-        if missed == _MOST_MISSED:
-            tell(f"The cluster's head ({address}) does not answer; Ray ends this command in a minute if it stays away")
+        more = _count_missed(host.strip("[]"), int(port), every_seconds)
+        missed = missed + more if more else 0
+        if missed >= _MOST_MISSED and not is_told:
+            told = f"The cluster's head ({address}) does not answer; Ray ends this command in a minute if it stays away"
+            tell(f"{told}, sooner if it comes back without its memory")
+        is_told = missed >= _MOST_MISSED
 
 
-def _opens(host: str, port: int, timeout_seconds: float) -> bool:
+def _count_missed(host: str, port: int, timeout_seconds: float) -> int:
+    """Return what a knock counts for: all that a head may miss, where there is no process that could be busy."""
     try:
         with socket.create_connection((host, port), timeout=timeout_seconds):
-            return True
+            return 0
+    except ConnectionRefusedError:
+        return _MOST_MISSED
     except OSError:
-        return False
+        return 1

@@ -28,8 +28,8 @@ _IMAGES_PER_TASK: Final = 16
 """Few enough that what a task returns fits a node's memory, enough that its networks are not loaded for nothing."""
 _LOOK_SECONDS: Final = 1.0
 _START_SECONDS: Final = 600.0
-"""At least so long nobody says anything before a worker that has not said where it runs is given up: it may wait for
-one that does, and starting a process takes a busy machine minutes."""
+"""At least so long nobody says anything before a worker that has not said where it runs is given up: starting a process
+takes a busy machine minutes, but neither data nor networks are loaded before it says so."""
 _TASKS_PER_PROCESS: Final = 64
 """Ray would start a process for every task on a GPU, which takes longer than the images."""
 
@@ -187,10 +187,16 @@ class Polling:
                 self._give_up(answers, f"{told} Where predictions are only slow, give --hang-after a longer time.")
                 # Others may have waited for its place.
                 self._heard_seconds = now_seconds
+        self._give_up_unbegun(now_seconds)
+
+    def _give_up_unbegun(self, now_seconds: float) -> None:
+        """Give up the workers that do not begin, unless others are at work, for whose place they may wait."""
+        if any(task.seat is not None for task in self._running.values()) or not self._room.count():
+            return
+        patience_seconds = max(_START_SECONDS, self._stage.place.hang_after_seconds or math.inf)
         for answers, task in list(self._running.items()):
             silent_seconds = now_seconds - max(task.heard_seconds, self._heard_seconds)
-            patience_seconds = max(_START_SECONDS, self._find_patience_seconds(task))
-            if task.seat is None and silent_seconds > patience_seconds and self._room.count():
+            if silent_seconds > patience_seconds:
                 self._give_up(answers, f"has not begun, and none was heard of for {silent_seconds:.0f} s.")
 
     def _find_patience_seconds(self, task: Task) -> float:

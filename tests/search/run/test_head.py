@@ -3,7 +3,7 @@ import socket
 
 import pytest
 
-from search.run.head import head_watched
+from search.run.head import _MOST_MISSED, _count_missed, head_watched
 
 EVERY_SECONDS = 0.05
 
@@ -39,3 +39,16 @@ def test_nothing_is_told_of_a_head_that_answers_and_of_none(head):
     with head_watched("", told.append):
         pass
     assert told == []
+
+
+def test_a_head_that_is_gone_is_lost_at_the_first_knock_and_a_busy_one_is_not(head):
+    host, port = head.getsockname()
+    head.listen(0)
+    callers = [socket.socket() for _ in range(3)]
+    for each in callers:
+        each.setblocking(False)
+        each.connect_ex((host, port))
+    assert _count_missed(host, port, 0.2) == 1, "it takes no more calls than wait already"
+    for each in [*callers, head]:
+        each.close()
+    assert _count_missed(host, port, 5) == _MOST_MISSED

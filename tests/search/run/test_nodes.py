@@ -84,10 +84,11 @@ def test_late_nodes_are_used_when_they_are_ready_and_bad_ones_left_out(cluster, 
     bad = cluster.add_node(num_cpus=2, num_gpus=1, env_vars={"PYTHONPATH": str(older.parent)})
     assert room.count() == 1, "nobody waits for those that are not ready"
     assert nodes.describe_busy().endswith(" to prepare their caches")
+    assert room.left_out == sorted([late.node_id, bad.node_id]), "Ray would give them trials at once"
     while nodes.is_busy:
         room.find_usable(wait_seconds=1)
     assert room.count() == 2
-    assert list(nodes.left_out) == [bad.node_id]
+    assert list(nodes.left_out) == room.left_out == [bad.node_id]
     (warning,) = nodes.pop_warnings()
     assert warning.startswith("Node ") and f"torch 1.0 there and {version('torch')} here: install" in warning
     assert nodes.pop_warnings() == []

@@ -1,5 +1,6 @@
 """Workers that are asked about images and die, stand still, or are not there; what they say is made up."""
 
+import math
 import os
 import signal
 import time
@@ -14,7 +15,8 @@ import ray
 
 from search.folder import StageFolder
 from search.requests import Inbox, Request
-from search.run.polling import Poll, run_polls
+from search.run.polling import Poll, Polling, Task, run_polls
+from search.run.seated import Seat
 from search.run.stage import Stage
 from search.run.trial_job import TrialJob
 from segcore.data.dividing.split import FoldSplit
@@ -112,6 +114,25 @@ def test_workers_that_never_begin_end_the_selection_with_what_to_do(stage, poll,
     assert warning.startswith(
         "A worker that predicted images for the ensemble has not begun, and none was heard of for "
     )
+
+
+@pytest.mark.parametrize(
+    ("hang_after_seconds", "last_silent_seconds"), [(15, 600), (600, 600), (1200, 1200), (0, math.inf)]
+)
+def test_workers_that_do_not_begin_are_given_up_after_ten_minutes_or_more_if_hang_after_is_longer(
+    stage, poll, monkeypatch, hang_after_seconds, last_silent_seconds
+):
+    monkeypatch.setattr("search.run.polling.ray.cancel", lambda answers, force: None)
+    polling = Polling(replace_place(stage, hang_after_seconds=hang_after_seconds), [])
+    polling._running = {number: Task(poll=poll, indices=(number,)) for number in range(2)}
+    polling._give_up_unbegun(min(last_silent_seconds, 1e9))
+    assert (len(polling._running), told(stage)) == (2, [])
+    polling._running[0] = replace(polling._running[0], seat=Seat(node="a1", pid=7))
+    polling._give_up_unbegun(last_silent_seconds + 1)
+    assert told(stage) == [], "it may wait for the place of the one that works"
+    polling._running[0] = replace(polling._running[0], seat=None)
+    polling._give_up_unbegun(last_silent_seconds + 1)
+    assert len(told(stage)) == (0 if last_silent_seconds == math.inf else 2)
 
 
 def test_worker_that_dies_is_told_and_another_is_asked_what_it_did_not_say(stage, poll, strike):

@@ -139,6 +139,8 @@ class Capacity:
     @property
     def left_out(self) -> list[str]:
         """The nodes that are given no trial now, those still being looked at among them, as Ray names them."""
+        if self.nodes is None and not self._bad:
+            return []
         # Ray itself knows nothing of that, and would give a trial to any node that is free.
         usable = {node["NodeID"] for node in self.find_usable()}
         return sorted({node["NodeID"] for node in find_fitting(self.place)} - usable)

@@ -74,13 +74,14 @@ def describe_rungs(settings: SearchSettings, rungs: Sequence[Rung]) -> str:
 
 
 def modes_table(modes: Sequence[ModeTime], *, on_gpu: bool) -> Table:
-    """Return how long an epoch takes by input mode."""
+    """Return how long an epoch takes, and a training's start, by input mode."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="An epoch", title_justify="left")
-    for name in ("input", "drawn", "seconds", "GPU memory" if on_gpu else "memory"):
+    for name in ("input", "drawn", "seconds", "start, seconds", "GPU memory" if on_gpu else "memory"):
         table.add_column(name, justify="left" if name == "input" else "right")
     for mode in modes:
         memory = f"{mode.memory_gib:.1f} GiB" if mode.seconds else "-"
-        table.add_row(mode.mode, f"{mode.share:.0%}", _describe_range(mode.seconds), memory)
+        seconds, starts = _describe_range(mode.seconds), _describe_range(mode.start_seconds)
+        table.add_row(mode.mode, f"{mode.share:.0%}", seconds, starts, memory)
     return table
 
 
@@ -88,15 +89,15 @@ def stages_table(stages: Sequence[StageForecast], place: Place, at_once: int) ->
     """Return what each stage would take, and all together."""
     title = f"What it would take, {count_words(at_once, 'trial')} at a time"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title=title, title_justify="left")
-    for name in ("stage", "trainings", "epochs", "time", name_device_hours(place)):
+    for name in ("stage", "trainings", "epochs", "starting", "time", name_device_hours(place)):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for each in stages:
         trainings = str(each.trainings) if each.stage == "search" else f"up to {each.trainings}"
-        table.add_row(
-            STAGE_TITLES[each.stage], trainings, f"{each.epochs:,}", *_describe_hours(each.hours, each.device_hours)
-        )
-    hours, device_hours = (sum(getattr(each, name) for each in stages) for name in ("hours", "device_hours"))
-    table.add_row("together", "", "", *_describe_hours(hours, device_hours), style="bold")
+        starting = "-" if math.isnan(each.start_share) else f"{each.start_share:.0%}"
+        hours = _describe_hours(each.hours, each.device_hours)
+        table.add_row(STAGE_TITLES[each.stage], trainings, f"{each.epochs:,}", starting, *hours)
+    together = (sum(getattr(each, name) for each in stages) for name in ("hours", "device_hours"))
+    table.add_row("together", "", "", "", *_describe_hours(*together), style="bold")
     return table
 
 
@@ -133,6 +134,7 @@ def _sum_up(
         mode=mode,
         share=len(group) / sum(map(len, groups.values())),
         seconds=tuple(each.epoch_seconds for each in known),
+        start_seconds=tuple(each.start_seconds for each in known),
         memory_gib=max((each.memory_gib for each in known), default=0.0),
         problems=tuple(each.problem for each in found if each.problem),
     )

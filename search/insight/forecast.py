@@ -38,6 +38,7 @@ class ModeTime:
         mode: crop, resize or full.
         share: of the configurations that the space draws, 0 to 1.
         seconds: of an epoch, of each configuration that was measured; those that could not be are left out.
+        start_seconds: of each of them, that pass before its first epoch and slow that one down.
         memory_gib: the most of them.
         problems: why others could not be measured.
     """
@@ -45,6 +46,7 @@ class ModeTime:
     mode: str
     share: float
     seconds: tuple[float, ...]
+    start_seconds: tuple[float, ...]
     memory_gib: float
     problems: tuple[str, ...] = ()
 
@@ -57,13 +59,15 @@ class StageForecast:
         stage: search, confirm or retrain.
         trainings: at most.
         epochs: of all of them; of the search, as ASHA is expected to decide.
-        hours: on the clock; NaN where nothing was measured.
+        start_share: of the hours, in which trainings start, 0 to 1; NaN where nothing was measured.
+        hours: on the clock; likewise.
         device_hours: of GPUs, or of cores where trials have no GPU; likewise.
     """
 
     stage: str
     trainings: int
     epochs: int
+    start_share: float
     hours: float
     device_hours: float
 
@@ -87,6 +91,11 @@ def expect_epochs(settings: SearchSettings) -> int:
     return found
 
 
+def expect_starts(settings: SearchSettings) -> int:
+    """Return how often trials start at most: one that is judged worth more later on starts again."""
+    return sum(rung.trials for rung in expect_rungs(settings))
+
+
 def forecast_stages(
     settings: SearchSettings, place: Place, modes: Sequence[ModeTime], at_once: int
 ) -> list[StageForecast]:
@@ -98,22 +107,32 @@ def forecast_stages(
         modes: what was measured.
         at_once: trials at a time.
     """
-    seconds = mean_seconds(modes)
     confirmations = count_trainings(settings) if settings.confirm > 1 else 0
     retrainings = count_retrainings(settings)
+    counted = [("search", settings.trials, expect_epochs(settings), expect_starts(settings))]
+    counted += [
+        (stage, count, count * settings.epochs, count)
+        for stage, count in (("confirm", confirmations), ("retrain", retrainings))
+        if count
+    ]
     return [
-        _forecast("search", settings.trials, expect_epochs(settings), seconds, place, at_once),
-        *(
-            _forecast(stage, count, count * settings.epochs, seconds, place, at_once)
-            for stage, count in (("confirm", confirmations), ("retrain", retrainings))
-            if count
-        ),
+        _forecast(stage, trainings, epochs, starts, modes, place, at_once)
+        for stage, trainings, epochs, starts in counted
     ]
 
 
 def mean_seconds(modes: Sequence[ModeTime]) -> float:
     """Return the seconds of a mean epoch, each mode weighed by how often it is drawn; NaN where none was measured."""
-    known = [(mode.share, mean(mode.seconds)) for mode in modes if mode.seconds]
+    return _weigh([(mode.share, mode.seconds) for mode in modes])
+
+
+def mean_start_seconds(modes: Sequence[ModeTime]) -> float:
+    """Return the seconds of a mean start, as `mean_seconds`."""
+    return _weigh([(mode.share, mode.start_seconds) for mode in modes])
+
+
+def _weigh(seconds_by_share: Sequence[tuple[float, tuple[float, ...]]]) -> float:
+    known = [(share, mean(seconds)) for share, seconds in seconds_by_share if seconds]
     weight = sum(share for share, _ in known)
     return sum(share * seconds for share, seconds in known) / weight if weight else math.nan
 
@@ -126,13 +145,17 @@ def group_modes(drawn: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any
     return dict(sorted(groups.items(), key=lambda item: -len(item[1])))
 
 
-def _forecast(stage: str, trainings: int, epochs: int, seconds: float, place: Place, at_once: int) -> StageForecast:
+def _forecast(
+    stage: str, trainings: int, epochs: int, starts: int, modes: Sequence[ModeTime], place: Place, at_once: int
+) -> StageForecast:
     workers = max(1, min(at_once, trainings))
-    hours = epochs * seconds / _HOUR_SECONDS
+    starting = starts * mean_start_seconds(modes)
+    seconds = starting + epochs * mean_seconds(modes)
     return StageForecast(
         stage=stage,
         trainings=trainings,
         epochs=epochs,
-        hours=hours / workers,
-        device_hours=hours * (place.gpus_per_trial or place.cpus_per_trial),
+        start_share=starting / seconds if seconds else 0.0,
+        hours=seconds / _HOUR_SECONDS / workers,
+        device_hours=seconds / _HOUR_SECONDS * (place.gpus_per_trial or place.cpus_per_trial),
     )

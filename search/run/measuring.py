@@ -5,6 +5,7 @@ What follows for a whole search says `insight.forecast`.
 """
 
 import resource
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -40,6 +41,7 @@ class Measured:
     Args:
         values: the configuration.
         epoch_seconds: of training and validation on all images; NaN when it could not be measured.
+        start_seconds: before its first epoch, and by which that one is slower; likewise.
         memory_gib: most GPU memory, or of the process where there is no GPU.
         occupied_gib: of the GPU at the end, by this process and whoever else is on it; 0 without one.
         gpu_gib: all that the GPU has; 0 without one.
@@ -48,6 +50,7 @@ class Measured:
 
     values: dict[str, Any]
     epoch_seconds: float = float("nan")
+    start_seconds: float = float("nan")
     memory_gib: float = 0.0
     occupied_gib: float = 0.0
     gpu_gib: float = 0.0
@@ -101,22 +104,26 @@ def measure_here(values: dict[str, Any], job: TrialJob, fold: int) -> Measured:
         cache = open_cache(job)
         train, valid = job.split.split(cache.names, fold, cache.extra_names)
         few_train, few_valid = pick(train, _TRAINED_IMAGES), pick(valid, _VALIDATED_IMAGES)
+        started = time.perf_counter()
         config = TrainConfig.from_values({**values, "epochs": max(2, values["epochs"]), "patience_epochs": 0})
         state = new_state(config, build_label_map(cache.classes, config.labels).outputs, machine, metric=job.metric)
         results = train_epochs(state, cache, few_train, few_valid, machine)
         # The first warms up: kernels are chosen, pages read.
         next(results)
+        first_seconds = time.perf_counter() - started
         result = next(results)
     except StreetError as error:
         return Measured(values=values, problem=str(error).splitlines()[0])
     seconds = result.train_seconds * len(train) / len(few_train)
     seconds += result.validation_seconds * len(valid) / len(few_valid)
+    start_seconds = max(0.0, first_seconds - result.train_seconds - result.validation_seconds)
     resident_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB
     # Torch keeps what it once had, and CUDA's own is counted too, as for neighbours on the GPU.
     free, whole = torch.cuda.mem_get_info(machine.device) if machine.on_gpu else (0, 0)
     return Measured(
         values=values,
         epoch_seconds=seconds,
+        start_seconds=start_seconds,
         memory_gib=result.peak_memory_gib or resident_gib,
         occupied_gib=(whole - free) / _GIB,
         gpu_gib=whole / _GIB,

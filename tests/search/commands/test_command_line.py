@@ -203,7 +203,7 @@ def test_dry_run_says_what_a_launch_would_take_and_begins_none(run, place):
     told = run(*place.arguments, "--name", "dry", "--dry-run").stdout
     # Without a first rung of its own: at epochs 1 and 2 of 4.
     assert "4 trials; as ASHA decides, about 4 to epoch 1, 2 to epoch 2, 1 to epoch 4: 8 epochs, of the 16" in told
-    assert re.search(r"^ search +4 +8 +\S+ \S+ +[\d.]+", told, re.MULTILINE), told
+    assert re.search(r"^ search +4 +8 +\d+% +\S+ \S+ +[\d.]+", told, re.MULTILINE), told
     assert re.search(r"^ retraining +up to 2 +8 ", told, re.MULTILINE), told
     assert "Checkpoints take up to" in told
     assert "Nothing was begun" in told

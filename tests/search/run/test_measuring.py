@@ -30,6 +30,7 @@ def test_an_epoch_is_measured_on_a_few_images(job):
     measured = measure_here(values, job, 0)
     assert measured.problem == ""
     assert measured.epoch_seconds > 0
+    assert measured.start_seconds > 0, "the network is built, at least"
     assert measured.memory_gib > 0
 
 

@@ -4,6 +4,7 @@ A case without a mask counts as background everywhere, as in the contest's own s
 no class but the scored ones are those of a network that learnt no other: they have no `miou`.
 """
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import torch
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.dataset import decode_case, read_dataset
-from segcore.data.listing import find_annotations, name_of
+from segcore.data.listing import find_annotations, name_in_list, name_of
 from segcore.errors import DataError
 from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.mask_files import Mask, find_mask_encoding
@@ -62,7 +63,8 @@ def score_masks(data: Path, masks: Path, layout: str = "", *, boundaries: bool =
     finished = _read_submitted(masks, dataset) if masks.is_file() else _list_masks(masks, dataset)
     key_of = _match(dataset.cases, finished, by_suffix=masks.is_file())
     if not key_of:
-        raise DataError(f"{masks} has no mask for any of the {len(dataset.cases)} cases of {data}; names must match.")
+        told = _tell_mismatch(masks, finished, dataset)
+        raise DataError(f"{masks} has no mask for any of the {len(dataset.cases)} cases of {data}: {told}.")
     scores = [
         _score(case, finished.get(key_of.get(case.name, "")), dataset.classes, boundaries=boundaries)
         for case in dataset.cases
@@ -111,6 +113,23 @@ def _match(cases: tuple[Case, ...], finished: Finished, *, by_suffix: bool) -> d
         elif not by_suffix and case.name in finished:
             matched[case.name] = case.name
     return matched
+
+
+def _tell_mismatch(masks: Path, finished: Finished, dataset: DataSet) -> str:
+    """Return how the names differ, and what to do, where no mask belongs to a case."""
+    if not finished:
+        return "it is empty; predict the images of this data set"
+    case = dataset.cases[0]
+    expected = case.image.name if masks.is_file() else name_of(case.image)
+    told = f"it has {min(finished)!r:.100}, and an image is {expected!r:.100}"
+    images = {name_of(case.image) for case in dataset.cases}
+    if not masks.is_file() or images.isdisjoint(map(name_in_list, finished)):
+        return f"{told}; names must match"
+    folder = shlex.quote(str(case.image.parent))
+    return (
+        f"{told}; names must end as the images' do: write it anew from its masks, 'python -m segcore submit MASKS "
+        f"{shlex.quote(str(masks))} --images {folder}'"
+    )
 
 
 def _tells_every_class(confusion_CP: Confusion, classes: ClassTable) -> bool:

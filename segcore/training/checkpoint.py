@@ -36,6 +36,10 @@ _CONTENT: Final = {
 }
 """What every checkpoint holds."""
 
+_LEARNT: Final = {"model": dict, "optimizer": dict, "scaler": dict, "mean_model": dict | None}
+_ITEMS: Final = {"snapshots": dict, "train_losses": float, "scores": float}
+"""What its lists hold."""
+
 
 def save_state(state: TrainState, file: Path) -> None:
     """Write the state so that the file is either the old one or the new one, never a part.
@@ -198,6 +202,10 @@ def _require_content(content: dict[str, Any]) -> None:
     if content.get("format") not in (_FORMAT, _FORMAT_OF_FIRST_LOSSES):
         raise ValueError(f"format {content.get('format')!r}, not {_FORMAT!r}")
     unsound = [name for name, kind in _CONTENT.items() if not isinstance(content.get(name), kind)]
+    if not unsound:
+        learnt = content["learnt"]
+        unsound += [name for name, kind in _LEARNT.items() if name not in learnt or not isinstance(learnt[name], kind)]
+        unsound += [name for name, kind in _ITEMS.items() if not all(isinstance(each, kind) for each in content[name])]
     if unsound:
         raise ValueError(f"no sound {', '.join(unsound)}")
 

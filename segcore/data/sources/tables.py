@@ -73,8 +73,12 @@ def has_table(folder: Path) -> bool:
 
 def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
     """Return the classes that are scored where nobody says which: all, but what is called background beside others."""
-    others = tuple(name for name in names if name.strip("_").lower() != BACKGROUND)
+    others = tuple(name for name in names if not _is_background(name))
     return others or tuple(names)
+
+
+def _is_background(name: str) -> bool:
+    return name.strip("_").lower() == BACKGROUND
 
 
 def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: str, masks: Sequence[Path]) -> Table:
@@ -168,6 +172,11 @@ def _number_in_order(table: ClassTable, kind: Kind, source: str, masks: Sequence
     """Return the table with the numbers of its order, and how they were found, for a person."""
     numbers = list(range(len(table)))
     told = f"masks: numbers, 0 to {len(table) - 1} in the order of {source}, 255 is void"
+    if len(table) > 2 and not _is_background(table.names[0]):
+        # With the last class and everything else in no mask, those that count from 1 look the same.
+        by_line = source in (*NAMES_FILES, ROBOFLOW_FILE)
+        given = f"{source}, as '1 {table.names[0]}'" if by_line else f'{CLASSES_FILE}, as "id": 1'
+        told += f"; if they count from 1, every class is read one off: give each its number in {given}"
     if len(table) == 2:
         # Everything else is 0, wherever it stands.
         if table.names[1].lower() == BACKGROUND:

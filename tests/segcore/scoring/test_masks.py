@@ -137,6 +137,21 @@ def test_masks_of_other_images_are_refused(dataset_folder, truths, classes, tmp_
         score_masks(dataset_folder, folder)
 
 
+def test_submission_whose_names_end_otherwise_is_refused_with_how_to_write_it_anew(tmp_path):
+    data, table = make_pairs(tmp_path / "data", {"0.png": "0.png", "1.png": "1.png"})
+    file = tmp_path / "s.json"
+    for name in ("1.jpg", "1"):
+        write_submission([(name, np.ones((32, 32), np.uint8))], file, table)
+        with pytest.raises(DataError, match="names must end as the images' do") as caught:
+            score_masks(data, file)
+        assert f"it has '{name}', and an image is '0.png'" in str(caught.value)
+        assert f"'python -m segcore submit MASKS {file} --images {data / 'images'}'" in str(caught.value)
+    for masks, told in (({"2.png": np.ones((32, 32), np.uint8)}, "it has '2.png', and an image"), ({}, "it is empty")):
+        write_submission(masks.items(), file, table)
+        with pytest.raises(DataError, match=told):
+            score_masks(data, file)
+
+
 def test_masks_match_cases_whichever_way_an_accent_is_written(dataset_folder, truths, classes, tmp_path, make_dataset):
     folder = make_dataset((32, 48))
     composed, divided = (unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD"))

@@ -183,6 +183,26 @@ def test_checkpoint_that_lacks_a_part_is_refused_with_its_name(make_config, tmp_
                 read()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", {"learnt": {"optimizer": {}, "scaler": {}, "mean_model": None}}),
+        ("mean_model", {"learnt": {"model": {}, "optimizer": {}, "scaler": {}}}),
+        ("mean_model", {"learnt": {"model": {}, "optimizer": {}, "scaler": {}, "mean_model": [1]}}),
+        ("snapshots", {"snapshots": [1]}),
+        ("train_losses", {"train_losses": ["0.5"]}),
+        ("scores", {"scores": [None]}),
+    ],
+)
+def test_checkpoint_whose_part_holds_something_else_is_refused_with_its_name(make_config, tmp_path, name, value):
+    file = tmp_path / "state.pt"
+    save_state(new_state(make_config(), 4, MACHINE), file)
+    torch.save({**torch.load(file, weights_only=True), **value}, file)
+    for read in (read_member_weights, lambda file: load_state(file, make_config(), MACHINE)):
+        with pytest.raises(CheckpointError, match=rf"ValueError: no sound {name}\); delete it"):
+            read(file)
+
+
 def test_checkpoint_whose_weights_belong_to_another_network_is_refused(make_config, tmp_path):
     save_state(new_state(make_config(), 4, MACHINE), tmp_path / "state.pt")
     content = torch.load(tmp_path / "state.pt", weights_only=True)

@@ -55,6 +55,7 @@ def test_names_alone_are_of_the_numbers_in_order(tmp_path, text, names):
     [
         ("id,name\n0,road\n1,car", "line 1, 'id,name', is a heading and no class"),
         ("Idx\tName\n0\troad\n1\tcar", "is a heading and no class"),
+        ("Idx\tRatio\tStuff\tName\n1\t0.16\t1\twall\n2\t0.11\t1\tsky", "others do not, as 'Idx\\tRatio"),
         ("name\nroad\ncar", "line 1, 'name', is a heading and no class"),
         ("class_name;r;g;b\nroad;1;2;3", "is a heading and no class"),
         ("0 road\n1 car\nsky\n", "begin with a number, as '0 road', and others do not, as 'sky'"),

@@ -388,3 +388,26 @@ def test_way_out_is_told_where_names_count_from_one(tmp_path, first, told):
     notes = find_table(tmp_path, [tmp_path / "a.png"]).notes
     way_out = 'if they have 0 too, name it in names.txt, or call it void in a dataset.json: "void": [0, 255]'
     assert any(way_out in note for note in notes) is told
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "told"),
+    [
+        ("names.txt", "wall\nsky\ntree\n", "give each its number in names.txt, as '1 wall'"),
+        ("names.txt", "_background_\nsky\ntree\n", ""),
+        ("names.txt", "1 wall\n2 sky\n3 tree\n", ""),
+        (
+            "classes.json",
+            json.dumps(
+                {"classes": [{"name": name, "rgb": [9, 8, n]} for n, name in enumerate("abc")], "scored": ["a"]}
+            ),
+            'give each its number in classes.json, as "id": 1',
+        ),
+    ],
+)
+def test_order_that_may_count_from_one_is_said_where_no_number_tells(tmp_path, file, content, told):
+    Image.fromarray(np.array([[1, 2]], np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / file).write_text(content)
+    notes = find_table(tmp_path, [tmp_path / "a.png"]).notes
+    assert any("if they count from 1, every class is read one off" in note for note in notes) is bool(told)
+    assert any(told in note for note in notes)

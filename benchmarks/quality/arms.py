@@ -30,9 +30,9 @@ def grace_epochs(task: Task) -> int:
     return max(1, round(task.epochs / 9))
 
 
-def make_asha(task: Task) -> Asha:
-    """Return the project's ASHA with its defaults."""
-    grace, settings = default_grace_epochs(task.epochs), SearchSettings(name="any")
+def make_asha(task: Task, first_rung_times: int = 1) -> Asha:
+    """Return the project's ASHA with its defaults, but for a first rung that may be so many times as late."""
+    grace, settings = first_rung_times * default_grace_epochs(task.epochs), SearchSettings(name="any")
     return Asha(grace_epochs=grace, reduction_factor=settings.reduction_factor, epochs=task.epochs, metric=FIRST_METRIC)
 
 
@@ -81,9 +81,10 @@ class Ours:
         task: the task.
         seed: of the proposals.
         first: configurations to try first.
+        first_rung_times: how many times as late trials are judged first.
     """
 
-    def __init__(self, task: Task, seed: int, first: Sequence[Params] = ()) -> None:
+    def __init__(self, task: Task, seed: int, first: Sequence[Params] = (), first_rung_times: int = 1) -> None:
         def fill(trial: optuna.Trial) -> Params:
             task.space(trial)
             return dict(trial.params)
@@ -94,7 +95,7 @@ class Ours:
         self.draw = draw_anew
         self._first = first
         self.proposer = Proposer(draw_anew, seed=seed, epochs=task.epochs, metric=FIRST_METRIC)
-        self.asha = make_asha(task)
+        self.asha = make_asha(task, first_rung_times)
         self.judged = Judged(self.asha, self.proposer)
         self._params: list[Params] = []
 

@@ -66,7 +66,8 @@ def _play_all(tasks: Sequence[Task], arguments: argparse.Namespace, workers: int
     begun = time.monotonic()
     for task in tasks:
         for seed in range(arguments.seeds):
-            scores += _play(task, seed, chosen, workers, trainings)
+            start_seconds = arguments.start_epochs * task.whole_seconds / task.epochs
+            scores += _play(task, seed, chosen, workers, trainings, start_seconds)
         print(f"{task.name}: {time.monotonic() - begun:.0f} s", file=sys.stderr)
     return scores
 
@@ -87,6 +88,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
         help="the budget: so many whole trainings of median length, one table for each; left out: "
         f"{_TRAININGS}, with --search as long as the recorded trainings took",
     )
+    parser.add_argument("--start-epochs", type=float, default=0.0, help="a training's start takes as long as so many")
     parser.add_argument(
         "--tasks", nargs="*", default=[], help="parts of tasks' names, or: design, choose, final; left out: all"
     )
@@ -148,6 +150,7 @@ def _select(tasks: list[Task], names: list[str]) -> list[Task]:
 def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
     return {
         "ours": Ours,
+        **{f"ours, first rung x {times}": partial(Ours, first_rung_times=times) for times in (2, 4, 8)},
         "random": Random,
         "random+asha": partial(Random, stops=True),
         "one-epoch-then-top": lambda task, seed: OneEpochThenTop(
@@ -187,11 +190,15 @@ def seed_arm(task: str, seed: int) -> int:
     return zlib.crc32(f"{task} {seed}".encode()) >> 1
 
 
-def _play(task: Task, seed: int, makers: dict[str, ArmMaker], workers: int, trainings: int) -> list[Score]:
+def _play(
+    task: Task, seed: int, makers: dict[str, ArmMaker], workers: int, trainings: int, start_seconds: float
+) -> list[Score]:
     budget_seconds = trainings * task.whole_seconds / workers
     runs: dict[str, Run] = {}
     for name, make in makers.items():
         arm = make(task, seed_arm(task.name, seed))
-        simulation = Simulation(task, arm, workers=workers, budget_seconds=budget_seconds, seed=seed)
+        simulation = Simulation(
+            task, arm, workers=workers, budget_seconds=budget_seconds, seed=seed, start_seconds=start_seconds
+        )
         runs[name] = simulation.run()
     return [score_run(name, task, seed, run, runs.get(STOCK)) for name, run in runs.items()]

@@ -108,10 +108,14 @@ class Simulation:
         workers: trainings at a time.
         budget_seconds: simulated seconds after which everything stops.
         seed: decides the task's noise.
+        start_seconds: that a training takes to start, each time that it is given a worker.
     """
 
-    def __init__(self, task: Task, arm: Arm, *, workers: int, budget_seconds: float, seed: int) -> None:
+    def __init__(
+        self, task: Task, arm: Arm, *, workers: int, budget_seconds: float, seed: int, start_seconds: float = 0.0
+    ) -> None:
         self._task, self._arm, self._seed = task, arm, seed
+        self._start_seconds = start_seconds
         self._run = Run(budget_seconds=budget_seconds, workers=workers)
         self._events: list[tuple[float, int, int]] = []
         self._order = 0
@@ -142,14 +146,15 @@ class Simulation:
             if number not in self._run.trainings:
                 self._run.trainings[number] = Training(params=params, curve=self._task.train(params, self._seed))
             self._free -= 1
-            self._start_epoch(now, number)
+            self._run.busy_seconds += min(self._start_seconds, self._run.budget_seconds - now)
+            self._start_epoch(now + self._start_seconds, number)
 
     def _start_epoch(self, now: float, number: int) -> None:
         training = self._run.trainings[number]
         seconds = float(training.curve.seconds[training.epoch])
         if training.curve.out_of_memory:
             seconds *= _FAILING_SHARE
-        spent = min(seconds, self._run.budget_seconds - now)
+        spent = max(0.0, min(seconds, self._run.budget_seconds - now))
         training.seconds += spent
         self._run.busy_seconds += spent
         self._order += 1

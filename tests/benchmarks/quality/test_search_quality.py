@@ -56,6 +56,17 @@ def play(arm, seconds: float, workers: int = 2, task=TINY):
     return Simulation(task, arm, workers=workers, budget_seconds=seconds, seed=0).run()
 
 
+def test_a_start_takes_its_time_each_time_that_a_trial_is_given_a_worker():
+    arm = Scripted([0.1, 0.6], paused=(0,))
+    run = Simulation(TINY, arm, workers=1, budget_seconds=100, seed=0, start_seconds=10.0).run()
+    # The first trial starts at 0, pauses at 12; the other starts there and ends at 24; the first goes on from 34 to 36.
+    assert run.times == [0.0, 12.0, 23.0, 36.0]
+    assert run.busy_seconds == 36
+    assert play(Scripted([0.1]), 5.0, workers=1).busy_seconds == 4
+    cut = Simulation(TINY, Scripted([0.1]), workers=1, budget_seconds=5, seed=0, start_seconds=10.0).run()
+    assert cut.busy_seconds == 5
+
+
 def test_clock_and_regret_of_a_hand_worked_search():
     arm = Scripted([0.1, 0.6, 0.9])
     run = play(arm, 6.0)

@@ -19,6 +19,8 @@ NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt
 
 ROBOFLOW_FILE: Final = "_classes.csv"
 
+LISTS_OF_NAMES: Final = (*NAMES_FILES, ROBOFLOW_FILE)
+
 _ROBOFLOW_HEADING: Final = re.compile(r"pixel value\s*,\s*class", re.IGNORECASE)
 _FORM: Final = "write a name on each line, in the order of the masks' numbers from 0, or each with its number: '7 road'"
 _IGNORED: Final = "__ignore__"

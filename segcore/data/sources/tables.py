@@ -20,7 +20,7 @@ from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.kinds import count_codes, find_kind, is_grey_palette
 from segcore.data.sources.mask_values import MaskValues, find_doubts, require_sharp
-from segcore.data.sources.names_file import NAMES_FILES, ROBOFLOW_FILE, find_names_file, read_names
+from segcore.data.sources.names_file import LISTS_OF_NAMES, find_names_file, read_names
 from segcore.errors import DataError
 
 CLASSES_FILE: Final = "classes.json"
@@ -98,7 +98,7 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
     if kind == "rgb":
         # A table may give numbers too, and masks have one of the two.
         return Table(classes=table, encoding=encoding_of(replace(table, ids=())), notes=(*notes, "masks: colours"))
-    by_colour = source not in (*NAMES_FILES, ROBOFLOW_FILE) and not table.ids
+    by_colour = source not in LISTS_OF_NAMES and not table.ids
     known = _find_by_colours(table, kind, palette, masks) if by_colour else {}
     if known:
         said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
@@ -174,8 +174,7 @@ def _number_in_order(table: ClassTable, kind: Kind, source: str, masks: Sequence
     told = f"masks: numbers, 0 to {len(table) - 1} in the order of {source}, 255 is void"
     if len(table) > 2 and not _is_background(table.names[0]):
         # With the last class and everything else in no mask, those that count from 1 look the same.
-        by_line = source in (*NAMES_FILES, ROBOFLOW_FILE)
-        given = f"{source}, as '1 {table.names[0]}'" if by_line else f'{CLASSES_FILE}, as "id": 1'
+        given = f"{source}, as '1 {table.names[0]}'" if source in LISTS_OF_NAMES else f'{CLASSES_FILE}, as "id": 1'
         told += f"; if they count from 1, every class is read one off: give each its number in {given}"
     if len(table) == 2:
         # Everything else is 0, wherever it stands.

@@ -19,6 +19,7 @@ from search.insight.record import Record
 from search.insight.spending import count_stops
 from search.insight.weakness import Weakness, find_weakness
 from search.insight.words import count_words, describe_condition, describe_seconds, describe_values, enumerate_words
+from search.memory.best import Confirmation
 from search.memory.history import count_ends
 from search.memory.outcome import FAILURES, Outcome
 from search.verdict.notes import confirmation_line
@@ -107,14 +108,12 @@ def answer_luck(record: Record) -> Answer:
         ends = count_ends(record.history.in_order) or "none has begun"
         return Answer(topic="luck", question=question, sentence="Nobody has won yet.", certainty=f"Trials: {ends}.")
     if record.confirmed is not None:
-        rivals = record.confirmed.rivals
-        verdict = "It may be: others cannot be told from it" if rivals else "No: it was trained anew, and stays ahead"
         return Answer(
             topic="luck",
             question=question,
-            sentence=f"{verdict}. Trial {best.trial} won ({describe_values(best.values)}).",
+            sentence=f"{_tell_verdict(record.confirmed)}. Trial {best.trial} won ({describe_values(best.values)}).",
             certainty=confirmation_line(record.confirmed, record.metric),
-            commands=_closer_look(record, rivals),
+            commands=_closer_look(record, record.confirmed),
         )
     return Answer(
         topic="luck",
@@ -271,12 +270,22 @@ def _tell_lead(record: Record) -> str:
     return f"; it is {scores[0] - scores[1]:.4f} ahead of the second" if len(scores) > 1 else ""
 
 
-def _closer_look(record: Record, rivals: Sequence[int]) -> tuple[str, ...]:
+def _tell_verdict(confirmed: Confirmation) -> str:
+    if confirmed.rivals:
+        return "It may be: others cannot be told from it"
+    if confirmed.rounds == 1:
+        # Intervals over images do not cover the luck of a training, and one fold says nothing of it.
+        once = "with one further seed" if confirmed.further_seeds else "on one further fold"
+        return f"Probably not: it was trained anew {once}, and stays ahead"
+    return "No: it was trained anew, and stays ahead"
+
+
+def _closer_look(record: Record, confirmed: Confirmation) -> tuple[str, ...]:
     """Return the command that trains winner and rivals on one further fold, or seed, more than now."""
-    scored = record.confirmed.rounds if record.confirmed is not None else 0
-    has_more = record.settings.folds == 1 or scored + 1 < record.settings.folds
-    options = "--top", str(max(2, len(rivals) + 1)), "--folds", str(scored + 1)
-    return (record.folder.command("confirm", *options),) if rivals and has_more else ()
+    is_sure = confirmed.rounds > 1 and not confirmed.rivals
+    has_more = record.settings.folds == 1 or confirmed.rounds + 1 < record.settings.folds
+    options = "--top", str(max(2, len(confirmed.rivals) + 1)), "--folds", str(confirmed.rounds + 1)
+    return (record.folder.command("confirm", *options),) if has_more and not is_sure else ()
 
 
 def _name_share(factor: int) -> str:

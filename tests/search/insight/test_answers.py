@@ -89,6 +89,32 @@ def test_a_confirmed_winner_is_luck_or_not_by_its_rivals(make_record, make_best,
     assert command in " ".join(answer.commands)
 
 
+@pytest.mark.parametrize(
+    ("division", "rounds", "told", "command"),
+    [
+        (
+            {"folds": 5},
+            {"folds": [1]},
+            "Probably not: it was trained anew on one further fold, and stays ahead",
+            "--folds 2",
+        ),
+        ({"folds": 2}, {"folds": [1]}, "Probably not: it was trained anew on one further fold, and stays ahead", ""),
+        (
+            {"split": "official", "folds": 1},
+            {"folds": [], "further_seeds": [1]},
+            "Probably not: it was trained anew with one further seed",
+            "--folds 2",
+        ),
+    ],
+)
+def test_one_further_training_does_not_rule_luck_out(make_record, make_best, history, division, rounds, told, command):
+    record = make_record(history, best=make_best(rivals=[], **rounds), settings=division)
+    answer = answers_of(record)["luck"]
+    assert answer.sentence.startswith(told)
+    assert bool(answer.commands) == bool(command)
+    assert command in " ".join(answer.commands)
+
+
 def test_no_closer_look_is_offered_where_every_fold_was_looked_at(make_record, make_best, history):
     assert answers_of(make_record(history, best=make_best(rivals=[1])))["luck"].commands == ()
 

@@ -23,7 +23,8 @@ from PIL import Image
 
 from search.finding import find_folder
 from search.folder import StageFolder
-from search.insight.answers import Answer, answer_questions
+from search.insight.answer import Answer
+from search.insight.answers import answer_questions
 from search.insight.record import Record, read_record
 from search.insight.spending import worker_seconds
 from search.memory.best import describe_winner

@@ -10,7 +10,9 @@ from search.commands.documents import StatusDocument
 from search.commands.filling import fill_status
 from search.commands.reading import RUNNING, Look
 from search.folder import STAGE_TITLES
-from search.insight.answers import Answer, answer_cost, answer_luck, answer_stops, answer_use, answer_weakness
+from search.insight.answer import Answer
+from search.insight.answers import answer_cost, answer_luck, answer_stops, answer_use
+from search.insight.failing import answer_weakness
 from search.insight.words import count_words, describe_seconds, enumerate_words
 from search.verdict.rounds import count_retrainings, count_trainings
 

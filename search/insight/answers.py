@@ -1,52 +1,28 @@
 """The six questions that everyone asks of a search, each answered in a sentence, and how sure that is.
 
 The same words stand in the report, on the search's page in MLflow and in `status`. They follow from what a search has
-left in its folder (see `record`), also while it runs; how it fares in this or that condition, from `weakness`.
+left in its folder (see `record`), also while it runs; what fails is told in `failing`.
 """
 
-import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 from search.folder import STAGE_TITLES
+from search.insight.answer import Answer, model_of, segcore_command
 from search.insight.choices import ValueStanding, compare_values, list_choices
-from search.insight.conditions import Conditions, measure_conditions
 from search.insight.cost import StageCost, account_stages, count_spared_epochs, name_device_hours
+from search.insight.failing import answer_weakness
 from search.insight.grace import read_whole_curves, suggest_grace
 from search.insight.importance import CHANCE, FEWEST_TRIALS, Importance, measure_importance
 from search.insight.record import Record
 from search.insight.spending import count_stops
-from search.insight.weakness import Weakness, find_weakness
-from search.insight.words import count_words, describe_condition, describe_seconds, describe_values, enumerate_words
+from search.insight.words import count_words, describe_seconds, describe_values, enumerate_words
 from search.memory.best import Confirmation
 from search.memory.history import count_ends
 from search.memory.outcome import FAILURES, Outcome
 from search.verdict.notes import confirmation_line
 
-Topic = Literal["choices", "luck", "cost", "stops", "weakness", "use"]
-
-_TOLD_CLASSES: Final = 3
 _TOLD_CHOICES: Final = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A question with its answer.
-
-    Args:
-        topic: what it is about.
-        question: as a person asks it.
-        sentence: the answer.
-        certainty: how sure it is, and what would make it surer; never empty.
-        commands: what to run next, to be pasted; empty for nothing.
-    """
-
-    topic: Topic
-    question: str
-    sentence: str
-    certainty: str
-    commands: tuple[str, ...] = ()
 
 
 def answer_questions(record: Record, importances: Sequence[Importance] | None = None) -> list[Answer]:
@@ -166,53 +142,6 @@ def answer_stops(record: Record) -> Answer:
     )
 
 
-def answer_weakness(record: Record) -> Answer:
-    """Say in which condition and on which classes the winner fails."""
-    measured, found = measure_conditions(record), find_weakness(record)
-    if measured is not None:
-        return _answer_conditions(record, measured)
-    worst = found.conditions[0] if found is not None and len(found.conditions) > 1 else None
-    question = f"What fails {describe_condition(worst.name)}?" if worst is not None else "What fails?"
-    if found is None:
-        return Answer(topic="weakness", question=question, sentence="Nothing was scored yet.", certainty="Wait for it.")
-    classes = [f"{each.name} {each.score:.3f}" for each in found.classes[:_TOLD_CLASSES]]
-    told = [f"The classes that fare worst are {enumerate_words(classes)}"] if classes else []
-    if worst is not None:
-        best = found.conditions[-1]
-        at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
-        told.insert(0, f"iou is {worst.score:.3f} {at_worst}, and {best.score:.3f} {at_best}")
-    return Answer(
-        topic="weakness",
-        question=question,
-        sentence=". ".join(told) + ("." if told else "One score, no classes or conditions."),
-        certainty=_tell_weakness(found),
-        commands=(_segcore_command("errors", _model_of(record), record.place.data, "errors.html"),)
-        if record.retrained
-        else (),
-    )
-
-
-def _answer_conditions(record: Record, measured: Conditions) -> Answer:
-    worst, best = measured.all[0], measured.all[-1]
-    known = {name: iou for name, iou in worst.class_ious.items() if name in measured.scored} or worst.class_ious
-    classes = [f"{name} {known[name]:.3f}" for name in sorted(known, key=lambda name: known[name])[:_TOLD_CLASSES]]
-    within = ""
-    if worst.interval is not None:
-        # Few images say little, and no IoU is below 0 or above 1.
-        low, high = max(0.0, worst.interval.low), min(1.0, worst.interval.high)
-        within = f" ({low:.3f} to {high:.3f} over other images)"
-    at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
-    return Answer(
-        topic="weakness",
-        question=f"What fails {at_worst}?",
-        sentence=f"iou is {worst.score:.3f}{within} {at_worst}, and {best.score:.3f} {at_best}; of what is scored, the "
-        f"worst {at_worst}: {enumerate_words(classes)}.",
-        certainty=f"Measured in the retraining on {count_words(worst.images, 'image')} {at_worst} and {best.images} "
-        f"{at_best}, each by a network that had not seen it.",
-        commands=(_segcore_command("errors", _model_of(record), record.place.data, "errors.html"),),
-    )
-
-
 def answer_use(record: Record) -> Answer:
     """Say how the model is used, or how one is made."""
     name, question = record.settings.name, "How do I use the model?"
@@ -233,11 +162,11 @@ def answer_use(record: Record) -> Answer:
     return Answer(
         topic="use",
         question=question,
-        sentence=f"It is one folder, {_model_of(record)}, and models:/{name}@champion in MLflow: give it images, get "
+        sentence=f"It is one folder, {model_of(record)}, and models:/{name}@champion in MLflow: give it images, get "
         "masks.",
         certainty=f"{told}{_tell_spread(record)}.{older}",
         commands=(
-            _segcore_command("predict", _model_of(record), "IMAGES", "OUT"),
+            segcore_command("predict", model_of(record), "IMAGES", "OUT"),
             record.folder.command("fetch", "FOLDER"),
         ),
     )
@@ -313,17 +242,6 @@ def _tell_agreement(record: Record) -> str:
     )
 
 
-def _tell_weakness(found: Weakness) -> str:
-    where = f"Measured {found.where}"
-    if found.trainings < 2:
-        return f"{where}; of one training: other images and seeds may turn it."
-    if len(found.conditions) < 2:
-        return f"{where}."
-    worst, best = found.conditions[0], found.conditions[-1]
-    behind = f"on {found.behind} of {found.trainings} it is behind {best.name}"
-    return f"{where}: {worst.name} spreads from {worst.low:.3f} to {worst.high:.3f}, and {behind}."
-
-
 def _tell_spread(record: Record) -> str:
     scores = [training.epochs[training.last_epoch].score for training in record.winner_trainings if training.epochs]
     known = [score for score in scores if score == score]
@@ -331,11 +249,3 @@ def _tell_spread(record: Record) -> str:
         return ""
     word = "folds" if record.settings.folds > 1 else "seeds"
     return f", from {min(known):.4f} to {max(known):.4f} over {word}; together its networks were not scored"
-
-
-def _model_of(record: Record) -> str:
-    return record.folder.search_stage.address(record.folder.model)
-
-
-def _segcore_command(*arguments: str) -> str:
-    return shlex.join(["python", "-m", "segcore", *arguments])

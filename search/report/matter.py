@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from search.insight.answers import Answer, answer_questions
+from search.insight.answer import Answer
+from search.insight.answers import answer_questions
 from search.insight.importance import CHANCE, Importance, measure_importance
 from search.insight.record import Record
 from search.judge.progress import build_asha

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
-from search.insight.answers import Answer
+from search.insight.answer import Answer
 from search.insight.record import Record
 from search.insight.words import describe_seconds
 from search.markdown import code, code_block, plain

@@ -145,19 +145,6 @@ def test_how_far_early_ranks_agreed_with_the_end_says_whether_stops_were_right(m
     assert answer.certainty.startswith("Of 6 whole trainings, 93% of the pairs stood after epoch 1 as they did in the")
 
 
-def test_the_worst_condition_asks_the_question(make_record, make_best):
-    history = History("iou")
-    history.apply(Asked(trial=0, fold=0, values={}, params={}))
-    metrics = {"iou": 0.5, "iou_at/day": 0.6, "iou_at/night": 0.4, "iou/car": 0.7, "iou/signal": 0.2}
-    history.apply(Epoch(trial=0, epoch=1, metrics=metrics))
-    answer = answers_of(make_record(history, best=make_best()))["weakness"]
-    assert answer.question == "What fails at night?"
-    assert answer.sentence == (
-        "iou is 0.400 at night, and 0.600 by day. The classes that fare worst are signal 0.200 and car 0.700."
-    )
-    assert answer.certainty.endswith("of one training: other images and seeds may turn it.")
-
-
 def test_a_finished_model_is_told_with_its_score_and_how_to_use_it(make_record, make_best, history):
     retraining, best = History("iou"), make_best(rivals=[])
     for fold, iou in enumerate((0.4, 0.6)):

@@ -1,6 +1,5 @@
 import pytest
 
-from search.insight.answers import answer_weakness
 from search.insight.conditions import measure_conditions, read_classes
 
 
@@ -17,18 +16,6 @@ def test_the_interval_is_over_blocks_of_images(retrained_record):
     night = measure_conditions(retrained_record).all[0]
     # Two blocks of one image: 0.1 from the mean each, so the standard error is 0.1; t with one degree is 12.706.
     assert night.interval.high - night.interval.estimate == pytest.approx(0.1 * 12.706, abs=1e-3)
-
-
-def test_what_is_scored_tells_what_fails_at_night(retrained_record):
-    answer = answer_weakness(retrained_record)
-    assert answer.question == "What fails at night?"
-    assert answer.sentence == (
-        "iou is 0.200 (0.000 to 1.000 over other images) at night, and 0.800 by day; of what is scored, the worst at "
-        "night: signal 0.000."
-    )
-    assert answer.certainty == (
-        "Measured in the retraining on 2 images at night and 2 by day, each by a network that had not seen it."
-    )
 
 
 def test_where_files_are_away_or_damaged_nothing_is_told(retrained_record):

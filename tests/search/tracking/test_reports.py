@@ -6,7 +6,7 @@ import pytest
 from markdown_it import MarkdownIt
 from mlflow import MlflowClient
 
-from search.insight.answers import Answer
+from search.insight.answer import Answer
 from search.memory.events import Closed
 from search.tracking.overview_page import describe_search
 from search.tracking.reports import log_report

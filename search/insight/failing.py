@@ -1,0 +1,69 @@
+"""In which condition and on which classes the winner fails, in words; the numbers are of `conditions`, `weakness`."""
+
+from typing import Final
+
+from search.insight.answer import Answer, model_of, segcore_command
+from search.insight.conditions import Conditions, measure_conditions
+from search.insight.record import Record
+from search.insight.weakness import Weakness, find_weakness
+from search.insight.words import count_words, describe_condition, enumerate_words
+
+_TOLD_CLASSES: Final = 3
+
+
+def answer_weakness(record: Record) -> Answer:
+    """Say in which condition and on which classes the winner fails."""
+    measured, found = measure_conditions(record), find_weakness(record)
+    if measured is not None:
+        return _answer_conditions(record, measured)
+    worst = found.conditions[0] if found is not None and len(found.conditions) > 1 else None
+    question = f"What fails {describe_condition(worst.name)}?" if worst is not None else "What fails?"
+    if found is None:
+        return Answer(topic="weakness", question=question, sentence="Nothing was scored yet.", certainty="Wait for it.")
+    classes = [f"{each.name} {each.score:.3f}" for each in found.classes[:_TOLD_CLASSES]]
+    told = [f"The classes that fare worst are {enumerate_words(classes)}"] if classes else []
+    if worst is not None:
+        best = found.conditions[-1]
+        at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
+        told.insert(0, f"iou is {worst.score:.3f} {at_worst}, and {best.score:.3f} {at_best}")
+    return Answer(
+        topic="weakness",
+        question=question,
+        sentence=". ".join(told) + ("." if told else "One score, no classes or conditions."),
+        certainty=_tell_weakness(found),
+        commands=(segcore_command("errors", model_of(record), record.place.data, "errors.html"),)
+        if record.retrained
+        else (),
+    )
+
+
+def _answer_conditions(record: Record, measured: Conditions) -> Answer:
+    worst, best = measured.all[0], measured.all[-1]
+    known = {name: iou for name, iou in worst.class_ious.items() if name in measured.scored} or worst.class_ious
+    classes = [f"{name} {known[name]:.3f}" for name in sorted(known, key=lambda name: known[name])[:_TOLD_CLASSES]]
+    within = ""
+    if worst.interval is not None:
+        # Few images say little, and no IoU is below 0 or above 1.
+        low, high = max(0.0, worst.interval.low), min(1.0, worst.interval.high)
+        within = f" ({low:.3f} to {high:.3f} over other images)"
+    at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
+    return Answer(
+        topic="weakness",
+        question=f"What fails {at_worst}?",
+        sentence=f"iou is {worst.score:.3f}{within} {at_worst}, and {best.score:.3f} {at_best}; of what is scored, the "
+        f"worst {at_worst}: {enumerate_words(classes)}.",
+        certainty=f"Measured in the retraining on {count_words(worst.images, 'image')} {at_worst} and {best.images} "
+        f"{at_best}, each by a network that had not seen it.",
+        commands=(segcore_command("errors", model_of(record), record.place.data, "errors.html"),),
+    )
+
+
+def _tell_weakness(found: Weakness) -> str:
+    where = f"Measured {found.where}"
+    if found.trainings < 2:
+        return f"{where}; of one training: other images and seeds may turn it."
+    if len(found.conditions) < 2:
+        return f"{where}."
+    worst, best = found.conditions[0], found.conditions[-1]
+    behind = f"on {found.behind} of {found.trainings} it is behind {best.name}"
+    return f"{where}: {worst.name} spreads from {worst.low:.3f} to {worst.high:.3f}, and {behind}."

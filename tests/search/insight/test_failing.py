@@ -1,0 +1,28 @@
+from search.insight.failing import answer_weakness
+from search.memory.events import Asked, Epoch
+from search.memory.history import History
+
+
+def test_the_worst_condition_asks_the_question(make_record, make_best):
+    history = History("iou")
+    history.apply(Asked(trial=0, fold=0, values={}, params={}))
+    metrics = {"iou": 0.5, "iou_at/day": 0.6, "iou_at/night": 0.4, "iou/car": 0.7, "iou/signal": 0.2}
+    history.apply(Epoch(trial=0, epoch=1, metrics=metrics))
+    answer = answer_weakness(make_record(history, best=make_best()))
+    assert answer.question == "What fails at night?"
+    assert answer.sentence == (
+        "iou is 0.400 at night, and 0.600 by day. The classes that fare worst are signal 0.200 and car 0.700."
+    )
+    assert answer.certainty.endswith("of one training: other images and seeds may turn it.")
+
+
+def test_what_is_scored_tells_what_fails_at_night(retrained_record):
+    answer = answer_weakness(retrained_record)
+    assert answer.question == "What fails at night?"
+    assert answer.sentence == (
+        "iou is 0.200 (0.000 to 1.000 over other images) at night, and 0.800 by day; of what is scored, the worst at "
+        "night: signal 0.000."
+    )
+    assert answer.certainty == (
+        "Measured in the retraining on 2 images at night and 2 by day, each by a network that had not seen it."
+    )

@@ -3,7 +3,8 @@
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal
 
@@ -23,12 +24,19 @@ from segcore.training.state import new_state
 from segcore.training.train import train_epochs
 
 _US: Final = 1e-6
-_DECODERS: Final[tuple[Literal["unet", "fpn"], ...]] = ("unet", "fpn", "unet")
-"""Of trainings one after the other in a process, as a search's worker has them: new, other shapes, known ones."""
+_LARGEST_KERNEL: Final = 15
+_TRAININGS: Final[dict[str, Literal["unet", "fpn"]]] = {
+    "1 unet": "unet",
+    "2 fpn": "fpn",
+    "3 unet again": "unet",
+    "4 unet in another thread": "unet",
+}
+"""Decoders of trainings one after the other in a process, as a search's worker has them: new, other shapes, known ones;
+and known ones in a thread that has seen none, since torch keeps what cuDNN planned for each thread by itself."""
 
 
 def measure_start(row: Row, scale: Scale, folder: Path, cpus: int, begun: float) -> Found:
-    """Return by `NUMBER DECODER: WHAT` the seconds that parts of three trainings' starts take.
+    """Return by `TRAINING: WHAT` the seconds that parts of four trainings' starts take.
 
     Args:
         row: its mode and batch size are used.
@@ -39,11 +47,17 @@ def measure_start(row: Row, scale: Scale, folder: Path, cpus: int, begun: float)
     """
     found = {"process and imports": time.time() - begun}
     machine, cache = detect_machine(cpus), PixelCache(folder)
-    for number, decoder in enumerate(_DECODERS, start=1):
-        config = dataclasses.replace(configure(row, scale), decoder=decoder)
-        for part, seconds in _time_parts(config, scale, cache, machine):
-            found[f"{number} {decoder}: {part}"] = seconds
+    with ThreadPoolExecutor(max_workers=1) as first, ThreadPoolExecutor(max_workers=1) as another:
+        for name, decoder in _TRAININGS.items():
+            config = dataclasses.replace(configure(row, scale), decoder=decoder)
+            thread = another if "another" in name else first
+            parts = thread.submit(_time_training, config, scale, cache, machine).result()
+            found |= {f"{name}: {part}": seconds for part, seconds in parts.items()}
     return dict(found)
+
+
+def _time_training(config: TrainConfig, scale: Scale, cache: PixelCache, machine: Machine) -> dict[str, float]:
+    return dict(_time_parts(config, scale, cache, machine))
 
 
 def _time_parts(config: TrainConfig, scale: Scale, cache: PixelCache, machine: Machine) -> Iterator[tuple[str, float]]:
@@ -57,18 +71,32 @@ def _time_parts(config: TrainConfig, scale: Scale, cache: PixelCache, machine: M
     batch, loss = blank_batch(samples, int(config.batch_size), state.outputs), build_loss(config, None)
     set_training(state)
     for part in ("first step", "second step"):
-        with profile(activities=[ProfilerActivity.CPU]) as called:
+        with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as called:
             yield part, _time(lambda: take_step(state, [batch], loss, machine), machine)
         yield f"{part}, calling convolutions", _count_convolutions(called)
+        yield f"{part}, calling depthwise ones", _count_convolutions(called, are_counted=_is_depthwise)
     results = train_epochs(state, cache, trained, trained[: scale.validated], machine)
     for part in ("first epoch", "second epoch"):
         yield part, _time(lambda: next(results), machine)
 
 
-def _count_convolutions(called: profile) -> float:
-    """Return the seconds of the CPU in which convolutions were called: a library looks for their kernels there."""
-    convolutions = (each for each in called.key_averages() if "conv" in each.key)
-    return _US * sum(float(each.self_cpu_time_total) for each in convolutions)
+def _count_convolutions(
+    called: profile, are_counted: Callable[[Sequence[Sequence[int]]], bool] = lambda shapes: True
+) -> float:
+    """Return the seconds of the CPU in which convolutions were called: a library plans or compiles their kernels there.
+
+    Args:
+        called: what the profiler saw, with shapes.
+        are_counted: says by the shapes of a call's arguments whether it is counted.
+    """
+    convolutions = (each for each in called.key_averages(group_by_input_shape=True) if "conv" in each.key)
+    return _US * sum(float(each.self_cpu_time_total) for each in convolutions if are_counted(each.input_shapes))
+
+
+def _is_depthwise(shapes: Sequence[Sequence[int]]) -> bool:
+    """Say whether a call's arguments hold a kernel (C, 1, h, w) of several channels and pixels."""
+    kernels = (shape for shape in shapes if len(shape) == 4 and 1 < max(shape[2:]) <= _LARGEST_KERNEL)
+    return any(outputs > 1 and inputs_each == 1 for outputs, inputs_each, *_ in kernels)
 
 
 def _time(work: Callable[[], object], machine: Machine) -> float:

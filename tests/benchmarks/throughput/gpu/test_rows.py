@@ -94,13 +94,18 @@ def test_peaks_are_measured(drawn: Path):
 
 def test_a_start_is_measured_part_by_part_for_a_known_network_too(drawn: Path):
     found = measure(TINY_ROWS[1], TINY, drawn, 1, time.time() - 3.0)
-    steps = [f"{each} step{of}" for each in ("first", "second") for of in ("", ", calling convolutions")]
+    steps = [
+        f"{each} step{of}"
+        for each in ("first", "second")
+        for of in ("", ", calling convolutions", ", calling depthwise ones")
+    ]
     parts = ["network", *steps, "first epoch", "second epoch"]
-    trainings = ["1 unet", "2 fpn", "3 unet"]
+    trainings = ["1 unet", "2 fpn", "3 unet again", "4 unet in another thread"]
     assert list(found) == ["process and imports", *(f"{each}: {part}" for each in trainings for part in parts)]
     assert found["process and imports"] >= 3.0
     assert min(found.values()) > 0
-    assert found["1 unet: first step, calling convolutions"] < found["1 unet: first step"]
+    convolutions = found["1 unet: first step, calling convolutions"]
+    assert found["1 unet: first step, calling depthwise ones"] < convolutions < found["1 unet: first step"]
     table = format_tables("one card", {"start crop:64 batch 2": {**found, "batch_size": 2}}, [])
     assert f"- start, 1 unet: network: {found['1 unet: network']:.1f} s" in table
     assert "batch_size" not in table

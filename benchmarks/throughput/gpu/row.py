@@ -50,6 +50,10 @@ def measure(row: Row, scale: Scale, folder: Path, cpus: int, begun: float) -> Fo
         from benchmarks.throughput.gpu.start import measure_start
 
         return measure_start(row, scale, cache, cpus, begun)
+    if row.kind == "step":
+        from benchmarks.throughput.gpu.parts import measure_parts
+
+        return measure_parts(row, scale, cache, cpus)
     from benchmarks.throughput.gpu.training import measure_other, measure_segcore
 
     if row.arm == "segcore":

@@ -13,7 +13,7 @@ class Row:
     """One line of the tables.
 
     Args:
-        kind: peaks, start, training or prediction.
+        kind: peaks, start, step, training or prediction.
         arm: segcore, plain or contest.
         mode: input of a training, see `benchmarks.throughput.modes`.
         batch_size: samples of a batch.
@@ -90,7 +90,8 @@ def _predict(arm: str, members: int) -> Row:
 
 ROWS: Final[Sequence[Row]] = (
     Row(kind="peaks", most_seconds=40.0),
-    Row(kind="start", mode="crop:512", batch_size=16, most_seconds=90.0),
+    Row(kind="start", mode="crop:512", batch_size=16, most_seconds=120.0),
+    Row(kind="step", mode="crop:512", batch_size=16, most_seconds=50.0),
     _train("segcore", "crop:512", 16),
     _train("plain", "crop:512", 16, 80.0),
     _train("segcore", "full", 4),
@@ -115,6 +116,7 @@ ROWS: Final[Sequence[Row]] = (
 TINY_ROWS: Final[Sequence[Row]] = (
     Row(kind="peaks"),
     Row(kind="start", mode="crop:64", batch_size=2, most_seconds=180.0),
+    Row(kind="step", mode="crop:64", batch_size=2),
     _train("segcore", "crop:64", 2),
     _predict("segcore", 2),
     _train("plain", "crop:64", 2),

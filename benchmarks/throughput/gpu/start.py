@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Literal
@@ -11,6 +11,7 @@ from typing import Final, Literal
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks.throughput.gpu.parts import name_convolution
 from benchmarks.throughput.gpu.rows import Found, Row, Scale
 from benchmarks.throughput.gpu.training import configure
 from segcore.config import TrainConfig
@@ -24,7 +25,6 @@ from segcore.training.state import new_state
 from segcore.training.train import train_epochs
 
 _US: Final = 1e-6
-_LARGEST_KERNEL: Final = 15
 _TRAININGS: Final[dict[str, Literal["unet", "fpn"]]] = {
     "1 unet": "unet",
     "2 fpn": "fpn",
@@ -74,29 +74,20 @@ def _time_parts(config: TrainConfig, scale: Scale, cache: PixelCache, machine: M
         with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as called:
             yield part, _time(lambda: take_step(state, [batch], loss, machine), machine)
         yield f"{part}, calling convolutions", _count_convolutions(called)
-        yield f"{part}, calling depthwise ones", _count_convolutions(called, are_counted=_is_depthwise)
+        yield f"{part}, calling depthwise ones", _count_convolutions(called, "depthwise convolutions")
     results = train_epochs(state, cache, trained, trained[: scale.validated], machine)
     for part in ("first epoch", "second epoch"):
         yield part, _time(lambda: next(results), machine)
 
 
-def _count_convolutions(
-    called: profile, are_counted: Callable[[Sequence[Sequence[int]]], bool] = lambda shapes: True
-) -> float:
-    """Return the seconds of the CPU in which convolutions were called: a library plans or compiles their kernels there.
+def _count_convolutions(called: profile, *kinds: str) -> float:
+    """Return the seconds of the CPU in which convolutions of some kinds were called; of none: of all.
 
-    Args:
-        called: what the profiler saw, with shapes.
-        are_counted: says by the shapes of a call's arguments whether it is counted.
+    A library plans, or compiles, their kernels there.
     """
-    convolutions = (each for each in called.key_averages(group_by_input_shape=True) if "conv" in each.key)
-    return _US * sum(float(each.self_cpu_time_total) for each in convolutions if are_counted(each.input_shapes))
-
-
-def _is_depthwise(shapes: Sequence[Sequence[int]]) -> bool:
-    """Say whether a call's arguments hold a kernel (C, 1, h, w) of several channels and pixels."""
-    kernels = (shape for shape in shapes if len(shape) == 4 and 1 < max(shape[2:]) <= _LARGEST_KERNEL)
-    return any(outputs > 1 and inputs_each == 1 for outputs, inputs_each, *_ in kernels)
+    convolutions = [each for each in called.key_averages(group_by_input_shape=True) if "conv" in each.key]
+    counted = [each for each in convolutions if not kinds or name_convolution(each.input_shapes) in kinds]
+    return _US * sum(float(each.self_cpu_time_total) for each in counted)
 
 
 def _time(work: Callable[[], object], machine: Machine) -> float:

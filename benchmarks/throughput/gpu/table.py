@@ -46,10 +46,10 @@ def format_tables(machine: str, found: Mapping[str, Found], left_out: Sequence[s
     peaks = found.get("peaks", {})
     lines = [machine, ""]
     lines += [f"- {name}: {value:.4g}" for name, value in peaks.items() if not isinstance(value, str)]
-    starts = [row for name, row in found.items() if name.startswith("start") and "failed" not in row]
-    lines += [
-        f"- start, {part}: {seconds:.1f} s" for row in starts for part, seconds in row.items() if part != "batch_size"
-    ]
+    for kind, unit in (("start", "s"), ("step", "ms")):
+        divided = [row for name, row in found.items() if name.startswith(kind) and "failed" not in row]
+        parts = [(part, value) for row in divided for part, value in row.items() if part != "batch_size"]
+        lines += [f"- {kind}, {part}: {value:.1f} {unit}" for part, value in parts]
     for kind, columns in (("training", _TRAINING), ("prediction", _PREDICTION)):
         rows = {name: row for name, row in found.items() if name.startswith(kind) and "failed" not in row}
         lines += ["", f"| {kind} | {' | '.join(columns)} |", f"| --- |{' --- |' * len(columns)}"]

@@ -79,7 +79,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_a_training_is_measured_with_its_validation_and_what_a_step_asks_for(drawn: Path):
-    found = measure(TINY_ROWS[2], TINY, drawn, 1, time.time())
+    found = measure(TINY_ROWS[3], TINY, drawn, 1, time.time())
     assert found["samples_per_second"] > found["epoch_samples_per_second"] > 0
     assert 0 < found["validation_share"] < 1
     assert 0 <= found["wait_share"] < 1
@@ -109,3 +109,12 @@ def test_a_start_is_measured_part_by_part_for_a_known_network_too(drawn: Path):
     table = format_tables("one card", {"start crop:64 batch 2": {**found, "batch_size": 2}}, [])
     assert f"- start, 1 unet: network: {found['1 unet: network']:.1f} s" in table
     assert "batch_size" not in table
+
+
+def test_a_steps_time_is_divided_among_kinds_of_operations(drawn: Path):
+    found = measure(TINY_ROWS[2], TINY, drawn, 1, time.time())
+    kinds = {"depthwise convolutions", "convolutions of 1x1", "convolutions", "normalisation", "element by element"}
+    assert kinds <= found.keys()
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    table = format_tables("one card", {"step crop:64 batch 2": {**found, "batch_size": 2}}, [])
+    assert f"- step, convolutions: {found['convolutions']:.1f} ms" in table

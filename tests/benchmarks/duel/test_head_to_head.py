@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from benchmarks.duel import __main__ as head_to_head
 from benchmarks.duel.__main__ import read_rows, settle_terms, take_turns
 from benchmarks.duel.measure import Effort, Row, measure_search, train_fold
-from benchmarks.duel.space import half, quarter, small
+from benchmarks.duel.space import quarter, recent, small
 from benchmarks.duel.stock import draw, make_scheduler
 from benchmarks.duel.table import compare, format_row
 from benchmarks.duel.terms import Terms, complete_config
@@ -209,13 +209,13 @@ def test_a_quarter_of_the_images_is_drawn_with_everything_else(make_terms):
     assert trial.params.keys() == {"decoder", "class_weights", "loss", "learning_rate"}
 
 
-def test_half_of_the_size_is_drawn_with_what_street_networks_are_trained_with(make_terms):
+def test_a_quarter_of_the_images_is_drawn_with_what_street_networks_are_trained_with(make_terms):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     drawn = set()
     for _ in range(40):
         trial = study.ask()
-        config = complete_config({**draw(trial, space=half, smallest_side=360), **trial.params}, make_terms(), seed=5)
-        assert (config.input_mode, config.scale, config.rate_schedule) == ("resize", 0.5, "onecycle")
+        config = complete_config({**draw(trial, space=recent, smallest_side=360), **trial.params}, make_terms(), seed=5)
+        assert (config.input_mode, config.scale, config.rate_schedule) == ("resize", 0.25, "onecycle")
         drawn |= {config.decoder, config.loss, config.ohem_share}
     assert {"upernet", "fpn", "unet", "ce+boundary", "ce+lovasz", 0.25, 1.0} <= drawn
 

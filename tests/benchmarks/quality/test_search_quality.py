@@ -4,11 +4,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.quality.arms import Judged, Ours, RandomOurAsha, grace_epochs
+from benchmarks.quality.arms import Judged, Ours, RandomOurAsha
 from benchmarks.quality.drawing import draw_params, find_distributions
 from benchmarks.quality.playing import choose_arms, seed_arm
 from benchmarks.quality.report import _rank, score_run
 from benchmarks.quality.simulator import Simulation, Verdict
+from benchmarks.quality.stock import grace_epochs
 from benchmarks.quality.synthetic import FAMILIES, NARROW, Landscape
 from benchmarks.quality.tables import Table, load_tables
 from benchmarks.quality.tasks import regret

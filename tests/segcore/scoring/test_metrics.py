@@ -1,5 +1,4 @@
 import dataclasses
-import math
 
 import hypothesis.extra.numpy as hnp
 import hypothesis.strategies as st
@@ -13,7 +12,6 @@ from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.metrics import (
     best_single_class,
     class_boundary_ious,
-    class_ious,
     count_by_histogram,
     count_confusion,
     divide_metric,
@@ -219,12 +217,6 @@ def test_image_score_equals_sets_of_pixels(classes, truth_HW, prediction_HW):
 def test_counts_of_images_add_up(truth_1, prediction_1, truth_2, prediction_2):
     together = _confusion(np.concatenate([truth_1, truth_2]), np.concatenate([prediction_1, prediction_2]))
     np.testing.assert_array_equal(_confusion(truth_1, prediction_1) + _confusion(truth_2, prediction_2), together)
-
-
-def test_iou_of_a_class_that_occurs_nowhere_is_not_a_number():
-    assert math.isnan(class_ious(np.array([[3, 0, 0], [0, 0, 0]]))[1])
-    # Predicted as background alone: union 2, both 0.
-    assert class_ious(np.array([[0, 0, 2], [0, 1, 0]])).tolist() == [0.0, 1.0]
 
 
 scored_pairs = st.lists(st.tuples(pixels, pixels), min_size=1, max_size=5)

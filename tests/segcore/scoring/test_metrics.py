@@ -264,9 +264,9 @@ def test_numbers_counted_for_a_gpu_are_those_counted_for_a_cpu():
     assert torch.equal(count_by_histogram(cells_N, 421), torch.bincount(cells_N, minlength=421))
 
 
-def test_counts_above_what_floats_hold_are_exact(monkeypatch):
-    monkeypatch.setattr("segcore.scoring.metrics._EXACT_COUNTS", 7)
-    assert count_by_histogram(torch.full((20,), 2), 4).tolist() == [0, 0, 20, 0]
+def test_counts_above_what_floats_hold_are_exact():
+    """A 32-bit float that is counted up one by one stays at 2^24."""
+    assert count_by_histogram(torch.full((2**24 + 3,), 2), 4).tolist() == [0, 0, 2**24 + 3, 0]
 
 
 def test_no_image_gives_no_metric(classes):

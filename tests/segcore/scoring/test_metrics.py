@@ -115,6 +115,8 @@ def test_miou_counts_a_class_that_is_only_predicted_as_wrong(classes):
 def test_network_of_scored_classes_reports_scored_classes_alone(classes):
     metrics = summarise_scores([_score(classes, [ROAD, CAR, PERSON], [VOID, CAR, PERSON])], classes, every_class=False)
     assert set(metrics) == {"iou", "miou_scored", "iou/car", "iou/person", "iou_at/day"}
+    counted = _count_all([(np.array([[ROAD, CAR]], np.uint8), np.array([[VOID, CAR]], np.uint8))])
+    assert "boundary_iou" not in summarise_scores(counted, classes, every_class=False)
 
 
 def test_each_time_of_day_has_its_own_mean(classes):
@@ -150,6 +152,13 @@ def test_each_class_has_an_iou_along_its_borders_over_images(classes):
     found = class_boundary_ious(_count_all([[np.array([row], np.uint8) for row in pair] for pair in pairs]), classes)
     assert found[[ROAD, CAR]].tolist() == [pytest.approx(1 / 2), pytest.approx(2 / 3)] and np.isnan(found[PERSON])
     assert np.isnan(class_boundary_ious([_score(classes, [CAR], [CAR])], classes)).all()
+
+
+def test_borders_that_were_counted_on_some_images_alone_give_no_metric(classes):
+    mask_HW = np.array([[CAR, ROAD]], np.uint8)
+    scores = [*_count_all([(mask_HW, mask_HW)]), _score(classes, [CAR], [ROAD])]
+    assert "boundary_iou" not in summarise_scores(scores, classes, every_class=True)
+    assert divide_metric(scores, classes, "boundary_iou") == {}
 
 
 def test_best_single_class_is_what_one_colour_everywhere_would_score(classes):

@@ -59,6 +59,21 @@ def test_who_is_ahead_on_every_image_is_told_so(both):
     assert "over 40 images of folds 1 and 2" in told
 
 
+def test_several_seeds_of_one_fold_count_with_the_mean_of_each_image(both):
+    """Three trainings on one fold, by 0, 0.1 and 0.5 better on each image than the one: 0.2 on average."""
+    first, _ = both
+    one = next(trial for trial in first.confirmation.in_order if trial.source == first.best.trial)
+    alone, again = History("iou"), History("iou")
+    alone.trials = {0: one}
+    for number, more in enumerate((0.0, 0.1, 0.5)):
+        last = one.epochs[one.last_epoch]
+        better = replace(last, image_scores={name: score + more for name, score in last.image_scores.items()})
+        again.trials[number] = replace(one, number=number, epochs={**one.epochs, one.last_epoch: better})
+    ahead = compare_winners(replace(first, confirmation=alone), replace(first, confirmation=again))
+    assert (ahead.folds, ahead.images) == ((one.fold,), 20)
+    assert ahead.difference.estimate == pytest.approx(0.2)
+
+
 def test_scores_of_other_folds_metrics_or_data_do_not_compare(both, make_settings, tmp_path):
     first, second = both
     assert find_obstacles(first, second) == []

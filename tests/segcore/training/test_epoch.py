@@ -121,6 +121,17 @@ def test_each_valid_pixel_of_an_epoch_counts_alike_in_its_loss(make_config):
     assert train_epoch(state, Steps(_batch([[VOID] * 4])), build_loss(config), MACHINE).mean_loss == 0.0
 
 
+def test_second_of_two_epochs_goes_on_in_the_rates_course_with_dropout_of_its_own(make_config):
+    """Three batches by twos are two steps, so the last step is 3 of 0 to 3: (1 + cos(3/4 pi)) / 2 of the rate."""
+    config = make_config(epochs=2, accumulation_steps=2, rate_schedule="cosine", learning_rate=0.5, seed=3)
+    state = _state(config, 2)
+    state.optimizer.param_groups[0]["rate_factor"] = 1.0
+    state.epoch = 1
+    train_epoch(state, Steps(*[_batch(SPARSE)] * 3), build_loss(config), MACHINE)
+    assert state.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * 0.1464466)
+    assert torch.initial_seed() == 3 * 2**20 + 2
+
+
 def test_region_loss_of_parts_is_their_mean_by_valid_pixels(make_config):
     # Each probability is 1/2, and 1 is added to intersection and union. [0, 1, 1]: class 0 has 0.5 of 2, class 1 has
     # 1 of 2.5: mean loss of 1 - 1.5 / 3 and 1 - 2 / 3.5. [1]: 0.5 of 1: 1 - 1.5 / 2. The second has 1 pixel of 4.

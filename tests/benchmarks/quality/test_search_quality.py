@@ -85,6 +85,13 @@ def test_clock_and_regret_of_a_hand_worked_search():
     assert run.wasted_share(TINY.middle) == pytest.approx(0.5)
 
 
+def test_of_equal_scores_the_first_stays_chosen():
+    scores, seconds = np.array([[0.5, 0.9], [0.5, 0.6]]), np.array([[1.0, 5.0], [2.0, 5.0]])
+    alike = Table("alike", {"x": np.array([0.0, 1.0])}, scores, seconds)
+    # The first has its 0.5 after a second and its 0.9 after six, the other its 0.5 after two.
+    assert play(Scripted([0.0, 1.0]), 4.0, task=alike).times == [0.0, 1.0]
+
+
 def test_what_is_unfinished_at_the_end_counts_for_the_time_it_had():
     run = play(Scripted([0.0]), 3.0, workers=1)
     assert run.trainings[0].epoch == 1

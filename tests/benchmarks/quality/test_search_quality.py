@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -83,6 +84,22 @@ def test_clock_and_regret_of_a_hand_worked_search():
     # 4 s and 4 s of 12; trials 1 (0.5 < 0.7) and 2 are wasted: 2 s + 2 s of 8.
     assert run.idle_share == pytest.approx(1 / 3)
     assert run.wasted_share(TINY.middle) == pytest.approx(0.5)
+
+
+class TooLarge(Table):
+    """A table of which nothing fits into memory."""
+
+    def train(self, params, seed):
+        return replace(super().train(params, seed), out_of_memory=True)
+
+
+def test_a_training_that_does_not_fit_fails_after_a_tenth_of_its_first_epoch():
+    arm = Scripted([0.0])
+    run = play(
+        arm, 6.0, workers=1, task=TooLarge("large", {"x": np.array([0.0])}, np.ones((1, 2)), np.full((1, 2), 2.0))
+    )
+    assert arm.heard == [(0, Outcome.OUT_OF_MEMORY)]
+    assert run.busy_seconds == pytest.approx(0.2)
 
 
 def test_of_equal_scores_the_first_stays_chosen():

@@ -79,8 +79,7 @@ def choose_ensemble(ballot: Ballot, plain: Weights, parts: Sequence[int], score:
         (scores,) = ballot.score([select_greedily(len(plain), within(others), most)])
         held_out |= {position: scores[position] for position, own in enumerate(parts) if own == part}
     nested = _finite(score([held_out[position] for position in range(len(parts))]))
-    is_better = nested > alone and everything([weights])[0] > alone
-    kept = is_better and weights != reduce_weights(plain) and len(set(parts)) > 1
+    kept = len(set(parts)) > 1 and nested > alone and everything([weights])[0] > alone
     chosen = weights if kept else plain
     return Choice(
         weights=chosen,

@@ -142,15 +142,6 @@ def test_what_is_pending_is_not_proposed_again(advisor):
         assert all(distance(one, other) >= 0.267 for other in first)  # 0.55 x (12 + 6) ** (-1 / 4)
 
 
-def test_what_is_pending_counts_as_what_is_expected_of_it():
-    """Best at 0.5, which is being tried: more is expected away from it than just outside of what is too near."""
-    advisor = Advisor({"rate": FloatDistribution(0.0, 1.0)}, [{"rate": float(rate)} for rate in range(2)], 9)
-    params = [{"rate": float(rate)} for rate in np.linspace(0, 1, 6)]
-    curves = [[-((each["rate"] - 0.5) ** 2)] for each in params]
-    assert advise(advisor, params, curves)[0]["rate"] == pytest.approx(0.5, abs=0.03)
-    assert abs(advise(advisor, params, curves, [{"rate": 0.5}])[0]["rate"] - 0.5) > 0.15  # 0.55 / 7 = 0.079 is near
-
-
 def test_of_more_trials_than_the_model_takes_the_best_half_and_evenly_others_are_kept():
     kept = _thin(np.arange(300))
     assert kept[:75].tolist() == list(range(75))

@@ -5,6 +5,7 @@ import pytest
 from search.insight.record import read_record
 from search.insight.side_by_side import compare_winners, find_obstacles, list_differences, list_settings, tell_ahead
 from search.memory.history import History
+from search.memory.outcome import Outcome
 from segcore.data.dividing.split import FoldSplit, write_folds
 from tests.search.report.simulated import simulate_search
 
@@ -69,6 +70,8 @@ def test_several_seeds_of_one_fold_count_with_the_mean_of_each_image(both):
         last = one.epochs[one.last_epoch]
         better = replace(last, image_scores={name: score + more for name, score in last.image_scores.items()})
         again.trials[number] = replace(one, number=number, epochs={**one.epochs, one.last_epoch: better})
+    # One that failed on the way says nothing of where it would have got to.
+    again.trials[3] = replace(again.trials[2], number=3, outcome=Outcome.FAILED)
     ahead = compare_winners(replace(first, confirmation=alone), replace(first, confirmation=again))
     assert (ahead.folds, ahead.images) == ((one.fold,), 20)
     assert ahead.difference.estimate == pytest.approx(0.2)

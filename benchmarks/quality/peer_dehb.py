@@ -6,9 +6,9 @@ import tempfile
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from benchmarks.quality.arms import FACTOR
 from benchmarks.quality.drawing import draw_params, find_distributions
 from benchmarks.quality.peer_jobs import Job
+from benchmarks.quality.stock import FACTOR
 from benchmarks.quality.tasks import Floats, Params, Task
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from benchmarks.quality.arms import FACTOR
 from benchmarks.quality.drawing import draw_params, find_conditions, find_distributions
 from benchmarks.quality.peer_jobs import Job
+from benchmarks.quality.stock import FACTOR
 from benchmarks.quality.tasks import Task
 
 _TRIALS_PER_TRAINING = 3

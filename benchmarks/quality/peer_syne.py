@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from benchmarks.quality.arms import FACTOR, grace_epochs
 from benchmarks.quality.drawing import draw_params, find_distributions
 from benchmarks.quality.simulator import Verdict
+from benchmarks.quality.stock import FACTOR, grace_epochs
 from benchmarks.quality.tasks import Params, Task
 from search.memory.outcome import Outcome
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import optuna
 
-from benchmarks.quality.arms import OneEpochThenTop, OptunaAlone, Ours, Random, RandomOurAsha, StockPair
+from benchmarks.quality.arms import OneEpochThenTop, Ours, Random, RandomOurAsha
 from benchmarks.quality.paired import ABLATION, compare
 from benchmarks.quality.peers import find_peers
 from benchmarks.quality.recorded import read_searches
@@ -29,6 +29,7 @@ from benchmarks.quality.report import STOCK, Score, describe, score_run
 from benchmarks.quality.settled import load_settled
 from benchmarks.quality.simulator import Arm, Run, Simulation
 from benchmarks.quality.split import SPLIT
+from benchmarks.quality.stock import OptunaAlone, StockPair
 from benchmarks.quality.synthetic import load_synthetic
 from benchmarks.quality.tables import load_tables
 from benchmarks.quality.tasks import Task

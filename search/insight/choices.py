@@ -93,7 +93,7 @@ def list_choices(history: History) -> list[str]:
 
 
 def is_numeric(history: History, choice: str) -> bool:
-    """Say whether a choice is drawn from a range: its numbers are more, or have more digits, than a person lists."""
+    """Say whether a choice is drawn from a range: fractions that are more, or have more digits, than a person lists."""
     drawn = [trial.params[choice] for trial in history.in_order if choice in trial.params]
     if not all(isinstance(value, int | float) and not isinstance(value, bool) for value in drawn):
         return False

@@ -5,14 +5,13 @@ is told, and `weakness` tells what the journal holds.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from search.folder import StageFolder
 from search.insight.record import Record
@@ -24,6 +23,7 @@ from segcore.data.classes import ClassTable, class_table_from_json
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError, DataError
 from segcore.scoring.objective import CLASS_PREFIX
+from segcore.scoring.overlaps import Confusion, class_ious
 
 _MOST_BYTES: Final = 200_000_000
 """Of the scores of a training: more take longer to read than a page may."""
@@ -66,7 +66,7 @@ class _Image:
     name: str
     condition: str
     iou: float | None
-    confusion_CP: npt.NDArray[np.int64]
+    confusion_CP: Confusion
 
 
 def measure_conditions(record: Record) -> Conditions | None:
@@ -115,16 +115,13 @@ def _describe(name: str, images: Sequence[_Image], classes: ClassTable, blocks: 
         images=len(means),
         score=mean(means.values()),
         interval=compare_over_images({0: means}, blocks) if means.keys() <= blocks.keys() else None,
-        class_ious=dict(_class_ious(confusion_CP, classes)),
+        class_ious=_name_ious(confusion_CP, classes),
     )
 
 
-def _class_ious(confusion_CP: npt.NDArray[np.int64], classes: ClassTable) -> Iterator[tuple[str, float]]:
-    both_C = np.diagonal(confusion_CP)
-    either_C = confusion_CP.sum(axis=1) + confusion_CP[:, : len(confusion_CP)].sum(axis=0) - both_C
-    for name, both, either in zip(classes.names, both_C.tolist(), either_C.tolist(), strict=False):
-        if either:
-            yield name, both / either
+def _name_ious(confusion_CP: Confusion, classes: ClassTable) -> dict[str, float]:
+    ious = class_ious(confusion_CP).tolist()
+    return {name: iou for name, iou in zip(classes.names, ious, strict=False) if iou == iou}
 
 
 def _keep(class_ious: Mapping[str, float], learnt: set[str]) -> dict[str, float]:

@@ -9,7 +9,7 @@ from search.insight.record import Record
 from search.insight.words import enumerate_words
 from search.memory.outcome import Outcome
 from search.settings import settings_values
-from search.verdict.comparison import Interval, compare_over_images
+from search.verdict.comparison import Interval, average_images, compare_over_images
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError
 
@@ -117,8 +117,11 @@ def _digest_folds(record: Record) -> str:
 
 
 def _read_image_scores(record: Record) -> dict[int, dict[str, float]]:
-    """Return what each image scored in the winner's confirmation after its last epoch, by fold."""
+    """Return what each image scored in the winner's confirmation after its last epoch, by fold; the mean over seeds."""
     winner = record.best.trial if record.best is not None else None
-    trainings = [each for each in record.confirmation.in_order if each.source == winner and each.epochs]
-    last = {each.fold: each.epochs[each.last_epoch] for each in trainings if each.outcome is Outcome.FINISHED}
-    return {fold: known.image_scores for fold, known in last.items() if known.image_scores}
+    of_fold: dict[int, list[dict[str, float]]] = {}
+    for each in record.confirmation.in_order:
+        scores = each.epochs[each.last_epoch].image_scores if each.epochs else None
+        if scores and each.source == winner and each.outcome is Outcome.FINISHED:
+            of_fold.setdefault(each.fold, []).append(scores)
+    return {fold: average_images(scores) for fold, scores in of_fold.items()}

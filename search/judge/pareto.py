@@ -5,6 +5,7 @@ Schmucker et al. use it for successive halving ("Multi-objective Asynchronous Su
 """
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 from search.memory.history import History, TrialRecord
 from search.memory.outcome import FAILURES
@@ -34,11 +35,12 @@ def rank_fronts(scores: Sequence[float], costs: Sequence[float]) -> list[int]:
 
 
 def find_front(history: History) -> list[TrialRecord]:
-    """Return the trials that no other beats in both score and latency, the fastest first; those measured, that is."""
-    front: list[TrialRecord] = []
-    measured = [trial for trial in history.ranked if trial.latency_ms is not None and trial.outcome not in FAILURES]
-    # Best first: who is no faster than one before is beaten by it.
-    for trial in measured:
-        if not front or (trial.latency_ms or 0.0) < (front[-1].latency_ms or 0.0):
-            front.append(trial)
-    return front[::-1]
+    """Return the trials on the first front of score and latency, the fastest first; of those that were measured."""
+    known = [
+        (trial, trial.best.score, trial.latency_ms)
+        for trial in history.in_order
+        if trial.best is not None and trial.latency_ms is not None and trial.outcome not in FAILURES
+    ]
+    fronts = rank_fronts([score for _, score, _ in known], [cost for _, _, cost in known])
+    front = [(cost, trial) for (trial, _, cost), front in zip(known, fronts, strict=True) if front == 0]
+    return [trial for _, trial in sorted(front, key=itemgetter(0))]

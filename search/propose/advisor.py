@@ -80,8 +80,9 @@ class Advisor:
         """
         standings = rank_standings(curves, self._epochs)
         if latencies is not None:
-            scores = [standing if curve else -math.inf for standing, curve in zip(standings, curves, strict=True)]
-            standings = -np.array(rank_fronts(scores, latencies), dtype=float)
+            # What failed loses against all, however fast it was.
+            costs = [cost if curve else math.inf for cost, curve in zip(latencies, curves, strict=True)]
+            standings = -np.array(rank_fronts(standings.tolist(), costs), dtype=float)
         order = np.argsort(-standings, kind="stable")
         taken_NP = np.array([*codes, *pending])
         known_NP = taken_NP[: len(codes)]

@@ -131,7 +131,7 @@ class _Race:
             contenders=tuple(contenders),
             folds=tuple(self.folds),
             pending=pending,
-            epochs=None if pending else self._epochs_to_retrain(),
+            epochs=self._epochs_to_retrain(),
             choice_bias=estimate_choice_bias(scores, folds=self.settings.folds) if leader is not None else None,
         )
 

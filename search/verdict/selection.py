@@ -61,7 +61,7 @@ def choose_confirmed(history: History, trainings: History, settings: SearchSetti
         CheckpointError: when no trial has a score.
     """
     best = choose_best(history, settings)
-    if settings.confirm < 2 or not trainings.trials:
+    if not trainings.trials:
         return best
     decision = decide(choose_candidates(history, settings), trainings, settings, split.block_of)
     if decision.winner is None or decision.pending:

@@ -31,9 +31,10 @@ from segcore.prediction.held_out import (
 from segcore.prediction.training_notes import TrainingNotes, read_notes
 from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.confusion import ConfusionTable, tabulate_confusion
-from segcore.scoring.metrics import Confusion, ImageScore, class_ious, count_confusion, score_image, summarise_scores
+from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
 from segcore.scoring.objective import learns_every_class
 from segcore.scoring.objects import SIZES, Objects, find_objects, join_objects
+from segcore.scoring.overlaps import Confusion, class_ious
 
 Mask = npt.NDArray[np.uint8]
 Group = TypeVar("Group", str, int, tuple[str, str])

@@ -1,6 +1,6 @@
 """Batch normalisation folded into the convolution before it: the same function in fewer passes over memory.
 
-Only for networks that are done with training; `ensemble` does it when it loads one.
+Only for networks that are done with training; `prediction.member_files` does it when it loads one.
 """
 
 from typing import Final

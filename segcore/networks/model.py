@@ -23,7 +23,6 @@ _OTHER_DECODERS: Final = ("upernet", "unet", "segformer", "dpt")
 _MISFITS: Final = (RuntimeError, ValueError, KeyError, IndexError, AssertionError, AttributeError, TypeError)
 """What timm and SMP raise for a backbone that does not do what a decoder asks of it."""
 
-
 _LEARNING_FROM_INPUT: Final = (nn.Hardtanh, nn.SiLU, nn.Hardswish, nn.Hardsigmoid)
 """Activations, ReLU6 among them, whose gradient is made of what they were given; ReLU's is made of what it gave."""
 
@@ -78,11 +77,11 @@ def build_model(config: TrainConfig, outputs: int) -> SegmentationModel:
     """Build a network and load the weights that it starts from.
 
     Args:
-        config: backbone, weights and decoder_channels are used.
+        config: what makes the network, and the weights that it starts from, are used.
         outputs: number of classes the network tells apart.
 
     Raises:
-        ConfigError: when the backbone is no timm model, gives no feature pyramid, or takes one image size only.
+        ConfigError: when there is no such backbone, or it does not fit the decoder or the images.
         WeightsError: when the weights cannot be had.
     """
     require_architecture(config)

@@ -26,8 +26,9 @@ from segcore.prediction.predict import (
     restore_size,
 )
 from segcore.prediction.staging import lay_out, make_ahead, send
-from segcore.scoring.boundary import Counts, count_boundaries
+from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.metrics import ImageScore, count_confusion, score_image
+from segcore.scoring.overlaps import Overlaps
 
 _MOST_AT_A_TIME: Final = 16
 """More bring no speed, and their pixels wait in the CPU's memory."""
@@ -130,7 +131,7 @@ def score_cases(
             counts.append(count_confusion(send(truth_HW, machine), prediction_HW, classes))
             yield index, prediction_HW
 
-    def count_borders(compared: tuple[int, Tensor]) -> Counts | None:
+    def count_borders(compared: tuple[int, Tensor]) -> Overlaps | None:
         index, prediction_HW = compared
         # In a thread of its own the copy makes nothing else wait.
         return count_boundaries(cache.mask_HW(index), prediction_HW.cpu().numpy(), classes) if boundaries else None

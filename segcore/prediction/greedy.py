@@ -79,8 +79,7 @@ def choose_ensemble(ballot: Ballot, plain: Weights, parts: Sequence[int], score:
         (scores,) = ballot.score([select_greedily(len(plain), within(others), most)])
         held_out |= {position: scores[position] for position, own in enumerate(parts) if own == part}
     nested = _finite(score([held_out[position] for position in range(len(parts))]))
-    is_better = nested > alone and everything([weights])[0] > alone
-    kept = is_better and weights != reduce_weights(plain) and len(set(parts)) > 1
+    kept = len(set(parts)) > 1 and nested > alone and everything([weights])[0] > alone
     chosen = weights if kept else plain
     return Choice(
         weights=chosen,
@@ -105,13 +104,13 @@ def select_greedily(count: int, score_all: Callable[[Sequence[Weights]], list[fl
     alone = score_all(singles)
     order = sorted(range(count), key=lambda position: -alone[position])
     starts = [_add(singles, order[: size + 1]) for size in range(min(most, count))]
-    best_score, _, best = _find_best(starts, score_all)
+    best_score, best = _find_best(starts, score_all)
     weights, in_vain = best, 0
     for _ in range(STEPS):
         if in_vain == PATIENCE:
             break
         allowed = [position for position in range(count) if weights[position] or sum(map(bool, weights)) < most]
-        found, _, weights = _find_best([_add([weights, singles[each]], (0, 1)) for each in allowed], score_all)
+        found, weights = _find_best([_add([weights, singles[each]], (0, 1)) for each in allowed], score_all)
         in_vain += 1
         if found > best_score:
             best_score, best, in_vain = found, weights, 0
@@ -120,12 +119,9 @@ def select_greedily(count: int, score_all: Callable[[Sequence[Weights]], list[fl
 
 def _find_best(
     wanted: Sequence[Weights], score_all: Callable[[Sequence[Weights]], list[float]]
-) -> tuple[float, int, Weights]:
-    # Of equals the first one.
-    return max(
-        (score, -position, weights)
-        for position, (score, weights) in enumerate(zip(score_all(wanted), wanted, strict=True))
-    )
+) -> tuple[float, Weights]:
+    """Return the best score and its weights, of equals the first."""
+    return max(zip(score_all(wanted), wanted, strict=True), key=lambda pair: pair[0])
 
 
 def _singles(count: int) -> list[Weights]:

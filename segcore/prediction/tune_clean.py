@@ -24,8 +24,9 @@ from segcore.prediction.held_out import choose_members
 from segcore.prediction.predict import find_greatest
 from segcore.prediction.tune import HeldOutImage
 from segcore.prediction.tune_ways import Gain, pair_images
-from segcore.scoring.metrics import Confusion, ImageScore, count_confusion, divide_metric, score_image, summarise_scores
+from segcore.scoring.metrics import ImageScore, count_confusion, divide_metric, score_image, summarise_scores
 from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
+from segcore.scoring.overlaps import Confusion
 
 AREAS: Final = (30, 100, 300, 1000, 3000)
 """Areas that are tried, millionths of the image."""

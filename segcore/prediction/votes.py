@@ -25,7 +25,8 @@ from segcore.machine import Machine
 from segcore.networks.model import SegmentationModel
 from segcore.prediction.predict import average_probabilities, find_greatest
 from segcore.replacing import replacing
-from segcore.scoring.metrics import Confusion, ImageScore, count_confusion, score_image
+from segcore.scoring.metrics import ImageScore, count_confusion, score_image
+from segcore.scoring.overlaps import Confusion
 
 MOST_DISPUTED: Final = 1 << 15
 """Disputed pixels of an image that are kept; of more than that a random part stands for all."""

@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.data.classes import VOID
+from segcore.scoring.overlaps import Overlaps
 
 Mask = npt.NDArray[np.uint8]
-Counts = npt.NDArray[np.int64]
-"""Pixels by class (rows) in the intersection and in the union (columns)."""
 
 _WIDTH_SHARE: Final = 0.02
 _OUTSIDE: Final = 0
@@ -26,7 +25,7 @@ def boundary_width(height: int, width: int) -> int:
     return max(1, round(_WIDTH_SHARE * float(np.hypot(height, width))))
 
 
-def count_boundaries(truth_HW: Mask, prediction_HW: Mask, classes: int) -> Counts:
+def count_boundaries(truth_HW: Mask, prediction_HW: Mask, classes: int) -> Overlaps:
     """Count the pixels that truth and prediction have in the bands along the borders of each class.
 
     A pixel is in the band of its class when eroding the class with a 3x3 kernel, as often as the band is wide, takes it

@@ -1,6 +1,6 @@
 """Which classes are taken for which: the confusion as a square table, its mistakes in words, and as a map of one image.
 
-The counts come from `metrics`.
+Pixels are counted in `metrics`.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour
-from segcore.scoring.metrics import Confusion
+from segcore.scoring.overlaps import Confusion
 
 Mask = npt.NDArray[np.uint8]
 

@@ -21,7 +21,8 @@ from segcore.data.listing import find_annotations, name_in_list, name_of
 from segcore.errors import DataError
 from segcore.scoring.boundary import count_boundaries
 from segcore.scoring.mask_files import Mask, find_mask_encoding
-from segcore.scoring.metrics import Confusion, ImageScore, count_confusion, score_image, summarise_scores
+from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
+from segcore.scoring.overlaps import Confusion
 from segcore.scoring.submission import paint_runs, read_submission
 
 Finished = Mapping[str, Callable[[tuple[int, int]], Mask]]

@@ -9,7 +9,7 @@
 
 Void pixels count nowhere. A scored class that an image's truth lacks costs that image nothing, even where it was
 predicted; an image without scored classes is left out. A class in neither truth nor prediction is left out.
-Which of them decides is in `objective`; how borders are counted, in `boundary`.
+Which of them decides is in `objective`; how borders are counted, in `boundary`; the ratio itself, in `overlaps`.
 """
 
 from collections import defaultdict
@@ -23,14 +23,11 @@ import torch
 from torch import Tensor
 
 from segcore.data.classes import VOID, ClassTable
-from segcore.scoring.boundary import Counts
 from segcore.scoring.objective import BOUNDARY_IOU, counted_classes
+from segcore.scoring.overlaps import Confusion, Overlaps, class_ious, count_overlaps, divide_overlaps
 
 _EXACT_COUNTS: Final = 2**24
 """Numbers up to which 32-bit floats are counted one by one."""
-
-Confusion = npt.NDArray[np.int64]
-"""Pixels by true class (rows, C) and predicted class (columns, C + 1; the last: predicted as background)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +46,7 @@ class ImageScore:
     condition: str
     iou: float | None
     confusion_CP: Confusion
-    boundary_C2: Counts | None = None
+    boundary_C2: Overlaps | None = None
 
 
 def count_confusion(truth_HW: Tensor, prediction_HW: Tensor, classes: int) -> Tensor:
@@ -86,7 +83,7 @@ def count_cells(cells_N: Tensor, cells: int) -> Tensor:
 def count_by_histogram(cells_N: Tensor, cells: int) -> Tensor:
     """Return what `count_cells` returns: on a GPU bincount asks for the largest number first, and so waits for it.
 
-    Counts of 32-bit floats are whole up to 2^24, so more numbers are counted in parts.
+    Overlaps of 32-bit floats are whole up to 2^24, so more numbers are counted in parts.
     """
     parts = torch.split(cells_N.float(), _EXACT_COUNTS)
     # Half a number below the lowest and above the highest: each number is in the middle of its bin.
@@ -97,31 +94,13 @@ def count_by_histogram(cells_N: Tensor, cells: int) -> Tensor:
 
 
 def score_image(
-    name: str, condition: str, confusion_CP: Confusion, classes: ClassTable, boundary_C2: Counts | None = None
+    name: str, condition: str, confusion_CP: Confusion, classes: ClassTable, boundary_C2: Overlaps | None = None
 ) -> ImageScore:
     """Return the contest's score of one image with its counts."""
     iou_C = class_ious(confusion_CP)
     present = [index for index in classes.scored_indices if confusion_CP[index].sum() > 0]
     iou = float(np.mean(iou_C[present])) if present else None
     return ImageScore(name=name, condition=condition, iou=iou, confusion_CP=confusion_CP, boundary_C2=boundary_C2)
-
-
-def class_ious(confusion_CP: Confusion) -> npt.NDArray[np.float64]:
-    """Return intersection over union of each class; NaN for a class in neither truth nor prediction."""
-    return _divide(count_overlaps(confusion_CP))
-
-
-def count_overlaps(confusion_CP: Confusion) -> Counts:
-    """Return the pixels of each class that are in truth and prediction, and in either: (C, 2)."""
-    both_C = np.diagonal(confusion_CP)
-    either_C = confusion_CP.sum(axis=1) + confusion_CP[:, : len(confusion_CP)].sum(axis=0) - both_C
-    return np.stack([both_C, either_C], axis=1)
-
-
-def _divide(counts_C2: Counts) -> npt.NDArray[np.float64]:
-    iou_C = np.full(len(counts_C2), np.nan)
-    np.divide(counts_C2[:, 0], counts_C2[:, 1], out=iou_C, where=counts_C2[:, 1] > 0)
-    return iou_C
 
 
 def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every_class: bool) -> dict[str, float]:
@@ -144,8 +123,7 @@ def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every
     }
     if every_class:
         metrics["miou"] = _mean([value for value in iou_C if value == value])
-    if every_class and (boundaries := _boundaries(scores)):
-        metrics[BOUNDARY_IOU] = _mean([value for value in _divide(np.sum(boundaries, axis=0)) if value == value])
+        metrics[BOUNDARY_IOU] = _mean([value for value in class_boundary_ious(scores, classes) if value == value])
     learnt = range(len(classes)) if every_class else classes.scored_indices
     metrics |= {f"iou/{classes.names[index]}": float(iou_C[index]) for index in learnt}
     of_condition: dict[str, list[float]] = defaultdict(list)
@@ -153,14 +131,14 @@ def summarise_scores(scores: Sequence[ImageScore], classes: ClassTable, *, every
         # Of an image in no known condition there is nothing to say.
         if score.iou is not None and score.condition:
             of_condition[score.condition].append(score.iou)
-    metrics |= {f"iou_at/{time}": _mean(values) for time, values in sorted(of_condition.items())}
+    metrics |= {f"iou_at/{condition}": _mean(values) for condition, values in sorted(of_condition.items())}
     return {name: value for name, value in metrics.items() if value == value}
 
 
 def class_boundary_ious(scores: Sequence[ImageScore], classes: ClassTable) -> npt.NDArray[np.float64]:
     """Return the IoU of each class along its borders, over images; NaN where there is none, or it was not counted."""
     boundaries = _boundaries(scores)
-    return _divide(np.sum(boundaries, axis=0)) if boundaries else np.full(len(classes), np.nan)
+    return divide_overlaps(np.sum(boundaries, axis=0)) if boundaries else np.full(len(classes), np.nan)
 
 
 def divide_metric(scores: Sequence[ImageScore], classes: ClassTable, metric: str) -> dict[str, float]:
@@ -187,7 +165,7 @@ def divide_metric(scores: Sequence[ImageScore], classes: ClassTable, metric: str
         return {}
     counts_NC2 = np.stack(counts)[:, list(counted_classes(metric, classes))]
     counts_NC2 = counts_NC2[:, counts_NC2[..., 1].any(axis=0)]
-    either_C, iou_C = counts_NC2[..., 1].sum(axis=0), _divide(counts_NC2.sum(axis=0))
+    either_C, iou_C = counts_NC2[..., 1].sum(axis=0), divide_overlaps(counts_NC2.sum(axis=0))
     moved_NC = (counts_NC2[..., 0] - iou_C * counts_NC2[..., 1]) / either_C
     if not len(iou_C):
         return {}
@@ -224,7 +202,7 @@ def _guess(truth_C: npt.NDArray[np.int64], index: int, counted: Sequence[int]) -
     return float(truth_C[index] / truth_C.sum() / np.count_nonzero(truth_C[counted]))
 
 
-def _boundaries(scores: Sequence[ImageScore]) -> list[Counts]:
+def _boundaries(scores: Sequence[ImageScore]) -> list[Overlaps]:
     """Return the counts along borders; none unless every image has them."""
     counts = [score.boundary_C2 for score in scores if score.boundary_C2 is not None]
     return counts if len(counts) == len(scores) else []

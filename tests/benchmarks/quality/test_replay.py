@@ -7,11 +7,12 @@ import numpy as np
 import optuna
 import pytest
 
-from benchmarks.quality.arms import Ours, Random, StockPair
+from benchmarks.quality.arms import Ours, Random
 from benchmarks.quality.drawing import find_distributions
 from benchmarks.quality.recorded import read_searches
 from benchmarks.quality.replay import Replay
 from benchmarks.quality.simulator import Simulation, Verdict
+from benchmarks.quality.stock import StockPair
 from search.memory.outcome import Outcome
 from segcore.errors import ConfigError
 

@@ -1,14 +1,16 @@
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from benchmarks.quality.arms import Judged, Ours, RandomOurAsha, grace_epochs
+from benchmarks.quality.arms import Judged, Ours, RandomOurAsha
 from benchmarks.quality.drawing import draw_params, find_distributions
 from benchmarks.quality.playing import choose_arms, seed_arm
 from benchmarks.quality.report import _rank, score_run
 from benchmarks.quality.simulator import Simulation, Verdict
+from benchmarks.quality.stock import grace_epochs
 from benchmarks.quality.synthetic import FAMILIES, NARROW, Landscape
 from benchmarks.quality.tables import Table, load_tables
 from benchmarks.quality.tasks import regret
@@ -82,6 +84,29 @@ def test_clock_and_regret_of_a_hand_worked_search():
     # 4 s and 4 s of 12; trials 1 (0.5 < 0.7) and 2 are wasted: 2 s + 2 s of 8.
     assert run.idle_share == pytest.approx(1 / 3)
     assert run.wasted_share(TINY.middle) == pytest.approx(0.5)
+
+
+class TooLarge(Table):
+    """A table of which nothing fits into memory."""
+
+    def train(self, params, seed):
+        return replace(super().train(params, seed), out_of_memory=True)
+
+
+def test_a_training_that_does_not_fit_fails_after_a_tenth_of_its_first_epoch():
+    arm = Scripted([0.0])
+    run = play(
+        arm, 6.0, workers=1, task=TooLarge("large", {"x": np.array([0.0])}, np.ones((1, 2)), np.full((1, 2), 2.0))
+    )
+    assert arm.heard == [(0, Outcome.OUT_OF_MEMORY)]
+    assert run.busy_seconds == pytest.approx(0.2)
+
+
+def test_of_equal_scores_the_first_stays_chosen():
+    scores, seconds = np.array([[0.5, 0.9], [0.5, 0.6]]), np.array([[1.0, 5.0], [2.0, 5.0]])
+    alike = Table("alike", {"x": np.array([0.0, 1.0])}, scores, seconds)
+    # The first has its 0.5 after a second and its 0.9 after six, the other its 0.5 after two.
+    assert play(Scripted([0.0, 1.0]), 4.0, task=alike).times == [0.0, 1.0]
 
 
 def test_what_is_unfinished_at_the_end_counts_for_the_time_it_had():

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from benchmarks.quality.recording_job import DIVERGED
@@ -33,8 +35,17 @@ def test_early_scores_are_compared_with_the_last_ones_on_the_same_fold_and_on_an
     assert correlate(CURVES, 2) == (pytest.approx(1.0), pytest.approx(0.8))
 
 
+def test_another_seed_of_the_same_fold_is_no_other_fold():
+    seeds = {(number, 0, fold): curve for (number, fold, _), curve in CURVES.items()}
+    same, other = correlate(seeds, 1)
+    assert same == pytest.approx((0.8 + 0.4) / 2)
+    assert math.isnan(other)
+
+
 def test_trainings_that_did_not_get_to_the_end_are_counted_and_left_out():
-    ended = {"configuration": 4, "fold": 0, "seed": 0, "epoch": 1, "score": None, "seconds": None, "ended": DIVERGED}
-    told = describe([*rows(CURVES), ended], epochs=2).splitlines()
-    assert told[0].startswith("5 configurations, 9 trainings, 1 not to the end; seconds of a whole one: median 4.0")
+    """One diverged in its first epoch, another in its last."""
+    nothing = {"fold": 0, "seed": 0, "score": None, "seconds": None, "ended": DIVERGED}
+    ended = [{**nothing, "configuration": 4, "epoch": 1}, {**nothing, "configuration": 5, "epoch": 2}]
+    told = describe([*rows({**CURVES, (5, 0, 0): [0.1]}), *ended], epochs=2).splitlines()
+    assert told[0].startswith("6 configurations, 10 trainings, 2 not to the end; seconds of a whole one: median 4.0")
     assert told[-1].split() == ["2", "1.00", "0.80"]

@@ -30,6 +30,16 @@ def test_values_that_overlap_lead_only_sometimes(make_trials):
     assert all(0.2 < each.leads < 0.8 for each in values)
 
 
+def test_value_of_a_single_trial_leads_never_however_high_it_ranks(make_trials):
+    scores = {"a": (0.9, 0.1), "b": (0.8, 0.2), "c": (0.95,)}
+    history = make_trials(
+        *({"params": {"loss": loss}, "ious": [score]} for loss, each in scores.items() for score in each)
+    )
+    first, *others = compare_values(history, "loss", 1)
+    assert (first.value, first.leads) == ("c", 0.0)
+    assert sum(each.leads for each in others) == pytest.approx(1)
+
+
 def test_a_choice_with_one_value_or_of_no_trial_compares_nothing(make_trials):
     history = make_trials({"params": {"loss": "ce"}, "ious": [0.1]}, {"params": {"loss": "ce"}, "ious": [0.2]})
     assert compare_values(history, "loss", 1) == compare_values(history, "crop_size", 1) == []

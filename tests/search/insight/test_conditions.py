@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from search.insight.conditions import measure_conditions, read_classes
@@ -16,6 +18,26 @@ def test_the_interval_is_over_blocks_of_images(retrained_record):
     night = measure_conditions(retrained_record).all[0]
     # Two blocks of one image: 0.1 from the mean each, so the standard error is 0.1; t with one degree is 12.706.
     assert night.interval.high - night.interval.estimate == pytest.approx(0.1 * 12.706, abs=1e-3)
+
+
+def change_scores(record, **changes) -> None:
+    """Change every image of every training of the retraining."""
+    for file in record.folder.retrain_stage.root.glob("ray/*/scores.json"):
+        file.write_text(json.dumps([{**entry, **changes} for entry in json.loads(file.read_text())]))
+
+
+def test_of_one_condition_alone_nothing_is_told(retrained_record):
+    change_scores(retrained_record, condition="night")
+    assert measure_conditions(retrained_record) is None
+
+
+def test_images_that_are_in_no_fold_have_a_score_and_no_interval(retrained_record):
+    """As when a case was deleted from folds.json."""
+    (file, *_) = sorted(retrained_record.folder.retrain_stage.root.glob("ray/*/scores.json"))
+    file.write_text(json.dumps([{**each, "name": f"new {each['name']}"} for each in json.loads(file.read_text())]))
+    found = measure_conditions(retrained_record).all
+    assert [each.score for each in found] == [pytest.approx(0.2), pytest.approx(0.8)]
+    assert all(each.interval is None for each in found)
 
 
 def test_where_files_are_away_or_damaged_nothing_is_told(retrained_record):

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from search.insight.decisions import Decisions, find_unlike, replay_decisions, replay_settings
-from search.memory.events import Asked, Ended, Epoch
+from search.memory.events import Asked, Ended, Epoch, Kept
 from search.memory.history import History
 from search.memory.outcome import Outcome
 from search.settings import SearchSettings
@@ -148,6 +148,19 @@ def test_a_trial_that_goes_on_after_its_record_is_open(record):
     row = odd.decide(1, 2)
     assert (row.stopped, row.revived, row.open, row.least_epochs) == ({1: 1}, (0,), (0,), 1)
     assert find_unlike(odd.history, row) == [0]
+
+
+def test_a_trial_that_goes_on_from_the_last_rung_costs_what_is_left(record):
+    row = record(*((1.0, (iou, iou), "stopped by ASHA") for iou in (0.6, 0.5)), trials=9).decide(2, 2)
+    assert (row.stopped, row.open) == ({1: 2}, (0,))
+    assert (row.least_epochs, row.most_epochs) == (2, 2)
+
+
+def test_a_trial_that_a_person_kept_is_stopped_by_no_settings(record):
+    past = record((1.0, (0.5, 0.6), "finished"), (1.0, (0.1, 0.2), "finished"), epochs=2, trials=9)
+    assert past.decide(1, 2).stopped == {1: 1}
+    past.history.apply(Kept(trial=1, reason="a person"))
+    assert past.decide(1, 2).stopped == {}
 
 
 def test_winner_that_is_stopped_is_told_with_what_is_left(upset):

@@ -65,8 +65,10 @@ def test_a_mode_that_could_not_be_measured_counts_nothing_and_none_gives_no_hour
     assert math.isnan(search.start_share)
 
 
-def test_a_search_that_is_not_confirmed_has_no_such_stage(make_settings, make_place):
-    stages = forecast_stages(make_settings(confirm=0), make_place(), [], 1)
+@pytest.mark.parametrize("confirm", [0, 1])
+def test_a_search_that_is_not_confirmed_has_no_such_stage(make_settings, make_place, confirm):
+    """One configuration alone is compared with none."""
+    stages = forecast_stages(make_settings(confirm=confirm), make_place(), [], 1)
     assert [each.stage for each in stages] == ["search", "retrain"]
 
 

@@ -67,6 +67,13 @@ def test_warning_names_the_epoch_the_share_of_pairs_and_the_remedy():
     assert warn_of_grace(grace, 3) == ""
 
 
+def test_warning_is_of_the_epoch_at_which_trials_are_stopped_whatever_was_before_it():
+    grace = suggest_grace([list(curve) for curve in zip(ENDS, FIRSTS, ENDS, ENDS, strict=True)])
+    assert grace.agreements == pytest.approx((1.0, -0.6, 1.0, 1.0))
+    assert warn_of_grace(grace, 1) == ""
+    assert "After epoch 2" in warn_of_grace(grace, 2) and "--grace-epochs 3" in warn_of_grace(grace, 2)
+
+
 @pytest.mark.parametrize(
     ("firsts", "tau"),
     [

@@ -2,8 +2,9 @@ import random
 from dataclasses import replace
 
 import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
 
-from search.insight.importance import CHANCE, measure_importance
+from search.insight.importance import CHANCE, _distribution, measure_importance, read_known
 from search.memory.history import History
 
 
@@ -112,3 +113,27 @@ def test_choices_that_json_holds_as_lists_are_choices(make_trials):
     trials = [{"params": {"sizes": [1, n % 2]}, "ious": [0.1 + 0.5 * (n % 2) + n / 1000]} for n in range(20)]
     found = {each.name: each for each in measure_importance(make_trials(*trials), 1)}
     assert found["sizes"].low > found[CHANCE].high
+
+
+@pytest.mark.parametrize(
+    ("values", "drawn"),
+    [
+        ((1, 2, 3, 4), CategoricalDistribution((1, 2, 3, 4))),
+        ((1, 2, 3, 4, 5), FloatDistribution(1, 5)),
+        # Over a decade it is the logarithm that counts, where there is one.
+        ((0.001, 0.002, 0.003, 0.004, 0.01), FloatDistribution(0.001, 0.01, log=True)),
+        ((0.0, 0.002, 0.003, 0.004, 0.01), FloatDistribution(0.0, 0.01)),
+        (("b", 3, 2, 1, "a"), CategoricalDistribution((1, 2, 3, "a", "b"))),
+    ],
+)
+def test_numbers_count_as_a_range_where_they_are_more_than_four(values, drawn):
+    assert _distribution(values) == drawn
+
+
+def test_epoch_without_a_score_counts_with_that_before_it_and_the_first_with_that_after(make_history):
+    def write(script):
+        script.ask(0)
+        script.epochs(0, None, 0.2, None, 0.4)
+        script.end(0)
+
+    assert read_known(make_history(write))[1] == [[0.2, 0.2, 0.2, 0.4]]

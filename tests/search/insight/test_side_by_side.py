@@ -5,6 +5,7 @@ import pytest
 from search.insight.record import read_record
 from search.insight.side_by_side import compare_winners, find_obstacles, list_differences, list_settings, tell_ahead
 from search.memory.history import History
+from search.memory.outcome import Outcome
 from segcore.data.dividing.split import FoldSplit, write_folds
 from tests.search.report.simulated import simulate_search
 
@@ -57,6 +58,23 @@ def test_who_is_ahead_on_every_image_is_told_so(both):
     told = tell_ahead(first, replace(first, confirmation=better, settings=second.settings))
     assert told.startswith("The winner of second is ahead: iou of second less that of first is +1.0000 to +1.0000")
     assert "over 40 images of folds 1 and 2" in told
+
+
+def test_several_seeds_of_one_fold_count_with_the_mean_of_each_image(both):
+    """Three trainings on one fold, by 0, 0.1 and 0.5 better on each image than the one: 0.2 on average."""
+    first, _ = both
+    one = next(trial for trial in first.confirmation.in_order if trial.source == first.best.trial)
+    alone, again = History("iou"), History("iou")
+    alone.trials = {0: one}
+    for number, more in enumerate((0.0, 0.1, 0.5)):
+        last = one.epochs[one.last_epoch]
+        better = replace(last, image_scores={name: score + more for name, score in last.image_scores.items()})
+        again.trials[number] = replace(one, number=number, epochs={**one.epochs, one.last_epoch: better})
+    # One that failed on the way says nothing of where it would have got to.
+    again.trials[3] = replace(again.trials[2], number=3, outcome=Outcome.FAILED)
+    ahead = compare_winners(replace(first, confirmation=alone), replace(first, confirmation=again))
+    assert (ahead.folds, ahead.images) == ((one.fold,), 20)
+    assert ahead.difference.estimate == pytest.approx(0.2)
 
 
 def test_scores_of_other_folds_metrics_or_data_do_not_compare(both, make_settings, tmp_path):

@@ -30,6 +30,16 @@ def test_time_that_epochs_report_is_taken_where_they_do(make_trials):
     for epoch, record in epochs.items():
         epochs[epoch] = replace(record, metrics={**record.metrics, "seconds": 4.0})
     assert [each.seconds for each in account(history)] == [8.0]
+    # Where one of them does not, the clock tells.
+    epochs[2] = replace(epochs[2], metrics={"iou": 0.2})
+    assert [each.seconds for each in account(history)] == [21.0]
+
+
+def test_a_worker_that_took_a_trial_after_its_first_epoch_had_it_since_then(make_trials):
+    """Epochs after 10 and 20 seconds, the end after 21; a worker that took it after 12 had it for none of the first."""
+    history = make_trials({"ious": [0.1, 0.2]})
+    history.trials[0] = replace(history.trials[0], started=history.trials[0].started + 12)
+    assert [each.seconds for each in account(history)] == [11.0]
 
 
 def test_best_score_against_time_leaves_pauses_out(make_trials):

@@ -28,12 +28,13 @@ def names_of(parts) -> list[str]:
 
 
 def test_the_retraining_tells_it_over_all_images_together(make_record, make_best):
-    pooled = {"iou": 0.5, "iou_at/day": 0.55, "iou_at/night": 0.45, "iou/car": 0.8, "iou/signal": 0.2}
+    # Over all images night has 0.46; the mean of both folds would be 0.45.
+    pooled = {"iou": 0.5, "iou_at/day": 0.55, "iou_at/night": 0.46, "iou/car": 0.8, "iou/signal": 0.2}
     record = make_record(trained({"iou": 0.6}), retraining=trained(*FOLDS, closed=pooled), best=make_best())
     found = find_weakness(record)
     assert names_of(found.conditions) == ["night", "day"]
     night = found.conditions[0]
-    assert (night.score, night.low, night.high) == (0.45, 0.4, 0.5)
+    assert (night.score, night.low, night.high) == (0.46, 0.4, 0.5)
     assert names_of(found.classes) == ["signal", "car"]
     assert (found.trainings, found.behind) == (2, 1), "of two folds night is behind day on one"
     assert "retraining, over 2 folds" in found.where

@@ -240,6 +240,10 @@ def test_trial_with_a_first_rung_of_its_own_is_judged_there_and_counts_at_those_
     assert told.judge(4, 1, 0.1) and told.judge(4, 3, 0.1)
     assert told.epoch(5, 1, 0.05).startswith("iou 0.0500 after epoch 1 is rank 6 of 6")
     assert not told.judge(4, 9, 0.1)
+    # One that is to be judged from epoch 3 on is judged there.
+    told.asked.add(6)
+    told.asha.apply(Asked(trial=6, fold=0, values={}, params={}, first_rung=3))
+    assert told.judge(6, 1, 0.05) and not told.judge(6, 3, 0.05)
     # Asked for anew it is judged as all are.
     told.asha.apply(Asked(trial=4, fold=0, values={}, params={}))
     assert not told.judge(4, 1, 0.1)
@@ -270,6 +274,12 @@ def test_nan_after_a_rung_waits_for_nothing_though_the_rung_keeps_its_score():
     told.judge(1, 2, NAN)
     assert told.waiting() == [0]
     assert "is rank 3 of 3" in told.asha.decide(2, 1, 0.4)
+    # Of its last epoch there is no checkpoint: the one that there is, of the rung, is no way back.
+    told.judge(3, 1, 0.1)
+    told.take_up(3)
+    told.epoch(3, 2, NAN)
+    told.end(3, Outcome.STOPPED)
+    assert told.waiting() == [0]
 
 
 def test_equal_scores_are_ranked_by_number_so_a_tie_does_not_let_all_pass():
@@ -657,7 +667,10 @@ def test_latency_is_known_from_the_epoch_that_measured_it_on():
         told.epoch(trial, 1, 0.5, latency_ms)
     told.epoch(0, 2, 0.5)
     assert told.asha.decide(1, 2, 0.5) == ""
+    assert "rank 2 of 2" in told.asha.decide(1, 2, 0.5, 50.0), "what is measured now counts, not what was known"
     assert "rank 2 of 2" in told.asha.decide(2, 2, 0.5), "the slowest, as long as nothing is known of it"
+    told.asha.apply(Asked(trial=1, fold=0, values={}, params={}))
+    assert "rank 2 of 2" in told.asha.decide(1, 1, 0.5), "begun anew, nothing is known of it"
 
 
 def test_latency_means_nothing_where_iou_alone_is_sought():
@@ -705,8 +718,11 @@ def test_a_waiting_trial_that_is_kept_goes_on_first_and_never_loses_its_checkpoi
     told.asha.apply(Kept(trial=3, reason="a person"))
     assert told.asha.find_hopeless() == [trial for trial in before if trial != 3]
     assert told.asha.find_promoted() == 3
-    told.asha.apply(Reopened(trial=3))
-    assert told.asha.find_promoted() != 3
+    told.asha.apply(Kept(trial=2, reason="a person"))
+    assert told.asha.find_promoted() == 2, "the first of those that are kept"
+    for trial in (2, 3):
+        told.take_up(trial)
+    assert told.asha.find_promoted() not in (2, 3)
 
 
 def test_a_trial_that_is_pruned_stops_at_its_next_epoch_and_waits_no_more():

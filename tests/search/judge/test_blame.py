@@ -120,6 +120,12 @@ def test_a_trial_that_was_given_up_for_a_nodes_failures_was_wronged():
     assert blame.find_wronged(1, fit={"A"}) == []
 
 
+def test_a_trial_that_failed_and_names_no_node_is_nobodys_fault():
+    """What ended it was no worker that died, so there is no failure of a worker and nothing to make good."""
+    blame = blame_after((give_up, 0, None))
+    assert (blame.count_failures(0), blame.find_wronged(1, fit={"A"})) == (0, [])
+
+
 def test_a_trial_that_failed_twice_on_a_node_is_tried_elsewhere_where_there_is_another():
     blame = blame_after((fail, 0, "X"))
     assert blame.find_avoided(0, ABLE) == set()

@@ -45,9 +45,9 @@ def test_fronts_are_those_of_peeling(points):
 
 
 def test_front_has_the_trials_that_no_other_beats_in_both(make_history):
-    """Trial 3 is slower and worse than 0; 4 is as fast as 1 and worse; 5 was not measured; 6 failed."""
-    costs = [(0.8, 30.0), (0.6, 10.0), (0.9, 90.0), (0.7, 40.0), (0.5, 10.0), (0.99, None), (0.95, 1.0)]
-    outcomes = ["finished"] * 6 + ["failed"]
+    """Trial 3 is slower and worse than 0; 4 is as fast as 1 and worse; 5 was not measured; 6 failed; 7 equals 0."""
+    costs = [(0.8, 30.0), (0.6, 10.0), (0.9, 90.0), (0.7, 40.0), (0.5, 10.0), (0.99, None), (0.95, 1.0), (0.8, 30.0)]
+    outcomes = ["finished"] * 6 + ["failed", "finished"]
 
     def write(script):
         for number, ((iou, latency_ms), outcome) in enumerate(zip(costs, outcomes, strict=True)):
@@ -56,4 +56,13 @@ def test_front_has_the_trials_that_no_other_beats_in_both(make_history):
             script.write("epoch", trial=number, epoch=1, metrics={"iou": iou, **measured})
             script.end(number, outcome)
 
-    assert [trial.number for trial in find_front(make_history(write))] == [1, 0, 2]
+    assert [trial.number for trial in find_front(make_history(write))] == [1, 0, 7, 2]
+
+
+def test_of_equal_scores_the_slower_is_on_no_front(make_history):
+    def write(script):
+        for number, latency_ms in enumerate((50.0, 20.0)):
+            script.ask(number)
+            script.write("epoch", trial=number, epoch=1, metrics={"iou": 0.5, "latency_ms": latency_ms})
+
+    assert [trial.number for trial in find_front(make_history(write))] == [1]

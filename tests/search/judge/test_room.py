@@ -32,5 +32,7 @@ def test_room_that_is_needed_is_told_beside_what_is_free():
 
 
 def test_a_disk_that_does_not_hold_the_trials_that_run_is_refused():
+    room = Room(running=6, resting=4, bytes_each=500_000_000)
     with pytest.raises(StorageError, match=r"2\.9 GB are free: too little for the trials that run alone\. Make room"):
-        Room(running=6, resting=4, bytes_each=500_000_000).compare(STORAGE, 2_900_000_000)
+        room.compare(STORAGE, 2_900_000_000)
+    assert not room.compare(STORAGE, 3_000_000_000)[1], "six of 0.5 GB just have room"

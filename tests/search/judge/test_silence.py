@@ -1,6 +1,6 @@
 import pytest
 
-from search.judge.silence import find_patience_seconds
+from search.judge.silence import AttentiveClock, find_patience_seconds
 
 
 def report(script, trial, *seconds):
@@ -42,3 +42,11 @@ def test_each_time_a_trial_was_taken_for_hung_doubles_the_patience_three_times_a
         find_patience_seconds(history, 0, hang_after_seconds=0.1, has_reported=True, hangs=hangs) for hangs in range(6)
     ]
     assert found == [1000.0, 2000.0, 4000.0, 8000.0, 8000.0, 8000.0]
+
+
+def test_a_clock_that_stood_still_counts_ten_seconds_of_it_at_most_and_never_more_of_it_later():
+    """Looks at 3 s, then at 103 s after a standstill, and at 104 s: 3, 3 + 10 and 14 seconds count."""
+    times = iter([0.0, 3.0, 103.0, 104.0, 109.0])
+    clock = AttentiveClock(lambda: next(times))
+    assert [clock.look() for _ in range(3)] == [3.0, 13.0, 14.0]
+    assert clock.unseen_seconds == 5.0

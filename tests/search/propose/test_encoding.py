@@ -53,11 +53,31 @@ def test_configurations_that_differ_in_a_choice_are_one_apart_and_missing_number
 
 
 def test_varied_configurations_keep_what_they_lack_and_change_something(encoding):
-    rows = np.tile(encoding.encode({"rate": 1e-3, "depth": 2, "loss": "ce"}), (50, 1))
+    rows = np.tile(encoding.encode({"rate": 1.1e-4, "depth": 2, "loss": "ce"}), (50, 1))
     varied = encoding.vary(rows, np.random.default_rng(0))
     assert np.isnan(varied[:, 3:]).all()
     assert (varied[:, :3] != rows[:, :3]).any(axis=1).mean() > 0.5
     assert set(varied[:, 2]) == {0.0, 1.0, 2.0}
+    assert ((varied[:, :2] >= 0) & (varied[:, :2] <= 1)).all() and (varied[:, :2] == 0).any(), "cut off at the ends"
+
+
+def test_varied_configurations_lack_a_choice_that_they_lacked(encoding):
+    rows = np.tile(encoding.encode({"rate": 1e-3}), (20, 1))
+    assert np.isnan(encoding.vary(rows, np.random.default_rng(0))[:, 1:]).all()
+
+
+def test_of_many_parameters_one_at_least_is_varied():
+    """Each of ten changes with a chance of 0.2: without more than that one of nine would stay as it was."""
+    encoding = Encoding({str(number): FloatDistribution(0.0, 1.0) for number in range(10)})
+    rows = np.full((200, 10), 0.5)
+    assert (encoding.vary(rows, np.random.default_rng(0)) != rows).any(axis=1).all()
+
+
+def test_code_between_ordered_choices_is_the_nearest(encoding):
+    """128, 256 and 512 have 0, 0.5 and 1."""
+    rows = np.tile(encoding.encode({"crop": 128}), (4, 1))
+    rows[:, 3] = (0.24, 0.26, 0.74, 0.76)
+    assert [encoding.decode(row)["crop"] for row in rows] == [128, 256, 256, 512]
 
 
 def test_shaken_configurations_keep_their_choices(encoding):

@@ -3,7 +3,7 @@ import pytest
 from search.propose.standing import first_landmark, rank_standings
 
 
-@pytest.mark.parametrize(("epochs", "landmark"), [(27, 3), (9, 1), (1, 1), (40, 4)])
+@pytest.mark.parametrize(("epochs", "landmark"), [(27, 3), (9, 1), (1, 1), (40, 4), (16, 2)])
 def test_first_landmark_is_a_ninth_of_the_epochs(epochs, landmark):
     assert first_landmark(epochs) == landmark
 
@@ -34,6 +34,8 @@ def test_a_tie_is_half_a_win():
 
 def test_failed_trials_lose_against_all_and_tie_among_themselves():
     assert rank_standings([[], [0.1], [], [0.2]], 9) == pytest.approx([0.5 / 3, 2 / 3, 0.5 / 3, 1.0])
+    # Also against one that scored 0 before the first landmark, which is at 2.
+    assert rank_standings([[], [0.0]], 18) == pytest.approx([0.0, 1.0])
 
 
 def test_trainings_of_one_epoch_are_compared_by_their_scores():

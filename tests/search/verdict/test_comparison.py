@@ -85,6 +85,8 @@ def test_one_seed_says_nothing_of_the_next():
 
 def test_image_that_several_trainings_scored_counts_once():
     assert average_images([{"a": 0.2, "b": 0.4}, {"a": 0.4, "b": 0.0, "c": 1.0}]) == pytest.approx({"a": 0.3, "b": 0.2})
+    # One that a training did not score, as "c", is left out whichever came first.
+    assert average_images([{"a": 0.2, "c": 1.0}, {"a": 0.4}]) == pytest.approx({"a": 0.3})
     assert average_images([]) == {}
 
 
@@ -104,6 +106,14 @@ def test_folds_count_alike_however_many_images_they_have():
     assert compare_over_images(differences, blocks).estimate == pytest.approx(0.1)
 
 
+def test_interval_over_the_images_of_two_folds_is_that_of_their_mean():
+    scores = {1: {"a": 0.1, "b": 0.3, "c": -0.1, "d": 0.1}, 2: dict.fromkeys("efgh", 0.0)}
+    interval = compare_over_images(scores, {**BLOCKS, "e": "z", "f": "z", "g": "w", "h": "w"})
+    # Means 0.1 and 0, variances 0.01 (see above) and 0: (0.01 + 0) / 2² = 0.05². t(0.975, 1 + 1) = 4.30265.
+    assert interval.estimate == pytest.approx(0.05)
+    assert interval.high == pytest.approx(0.05 + 0.215133, rel=1e-4)
+
+
 def test_fold_of_a_single_block_tells_no_spread():
     assert compare_over_images({0: {"a": 0.1, "b": 0.2}}, BLOCKS) is None
     assert compare_over_images({}, BLOCKS) is None
@@ -118,6 +128,8 @@ def test_bias_of_the_best_of_two_equal_ones():
     scores = {0: {1: 0.60, 2: 0.70}, 1: {1: 0.50, 2: 0.64}}
     # Variance 0.0004 (see above), of a mean 0.0004 · (1/2 + 1/2): 0.02 · 0.564190.
     assert estimate_choice_bias(scores, folds=3) == pytest.approx(0.0112838, rel=1e-4)
+    # One more that was dismissed after a fold adds nothing to the variance: 0.02 · 0.846284.
+    assert estimate_choice_bias({**scores, 2: {1: 0.30}}, folds=3) == pytest.approx(0.0169257, rel=1e-4)
 
 
 @pytest.mark.parametrize("scores", [{}, {0: {1: 0.6, 2: 0.7}}, {0: {1: 0.6}, 1: {1: 0.5}}], ids=["none", "one", "fold"])

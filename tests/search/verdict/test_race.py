@@ -199,6 +199,20 @@ def test_configurations_without_scores_of_images_are_raced_on(race):
     assert decision.contenders[0].interval is None
 
 
+def test_images_of_one_fold_of_two_say_nothing_of_both(race):
+    """Of the second fold no scores of images are known, as of trainings by an older version."""
+    race.searched(0.8, 0.75)
+    for fold in (1, 2):
+        for trial in (0, 1):
+            race.trained(trial, fold, 0.70 - 0.02 * trial)
+    for training in race.script.journal.history.in_order[2:]:
+        for record in training.epochs.values():
+            object.__setattr__(record, "image_scores", None)
+    decision = race.decide()
+    assert (decision.pending, decision.folds) == ((), (1, 2))
+    assert [(each.interval, each.image_difference) for each in decision.contenders] == [(None, None)] * 2
+
+
 def test_training_without_a_score_at_its_epoch_dismisses_its_configuration(race):
     """Trial 0's last epoch, at which it is scored, has none, though an earlier one has."""
     race.searched(0.8, 0.75, epochs=2, schedule="cosine")

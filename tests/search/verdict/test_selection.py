@@ -250,6 +250,8 @@ def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_
         Finalist(trial=trial, search_score=score, fold_scores={1: score}, score=score)
         for trial, score in ((0, 0.4), (3, 0.3))
     ]
+    # Its trainings failed, so it stands where the search had it.
+    contenders.append(Finalist(trial=4, search_score=0.5, fold_scores={}, score=None))
     best = replace(make_best(rivals=[], contenders=contenders), values=values)
     found = choose_further(best, history, trainings, (), 9)
     # Trial 1 learns other labels, and trial 5 is the winner's configuration again.

@@ -80,5 +80,6 @@ def test_room_counts_in_shared_memory_but_not_for_the_network(cache, make_config
     assert samples.largest_size == (32, 32)
     assert samples[0, 0].target_HW.shape == (38, 38)
     assert samples.count_bytes(5) == 4 * 5 * 38 * 38
+    assert samples.count_bytes(1000) == 4 * len(samples) * 38 * 38, "no batch has more than there are"
     # What the image has around the crop is there, the rest is void.
     assert any((samples[0, position].target_HW[:3] != VOID).any() for position in range(6))

@@ -291,3 +291,11 @@ def test_augmentation_on_a_device_leaves_samples_of_the_loader_alone(make_config
     config = make_config(augmentation="strong", augmentation_on="device")
     changed_HW3, changed_HW = augment(image_HW3, mask_HW, config, np.random.default_rng(0))
     assert changed_HW3 is image_HW3 and changed_HW is mask_HW
+
+
+def test_part_of_less_than_half_a_pixel_at_the_end_of_a_window_is_its_last_pixel():
+    """Of 100 rows that become 10 the image has the last one: a tenth of a pixel, which would begin at 9.9."""
+    image_HW3, mask_HW = np.full((1, 10, 3), 7, np.uint8), np.full((1, 10), 3, np.uint8)
+    found_HW3, found_HW = read_window(image_HW3, mask_HW, Window(top=-99, left=0, height=100, width=10), (10, 10))
+    assert found_HW[:, 0].tolist() == [VOID] * 9 + [3]
+    assert found_HW3[:, 0, 0].tolist() == [PADDING_GREY] * 9 + [7]

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from segcore.errors import ConfigError
-from segcore.networks.model import build_architecture, build_model
+from segcore.networks.model import SegmentationModel, build_architecture, build_model
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,20 @@ def test_logits_have_the_size_of_the_image(model, height, width):
         logits_NCHW = model(_random_images(2, height, width, 3))
     assert logits_NCHW.shape == (2, 5, height, width)
     assert logits_NCHW.isfinite().all()
+
+
+def test_images_are_padded_to_the_next_multiple_and_to_the_smallest_side_at_least():
+    """Sides of 100 and 130 become 128, which is four strides of 32, and 160."""
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, images_N3HW):
+            seen.append(tuple(images_N3HW.shape[2:]))
+            return images_N3HW
+
+    model = SegmentationModel(Spy(), (0.5,) * 3, (0.5,) * 3, stride=32, smallest_side=128)
+    assert model(_random_images(1, 100, 130, 3)).shape == (1, 3, 100, 130)
+    assert seen == [(128, 160)]
 
 
 def test_encoder_without_a_level_at_half_size_keeps_the_image_size_too(make_config):

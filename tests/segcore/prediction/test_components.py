@@ -28,6 +28,13 @@ def test_small_component_takes_the_next_most_probable_class_of_its_pixels():
     assert torch.equal(found, expected)
 
 
+def test_small_components_of_several_classes_all_go():
+    """The single pixels of class 1 and of class 2; what takes the place of the first may be small itself."""
+    expected = GREATEST.clone()
+    expected[0, 0], expected[2, 1] = 2, 0
+    assert torch.equal(remove_small(GREATEST, _probabilities(), {1: 100_000, 2: 100_000}), expected)
+
+
 def test_nothing_is_removed_of_classes_that_keep_all():
     assert remove_small(GREATEST, _probabilities(), {}) is GREATEST
 
@@ -35,6 +42,7 @@ def test_nothing_is_removed_of_classes_that_keep_all():
 def test_area_of_a_component_counts_touching_corners():
     areas = find_areas((GREATEST == 1).numpy())
     assert areas.tolist() == [[1, 0, 0, 0, 3], [0, 0, 0, 3, 3], [0] * 5, [0] * 5]
+    assert find_areas(np.eye(2, dtype=bool)).tolist() == [[2, 0], [0, 2]]
     assert find_small(areas, 150_000).sum() == 1, "3 pixels are not less than 3"
 
 

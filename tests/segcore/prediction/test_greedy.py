@@ -33,6 +33,16 @@ def test_candidate_without_a_score_is_not_begun_with():
     assert select_greedily(2, _score(second_alone), most=2) == (0, 1)
 
 
+@pytest.mark.parametrize(("total", "selected"), [(5, (4, 1)), (6, (1, 0))])
+def test_candidates_are_added_until_four_in_a_row_did_not_help(total, selected):
+    """With one network 0.5; the fourth that is added makes five of them, the fifth six."""
+
+    def score(weights):
+        return 0.9 if sum(weights) == total and weights[1] == 1 else 0.5 if sum(weights) == 1 else 0.4
+
+    assert select_greedily(2, _score(score), most=2) == selected
+
+
 class _Table:
     """Scores of images by weights, as a ballot gives them."""
 
@@ -69,6 +79,14 @@ def test_ensemble_that_only_fits_its_own_images_gives_way_to_the_plain_model():
     # Over all images either is (0.8 + 0.3) / 2 = 0.55, but chosen on one half it is 0.3 on the other.
     assert (choice.kept, choice.weights, choice.score) == (False, (1, 0, 0), pytest.approx(0.5))
     assert (choice.alone, choice.nested, choice.optimism) == (pytest.approx(0.5), pytest.approx(0.3), 0)
+
+
+def test_ensemble_that_is_as_good_on_images_it_was_not_chosen_on_gives_way_to_the_plain_model():
+    """The second is better on the first half alone, so chosen there it is as good on the other; 0.6 flatters."""
+    second = _Table(lambda weights: [0.7, 0.7, 0.5, 0.5] if weights == (0, 1) else [0.5] * 4)
+    choice = choose_ensemble(second, (1, 0), [0, 0, 1, 1], _mean, most=2)
+    assert (choice.kept, choice.weights) == (False, (1, 0))
+    assert (choice.alone, choice.nested, choice.each) == (0.5, 0.5, pytest.approx((0.5, 0.6)))
 
 
 def test_plain_model_that_is_best_stays_as_it_is():

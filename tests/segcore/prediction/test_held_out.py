@@ -16,6 +16,7 @@ from segcore.prediction.held_out import (
     describe_known_images,
     plan_held_out,
     read_stored_folds,
+    spread,
 )
 from segcore.prediction.training_notes import parse_notes
 from tests.conftest import ENCODING
@@ -186,3 +187,10 @@ def test_own_folds_are_never_made_again(model):
 def test_folds_that_followed_from_pixels_are_not_made_again_without_them(model):
     notes = {"fold": 1, "folds": 3, "left_out": [1], "split": "folds"}
     assert plan_held_out(parse_notes(notes, 1), CASES, model).count(Origin.UNKNOWN) == 12
+
+
+def test_cases_that_are_taken_stand_in_the_middle_of_equal_parts():
+    """Two of ten are the third and the eighth: those behind the middle of five each."""
+    numbers = list(range(10))
+    assert [spread(numbers, most) for most in (1, 2, 5)] == [[5], [2, 7], [1, 3, 5, 7, 9]]
+    assert spread(numbers, None) == spread(numbers, 10) == spread(numbers, 11) == numbers

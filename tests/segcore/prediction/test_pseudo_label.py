@@ -84,17 +84,19 @@ def test_data_set_holds_the_sure_pixels_of_the_mean_of_the_members(ensemble, ima
     report = _write(ensemble, images, tmp_path / "out", confidence=0.5, min_share=0.0)
     dataset = read_dataset(tmp_path / "out")
     assert [case.name for case in dataset.cases] == [f"new_{number}" for number in range(8)]
-    counts = np.zeros(256, int)
+    counts, images_with = np.zeros(256, int), np.zeros(256, int)
     for case in dataset.cases:
         decoded = decode_case(case)
         probabilities_CHW = ensemble.probabilities(decoded.image_HW3).numpy()
         expected_HW = np.where(probabilities_CHW.max(axis=0) >= 0.5, probabilities_CHW.argmax(axis=0), VOID)
         np.testing.assert_array_equal(decoded.mask_HW, expected_HW)
         counts += np.bincount(decoded.mask_HW.ravel(), minlength=256)
+        images_with[np.unique(decoded.mask_HW)] += 1
     assert 0 < counts[VOID] < counts.sum()
     assert report.images == 8 and report.skipped == ()
     assert report.pixels == counts.sum() == 4 * 48 * 64 + 4 * 40 * 56
     assert list(report.pixels_of_class.values()) == counts[:4].tolist()
+    assert list(report.images_of_class.values()) == images_with[:4].tolist()
 
 
 def test_images_keep_their_bytes_and_masks_are_marked_as_pseudo(ensemble, images, tmp_path):

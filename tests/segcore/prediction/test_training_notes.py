@@ -14,6 +14,8 @@ from segcore.prediction.training_notes import TrainingNotes, parse_notes, read_n
         # A training may give several members.
         ({"fold": 2, "folds": 5, "left_out": [2, 2]}, 2, ((2, 2), 5)),
         ({"folds": [0, 1], "left_out": [0, 0, 1, 1]}, 4, ((0, 0, 1, 1), 2)),
+        # Whoever left out fold 3 knew four.
+        ({"folds": 2, "left_out": [0, 3]}, 2, ((0, 3), 4)),
     ],
 )
 def test_notes_of_a_training_and_of_a_retraining_name_the_fold_that_each_member_left_out(notes, members, expected):

@@ -50,14 +50,15 @@ def test_square_that_is_found_a_pixel_too_far_right_by_hand(classes):
     assert metrics["boundary_iou"] == pytest.approx((78 / 114 + 14 / 42) / 2)
 
 
-def test_void_pixels_count_nowhere_and_make_no_border():
-    truth_HW = np.full((16, 16), ROAD, np.uint8)
-    truth_HW[4:12, 4:12] = VOID
-    # Only the image's edge is a border, whatever is predicted where the truth is void.
-    for guess in (ROAD, CAR, VOID):
-        prediction_HW = np.full((16, 16), ROAD, np.uint8)
-        prediction_HW[4:12, 4:12] = guess
-        assert count_boundaries(truth_HW, prediction_HW, 4).tolist() == [[60, 60], [0, 0], [0, 0], [0, 0]]
+@pytest.mark.parametrize("own", [ROAD, SKY])
+@pytest.mark.parametrize("guess", [ROAD, CAR, SKY, VOID])
+def test_void_pixels_count_nowhere_and_make_no_border(own, guess):
+    """Only the image's edge is a border, whatever is predicted where the truth is void."""
+    truth_HW = np.full((16, 16), own, np.uint8)
+    prediction_HW = truth_HW.copy()
+    truth_HW[4:12, 4:12], prediction_HW[4:12, 4:12] = VOID, guess
+    counts = count_boundaries(truth_HW, prediction_HW, 4)
+    assert counts[own].tolist() == [60, 60] and counts.sum() == 120
 
 
 def test_background_is_a_border_and_no_class():

@@ -40,7 +40,7 @@ def test_small_shares_keep_a_digit():
 
 def test_model_of_scored_classes_sees_the_others_as_one_background():
     table = tabulate_confusion(SCORED_CP, TABLE, every_class=False)
-    assert table.names == ("car", "background")
+    assert (table.names, table.colours) == (("car", "background"), ((2, 2, 2), (0, 0, 0)))
     assert table.pixels_KK.tolist() == [[75, 25], [14, 186]]
     assert table.right == pytest.approx(261 / 300)
     assert str(list_mistakes(table)[1]) == "7% of background pixels are called car"

@@ -33,6 +33,9 @@ SMALL_DOCUMENT = {
 
 def test_runs_are_inclusive_and_absent_classes_and_rows_are_left_out():
     assert list_runs(SMALL_MASK) == SMALL_DOCUMENT
+    assert list(list_runs(SMALL_MASK)) == ["car", "lane", "signal"]
+    # Pedestrians stand before lanes in the table.
+    assert list(list_runs(np.array([[PEDESTRIAN, LANE]], np.uint8))) == ["lane", "pedestrian"]
 
 
 def test_a_run_ends_at_the_edge_of_the_image_even_if_the_next_row_goes_on():

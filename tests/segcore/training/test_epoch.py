@@ -1,3 +1,4 @@
+import copy
 import math
 from dataclasses import replace
 
@@ -119,6 +120,23 @@ def test_each_valid_pixel_of_an_epoch_counts_alike_in_its_loss(make_config):
     expected = (-math.log(3 / 4) - 3 * math.log(1 / 4)) / 4
     assert train_epoch(state, loader, build_loss(config), MACHINE).mean_loss == pytest.approx(expected)
     assert train_epoch(state, Steps(_batch([[VOID] * 4])), build_loss(config), MACHINE).mean_loss == 0.0
+
+
+def test_second_of_two_epochs_goes_on_in_the_rates_course_and_the_means_with_dropout_of_its_own(make_config):
+    """Three batches by twos are two steps, those after 0 and 1; of a cosine 1/2 and (1 + cos(3/4 pi)) / 2 are left."""
+    config = make_config(
+        epochs=2, accumulation_steps=2, rate_schedule="cosine", learning_rate=0.5, ema_decay=0.9, seed=3
+    )
+    state = _state(config, 2)
+    state.optimizer.param_groups[0]["rate_factor"] = 1.0
+    state.mean_model, state.epoch = copy.deepcopy(state.model), 1
+    train_epoch(state, Steps(*[_batch(SPARSE)] * 3), build_loss(config), MACHINE)
+    assert state.optimizer.param_groups[0]["lr"] == pytest.approx(0.5 * 0.1464466)
+    assert torch.initial_seed() == 3 * 2**20 + 2
+    # The bias of class 0: 0.25 * 1/2 = 0.125, then 0.0732233 * (1 - 1 / (1 + exp(-0.25))) = 0.0320588 more.
+    assert state.model.network.bias[0].item() == pytest.approx(0.1570588)
+    # Its mean, of which (1 + 2) / (10 + 2) and (1 + 3) / (10 + 3) are kept: 3/4 of 0.125, then 4/13 of that and 9/13.
+    assert state.mean_model.network.bias[0].item() == pytest.approx(0.1375792)
 
 
 def test_region_loss_of_parts_is_their_mean_by_valid_pixels(make_config):

@@ -36,6 +36,14 @@ def test_focal_gamma_comes_from_the_configuration(make_config):
         assert build_loss(make_config(loss="focal", focal_gamma=gamma))(*batch).item() == pytest.approx(value, abs=1e-6)
 
 
+def test_parts_of_a_batch_weigh_what_their_valid_pixels_weigh(make_config):
+    target = torch.tensor([[[0, 0, 1, VOID]]], dtype=torch.uint8)
+    assert build_loss(make_config(loss="ce")).weigh_pixels(target).item() == 3
+    # Two pixels of weight 0.5 and one of 4.
+    weighted = build_loss(make_config(loss="ce"), torch.tensor([0.5, 4.0]))
+    assert weighted.weigh_pixels(target).item() == 5
+
+
 def _value_and_gradient(config, logits, target):
     logits = logits.clone().requires_grad_(True)
     value = build_loss(config)(logits, target)

@@ -57,6 +57,18 @@ def test_a_step_shrinks_what_decays_alone(make_config, model):
     assert torch.equal(scale, kept)
 
 
+def test_places_of_patches_do_not_decay_where_kernels_alone_do(make_config):
+    """Their authors never decay them, though they are no vector."""
+    config = make_config(backbone="vit_tiny_patch16_224", decoder="dpt", decoder_channels=16, decay_on="kernels")
+    model = build_architecture(config, 2)
+    optimizer = build_optimizer(model, config)
+    decays = [
+        _group_of(model, optimizer, f"network.encoder.model.{name}")["weight_decay"]
+        for name in ("patch_embed.proj.weight", "pos_embed")
+    ]
+    assert decays == [config.weight_decay, 0.0] and config.weight_decay > 0
+
+
 def test_rate_falls_from_layer_to_layer_of_the_encoder(make_config, model):
     config = make_config(backbone="resnet18", encoder_layer_decay=0.5, encoder_rate_factor=0.4, decay_on="kernels")
     optimizer = build_optimizer(model, config)

@@ -189,9 +189,11 @@ def test_hard_pixels_are_weighted_by_class():
     assert softmax_cross_entropy(logits, target, WEIGHTS, hard=hard).item() == pytest.approx(
         (2 * 0.287682 + 3 * 1.386294) / 5, abs=1e-5
     )
-    # A class without weight is as if void: what is left of class 0 is the image.
+    # A class without weight is as if void, however hard it is: what is left of class 0 is the image.
     none = torch.tensor([1.0, 0.0])
-    assert softmax_cross_entropy(logits, target, none, hard=hard).item() == pytest.approx(0.287682, abs=1e-5)
+    for share in (0.4, 0.6):
+        hard = HardPixels(share=share, probability=0.0)
+        assert softmax_cross_entropy(logits, target, none, hard=hard).item() == pytest.approx(0.287682, abs=1e-5)
 
 
 def test_hard_pixels_of_each_loss_by_hand():

@@ -161,6 +161,9 @@ def test_void_makes_no_boundary():
     assert boundary_loss(*make_pixels(*predicted, target=[0, VOID, 0, 0])).item() == 0
     # Without void it does, and class 0 predicts a boundary where none is true.
     assert boundary_loss(*make_pixels(*predicted, target=[0, 0, 0, 0])).item() > 0
+    # Where none is predicted none is missed: neither beside void nor in it, also where another class follows.
+    for target in ([0, VOID, 0, 0], [0, VOID, 1, 1]):
+        assert boundary_loss(*make_pixels(*_predict(0, 0, 0, 0), target=target)).item() == 0
 
 
 def test_boundary_pulls_the_predicted_one_to_the_true_one():

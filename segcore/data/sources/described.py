@@ -21,8 +21,8 @@ from segcore.data.sources.description import DESCRIPTION_FILE, Description, read
 from segcore.data.sources.description_table import build_table
 from segcore.data.sources.facts import add_facts
 from segcore.data.sources.pairing import NO_GROUP
-from segcore.data.sources.pairs import SPLIT_OF_FOLDER, TEST_FOLDERS
 from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, list_places
+from segcore.data.sources.split_names import find_side
 from segcore.errors import DataError
 
 _COLUMN: Final = re.compile(r"[\s,]")
@@ -123,7 +123,7 @@ def pair_files(folder: Path, images: str, masks: str) -> Files:
 
 
 def _is_test(found: Found) -> bool:
-    return found.said.get("split", "").lower() in TEST_FOLDERS
+    return find_side(found.said.get("split", "")) == "test"
 
 
 def _without(some: Sequence[Found], others: Sequence[Found]) -> list[Found]:
@@ -152,12 +152,14 @@ def _name(pairs: Sequence[tuple[Found, Found]], encoding: MaskEncoding) -> tuple
         names = [name.replace("/", "_") for name in names]
     cases, problems = [], []
     for name, one, (image, mask) in zip(names, said, pairs, strict=True):
-        side = one.get("split", "").lower()
+        folder = one.get("split", "")
+        side = find_side(folder)
         faults = [f"{image.file.name}: {fault}" for text in (name, *one.values()) if (fault := _find_fault(text))]
-        if side and side not in SPLIT_OF_FOLDER:
-            faults.append(f"{image.file.name}: {{split}} is {side!r}; call it train, val or test, or write * there")
+        if folder and not side:
+            faults.append(f"{image.file.name}: {{split}} is {folder!r}; call it train, val or test, or write * there")
         problems += list(dict.fromkeys(faults))
-        if not faults:
+        # What is for testing was left out before.
+        if not faults and side != "test":
             case = Case(
                 name=name,
                 image=image.file,
@@ -165,7 +167,7 @@ def _name(pairs: Sequence[tuple[Found, Found]], encoding: MaskEncoding) -> tuple
                 encoding=encoding,
                 group=one.get("group") or one.get(FOLDERS) or NO_GROUP,
                 condition=one.get("condition", ""),
-                split=SPLIT_OF_FOLDER.get(side, ""),
+                split=side,
             )
             cases.append(case)
     twice = [name for name, times in Counter(case.name for case in cases).items() if times > 1]

@@ -16,8 +16,9 @@ from segcore.data.decoding import decode_colours, is_blurred_format
 from segcore.data.encoding import build_encoding
 from segcore.data.listing import count_unread, name_of, walk_files
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
-from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS, SPLIT_OF_FOLDER, TEST_FOLDERS
+from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from segcore.data.sources.patterns import find_pattern_fault
+from segcore.data.sources.split_names import find_side
 from segcore.errors import DataError
 
 _SPLIT: Final = "{split}"
@@ -151,7 +152,7 @@ def find_patterns(folder: Path) -> Patterns:
 def _split_path(parts: Sequence[str]) -> tuple[str, _Folder]:
     """Return the side of the split that a path names, and the path with {split} in its place."""
     for place, part in enumerate(parts):
-        if part.lower() in (*SPLIT_OF_FOLDER, *TEST_FOLDERS):
+        if find_side(part):
             return part, (*parts[:place], _SPLIT, *parts[place + 1 :])
     return "", tuple(parts)
 

@@ -145,3 +145,13 @@ def test_facts_join_pairs(put_pair, tmp_path):
     (tmp_path / "cases.csv").write_text("name,group,condition,frame,split\na,drive 1,night,7,val\n")
     (case,) = read_dataset(tmp_path).cases
     assert (case.group, case.condition, case.frame, case.split) == ("drive 1", "night", 7, "val")
+
+
+@pytest.mark.parametrize("form", ["{part}/{side}", "{side}/{part}"])
+def test_sides_with_a_year_or_a_set_behind_them_are_sides_and_those_for_testing_are_left_out(put_pair, tmp_path, form):
+    for side in ("train2017", "val_set", "test2017"):
+        images, masks = (tmp_path / form.format(part=part, side=side) for part in ("images", "masks"))
+        put_pair(images / f"{side}.jpg", masks / f"{side}.png")
+    dataset = read_dataset(tmp_path)
+    assert _told(dataset) == [("train2017", "all", "train"), ("val_set", "all", "val")]
+    assert any("test2017/, which is for testing" in note for note in dataset.notes)

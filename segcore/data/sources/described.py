@@ -6,16 +6,16 @@
 Facts that neither the paths nor the lists say come from `facts`.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 from unicodedata import normalize
 
 from segcore.data.case import Case, DataSet
 from segcore.data.encoding import MaskEncoding
+from segcore.data.listing import list_readings
 from segcore.data.names import find_name_fault, has_name, tell_names
 from segcore.data.sources.description import DESCRIPTION_FILE, Description, read_description
 from segcore.data.sources.description_table import build_table
@@ -24,8 +24,6 @@ from segcore.data.sources.pairing import NO_GROUP
 from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, list_places
 from segcore.data.sources.split_names import find_side
 from segcore.errors import DataError
-
-_COLUMN: Final = re.compile(r"[\s,]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +201,9 @@ def _divide(description: Description, cases: Sequence[Case], folder: Path) -> tu
             divided.append(replace(case, split=side))
     missing = [name for name, side in side_of.items() if side != "test" and name not in met]
     if missing:
-        problems.append(f"splits: {tell_names('names that no image with a mask has, to be taken out', missing)}")
+        example = min(case.name for case in cases)
+        told = f"names that no image with a mask has (one is called {example!r}), to be taken out"
+        problems.append(f"splits: {tell_names(told, missing)}")
     left_out = len(cases) - len(divided)
     note = f"left out: {left_out} images that are on no list of train or val"
     return divided, [note] if left_out else [], problems
@@ -220,14 +220,13 @@ def _read_list(folder: Path, path: str) -> list[str]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
-    return [normalize("NFC", line.strip()) for line in text.splitlines() if line.strip()]
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _find_key(line: str, known: frozenset[str]) -> str:
-    """Return what of a line names an image: all of it, or the first of its columns, where the mask has another."""
-    path = line.removeprefix("./")
-    first = _COLUMN.split(path, 1)[0]
-    return first if path not in known and first in known else path
+    """Return what of a line names an image."""
+    readings = list_readings(line)
+    return next((text for text in readings if text in known), readings[0])
 
 
 def _list_keys(case: Case, folder: Path) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
     DATA/JPEGImages/x.jpg
     DATA/SegmentationClass/x.png              palette places, 255 is the border; or colours
-    DATA/ImageSets/Segmentation/train.txt     a name a line; val.txt, trainval.txt, test.txt
+    DATA/ImageSets/Segmentation/train.txt     a name or a path a line; val.txt, trainval.txt, test.txt
 
 Without lists all images with a mask are taken. What masks mean is said by a classes.json or a file of names (see
 `tables`), by the labelmap.txt that CVAT writes, or by VOC's own colours in files that are called as VOC's are.
@@ -18,7 +18,7 @@ from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour
 from segcore.data.encoding import Kind, build_encoding, colour_code, encoding_of
-from segcore.data.listing import find_images, name_in_list, name_of
+from segcore.data.listing import find_images, list_readings, name_in_list, name_of
 from segcore.data.names import find_name_fault
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.kinds import count_codes, find_kind
@@ -108,7 +108,7 @@ def _pair(root: Root, place: Path) -> Pairing:
     images, problems = find_images(root.images)
     masks, mask_problems = find_images(root.masks)
     image_of, mask_of = ({name_of(file): file for file in files} for files in (images, masks))
-    lists = _read_lists(place, mask_of.keys())
+    lists = _read_lists(place, image_of.keys(), mask_of.keys())
     names = [name for name in lists.side_of if name in image_of and name in mask_of]
     problems += [*mask_problems, *lists.problems]
     problems += [f"{name}: {root.images.name}/ has no such image" for name in lists.side_of if name not in image_of]
@@ -126,8 +126,11 @@ def _pair(root: Root, place: Path) -> Pairing:
     return Pairing(pairs=pairs, problems=tuple(problems), notes=notes)
 
 
-def _read_lists(place: Path, masked: Collection[str]) -> _Lists:
-    names = {file.stem: _read_list(file) for file in sorted(place.glob("*.txt")) if file.is_file()}
+def _read_lists(place: Path, images: Collection[str], masked: Collection[str]) -> _Lists:
+    names: dict[str, list[str]] = {}
+    for file in sorted(place.glob("*.txt")):
+        if file.is_file():
+            names.setdefault(file.stem.lower(), []).extend(_find_name(line, images) for line in _read_list(file))
     testing = frozenset(names.get(_TEST, ()))
     divided = "train" in names or "val" in names
     taken = [title for title in names if (title in _SPLITS if divided else title != _TEST)]
@@ -153,12 +156,18 @@ def _find_doubles(names: Mapping[str, Sequence[str]]) -> Iterator[str]:
             yield f"{name}: {one}.txt and {other}.txt both name it; take it out of one"
 
 
-def _read_list(file: Path) -> tuple[str, ...]:
+def _find_name(line: str, images: Collection[str]) -> str:
+    """Return the name of the image that a line means, which may be written as a path."""
+    names = (name_in_list(text.rpartition("/")[2]) for text in list_readings(line))
+    return next((name for name in names if name in images), name_in_list(line))
+
+
+def _read_list(file: Path) -> list[str]:
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
-    return tuple(name_in_list(line) for line in lines if line.strip())
+    return [line for line in lines if line.strip()]
 
 
 def _tell_left_out(

@@ -149,7 +149,7 @@ def test_names_on_lists_that_nothing_has_are_told(tmp_path):
     describe(tmp_path, splits={"train": "train.txt", "val": "val.txt"})
     with pytest.raises(DataError) as refused:
         read_dataset(tmp_path)
-    assert "1 names that no image with a mask has, to be taken out: z" in str(refused.value)
+    assert "1 names that no image with a mask has (one is called 'a'), to be taken out: z" in str(refused.value)
     assert "val.txt: 'a' stands in another list too" in str(refused.value)
 
 

@@ -20,7 +20,7 @@ from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.kinds import count_codes, find_kind, is_grey_palette
 from segcore.data.sources.mask_values import MaskValues, find_doubts, require_sharp
-from segcore.data.sources.names_file import LISTS_OF_NAMES, find_names_file, read_names
+from segcore.data.sources.names_file import ADE_FILES, LISTS_OF_NAMES, find_names_file, read_names
 from segcore.errors import DataError
 
 CLASSES_FILE: Final = "classes.json"
@@ -108,15 +108,16 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
         notes.append(f"masks: read by the {said}")
         return Table(classes=table, encoding=build_encoding(kind, known, palette), notes=tuple(notes))
     told = f"masks: numbers, as {source} gives them"
-    if table.ids and min(table.ids) == 1:
+    if source in ADE_FILES:
+        told += "; 0, where it names nothing, and 255 are void"
+    elif table.ids and min(table.ids) == 1:
         told += f'; if they have 0 too, name it in {source}, or call it void in a dataset.json: "void": [0, 255]'
     if not table.ids:
         table, told = _number_in_order(table, kind, source, masks)
     if _has_levels_of(table, palette, masks):
         kind, palette, told = "grey", (), f"{told}; they are the grey levels of a palette"
-    return Table(
-        classes=table, encoding=replace(encoding_of(table), kind=kind, palette=tuple(palette)), notes=(*notes, told)
-    )
+    index_of = ({0: VOID} if source in ADE_FILES else {}) | dict(encoding_of(table).index_of)
+    return Table(classes=table, encoding=build_encoding(kind, index_of, palette), notes=(*notes, told))
 
 
 def _find_by_colours(table: ClassTable, kind: Kind, palette: Sequence[Colour], masks: Sequence[Path]) -> dict[int, int]:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from segcore.data.class_form import CLASSES_FORM, find_form_problems
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.names import find_equal_names, find_name_fault, find_repeated, has_name, refuse_repeated_keys
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 VOID: Final = 255
@@ -95,7 +96,7 @@ def find_class_table(folder: Path) -> ClassTable | None:
     if not file.is_file():
         raise DataError(f"{file} is no regular file; {CLASSES_FORM}.")
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
         return class_table_from_json(json.loads(text, object_pairs_hook=refuse_repeated_keys))
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error

@@ -22,6 +22,7 @@ from segcore.data.encoding import build_encoding, encoding_of
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.pairing import Pair, Root, pair_roots
 from segcore.data.sources.tables import Table, find_table
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 STILLS: Final = "701_StillsRaw_full"
@@ -114,7 +115,7 @@ def _find_table(folder: Path, roots: Sequence[Root], masks: Sequence[Path]) -> T
 
 def _read_table(file: Path) -> ClassTable:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
         rows = _parse_csv(text) if file.suffix == ".csv" else _parse_lines(text)
         named = [(name, colour) for name, colour in rows if name.lower() not in _VOID_NAMES]
         return ClassTable(

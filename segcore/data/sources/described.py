@@ -23,6 +23,7 @@ from segcore.data.sources.facts import add_facts
 from segcore.data.sources.pairing import NO_GROUP
 from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, list_places
 from segcore.data.sources.split_names import find_side
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 
@@ -217,7 +218,7 @@ def _read_list(folder: Path, path: str) -> list[str]:
             "each line."
         )
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
     return [line for line in text.splitlines() if line.strip()]

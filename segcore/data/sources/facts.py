@@ -11,12 +11,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
 from segcore.data.case import Case, Split
 from segcore.data.listing import name_in_list
 from segcore.data.names import find_name_fault, has_name, list_first, refuse_repeated_keys, tell_names
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 FACTS_FILE: Final = "cases.csv"
@@ -56,14 +58,13 @@ def _read_rows(file: Path) -> dict[str, dict[str, str]]:
     if not file.is_file():
         raise DataError(f"{file} is no regular file; {FACTS_FORM}.")
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            unknown = [column for column in columns if column not in _COLUMNS]
-            if unknown or "name" not in columns or len(set(columns)) < len(columns):
-                raise DataError(f"{file} has the columns {', '.join(columns):.300}; {FACTS_FORM}.")
-            return _collect(file, reader)
+        reader = csv.DictReader(StringIO(read_text(file), newline=""), strict=True)
+        columns = [column.strip().lower() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        unknown = [column for column in columns if column not in _COLUMNS]
+        if unknown or "name" not in columns or len(set(columns)) < len(columns):
+            raise DataError(f"{file} has the columns {', '.join(columns):.300}; {FACTS_FORM}.")
+        return _collect(file, reader)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{file} cannot be read ({error}); {FACTS_FORM}.") from error
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from segcore.data.classes import VOID
 from segcore.data.names import has_name
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
@@ -73,7 +74,7 @@ def read_names(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if not file.is_file():
         raise DataError(f"{file} is no regular file; it has the name of a class on each line.")
     try:
-        text = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        text = read_text(file).rstrip().splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
     lines = [line.strip() for line in text if not line.startswith(_COMMENT)]

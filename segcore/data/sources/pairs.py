@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from segcore.data.case import DataSet
-from segcore.data.listing import find_images, has_images
+from segcore.data.listing import count_unread, find_images, has_images
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.assembly import assemble, name_below, require_pairs, tell_roots
 from segcore.data.sources.pairing import Pairing, Root, pair_roots
@@ -33,6 +33,16 @@ MASK_FOLDERS: Final = (
 def is_pairs(folder: Path) -> bool:
     """Say whether a folder has images and masks in two folders of usual names."""
     return bool(_find_pairs(folder)) or any(_find_pairs(part) for part in _list_splits(folder))
+
+
+def tell_unread(folder: Path) -> str:
+    """Say which folder of a usual name, if any, has no image that is read, and what it has; ends ready for more."""
+    known = (*IMAGE_FOLDERS, *MASK_FOLDERS)
+    for part in _list_folders(folder):
+        if part.name.lower() in known and not has_images(part):
+            unread = ", ".join(f"{suffix}: {count}" for suffix, count in count_unread(part, below=True).most_common())
+            return f"{name_below(part, folder)} has no file that is read ({unread or 'it is empty'}); "
+    return ""
 
 
 def scan_pairs(folder: Path) -> tuple[DataSet, list[str]]:

@@ -24,6 +24,7 @@ from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.kinds import count_codes, find_kind
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
 from segcore.data.sources.tables import Table, find_table, has_table, read_by, score_all_but_background
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 _IMAGES: Final = "JPEGImages"
@@ -164,7 +165,7 @@ def _find_name(line: str, images: Collection[str]) -> str:
 
 def _read_list(file: Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
     return [line for line in lines if line.strip()]
@@ -214,7 +215,7 @@ def _has_palette(palette: Sequence[Colour]) -> bool:
 
 def _read_label_map(file: Path) -> ClassTable:
     try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        lines = [line.strip() for line in read_text(file).splitlines()]
         parts = [line.rsplit(":", maxsplit=3) for line in lines if line and not line.startswith("#")]
         colours = [_parse_colour(colour) for _, colour, *_ in parts]
         names = tuple(name for name, *_ in parts)

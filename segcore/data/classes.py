@@ -4,7 +4,7 @@ Decoding a mask to class indices lives in `encoding`, the form of a `classes.jso
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -103,6 +103,17 @@ def find_class_table(folder: Path) -> ClassTable | None:
     except (ValueError, RecursionError, OSError) as error:
         # The text of an error of decoding is short, its form holds the whole file.
         raise DataError(f"{file} cannot be read ({error or type(error).__name__}); {CLASSES_FORM}.") from error
+
+
+def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that are scored where nobody says which: all, but what is called background beside others."""
+    others = tuple(name for name in names if not is_background(name))
+    return others or tuple(names)
+
+
+def is_background(name: str) -> bool:
+    """Say whether a class is everything else, by its name."""
+    return name.strip("_").lower() == BACKGROUND
 
 
 def count_indices(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -15,9 +15,10 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
-from segcore.data.case import Case, Split
+from segcore.data.case import Case
 from segcore.data.listing import name_in_list
 from segcore.data.names import find_name_fault, has_name, list_first, refuse_repeated_keys, tell_names
+from segcore.data.sources.split_names import Side, find_side
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
@@ -27,7 +28,6 @@ FACTS_FORM: Final = (
 )
 
 _COLUMNS: Final = ("name", "group", "condition", "frame", "split")
-_SPLITS: Final[dict[str, Split]] = {"": "", "train": "train", "val": "val"}
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -43,7 +43,7 @@ def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str
     left_out = 0
     for case in cases:
         facts = {**_read_beside(case.image, problems), **rows.pop(case.name, {})}
-        if facts.get("split") == "test":
+        if _read_side(facts) == "test":
             left_out += 1
         elif (found := _apply(case, facts, problems)) is not None:
             known.append(found)
@@ -118,12 +118,17 @@ def _apply(case: Case, facts: Mapping[str, Any], problems: list[str]) -> Case | 
         else:
             changes["frame"] = int(text)
     if "split" in facts:
-        if not isinstance(facts["split"], str) or facts["split"] not in _SPLITS:
+        side = _read_side(facts)
+        if not side and facts["split"] != "":
             faults.append(f"{case.name}: split is {facts['split']!r:.40}; use train, val or test, or leave it empty")
-        else:
-            changes["split"] = _SPLITS[facts["split"]]
+        changes["split"] = side
     problems += faults
     return None if faults else replace(case, **changes)
+
+
+def _read_side(facts: Mapping[str, Any]) -> Side:
+    said = facts.get("split")
+    return find_side(said) if isinstance(said, str) else ""
 
 
 def _describe(cases: Sequence[Case], left_out: int) -> list[str]:

@@ -19,19 +19,19 @@ from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour
 from segcore.data.encoding import Kind, build_encoding, colour_code, encoding_of
 from segcore.data.listing import find_images, list_readings, name_in_list, name_of
-from segcore.data.names import find_name_fault
+from segcore.data.names import find_name_fault, has_name
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
+from segcore.data.sources.colours_file import LABEL_MAP, read_colours
 from segcore.data.sources.kinds import count_codes, find_kind
+from segcore.data.sources.names_file import find_names_file
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
-from segcore.data.sources.tables import Table, find_table, has_table, read_by, score_all_but_background
+from segcore.data.sources.tables import CLASSES_FILE, Table, find_table, read_by
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 _IMAGES: Final = "JPEGImages"
 _MASKS: Final = ("SegmentationClass", "SegmentationClassPNG", "SegmentationClassRaw", "SegmentationClassAug")
 _LISTS: Final = Path("ImageSets") / "Segmentation"
-_LABEL_MAP: Final = "labelmap.txt"
-_LABEL_MAP_FORM: Final = "it has a line such as 'road:128,64,128::' for each class"
 
 _SPLITS: Final[dict[str, Split]] = {"train": "train", "val": "val", "trainval": ""}
 _TEST: Final = "test"
@@ -185,11 +185,11 @@ def _tell_left_out(
 
 
 def _find_table(folder: Path, masks: Sequence[Path]) -> Table:
-    if has_table(folder):
+    if has_name(folder / CLASSES_FILE) or find_names_file(folder) is not None:
         return find_table(folder, masks)
     kind, palette = find_kind(masks)
-    if (folder / _LABEL_MAP).is_file():
-        return read_by(_read_label_map(folder / _LABEL_MAP), kind, palette, _LABEL_MAP, masks)
+    if (folder / LABEL_MAP).is_file():
+        return read_by(read_colours(folder / LABEL_MAP), kind, palette, LABEL_MAP, masks)
     if all(_VOC_NAME.fullmatch(name_of(mask)) for mask in masks) and (own := _read_as_voc(masks, kind, palette)):
         return own
     table = find_table(folder, masks)
@@ -211,24 +211,6 @@ def _read_as_voc(masks: Sequence[Path], kind: Kind, palette: Sequence[Colour]) -
 
 def _has_palette(palette: Sequence[Colour]) -> bool:
     return tuple(palette[: len(VOC_CLASSES)]) == VOC_CLASSES.colours
-
-
-def _read_label_map(file: Path) -> ClassTable:
-    try:
-        lines = [line.strip() for line in read_text(file).splitlines()]
-        parts = [line.rsplit(":", maxsplit=3) for line in lines if line and not line.startswith("#")]
-        colours = [_parse_colour(colour) for _, colour, *_ in parts]
-        names = tuple(name for name, *_ in parts)
-        return ClassTable(names=names, colours=tuple(colours), scored=score_all_but_background(names))
-    except DataError as error:
-        raise DataError(f"{file} cannot be used:", error.problems) from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); {_LABEL_MAP_FORM}.") from error
-
-
-def _parse_colour(text: str) -> Colour:
-    red, green, blue = map(int, text.split(","))
-    return red, green, blue
 
 
 _VOC_CODES: Final = {

@@ -34,7 +34,16 @@ def test_the_folders_may_have_any_names(tmp_path):
     assert find(tmp_path) == ("daten/fotos/{name}.jpg", "daten/wahrheit/{name}_L.png")
 
 
-@pytest.mark.parametrize("side", [("{}/photos", "{}/truth"), ("photos/{}", "truth/{}")])
+@pytest.mark.parametrize(
+    "side",
+    [
+        ("{}/photos", "{}/truth"),
+        ("photos/{}", "truth/{}"),
+        ("{}_images", "{}_masks"),
+        ("x/images-{}", "x/labels-{}"),
+        ("{}", "{}_labels"),
+    ],
+)
 def test_folders_of_a_split_are_named_as_such(tmp_path, side):
     for split in ("train", "valid"):
         save_photo(tmp_path / side[0].format(split) / "a.jpg")

@@ -16,11 +16,11 @@ from unicodedata import normalize
 from segcore.data.case import Case, DataSet
 from segcore.data.encoding import MaskEncoding
 from segcore.data.listing import list_readings
-from segcore.data.names import find_name_fault, has_name, tell_names
+from segcore.data.names import find_name_fault, has_name, list_first, tell_names
 from segcore.data.sources.description import DESCRIPTION_FILE, Description, read_description
 from segcore.data.sources.description_table import build_table
 from segcore.data.sources.facts import add_facts
-from segcore.data.sources.pairing import NO_GROUP
+from segcore.data.sources.pairing import NO_GROUP, find_beside, tell_beside
 from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, list_places
 from segcore.data.sources.split_names import find_side
 from segcore.data.texts import read_text
@@ -101,24 +101,35 @@ def pair_files(folder: Path, images: str, masks: str) -> Files:
         found_masks = _without(found_masks, found_images)
     else:
         found_images = _without(found_images, found_masks)
-    labelled = [one for one in found_images if not _is_test(one)]
-    left_out = len(found_images) - len(labelled)
-    shared = sorted(list_places(images) & list_places(masks))
+    labelled, notes = _leave_out_sides(found_images, found_masks)
+    shared = sorted(list_places(images) & list_places(masks), key=lambda place: (place == NAME, place))
     image_of, image_problems = _index(labelled, shared)
     mask_of, mask_problems = _index([one for one in found_masks if not _is_test(one)], shared)
+    beside = find_beside(mask_of.keys() - image_of.keys(), mask_of.keys() & image_of.keys())
     lonely_images = [image_of[key].file for key in image_of if key not in mask_of]
-    lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of]
+    lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of and key not in beside]
     problems += [*image_problems, *mask_problems]
     problems += [f"{file.relative_to(folder)}: no file of {masks} belongs to it" for file in lonely_images]
     problems += [f"{file.relative_to(folder)}: a mask without an image of {images}" for file in lonely_masks]
     return Files(
         pairs=tuple((image_of[key], mask_of[key]) for key in image_of if key in mask_of),
         problems=tuple(problems),
-        notes=(
-            f"files: {images} and {masks}",
-            *([f"left out: {left_out} images of the split test"] if left_out else []),
-        ),
+        notes=(f"files: {images} and {masks}", *notes, *tell_beside(beside)),
     )
+
+
+def _leave_out_sides(images: Sequence[Found], masks: Sequence[Found]) -> tuple[list[Found], list[str]]:
+    """Return the images of the sides to train and validate on, without one for which there is no mask, and notes."""
+    labelled = [one for one in images if not _is_test(one)]
+    testing = len(images) - len(labelled)
+    notes = [f"left out: {testing} images of the split test"] if testing else []
+    masked = {one.said.get("split", "") for one in masks}
+    kept = [one for one in labelled if one.said.get("split", "") in masked]
+    # Where no side has masks, their paths do not say it, or say it otherwise.
+    if not kept or len(kept) == len(labelled):
+        return labelled, notes
+    bare = sorted({one.said["split"] for one in labelled} - masked)
+    return kept, [*notes, f"left out: {len(labelled) - len(kept)} images of {list_first(bare)}, which has no masks"]
 
 
 def _is_test(found: Found) -> bool:
@@ -130,12 +141,12 @@ def _without(some: Sequence[Found], others: Sequence[Found]) -> list[Found]:
     return [found for found in some if found.file not in taken]
 
 
-def _index(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[tuple[str, ...], Found], list[str]]:
+def _index(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
     """Return files by what the paths of image and mask share, and those that share it with another."""
-    found: dict[tuple[str, ...], Found] = {}
+    found: dict[str, Found] = {}
     problems = []
     for one in files:
-        first = found.setdefault(tuple(one.said[place] for place in places), one)
+        first = found.setdefault("/".join(one.said[place] for place in places), one)
         if first is not one:
             told = " and ".join(f"{{{place}}} {one.said[place]!r}" for place in places)
             problems.append(f"{one.file.name}: has {told}, as {first.file.name}; remove one, or tell them apart")

@@ -17,7 +17,9 @@ from segcore.data.names import has_name
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
-NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
+NAMES_FILES: Final = (
+    "names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt", "codes.txt",
+)  # fmt: skip
 
 ROBOFLOW_FILE: Final = "_classes.csv"
 

@@ -17,6 +17,7 @@ from segcore.data.case import Case, DataSet
 from segcore.data.encoding import MaskEncoding
 from segcore.data.listing import list_readings
 from segcore.data.names import find_name_fault, has_name, list_first, tell_names
+from segcore.data.sources.assembly import show_ends
 from segcore.data.sources.description import DESCRIPTION_FILE, Description, read_description
 from segcore.data.sources.description_table import build_table
 from segcore.data.sources.facts import add_facts
@@ -58,7 +59,7 @@ def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
     files = pair_files(folder, description.images, description.masks)
     problems = list(files.problems)
     if not files.pairs:
-        raise DataError(f"{folder}: no image has a mask, by its {DESCRIPTION_FILE}:", problems)
+        raise DataError(f"{folder}: no image has a mask, by its {DESCRIPTION_FILE}:", show_ends(problems))
     try:
         table = build_table(description, [mask.file for _, mask in files.pairs])
     except DataError as error:

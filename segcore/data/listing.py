@@ -17,7 +17,7 @@ from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.names import has_controls
 from segcore.errors import DataError
 
-_COLUMN: Final = re.compile(r"[\s,]")
+_COLUMNS: Final = re.compile(r"([^\s,]+)(?:(\s*,.*|\s+-?\d+)|\s.*)")
 _LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
 _OF_A_DATA_SET: Final = frozenset({"dataset.json", "classes.json", "cases.csv"})
 
@@ -201,11 +201,13 @@ def name_in_list(text: str) -> str:
 def list_readings(line: str) -> tuple[str, ...]:
     r"""Return what a line of a list may mean by the path of an image, the likeliest first.
 
-    That is all of it, or the first of its columns, where the mask has another; either may begin with / or ./, or have \
-    between folders.
+    That is all of it, or a path that the mask's, or a number, follows; either may begin with / or ./, or have \ between
+    folders.
     """
     whole = unicodedata.normalize("NFC", line.strip())
-    first = _COLUMN.split(whole, maxsplit=1)[0]
+    columns = _COLUMNS.fullmatch(whole)
+    # 'a b' is no 'a'.
+    first = columns[1] if columns and (columns[2] or columns[1].lower().endswith(IMAGE_SUFFIXES)) else whole
     return whole, first, *(text.replace("\\", "/").removeprefix("./").lstrip("/") for text in (whole, first))
 
 

@@ -171,3 +171,8 @@ def test_line_of_a_list_names_an_image_with_or_without_its_suffix(line, name):
 )
 def test_a_line_of_a_list_may_be_a_path_and_have_more_columns(line, meant):
     assert meant in list_readings(line)
+
+
+@pytest.mark.parametrize("name", ["a b", "a b.jpg", "a 1b"])
+def test_a_name_of_two_words_is_not_the_first_of_them(name):
+    assert set(list_readings(name)) == {name}

@@ -24,7 +24,8 @@ from segcore.errors import DataError
 
 FACTS_FILE: Final = "cases.csv"
 FACTS_FORM: Final = (
-    "its first line names the columns: name, and any of group, condition, frame, split (train, val or test)"
+    "its first line names the columns, with commas between: name, and any of group, condition, frame, split (train, "
+    "val or test)"
 )
 
 _COLUMNS: Final = ("name", "group", "condition", "frame", "split")

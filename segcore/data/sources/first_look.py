@@ -142,8 +142,8 @@ def find_patterns(folder: Path) -> Patterns:
             return chosen[0].to_patterns()
     unread = ", ".join(f"{suffix}: {count}" for suffix, count in count_unread(folder, below=True).most_common())
     raise DataError(
-        f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, as in --images "
-        "'photos/{name}.jpg' --masks 'truth/{name}_label.png'."
+        f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, and by {{name}} "
+        "what their names share, as in --images 'photos/photo_{name}.jpg' --masks 'truth/{name}_label.png'."
         + (f" Masks may be among the files that are not read ({unread}): save them as PNG." if unread else "")
     )
 

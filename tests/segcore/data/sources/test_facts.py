@@ -124,7 +124,7 @@ def test_names_that_no_image_has_are_counted(tmp_path):
     ("content", "complaint"),
     [
         ("", "has the columns ; its first line names the columns"),
-        ("group\ng\n", "has the columns group; its first line names the columns: name, and any of"),
+        ("group\ng\n", "has the columns group; its first line names the columns, with commas between: name"),
         ("name;group\na;g\n", "has the columns name;group; "),
         ("name,route\na,g\n", "has the columns name, route; "),
         ("name,group,group\na,g,h\n", "has the columns name, group, group; "),

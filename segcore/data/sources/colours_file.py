@@ -23,6 +23,7 @@ CLASS_DICT: Final = "class_dict.csv"
 LABEL_COLOURS: Final = "label_colors.txt"
 LABEL_MAP: Final = "labelmap.txt"
 
+_TOLD_LETTERS: Final = 200
 _VOID_NAMES: Final = frozenset({"void", "unlabelled", "unlabeled"})
 _LINE: Final = re.compile(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*?)\s*")
 
@@ -62,7 +63,7 @@ def read_colours(file: Path) -> ClassTable:
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
     except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read ({error}); it has {form}.") from error
+        raise DataError(f"{file} cannot be read ({str(error)[:_TOLD_LETTERS]}); it has {form}.") from error
 
 
 def _parse_class_dict(text: str) -> _Rows:

@@ -30,7 +30,11 @@ def require_pairs(folder: Path, roots: Sequence[Root], found: Pairing) -> None:
 
 
 def show_ends(problems: Sequence[str]) -> Sequence[str]:
-    """Return the first and the last of many problems: images without masks, and masks without images."""
+    """Return the first and the last of many problems: images without masks, and masks without images.
+
+    Args:
+        problems: all of them, in that order.
+    """
     more = len(problems) - 2 * _MOST_OF_AN_END
     if more <= 0:
         return problems

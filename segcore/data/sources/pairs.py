@@ -36,7 +36,11 @@ def is_pairs(folder: Path) -> bool:
 
 
 def tell_unread(folder: Path) -> str:
-    """Say which folder of a usual name, if any, has no image that is read, and what it has; ends ready for more."""
+    """Say which folder of a usual name, if any, has no image that is read, and what it has; more may be said behind it.
+
+    Args:
+        folder: the data-set folder.
+    """
     known = (*IMAGE_FOLDERS, *MASK_FOLDERS)
     for part in _list_folders(folder):
         if part.name.lower() in known and not has_images(part):

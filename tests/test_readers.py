@@ -45,6 +45,8 @@ from segcore.data.dividing.given_folds import match_folds
 from segcore.data.dividing.own_folds import read_own_folds
 from segcore.data.dividing.split import read_folds
 from segcore.data.encoding import encoding_of
+from segcore.data.sources.colours_file import read_colours
+from segcore.data.sources.names_file import read_names
 from segcore.data.unpacking import unpack
 from segcore.errors import StreetError
 from segcore.machine import Machine
@@ -279,6 +281,11 @@ def make_pairs(folder: Path) -> None:
     (folder / "train.txt").write_text("pair_0\n")
 
 
+def make_listed(folder: Path) -> None:
+    make_pairs(folder)
+    (folder / "dataset.json").write_text(json.dumps({**DESCRIPTION, "splits": {"train": "train.txt"}}))
+
+
 def make_contest(folder: Path) -> None:
     (folder / ".data").touch()
     save_dataset(folder, [(16, 24)] * 2)
@@ -401,6 +408,17 @@ READERS: Final = {
         make_pairs,
     ),
     "names.txt": Reader(of_bytes(b"road\ncar\n"), read_data, "names.txt", make_pairs),
+    "objectInfo150.txt": Reader(
+        of_bytes(b"Idx\tRatio\tTrain\tVal\tStuff\tName\n1\t0.2\t9\t1\t1\twall\n2\t0.1\t9\t1\t1\tsky, heaven\n"),
+        read_names,
+        "objectInfo150.txt",
+    ),
+    "class_dict.csv": Reader(of_bytes(b"name,r,g,b\nroad,1,2,3\ncar,0,0,9\n"), read_colours, "class_dict.csv"),
+    "label_colors.txt": Reader(of_bytes(b"1 2 3\troad\n0 0 9\tcar\n"), read_colours, "label_colors.txt"),
+    "labelmap.txt": Reader(of_bytes(b"# label\nroad:1,2,3::\ncar:0,0,9::\n"), read_colours, "labelmap.txt"),
+    "list of a split": Reader(
+        of_bytes(b"pair_0\n", b"images/pair_0.png masks/pair_0.png\n"), read_data, "train.txt", make_listed
+    ),
     "facts beside an image": Reader(
         of({"group": "a", "condition": "day", "frame": 1}),
         read_data,

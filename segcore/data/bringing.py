@@ -275,9 +275,12 @@ def _in_mib(progress: Progress) -> Progress:
 
 
 def _find_root(folder: Path) -> Path:
-    """Return the folder itself, or the one folder that is all it holds, as in most archives."""
+    """Return the folder itself, or the innermost of those that are all that each holds, as in most archives."""
     inside = list(folder.iterdir())
-    return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
+    while len(inside) == 1 and inside[0].is_dir():
+        folder = inside[0]
+        inside = list(folder.iterdir())
+    return folder
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Decoding a mask to class indices lives in `encoding`, the form of a `classes.jso
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from segcore.data.class_form import CLASSES_FORM, find_form_problems
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.names import find_equal_names, find_name_fault, find_repeated, has_name, refuse_repeated_keys
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 VOID: Final = 255
@@ -95,13 +96,24 @@ def find_class_table(folder: Path) -> ClassTable | None:
     if not file.is_file():
         raise DataError(f"{file} is no regular file; {CLASSES_FORM}.")
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
         return class_table_from_json(json.loads(text, object_pairs_hook=refuse_repeated_keys))
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
     except (ValueError, RecursionError, OSError) as error:
         # The text of an error of decoding is short, its form holds the whole file.
         raise DataError(f"{file} cannot be read ({error or type(error).__name__}); {CLASSES_FORM}.") from error
+
+
+def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes that are scored where nobody says which: all, but what is called background beside others."""
+    others = tuple(name for name in names if not is_background(name))
+    return others or tuple(names)
+
+
+def is_background(name: str) -> bool:
+    """Say whether a class is everything else, by its name."""
+    return name.strip("_").lower() == BACKGROUND
 
 
 def count_indices(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

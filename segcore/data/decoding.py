@@ -219,7 +219,9 @@ def _open(file: Path) -> Iterator[Image.Image]:
         ) from error
     # Decoders raise what they like.
     except Exception as error:
-        raise DataError(f"{file.name}: cannot be decoded ({_first_line(error)})") from error
+        raise DataError(
+            f"{file.name}: cannot be decoded ({_first_line(error)}); copy it again, or save it anew"
+        ) from error
 
 
 def _require_bytes(file: Path, limit: float) -> None:

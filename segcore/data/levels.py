@@ -171,7 +171,8 @@ def to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsi
             raise DataError(f"{name}: has numbers that are not whole; save the mask with 8 bits")
         if values_HW.min() < 0 or values_HW.max() > _LARGEST_VALUE:
             raise DataError(
-                f"{name}: has numbers from {values_HW.min()} to {values_HW.max()}; a class's is 0 to {_LARGEST_VALUE}"
+                f"{name}: has numbers from {values_HW.min()} to {values_HW.max()}; a class's is 0 to {_LARGEST_VALUE}: "
+                "write 255 for what counts nowhere"
             )
         return values_HW.astype(np.uint16)
     colours_HW3 = _convert(image)

@@ -5,6 +5,7 @@ Decoding the files lives in `decoding`, what makes a data set of them in `datase
 """
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.names import has_controls
 from segcore.errors import DataError
 
+_COLUMNS: Final = re.compile(r"([^\s,]+)(?:(\s*,.*|\s+-?\d+)|\s.*)")
 _LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
 _OF_A_DATA_SET: Final = frozenset({"dataset.json", "classes.json", "cases.csv"})
 
@@ -194,6 +196,19 @@ def name_in_list(text: str) -> str:
     """Return the name of the image that a line of a list means, which may be written with the image's suffix."""
     composed = unicodedata.normalize("NFC", text.strip())
     return composed.rpartition(".")[0] if composed.lower().endswith(IMAGE_SUFFIXES) else composed
+
+
+def list_readings(line: str) -> tuple[str, ...]:
+    r"""Return what a line of a list may mean by the path of an image, the likeliest first.
+
+    That is all of it, or a path that the mask's, or a number, follows; either may begin with / or ./, or have \ between
+    folders.
+    """
+    whole = unicodedata.normalize("NFC", line.strip())
+    columns = _COLUMNS.fullmatch(whole)
+    # 'a b' is no 'a'.
+    first = columns[1] if columns and (columns[2] or columns[1].lower().endswith(IMAGE_SUFFIXES)) else whole
+    return whole, first, *(text.replace("\\", "/").removeprefix("./").lstrip("/") for text in (whole, first))
 
 
 def broken_folder(folder: Path, problems: Sequence[str]) -> DataError:

@@ -183,8 +183,9 @@ def read_ensemble_notes(folder: Path) -> dict[str, Any]:
         document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig"))
         return read_format(document)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        inside = next((f"{found.parent} is one; " for found in sorted(folder.glob(f"*/{ENSEMBLE_FILE}"))), "")
         raise CheckpointError(
-            f"{folder} is no model directory ({error}); give one that 'python -m search retrain' or "
+            f"{folder} is no model directory ({error}); {inside}give one that 'python -m search retrain' or "
             "'python -m segcore train --out' made."
         ) from error
 

@@ -14,11 +14,13 @@ import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
 from segcore.data.listing import name_in_list
 from segcore.data.names import tell_names
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 _FORM: Final = (
@@ -57,7 +59,7 @@ def read_own_folds(file: Path) -> OwnFolds:
     try:
         own = _parse_csv(file) if file.suffix.lower() == ".csv" else _parse_json(file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error) as error:
-        told = f"{type(error).__name__}: {error}"[:300]
+        told = f"it lacks {error}" if isinstance(error, KeyError) else f"{error or type(error).__name__}"[:300]
         raise DataError(f"--folds-file {file} cannot be read ({told}); {_FORM}.") from error
     used = {fold for fold in own.fold_of.values() if fold is not None}
     if not used:
@@ -78,7 +80,9 @@ def read_own_folds(file: Path) -> OwnFolds:
 
 
 def _parse_json(file: Path) -> OwnFolds:
-    document = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+    document = json.loads(read_text(file), object_pairs_hook=_once)
+    if not isinstance(document, dict | list):
+        raise ValueError(f"it holds {document!r:.40}")
     if isinstance(document, list):
         return OwnFolds(file=file, fold_of=_join_sides(file, document))
     entries = document["cases"] if isinstance(document.get("cases"), dict) else document
@@ -96,12 +100,12 @@ def _parse_json(file: Path) -> OwnFolds:
 
 
 def _parse_csv(file: Path) -> OwnFolds:
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream, strict=True, skipinitialspace=True)
-        if sorted(column.strip() for column in reader.fieldnames or ()) != ["fold", "name"]:
-            raise ValueError(f"its first line is {','.join(reader.fieldnames or ())!r}")
-        reader.fieldnames = [column.strip() for column in reader.fieldnames or ()]
-        pairs = [(row["name"].strip(), row["fold"].strip()) for row in reader if _require_whole(row, reader.line_num)]
+    reader = csv.DictReader(StringIO(read_text(file), newline=""), strict=True, skipinitialspace=True)
+    columns = [column.strip().lower() for column in reader.fieldnames or ()]
+    if sorted(columns) != ["fold", "name"]:
+        raise ValueError(f"its first line is {','.join(reader.fieldnames or ())!r}")
+    reader.fieldnames = columns
+    pairs = [(row["name"].strip(), row["fold"].strip()) for row in reader if _require_whole(row, reader.line_num)]
     return OwnFolds(
         file=file,
         fold_of={
@@ -118,6 +122,9 @@ def _require_whole(row: Mapping[str | None, object], line: int) -> bool:
 
 def _join_sides(file: Path, entries: Sequence[Mapping[str, Sequence[str]]]) -> dict[str, int | None]:
     """Return the fold of each name of nnU-Net's form; every fold must train on all that it does not validate."""
+    other = next((entry for entry in entries if not isinstance(entry, dict)), None)
+    if other is not None:
+        raise ValueError(f"it holds {other!r:.40} where train and val of a fold are to be")
     sides = [({*map(name_in_list, entry["train"])}, {*map(name_in_list, entry["val"])}) for entry in entries]
     everything = {name for train, val in sides for name in train | val}
     fold_of: dict[str, int | None] = dict.fromkeys(sorted(everything))

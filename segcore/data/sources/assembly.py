@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from segcore.data.case import DataSet
 from segcore.data.sources.advice import init_command
@@ -9,6 +10,8 @@ from segcore.data.sources.facts import add_facts
 from segcore.data.sources.pairing import Pairing, Root
 from segcore.data.sources.tables import Table
 from segcore.errors import DataError
+
+_MOST_OF_AN_END: Final = 10
 
 
 def require_pairs(folder: Path, roots: Sequence[Root], found: Pairing) -> None:
@@ -22,8 +25,20 @@ def require_pairs(folder: Path, roots: Sequence[Root], found: Pairing) -> None:
         raise DataError(
             f"{folder}: no image of {told} has a mask; '{init_command(folder)} --force' looks for masks of other names "
             "and folders. What is amiss:",
-            found.problems,
+            show_ends(found.problems),
         )
+
+
+def show_ends(problems: Sequence[str]) -> Sequence[str]:
+    """Return the first and the last of many problems: images without masks, and masks without images.
+
+    Args:
+        problems: all of them, in that order.
+    """
+    more = len(problems) - 2 * _MOST_OF_AN_END
+    if more <= 0:
+        return problems
+    return [*problems[:_MOST_OF_AN_END], f"and {more} more, and", *problems[-_MOST_OF_AN_END:]]
 
 
 def assemble(

@@ -8,7 +8,6 @@ A `classes.json` says otherwise what masks mean. The drive that a file is named 
 0001TP_006690.png, and the number its frame. Images for testing are left out, though they have masks.
 """
 
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,9 +16,9 @@ from typing import Final
 
 from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable, find_class_table
-from segcore.data.colours import Colour
 from segcore.data.encoding import build_encoding, encoding_of
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
+from segcore.data.sources.colours_file import CLASS_DICT, LABEL_COLOURS, find_colours_file, read_colours
 from segcore.data.sources.pairing import Pair, Root, pair_roots
 from segcore.data.sources.tables import Table, find_table
 from segcore.errors import DataError
@@ -29,13 +28,7 @@ LABELLED: Final = "LabeledApproved_full"
 
 _SIDES: Final[tuple[Split, ...]] = ("train", "val")
 _ENDINGS: Final = ("annot", "_labels")
-_COLOURS_FILES: Final = ("class_dict.csv", "label_colors.txt")
-_COLOURS_FORM: Final = (
-    "class_dict.csv has the columns name,r,g,b, and label_colors.txt a line such as '64 128 64 Animal' for each class"
-)
-_VOID_NAMES: Final = frozenset({"void", "unlabelled", "unlabeled"})
 _NAME: Final = re.compile(r"(?P<drive>[0-9A-Za-z]+)_f?(?P<frame>\d+)")
-_COLOUR_LINE: Final = re.compile(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*?)\s*")
 
 SEGNET_CLASSES: Final = ClassTable(
     names=(
@@ -80,7 +73,7 @@ def _find_roots(folder: Path) -> list[Root]:
         roots = [Root(images=folder / side, masks=folder / f"{side}{ending}", split=side) for side in _SIDES]
         roots = [root for root in roots if root.images.is_dir() and root.masks.is_dir()]
         # Others call folders train_labels too.
-        if roots and (ending == "annot" or (folder / _COLOURS_FILES[0]).is_file()):
+        if roots and (ending == "annot" or (folder / CLASS_DICT).is_file()):
             return roots
     return []
 
@@ -100,50 +93,18 @@ def _find_table(folder: Path, roots: Sequence[Root], masks: Sequence[Path]) -> T
             encoding=build_encoding("index", {**numbers, len(SEGNET_CLASSES): VOID, VOID: VOID}),
             notes=("classes: CamVid's 11 of SegNet", "masks: numbers, 11 and 255 are void"),
         )
-    places = (place / name for place in (folder, roots[0].masks) for name in _COLOURS_FILES)
-    file = next((place for place in places if place.is_file()), None)
+    file = find_colours_file(folder) or find_colours_file(roots[0].masks)
     if file is None:
-        raise DataError(f"{folder} has no label_colors.txt that says what colours mean; {_COLOURS_FORM}.")
-    classes = _read_table(file)
+        raise DataError(
+            f"{folder} has no {LABEL_COLOURS} that says what colours mean, in a line such as '64 128 64 Animal' for "
+            "each class."
+        )
+    classes = read_colours(file)
     return Table(
         classes=classes,
         encoding=encoding_of(classes),
         notes=(f"classes: {len(classes)}, named in {file.name}", "masks: colours"),
     )
-
-
-def _read_table(file: Path) -> ClassTable:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-        rows = _parse_csv(text) if file.suffix == ".csv" else _parse_lines(text)
-        named = [(name, colour) for name, colour in rows if name.lower() not in _VOID_NAMES]
-        return ClassTable(
-            names=tuple(name for name, _ in named),
-            colours=tuple(colour for _, colour in named),
-            scored=tuple(name for name, _ in named),
-            void=tuple(colour for name, colour in rows if name.lower() in _VOID_NAMES),
-        )
-    except DataError as error:
-        raise DataError(f"{file} cannot be used:", error.problems) from error
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(f"{file} cannot be read ({error}); {_COLOURS_FORM}.") from error
-
-
-def _parse_csv(text: str) -> list[tuple[str, Colour]]:
-    lines = csv.reader(text.splitlines(), strict=True)
-    columns = [column.strip().lower() for column in next(lines, [])]
-    rows = [dict(zip(columns, (value.strip() for value in line), strict=True)) for line in lines if any(line)]
-    return [(row["name"], (int(row["r"]), int(row["g"]), int(row["b"]))) for row in rows]
-
-
-def _parse_lines(text: str) -> list[tuple[str, Colour]]:
-    rows: list[tuple[str, Colour]] = []
-    for line in filter(str.strip, text.splitlines()):
-        match = _COLOUR_LINE.fullmatch(line)
-        if match is None:
-            raise ValueError(f"the line {line!r:.60}")
-        rows.append((match[4], (int(match[1]), int(match[2]), int(match[3]))))
-    return rows
 
 
 def _tell_left_out(folder: Path, roots: Sequence[Root]) -> Iterator[str]:

@@ -6,26 +6,26 @@
 Facts that neither the paths nor the lists say come from `facts`.
 """
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 from unicodedata import normalize
 
 from segcore.data.case import Case, DataSet
 from segcore.data.encoding import MaskEncoding
-from segcore.data.names import find_name_fault, has_name, tell_names
+from segcore.data.listing import list_readings
+from segcore.data.names import find_name_fault, has_name, list_first, tell_names
+from segcore.data.sources.assembly import show_ends
 from segcore.data.sources.description import DESCRIPTION_FILE, Description, read_description
 from segcore.data.sources.description_table import build_table
 from segcore.data.sources.facts import add_facts
-from segcore.data.sources.pairing import NO_GROUP
-from segcore.data.sources.pairs import SPLIT_OF_FOLDER, TEST_FOLDERS
+from segcore.data.sources.pairing import NO_GROUP, find_beside, tell_beside
 from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, list_places
+from segcore.data.sources.split_names import find_side
+from segcore.data.texts import read_text
 from segcore.errors import DataError
-
-_COLUMN: Final = re.compile(r"[\s,]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ def scan_described(folder: Path) -> tuple[DataSet, list[str]]:
     files = pair_files(folder, description.images, description.masks)
     problems = list(files.problems)
     if not files.pairs:
-        raise DataError(f"{folder}: no image has a mask, by its {DESCRIPTION_FILE}:", problems)
+        raise DataError(f"{folder}: no image has a mask, by its {DESCRIPTION_FILE}:", show_ends(problems))
     try:
         table = build_table(description, [mask.file for _, mask in files.pairs])
     except DataError as error:
@@ -102,28 +102,39 @@ def pair_files(folder: Path, images: str, masks: str) -> Files:
         found_masks = _without(found_masks, found_images)
     else:
         found_images = _without(found_images, found_masks)
-    labelled = [one for one in found_images if not _is_test(one)]
-    left_out = len(found_images) - len(labelled)
-    shared = sorted(list_places(images) & list_places(masks))
+    labelled, notes = _leave_out_sides(found_images, found_masks)
+    shared = sorted(list_places(images) & list_places(masks), key=lambda place: (place == NAME, place))
     image_of, image_problems = _index(labelled, shared)
     mask_of, mask_problems = _index([one for one in found_masks if not _is_test(one)], shared)
+    beside = find_beside(mask_of.keys() - image_of.keys(), mask_of.keys() & image_of.keys())
     lonely_images = [image_of[key].file for key in image_of if key not in mask_of]
-    lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of]
+    lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of and key not in beside]
     problems += [*image_problems, *mask_problems]
     problems += [f"{file.relative_to(folder)}: no file of {masks} belongs to it" for file in lonely_images]
     problems += [f"{file.relative_to(folder)}: a mask without an image of {images}" for file in lonely_masks]
     return Files(
         pairs=tuple((image_of[key], mask_of[key]) for key in image_of if key in mask_of),
         problems=tuple(problems),
-        notes=(
-            f"files: {images} and {masks}",
-            *([f"left out: {left_out} images of the split test"] if left_out else []),
-        ),
+        notes=(f"files: {images} and {masks}", *notes, *tell_beside(beside)),
     )
 
 
+def _leave_out_sides(images: Sequence[Found], masks: Sequence[Found]) -> tuple[list[Found], list[str]]:
+    """Return the images of the sides to train and validate on, without one for which there is no mask, and notes."""
+    labelled = [one for one in images if not _is_test(one)]
+    testing = len(images) - len(labelled)
+    notes = [f"left out: {testing} images of the split test"] if testing else []
+    masked = {one.said.get("split", "") for one in masks}
+    kept = [one for one in labelled if one.said.get("split", "") in masked]
+    # Where no side has masks, their paths do not say it, or say it otherwise.
+    if not kept or len(kept) == len(labelled):
+        return labelled, notes
+    bare = sorted({one.said["split"] for one in labelled} - masked)
+    return kept, [*notes, f"left out: {len(labelled) - len(kept)} images of {list_first(bare)}, which has no masks"]
+
+
 def _is_test(found: Found) -> bool:
-    return found.said.get("split", "").lower() in TEST_FOLDERS
+    return find_side(found.said.get("split", "")) == "test"
 
 
 def _without(some: Sequence[Found], others: Sequence[Found]) -> list[Found]:
@@ -131,12 +142,12 @@ def _without(some: Sequence[Found], others: Sequence[Found]) -> list[Found]:
     return [found for found in some if found.file not in taken]
 
 
-def _index(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[tuple[str, ...], Found], list[str]]:
+def _index(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
     """Return files by what the paths of image and mask share, and those that share it with another."""
-    found: dict[tuple[str, ...], Found] = {}
+    found: dict[str, Found] = {}
     problems = []
     for one in files:
-        first = found.setdefault(tuple(one.said[place] for place in places), one)
+        first = found.setdefault("/".join(one.said[place] for place in places), one)
         if first is not one:
             told = " and ".join(f"{{{place}}} {one.said[place]!r}" for place in places)
             problems.append(f"{one.file.name}: has {told}, as {first.file.name}; remove one, or tell them apart")
@@ -152,12 +163,14 @@ def _name(pairs: Sequence[tuple[Found, Found]], encoding: MaskEncoding) -> tuple
         names = [name.replace("/", "_") for name in names]
     cases, problems = [], []
     for name, one, (image, mask) in zip(names, said, pairs, strict=True):
-        side = one.get("split", "").lower()
+        folder = one.get("split", "")
+        side = find_side(folder)
         faults = [f"{image.file.name}: {fault}" for text in (name, *one.values()) if (fault := _find_fault(text))]
-        if side and side not in SPLIT_OF_FOLDER:
-            faults.append(f"{image.file.name}: {{split}} is {side!r}; call it train, val or test, or write * there")
+        if folder and not side:
+            faults.append(f"{image.file.name}: {{split}} is {folder!r}; call it train, val or test, or write * there")
         problems += list(dict.fromkeys(faults))
-        if not faults:
+        # What is for testing was left out before.
+        if not faults and side != "test":
             case = Case(
                 name=name,
                 image=image.file,
@@ -165,7 +178,7 @@ def _name(pairs: Sequence[tuple[Found, Found]], encoding: MaskEncoding) -> tuple
                 encoding=encoding,
                 group=one.get("group") or one.get(FOLDERS) or NO_GROUP,
                 condition=one.get("condition", ""),
-                split=SPLIT_OF_FOLDER.get(side, ""),
+                split=side,
             )
             cases.append(case)
     twice = [name for name, times in Counter(case.name for case in cases).items() if times > 1]
@@ -201,7 +214,9 @@ def _divide(description: Description, cases: Sequence[Case], folder: Path) -> tu
             divided.append(replace(case, split=side))
     missing = [name for name, side in side_of.items() if side != "test" and name not in met]
     if missing:
-        problems.append(f"splits: {tell_names('names that no image with a mask has, to be taken out', missing)}")
+        example = min(case.name for case in cases)
+        told = f"names that no image with a mask has (one is called {example!r}), to be taken out"
+        problems.append(f"splits: {tell_names(told, missing)}")
     left_out = len(cases) - len(divided)
     note = f"left out: {left_out} images that are on no list of train or val"
     return divided, [note] if left_out else [], problems
@@ -215,17 +230,16 @@ def _read_list(folder: Path, path: str) -> list[str]:
             "each line."
         )
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
-    return [normalize("NFC", line.strip()) for line in text.splitlines() if line.strip()]
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _find_key(line: str, known: frozenset[str]) -> str:
-    """Return what of a line names an image: all of it, or the first of its columns, where the mask has another."""
-    path = line.removeprefix("./")
-    first = _COLUMN.split(path, 1)[0]
-    return first if path not in known and first in known else path
+    """Return what of a line names an image."""
+    readings = list_readings(line)
+    return next((text for text in readings if text in known), readings[0])
 
 
 def _list_keys(case: Case, folder: Path) -> tuple[str, ...]:

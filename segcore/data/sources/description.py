@@ -28,6 +28,7 @@ from segcore.data.classes import MOST_CLASSES
 from segcore.data.names import refuse_repeated_keys
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.patterns import find_pattern_fault, list_places
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 DESCRIPTION_FILE: Final = "dataset.json"
@@ -108,7 +109,7 @@ def read_description(file: Path) -> Description:
     if not file.is_file():
         raise DataError(f"{file} is no regular file; '{init_command(file.parent)}' writes a first one.")
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file)
         json.loads(text, object_pairs_hook=refuse_repeated_keys)
         description = _ADAPTER.validate_json(text)
     except ValidationError as error:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from segcore.data.classes import BACKGROUND, VOID, ClassTable
+from segcore.data.classes import BACKGROUND, VOID, ClassTable, score_all_but_background
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.encoding import Kind, build_encoding, colour_code
 from segcore.data.names import list_first
 from segcore.data.sources.description import TO_DO, DescribedClass, Description
 from segcore.data.sources.kinds import count_codes, find_kind, require_one_reading
-from segcore.data.sources.tables import Table, score_all_but_background
+from segcore.data.sources.tables import Table
 from segcore.errors import DataError
 
 

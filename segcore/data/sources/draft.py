@@ -10,6 +10,7 @@ from pathlib import Path
 from segcore.data.classes import BACKGROUND, VOID
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.picture_files import write_whole
+from segcore.data.sources.colours_file import find_colours_file
 from segcore.data.sources.description import DESCRIPTION_FILE, TO_DO, format_description
 from segcore.data.sources.first_look import Patterns
 from segcore.data.sources.mask_values import MaskValues
@@ -89,7 +90,7 @@ def save_draft(draft: Draft, folder: Path) -> Path:
 def _find_source(folder: Path, values: MaskValues) -> str:
     if (folder / CLASSES_FILE).is_file():
         return CLASSES_FILE
-    file = find_names_file(folder) if values.kind != "rgb" else None
+    file = find_names_file(folder) if values.kind != "rgb" else find_colours_file(folder)
     return file.name if file is not None else ""
 
 

@@ -11,21 +11,24 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
-from segcore.data.case import Case, Split
+from segcore.data.case import Case
 from segcore.data.listing import name_in_list
 from segcore.data.names import find_name_fault, has_name, list_first, refuse_repeated_keys, tell_names
+from segcore.data.sources.split_names import Side, find_side
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 FACTS_FILE: Final = "cases.csv"
 FACTS_FORM: Final = (
-    "its first line names the columns: name, and any of group, condition, frame, split (train, val or test)"
+    "its first line names the columns, with commas between: name, and any of group, condition, frame, split (train, "
+    "val or test)"
 )
 
 _COLUMNS: Final = ("name", "group", "condition", "frame", "split")
-_SPLITS: Final[dict[str, Split]] = {"": "", "train": "train", "val": "val"}
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -41,7 +44,7 @@ def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str
     left_out = 0
     for case in cases:
         facts = {**_read_beside(case.image, problems), **rows.pop(case.name, {})}
-        if facts.get("split") == "test":
+        if _read_side(facts) == "test":
             left_out += 1
         elif (found := _apply(case, facts, problems)) is not None:
             known.append(found)
@@ -56,14 +59,13 @@ def _read_rows(file: Path) -> dict[str, dict[str, str]]:
     if not file.is_file():
         raise DataError(f"{file} is no regular file; {FACTS_FORM}.")
     try:
-        with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            columns = [column.strip() for column in reader.fieldnames or ()]
-            reader.fieldnames = columns
-            unknown = [column for column in columns if column not in _COLUMNS]
-            if unknown or "name" not in columns or len(set(columns)) < len(columns):
-                raise DataError(f"{file} has the columns {', '.join(columns):.300}; {FACTS_FORM}.")
-            return _collect(file, reader)
+        reader = csv.DictReader(StringIO(read_text(file), newline=""), strict=True)
+        columns = [column.strip().lower() for column in reader.fieldnames or ()]
+        reader.fieldnames = columns
+        unknown = [column for column in columns if column not in _COLUMNS]
+        if unknown or "name" not in columns or len(set(columns)) < len(columns):
+            raise DataError(f"{file} has the columns {', '.join(columns):.300}; {FACTS_FORM}.")
+        return _collect(file, reader)
     except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{file} cannot be read ({error}); {FACTS_FORM}.") from error
 
@@ -117,12 +119,17 @@ def _apply(case: Case, facts: Mapping[str, Any], problems: list[str]) -> Case | 
         else:
             changes["frame"] = int(text)
     if "split" in facts:
-        if not isinstance(facts["split"], str) or facts["split"] not in _SPLITS:
+        side = _read_side(facts)
+        if not side and facts["split"] != "":
             faults.append(f"{case.name}: split is {facts['split']!r:.40}; use train, val or test, or leave it empty")
-        else:
-            changes["split"] = _SPLITS[facts["split"]]
+        changes["split"] = side
     problems += faults
     return None if faults else replace(case, **changes)
+
+
+def _read_side(facts: Mapping[str, Any]) -> Side:
+    said = facts.get("split")
+    return find_side(said) if isinstance(said, str) else ""
 
 
 def _describe(cases: Sequence[Case], left_out: int) -> list[str]:

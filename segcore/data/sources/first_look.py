@@ -16,11 +16,11 @@ from segcore.data.decoding import decode_colours, is_blurred_format
 from segcore.data.encoding import build_encoding
 from segcore.data.listing import count_unread, name_of, walk_files
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
-from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS, SPLIT_OF_FOLDER, TEST_FOLDERS
+from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from segcore.data.sources.patterns import find_pattern_fault
+from segcore.data.sources.split_names import SPLIT, put_split
 from segcore.errors import DataError
 
-_SPLIT: Final = "{split}"
 _MOST_FOLDERS: Final = 24
 _SAMPLE: Final = 3
 _MOST_MASK_COLOURS: Final = 256
@@ -107,16 +107,16 @@ def _write_folders(below: Set[_Folder]) -> _Folder:
     """Return what a pattern says of folders, the sides of a split by name: those for testing would be trained on."""
     if below == {()}:
         return ()
-    depths = {path.index(_SPLIT) if _SPLIT in path else -1 for path in below}
+    depths = {path.index(SPLIT) if SPLIT in path else -1 for path in below}
     if len(depths) > 1 or -1 in depths:
         return ("**",)
     (depth,) = depths
     heads, lengths = {path[:depth] for path in below}, {len(path) - depth - 1 for path in below}
     if len(heads) == 1:
-        return (*heads.pop(), _SPLIT, *(() if lengths == {0} else ("**",)))
+        return (*heads.pop(), SPLIT, *(() if lengths == {0} else ("**",)))
     # There may be one ** in a pattern.
     if lengths == {0} or lengths == {1}:
-        return ("**", _SPLIT, *(("{group}",) if lengths == {1} else ()))
+        return ("**", SPLIT, *(("{group}",) if lengths == {1} else ()))
     return ("**",)
 
 
@@ -142,8 +142,8 @@ def find_patterns(folder: Path) -> Patterns:
             return chosen[0].to_patterns()
     unread = ", ".join(f"{suffix}: {count}" for suffix, count in count_unread(folder, below=True).most_common())
     raise DataError(
-        f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, as in --images "
-        "'photos/{name}.jpg' --masks 'truth/{name}_label.png'."
+        f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, and by {{name}} "
+        "what their names share, as in --images 'photos/photo_{name}.jpg' --masks 'truth/{name}_label.png'."
         + (f" Masks may be among the files that are not read ({unread}): save them as PNG." if unread else "")
     )
 
@@ -151,8 +151,9 @@ def find_patterns(folder: Path) -> Patterns:
 def _split_path(parts: Sequence[str]) -> tuple[str, _Folder]:
     """Return the side of the split that a path names, and the path with {split} in its place."""
     for place, part in enumerate(parts):
-        if part.lower() in (*SPLIT_OF_FOLDER, *TEST_FOLDERS):
-            return part, (*parts[:place], _SPLIT, *parts[place + 1 :])
+        side, name = put_split(part, (*IMAGE_FOLDERS, *MASK_FOLDERS))
+        if side:
+            return side, (*parts[:place], name, *parts[place + 1 :])
     return "", tuple(parts)
 
 
@@ -168,7 +169,7 @@ def _match_folders(files: Sequence[_Listed]) -> Iterator[_Match]:
 
 def _match_siblings(files: Sequence[_Listed]) -> Iterator[_Match]:
     """Yield every two names of folders that lie side by side in several others, with places in common."""
-    counts = Counter(name for (_, path), _ in files for name in {*path} - {_SPLIT})
+    counts = Counter(name for (_, path), _ in files for name in {*path} - {SPLIT})
     sides = {name: list(_list_own_sides(name, files)) for name, _ in counts.most_common(_MOST_FOLDERS)}
     for first, second in permutations(sides, 2):
         for match in _match_sides(sides[first], sides[second]):

@@ -14,7 +14,7 @@ from segcore.data.sources.cityscapes import is_cityscapes, scan_cityscapes
 from segcore.data.sources.contest import is_contest, scan_contest
 from segcore.data.sources.described import is_described, scan_described
 from segcore.data.sources.mapillary import has_mapillary_1, is_mapillary, scan_mapillary, scan_mapillary_1
-from segcore.data.sources.pairs import is_pairs, scan_pairs
+from segcore.data.sources.pairs import is_pairs, scan_pairs, tell_unread
 from segcore.data.sources.voc import is_voc, scan_voc
 from segcore.data.unpacking import SUFFIXES
 from segcore.errors import ConfigError, DataError
@@ -104,8 +104,8 @@ def find_layout(folder: Path, name: str = "") -> Layout:
     found = next((layout for layout in LAYOUTS if layout.recognise(folder)), None)
     if found is None:
         raise DataError(
-            f"{folder} is no data set of a known layout; {_find_below(folder)}'{init_command(folder)}' looks "
-            "into it and writes a dataset.json to fill in. Known are:",
+            f"{folder} is no data set of a known layout; {tell_unread(folder)}{_find_below(folder)}"
+            f"'{init_command(folder)}' looks into it and writes a dataset.json to fill in. Known are:",
             [f"{layout.name}: {layout.form}" for layout in LAYOUTS],
         )
     return found

@@ -3,7 +3,8 @@
 road           a name a line, in the order of the masks' numbers from 0; lines that begin with # do not count
 7 road         or on each line the number first: '7 road', '7: road', '7,road', '7. road', '[7] road'
 
-Roboflow writes `_classes.csv` into each side of the split: 'Pixel Value, Class', then '7, road'.
+Roboflow writes `_classes.csv` into each side of the split: 'Pixel Value, Class', then '7, road'. ADE20K's table has
+more columns, 'Idx Ratio Train Val Stuff Name'; of '2 0.11 6046 612 1 building, edifice' the first name is taken.
 """
 
 import re
@@ -13,19 +14,28 @@ from typing import Final
 
 from segcore.data.classes import VOID
 from segcore.data.names import has_name
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
-NAMES_FILES: Final = ("names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt")
+NAMES_FILES: Final = (
+    "names.txt", "classes.txt", "labels.txt", "class_names.txt", "label_names.txt", "categories.txt", "codes.txt",
+)  # fmt: skip
 
 ROBOFLOW_FILE: Final = "_classes.csv"
 
-LISTS_OF_NAMES: Final = (*NAMES_FILES, ROBOFLOW_FILE)
+ADE_FILES: Final = ("objectInfo150.txt", "object150_info.csv")
+"""Their masks have 0 where none of the classes is."""
+
+LISTS_OF_NAMES: Final = (*NAMES_FILES, ROBOFLOW_FILE, *ADE_FILES)
 
 _ROBOFLOW_HEADING: Final = re.compile(r"pixel value\s*,\s*class", re.IGNORECASE)
+_ADE_HEADING: Final = re.compile(r"idx[\s,]+ratio[\s,]+train[\s,]+val[\s,]+stuff[\s,]+name", re.IGNORECASE)
+_ADE_ROW: Final = re.compile(r"(\d{1,5})(?:[\s,]+[\d.]+){4}[\s,]+([^,;]+).*")
 _FORM: Final = "write a name on each line, in the order of the masks' numbers from 0, or each with its number: '7 road'"
 _IGNORED: Final = "__ignore__"
 _COMMENT: Final = "#"
-_NUMBERED: Final = re.compile(r"\[?(\d{1,5})(\s*[:,;=]\s*|[.)\]]\s+|\s+-\s+|\s+)(\S.*)")
+_NUMBERED: Final = re.compile(r"\[?(\d{1,5})(\s*(?:[-=]>|[:,;=|])\s*|[.)\]]\s+|\s+-\s+|\s+)(\S.*)")
+_BEGUN_BY_NUMBER: Final = re.compile(r"\W*(\d+)(.*)")
 _NUMBERED_BEHIND: Final = re.compile(r"(\S.*?)(\s*[:,;=\t]\s*|\s+)(\d{1,5})")
 _COLOURED: Final = re.compile(r"(\d{1,3}[\s,;]+){3}\D.*|\D.*([\s,;:=]+\d{1,3}){3}")
 _WORDS: Final = re.compile(r"[a-z]+")
@@ -43,8 +53,8 @@ def find_names_file(folder: Path) -> Path | None:
     Raises:
         DataError: when there are several, which are not the same.
     """
-    found = [folder / name for name in NAMES_FILES if has_name(folder / name)]
-    found += [file for file in (folder / ROBOFLOW_FILE, *sorted(folder.glob(f"*/{ROBOFLOW_FILE}"))) if has_name(file)]
+    places = [folder / name for name in LISTS_OF_NAMES]
+    found = [file for file in (*places, *sorted(folder.glob(f"*/{ROBOFLOW_FILE}"))) if has_name(file)]
     readable = [file for file in found if file.is_file()]
     other = next((file for file in readable[1:] if _read_lines(file) != _read_lines(readable[0])), None)
     if other is not None:
@@ -66,15 +76,25 @@ def read_names(file: Path) -> tuple[tuple[str, ...], tuple[int, ...]]:
     if not file.is_file():
         raise DataError(f"{file} is no regular file; it has the name of a class on each line.")
     try:
-        text = file.read_text(encoding="utf-8-sig").rstrip().splitlines()
+        text = read_text(file).rstrip().splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of a class on each line.") from error
     lines = [line.strip() for line in text if not line.startswith(_COMMENT)]
-    lines = lines[1:] if lines[:1] == [_IGNORED] or _ROBOFLOW_HEADING.fullmatch(next(iter(lines), "")) else lines
+    lines = _read_heading(lines)
     fault = next(_find_faults(lines), "")
     if fault:
         raise DataError(f"{file} cannot be used:", [f"{fault}; {_FORM}"])
     return _split_numbers(lines)
+
+
+def _read_heading(lines: list[str]) -> list[str]:
+    """Return lines without a heading that is known, each with its number and name alone."""
+    heading = next(iter(lines), "")
+    if heading == _IGNORED or _ROBOFLOW_HEADING.fullmatch(heading):
+        return lines[1:]
+    rows = [_ADE_ROW.fullmatch(line) for line in lines[1:]] if _ADE_HEADING.fullmatch(heading) else [None]
+    named = [f"{row[1]} {row[2].strip()}" for row in rows if row is not None]
+    return named if len(named) == len(rows) else lines
 
 
 def _read_lines(file: Path) -> list[bytes]:
@@ -99,6 +119,8 @@ def _find_faults(lines: Sequence[str]) -> Iterator[str]:
     if len(numbered) < len(lines) and (len(numbered) > 1 or any(match[2].strip() for match in numbered)):
         bare = next(line for line in lines if not _NUMBERED.fullmatch(line))
         yield f"some of its lines begin with a number, as {numbered[0][0]!r:.60}, and others do not, as {bare!r:.60}"
+    if not numbered and _begin_with_numbers(lines):
+        yield f"its lines begin with a number of another form, as {lines[0]!r:.60}"
     if not numbered and _has_numbers_behind(lines):
         yield f"its lines have the number behind the name, as {lines[0]!r:.60}"
 
@@ -119,6 +141,12 @@ def _has_numbers_behind(lines: Sequence[str]) -> bool:
     # 'lane 1' and 'lane 2' are names; 'road 7' and 'car 26' are not, nor does it matter where the order says the same.
     apart = len({match[1] for match in matches}) == len({match[3] for match in matches}) == len(lines)
     return apart and [int(match[3]) for match in matches] != list(range(len(lines)))
+
+
+def _begin_with_numbers(lines: Sequence[str]) -> bool:
+    matches = [match for line in lines if (match := _BEGUN_BY_NUMBER.fullmatch(line))]
+    # '2-wheeler' and '4-wheeler' are names.
+    return len({match[1] for match in matches}) == len({match[2] for match in matches}) == len(lines)
 
 
 def _split_numbers(lines: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:

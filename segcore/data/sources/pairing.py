@@ -1,6 +1,6 @@
 """Finds the mask of each image in two folders: by equal names, or by names with a known ending such as x_mask.png."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -17,9 +17,13 @@ MASK_ENDINGS: Final = (
     "", "_mask", "_masks", "-mask", "_label", "_labels", "_gt", "_seg", "_L", "_annot", "_ann", "_target",
     "_labelTrainIds", "_labelIds", "_gtFine_labelTrainIds", "_gtFine_labelIds", "_gtCoarse_labelIds", "_color",
     "_gtFine_color", "_train_id", "_train_color", "_gt_labelTrainIds", "_gt_labelIds", "_gt_labelColor",
-    "_gtFine_labelcsTrainIds", "_gtFine_labellevel3Ids", "_gtFine_labelids", ".jpg", ".jpeg", ".png",
+    "_gtFine_labelcsTrainIds", "_gtFine_labellevel3Ids", "_gtFine_labelids", "_P", "_bin", ".jpg",
+    ".jpeg", ".png",
 )  # fmt: skip
 """Of a file's name before its suffix, in the order in which they are preferred."""
+
+_SHOWN_ENDINGS: Final = ("_color", "_colored", "_labelColor", "_overlay", "_vis", "_instanceIds", "_instanceTrainIds")
+"""Of pictures of a mask, and of its objects; where another ending stands beside a mask, nobody knows which is meant."""
 
 NO_GROUP: Final = "all"
 """Group of images that lie in no folder of their own."""
@@ -120,6 +124,22 @@ def pair_roots(roots: Sequence[Root], endings: Sequence[tuple[str, str]] | None 
     )
 
 
+def find_beside(lonely: Collection[str], paired: Set[str]) -> list[str]:
+    """Return the masks that show another in colours, or its objects, by the ending that their names add to its.
+
+    Args:
+        lonely: names of masks without an image of that name.
+        paired: names of images with a mask of that name.
+    """
+    bare = {name: [name.removesuffix(ending) for ending in _SHOWN_ENDINGS] for name in lonely}
+    return sorted(name for name in lonely if not paired.isdisjoint(bare[name]))
+
+
+def tell_beside(beside: Sequence[str]) -> list[str]:
+    """Say that what shows other masks is left out, where there is any."""
+    return [f"left out: {len(beside)} files that show other masks or objects, such as {beside[0]}"] if beside else []
+
+
 def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing:
     images, problems = walk_images(root.images)
     masks, mask_problems = walk_images(root.masks)
@@ -138,6 +158,10 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
     ):
         if others:
             notes.append(f"left out: {others} files of {folder.name}/ whose names do not end in {ending}")
+    beside = find_beside(mask_of.keys() - image_of.keys(), image_of.keys() & mask_of.keys())
+    notes += tell_beside(beside)
+    for place in beside:
+        del mask_of[place]
     problems += [f"{file.name}: no mask of that name in {root.masks}" for file in _missing(image_of, mask_of)]
     problems += [
         f"{file.name}: a mask without an image of that name in {root.images}" for file in _missing(mask_of, image_of)

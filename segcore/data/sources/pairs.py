@@ -13,11 +13,12 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
-from segcore.data.case import DataSet, Split
-from segcore.data.listing import find_images, has_images
+from segcore.data.case import DataSet
+from segcore.data.listing import count_unread, find_images, has_images
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.assembly import assemble, name_below, require_pairs, tell_roots
 from segcore.data.sources.pairing import Pairing, Root, pair_roots
+from segcore.data.sources.split_names import Side, find_side
 from segcore.data.sources.tables import find_table
 from segcore.errors import DataError
 
@@ -28,15 +29,24 @@ MASK_FOLDERS: Final = (
 )  # fmt: skip
 """Lower case; letters' case does not matter."""
 
-SPLIT_OF_FOLDER: Final[dict[str, Split]] = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
-}  # fmt: skip
-TEST_FOLDERS: Final = ("test", "testing")
-
 
 def is_pairs(folder: Path) -> bool:
     """Say whether a folder has images and masks in two folders of usual names."""
     return bool(_find_pairs(folder)) or any(_find_pairs(part) for part in _list_splits(folder))
+
+
+def tell_unread(folder: Path) -> str:
+    """Say which folder of a usual name, if any, has no image that is read, and what it has; more may be said behind it.
+
+    Args:
+        folder: the data-set folder.
+    """
+    known = (*IMAGE_FOLDERS, *MASK_FOLDERS)
+    for part in _list_folders(folder):
+        if part.name.lower() in known and not has_images(part):
+            unread = ", ".join(f"{suffix}: {count}" for suffix, count in count_unread(part, below=True).most_common())
+            return f"{name_below(part, folder)} has no file that is read ({unread or 'it is empty'}); "
+    return ""
 
 
 def scan_pairs(folder: Path) -> tuple[DataSet, list[str]]:
@@ -70,12 +80,13 @@ def _find_divided_first(folder: Path) -> tuple[list[Root], list[str]]:
     roots, notes = [], []
     for part in _list_splits(folder):
         images, masks = _choose_pair(part)
-        if part.name.lower() in TEST_FOLDERS:
+        side = find_side(part.name)
+        if side == "test":
             notes.append(f"left out: {part.name}/, which is for testing")
         elif images is None or masks is None:
             notes.append(f"left out: {part.name}/, in which no folder of images has one of masks beside it")
         else:
-            roots.append(Root(images=images, masks=masks, split=SPLIT_OF_FOLDER[part.name.lower()]))
+            roots.append(Root(images=images, masks=masks, split=side))
     known = {part.name for part in _list_splits(folder)}
     others = [part.name for part in _list_folders(folder) if part.name not in known and _find_pairs(part)]
     notes += [f"left out: {name}/, which is neither train nor val" for name in others]
@@ -84,22 +95,19 @@ def _find_divided_first(folder: Path) -> tuple[list[Root], list[str]]:
 
 def _divide_by_folder(found: Pairing) -> Pairing:
     """Return pairs with the sides that folders further below are named after, if all lie in such; not those of test."""
-    sides = [_find_side(pair.group) for pair in found.pairs]
+    sides = [_find_side_of_path(pair.group) for pair in found.pairs]
     if any(pair.split for pair in found.pairs) or not all(sides):
         return found
     kept = tuple(
-        replace(pair, split=SPLIT_OF_FOLDER[side])
-        for pair, side in zip(found.pairs, sides, strict=True)
-        if side in SPLIT_OF_FOLDER
+        replace(pair, split=side) for pair, side in zip(found.pairs, sides, strict=True) if side and side != "test"
     )
     testing = len(sides) - len(kept)
     note = f"left out: {testing} images in folders for testing"
     return replace(found, pairs=kept, notes=(*found.notes, *([note] if testing else [])))
 
 
-def _find_side(group: str) -> str:
-    known = (*SPLIT_OF_FOLDER, *TEST_FOLDERS)
-    sides = [part.lower() for part in group.split("/") if part.lower() in known]
+def _find_side_of_path(group: str) -> Side:
+    sides = [side for part in group.split("/") if (side := find_side(part))]
     return sides[0] if len(sides) == 1 else ""
 
 
@@ -107,16 +115,16 @@ def _find_divided_below(folder: Path, images: Path, masks: Path) -> tuple[list[R
     roots, notes = [], []
     masks_of = {part.name.lower(): part for part in _list_folders(masks)}
     for part in _list_folders(images):
-        side = part.name.lower()
-        if side in SPLIT_OF_FOLDER and side not in masks_of:
+        side, name = find_side(part.name), part.name.lower()
+        if side and side != "test" and name not in masks_of:
             raise DataError(
                 f"{folder}: {name_below(part, folder)} has no {name_below(masks / part.name, folder)} beside it; "
                 "divide masks as images are, or neither."
             )
-        if side in SPLIT_OF_FOLDER:
-            roots.append(Root(images=part, masks=masks_of[side], split=SPLIT_OF_FOLDER[side]))
+        if side and side != "test":
+            roots.append(Root(images=part, masks=masks_of[name], split=side))
         else:
-            reason = "which is for testing" if side in TEST_FOLDERS else "which is neither train nor val"
+            reason = "which is for testing" if side else "which is neither train nor val"
             notes.append(f"left out: {name_below(part, folder)}, {reason}")
     loose = len(find_images(images)[0])
     if loose:
@@ -153,8 +161,7 @@ def _find_pairs(folder: Path) -> list[tuple[Path, Path]]:
 
 
 def _list_splits(folder: Path) -> list[Path]:
-    known = (*SPLIT_OF_FOLDER, *TEST_FOLDERS)
-    return [part for part in _list_folders(folder) if part.name.lower() in known]
+    return [part for part in _list_folders(folder) if find_side(part.name)]
 
 
 def _list_folders(folder: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
     classes.json                                  as everywhere, see `classes`
     names.txt, classes.txt, labels.txt, ...       class names, see `names_file`
+    class_dict.csv, labelmap.txt, ...             of masks of colours, see `colours_file`
     nothing                                       masks of numbers: a class for each number that occurs
 
 Nothing is guessed without saying so: each function returns notes for a person.
@@ -13,14 +14,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, ClassTable, find_class_table
+from segcore.data.classes import (
+    BACKGROUND,
+    MOST_CLASSES,
+    VOID,
+    ClassTable,
+    find_class_table,
+    is_background,
+    score_all_but_background,
+)
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.encoding import Kind, MaskEncoding, build_encoding, encoding_of
-from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
+from segcore.data.sources.colours_file import find_colours_file, read_colours
 from segcore.data.sources.kinds import count_codes, find_kind, is_grey_palette
 from segcore.data.sources.mask_values import MaskValues, find_doubts, require_sharp
-from segcore.data.sources.names_file import LISTS_OF_NAMES, find_names_file, read_names
+from segcore.data.sources.names_file import ADE_FILES, LISTS_OF_NAMES, find_names_file, read_names
 from segcore.errors import DataError
 
 CLASSES_FILE: Final = "classes.json"
@@ -55,30 +64,16 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     table = find_class_table(folder)
     if table is not None:
         return read_by(table, kind, palette, CLASSES_FILE, masks)
+    file = find_colours_file(folder) if kind == "rgb" else find_names_file(folder)
+    if file is not None:
+        named = read_colours(file) if kind == "rgb" else _table_of_names(file, palette)
+        return read_by(named, kind, palette, file.name, masks)
     if kind == "rgb":
         raise DataError(
             f"{folder}: masks have colours, and no classes.json says what they mean; '{init_command(folder)}' "
             "counts them and writes a file to fill in."
         )
-    file = find_names_file(folder)
-    if file is not None:
-        return read_by(_table_of_names(file, palette), kind, palette, file.name, masks)
     return _table_of_values(folder, kind, masks, palette)
-
-
-def has_table(folder: Path) -> bool:
-    """Say whether a file of a folder names its classes."""
-    return has_name(folder / CLASSES_FILE) or find_names_file(folder) is not None
-
-
-def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes that are scored where nobody says which: all, but what is called background beside others."""
-    others = tuple(name for name in names if not _is_background(name))
-    return others or tuple(names)
-
-
-def _is_background(name: str) -> bool:
-    return name.strip("_").lower() == BACKGROUND
 
 
 def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: str, masks: Sequence[Path]) -> Table:
@@ -108,15 +103,16 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
         notes.append(f"masks: read by the {said}")
         return Table(classes=table, encoding=build_encoding(kind, known, palette), notes=tuple(notes))
     told = f"masks: numbers, as {source} gives them"
-    if table.ids and min(table.ids) == 1:
+    if source in ADE_FILES:
+        told += "; 0, where it names nothing, and 255 are void"
+    elif table.ids and min(table.ids) == 1:
         told += f'; if they have 0 too, name it in {source}, or call it void in a dataset.json: "void": [0, 255]'
     if not table.ids:
         table, told = _number_in_order(table, kind, source, masks)
     if _has_levels_of(table, palette, masks):
         kind, palette, told = "grey", (), f"{told}; they are the grey levels of a palette"
-    return Table(
-        classes=table, encoding=replace(encoding_of(table), kind=kind, palette=tuple(palette)), notes=(*notes, told)
-    )
+    index_of = ({0: VOID} if source in ADE_FILES else {}) | dict(encoding_of(table).index_of)
+    return Table(classes=table, encoding=build_encoding(kind, index_of, palette), notes=(*notes, told))
 
 
 def _find_by_colours(table: ClassTable, kind: Kind, palette: Sequence[Colour], masks: Sequence[Path]) -> dict[int, int]:
@@ -172,7 +168,7 @@ def _number_in_order(table: ClassTable, kind: Kind, source: str, masks: Sequence
     """Return the table with the numbers of its order, and how they were found, for a person."""
     numbers = list(range(len(table)))
     told = f"masks: numbers, 0 to {len(table) - 1} in the order of {source}, 255 is void"
-    if len(table) > 2 and not _is_background(table.names[0]):
+    if len(table) > 2 and not is_background(table.names[0]):
         # With the last class and everything else in no mask, those that count from 1 look the same.
         given = f"{source}, as '1 {table.names[0]}'" if source in LISTS_OF_NAMES else f'{CLASSES_FILE}, as "id": 1'
         told += f"; if they count from 1, every class is read one off: give each its number in {given}"

@@ -2,7 +2,7 @@
 
     DATA/JPEGImages/x.jpg
     DATA/SegmentationClass/x.png              palette places, 255 is the border; or colours
-    DATA/ImageSets/Segmentation/train.txt     a name a line; val.txt, trainval.txt, test.txt
+    DATA/ImageSets/Segmentation/train.txt     a name or a path a line; val.txt, trainval.txt, test.txt
 
 Without lists all images with a mask are taken. What masks mean is said by a classes.json or a file of names (see
 `tables`), by the labelmap.txt that CVAT writes, or by VOC's own colours in files that are called as VOC's are.
@@ -18,19 +18,20 @@ from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour
 from segcore.data.encoding import Kind, build_encoding, colour_code, encoding_of
-from segcore.data.listing import find_images, name_in_list, name_of
-from segcore.data.names import find_name_fault
+from segcore.data.listing import find_images, list_readings, name_in_list, name_of
+from segcore.data.names import find_name_fault, has_name
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
+from segcore.data.sources.colours_file import LABEL_MAP, read_colours
 from segcore.data.sources.kinds import count_codes, find_kind
+from segcore.data.sources.names_file import find_names_file
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
-from segcore.data.sources.tables import Table, find_table, has_table, read_by, score_all_but_background
+from segcore.data.sources.tables import CLASSES_FILE, Table, find_table, read_by
+from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 _IMAGES: Final = "JPEGImages"
 _MASKS: Final = ("SegmentationClass", "SegmentationClassPNG", "SegmentationClassRaw", "SegmentationClassAug")
 _LISTS: Final = Path("ImageSets") / "Segmentation"
-_LABEL_MAP: Final = "labelmap.txt"
-_LABEL_MAP_FORM: Final = "it has a line such as 'road:128,64,128::' for each class"
 
 _SPLITS: Final[dict[str, Split]] = {"train": "train", "val": "val", "trainval": ""}
 _TEST: Final = "test"
@@ -108,7 +109,7 @@ def _pair(root: Root, place: Path) -> Pairing:
     images, problems = find_images(root.images)
     masks, mask_problems = find_images(root.masks)
     image_of, mask_of = ({name_of(file): file for file in files} for files in (images, masks))
-    lists = _read_lists(place, mask_of.keys())
+    lists = _read_lists(place, image_of.keys(), mask_of.keys())
     names = [name for name in lists.side_of if name in image_of and name in mask_of]
     problems += [*mask_problems, *lists.problems]
     problems += [f"{name}: {root.images.name}/ has no such image" for name in lists.side_of if name not in image_of]
@@ -126,8 +127,11 @@ def _pair(root: Root, place: Path) -> Pairing:
     return Pairing(pairs=pairs, problems=tuple(problems), notes=notes)
 
 
-def _read_lists(place: Path, masked: Collection[str]) -> _Lists:
-    names = {file.stem: _read_list(file) for file in sorted(place.glob("*.txt")) if file.is_file()}
+def _read_lists(place: Path, images: Collection[str], masked: Collection[str]) -> _Lists:
+    names: dict[str, list[str]] = {}
+    for file in sorted(place.glob("*.txt")):
+        if file.is_file():
+            names.setdefault(file.stem.lower(), []).extend(_find_name(line, images) for line in _read_list(file))
     testing = frozenset(names.get(_TEST, ()))
     divided = "train" in names or "val" in names
     taken = [title for title in names if (title in _SPLITS if divided else title != _TEST)]
@@ -153,12 +157,18 @@ def _find_doubles(names: Mapping[str, Sequence[str]]) -> Iterator[str]:
             yield f"{name}: {one}.txt and {other}.txt both name it; take it out of one"
 
 
-def _read_list(file: Path) -> tuple[str, ...]:
+def _find_name(line: str, images: Collection[str]) -> str:
+    """Return the name of the image that a line means, which may be written as a path."""
+    names = (name_in_list(text.rpartition("/")[2]) for text in list_readings(line))
+    return next((name for name in names if name in images), name_in_list(line))
+
+
+def _read_list(file: Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error}); it has the name of an image on each line.") from error
-    return tuple(name_in_list(line) for line in lines if line.strip())
+    return [line for line in lines if line.strip()]
 
 
 def _tell_left_out(
@@ -175,11 +185,11 @@ def _tell_left_out(
 
 
 def _find_table(folder: Path, masks: Sequence[Path]) -> Table:
-    if has_table(folder):
+    if has_name(folder / CLASSES_FILE) or find_names_file(folder) is not None:
         return find_table(folder, masks)
     kind, palette = find_kind(masks)
-    if (folder / _LABEL_MAP).is_file():
-        return read_by(_read_label_map(folder / _LABEL_MAP), kind, palette, _LABEL_MAP, masks)
+    if (folder / LABEL_MAP).is_file():
+        return read_by(read_colours(folder / LABEL_MAP), kind, palette, LABEL_MAP, masks)
     if all(_VOC_NAME.fullmatch(name_of(mask)) for mask in masks) and (own := _read_as_voc(masks, kind, palette)):
         return own
     table = find_table(folder, masks)
@@ -201,24 +211,6 @@ def _read_as_voc(masks: Sequence[Path], kind: Kind, palette: Sequence[Colour]) -
 
 def _has_palette(palette: Sequence[Colour]) -> bool:
     return tuple(palette[: len(VOC_CLASSES)]) == VOC_CLASSES.colours
-
-
-def _read_label_map(file: Path) -> ClassTable:
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines()]
-        parts = [line.rsplit(":", maxsplit=3) for line in lines if line and not line.startswith("#")]
-        colours = [_parse_colour(colour) for _, colour, *_ in parts]
-        names = tuple(name for name, *_ in parts)
-        return ClassTable(names=names, colours=tuple(colours), scored=score_all_but_background(names))
-    except DataError as error:
-        raise DataError(f"{file} cannot be used:", error.problems) from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error}); {_LABEL_MAP_FORM}.") from error
-
-
-def _parse_colour(text: str) -> Colour:
-    red, green, blue = map(int, text.split(","))
-    return red, green, blue
 
 
 _VOC_CODES: Final = {

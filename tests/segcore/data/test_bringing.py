@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,23 @@ def test_data_that_is_brought_is_the_same_data_and_brought_once(kind, bucket, ar
     assert bring_data(given, root, None, lines.append) == folder
     assert (len(lines), folder.stat().st_mtime_ns) == (1, seen)
     assert list(root.rglob("*.part*")) == []
+
+
+def test_folders_that_are_all_that_an_archive_holds_are_gone_through(root, tmp_path):
+    """Pascal VOC's archive has VOCdevkit/VOC2012/."""
+    with zipfile.ZipFile(tmp_path / "voc.zip", "w") as archive:
+        for name in ("JPEGImages/a.jpg", "SegmentationClass/a.png"):
+            archive.writestr(f"VOCdevkit/VOC2012/{name}", b"x")
+    assert sorted(part.name for part in bring_data(tmp_path / "voc.zip", root).iterdir()) == [
+        "JPEGImages",
+        "SegmentationClass",
+    ]
+
+
+def test_an_archive_of_a_thousand_folders_in_each_other_is_gone_through(root, tmp_path):
+    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
+        archive.writestr("a/" * 1100 + "x.txt", b"x")
+    assert [file.name for file in bring_data(tmp_path / "deep.zip", root).iterdir()] == ["x.txt"]
 
 
 def test_data_that_changed_is_fetched_anew(make_bucket, root):

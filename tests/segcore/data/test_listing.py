@@ -10,6 +10,7 @@ from segcore.data.listing import (
     find_annotations,
     has_images,
     list_images,
+    list_readings,
     name_in_list,
     walk_files,
     walk_images,
@@ -154,3 +155,24 @@ def test_images_in_folders_below_are_counted_where_one_folder_is_asked_for(tmp_p
 )
 def test_line_of_a_list_names_an_image_with_or_without_its_suffix(line, name):
     assert name_in_list(line) == name
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("a b.jpg", "a b.jpg"),
+        (" images/a.jpg masks/a.png ", "images/a.jpg"),
+        ("/images/a.jpg /masks/a.png", "images/a.jpg"),
+        ("./images/a.jpg,./masks/a.png", "images/a.jpg"),
+        ("images\\a.jpg", "images/a.jpg"),
+        ("images/a.jpg  1", "images/a.jpg"),
+        ("u\u0308.jpg", "\u00fc.jpg"),
+    ],
+)
+def test_a_line_of_a_list_may_be_a_path_and_have_more_columns(line, meant):
+    assert meant in list_readings(line)
+
+
+@pytest.mark.parametrize("name", ["a b", "a b.jpg", "a 1b"])
+def test_a_name_of_two_words_is_not_the_first_of_them(name):
+    assert set(list_readings(name)) == {name}

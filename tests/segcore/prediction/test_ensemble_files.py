@@ -119,6 +119,11 @@ def test_model_whose_document_is_nested_without_end_is_refused(folder):
         load_ensemble(folder, MACHINE)
 
 
+def test_folder_around_a_model_is_refused_with_the_model(folder):
+    with pytest.raises(CheckpointError, match=rf"is no model directory .*; {folder} is one; give one"):
+        load_ensemble(folder.parent, MACHINE)
+
+
 def test_model_of_like_networks_says_nothing_of_weights(folder):
     document = read_ensemble_notes(folder)
     assert document["format"] == "street-ensemble-2"

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from segcore.data.case import DataSet
-from segcore.data.dataset import decode_case, read_dataset
+from segcore.data.dataset import decode_case, read_dataset, scan_dataset
 from segcore.errors import DataError
 
 VOID = 255
@@ -149,7 +149,7 @@ def test_names_on_lists_that_nothing_has_are_told(tmp_path):
     describe(tmp_path, splits={"train": "train.txt", "val": "val.txt"})
     with pytest.raises(DataError) as refused:
         read_dataset(tmp_path)
-    assert "1 names that no image with a mask has, to be taken out: z" in str(refused.value)
+    assert "1 names that no image with a mask has (one is called 'a'), to be taken out: z" in str(refused.value)
     assert "val.txt: 'a' stands in another list too" in str(refused.value)
 
 
@@ -313,3 +313,32 @@ def test_numbers_in_grey_palettes_beside_grey_levels_are_their_levels(put_pair, 
     content = {"images": "images/{name}.png", "masks": "masks/{name}.png", "encoding": "index", "classes": classes}
     (tmp_path / "dataset.json").write_text(json.dumps(content), encoding="utf-8")
     assert [decode_case(case).mask_HW.tolist() for case in read_dataset(tmp_path).cases] == [[[0, 1]], [[1, 0]]]
+
+
+def test_what_shows_a_mask_is_left_out_and_said(tmp_path):
+    mask = np.array([[7, 26]], np.uint8)
+    save_pair(tmp_path, "a", mask, truth="truth/{}.png")
+    Image.fromarray(mask).save(tmp_path / "truth/a_color.png")
+    describe(tmp_path, masks="truth/{name}.png")
+    dataset, problems = scan_dataset(tmp_path)
+    assert (len(dataset.cases), problems) == (1, [])
+    assert "left out: 1 files that show other masks or objects, such as a_color" in dataset.notes
+
+
+def test_a_side_without_any_mask_is_left_out_and_said(tmp_path):
+    for name in ("train/a", "val/b"):
+        save_pair(tmp_path, name, np.array([[7, 26]], np.uint8))
+    (tmp_path / "truth/val/b_L.png").unlink()
+    describe(tmp_path, images="photos/{split}/{name}.jpg", masks="truth/{split}/{name}_L.png")
+    dataset, problems = scan_dataset(tmp_path)
+    assert ([case.name for case in dataset.cases], problems) == (["a"], [])
+    assert "left out: 1 images of val, which has no masks" in dataset.notes
+
+
+def test_sides_whose_names_differ_are_problems_of_both(tmp_path):
+    for name in ("train/a", "val/b"):
+        save_pair(tmp_path, name, np.array([[7, 26]], np.uint8))
+    (tmp_path / "truth/train").rename(tmp_path / "truth/Train")
+    describe(tmp_path, images="photos/{split}/{name}.jpg", masks="truth/{split}/{name}_L.png")
+    _, problems = scan_dataset(tmp_path)
+    assert problems == ["truth/Train/a_L.png: a mask without an image of photos/{split}/{name}.jpg"]

@@ -52,7 +52,7 @@ def test_cases_csv_gives_any_of_the_facts_and_empty_ones_change_nothing(tmp_path
 
 
 def test_images_of_the_test_split_are_left_out_and_counted(tmp_path):
-    (tmp_path / "cases.csv").write_text("name,split\na,test\nb,train\n")
+    (tmp_path / "cases.csv").write_text("Name,Split\na,Testing\nb,Train\n")
     known, problems, notes = add_facts(tmp_path, [_case(tmp_path, "a"), _case(tmp_path, "b")])
     assert [case.name for case in known] == ["b"]
     assert problems == []
@@ -124,7 +124,7 @@ def test_names_that_no_image_has_are_counted(tmp_path):
     ("content", "complaint"),
     [
         ("", "has the columns ; its first line names the columns"),
-        ("group\ng\n", "has the columns group; its first line names the columns: name, and any of"),
+        ("group\ng\n", "has the columns group; its first line names the columns, with commas between: name"),
         ("name;group\na;g\n", "has the columns name;group; "),
         ("name,route\na,g\n", "has the columns name, route; "),
         ("name,group,group\na,g,h\n", "has the columns name, group, group; "),

@@ -34,7 +34,16 @@ def test_the_folders_may_have_any_names(tmp_path):
     assert find(tmp_path) == ("daten/fotos/{name}.jpg", "daten/wahrheit/{name}_L.png")
 
 
-@pytest.mark.parametrize("side", [("{}/photos", "{}/truth"), ("photos/{}", "truth/{}")])
+@pytest.mark.parametrize(
+    "side",
+    [
+        ("{}/photos", "{}/truth"),
+        ("photos/{}", "truth/{}"),
+        ("{}_images", "{}_masks"),
+        ("x/images-{}", "x/labels-{}"),
+        ("{}", "{}_labels"),
+    ],
+)
 def test_folders_of_a_split_are_named_as_such(tmp_path, side):
     for split in ("train", "valid"):
         save_photo(tmp_path / side[0].format(split) / "a.jpg")
@@ -43,9 +52,10 @@ def test_folders_of_a_split_are_named_as_such(tmp_path, side):
     assert find(tmp_path) == (f"{side[0].format('{split}')}/{{name}}.jpg", f"{side[1].format('{split}')}/{{name}}.png")
 
 
-def test_sides_of_a_split_are_named_where_images_and_masks_lie_side_by_side(tmp_path):
+@pytest.mark.parametrize("sides", [("train", "valid", "test"), ("train2017", "val2017", "test2017")])
+def test_sides_of_a_split_are_named_where_images_and_masks_lie_side_by_side(tmp_path, sides):
     """As two stars they would all be trained on, those for testing too."""
-    for split in ("train", "valid", "test"):
+    for split in sides:
         save_photo(tmp_path / split / "a.jpg")
         save_mask(tmp_path / split / "a_mask.png")
     assert find(tmp_path) == ("{split}/{name}.jpg", "{split}/{name}_mask.png")

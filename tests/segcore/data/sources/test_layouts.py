@@ -48,6 +48,18 @@ def test_folder_around_a_data_set_is_refused_with_the_data_sets(put_pair, tmp_pa
         find_layout(tmp_path / "VOCdevkit")
 
 
+@pytest.mark.parametrize(("files", "told"), [((), "it is empty"), (("a.npy", "b.npy", "c.txt"), ".npy: 2, .txt: 1")])
+def test_masks_that_are_not_read_are_told_of(put, tmp_path, files, told):
+    put(tmp_path / "images" / "a.png")
+    (tmp_path / "masks").mkdir()
+    for name in files:
+        (tmp_path / "masks" / name).write_text("")
+    with pytest.raises(
+        DataError, match=rf"layout; masks/ has no file that is read \({told}\); 'python -m segcore init"
+    ):
+        find_layout(tmp_path)
+
+
 def test_layout_that_the_folder_has_not_is_refused_with_its_form(tmp_path):
     with pytest.raises(DataError, match=r"has not the layout cityscapes: leftImg8bit/train/ and gtFine/train/"):
         find_layout(tmp_path, "cityscapes")

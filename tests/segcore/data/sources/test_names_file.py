@@ -23,6 +23,8 @@ def read(folder, text):
         "7) road\n26) car",
         "[7] road\n[26] car",
         "7 - road\n26 - car",
+        "7 -> road\n26 => car",
+        "7|road\n26 | car",
         "\ufeff# id name\r\n7 road\r\n26 car\r\n255 void\r\n",
     ],
 )
@@ -40,6 +42,7 @@ def test_number_before_each_name_is_taken_however_it_is_set_apart(tmp_path, text
         ("lane 1\nlane 2\nlane 3", ("lane 1", "lane 2", "lane 3")),
         ("1.5 t truck\n4-wheeler\nroad", ("1.5 t truck", "4-wheeler", "road")),
         ("class 0\nclass 1", ("class 0", "class 1")),
+        ("2-wheeler\n4-wheeler", ("2-wheeler", "4-wheeler")),
         ("road 0\ncar 1", ("road 0", "car 1")),
         ("name plate\nroad", ("name plate", "road")),
         ("b\ng", ("b", "g")),
@@ -63,6 +66,9 @@ def test_names_alone_are_of_the_numbers_in_order(tmp_path, text, names):
         ("road,7\ncar,26", "have the number behind the name, as 'road,7'"),
         ("road: 0\ncar: 1", "have the number behind the name, as 'road: 0'"),
         ("road 7\ncar 26", "have the number behind the name, as 'road 7'"),
+        ("7.0 road\n26.0 car", "begin with a number of another form, as '7.0 road'"),
+        ('"7","road"\n"26","car"', 'begin with a number of another form, as \'"7","road"\''),
+        ("(7) road\n(26) car", "begin with a number of another form, as '(7) road'"),
         ("128 64 128 road\n0 0 142 car", "have colours, as '128 64 128 road'"),
         ("road 128 64 128\ncar 0 0 142", "have colours, as 'road 128 64 128'"),
         ("road,128,64,128\ncar,0,0,142", "have colours, as 'road,128,64,128'"),
@@ -111,3 +117,30 @@ def test_sides_that_name_other_classes_are_refused(tmp_path):
         (tmp_path / side / "_classes.csv").write_text(f"Pixel Value, Class\n0, {side}\n7, road\n")
     with pytest.raises(DataError, match=r"has train/_classes\.csv and valid/_classes\.csv, which do not name the same"):
         find_names_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "objectInfo150.txt",
+            "Idx\tRatio\tTrain\tVal\tStuff\tName \r\n1\t0.1576\t11664\t1172\t1\twall \r\n"
+            "75\t0.0\t9\t1\t0\tscreen door, screen\n",
+        ),
+        (
+            "object150_info.csv",
+            "Idx,Ratio,Train,Val,Stuff,Name\n1,0.1576,11664,1172,1,wall\n75,0,9,1,0,screen door;screen\n",
+        ),
+    ],
+)
+def test_table_of_ade20k_gives_each_number_its_first_name(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    file = find_names_file(tmp_path)
+    assert file == tmp_path / name
+    assert read_names(file) == (("wall", "screen door"), (1, 75))
+
+
+def test_table_of_ade20k_with_a_line_of_another_form_is_refused(tmp_path):
+    (tmp_path / "objectInfo150.txt").write_text("Idx\tRatio\tTrain\tVal\tStuff\tName\n1\t0.1\t9\t1\t1\twall\n2\tsky\n")
+    with pytest.raises(DataError, match="others do not, as 'Idx"):
+        read_names(tmp_path / "objectInfo150.txt")

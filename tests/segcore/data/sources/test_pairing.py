@@ -34,6 +34,8 @@ def _names(pairing):
         ("x.png", "x_labelTrainIds.png"),
         ("x_leftImg8bit.png", "x_gtFine_labelIds.png"),
         ("x_sat.jpg", "x_mask.png"),
+        ("x.png", "x_P.png"),
+        ("x.jpg", "x_bin.png"),
         ("x_image.TIFF", "x_label.tiff"),
         ("x.y.jpg", "x.y.png"),
     ],
@@ -76,6 +78,13 @@ def test_equal_names_are_preferred_to_endings(root, touch):
     found = pair_roots([root])
     assert _names(found) == [("a", "a.jpg", "a.png")]
     assert [problem.split(":")[0] for problem in found.problems] == ["a_mask.png"]
+
+
+def test_what_shows_a_mask_or_its_objects_is_left_out_and_said(root, touch):
+    touch("images/a.jpg", "masks/a.png", "masks/a_color.png", "masks/a_instanceIds.png", "masks/b_color.png")
+    found = pair_roots([root])
+    assert found.notes == ("left out: 2 files that show other masks or objects, such as a_color",)
+    assert [problem.split(":")[0] for problem in found.problems] == ["b_color.png"]
 
 
 def test_images_and_masks_without_the_other_are_problems(root, touch):

@@ -51,6 +51,21 @@ def test_what_is_not_for_training_is_left_out_and_said(put, put_pair, tmp_path):
     ]
 
 
+def test_of_many_images_without_masks_the_first_are_told_and_the_last_masks(put, tmp_path):
+    for number in range(30):
+        put(tmp_path / "images" / f"{number:02}.png")
+        put(tmp_path / "masks" / f"{number:02}a.png")
+    with pytest.raises(DataError, match=r"no image of images/ has a mask; 'python -m segcore init") as caught:
+        scan_dataset(tmp_path)
+    told = [problem.split(":")[0] for problem in caught.value.problems]
+    assert (told[0], told[9:12], told[-1], len(told)) == (
+        "00.png",
+        ["09.png", "and 40 more, and", "20a.png"],
+        "29a.png",
+        21,
+    )
+
+
 def test_folders_beside_train_that_are_no_known_side_are_left_out_and_said(put_pair, tmp_path):
     for side in ("train", "dev"):
         put_pair(tmp_path / side / "images" / f"{side}.jpg", tmp_path / side / "masks" / f"{side}.png")
@@ -145,3 +160,13 @@ def test_facts_join_pairs(put_pair, tmp_path):
     (tmp_path / "cases.csv").write_text("name,group,condition,frame,split\na,drive 1,night,7,val\n")
     (case,) = read_dataset(tmp_path).cases
     assert (case.group, case.condition, case.frame, case.split) == ("drive 1", "night", 7, "val")
+
+
+@pytest.mark.parametrize("form", ["{part}/{side}", "{side}/{part}"])
+def test_sides_with_a_year_or_a_set_behind_them_are_sides_and_those_for_testing_are_left_out(put_pair, tmp_path, form):
+    for side in ("train2017", "val_set", "test2017"):
+        images, masks = (tmp_path / form.format(part=part, side=side) for part in ("images", "masks"))
+        put_pair(images / f"{side}.jpg", masks / f"{side}.png")
+    dataset = read_dataset(tmp_path)
+    assert _told(dataset) == [("train2017", "all", "train"), ("val_set", "all", "val")]
+    assert any("test2017/, which is for testing" in note for note in dataset.notes)

@@ -411,3 +411,15 @@ def test_order_that_may_count_from_one_is_said_where_no_number_tells(tmp_path, f
     notes = find_table(tmp_path, [tmp_path / "a.png"]).notes
     assert any("if they count from 1, every class is read one off" in note for note in notes) is bool(told)
     assert any(told in note for note in notes)
+
+
+def test_what_the_table_of_ade20k_does_not_name_is_void(tmp_path):
+    save(tmp_path, Image.fromarray(np.array([[0, 1, 2, 255], [0, 0, 1, 1]], np.uint8)))
+    rows = ("Idx\tRatio\tTrain\tVal\tStuff\tName", "1\t0.2\t9\t1\t1\twall", "2\t0.1\t9\t1\t0\tbuilding, edifice")
+    (tmp_path / "objectInfo150.txt").write_text("\n".join(rows))
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("wall", "building")
+    assert decode_case(dataset.cases[0]).mask_HW.tolist() == [[255, 0, 1, 255], [255, 255, 0, 0]]
+    assert (
+        "masks: numbers, as objectInfo150.txt gives them; 0, where it names nothing, and 255 are void" in dataset.notes
+    )

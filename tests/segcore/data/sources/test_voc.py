@@ -226,3 +226,32 @@ def test_names_of_labelme_begin_with_what_it_ignores(put_photo, tmp_path):
     assert dataset.classes.names == ("_background_", "car")
     assert dataset.classes.scored == ("car",)
     assert decode_case(dataset.cases[0]).mask_HW.tolist() == [[0, 1, 255]]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "JPEGImages/{}.jpg",
+        "/JPEGImages/{0}.jpg /SegmentationClass/{0}.png",
+        "JPEGImages\\{}.jpg",
+        "./JPEGImages/{0}.jpg,SegmentationClass/{0}.png",
+        "{}  1",
+    ],
+)
+def test_lists_may_have_paths_and_more_columns(put_photo, put_list, tmp_path, form):
+    for name in ("a", "b"):
+        put_photo(name)
+    put_list("train", form.format("a"))
+    put_list("val", form.format("b"))
+    assert [(case.name, case.split) for case in read_dataset(tmp_path).cases] == [("a", "train"), ("b", "val")]
+
+
+def test_letters_of_a_lists_name_do_not_matter(put_photo, put_list, tmp_path):
+    """Test.txt would be trained on."""
+    for name in ("a", "b", "c"):
+        put_photo(name)
+    for title, name in (("Train", "a"), ("VAL", "b"), ("Test", "c")):
+        put_list(title, name)
+    dataset = read_dataset(tmp_path)
+    assert [(case.name, case.split) for case in dataset.cases] == [("a", "train"), ("b", "val")]
+    assert _left_out(dataset) == ["left out: 1 images of test.txt, which is for testing"]

@@ -1,0 +1,101 @@
+"""Files that say which colour of masks is which class, in the forms in which data sets come with them.
+
+    class_dict.csv       name,r,g,b              then a line for each class
+    label_colors.txt     64 128 64 Animal        a line for each class
+    labelmap.txt         road:128,64,128::       a line for each class, as CVAT writes it
+
+What the first two call void or unlabelled counts nowhere.
+"""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from segcore.data.classes import ClassTable, score_all_but_background
+from segcore.data.colours import Colour
+from segcore.data.names import has_name
+from segcore.data.texts import read_text
+from segcore.errors import DataError
+
+CLASS_DICT: Final = "class_dict.csv"
+LABEL_COLOURS: Final = "label_colors.txt"
+LABEL_MAP: Final = "labelmap.txt"
+
+_TOLD_LETTERS: Final = 200
+_VOID_NAMES: Final = frozenset({"void", "unlabelled", "unlabeled"})
+_LINE: Final = re.compile(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*?)\s*")
+
+_Rows = list[tuple[str, Colour]]
+
+
+def find_colours_file(folder: Path) -> Path | None:
+    """Return the file of a folder that names the colours of masks, or None."""
+    places = (folder / name for name in _FORMS)
+    return next((place for place in places if has_name(place)), None)
+
+
+def read_colours(file: Path) -> ClassTable:
+    """Return the classes that a file names, by their colours.
+
+    Args:
+        file: called as one of the known forms.
+
+    Raises:
+        DataError: when it cannot be read, or its classes contradict each other.
+    """
+    parse, form = _FORMS[file.name]
+    if not file.is_file():
+        raise DataError(f"{file} is no regular file; it has {form}.")
+    try:
+        rows = parse(read_text(file))
+        # In masks of numbers CVAT counts all its lines.
+        unnamed = frozenset[str]() if file.name == LABEL_MAP else _VOID_NAMES
+        named = [(name, colour) for name, colour in rows if name.lower() not in unnamed]
+        names = tuple(name for name, _ in named)
+        return ClassTable(
+            names=names,
+            colours=tuple(colour for _, colour in named),
+            scored=score_all_but_background(names),
+            void=tuple(colour for name, colour in rows if name.lower() in unnamed),
+        )
+    except DataError as error:
+        raise DataError(f"{file} cannot be used:", error.problems) from error
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(f"{file} cannot be read ({str(error)[:_TOLD_LETTERS]}); it has {form}.") from error
+
+
+def _parse_class_dict(text: str) -> _Rows:
+    lines = csv.reader(text.splitlines(), strict=True)
+    columns = [column.strip().lower() for column in next(lines, [])]
+    rows = [dict(zip(columns, (value.strip() for value in line), strict=True)) for line in lines if any(line)]
+    return [(row["name"], (int(row["r"]), int(row["g"]), int(row["b"]))) for row in rows]
+
+
+def _parse_label_colours(text: str) -> _Rows:
+    rows: _Rows = []
+    for line in filter(str.strip, text.splitlines()):
+        match = _LINE.fullmatch(line)
+        if match is None:
+            raise ValueError(f"the line {line!r:.60}")
+        rows.append((match[4], (int(match[1]), int(match[2]), int(match[3]))))
+    return rows
+
+
+def _parse_label_map(text: str) -> _Rows:
+    lines = [line.strip() for line in text.splitlines()]
+    parts = [line.rsplit(":", maxsplit=3) for line in lines if line and not line.startswith("#")]
+    return [(name, _parse_colour(colour)) for name, colour, *_ in parts]
+
+
+def _parse_colour(text: str) -> Colour:
+    red, green, blue = map(int, text.split(","))
+    return red, green, blue
+
+
+_FORMS: Final[dict[str, tuple[Callable[[str], _Rows], str]]] = {
+    CLASS_DICT: (_parse_class_dict, "the columns name,r,g,b"),
+    LABEL_COLOURS: (_parse_label_colours, "a line such as '64 128 64 Animal' for each class"),
+    LABEL_MAP: (_parse_label_map, "a line such as 'road:128,64,128::' for each class"),
+}

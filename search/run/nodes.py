@@ -3,6 +3,8 @@
 One that cannot be used is left out and named; nobody waits for it. What is looked at is in `probe`.
 """
 
+import importlib
+import re
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +27,9 @@ Node = dict[str, Any]
 """A node as Ray describes it."""
 
 _SHORT: Final = 8
+_TRAINING: Final = "search.run.trial"
+"""Module that imports all that a training needs."""
+_LACKED: Final = re.compile(r"\b(?:Import|ModuleNotFound|PackageNotFound)Error:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +155,7 @@ class Nodes:
             if not check.problem and not self._meeting.has_answered(name):
                 return Check(problem=f"what it writes to {storage} is not seen here; mount one shared folder")
         except ray.exceptions.RayError as error:
-            return Check(problem=f"looking at it failed ({str(error).strip().splitlines()[-1]})")
+            return Check(problem=describe_failure(error))
         # A store that does not answer as a node joins ends no search that goes on elsewhere.
         except (StorageError, OSError) as error:
             return Check(problem=f"what it writes to {storage} cannot be looked for ({error})")
@@ -186,6 +191,7 @@ def check_here(
         pretended: whether that is taken on Ray's word.
         prepare: whether to prepare the cache; the driver prepares its own machine's itself.
     """
+    import_training()
     probe = probe_machine(place.cache, meeting, name)
     if faults := find_faults(probe, versions, gpus, pretended):
         return Check(problem="; ".join(faults), probe=probe)
@@ -197,6 +203,22 @@ def check_here(
     except StreetError as error:
         return Check(problem=f"it cannot prepare its cache: {error}", probe=probe)
     return Check(cache_key=cache.key, probe=probe)
+
+
+def import_training() -> None:
+    """Import what a training needs; its workers would fail for want of it, one after another, each in its own words."""
+    importlib.import_module(_TRAINING)
+
+
+def describe_failure(error: ray.exceptions.RayError) -> str:
+    """Return why a node could not be looked at, and what to do."""
+    said = str(error).strip().splitlines()[-1]
+    if _LACKED.search(said):
+        return (
+            f"what a training needs cannot be imported there ({said}): install what requirements.txt lists, as it is "
+            "installed here"
+        )
+    return f"looking at it failed ({said}): see its machine and Ray's logs there, or start its Ray again"
 
 
 def advise_mps(looked: Iterable[tuple[Node, Check]]) -> Iterator[str]:

@@ -77,22 +77,30 @@ def test_late_nodes_are_used_when_they_are_ready_and_bad_ones_left_out(cluster, 
     older = tmp_path / "older" / "torch-1.0.dist-info"
     older.mkdir(parents=True)
     (older / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n")
+    broken = tmp_path / "broken" / "segmentation_models_pytorch.py"
+    broken.parent.mkdir()
+    broken.write_text("raise ImportError('libfoo.so: cannot open shared object file')")
     monkeypatch.setenv(PRETENDED, "1")
     room, nodes = look(gpus_per_trial=1)
     assert (room.count(), nodes.left_out) == (1, {})
     late = cluster.add_node(num_cpus=2, num_gpus=1)
     bad = cluster.add_node(num_cpus=2, num_gpus=1, env_vars={"PYTHONPATH": str(older.parent)})
+    lacking = cluster.add_node(num_cpus=2, num_gpus=1, env_vars={"PYTHONPATH": str(broken.parent)})
     assert room.count() == 1, "nobody waits for those that are not ready"
     assert nodes.describe_busy().endswith(" to prepare their caches")
-    assert room.left_out == sorted([late.node_id, bad.node_id]), "Ray would give them trials at once"
+    assert room.left_out == sorted([late.node_id, bad.node_id, lacking.node_id]), "Ray would give them trials at once"
     while nodes.is_busy:
         room.find_usable(wait_seconds=1)
     assert room.count() == 2
-    assert list(nodes.left_out) == room.left_out == [bad.node_id]
-    (warning,) = nodes.pop_warnings()
-    assert warning.startswith("Node ") and f"torch 1.0 there and {version('torch')} here: install" in warning
+    assert sorted(nodes.left_out) == room.left_out == sorted([bad.node_id, lacking.node_id])
+    assert f"torch 1.0 there and {version('torch')} here: install" in nodes.left_out[bad.node_id]
+    told = (
+        "cannot be imported there (ImportError: libfoo.so: cannot open shared object file): install what requirements"
+    )
+    assert told in nodes.left_out[lacking.node_id]
+    assert [each.endswith("; it is given no trial.") for each in nodes.pop_warnings()] == [True, True]
     assert nodes.pop_warnings() == []
-    for node in (late, bad):
+    for node in (late, bad, lacking):
         cluster.remove_node(node)
 
 

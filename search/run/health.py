@@ -20,7 +20,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.place import Place
 from search.run.capacity import alive_nodes
 from search.run.cluster import PACKAGES
-from search.run.nodes import Node, describe_failure, describe_node, import_training
+from search.run.node_check import describe_failure, import_training
+from search.run.nodes import Node, describe_node
 from search.run.probe import Meeting, Probe, measure_skew_seconds, meet_in, probe_machine
 from segcore.data.bringing import is_elsewhere
 from segcore.data.dataset import read_dataset
@@ -154,11 +155,12 @@ def examine_here(place: Place, data: str | None, meeting: Meeting, name: str, do
         name: of the node, as Ray names it.
         doors: of the nodes, each of which it must reach.
     """
+    probe = probe_machine(place.cache, meeting, name)
     import_training()
     images, data_problem = _count_images(data, place.layout)
     temp = shutil.disk_usage(tempfile.gettempdir())
     return Answer(
-        probe=probe_machine(place.cache, meeting, name),
+        probe=probe,
         code=digest_code(),
         temp_free_gib=temp.free / _GIB,
         temp_used_share=1 - temp.free / temp.total,

@@ -10,14 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from search.commands import tables, verdict_tables
 from search.commands.console import console, warn
-from search.commands.progress import Ends, ProgressLog, Wait, shown_live
+from search.commands.progress import ProgressLog, TrialNews, Wait, shown_live
 from search.folder import STAGE_TITLES, SearchFolder
 from search.insight.importance import Importance, measure_importance
 from search.insight.words import count_words
 from search.memory.best import Winner
 from search.memory.history import History
 from search.memory.journal import read_history
-from search.memory.outcome import FAILURES, Outcome
+from search.memory.outcome import FAILURES, Outcome, tell_end
 from search.settings import SearchSettings
 from search.tracking_uri import mask_uri
 from search.verdict.notes import confirmation_line
@@ -71,7 +71,7 @@ def stage_shown(opened: "OpenStage") -> Iterator[None]:
             history, shown, concurrent=capacity.count(), about="\n".join(about), wide=wide, search=search
         )
 
-    ends = Ends(history, "trial" if search is None else "training")
+    news = TrialNews(history, "trial" if search is None else "training")
     log = ProgressLog(
         lambda: tables.summary_line(history, shown, capacity.count(), search),
         waits=(
@@ -80,7 +80,7 @@ def stage_shown(opened: "OpenStage") -> Iterator[None]:
             Wait(tell=lambda: capacity.lack, over="there is a node for trials", is_urgent=True),
         ),
         find_warnings=lambda: [warning.message for warning in history.warnings],
-        pop_ends=lambda: ends.pop(history),
+        pop_news=lambda: news.pop(history),
         status=stage.folder.command("status"),
     )
     if search is not None:
@@ -140,7 +140,7 @@ def show_failed_trainings(settings: SearchSettings, folder: SearchFolder) -> Non
         return
     last = failed[-1]
     where = f"on fold {last.fold}" if settings.folds > 1 else f"with seed {last.values['seed']}"
-    said = f"{last.outcome}: {last.message.strip()[-1000:]}".rstrip(": ")
+    said = f"{last.outcome}: {tell_end(last.message)}".rstrip(": ")
     again = "Mend the cause" if last.outcome is Outcome.FAILED else "Where a worker failed, mend the cause"
     warn(
         f"{len(failed)} of {len(trainings)} trainings of the confirmation have no score; the last, of trial "

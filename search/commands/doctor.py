@@ -64,8 +64,16 @@ def _show(nodes: "Sequence[NodeHealth]", findings: Sequence[FindingLine]) -> Non
     else:
         for node in nodes:
             console.print(node_table(node))
+    for (level, told), where in _gather(findings).items():
+        console.print(f"{level}: {', '.join(where)}: {told}", style=_COLOURS[level], soft_wrap=True)
+
+
+def _gather(findings: Sequence[FindingLine]) -> dict[tuple[str, str], list[str]]:
+    """Return by level and words the nodes of which the same is told, as of all that lack one mount."""
+    found: dict[tuple[str, str], list[str]] = {}
     for each in findings:
-        console.print(f"{each.level}: {each.where}: {each.told}", style=_COLOURS[each.level], soft_wrap=True)
+        found.setdefault((each.level, each.told), []).append(each.where)
+    return found
 
 
 def _fill_node(node: "NodeHealth") -> NodeLine:

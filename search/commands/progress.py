@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from search.commands.console import PlainConsole, console
-from search.commands.tables import describe_reason, describe_score
+from search.commands.tables import describe_reason, describe_score, tell_last_line
 from search.insight.words import describe_values
 from search.memory.history import History, TrialRecord
 
@@ -19,27 +19,39 @@ _LOG_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 2.0
 
 
-class Ends:
-    """Tells each end of a trial once; one that went on may end again.
+class TrialNews:
+    """Tells once of each trial that ended, and of each that lost its worker; one that went on may end again.
 
     Args:
-        history: the trials of before, whose ends are known.
+        history: the trials of before, of which all is known.
         noun: what they are; trainings of another stage have numbers of their own.
     """
 
     def __init__(self, history: History, noun: str = "trial") -> None:
         self._noun = noun
-        self._told = {(trial.number, trial.ended) for trial in history.in_order}
+        self._ends = {(trial.number, trial.ended) for trial in history.in_order}
+        self._restarts = {trial.number: trial.restarts for trial in history.in_order}
 
     def pop(self, history: History) -> list[str]:
-        """Return a line for each trial that has ended since, in the order of their ends."""
-        ended = [trial for trial in history.in_order if trial.ended is not None]
-        news = [trial for trial in ended if (trial.number, trial.ended) not in self._told]
-        self._told |= {(trial.number, trial.ended) for trial in news}
+        """Return a line for each trial that lost a worker since, and one for each that ended, in the order of ends."""
+        trials = history.in_order
+        restarted = [trial for trial in trials if trial.restarts > self._restarts.get(trial.number, 0)]
+        ended = [trial for trial in trials if trial.ended is not None and (trial.number, trial.ended) not in self._ends]
+        self._restarts |= {trial.number: trial.restarts for trial in restarted}
+        self._ends |= {(trial.number, trial.ended) for trial in ended}
         return [
-            describe_end(trial, history.metric, self._noun)
-            for trial in sorted(news, key=lambda trial: trial.ended or 0)
+            *(describe_restart(trial, self._noun) for trial in restarted),
+            *(
+                describe_end(trial, history.metric, self._noun)
+                for trial in sorted(ended, key=lambda trial: trial.ended or 0)
+            ),
         ]
+
+
+def describe_restart(trial: TrialRecord, noun: str = "trial") -> str:
+    """Return in a line from where a trial goes on that lost its worker, and why it did."""
+    where = f"goes on after epoch {trial.checkpoint_epoch}" if trial.checkpoint else "begins anew"
+    return f"{noun} {trial.number} lost its worker and {where}: {tell_last_line(trial.fault)}".rstrip(": ")
 
 
 def describe_end(trial: TrialRecord, metric: str, noun: str = "trial") -> str:
@@ -73,7 +85,7 @@ class ProgressLog:
         summarise: returns the line.
         waits: what may be waited for.
         find_warnings: returns all that is to be told once, the latest last.
-        pop_ends: returns a line for each trial that has ended since it was called last.
+        pop_news: returns a line for each trial that has ended, or lost its worker, since it was called last.
         status: the command that tells as much as these lines.
         out: where lines go.
         err: where it is said that nobody reads them any more.
@@ -86,7 +98,7 @@ class ProgressLog:
         status: str,
         waits: Sequence[Wait] = (),
         find_warnings: Callable[[], list[str]] = list,
-        pop_ends: Callable[[], list[str]] = list,
+        pop_news: Callable[[], list[str]] = list,
         out: PlainConsole = console,
         err: PlainConsole | None = None,
     ) -> None:
@@ -94,7 +106,7 @@ class ProgressLog:
         self._waits = waits
         self._waiting: set[Wait] = set()
         self._find_warnings = find_warnings
-        self._pop_ends = pop_ends
+        self._pop_news = pop_news
         # Those of earlier runs were told then.
         self._warnings_told = len(find_warnings())
         self._status = status
@@ -116,8 +128,8 @@ class ProgressLog:
             self._out.print(warning, style="yellow", soft_wrap=True)
 
     def notice_urgent(self) -> None:
-        """Print which trials ended, and the waits that are too urgent to be left for the next line."""
-        for line in self._pop_ends():
+        """Print what trials did, and the waits that are too urgent to be left for the next line."""
+        for line in self._pop_news():
             self._out.print(line, soft_wrap=True, highlight=False)
         self._notice([wait for wait in self._waits if wait.is_urgent])
 

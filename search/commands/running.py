@@ -108,6 +108,8 @@ def prepare_cache(capacity: Capacity, dataset: DataSet) -> PixelCache:
         cache = cluster.prepare_nodes(
             dataset, capacity, progress, lambda plan: console.print(plan.describe(), soft_wrap=True)
         )
+    with told_if_slow(f"waiting for {capacity.nodes.describe_busy() if capacity.nodes is not None else 'nodes'}"):
+        cluster.require_usable(capacity)
     for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
         warn(warning)
     return cache

@@ -1,7 +1,6 @@
 """How far a search is, in a sentence or two, and how to go on with it."""
 
 from dataclasses import replace
-from typing import Final
 
 from search.commands.console import console, warn
 from search.commands.display import show_failed_trainings
@@ -11,15 +10,13 @@ from search.judge.asha import Asha
 from search.judge.progress import RETRIED, is_over
 from search.memory.history import History, count_ends
 from search.memory.journal import read_history
+from search.memory.outcome import tell_end
 from search.settings import SearchSettings
 from search.verdict.decision import Decision
 from search.verdict.race import decide
 from search.verdict.rounds import count_trainings, tell_rounds
 from search.verdict.selection import can_confirm, choose_candidates
 from segcore.data.dividing.split import read_folds
-
-_TOLD_CHARACTERS: Final = 500
-"""Of a failure's message, from its end, where a traceback names its error."""
 
 
 def show_state(
@@ -58,11 +55,8 @@ def _show_failures(history: History, folder: SearchFolder) -> None:
     if not ended:
         return
     last = max(ended, key=lambda trial: trial.ended or 0.0)
-    said = f": {last.message.strip()[-_TOLD_CHARACTERS:]}" if last.message.strip() else ""
-    told = (
-        f"No trial can win: {count_ends(history.in_order)}. The last to end, trial {last.number}, {last.outcome}{said}"
-    )
-    warn(told)
+    said = f"{last.outcome}: {tell_end(last.message)}".rstrip(": ")
+    warn(f"No trial can win: {count_ends(history.in_order)}. The last to end, trial {last.number}, {said}")
     if any(trial.outcome in RETRIED for trial in ended):
         again = folder.command("resume", "--retry-failed")
         warn(f"Mend the cause, then try again with '{again}'.")

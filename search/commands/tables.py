@@ -4,6 +4,7 @@ The tables of its winner are in `verdict_tables`.
 """
 
 import re
+from textwrap import shorten
 from typing import Any, Final
 
 from rich import box
@@ -185,10 +186,14 @@ def name_state(trial: TrialRecord, *, wide: bool = True) -> str:
 
 
 def describe_reason(trial: TrialRecord) -> str:
-    """Return in a line why a trial ended as it did, or is to end; of a traceback what it says last."""
-    lines = (trial.message or trial.pruned).strip().splitlines()
-    told = _RANKED.sub(r"\2 after epoch \1\3", lines[-1].strip())[:_TOLD_LETTERS] if lines else ""
+    """Return in a line why a trial ended as it did, or is to end."""
+    told = _RANKED.sub(r"\2 after epoch \1\3", tell_last_line(trial.message or trial.pruned))
     return _ALONE.sub(r"first \1, with none to compare with yet", told)
+
+
+def tell_last_line(message: str) -> str:
+    """Return what a message, such as a traceback, says last, in a line that is not too long."""
+    return shorten(message.strip().rpartition("\n")[2], _TOLD_LETTERS, placeholder=" ...")
 
 
 def _describe_trial(trial: TrialRecord, *, reasons: bool) -> Text:

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from search.commands.console import console
-from search.commands.progress import Ends
+from search.commands.progress import TrialNews
 from search.commands.reading import Look, look_at
 from search.commands.status_tables import stage_line
 from search.commands.tables import WIDE, most_telling, summary_line, trials_table, warning_lines
@@ -55,14 +55,14 @@ def watch(folder: SearchFolder, *, look: Callable[[SearchFolder], Look] = look_a
 
 
 def find_news(before: Look, after: Look) -> list[str]:
-    """Return a line for each stage that began, and each training that ended, between two looks at a search."""
+    """Return a line for each training that lost its worker or ended between two looks, and for a new state."""
     lines = [f"{after.record.settings.name} is {after.state}"] if before.state != after.state else []
     stages = (
         ("trial", before.record.history, after.record.history),
         ("training", before.record.confirmation, after.record.confirmation),
         ("training", before.record.retraining, after.record.retraining),
     )
-    return [line for noun, old, new in stages for line in Ends(old, noun).pop(new)] + lines
+    return [line for noun, old, new in stages for line in TrialNews(old, noun).pop(new)] + lines
 
 
 def _look_on(found: Look, look: Callable[[SearchFolder], Look], pause: float) -> Iterator[Look]:

@@ -1,4 +1,4 @@
-"""How a trial can end."""
+"""How a trial can end, and what is told of a long reason."""
 
 from enum import StrEnum
 from typing import Final
@@ -17,3 +17,18 @@ class Outcome(StrEnum):
 
 
 FAILURES: Final = (Outcome.FAILED, Outcome.DIVERGED, Outcome.OUT_OF_MEMORY)
+
+
+def tell_end(message: str, letters: int = 1000) -> str:
+    """Return the end of a long message, where a traceback names its error, from the beginning of a line or a word on.
+
+    Args:
+        message: why something ended or failed.
+        letters: how many are told of it.
+    """
+    message = message.strip()
+    if len(message) <= letters:
+        return message
+    _, _, lines = message[-letters - 1 :].partition("\n")
+    _, _, words = message[-letters - 1 :].partition(" ")
+    return f"... {lines or words or message[-letters:]}"

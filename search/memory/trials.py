@@ -69,6 +69,7 @@ class TrialRecord:
         message: why it ended so.
         ended: seconds since the Unix epoch, or None.
         restarts: how often its worker died and it went on.
+        fault: what is known of why its worker died last.
         running: whether a worker has it now, as far as the journal knows.
         source: the search's trial whose configuration it trains again; None in a search.
         drawable: whether the space could have drawn it; the sampler knows nothing of one that it could not.
@@ -95,6 +96,7 @@ class TrialRecord:
     message: str = ""
     ended: float | None = None
     restarts: int = 0
+    fault: str = ""
     running: bool = False
     source: int | None = None
     drawable: bool = True
@@ -169,7 +171,7 @@ def follow(trial: TrialRecord, event: TrialEvent, metric: str) -> TrialRecord:
         case CheckpointSaved():
             return _keep_checkpoints(trial, [(event.path, event.epoch), *trial.checkpoints.items()])
         case Restarted():
-            return replace(trial, restarts=trial.restarts + 1, running=False)
+            return replace(trial, restarts=trial.restarts + 1, fault=event.message, running=False)
         case Ended():
             if event.outcome in (Outcome.FINISHED, Outcome.STOPPED, Outcome.PRUNED):
                 trial = _keep_checkpoints(trial, list(trial.checkpoints.items())[:1])

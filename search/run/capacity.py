@@ -160,6 +160,8 @@ class Capacity:
         """What is waited for, in words; None when a node can hold a trial."""
         if self.count():
             return None
+        if self.nodes is not None and (busy := self.nodes.describe_busy()):
+            return f"waiting for {busy}"
         return f"waiting for {self.describe_lack()}; ends after {self.place.wait_seconds / 60:g} min (--wait)"
 
     def describe_lack(self) -> str:

@@ -20,7 +20,7 @@ from search.run.apart import started_apart
 from search.run.capacity import Capacity, alive_nodes, count_concurrent
 from search.run.demand import demanding
 from search.run.mps import ADVICE, runs_mps
-from search.run.nodes import Nodes, looking_at_nodes
+from search.run.nodes import looking_at_nodes
 from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.quiet import keep_quiet, without_reports
@@ -166,7 +166,7 @@ def prepare_nodes(
     Raises:
         DataError: listing everything wrong with the data.
         StorageError: when this machine's disk is too small.
-        ClusterError: naming each node, when of those that are there none can be used.
+        ClusterError: when torch does not see the GPUs that trials of this machine's own Ray are to have.
     """
     place = capacity.place
     if capacity.nodes is None:
@@ -176,11 +176,21 @@ def prepare_nodes(
     cache = prepare_caches(dataset, extra, place.cache, progress, announce)
     if capacity.nodes is not None:
         capacity.nodes.expect_cache(cache.key)
-        _require_usable(capacity, capacity.nodes)
     return cache
 
 
-def _require_usable(capacity: Capacity, nodes: Nodes) -> None:
+def require_usable(capacity: Capacity) -> None:
+    """Wait for a node that may be given trials, as long as there are some that are being looked at.
+
+    Args:
+        capacity: the nodes, after `prepare_nodes`.
+
+    Raises:
+        ClusterError: naming each node, when of those that are there none can be used.
+    """
+    nodes = capacity.nodes
+    if nodes is None:
+        return
     while not capacity.find_usable(_LOOK_SECONDS) and nodes.is_busy:
         pass
     problems = nodes.left_out.values()

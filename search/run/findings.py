@@ -42,7 +42,7 @@ def find_all(
 
     Args:
         nodes: what they answered.
-        versions: of Python, Ray and torch on the driver's machine.
+        versions: on the driver's machine, as `find_versions` returns them.
         code: digest of this project's code there.
         pretended: whether GPUs are taken on Ray's word.
         shared: whether several trials are to train on one GPU.
@@ -84,17 +84,19 @@ def _find_turns(node: NodeHealth) -> Iterator[Finding]:
 def _find_shortages(answer: Answer) -> Iterator[str]:
     probe = answer.probe
     if probe.free_disk_gib < _CACHE_GIB:
-        yield f"{probe.free_disk_gib:.1f} GiB free for decoded images: give another disk by --cache, or make room"
+        free = f"{probe.free_disk_gib:.1f} GiB free for decoded images, less than {_CACHE_GIB:g}"
+        yield f"{free}: give another disk by --cache, or make room"
     if answer.temp_free_gib < _TEMP_GIB and answer.temp_used_share < _FULL_SHARE:
-        yield f"{answer.temp_free_gib:.1f} GiB free in /tmp, where Ray keeps its files: make room"
+        yield f"{answer.temp_free_gib:.1f} GiB free in /tmp for Ray's files, less than {_TEMP_GIB:g}: make room"
     if probe.shared_memory_gib < _SHARED_GIB:
-        yield f"/dev/shm has {probe.shared_memory_gib:.2f} GiB: start the container with --shm-size 4g"
+        told = f"/dev/shm has {probe.shared_memory_gib:.2f} GiB, less than {_SHARED_GIB:g}"
+        yield f"{told}: start the container with --shm-size 4g"
     if probe.memory_gib < _MEMORY_GIB:
         yield f"{probe.memory_gib:.1f} GiB of memory: a training takes 2 to 4; use a larger machine"
     if answer.weights_problem:
         yield answer.weights_problem
     if answer.mlflow_shut:
-        yield f"does not reach {answer.mlflow_shut}: launch from a node that does, or open the port"
+        yield f"does not reach {answer.mlflow_shut}, as a driver must: launch from a node that does, or open the port"
 
 
 def _find_open_doors(answer: Answer) -> Iterator[str]:

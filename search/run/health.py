@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from search.place import Place
 from search.run.capacity import alive_nodes
 from search.run.cluster import PACKAGES
+from search.run.node_check import describe_failure, import_training
 from search.run.nodes import Node, describe_node
 from search.run.probe import Meeting, Probe, measure_skew_seconds, meet_in, probe_machine
 from segcore.data.bringing import is_elsewhere
@@ -126,7 +127,7 @@ def _read(task: Any, node: Node, meeting: Meeting, sent: float) -> NodeHealth:
     except ray.exceptions.GetTimeoutError:
         problem = f"does not answer within {_ANSWER_SECONDS:g} s: look at 'ray status', or start its Ray again"
     except ray.exceptions.RayError as error:
-        problem = f"cannot be asked ({str(error).strip().splitlines()[-1]}): start its Ray again"
+        problem = describe_failure(error)
     return NodeHealth(
         name=describe_node(node),
         gpus=node["Resources"].get("GPU", 0.0),
@@ -154,10 +155,12 @@ def examine_here(place: Place, data: str | None, meeting: Meeting, name: str, do
         name: of the node, as Ray names it.
         doors: of the nodes, each of which it must reach.
     """
+    probe = probe_machine(place.cache, meeting, name)
+    import_training()
     images, data_problem = _count_images(data, place.layout)
     temp = shutil.disk_usage(tempfile.gettempdir())
     return Answer(
-        probe=probe_machine(place.cache, meeting, name),
+        probe=probe,
         code=digest_code(),
         temp_free_gib=temp.free / _GIB,
         temp_used_share=1 - temp.free / temp.total,

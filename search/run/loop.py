@@ -10,7 +10,7 @@ from search.memory.events import Asked, Reopened
 from search.memory.history import count_ends
 from search.memory.journal import Journal
 from search.memory.moment import now
-from search.memory.outcome import FAILURES, Outcome
+from search.memory.outcome import FAILURES, Outcome, tell_end
 from search.propose.proposer import Proposal, Proposer
 from search.run.recorder import Recorder
 from search.run.retries import Retries
@@ -162,7 +162,7 @@ def require_success(stage: Stage, since: float) -> None:
         return
     told = [f"Stopped: none of {len(ended)} trials reached a score ({count_ends(ended)})."]
     for trial in [trial for trial in ended if trial.outcome in FAILURES][:1]:
-        told.append(f"The last that failed, trial {trial.number}, {trial.outcome}: {trial.message.strip()[-1000:]}")
+        told.append(f"The last that failed, trial {trial.number}, {trial.outcome}: {tell_end(trial.message)}")
         told.append(f"Mend the cause, then go on with '{stage.folder.command('resume', '--retry-failed')}'.")
     for trial in [trial for trial in ended if trial.outcome is Outcome.OVER_LIMIT][:1]:
         told.append(f"The last over a limit, trial {trial.number}: {trial.message}")

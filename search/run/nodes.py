@@ -1,12 +1,13 @@
 """The nodes that trials may be given to: each is looked at when it joins, and prepares its cache, all at once.
 
-One that cannot be used is left out and named; nobody waits for it. What is looked at is in `probe`.
+One that cannot be used is left out and named; nobody waits for it. What a node does then is in `node_check`.
 """
 
+import math
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import ray
@@ -14,32 +15,17 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from search.place import Place
 from search.run.mps import ADVICE
-from search.run.probe import Meeting, Probe, are_pretended, find_faults, find_versions, meet_in, probe_machine
+from search.run.node_check import REMEDY, Check, check_here, describe_failure
+from search.run.probe import are_pretended, find_versions, meet_in
 from search.storage import name_storage
-from segcore.data.bringing import bring_data, bring_each
-from segcore.data.dataset import read_dataset
-from segcore.data.extra import prepare_caches, read_extra
-from segcore.errors import StorageError, StreetError
+from segcore.errors import StorageError
 
 Node = dict[str, Any]
 """A node as Ray describes it."""
 
 _SHORT: Final = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """What came of looking at a node.
-
-    Args:
-        problem: why it can run no trial; empty when it can.
-        cache_key: name of the cache it prepared; empty where it prepared none.
-        probe: what it is and has; None when it did not come to that.
-    """
-
-    problem: str = ""
-    cache_key: str = ""
-    probe: Probe | None = None
+_SILENT_SECONDS: Final = 600.0
+"""To load torch from a shared file system takes minutes."""
 
 
 class Nodes:
@@ -58,6 +44,7 @@ class Nodes:
         self._meeting.call()
         self._here = ray.get_runtime_context().get_node_id()
         self._running: dict[Any, Node] = {}
+        self._begun: dict[str, float] = {}
         self._checked: dict[str, tuple[Node, Check]] = {}
         self._told: set[str] = set()
         self._advised: set[str] = set()
@@ -84,7 +71,8 @@ class Nodes:
             known = {node["NodeID"] for node in self._running.values()} | self._checked.keys()
             for node in fit:
                 if node["NodeID"] not in known:
-                    self._running[self._begin(node)] = node
+                    self._running[self._look_there(node)] = node
+                    self._begun[node["NodeID"]] = time.monotonic()
             self._collect(wait_seconds)
             ready = self._checked.keys() - self.left_out.keys() if self._cache_key else set()
         return [node for node in fit if node["NodeID"] in ready]
@@ -123,7 +111,7 @@ class Nodes:
         if self._place.shares_gpus and not are_pretended():
             yield from advise_mps(new.values())
 
-    def _begin(self, node: Node) -> Any:
+    def _look_there(self, node: Node) -> Any:
         gpus = node["Resources"].get("GPU", 0.0) if self._place.gpus_per_trial else 0.0
         own_cache = node["NodeID"] == self._here
         # A process that has seen a GPU keeps some of its memory, so it ends with the task.
@@ -142,6 +130,27 @@ class Nodes:
         for task in done:
             node = self._running.pop(task)
             self._checked[node["NodeID"]] = (node, self._read(task, node["NodeID"]))
+        self._give_up_silent()
+
+    def _give_up_silent(self) -> None:
+        """Leave out the nodes of which nothing is seen: to decode may take hours, what comes before may not."""
+        for task, node in list(self._running.items()):
+            silent_seconds = time.monotonic() - self._begun[node["NodeID"]]
+            if silent_seconds <= _SILENT_SECONDS:
+                continue
+            if self._has_shown_itself(node["NodeID"]):
+                self._begun[node["NodeID"]] = math.inf
+                continue
+            ray.cancel(task, force=True)
+            told = f"nothing is seen of it for {silent_seconds / 60:.0f} min"
+            self._checked[node["NodeID"]] = (node, Check(problem=f"{told}: {REMEDY}"))
+            del self._running[task]
+
+    def _has_shown_itself(self, name: str) -> bool:
+        # While the storage is away nobody can.
+        with suppress(StorageError, OSError):
+            return self._meeting.has_answered(name)
+        return True
 
     def _read(self, task: Any, name: str) -> Check:
         storage = name_storage(self._place.storage)
@@ -150,7 +159,7 @@ class Nodes:
             if not check.problem and not self._meeting.has_answered(name):
                 return Check(problem=f"what it writes to {storage} is not seen here; mount one shared folder")
         except ray.exceptions.RayError as error:
-            return Check(problem=f"looking at it failed ({str(error).strip().splitlines()[-1]})")
+            return Check(problem=describe_failure(error))
         # A store that does not answer as a node joins ends no search that goes on elsewhere.
         except (StorageError, OSError) as error:
             return Check(problem=f"what it writes to {storage} cannot be looked for ({error})")
@@ -170,33 +179,6 @@ def looking_at_nodes(place: Place) -> Iterator[Nodes]:
         yield nodes
     finally:
         nodes.close()
-
-
-def check_here(
-    place: Place, meeting: Meeting, name: str, versions: dict[str, str], gpus: float, pretended: bool, prepare: bool
-) -> Check:
-    """Look at the node that this runs on, and prepare its cache if it can be used.
-
-    Args:
-        place: data, extra data and cache are used.
-        meeting: in the storage.
-        name: of the node, as Ray names it.
-        versions: of the driver's machine.
-        gpus: GPUs that Ray believes the node has, where trials ask for them.
-        pretended: whether that is taken on Ray's word.
-        prepare: whether to prepare the cache; the driver prepares its own machine's itself.
-    """
-    probe = probe_machine(place.cache, meeting, name)
-    if faults := find_faults(probe, versions, gpus, pretended):
-        return Check(problem="; ".join(faults), probe=probe)
-    if not prepare:
-        return Check(probe=probe)
-    try:
-        dataset = read_dataset(bring_data(place.data, place.cache), place.layout)
-        cache = prepare_caches(dataset, read_extra(dataset, bring_each(place.extra, place.cache)), place.cache)
-    except StreetError as error:
-        return Check(problem=f"it cannot prepare its cache: {error}", probe=probe)
-    return Check(cache_key=cache.key, probe=probe)
 
 
 def advise_mps(looked: Iterable[tuple[Node, Check]]) -> Iterator[str]:

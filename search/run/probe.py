@@ -48,7 +48,7 @@ class Probe:
 
     Args:
         host: its name.
-        versions: of Python, Ray and torch.
+        versions: of Python, Ray, torch and what the networks are made of.
         gpus: those that torch sees.
         cpus: processor cores that its processes may use.
         memory_gib: all it has.
@@ -218,7 +218,9 @@ def measure_skew_seconds(sent: float, clock_seconds: float, received: float) -> 
 
 def find_versions() -> dict[str, str]:
     """Return the versions that must be the same on every node."""
-    return {"Python": platform.python_version(), "Ray": ray.__version__, "torch": version("torch")}
+    # The last two make the networks: what one node has trained another could not go on with.
+    packages = {name: version(name) for name in ("torch", "timm", "segmentation-models-pytorch")}
+    return {"Python": platform.python_version(), "Ray": ray.__version__, **packages}
 
 
 def _find_gpus() -> tuple[Gpu, ...]:

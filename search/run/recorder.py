@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import ray
 from ray import tune
@@ -23,11 +23,14 @@ from search.judge.wishes import Wish, fulfil
 from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Started, Warned
 from search.memory.history import TrialRecord, rank
 from search.memory.journal import Journal
-from search.memory.outcome import Outcome
+from search.memory.outcome import Outcome, tell_end
 from search.run.capacity import accelerator_of, node_of
 from search.run.evicted import describe_death
 from search.run.retries import Retries
 from segcore.errors import ClusterError, ConfigError, StorageError
+
+_KEPT_LETTERS: Final = 4000
+"""Of what Ray says of a failure, which may be pages."""
 
 
 class Recorder(tune.Callback):  # type: ignore[misc]
@@ -245,7 +248,7 @@ def _forget_statistics(trial: Trial) -> None:
 
 def _error_text(trial: Trial) -> str:
     with contextlib.suppress(OSError, TypeError):
-        return Path(trial.error_file).read_text(encoding="utf-8", errors="replace")[-4000:]
+        return tell_end(Path(trial.error_file).read_text(encoding="utf-8", errors="replace"), _KEPT_LETTERS)
     return "its worker died without a word; the node may be gone or out of memory"
 
 

@@ -14,7 +14,6 @@ from search.memory.events import Asked, Closed, Dropped
 from search.memory.history import History, TrialRecord
 from search.memory.journal import read_history
 from search.memory.outcome import Outcome
-from search.run.capacity import count_concurrent
 from search.run.loop import retry_failed, run_folds
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
@@ -67,7 +66,7 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
     candidates = choose_candidates(history, settings)
     decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     while decision.pending:
-        wanted = fill_workers(decision.pending, further_rounds(settings), count_concurrent(stage.place))
+        wanted = fill_workers(decision.pending, further_rounds(settings), stage.room.count())
         # What an earlier run began and has fallen behind since stays as it is.
         run_folds(stage, _plan(stage, candidates, wanted))
         decision = decide(candidates, trainings, settings, stage.job.split.block_of)

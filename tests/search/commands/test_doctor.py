@@ -55,3 +55,25 @@ def test_a_fault_is_told_with_what_to_do_and_ends_with_1(monkeypatch, capsys, tm
     assert ended.value.code == 1
     assert "fault: node 10.0.0.2 (1a2b3c4d): is silent: start it." in told.out
     assert "Faults: 1. A search would fail, or do without these nodes." in told.err
+
+
+def test_what_is_told_of_several_nodes_is_told_once(monkeypatch, capsys, tmp_path):
+    silent = [
+        NodeHealth(name=name, gpus=0.0, cpus=8.0, answer=None, problem=problem)
+        for name, problem in (
+            ("node a", "is silent: start it"),
+            ("node b", "is odd"),
+            ("node c", "is silent: start it"),
+        )
+    ]
+    monkeypatch.setattr(cluster, "attached", lambda place: nullcontext())
+    monkeypatch.setattr(health, "examine_nodes", lambda place, data: silent)
+    monkeypatch.setattr(sys, "argv", ["search", "doctor", "--storage", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    told = capsys.readouterr()
+    assert [line for line in told.out.splitlines() if line.startswith("fault: ")] == [
+        "fault: node a, node c: is silent: start it.",
+        "fault: node b: is odd.",
+    ]
+    assert "Faults: 3." in told.err

@@ -2,8 +2,8 @@ import io
 import os
 
 from search.commands.console import PlainConsole
-from search.commands.progress import Ends, ProgressLog, Wait
-from search.memory.events import Asked, Ended, Epoch, Reopened
+from search.commands.progress import ProgressLog, TrialNews, Wait
+from search.memory.events import Asked, CheckpointSaved, Ended, Epoch, Reopened, Restarted
 from search.memory.history import History
 from search.memory.outcome import Outcome
 from segcore.config import TrainConfig
@@ -68,7 +68,7 @@ def test_each_end_of_a_trial_is_told_once_with_its_score_and_why():
     told_before = Ended(trial=0, outcome=Outcome.FINISHED, time=5.0)
     for event in (Asked(trial=0, fold=0, values=values, params={}), told_before):
         history.apply(event)
-    ends = Ends(history)
+    news = TrialNews(history)
     for event in (
         Asked(trial=1, fold=0, values=values, params={}),
         Epoch(trial=1, epoch=1, metrics={"iou": 0.25}),
@@ -76,22 +76,47 @@ def test_each_end_of_a_trial_is_told_once_with_its_score_and_why():
     ):
         history.apply(event)
     configuration = "resnet34, loss ce, full size, lr 0.001"
-    assert ends.pop(history) == [
+    assert news.pop(history) == [
         f"trial 1 stopped by ASHA after epoch 1, best iou 0.2500 (rank 2 of 2 after epoch 1): {configuration}"
     ]
-    assert ends.pop(history) == []
+    assert news.pop(history) == []
     for event in (
         Reopened(trial=1),
         Epoch(trial=1, epoch=2, metrics={"iou": 0.5}),
         Ended(trial=1, outcome=Outcome.FINISHED, time=7.0),
     ):
         history.apply(event)
-    assert ends.pop(history) == [f"trial 1 finished after epoch 2, best iou 0.5000: {configuration}"]
+    assert news.pop(history) == [f"trial 1 finished after epoch 2, best iou 0.5000: {configuration}"]
+
+
+def test_each_worker_that_a_trial_lost_is_told_once_with_where_it_goes_on_and_why():
+    history, values = History("iou"), TrainConfig.from_values({}).values()
+    for event in (Asked(trial=0, fold=0, values=values, params={}), Restarted(trial=0, message="told before")):
+        history.apply(event)
+    news = TrialNews(history, "training")
+    history.apply(
+        Restarted(trial=0, message="Traceback:\n  Ray ended its worker\nits node ran out of memory; let fewer run\n")
+    )
+    assert news.pop(history) == [
+        "training 0 lost its worker and begins anew: its node ran out of memory; let fewer run"
+    ]
+    assert news.pop(history) == []
+    for event in (
+        Epoch(trial=0, epoch=1, metrics={"iou": 0.25}),
+        CheckpointSaved(trial=0, epoch=1, path="a"),
+        Restarted(trial=0),
+        Ended(trial=0, outcome=Outcome.FAILED, message="it died", time=6.0),
+    ):
+        history.apply(event)
+    assert news.pop(history) == [
+        "training 0 lost its worker and goes on after epoch 1",
+        "training 0 failed after epoch 1, best iou 0.2500 (it died): resnet34, loss ce, full size, lr 0.001",
+    ]
 
 
 def test_log_tells_each_trial_that_ends_with_the_next_look():
     out, news = PlainConsole(file=io.StringIO()), [["trial 3 finished"], [], ["trial 4 failed", "trial 5 finished"]]
-    log = ProgressLog(lambda: "a line", status="", out=out, pop_ends=lambda: news.pop(0))
+    log = ProgressLog(lambda: "a line", status="", out=out, pop_news=lambda: news.pop(0))
     for _ in range(3):
         log.notice_urgent()
     assert out.file.getvalue().splitlines() == ["trial 3 finished", "trial 4 failed", "trial 5 finished"]

@@ -1,5 +1,6 @@
 """Nodes looked at before they are given trials, on a real Ray cluster of this machine."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import version
@@ -11,10 +12,11 @@ from ray.cluster_utils import Cluster
 
 from search.run import capacity
 from search.run.capacity import Capacity
-from search.run.cluster import prepare_nodes
+from search.run.cluster import prepare_nodes, require_usable
 from search.run.findings import find_all
 from search.run.health import digest_code, examine_nodes
-from search.run.nodes import Check, Nodes, advise_mps, looking_at_nodes
+from search.run.node_check import Check
+from search.run.nodes import Nodes, advise_mps, looking_at_nodes
 from search.run.probe import PRETENDED, Gpu, Meeting, find_versions, probe_machine
 from segcore.data.dataset import read_dataset
 from segcore.errors import ClusterError, StoreAwayError
@@ -43,6 +45,7 @@ def look(make_place, dataset_folder, tmp_path, monkeypatch) -> Iterator[Callable
         nodes = opened[-1].__enter__()
         room = Capacity(place, nodes)
         prepare_nodes(read_dataset(dataset_folder), room, lambda done, total: None)
+        require_usable(room)
         return room, nodes
 
     yield begin
@@ -77,22 +80,30 @@ def test_late_nodes_are_used_when_they_are_ready_and_bad_ones_left_out(cluster, 
     older = tmp_path / "older" / "torch-1.0.dist-info"
     older.mkdir(parents=True)
     (older / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n")
+    broken = tmp_path / "broken" / "segmentation_models_pytorch.py"
+    broken.parent.mkdir()
+    broken.write_text("raise ImportError('libfoo.so: cannot open shared object file')")
     monkeypatch.setenv(PRETENDED, "1")
     room, nodes = look(gpus_per_trial=1)
     assert (room.count(), nodes.left_out) == (1, {})
     late = cluster.add_node(num_cpus=2, num_gpus=1)
     bad = cluster.add_node(num_cpus=2, num_gpus=1, env_vars={"PYTHONPATH": str(older.parent)})
+    lacking = cluster.add_node(num_cpus=2, num_gpus=1, env_vars={"PYTHONPATH": str(broken.parent)})
     assert room.count() == 1, "nobody waits for those that are not ready"
     assert nodes.describe_busy().endswith(" to prepare their caches")
-    assert room.left_out == sorted([late.node_id, bad.node_id]), "Ray would give them trials at once"
+    assert room.left_out == sorted([late.node_id, bad.node_id, lacking.node_id]), "Ray would give them trials at once"
     while nodes.is_busy:
         room.find_usable(wait_seconds=1)
     assert room.count() == 2
-    assert list(nodes.left_out) == room.left_out == [bad.node_id]
-    (warning,) = nodes.pop_warnings()
-    assert warning.startswith("Node ") and f"torch 1.0 there and {version('torch')} here: install" in warning
+    assert sorted(nodes.left_out) == room.left_out == sorted([bad.node_id, lacking.node_id])
+    assert f"torch 1.0 there and {version('torch')} here: install" in nodes.left_out[bad.node_id]
+    told = (
+        "cannot be imported there (ImportError: libfoo.so: cannot open shared object file): install what requirements"
+    )
+    assert told in nodes.left_out[lacking.node_id]
+    assert [each.endswith("; it is given no trial.") for each in nodes.pop_warnings()] == [True, True]
     assert nodes.pop_warnings() == []
-    for node in (late, bad):
+    for node in (late, bad, lacking):
         cluster.remove_node(node)
 
 
@@ -103,9 +114,29 @@ def test_a_node_whose_storage_does_not_answer_is_left_out_and_the_search_goes_on
     monkeypatch.setenv(PRETENDED, "1")
     _, nodes = look(gpus_per_trial=1)
     monkeypatch.setattr(Meeting, "has_answered", has_answered)
-    monkeypatch.setattr(nodes, "_begin", lambda node: ray.put(Check(cache_key="any")))
+    monkeypatch.setattr(nodes, "_look_there", lambda node: ray.put(Check(cache_key="any")))
     assert nodes.find_usable([{"NodeID": "late", "NodeManagerAddress": "10.0.0.9"}], wait_seconds=60) == []
     assert "cannot be looked for (s3://bucket/searches cannot be read" in nodes.left_out["late"]
+
+
+def test_a_node_of_which_nothing_is_seen_is_left_out_in_time_and_one_that_decodes_is_waited_for(
+    cluster, look, monkeypatch
+):
+    monkeypatch.setenv(PRETENDED, "1")
+    room, nodes = look(gpus_per_trial=1)
+    monkeypatch.setattr(nodes, "_look_there", lambda node: ray.remote(num_cpus=0)(lambda: time.sleep(600)).remote())
+    late = [{"NodeID": name, "NodeManagerAddress": "10.0.0.9"} for name in ("silent", "slow")]
+    nodes._meeting.answer("slow")
+    nodes.find_usable(late)
+    assert nodes.left_out == {}
+    monkeypatch.setattr("search.run.nodes._SILENT_SECONDS", 0.0)
+    nodes.find_usable(late)
+    assert nodes.left_out.keys() == {"silent"}
+    assert "nothing is seen of it for 0 min: see its machine" in nodes.left_out["silent"]
+    assert nodes.describe_busy() == "node 10.0.0.9 (slow) to prepare its cache"
+    assert room.count() == 1
+    for task in nodes._running:
+        ray.cancel(task, force=True)
 
 
 def test_nodes_may_be_asked_for_while_another_is_added(cluster, look, monkeypatch):

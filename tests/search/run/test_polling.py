@@ -16,7 +16,7 @@ import ray
 from search.folder import StageFolder
 from search.requests import Inbox, Request
 from search.run.polling import Poll, Polling, Task, run_polls
-from search.run.seated import Seat
+from search.run.seated import Seat, run_seated
 from search.run.stage import Stage
 from search.run.trial_job import TrialJob
 from segcore.data.dividing.split import FoldSplit
@@ -97,6 +97,29 @@ def test_worker_that_stands_still_is_ended_and_another_is_asked_what_it_did_not_
     (stopped,) = (int(file.name.removeprefix("struck-")) for file in tmp_path.glob("struck-*"))
     # The order to end it goes by way of its node.
     wait_until(lambda: not is_alive(stopped), "the worker that stood still is ended")
+
+
+def test_a_worker_that_stands_still_before_it_says_anything_gives_its_place_to_another(
+    stage, poll, strike, tmp_path, monkeypatch
+):
+    """Where there is one place: Ray ends a process that does not hear that its task is cancelled."""
+
+    def stand_still_once(packed: bytes) -> Iterator[Any]:
+        if not list(tmp_path.glob("stood-*")):
+            (tmp_path / f"stood-{os.getpid()}").touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        yield from run_seated(packed)
+
+    strike(signal.SIGKILL, 0)
+    monkeypatch.setattr("search.run.polling.run_seated", stand_still_once)
+    monkeypatch.setattr("search.run.polling._START_SECONDS", 0.5)
+    monkeypatch.setattr(Polling, "_find_patience_seconds", lambda polling, task: math.inf)
+    # Ray takes seconds for it, in which nobody else can begin.
+    one_place = replace_place(stage, cpus_per_trial=3, hang_after_seconds=0.1, max_failures=1000)
+    run_polls(replace(one_place, job=replace(stage.job, cpus=3)), [poll])
+    assert all(file.is_file() for file in poll.files.values())
+    (stopped,) = (int(file.name.removeprefix("stood-")) for file in tmp_path.glob("stood-*"))
+    assert not is_alive(stopped)
 
 
 def test_workers_that_never_begin_end_the_selection_with_what_to_do(stage, poll, monkeypatch):

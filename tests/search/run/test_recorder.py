@@ -266,6 +266,15 @@ def test_trial_whose_worker_died_for_good_fails_with_the_last_error(parts, place
     assert "the node ran out of memory" in record.message
 
 
+def test_of_a_failure_that_ray_tells_in_pages_whole_lines_are_kept(parts, placed_trial):
+    placed_trial.handle_error(RuntimeError("\n".join(f"line {number} of what was said" for number in range(500))))
+    parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
+    message = read_history(parts.journal.file, "iou").trials[0].message
+    first, *others = message.splitlines()
+    assert first.startswith("... line ")
+    assert (others[-1], len(message) <= 4004) == ("line 499 of what was said", True)
+
+
 def test_trial_that_hung_says_so_in_place_of_how_ray_saw_its_worker_die(parts, placed_trial):
     parts.recorder.tell_hung(0, "Trial 0 said nothing for 105 s.", "Give it longer.")
     placed_trial.handle_error(RuntimeError("the actor died unexpectedly"))

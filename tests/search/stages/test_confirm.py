@@ -2,6 +2,7 @@ import pytest
 
 from search.folder import StageFolder
 from search.memory.events import Asked, CheckpointSaved
+from search.run.capacity import Capacity
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
@@ -11,6 +12,17 @@ from search.verdict.notes import best_note
 from search.verdict.selection import can_confirm, choose_confirmed
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
+
+
+class Room(Capacity):
+    """So many workers on nodes that may be given trials, whatever others there are."""
+
+    def __init__(self, place, workers):
+        super().__init__(place)
+        self._workers = workers
+
+    def count(self):
+        return self._workers
 
 
 @pytest.mark.parametrize(("confirm", "possible"), [(0, False), (1, False), (2, True), (5, True)])
@@ -89,14 +101,17 @@ def test_only_what_is_still_in_the_race_is_trained(
                 script.end(trial.number)
 
     monkeypatch.setattr(confirm, "run_folds", end_trainings)
-    monkeypatch.setattr(confirm, "count_concurrent", lambda settings: 2)
     script.journal.write(Asked(trial=0, fold=1, values={}, params={}, source=5))
     settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=7, fold_of={}, block_of={})
     job = TrialJob(
         data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0, metric="iou"
     )  # fmt: skip
     folder = StageFolder(root=tmp_path)
-    stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
+    place = make_place()
+    capacity = Room(place, workers=2)
+    stage = Stage(
+        settings=settings, place=place, folder=folder, journal=script.journal, job=job, capacity=capacity
+    )  # fmt: skip
     decision = confirm.confirm_candidates(stage, make_history(write))
     assert {each.trial: each.fold_scores for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
     assert [trial.source for trial in script.journal.history.unfinished] == [5]
@@ -121,14 +136,17 @@ def test_only_fold_is_trained_again_with_further_seeds(
                 script.end(trial.number)
 
     monkeypatch.setattr(confirm, "run_folds", end_trainings)
-    monkeypatch.setattr(confirm, "count_concurrent", lambda settings: 1)
     settings = make_settings(confirm=2, confirm_folds=2, split="official", folds=1)
     split = FoldSplit(folds=1, fold_of={"a": None, "b": 0}, block_of={"a": "a", "b": "b"}, kind="official")
     job = TrialJob(
         data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0, metric="iou"
     )  # fmt: skip
     folder = StageFolder(root=tmp_path)
-    stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
+    place = make_place()
+    capacity = Room(place, workers=1)
+    stage = Stage(
+        settings=settings, place=place, folder=folder, journal=script.journal, job=job, capacity=capacity
+    )  # fmt: skip
     history = make_history(write)
     decision = confirm.confirm_candidates(stage, history)
     trained = [(trial.source, trial.fold, trial.values["seed"]) for trial in script.journal.history.in_order]
@@ -166,13 +184,16 @@ def test_of_the_losers_no_checkpoint_stays(make_history, make_settings, make_pla
             script.end(trial.number, "finished" if trial.source else "diverged")
 
     monkeypatch.setattr(confirm, "run_folds", end_trainings)
-    monkeypatch.setattr(confirm, "count_concurrent", lambda place: 1)
     settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=5, fold_of={}, block_of={})
     job = TrialJob(
         data=str(tmp_path), cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0, metric="iou"
     )
     folder = StageFolder(root=tmp_path)
-    stage = Stage(settings=settings, place=make_place(), folder=folder, journal=script.journal, job=job)
+    place = make_place()
+    capacity = Room(place, workers=1)
+    stage = Stage(
+        settings=settings, place=place, folder=folder, journal=script.journal, job=job, capacity=capacity
+    )  # fmt: skip
     confirm.confirm_candidates(stage, make_history(write))
     assert not [*folder.ray.glob("0-*")]
     assert (folder.ray / "1-2").is_dir(), "the retraining takes over the winner's"

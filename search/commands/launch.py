@@ -29,8 +29,9 @@ from search.settings import (
     resolve_objective,
     write_settings,
 )
-from search.space.draw import load_space, space_facts
+from search.space.draw import space_facts
 from search.space.first import read_prior, resolve_first
+from search.space.load import load_space
 from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.dividing.split import FoldSplit, read_folds, write_folds

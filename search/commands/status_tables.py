@@ -10,7 +10,16 @@ from search.commands.documents import StatusDocument
 from search.commands.filling import fill_status
 from search.commands.reading import RUNNING, Look
 from search.folder import STAGE_TITLES
-from search.insight.answers import Answer, answer_cost, answer_luck, answer_stops, answer_use, answer_weakness
+from search.insight.answers import (
+    Answer,
+    answer_choices,
+    answer_cost,
+    answer_luck,
+    answer_stops,
+    answer_use,
+    answer_weakness,
+)
+from search.insight.importance import Importance
 from search.insight.words import count_words, describe_seconds, enumerate_words
 from search.verdict.rounds import count_retrainings, count_trainings
 
@@ -68,6 +77,11 @@ def answer_lines(look: Look) -> list[Text]:
     record = look.record
     asked = (answer_luck, answer_cost, answer_stops, answer_weakness, answer_use)
     return [_tell_answer(answer(record)) for answer in asked]
+
+
+def choices_line(look: Look, importances: Sequence[Importance]) -> Text:
+    """Return what is known of which hyperparameters matter, also where it is too little to measure."""
+    return _tell_answer(answer_choices(look.record, importances))
 
 
 def _tell_answer(answer: Answer) -> Text:

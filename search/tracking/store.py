@@ -85,11 +85,12 @@ def database_file(uri: str) -> Path | None:
     Raises:
         TrackingError: when the database would live in memory alone.
     """
-    if not uri.startswith("sqlite:"):
+    if not uri.startswith(("sqlite:", "sqlite+")):
         return None
     name = sqlalchemy.make_url(uri).database
-    if name in (None, "", ":memory:"):
-        raise TrackingError(f"--tracking-uri {uri} would keep nothing; use sqlite:///FILE.")
+    # SQLite's own addresses begin with "file:"; they are read by it alone, and may mean memory.
+    if name in (None, "", ":memory:") or str(name).startswith("file:"):
+        raise TrackingError(f"--tracking-uri {uri} would keep nothing; use sqlite:///FILE with the file's path.")
     return Path(str(name)).absolute()
 
 

@@ -115,6 +115,7 @@ def test_server_without_a_certificate_is_no_server_that_is_away(serve_mlflow):
         ("http://[bad", "use http://HOST:PORT"),
         ("sqlite://", "would keep nothing; use sqlite:///FILE"),
         ("sqlite:///:memory:", "would keep nothing; use sqlite:///FILE"),
+        ("sqlite:///file:x?mode=memory&uri=true", "would keep nothing; use sqlite:///FILE with the file's path"),
     ],
 )
 def test_what_can_never_work_is_refused(uri, told, monkeypatch, tmp_path):

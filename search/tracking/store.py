@@ -209,6 +209,9 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
 def _make_database(file: Path) -> None:
     if _is_filled(file):
         return
+    # Whoever may write into its folder could replace a device by a database, even /dev/null.
+    if file.exists() and not file.is_file():
+        raise OSError("it is there and is no file")
     file.parent.mkdir(parents=True, exist_ok=True)
     # Two clients that make the tables at once ruin the database, and so does one that is killed meanwhile: they are
     # made by one, beside the file, which then is there with all of them.

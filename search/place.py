@@ -21,6 +21,7 @@ from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
 
 DEFAULT_STORAGE: Final = Path("searches")
+_MISREAD: Final = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 _JOB_COPIES: Final = "working_dir_files"
 """Ray's folder of the copies that `ray job submit --working-dir` makes of the code."""
 
@@ -164,6 +165,19 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
         raise ConfigError(
             f"{wanted} with --gpus-per-trial {place.gpus_per_trial:g}: a trial that shares its GPU cannot measure how "
             "long a prediction takes; use --gpus-per-trial 1, or search for what is good alone, without a limit."
+        )
+
+
+def require_own_database(place: Place) -> None:
+    """Refuse a new search in a storage whose database no address can name.
+
+    Raises:
+        ConfigError: when MLflow is to be in the storage, and would misread its name.
+    """
+    if place.tracking_uri == own_tracking_uri(place.storage) and _MISREAD.search(str(place.storage)):
+        raise ConfigError(
+            f"--storage {place.storage}: in an address, such as that of MLflow's database there, ? and % with two "
+            "digits mean something else; choose another folder, or an MLflow by --tracking-uri."
         )
 
 

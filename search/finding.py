@@ -33,7 +33,8 @@ def is_taken(folder: SearchFolder) -> bool:
     Raises:
         StorageError: when the bucket cannot be read.
     """
-    if folder.settings.exists():
+    # Unlike `Path.exists`, this takes a storage whose name is too long for one that is not there.
+    if os.path.exists(folder.settings):  # noqa: PTH110
         return True
     bucket = find_bucket(folder.root.parent)
     return bucket is not None and bucket.look_up(f"{folder.name}/{folder.settings.name}") is not None

@@ -15,12 +15,13 @@ from pydantic.dataclasses import dataclass
 
 from search.settings import SearchSettings, describe_damage, describe_problems, parse_duration, write_whole
 from search.storage import find_bucket
-from search.tracking_uri import mask_uri, own_tracking_uri
+from search.tracking_uri import fix_file, mask_uri, own_tracking_uri
 from segcore.data.bringing import keep_place
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
 
 DEFAULT_STORAGE: Final = Path("searches")
+_MISREAD: Final = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 _JOB_COPIES: Final = "working_dir_files"
 """Ray's folder of the copies that `ray job submit --working-dir` makes of the code."""
 
@@ -105,7 +106,7 @@ def build_place(values: dict[str, Any]) -> Place:
         "extra": tuple(keep_place("extra", each) for each in place.extra),
         "storage": storage,
         "cache": resolve_folder("cache", place.cache),
-        "tracking_uri": place.tracking_uri or own_tracking_uri(storage),
+        "tracking_uri": fix_file(place.tracking_uri) or own_tracking_uri(storage),
     }
     return Place(**{**place_values(place), **absolute})
 
@@ -164,6 +165,19 @@ def require_honest_latency(settings: SearchSettings, place: Place) -> None:
         raise ConfigError(
             f"{wanted} with --gpus-per-trial {place.gpus_per_trial:g}: a trial that shares its GPU cannot measure how "
             "long a prediction takes; use --gpus-per-trial 1, or search for what is good alone, without a limit."
+        )
+
+
+def require_own_database(place: Place) -> None:
+    """Refuse a new search in a storage whose database no address can name.
+
+    Raises:
+        ConfigError: when MLflow is to be in the storage, and would misread its name.
+    """
+    if place.tracking_uri == own_tracking_uri(place.storage) and _MISREAD.search(str(place.storage)):
+        raise ConfigError(
+            f"--storage {place.storage}: in an address, such as that of MLflow's database there, ? and % with two "
+            "digits mean something else; choose another folder, or an MLflow by --tracking-uri."
         )
 
 

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Final
 
+from segcore.data.caching.disk import resolve_folder
 from segcore.errors import TrackingError
 
 VARIABLE: Final = "MLFLOW_TRACKING_URI"
@@ -34,6 +35,20 @@ def own_tracking_uri(storage: Path) -> str:
         storage: folder of all searches, absolute.
     """
     return f"sqlite:///{storage / 'mlflow.db'}"
+
+
+def fix_file(uri: str) -> str:
+    """Return an address whose file of a database has its whole path, which it keeps in whatever folder it is used.
+
+    Args:
+        uri: as it was given.
+    """
+    scheme, slashes, rest = uri.partition(":///")
+    name, mark, query = rest.partition("?")
+    is_path = name and name != ":memory:" and not name.startswith("file:")
+    if not slashes or scheme.partition("+")[0] != "sqlite" or not is_path:
+        return uri
+    return f"{scheme}:///{resolve_folder('tracking-uri', Path(name))}{mark}{query}"
 
 
 def mask_uri(text: str) -> str:

@@ -25,7 +25,7 @@ from benchmarks.duel.terms import FOLD, Terms, complete_config, read_terms
 from search.memory.events import Asked, Ended, Epoch, Halted, Opened, Started
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
-from search.space.draw import load_space
+from search.space.load import load_space
 from segcore.data.caching.cache import PixelCache, open_cache
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.folds import make_folds

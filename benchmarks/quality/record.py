@@ -25,7 +25,8 @@ import torch
 from benchmarks.quality.crew import Crew
 from benchmarks.quality.recording_job import RecordingJob, Row, do_recording
 from search.settings import SearchSettings
-from search.space.draw import Draw, draw, draw_config, load_space, space_facts
+from search.space.draw import Draw, draw, draw_config, space_facts
+from search.space.load import load_space
 from segcore.config import TrainConfig, parse_assignments
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache

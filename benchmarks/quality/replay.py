@@ -32,7 +32,8 @@ from search.memory.history import TrialRecord
 from search.memory.outcome import Outcome
 from search.propose.encoding import Encoding, widen
 from search.settings import SearchSettings
-from search.space.draw import Draw, draw, draw_config, load_space
+from search.space.draw import Draw, draw, draw_config
+from search.space.load import load_space
 from segcore.errors import ConfigError
 from spaces import Space
 

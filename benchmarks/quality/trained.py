@@ -17,7 +17,8 @@ from benchmarks.quality.record import read_table
 from benchmarks.quality.recording_job import OUT_OF_MEMORY, Row
 from benchmarks.quality.tasks import Curve, Floats, Params
 from search.propose.encoding import Encoding, widen
-from search.space.draw import draw, load_space
+from search.space.draw import draw
+from search.space.load import load_space
 from segcore.errors import ConfigError
 
 _PROBES: Final = 200

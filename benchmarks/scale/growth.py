@@ -39,7 +39,7 @@ from search.run.retries import Retries
 from search.run.stage import Stage
 from search.run.trial_job import TrialJob
 from search.settings import SearchSettings, build_settings
-from search.space.draw import load_space
+from search.space.load import load_space
 from segcore.data.dividing.split import FoldSplit
 
 METRICS: Final = 28

@@ -37,8 +37,9 @@ def decoding_shown(label: str = "decoding images") -> Iterator[Callable[[int, in
     columns = (TextColumn(label), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Elsewhere than on a terminal it would leave blank lines.
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("cache", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        # Data that is there already is prepared by nothing.
+        task = bar.add_task("cache", total=None, visible=False)
+        yield lambda done, total: bar.update(task, completed=done, total=total, visible=True)
 
 
 @contextmanager

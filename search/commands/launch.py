@@ -19,7 +19,15 @@ from search.folder import SearchFolder, folder_of
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
-from search.place import DEFAULT_STORAGE, Place, build_place, require_honest_latency, require_one_gpu, write_place
+from search.place import (
+    DEFAULT_STORAGE,
+    Place,
+    build_place,
+    require_honest_latency,
+    require_one_gpu,
+    require_own_database,
+    write_place,
+)
 from search.settings import (
     SearchSettings,
     build_settings,
@@ -29,8 +37,9 @@ from search.settings import (
     resolve_objective,
     write_settings,
 )
-from search.space.draw import load_space, space_facts
+from search.space.draw import space_facts
 from search.space.first import read_prior, resolve_first
+from search.space.load import load_space
 from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
@@ -68,6 +77,7 @@ def launch(
     place = build_place({**where, "storage": storage})
     require_one_gpu(place)
     require_honest_latency(settings, place)
+    require_own_database(place)
     begin = partial(_launch, settings, place, division, seed_config or (), warm_start or ())
     if dry_run:
         begin(dry_run=True)

@@ -12,7 +12,7 @@ from search.commands.options import AsJson, Name, Storage
 from search.commands.reading import Look
 from search.commands.source import TrackingUri, reached
 from search.commands.state import show_state
-from search.commands.status_tables import answer_lines, cost_table, scores_table, stage_line
+from search.commands.status_tables import answer_lines, choices_line, cost_table, scores_table, stage_line
 from search.commands.tables import WIDE, insight_report, summary_line, trials_table, warning_lines
 from search.commands.watching import watch
 from search.finding import find_folder
@@ -77,7 +77,8 @@ def _show_insight(look: Look, *, importance: bool) -> None:
     for line in answer_lines(look):
         console.print(line)
     if importance:
-        show_importance(settings, history)
+        importances = show_importance(settings, history)
+        console.print(choices_line(look, importances))
 
 
 def _show_whereabouts(look: Look) -> None:

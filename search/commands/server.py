@@ -31,6 +31,12 @@ _LEAST_LETTERS: Final = 12
 _LINES: Final = 20
 _END_SECONDS: Final = 10.0
 
+# The default of MLflow, uvicorn, has its Assistant beside the pages: for all who reach it from this machine, asked for
+# nothing, it runs commands as whoever started it.
+_WITHOUT_ASSISTANT: Final = ("--gunicorn-opts", "--threads 16")
+_HOSTS_VARIABLE: Final = "MLFLOW_SERVER_ALLOWED_HOSTS"
+_ORIGINS_VARIABLE: Final = "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"
+
 _AUTH_SETTINGS: Final = """[mlflow]
 default_permission = NO_PERMISSIONS
 database_uri = sqlite:///{users}
@@ -119,16 +125,16 @@ def serve(folder: Path, host: str, port: int, names: Sequence[str], login: Login
     Raises:
         TrackingError: when it ends by itself, with what it said last.
     """
-    command = _build_command(folder, host, port, names)
+    command, environment = _build_command(folder, host, port), _allow_hosts(port, names)
     if login is None:
-        _run(command, {})
+        _run(command, environment)
         return
     # Of mode 0700.
     with tempfile.TemporaryDirectory(prefix="street-") as private:
         settings = Path(private) / "auth.ini"
         settings.write_text(_AUTH_SETTINGS.format(users=Path(private) / "users.db"), encoding="utf-8")
         # A command line is shown to every user of the machine, an environment is not.
-        environment = {
+        environment |= {
             "MLFLOW_AUTH_CONFIG_PATH": str(settings),
             "MLFLOW_AUTH_ADMIN_USERNAME": login.user,
             "MLFLOW_AUTH_ADMIN_PASSWORD": login.password,
@@ -144,17 +150,24 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _build_command(folder: Path, host: str, port: int, names: Sequence[str]) -> list[str]:
+def _build_command(folder: Path, host: str, port: int) -> list[str]:
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", host, "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     # Pictures and models are files that the server reads by itself; what else it can do with files, anyone might ask.
     command += ["--no-serve-artifacts", "--default-artifact-root", (folder / "mlartifacts").as_uri()]
-    if names:
-        # A list of one's own takes the place of MLflow's, which lets this machine in.
-        hosts = [in_address(name) for name in (*names, *_LOCAL_NAMES)]
-        command += ["--allowed-hosts", ",".join([*hosts, *(f"{name}:{port}" for name in hosts)])]
-        command += ["--cors-allowed-origins", ",".join(f"http://{name}:{port}" for name in hosts)]
-    return command
+    return [*command, *_WITHOUT_ASSISTANT]
+
+
+def _allow_hosts(port: int, names: Sequence[str]) -> dict[str, str]:
+    """Return the variables that let browsers in which call this machine by these names."""
+    if not names:
+        return {}
+    # A list of one's own takes the place of MLflow's, which lets this machine in.
+    hosts = [in_address(name) for name in (*names, *_LOCAL_NAMES)]
+    return {
+        _HOSTS_VARIABLE: ",".join([*hosts, *(f"{name}:{port}" for name in hosts)]),
+        _ORIGINS_VARIABLE: ",".join(f"http://{name}:{port}" for name in hosts),
+    }
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:

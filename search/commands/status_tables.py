@@ -11,8 +11,9 @@ from search.commands.filling import fill_status
 from search.commands.reading import RUNNING, Look
 from search.folder import STAGE_TITLES
 from search.insight.answer import Answer
-from search.insight.answers import answer_cost, answer_luck, answer_stops, answer_use
+from search.insight.answers import answer_choices, answer_cost, answer_luck, answer_stops, answer_use
 from search.insight.failing import answer_weakness
+from search.insight.importance import Importance
 from search.insight.words import count_words, describe_seconds, enumerate_words
 from search.verdict.rounds import count_retrainings, count_trainings
 
@@ -70,6 +71,11 @@ def answer_lines(look: Look) -> list[Text]:
     record = look.record
     asked = (answer_luck, answer_cost, answer_stops, answer_weakness, answer_use)
     return [_tell_answer(answer(record)) for answer in asked]
+
+
+def choices_line(look: Look, importances: Sequence[Importance]) -> Text:
+    """Return what is known of which hyperparameters matter, also where it is too little to measure."""
+    return _tell_answer(answer_choices(look.record, importances))
 
 
 def _tell_answer(answer: Answer) -> Text:

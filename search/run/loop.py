@@ -18,7 +18,8 @@ from search.run.stage import Stage
 from search.run.tuning import ray_config, run_trials
 from search.settings import SearchSettings
 from search.space.check import Requirement, find_edition, require_usable_space
-from search.space.draw import Draw, Params, draw, draw_config, load_space, space_facts
+from search.space.draw import Draw, Params, draw, draw_config, space_facts
+from search.space.load import load_space
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit

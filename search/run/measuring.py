@@ -18,7 +18,7 @@ from search.run.evicted import describe_eviction
 from search.run.loop import build_proposer
 from search.run.trial_job import TrialJob, open_cache, require_promised
 from search.settings import SearchSettings
-from search.space.draw import load_space
+from search.space.load import load_space
 from segcore.config import TrainConfig
 from segcore.data.labels import build_label_map
 from segcore.errors import StreetError

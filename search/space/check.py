@@ -11,7 +11,8 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 
 from search.settings import SearchSettings
-from search.space.draw import Draw, Params, RejectedDrawError, draw, draw_config, load_space
+from search.space.draw import Draw, Params, RejectedDrawError, draw, draw_config
+from search.space.load import load_space
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError
 from spaces import FORMER_SPACES, Space

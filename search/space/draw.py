@@ -1,19 +1,15 @@
-"""Finds a search space and draws a configuration from it; which spaces are refused is decided in `check`.
+"""Draws a configuration from a search space; which spaces are refused is decided in `check`.
 
 What a space draws has to outlive the process as JSON and be drawn again from there, so every choice has a plain name: a
 number, a text, a truth value or None stands for itself, anything else for its JSON text.
 """
 
-import importlib
 import json
 import math
-import sys
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -23,15 +19,15 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from search.settings import SearchSettings
+from search.space.load import describe_failure
 from segcore.config import TrainConfig, make_paths_whole
 from segcore.data.caching.cache import PixelCache
 from segcore.data.names import find_repeated
 from segcore.errors import ConfigError
-from spaces import SPACES, Space
+from spaces import Space
 
 Params = Mapping[str, Any]
 _MOST_CHOICES: Final = 1000
-_ROOM: Final = Path(__file__).parent
 
 
 class RejectedDrawError(ConfigError):
@@ -56,39 +52,6 @@ class Draw:
 def space_facts(cache: PixelCache) -> dict[str, Any]:
     """Return what a search space may know of the data."""
     return {"smallest_side": cache.usual_side, "images": len(cache.cases)}
-
-
-def load_space(name: str) -> Space:
-    """Return a space by its name, or by the import path of a user's own.
-
-    Args:
-        name: one of `SPACES`, or `package.module:function`.
-
-    Raises:
-        ConfigError: when there is no such space.
-    """
-    if name in SPACES:
-        return SPACES[name]
-    module_name, colon, function_name = name.partition(":")
-    if not colon:
-        raise ConfigError(
-            f"--space {name!r} is no space; use {', '.join(sorted(SPACES))}, or package.module:function for your own."
-        )
-    # `python -m` has the folder that it starts in on the path, an installed script has not.
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
-    try:
-        space = getattr(importlib.import_module(module_name.removesuffix(".py")), function_name)
-    # A user's module may fail with anything, and a script ends the process.
-    except (Exception, SystemExit) as error:
-        raise ConfigError(
-            f"--space {name!r} cannot be imported ({type(error).__name__}: {error}); "
-            "start in the folder that holds the module, or put it on PYTHONPATH."
-        ) from error
-    if not callable(space):
-        raise ConfigError(f"--space {name!r} is no function; it must take an optuna.Trial.")
-    found: Space = space
-    return found
 
 
 def draw(
@@ -136,7 +99,7 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
     except optuna.TrialPruned as error:
         raise RejectedDrawError(f"--space {settings.space} raised TrialPruned for {trial.params}.") from error
     except (Exception, SystemExit) as error:
-        raise ConfigError(f"--space {settings.space}: the function failed with {_describe_failure(error)}.") from error
+        raise ConfigError(f"--space {settings.space}: the function failed with {describe_failure(error)}.") from error
     if not isinstance(constants, Mapping):
         raise ConfigError(
             f"--space {settings.space} returned {constants!r}; return a dictionary of TrainConfig values, or nothing."
@@ -149,38 +112,37 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
         raise ConfigError(f"--space {settings.space} draws what no training can follow: {error}") from error
 
 
-def _describe_failure(error: BaseException) -> str:
-    """Return what a space raised, and the last line of it that led there."""
-    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "site-packages" not in frame.filename and not Path(frame.filename).is_relative_to(_ROOM)
-    ]
-    return "".join([told, *(f" ({frame.filename}, line {frame.lineno})" for frame in frames[-1:])])
-
-
 def to_plain(value: Any) -> Any:
     """Return a value as JSON gives it back: arrays and tuples as lists, NumPy's numbers and enums as plain ones.
 
     Raises:
         ConfigError: when JSON cannot hold it.
     """
+    try:
+        return _make_plain(value)
+    except RecursionError:
+        raise ConfigError(
+            "lists or dictionaries that hold each other, or thousands of each other, cannot be kept; draw numbers, "
+            "texts, or lists of them."
+        ) from None
+
+
+def _make_plain(value: Any) -> Any:
     match value:
         case Enum():
-            return to_plain(value.value)
+            return _make_plain(value.value)
         case np.generic():
-            return to_plain(value.item())
+            return _make_plain(value.item())
         case np.ndarray():
-            return to_plain(value.tolist())
+            return _make_plain(value.tolist())
         case float() if not math.isfinite(value):
             raise ConfigError(f"{value!r} is no finite number; JSON holds none other.")
         case None | bool() | int() | float() | str():
             return value
         case list() | tuple():
-            return [to_plain(each) for each in value]
+            return [_make_plain(each) for each in value]
         case Mapping():
-            return {str(name): to_plain(each) for name, each in value.items()}
+            return {str(name): _make_plain(each) for name, each in value.items()}
     raise ConfigError(
         f"{value!r} of type {type(value).__name__} cannot be kept; draw numbers, texts, or lists of them."
     )

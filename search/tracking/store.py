@@ -85,11 +85,12 @@ def database_file(uri: str) -> Path | None:
     Raises:
         TrackingError: when the database would live in memory alone.
     """
-    if not uri.startswith("sqlite:"):
+    if not uri.startswith(("sqlite:", "sqlite+")):
         return None
     name = sqlalchemy.make_url(uri).database
-    if name in (None, "", ":memory:"):
-        raise TrackingError(f"--tracking-uri {uri} would keep nothing; use sqlite:///FILE.")
+    # SQLite's own addresses begin with "file:"; they are read by it alone, and may mean memory.
+    if name in (None, "", ":memory:") or str(name).startswith("file:"):
+        raise TrackingError(f"--tracking-uri {uri} would keep nothing; use sqlite:///FILE with the file's path.")
     return Path(str(name)).absolute()
 
 
@@ -208,6 +209,9 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
 def _make_database(file: Path) -> None:
     if _is_filled(file):
         return
+    # Whoever may write into its folder could replace a device by a database, even /dev/null.
+    if file.exists() and not file.is_file():
+        raise OSError("it is there and is no file")
     file.parent.mkdir(parents=True, exist_ok=True)
     # Two clients that make the tables at once ruin the database, and so does one that is killed meanwhile: they are
     # made by one, beside the file, which then is there with all of them.

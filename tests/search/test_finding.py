@@ -127,6 +127,11 @@ def test_nobody_runs_a_stage_whose_lock_is_held_to_send_what_it_has_left(tmp_pat
         assert is_in_use(stage)
 
 
+def test_storage_whose_name_is_too_long_is_refused(make_settings, make_place, tmp_path):
+    with pytest.raises(StorageError, match="cannot be written \\(File name too long\\); choose another folder"):
+        require_new(make_settings(), make_place(storage=tmp_path / ("x" * 300)))
+
+
 def test_one_lock_is_taken_once(tmp_path):
     """What is taken twice and left once would stay locked to the end of the process."""
     stage = StageFolder(root=tmp_path / "stage")

@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from search.place import build_place, change_place, read_place, require_honest_latency, require_one_gpu, write_place
+from search.place import (
+    build_place,
+    change_place,
+    read_place,
+    require_honest_latency,
+    require_one_gpu,
+    require_own_database,
+    write_place,
+)
 from segcore.errors import CheckpointError, ConfigError
 
 
@@ -145,3 +153,11 @@ def test_layout_is_remembered_until_it_is_left_to_be_recognised_again(make_place
     remembered = read_place(file)
     assert change_place(remembered, {"data": tmp_path}).layout == "voc"
     assert change_place(remembered, {"layout": ""}).layout == ""
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%41b"])
+def test_storage_that_an_address_would_misread_is_refused_unless_mlflow_is_elsewhere(make_place, tmp_path, name):
+    with pytest.raises(ConfigError, match="choose another folder, or an MLflow by --tracking-uri"):
+        require_own_database(make_place(storage=tmp_path / name))
+    require_own_database(make_place(storage=tmp_path / name, tracking_uri="http://host:5000"))
+    require_own_database(make_place(storage=tmp_path / "100% a#b"))

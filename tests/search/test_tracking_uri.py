@@ -1,6 +1,6 @@
 import pytest
 
-from search.tracking_uri import mask_uri, own_tracking_uri, unmask_uri
+from search.tracking_uri import fix_file, mask_uri, own_tracking_uri, unmask_uri
 from segcore.errors import TrackingError
 
 
@@ -57,3 +57,26 @@ def test_server_is_asked_without_what_was_masked_since_mlflow_knows_variables_fo
 
 def test_searches_that_name_no_server_have_a_file_in_their_storage(tmp_path):
     assert own_tracking_uri(tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("sqlite:///mine.db", "sqlite:///{here}/mine.db"),
+        ("sqlite:///folder/mine.db?timeout=9", "sqlite:///{here}/folder/mine.db?timeout=9"),
+        ("sqlite+pysqlite:///mine.db", "sqlite+pysqlite:///{here}/mine.db"),
+        ("sqlite:///~/mine.db", "sqlite:///{home}/mine.db"),
+        ("sqlite:////data/mine.db", "sqlite:////data/mine.db"),
+        ("sqlite:///:memory:", "sqlite:///:memory:"),
+        ("sqlite:///file:x?uri=true", "sqlite:///file:x?uri=true"),
+        ("sqlite:///", "sqlite:///"),
+        ("http://host:5000/mine.db", "http://host:5000/mine.db"),
+        ("postgresql:///mine", "postgresql:///mine"),
+        ("", ""),
+    ],
+)
+def test_file_of_a_database_is_the_same_from_every_folder(tmp_path, monkeypatch, given, kept):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/somewhere")
+    assert fix_file(given) == kept.format(here=tmp_path, home="/somewhere")
+    assert fix_file(fix_file(given)) == fix_file(given)

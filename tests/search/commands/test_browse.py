@@ -119,7 +119,7 @@ def processes_of(port: int) -> list[str]:
             command = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-        if f"--port {port} " in command and "mlflow" in command:
+        if (f"--port {port} " in command or f":{port} " in command) and "mlflow" in command:
             found.append(command)
     return found
 
@@ -136,6 +136,18 @@ def test_ui_shows_pictures_and_lets_nobody_write_files(plain, storage):
         for root in ("api", "ajax-api"):
             assert ask(port, f"/{root}/2.0/mlflow-artifacts/artifacts/new.txt", method, data)[0] == 503
     assert not list(storage.rglob("new.txt"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "config"), ("PUT", "config"), ("POST", "message"), ("GET", "providers"), ("POST", "skills/install")],
+)
+def test_nobody_reaches_the_assistant_which_would_run_commands(plain, method, path):
+    data = None if method == "GET" else b'{"message": "hello"}'
+    asked = ask(
+        plain.port, f"/ajax-api/3.0/mlflow/assistant/{path}", method, data, **{"Content-Type": "application/json"}
+    )
+    assert asked[0] == 404
 
 
 def search_from(port: int, host: str, password: str = LOGIN["MLFLOW_TRACKING_PASSWORD"]) -> int:

@@ -83,6 +83,14 @@ def test_any_value_is_shown_on_any_terminal(make_search, command, environment):
     assert "\x1b" not in out
 
 
+def test_importance_that_few_trials_cannot_tell_is_answered_in_words(make_search):
+    with start(make_search(4), "status", "streets", "--importance") as process:
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert "Which hyperparameters matter? Too few trials have ended to say" in out
+    assert "Importance is told from 12 trials on" in " ".join(out.split())
+
+
 @pytest.mark.parametrize("command", ["status", "best"])
 def test_reader_that_leaves_early_is_no_error(make_search, command):
     """What `| head -1` does: it reads a line and closes the pipe."""

@@ -38,7 +38,7 @@ from search.run.stage import Stage
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
 from search.run.tuning import _own_interrupt, _request, ray_config, run_trials, wait_for_node
-from search.space.draw import load_space
+from search.space.load import load_space
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import ClusterError

@@ -13,7 +13,7 @@ from search.space.auto import (
     write_space,
 )
 from search.space.check import require_usable_space
-from search.space.draw import load_space
+from search.space.load import load_space
 from segcore.feeding.transforms import require_crop_fits
 from segcore.networks.encoders import require_backbone
 

@@ -1,7 +1,6 @@
 import enum
 import json
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.memory.events import Asked, encode_event, parse_event
-from search.space.draw import Draw, RejectedDrawError, allows, draw, draw_config, load_space, name_choice, to_plain
+from search.space.draw import Draw, RejectedDrawError, allows, draw, draw_config, name_choice, to_plain
 from segcore.config import TrainConfig
 from segcore.errors import ConfigError
 from spaces import SPACES
@@ -36,6 +35,13 @@ class Thing:
 
     def __repr__(self) -> str:
         return "<a thing>"
+
+
+def make_endless() -> dict[str, Any]:
+    """Return a dictionary that holds itself."""
+    endless: dict[str, Any] = {}
+    endless["more"] = endless
+    return endless
 
 
 def small(trial: optuna.Trial) -> dict:
@@ -72,70 +78,6 @@ def keep(params: dict[str, Any]) -> dict[str, Any]:
     event = parse_event(encode_event(Asked(trial=0, fold=0, values={}, params=params)))
     assert isinstance(event, Asked)
     return event.params
-
-
-@pytest.fixture
-def write_module(tmp_path, monkeypatch):
-    """Return a function that writes a module into a folder of the import path."""
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def write(name: str, source: str) -> None:
-        (tmp_path / f"{name}.py").write_text(textwrap.dedent(source))
-
-    return write
-
-
-@pytest.mark.parametrize("name", sorted(SPACES))
-def test_spaces_of_the_project_are_found_by_name(name):
-    assert load_space(name) is SPACES[name]
-
-
-def test_own_space_is_found_by_its_import_path(write_module):
-    write_module("my_space_a", "def mine(trial):\n    return {'batch_size': trial.suggest_int('batch_size', 1, 2)}\n")
-    found = draw(load_space("my_space_a:mine"), FACTS, seed=0)
-    assert found.values == found.params
-    assert found.params["batch_size"] in (1, 2)
-
-
-def test_own_space_is_found_by_the_name_of_its_file(write_module):
-    write_module("my_space_f", "def mine(trial):\n    return {}\n")
-    assert callable(load_space("my_space_f.py:mine"))
-
-
-def test_own_space_is_found_where_an_installed_command_starts(tmp_path, monkeypatch):
-    """An installed script has its own folder on the path, and `python -m` the one that it starts in."""
-    (tmp_path / "my_space_here.py").write_text("def mine(trial):\n    return {}\n")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
-    assert load_space("my_space_here:mine")(None) == {}
-
-
-@pytest.mark.parametrize(
-    ("path", "told"),
-    [
-        ("streets", "is no space; use contest, demo, street, street_offline, street_small, or package.module:function"),
-        ("street.py", "is no space"),
-        ("no_such_module:mine", "No module named 'no_such_module'"),
-        ("my_space_b:yours", "has no attribute 'yours'"),
-        ("my_space_b:", "cannot be imported"),
-        (":mine", "cannot be imported"),
-        ("my_space_b:number", "is no function"),
-    ],
-)
-def test_path_that_leads_nowhere_is_refused(write_module, path, told):
-    write_module("my_space_b", "number = 3\ndef mine(trial): ...\n")
-    with pytest.raises(ConfigError) as caught:
-        load_space(path)
-    assert f"--space {path!r}" in str(caught.value)
-    assert told in str(caught.value)
-
-
-@pytest.mark.parametrize("source", ["import no_such_module\n", "def mine(trial:\n", "1 / 0\n", "exit(0)\n"])
-def test_module_that_fails_when_imported_is_refused(write_module, source):
-    name = f"my_broken_{abs(hash(source))}"
-    write_module(name, source)
-    with pytest.raises(ConfigError, match="cannot be imported"):
-        load_space(f"{name}:mine")
 
 
 def test_what_a_space_suggests_and_returns_becomes_a_configuration(make_settings):
@@ -280,6 +222,7 @@ def test_values_become_what_json_gives_back(value, plain):
         ((1, float("inf")), "inf is no finite number"),
         (Thing(), "<a thing> of type Thing cannot be kept; draw numbers, texts, or lists of them"),
         ([Thing()], "<a thing> of type Thing cannot be kept"),
+        (make_endless(), "lists or dictionaries that hold each other, or thousands of each other, cannot be kept"),
         ({1, 2}, "of type set cannot be kept"),
         (b"flip", "of type bytes cannot be kept"),
         (1j, "of type complex cannot be kept"),

@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 import shutil
 import sqlite3
 import threading
@@ -115,6 +116,7 @@ def test_server_without_a_certificate_is_no_server_that_is_away(serve_mlflow):
         ("http://[bad", "use http://HOST:PORT"),
         ("sqlite://", "would keep nothing; use sqlite:///FILE"),
         ("sqlite:///:memory:", "would keep nothing; use sqlite:///FILE"),
+        ("sqlite:///file:x?mode=memory&uri=true", "would keep nothing; use sqlite:///FILE with the file's path"),
     ],
 )
 def test_what_can_never_work_is_refused(uri, told, monkeypatch, tmp_path):
@@ -144,6 +146,16 @@ def test_address_from_the_environment_is_named_so(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "server:5000")
     with pytest.raises(TrackingError, match=r"^MLFLOW_TRACKING_URI server:5000 is no address"):
         check_tracking("server:5000")
+
+
+def test_what_is_no_file_is_never_replaced_by_a_database(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, tmp_path):
+        with pytest.raises(StorageError, match=r"cannot be made \(it is there and is no file\); choose another file"):
+            check_tracking(f"sqlite:///{place}")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
 
 
 def test_database_in_a_place_that_is_no_folder_is_refused(tmp_path):

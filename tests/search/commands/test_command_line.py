@@ -600,7 +600,7 @@ MISTAKES = {
     "missing folder": (["--data", "/no/such/folder"], "/no/such/folder is no data set"),
     "no data in the folder": (["--data", "{root}"], "is no data set"),
     "space that is no module": (["--space", "no_such:space"], "No module named 'no_such'"),
-    "space that is not in its module": (["--space", "my_spaces:tinny"], "has no attribute 'tinny'"),
+    "space that is not in its module": (["--space", "my_spaces:tinny"], "there is no 'tinny' in"),
     "unknown space": (["--space", "steet"], "street_small, or package.module:function"),
     "server that is away": (["--tracking-uri", "http://127.0.0.1:{port}"], "does not answer"),
     "tracking address that is none": (["--tracking-uri", "server:5000"], "is no address"),

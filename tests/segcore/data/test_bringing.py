@@ -79,12 +79,6 @@ def test_folders_that_are_all_that_an_archive_holds_are_gone_through(root, tmp_p
     ]
 
 
-def test_an_archive_of_a_thousand_folders_in_each_other_is_gone_through(root, tmp_path):
-    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
-        archive.writestr("a/" * 1100 + "x.txt", b"x")
-    assert [file.name for file in bring_data(tmp_path / "deep.zip", root).iterdir()] == ["x.txt"]
-
-
 def test_data_that_changed_is_fetched_anew(make_bucket, root):
     bucket = parse_bucket("data", f"{make_bucket()}/x")
     bucket.write("a.txt", b"1")

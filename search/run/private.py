@@ -5,7 +5,6 @@ Connecting itself lives in `cluster`; a cluster of several machines has its own 
 
 import os
 import secrets
-import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -17,15 +16,12 @@ import ray._private.ray_constants as constants
 from ray._private import utils
 from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
-from search.run.scratch import clear_left, locked_folder
+from search.run.guard import PREFIX, clear_killed, end_agents, guarded
+from search.run.scratch import locked_folder
 
 _TOKEN: Final = "RAY_AUTH_TOKEN"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
-_PREFIX: Final = "street."
-"""Of a local Ray's folder."""
-_TITLE: Final = b"ray::"
-"""Ray's agents and workers call themselves so."""
 _LONGEST_PARENT: Final = 24
 """Bytes; a socket's path has 107, of which 16 are the folder's own name and 66 what Ray lays into it."""
 
@@ -48,13 +44,13 @@ def kept_private(address: str) -> Iterator[dict[str, Any]]:
         return
     _give_token()
     parent = _find_parent()
-    clear_left(_PREFIX, parent, _end_agents)
-    with locked_folder(_PREFIX, parent) as folder:
+    clear_killed(parent)
+    with guarded(parent), locked_folder(PREFIX, parent) as folder:
         try:
             # Ray lets everyone into the folder that it is given, so it gets one inside of a closed one.
             yield {"_temp_dir": str(folder / "r")}
         finally:
-            _end_agents(folder)
+            end_agents(folder)
 
 
 @contextmanager
@@ -111,16 +107,3 @@ def _give_token() -> None:
 def _find_parent() -> Path:
     parent = tempfile.gettempdir()
     return Path(parent if len(os.fsencode(parent)) <= _LONGEST_PARENT else "/tmp")
-
-
-def _end_agents(folder: Path) -> None:
-    """End what is left of a Ray whose own processes were killed: its agents notice that after minutes.
-
-    They are known by the logs in its folder that they have open, which nobody else has: a person may read one.
-    """
-    for process in Path("/proc").glob("[0-9]*"):
-        # Of others nothing can be seen, and any may end meanwhile.
-        with suppress(OSError):
-            is_rays = (process / "cmdline").read_bytes().startswith(_TITLE)
-            if is_rays and any(file.readlink().is_relative_to(folder) for file in (process / "fd").iterdir()):
-                os.kill(int(process.name), signal.SIGKILL)

@@ -7,6 +7,7 @@ import stat
 import struct
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -183,10 +184,14 @@ def test_ray_tune_writes_no_key_into_a_trials_environment():
 LEFT = """
 import os, signal, subprocess, sys
 from pathlib import Path
+from contextlib import nullcontext
 from search.run import private
 from search.run.private import kept_private
 
+private._LONGEST_PARENT = 1000
 private.tempfile.tempdir = sys.argv[1]
+if sys.argv[2] == "alone":
+    private.guarded = nullcontext
 with kept_private("") as options:
     folder = Path(options["_temp_dir"])
     folder.mkdir()
@@ -206,15 +211,40 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="processes are looked up as Linux shows them")
-def test_what_a_killed_driver_left_of_its_ray_is_ended_and_nothing_else(home, monkeypatch, wait_until):
-    parent = home / "t"
-    parent.mkdir()
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="processes are looked up as Linux shows them"
+)
+
+
+@pytest.fixture
+def parent(home, monkeypatch) -> Path:
+    """The folder of the local Rays' folders."""
+    folder = home / "t"
+    folder.mkdir()
     monkeypatch.setattr(private, "_LONGEST_PARENT", 1000)
-    monkeypatch.setattr(private.tempfile, "tempdir", str(parent))
-    program = LEFT.replace("private.tempfile.tempdir =", "private._LONGEST_PARENT = 1000; private.tempfile.tempdir =")
-    killed = subprocess.run([sys.executable, "-c", program, parent], cwd=ROOT, stdout=subprocess.PIPE, check=False)
-    agent, reader = map(int, killed.stdout.split())
+    monkeypatch.setattr(private.tempfile, "tempdir", str(folder))
+    return folder
+
+
+def leave(parent: Path, guard: str) -> list[int]:
+    """Let a driver be killed, and return the processes that it leaves: an agent of Ray and who reads its log."""
+    program = [sys.executable, "-c", LEFT, parent, guard]
+    return [int(pid) for pid in subprocess.run(program, cwd=ROOT, stdout=subprocess.PIPE, check=False).stdout.split()]
+
+
+@needs_proc
+def test_what_a_killed_driver_left_of_its_ray_is_ended_at_once_and_nothing_else(parent, wait_until):
+    agent, reader = leave(parent, "guarded")
+    try:
+        wait_until(lambda: not is_alive(agent) and not list(parent.iterdir()), "the agent ends and the folder is gone")
+        assert is_alive(reader), "a person may read a log"
+    finally:
+        os.kill(reader, 9)
+
+
+@needs_proc
+def test_the_next_ray_ends_what_is_left_where_all_of_a_driver_was_killed(parent, wait_until):
+    agent, reader = leave(parent, "alone")
     try:
         assert is_alive(agent) and is_alive(reader)
         (left,) = parent.iterdir()
@@ -228,3 +258,21 @@ def test_what_a_killed_driver_left_of_its_ray_is_ended_and_nothing_else(home, mo
     finally:
         os.kill(reader, 9)
     assert list(parent.iterdir()) == []
+
+
+@needs_proc
+def test_no_guard_is_left_of_a_ray_that_ended(parent):
+    with kept_private(""):
+        (guard,) = find_guards(parent)
+        assert is_alive(guard)
+    assert find_guards(parent) == []
+
+
+def find_guards(parent: Path) -> list[int]:
+    """List the processes that guard what lies in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cmdline").read_bytes().split(b"\0")[2:4] == [b"search.run.guard", os.fsencode(parent)]:
+                found.append(int(process.name))
+    return found

@@ -1,0 +1,82 @@
+"""Ends what is left of a local Ray as soon as its driver was killed: a small process of its own beside the driver.
+
+Its standard input closes however the driver ends. Where it was killed, too, the next local Ray clears up (`private`).
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import search
+from search.run.scratch import clear_left, clear_scratch
+
+PREFIX: Final = "street."
+"""Of a local Ray's folder."""
+_TITLE: Final = b"ray::"
+"""Ray's agents and workers call themselves so."""
+_ROUNDS: Final = 10
+"""One a second: Ray's own processes, which end with their driver, may write until they have."""
+
+
+@contextmanager
+def guarded(parent: Path) -> Iterator[None]:
+    """Have a process clear up should this one be killed meanwhile.
+
+    Args:
+        parent: where local Rays have their folders.
+    """
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "search.run.guard", str(parent)],
+        cwd=Path(search.__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # What ends the driver from a keyboard or a job manager leaves it alone.
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
+
+
+def clear_killed(parent: Path) -> None:
+    """End and delete what is left of local Rays whose driver was killed.
+
+    Args:
+        parent: where they have their folders.
+    """
+    clear_left(PREFIX, parent, end_agents)
+
+
+def end_agents(folder: Path) -> None:
+    """End what is left of a Ray whose own processes were killed: its agents notice that after minutes.
+
+    They are known by the logs in its folder that they have open, which nobody else has: a person may read one.
+    """
+    for process in Path("/proc").glob("[0-9]*"):
+        # Of others nothing can be seen, and any may end meanwhile.
+        with suppress(OSError):
+            is_rays = (process / "cmdline").read_bytes().startswith(_TITLE)
+            if is_rays and any(file.readlink().is_relative_to(folder) for file in (process / "fd").iterdir()):
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def main(parent: Path) -> None:
+    """Wait for the driver's end, and clear up after it."""
+    sys.stdin.buffer.read()
+    for _ in range(_ROUNDS):
+        clear_killed(parent)
+        clear_scratch()
+        time.sleep(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -45,7 +45,9 @@ def test_time_left_follows_from_the_trials_that_ended(make_settings):
     history.apply(asked(2, now - 60))
     assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(180), "it waits for a worker"
     history.apply(Started(trial=2, time=now - 20))
-    assert estimate_seconds_left(history, make_settings(trials=5), 2) == pytest.approx(170, abs=1)
+    left = estimate_seconds_left(history, make_settings(trials=5), 2)
+    assert left is not None
+    assert 170 - (time.time() - now) <= left <= 170, "it has gone on since"
 
 
 def test_more_workers_than_trials_do_not_shorten_a_trial(make_settings):

@@ -6,10 +6,12 @@ the search's own storage. What is fetched, and how, says `tracking.record_file`.
 
 import time
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import ConfigDict, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
+
+from segcore.regular import read_regular
 
 _MARK: Final = ".fetched.json"
 _SILENT_SECONDS: Final = 900.0
@@ -28,7 +30,7 @@ class Fetched:
 
     storage: str
     stage: str
-    seconds: float
+    seconds: Annotated[float, Field(ge=0, lt=9e9)]
 
     @property
     def driven(self) -> str:
@@ -58,6 +60,6 @@ def mark_fetched(storage: Path, content: bytes) -> None:
 def read_fetched(storage: Path) -> Fetched | None:
     """Return how a search was when it was sent; None for the storage of searches that run or ran here."""
     try:
-        return TypeAdapter(Fetched).validate_json((storage / _MARK).read_bytes())
+        return TypeAdapter(Fetched).validate_json(read_regular(storage / _MARK))
     except (OSError, ValueError):
         return None

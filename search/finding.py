@@ -116,7 +116,8 @@ def is_in_use(stage: StageFolder) -> bool:
 
 def _is_held(file: Path) -> bool:
     try:
-        lock = os.open(file, os.O_RDONLY)
+        # A pipe in its place would be waited for.
+        lock = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         # Where no driver ever was there is none now.
         return False

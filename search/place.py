@@ -19,8 +19,11 @@ from search.tracking_uri import fix_file, mask_uri, own_tracking_uri
 from segcore.data.bringing import keep_place
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
+from segcore.regular import read_regular
 
 DEFAULT_STORAGE: Final = Path("searches")
+_MOST: Final = 1_000_000
+"""Of a resource that a trial may be given; hours of more are no numbers any more."""
 _MISREAD: Final = re.compile(r"\?|%[0-9A-Fa-f]{2}")
 _JOB_COPIES: Final = "working_dir_files"
 """Ray's folder of the copies that `ray job submit --working-dir` makes of the code."""
@@ -48,8 +51,10 @@ class Place:
         tuple[Text, ...],
         Field(description="data set to train on too, never validated, such as pseudo labels"),
     ] = ()
-    gpus_per_trial: Annotated[float, Field(ge=0, description="GPUs per trial; 0.5 lets two trials share one")] = 0.0
-    cpus_per_trial: Annotated[float, Field(gt=0, description="processor cores per trial")] = 1.0
+    gpus_per_trial: Annotated[
+        float, Field(ge=0, le=_MOST, description="GPUs per trial; 0.5 lets two trials share one")
+    ] = 0.0
+    cpus_per_trial: Annotated[float, Field(gt=0, le=_MOST, description="processor cores per trial")] = 1.0
     max_concurrent: Annotated[int, Field(ge=0, description="most trials at a time; 0: as many as fit")] = 0
     max_failures: Annotated[int, Field(ge=0, description="restarts of a trial whose worker or node died")] = 3
     wait_seconds: Annotated[
@@ -144,7 +149,7 @@ def read_place(file: Path) -> Place:
         CheckpointError: when it is damaged.
     """
     try:
-        place = TypeAdapter(Place).validate_json(file.read_bytes())
+        place = TypeAdapter(Place).validate_json(read_regular(file))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{file} cannot be read ({describe_damage(error)}); restore it, or go on by 'resume', 'confirm' or "

@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 from search.storage import find_bucket
 from segcore.bucket import Bucket
 from segcore.errors import StorageError
+from segcore.regular import open_regular
 from segcore.replacing import replacing
 
 FOLDER: Final = "requests"
@@ -158,7 +159,7 @@ class Inbox:
 def _read(file: Path) -> Request | None:
     """Return a request; None for what is none, which anyone may have laid there."""
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             return _ADAPTER.validate_json(stream.read(_MOST_BYTES + 1))
     except (OSError, ValueError):
         return None

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from PIL import Image
 
 from search.finding import find_folder
 from search.folder import StageFolder
@@ -30,7 +29,8 @@ from search.insight.spending import worker_seconds
 from search.memory.best import describe_winner
 from search.memory.history import History, TrialRecord
 from search.storage import locate_storage
-from segcore.errors import CheckpointError
+from segcore.data.decoding import decode_rgb
+from segcore.errors import CheckpointError, DataError
 
 if TYPE_CHECKING:
     from segcore.prediction.ensemble import Ensemble
@@ -197,9 +197,6 @@ def _moments(seconds: "pd.Series[float]") -> Any:
 def _read_picture(stage: StageFolder, stored: str) -> npt.NDArray[np.uint8]:
     file = stage.resolve(stored)
     try:
-        with Image.open(file) as image:
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise CheckpointError(
-            f"{file} cannot be read ({error.strerror or error}); restore it, or take another."
-        ) from error
+        return decode_rgb(file)
+    except DataError as error:
+        raise CheckpointError(f"{file} cannot be read ({error}); restore it, or take another.") from error

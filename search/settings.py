@@ -17,6 +17,7 @@ from pydantic.dataclasses import dataclass
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import DEFAULT_FOLDS, SplitKind
 from segcore.errors import CheckpointError, ConfigError
+from segcore.regular import read_regular
 from segcore.replacing import replacing
 from segcore.scoring.objective import FIRST_METRIC, METRIC_HELP, default_objective, describe_unknown
 
@@ -206,7 +207,7 @@ def read_settings(file: Path) -> SearchSettings:
         CheckpointError: when it is damaged.
     """
     try:
-        settings = TypeAdapter(SearchSettings).validate_json(file.read_bytes())
+        settings = TypeAdapter(SearchSettings).validate_json(read_regular(file))
         return settings if settings.objective else replace(settings, objective=FIRST_METRIC)
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{file} cannot be read ({describe_damage(error)}); {_remedy(error, file)}.") from error

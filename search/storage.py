@@ -15,6 +15,7 @@ from segcore.bucket import Bucket, parse_bucket
 from segcore.bucket_address import is_address
 from segcore.data.caching.disk import read_path, resolve_folder
 from segcore.errors import StorageError
+from segcore.regular import read_regular
 
 _MARK: Final = ".bucket"
 _DIGEST_LETTERS: Final = 16
@@ -52,7 +53,7 @@ def find_bucket(storage: Path) -> Bucket | None:
     """
     mark = storage / _MARK
     try:
-        address, owner = mark.read_text(encoding="utf-8"), mark.stat().st_uid
+        address, owner = read_regular(mark).decode(), mark.stat().st_uid
     except (OSError, ValueError):
         return None
     is_own = owner == os.getuid() and storage.name == _digest(address)

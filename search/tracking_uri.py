@@ -17,13 +17,16 @@ VARIABLE: Final = "MLFLOW_TRACKING_URI"
 _MASK: Final = "***"
 
 _SECRETS: Final = (
-    # user:password@; digits before the next slash are a port, not a password.
-    re.compile(r"(://)[^\s/@:]*:(?!\d{1,5}(?:[/?#\s]|$))[^\s]*(?=@)"),
+    # user:password@; digits before the next slash are a port, not a password. Of the two slashes one may be forgotten.
+    re.compile(r"(:/{1,2})[^\s/@:]*:(?!\d{1,5}(?:[/?#\s]|$))[^\s]*(?=@)"),
+    # Without any scheme; a path may have a colon and an @ in the name of a file.
+    re.compile(r"()(?<![\w:/@.%+-])[\w.%+-]+:[^\s/@]+(?=@)"),
     # A lone user of a server is a token; one of a database is no secret, and needed beside PGPASSWORD.
     re.compile(r"(https?://)[^\s/@:]+(?=@)"),
-    # Also those of a bucket's address.
+    # Also those of a bucket's address; `sslkey` names a file.
     re.compile(
-        r"(?i)([?&][a-z_-]*(?:password|passwd|pwd|token|secret|secret_key|access_key(?:_id)?|account_key|sig)=)[^&\s'\")]+"
+        r"(?i)([?&](?:[a-z_-]*(?:password|passwd|pwd|token|secret|sig|signature|credentials?)"
+        r"|(?:[a-z_-]*[_-]|api)?key(?:_id)?)=)[^&\s'\")]+"
     ),
 )
 
@@ -56,6 +59,20 @@ def mask_uri(text: str) -> str:
     for secret in _SECRETS:
         text = secret.sub(rf"\1{_MASK}", text)
     return text
+
+
+def hide_secrets(text: str, uri: str) -> str:
+    """Return a text with the secrets of an address replaced by *** wherever they stand, also taken apart.
+
+    Args:
+        text: what a library says of the address.
+        uri: the address.
+    """
+    for secret in _SECRETS:
+        for found in secret.finditer(uri):
+            hidden = found[0].removeprefix(found[1])
+            text = text.replace(hidden.partition(":")[2] or hidden, _MASK)
+    return mask_uri(text)
 
 
 def unmask_uri(uri: str) -> str:

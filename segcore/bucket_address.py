@@ -55,7 +55,8 @@ def split_address(option: str, text: str) -> tuple[str, str]:
 def _refuse_secrets(option: str, scheme: str, rest: str, query: str) -> None:
     # Not the first part alone: a key may hold a slash.
     host = rest.partition("/")[0]
-    if ("@" in host and scheme == "s3") or (":" in host.partition("@")[0] and "@" in rest):
+    is_in_query = any("@" in value for _, value in parse_qsl(query))
+    if ("@" in host and scheme == "s3") or (":" in host.partition("@")[0] and "@" in rest) or is_in_query:
         raise ConfigError(
             f"--{option} {scheme}://...@...: an address must not hold user or password, since it is kept and shown; "
             "leave them to the environment or the files of each machine, such as AWS_ACCESS_KEY_ID and ~/.aws."

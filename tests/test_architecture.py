@@ -25,6 +25,7 @@ _SEGCORE_BASE: Final = {
     "bucket_address",
     "bucket",
     "version",
+    "regular",
     "replacing",
 }
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")

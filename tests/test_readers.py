@@ -8,9 +8,10 @@ import json
 import os
 import pickle
 import shutil
+import signal
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -25,13 +26,19 @@ from PIL import Image
 
 from search.commands.console import PlainConsole
 from search.commands.tables import insight_report, settings_table, summary_line, trials_table
+from search.fetched import Fetched, encode_fetched, mark_fetched, read_fetched
+from search.folder import StageFolder
 from search.judge.progress import build_asha, is_over
 from search.memory.best import describe_winner, read_best
 from search.memory.history import History
 from search.memory.journal import replay
+from search.memory.scores import SCORES_FILE
+from search.memory.trials import TrialRecord
 from search.place import build_place, read_place
+from search.report.page import tell_moment
 from search.settings import SearchSettings, build_settings, read_settings, settings_values
 from search.space.first import read_prior
+from search.stages.trained import read_scores
 from segcore.config import TrainConfig
 from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import INDEX_FILE, PixelCache
@@ -52,9 +59,12 @@ from segcore.errors import StreetError
 from segcore.machine import Machine
 from segcore.networks.weight_files import read_networks
 from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
+from segcore.prediction.votes import Ballot, Votes, write_votes
 from segcore.scoring.mask_files import read_mask_notes
+from segcore.scoring.metrics import summarise_scores
 from segcore.scoring.submission import read_submission
 from segcore.training.checkpoint import load_state, read_member_weights, save_state
+from segcore.training.saving import SCORE_FILE, _read_score
 from segcore.training.state import new_state
 from tests.conftest import CLASSES, add_pairs, save_dataset
 from tests.fuzzing import (
@@ -126,6 +136,10 @@ COCO: Final = {
     ],
 }
 NOTES: Final = {"images": {"a": "a.jpg"}, "classes": TABLE}
+SCORES: Final = [
+    {"name": "a", "condition": "night", "iou": 0.5, "confusion": [[5, 1, 0, 0, 0]] * 4, "boundary": [[1, 2]] * 4},
+    {"name": "b", "condition": "", "iou": None, "confusion": [[0, 0, 0, 0, 9]] * 4},
+]
 SUBMISSION: Final = {"x.jpg": {"car": {"0": [[0, 3]], "7": [[1, 2], [4, 5]]}, "signal": {}}}
 SIDES: Final = [{"train": ["a", "b"], "val": ["c", "d"]}, {"train": ["c", "d"], "val": ["a", "b"]}]
 VISTAS: Final = {
@@ -187,6 +201,23 @@ def read_journal(file: Path) -> None:
     is_over(SETTINGS, history, asha)
 
 
+def read_stored_scores(file: Path) -> None:
+    trial = TrialRecord(number=0, fold=0, values=VALUES, params={}, started=0.0, checkpoint="ray/0")
+    scores = read_scores(StageFolder(root=file.parents[2]), trial, len(CLASSES))
+    summarise_scores(scores, CLASSES, every_class=True)
+
+
+def read_mark(file: Path) -> None:
+    """What is no mark is none; it is refused where it is brought."""
+    found = read_fetched(file.parent)
+    if found is not None:
+        show(found.storage, found.driven, tell_moment(found.seconds))
+    try:
+        mark_fetched(file.parent, file.read_bytes())
+    except ValueError as error:
+        raise StreetError("refused") from error
+
+
 def read_what(file: Path) -> None:
     found = read_settings(file)
     assert isinstance(found, SearchSettings)
@@ -245,6 +276,10 @@ def read_model(file: Path) -> None:
 def read_state(file: Path) -> None:
     read_member_weights(file)
     load_state(file, SMALL, MACHINE)
+
+
+def count_votes(file: Path) -> None:
+    Ballot([file], "full", CLASSES).score([(1, 1), (0, 1)])
 
 
 def read_picture(file: Path) -> None:
@@ -326,6 +361,18 @@ def make_state(folder: Path) -> None:
     save_state(new_state(SMALL, 4, MACHINE), folder / "sound.pt")
 
 
+def make_votes(folder: Path) -> None:
+    draw = np.random.default_rng(0)
+    votes = Votes(
+        name="a",
+        condition="night",
+        agreed_CP=np.ones((4, 5), np.int64),
+        disputed_KOP=draw.random((2, 4, 6)).astype(np.float16),
+        truth_P=draw.integers(0, 4, 6, np.uint8),
+    )
+    write_votes(votes, folder / "sound.npz")
+
+
 def of(seed: Any) -> Callable[[Path], Given]:
     return lambda folder: Given((encode(seed),), json_inputs(seed))
 
@@ -346,6 +393,11 @@ def of_archive(kind: str, inputs: Callable[[], st.SearchStrategy[bytes]]) -> Cal
         return Given((sound,), inputs() | byte_inputs(sound))
 
     return give
+
+
+def of_votes(folder: Path) -> Given:
+    sound = (folder / "sound.npz").read_bytes()
+    return Given((sound,), byte_inputs(sound))
 
 
 def of_journal(folder: Path) -> Given:
@@ -433,6 +485,14 @@ READERS: Final = {
     "mask notes": Reader(of(NOTES), lambda file: read_mask_notes(file.parent), "images.json"),
     "submission": Reader(of(SUBMISSION), read_submission, "submission.json"),
     "ensemble.json": Reader(of_file("model/ensemble.json"), read_model, "model/ensemble.json", make_model, cost=8),
+    "scores.json": Reader(of(SCORES), read_stored_scores, f"ray/0/{SCORES_FILE}"),
+    "score.json": Reader(of({"epoch": 3, "score": 0.5}), lambda file: _read_score(file, 3), SCORE_FILE),
+    "votes": Reader(of_votes, count_votes, "votes.npz", make_votes),
+    "mark of a fetched search": Reader(
+        of(json.loads(encode_fetched(Fetched(storage="/data", stage="search", seconds=5.0)))),
+        read_mark,
+        ".fetched.json",
+    ),
     "state.pt": Reader(of_state, read_state, "state.pt", make_state, cost=8),
     "weights": Reader(of_bytes(saved(TENSORS), saved({"a": TENSORS, 7: torch.ones(1)})), read_networks, "weights.pt"),
     "safetensors": Reader(of_bytes(safetensors.torch.save(TENSORS)), read_networks, "weights.safetensors"),
@@ -508,12 +568,31 @@ def classes_of(*entries: Any, **changes: Any) -> bytes:
     return changed(TABLE, classes=list(entries), scored=["car"], **changes)
 
 
+def changed_score(**changes: Any) -> dict[str, Any]:
+    return {**SCORES[0], **changes}
+
+
+def npz_of(**changes: Any) -> bytes:
+    """Votes on an image of six disputed pixels."""
+    stream, classes = io.BytesIO(), len(CLASSES)
+    sound = {
+        "agreed": np.ones((classes, classes + 1), np.int64),
+        "disputed": np.ones((2, classes, 6), np.float16),
+        "truth": np.zeros(6, np.uint8),
+        "pixels_each": np.float64(1),
+        "told": np.array(["a", "night"]),
+    }
+    np.savez(stream, **{**sound, **changes})
+    return stream.getvalue()
+
+
 ROAD, CAR = TABLE["classes"]
 DEEP: Final = b"[" * 100_000
 BROKE: Final = {
     "journal": (
         *(b"7\n", b'{"event":"opened","time":2}\n', b"\xff\n", DEEP + b"\n"),
         b'{"event":"opened","time":1e400,"cache_key":"k"}\n',
+        b'{"event":"opened","time":1e30,"cache_key":"k"}\n',
     ),
     "classes.json": (
         *(encode(TABLE).replace(b"[1, 2, 3]", b"[1e400, 0, 0]"), DEEP, classes_of({**ROAD, "name": None}, CAR)),
@@ -528,6 +607,18 @@ BROKE: Final = {
         *(encode(FOLDS).replace(b'"folds": 2', b'"folds": ' + value) for value in (b"-Infinity", b"1e400", b"true")),
         *(changed(FOLDS, folds=10**12), changed(FOLDS, folds=0), DEEP),
     ),
+    "scores.json": (
+        *(DEEP, b"\xff", b"[7]", encode([changed_score(iou="x")]), encode([changed_score(condition=["night"])])),
+        *(encode([changed_score(confusion=[[10**30] * 5] * 4)]), encode([changed_score(confusion=[[1] * 4] * 4)])),
+        encode([changed_score(iou=0.5)]).replace(b"0.5", b"1e400"),
+    ),
+    "score.json": (DEEP, b'{"epoch": 3, "score": 1e400}', b'{"epoch": 3, "score": "0.5"}'),
+    "votes": (
+        *(npz_of(disputed=np.zeros(3)), npz_of(agreed=np.zeros((4, 5))), npz_of(pixels_each=np.float64("nan"))),
+        *(npz_of(truth=np.full(6, 9, np.uint8)), npz_of(truth=np.full(7, 1, np.uint8))),
+    ),
+    "mark of a fetched search": (b'{"storage": "/data", "stage": "", "seconds": 1e30}',),
+    "place.json": (encode({"data": "/data", "cpus_per_trial": 1e308}),),
     "best.json": (changed(BEST, confirmation={"folds": "12"}), changed(BEST, metrics={}), changed(BEST, fold=None)),
     "cache index.json": (b'{"format": 1e400}', DEEP, b"7"),
     "ensemble.json": (b"7", b"{}", DEEP),
@@ -589,3 +680,40 @@ def test_what_a_terminal_obeys_is_shown_plain(prepare):
     lines = [*JOURNAL[:-2], {**JOURNAL[-2], "outcome": "failed", "message": message}]
     # `show` fails on each of these characters.
     assert not is_refused(reader, file, b"".join(encode(line) + b"\n" for line in lines))
+
+
+@contextmanager
+def ended_after(seconds: int) -> Iterator[None]:
+    """Fail where something is waited for."""
+
+    def fail(number: int, frame: object) -> None:
+        pytest.fail(f"it waited {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("journal", "settings.json", "place.json", "best.json", "folds.json", "scores.json", "score.json"),
+        *("ensemble.json", "state.pt", "safetensors", "image", "mask", "dataset.json", "cases.csv", "names.txt"),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(name, prepare):
+    reader, _, file = prepare(name)
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    with ended_after(60), pytest.raises(StreetError):
+        reader.read(file)
+
+
+def test_a_winner_whose_file_holds_fewer_values_has_the_defaults_of_the_others(prepare):
+    _, _, file = prepare("best.json")
+    file.write_bytes(changed(BEST, values={"loss": "focal"}))
+    assert read_best(file).values == {**VALUES, "loss": "focal"}

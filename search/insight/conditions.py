@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -22,8 +22,10 @@ from search.verdict.comparison import Interval, compare_over_images
 from segcore.data.classes import ClassTable, class_table_from_json
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError, DataError
+from segcore.regular import read_regular
 from segcore.scoring.objective import CLASS_PREFIX
 from segcore.scoring.overlaps import Confusion, class_ious
+from segcore.scoring.score_text import StoredScore, decode_scores
 
 _MOST_BYTES: Final = 200_000_000
 """Of the scores of a training: more take longer to read than a page may."""
@@ -61,14 +63,6 @@ class Conditions:
     scored: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Image:
-    name: str
-    condition: str
-    iou: float | None
-    confusion_CP: Confusion
-
-
 def measure_conditions(record: Record) -> Conditions | None:
     """Return how the retrained winner fares in each condition.
 
@@ -83,9 +77,9 @@ def measure_conditions(record: Record) -> Conditions | None:
     if not record.retrained or classes is None or not finished:
         return None
     try:
-        images = [image for training in finished for image in _read_images(stage, training)]
+        images = [image for training in finished for image in _read_images(stage, training, len(classes))]
         blocks = read_folds(record.folder.folds).block_of
-    except (OSError, ValueError, KeyError, TypeError, CheckpointError):
+    except (OSError, ValueError, CheckpointError):
         # A page without this is still a page; whoever needs these files is told by the command that does.
         return None
     closed = record.retraining.closed
@@ -100,7 +94,9 @@ def measure_conditions(record: Record) -> Conditions | None:
     return Conditions(all=tuple(sorted(known, key=lambda each: each.score)), scored=classes.scored)
 
 
-def _describe(name: str, images: Sequence[_Image], classes: ClassTable, blocks: Mapping[str, str]) -> Condition | None:
+def _describe(
+    name: str, images: Sequence[StoredScore], classes: ClassTable, blocks: Mapping[str, str]
+) -> Condition | None:
     of_image: dict[str, list[float]] = {}
     for image in images:
         if image.iou is not None:
@@ -128,26 +124,17 @@ def _keep(class_ious: Mapping[str, float], learnt: set[str]) -> dict[str, float]
     return {name: iou for name, iou in class_ious.items() if name in learnt}
 
 
-def _read_images(stage: StageFolder, training: TrialRecord) -> list[_Image]:
+def _read_images(stage: StageFolder, training: TrialRecord, classes: int) -> list[StoredScore]:
     file: Path = stage.resolve(training.checkpoint or "") / SCORES_FILE
     if file.stat().st_size > _MOST_BYTES:
         raise CheckpointError(f"{file} is too large to be read here.")
-    entries: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-    return [
-        _Image(
-            name=entry["name"],
-            condition=entry["condition"],
-            iou=entry["iou"],
-            confusion_CP=np.array(entry["confusion"], np.int64),
-        )
-        for entry in entries
-    ]
+    return decode_scores(read_regular(file), classes)
 
 
 def read_classes(record: Record) -> ClassTable | None:
     """Return the classes of the retrained model; None where there is none on this machine."""
     try:
-        notes = json.loads((record.folder.model / "ensemble.json").read_text(encoding="utf-8"))
+        notes = json.loads(read_regular(record.folder.model / "ensemble.json"))
         return class_table_from_json(notes["classes"])
-    except (OSError, ValueError, KeyError, TypeError, DataError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, DataError):
         return None

@@ -12,6 +12,7 @@ from search.settings import settings_values
 from search.verdict.comparison import Interval, average_images, compare_over_images
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError
+from segcore.regular import read_regular
 
 _NOT_TOLD: Final = {"name", "search_id", "first"}
 """Settings in which any two searches differ, or that no table holds."""
@@ -109,7 +110,7 @@ def list_settings(first: Record, second: Record) -> dict[str, tuple[Any, Any]]:
 
 def _digest_folds(record: Record) -> str:
     try:
-        return hashlib.sha256(record.folder.folds.read_bytes()).hexdigest()
+        return hashlib.sha256(read_regular(record.folder.folds)).hexdigest()
     except FileNotFoundError:
         return ""
     except OSError as error:

@@ -1,6 +1,7 @@
 """`best.json`, which hands the winner from the search to the retraining; `verdict` decides who wins."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -11,6 +12,7 @@ from search.folder import SearchFolder
 from search.settings import describe_damage
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, ConfigError, StorageError
+from segcore.regular import read_regular
 from segcore.replacing import replacing
 from segcore.scoring.objective import FIRST_METRIC
 
@@ -178,7 +180,9 @@ def read_best(file: Path) -> Winner:
         CheckpointError: when it is missing or damaged, or it names no configuration with a score.
     """
     try:
-        return _ADAPTER.validate_json(file.read_bytes())
+        winner = _ADAPTER.validate_json(read_regular(file))
+        # Whatever shows or trains it asks for its values by name.
+        return replace(winner, values=TrainConfig.from_values(winner.values).values())
     except (OSError, ValueError, ConfigError) as error:
         command = SearchFolder(root=file.parent).command("best")
         raise CheckpointError(

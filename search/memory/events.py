@@ -22,8 +22,8 @@ _NEWER: Final = "a newer version of street-search may have written it"
 
 _CONFIG: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-Moment = Annotated[float, Field(ge=0)]
-"""Seconds since the Unix epoch."""
+Moment = Annotated[float, Field(ge=0, lt=9e9)]
+"""Seconds since the Unix epoch, to the year 2255: tables cannot tell later moments."""
 Number = Annotated[int, Field(ge=0)]
 """Of a trial, from 0."""
 Epochs = Annotated[int, Field(ge=1, le=100_000)]

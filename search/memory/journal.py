@@ -16,6 +16,7 @@ from typing import Protocol
 from search.memory.events import Event, encode_event, parse_event
 from search.memory.history import History
 from segcore.errors import CheckpointError, StorageError
+from segcore.regular import open_regular, read_regular
 
 
 class Follower(Protocol):
@@ -126,7 +127,7 @@ def read_events(file: Path) -> Iterator[Event]:
 
 def _whole_lines(file: Path) -> Iterator[tuple[int, bytes]]:
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             yield from ((number, line) for number, line in enumerate(stream, start=1) if line.endswith(b"\n"))
     except FileNotFoundError:
         return
@@ -147,7 +148,7 @@ def _damaged(file: Path, number: int, error: CheckpointError) -> CheckpointError
 def _drop_torn_line(file: Path) -> None:
     if not file.exists():
         return
-    content = file.read_bytes()
+    content = read_regular(file)
     whole = content.rfind(b"\n") + 1
     if whole < len(content):
         os.truncate(file, whole)

@@ -10,6 +10,7 @@ from search.report.matter import Matter, score_of
 from segcore.errors import CheckpointError
 from segcore.insight.page import Markup, Section, class_legend, element, join, paragraph
 from segcore.insight.page_pictures import picture
+from segcore.regular import read_regular
 
 _MOST_BYTES: Final = 400_000
 
@@ -36,6 +37,6 @@ def _read(stage: StageFolder, stored: str) -> bytes | None:
     """Return a picture; None for one that is not there, or too large for a page."""
     try:
         file: Path = stage.resolve(stored)
-        return file.read_bytes() if file.stat().st_size <= _MOST_BYTES else None
+        return read_regular(file) if file.stat().st_size <= _MOST_BYTES else None
     except (OSError, CheckpointError):
         return None

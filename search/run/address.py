@@ -44,7 +44,7 @@ def find_address(address: str) -> str:
 
 def _require_answer(address: str, named: str) -> str:
     host, colon, port = address.rpartition(":")
-    if "://" in address or not colon:
+    if "://" in address or "@" in address or not colon:
         raise ClusterError(f"{named} is no address of a head; give its HOST:PORT, such as 10.0.0.1:6379, {_REMEDY}.")
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()

@@ -25,6 +25,7 @@ from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.quiet import keep_quiet, without_reports
 from search.run.share import taking_gpus
+from search.tracking_uri import mask_uri
 from segcore.bucket import PLACE_VARIABLES
 from segcore.data.bringing import bring_each
 from segcore.data.caching.build import Announce
@@ -233,8 +234,9 @@ def _runtime_env(place: Place) -> dict[str, Any]:
         # Each trial of a reused worker has a thread of its own, and glibc keeps memory for each that ever was.
         "MALLOC_ARENA_MAX": "1",
     }
-    known = (LIMIT_VARIABLE, PRETENDED, *PLACE_VARIABLES)
-    environment |= {name: os.environ[name] for name in known if os.environ.get(name)}
+    given = {name: os.environ.get(name, "") for name in (LIMIT_VARIABLE, PRETENDED, *PLACE_VARIABLES)}
+    # Ray shows a worker's in its logs and on its command line, so an address with a password is each node's own affair.
+    environment |= {name: value for name, value in given.items() if value and mask_uri(value) == value}
     if place.address:
         return {"py_modules": [str(_ROOT / package) for package in PACKAGES], "env_vars": environment}
     paths = [str(_ROOT), os.environ.get("PYTHONPATH", "")]

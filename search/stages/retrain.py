@@ -159,7 +159,7 @@ def measure_out_of_fold(
     # Of several folds each is trained once.
     over_seeds = len({trial.fold for trial in trials}) == 1
     scores_of_fold = {
-        trial.values["seed"] if over_seeds else trial.fold: read_scores(folder, trial) for trial in trials
+        trial.values["seed"] if over_seeds else trial.fold: read_scores(folder, trial, len(classes)) for trial in trials
     }
     metric, labels = history.metric, TrainConfig.from_values(history.trials[0].values).labels
     summarise = partial(summarise_scores, classes=classes, every_class=learns_every_class(labels, classes))

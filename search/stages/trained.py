@@ -7,7 +7,9 @@ from search.folder import StageFolder
 from search.memory.history import History, TrialRecord
 from search.memory.outcome import Outcome
 from search.memory.scores import SCORES_FILE
+from search.settings import describe_damage
 from segcore.errors import CheckpointError
+from segcore.regular import read_regular
 from segcore.scoring.metrics import ImageScore
 from segcore.scoring.score_text import decode_scores
 
@@ -61,10 +63,31 @@ def fetch(folder: StageFolder, trial: TrialRecord, file: str) -> Path:
     return folder.fetch(trial.checkpoint, file)
 
 
-def read_scores(folder: StageFolder, trial: TrialRecord) -> list[ImageScore]:
+def read_scores(folder: StageFolder, trial: TrialRecord, classes: int) -> list[ImageScore]:
     """Return the scores of a training's validation images.
 
+    Args:
+        folder: files of the retraining.
+        trial: the training.
+        classes: how many there are.
+
     Raises:
-        CheckpointError: when the checkpoint is missing.
+        CheckpointError: when the checkpoint is missing, or its scores are damaged.
     """
-    return decode_scores(fetch(folder, trial, SCORES_FILE).read_text(encoding="utf-8"))
+    file = fetch(folder, trial, SCORES_FILE)
+    try:
+        stored = decode_scores(read_regular(file), classes)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{file} cannot be read ({describe_damage(error)}); restore it, or delete {folder.root} and retrain anew."
+        ) from error
+    return [
+        ImageScore(
+            name=each.name,
+            condition=each.condition,
+            iou=each.iou,
+            confusion_CP=each.confusion_CP,
+            boundary_C2=each.boundary_C2,
+        )
+        for each in stored
+    ]

@@ -15,7 +15,7 @@ from mlflow.exceptions import InvalidUrlException, MlflowException
 from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
 from search.tracking.store import calm_mlflow, database_file, open_client, told
-from search.tracking_uri import VARIABLE, mask_uri, unmask_uri
+from search.tracking_uri import VARIABLE, hide_secrets, mask_uri, unmask_uri
 from segcore.errors import StreetError, TrackingError
 
 _ADDRESSES: Final = "use http://HOST:PORT, or sqlite:///FILE for a file"
@@ -69,7 +69,7 @@ def check_tracking(uri: str) -> str | None:
     # Drivers and plugins raise what they like.
     except Exception as error:
         if is_away(error, uri):
-            return f"{_named(uri)} does not answer ({told(error)})."
+            return f"{_named(uri)} does not answer ({_tell(error, uri)})."
         raise TrackingError(f"{_named(uri)} {_explain(error, uri)}.") from None
     return None
 
@@ -113,7 +113,7 @@ def _is_foreign(error: MlflowException) -> bool:
 
 def _explain(error: Exception, uri: str) -> str:
     """Return why a store can never be used as it is given, and what to do."""
-    reason = told(error)
+    reason = _tell(error, uri)
     if isinstance(error, ImportError):
         return f"needs a driver that is not installed ({reason}); install it with pip on every node that launches"
     if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and uri.startswith("sqlite"):
@@ -134,17 +134,18 @@ def _explain(error: Exception, uri: str) -> str:
             f"has no valid certificate ({reason}); use http:// for a server without one, or name your own in "
             "MLFLOW_TRACKING_SERVER_CERT_PATH"
         )
-    return _explain_answer(error) if isinstance(error, MlflowException) else f"is no address ({reason}); {_ADDRESSES}"
+    if isinstance(error, MlflowException):
+        return _explain_answer(error, reason)
+    return f"is no address ({reason}); {_ADDRESSES}"
 
 
 def _explain_address(error: Exception, uri: str) -> str:
     if isinstance(error, UnsupportedModelRegistryStoreURIException) or "://" not in uri.replace("databricks", "://"):
         return f"is no address that MLflow knows; {_ADDRESSES}"
-    return f"cannot be used ({told(error)}); {_ADDRESSES}"
+    return f"cannot be used ({_tell(error, uri)}); {_ADDRESSES}"
 
 
-def _explain_answer(error: MlflowException) -> str:
-    reason = told(error)
+def _explain_answer(error: MlflowException, reason: str) -> str:
     if error.get_http_status_code() == 401:
         return (
             f"wants to know who asks ({reason}); set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
@@ -158,6 +159,11 @@ def _explain_answer(error: MlflowException) -> str:
     if _is_foreign(error):
         return f"answers, but is no MLflow server ({reason}); check host, port and path"
     return f"cannot be used ({reason})"
+
+
+def _tell(error: Exception, uri: str) -> str:
+    # Some take an address apart before they complain of it.
+    return hide_secrets(told(error), unmask_uri(uri))
 
 
 def _named(uri: str) -> str:

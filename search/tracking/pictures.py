@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from search.memory.history import History
+from segcore.data.decoding import decode_rgb
 
 LATEST_STEP: Final = 0
 """Where the picture of the last epoch that sent one stands."""
@@ -59,6 +60,6 @@ def send_pictures(
     """
     for key, file in ((picture_key(shown), file) for shown, file in files.items()):
         if file.is_file() and (key, step, stamp) not in known:
-            with Image.open(file) as image:
-                client.log_image(run_id, image.convert("RGB"), key=key, step=step, timestamp=stamp)
+            picture = Image.fromarray(decode_rgb(file))
+            client.log_image(run_id, picture, key=key, step=step, timestamp=stamp)
             known.add((key, step, stamp))

@@ -6,6 +6,7 @@ from typing import Final
 
 from search.memory.events import Event, encode_event, parse_event
 from segcore.errors import CheckpointError
+from segcore.regular import open_regular
 
 _IDENTITY_LETTERS: Final = 16
 
@@ -43,7 +44,7 @@ class JournalReader:
         events: list[Event] = []
         if not self._file.exists():
             return events
-        with self._file.open("rb") as stream:
+        with open_regular(self._file) as stream:
             stream.seek(self._offset)
             for line in stream:
                 if not line.endswith(b"\n") or len(events) == count:
@@ -81,7 +82,7 @@ def identify(journal: Path) -> str:
     """Return what tells a journal from others: a digest of its first event; a journal without one has none."""
     if not journal.exists():
         return ""
-    with journal.open("rb") as stream:
+    with open_regular(journal) as stream:
         first = stream.readline()
     return hashlib.sha256(_write_anew(first)).hexdigest()[:_IDENTITY_LETTERS] if first.endswith(b"\n") else ""
 
@@ -103,6 +104,6 @@ def count_whole_bytes(journal: Path, start: int = 0) -> int:
     """
     if not journal.exists():
         return 0
-    with journal.open("rb") as stream:
+    with open_regular(journal) as stream:
         stream.seek(start)
         return start + stream.read().rfind(b"\n") + 1

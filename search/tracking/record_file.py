@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -23,6 +24,7 @@ from search.memory.journal import read_history
 from search.memory.scores import SCORES_FILE
 from search.opening import read_what
 from search.place import Place
+from search.settings import describe_damage
 from search.storage import name_storage
 from search.tracking.check import check_tracking
 from search.tracking.experiments import find_run, stage_tags
@@ -36,6 +38,8 @@ _SENT: Final = "sent.json"
 _KINDS: Final = {".json", ".jsonl"}
 _MOST_BYTES: Final = 2**31
 """Of what is unpacked: whoever can write to MLflow's files could fill this machine's disk."""
+_MOST_FILES: Final = 10_000
+_MOST_SENT_BYTES: Final = 1 << 20
 _NAMED: Final = 20
 
 
@@ -168,15 +172,18 @@ def _find_search(client: MlflowClient, uri: str, name: str) -> Run:
 def _unpack(file: Path, root: Path, storage: Path) -> None:
     try:
         with zipfile.ZipFile(file) as packed:
-            members = [each for each in packed.infolist() if each.filename != _SENT]
-            if sum(each.file_size for each in members) > _MOST_BYTES:
+            members, sent = packed.infolist(), packed.getinfo(_SENT)
+            is_large = len(members) > _MOST_FILES or sent.file_size > _MOST_SENT_BYTES
+            if is_large or sum(each.file_size for each in members) > _MOST_BYTES:
                 raise CheckpointError(f"{RECORD_FILE} is larger than any record; it is not unpacked.")
-            for member in members:
+            for member in (each for each in members if each.filename != _SENT):
                 if Path(member.filename).suffix in _KINDS:
                     # It leaves out whatever would lead out of the folder.
                     packed.extract(member, root)
-            mark_fetched(storage, packed.read(_SENT))
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            mark_fetched(storage, packed.read(sent))
+    # What is cut short, packed in a way that is not known, or asks for a password.
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(
-            f"MLflow's {RECORD_FILE} is damaged ({error}); 'python -m search sync', where its storage is, mends it."
+            f"MLflow's {RECORD_FILE} is damaged ({describe_damage(error)}); 'python -m search sync', where its storage "
+            "is, mends it."
         ) from error

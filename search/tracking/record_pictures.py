@@ -15,7 +15,8 @@ from search.tracking.experiments import find_run, stage_tags
 from search.tracking.pictures import picture_key
 from search.tracking.reading import identify
 from search.tracking.store import open_client, readable
-from segcore.errors import CheckpointError
+from segcore.data.decoding import decode_rgb
+from segcore.errors import CheckpointError, DataError
 
 _QUALITY: Final = 90
 _ENDING: Final = ".png"
@@ -40,7 +41,7 @@ def fetch_pictures(uri: str, record: Record) -> None:
             run = find_run(client, experiment.experiment_id, own, shown.trial.number)
             if run is not None:
                 # Stores of artifacts raise what they like, and a report without a picture is still one.
-                with suppress(MlflowException, CheckpointError, OSError):
+                with suppress(MlflowException, CheckpointError, DataError, OSError):
                     _fetch(client, run.info.run_id, shown)
 
 
@@ -55,5 +56,4 @@ def _fetch(client: MlflowClient, run_id: str, shown: Shown) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = Path(client.download_artifacts(run_id, sent, folder))
         file.parent.mkdir(parents=True, exist_ok=True)
-        with Image.open(found) as image:
-            image.convert("RGB").save(file, "jpeg", quality=_QUALITY)
+        Image.fromarray(decode_rgb(found)).save(file, "jpeg", quality=_QUALITY)

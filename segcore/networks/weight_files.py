@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from segcore.errors import WeightsError
+from segcore.regular import refuse_irregular
 
 Tensors = Mapping[str, Tensor]
 
@@ -74,6 +75,7 @@ def read_networks(file: Path) -> dict[str, Tensors]:
 
 def _read(file: Path) -> object:
     try:
+        refuse_irregular(file)
         if file.suffix == ".safetensors":
             return safetensors.torch.load_file(file)
         with torch.serialization.safe_globals(list(_PLAIN_TYPES)):

@@ -28,6 +28,7 @@ from segcore.prediction.ensemble import Ensemble, Member
 from segcore.prediction.member_files import MemberWeights, describe_members, load_member, read_format, write_members
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.predict import DEFAULT_OPTIONS
+from segcore.regular import read_regular
 from segcore.replacing import replacing
 
 FOLDS_FILE: Final = "folds.json"
@@ -180,7 +181,7 @@ def read_ensemble_notes(folder: Path) -> dict[str, Any]:
     """
     file = folder / ENSEMBLE_FILE
     try:
-        document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig"))
+        document: dict[str, Any] = json.loads(read_regular(file).decode("utf-8-sig"))
         return read_format(document)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         inside = next((f"{found.parent} is one; " for found in sorted(folder.glob(f"*/{ENSEMBLE_FILE}"))), "")

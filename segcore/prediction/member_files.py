@@ -19,6 +19,7 @@ from segcore.expressions import translate_first_losses
 from segcore.machine import Machine
 from segcore.networks.fusion import fuse_normalisation
 from segcore.networks.model import SegmentationModel, build_architecture
+from segcore.regular import refuse_irregular
 
 _FORMAT: Final = "street-ensemble-2"
 _FORMAT_OF_FIRST_LOSSES: Final = "street-ensemble-1"
@@ -129,6 +130,7 @@ def load_member(file: Path, config: TrainConfig, outputs: int, machine: Machine)
         CheckpointError: when the file is damaged or of another network.
     """
     try:
+        refuse_irregular(file)
         weights = safetensors.torch.load_file(file)
     except Exception as error:
         raise CheckpointError(f"{file} cannot be read ({type(error).__name__}: {error}).") from error

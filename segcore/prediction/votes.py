@@ -171,7 +171,7 @@ def read_votes(file: Path) -> Votes:
     try:
         with np.load(file, allow_pickle=False) as content:
             name, condition = map(str, content["told"])
-            return Votes(
+            votes = Votes(
                 name=name,
                 condition=condition,
                 agreed_CP=content["agreed"],
@@ -179,9 +179,25 @@ def read_votes(file: Path) -> Votes:
                 truth_P=content["truth"],
                 pixels_each=float(content["pixels_each"]),
             )
+        _require_whole(votes)
     # numpy and zipfile raise errors of many types for a damaged file.
     except Exception as error:
         raise StorageError(f"{file} cannot be read ({error}); delete it, and it is made anew.") from error
+    return votes
+
+
+def _require_whole(votes: Votes) -> None:
+    """Raise `ValueError` where arrays are not of the kinds and sizes that belong together."""
+    agreed_CP, disputed_KOP, truth_P = votes.agreed_CP, votes.disputed_KOP, votes.truth_P
+    kinds = (agreed_CP.dtype.kind, disputed_KOP.dtype.kind, truth_P.dtype.name)
+    dimensions = (agreed_CP.ndim, disputed_KOP.ndim, truth_P.ndim)
+    if kinds != ("i", "f", "uint8") or dimensions != (2, 3, 1):
+        raise ValueError("its arrays are of other kinds")
+    classes, columns = agreed_CP.shape
+    if columns != classes + 1 or disputed_KOP.shape[2] != len(truth_P) or not 1 <= votes.pixels_each < math.inf:
+        raise ValueError("its arrays do not belong together")
+    if any(index >= classes and index != VOID for index in np.unique(truth_P)):
+        raise ValueError(f"its truth has other classes than {classes}")
 
 
 def reduce_weights(weights: Weights) -> Weights:

@@ -15,6 +15,7 @@ from segcore.errors import CheckpointError, StorageError
 from segcore.expressions import translate_first_losses
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
+from segcore.regular import open_regular
 from segcore.replacing import replacing
 from segcore.scoring.objective import FIRST_METRIC
 from segcore.training.state import TrainState, assemble, list_learnt, load_learnt, restore
@@ -149,7 +150,7 @@ def require_readable(file: Path) -> None:
         CheckpointError: when its disk or share does not give it.
     """
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             while stream.read(_READ_BYTES):
                 continue
     except OSError as error:
@@ -185,7 +186,8 @@ def restore_saved(state: TrainState, file: Path, machine: Machine) -> None:
 def _read(file: Path) -> dict[str, Any]:
     try:
         # What goes to the device is copied there part by part; the snapshots never are.
-        content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        with open_regular(file) as stream:
+            content: dict[str, Any] = torch.load(stream, map_location="cpu", weights_only=True)
         if "ious" in content:
             # The name of the scores before there was a choice of metric.
             content["scores"] = content.pop("ious")

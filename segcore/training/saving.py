@@ -8,6 +8,7 @@ A folder that lacks the score, or has that of another epoch, is torn: `load_chec
 
 import dataclasses
 import json
+import math
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Self
@@ -15,6 +16,7 @@ from typing import Final, Self
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError, StorageError
 from segcore.machine import Machine
+from segcore.regular import read_regular
 from segcore.scoring.objective import FIRST_METRIC
 from segcore.training.checkpoint import load_state, save_state
 from segcore.training.state import TrainState
@@ -86,11 +88,15 @@ def load_checkpoint(folder: Path, config: TrainConfig, machine: Machine, metric:
 
 def _read_score(file: Path, epoch: int) -> float:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(read_regular(file))
+        score = found["score"]
         if found["epoch"] != epoch:
-            raise ValueError(f"it is of epoch {found['epoch']}, the state of epoch {epoch}")
-        return float(found["score"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"it is of epoch {found['epoch']!r:.60}, the state of epoch {epoch}")
+        # Where nothing could be counted it is NaN.
+        if not isinstance(score, float) or math.isinf(score):
+            raise ValueError(f"its score is {score!r:.60}")
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"The checkpoint {file} cannot be read ({type(error).__name__}: {error}); delete it to start anew."
         ) from error
+    return score

@@ -223,8 +223,8 @@ def make_best() -> Callable[..., Winner]:
     return make
 
 
-# Pixels of car and signal by truth (rows) and prediction (columns).
-_GOOD, _BAD = [[9, 1], [0, 10]], [[5, 5], [10, 0]]
+# Pixels of car and signal by truth (rows) and prediction (columns; the last: background).
+_GOOD, _BAD = [[9, 1, 0], [0, 10, 0]], [[5, 5, 0], [10, 0, 0]]
 _FOLDS = (
     [("a", "day", 0.9, _GOOD), ("b", "night", 0.3, _BAD)],
     [("c", "day", 0.7, _GOOD), ("d", "night", 0.1, _BAD), ("e", "", 0.5, _GOOD)],

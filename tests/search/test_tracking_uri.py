@@ -1,6 +1,6 @@
 import pytest
 
-from search.tracking_uri import fix_file, mask_uri, own_tracking_uri, unmask_uri
+from search.tracking_uri import fix_file, hide_secrets, mask_uri, own_tracking_uri, unmask_uri
 from segcore.errors import TrackingError
 
 
@@ -22,6 +22,10 @@ from segcore.errors import TrackingError
         ),
         ("abfs://box@host/x?sig=S", "abfs://box@host/x?sig=***"),
         ("no answer (https://u:PW@host), see a@b", "no answer (https://***@host), see a@b"),
+        ("https:/u:PW@host", "https:/***@host"),
+        ("u:PW@host:5000", "***@host:5000"),
+        ("--tracking-uri=u:12345@host", "--tracking-uri=***@host"),
+        ("http://host:5000/?api_key=K&key=K&team=a", "http://host:5000/?api_key=***&key=***&team=a"),
     ],
 )
 def test_passwords_and_tokens_are_masked(given, shown):
@@ -38,10 +42,26 @@ def test_passwords_and_tokens_are_masked(given, shown):
         "sqlite:////home/u:b@c/mlflow.db",
         "postgresql://u@host/db",
         "databricks://profile",
+        "file:///data/u:b@c/mlruns",
+        "postgresql://u@host/db?sslkey=/home/u/key.pem",
+        "http://host:5000/#/experiments/1?orderByKey=metrics.iou",
     ],
 )
 def test_address_without_a_secret_stays(uri):
     assert mask_uri(uri) == uri == unmask_uri(uri)
+
+
+@pytest.mark.parametrize(
+    ("uri", "said", "shown"),
+    [
+        ("databricks://u:PW@host", "put-secret u PW@host-token", "put-secret u ***@host-token"),
+        ("http://TOKEN@host", "no user TOKEN", "no user ***"),
+        ("postgresql://host/db?password=PW", "invalid: PW", "invalid: ***"),
+        ("http://host:5000", "no host:5000", "no host:5000"),
+    ],
+)
+def test_secrets_of_an_address_are_hidden_where_a_library_takes_it_apart(uri, said, shown):
+    assert hide_secrets(said, uri) == shown
 
 
 def test_password_that_was_not_kept_comes_from_the_environment(monkeypatch):

@@ -70,6 +70,8 @@ def test_another_kind_of_address_is_refused_with_those_that_are_allowed(text):
         "s3://key:hu/hush@bucket/x",
         "abfs://container:hush@host/x",
         "s3://bucket/x?secret_key=hush",
+        "s3://bucket/x?endpoint_override=http://key:hush@host:9000",
+        "gs://bucket/x?scheme=http&endpoint_override=key:hush@host",
         "abfs://c@host.dfs.core.windows.net/x?sig=hush",
     ],
 )

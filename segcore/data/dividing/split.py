@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from segcore.errors import CheckpointError, ConfigError
+from segcore.regular import read_regular
 from segcore.replacing import replacing
 
 SplitKind = Literal["folds", "official", "own"]
@@ -124,7 +125,7 @@ def read_folds(file: Path) -> FoldSplit:
         CheckpointError: when it is missing, damaged, or divides a block.
     """
     try:
-        split = _parse(json.loads(file.read_text(encoding="utf-8-sig")))
+        split = _parse(json.loads(read_regular(file).decode("utf-8-sig")))
         _require_sound(split)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         # A text that cannot be decoded would be told as a whole.

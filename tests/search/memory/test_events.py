@@ -38,7 +38,7 @@ values = st.dictionaries(texts, plain, max_size=3)
 configs = st.builds(TrainConfig, learning_rate=st.floats(1e-6, 1e-2), epochs=st.integers(1, 99)).map(TrainConfig.values)
 numbers = st.integers(0, 10**6)
 metrics = st.dictionaries(texts, st.floats(-1e59, 1e59), max_size=3)
-times = st.floats(0, 1e11)
+times = st.floats(0, 8e9)
 
 events = st.one_of(
     st.builds(Opened, cache_key=texts, time=times),

@@ -45,7 +45,9 @@ def test_address_that_answers_is_taken(alive):
     assert find_address(alive) == alive
 
 
-@pytest.mark.parametrize("address", ["garbage", "local", "http://127.0.0.1:8265", "ray://127.0.0.1:10001"])
+@pytest.mark.parametrize(
+    "address", ["garbage", "local", "http://127.0.0.1:8265", "ray://127.0.0.1:10001", "u:PW@127.0.0.1:6379"]
+)
 def test_address_that_is_no_heads_is_refused_with_what_to_give(address):
     with pytest.raises(ClusterError, match=rf"--address {address} is no address of a head; give its HOST:PORT"):
         find_address(address)

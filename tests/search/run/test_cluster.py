@@ -133,6 +133,15 @@ def test_workers_ask_the_store_that_the_driver_asks_and_are_told_no_secret(make_
     assert "AWS_SECRET_ACCESS_KEY" not in told
 
 
+@pytest.mark.parametrize("address", ["", "auto"])
+def test_workers_are_not_told_the_address_of_a_store_that_holds_a_password(make_place, monkeypatch, address):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://user:PW@store:9000")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    told = _runtime_env(make_place(address=address))["env_vars"]
+    assert "AWS_ENDPOINT_URL" not in told
+    assert told["AWS_REGION"] == "eu-west-1"
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:port", "host:-1", "127.0.0.1:99999999"])
 def test_address_with_a_port_that_is_none_is_refused(make_place, address):
     with pytest.raises(ClusterError, match="does not answer"), connected(make_place(address=address)):

@@ -20,6 +20,7 @@ SECRETS = {
     "AWS_ACCESS_KEY_ID": "PLANTED-id",
     "AWS_SECRET_ACCESS_KEY": "PLANTED-key",
     "AWS_SESSION_TOKEN": "PLANTED-token",
+    "AWS_ENDPOINT_URL": "http://user:PLANTED-word@127.0.0.1:9",
 }
 
 DRIVER = """
@@ -32,13 +33,13 @@ from ray import tune
 
 def train(config):
     import os
-    tune.report({"letters": len(os.environ["AWS_SECRET_ACCESS_KEY"])})
+    tune.report({name: len(os.environ[name]) for name in ("AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")})
 
 with connected(build_place({"data": Path("."), "storage": Path(".")})):
     results = tune.Tuner(train, run_config=tune.RunConfig(storage_path=sys.argv[1], verbose=0)).fit()
     address = ray.get_runtime_context().gcs_address
     session = ray._private.worker._global_node.get_session_dir_path()
-    letters = results[0].metrics["letters"]
+    letters = [results[0].metrics[name] for name in ("AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")]
     jobs = [each["Entrypoint"] for each in ray._private.state.jobs()]
     print(json.dumps({"address": address, "session": session, "letters": letters, "jobs": jobs}), flush=True)
     input()
@@ -90,7 +91,7 @@ def listening_addresses() -> dict[int, str]:
 
 
 def test_trials_have_the_users_keys_and_no_file_has_them(told):
-    assert told["letters"] == len("PLANTED-key")
+    assert told["letters"] == [len("PLANTED-key"), len("http://user:PLANTED-word@127.0.0.1:9")]
     files = [file for root in (told["session"], told["home"]) for file in Path(root).rglob("*") if file.is_file()]
     assert any(file.name == "runtime_env_agent.log" for file in files)
     assert [file for file in files if b"PLANTED" in file.read_bytes()] == []

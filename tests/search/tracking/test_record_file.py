@@ -2,6 +2,7 @@
 
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,10 +86,11 @@ def with_record(sent, tmp_path):
     experiment = client.get_experiment_by_name("streets")
     (parent,) = client.search_runs([experiment.experiment_id], "tags.`search.trial` = '-1'")
 
-    def put(**files: str) -> None:
-        with zipfile.ZipFile(tmp_path / RECORD_FILE, "w") as packed:
+    def put(spoil: Callable[[bytes], bytes] = bytes, **files: str) -> None:
+        with zipfile.ZipFile(tmp_path / RECORD_FILE, "w", zipfile.ZIP_DEFLATED) as packed:
             for name, content in files.items():
                 packed.writestr(name, content)
+        (tmp_path / RECORD_FILE).write_bytes(spoil((tmp_path / RECORD_FILE).read_bytes()))
         client.log_artifact(parent.info.run_id, str(tmp_path / RECORD_FILE))
 
     yield put
@@ -106,4 +108,39 @@ def test_nothing_is_unpacked_beside_the_folder_and_only_what_a_record_has(sent, 
 def test_a_damaged_record_is_told_with_the_remedy(sent, with_record, tmp_path):
     with_record(**{"settings.json": "{}"})
     with pytest.raises(CheckpointError, match=r"record\.zip is damaged .*'python -m search sync'"):
+        fetch_record(sent[1].tracking_uri, "streets", tmp_path)
+
+
+def change_entries(content: bytes, local: int, central: int, number: int) -> bytes:
+    """Return a ZIP with another number of two bytes in each of its entries, at these places after their marks."""
+    changed = bytearray(content)
+    for mark, place in ((b"PK\x03\x04", local), (b"PK\x01\x02", central)):
+        for piece in range(content.count(mark)):
+            start = -1
+            for _ in range(piece + 1):
+                start = content.find(mark, start + 1)
+            changed[start + place : start + place + 2] = number.to_bytes(2, "little")
+    return bytes(changed)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda content: change_entries(content, 6, 8, 1), id="asks for a password"),
+        pytest.param(lambda content: change_entries(content, 8, 10, 99), id="packed in an unknown way"),
+        pytest.param(lambda content: change_entries(content, 4, 6, 99), id="of a later version"),
+        pytest.param(lambda content: content.replace(content[60:64], b"\xff" * 4, 1), id="does not unpack"),
+    ],
+)
+def test_a_record_that_cannot_be_unpacked_is_told_with_the_remedy(sent, with_record, tmp_path, spoil):
+    mark = '{"storage": "/data", "stage": "", "seconds": 1}'
+    with_record(spoil, **{"settings.json": '{"name": "streets", "space": "demo"}', "sent.json": mark})
+    with pytest.raises(CheckpointError, match=r"record\.zip is damaged .*'python -m search sync'"):
+        fetch_record(sent[1].tracking_uri, "streets", tmp_path)
+
+
+@pytest.mark.parametrize("moment", ["1e30", f"{'0' * 2_000_000}1"], ids=["no moment", "megabytes"])
+def test_a_record_that_was_sent_at_no_moment_is_refused(sent, with_record, tmp_path, moment):
+    with_record(**{"sent.json": f'{{"storage": "/data", "stage": "", "seconds": {moment}}}', "settings.json": "{}"})
+    with pytest.raises(CheckpointError, match=r"record\.zip is (damaged|larger)"):
         fetch_record(sent[1].tracking_uri, "streets", tmp_path)

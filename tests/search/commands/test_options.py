@@ -96,5 +96,5 @@ def test_an_empty_path_is_refused_before_anything_is_written(option, tmp_path, m
     """As "$CACHE" is, where nobody set it: it would be the folder that one stands in."""
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["launch", "--name", "s", "--data", str(tmp_path / "none"), option, ""])
-    assert "A path is empty" in f"{result.exception} {result.output}"
+    assert f"{option} '': a path is empty" in f"{result.exception} {result.output}"
     assert list(tmp_path.iterdir()) == []

@@ -206,7 +206,7 @@ class TrainConfig:
     ] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
-        Field(description="auto: bf16 on a GPU that has it, else fp32; fp16 scales its loss"),
+        Field(description="auto: bf16 on a GPU that has it, else fp32; fp16 scales its loss, and is fp32 on a CPU"),
     ] = "auto"
     head_precision: Annotated[
         Literal["auto", "fp32"],

@@ -164,7 +164,7 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
         raise ConfigError(f"--fold {settings.fold} does not exist; there is fold 0 alone, leave --fold out.")
     if settings.fold >= settings.folds:
         raise ConfigError(
-            f"fold={settings.fold} does not exist; with folds={settings.folds} use 0 to {settings.folds - 1}."
+            f"--fold {settings.fold} does not exist; with --folds {settings.folds} use 0 to {settings.folds - 1}."
         )
     return settings
 
@@ -279,7 +279,7 @@ def describe_damage(error: Exception) -> str:
         said = problem["msg"].removeprefix("Value error, ")
         told = f"{place}: {said}" if place else said
     else:
-        told = str(error) or type(error).__name__
+        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return told[:_TOLD_LETTERS]
 
 

@@ -260,7 +260,7 @@ def parse_trials(text: str, settings: SearchSettings, asked: int) -> int:
     Raises:
         ConfigError: when it is none, or less than what there is.
     """
-    match = re.fullmatch(r"(\+?)(\d+)", text.strip())
+    match = re.fullmatch(r"(\+?)([0-9]+)", text.strip())
     if match is None:
         raise ConfigError(f"--trials {text!r} is no number of trials; write 60, or +40 for 40 more.")
     trials = int(match.group(2)) + (settings.trials if match.group(1) else 0)

@@ -44,6 +44,7 @@ from search.commands.report import compare, report
 from search.commands.space import space_app
 from search.commands.steering import keep, prune, stop
 from search.tracking_uri import mask_uri
+from segcore.commands.strict import StrictCommand
 from segcore.errors import HopelessSearchError, InterruptedSearchError, StreetError, UnfitClusterError
 from segcore.version import VERSION
 
@@ -70,7 +71,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("list")(list_searches)
+app.command("list", cls=StrictCommand)(list_searches)
 for command in (
     launch,
     resume,
@@ -89,7 +90,7 @@ for command in (
     ui,
     doctor,
 ):
-    app.command()(command)
+    app.command(cls=StrictCommand)(command)
 app.add_typer(space_app, name="space")
 
 

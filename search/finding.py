@@ -3,6 +3,7 @@
 Where the files of a search lie says `folder`.
 """
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -48,6 +49,11 @@ def require_new(settings: SearchSettings, place: Place) -> None:
         StorageError: when the storage cannot be written.
     """
     folder, bucket = folder_of(settings, place), find_bucket(place.storage)
+    if os.path.exists(place.storage / _WHAT):  # noqa: PTH110
+        raise ConfigError(
+            f"--storage {place.storage} is the folder of a search, where stages and trials lie; give the folder of all "
+            f"searches, such as {place.storage.parent}."
+        )
     if is_taken(folder):
         raise ConfigError(
             f"--name {settings.name}: a search of that name is in {name_storage(place.storage)}; "
@@ -71,17 +77,24 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
 
     Raises:
         CheckpointError: when there is none of that name, with the names there are.
-        ConfigError: when the storage is no path.
+        ConfigError: when the storage is no path, or the name is one.
+        StorageError: when the storage cannot be read.
     """
-    folder = SearchFolder(root=resolve_folder("storage", storage) / name)
+    root = resolve_folder("storage", storage)
+    if Path(name).name != name or name in ("", ".."):
+        raise ConfigError(
+            f"{name!r} is no name of a search; give the name of its folder alone, and with --storage the folder that "
+            "it lies in."
+        )
+    folder = SearchFolder(root=root / name)
     stored = _bring(folder)
     # Unlike `is_file`, this takes a name that is too long for a file for one that there is none of.
     if not os.path.isfile(folder.settings):  # noqa: PTH113
-        here = {file.parent.name for file in folder.root.parent.glob("*/settings.json")}
-        names = sorted(here | set(stored))
+        if os.path.isdir(folder.root) and not os.access(folder.root, os.R_OK | os.X_OK):  # noqa: PTH112
+            raise _unreadable(folder.root, PermissionError(errno.EACCES, os.strerror(errno.EACCES)))
+        names = sorted({*_list_here(root), *stored})
         known = f"there are {', '.join(names)}" if names else "there is none at all"
-        where = name_storage(folder.root.parent)
-        raise CheckpointError(f"No search {name!r} in {where}; {known}. Give the folder with --storage.")
+        raise CheckpointError(f"No search {name!r} in {name_storage(root)}; {known}. Give the folder with --storage.")
     return folder
 
 
@@ -90,12 +103,29 @@ def list_names(storage: Path) -> list[str]:
 
     Raises:
         ConfigError: when the storage is no path.
-        StorageError: when the bucket cannot be read.
+        StorageError: when the storage cannot be read.
     """
     root = resolve_folder("storage", storage)
     bucket = find_bucket(root)
     stored = [] if bucket is None else [name for name in bucket.list_folders() if bucket.look_up(f"{name}/{_WHAT}")]
-    return sorted({file.parent.name for file in root.glob(f"*/{_WHAT}")} | set(stored))
+    return sorted({*_list_here(root), *stored})
+
+
+def _list_here(root: Path) -> list[str]:
+    try:
+        # Unlike `is_file`, this takes what this user may not look into for no search.
+        return [folder.name for folder in root.iterdir() if os.path.isfile(folder / _WHAT)]  # noqa: PTH113
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(root, error) from error
+
+
+def _unreadable(folder: Path, error: OSError) -> StorageError:
+    return StorageError(
+        f"{folder} cannot be read ({error.strerror or error}); let this user read it, or give another folder with "
+        "--storage."
+    )
 
 
 def _bring(folder: SearchFolder) -> list[str]:

@@ -15,7 +15,7 @@ from pydantic.dataclasses import dataclass
 
 from search.settings import SearchSettings, describe_damage, describe_problems, parse_duration, write_whole
 from search.storage import find_bucket
-from search.tracking_uri import fix_file, mask_uri, own_tracking_uri
+from search.tracking_uri import fix_uri, mask_uri, own_tracking_uri
 from segcore.data.bringing import keep_place
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.errors import CheckpointError, ConfigError
@@ -111,7 +111,7 @@ def build_place(values: dict[str, Any]) -> Place:
         "extra": tuple(keep_place("extra", each) for each in place.extra),
         "storage": storage,
         "cache": resolve_folder("cache", place.cache),
-        "tracking_uri": fix_file(place.tracking_uri) or own_tracking_uri(storage),
+        "tracking_uri": fix_uri(place.tracking_uri) or own_tracking_uri(storage),
     }
     return Place(**{**place_values(place), **absolute})
 

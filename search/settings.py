@@ -165,7 +165,7 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
         raise ConfigError(f"--fold {settings.fold} does not exist; there is fold 0 alone, leave --fold out.")
     if settings.fold >= settings.folds:
         raise ConfigError(
-            f"fold={settings.fold} does not exist; with folds={settings.folds} use 0 to {settings.folds - 1}."
+            f"--fold {settings.fold} does not exist; with --folds {settings.folds} use 0 to {settings.folds - 1}."
         )
     return settings
 
@@ -261,7 +261,7 @@ def parse_trials(text: str, settings: SearchSettings, asked: int) -> int:
     Raises:
         ConfigError: when it is none, or less than what there is.
     """
-    match = re.fullmatch(r"(\+?)(\d+)", text.strip())
+    match = re.fullmatch(r"(\+?)([0-9]+)", text.strip())
     if match is None:
         raise ConfigError(f"--trials {text!r} is no number of trials; write 60, or +40 for 40 more.")
     trials = int(match.group(2)) + (settings.trials if match.group(1) else 0)
@@ -280,7 +280,7 @@ def describe_damage(error: Exception) -> str:
         said = problem["msg"].removeprefix("Value error, ")
         told = f"{place}: {said}" if place else said
     else:
-        told = str(error) or type(error).__name__
+        told = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return told[:_TOLD_LETTERS]
 
 

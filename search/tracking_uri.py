@@ -40,12 +40,24 @@ def own_tracking_uri(storage: Path) -> str:
     return f"sqlite:///{storage / 'mlflow.db'}"
 
 
-def fix_file(uri: str) -> str:
-    """Return an address whose file of a database has its whole path, which it keeps in whatever folder it is used.
+def fix_uri(uri: str) -> str:
+    """Return an address as MLflow reads it: its scheme in small letters, no blanks around it, a database's whole path.
 
     Args:
         uri: as it was given.
+
+    Raises:
+        TrackingError: when it is a server's that names none.
     """
+    kind, mark, place = uri.strip().partition("://")
+    uri = f"{kind.lower()}{mark}{place}"
+    if uri.partition("?")[0].rstrip("/") in ("http:", "https:"):
+        raise TrackingError(f"--tracking-uri {uri} names no server; use http://HOST:PORT.")
+    return _fix_file(uri)
+
+
+def _fix_file(uri: str) -> str:
+    # A relative file would be another one for a command in another folder.
     scheme, slashes, rest = uri.partition(":///")
     name, mark, query = rest.partition("?")
     is_path = name and name != ":memory:" and not name.startswith("file:")

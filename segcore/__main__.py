@@ -18,6 +18,7 @@ from segcore.commands.looking import errors, explore
 from segcore.commands.networks import networks
 from segcore.commands.prediction import predict, tune_predict
 from segcore.commands.reuse import export, pseudo_label
+from segcore.commands.strict import StrictCommand
 from segcore.commands.training import fields, train
 from segcore.errors import LeftOutError, StorageError, StreetError
 from segcore.version import VERSION
@@ -44,7 +45,7 @@ for command in (
     streets,
     cache,
 ):
-    app.command()(command)
+    app.command(cls=StrictCommand)(command)
 app.add_typer(import_app, name="import")
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from segcore.errors import ConfigError
@@ -31,6 +31,16 @@ STRIDE: Final = 32
 """Pixels of the image per pixel of the deepest feature level; the model pads to a multiple of it."""
 
 
+def _check_loss(text: str) -> str:
+    parse_loss(text)
+    return text
+
+
+def _check_backbone_options(text: str) -> str:
+    parse_backbone_options(text)
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class TrainConfig:
     """One configuration of a training: flat, immutable, validated once.
@@ -43,6 +53,7 @@ class TrainConfig:
     ] = "resnet34"
     backbone_options: Annotated[
         str,
+        AfterValidator(_check_backbone_options),
         Field(description="arguments of timm's for the encoder, joined by commas, such as 'drop_path_rate=0.1'"),
     ] = ""
     weights: Annotated[
@@ -127,6 +138,7 @@ class TrainConfig:
     ] = 0.0
     loss: Annotated[
         str,
+        AfterValidator(_check_loss),
         Field(min_length=1, description=f"weighted sum of {', '.join(LOSS_NAMES)}, such as 'ce+0.5*jaccard'"),
     ] = "ce"
     class_weights: Annotated[
@@ -206,7 +218,7 @@ class TrainConfig:
     ] = 0
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
-        Field(description="auto: bf16 on a GPU that has it, else fp32; fp16 scales its loss"),
+        Field(description="auto: bf16 on a GPU that has it, else fp32; fp16 scales its loss, and is fp32 on a CPU"),
     ] = "auto"
     head_precision: Annotated[
         Literal["auto", "fp32"],
@@ -215,8 +227,6 @@ class TrainConfig:
     seed: Annotated[int, Field(ge=0, lt=2**31, description="seed of initial weights, order and augmentation")] = 0
 
     def __post_init__(self) -> None:
-        parse_loss(self.loss)
-        parse_backbone_options(self.backbone_options)
         if self.batch_size == 1 and self.smallest_batch > 1:
             raise ConfigError(
                 f"batch_size=1 with decoder={self.decoder}, input_mode={self.input_mode}, crop_size={self.crop_size} "

@@ -77,11 +77,11 @@ def require_device(machine: Machine) -> None:
 
 
 def autocast(config: TrainConfig, machine: Machine) -> torch.autocast:
-    """Return the context in which the network runs at the configuration's precision."""
+    """Return the context in which the network runs at the configuration's precision; no CPU computes well in fp16."""
     # Older GPUs emulate it, at the price of speed.
     bf16_pays = machine.on_gpu and torch.cuda.is_bf16_supported(including_emulation=False)
     use_bf16 = config.precision == "bf16" or (config.precision == "auto" and bf16_pays)
-    use_fp16 = config.precision == "fp16"
+    use_fp16 = config.precision == "fp16" and machine.on_gpu
     dtype = torch.float16 if use_fp16 else torch.bfloat16
     return torch.autocast(machine.device_type, dtype=dtype, enabled=use_bf16 or use_fp16)
 

@@ -31,8 +31,10 @@ from segcore.errors import CheckpointError, TrackingError
 def confirm(
     name: Name,
     where: Values,
-    top: Annotated[int | None, typer.Option(help="best configurations to train; left out: as launched")] = None,
-    folds: Annotated[int | None, typer.Option(help="most further folds, or seeds; left out: as launched")] = None,
+    top: Annotated[int | None, typer.Option(min=0, help="best configurations to train; left out: as launched")] = None,
+    folds: Annotated[
+        int | None, typer.Option(min=1, help="most further folds, or seeds; left out: as launched")
+    ] = None,
     notify: Notify = "",
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:

@@ -112,6 +112,7 @@ def _launch(
     dataset = running.read_data(place)
     settings = resolve_objective(settings, dataset.layout)
     require_metric(settings.metric, dataset.classes)
+    dataset.require_outside("--storage", place.storage)
     console.print(settings_table(settings, place))
     require_new(settings, place)
     with told_if_slow(f"importing {settings.space}"):

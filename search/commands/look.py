@@ -103,5 +103,5 @@ def best(name: Name, as_json: AsJson = False, storage: Storage = DEFAULT_STORAGE
         return
     show_best(found)
     show_front(settings, history)
-    show_state(settings, folder, history, asha)
+    show_state(settings, folder, history, asha, names_best=False)
     console.print(f"written to {folder.best}", soft_wrap=True)

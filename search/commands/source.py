@@ -14,7 +14,7 @@ from search.fetched import read_fetched
 from search.finding import find_folder
 from search.folder import SearchFolder
 from search.storage import locate_storage
-from search.tracking_uri import mask_uri
+from search.tracking_uri import fix_uri, mask_uri
 from segcore.bucket_address import SCHEMES
 
 TrackingUri = Annotated[
@@ -96,7 +96,7 @@ def reached(name: str, storage: Path, tracking_uri: str = "") -> Iterator[Source
         yield Source(folder=find_folder(storage, name))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        yield Source(folder=SearchFolder(root=Path(temporary) / name), tracking_uri=tracking_uri)
+        yield Source(folder=SearchFolder(root=Path(temporary) / name), tracking_uri=fix_uri(tracking_uri))
 
 
 @contextmanager

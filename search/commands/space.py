@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from search.commands.console import console
+from segcore.commands.strict import StrictCommand
 from segcore.data.caching.disk import DEFAULT_CACHE, read_path, resolve_folder
 from segcore.errors import ConfigError, StorageError
 
@@ -17,7 +18,7 @@ def _group() -> None:
     """Write a search space."""
 
 
-@space_app.command()
+@space_app.command(cls=StrictCommand)
 def auto(
     data: Annotated[str, typer.Option(help="data-set folder, archive, or the address of one")],
     device_gib: Annotated[
@@ -28,7 +29,7 @@ def auto(
         Path,
         typer.Option(parser=read_path, metavar="FOLDER", help="folder of decoded images, which a search here uses too"),
     ] = DEFAULT_CACHE,
-    out: Annotated[Path | None, typer.Option(help="new file to write, such as mine.py; empty: it is printed")] = None,
+    out: Annotated[Path | None, typer.Option(help="file to write, such as mine.py; left out: it is printed")] = None,
 ) -> None:
     """Make a space from the data's fingerprint, for --space mine:auto: `search space auto --data DATA --out mine.py`.
 

@@ -20,7 +20,13 @@ from segcore.data.dividing.split import read_folds
 
 
 def show_state(
-    settings: SearchSettings, folder: SearchFolder, history: History, asha: Asha, driven: str | None = None
+    settings: SearchSettings,
+    folder: SearchFolder,
+    history: History,
+    asha: Asha,
+    driven: str | None = None,
+    *,
+    names_best: bool = True,
 ) -> None:
     """Say whether a search is running, interrupted, waiting to be confirmed or done.
 
@@ -30,6 +36,7 @@ def show_state(
         history: its trials.
         asha: its judge, which has learnt the same events.
         driven: name of the stage that a process runs; empty when none does, None: this machine is asked.
+        names_best: whether to name the command that shows the winner; not where it was shown.
     """
     if driven is None:
         driven = next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
@@ -46,7 +53,7 @@ def show_state(
         told = "Its time budget is spent" if spent else "No process runs it"
         warn(f"{told}; go on with '{again}'.")
     elif usable:
-        _show_confirmation(settings, folder, history, driven, has_rivals=len(usable) > 1)
+        _show_confirmation(settings, folder, history, driven, has_rivals=len(usable) > 1, names_best=names_best)
 
 
 def _show_failures(history: History, folder: SearchFolder) -> None:
@@ -63,7 +70,13 @@ def _show_failures(history: History, folder: SearchFolder) -> None:
 
 
 def _show_confirmation(
-    settings: SearchSettings, folder: SearchFolder, history: History, driven: str, *, has_rivals: bool
+    settings: SearchSettings,
+    folder: SearchFolder,
+    history: History,
+    driven: str,
+    *,
+    has_rivals: bool,
+    names_best: bool,
 ) -> None:
     """Say how sure it is who has won, and what is to be done next."""
     if driven == "confirm":
@@ -83,21 +96,23 @@ def _show_confirmation(
         told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
         warn(f"The winner is not confirmed {_name_further(settings)} yet ({told}); run '{folder.command('confirm')}'.")
     else:
-        _show_confirmed(settings, folder, decision, driven)
+        _show_confirmed(settings, folder, decision, driven, names_best=names_best)
 
 
 def _name_further(settings: SearchSettings) -> str:
     return "on further folds" if settings.folds > 1 else "with further seeds"
 
 
-def _show_confirmed(settings: SearchSettings, folder: SearchFolder, decision: Decision, driven: str) -> None:
+def _show_confirmed(
+    settings: SearchSettings, folder: SearchFolder, decision: Decision, driven: str, *, names_best: bool
+) -> None:
     winner = decision.winner
     if winner is None:
         return
     told = tell_rounds(len(decision.folds), settings).capitalize()
     told += f": trial {winner.trial}, {settings.metric} {winner.score:.4f}"
     everything = "on all folds" if settings.folds > 1 else "with these seeds"
-    console.print(f"{told}; '{folder.command('best')}' shows it.", soft_wrap=True)
+    console.print(f"{told}; '{folder.command('best')}' shows it." if names_best else f"{told}.", soft_wrap=True)
     if driven == "retrain":
         console.print(f"It is trained {everything} now.")
     elif model := folder.find_model():

@@ -28,6 +28,8 @@ from spaces import Space
 
 Params = Mapping[str, Any]
 _MOST_CHOICES: Final = 1000
+_TOLD: Final[set[tuple[str, str, int]]] = set()
+"""Warnings of spaces that were told, with the file and the line they come from."""
 
 
 class RejectedDrawError(ConfigError):
@@ -75,7 +77,7 @@ def draw(
     for name, fact in facts.items():
         study.set_user_attr(name, fact)
     trial = study.ask()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as heard:
         # Optuna warns at every draw of choices that its databases could not keep, whose plain names are kept here, and
         # of what works as it says: a range that ends between two steps, a former name of a function.
         warnings.filterwarnings(
@@ -84,7 +86,17 @@ def draw(
         values = fill(trial)
         distributions = {name: _with_plain_choices(name, each) for name, each in trial.distributions.items()}
         params = {name: name_choice(value) for name, value in trial.params.items()}
+    for each in heard:
+        _warn_once(each)
     return Draw(params=params, values=values, distributions=distributions)
+
+
+def _warn_once(heard: warnings.WarningMessage) -> None:
+    """Warn of what a space warns of; Python itself forgets with every draw what it has told."""
+    told = (str(heard.message), heard.filename, heard.lineno)
+    if told not in _TOLD:
+        _TOLD.add(told)
+        warnings.warn_explicit(heard.message, heard.category, heard.filename, heard.lineno)
 
 
 def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> TrainConfig:

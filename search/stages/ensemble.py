@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -25,14 +26,16 @@ from search.run.polling import Poll, run_polls
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
 from search.stages.trained import fetch, find_failure, group_trainings
+from search.verdict.comparison import compare_over_images
 from search.verdict.out_of_fold import ChosenMember, EnsembleVerdict
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
+from segcore.data.classes import ClassTable
 from segcore.data.dividing.split import FoldSplit
 from segcore.prediction.greedy import Choice, choose_ensemble
 from segcore.prediction.member_files import MemberWeights
 from segcore.prediction.votes import Ballot
-from segcore.scoring.metrics import ImageScore, summarise_scores
+from segcore.scoring.metrics import ImageScore, divide_metric, summarise_scores
 from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
 from segcore.training.checkpoint import read_member_weights
 
@@ -115,6 +118,7 @@ def select_ensemble(stage: Stage, cache: PixelCache, winner: int, members: Seque
         find_parts([cache.cases[index].name for index in files], stage.job.split),
         lambda scores: summarise(scores).get(metric, float("nan")),
         max(1, most // len(entrants[0].trainings)),
+        partial(_is_ahead, cache.classes, metric, stage.job.split.block_of),
     )
     return _conclude(choice, entrants, metric, summarise(choice.scores), failures)
 
@@ -196,6 +200,20 @@ def _digest(cache: PixelCache, entrants: Sequence[Entrant]) -> str:
     """Return what differs when other networks are asked, or about other images."""
     asked = [[each.trial, each.snapshot, [training.checkpoint for training in each.trainings]] for each in entrants]
     return hashlib.sha256(json.dumps([cache.key, asked]).encode()).hexdigest()[:16]
+
+
+def _is_ahead(
+    classes: ClassTable,
+    metric: str,
+    block_of: Mapping[str, str],
+    chosen: Sequence[ImageScore],
+    plain: Sequence[ImageScore],
+) -> bool:
+    """Say whether chosen weights beat the winner's networks on the same images, surely enough to run more of them."""
+    better, worse = (divide_metric(scores, classes, metric) for scores in (chosen, plain))
+    differences = {name: better[name] - worse[name] for name in better.keys() & worse.keys()}
+    found = compare_over_images({0: differences}, {name: block_of.get(name, name) for name in differences})
+    return found is not None and found.low > 0
 
 
 def _choose_metric(metric: str, *, every_class: bool) -> str:

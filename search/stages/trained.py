@@ -59,7 +59,10 @@ def fetch(folder: StageFolder, trial: TrialRecord, file: str) -> Path:
         StorageError: when the bucket cannot be read.
     """
     if trial.checkpoint is None or not folder.has(trial.checkpoint, file):
-        raise CheckpointError(f"The checkpoint of fold {trial.fold} is missing ({trial.checkpoint}).")
+        raise CheckpointError(
+            f"The checkpoint of fold {trial.fold} is missing ({trial.checkpoint}); restore it, or move {folder.root} "
+            f"away and train all folds anew by '{folder.command('retrain')}'."
+        )
     return folder.fetch(trial.checkpoint, file)
 
 

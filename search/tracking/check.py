@@ -116,6 +116,8 @@ def _explain(error: Exception, uri: str) -> str:
     reason = _tell(error, uri)
     if isinstance(error, ImportError):
         return f"needs a driver that is not installed ({reason}); install it with pip on every node that launches"
+    if "disk is full" in reason:
+        return f"cannot be written ({reason}); make room on its disk, or choose another file"
     if isinstance(error, sqlalchemy.exc.SQLAlchemyError) and uri.startswith("sqlite"):
         return (
             f"is no whole MLflow database ({reason}); move {database_file(uri)} away, and 'python -m search sync NAME' "

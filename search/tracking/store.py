@@ -5,6 +5,7 @@ Whether a store can be used at all is found out in `check`.
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -213,6 +214,9 @@ def _make_database(file: Path) -> None:
     if file.exists() and not file.is_file():
         raise OSError("it is there and is no file")
     file.parent.mkdir(parents=True, exist_ok=True)
+    # Where no file can be made, as in /proc, a lock is waited for without end.
+    with tempfile.TemporaryFile(dir=file.parent):
+        pass
     # Two clients that make the tables at once ruin the database, and so does one that is killed meanwhile: they are
     # made by one, beside the file, which then is there with all of them.
     with FileLock(file.with_name(f".{file.name}.lock")):

@@ -74,8 +74,9 @@ def ensemble_line(found: EnsembleVerdict) -> str:
     lacking = "".join(f" {failure[0].upper()}{failure[1:]}: it had no say." for failure in found.failures)
     if not found.kept:
         return (
-            f"No choice among {among} beat the winner's networks alone ({found.metric} {found.plain:.4f}; chosen "
-            f"without the images that they are scored on {found.nested:.4f}): the model is the winner's.{lacking}"
+            f"No choice among {among} surely beat the winner's networks alone ({found.metric} {found.plain:.4f}; "
+            f"chosen without the images that they are scored on {found.nested:.4f}): the model is the winner's."
+            f"{lacking}"
         )
     return (
         f"Chosen among {among}: {found.metric} {found.nested:.4f} when chosen without the images that they are scored "

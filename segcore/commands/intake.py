@@ -11,6 +11,7 @@ from rich.text import Text
 
 from segcore.commands.console import console, show_progress, warn
 from segcore.commands.report import counts_table
+from segcore.commands.strict import StrictCommand
 from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
@@ -54,7 +55,7 @@ def init(
     _print_next(data, save_draft(draft, data), draft)
 
 
-@import_app.command(name="coco")
+@import_app.command(name="coco", cls=StrictCommand)
 def coco(
     annotations: Annotated[Path, typer.Argument(help="COCO file of outlined objects, .json")],
     images: Annotated[Path, typer.Argument(help="folder that the file names in it start from")],

@@ -87,6 +87,7 @@ def train(
     require_learnt(metric, config.labels, dataset.classes)
     # What cannot be divided is refused before anything is decoded; what images hold may change folds that are made.
     division.divide(dataset.cases)
+    dataset.require_outside("--out", out)
     make_folder(out)
     warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:

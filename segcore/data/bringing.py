@@ -22,9 +22,9 @@ from filelock import FileLock, Timeout
 
 from segcore.bucket import Bucket, StoredFile, parse_bucket, patiently
 from segcore.bucket_address import is_address
-from segcore.data.caching.disk import read_path, resolve_folder
+from segcore.data.caching.disk import EMPTY_PATH, read_path, resolve_folder
 from segcore.data.unpacking import SPARE_FILES, SUFFIXES, count_free_files, is_archive, unpack
-from segcore.errors import DataError, StorageError
+from segcore.errors import ConfigError, DataError, StorageError
 
 FOLDER: Final = "fetched"
 """In the folder of caches."""
@@ -80,7 +80,9 @@ def keep_place(option: str, given: str | Path) -> str:
     """
     if is_address(given):
         return parse_bucket(option, str(given)).address
-    return str(resolve_folder(option, read_path(given)))
+    if not str(given):
+        raise ConfigError(f"--{option} '': {EMPTY_PATH}")
+    return str(resolve_folder(option, Path(given)))
 
 
 def name_data(given: str | Path) -> str:

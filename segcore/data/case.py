@@ -6,6 +6,7 @@ from typing import Literal
 
 from segcore.data.classes import ClassTable
 from segcore.data.encoding import MaskEncoding
+from segcore.errors import ConfigError
 
 Split = Literal["", "train", "val"]
 """Side of the split that came with the data; empty: it came with none."""
@@ -62,3 +63,19 @@ class DataSet:
     cases: tuple[Case, ...]
     images: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def require_outside(self, option: str, folder: Path) -> None:
+        """Refuse to write among the data, where the next command that reads it would find what was written.
+
+        Args:
+            option: that gave the folder, such as --out.
+            folder: to be written; need not exist.
+
+        Raises:
+            ConfigError: when it is the data set's own, or lies among its images or masks.
+        """
+        wanted = folder.expanduser().resolve()
+        parents = {parent for case in self.cases for parent in (case.image.parent, case.mask.parent)}
+        read = {parent.resolve() for parent in parents}
+        if wanted == self.folder.resolve() or read & {wanted, *wanted.parents}:
+            raise ConfigError(f"{option} {folder} is a folder of the data set itself; choose one beside it.")

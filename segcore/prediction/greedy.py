@@ -4,6 +4,7 @@ Caruana et al., Ensemble Selection from Libraries of Models, 2004 (https://doi.o
 the best few, then add again and again whichever candidate helps most, the same one as often as it does. What is
 selected are weights that all folds share, so that each image is scored by networks that never saw it; and since weights
 that were chosen on images flatter on them, the choice is made again without each part of the images and scored there.
+Every network that is added is run for each image, so a choice is kept only where it is surely better.
 """
 
 import math
@@ -21,6 +22,8 @@ PATIENCE: Final = 4
 
 Score = Callable[[Sequence[ImageScore]], float]
 """What is to be large, of some images; NaN where they have nothing to count."""
+IsAhead = Callable[[Sequence[ImageScore], Sequence[ImageScore]], bool]
+"""Whether the first scores are above the second, of the same images, by more than what other images would change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +54,9 @@ class Choice:
         return self.score - self.nested if self.kept else 0.0
 
 
-def choose_ensemble(ballot: Ballot, plain: Weights, parts: Sequence[int], score: Score, most: int) -> Choice:
+def choose_ensemble(
+    ballot: Ballot, plain: Weights, parts: Sequence[int], score: Score, most: int, is_ahead: IsAhead
+) -> Choice:
     """Choose weights for candidates; the plain model stays where nothing beats it on images it was not chosen on.
 
     Args:
@@ -61,6 +66,7 @@ def choose_ensemble(ballot: Ballot, plain: Weights, parts: Sequence[int], score:
             can be held out, so that the plain model stays.
         score: of some images.
         most: most candidates in the ensemble, at least 1.
+        is_ahead: says whether that is sure.
     """
 
     def within(kept: Sequence[int]) -> Callable[[Sequence[Weights]], list[float]]:
@@ -78,8 +84,10 @@ def choose_ensemble(ballot: Ballot, plain: Weights, parts: Sequence[int], score:
         others = [position for position, other in enumerate(parts) if other != part]
         (scores,) = ballot.score([select_greedily(len(plain), within(others), most)])
         held_out |= {position: scores[position] for position, own in enumerate(parts) if own == part}
-    nested = _finite(score([held_out[position] for position in range(len(parts))]))
+    unseen = [held_out[position] for position in range(len(parts))]
+    nested = _finite(score(unseen))
     kept = len(set(parts)) > 1 and nested > alone and everything([weights])[0] > alone
+    kept = kept and is_ahead(unseen, ballot.score([plain])[0])
     chosen = weights if kept else plain
     return Choice(
         weights=chosen,

@@ -41,7 +41,7 @@ def describe_unknown(metric: str) -> str:
     if metric in METRICS or (metric.startswith(CLASS_PREFIX) and metric != CLASS_PREFIX):
         return ""
     near = difflib.get_close_matches(metric.lower(), METRICS, n=2, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}" if near else f"use {', '.join(METRICS)} or {CLASS_PREFIX}CLASS"
+    hint = f"use {' or '.join(near)}" if near else f"use {', '.join(METRICS)} or {CLASS_PREFIX}CLASS"
     return f"this is no metric; {hint}"
 
 

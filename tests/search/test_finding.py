@@ -4,7 +4,7 @@ import sys
 import pytest
 from filelock import FileLock
 
-from search.finding import find_folder, is_in_use, lock_idle_stage, lock_stage, require_idle, require_new
+from search.finding import find_folder, is_in_use, list_names, lock_idle_stage, lock_stage, require_idle, require_new
 from search.folder import SearchFolder, StageFolder, folder_of
 from search.settings import write_settings
 from segcore.errors import CheckpointError, ConfigError, StorageError
@@ -64,6 +64,28 @@ def test_unknown_name_is_refused_with_the_names_there_are(save_search, tmp_path)
 def test_unknown_name_in_an_empty_storage_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="there is none at all"):
         find_folder(tmp_path / "nowhere", "streets")
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/a", "streets/"])
+def test_path_is_no_name_of_a_search(tmp_path, name):
+    (tmp_path / "settings.json").touch()
+    with pytest.raises(ConfigError, match="is no name of a search; give the name of its folder alone"):
+        find_folder(tmp_path, name)
+
+
+def test_storage_that_is_no_folder_is_not_told_to_be_empty(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(StorageError, match=f"{file} cannot be read .Not a directory.; .*--storage"):
+        list_names(file)
+    with pytest.raises(StorageError, match="Not a directory"):
+        find_folder(file, "streets")
+
+
+def test_search_is_not_begun_in_the_folder_of_another(make_settings, make_place, tmp_path):
+    (tmp_path / "settings.json").touch()
+    with pytest.raises(ConfigError, match=f"is the folder of a search, .* such as {tmp_path.parent}"):
+        require_new(make_settings(), make_place(storage=tmp_path))
 
 
 def test_name_longer_than_a_file_may_have_is_that_of_no_search(tmp_path):

@@ -43,7 +43,7 @@ def test_what_is_no_duration_is_refused_with_an_example(text):
         ({"split": "official"}, ("--folds 7 contradicts --split official",)),
         ({"split": "official", "folds": 1, "fold": 1}, ("--fold 1 does not exist", "there is fold 0 alone")),
         ({"seed": 2**31}, ("--seed 2147483648", "less than 2147483648")),
-        ({"fold": 3, "folds": 3}, ("fold=3 does not exist", "use 0 to 2")),
+        ({"fold": 3, "folds": 3}, ("--fold 3 does not exist; with --folds 3", "use 0 to 2")),
         ({"trails": 3}, ("--trails 3", "unexpected")),
     ],
 )
@@ -176,7 +176,7 @@ def test_number_of_trials_of_an_extended_search(make_settings, text, trials):
     assert parse_trials(text, make_settings(trials=12), asked=9) == trials
 
 
-@pytest.mark.parametrize("text", ["", "-3", "+", "many", "1.5", "++2"])
+@pytest.mark.parametrize("text", ["", "-3", "+", "many", "1.5", "++2", "\u0664"])
 def test_what_is_no_number_of_trials_is_refused(make_settings, text):
     with pytest.raises(ConfigError, match=r"is no number of trials; write 60, or \+40"):
         parse_trials(text, make_settings(), asked=0)
@@ -206,7 +206,7 @@ def test_objective_names_a_metric_alone_or_with_latency(make_settings, objective
 @pytest.mark.parametrize(
     ("objective", "told"),
     [
-        ("mIoU", "did you mean miou"),
+        ("mIoU", "use miou or iou, alone or as NAME,latency_ms"),
         ("latency_ms", "use iou, miou, miou_scored, boundary_iou or iou/CLASS"),
         (",latency_ms", "this is no metric"),
         ("iou,latency", "alone or as NAME,latency_ms"),

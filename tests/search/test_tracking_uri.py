@@ -1,6 +1,6 @@
 import pytest
 
-from search.tracking_uri import fix_file, hide_secrets, mask_uri, own_tracking_uri, unmask_uri
+from search.tracking_uri import fix_uri, hide_secrets, mask_uri, own_tracking_uri, unmask_uri
 from segcore.errors import TrackingError
 
 
@@ -92,11 +92,20 @@ def test_searches_that_name_no_server_have_a_file_in_their_storage(tmp_path):
         ("sqlite:///", "sqlite:///"),
         ("http://host:5000/mine.db", "http://host:5000/mine.db"),
         ("postgresql:///mine", "postgresql:///mine"),
+        ("HTTP://Host:5000/Mine", "http://Host:5000/Mine"),
+        (" SQLite:///Mine.db\n", "sqlite:///{here}/Mine.db"),
+        ("databricks", "databricks"),
         ("", ""),
     ],
 )
 def test_file_of_a_database_is_the_same_from_every_folder(tmp_path, monkeypatch, given, kept):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/somewhere")
-    assert fix_file(given) == kept.format(here=tmp_path, home="/somewhere")
-    assert fix_file(fix_file(given)) == fix_file(given)
+    assert fix_uri(given) == kept.format(here=tmp_path, home="/somewhere")
+    assert fix_uri(fix_uri(given)) == fix_uri(given)
+
+
+@pytest.mark.parametrize("uri", ["http://", "HTTPS:///", "http://?x=1"])
+def test_address_of_a_server_without_its_name_is_refused(uri):
+    with pytest.raises(TrackingError, match=r"names no server; use http://HOST:PORT"):
+        fix_uri(uri)

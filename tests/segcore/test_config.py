@@ -74,6 +74,14 @@ def test_every_wrong_value_is_named_in_one_message():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("given", "told"), [("loss=ce+hinge", "'hinge' is no loss"), ("backbone_options=drop_path_rate", "drop_path_rate")]
+)
+def test_expression_that_is_none_is_refused_where_it_is_given(given, told):
+    with pytest.raises(ConfigError, match=told):
+        parse_assignments((given,))
+
+
 def test_wrong_loss_is_refused_when_the_configuration_is_built():
     with pytest.raises(ConfigError, match="'hinge' is no loss"):
         TrainConfig.from_values({"loss": "ce+hinge"})

@@ -13,6 +13,8 @@ from segcore.errors import ConfigError
 
 DEFAULT_CACHE: Final = Path("~/.cache/street-search")
 
+EMPTY_PATH: Final = "a path is empty, perhaps of a variable that is not set; write . for the folder you are in."
+
 _CANNOT_RESERVE: Final = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS})
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _NETWORK: Final = frozenset(
@@ -32,7 +34,7 @@ def read_path(text: str | Path) -> Path:
         ConfigError: when it is empty.
     """
     if not str(text):
-        raise ConfigError("A path is empty, perhaps of a variable that is not set; write . for the folder you are in.")
+        raise ConfigError(f"A{EMPTY_PATH[1:]}")
     return Path(text)
 
 

@@ -611,7 +611,7 @@ MISTAKES = {
     "no trials": (["--trials", "0"], "--trials 0"),
     "unknown choice": (["--set", "bakbone=resnet18"], "did you mean backbone"),
     "choice out of range": (["--set", "batch_size=0"], "batch_size='0'"),
-    "objective that is no metric": (["--objective", "mIoU"], "did you mean miou"),
+    "objective that is no metric": (["--objective", "mIoU"], "use miou"),
     "objective of no class": (["--objective", "iou/cra"], "the data has no class 'cra'; did you mean car"),
     "no assignment": (["--set", "backbone"], "write NAME=VALUE"),
     "no duration": (["--time-budget", "soon"], "--time-budget 'soon' is no duration"),

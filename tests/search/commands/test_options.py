@@ -10,6 +10,7 @@ from search.__main__ import app
 from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Values, options_of, with_options
 from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
+from segcore.errors import ConfigError
 
 NO_OPTION = {"first", "search_id", "home", "storage"}
 
@@ -96,5 +97,12 @@ def test_an_empty_path_is_refused_before_anything_is_written(option, tmp_path, m
     """As "$CACHE" is, where nobody set it: it would be the folder that one stands in."""
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(app, ["launch", "--name", "s", "--data", str(tmp_path / "none"), option, ""])
-    assert "A path is empty" in f"{result.exception} {result.output}"
+    assert f"{option} '': a path is empty" in f"{result.exception} {result.output}"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("option", "least"), [("--top", 0), ("--folds", 1)])
+def test_number_that_confirm_refuses_is_named_by_its_own_option(option, least, tmp_path):
+    given = ["confirm", "streets", option, "-1", "--storage", str(tmp_path)]
+    with pytest.raises(ConfigError, match=f"^{option} '-1': input should be greater than or equal to {least}"):
+        CliRunner().invoke(app, given, catch_exceptions=False)

@@ -63,10 +63,10 @@ class Search:
         journal.write(Closed(metrics={}, note=""))
         journal.close()
 
-    def tell(self, capsys: pytest.CaptureFixture[str]) -> str:
+    def tell(self, capsys: pytest.CaptureFixture[str], *, names_best: bool = True) -> str:
         history, asha = History("iou"), build_asha(self.settings)
         replay(self.folder.search_stage.journal, history, asha)
-        show_state(self.settings, self.folder, history, asha)
+        show_state(self.settings, self.folder, history, asha, names_best=names_best)
         return " ".join(capsys.readouterr().out.split())
 
 
@@ -143,6 +143,9 @@ def test_confirmation_that_is_due_runs_and_is_done(make_search, capsys):
     search.confirm(2, 0.65)
     told = search.tell(capsys)
     assert told.startswith("Confirmed on 1 further fold: trial 2, iou 0.6500; 'python -m search best streets")
+    # Where it was shown, no command is named for that.
+    shown = search.tell(capsys, names_best=False)
+    assert shown.startswith("Confirmed on 1 further fold: trial 2, iou 0.6500. 'python -m search retrain streets")
     assert "python -m search retrain streets" in told
     search.folder.model.mkdir(parents=True)
     assert search.tell(capsys).endswith(f"Trained on all folds: {search.folder.model}")

@@ -1,6 +1,7 @@
 import enum
 import json
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -378,3 +379,15 @@ def test_a_choice_may_be_given_as_such_or_by_its_plain_name():
     distribution = CategoricalDistribution(((1, 2), (3,)))
     assert all(allows(distribution, value) for value in ("[1, 2]", [1, 2], (1, 2), (3,)))
     assert not any(allows(distribution, value) for value in ("[1,2]", [2, 1], 1))
+
+
+def test_what_a_space_warns_of_is_told_once_however_often_it_draws():
+    def outdated(trial):
+        warnings.warn("this is outdated", UserWarning, stacklevel=1)
+        return {"loss": trial.suggest_categorical("loss", ("ce", "bce"))}
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("default")
+        for seed in range(3):
+            draw(outdated, {}, seed=seed)
+    assert [str(each.message) for each in told] == ["this is outdated"]

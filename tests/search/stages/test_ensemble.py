@@ -16,7 +16,7 @@ from search.run.polling import Poll, run_polls
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
-from search.stages.ensemble import find_parts, forget_votes, plan_further, select_ensemble
+from search.stages.ensemble import _is_ahead, find_parts, forget_votes, plan_further, select_ensemble
 from search.stages.retrain import build_ensemble, measure_out_of_fold, plan_folds
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit, write_folds
@@ -25,6 +25,7 @@ from segcore.machine import Machine
 from segcore.prediction.cases import predict_cases, score_cases
 from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes
 from segcore.prediction.votes import read_votes, write_votes
+from segcore.scoring.metrics import ImageScore
 from segcore.training.checkpoint import save_state
 from segcore.training.state import new_state
 
@@ -138,6 +139,32 @@ def test_parts_are_folds_or_halves_that_keep_blocks_together():
     assert find_parts(["a", "b", "c"], FoldSplit(folds=3, fold_of=fold_of, block_of={})) == [0, 2, 1]
     blocks = {"a": "x", "b": "y", "c": "x", "d": "z"}
     assert find_parts(["a", "b", "c", "d"], FoldSplit(folds=1, fold_of={}, block_of=blocks)) == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("gains", "blocks", "ahead"),
+    [
+        # No image would change the gain.
+        ([0.1, 0.1, 0.1, 0.1], "abcd", True),
+        # Mean 0.1 with a standard error of 0.2 / sqrt(3) = 0.115.
+        ([0.3, -0.1, 0.3, -0.1], "abcd", False),
+        # Mean 0.01, standard error 0.001 / sqrt(3) of four images, times t(3) = 3.18: 0.0018.
+        ([0.009, 0.011, 0.009, 0.011], "abcd", True),
+        # The same of two blocks, which are alike but for 0.001, times t(1) = 12.7: 0.0127.
+        ([0.009, 0.009, 0.011, 0.011], "aabb", False),
+        # One block says nothing of others.
+        ([0.1, 0.1, 0.1, 0.1], "aaaa", False),
+    ],
+)
+def test_gain_counts_where_other_images_would_not_undo_it(classes, gains, blocks, ahead):
+    def scores(gains):
+        none = np.zeros((len(classes), len(classes) + 1), np.int64)
+        return [
+            ImageScore(name=str(i), condition="", iou=0.5 + gain, confusion_CP=none) for i, gain in enumerate(gains)
+        ]
+
+    block_of = {str(i): block for i, block in enumerate(blocks)}
+    assert _is_ahead(classes, "iou", block_of, scores(gains), scores([0.0] * 4)) is ahead
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -193,7 +193,10 @@ def test_fold_without_its_checkpoint_is_refused(script, finish_fold, classes):
     checkpoint = finish_fold(1, [score("b", "day", 0.9, (9, 1), (9, 1))])
     (checkpoint / SCORES_FILE).unlink()
     checkpoint.rmdir()
-    with pytest.raises(CheckpointError, match="The checkpoint of fold 1 is missing"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"of fold 1 is missing .*; restore it, or move .* away and train all",
+    ):
         measure_out_of_fold(stage_of(script), script.journal.history, classes, 0)
 
 

@@ -108,9 +108,7 @@ def _bounds(distribution: BaseDistribution) -> tuple[float, float]:
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     # A whole number stands for all that rounds to it.
     margin = 0.5 if isinstance(distribution, IntDistribution) else 0.0
-    return distribution.low - (
-        min(margin, distribution.low / 2) if distribution.log else margin
-    ), distribution.high + margin
+    return distribution.low - margin, distribution.high + margin
 
 
 def _encode(distribution: BaseDistribution, value: Any) -> float:

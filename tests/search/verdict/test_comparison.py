@@ -137,6 +137,10 @@ def test_bias_is_not_known_of_a_single_configuration_or_fold(scores):
     assert estimate_choice_bias(scores, folds=7) is None
 
 
+def test_bias_is_not_known_of_a_single_configuration_with_several_seeds():
+    assert estimate_choice_bias({0: {1: 0.6, 2: 0.7}}, folds=1) is None
+
+
 def test_bias_of_equal_configurations_is_what_is_promised():
     """Three equal configurations, three folds that share nothing: the mean of 2,000 bests less the truth."""
     random, above, promised = np.random.default_rng(0), [], []

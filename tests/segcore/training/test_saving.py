@@ -42,6 +42,7 @@ def test_a_training_that_goes_on_from_what_was_written_ends_as_one_that_was_neve
     assert len(resumed.snapshots) == len(whole.snapshots) == 2
     for name, tensor in whole.final_model.state_dict().items():
         assert torch.equal(tensor, resumed.final_model.state_dict()[name])
+        assert torch.equal(tensor, whole.snapshots[-1][name]), "a cycle ends in the mean, as the training does"
 
 
 def test_a_training_whose_device_fills_up_goes_back_to_what_was_written(make_config, cache, tmp_path):

@@ -43,6 +43,14 @@ def test_candidates_are_added_until_four_in_a_row_did_not_help(total, selected):
     assert select_greedily(2, _score(score), most=2) == selected
 
 
+def test_candidates_are_added_as_long_as_they_help():
+    # One of the first and seven of the second: six are added to the first two, more than may be added in vain.
+    def nearness(weights):
+        return -abs(weights[1] - 7) + 0.1 * (weights[0] == 1)
+
+    assert select_greedily(2, _score(nearness), most=2) == (1, 7)
+
+
 class _Table:
     """Scores of images by weights, as a ballot gives them."""
 
@@ -87,6 +95,12 @@ def test_ensemble_that_is_as_good_on_images_it_was_not_chosen_on_gives_way_to_th
     choice = choose_ensemble(second, (1, 0), [0, 0, 1, 1], _mean, most=2)
     assert (choice.kept, choice.weights) == (False, (1, 0))
     assert (choice.alone, choice.nested, choice.each) == (0.5, 0.5, pytest.approx((0.5, 0.6)))
+
+
+def test_plain_model_without_anything_to_count_gives_way():
+    second = _Table(lambda weights: [0.5 if weights == (0, 1) else math.nan] * 4)
+    choice = choose_ensemble(second, (1, 0), [0, 0, 1, 1], _mean, most=2)
+    assert (choice.kept, choice.weights, choice.score) == (True, (0, 1), pytest.approx(0.5))
 
 
 def test_plain_model_that_is_best_stays_as_it_is():

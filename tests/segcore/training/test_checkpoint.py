@@ -29,10 +29,13 @@ def _assert_same_tensors(one, two):
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_loaded_state_is_the_saved_one(make_config, tmp_path, optimizer):
-    config = make_config(optimizer=optimizer)
+    config = make_config(optimizer=optimizer, precision="fp16")
     state = _advanced_state(config)
+    state.scaler.load_state_dict({**state.scaler.state_dict(), "scale": 128.0})
     save_state(state, tmp_path / "state.pt")
     loaded = load_state(tmp_path / "state.pt", config, MACHINE)
+    assert loaded.scaler.state_dict() == state.scaler.state_dict()
+    assert loaded.scaler.get_scale() == 128
     _assert_same_tensors(state.model.state_dict(), loaded.model.state_dict())
     assert (loaded.epoch, loaded.train_losses, loaded.scores, loaded.outputs) == (2, [0.5, 0.4], [0.1, 0.3], 4)
     moments, loaded_moments = state.optimizer.state_dict()["state"], loaded.optimizer.state_dict()["state"]

@@ -132,8 +132,10 @@ def test_cpu_has_no_memory_to_measure():
 
 def test_batch_is_no_larger_than_the_samples(make_config, cache):
     config = make_config(batch_size=8)
-    samples = TrainingSamples(cache, range(3), config, TARGET)
-    assert resolve_batch_size(new_state(config, 4, MACHINE), samples, build_loss(config), MACHINE) == 3
+    state = new_state(config, 4, MACHINE)
+    for count in (3, 1):
+        samples = TrainingSamples(cache, range(count), config, TARGET)
+        assert resolve_batch_size(state, samples, build_loss(config), MACHINE) == count
 
 
 def test_single_sample_is_refused_where_normalisation_needs_two(make_config, cache):

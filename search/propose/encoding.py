@@ -140,7 +140,7 @@ def _decode(distribution: BaseDistribution, code: float) -> Any:
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     low, high = _bounds(distribution)
     value = low * (high / low) ** code if distribution.log else low + (high - low) * code
-    if distribution.step is not None and not distribution.log:
+    if distribution.step is not None:
         value = distribution.low + round((value - distribution.low) / distribution.step) * distribution.step
     value = min(max(value, distribution.low), distribution.high)
     return round(value) if isinstance(distribution, IntDistribution) else value

@@ -90,6 +90,11 @@ def test_code_between_ordered_choices_is_the_nearest(encoding):
     assert [encoding.decode(row)["crop"] for row in rows] == [128, 256, 256, 512]
 
 
+def test_only_choice_is_none():
+    encoding = Encoding({"crop": CategoricalDistribution((512,))})
+    assert encoding.decode(encoding.encode({"crop": 512})) == {"crop": 512}
+
+
 def test_shaken_configurations_keep_their_choices(encoding):
     rows = np.tile(encoding.encode({"rate": 1e-3, "loss": "focal"}), (20, 1))
     shaken = encoding.shake(rows, np.random.default_rng(0))

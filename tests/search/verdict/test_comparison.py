@@ -19,6 +19,10 @@ def test_difference_over_two_folds_with_its_interval():
     assert interval.estimate == pytest.approx(-0.08)
     assert interval.high - interval.estimate == pytest.approx(0.359388, rel=1e-4)
     assert interval.estimate - interval.low == pytest.approx(0.359388, rel=1e-4)
+    # One that has a fold alone is compared on that.
+    for pair, difference in (((2, 0), -0.30), ((0, 2), 0.30)):
+        found = compare_over_folds({**scores, 2: {1: 0.30}}, *pair, folds=3)
+        assert found.estimate == pytest.approx(difference)
 
 
 def test_spread_is_learnt_from_all_configurations():

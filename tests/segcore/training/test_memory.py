@@ -69,7 +69,13 @@ def limit(largest):
 
 @pytest.mark.parametrize(
     ("holds", "smallest", "wanted", "found", "tried"),
-    [(11, 1, 64, 8, [1, 2, 4, 8, 16]), (100, 1, 6, 4, [1, 2, 4]), (5, 2, 64, 4, [2, 4, 8]), (100, 2, 1, 2, [2])],
+    [
+        (11, 1, 64, 8, [1, 2, 4, 8, 16]),
+        (100, 1, 6, 4, [1, 2, 4]),
+        (100, 1, 4, 4, [1, 2, 4]),
+        (5, 2, 64, 4, [2, 4, 8]),
+        (100, 2, 1, 2, [2]),
+    ],
 )
 def test_largest_power_of_two_that_fits_is_found(holds, smallest, wanted, found, tried):
     try_batch, calls = limit(holds)

@@ -108,9 +108,7 @@ def _bounds(distribution: BaseDistribution) -> tuple[float, float]:
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     # A whole number stands for all that rounds to it.
     margin = 0.5 if isinstance(distribution, IntDistribution) else 0.0
-    return distribution.low - (
-        min(margin, distribution.low / 2) if distribution.log else margin
-    ), distribution.high + margin
+    return distribution.low - margin, distribution.high + margin
 
 
 def _encode(distribution: BaseDistribution, value: Any) -> float:
@@ -142,7 +140,7 @@ def _decode(distribution: BaseDistribution, code: float) -> Any:
     assert isinstance(distribution, (FloatDistribution, IntDistribution))
     low, high = _bounds(distribution)
     value = low * (high / low) ** code if distribution.log else low + (high - low) * code
-    if distribution.step is not None and not distribution.log:
+    if distribution.step is not None:
         value = distribution.low + round((value - distribution.low) / distribution.step) * distribution.step
     value = min(max(value, distribution.low), distribution.high)
     return round(value) if isinstance(distribution, IntDistribution) else value

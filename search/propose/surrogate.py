@@ -38,17 +38,14 @@ class Surrogate:
         self._log_weights, log_noise = _fit(features, values)
         self._noise = math.exp(log_noise) + _JITTER
         self._points = self._scale(features)
-        self._values = values
         kernel_NN, _ = _matern(_square_distances(self._points, self._points))
-        kernel_NN[np.diag_indices(len(values))] += self._noise
-        self._inverse_NN = np.linalg.inv(kernel_NN)
+        self._inverse_NN = np.linalg.inv(kernel_NN + self._noise * np.eye(len(values)))
         self._weights: Floats = self._inverse_NN @ values
-        self.best = float(self._predict_values(self._points).max()) * self._spread + self._mean
+        self.best = float((kernel_NN @ self._weights).max()) * self._spread + self._mean
 
     def believe(self, features: Sequence[Floats]) -> None:
         """Take points for granted at their predicted means, so that the next is looked for elsewhere."""
         points = self._scale(features)
-        believed = self._predict_values(points)
         # The inverse of the greater matrix follows from the known one (Schur complement).
         across_NP, _ = _matern(_square_distances(self._points, points))
         within_PP, _ = _matern(_square_distances(points, points))
@@ -58,8 +55,8 @@ class Surrogate:
         edge_NP = -solved_NP @ corner_PP
         self._inverse_NN = np.block([[self._inverse_NN - edge_NP @ solved_NP.T, edge_NP], [edge_NP.T, corner_PP]])
         self._points = np.concatenate([self._points, points])
-        self._values = np.concatenate([self._values, believed])
-        self._weights = self._inverse_NN @ self._values
+        # What is as it was predicted changes no prediction, only how sure it is.
+        self._weights = np.append(self._weights, np.zeros(len(points)))
 
     def expect_improvement(self, features: Sequence[Floats]) -> Floats:
         """Return by how much points are expected to be better than the best known one."""
@@ -78,11 +75,6 @@ class Surrogate:
         means = kernel_MN @ self._weights * self._spread + self._mean
         variances = np.maximum(1 - np.einsum("mn,mn->m", kernel_MN @ self._inverse_NN, kernel_MN), 1e-9)
         return means, np.sqrt(variances) * self._spread
-
-    def _predict_values(self, points: Floats) -> Floats:
-        kernel_MN, _ = _matern(_square_distances(points, self._points))
-        predicted: Floats = kernel_MN @ self._weights
-        return predicted
 
     def _scale(self, features: Sequence[Floats]) -> Floats:
         roots = np.exp(self._log_weights / 2)

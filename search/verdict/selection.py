@@ -172,7 +172,7 @@ def _ends(interval: Interval | None) -> Ends | None:
 
 def can_confirm(history: History, settings: SearchSettings) -> bool:
     """Say whether a search has two configurations at least to confirm, and is asked to."""
-    return settings.confirm >= 2 and len(choose_candidates(history, settings)) >= 2
+    return len(choose_candidates(history, settings)) >= 2
 
 
 def name_winner(settings: SearchSettings, folder: SearchFolder) -> Winner:

@@ -61,7 +61,7 @@ class TrainingLoader:
         whole_batches = len(samples) >= batch_size
         self._loader: DataLoader[Sample] = DataLoader(
             samples,
-            batch_size=min(batch_size, len(samples)),
+            batch_size=batch_size,
             sampler=self._order,
             drop_last=whole_batches,
             num_workers=workers,

@@ -126,8 +126,8 @@ def conclude(counted: Sequence[Removals], ensemble: Ensemble, classes: ClassTabl
     every_class = learns_every_class(ensemble.config.labels, classes)
 
     def score(scores: Sequence[ImageScore]) -> float:
-        value = summarise_scores(scores, classes, every_class=every_class).get(metric, math.nan)
-        return value if value == value else -math.inf
+        # Where nothing is there to count it is NaN, to which nothing is better.
+        return summarise_scores(scores, classes, every_class=every_class).get(metric, math.nan)
 
     plain = [_score(each, {}, classes) for each in counted]
     chosen = _choose(counted, classes, score)

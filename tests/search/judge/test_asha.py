@@ -738,6 +738,35 @@ def test_a_trial_that_is_pruned_stops_at_its_next_epoch_and_waits_no_more():
     assert told.asha.find_promoted(last=True) is None
 
 
+def test_of_two_wishes_for_a_trial_the_last_counts():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {1: 0.9})
+    told.epoch(0, 1, 0.1)
+    told.asha.apply(Pruned(trial=0, reason="too slow"))
+    told.asha.apply(Kept(trial=0, reason="a person"))
+    assert (told.asha.decide(0, 2, 0.1), told.asha.is_pruned(0)) == ("", False)
+    told.asha.apply(Pruned(trial=0, reason="too slow"))
+    assert told.asha.decide(0, 2, 0.1) == "too slow"
+
+
+def test_a_waiting_trial_that_is_kept_and_then_pruned_waits_its_turn():
+    told = Told(make_asha(reduction_factor=2, epochs=8))
+    told.judge_all(1, {0: 0.5, 1: 0.4, 2: 0.3})
+    told.asha.apply(Kept(trial=2, reason="a person"))
+    assert told.asha.find_promoted() == 2
+    told.asha.apply(Pruned(trial=2, reason="a person"))
+    assert told.asha.find_promoted() == 0  # floor(3 / 2) = 1
+
+
+def test_a_trial_that_comes_to_its_score_again_is_ranked_as_before():
+    """As where a worker died after the report, and the epoch is trained once more."""
+    told = Told(make_asha())
+    told.judge_all(1, {0: 0.5, 1: 0.4, 2: 0.3, 3: 0.2})
+    assert "is rank 2 of 4" in told.asha.decide(1, 1, 0.4)
+    assert "is rank 4 of 4" in told.asha.decide(1, 1, 0.1)
+    assert told.asha.decide(1, 1, 0.6) == ""  # rank 1 of 4
+
+
 def test_a_trial_that_waits_and_is_pruned_is_not_taken_up_again():
     told = Told(make_asha(reduction_factor=2, epochs=8))
     told.judge_all(1, {0: 0.5, 1: 0.4})

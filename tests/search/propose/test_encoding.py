@@ -66,11 +66,21 @@ def test_varied_configurations_lack_a_choice_that_they_lacked(encoding):
     assert np.isnan(encoding.vary(rows, np.random.default_rng(0))[:, 1:]).all()
 
 
-def test_of_many_parameters_one_at_least_is_varied():
+def test_of_many_parameters_a_few_are_varied_and_one_at_least():
     """Each of ten changes with a chance of 0.2: without more than that one of nine would stay as it was."""
     encoding = Encoding({str(number): FloatDistribution(0.0, 1.0) for number in range(10)})
     rows = np.full((200, 10), 0.5)
-    assert (encoding.vary(rows, np.random.default_rng(0)) != rows).any(axis=1).all()
+    varied = encoding.vary(rows, np.random.default_rng(0)) != rows
+    assert varied.any(axis=1).all()
+    # One in ten for certain, a fifth of the others: 0.1 + 0.9 * 0.2.
+    assert varied.mean() == pytest.approx(0.28, abs=0.04)
+
+
+def test_yes_and_no_are_choices_not_numbers():
+    encoding = Encoding({"flip": CategoricalDistribution((False, True))})
+    varied = encoding.vary(np.zeros((200, 1)), np.random.default_rng(0))
+    assert set(varied[:, 0]) == {0.0, 1.0}
+    assert varied.mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_code_between_ordered_choices_is_the_nearest(encoding):
@@ -78,6 +88,11 @@ def test_code_between_ordered_choices_is_the_nearest(encoding):
     rows = np.tile(encoding.encode({"crop": 128}), (4, 1))
     rows[:, 3] = (0.24, 0.26, 0.74, 0.76)
     assert [encoding.decode(row)["crop"] for row in rows] == [128, 256, 256, 512]
+
+
+def test_only_choice_is_none():
+    encoding = Encoding({"crop": CategoricalDistribution((512,))})
+    assert encoding.decode(encoding.encode({"crop": 512})) == {"crop": 512}
 
 
 def test_shaken_configurations_keep_their_choices(encoding):
@@ -101,6 +116,8 @@ def test_choices_with_one_that_is_no_number_have_no_order():
     [
         ((IntDistribution(1, 16), IntDistribution(1, 4)), IntDistribution(1, 16)),
         ((IntDistribution(4, 8, step=4), IntDistribution(2, 6, step=2)), IntDistribution(2, 8)),
+        ((IntDistribution(2, 10, step=4), IntDistribution(3, 11, step=4)), IntDistribution(2, 11)),
+        ((IntDistribution(0, 8, step=4), IntDistribution(0, 9, step=3)), IntDistribution(0, 9)),
         ((FloatDistribution(1e-3, 1, log=True), FloatDistribution(1e-4, 0.1, log=True)),
          FloatDistribution(1e-4, 1, log=True)),
         ((FloatDistribution(1e-3, 1, log=True), FloatDistribution(0, 0.1)), FloatDistribution(0, 1)),

@@ -102,6 +102,8 @@ def test_only_what_is_still_in_the_race_is_trained(
 
     monkeypatch.setattr(confirm, "run_folds", end_trainings)
     script.journal.write(Asked(trial=0, fold=1, values={}, params={}, source=5))
+    (tmp_path / "ray" / "half").mkdir(parents=True)
+    script.journal.write(CheckpointSaved(trial=0, epoch=1, path="ray/half"))
     settings, split = make_settings(confirm=2, confirm_folds=1), FoldSplit(folds=7, fold_of={}, block_of={})
     job = TrialJob(
         data=tmp_path, cache_root=tmp_path, cache_key="key", extra=(), split=split, cpus=1, gpus=0, metric="iou"
@@ -115,6 +117,7 @@ def test_only_what_is_still_in_the_race_is_trained(
     decision = confirm.confirm_candidates(stage, make_history(write))
     assert {each.trial: each.fold_scores for each in decision.contenders} == {0: {1: 0.6}, 1: {1: 0.6}}
     assert [trial.source for trial in script.journal.history.unfinished] == [5]
+    assert (tmp_path / "ray" / "half").is_dir(), "it may be a candidate again, and goes on from there"
 
 
 def test_only_fold_is_trained_again_with_further_seeds(

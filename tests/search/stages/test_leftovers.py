@@ -17,6 +17,7 @@ def test_of_dead_runs_only_the_checkpoints_stay_that_a_trial_may_go_on_from(tmp_
     confirm, retrain = search.confirm_stage, search.retrain_stage
     make(confirm.ray, "run-1/trial_0/checkpoint_1", "run-1/trial_0/checkpoint_2", "run-1/trial_0/checkpoint_3")
     make(confirm.ray, "run-1/trial_1/checkpoint_1", "run-2/trial_2/checkpoint_0", "run-3/trial_3/checkpoint_9")
+    make(confirm.ray, "run-1/trial_0/checkpoint_2/inside")
     (confirm.ray / "run-1" / "tuner.pkl").touch()
     (confirm.ray / "not-of-ray").mkdir()
     (confirm.ray / "run-link").symlink_to(tmp_path)
@@ -31,7 +32,8 @@ def test_of_dead_runs_only_the_checkpoints_stay_that_a_trial_may_go_on_from(tmp_
     own.close()
     other.close()
     assert sorted(str(file.parent.relative_to(confirm.ray)) for file in confirm.ray.rglob(STATE_FILE)) == [
-        "run-1/trial_0/checkpoint_1", "run-1/trial_0/checkpoint_2", "run-3/trial_3/checkpoint_9",
+        "run-1/trial_0/checkpoint_1", "run-1/trial_0/checkpoint_2", "run-1/trial_0/checkpoint_2/inside",
+        "run-3/trial_3/checkpoint_9",
     ]  # fmt: skip
     assert sorted(each.name for each in confirm.ray.iterdir()) == ["not-of-ray", "run-1", "run-3", "run-link"]
     assert (confirm.ray / "run-1" / "tuner.pkl").exists()

@@ -19,6 +19,10 @@ def test_difference_over_two_folds_with_its_interval():
     assert interval.estimate == pytest.approx(-0.08)
     assert interval.high - interval.estimate == pytest.approx(0.359388, rel=1e-4)
     assert interval.estimate - interval.low == pytest.approx(0.359388, rel=1e-4)
+    # One that has a fold alone is compared on that.
+    for pair, difference in (((2, 0), -0.30), ((0, 2), 0.30)):
+        found = compare_over_folds({**scores, 2: {1: 0.30}}, *pair, folds=3)
+        assert found.estimate == pytest.approx(difference)
 
 
 def test_spread_is_learnt_from_all_configurations():
@@ -135,6 +139,10 @@ def test_bias_of_the_best_of_two_equal_ones():
 @pytest.mark.parametrize("scores", [{}, {0: {1: 0.6, 2: 0.7}}, {0: {1: 0.6}, 1: {1: 0.5}}], ids=["none", "one", "fold"])
 def test_bias_is_not_known_of_a_single_configuration_or_fold(scores):
     assert estimate_choice_bias(scores, folds=7) is None
+
+
+def test_bias_is_not_known_of_a_single_configuration_with_several_seeds():
+    assert estimate_choice_bias({0: {1: 0.6, 2: 0.7}}, folds=1) is None
 
 
 def test_bias_of_equal_configurations_is_what_is_promised():

@@ -140,7 +140,8 @@ def test_loser_by_the_interval_over_folds_is_dismissed_after_the_second_fold(rac
 @pytest.mark.parametrize(("outcome", "message"), [("failed", "no disk"), ("diverged", "NaN"), ("out of memory", "8")])
 def test_training_that_failed_dismisses_its_configuration_with_the_reason(race, outcome, message):
     race.searched(0.8, 0.75, 0.74)
-    race.trained(0, 1, outcome=outcome, message=message)
+    # What it reached before it failed is no score of the whole training.
+    race.trained(0, 1, 0.9, outcome=outcome, message=message)
     race.trained(1, 1, 0.6)
     race.trained(2, 1, 0.6)
     decision = race.decide()
@@ -176,6 +177,17 @@ def test_other_schedules_take_the_epochs_from_the_other_folds(race):
     # Fold 1 at the median of 1 and 3, epoch 2; fold 2 at the median of 2 and 3, 2.5, rounded to even.
     assert decision.winner.fold_scores == {1: 0.90, 2: 0.65}
     assert decision.epochs == 2  # the median of 2 and 1, 1.5, rounded to even
+
+
+def test_epochs_of_a_training_that_failed_say_nothing(race):
+    """Trial 0 is scored on fold 1 at the search's best epoch, 3; the failed one's would make that epoch 2."""
+    race.searched(0.8, 0.75, epochs=3, schedule="constant")
+    race.trained(0, 1, 0.6, 0.9, 0.7)
+    race.trained(0, 2, 0.5, 0.1, outcome="failed")
+    for fold in (1, 2):
+        race.trained(1, fold, 0.6, 0.6, 0.69)
+    decision = race.decide()
+    assert {each.trial: each.fold_scores for each in decision.contenders} == {1: {1: 0.69, 2: 0.69}, 0: {1: 0.7}}
 
 
 def test_epochs_of_a_trial_that_asha_stopped_say_nothing(race):

@@ -191,6 +191,35 @@ def test_confirmed_winner_replaces_that_of_the_search(make_history, make_setting
     assert read_best(tmp_path / "best.json") == best
 
 
+def test_confirmed_winner_is_retrained_for_the_epochs_that_the_further_folds_say(script, make_history, make_settings):
+    def search(script):
+        for trial, ious in enumerate(((0.7, 0.1, 0.1), (0.6, 0.1, 0.1))):
+            script.ask(trial, batch_size=trial + 1, epochs=3, rate_schedule="constant")
+            script.epochs(trial, *ious)
+            script.end(trial)
+
+    history = make_history(search)
+    for number, (source, ious) in enumerate(((0, (0.4, 0.5, 0.6)), (1, (0.1, 0.1, 0.1)))):
+        script.ask(number, fold=1, source=source, batch_size=source + 1, epochs=3, rate_schedule="constant")
+        script.epochs(number, *ious)
+        script.end(number)
+    best = choose_confirmed(history, script.journal.history, make_settings(confirm=2, confirm_folds=1, folds=7), SPLIT)
+    assert (best.trial, best.epoch, best.values["epochs"]) == (0, 1, 3)
+
+
+def test_contender_whose_training_failed_has_no_score_in_the_file(script, make_history, make_settings, tmp_path):
+    history = make_history(three_trials)
+    for number, source in enumerate((1, 2)):
+        script.ask(number, fold=1, source=source, batch_size=source + 1, epochs=1)
+        script.epochs(number, 0.5)
+        script.end(number, "finished" if source == 1 else "failed")
+    best = choose_confirmed(history, script.journal.history, make_settings(confirm=2, confirm_folds=1, folds=7), SPLIT)
+    assert [(each.trial, each.score) for each in best.confirmation.contenders] == [(1, 0.5), (2, None)]
+    assert best.confirmation.best_of == 1
+    write_best(best, tmp_path / "best.json")
+    assert read_best(tmp_path / "best.json") == best
+
+
 @pytest.mark.parametrize("ious", [{}, {1: (0.4,)}, {1: (0.4,), 2: (0.5,)}], ids=["none", "a training", "a round"])
 def test_winner_of_the_search_stands_until_the_confirmation_is_whole(make_history, make_settings, tmp_path, ious):
     history = make_history(three_trials)

@@ -54,6 +54,15 @@ def test_batches_of_an_epoch_that_was_begun_are_those_of_one_that_was_not(cache,
     _assert_equal(_epoch(plain, 5), _epoch(ahead, 5))
 
 
+def test_epoch_that_was_broken_off_starts_anew_though_it_was_begun(cache, make_config):
+    """As where a device had too little memory for a batch, and the epoch is taken again in parts."""
+    config = make_config(**CROPS)
+    plain, ahead = _loader(cache, config), _loader(cache, config, workers=1)
+    ahead.begin(1)
+    next(ahead.epoch(1))
+    _assert_equal(_epoch(plain, 1), _epoch(ahead, 1))
+
+
 def test_idle_loader_processes_make_the_next_batches_before_they_are_asked_for(cache, make_config):
     samples = _samples(cache, make_config(**CROPS))
     asked = multiprocessing.get_context("fork").Semaphore(0)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from segcore.networks.auxiliary import AuxiliaryHead, answer_twice
-from segcore.networks.model import build_architecture
+from segcore.networks.model import SegmentationModel, build_architecture
 
 
 def _network(config, outputs=3):
@@ -28,6 +28,32 @@ def test_both_answers_are_of_the_images_size_and_the_networks_is_its_own(make_co
     assert logits_NCHW.shape == auxiliary_NCHW.shape == (2, 3, 40, 70)
     assert torch.equal(logits_NCHW, model(images_NHW3))
     assert not model.network.encoder._forward_hooks
+
+
+class _PlainTransformer(torch.nn.Module):
+    """Gives its levels, and beside them what is no picture."""
+
+    out_channels = (4, 4)
+
+    def forward(self, images_N3HW):
+        return [images_N3HW, images_N3HW], [None, None]
+
+
+class _Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = _PlainTransformer()
+
+    def forward(self, images_N3HW):
+        return self.encoder(images_N3HW)[0][-1]
+
+
+def test_head_looks_at_the_levels_of_an_encoder_that_gives_more():
+    model = SegmentationModel(_Network(), (0.5,) * 3, (0.5,) * 3)
+    head = AuxiliaryHead(model.network, 2)
+    head.layers = torch.nn.Conv2d(3, 2, 1)
+    logits_NCHW, auxiliary_NCHW = answer_twice(model, head, torch.zeros(1, 40, 64, 3, dtype=torch.uint8))
+    assert (logits_NCHW.shape, auxiliary_NCHW.shape) == ((1, 3, 40, 64), (1, 2, 40, 64))
 
 
 def test_padding_is_cut_off_the_heads_answer(make_config):

@@ -60,3 +60,7 @@ def test_squeeze_excitation_scales_each_channel_by_one_gate_between_0_and_1():
     gate_NCHW = SqueezeExcitation(32)(features_NCHW) / features_NCHW
     assert (gate_NCHW > 0).all() and (gate_NCHW < 1).all()
     torch.testing.assert_close(gate_NCHW, gate_NCHW[:, :, :1, :1].expand_as(gate_NCHW))
+
+
+def test_gates_see_a_sixteenth_of_the_channels_and_one_at_least():
+    assert [SqueezeExcitation(channels).gate[1].out_channels for channels in (64, 8)] == [4, 1]

@@ -26,7 +26,7 @@ def test_logits_have_the_size_of_the_image(model, height, width):
 
 
 def test_images_are_padded_to_the_next_multiple_and_to_the_smallest_side_at_least():
-    """Sides of 100 and 130 become 128, which is four strides of 32, and 160."""
+    """A side of 90 would be 96 without a smallest one; 130 is between four strides of 32 and five."""
     seen = []
 
     class Spy(torch.nn.Module):
@@ -35,7 +35,7 @@ def test_images_are_padded_to_the_next_multiple_and_to_the_smallest_side_at_leas
             return images_N3HW
 
     model = SegmentationModel(Spy(), (0.5,) * 3, (0.5,) * 3, stride=32, smallest_side=128)
-    assert model(_random_images(1, 100, 130, 3)).shape == (1, 3, 100, 130)
+    assert model(_random_images(1, 90, 130, 3)).shape == (1, 3, 90, 130)
     assert seen == [(128, 160)]
 
 

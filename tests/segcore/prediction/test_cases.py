@@ -14,7 +14,8 @@ from segcore.data.classes import VOID
 from segcore.data.dataset import read_dataset
 from segcore.machine import Machine
 from segcore.prediction.cases import group_sizes, predict_cases, score_cases, sort_by_size
-from segcore.prediction.predict import predict_probabilities
+from segcore.prediction.options import PredictOptions
+from segcore.prediction.predict import find_greatest, predict_probabilities
 from segcore.scoring.metrics import summarise_scores
 from tests.segcore.prediction.conftest import NearestColour
 
@@ -125,6 +126,23 @@ def test_neighbours_of_one_size_are_seen_together_while_their_pixels_fit(mixed):
     # Half the side, a quarter of the pixels.
     assert group_sizes(mixed, [0, 1, 3], 0.5, pixels) == ((0, 1, 3),)
     assert group_sizes(mixed, [0, 1, 3], 1.0, 0) == group_sizes(mixed, [0, 1, 3], 1.0, 1) == ((0,), (1,), (3,))
+    assert [len(group) for group in group_sizes(mixed, [0] * 20, 1.0, 1 << 30)] == [16, 4]
+
+
+def test_images_of_one_height_alone_are_not_seen_together(make_dataset, tmp_path):
+    cache = PixelCache(prepare_cache(read_dataset(make_dataset((32, 64), (32, 48))), tmp_path / "cache"))
+    assert group_sizes(cache, [0, 1], 1.0, 1 << 20) == ((0,), (1,))
+
+
+@pytest.mark.parametrize("values", [{"flip": True}, {"scales": (0.5, 1.0)}])
+def test_images_that_are_looked_at_several_times_are_predicted_by_all_looks(model, make_config, cache, values):
+    config, options = make_config(), PredictOptions(**values)
+    (found_HW,) = predict_cases(model, cache, [0], config, MACHINE, options, 1 << 20)
+    assert torch.equal(
+        found_HW.long(), find_greatest(predict_probabilities(model, cache.image_HW3(0), config, MACHINE, options))
+    )
+    (once_HW,) = predict_cases(model, cache, [0], config, MACHINE)
+    assert not torch.equal(found_HW, once_HW)
 
 
 @pytest.mark.parametrize("values", [{"input_mode": "full"}, {"input_mode": "resize", "scale": 0.5}])

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from segcore.errors import ConfigError
-from segcore.prediction.components import find_areas, find_outputs, find_small, name_outputs, remove_small
+from segcore.prediction.components import find_areas, find_next, find_outputs, find_small, name_outputs, remove_small
 
 GREATEST = torch.tensor([[1, 0, 0, 0, 1], [0, 0, 0, 1, 1], [0, 2, 0, 0, 0], [0, 0, 0, 0, 0]])
 
@@ -33,6 +33,10 @@ def test_small_components_of_several_classes_all_go():
     expected = GREATEST.clone()
     expected[0, 0], expected[2, 1] = 2, 0
     assert torch.equal(remove_small(GREATEST, _probabilities(), {1: 100_000, 2: 100_000}), expected)
+
+
+def test_pixel_whose_other_classes_are_all_impossible_takes_another_one_still():
+    assert find_next(torch.tensor([[[1.0, 1.0]], [[0.0, 0.0]], [[0.0, 1e-9]]]), 0).tolist() == [[1, 2]]
 
 
 def test_nothing_is_removed_of_classes_that_keep_all():

@@ -49,9 +49,11 @@ def test_every_file_is_saved_once_with_its_own_prediction(ensemble, files, write
         assert np.array_equal(classes_HW, ensemble.predict(image_HW3))
 
 
-def test_error_of_a_writer_reaches_the_caller(ensemble, files):
+@pytest.mark.parametrize("broken", [0, 6], ids=["first", "last"])
+def test_error_of_a_writer_reaches_the_caller(ensemble, files, broken):
     def save(file, image_HW3, classes_HW):
-        raise StorageError("the disk is full")
+        if file == files[broken]:
+            raise StorageError("the disk is full")
 
     with pytest.raises(StorageError, match="the disk is full"):
         predict_files(ensemble, files, save, lambda done, total: None)

@@ -43,6 +43,14 @@ def test_candidates_are_added_until_four_in_a_row_did_not_help(total, selected):
     assert select_greedily(2, _score(score), most=2) == selected
 
 
+def test_candidates_are_added_as_long_as_they_help():
+    # One of the first and seven of the second: six are added to the first two, more than may be added in vain.
+    def nearness(weights):
+        return -abs(weights[1] - 7) + 0.1 * (weights[0] == 1)
+
+    assert select_greedily(2, _score(nearness), most=2) == (1, 7)
+
+
 class _Table:
     """Scores of images by weights, as a ballot gives them."""
 
@@ -99,6 +107,12 @@ def test_ensemble_whose_gain_is_not_sure_gives_way_to_the_plain_model():
     choice = choose_ensemble(unsure, (1, 0), [0, 0, 1, 1], _mean, most=2, is_ahead=_on_each)
     assert (choice.kept, choice.weights) == (False, (1, 0))
     assert (choice.alone, choice.nested) == pytest.approx((0.5, 0.6))
+
+
+def test_plain_model_without_anything_to_count_gives_way():
+    second = _Table(lambda weights: [0.5 if weights == (0, 1) else math.nan] * 4)
+    choice = choose_ensemble(second, (1, 0), [0, 0, 1, 1], _mean, most=2, is_ahead=lambda chosen, plain: True)
+    assert (choice.kept, choice.weights, choice.score) == (True, (0, 1), pytest.approx(0.5))
 
 
 def test_plain_model_that_is_best_stays_as_it_is():

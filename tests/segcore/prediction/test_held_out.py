@@ -96,6 +96,9 @@ def test_labelled_image_beside_the_folds_was_trained_on_by_every_member(model, s
     plan = plan_held_out(parse_notes({"folds": [0, 1, 2], "extra": ["c5"]}, 3), CASES, model)
     assert plan.of_case["c5"] == Assignment(members=(0, 1, 2), origin=Origin.TRAINED_ON)
     assert plan.count(Origin.HELD_OUT) == 11
+    if not stored:
+        # It has no part in the folds, which would be others with it.
+        assert plan.fold_of == make_folds([case for case in CASES if case.name != "c5"], 3).fold_of
     # Nothing else is known of the data set that was trained on beside the folds.
     alone = plan_held_out(parse_notes({"folds": [0, 1, 2], "extra": ["c5"]}, 3), [CASES[5]], model)
     assert alone.of_case["c5"].origin is Origin.TRAINED_ON

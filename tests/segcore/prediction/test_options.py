@@ -7,6 +7,8 @@ from segcore.errors import ConfigError
 from segcore.prediction.options import PredictOptions, parse_scales, plan_prediction, require_effect
 from segcore.prediction.tiling import Tiling
 
+ONE_SIZE = {"backbone": "hiera_tiny_224", "input_mode": "crop"}
+
 
 @pytest.mark.parametrize(
     ("values", "parts"),
@@ -80,6 +82,9 @@ def test_replaced_changes_what_is_named_and_checks_it():
         ({"input_mode": "crop", "crop_size": 96}, {"mode": "overlap"}, (1.0,), (96, 48, True)),
         ({"input_mode": "crop"}, {"mode": "overlap", "tile_size": 64, "overlap": 0.75}, (1.0,), (64, 16, True)),
         ({"input_mode": "crop"}, {"mode": "tiles", "tile_size": 64, "overlap": 0.75}, (1.0,), (64, 64, False)),
+        # A network of one size is padded to it, and takes no larger tiles.
+        ({**ONE_SIZE, "crop_size": 96}, {"tile_size": 512}, (1.0,), (96, 48, True)),
+        ({**ONE_SIZE, "crop_size": 96}, {"mode": "tiles", "tile_size": 64}, (1.0,), (64, 64, False)),
     ],
 )
 def test_plan_fills_in_what_the_training_says(make_config, trained, values, factors, tiling):

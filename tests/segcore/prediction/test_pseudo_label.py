@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 
@@ -123,9 +124,10 @@ def test_images_with_few_sure_pixels_are_left_out_by_name(ensemble, images, tmp_
     assert report.images == len(read_dataset(tmp_path / "out").cases) == 4
 
 
-def test_nothing_is_written_when_no_image_is_sure(ensemble, images, tmp_path):
-    with pytest.raises(DataError, match=r"None of 8 images has 5\.0% sure pixels at a confidence of 1"):
-        _write(ensemble, images, tmp_path / "out", confidence=1.0)
+@pytest.mark.parametrize("min_share", [0.05, 0.0])
+def test_nothing_is_written_when_no_image_is_sure(ensemble, images, tmp_path, min_share):
+    with pytest.raises(DataError, match=f"None of 8 images has {min_share:.1%} sure pixels at a confidence of 1"):
+        _write(ensemble, images, tmp_path / "out", confidence=1.0, min_share=min_share)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -198,6 +200,14 @@ def test_folder_beside_the_labels_is_kept(ensemble, images, tmp_path):
 def test_options_outside_their_range_are_refused(options):
     with pytest.raises(ConfigError, match=next(iter(options)).replace("_", "-")):
         PseudoOptions(**options)
+
+
+def test_masks_are_of_colours_where_those_of_the_data_are_of_numbers(ensemble, images, tmp_path):
+    numbered = dataclasses.replace(ensemble, classes=dataclasses.replace(ensemble.classes, ids=(7, 8, 9, 10)))
+    _write(numbered, images, tmp_path / "numbered", confidence=0.5, min_share=0.0)
+    _write(ensemble, images, tmp_path / "plain", confidence=0.5, min_share=0.0)
+    for name in ("classes.json", "seg_train_annotations/new_0.png"):
+        assert (tmp_path / "numbered" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
 
 
 def test_void_colour_is_no_class_colour(classes):

@@ -1,6 +1,8 @@
 import csv
+import itertools
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from segcore.errors import CheckpointError, ConfigError, DataError, StorageError
 from segcore.insight.figures import colour_mask
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
+from segcore.prediction import tune
 from segcore.prediction.ensemble_files import load_ensemble, read_ensemble_notes, save_ensemble, save_options
 from segcore.prediction.held_out import choose_members, plan_held_out
 from segcore.prediction.options import PredictOptions
@@ -137,7 +140,11 @@ def _write_mask(ensemble, case, folder):
     save_png(colour_mask(ensemble.predict(decode_rgb(case.image)), ensemble.classes), folder / f"{case.name}.png")
 
 
-def test_members_of_one_fold_are_scored_together_and_fewer_of_them_alone(tmp_path, make_config, classes, split, cases):
+def test_members_of_one_fold_are_scored_together_and_fewer_of_them_alone(
+    tmp_path, make_config, classes, split, cases, monkeypatch
+):
+    # Each prediction takes a second, however many networks make it.
+    monkeypatch.setattr(tune, "time", SimpleNamespace(perf_counter=itertools.count().__next__))
     folder = save_model(tmp_path / "model", make_config(), classes, split, [1, 1, 1], folds=FOLDS)
     plan = plan_held_out(parse_notes(read_ensemble_notes(folder)["notes"], 3), cases, folder)
     images = choose_images(cases, plan, 50)
@@ -148,7 +155,7 @@ def test_members_of_one_fold_are_scored_together_and_fewer_of_them_alone(tmp_pat
         (row,) = measure_options(ensemble, ensemble.classes, images, [PredictOptions()], silent, members)
         alone = choose_members(ensemble, range(members))
         (expected,) = measure_options(alone, alone.classes, _given(images, members), [PredictOptions()], silent)
-        assert row.members == members
+        assert (row.members, row.milliseconds) == (members, pytest.approx(1000))
         assert row.image_scores == expected.image_scores
 
 

@@ -92,6 +92,15 @@ def test_area_that_changes_nothing_is_not_chosen(ensemble, dataset_folder):
     assert (found.least_areas, found.gain.score, found.helps) == ({}, 0, False)
 
 
+def test_area_is_not_chosen_for_making_a_score_out_of_nothing(ensemble, dataset_folder):
+    """Specks of cars become sky, which no image has and nothing predicted: its IoU would be 0, not better."""
+    case = read_dataset(dataset_folder).cases[0]
+    counted = [_removals(case, (fold,), 100, 20) for fold in (0, 1)]
+    for each in counted:
+        each.changes[1, 300][0, 0], each.changes[1, 300][0, 3] = 0, 20
+    assert conclude(counted, ensemble, ensemble.classes, "iou/sky").least_areas == {}
+
+
 def test_gain_within_twice_its_error_may_be_chance():
     cleaning = Cleaning(least_areas={"car": 300}, gain=Gain(score=0.019, error=0.01), before=0.5, after=0.6)
     assert not cleaning.helps
@@ -102,4 +111,5 @@ def test_metric_of_borders_and_a_single_fold_tell_nothing(ensemble, dataset_fold
     missing = dataclasses.replace(read_dataset(dataset_folder).cases[0], image=dataset_folder / "none.jpg")
     both = [HeldOutImage(case=missing, members=(0,)), HeldOutImage(case=missing, members=(1,))]
     assert choose_areas(ensemble, ensemble.classes, both, lambda done, total: None, "boundary_iou") is None
-    assert choose_areas(ensemble, ensemble.classes, both[:1], lambda done, total: None, "iou") is None
+    for of_one_fold in (both[:1], [both[0], both[0]]):
+        assert choose_areas(ensemble, ensemble.classes, of_one_fold, lambda done, total: None, "iou") is None

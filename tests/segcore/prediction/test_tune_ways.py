@@ -26,6 +26,9 @@ def test_modes_begin_with_the_present_one_and_hold_no_way_twice(make_config):
     found = [describe_options(options) for options in propose_modes(PredictOptions(flip=True), [resized], 400)]
     # Tiles of 512 would be the whole image of 400.
     assert found == ["resize 0.4 + flip", "full", "resize 0.4", "resize 0.5", "resize 0.75"]
+    # What networks of two trainings do by themselves has no other name.
+    now = PredictOptions()
+    assert propose_modes(now, [resized, make_config(input_mode="resize", scale=0.6)], 400)[0] == now
 
 
 def test_flips_are_tried_on_ways_that_nothing_beats(make_config):
@@ -52,10 +55,11 @@ def test_scales_are_tried_on_the_two_best_ways(make_config):
     assert [(options.tile_size, options.scales) for options in found] == [(64, SCALES), (96, SCALES)]
     # 0.75² + 1 + 1.25² = 3.125 times the time: 6.25 ms fit, 9.375 do not, and the next best takes its place.
     assert [options.tile_size for options in propose_scales(rows, [config], 7)] == [64, 32]
+    assert [options.tile_size for options in propose_scales(rows, [config], 6.2)] == [32]
 
 
 def test_pareto_front_by_hand():
-    rows = [measured(30, 0.7), measured(10, 0.5), measured(20, 0.5), measured(20, 0.6), measured(40, 0.65)]
+    rows = [measured(30, 0.7), measured(10, 0.5), measured(20, 0.55), measured(20, 0.6), measured(40, 0.65)]
     rows.append(measured(15, 0.5))
     assert [(row.milliseconds, row.score) for row in find_pareto(rows)] == [(10, 0.5), (20, 0.6), (30, 0.7)]
 

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,7 +7,14 @@ import torch
 from segcore.errors import CheckpointError, StorageError
 from segcore.machine import Machine
 from segcore.networks.model import require_architecture
-from segcore.training.checkpoint import estimate_bytes, load_state, read_member_weights, save_state
+from segcore.training.checkpoint import (
+    estimate_bytes,
+    load_state,
+    read_member_weights,
+    require_readable,
+    restore_saved,
+    save_state,
+)
 from segcore.training.state import new_state, take_snapshot
 
 MACHINE = Machine()
@@ -29,10 +37,13 @@ def _assert_same_tensors(one, two):
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
 def test_loaded_state_is_the_saved_one(make_config, tmp_path, optimizer):
-    config = make_config(optimizer=optimizer)
+    config = make_config(optimizer=optimizer, precision="fp16")
     state = _advanced_state(config)
+    state.scaler.load_state_dict({**state.scaler.state_dict(), "scale": 128.0})
     save_state(state, tmp_path / "state.pt")
     loaded = load_state(tmp_path / "state.pt", config, MACHINE)
+    assert loaded.scaler.state_dict() == state.scaler.state_dict()
+    assert loaded.scaler.get_scale() == 128
     _assert_same_tensors(state.model.state_dict(), loaded.model.state_dict())
     assert (loaded.epoch, loaded.train_losses, loaded.scores, loaded.outputs) == (2, [0.5, 0.4], [0.1, 0.3], 4)
     moments, loaded_moments = state.optimizer.state_dict()["state"], loaded.optimizer.state_dict()["state"]
@@ -73,6 +84,23 @@ def test_file_that_is_no_checkpoint_is_refused_in_one_line(make_config, tmp_path
         load_state(tmp_path / "state.pt", make_config(), MACHINE)
     assert len(str(caught.value).splitlines()) == 1
     assert str(caught.value).endswith("; delete it to start anew.")
+
+
+def test_training_goes_back_to_no_other_epoch(make_config, tmp_path):
+    state = new_state(make_config(backbone="test_efficientnet"), 4, MACHINE)
+    save_state(state, tmp_path / "state.pt")
+    state.epoch = 1
+    with pytest.raises(CheckpointError, match="is of epoch 0, and this training would go back to epoch 1; write each"):
+        restore_saved(state, tmp_path / "state.pt", MACHINE)
+
+
+def test_checkpoint_that_its_disk_does_not_give_is_told_from_a_damaged_one(tmp_path):
+    (tmp_path / "state.pt").write_bytes(b"damaged")
+    require_readable(tmp_path / "state.pt")
+    # Of a process's own memory the first page is there and cannot be read.
+    for file in (tmp_path / "missing.pt", Path("/proc/self/mem")):
+        with pytest.raises(CheckpointError, match=rf"The checkpoint {file} cannot be read \(\w*Error: "):
+            require_readable(file)
 
 
 def test_missing_checkpoint_is_refused(make_config, tmp_path):

@@ -10,6 +10,7 @@ import torch
 from segcore.feeding.batch import Batch
 from segcore.machine import Machine
 from segcore.networks.model import SegmentationModel
+from segcore.training import compiling
 from segcore.training.compiling import CompiledNetwork, choose_forward, pays
 from segcore.training.epoch import set_training, take_step
 from segcore.training.losses import build_loss
@@ -74,6 +75,36 @@ def test_a_compiler_that_fails_is_told_and_the_training_is_as_without(make_confi
     assert all(parameter.grad is None for parameter in state.model.parameters())
 
 
+@pytest.mark.parametrize(
+    ("asked", "compiled_seconds", "note"),
+    [
+        ("auto", 0.05, ""),
+        ("auto", 0.2, "the compiled network takes 200 ms a step, the plain one 100"),
+        ("on", 0.2, ""),
+    ],
+)
+def test_a_compiled_network_is_used_where_it_is_faster_or_asked_for(
+    make_config, monkeypatch, asked, compiled_seconds, note
+):
+    seconds = iter([0.1, compiled_seconds])
+    monkeypatch.setattr(compiling, "time_step", lambda *arguments: next(seconds))
+    monkeypatch.setattr(torch, "compile", lambda model, dynamic: model)
+    state, machine = _state(make_config()), Machine(device="cuda:0", compile=asked)
+    # 0.1 s a step and a million of them pay.
+    assert choose_forward(state, _batch(2), build_loss(state.config), machine, 1 << 20) == note
+    assert (state.forward is None) is bool(note)
+
+
+def test_of_too_little_memory_to_compile_nothing_is_told(make_config, monkeypatch):
+    def fail(*arguments):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(compiling, "time_step", fail)
+    state = _state(make_config())
+    assert choose_forward(state, _batch(2), build_loss(state.config), COMPILING, 1) == ""
+    assert state.forward is None
+
+
 @pytest.mark.slow
 @NEEDS_COMPILER
 def test_a_compiled_network_learns_what_the_plain_one_learns_under_the_same_names(make_config, monkeypatch, tmp_path):
@@ -96,4 +127,7 @@ def test_a_compiled_network_learns_what_the_plain_one_learns_under_the_same_name
 def test_training_with_a_second_head_is_not_compiled_and_says_why(make_config):
     state = new_state(make_config(backbone="test_efficientnet", auxiliary_weight=0.4), 4, Machine())
     assert "auxiliary_weight" in choose_forward(state, _batch(2), build_loss(state.config), COMPILING, 1000)
+    # Nobody asked for it.
+    gpu = Machine(device="cuda:0", compile="auto")
+    assert choose_forward(state, _batch(2), build_loss(state.config), gpu, 1 << 20) == ""
     assert state.forward is None

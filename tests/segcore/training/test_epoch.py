@@ -222,8 +222,10 @@ def test_auxiliary_head_adds_its_weight_of_the_loss(make_config, parts):
     assert state.auxiliary.layers.bias.tolist() == pytest.approx([-0.1, 0.1])
 
 
-def test_auxiliary_heads_gradient_is_limited_with_the_others(make_config):
-    config = make_config(loss="ce", auxiliary_weight=1.0, gradient_clip=0.01)
+# At fp16 the loss is scaled, and the limit is of the gradient that is not.
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_auxiliary_heads_gradient_is_limited_with_the_others(make_config, precision):
+    config = make_config(loss="ce", auxiliary_weight=1.0, gradient_clip=0.01, precision=precision)
     state = _state_with_head(config, 1.0)
     take_step(state, [_batch(DENSE)], build_loss(config), MACHINE)
     moved = torch.cat([state.model.network.bias, state.auxiliary.layers.bias]).detach()

@@ -6,6 +6,7 @@ import torch
 from segcore.data.classes import VOID
 from segcore.expressions import LOSS_NAMES
 from segcore.training.losses import build_loss
+from segcore.training.pixel_losses import HardPixels, binary_cross_entropy, focal_loss, softmax_cross_entropy
 from tests.segcore.training.pixels import make_pixels
 
 HARD = {"loss": "ce+bce+focal", "ohem_share": 0.3, "label_smoothing": 0.1}
@@ -139,6 +140,22 @@ def test_batch_of_void_or_of_no_weight_costs_nothing(make_config, values, only):
     assert result.isfinite() and logits.grad.isfinite().all()
     if only == VOID or values["loss"] in ("ce", "bce", "focal", HARD["loss"]):
         assert result == 0 and (logits.grad == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "smoothed"),
+    [("ce", softmax_cross_entropy, True), ("bce", binary_cross_entropy, True), ("focal", focal_loss, False)],
+)
+def test_choices_of_a_configuration_reach_every_loss_of_single_pixels(make_config, name, function, smoothed):
+    logits, target = make_pixels([3, 0], [0, 1], [-2, 0], [0.5, 0], target=[0, 1, 1, 0])
+    weights_C, hard = torch.tensor([2.0, 0.5]), HardPixels(share=0.5, probability=0.3)
+    values = {"label_smoothing": 0.2, "ohem_share": 0.5, "ohem_probability": 0.3, "focal_gamma": 1.5}
+    found = build_loss(make_config(loss=name, **values), weights_C)(logits, target)
+    options = {"smoothing": 0.2} if smoothed else {"gamma": 1.5}
+    assert found == function(logits, target, weights_C=weights_C, hard=hard, **options)
+    # Each of them counts.
+    for without in ({"weights_C": None}, {"hard": None}, {"smoothing": 0.0} if smoothed else {"gamma": 2.0}):
+        assert found != function(logits, target, **{"weights_C": weights_C, "hard": hard, **options, **without})
 
 
 def test_smoothing_and_hard_pixels_come_from_the_configuration(make_config):

@@ -8,6 +8,7 @@ from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError
 from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.machine import Machine
+from segcore.training import memory
 from segcore.training.losses import build_loss
 from segcore.training.memory import (
     can_divide,
@@ -68,7 +69,13 @@ def limit(largest):
 
 @pytest.mark.parametrize(
     ("holds", "smallest", "wanted", "found", "tried"),
-    [(11, 1, 64, 8, [1, 2, 4, 8, 16]), (100, 1, 6, 4, [1, 2, 4]), (5, 2, 64, 4, [2, 4, 8]), (100, 2, 1, 2, [2])],
+    [
+        (11, 1, 64, 8, [1, 2, 4, 8, 16]),
+        (100, 1, 6, 4, [1, 2, 4]),
+        (100, 1, 4, 4, [1, 2, 4]),
+        (5, 2, 64, 4, [2, 4, 8]),
+        (100, 2, 1, 2, [2]),
+    ],
 )
 def test_largest_power_of_two_that_fits_is_found(holds, smallest, wanted, found, tried):
     try_batch, calls = limit(holds)
@@ -82,23 +89,34 @@ def test_device_too_small_for_the_smallest_batch_is_named():
 
 
 class Small(torch.nn.Conv2d):
-    """A network on a device that holds five samples."""
+    """A network on a device that holds five samples, and three once the optimizer has taken its memory."""
+
+    calls = 0
 
     def forward(self, images_N3HW):
-        if len(images_N3HW) > 5:
+        self.calls += 1
+        if len(images_N3HW) > (5 if self.calls == 1 else 3):
             raise torch.OutOfMemoryError("CUDA out of memory")
         return super().forward(images_N3HW)
 
 
-def test_measured_batch_fits_the_device_and_the_state_stays_as_it_is(make_config, cache):
+def test_measured_batch_fits_the_device_and_the_state_stays_as_it_is(make_config, cache, monkeypatch):
     config = make_config(batch_size="auto")
     state = new_state(config, 4, MACHINE)
     state.model.network = Small(3, 4, 1)
+    state.optimizer = torch.optim.AdamW(state.model.parameters())
     before = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
     samples = TrainingSamples(cache, range(12), config, TARGET)
-    assert measure_batch_size(state, samples, build_loss(config), MACHINE) == 4
+    assert measure_batch_size(state, samples, build_loss(config), MACHINE) == 2
     assert all(torch.equal(tensor, before[name]) for name, tensor in state.model.state_dict().items())
     assert state.optimizer.state_dict()["state"] == {}
+    # A device that is nearly full takes the smallest batch all the same.
+    monkeypatch.setattr(memory, "require_free_memory", _find_full)
+    assert measure_batch_size(state, samples, build_loss(config), MACHINE) == 1
+
+
+def _find_full(machine):
+    raise torch.OutOfMemoryError("0.1 GiB are left of 8.0")
 
 
 def test_given_batch_size_stays_and_auto_is_eight_on_a_cpu(make_config, cache):
@@ -132,8 +150,10 @@ def test_cpu_has_no_memory_to_measure():
 
 def test_batch_is_no_larger_than_the_samples(make_config, cache):
     config = make_config(batch_size=8)
-    samples = TrainingSamples(cache, range(3), config, TARGET)
-    assert resolve_batch_size(new_state(config, 4, MACHINE), samples, build_loss(config), MACHINE) == 3
+    state = new_state(config, 4, MACHINE)
+    for count in (3, 1):
+        samples = TrainingSamples(cache, range(count), config, TARGET)
+        assert resolve_batch_size(state, samples, build_loss(config), MACHINE) == count
 
 
 def test_single_sample_is_refused_where_normalisation_needs_two(make_config, cache):

@@ -42,6 +42,7 @@ def test_a_training_that_goes_on_from_what_was_written_ends_as_one_that_was_neve
     assert len(resumed.snapshots) == len(whole.snapshots) == 2
     for name, tensor in whole.final_model.state_dict().items():
         assert torch.equal(tensor, resumed.final_model.state_dict()[name])
+        assert torch.equal(tensor, whole.snapshots[-1][name]), "a cycle ends in the mean, as the training does"
 
 
 def test_a_training_whose_device_fills_up_goes_back_to_what_was_written(make_config, cache, tmp_path):
@@ -64,10 +65,11 @@ def test_a_training_whose_device_fills_up_goes_back_to_what_was_written(make_con
 
 def test_validation_goes_on_while_the_checkpoint_is_written(make_config, cache, tmp_path, monkeypatch):
     """Events in order, no clock: the disk is not done before the first image was seen."""
-    seen, order = threading.Event(), []
+    seen, scored, order = threading.Event(), threading.Event(), []
 
     def save_slowly(state, file):
-        assert seen.wait(SECONDS), "the validation waits for the disk"
+        assert seen.wait(SECONDS) and scored.wait(SECONDS), "the validation waits for the disk"
+        assert state.scores == [], "what is written is that of before the validation, however late"
         save_state(state, file)
         order.append("written")
 
@@ -82,6 +84,7 @@ def test_validation_goes_on_while_the_checkpoint_is_written(make_config, cache, 
     state = new_state(_config(make_config, epochs=1), 4, MACHINE)
     with StateWriter(tmp_path) as writer:
         for _ in _train(state, cache, writer):
+            scored.set()
             writer.finish(state)
             order.append("reported")
     assert order[0] == "seen"
@@ -100,6 +103,18 @@ def test_what_was_begun_and_not_finished_is_torn(make_config, cache, tmp_path):
     (tmp_path / SCORE_FILE).write_text(json.dumps({"epoch": 7, "score": 0.5}))
     with pytest.raises(CheckpointError, match="it is of epoch 7, the state of epoch 1"):
         load_checkpoint(tmp_path, config, MACHINE)
+
+
+def test_what_was_written_has_the_last_score_in_the_metric_that_decides(make_config, tmp_path):
+    config = make_config()
+    state = new_state(config, 4, MACHINE, metric="miou")
+    state.epoch, state.train_losses, state.scores = 2, [1.0, 1.0], [0.9]
+    with StateWriter(tmp_path) as writer:
+        writer.begin(state)
+        state.scores.append(0.4)
+        writer.finish(state)
+    loaded = load_checkpoint(tmp_path, config, MACHINE, "miou")
+    assert (loaded.scores, loaded.metric) == ([0.9, 0.4], "miou")
 
 
 def test_a_checkpoint_that_is_whole_by_itself_is_read(make_config, tmp_path):

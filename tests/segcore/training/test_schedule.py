@@ -32,6 +32,8 @@ def test_onecycle_by_hand():
     assert (onecycle_factor(14, 100) + onecycle_factor(15, 100)) / 2 == pytest.approx((1 + 1 / 25) / 2)
     assert onecycle_factor(29, 100) == pytest.approx(1)
     assert onecycle_factor(99, 100) == pytest.approx(4e-6)
+    # 3 steps: a share of 0.3 would end before it began; one step warms up all the same.
+    assert [onecycle_factor(step, 3) for step in range(3)] == pytest.approx([1 / 25, 1, 4e-6])
 
 
 @given(st.integers(1, 300).flatmap(lambda total: st.tuples(st.integers(0, total - 1), st.just(total))))

@@ -1,6 +1,7 @@
 import copy
 import re
 
+import numpy as np
 import pytest
 import torch
 from timm.layers import DropPath
@@ -9,6 +10,7 @@ from segcore.data.caching.build import prepare_cache
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dataset import read_dataset
 from segcore.errors import ConfigError, DeviceMemoryError, NonFiniteLossError
+from segcore.feeding.loader import TrainingLoader
 from segcore.machine import Machine, build_scaler
 from segcore.networks.model import SegmentationModel
 from segcore.prediction.cases import predict_cases, score_cases
@@ -16,6 +18,7 @@ from segcore.prediction.options import plan_prediction
 from segcore.prediction.tiling import Tiling
 from segcore.training import train
 from segcore.training.checkpoint import load_state, read_member_weights, save_state
+from segcore.training.losses import build_loss
 from segcore.training.memory import tiled_options
 from segcore.training.schedule import rate_at
 from segcore.training.state import TrainState, member_weights, new_state
@@ -146,7 +149,63 @@ def test_each_result_tells_its_epoch_and_the_state_remembers_it(make_config, cac
     assert [result.learning_rate for result in results] == [
         rate_at(config, step, 4, state.train_losses) for step in (1, 3)
     ]
-    assert all(0 <= result.wait_share <= 1 for result in results)
+    assert all(0 < result.wait_share < 1 for result in results)
+    assert [result.samples_per_second * result.train_seconds for result in results] == pytest.approx([8, 8])
+
+
+def test_first_batches_of_the_next_epoch_are_begun_where_there_is_one(make_config, cache, monkeypatch):
+    begun = []
+    monkeypatch.setattr(TrainingLoader, "begin", lambda loader, epoch: begun.append(epoch))
+    _train(_start_small(make_config(epochs=3, batch_size=8), cache), cache)
+    assert begun == [1, 2]
+
+
+def test_classes_are_weighed_by_the_training_images_alone(make_config, cache, monkeypatch):
+    given = []
+
+    def build(config, weights_C):
+        given.append(weights_C)
+        return build_loss(config, weights_C)
+
+    monkeypatch.setattr(train, "build_loss", build)
+    for class_weights in ("none", "balanced"):
+        _train(_start_small(make_config(epochs=1, batch_size=8, class_weights=class_weights), cache), cache)
+    pixels_C = np.sum([cache.cases[index].class_pixels[:-1] for index in TRAIN], axis=0)
+    assert given[0] is None
+    assert given[1].tolist() == pytest.approx(np.sqrt(np.median(pixels_C) / pixels_C))
+
+
+def test_batch_size_that_was_measured_once_stays(make_config, cache):
+    state = _start_small(make_config(epochs=1, batch_size="auto"), cache)
+    state.batch_size = 3
+    assert _train(state, cache)[0].batch_size == 3
+
+
+@pytest.mark.parametrize(
+    ("sizes", "batch_size", "tried"),
+    [
+        # 8 images in batches of 4 are 2 steps in each of the 3 epochs that are left; a batch has 2 parts.
+        ([(32, 48)] * 9, 4, [(6, 2)]),
+        ([(32, 48)] * 9, 5, []),
+        ([(32, 48), (48, 32)] * 4 + [(32, 48)], 4, []),
+    ],
+    ids=["parts alike", "uneven parts", "images of unlike sizes"],
+)
+def test_network_is_compiled_for_the_only_shape_of_the_steps_that_are_left(
+    make_dataset, make_config, tmp_path, monkeypatch, sizes, batch_size, tried
+):
+    found = []
+
+    def choose(state, batch, loss, machine, steps):
+        found.append((steps, len(batch.target_NHW)))
+        return ""
+
+    monkeypatch.setattr(train, "choose_forward", choose)
+    data = PixelCache(prepare_cache(read_dataset(make_dataset(*sizes)), tmp_path / "cache"))
+    state = _start_small(make_config(epochs=5, batch_size=batch_size), data)
+    state.epoch, state.scores, state.train_losses, state.micro_batches = 2, [0.0] * 2, [1.0] * 2, 2
+    next(train_epochs(state, data, TRAIN, [8], Machine(compile="on")))
+    assert found == tried
 
 
 def test_finished_training_gives_no_further_result(make_config, cache):
@@ -378,11 +437,14 @@ def _start_narrow(config, cache):
     return state
 
 
-def test_training_on_a_small_device_ends_in_the_weights_of_a_large_one(make_config, cache):
-    config = make_config(epochs=2, batch_size=4, accumulation_steps=1, learning_rate=0.1)
+def test_training_on_a_small_device_ends_in_the_weights_of_a_large_one(make_config, cache, tmp_path):
+    config = make_config(epochs=3, batch_size=4, accumulation_steps=1, learning_rate=0.1)
     small, large = _start_narrow(config, cache), _start_narrow(config, cache)
+    for state in (small, large):
+        state.epoch, state.scores, state.train_losses = 1, [0.0], [1.0]
     large.model.network.holds = 4
-    results = _train(small, cache)
+    # It goes on in an empty folder: until an epoch has ended there, nothing is saved to go back to.
+    results = list(train_epochs(small, cache, TRAIN, VALID, MACHINE, saved=tmp_path / "state.pt"))
     # The first batch of 4 goes through whole, the second fails: the epoch starts anew in halves.
     assert [(result.batch_size, result.micro_batches) for result in results] == [(4, 2), (4, 2)]
     assert [result.micro_batches for result in _train(large, cache)] == [1, 1]
@@ -592,3 +654,7 @@ def test_fewer_processes_load_where_shared_memory_is_small(cache, make_config, m
     assert cramped.loader_workers == 0
     assert "has 0 MB free, and batches of 0.1 MB" in cramped.loading_note
     assert cramped.metrics == roomy.metrics
+    # Four batches that make a step are held together: 10 of 65,536 bytes are more than 500,000.
+    monkeypatch.setattr("segcore.training.train.find_free_bytes", lambda: 500_000)
+    gathered = make_config(**CROPS, epochs=1, accumulation_steps=4)
+    assert _train(_start_small(gathered, cache), cache, machine)[0].loader_workers == 0

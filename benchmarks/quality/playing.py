@@ -20,7 +20,7 @@ from pathlib import Path
 
 import optuna
 
-from benchmarks.quality.arms import OneEpochThenTop, Ours, Random, RandomOurAsha
+from benchmarks.quality.arms import EpochsThenTop, Ours, Random, RandomOurAsha
 from benchmarks.quality.paired import ABLATION, compare
 from benchmarks.quality.peers import find_peers
 from benchmarks.quality.recorded import read_searches
@@ -39,6 +39,7 @@ from segcore.errors import ConfigError
 
 _CURVES = Path(__file__).parents[3] / "shared" / "data" / "curves"
 _WORKERS, _TRAININGS = 8, 30
+_FIRST_ROUNDS = {"one-epoch-then-top": 1, "3-epochs-then-top": 3, "9-epochs-then-top": 9}
 
 ArmMaker = Callable[[Task, int], Arm]
 
@@ -149,14 +150,15 @@ def _select(tasks: list[Task], names: list[str]) -> list[Task]:
 
 
 def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
+    def make_rounds(task: Task, seed: int, epochs: int) -> Arm:
+        return EpochsThenTop(task, seed, epochs=epochs, round_seconds=trainings * task.whole_seconds / 2)
+
     return {
         "ours": Ours,
         **{f"ours, first rung x {times}": partial(Ours, first_rung_times=times) for times in (2, 4, 8)},
         "random": Random,
         "random+asha": partial(Random, stops=True),
-        "one-epoch-then-top": lambda task, seed: OneEpochThenTop(
-            task, seed, round_seconds=trainings * task.whole_seconds / 2
-        ),
+        **{name: partial(make_rounds, epochs=epochs) for name, epochs in _FIRST_ROUNDS.items()},
         STOCK: StockPair,
         "optuna+halving": OptunaAlone,
         "random+our-asha": RandomOurAsha,

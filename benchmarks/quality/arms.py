@@ -1,6 +1,6 @@
 """The arms of the ruler: this project's searcher and scheduler, driven as real objects, and plain strategies.
 
-Stock parts of Ray and Optuna are in `stock`; Syne Tune, SMAC and DEHB in `peers`.
+Stock parts of Ray and Optuna are in `stock`; Syne Tune, SMAC, DEHB and NePS in `peers`.
 """
 
 import math

@@ -34,6 +34,7 @@ from benchmarks.quality.synthetic import load_synthetic
 from benchmarks.quality.tables import load_tables
 from benchmarks.quality.tasks import Task
 from benchmarks.quality.trained import Trained
+from benchmarks.quality.usual import make_usual
 from benchmarks.quality.warm import make_warm_arm
 from segcore.errors import ConfigError
 
@@ -97,7 +98,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
     parser.add_argument("--against", default=ABLATION, help="the arm that the others are compared with in pairs")
     parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
-    parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements.txt")
+    parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements*.txt")
     parser.add_argument(
         "--refit-every", type=int, default=1, help="results after which Syne Tune's slow models are fitted anew"
     )
@@ -155,6 +156,7 @@ def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
 
     return {
         "ours": Ours,
+        "ours+usual": lambda task, seed: Ours(task, seed, first=[make_usual(task)]),
         **{f"ours, first rung x {times}": partial(Ours, first_rung_times=times) for times in (2, 4, 8)},
         "random": Random,
         "random+asha": partial(Random, stops=True),
@@ -176,7 +178,10 @@ def choose_arms(makers: Mapping[str, ArmMaker], names: Sequence[str]) -> dict[st
     """
     if unknown := [name for name in names if name not in makers]:
         there_are = ", ".join(sorted(makers))
-        raise ConfigError(f"--arms {unknown[0]}: there is no such arm; there are {there_are}. --peers finds more.")
+        raise ConfigError(
+            f"--arms {unknown[0]}: there is no such arm; there are {there_are}. "
+            "--peers finds more, see benchmarks/requirements.txt and, for NePS, requirements-neps.txt."
+        )
     return {name: makers[name] for name in names or makers}
 
 

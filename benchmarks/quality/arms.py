@@ -1,6 +1,6 @@
 """The arms of the ruler: this project's searcher and scheduler, driven as real objects, and plain strategies.
 
-Stock parts of Ray and Optuna are in `stock`; Syne Tune, SMAC and DEHB in `peers`.
+Stock parts of Ray and Optuna are in `stock`; Syne Tune, SMAC, DEHB and NePS in `peers`.
 """
 
 import math
@@ -182,43 +182,45 @@ class RandomOurAsha:
         """Nothing is learnt."""
 
 
-class OneEpochThenTop:
-    """Trains many random configurations for one epoch, then the best of them to the end, best first.
+class EpochsThenTop:
+    """Trains many random configurations for some epochs, then the best of them to the end, best first.
 
     Args:
         task: the task.
         seed: of the draws.
+        epochs: of the first round; a task of no more has no second one.
         round_seconds: what all workers together spend on the first round.
     """
 
-    def __init__(self, task: Task, seed: int, *, round_seconds: float) -> None:
+    def __init__(self, task: Task, seed: int, *, epochs: int, round_seconds: float) -> None:
         self._random = Random(task, seed)
+        self._epochs = epochs
         self._left_seconds = round_seconds
         self._params: dict[int, Params] = {}
         self._waiting: dict[int, float] = {}
 
     def ask(self) -> tuple[int, Params] | None:
-        """Draw a trial in the first round; the best of those that wait in the second."""
-        if self._left_seconds > 0:
+        """Draw a trial in the first round, and when none waits; else take the best of those that wait."""
+        if self._left_seconds > 0 or not self._waiting:
             proposal = self._random.ask()
             assert proposal is not None
             self._params[proposal[0]] = proposal[1]
             return proposal
-        if not self._waiting:
-            return None
         best = max(self._waiting, key=lambda number: self._waiting[number])
         del self._waiting[best]
         return best, self._params[best]
 
     def report(self, number: int, epoch: int, score: float, seconds: float) -> Verdict:
-        """Pause every trial after its first epoch."""
+        """Pause every trial after the epochs of the first round."""
         if math.isnan(score):
             return Verdict.STOP
-        if epoch > 1:
+        if epoch <= self._epochs:
+            self._left_seconds -= seconds
+        if epoch != self._epochs:
             return Verdict.GO_ON
-        self._left_seconds -= seconds
         self._waiting[number] = score
         return Verdict.PAUSE
 
     def end(self, number: int, outcome: Outcome, score: float | None) -> None:
-        """Nothing is learnt."""
+        """Forget a trial whose last epoch was one of the first round."""
+        self._waiting.pop(number, None)

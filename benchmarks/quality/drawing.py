@@ -1,6 +1,7 @@
 """Draws from a space without Optuna's study: many draws at once, and draws that keep given values.
 
-Also what a space looks like to those who do not run it: its parameters, and which choice decides whether one exists.
+Also what a space looks like to those who do not run it: its parameters, which choice decides whether one exists, and
+which value a point of the unit cube or the place of a choice stands for.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from benchmarks.quality.tasks import Params, Sampler
+from benchmarks.quality.tasks import Floats, Params, Sampler
 
 _PROBES = 200
 _ABSENT = object()
@@ -112,6 +113,34 @@ def find_conditions(space: Sampler) -> dict[str, Condition]:
                     conditions[name] = Condition(parent=parent, values=values)
                     break
     return conditions
+
+
+def decode(point: Floats, distributions: dict[str, BaseDistribution]) -> Params:
+    """Return the values at a point of the unit cube.
+
+    Args:
+        point: a coordinate in [0, 1] per parameter.
+        distributions: of the parameters, in the same order.
+    """
+    return {name: _decode(float(share), each) for share, (name, each) in zip(point, distributions.items(), strict=True)}
+
+
+def _decode(share: float, distribution: BaseDistribution) -> int | float | bool | str | None:
+    if isinstance(distribution, CategoricalDistribution):
+        choices = distribution.choices
+        return choices[min(int(share * len(choices)), len(choices) - 1)]
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    low, high = distribution.low, distribution.high
+    value = low * (high / low) ** share if distribution.log else low + (high - low) * share
+    value = min(max(value, low), high)
+    return round(value) if isinstance(distribution, IntDistribution) else value
+
+
+def restore(value: Any, distribution: BaseDistribution) -> Any:
+    """Return the value of a parameter that a peer knows as a number; a choice by its place among the choices."""
+    if isinstance(distribution, CategoricalDistribution):
+        return distribution.choices[int(value)]
+    return int(value) if isinstance(distribution, IntDistribution) else float(value)
 
 
 def _values_beside(

@@ -4,12 +4,11 @@ import importlib
 import tempfile
 
 import numpy as np
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from benchmarks.quality.drawing import draw_params, find_distributions
+from benchmarks.quality.drawing import decode, draw_params, find_distributions
 from benchmarks.quality.peer_jobs import Job
 from benchmarks.quality.stock import FACTOR
-from benchmarks.quality.tasks import Floats, Params, Task
+from benchmarks.quality.tasks import Task
 
 
 class Dehb:
@@ -49,24 +48,3 @@ class Dehb:
     def tell(self, job: Job, cost: float, seconds: float, *, failed: bool) -> None:
         """Tell the cost; that the training failed is nothing DEHB knows."""
         self._optimizer.tell(job.handle, {"fitness": cost, "cost": seconds})
-
-
-def decode(point: Floats, distributions: dict[str, BaseDistribution]) -> Params:
-    """Return the values at a point of the unit cube.
-
-    Args:
-        point: a coordinate in [0, 1] per parameter.
-        distributions: of the parameters, in the same order.
-    """
-    return {name: _decode(float(share), each) for share, (name, each) in zip(point, distributions.items(), strict=True)}
-
-
-def _decode(share: float, distribution: BaseDistribution) -> int | float | bool | str | None:
-    if isinstance(distribution, CategoricalDistribution):
-        choices = distribution.choices
-        return choices[min(int(share * len(choices)), len(choices) - 1)]
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    low, high = distribution.low, distribution.high
-    value = low * (high / low) ** share if distribution.log else low + (high - low) * share
-    value = min(max(value, low), high)
-    return round(value) if isinstance(distribution, IntDistribution) else value

@@ -1,7 +1,7 @@
 """Optimizers that ask for jobs, each a configuration and an epoch to train it to, as arms of the ruler.
 
-SMAC (`peer_smac`) and DEHB (`peer_dehb`) are such. A configuration that comes again with more epochs goes on where it
-was, as from a checkpoint; no epoch is trained twice.
+SMAC (`peer_smac`), DEHB (`peer_dehb`) and NePS (`peer_neps`) are such. A configuration that comes again with more
+epochs goes on where it was, as from a checkpoint; no epoch is trained twice.
 """
 
 import math

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from benchmarks.quality.drawing import draw_params, find_conditions, find_distributions
+from benchmarks.quality.drawing import draw_params, find_conditions, find_distributions, restore
 from benchmarks.quality.peer_jobs import Job
 from benchmarks.quality.stock import FACTOR
 from benchmarks.quality.tasks import Task
@@ -51,7 +51,7 @@ class Smac:
     def ask(self) -> Job:
         """Ask for a configuration and its budget."""
         info = self._facade.ask()
-        kept = {name: self._restore(name, value) for name, value in dict(info.config).items()}
+        kept = {name: restore(value, self._distributions[name]) for name, value in dict(info.config).items()}
         params = draw_params(self._task.space, self._random, kept)
         return Job(key=info.config, params=params, epochs=max(1, round(info.budget)), handle=info)
 
@@ -62,12 +62,6 @@ class Smac:
             cost=cost, time=seconds, status=states.CRASHED if failed else states.SUCCESS
         )
         self._facade.tell(job.handle, value, save=False)
-
-    def _restore(self, name: str, value: Any) -> Any:
-        distribution = self._distributions[name]
-        if isinstance(distribution, CategoricalDistribution):
-            return distribution.choices[int(value)]
-        return int(value) if isinstance(distribution, IntDistribution) else float(value)
 
 
 def _translate(task: Task, distributions: dict[str, BaseDistribution]) -> Any:

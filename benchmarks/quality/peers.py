@@ -1,4 +1,4 @@
-"""Arms of Syne Tune, SMAC and DEHB, driven as real objects; each is left out where its package is not installed."""
+"""Arms of Syne Tune, SMAC, DEHB and NePS, driven as real objects; one whose package is not installed is left out."""
 
 import importlib.util
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from functools import partial
 
 from benchmarks.quality.peer_dehb import Dehb
 from benchmarks.quality.peer_jobs import JobArm
+from benchmarks.quality.peer_neps import Neps
 from benchmarks.quality.peer_smac import Smac
 from benchmarks.quality.peer_syne import BASELINES, SyneTune
 from benchmarks.quality.simulator import Arm
@@ -36,6 +37,9 @@ def find_peers(trainings: int, refit_every: int = 1) -> dict[str, Callable[[Task
         peers["smac-multi-fidelity"] = lambda task, seed: JobArm(task, Smac(task, seed, trainings=trainings))
     if _is_installed("dehb"):
         peers["dehb"] = lambda task, seed: JobArm(task, Dehb(task, seed))
+    if _is_installed("neps"):
+        peers["neps-hyperband"] = lambda task, seed: JobArm(task, Neps(task, seed, has_prior=False))
+        peers["neps-priorband"] = lambda task, seed: JobArm(task, Neps(task, seed, has_prior=True))
     return peers
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import optuna
 
-from benchmarks.quality.arms import OneEpochThenTop, Ours, Random, RandomOurAsha
+from benchmarks.quality.arms import EpochsThenTop, Ours, Random, RandomOurAsha
 from benchmarks.quality.paired import ABLATION, compare
 from benchmarks.quality.peers import find_peers
 from benchmarks.quality.recorded import read_searches
@@ -34,11 +34,13 @@ from benchmarks.quality.synthetic import load_synthetic
 from benchmarks.quality.tables import load_tables
 from benchmarks.quality.tasks import Task
 from benchmarks.quality.trained import Trained
+from benchmarks.quality.usual import make_usual
 from benchmarks.quality.warm import make_warm_arm
 from segcore.errors import ConfigError
 
 _CURVES = Path(__file__).parents[3] / "shared" / "data" / "curves"
 _WORKERS, _TRAININGS = 8, 30
+_FIRST_ROUNDS = {"one-epoch-then-top": 1, "3-epochs-then-top": 3, "9-epochs-then-top": 9}
 
 ArmMaker = Callable[[Task, int], Arm]
 
@@ -96,7 +98,7 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="*", default=[], help="arms; left out: all that are installed")
     parser.add_argument("--against", default=ABLATION, help="the arm that the others are compared with in pairs")
     parser.add_argument("--curves", type=Path, default=_CURVES, help="folder of recorded curves")
-    parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements.txt")
+    parser.add_argument("--peers", type=Path, help="site-packages folder of an environment with requirements*.txt")
     parser.add_argument(
         "--refit-every", type=int, default=1, help="results after which Syne Tune's slow models are fitted anew"
     )
@@ -149,14 +151,16 @@ def _select(tasks: list[Task], names: list[str]) -> list[Task]:
 
 
 def _make_arms(trainings: int, refit_every: int = 1) -> dict[str, ArmMaker]:
+    def make_rounds(task: Task, seed: int, epochs: int) -> Arm:
+        return EpochsThenTop(task, seed, epochs=epochs, round_seconds=trainings * task.whole_seconds / 2)
+
     return {
         "ours": Ours,
+        "ours+usual": lambda task, seed: Ours(task, seed, first=[make_usual(task)]),
         **{f"ours, first rung x {times}": partial(Ours, first_rung_times=times) for times in (2, 4, 8)},
         "random": Random,
         "random+asha": partial(Random, stops=True),
-        "one-epoch-then-top": lambda task, seed: OneEpochThenTop(
-            task, seed, round_seconds=trainings * task.whole_seconds / 2
-        ),
+        **{name: partial(make_rounds, epochs=epochs) for name, epochs in _FIRST_ROUNDS.items()},
         STOCK: StockPair,
         "optuna+halving": OptunaAlone,
         "random+our-asha": RandomOurAsha,
@@ -174,7 +178,10 @@ def choose_arms(makers: Mapping[str, ArmMaker], names: Sequence[str]) -> dict[st
     """
     if unknown := [name for name in names if name not in makers]:
         there_are = ", ".join(sorted(makers))
-        raise ConfigError(f"--arms {unknown[0]}: there is no such arm; there are {there_are}. --peers finds more.")
+        raise ConfigError(
+            f"--arms {unknown[0]}: there is no such arm; there are {there_are}. "
+            "--peers finds more, see benchmarks/requirements.txt and, for NePS, requirements-neps.txt."
+        )
     return {name: makers[name] for name in names or makers}
 
 

@@ -27,12 +27,12 @@ _BACKBONES = {
     "light": (0.7, -0.03),
 }
 _PIXELS = {"crop": 0.5, "full": 1.0}
-_USUAL: Final[Mapping[str, Any]] = {
+USUAL: Final[Mapping[str, Any]] = {
     **{"backbone": "medium", "decoder": "fpn", "loss": "ce", "labels": "full", "input_mode": "full"},
     **{"learning_rate": 1e-3, "weight_decay": 1e-3, "batch_size": 8, "schedule": "cosine", "augmentation": "light"},
     **{"attention": "none", "crop_size": 512, "scale": 0.75},
 }
-"""What is not drawn in a landscape of few parameters."""
+"""What is not drawn in a landscape of few parameters, and what someone would try first on one of all."""
 _OF_3: Final = ("learning_rate", "backbone", "loss")
 _OF_5: Final = ("learning_rate", "augmentation", "input_mode", "crop_size", "scale")
 _OF_6: Final = (*_OF_3, "weight_decay", "augmentation", "batch_size")
@@ -198,13 +198,13 @@ class _NarrowTrial:
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
         """Draw one of the choices, if it is to be drawn."""
-        return self._trial.suggest_categorical(name, choices if name in self._drawn else (_USUAL[name],))
+        return self._trial.suggest_categorical(name, choices if name in self._drawn else (USUAL[name],))
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """Draw a number, if it is to be drawn."""
         if name in self._drawn:
             return self._trial.suggest_float(name, low, high, log=log)
-        return float(self._trial.suggest_categorical(name, (_USUAL[name],)))
+        return float(self._trial.suggest_categorical(name, (USUAL[name],)))
 
 
 def load_synthetic() -> list[Task]:

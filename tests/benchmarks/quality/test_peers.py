@@ -6,22 +6,24 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from benchmarks.quality.drawing import Condition, find_conditions, find_distributions
-from benchmarks.quality.peer_dehb import decode
+from benchmarks.quality.drawing import Condition, decode, find_conditions, find_distributions, restore
 from benchmarks.quality.peer_jobs import Job, JobArm
+from benchmarks.quality.peer_neps import Neps
 from benchmarks.quality.peers import SYNE_TUNE, find_peers
 from benchmarks.quality.playing import _make_arms
 from benchmarks.quality.simulator import Arm, Simulation, Verdict
 from benchmarks.quality.synthetic import FAMILIES, Landscape
 from benchmarks.quality.tables import Table
+from benchmarks.quality.usual import make_usual
 
-# An environment with benchmarks/requirements.txt; last, so that what both have is the project's.
+# An environment with benchmarks/requirements*.txt; last, so that what both have is the project's.
 sys.path += [folder for folder in [os.environ.get("PEERS")] if folder]
 
 NAN = math.nan
 EPOCHS = 9
 TRAININGS = 12
-PEERS = (*SYNE_TUNE, "smac-multi-fidelity", "dehb")
+PEERS = (*SYNE_TUNE, "smac-multi-fidelity", "dehb", "neps-hyperband", "neps-priorband")
+NEEDED = "needs benchmarks/requirements*.txt, installed or in the folder that PEERS names"
 
 
 def nested(trial) -> None:
@@ -64,6 +66,13 @@ def test_points_of_the_unit_cube_are_decoded():
     assert [each["mode"] for each in decoded] == ["full", "crop", "tiles"]
     assert [each["overlap"] for each in decoded] == [False, True, True]
     assert [each["rate"] for each in decoded] == pytest.approx([1e-4, 1e-3, 1e-1])
+
+
+def test_numbers_of_a_peer_stand_for_values_and_for_the_places_of_choices():
+    space = find_distributions(nested)
+    assert restore(2.0, space["mode"]) == "tiles"
+    assert restore(1, space["overlap"]) is True
+    assert restore(np.float64(0.5), space["blend"]) == 0.5
 
 
 class Scripted:
@@ -201,15 +210,16 @@ def peers() -> dict[str, Callable[[Table, int], Arm]]:
 @pytest.mark.filterwarnings("ignore")
 def test_a_peer_starts_trials_and_continues_some_to_the_last_epoch(peers, name):
     if name not in peers:
-        pytest.skip(f"{name} needs benchmarks/requirements.txt, installed or in the folder that PEERS names")
+        pytest.skip(f"{name} {NEEDED}")
     watched = play(peers[name])
     assert len(watched.epochs) > TRAININGS
     assert watched.resumed > 3
     assert sum(reached == EPOCHS for reached in watched.epochs.values()) >= 2
     assert any(reached in (1, 3) for reached in watched.epochs.values())
-    # No configuration is begun anew under another number; CQR alone may choose one of its candidates twice.
+    # No configuration is begun anew under another number, but CQR may choose one of its candidates twice, and what
+    # PriorBand varies may stay as it was.
     begun = {tuple(sorted(params.items())) for params in watched.params.values()}
-    assert len(begun) == len(watched.params) or name == "syne-asha-cqr"
+    assert len(begun) == len(watched.params) or name in ("syne-asha-cqr", "neps-priorband")
 
 
 @pytest.mark.parametrize("name", ["optuna-tpe+hyperband", "optuna-gp+halving"])
@@ -221,12 +231,12 @@ def test_optunas_strongest_stop_trials_and_let_some_finish(name):
     assert any(reached in (1, 3) for reached in watched.epochs.values())
 
 
-@pytest.mark.parametrize("name", ["syne-bohb", "smac-multi-fidelity", "dehb", "optuna-tpe+hyperband"])
+@pytest.mark.parametrize("name", ["syne-bohb", "smac-multi-fidelity", "dehb", "neps-priorband", "optuna-tpe+hyperband"])
 @pytest.mark.filterwarnings("ignore")
 def test_a_search_repeats_under_its_seed(peers, name):
     makers = _make_arms(TRAININGS) | peers
     if name not in makers:
-        pytest.skip(f"{name} needs benchmarks/requirements.txt, installed or in the folder that PEERS names")
+        pytest.skip(f"{name} {NEEDED}")
     first, second = play(makers[name]), play(makers[name])
     assert first.params == second.params
     assert first.epochs == second.epochs
@@ -234,7 +244,7 @@ def test_a_search_repeats_under_its_seed(peers, name):
 
 @pytest.mark.filterwarnings("ignore")
 def test_smac_draws_a_conditional_parameter_only_beside_its_choice():
-    pytest.importorskip("smac", reason="needs benchmarks/requirements.txt, installed or in the folder PEERS names")
+    pytest.importorskip("smac", reason=NEEDED)
     from benchmarks.quality.peer_smac import _translate
 
     landscape = Landscape(FAMILIES[0])
@@ -245,3 +255,25 @@ def test_smac_draws_a_conditional_parameter_only_beside_its_choice():
     assert {each["input_mode"] for each in configurations if "crop_size" in each} == {0}
     assert {each["input_mode"] for each in configurations if "scale" in each} == {1}
     assert all("crop_size" in each for each in configurations if each["input_mode"] == 0)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_priorband_tries_the_usual_values_first_and_hyperband_none():
+    pytest.importorskip("neps", reason=NEEDED)
+    landscape = Landscape(FAMILIES[0])
+    first = Neps(landscape, 0, has_prior=True).ask()
+    assert (first.params, first.epochs) == (make_usual(landscape), 3)
+    assert Neps(landscape, 0, has_prior=False).ask().params != first.params
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nine_three_and_three_trials_begin_nepss_brackets_at_a_ninth_a_third_and_all_of_the_epochs():
+    pytest.importorskip("neps", reason=NEEDED)
+    hyperband = Neps(hill(), 0, has_prior=False)
+    jobs = [hyperband.ask() for _ in range(16)]
+    assert [job.epochs for job in jobs] == [1] * 9 + [3] * 3 + [9] * 3 + [1]
+    for job, cost in zip(jobs[:9], (0.5, 0.1, 0.9, 0.2, 0.8, 0.7, 0.6, 0.4, 0.3), strict=True):
+        hyperband.tell(job, cost, 1.0, failed=False)
+    promoted = [hyperband.ask() for _ in range(3)]
+    assert [(job.key, job.epochs) for job in promoted] == [("2", 3), ("4", 3), ("9", 3)]
+    assert promoted[0].params == jobs[1].params

@@ -105,8 +105,8 @@ def _describe_failure(place: Place, error: Exception) -> str:
     if not place.address:
         return (
             f"A Ray of this machine's own cannot be started ({told}); let /dev/shm and {tempfile.gettempdir()} be "
-            "written and have room (a container: --shm-size=4g, or TMPDIR for another folder), or name a cluster by "
-            "--address."
+            "written and have room (a container: --shm-size=4g, or TMPDIR for another folder), start again when less "
+            "runs here, or name a cluster by --address."
         )
     remedy = "check the address with 'ray status', have the head's ~/.ray/auth_token on this machine too"
     if told.startswith("Version mismatch"):

@@ -247,7 +247,8 @@ def read_page() -> Callable[[str], str]:
 
     def read(page: str) -> str:
         reader = _PageReader()
-        reader.feed(page)
+        # An option is in an element of its own, and stands in its sentence all the same.
+        reader.feed(re.sub(r'<span class="option">([\w-]+)</span>', r"\1", page))
         reader.close()
         assert reader.open == []
         # A link fetches nothing until somebody follows it.

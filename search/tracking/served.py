@@ -9,6 +9,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import numpy.typing as npt
+from mlflow.exceptions import MlflowException
 
 from segcore.machine import detect_machine
 from segcore.prediction.ensemble import Ensemble
@@ -36,15 +37,31 @@ class ServedEnsemble(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         """Return the class of every pixel: (N, H, W), of one image (H, W), of images of several sizes a list of such.
 
         Raises:
-            ValueError: for what is no image.
+            MlflowException: for what is no image; of any other exception a server tells its clients nothing.
         """
-        if is_single(model_input):
-            return self._ensemble.predict(read_image(model_input, "the image"))
-        images = [read_image(image, f"image {number}") for number, image in enumerate(model_input)]
-        if not images:
-            raise ValueError(f"There is no image; {_WANTED}.")
+        try:
+            images = read_images(model_input)
+        except ValueError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
         classes = [self._ensemble.predict(image_HW3) for image_HW3 in images]
+        if is_single(model_input):
+            return classes[0]
         return np.stack(classes) if len({each.shape for each in classes}) == 1 else classes
+
+
+def read_images(given: Any) -> list[npt.NDArray[np.uint8]]:
+    """Return the images that were given, of one a list of it.
+
+    Raises:
+        ValueError: for what is no image.
+    """
+    if not isinstance(given, (np.ndarray, list, tuple)):
+        raise ValueError(f"What came is no image but of the type {type(given).__name__}; {_WANTED}.")
+    if is_single(given):
+        return [read_image(given, "the image")]
+    if (isinstance(given, np.ndarray) and not given.ndim) or not len(given):
+        raise ValueError(f"There is no image; {_WANTED}.")
+    return [read_image(image, f"image {number}") for number, image in enumerate(given)]
 
 
 def is_single(given: Any) -> bool:
@@ -74,7 +91,7 @@ def read_image(given: Any, name: str) -> npt.NDArray[np.uint8]:
         return image
     if image.dtype.kind not in "iu" or image.min() < 0 or image.max() > 255:
         told = f"{image.dtype} from {image.min()} to {image.max()}" if image.dtype.kind in "iuf" else str(image.dtype)
-        raise ValueError(f"{name[0].upper()}{name[1:]} holds {told}, not levels of 0 to 255; {_WANTED}.")
+        raise ValueError(f"{name[0].upper()}{name[1:]} holds {told}, not whole levels of 0 to 255; {_WANTED}.")
     return image.astype(np.uint8)
 
 

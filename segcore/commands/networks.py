@@ -18,8 +18,8 @@ def networks(
 ) -> None:
     """Show which encoders and decoders fit, and how large they are together: millions of parameters.
 
-    The decoders have their default width. It tries shapes alone and takes seconds a row. What is told of one network of
-    a family holds for its larger ones.
+    The decoders have their default width. It tries shapes alone and takes seconds a row.
+    What is told of one network of a family holds for its larger ones.
     """
     found = try_families(backbones or ())
     if as_json:

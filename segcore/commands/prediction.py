@@ -114,8 +114,8 @@ def tune_predict(
 ) -> None:
     """Find the mode and the averaging that predict best, and make them the model's own.
 
-    Each image is predicted by the networks that did not train on it. The table and a picture of score against time
-    are written into the model's directory.
+    Each image is predicted by the networks that did not train on it.
+    The table and a picture of score against time are written into the model's directory.
     """
     folder = bring_shown(data)
     dataset = read_dataset(folder, layout)

@@ -43,8 +43,8 @@ def pseudo_label(
 ) -> None:
     """Label images with a model where it is sure, as a data set for `train --extra`; other pixels are void.
 
-    A model of labels=scored has no class for its background, unless all but one are scored: that is void too. Images
-    that cannot be read are listed at the end, and the command ends with 1.
+    A model of labels=scored has no class for its background, unless all but one are scored: that is void too.
+    Images that cannot be read are listed at the end, and the command ends with 1.
     """
     options = PseudoOptions(confidence=confidence, min_share=min_share, prefix=prefix)
     list_images(images)

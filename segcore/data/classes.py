@@ -175,8 +175,7 @@ def _add_background(table: dict[str, Any]) -> dict[str, Any]:
 
 def _find_table_problems(table: ClassTable) -> Iterator[str]:
     if not 2 <= len(table.names) <= MOST_CLASSES:
-        advice = "; everything else is void or black here, so name what is not it" if len(table.names) == 1 else ""
-        yield f"{len(table.names)} classes: a table has 2 to {MOST_CLASSES}{advice}"
+        yield f"{len(table.names)} classes: a table has 2 to {MOST_CLASSES}; {_advise_on_count(len(table.names))}"
         return
     if len(table.names) != len(table.colours):
         yield f"{len(table.names)} names but {len(table.colours)} colours: each class needs one"
@@ -194,6 +193,12 @@ def _find_table_problems(table: ClassTable) -> Iterator[str]:
     yield from (f"scored class {name!r} occurs twice" for name in find_repeated(table.scored))
     if not table.scored:
         yield "no class is scored: name at least one in 'scored'"
+
+
+def _advise_on_count(classes: int) -> str:
+    if classes == 1:
+        return "everything else is void or black here, so name what is not it"
+    return "make several one class by their 'ids' in a dataset.json" if classes else "name them, or move the file away"
 
 
 def _find_name_problems(names: tuple[str, ...]) -> Iterator[str]:

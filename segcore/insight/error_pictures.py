@@ -81,6 +81,6 @@ def _show_image(analysis: ErrorAnalysis, image: ImageErrors) -> Markup:
         mask_picture(prediction_HW, classes, f"{name}: prediction", _PICTURE_WIDTH),
         photo(error_map_HW3, f"{name}: errors", _PICTURE_WIDTH),
     ]
-    place = f"{image.case.group}, {image.case.condition}"
+    place = ", ".join(filter(None, (image.case.group, image.case.condition)))
     said = f"{name}: {image.score.iou or 0:.3f}, weakest in {weakest_class(image, classes)} ({place})"
     return join([element("h3", said), element("div", join(figures), "pictures")])

@@ -40,7 +40,9 @@ from segcore.insight.page import (
     paragraph,
 )
 from segcore.prediction.held_out import Origin
+from segcore.prediction.predict import DEFAULT_OPTIONS
 from segcore.prediction.training_notes import TrainingNotes
+from segcore.prediction.tune_report import describe_options
 from segcore.scoring.confusion import Mistake, list_mistakes
 from segcore.scoring.metrics import best_single_class, class_boundary_ious
 
@@ -122,11 +124,17 @@ def _compare_with_notes(analysis: ErrorAnalysis) -> list[tuple[str, bool]]:
     if abs(noted - found) < _SAME_SCORE:
         same = f"The training noted the same {analysis.metric} on its held-out images, {noted:.4f}."
         return [(same, False)]
+    options = analysis.ensemble.options
+    if options != DEFAULT_OPTIONS:
+        told = (
+            f"The training noted {analysis.metric} {noted:.4f} on its held-out images; this page finds {found:.4f}, "
+            f"predicted as the model's ensemble.json says: {describe_options(options)}."
+        )
+        return [(told, False)]
     return [
         (
             f"The training noted {analysis.metric} {noted:.4f} on its held-out images, this page finds {found:.4f}: "
-            "the data, the folds or the prediction options are not those of the training. Some of these images may "
-            "have been trained on.",
+            "the data or the folds are not those of the training. Some of these images may have been trained on.",
             True,
         )
     ]

@@ -55,7 +55,8 @@ def show_folds(analysis: ErrorAnalysis) -> Section:
         ]
         for fold, images in groups.items()
     ]
-    rows.append([_ALL, "", *_score_cells(analysis, analysis.images)])
+    if len(rows) > 1:
+        rows.append([_ALL, "", *_score_cells(analysis, analysis.images)])
     header = ["fold", "predicted by network", *_score_header(analysis)]
     return Section(title=title, hint=hint, content=data_table(header, rows))
 
@@ -129,7 +130,8 @@ def show_percent(share: float) -> str:
 def _total_table(analysis: ErrorAnalysis, what: str, key: Callable[[ImageErrors], str]) -> list[Markup]:
     groups = group_images(analysis.images, key)
     rows: list[Row] = [[name or "(not known)", *_score_cells(analysis, images)] for name, images in groups.items()]
-    rows.append([_ALL, *_score_cells(analysis, analysis.images)])
+    if len(rows) > 1:
+        rows.append([_ALL, *_score_cells(analysis, analysis.images)])
     return [element("h3", f"By {what}"), data_table([what, *_score_header(analysis)], rows)]
 
 

@@ -168,11 +168,12 @@ def _routes(exploration: Exploration) -> Section:
         counts = [strata.get((group, condition), 0) for condition in times]
         rows.append([group, *map(show_count, counts), show_count(sum(counts))])
     columns = [sum(count for (_, time), count in strata.items() if time == condition) for condition in times]
-    rows.append(["all", *map(show_count, columns), show_count(sum(columns))])
+    if len(rows) > 1:
+        rows.append(["all groups", *map(show_count, columns), show_count(sum(columns))])
     return Section(
         title="Groups and conditions",
         hint="Numbers of images: a model does well where there are many, and has never seen what is missing here.",
-        content=data_table(["group", *times, "all"], rows),
+        content=data_table(["group", *(time or "(not known)" for time in times), "all"], rows),
     )
 
 
@@ -188,7 +189,7 @@ def _gaps(exploration: Exploration) -> Section:
                 group,
                 condition,
                 show_count(len(of_stratum) + 1),
-                *(Cell(text=f"{value:g}" if value == value else "–", number=value) for value in values),
+                *(Cell(text=_show_gap(value), number=value) for value in values),
             ]
         )
     columns = [
@@ -197,12 +198,18 @@ def _gaps(exploration: Exploration) -> Section:
     ]
     chart = column_chart(columns, "frames to the next image, from ... on", width=640) if columns else Markup("")
     header = ["group", "condition", "images", "smallest gap", "median gap", "largest gap"]
+    table = data_table(header, rows) if rows else paragraph("No image has a frame number.")
     return Section(
         title="How near neighbouring frames are",
         hint="Images a few frames apart look almost alike: many small gaps mean fewer truly different images than "
         "files, and a random division would put copies on both sides.",
-        content=join([element("div", chart, "scroll"), data_table(header, rows)]),
+        content=join([element("div", chart, "scroll"), table]),
     )
+
+
+def _show_gap(frames: float) -> str:
+    """Return a gap as a table has it; of Cityscapes' snippets one is a million, and 1e+06 is nothing to read."""
+    return f"{frames:,.1f}".removesuffix(".0") if frames == frames else "–"
 
 
 def _ceilings(exploration: Exploration) -> Section:

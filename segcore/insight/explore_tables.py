@@ -52,7 +52,8 @@ def _fold_cases(exploration: Exploration, split: FoldSplit) -> Markup:
             row(f"all groups, {condition}", [stratum for stratum in strata if stratum[1] == condition])
             for condition in sorted({condition for _, condition in strata} - {""})
         ]
-    rows.append(row("all", strata))
+    if len(strata) > 1:
+        rows.append(row("all images", strata))
     return data_table(["group, condition", *(f"fold {fold}" for fold in range(folds)), "all"], rows)
 
 

@@ -4,9 +4,11 @@ Pictures are made in `page_pictures`, charts in `charts`; what the pages say liv
 """
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from segcore.data.classes import ClassTable
 from segcore.data.colours import Colour
@@ -14,6 +16,8 @@ from segcore.data.picture_files import require_replaceable
 from segcore.errors import StorageError
 from segcore.insight.page_style import POLICY, SCRIPT, STYLE
 from segcore.replacing import replacing
+
+_OPTION: Final = re.compile(r"(?<![\w-])(--[a-z][a-z-]*)")
 
 
 class Markup(str):
@@ -80,12 +84,22 @@ def element(tag: str, content: str, css: str = "") -> Markup:
 
 def paragraph(text: str, css: str = "") -> Markup:
     """Return a paragraph; `css="warning"` shows it in red."""
-    return element("p", text, css)
+    return element("p", _keep_options(text), css)
 
 
 def bullets(lines: Iterable[str]) -> Markup:
     """Return a list of lines."""
-    return element("ul", join(element("li", line) for line in lines))
+    return element("ul", join(element("li", _keep_options(line)) for line in lines))
+
+
+def _keep_options(text: str) -> Markup:
+    """Return a text as HTML in which no line breaks within an option: a browser breaks --force after its hyphens."""
+    if isinstance(text, Markup):
+        return text
+    parts = _OPTION.split(text)
+    return Markup(
+        "".join(element("span", part, "option") if place % 2 else escape(part) for place, part in enumerate(parts))
+    )
 
 
 def headline(figures: Sequence[tuple[str, str]]) -> Markup:
@@ -191,11 +205,13 @@ def require_writable(file: Path) -> None:
     """Make the folder of a page that is written later.
 
     Raises:
-        StorageError: when the folder cannot be made, or the file is a folder or no regular file.
+        StorageError: when the folder cannot be made, or the file is a folder, no regular file, or called otherwise.
     """
     if file.is_dir():
         raise StorageError(f"{file} is a folder; give the name of a file, such as {file / 'page.html'}.")
     require_replaceable(file)
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise StorageError(f"{file}: a page is HTML, and no browser opens it by this name; call it {file.stem}.html.")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -47,6 +47,7 @@ svg { vertical-align: middle; font: 12px system-ui, "Segoe UI", "DejaVu Sans", s
   .scroll tbody th { min-width: 4rem; max-width: 42vw; white-space: normal; }
   td > svg { width: 5rem; }
 }
+.option { white-space: nowrap; }
 figure { margin: 0; }
 figure img { display: block; width: 100%; height: auto; }
 figcaption { font-size: .875rem; line-height: 1.35; margin-top: .2rem; }

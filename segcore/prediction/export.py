@@ -82,7 +82,8 @@ def export_onnx(
 
     Raises:
         ConfigError: for a member or size that does not exist.
-        ExportError: when the network cannot be written, or the file is a folder or answers differently.
+        ExportError: when the network cannot be written, or the file is a folder, not called .onnx, or answers
+            differently.
         StorageError: when a device or a pipe is in the file's place.
     """
     chosen = ensemble.members[_choose_member(ensemble, member)]
@@ -91,6 +92,8 @@ def export_onnx(
         raise ConfigError(f"--height {size[0]} --width {size[1]}: an image has at least 1 pixel on each side.")
     if file.is_dir():
         raise ExportError(f"{file} is a folder; give the name of a file, such as {file / 'model.onnx'}.")
+    if file.suffix.lower() != ".onnx":
+        raise ExportError(f"{file}: what is written is ONNX and nothing else; call it {file.stem}.onnx.")
     file = file.resolve()
     require_replaceable(file)
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
@@ -242,7 +245,7 @@ def _check(network: nn.Module, file: Path, size: tuple[int, int] | None, toleran
     if not largest <= tolerance:
         raise ExportError(
             f"The ONNX file's probabilities differ from PyTorch's by {largest:.2g}, more than {tolerance:g}; "
-            f"{_remedy(size)}."
+            f"{'leave --half out' if tolerance == HALF_TOLERANCE else _remedy(size)}."
         )
     return ExportReport(largest_difference=largest, checked_shapes=shapes)
 

@@ -28,8 +28,8 @@ def split_officially(cases: Sequence[Case]) -> FoldSplit:
     if not counts["train"] and not counts["val"]:
         raise DataError(
             f"--split official: none of the {len(cases)} images says that it is for train or val; a folder layout with "
-            "train/ and val/ or the column split of cases.csv says it, --folds-file gives a division of your own, and "
-            "without --split folds are made."
+            "train/ and val/, lists such as train.txt that 'splits' of a dataset.json names, or the column split of "
+            "cases.csv say it, --folds-file gives a division of your own, and without --split folds are made."
         )
     problems = []
     if counts[""]:

@@ -1,7 +1,16 @@
-"""The commands that messages send their reader to; they can be pasted as they are, whatever the folder is called."""
+"""What messages send their reader to: commands to paste, whatever the folder is called, and what else may be labels."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
+
+from segcore.data.listing import count_unread
+
+_TEXTS: Final = (".csv", ".json", ".md", ".txt", ".xml", ".yaml", ".yml")
+"""None of these is a mask; those that hold outlines are in `_OUTLINES`."""
+
+_OUTLINES: Final = (".json", ".txt", ".xml")
 
 
 def init_command(folder: Path, *, force: bool = False) -> str:
@@ -17,3 +26,26 @@ def init_command(folder: Path, *, force: bool = False) -> str:
 def check_command(folder: Path) -> str:
     """Return the command that says what is in a data set, and what is wrong with it."""
     return f"python -m segcore check {shlex.quote(str(folder))}"
+
+
+def tell_other_labels(folder: Path, images: Iterable[Path]) -> str:
+    """Return what to do with files in which the labels may be where there are no masks, or nothing.
+
+    Args:
+        folder: of the data set.
+        images: the files in it that are read.
+
+    Raises:
+        DataError: when a folder may not be read.
+    """
+    unread = count_unread(folder, below=True)
+    unread[".json"] += sum(image.with_suffix(".json").is_file() for image in images)
+    pictures = ", ".join(f"{suffix}: {count}" for suffix, count in unread.most_common() if suffix not in _TEXTS)
+    told = f" Masks may be among the files that are not read ({pictures}): save them as PNG." if pictures else ""
+    outlines = ", ".join(f"{suffix}: {unread[suffix]}" for suffix in _OUTLINES if unread[suffix])
+    if outlines:
+        told += (
+            f" If the labels are outlines ({outlines}): 'python -m segcore import coco ANN.json IMAGES OUT' makes "
+            "masks of a COCO file; export others (YOLO, labelme, CVAT) as that or as PNG masks."
+        )
+    return told

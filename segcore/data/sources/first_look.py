@@ -14,7 +14,8 @@ from typing import Final
 
 from segcore.data.decoding import decode_colours, is_blurred_format
 from segcore.data.encoding import build_encoding
-from segcore.data.listing import count_unread, name_of, walk_files
+from segcore.data.listing import name_of, walk_files
+from segcore.data.sources.advice import tell_other_labels
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
 from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from segcore.data.sources.patterns import find_pattern_fault
@@ -140,11 +141,10 @@ def find_patterns(folder: Path) -> Patterns:
             raise DataError(f"{folder}: more than one pair of folders may be meant; say which:", sorted(told))
         if chosen:
             return chosen[0].to_patterns()
-    unread = ", ".join(f"{suffix}: {count}" for suffix, count in count_unread(folder, below=True).most_common())
     raise DataError(
         f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, and by {{name}} "
         "what their names share, as in --images 'photos/photo_{name}.jpg' --masks 'truth/{name}_label.png'."
-        + (f" Masks may be among the files that are not read ({unread}): save them as PNG." if unread else "")
+        + tell_other_labels(folder, [file for _, file in files])
     )
 
 

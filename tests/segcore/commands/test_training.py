@@ -90,3 +90,4 @@ def test_check_judges_the_division_that_is_given(run, divided_folder, dataset_fo
     assert "the official split, which came with the data: 8 cases to train on, 4 to validate on" in checked.output
     refused = run("check", dataset_folder, "--split", "official")
     assert "none of the 12 images says that it is for train or val" in str(refused.exception)
+    assert "lists such as train.txt that 'splits' of a dataset.json names" in str(refused.exception)

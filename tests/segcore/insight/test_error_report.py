@@ -21,6 +21,7 @@ from segcore.machine import Machine
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble_files import save_ensemble
 from segcore.prediction.held_out import spread
+from segcore.prediction.options import PredictOptions
 from segcore.scoring.metrics import class_boundary_ious, count_confusion, score_image
 from segcore.scoring.objects import Objects
 
@@ -116,6 +117,23 @@ def test_score_is_compared_with_the_one_that_the_training_noted(analysis, change
     assert text.startswith("The training noted the same iou" if same else f"The training noted iou {noted:.4f}")
     # Some of the images say nothing about the score of all.
     assert len(describe_origin(replace(of_notes, images=analysis.images[:3]))) == 1
+
+
+def test_score_by_options_that_were_tuned_since_is_no_alarm(analysis):
+    tuned = replace(analysis.ensemble, options=PredictOptions(mode="full", flip=True))
+    of_notes = replace(analysis, ensemble=tuned, notes=replace(analysis.notes, score=analysis.metrics["iou"] + 0.02))
+    text, warns = describe_origin(of_notes)[-1]
+    assert text.endswith("predicted as the model's ensemble.json says: full + flip.") and not warns
+
+
+def test_data_of_one_condition_and_one_fold_has_no_row_twice(make_model, dataset_folder, read_page):
+    analysis = analyse(make_model({"fold": 1, "folds": 3}, members=1), dataset_folder)
+    unknown = [replace(image, case=replace(image.case, group="all", condition="")) for image in analysis.images]
+    text = read_page(render_errors(replace(analysis, images=tuple(unknown)), "m", "d"))
+    places, folds = text.split("By condition ")[1].split("Objects found")[0].split("Score of each fold")
+    assert "(not known)" in places and " all " not in places
+    assert "fold 1" in folds and " all " not in folds
+    assert "(all)" in text and "(all, )" not in text
 
 
 @pytest.mark.parametrize("metric", ["miou", "iou/car"])

@@ -31,7 +31,7 @@ def test_page_shows_everything_that_is_in_the_data(dataset_folder, tmp_path, rea
     for said in ("No problem found.", "No image occurs twice.", "96 x 64", "4, 2 scored", "Tokyo1, day", "fold 2"):
         assert said in text, said
     # Twelve images over two groups and two conditions, three of each; 4 x 4 pixels of 64 x 96 are void.
-    assert "group day night all Saitama 3 3 6 Tokyo1 3 3 6 all 6 6 12" in text
+    assert "group day night all Saitama 3 3 6 Tokyo1 3 3 6 all groups 6 6 12" in text
     assert "(void) 0.26% 12 100%" in text
     assert page.count("<img ") == 12 + 4 * 2
 
@@ -46,13 +46,34 @@ def test_folds_of_a_search_are_shown_with_a_total_for_each_condition(dataset_fol
     done = run("explore", dataset_folder, tmp_path / "page.html", "--folds-file", tmp_path / "folds.json")
     assert done.exit_code == 0, done.output
     text = read_page((tmp_path / "page.html").read_text(encoding="utf-8"))
-    assert "all groups, day 3 3 6 all groups, night 3 3 6 all 6 6 12" in text
+    assert "all groups, day 3 3 6 all groups, night 3 3 6 all images 6 6 12" in text
     assert "Folds given by --folds-file: 6, 6 cases in 2 folds." in text
 
 
 def test_gaps_between_frames_are_shown(dataset_folder, read_page):
     # Frames 0, 40, 80 and so on, in each group and condition.
     assert "Tokyo1 day 3 40 40 40" in read_page(render(dataset_folder))
+
+
+def test_gaps_of_a_million_frames_are_written_out(make_dataset, read_page):
+    folder = make_dataset(*[(32, 48)] * 3)
+    for number, frame in enumerate((19, 1_000_019, 3_000_020)):
+        file = folder / "seg_train_annotations" / f"train_{number:04}.json"
+        said = {"attributes": {"route": "Tokyo1", "timeofday": "day"}, "frameIndex": frame}
+        file.write_text(json.dumps(said))
+    assert "Tokyo1 day 3 1,000,000 1,500,000.5 2,000,001" in read_page(render(folder))
+
+
+def test_data_without_groups_conditions_and_frames_has_no_empty_table_and_no_row_twice(make_dataset, read_page):
+    folder = make_dataset(*[(32, 48)] * 6)
+    for file in (folder / "seg_train_annotations").glob("*.json"):
+        file.unlink()
+    (folder / "seg_train_images").rename(folder / "images")
+    (folder / "seg_train_annotations").rename(folder / "masks")
+    text = read_page(render(folder))
+    assert "No image has a frame number." in text and "smallest gap" not in text
+    assert "group (not known) all all 6 6 How near" in text
+    assert "fold 0 fold 1 all all 3 3 6 Share of pixels" in text
 
 
 def test_problems_and_twins_are_shown(make_dataset, read_page):

@@ -104,3 +104,20 @@ def test_page_that_cannot_be_written_is_said_in_one_line(tmp_path):
     with pytest.raises(StorageError, match=r"file cannot be made \(.*\); choose another place") as caught:
         write_page("x", tmp_path / "file" / "page.html")
     assert "\n" not in str(caught.value)
+
+
+def test_no_line_breaks_within_an_option():
+    command = "run 'init X --force' (--split official) on a well-known -- data-set--like <thing>"
+    kept = (
+        'run &#x27;init X <span class="option">--force</span>&#x27; (<span class="option">--split</span> official) '
+        "on a well-known -- data-set--like &lt;thing&gt;"
+    )
+    assert paragraph(command) == f"<p>{kept}</p>"
+    assert bullets([command]) == f"<ul><li>{kept}</li></ul>"
+
+
+@pytest.mark.parametrize("name", ["errors.txt", "errors"])
+def test_page_called_otherwise_than_html_is_refused(tmp_path, name):
+    with pytest.raises(StorageError, match=r"call it errors\.html"):
+        write_page("x", tmp_path / name)
+    write_page("x", tmp_path / "errors.HTM")

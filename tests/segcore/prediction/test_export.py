@@ -185,3 +185,16 @@ def test_file_of_halved_weights_is_smaller_and_answers_alike(make_model, tmp_pat
     whole, half = ((tmp_path / f"{name}.onnx").stat().st_size for name in ("whole", "half"))
     assert half < 0.65 * whole
     assert 0 < report.largest_difference < 2e-3
+
+
+def test_halved_weights_that_answer_otherwise_are_to_be_whole(make_model, tmp_path, monkeypatch):
+    monkeypatch.setattr("segcore.prediction.export.HALF_TOLERANCE", 0.0)
+    with pytest.raises(ExportError, match=r"differ from PyTorch's by .*, more than 0; leave --half out\.$"):
+        export_onnx(make_model(), tmp_path / "half.onnx", size=(32, 32), half=True)
+
+
+@pytest.mark.parametrize("name", ["x.pt", "x"])
+def test_file_called_otherwise_than_what_it_is_is_refused(make_model, tmp_path, name):
+    with pytest.raises(ExportError, match=r"is ONNX and nothing else; call it x\.onnx\."):
+        export_onnx(make_model(), tmp_path / name)
+    assert not (tmp_path / name).exists()

@@ -156,6 +156,24 @@ def test_files_that_may_be_masks_and_are_not_read_are_told(tmp_path):
         find(tmp_path)
 
 
+@pytest.mark.parametrize("label", ["labels/a.txt", "annotations.json", "photos/a.json", "Annotations/a.xml"])
+def test_outlines_are_sent_to_the_import_and_not_to_be_saved_as_png(tmp_path, label):
+    save_photo(tmp_path / "photos/a.jpg")
+    (tmp_path / label).parent.mkdir(exist_ok=True)
+    (tmp_path / label).write_text("{}")
+    with pytest.raises(DataError) as refused:
+        find(tmp_path)
+    told = f"If the labels are outlines ({Path(label).suffix}: 1): 'python -m segcore import coco ANN.json IMAGES OUT'"
+    assert told in str(refused.value) and "not read" not in str(refused.value)
+
+
+def test_table_of_pairs_is_taken_for_no_mask(tmp_path):
+    save_photo(tmp_path / "photos/a.jpg")
+    (tmp_path / "pairs.csv").write_text("photos/a.jpg,truth/0.png")
+    with pytest.raises(DataError, match=r"masks 'truth/\{name\}_label\.png'\.$"):
+        find(tmp_path)
+
+
 def test_photographs_of_two_cameras_are_no_masks(tmp_path):
     for name in "ab":
         save_photo(tmp_path / f"left/{name}.jpg")

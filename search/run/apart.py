@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from ray._private import services
@@ -19,16 +20,19 @@ class ApartProcess(subprocess.Popen[bytes]):
 
     Args:
         command: the program and its arguments.
+        begun: takes the process, once it runs.
         options: as `subprocess.Popen` takes them.
     """
 
-    def __init__(self, command: Sequence[str], **options: Any) -> None:
+    def __init__(self, command: Sequence[str], begun: list["ApartProcess"] | None = None, **options: Any) -> None:
         # A process inherits which signals the thread that starts it holds back; Ray keeps SIGINT from its own so.
         former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
             super().__init__(command, process_group=0, **options)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        if begun is not None:
+            begun.append(self)
 
     def terminate(self) -> None:
         """End the process by the signal that it hears."""
@@ -36,11 +40,16 @@ class ApartProcess(subprocess.Popen[bytes]):
 
 
 @contextmanager
-def started_apart() -> Iterator[None]:
-    """Let what Ray starts meanwhile on this machine be kept apart; all of it ends with this process."""
+def started_apart() -> Iterator[list[ApartProcess]]:
+    """Let what Ray starts meanwhile on this machine be kept apart; all of it ends with this process.
+
+    Yields:
+        What it has started.
+    """
+    begun: list[ApartProcess] = []
     before = services.ConsolePopen
-    services.ConsolePopen = ApartProcess
+    services.ConsolePopen = partial(ApartProcess, begun=begun)
     try:
-        yield
+        yield begun
     finally:
         services.ConsolePopen = before

@@ -25,6 +25,7 @@ from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.quiet import keep_quiet, without_reports
 from search.run.share import taking_gpus
+from search.run.starting import starting_patiently
 from search.tracking_uri import mask_uri
 from segcore.bucket import PLACE_VARIABLES
 from segcore.data.bringing import bring_each
@@ -81,7 +82,13 @@ def connected(place: Place) -> Iterator[Capacity]:
 @contextmanager
 def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
     try:
-        with on_loopback(head), without_arguments(), without_reports(), started_apart():
+        with (
+            on_loopback(head),
+            without_arguments(),
+            without_reports(),
+            started_apart() as begun,
+            starting_patiently(begun),
+        ):
             ray.init(
                 address=head or "local",
                 num_gpus=None if gpus is None else len(gpus),

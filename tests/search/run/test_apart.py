@@ -55,9 +55,10 @@ def test_the_driver_itself_hears_sigterm_as_before(family):
 
 def test_ray_starts_its_processes_so_until_told_otherwise():
     usual = services.ConsolePopen
-    with started_apart():
+    with started_apart() as begun:
         started = services.start_ray_process(["sleep", "600"], "gcs_server", fate_share=True).process
     assert isinstance(started, ApartProcess)
+    assert begun == [started]
     assert services.ConsolePopen is usual
     started.terminate()
     assert started.wait() == -signal.SIGKILL

@@ -35,10 +35,10 @@ def test_name_of_a_metric_has_no_fault(metric):
 @pytest.mark.parametrize(
     ("metric", "said"),
     [
-        ("mIoU", "did you mean miou"),
-        ("miou-scored", "did you mean miou_scored"),
-        ("boundary", "did you mean boundary_iou"),
-        ("iou/", "did you mean iou"),
+        ("mIoU", "; use miou or iou"),
+        ("miou-scored", "; use miou_scored"),
+        ("boundary", "; use boundary_iou"),
+        ("iou/", "; use iou or miou"),
         ("accuracy", "use iou, miou, miou_scored, boundary_iou or iou/CLASS"),
         ("", "use iou, miou"),
     ],

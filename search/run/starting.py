@@ -20,7 +20,7 @@ def starting_patiently(processes: Sequence[Popen[bytes]]) -> Iterator[None]:
     """Let a node that starts meanwhile take minutes to be known.
 
     Args:
-        processes: of Ray, as it starts them; it has failed when one of them ends.
+        processes: of Ray, as it starts them; it has failed when one of them ends, and starts nothing without any.
     """
     before = services.get_node
     services.get_node = partial(wait_for_node, before, processes, _START_SECONDS)
@@ -49,6 +49,7 @@ def wait_for_node(get_node: GetNode, processes: Sequence[Popen[bytes]], seconds:
             return get_node(address, node)
         # Ray's word for one that is not known.
         except RuntimeError:
-            if time.monotonic() > until or any(process.poll() is not None for process in processes):
+            is_starting = processes and all(process.poll() is None for process in processes)
+            if not is_starting or time.monotonic() > until:
                 raise
         time.sleep(_PAUSE_SECONDS)

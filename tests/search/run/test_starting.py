@@ -1,4 +1,5 @@
 import subprocess
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -20,22 +21,32 @@ class _Head:
         return {"address": address, "node": node}
 
 
-def test_a_node_is_asked_for_until_it_is_known():
+@pytest.fixture
+def living() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """A process of Ray."""
+    process = subprocess.Popen(["sleep", "600"])
+    yield [process]
+    process.kill()
+    process.wait()
+
+
+def test_a_node_is_asked_for_until_it_is_known(living):
     head = _Head(3)
-    assert wait_for_node(head.get_node, [], 600, "127.0.0.1:1", "a") == {"address": "127.0.0.1:1", "node": "a"}
+    assert wait_for_node(head.get_node, living, 600, "127.0.0.1:1", "a") == {"address": "127.0.0.1:1", "node": "a"}
     assert head.left == -1
 
 
-def test_a_node_that_never_comes_is_told_as_ray_tells_it():
+def test_a_node_that_never_comes_is_told_as_ray_tells_it(living):
     with pytest.raises(RuntimeError, match="not known yet"):
-        wait_for_node(_Head(1_000_000).get_node, [], 0.0, "127.0.0.1:1", "a")
+        wait_for_node(_Head(1_000_000).get_node, living, 0.0, "127.0.0.1:1", "a")
 
 
-def test_nobody_waits_for_a_node_of_which_a_process_has_ended():
+def test_nobody_waits_for_a_node_of_which_a_process_has_ended_or_that_none_starts(living):
     ended = subprocess.Popen(["true"])
     ended.wait()
-    with pytest.raises(RuntimeError, match="not known yet"):
-        wait_for_node(_Head(1_000_000).get_node, [ended], 600, "127.0.0.1:1", "a")
+    for processes in ([*living, ended], []):
+        with pytest.raises(RuntimeError, match="not known yet"):
+            wait_for_node(_Head(1_000_000).get_node, processes, 600, "127.0.0.1:1", "a")
 
 
 def test_ray_is_patient_while_it_starts_alone():

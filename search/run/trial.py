@@ -6,6 +6,7 @@ Runs in a worker process. It knows nothing of the search: whether to go on is de
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from search.memory.outcome import Outcome
 from search.memory.scores import SCORES_FILE
 from search.run.scratch import clear_scratch, scratch_folder
 from search.run.system import SystemWatch
+from search.run.training_thread import run_in_training_thread
 from search.run.trial_job import TrialJob, keep_compiled, open_cache, require_promised
 from segcore.bucket import describe, is_away, patiently
 from segcore.config import TrainConfig
@@ -62,7 +64,7 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
     Anything else that goes wrong (a full disk, a share that is not mounted) is raised, and Ray tries again elsewhere.
     """
     try:
-        _train(config, job)
+        run_in_training_thread(partial(_train, config, job))
     except (TrainingError, ConfigError) as error:
         node = ray.get_runtime_context().get_node_id()
         tune.report({"outcome": str(_outcome_of(error)), "message": str(error), "node": node})

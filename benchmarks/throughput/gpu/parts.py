@@ -65,6 +65,9 @@ def measure_parts(row: Row, scale: Scale, folder: Path, cpus: int) -> Found:
 def _sum_kinds(profiler: profile, machine: Machine) -> list[tuple[str, float]]:
     spent = defaultdict[str, float](float)
     for each in profiler.key_averages(group_by_input_shape=True):
+        # A kernel stands by itself too, beside the operation that called it.
+        if each.device_type.name != "CPU":
+            continue
         own_us = each.self_device_time_total if machine.on_gpu else each.self_cpu_time_total
         spent[find_kind(each.key, each.input_shapes)] += _MS * float(own_us) / _STEPS
     return sorted(spent.items(), key=itemgetter(1), reverse=True)

@@ -96,6 +96,9 @@ class SearchSettings:
         AfterValidator(_check_first),
         Field(description="configurations to try first, see `space.first`"),
     ] = Field(default_factory=list)
+    known: Annotated[
+        int, Field(ge=0, description="most configurations known to be good in the space to try first; 0: none")
+    ] = 3
     objective: Annotated[
         str,
         AfterValidator(_check_objective),

@@ -38,7 +38,7 @@ from search.settings import (
     write_settings,
 )
 from search.space.draw import space_facts
-from search.space.first import read_prior, resolve_first
+from search.space.first import add_known, read_prior, resolve_first
 from search.space.load import load_space
 from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
@@ -138,14 +138,21 @@ def _launch(
         if dry_run:
             show_forecast(settings, capacity, cache_pixels, split)
             return
-        first = resolve_first(given, loaded, settings, space_facts(cache_pixels), require_trainable)
-        if given:
-            console.print(f"Configurations that are tried first: {len(first)}, each once")
+        beside = (loaded, settings, space_facts(cache_pixels), require_trainable)
+        resolved = resolve_first(given, *beside)
+        first = add_known(resolved, *beside)
+        if first:
+            console.print(_describe_first(settings.space, len(first), len(first) - len(resolved)))
         settings = replace(settings, first=first)
         folder = _begin(settings, place, split)
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache_pixels)
         running.search(ready)
         running.finish(ready)
+
+
+def _describe_first(space: str, count: int, known: int) -> str:
+    told = f", {known} of them known to be good in {space} (--known 0 leaves them out)" if known else ""
+    return f"Configurations that are tried first: {count}, each once{told}"
 
 
 def _read_settings(what: Values) -> SearchSettings:

@@ -26,9 +26,8 @@ _DIGEST_LETTERS: Final = 16
 def reproduce(matter: Matter) -> Section:
     """Return how to do it again."""
     record = matter.record
-    first = (
-        f" It began with {len(record.settings.first)} configurations that were given." if record.settings.first else ""
-    )
+    count = len(record.settings.first)
+    first = f" It began with {count} configurations that were given or known to be good." if count else ""
     parts = [
         element("h3", "The search"),
         command_block([launch_command(record.settings, record.place, record.folder.folds)]),

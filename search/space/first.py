@@ -1,11 +1,13 @@
 """What is known before a search: configurations to try first, from files and from earlier searches.
 
 They are resolved once, at the launch, and stand in `settings.json` from then on, so that a resumed search goes on with
-the same ones. The sampler learns from those that the space could have drawn; the others are trained all the same.
+the same ones. The sampler learns from those that the space could have drawn; others that a person gave are trained all
+the same. What is known of a space without a person lives in `spaces.known_good`.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +15,9 @@ from search.settings import SearchSettings
 from search.space.check import Requirement
 from search.space.draw import Draw, RejectedDrawError, draw, draw_config
 from segcore.config import TrainConfig, make_paths_whole, refuse_unknown_fields
-from segcore.errors import ConfigError
+from segcore.errors import ConfigError, StreetError
 from spaces import Space
+from spaces.known_good import KNOWN_GOOD
 
 _OWN_VALUES: Final = ("epochs", "seed")
 """A search has these for all its trials."""
@@ -80,6 +83,45 @@ def resolve_first(
             f"use --trials {len(resolved)} or more."
         )
     return resolved
+
+
+def add_known(
+    first: Sequence[dict[str, Any]],
+    space: Space,
+    settings: SearchSettings,
+    facts: dict[str, Any],
+    require_trainable: Requirement,
+) -> list[dict[str, Any]]:
+    """Return what is tried first with what is known to be good in the search's space behind it, if anything is.
+
+    Args:
+        first: what a person gave, from `resolve_first`.
+        space: the search's space.
+        settings: epochs, seed and fixed values are the search's; half of its trials at most are not drawn.
+        facts: what spaces may know of the data.
+        require_trainable: refuses a configuration.
+    """
+    found = list(first)
+    most = min(settings.trials // 2, len(first) + settings.known)
+    for known in KNOWN_GOOD.get(settings.space, ()):
+        whole = _resolve_known(known, space, settings, facts, require_trainable)
+        if len(found) < most and whole is not None and all(whole["values"] != other["values"] for other in found):
+            found.append(whole)
+    return found
+
+
+def _resolve_known(
+    known: Mapping[str, Any], space: Space, settings: SearchSettings, facts: dict[str, Any], require: Requirement
+) -> dict[str, Any] | None:
+    """Return a whole configuration that the space could have drawn and the data can train; None where there is none."""
+    for attempt in range(_DRAWS):
+        # What is drawn beside it, another network above all, may have no place for it, or too little memory.
+        with contextlib.suppress(StreetError):
+            whole = _resolve(dict(known), space, settings, facts, attempt)
+            if whole["drawable"]:
+                require(TrainConfig.from_values(whole["values"]))
+                return whole
+    return None
 
 
 def _resolve(

@@ -27,7 +27,8 @@ _NAMED: Final = {
     "normalisation": ("norm",),
     "resizing": ("upsample",),
     "optimizer": ("foreach", "fused_adam", "optimizer"),
-    "copies": ("copy", "cat"),
+    "concatenating": ("cat",),
+    "copies": ("copy",),
 }
 """What an operation's name holds, by its kind; the rest goes over its elements one by one."""
 _REST: Final = "element by element"

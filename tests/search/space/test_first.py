@@ -6,7 +6,8 @@ import pytest
 from search.folder import StageFolder, folder_of
 from search.memory.journal import read_events
 from search.settings import write_settings
-from search.space.first import read_prior, resolve_first
+from search.space import first
+from search.space.first import add_known, read_prior, resolve_first
 from search.stages.earlier import read_earlier
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
@@ -236,3 +237,53 @@ def test_search_that_only_mlflow_knows_is_found_there(make_settings, make_place,
 def test_search_that_nobody_knows_is_refused(make_place):
     with pytest.raises(ConfigError, match=r"--warm-start hole: neither .* nor MLflow at sqlite"):
         read_earlier("hole", make_place())
+
+
+KNOWN = ({"learning_rate": 2e-3, "input_mode": "full"}, {**GIVEN, "crop_size": 64}, {"input_mode": "crop"})
+
+
+@pytest.fixture
+def know(monkeypatch, make_settings):
+    """Return a function that gives what is tried first in a space of which some configurations are known to be good."""
+
+    def resolve_known(configurations, *given, trials=20, **changes):
+        monkeypatch.setitem(first.KNOWN_GOOD, "mine", configurations)
+        settings = make_settings(space="mine", trials=trials, **changes)
+        beside = (small, settings, FACTS, REQUIRE)
+        return add_known(resolve_first([("best.json", each) for each in given], *beside), *beside)
+
+    return resolve_known
+
+
+def test_what_is_known_of_a_space_comes_behind_what_was_given_and_the_space_draws_the_rest(know):
+    found = know(KNOWN, {"learning_rate": 1e-3})
+    assert [each["values"]["learning_rate"] for each in found[:3]] == [1e-3, 2e-3, 2e-3]
+    assert [each["values"]["input_mode"] for each in found[1:]] == ["full", "crop", "crop"]
+    assert all(each["drawable"] for each in found[1:])
+    assert found == know(KNOWN, {"learning_rate": 1e-3})
+
+
+@pytest.mark.parametrize(
+    ("trials", "known", "count"), [(20, 3, 3), (20, 2, 2), (20, 0, 0), (5, 3, 2), (4, 3, 2), (1, 3, 0)]
+)
+def test_half_of_the_trials_at_least_are_drawn(know, trials, known, count):
+    assert len(know(KNOWN, trials=trials, known=known)) == count
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [{"learning_rate": 0.5}, {"optimizer": "sgd"}, {"input_mode": "crop", "crop_size": 96}, {"batch_size": 3}],
+    ids=["rate", "optimizer", "crop", "batch"],
+)
+def test_what_a_space_cannot_draw_for_the_data_is_left_out(know, unfit):
+    assert know((unfit, KNOWN[1])) == know((KNOWN[1],))
+
+
+def test_what_is_given_already_is_not_tried_again(know):
+    assert len(know((GIVEN,), GIVEN)) == 1
+    assert know((), GIVEN) == know((GIVEN,), GIVEN)
+
+
+def test_other_spaces_know_nothing(know, make_settings):
+    know(KNOWN)
+    assert add_known([], small, make_settings(space="other", trials=20), FACTS, REQUIRE) == []

@@ -37,6 +37,7 @@ from search.settings import (
     resolve_objective,
     write_settings,
 )
+from search.space.check import Requirement
 from search.space.draw import space_facts
 from search.space.first import add_known, read_prior, resolve_first
 from search.space.load import load_space
@@ -44,6 +45,7 @@ from search.verdict.rounds import further_folds
 from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.scoring.objective import require_metric
+from spaces import Space
 
 if TYPE_CHECKING:
     from segcore.data.dividing.division import Division
@@ -138,21 +140,29 @@ def _launch(
         if dry_run:
             show_forecast(settings, capacity, cache_pixels, split)
             return
-        beside = (loaded, settings, space_facts(cache_pixels), require_trainable)
-        resolved = resolve_first(given, *beside)
-        first = add_known(resolved, *beside)
-        if first:
-            console.print(_describe_first(settings.space, len(first), len(first) - len(resolved)))
-        settings = replace(settings, first=first)
+        settings = _settle_first(settings, given, loaded, space_facts(cache_pixels), require_trainable)
         folder = _begin(settings, place, split)
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache_pixels)
         running.search(ready)
         running.finish(ready)
 
 
-def _describe_first(space: str, count: int, known: int) -> str:
-    told = f", {known} of them known to be good in {space} (--known 0 leaves them out)" if known else ""
-    return f"Configurations that are tried first: {count}, each once{told}"
+def _settle_first(
+    settings: SearchSettings,
+    given: Sequence[tuple[str, Values]],
+    space: Space,
+    facts: Values,
+    require_trainable: Requirement,
+) -> SearchSettings:
+    """Return the settings with what is tried first, and say how much that is."""
+    beside = (space, settings, facts, require_trainable)
+    resolved = resolve_first(given, *beside)
+    first = add_known(resolved, *beside)
+    if first:
+        known = len(first) - len(resolved)
+        told = f", {known} known to be good in {settings.space} (--known 0 leaves out such)" if known else ""
+        console.print(f"Configurations that are tried first: {len(first)}, each once{told}")
+    return replace(settings, first=first)
 
 
 def _read_settings(what: Values) -> SearchSettings:

@@ -1,0 +1,35 @@
+import optuna
+import pytest
+
+from search.commands.launch import _settle_first
+from spaces.known_good import KNOWN_GOOD
+
+
+def rates(trial: optuna.Trial) -> dict:
+    trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
+    return {"backbone": "tf_efficientnet_lite0", "weights": "none"}
+
+
+@pytest.fixture
+def settle(make_settings, monkeypatch, capsys):
+    """Return a function that settles what a search tries first, and what is said of it."""
+    monkeypatch.setitem(KNOWN_GOOD, "mine:rates", ({"learning_rate": 1e-3}, {"learning_rate": 2e-3}))
+
+    def settle(*given, **changes):
+        settings = make_settings(space="mine:rates", trials=20, **changes)
+        told = [("best.json", {"learning_rate": rate}) for rate in given]
+        settled = _settle_first(settings, told, rates, {"smallest_side": 96}, lambda config: None)
+        return [each["values"]["learning_rate"] for each in settled.first], " ".join(capsys.readouterr().out.split())
+
+    return settle
+
+
+def test_what_is_tried_first_is_told_with_how_to_leave_out_what_nobody_gave(settle):
+    known = "2 known to be good in mine:rates (--known 0 leaves out such)"
+    assert settle() == ([1e-3, 2e-3], f"Configurations that are tried first: 2, each once, {known}")
+    assert settle(3e-3) == ([3e-3, 1e-3, 2e-3], f"Configurations that are tried first: 3, each once, {known}")
+    assert settle(3e-3, known=0) == ([3e-3], "Configurations that are tried first: 1, each once")
+
+
+def test_of_nothing_nothing_is_told(settle):
+    assert settle(known=0) == ([], "")

@@ -21,7 +21,11 @@ def run_in_training_thread(work: Callable[[], None]) -> None:
     """
     ended = Future[None]()
     _open_thread().put((work, ended))
-    ended.result()
+    try:
+        ended.result()
+    finally:
+        # Else what it raised would hold this frame, which holds it, and with both the network of the trial that failed.
+        del ended
 
 
 @cache
@@ -44,5 +48,6 @@ def _run(work: Callable[[], None], ended: Future[None]) -> None:
     # Ray ends a trial by SystemExit.
     except BaseException as error:
         ended.set_exception(error)
+        del ended
     else:
         ended.set_result(None)

@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import threading
 import weakref
@@ -38,6 +39,24 @@ def test_what_ends_a_trial_reaches_who_started_it_and_the_next_trial_runs(error)
     seen = []
     run_in_training_thread(lambda: seen.append("next"))
     assert seen == ["next"]
+
+
+def test_a_network_whose_training_failed_is_gone_without_the_garbage_collector():
+    kept = []
+
+    def fail():
+        network = _Network()
+        kept.append(weakref.ref(network))
+        raise ValueError("out of memory")
+
+    gc.disable()
+    try:
+        with contextlib.suppress(ValueError):
+            run_in_training_thread(fail)
+        run_in_training_thread(lambda: None)
+        assert kept[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_nothing_of_a_trial_is_kept_until_the_next_one():

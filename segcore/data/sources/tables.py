@@ -25,6 +25,7 @@ from segcore.data.classes import (
 )
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.encoding import Kind, MaskEncoding, build_encoding, encoding_of
+from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.colours_file import find_colours_file, read_colours
 from segcore.data.sources.kinds import count_codes, find_kind, is_grey_palette
@@ -48,6 +49,15 @@ class Table:
     classes: ClassTable
     encoding: MaskEncoding
     notes: tuple[str, ...]
+
+
+def names_classes(folder: Path) -> bool:
+    """Say whether a table or a list in a folder names its classes; it goes before those that a layout is known for.
+
+    Raises:
+        DataError: when there are lists that are not the same.
+    """
+    return has_name(folder / CLASSES_FILE) or find_names_file(folder) is not None
 
 
 def find_table(folder: Path, masks: Sequence[Path]) -> Table:

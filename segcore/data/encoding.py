@@ -29,6 +29,12 @@ palette its grey levels, which programs that make PNG files smaller leave."""
 _UNKNOWN: Final = 254
 _MOST_TOLD: Final = 10
 _SOFT_SHARE: Final = 0.2
+_MOST_SHARP: Final = 2
+"""Numbers in a mask whose compression mixes them, of which a mixture would be another."""
+_BLURRED: Final = (
+    "its content is JPEG, or compressed like it, which changes colours at every border; make it again from its source, "
+    "as PNG"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +57,20 @@ class MaskEncoding:
         """Decode a mask file to upright class indices (H, W), uint8; `VOID` where the pixel counts nowhere.
 
         Raises:
-            DataError: when the file cannot be decoded, or naming each unknown colour or number with its pixels.
+            DataError: when the file cannot be decoded, naming each unknown colour or number with its pixels, or when it
+                has numbers that its compression mixed: of 1 and 3 a mixture may be another class.
         """
         pixels = self.read_pixels(file)
         try:
-            return self.decode_pixels(pixels)
+            indices_HW = self.decode_pixels(pixels)
         except DataError as error:
             problems = [f"{file.name}: {problem}" for problem in error.problems]
             if is_blurred_format(file):
-                problems.append(
-                    f"{file.name}: its content is JPEG, or compressed like it, which changes colours at every border; "
-                    "make it again from its source, as PNG"
-                )
+                problems.append(f"{file.name}: {_BLURRED}")
             raise DataError(f"{file} cannot be used: {error.summary}", problems) from error
+        if self.kind != "rgb" and is_blurred_format(file) and len(self.count_codes(pixels)) > _MOST_SHARP:
+            raise DataError(f"{file} cannot be used:", [f"{file.name}: {_BLURRED}"])
+        return indices_HW
 
     def read_pixels(self, file: Path) -> npt.NDArray[np.unsignedinteger[Any]]:
         """Decode a mask file to the colours (H, W, 3) or numbers (H, W) of its pixels, whatever they mean.

@@ -173,6 +173,26 @@ def test_mask_that_jpeg_has_changed_is_named_as_such(tmp_path, classes):
     assert caught.value.problems[-1].startswith("a.jpg: its content is JPEG, or compressed like it, which changes")
 
 
+@pytest.mark.parametrize(("suffix", "options"), [(".jpg", {"quality": 95}), (".webp", {"quality": 90})])
+def test_numbers_that_compression_mixed_are_refused_though_each_is_a_class(tmp_path, suffix, options):
+    """Between 0 and 3 it puts a seam of 1 and 2."""
+    mask_HW = np.zeros((32, 32), np.uint8)
+    mask_HW[11:, 5:] = 3
+    file = tmp_path / f"a{suffix}"
+    Image.fromarray(mask_HW).convert("RGB" if suffix == ".webp" else "L").save(file, **options)
+    with pytest.raises(DataError) as caught:
+        encoding_of(_numbered(9)).decode(file)
+    assert [problem.split(",")[0] for problem in caught.value.problems] == [f"{file.name}: its content is JPEG"]
+
+
+def test_two_numbers_of_a_jpeg_are_read(tmp_path):
+    mask_HW = np.zeros((16, 16), np.uint8)
+    mask_HW[8:] = 200
+    Image.fromarray(mask_HW).save(tmp_path / "a.jpg", quality=100)
+    encoding = build_encoding("index", {0: 0, 200: 1})
+    assert encoding.decode(tmp_path / "a.jpg")[::8, 0].tolist() == [0, 1]
+
+
 def test_numbers_of_objects_are_no_soft_borders(classes):
     encoding = encoding_of(dataclasses.replace(classes, ids=(0, 1, 2, 3)))
     mask_HW = np.zeros((10, 100), np.uint16)

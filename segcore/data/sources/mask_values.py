@@ -17,6 +17,8 @@ from segcore.errors import DataError
 
 _RARE_SHARE: Final = 0.001
 _MANY: Final = 20
+_FEWEST_MIXTURES: Final = 2
+"""Numbers on either side of the middle of black and white; few classes have numbers of such a kind."""
 _MOST_STEPS: Final = 15
 """Between evenly spread numbers: any would be near those that are spread more densely."""
 
@@ -95,15 +97,17 @@ def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) ->
 
 
 def require_sharp(values: MaskValues, masks: Sequence[Path]) -> None:
-    """Refuse JPEG masks that nothing names, for each mixture at a border would be a class.
+    """Refuse masks that nothing names and that were smoothed, for each mixture at a border would be a class.
 
     Args:
         values: what was counted.
         masks: the files.
 
     Raises:
-        DataError: when some are, and have more than two values.
+        DataError: when some are JPEG and have more than two values, or all are black and white but for their borders.
     """
+    if _is_smooth_black_and_white(values):
+        raise DataError(_describe_smooth(values))
     blurred = sum(map(is_blurred_format, masks))
     if blurred and len(values.pixels) > 2:
         raise DataError(
@@ -165,6 +169,29 @@ def _require_few(values: MaskValues, masks: Sequence[Path]) -> None:
         f"The masks have {len(values.pixels)} different {'colours' if values.kind == 'rgb' else 'numbers'}, and at "
         f"most {MOST_CLASSES} can be classes; the most common: {common}.",
         find_doubts(values, masks) or ["if they tell objects apart and not classes, take the files that hold classes"],
+    )
+
+
+def _is_smooth_black_and_white(values: MaskValues) -> bool:
+    """Say whether most pixels have 0 and 255, and few all that is between, dark and light."""
+    between = values.pixels.keys() - {0, VOID}
+    dark = sum(number < (VOID + 1) // 2 for number in between)
+    return (
+        values.kind != "rgb"
+        and not values.is_void_a_class
+        and max(between, default=0) < VOID
+        and {code for code, _ in values.pixels.most_common(2)} == {0, VOID}
+        and min(dark, len(between) - dark) >= _FEWEST_MIXTURES
+        and sum(values.pixels[number] for number in between) < values.pixels[VOID]
+    )
+
+
+def _describe_smooth(values: MaskValues) -> str:
+    black, white = (values.pixels[level] / values.pixels.total() for level in (0, VOID))
+    return (
+        f"Masks look black and white with smooth borders: 0 on {black:.1%} of the pixels, 255 on {white:.1%} and "
+        f"{len(values.pixels) - 2} numbers between on the rest. Save them again with 0 and 255 alone, as PNG; if these "
+        "are numbers of classes, name them in a names.txt, as '7 road'."
     )
 
 

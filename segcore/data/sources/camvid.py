@@ -21,8 +21,9 @@ from segcore.data.encoding import build_encoding, encoding_of
 from segcore.data.listing import name_of
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.colours_file import CLASS_DICT, LABEL_COLOURS, find_colours_file, read_colours
+from segcore.data.sources.meaning import Table
 from segcore.data.sources.pairing import Pair, Root, pair_roots
-from segcore.data.sources.tables import Table, find_table, names_classes
+from segcore.data.sources.tables import find_table, names_classes
 from segcore.errors import DataError
 
 STILLS: Final = "701_StillsRaw_full"

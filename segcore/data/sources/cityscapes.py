@@ -21,8 +21,9 @@ from segcore.data.encoding import build_encoding
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.assembly import assemble, name_below, require_pairs, tell_roots
 from segcore.data.sources.kinds import count_codes
+from segcore.data.sources.meaning import Table
 from segcore.data.sources.pairing import Pair, Pairing, Root, pair_roots
-from segcore.data.sources.tables import Table, find_table, names_classes
+from segcore.data.sources.tables import find_table, names_classes
 from segcore.errors import DataError
 
 _IMAGES: Final = "leftImg8bit"

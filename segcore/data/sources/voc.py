@@ -23,8 +23,9 @@ from segcore.data.names import find_name_fault
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.colours_file import LABEL_MAP, read_colours
 from segcore.data.sources.kinds import count_codes, find_kind
+from segcore.data.sources.meaning import Table, read_by
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
-from segcore.data.sources.tables import Table, find_table, names_classes, read_by
+from segcore.data.sources.tables import find_table, names_classes
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 

@@ -86,6 +86,18 @@ def test_one_class_is_read_by_a_description(tmp_path, kind):
         assert find_road(tmp_path) == (ROAD.tolist(), ("background", "road"))
 
 
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("others", ["background", "other"])
+@pytest.mark.parametrize("road_first", [True, False])
+def test_one_class_is_read_by_a_file_of_colours(tmp_path, kind, others, road_first):
+    save(tmp_path, MASKS[kind])
+    rows = ["road,255,255,255", f"{others},0,0,0"][:: 1 if road_first else -1]
+    (tmp_path / "class_dict.csv").write_text("\n".join(["name,r,g,b", *rows]), encoding="utf-8")
+    dataset = read_dataset(tmp_path)
+    mask_HW = decode_case(dataset.cases[0]).mask_HW
+    assert (mask_HW == dataset.classes.names.index("road")).astype(int).tolist() == ROAD.tolist()
+
+
 def test_grey_levels_are_read_by_the_grey_colours_that_name_them(tmp_path):
     mask = save(tmp_path, Image.fromarray(np.array([[0, 100, 200]], np.uint8)))
     classes = [{"name": name, "rgb": [level] * 3} for name, level in (("sky", 200), ("road", 100))]

@@ -4,7 +4,7 @@
     label_colors.txt     64 128 64 Animal        a line for each class
     labelmap.txt         road:128,64,128::       a line for each class, as CVAT writes it
 
-What the first two call void or unlabelled counts nowhere.
+What the first two call void, unlabelled or ignore counts nowhere.
 """
 
 import csv
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from segcore.data.classes import ClassTable, score_all_but_background
+from segcore.data.classes import ClassTable, is_called_void, score_all_but_background
 from segcore.data.colours import Colour
 from segcore.data.names import has_name
 from segcore.data.texts import read_text
@@ -24,7 +24,6 @@ LABEL_COLOURS: Final = "label_colors.txt"
 LABEL_MAP: Final = "labelmap.txt"
 
 _TOLD_LETTERS: Final = 200
-_VOID_NAMES: Final = frozenset({"void", "unlabelled", "unlabeled"})
 _LINE: Final = re.compile(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*?)\s*")
 
 _Rows = list[tuple[str, Colour]]
@@ -51,14 +50,14 @@ def read_colours(file: Path) -> ClassTable:
     try:
         rows = parse(read_text(file))
         # In masks of numbers CVAT counts all its lines.
-        unnamed = frozenset[str]() if file.name == LABEL_MAP else _VOID_NAMES
-        named = [(name, colour) for name, colour in rows if name.lower() not in unnamed]
+        left_out = [(name, colour) for name, colour in rows if file.name != LABEL_MAP and is_called_void(name)]
+        named = [row for row in rows if row not in left_out]
         names = tuple(name for name, _ in named)
         return ClassTable(
             names=names,
             colours=tuple(colour for _, colour in named),
             scored=score_all_but_background(names),
-            void=tuple(colour for name, colour in rows if name.lower() in unnamed),
+            void=tuple(colour for _, colour in left_out),
         )
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from segcore.data.classes import BACKGROUND, VOID, ClassTable, is_background
+from segcore.data.classes import BACKGROUND, VOID, ClassTable, is_background, is_called_void
 from segcore.data.colours import BLACK, WHITE, Colour
 from segcore.data.encoding import Kind, MaskEncoding, build_encoding, encoding_of
 from segcore.data.sources.kinds import count_codes, is_grey_palette
@@ -16,6 +16,9 @@ from segcore.data.sources.names_file import ADE_FILES, LISTS_OF_NAMES
 from segcore.errors import DataError
 
 CLASSES_FILE: Final = "classes.json"
+
+_FEWEST: Final = 2
+"""Classes of a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,36 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
     index_of = ({0: VOID} if source in ADE_FILES else {}) | dict(encoding_of(table).index_of)
     encoding = build_encoding(kind, index_of, palette)
     return Table(classes=table, encoding=encoding, notes=(*notes, told), source=source)
+
+
+def leave_out_void(table: Table) -> Table:
+    """Return what masks mean without the classes that are called void, of which the pixels count nowhere.
+
+    Args:
+        table: by a list of names; where it names one class beside void, that is everything else, and a class.
+    """
+    classes = table.classes
+    kept = [index for index, name in enumerate(classes.names) if not is_called_void(name)]
+    if len(kept) == len(classes) or len(kept) < _FEWEST:
+        return table
+    place_of = {index: place for place, index in enumerate(kept)}
+    codes = table.encoding.index_of
+    void = [(table.encoding.name_code(code), classes.names[i]) for code, i in codes if i not in place_of and i != VOID]
+    told = ", ".join(f"{code} ({name})" for code, name in void)
+    return replace(
+        table,
+        classes=replace(
+            classes,
+            names=tuple(classes.names[index] for index in kept),
+            colours=tuple(classes.colours[index] for index in kept),
+            scored=tuple(name for name in classes.scored if not is_called_void(name)),
+            ids=tuple(classes.ids[index] for index in kept),
+        ),
+        encoding=replace(
+            table.encoding, index_of=tuple((code, place_of.get(index, VOID)) for code, index in table.encoding.index_of)
+        ),
+        notes=(*table.notes, f"void by their names: {told}"),
+    )
 
 
 def stand_for_colours(
@@ -152,7 +185,7 @@ def _number_in_order(table: ClassTable, kind: Kind, source: str, masks: Sequence
     """Return the table with the numbers of its order, and how they were found, for a person."""
     numbers = list(range(len(table)))
     told = f"masks: numbers, 0 to {len(table) - 1} in the order of {source}, 255 is void"
-    if len(table) > 2 and not is_background(table.names[0]):
+    if len(table) > 2 and not (is_background(table.names[0]) or is_called_void(table.names[0])):
         # With the last class and everything else in no mask, those that count from 1 look the same.
         given = f"{source}, as '1 {table.names[0]}'" if source in LISTS_OF_NAMES else f'{CLASSES_FILE}, as "id": 1'
         told += f"; if they count from 1, every class is read one off: give each its number in {given}"

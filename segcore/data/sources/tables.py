@@ -28,7 +28,7 @@ from segcore.data.sources.advice import init_command
 from segcore.data.sources.colours_file import find_colours_file, read_colours
 from segcore.data.sources.kinds import count_codes, find_kind
 from segcore.data.sources.mask_values import MaskValues, find_doubts, require_sharp
-from segcore.data.sources.meaning import CLASSES_FILE, Table, read_by, stand_for_colours
+from segcore.data.sources.meaning import CLASSES_FILE, Table, leave_out_void, read_by, stand_for_colours
 from segcore.data.sources.names_file import find_names_file, read_names
 from segcore.errors import DataError
 
@@ -82,7 +82,7 @@ def _find_named(folder: Path, kind: Kind, palette: Sequence[Colour], masks: Sequ
     if table is not None:
         return read_by(table, kind, palette, CLASSES_FILE, masks)
     if kind != "rgb" and (file := find_names_file(folder)) is not None:
-        return read_by(_table_of_names(file, palette), kind, palette, file.name, masks)
+        return leave_out_void(read_by(_table_of_names(file, palette), kind, palette, file.name, masks))
     if (file := find_colours_file(folder)) is not None:
         named = read_colours(file)
         # Of numbers that stand for no colours it says nothing.

@@ -1,4 +1,4 @@
-"""Masks of numbers by a file of colours: places of a palette and greys stand for colours, and other numbers do not."""
+"""Masks of numbers by a list of names or a file of colours, for which palettes and greys stand, and no other number."""
 
 import pytest
 
@@ -39,3 +39,25 @@ def test_a_list_of_names_goes_before_a_file_of_colours(put, tmp_path):
     (tmp_path / "names.txt").write_text("sky\nroad\n")
     mask = put(tmp_path / "a.png", [[0, 1]], palette=[1, 2, 3, 4, 5, 6])
     assert find_table(tmp_path, [mask]).classes.names == ("sky", "road")
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ("Void\nroad\nsky\n", "0 (Void)"),
+        ("1 road\n2 sky\n0 unlabeled\n", "0 (unlabeled)"),
+        ("__ignored__\nroad\nsky\nvoid\n", "0 (__ignored__), 3 (void)"),
+    ],
+)
+def test_number_that_a_list_calls_void_counts_nowhere(put, tmp_path, names, told):
+    (tmp_path / "names.txt").write_text(names)
+    table = find_table(tmp_path, [mask := put(tmp_path / "a.png", [[0, 1, 2, 255]])])
+    assert (table.classes.names, table.classes.scored) == (("road", "sky"), ("road", "sky"))
+    assert (table.classes.ids, table.encoding.decode(mask).tolist()) == ((1, 2), [[255, 0, 1, 255]])
+    assert f"void by their names: {told}" in table.notes
+
+
+def test_void_beside_one_class_is_everything_else(put, tmp_path):
+    (tmp_path / "names.txt").write_text("void\nroad\n")
+    table = find_table(tmp_path, [mask := put(tmp_path / "a.png", [[0, 1]])])
+    assert (table.classes.names, table.encoding.decode(mask).tolist()) == (("void", "road"), [[0, 1]])

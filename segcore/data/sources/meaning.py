@@ -12,7 +12,7 @@ from segcore.data.classes import BACKGROUND, VOID, ClassTable, is_background, is
 from segcore.data.colours import BLACK, WHITE, Colour
 from segcore.data.encoding import Kind, MaskEncoding, build_encoding, encoding_of
 from segcore.data.sources.kinds import count_codes, is_grey_palette
-from segcore.data.sources.names_file import ADE_FILES, LISTS_OF_NAMES
+from segcore.data.sources.names_file import is_list_of_names, is_of_ade
 from segcore.errors import DataError
 
 CLASSES_FILE: Final = "classes.json"
@@ -56,7 +56,7 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
         # A table may give numbers too, and masks have one of the two.
         encoding, told = encoding_of(replace(table, ids=())), "masks: colours"
         return Table(classes=table, encoding=encoding, notes=(*notes, told), source=source)
-    by_colour = source not in LISTS_OF_NAMES and not table.ids
+    by_colour = not is_list_of_names(source) and not table.ids
     known = _find_by_colours(table, kind, palette, source, masks) if by_colour else {}
     if known:
         said = "colours of their palette" if palette else "grey levels, which are the colours of the classes"
@@ -66,7 +66,7 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
         encoding, told = build_encoding(kind, known, palette), f"masks: read by the {said}"
         return Table(classes=table, encoding=encoding, notes=(*notes, told), source=source)
     told = f"masks: numbers, as {source} gives them"
-    if source in ADE_FILES:
+    if is_of_ade(source):
         told += "; 0, where it names nothing, and 255 are void"
     elif table.ids and min(table.ids) == 1:
         told += f'; if they have 0 too, name it in {source}, or call it void in a dataset.json: "void": [0, 255]'
@@ -74,7 +74,7 @@ def read_by(table: ClassTable, kind: Kind, palette: Sequence[Colour], source: st
         table, told = _number_in_order(table, kind, source, masks)
     if _has_levels_of(table, palette, masks):
         kind, palette, told = "grey", (), f"{told}; they are the grey levels of a palette"
-    index_of = ({0: VOID} if source in ADE_FILES else {}) | dict(encoding_of(table).index_of)
+    index_of = ({0: VOID} if is_of_ade(source) else {}) | dict(encoding_of(table).index_of)
     encoding = build_encoding(kind, index_of, palette)
     return Table(classes=table, encoding=encoding, notes=(*notes, told), source=source)
 
@@ -187,11 +187,11 @@ def _number_in_order(table: ClassTable, kind: Kind, source: str, masks: Sequence
     told = f"masks: numbers, 0 to {len(table) - 1} in the order of {source}, 255 is void"
     if len(table) > 2 and not (is_background(table.names[0]) or is_called_void(table.names[0])):
         # With the last class and everything else in no mask, those that count from 1 look the same.
-        given = f"{source}, as '1 {table.names[0]}'" if source in LISTS_OF_NAMES else f'{CLASSES_FILE}, as "id": 1'
+        given = f"{source}, as '1 {table.names[0]}'" if is_list_of_names(source) else f'{CLASSES_FILE}, as "id": 1'
         told += f"; if they count from 1, every class is read one off: give each its number in {given}"
     if len(table) == 2:
         # Everything else is 0, wherever it stands, and so is black.
-        if table.names[1].lower() == BACKGROUND or (source not in LISTS_OF_NAMES and table.colours[1] == BLACK):
+        if table.names[1].lower() == BACKGROUND or (not is_list_of_names(source) and table.colours[1] == BLACK):
             numbers = [1, 0]
         if count_codes(masks, kind).keys() <= {0, VOID}:
             numbers = [VOID if number else 0 for number in numbers]

@@ -174,7 +174,7 @@ def test_name_that_begins_with_a_number_beside_others_that_do_not_is_a_name(tmp_
     ("content", "complaint"),
     [
         ("1 road\n1 sky", "number 1 occurs twice"),
-        ("road\n\nsky", "class name '' is blank"),
+        ("\nroad\nsky", "class name '' is blank"),
         ("road\nroad", "class name 'road' occurs twice"),
         ("", "0 classes: a table has 2 to 254; name them, or move the file away"),
         ("\n".join(f"class {number}" for number in range(300)), "300 classes: a table has 2 to 254"),

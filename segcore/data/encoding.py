@@ -130,7 +130,8 @@ class MaskEncoding:
 
     def _describe(self, counts: Counter[int], total: int) -> list[str]:
         told = [(self.name_code(code), pixels) for code, pixels in counts.most_common(_MOST_TOLD)]
-        objects = self.kind != "rgb" and min(counts) > VOID
+        # The last is -1, as others write void.
+        objects = self.kind != "rgb" and min(counts) > VOID and counts.keys() != {LARGEST_VALUE}
         pixels = counts.total()
         # A wrong table misses few colours of large areas; mixtures of two classes are many, on little area.
         if not objects and (len(counts) > MOST_CLASSES or (len(counts) > _MOST_TOLD and pixels / total < _SOFT_SHARE)):
@@ -139,7 +140,8 @@ class MaskEncoding:
                 f"({pixels}), such as {', '.join(code for code, _ in told[:3])}; draw the mask without smoothing, "
                 "resize it by its nearest pixels and save it as PNG"
             ]
-        lines = [f"unknown {self._said} {code}: {pixels} pixels" for code, pixels in told]
+        remedy = "" if objects else "; make it a class, or void"
+        lines = [f"unknown {self._said} {code}: {pixels} pixels{remedy}" for code, pixels in told]
         if len(counts) > len(told):
             lines.append(f"and {len(counts) - len(told)} more unknown {self._said}s")
         if objects:

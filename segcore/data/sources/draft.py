@@ -9,6 +9,7 @@ from pathlib import Path
 
 from segcore.data.classes import BACKGROUND, VOID
 from segcore.data.colours import BLACK, Colour, choose_colours
+from segcore.data.encoding import LARGEST_VALUE
 from segcore.data.picture_files import write_whole
 from segcore.data.sources.description import DESCRIPTION_FILE, TO_DO, format_description
 from segcore.data.sources.first_look import Patterns
@@ -54,8 +55,8 @@ def draft_description(folder: Path, patterns: Patterns, values: MaskValues, mask
     table = find_named_table(folder, masks)
     name_of = _list_names(table) if table is not None else {}
     known_void = {code for code, index in table.encoding.index_of if index == VOID} if table is not None else set()
-    if values.kind != "rgb" and not values.is_void_a_class and VOID not in name_of:
-        known_void.add(VOID)
+    if values.kind != "rgb" and not values.is_void_a_class:
+        known_void |= {VOID, LARGEST_VALUE} - name_of.keys()
     void = sorted(known_void & values.pixels.keys())
     for code in sorted(values.pixels.keys() - name_of.keys() - {*void}):
         name_of[code] = _name_code(code, values)

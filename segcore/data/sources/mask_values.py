@@ -10,7 +10,7 @@ from typing import Final
 from segcore.data.classes import MOST_CLASSES, VOID
 from segcore.data.colours import Colour
 from segcore.data.decoding import is_blurred_format, share_memory
-from segcore.data.encoding import Kind, MaskEncoding, build_encoding
+from segcore.data.encoding import LARGEST_VALUE, Kind, MaskEncoding, build_encoding
 from segcore.data.names import list_first
 from segcore.data.sources.kinds import find_kind, is_grey_palette
 from segcore.errors import DataError
@@ -139,9 +139,10 @@ def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:
             f"JPEG: {blurred} masks are JPEG, or compressed like it, which changes values at every border; make them "
             "again as PNG"
         )
-    if values.kind != "rgb" and max(values.pixels) > VOID:
+    largest = max(values.pixels.keys() - {LARGEST_VALUE}, default=0)
+    if values.kind != "rgb" and largest > VOID:
         doubts.append(
-            f"large numbers: up to {max(values.pixels)}; if they tell objects apart, as 26001 and 26002, and not "
+            f"large numbers: up to {largest}; if they tell objects apart, as 26001 and 26002, and not "
             "classes, take the files that hold classes"
         )
     return [*doubts, *_doubt_grey_palette(values)]

@@ -10,7 +10,6 @@ Nothing is guessed without saying so: each function returns notes for a person.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from segcore.data.classes import (
@@ -22,7 +21,7 @@ from segcore.data.classes import (
     score_all_but_background,
 )
 from segcore.data.colours import BLACK, Colour, choose_colours
-from segcore.data.encoding import Kind, encoding_of
+from segcore.data.encoding import LARGEST_VALUE, Kind, build_encoding, encoding_of
 from segcore.data.names import has_name
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.colours_file import find_colours_file, read_colours
@@ -105,7 +104,8 @@ def _table_of_names(file: Path, palette: Sequence[Colour]) -> ClassTable:
 def _table_of_values(folder: Path, kind: Kind, masks: Sequence[Path], palette: Sequence[Colour]) -> Table:
     counts = count_codes(masks, kind)
     counted = MaskValues(kind=kind, palette=tuple(palette), pixels=counts, images=Counter(), masks=len(masks))
-    values = sorted(value for value in counts if value != VOID or counted.is_void_a_class)
+    void = {LARGEST_VALUE} if counted.is_void_a_class else {VOID, LARGEST_VALUE}
+    values = sorted(counts.keys() - void)
     require_sharp(counted, masks)
     if len(values) > MOST_CLASSES:
         raise DataError(
@@ -127,9 +127,11 @@ def _table_of_values(folder: Path, kind: Kind, masks: Sequence[Path], palette: S
         f"classes: not named; one for each number in the masks: {told} ('{init_command(folder, force=True)}' writes a "
         "file to name them in)",
         "masks: numbers" + (_tell_class_255(values) if VOID in values else ", 255 is void"),
+        *(["65535, which is -1 in 16 bits, is void"] if LARGEST_VALUE in counts else []),
         *find_doubts(counted, masks),
     )
-    encoding = replace(encoding_of(classes), kind=kind, palette=tuple(palette))
+    index_of = {**dict.fromkeys(void & counts.keys(), VOID), **dict(encoding_of(classes).index_of)}
+    encoding = build_encoding(kind, index_of, palette)
     return Table(classes=classes, encoding=encoding, notes=notes)
 
 

@@ -32,8 +32,8 @@ def test_unknown_colours_are_named_with_their_pixels_most_frequent_first(classes
     with pytest.raises(DataError) as caught:
         encoding_of(classes).decode_pixels(mask_HW3)
     assert caught.value.problems == (
-        "unknown colour (1, 2, 3): 3 pixels",
-        "unknown colour (0, 1, 254): 1 pixels",
+        "unknown colour (1, 2, 3): 3 pixels; make it a class, or void",
+        "unknown colour (0, 1, 254): 1 pixels; make it a class, or void",
     )
 
 
@@ -101,7 +101,10 @@ def test_numbers_of_16_bits_decode_and_unknown_ones_are_named_whole():
     with pytest.raises(DataError) as caught:
         encoding.decode_pixels(np.array([[26000, 65535, 65535, 144]], np.uint16))
     # The low byte of 26000 is 144.
-    assert caught.value.problems == ("unknown number 65535: 2 pixels", "unknown number 144: 1 pixels")
+    assert caught.value.problems == (
+        "unknown number 65535: 2 pixels; make it a class, or void",
+        "unknown number 144: 1 pixels; make it a class, or void",
+    )
 
 
 def test_254_classes_are_told_apart():
@@ -162,7 +165,7 @@ def test_file_of_unknown_numbers_is_named_with_each(tmp_path):
     Image.fromarray(np.array([[0, 1, 9, 9]], np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(DataError) as caught:
         encoding_of(_numbered(2)).decode(tmp_path / "a.png")
-    assert caught.value.problems == ("a.png: unknown number 9: 2 pixels",)
+    assert caught.value.problems == ("a.png: unknown number 9: 2 pixels; make it a class, or void",)
 
 
 def test_mask_that_jpeg_has_changed_is_named_as_such(tmp_path, classes):
@@ -191,6 +194,12 @@ def test_two_numbers_of_a_jpeg_are_read(tmp_path):
     Image.fromarray(mask_HW).save(tmp_path / "a.jpg", quality=100)
     encoding = build_encoding("index", {0: 0, 200: 1})
     assert encoding.decode(tmp_path / "a.jpg")[::8, 0].tolist() == [0, 1]
+
+
+def test_minus_one_in_16_bits_is_no_number_of_an_object():
+    with pytest.raises(DataError) as caught:
+        encoding_of(_numbered(2)).decode_pixels(np.array([[0, 65535]], np.uint16))
+    assert caught.value.problems == ("unknown number 65535: 1 pixels; make it a class, or void",)
 
 
 def test_numbers_of_objects_are_no_soft_borders(classes):

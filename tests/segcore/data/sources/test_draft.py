@@ -38,6 +38,12 @@ def test_numbers_that_nobody_names_have_names_to_fill_in(tmp_path):
     assert json.loads((tmp_path / "dataset.json").read_text(encoding="utf-8"))["void"] == [255]
 
 
+def test_minus_one_in_16_bits_is_void(tmp_path):
+    draft = write(tmp_path, Image.fromarray(np.array([[1, 2, 65535]], np.uint16)))
+    assert draft.void == (65535,)
+    assert decode(tmp_path) == (("TODO_class_1", "TODO_class_2"), [[0, 1, 255]])
+
+
 def test_names_of_a_list_are_taken_even_of_classes_that_do_not_occur(tmp_path):
     (tmp_path / "names.txt").write_text("sky\nroad\ncar\n", encoding="utf-8")
     draft = write(tmp_path, Image.fromarray(np.array([[0, 2, 5]], np.uint8)))

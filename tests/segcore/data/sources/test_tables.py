@@ -132,6 +132,13 @@ def test_numbers_that_nothing_names_are_a_class_each_and_said(tmp_path):
     assert table.notes[2].startswith("large numbers: up to 26000; if they tell objects apart")
 
 
+def test_minus_one_in_16_bits_is_void(tmp_path):
+    mask = _put(tmp_path, [[0, 1, 2, 65535]], deep=True)
+    table = find_table(tmp_path, [mask])
+    assert (table.classes.ids, table.encoding.decode(mask).tolist()) == ((0, 1, 2), [[0, 1, 2, 255]])
+    assert "65535, which is -1 in 16 bits, is void" in table.notes
+
+
 @pytest.mark.parametrize("numbers", [[0, 127, 255], [0, 128, 255], [0, 85, 170, 255], [0, 51, 102, 153, 204, 255]])
 def test_numbers_spread_evenly_up_to_255_are_grey_levels_of_which_the_last_is_a_class(tmp_path, numbers):
     mask = _put(tmp_path, [numbers])

@@ -23,6 +23,8 @@ CLASS_DICT: Final = "class_dict.csv"
 _CLASS_DICTS: Final = (CLASS_DICT, "class_dict_seg.csv", "label_class_dict.csv")
 LABEL_COLOURS: Final = "label_colors.txt"
 LABEL_MAP: Final = "labelmap.txt"
+COLOURS_FILES: Final = (*_CLASS_DICTS, LABEL_COLOURS, LABEL_MAP)
+"""Whatever the case of their letters."""
 
 _TOLD_LETTERS: Final = 200
 _LINE: Final = re.compile(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*?)\s*")
@@ -32,7 +34,7 @@ _Rows = list[tuple[str, Colour]]
 
 def find_colours_file(folder: Path) -> Path | None:
     """Return the file of a folder that names the colours of masks, whatever the case of its letters, or None."""
-    return next(iter(find_called(folder, [*_FORMS])), None)
+    return next(iter(find_called(folder, COLOURS_FILES)), None)
 
 
 def read_colours(file: Path) -> ClassTable:

@@ -16,7 +16,7 @@ from segcore.data.decoding import decode_colours, is_blurred_format
 from segcore.data.encoding import build_encoding
 from segcore.data.listing import name_of, walk_files
 from segcore.data.sources.advice import tell_other_labels
-from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
+from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS, SHOWN_FOLDERS
 from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from segcore.data.sources.patterns import find_pattern_fault
 from segcore.data.sources.split_names import SPLIT, put_split
@@ -219,13 +219,19 @@ def _match_sides(some: Sequence[_Side], others: Sequence[_Side]) -> Iterator[_Ma
 
 def _choose(matches: Sequence[_Match]) -> list[_Match]:
     """Return, of equally large matches, the one that looks like images and masks, or those that do."""
-    likely = [match for match in matches if _shows_photographs(match.images) and not _shows_photographs(match.masks)]
-    named = [match for match in likely or matches if _is_named(match)]
+    plain = [match for match in matches if not _is_shown(match)] or matches
+    likely = [match for match in plain if _shows_photographs(match.images) and not _shows_photographs(match.masks)]
+    named = [match for match in likely or plain if _is_named(match)]
     exact: dict[tuple[_Folder, _Folder], _Match] = {}
     for match in sorted(named or likely, key=lambda match: match.order):
         exact.setdefault((match.images.folder, match.masks.folder), match)
     # images/ and masks/ hold what images/train/ and masks/train/ do, and say less of it.
     return [one for one in exact.values() if not any(one is not other and one.holds(other) for other in exact.values())]
+
+
+def _is_shown(match: _Match) -> bool:
+    """Say whether a side has pictures of the other's masks, or of their objects."""
+    return any(part.lower() in SHOWN_FOLDERS for side in (match.images, match.masks) for part in side.folder)
 
 
 def _is_named(match: _Match) -> bool:

@@ -139,7 +139,7 @@ def test_annotation_of_another_form_is_named(make_dataset, content):
 def test_two_images_of_one_name_are_refused(make_dataset):
     folder = make_dataset()
     Image.open(_image(folder, "train_0001.jpg")).save(_image(folder, "train_0001.png"))
-    assert _problems(folder) == ("train_0001.png: same name as train_0001.jpg; rename or remove one",)
+    assert _problems(folder) == ("train_0001.jpg: same name as train_0001.png; rename or remove one",)
 
 
 def test_mask_without_an_image_is_named(make_dataset):

@@ -183,3 +183,26 @@ def test_photographs_of_two_cameras_are_no_masks(tmp_path):
     save_mask(tmp_path / "truth/a.png")
     with pytest.raises(DataError, match="more than one pair"):
         find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "shown"),
+    [
+        ("images/10k", "labels/sem_seg/masks", "labels/sem_seg/colormaps"),
+        ("image_2", "semantic", "semantic_rgb"),
+        ("image_2", "semantic", "instance"),
+        ("ds0/img", "ds0/masks_machine", "ds0/masks_human"),
+    ],
+)
+def test_pictures_of_masks_and_of_objects_are_no_masks_where_there_are_others(tmp_path, images, masks, shown):
+    for name in "abc":
+        save_photo(tmp_path / images / f"{name}.jpg")
+        save_mask(tmp_path / masks / f"{name}.png")
+        save_mask(tmp_path / shown / f"{name}.png")
+    assert find(tmp_path) == (f"{images}/{{name}}.jpg", f"{masks}/{{name}}.png")
+
+
+def test_masks_of_objects_alone_are_found(tmp_path):
+    save_photo(tmp_path / "photos/a.jpg")
+    save_mask(tmp_path / "instance/a.png")
+    assert find(tmp_path) == ("photos/{name}.jpg", "instance/{name}.png")

@@ -17,9 +17,10 @@ from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
 from segcore.data.sources.description import DESCRIPTION_FILE
 from segcore.data.sources.draft import Draft, draft_description, save_draft
-from segcore.data.sources.first_look import Patterns, find_patterns
+from segcore.data.sources.first_look import find_patterns
 from segcore.data.sources.layouts import LAYOUTS
 from segcore.data.sources.mask_values import MaskValues, count_values, find_doubts
+from segcore.data.sources.match import Patterns
 from segcore.data.sources.patterns import find_pattern_fault
 from segcore.data.unpacking import is_archive
 from segcore.errors import ConfigError, DataError, StorageError

@@ -12,8 +12,8 @@ from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.encoding import LARGEST_VALUE
 from segcore.data.picture_files import write_whole
 from segcore.data.sources.description import DESCRIPTION_FILE, TO_DO, format_description
-from segcore.data.sources.first_look import Patterns
 from segcore.data.sources.mask_values import MaskValues
+from segcore.data.sources.match import Patterns
 from segcore.data.sources.meaning import Table
 from segcore.data.sources.tables import find_named_table
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.sources.draft import Draft, draft_description, save_draft
-from segcore.data.sources.first_look import Patterns
 from segcore.data.sources.mask_values import count_values
+from segcore.data.sources.match import Patterns
 
 PATTERNS = Patterns(images="photos/{name}.png", masks="truth/{name}.png")
 

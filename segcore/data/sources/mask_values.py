@@ -19,6 +19,8 @@ _RARE_SHARE: Final = 0.001
 _MANY: Final = 20
 _FEWEST_MIXTURES: Final = 2
 """Numbers on either side of the middle of black and white; few classes have numbers of such a kind."""
+_FEWEST_TELLING: Final = 5
+"""Masks of which the values that one alone has say something."""
 _MOST_STEPS: Final = 15
 """Between evenly spread numbers: any would be near those that are spread more densely."""
 
@@ -145,7 +147,17 @@ def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:
             f"large numbers: up to {largest}; if they tell objects apart, as 26001 and 26002, and not "
             "classes, take the files that hold classes"
         )
-    return [*doubts, *_doubt_grey_palette(values)]
+    return [*doubts, *_doubt_objects(values), *_doubt_grey_palette(values)]
+
+
+def _doubt_objects(values: MaskValues) -> Iterator[str]:
+    alone = sum(images == 1 for images in values.images.values())
+    # Classes are in many masks, and a few of them in one.
+    if values.masks >= _FEWEST_TELLING and 2 * alone > len(values.pixels):
+        yield (
+            f"objects: {alone} of {len(values.pixels)} values are in one mask each; if they tell objects apart and not "
+            "classes, take the files that hold classes"
+        )
 
 
 def _doubt_grey_palette(values: MaskValues) -> Iterator[str]:

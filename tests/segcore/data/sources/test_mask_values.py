@@ -110,3 +110,10 @@ def test_black_and_white_with_smooth_borders_is_refused_where_nothing_names_its_
 )
 def test_classes_beside_0_and_255_are_no_smooth_borders(tmp_path, numbers):
     assert count_values(save(tmp_path, np.array([numbers], np.uint8)), quiet).pixels.total() == len(numbers)
+
+
+@pytest.mark.parametrize(("last", "told"), [(0, False), (3, True)])
+def test_values_that_are_in_one_mask_each_may_be_objects(tmp_path, last, told):
+    masks = save(tmp_path, *[np.array([[1, 2, 2 + last * number]], np.uint8) for number in range(1, 6)])
+    doubts = find_doubts(count_values(masks, quiet), masks)
+    assert [doubt.partition(";")[0] for doubt in doubts] == ["objects: 5 of 7 values are in one mask each"] * told

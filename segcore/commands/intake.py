@@ -17,10 +17,12 @@ from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
 from segcore.data.sources.description import DESCRIPTION_FILE
 from segcore.data.sources.draft import Draft, draft_description, save_draft
-from segcore.data.sources.first_look import Patterns, find_patterns
+from segcore.data.sources.first_look import find_patterns
 from segcore.data.sources.layouts import LAYOUTS
 from segcore.data.sources.mask_values import MaskValues, count_values, find_doubts
+from segcore.data.sources.match import Patterns
 from segcore.data.sources.patterns import find_pattern_fault
+from segcore.data.unpacking import is_archive
 from segcore.errors import ConfigError, DataError, StorageError
 
 import_app = typer.Typer(help="Write a data set from other people's files.", no_args_is_help=True)
@@ -90,7 +92,8 @@ def _describe_import(report: CocoReport, crowd: str) -> list[str]:
 
 def _require_free(data: Path, chosen: bool) -> None:
     if not data.is_dir():
-        raise DataError(f"{data} is no folder; give the folder of a data set.")
+        told = "an archive; unpack it first, and" if is_archive(data.name) else "no folder;"
+        raise DataError(f"{data} is {told} give the folder of a data set.")
     known = next((one for one in LAYOUTS if one.name not in _PLAIN_LAYOUTS and one.recognise(data)), None)
     if known is not None and not chosen:
         raise DataError(

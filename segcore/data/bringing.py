@@ -30,6 +30,7 @@ FOLDER: Final = "fetched"
 """In the folder of caches."""
 _PART: Final = ".part"
 _DIGEST_BYTES: Final = 16
+_FOR_PEOPLE: Final = re.compile(r"(readme|licen[cs]e|citation)\b|.*\.(md|pdf|html?|rst)$", re.IGNORECASE)
 _IDENTITY: Final = re.compile(rf"[0-9a-f]{{{2 * _DIGEST_BYTES}}}")
 _FETCHES: Final = 16
 """At a time: each is short, and waits for the store."""
@@ -277,12 +278,16 @@ def _in_mib(progress: Progress) -> Progress:
 
 
 def _find_root(folder: Path) -> Path:
-    """Return the folder itself, or the innermost of those that are all that each holds, as in most archives."""
-    inside = list(folder.iterdir())
+    """Return the folder itself, or the innermost of those that are all that each holds but for texts for people."""
+    inside = _list_parts(folder)
     while len(inside) == 1 and inside[0].is_dir():
         folder = inside[0]
-        inside = list(folder.iterdir())
+        inside = _list_parts(folder)
     return folder
+
+
+def _list_parts(folder: Path) -> list[Path]:
+    return [part for part in folder.iterdir() if part.is_dir() or not _FOR_PEOPLE.match(part.name)]
 
 
 @contextmanager

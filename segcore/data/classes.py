@@ -34,6 +34,7 @@ MOST_CLASSES: Final = 254
 BACKGROUND: Final = "background"
 """Name of the class of everything else, where a table names one class alone."""
 
+_VOID_NAMES: Final = frozenset({"void", "unlabelled", "unlabeled", "ignore", "ignored"})
 _MOST_PROBLEMS: Final = 50
 _BAND_PIXELS: Final = 1 << 22
 
@@ -114,6 +115,11 @@ def score_all_but_background(names: Sequence[str]) -> tuple[str, ...]:
 def is_background(name: str) -> bool:
     """Say whether a class is everything else, by its name."""
     return name.strip("_").lower() == BACKGROUND
+
+
+def is_called_void(name: str) -> bool:
+    """Say whether a name of a list stands for what counts nowhere."""
+    return name.strip("_").lower() in _VOID_NAMES
 
 
 def count_indices(mask_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

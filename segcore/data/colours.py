@@ -7,6 +7,7 @@ from typing import Final
 Colour = tuple[int, int, int]
 
 BLACK: Final[Colour] = (0, 0, 0)
+WHITE: Final[Colour] = (255, 255, 255)
 _MOST: Final = 254
 _GOLDEN: Final = 0.618033988749895
 _TONES: Final = ((0.85, 0.95), (0.55, 0.95), (0.9, 0.65), (0.45, 0.7))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from segcore.data.decoding import decode_rgb, share_memory
 from segcore.data.listing import broken_folder, unreadable_folder
 from segcore.data.sources.layouts import find_layout
 from segcore.errors import DataError
+
+_UNLIKE: Final = "; save the mask at the image's size, resized by its nearest pixels"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def decode_case(case: Case) -> DecodedCase:
         lying = image_HW3.shape[:2] == mask_HW.shape[::-1]
         problems.append(
             f"{case.mask.name}: {_size(mask_HW)} pixels, but {case.image.name} has {_size(image_HW3)}"
-            + ("; images are turned upright by their EXIF orientation: turn the mask too" if lying else "")
+            + ("; images are turned upright by their EXIF orientation: turn the mask too" if lying else _UNLIKE)
         )
     if problems or image_HW3 is None or mask_HW is None:
         raise DataError(f"{case.name} cannot be used:", problems)

@@ -29,6 +29,12 @@ palette its grey levels, which programs that make PNG files smaller leave."""
 _UNKNOWN: Final = 254
 _MOST_TOLD: Final = 10
 _SOFT_SHARE: Final = 0.2
+_MOST_SHARP: Final = 2
+"""Numbers in a mask whose compression mixes them, of which a mixture would be another."""
+_BLURRED: Final = (
+    "its content is JPEG, or compressed like it, which changes colours at every border; make it again from its source, "
+    "as PNG"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +57,20 @@ class MaskEncoding:
         """Decode a mask file to upright class indices (H, W), uint8; `VOID` where the pixel counts nowhere.
 
         Raises:
-            DataError: when the file cannot be decoded, or naming each unknown colour or number with its pixels.
+            DataError: when the file cannot be decoded, naming each unknown colour or number with its pixels, or when it
+                has numbers that its compression mixed: of 1 and 3 a mixture may be another class.
         """
         pixels = self.read_pixels(file)
         try:
-            return self.decode_pixels(pixels)
+            indices_HW = self.decode_pixels(pixels)
         except DataError as error:
             problems = [f"{file.name}: {problem}" for problem in error.problems]
             if is_blurred_format(file):
-                problems.append(
-                    f"{file.name}: its content is JPEG, or compressed like it, which changes colours at every border; "
-                    "make it again from its source, as PNG"
-                )
+                problems.append(f"{file.name}: {_BLURRED}")
             raise DataError(f"{file} cannot be used: {error.summary}", problems) from error
+        if self.kind != "rgb" and is_blurred_format(file) and len(self.count_codes(pixels)) > _MOST_SHARP:
+            raise DataError(f"{file} cannot be used:", [f"{file.name}: {_BLURRED}"])
+        return indices_HW
 
     def read_pixels(self, file: Path) -> npt.NDArray[np.unsignedinteger[Any]]:
         """Decode a mask file to the colours (H, W, 3) or numbers (H, W) of its pixels, whatever they mean.
@@ -123,7 +130,8 @@ class MaskEncoding:
 
     def _describe(self, counts: Counter[int], total: int) -> list[str]:
         told = [(self.name_code(code), pixels) for code, pixels in counts.most_common(_MOST_TOLD)]
-        objects = self.kind != "rgb" and min(counts) > VOID
+        # The last is -1, as others write void.
+        objects = self.kind != "rgb" and min(counts) > VOID and counts.keys() != {LARGEST_VALUE}
         pixels = counts.total()
         # A wrong table misses few colours of large areas; mixtures of two classes are many, on little area.
         if not objects and (len(counts) > MOST_CLASSES or (len(counts) > _MOST_TOLD and pixels / total < _SOFT_SHARE)):
@@ -132,7 +140,8 @@ class MaskEncoding:
                 f"({pixels}), such as {', '.join(code for code, _ in told[:3])}; draw the mask without smoothing, "
                 "resize it by its nearest pixels and save it as PNG"
             ]
-        lines = [f"unknown {self._said} {code}: {pixels} pixels" for code, pixels in told]
+        remedy = "" if objects else "; make it a class, or void"
+        lines = [f"unknown {self._said} {code}: {pixels} pixels{remedy}" for code, pixels in told]
         if len(counts) > len(told):
             lines.append(f"and {len(counts) - len(told)} more unknown {self._said}s")
         if objects:

@@ -177,7 +177,9 @@ def to_values(image: Image.Image, name: str, spread: int) -> npt.NDArray[np.unsi
         return values_HW.astype(np.uint16)
     colours_HW3 = _convert(image)
     if (colours_HW3 != colours_HW3[..., :1]).any():
-        raise DataError(f"{name}: has colours, where the masks of this data set hold the numbers of classes")
+        raise DataError(
+            f"{name}: has colours, where the masks of this data set hold the numbers of classes; save it as these"
+        )
     return np.ascontiguousarray(colours_HW3[..., 0])
 
 

@@ -18,7 +18,8 @@ from segcore.data.names import has_controls
 from segcore.errors import DataError
 
 _COLUMNS: Final = re.compile(r"([^\s,]+)(?:(\s*,.*|\s+-?\d+)|\s.*)")
-_LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
+_LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini", "@eadir"})
+"""By Windows, and by Synology's stores: a folder of thumbnails for each of images."""
 _OF_A_DATA_SET: Final = frozenset({"dataset.json", "classes.json", "cases.csv"})
 
 
@@ -73,7 +74,7 @@ def find_images(folder: Path) -> tuple[list[Path], list[str]]:
         if has_controls(file.name)
     ]
     chosen, twins = _choose([file for file in files if not has_controls(file.name)])
-    return list(chosen.values()), problems + twins
+    return sorted(chosen.values()), problems + twins
 
 
 def find_annotations(folder: Path) -> Annotations:
@@ -243,7 +244,8 @@ def _is_visible(name: str) -> bool:
 def _choose(files: Sequence[Path]) -> tuple[dict[str, Path], list[str]]:
     first: dict[str, Path] = {}
     problems = []
-    for file in files:
+    # Of a mask a JPEG beside the PNG is a preview, from which nothing is to be concluded.
+    for file in sorted(files, key=lambda file: file.suffix.lower() != ".png"):
         earlier = first.setdefault(name_of(file), file)
         if earlier is not file:
             problems.append(f"{file.name}: same name as {earlier.name}; rename or remove one")

@@ -27,6 +27,17 @@ def has_name(file: Path) -> bool:
     return file.exists() or file.is_symlink()
 
 
+def find_called(folder: Path, names: Sequence[str]) -> list[Path]:
+    """Return what in a folder is called by one of some names, whatever the case of its letters, in their order.
+
+    Raises:
+        OSError: when the folder may not be read.
+    """
+    # Of NAMES.TXT beside names.txt, the latter comes later.
+    by_name = {file.name.lower(): file for file in sorted(folder.iterdir())}
+    return [by_name[name.lower()] for name in names if name.lower() in by_name]
+
+
 def find_name_fault(name: str) -> str:
     """Say what is wrong with a name and what to do about it; empty when nothing is."""
     shown = f"{name[:_LONGEST_SHOWN]!r}{'...' if len(name) > _LONGEST_SHOWN else ''}"

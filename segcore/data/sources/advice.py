@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from segcore.data.listing import count_unread
+from segcore.data.names import find_called
+from segcore.data.sources.colours_file import COLOURS_FILES
+from segcore.data.sources.names_file import LISTS_OF_NAMES
 
 _TEXTS: Final = (".csv", ".json", ".md", ".txt", ".xml", ".yaml", ".yml")
 """None of these is a mask; those that hold outlines are in `_OUTLINES`."""
@@ -39,10 +42,11 @@ def tell_other_labels(folder: Path, images: Iterable[Path]) -> str:
         DataError: when a folder may not be read.
     """
     unread = count_unread(folder, below=True)
+    unread.subtract(file.suffix.lower() for file in find_called(folder, (*LISTS_OF_NAMES, *COLOURS_FILES)))
     unread[".json"] += sum(image.with_suffix(".json").is_file() for image in images)
     pictures = ", ".join(f"{suffix}: {count}" for suffix, count in unread.most_common() if suffix not in _TEXTS)
     told = f" Masks may be among the files that are not read ({pictures}): save them as PNG." if pictures else ""
-    outlines = ", ".join(f"{suffix}: {unread[suffix]}" for suffix in _OUTLINES if unread[suffix])
+    outlines = ", ".join(f"{suffix}: {unread[suffix]}" for suffix in _OUTLINES if unread[suffix] > 0)
     if outlines:
         told += (
             f" If the labels are outlines ({outlines}): 'python -m segcore import coco ANN.json IMAGES OUT' makes "

@@ -7,8 +7,8 @@ from typing import Final
 from segcore.data.case import DataSet
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.facts import add_facts
+from segcore.data.sources.meaning import Table
 from segcore.data.sources.pairing import Pairing, Root
-from segcore.data.sources.tables import Table
 from segcore.errors import DataError
 
 _MOST_OF_AN_END: Final = 10

@@ -4,8 +4,9 @@
     DATA/{train,val}/x.png      DATA/{train,val}_labels/x_L.png         Kaggle's: colours of class_dict.csv
     DATA/701_StillsRaw_full/    DATA/LabeledApproved_full/x_L.png       the original: colours of label_colors.txt
 
-A `classes.json` says otherwise what masks mean. The drive that a file is named after is its group, as 0001TP in
-0001TP_006690.png, and the number its frame. Images for testing are left out, though they have masks.
+A `classes.json` or a list of names says otherwise what masks mean. SegNet's 11 classes are taken where files are called
+as CamVid's are: the drive, as 0001TP in 0001TP_006690.png, is a group, and the number a frame. Images for testing are
+left out, though they have masks.
 """
 
 import re
@@ -17,10 +18,12 @@ from typing import Final
 from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable, find_class_table
 from segcore.data.encoding import build_encoding, encoding_of
+from segcore.data.listing import name_of
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.colours_file import CLASS_DICT, LABEL_COLOURS, find_colours_file, read_colours
+from segcore.data.sources.meaning import Table
 from segcore.data.sources.pairing import Pair, Root, pair_roots
-from segcore.data.sources.tables import Table, find_table
+from segcore.data.sources.tables import find_table, names_classes
 from segcore.errors import DataError
 
 STILLS: Final = "701_StillsRaw_full"
@@ -29,6 +32,11 @@ LABELLED: Final = "LabeledApproved_full"
 _SIDES: Final[tuple[Split, ...]] = ("train", "val")
 _ENDINGS: Final = ("annot", "_labels")
 _NAME: Final = re.compile(r"(?P<drive>[0-9A-Za-z]+)_f?(?P<frame>\d+)")
+_CAMVID_NAME: Final = re.compile(r"(?:\d{4}|seq\d\d)[0-9A-Z]{2}_.*", re.IGNORECASE)
+_NOT_CAMVID: Final = (
+    "folders: SegNet's, but files are not called as CamVid's are (0001TP_006690), so its 11 classes are not taken for "
+    "theirs: name the classes in a names.txt"
+)
 
 SEGNET_CLASSES: Final = ClassTable(
     names=(
@@ -84,16 +92,29 @@ def _place_in_drive(pair: Pair) -> Pair:
 
 
 def _find_table(folder: Path, roots: Sequence[Root], masks: Sequence[Path]) -> Table:
-    if find_class_table(folder) is not None:
+    numbered = roots[0].masks.name.endswith("annot")
+    if find_class_table(folder) is not None or (numbered and names_classes(folder)):
         return find_table(folder, masks)
-    if roots[0].masks.name.endswith("annot"):
-        numbers = {index: index for index in range(len(SEGNET_CLASSES))}
-        return Table(
-            classes=SEGNET_CLASSES,
-            encoding=build_encoding("index", {**numbers, len(SEGNET_CLASSES): VOID, VOID: VOID}),
-            notes=("classes: CamVid's 11 of SegNet", "masks: numbers, 11 and 255 are void"),
-        )
-    file = find_colours_file(folder) or find_colours_file(roots[0].masks)
+    if not numbered:
+        return _read_colours(folder, roots[0].masks)
+    if all(_CAMVID_NAME.fullmatch(name_of(mask)) for mask in masks):
+        return _table_of_segnet()
+    # Others have classes of their own in folders of these names.
+    table = find_table(folder, masks)
+    return replace(table, notes=(*table.notes, _NOT_CAMVID))
+
+
+def _table_of_segnet() -> Table:
+    numbers = {index: index for index in range(len(SEGNET_CLASSES))}
+    return Table(
+        classes=SEGNET_CLASSES,
+        encoding=build_encoding("index", {**numbers, len(SEGNET_CLASSES): VOID, VOID: VOID}),
+        notes=("classes: CamVid's 11 of SegNet", "masks: numbers, 11 and 255 are void"),
+    )
+
+
+def _read_colours(folder: Path, masks: Path) -> Table:
+    file = find_colours_file(folder) or find_colours_file(masks)
     if file is None:
         raise DataError(
             f"{folder} has no {LABEL_COLOURS} that says what colours mean, in a line such as '64 128 64 Animal' for "

@@ -3,8 +3,9 @@
     DATA/leftImg8bit/{train,val}/CITY/CITY_SEQUENCE_FRAME_leftImg8bit.png
     DATA/gtFine/{train,val}/CITY/CITY_SEQUENCE_FRAME_gtFine_labelIds.png     or ..._labelTrainIds.png
 
-The classes are the 19 that the benchmark evaluates; all its other labels are void. A city is a group. The masks of test
-are dummies, and those of gtCoarse leave borders out: neither is read.
+The classes are the 19 that the benchmark evaluates, all its other labels void, where no classes.json or list of names
+says otherwise (see `tables`). A city is a group. The masks of test are dummies, and those of gtCoarse leave borders
+out: neither is read.
 """
 
 import re
@@ -20,8 +21,9 @@ from segcore.data.encoding import build_encoding
 from segcore.data.sources.advice import init_command
 from segcore.data.sources.assembly import assemble, name_below, require_pairs, tell_roots
 from segcore.data.sources.kinds import count_codes
-from segcore.data.sources.pairing import Pair, Root, pair_roots
-from segcore.data.sources.tables import Table
+from segcore.data.sources.meaning import Table
+from segcore.data.sources.pairing import Pair, Pairing, Root, pair_roots
+from segcore.data.sources.tables import find_table, names_classes
 from segcore.errors import DataError
 
 _IMAGES: Final = "leftImg8bit"
@@ -64,7 +66,7 @@ def scan_cityscapes(folder: Path) -> tuple[DataSet, list[str]]:
     """List the usable cases of train and val with their fine masks, and the folder's problems.
 
     Raises:
-        DataError: when there are no fine masks, or a `cases.csv` is not of the form.
+        DataError: when there are no fine masks, a list of names cannot be used, or a `cases.csv` is not of the form.
         OSError: when a folder may not be read.
     """
     roots = _find_roots(folder)
@@ -72,13 +74,12 @@ def scan_cityscapes(folder: Path) -> tuple[DataSet, list[str]]:
     ending = "_gtFine_labelIds" if fine else "_gtFine_labelTrainIds"
     found = pair_roots(roots, [(_IMAGE_ENDING, ending)])
     require_pairs(folder, roots, found)
-    for side in _SIDES if fine else ():
-        _require_label_ids(folder, [pair.mask for pair in found.pairs if pair.split == side])
+    table = _find_table(folder, found, fine=fine)
     # Beside the numbers of a mask lie its pictures, which nobody misses.
     unread = [note for note in found.notes if note.endswith(_IMAGE_ENDING)]
     found = replace(found, pairs=tuple(map(_place_in_drive, found.pairs)), notes=())
     notes = [*tell_roots(roots, folder), *_tell_left_out(folder, roots), *unread]
-    return assemble("cityscapes", folder, roots, found, _table_of_labels() if fine else _table_of_train_ids(), notes)
+    return assemble("cityscapes", folder, roots, found, table, notes)
 
 
 def _find_roots(folder: Path) -> list[Root]:
@@ -104,6 +105,17 @@ def _place_in_drive(pair: Pair) -> Pair:
         return pair
     frame = int(match["sequence"]) * _FRAMES_OF_A_SEQUENCE + int(match["frame"])
     return replace(pair, group=match["city"], frame=frame)
+
+
+def _find_table(folder: Path, found: Pairing, *, fine: bool) -> Table:
+    # Others have classes of their own in folders of these names.
+    if names_classes(folder):
+        return find_table(folder, [pair.mask for pair in found.pairs])
+    if not fine:
+        return _table_of_train_ids()
+    for side in _SIDES:
+        _require_label_ids(folder, [pair.mask for pair in found.pairs if pair.split == side])
+    return _table_of_labels()
 
 
 def _require_label_ids(folder: Path, masks: Sequence[Path]) -> None:

@@ -1,10 +1,10 @@
 """Files that say which colour of masks is which class, in the forms in which data sets come with them.
 
-    class_dict.csv       name,r,g,b              then a line for each class
+    class_dict.csv       name,r,g,b              then a line for each class; class_dict_seg.csv and label_class_dict.csv
     label_colors.txt     64 128 64 Animal        a line for each class
     labelmap.txt         road:128,64,128::       a line for each class, as CVAT writes it
 
-What the first two call void or unlabelled counts nowhere.
+What the first two call void, unlabelled or ignore counts nowhere.
 """
 
 import csv
@@ -13,27 +13,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from segcore.data.classes import ClassTable, score_all_but_background
+from segcore.data.classes import ClassTable, is_called_void, score_all_but_background
 from segcore.data.colours import Colour
-from segcore.data.names import has_name
+from segcore.data.names import find_called
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
 CLASS_DICT: Final = "class_dict.csv"
+_CLASS_DICTS: Final = (CLASS_DICT, "class_dict_seg.csv", "label_class_dict.csv")
 LABEL_COLOURS: Final = "label_colors.txt"
 LABEL_MAP: Final = "labelmap.txt"
+COLOURS_FILES: Final = (*_CLASS_DICTS, LABEL_COLOURS, LABEL_MAP)
+"""Whatever the case of their letters."""
 
 _TOLD_LETTERS: Final = 200
-_VOID_NAMES: Final = frozenset({"void", "unlabelled", "unlabeled"})
 _LINE: Final = re.compile(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*?)\s*")
 
 _Rows = list[tuple[str, Colour]]
 
 
 def find_colours_file(folder: Path) -> Path | None:
-    """Return the file of a folder that names the colours of masks, or None."""
-    places = (folder / name for name in _FORMS)
-    return next((place for place in places if has_name(place)), None)
+    """Return the file of a folder that names the colours of masks, whatever the case of its letters, or None."""
+    return next(iter(find_called(folder, COLOURS_FILES)), None)
 
 
 def read_colours(file: Path) -> ClassTable:
@@ -45,32 +46,42 @@ def read_colours(file: Path) -> ClassTable:
     Raises:
         DataError: when it cannot be read, or its classes contradict each other.
     """
-    parse, form = _FORMS[file.name]
+    name = file.name.lower()
+    parse, form = _FORMS[name]
     if not file.is_file():
         raise DataError(f"{file} is no regular file; it has {form}.")
     try:
         rows = parse(read_text(file))
         # In masks of numbers CVAT counts all its lines.
-        unnamed = frozenset[str]() if file.name == LABEL_MAP else _VOID_NAMES
-        named = [(name, colour) for name, colour in rows if name.lower() not in unnamed]
+        left_out = [(called, colour) for called, colour in rows if name != LABEL_MAP and is_called_void(called)]
+        named = [row for row in rows if row not in left_out]
         names = tuple(name for name, _ in named)
         return ClassTable(
             names=names,
             colours=tuple(colour for _, colour in named),
             scored=score_all_but_background(names),
-            void=tuple(colour for name, colour in rows if name.lower() in unnamed),
+            void=tuple(colour for _, colour in left_out),
         )
     except DataError as error:
         raise DataError(f"{file} cannot be used:", error.problems) from error
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"{file} cannot be read ({str(error)[:_TOLD_LETTERS]}); it has {form}.") from error
 
 
 def _parse_class_dict(text: str) -> _Rows:
-    lines = csv.reader(text.splitlines(), strict=True)
+    heading = text.partition("\n")[0].strip()
+    # Where a comma stands in numbers, spreadsheets write semicolons.
+    lines = csv.reader(text.splitlines(), strict=True, delimiter=max(",;\t", key=heading.count))
     columns = [column.strip().lower() for column in next(lines, [])]
-    rows = [dict(zip(columns, (value.strip() for value in line), strict=True)) for line in lines if any(line)]
-    return [(row["name"], (int(row["r"]), int(row["g"]), int(row["b"]))) for row in rows]
+    if not {"name", "r", "g", "b"} <= {*columns}:
+        raise ValueError(f"its first line is {heading!r:.60}")
+    rows: _Rows = []
+    for line in filter(any, lines):
+        if len(line) != len(columns):
+            raise ValueError(f"the line {line!r:.60}")
+        row = dict(zip(columns, (value.strip() for value in line), strict=True))
+        rows.append((row["name"], (int(row["r"]), int(row["g"]), int(row["b"]))))
+    return rows
 
 
 def _parse_label_colours(text: str) -> _Rows:
@@ -95,7 +106,7 @@ def _parse_colour(text: str) -> Colour:
 
 
 _FORMS: Final[dict[str, tuple[Callable[[str], _Rows], str]]] = {
-    CLASS_DICT: (_parse_class_dict, "the columns name,r,g,b"),
+    **dict.fromkeys(_CLASS_DICTS, (_parse_class_dict, "the columns name,r,g,b")),
     LABEL_COLOURS: (_parse_label_colours, "a line such as '64 128 64 Animal' for each class"),
     LABEL_MAP: (_parse_label_map, "a line such as 'road:128,64,128::' for each class"),
 }

@@ -10,7 +10,7 @@ from segcore.data.encoding import Kind, build_encoding, colour_code
 from segcore.data.names import list_first
 from segcore.data.sources.description import TO_DO, DescribedClass, Description
 from segcore.data.sources.kinds import count_codes, find_kind, require_one_reading
-from segcore.data.sources.tables import Table
+from segcore.data.sources.meaning import Table
 from segcore.errors import DataError
 
 

@@ -1,6 +1,6 @@
 """Writes the first `dataset.json` of a folder that nobody has described: where its files lie, which values masks have.
 
-Names are taken from a `classes.json` or a list of names in the folder; what they do not name is left to be filled in.
+Names are taken from a file in the folder that names classes; what it does not name is left to be filled in.
 """
 
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from segcore.data.classes import BACKGROUND, VOID
 from segcore.data.colours import BLACK, Colour, choose_colours
+from segcore.data.encoding import LARGEST_VALUE
 from segcore.data.picture_files import write_whole
-from segcore.data.sources.colours_file import find_colours_file
 from segcore.data.sources.description import DESCRIPTION_FILE, TO_DO, format_description
-from segcore.data.sources.first_look import Patterns
 from segcore.data.sources.mask_values import MaskValues
-from segcore.data.sources.names_file import find_names_file
-from segcore.data.sources.tables import CLASSES_FILE, Table, find_table
+from segcore.data.sources.match import Patterns
+from segcore.data.sources.meaning import Table
+from segcore.data.sources.tables import find_named_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,12 +52,11 @@ def draft_description(folder: Path, patterns: Patterns, values: MaskValues, mask
     Raises:
         DataError: when the folder has a file of names that cannot be used.
     """
-    source = _find_source(folder, values)
-    table = find_table(folder, masks) if source else None
+    table = find_named_table(folder, masks)
     name_of = _list_names(table) if table is not None else {}
     known_void = {code for code, index in table.encoding.index_of if index == VOID} if table is not None else set()
-    if values.kind != "rgb" and not values.is_void_a_class and VOID not in name_of:
-        known_void.add(VOID)
+    if values.kind != "rgb" and not values.is_void_a_class:
+        known_void |= {VOID, LARGEST_VALUE} - name_of.keys()
     void = sorted(known_void & values.pixels.keys())
     for code in sorted(values.pixels.keys() - name_of.keys() - {*void}):
         name_of[code] = _name_code(code, values)
@@ -73,6 +72,7 @@ def draft_description(folder: Path, patterns: Patterns, values: MaskValues, mask
         "classes": classes,
         "void": [_write_code(code, values) for code in void],
     }
+    source = table.source if table is not None else ""
     return Draft(name_of=name_of, void=tuple(void), source=source, content=content)
 
 
@@ -85,13 +85,6 @@ def save_draft(draft: Draft, folder: Path) -> Path:
     file = folder / DESCRIPTION_FILE
     write_whole(format_description(draft.content).encode(), file)
     return file
-
-
-def _find_source(folder: Path, values: MaskValues) -> str:
-    if (folder / CLASSES_FILE).is_file():
-        return CLASSES_FILE
-    file = find_names_file(folder) if values.kind != "rgb" else find_colours_file(folder)
-    return file.name if file is not None else ""
 
 
 def _list_names(table: Table) -> dict[int, str]:

@@ -5,8 +5,7 @@ side, few colours or numbers on the other. Where more than one answer is as good
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby, permutations, product
 from pathlib import Path
@@ -16,7 +15,8 @@ from segcore.data.decoding import decode_colours, is_blurred_format
 from segcore.data.encoding import build_encoding
 from segcore.data.listing import name_of, walk_files
 from segcore.data.sources.advice import tell_other_labels
-from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
+from segcore.data.sources.match import Folder, Match, Patterns, Side
+from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS, SHOWN_FOLDERS
 from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from segcore.data.sources.patterns import find_pattern_fault
 from segcore.data.sources.split_names import SPLIT, put_split
@@ -26,99 +26,8 @@ _MOST_FOLDERS: Final = 24
 _SAMPLE: Final = 3
 _MOST_MASK_COLOURS: Final = 256
 
-_Folder = tuple[str, ...]
-_Place = tuple[str, _Folder, _Folder, str]
-"""Side of the split, folders above those of images and masks where several have both, folders below, name without its
-ending."""
-_Listed = tuple[tuple[str, _Folder], Path]
+_Listed = tuple[tuple[str, Folder], Path]
 """Side of the split and folder of a file, and the file."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patterns:
-    """Where images and masks lie.
-
-    Args:
-        images: pattern of the images' paths.
-        masks: pattern of the masks' paths.
-    """
-
-    images: str
-    masks: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Side:
-    """Files of a folder, and below it, whose names end alike.
-
-    Args:
-        folder: the folder, {split} where it names a side of a split; of those that have one of a name each, the name.
-        ending: of the names, before the suffix.
-        files: the files by their place below the folder.
-    """
-
-    folder: _Folder
-    ending: str
-    files: dict[_Place, Path]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Match:
-    """Two sides that have places in common; the first may be the images of the second."""
-
-    images: _Side
-    masks: _Side
-
-    @property
-    def shared(self) -> frozenset[_Place]:
-        return frozenset(self.images.files.keys() & self.masks.files.keys())
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Less where endings are more usual."""
-        return MASK_ENDINGS.index(self.masks.ending), IMAGE_ENDINGS.index(self.images.ending)
-
-    def holds(self, other: "_Match") -> bool:
-        """Say whether both folders of another match lie in those of this one, or are they."""
-        pairs = ((self.images, other.images), (self.masks, other.masks))
-        return all(inner.folder[: len(outer.folder)] == outer.folder for outer, inner in pairs)
-
-    def to_patterns(self) -> Patterns:
-        above = _write_groups({above for _, above, _, _ in self.shared})
-        below = _write_folders({below for _, _, below, _ in self.shared})
-        written = []
-        for side in (self.images, self.masks):
-            suffixes = {side.files[place].suffix.lower() for place in self.shared}
-            suffix = suffixes.pop() if len(suffixes) == 1 else ".*"
-            written.append("/".join([*above, *side.folder, *below, f"{{name}}{side.ending}{suffix}"]))
-        return Patterns(images=written[0], masks=written[1])
-
-
-def _write_groups(above: Set[_Folder]) -> _Folder:
-    """Return what a pattern says of folders each of which has images and masks: one that differs is a group."""
-    if len({len(path) for path in above}) > 1:
-        return ("**",)
-    differing = [len({*parts}) > 1 for parts in zip(*above, strict=True)]
-    if sum(differing) > 1:
-        return _write_folders(above)
-    return tuple("{group}" if differs else part for part, differs in zip(min(above), differing, strict=True))
-
-
-def _write_folders(below: Set[_Folder]) -> _Folder:
-    """Return what a pattern says of folders, the sides of a split by name: those for testing would be trained on."""
-    if below == {()}:
-        return ()
-    depths = {path.index(SPLIT) if SPLIT in path else -1 for path in below}
-    if len(depths) > 1 or -1 in depths:
-        return ("**",)
-    (depth,) = depths
-    heads, lengths = {path[:depth] for path in below}, {len(path) - depth - 1 for path in below}
-    if len(heads) == 1:
-        return (*heads.pop(), SPLIT, *(() if lengths == {0} else ("**",)))
-    # There may be one ** in a pattern.
-    if lengths == {0} or lengths == {1}:
-        return ("**", SPLIT, *(("{group}",) if lengths == {1} else ()))
-    return ("**",)
 
 
 def find_patterns(folder: Path) -> Patterns:
@@ -137,7 +46,7 @@ def find_patterns(folder: Path) -> Patterns:
     for _, group in groupby(matches, key=lambda match: len(match.shared)):
         chosen = _choose(list(group))
         if len(chosen) > 1:
-            told = [f"--images '{one.images}' --masks '{one.masks}'" for one in map(_Match.to_patterns, chosen)]
+            told = [f"--images '{one.images}' --masks '{one.masks}'" for one in map(Match.to_patterns, chosen)]
             raise DataError(f"{folder}: more than one pair of folders may be meant; say which:", sorted(told))
         if chosen:
             return chosen[0].to_patterns()
@@ -148,7 +57,7 @@ def find_patterns(folder: Path) -> Patterns:
     )
 
 
-def _split_path(parts: Sequence[str]) -> tuple[str, _Folder]:
+def _split_path(parts: Sequence[str]) -> tuple[str, Folder]:
     """Return the side of the split that a path names, and the path with {split} in its place."""
     for place, part in enumerate(parts):
         side, name = put_split(part, (*IMAGE_FOLDERS, *MASK_FOLDERS))
@@ -157,7 +66,7 @@ def _split_path(parts: Sequence[str]) -> tuple[str, _Folder]:
     return "", tuple(parts)
 
 
-def _match_folders(files: Sequence[_Listed]) -> Iterator[_Match]:
+def _match_folders(files: Sequence[_Listed]) -> Iterator[Match]:
     """Yield every two folders, of which none holds the other, with places in common."""
     counts = Counter(path[:depth] for (_, path), _ in files for depth in range(1, len(path) + 1))
     sides = {root: list(_list_sides(root, files)) for root, _ in counts.most_common(_MOST_FOLDERS)}
@@ -165,9 +74,21 @@ def _match_folders(files: Sequence[_Listed]) -> Iterator[_Match]:
         shorter = min(len(first), len(second))
         if first[:shorter] != second[:shorter]:
             yield from _match_sides(sides[first], sides[second])
+            yield from _match_sides(_flatten(sides[first]), _list_flat(sides[second]))
+            yield from _match_sides(_list_flat(sides[first]), _flatten(sides[second]))
 
 
-def _match_siblings(files: Sequence[_Listed]) -> Iterator[_Match]:
+def _flatten(sides: Sequence[Side]) -> list[Side]:
+    """Return the sides in folders below which no two files have one name, without these folders."""
+    flat = [(side, side.flatten()) for side in sides if side.is_nested]
+    return [without for side, without in flat if len(without.files) == len(side.files)]
+
+
+def _list_flat(sides: Sequence[Side]) -> list[Side]:
+    return [side for side in sides if not side.is_nested]
+
+
+def _match_siblings(files: Sequence[_Listed]) -> Iterator[Match]:
     """Yield every two names of folders that lie side by side in several others, with places in common."""
     counts = Counter(name for (_, path), _ in files for name in {*path} - {SPLIT})
     sides = {name: list(_list_own_sides(name, files)) for name, _ in counts.most_common(_MOST_FOLDERS)}
@@ -178,7 +99,7 @@ def _match_siblings(files: Sequence[_Listed]) -> Iterator[_Match]:
                 yield match
 
 
-def _match_suffixes(files: Sequence[_Listed]) -> Iterator[_Match]:
+def _match_suffixes(files: Sequence[_Listed]) -> Iterator[Match]:
     """Yield every two kinds of files, side by side in the same folders, with places in common."""
     suffixes = sorted({file.suffix.lower() for _, file in files})
     of_suffix = {suffix: [one for one in files if one[1].suffix.lower() == suffix] for suffix in suffixes}
@@ -189,51 +110,57 @@ def _match_suffixes(files: Sequence[_Listed]) -> Iterator[_Match]:
                 yield match
 
 
-def _list_sides(root: _Folder, files: Sequence[_Listed]) -> Iterator[_Side]:
+def _list_sides(root: Folder, files: Sequence[_Listed]) -> Iterator[Side]:
     """Yield the files of a folder, and below it, by the endings of their names."""
     below = [((side, (), path[len(root) :]), file) for (side, path), file in files if path[: len(root)] == root]
     yield from _divide_by_ending(root, below)
 
 
-def _list_own_sides(name: str, files: Sequence[_Listed]) -> Iterator[_Side]:
+def _list_own_sides(name: str, files: Sequence[_Listed]) -> Iterator[Side]:
     """Yield the files of all folders of a name, and below them, by the endings of their names."""
     within = [(side, path, path.index(name), file) for (side, path), file in files if name in path]
     around = [((side, path[:place], path[place + 1 :]), file) for side, path, place, file in within]
     yield from _divide_by_ending((name,), around)
 
 
-def _divide_by_ending(folder: _Folder, files: Sequence[tuple[tuple[str, _Folder, _Folder], Path]]) -> Iterator[_Side]:
+def _divide_by_ending(folder: Folder, files: Sequence[tuple[tuple[str, Folder, Folder], Path]]) -> Iterator[Side]:
     for ending in dict.fromkeys((*IMAGE_ENDINGS, *MASK_ENDINGS)):
         ended = [(around, file) for around, file in files if name_of(file).endswith(ending)]
         found = {(*around, name_of(file).removesuffix(ending)): file for around, file in ended}
         if found:
-            yield _Side(folder=folder, ending=ending, files=found)
+            yield Side(folder=folder, ending=ending, files=found)
 
 
-def _match_sides(some: Sequence[_Side], others: Sequence[_Side]) -> Iterator[_Match]:
+def _match_sides(some: Sequence[Side], others: Sequence[Side]) -> Iterator[Match]:
     images = [side for side in some if side.ending in IMAGE_ENDINGS]
     masks = [side for side in others if side.ending in MASK_ENDINGS]
-    matches = (_Match(images=one, masks=other) for one, other in product(images, masks))
+    matches = (Match(images=one, masks=other) for one, other in product(images, masks))
     yield from (match for match in matches if match.shared)
 
 
-def _choose(matches: Sequence[_Match]) -> list[_Match]:
+def _choose(matches: Sequence[Match]) -> list[Match]:
     """Return, of equally large matches, the one that looks like images and masks, or those that do."""
-    likely = [match for match in matches if _shows_photographs(match.images) and not _shows_photographs(match.masks)]
-    named = [match for match in likely or matches if _is_named(match)]
-    exact: dict[tuple[_Folder, _Folder], _Match] = {}
+    plain = [match for match in matches if not _is_shown(match)] or matches
+    likely = [match for match in plain if _shows_photographs(match.images) and not _shows_photographs(match.masks)]
+    named = [match for match in likely or plain if _is_named(match)]
+    exact: dict[tuple[Folder, Folder], Match] = {}
     for match in sorted(named or likely, key=lambda match: match.order):
         exact.setdefault((match.images.folder, match.masks.folder), match)
     # images/ and masks/ hold what images/train/ and masks/train/ do, and say less of it.
     return [one for one in exact.values() if not any(one is not other and one.holds(other) for other in exact.values())]
 
 
-def _is_named(match: _Match) -> bool:
+def _is_shown(match: Match) -> bool:
+    """Say whether a side has pictures of the other's masks, or of their objects."""
+    return any(part.lower() in SHOWN_FOLDERS for side in (match.images, match.masks) for part in side.folder)
+
+
+def _is_named(match: Match) -> bool:
     images, masks = ({part.lower() for part in side.folder} for side in (match.images, match.masks))
     return bool(images & {*IMAGE_FOLDERS} and masks & {*MASK_FOLDERS} and not images & {*MASK_FOLDERS})
 
 
-def _shows_photographs(side: _Side) -> bool:
+def _shows_photographs(side: Side) -> bool:
     files = sorted(side.files.values())
     return any(_is_photograph(file) for file in files[:: max(1, len(files) // _SAMPLE)][:_SAMPLE])
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from segcore.data.colours import Colour
 from segcore.data.decoding import decode_colours, read_mode
@@ -44,9 +43,7 @@ def find_kind(masks: Sequence[Path]) -> tuple[Kind, tuple[Colour, ...]]:
         if kind != "rgb":
             require_one_reading(masks, kind)
         return kind, palette
-    sample = readable[:: max(1, len(readable) // _SAMPLE)]
-    _, grey = _read_each(sample, lambda mask: _is_grey(decode_colours(mask)))
-    if not all(grey):
+    if _have_colours(masks, readable[:: max(1, len(readable) // _SAMPLE)]):
         return "rgb", ()
     require_one_reading(masks, "index")
     return "index", ()
@@ -171,5 +168,32 @@ def _attempt_each(masks: Sequence[Path], read: Callable[[Path], _Read]) -> list[
         return list(zip(masks, pool.map(attempt, masks), strict=True))
 
 
-def _is_grey(colours_HW3: npt.NDArray[np.uint8]) -> bool:
-    return bool(colours_HW3.size and (colours_HW3 == colours_HW3[..., :1]).all())
+def _have_colours(masks: Sequence[Path], sample: Sequence[Path]) -> bool:
+    """Say whether masks have colours; where a sample has one grey alone, the others are looked at until one has more.
+
+    Raises:
+        DataError: when none of the sample can be decoded.
+    """
+    levels, coloured = _look_at(_read_each(sample, _read_levels)[1])
+    for start in range(0, len(masks), _HEADERS):
+        if coloured or len(levels) > 1:
+            break
+        # Lanes may be in one image of twenty, and the masks of all others black.
+        results = _attempt_each(masks[start : start + _HEADERS], _read_levels)
+        more, coloured = _look_at([found for _, found in results if not isinstance(found, DataError)])
+        levels |= more
+    return coloured
+
+
+def _look_at(found: Sequence[frozenset[int] | None]) -> tuple[frozenset[int], bool]:
+    """Return the greys that masks have, and whether one has colours."""
+    greys = [levels for levels in found if levels is not None]
+    return frozenset[int]().union(*greys), len(greys) < len(found)
+
+
+def _read_levels(mask: Path) -> frozenset[int] | None:
+    """Return the grey levels of a mask, or None where it has colours."""
+    colours_HW3 = decode_colours(mask)
+    if (colours_HW3 != colours_HW3[..., :1]).any():
+        return None
+    return frozenset(np.flatnonzero(np.bincount(colours_HW3[..., 0].reshape(-1))).tolist())

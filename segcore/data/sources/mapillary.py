@@ -20,8 +20,8 @@ from segcore.data.colours import Colour, choose_colours
 from segcore.data.encoding import build_encoding
 from segcore.data.names import refuse_repeated_keys
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
+from segcore.data.sources.meaning import Table
 from segcore.data.sources.pairing import Root, pair_roots
-from segcore.data.sources.tables import Table
 from segcore.errors import DataError
 
 _SIDES: Final[dict[str, Split]] = {"training": "train", "validation": "val"}

@@ -10,13 +10,17 @@ from typing import Final
 from segcore.data.classes import MOST_CLASSES, VOID
 from segcore.data.colours import Colour
 from segcore.data.decoding import is_blurred_format, share_memory
-from segcore.data.encoding import Kind, MaskEncoding, build_encoding
+from segcore.data.encoding import LARGEST_VALUE, Kind, MaskEncoding, build_encoding
 from segcore.data.names import list_first
 from segcore.data.sources.kinds import find_kind, is_grey_palette
 from segcore.errors import DataError
 
 _RARE_SHARE: Final = 0.001
 _MANY: Final = 20
+_FEWEST_MIXTURES: Final = 2
+"""Numbers on either side of the middle of black and white; few classes have numbers of such a kind."""
+_FEWEST_TELLING: Final = 5
+"""Masks of which the values that one alone has say something."""
 _MOST_STEPS: Final = 15
 """Between evenly spread numbers: any would be near those that are spread more densely."""
 
@@ -95,15 +99,17 @@ def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) ->
 
 
 def require_sharp(values: MaskValues, masks: Sequence[Path]) -> None:
-    """Refuse JPEG masks that nothing names, for each mixture at a border would be a class.
+    """Refuse masks that nothing names and that were smoothed, for each mixture at a border would be a class.
 
     Args:
         values: what was counted.
         masks: the files.
 
     Raises:
-        DataError: when some are, and have more than two values.
+        DataError: when some are JPEG and have more than two values, or all are black and white but for their borders.
     """
+    if _is_smooth_black_and_white(values):
+        raise DataError(_describe_smooth(values))
     blurred = sum(map(is_blurred_format, masks))
     if blurred and len(values.pixels) > 2:
         raise DataError(
@@ -135,12 +141,23 @@ def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:
             f"JPEG: {blurred} masks are JPEG, or compressed like it, which changes values at every border; make them "
             "again as PNG"
         )
-    if values.kind != "rgb" and max(values.pixels) > VOID:
+    largest = max(values.pixels.keys() - {LARGEST_VALUE}, default=0)
+    if values.kind != "rgb" and largest > VOID:
         doubts.append(
-            f"large numbers: up to {max(values.pixels)}; if they tell objects apart, as 26001 and 26002, and not "
+            f"large numbers: up to {largest}; if they tell objects apart, as 26001 and 26002, and not "
             "classes, take the files that hold classes"
         )
-    return [*doubts, *_doubt_grey_palette(values)]
+    return [*doubts, *_doubt_objects(values), *_doubt_grey_palette(values)]
+
+
+def _doubt_objects(values: MaskValues) -> Iterator[str]:
+    alone = sum(images == 1 for images in values.images.values())
+    # Classes are in many masks, and a few of them in one.
+    if values.masks >= _FEWEST_TELLING and 2 * alone > len(values.pixels):
+        yield (
+            f"objects: {alone} of {len(values.pixels)} values are in one mask each; if they tell objects apart and not "
+            "classes, take the files that hold classes"
+        )
 
 
 def _doubt_grey_palette(values: MaskValues) -> Iterator[str]:
@@ -165,6 +182,29 @@ def _require_few(values: MaskValues, masks: Sequence[Path]) -> None:
         f"The masks have {len(values.pixels)} different {'colours' if values.kind == 'rgb' else 'numbers'}, and at "
         f"most {MOST_CLASSES} can be classes; the most common: {common}.",
         find_doubts(values, masks) or ["if they tell objects apart and not classes, take the files that hold classes"],
+    )
+
+
+def _is_smooth_black_and_white(values: MaskValues) -> bool:
+    """Say whether most pixels have 0 and 255, and few all that is between, dark and light."""
+    between = values.pixels.keys() - {0, VOID}
+    dark = sum(number < (VOID + 1) // 2 for number in between)
+    return (
+        values.kind != "rgb"
+        and not values.is_void_a_class
+        and max(between, default=0) < VOID
+        and {code for code, _ in values.pixels.most_common(2)} == {0, VOID}
+        and min(dark, len(between) - dark) >= _FEWEST_MIXTURES
+        and sum(values.pixels[number] for number in between) < values.pixels[VOID]
+    )
+
+
+def _describe_smooth(values: MaskValues) -> str:
+    black, white = (values.pixels[level] / values.pixels.total() for level in (0, VOID))
+    return (
+        f"Masks look black and white with smooth borders: 0 on {black:.1%} of the pixels, 255 on {white:.1%} and "
+        f"{len(values.pixels) - 2} numbers between on the rest. Save them again with 0 and 255 alone, as PNG; if these "
+        "are numbers of classes, name them in a names.txt, as '7 road'."
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from segcore.data.classes import VOID
-from segcore.data.names import has_name
+from segcore.data.names import find_called
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
@@ -27,6 +27,7 @@ ADE_FILES: Final = ("objectInfo150.txt", "object150_info.csv")
 """Their masks have 0 where none of the classes is."""
 
 LISTS_OF_NAMES: Final = (*NAMES_FILES, ROBOFLOW_FILE, *ADE_FILES)
+"""Whatever the case of their letters."""
 
 _ROBOFLOW_HEADING: Final = re.compile(r"pixel value\s*,\s*class", re.IGNORECASE)
 _ADE_HEADING: Final = re.compile(r"idx[\s,]+ratio[\s,]+train[\s,]+val[\s,]+stuff[\s,]+name", re.IGNORECASE)
@@ -38,6 +39,7 @@ _NUMBERED: Final = re.compile(r"\[?(\d{1,5})(\s*(?:[-=]>|[:,;=|])\s*|[.)\]]\s+|\
 _BEGUN_BY_NUMBER: Final = re.compile(r"\W*(\d+)(.*)")
 _NUMBERED_BEHIND: Final = re.compile(r"(\S.*?)(\s*[:,;=\t]\s*|\s+)(\d{1,5})")
 _COLOURED: Final = re.compile(r"(\d{1,3}[\s,;]+){3}\D.*|\D.*([\s,;:=]+\d{1,3}){3}")
+_MARKED: Final = re.compile(r"[-*]\s.*|([\"']).*\1,?|.*,")
 _WORDS: Final = re.compile(r"[a-z]+")
 _TITLES_ALONE: Final = frozenset(
     ("name", "names", "class", "classes", "label", "labels", "category", "categories", "id", "ids")
@@ -47,14 +49,23 @@ _LONGEST_LINE: Final = 300
 """Of lines whose parts are told apart; no longer one is a name."""
 
 
+def is_list_of_names(name: str) -> bool:
+    """Say whether a file of this name lists names of classes."""
+    return name.lower() in map(str.lower, LISTS_OF_NAMES)
+
+
+def is_of_ade(name: str) -> bool:
+    """Say whether a file of this name is ADE20K's."""
+    return name.lower() in map(str.lower, ADE_FILES)
+
+
 def find_names_file(folder: Path) -> Path | None:
     """Return the file of a folder that lists names of classes, or None.
 
     Raises:
         DataError: when there are several, which are not the same.
     """
-    places = [folder / name for name in LISTS_OF_NAMES]
-    found = [file for file in (*places, *sorted(folder.glob(f"*/{ROBOFLOW_FILE}"))) if has_name(file)]
+    found = [*find_called(folder, LISTS_OF_NAMES), *sorted(folder.glob(f"*/{ROBOFLOW_FILE}"))]
     readable = [file for file in found if file.is_file()]
     other = next((file for file in readable[1:] if _read_lines(file) != _read_lines(readable[0])), None)
     if other is not None:
@@ -110,6 +121,8 @@ def _find_faults(lines: Sequence[str]) -> Iterator[str]:
         yield f"line 1, {lines[0]!r:.60}, is a heading and no class"
     if len(lines) == 1 and (lines[0][:1] in "[{" or "," in lines[0]):
         yield f"its only line, {lines[0]!r:.60}, is a list"
+    if "" in lines[1:]:
+        yield f"the line behind {lines[lines.index('', 1) - 1]!r:.60} is empty: take it out, or name its number"
     if len(lines) < 2 or any(len(line) > _LONGEST_LINE for line in lines):
         return
     if all(map(_COLOURED.fullmatch, lines)):
@@ -123,6 +136,8 @@ def _find_faults(lines: Sequence[str]) -> Iterator[str]:
         yield f"its lines begin with a number of another form, as {lines[0]!r:.60}"
     if not numbered and _has_numbers_behind(lines):
         yield f"its lines have the number behind the name, as {lines[0]!r:.60}"
+    if all(map(_MARKED.fullmatch, lines[:-1])):
+        yield f"its lines have dashes, quotes or commas, as {lines[0]!r:.60}"
 
 
 def _is_heading(line: str) -> bool:

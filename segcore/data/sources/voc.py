@@ -19,13 +19,13 @@ from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour
 from segcore.data.encoding import Kind, build_encoding, colour_code, encoding_of
 from segcore.data.listing import find_images, list_readings, name_in_list, name_of
-from segcore.data.names import find_name_fault, has_name
+from segcore.data.names import find_name_fault
 from segcore.data.sources.assembly import assemble, require_pairs, tell_roots
 from segcore.data.sources.colours_file import LABEL_MAP, read_colours
 from segcore.data.sources.kinds import count_codes, find_kind
-from segcore.data.sources.names_file import find_names_file
+from segcore.data.sources.meaning import Table, read_by
 from segcore.data.sources.pairing import NO_GROUP, Pair, Pairing, Root
-from segcore.data.sources.tables import CLASSES_FILE, Table, find_table, read_by
+from segcore.data.sources.tables import find_table, names_classes
 from segcore.data.texts import read_text
 from segcore.errors import DataError
 
@@ -185,7 +185,7 @@ def _tell_left_out(
 
 
 def _find_table(folder: Path, masks: Sequence[Path]) -> Table:
-    if has_name(folder / CLASSES_FILE) or find_names_file(folder) is not None:
+    if names_classes(folder):
         return find_table(folder, masks)
     kind, palette = find_kind(masks)
     if (folder / LABEL_MAP).is_file():

@@ -74,6 +74,13 @@ def test_init_says_of_folders_that_no_pattern_can_name_that_they_need_other_name
         run("init", tmp_path)
 
 
+def test_init_wants_a_folder(tmp_path):
+    with pytest.raises(DataError, match=r"a\.zip is an archive; unpack it first, and give the folder of a data set"):
+        run("init", tmp_path / "a.zip")
+    with pytest.raises(DataError, match="missing is no folder; give the folder of a data set"):
+        run("init", tmp_path / "missing")
+
+
 def test_init_leaves_a_known_layout_alone(dataset_folder, tmp_path):
     with pytest.raises(DataError, match=r"has the layout contest .* needs no dataset\.json.* init .*--force'"):
         run("init", dataset_folder)

@@ -79,6 +79,14 @@ def test_folders_that_are_all_that_an_archive_holds_are_gone_through(root, tmp_p
     ]
 
 
+def test_texts_for_people_beside_the_only_folder_do_not_hide_it(root, tmp_path):
+    with zipfile.ZipFile(tmp_path / "streets.zip", "w") as archive:
+        for name in ("README.dataset.txt", "LICENSE", "streets/notes.md", "streets/paper.PDF", "streets/v2/names.txt"):
+            archive.writestr(name, "")
+        archive.writestr("streets/v2/images/a.png", b"")
+    assert bring_data(tmp_path / "streets.zip", root).name == "v2"
+
+
 def test_data_that_changed_is_fetched_anew(make_bucket, root):
     bucket = parse_bucket("data", f"{make_bucket()}/x")
     bucket.write("a.txt", b"1")

@@ -139,7 +139,7 @@ def test_annotation_of_another_form_is_named(make_dataset, content):
 def test_two_images_of_one_name_are_refused(make_dataset):
     folder = make_dataset()
     Image.open(_image(folder, "train_0001.jpg")).save(_image(folder, "train_0001.png"))
-    assert _problems(folder) == ("train_0001.png: same name as train_0001.jpg; rename or remove one",)
+    assert _problems(folder) == ("train_0001.jpg: same name as train_0001.png; rename or remove one",)
 
 
 def test_mask_without_an_image_is_named(make_dataset):
@@ -186,7 +186,10 @@ def test_mask_of_another_size_is_named_with_both_sizes(make_dataset):
     folder = make_dataset((32, 48), (32, 48))
     mask = Image.open(_annotation(folder, "train_0001.png"))
     mask.resize((24, 16), Image.Resampling.NEAREST).save(_annotation(folder, "train_0001.png"))
-    assert _decode_problems(folder) == ["train_0001.png: 24x16 pixels, but train_0001.jpg has 48x32"]
+    assert _decode_problems(folder) == [
+        "train_0001.png: 24x16 pixels, but train_0001.jpg has 48x32; save the mask at the image's size, resized by its "
+        "nearest pixels"
+    ]
 
 
 def test_unknown_colours_are_named_with_their_pixels(make_dataset):
@@ -195,7 +198,7 @@ def test_unknown_colours_are_named_with_their_pixels(make_dataset):
     mask_HW3 = np.array(Image.open(file))
     mask_HW3[0, :5] = (9, 8, 7)
     Image.fromarray(mask_HW3).save(file)
-    assert _decode_problems(folder) == ["train_0001.png: unknown colour (9, 8, 7): 5 pixels"]
+    assert _decode_problems(folder) == ["train_0001.png: unknown colour (9, 8, 7): 5 pixels; make it a class, or void"]
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA"])

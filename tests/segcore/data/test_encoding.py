@@ -32,8 +32,8 @@ def test_unknown_colours_are_named_with_their_pixels_most_frequent_first(classes
     with pytest.raises(DataError) as caught:
         encoding_of(classes).decode_pixels(mask_HW3)
     assert caught.value.problems == (
-        "unknown colour (1, 2, 3): 3 pixels",
-        "unknown colour (0, 1, 254): 1 pixels",
+        "unknown colour (1, 2, 3): 3 pixels; make it a class, or void",
+        "unknown colour (0, 1, 254): 1 pixels; make it a class, or void",
     )
 
 
@@ -101,7 +101,10 @@ def test_numbers_of_16_bits_decode_and_unknown_ones_are_named_whole():
     with pytest.raises(DataError) as caught:
         encoding.decode_pixels(np.array([[26000, 65535, 65535, 144]], np.uint16))
     # The low byte of 26000 is 144.
-    assert caught.value.problems == ("unknown number 65535: 2 pixels", "unknown number 144: 1 pixels")
+    assert caught.value.problems == (
+        "unknown number 65535: 2 pixels; make it a class, or void",
+        "unknown number 144: 1 pixels; make it a class, or void",
+    )
 
 
 def test_254_classes_are_told_apart():
@@ -162,7 +165,7 @@ def test_file_of_unknown_numbers_is_named_with_each(tmp_path):
     Image.fromarray(np.array([[0, 1, 9, 9]], np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(DataError) as caught:
         encoding_of(_numbered(2)).decode(tmp_path / "a.png")
-    assert caught.value.problems == ("a.png: unknown number 9: 2 pixels",)
+    assert caught.value.problems == ("a.png: unknown number 9: 2 pixels; make it a class, or void",)
 
 
 def test_mask_that_jpeg_has_changed_is_named_as_such(tmp_path, classes):
@@ -171,6 +174,32 @@ def test_mask_that_jpeg_has_changed_is_named_as_such(tmp_path, classes):
     with pytest.raises(DataError) as caught:
         encoding_of(classes).decode(tmp_path / "a.jpg")
     assert caught.value.problems[-1].startswith("a.jpg: its content is JPEG, or compressed like it, which changes")
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".jpg", {"quality": 95}), (".webp", {"quality": 90})])
+def test_numbers_that_compression_mixed_are_refused_though_each_is_a_class(tmp_path, suffix, options):
+    """Between 0 and 3 it puts a seam of 1 and 2."""
+    mask_HW = np.zeros((32, 32), np.uint8)
+    mask_HW[11:, 5:] = 3
+    file = tmp_path / f"a{suffix}"
+    Image.fromarray(mask_HW).convert("RGB" if suffix == ".webp" else "L").save(file, **options)
+    with pytest.raises(DataError) as caught:
+        encoding_of(_numbered(9)).decode(file)
+    assert [problem.split(",")[0] for problem in caught.value.problems] == [f"{file.name}: its content is JPEG"]
+
+
+def test_two_numbers_of_a_jpeg_are_read(tmp_path):
+    mask_HW = np.zeros((16, 16), np.uint8)
+    mask_HW[8:] = 200
+    Image.fromarray(mask_HW).save(tmp_path / "a.jpg", quality=100)
+    encoding = build_encoding("index", {0: 0, 200: 1})
+    assert encoding.decode(tmp_path / "a.jpg")[::8, 0].tolist() == [0, 1]
+
+
+def test_minus_one_in_16_bits_is_no_number_of_an_object():
+    with pytest.raises(DataError) as caught:
+        encoding_of(_numbered(2)).decode_pixels(np.array([[0, 65535]], np.uint16))
+    assert caught.value.problems == ("unknown number 65535: 1 pixels; make it a class, or void",)
 
 
 def test_numbers_of_objects_are_no_soft_borders(classes):

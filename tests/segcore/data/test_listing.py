@@ -36,7 +36,7 @@ def test_image_listing_refuses_a_folder_without_images(tmp_path):
 def test_image_listing_refuses_two_images_of_one_name(tmp_path):
     for name in ("a.png", "a.jpg"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(DataError, match=r"a\.png: same name as a\.jpg"):
+    with pytest.raises(DataError, match=r"a\.jpg: same name as a\.png"):
         list_images(tmp_path)
 
 
@@ -45,6 +45,15 @@ def test_files_that_systems_leave_behind_are_no_images(tmp_path):
         (tmp_path / name).write_bytes(b"")
     assert [file.name for file in list_images(tmp_path)] == ["a.jpg"]
     assert not count_unread(tmp_path)
+
+
+def test_folders_that_systems_leave_behind_are_not_gone_into(tmp_path):
+    """A store of Synology's has a folder of thumbnails for each image beside the images."""
+    (tmp_path / "@eaDir" / "a.jpg").mkdir(parents=True)
+    for name in ("a.jpg", "@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    assert walk_images(tmp_path) == ([tmp_path / "a.jpg"], [])
+    assert list(walk_files(tmp_path)) == [tmp_path / "a.jpg"]
 
 
 def test_files_that_are_not_read_are_counted_by_suffix(tmp_path):

@@ -81,6 +81,22 @@ def test_classes_json_is_heard_before_everything_else(put_pair, tmp_path):
     assert read_dataset(tmp_path).classes.names == ("a", "b")
 
 
+def test_list_of_names_is_heard_before_segnets_classes(put_pair, tmp_path):
+    put_pair(tmp_path / "train" / "0001TP_006690.png", tmp_path / "trainannot" / "0001TP_006690.png", [[0, 1]])
+    (tmp_path / "names.txt").write_text("road\ncar\n")
+    dataset = read_dataset(tmp_path)
+    assert (dataset.classes.names, dataset.classes.scored) == (("road", "car"), ("road", "car"))
+    assert decode_case(dataset.cases[0]).mask_HW.tolist() == [[0, 1]]
+
+
+def test_own_data_in_segnets_folders_does_not_get_camvids_classes(put_pair, tmp_path):
+    """Their number 0 would be the sky."""
+    put_pair(tmp_path / "train" / "town_0001.png", tmp_path / "trainannot" / "town_0001.png", [[0, 3, 255]])
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("background", "class_3")
+    assert any(note.startswith("folders: SegNet's, but files are not called") for note in dataset.notes)
+
+
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [

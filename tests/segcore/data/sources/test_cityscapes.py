@@ -84,6 +84,16 @@ def test_train_ids_are_read_where_there_are_no_label_ids(put_frame, tmp_path):
     assert "masks: numbers, labelTrainIds, 255 is void" in dataset.notes
 
 
+@pytest.mark.parametrize("ending", ["gtFine_labelIds", "gtFine_labelTrainIds"])
+def test_list_of_names_is_heard_before_the_benchmarks_classes(put_frame, tmp_path, ending):
+    """Read as Cityscapes', number 1 would be a sidewalk, or void."""
+    put_frame("train", "graz_000000_000001", [[0, 1, 255]], ending)
+    (tmp_path / "names.txt").write_text("lane\nkerb\n")
+    dataset = read_dataset(tmp_path)
+    assert dataset.classes.names == ("lane", "kerb")
+    assert decode_case(dataset.cases[0]).mask_HW.tolist() == [[0, 1, 255]]
+
+
 def test_label_ids_are_preferred_and_the_other_pictures_of_a_mask_are_no_masks(put, put_frame, tmp_path):
     put_frame("train", "aachen_000000_000019", [[33, 7]])
     for ending in ("color", "instanceIds", "labelTrainIds"):

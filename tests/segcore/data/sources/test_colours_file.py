@@ -30,6 +30,13 @@ def test_background_is_not_scored_and_a_class_of_cvat_may_be_called_void(tmp_pat
     assert (table.names, table.scored, table.void) == (("background", "void", "car"), ("void", "car"), ())
 
 
+@pytest.mark.parametrize("name", ["Class_Dict.CSV", "class_dict_seg.csv", "label_class_dict.csv"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_class_dict_of_other_names_and_separators_is_read(tmp_path, name, separator):
+    (tmp_path / name).write_text(TEXTS["class_dict.csv"].replace(",", separator), encoding="utf-8")
+    assert read_colours(find_colours_file(tmp_path)).names == ("road", "car")
+
+
 @pytest.mark.parametrize("name", TEXTS)
 def test_masks_of_colours_in_two_folders_are_read_by_them(put_pair, tmp_path, name):
     put_pair(tmp_path / "images" / "a.png", tmp_path / "masks" / "a.png", [[(0, 0, 142), (128, 64, 128)]])
@@ -42,7 +49,12 @@ def test_masks_of_colours_in_two_folders_are_read_by_them(put_pair, tmp_path, na
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [
-        ("class_dict.csv", "name,r,g\nroad,1,2\n", r"cannot be read \('b'\); it has the columns name,r,g,b"),
+        (
+            "class_dict.csv",
+            "name,r,g\nroad,1,2\n",
+            r"cannot be read \(its first line is 'name,r,g'\); it has the columns name,r,g,b",
+        ),
+        ("class_dict.csv", "name,r,g,b\nroad,1,2\n", r"cannot be read \(the line \['road', '1', '2'\]\); it has"),
         (
             "class_dict.csv",
             "name,r,g,b\nroad,1,2,300\ncar,1,2,3\n",

@@ -9,8 +9,8 @@ from PIL import Image
 
 from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.sources.draft import Draft, draft_description, save_draft
-from segcore.data.sources.first_look import Patterns
 from segcore.data.sources.mask_values import count_values
+from segcore.data.sources.match import Patterns
 
 PATTERNS = Patterns(images="photos/{name}.png", masks="truth/{name}.png")
 
@@ -36,6 +36,12 @@ def test_numbers_that_nobody_names_have_names_to_fill_in(tmp_path):
     assert draft.unnamed == 3 and draft.source == ""
     assert decode(tmp_path) == (("TODO_class_3", "TODO_class_7", "TODO_class_9"), [[0, 1, 2, 255]])
     assert json.loads((tmp_path / "dataset.json").read_text(encoding="utf-8"))["void"] == [255]
+
+
+def test_minus_one_in_16_bits_is_void(tmp_path):
+    draft = write(tmp_path, Image.fromarray(np.array([[1, 2, 65535]], np.uint16)))
+    assert draft.void == (65535,)
+    assert decode(tmp_path) == (("TODO_class_1", "TODO_class_2"), [[0, 1, 255]])
 
 
 def test_names_of_a_list_are_taken_even_of_classes_that_do_not_occur(tmp_path):

@@ -183,3 +183,58 @@ def test_photographs_of_two_cameras_are_no_masks(tmp_path):
     save_mask(tmp_path / "truth/a.png")
     with pytest.raises(DataError, match="more than one pair"):
         find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "masks", "shown"),
+    [
+        ("images/10k", "labels/sem_seg/masks", "labels/sem_seg/colormaps"),
+        ("image_2", "semantic", "semantic_rgb"),
+        ("image_2", "semantic", "instance"),
+        ("ds0/img", "ds0/masks_machine", "ds0/masks_human"),
+    ],
+)
+def test_pictures_of_masks_and_of_objects_are_no_masks_where_there_are_others(tmp_path, images, masks, shown):
+    for name in "abc":
+        save_photo(tmp_path / images / f"{name}.jpg")
+        save_mask(tmp_path / masks / f"{name}.png")
+        save_mask(tmp_path / shown / f"{name}.png")
+    assert find(tmp_path) == (f"{images}/{{name}}.jpg", f"{masks}/{{name}}.png")
+
+
+def test_masks_of_objects_alone_are_found(tmp_path):
+    save_photo(tmp_path / "photos/a.jpg")
+    save_mask(tmp_path / "instance/a.png")
+    assert find(tmp_path) == ("photos/{name}.jpg", "instance/{name}.png")
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "found"),
+    [
+        ("images/{town}/{name}.jpg", "masks/{name}.png", ("images/**/{name}.jpg", "masks/{name}.png")),
+        ("fotos/{name}.jpg", "truth/{town}/x/{name}.png", ("fotos/{name}.jpg", "truth/**/{name}.png")),
+    ],
+)
+def test_folders_below_that_one_side_alone_has_do_not_matter(tmp_path, image, mask, found):
+    """Of one town the other's images would be left out."""
+    for town, name in (("graz", "a"), ("graz", "b"), ("linz", "c"), ("linz", "d")):
+        save_photo(tmp_path / image.format(town=town, name=name))
+        save_mask(tmp_path / mask.format(town=town, name=name))
+    assert find(tmp_path) == found
+
+
+def test_folder_is_named_where_all_that_match_lies_in_it(tmp_path):
+    save_photo(tmp_path / "images/a.jpg")
+    save_mask(tmp_path / "labels/masks/a.png")
+    assert find(tmp_path) == ("images/{name}.jpg", "labels/masks/{name}.png")
+
+
+def test_masks_of_a_class_each_are_several_of_one_name_and_none_is_taken(tmp_path):
+    save_photo(tmp_path / "images/a.jpg")
+    for name in ("road", "car"):
+        save_mask(tmp_path / f"masks/{name}/a.png")
+    with pytest.raises(DataError, match="more than one pair of folders may be meant") as caught:
+        find(tmp_path)
+    assert [problem.rpartition(" ")[2] for problem in caught.value.problems] == [
+        "'masks/car/{name}.png'", "'masks/road/{name}.png'",
+    ]  # fmt: skip

@@ -34,6 +34,17 @@ def test_one_coloured_pixel_makes_them_colours(tmp_path):
     assert find_kind([save(tmp_path, "a.png", Image.fromarray(colours_HW3))]) == ("rgb", ())
 
 
+@pytest.mark.parametrize("coloured", [1, 39])
+def test_one_mask_with_colours_among_black_ones_is_found(tmp_path, coloured):
+    """Lanes may be in few images, and a sample of masks black."""
+    black_HW3 = np.zeros((2, 2, 3), np.uint8)
+    masks = [save(tmp_path, f"{number:02}.png", Image.fromarray(black_HW3)) for number in range(40)]
+    assert find_kind(masks) == ("index", ())
+    black_HW3[0, 0] = (255, 0, 0)
+    save(tmp_path, masks[coloured].name, Image.fromarray(black_HW3))
+    assert find_kind(masks) == ("rgb", ())
+
+
 def test_numbers_are_counted_over_all_masks_that_can_be_read(tmp_path):
     masks = [save(tmp_path, f"{name}.png", Image.fromarray(GREY)) for name in "ab"]
     (tmp_path / "c.png").write_bytes(b"no image")

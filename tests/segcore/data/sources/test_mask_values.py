@@ -88,3 +88,32 @@ def test_jpeg_masks_of_more_than_two_values_are_refused(tmp_path):
         match=r"1 of 1 masks are JPEG, or compressed like it, .* as PNG",
     ):
         count_values(masks, quiet)
+
+
+SMOOTH = [0] * 90 + [255] * 20 + [5, 60, 200, 250]
+
+
+def test_black_and_white_with_smooth_borders_is_refused_where_nothing_names_its_mixtures(tmp_path):
+    """Each would be a class, and white void."""
+    with pytest.raises(DataError, match=r"smooth borders: 0 on 78\.9% of the pixels, 255 on 17\.5% and 4 numbers"):
+        count_values(save(tmp_path, np.array([SMOOTH], np.uint8)), quiet)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        # Void around rare classes of small numbers; grey levels of five classes; as much between as there is of white.
+        [0] * 90 + [255] * 20 + [1, 2, 3, 4],
+        [0] * 90 + [255] * 20 + [64, 128, 191],
+        [0] * 90 + [255] * 4 + [5, 60, 200, 250],
+    ],
+)
+def test_classes_beside_0_and_255_are_no_smooth_borders(tmp_path, numbers):
+    assert count_values(save(tmp_path, np.array([numbers], np.uint8)), quiet).pixels.total() == len(numbers)
+
+
+@pytest.mark.parametrize(("last", "told"), [(0, False), (3, True)])
+def test_values_that_are_in_one_mask_each_may_be_objects(tmp_path, last, told):
+    masks = save(tmp_path, *[np.array([[1, 2, 2 + last * number]], np.uint8) for number in range(1, 6)])
+    doubts = find_doubts(count_values(masks, quiet), masks)
+    assert [doubt.partition(";")[0] for doubt in doubts] == ["objects: 5 of 7 values are in one mask each"] * told

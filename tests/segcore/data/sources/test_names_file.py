@@ -53,6 +53,13 @@ def test_names_alone_are_of_the_numbers_in_order(tmp_path, text, names):
     assert read(tmp_path, text) == (names, ())
 
 
+def test_list_is_found_whatever_the_case_of_its_letters(tmp_path):
+    (tmp_path / "Names.TXT").write_text("road\ncar\n")
+    assert find_names_file(tmp_path) == tmp_path / "Names.TXT"
+    (tmp_path / "names.txt").write_text("car\nroad\n")
+    assert find_names_file(tmp_path) == tmp_path / "names.txt"
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
@@ -73,6 +80,10 @@ def test_names_alone_are_of_the_numbers_in_order(tmp_path, text, names):
         ("road 128 64 128\ncar 0 0 142", "have colours, as 'road 128 64 128'"),
         ("road,128,64,128\ncar,0,0,142", "have colours, as 'road,128,64,128'"),
         ('["road", "car"]', "is a list"),
+        ('"road",\n"car"\n', "have dashes, quotes or commas, as '\"road\",'"),
+        ("- road\n- car\n", "have dashes, quotes or commas, as '- road'"),
+        ("road,\ncar,\nsky", "have dashes, quotes or commas, as 'road,'"),
+        ("road\n\ncar\n", "the line behind 'road' is empty: take it out, or name its number"),
         ("road, car, sky", "its only line, 'road, car, sky', is a list"),
     ],
 )

@@ -86,6 +86,18 @@ def test_one_class_is_read_by_a_description(tmp_path, kind):
         assert find_road(tmp_path) == (ROAD.tolist(), ("background", "road"))
 
 
+@pytest.mark.parametrize("kind", MASKS)
+@pytest.mark.parametrize("others", ["background", "other"])
+@pytest.mark.parametrize("road_first", [True, False])
+def test_one_class_is_read_by_a_file_of_colours(tmp_path, kind, others, road_first):
+    save(tmp_path, MASKS[kind])
+    rows = ["road,255,255,255", f"{others},0,0,0"][:: 1 if road_first else -1]
+    (tmp_path / "class_dict.csv").write_text("\n".join(["name,r,g,b", *rows]), encoding="utf-8")
+    dataset = read_dataset(tmp_path)
+    mask_HW = decode_case(dataset.cases[0]).mask_HW
+    assert (mask_HW == dataset.classes.names.index("road")).astype(int).tolist() == ROAD.tolist()
+
+
 def test_grey_levels_are_read_by_the_grey_colours_that_name_them(tmp_path):
     mask = save(tmp_path, Image.fromarray(np.array([[0, 100, 200]], np.uint8)))
     classes = [{"name": name, "rgb": [level] * 3} for name, level in (("sky", 200), ("road", 100))]
@@ -118,6 +130,13 @@ def test_numbers_that_nothing_names_are_a_class_each_and_said(tmp_path):
     assert table.notes[0].startswith("classes: not named; one for each number in the masks: 0, 7, 26000 (")
     assert table.notes[1] == "masks: numbers, 255 is void"
     assert table.notes[2].startswith("large numbers: up to 26000; if they tell objects apart")
+
+
+def test_minus_one_in_16_bits_is_void(tmp_path):
+    mask = _put(tmp_path, [[0, 1, 2, 65535]], deep=True)
+    table = find_table(tmp_path, [mask])
+    assert (table.classes.ids, table.encoding.decode(mask).tolist()) == ((0, 1, 2), [[0, 1, 2, 255]])
+    assert "65535, which is -1 in 16 bits, is void" in table.notes
 
 
 @pytest.mark.parametrize("numbers", [[0, 127, 255], [0, 128, 255], [0, 85, 170, 255], [0, 51, 102, 153, 204, 255]])
@@ -162,7 +181,7 @@ def test_name_that_begins_with_a_number_beside_others_that_do_not_is_a_name(tmp_
     ("content", "complaint"),
     [
         ("1 road\n1 sky", "number 1 occurs twice"),
-        ("road\n\nsky", "class name '' is blank"),
+        ("\nroad\nsky", "class name '' is blank"),
         ("road\nroad", "class name 'road' occurs twice"),
         ("", "0 classes: a table has 2 to 254; name them, or move the file away"),
         ("\n".join(f"class {number}" for number in range(300)), "300 classes: a table has 2 to 254"),

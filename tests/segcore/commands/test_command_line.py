@@ -102,6 +102,21 @@ def test_finished_training_that_is_started_again_leaves_its_model_alone(trained,
     assert len(json.loads((model / "ensemble.json").read_text())["notes"]["scores"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--set", "loss=jaccard"), "another configuration (loss differ)"),
+        (("--objective", "miou"), "judged its epochs by"),
+    ],
+)
+def test_folder_of_another_training_is_refused_before_anything_is_decoded(
+    trained, dataset_folder, tmp_path, given, told
+):
+    code, _, err = run(*train_arguments(dataset_folder, trained[0], tmp_path / "cache"), *given)
+    assert (code, told in err) == (2, True)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_predict_says_that_its_folder_is_a_file(trained, dataset_folder, tmp_path):
     (tmp_path / "afile").write_text("mine")
     code, _, err = run("predict", trained[0] / "model", dataset_folder / "seg_train_images", tmp_path / "afile")

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
@@ -402,6 +403,20 @@ def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, plac
     assert same.info.run_id == parent.info.run_id
     assert child.info.run_id == children[0].info.run_id, "what has ended stays deleted"
     assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6)]
+
+
+@pytest.mark.parametrize("number", ["the first", ""])
+def test_run_whose_number_a_person_changed_is_nobodys(settings, place, script, stage, number):
+    script.ask(0)
+    runs = write_all(settings, place, stage)
+    client = MlflowClient(place.tracking_uri)
+    (child,) = client.search_runs([runs.experiment_id], "tags.`search.trial` = '0'")
+    client.set_tag(child.info.run_id, "search.trial", number)
+    script.epochs(0, 0.5)
+    write_all(settings, place, stage)
+    (new,) = client.search_runs([runs.experiment_id], "tags.`search.trial` = '0'")
+    assert new.info.run_id != child.info.run_id
+    assert new.data.metrics["iou"] == 0.5
 
 
 def test_runs_of_a_parent_that_is_gone_get_the_new_one(settings, place, script, stage, find_runs):

@@ -147,7 +147,8 @@ mlflow models serve -m models:/{name}/{version} --env-manager local --port 5001
 curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d @image.json
 ```
 
-`image.json` is `{{"inputs": IMAGE}}`, with the pixels of one image, or of several, as lists of numbers.
+`image.json` is `{{"inputs": IMAGE}}`, with the pixels of one image, or of several, as lists of numbers; \
+without the header `Content-Type` MLflow answers 500, whatever it is.
 255 stands for background, where no class was learnt. Loading a model runs its code; this copies it, and compares \
 its files with those that were registered first:
 

@@ -196,8 +196,12 @@ def _refuse(champion: ModelVersion | None, card: ModelCard) -> str:
         return ""
     if (tags.get(_DATA), tags.get(_METRIC)) != (card.data, card.settings.metric):
         return "it was scored on other data or in another metric, so nobody knows which is better"
+    try:
+        noted = float(tags.get(_SCORE, "-inf"))
+    except ValueError:
+        return f"its tag {_SCORE}, {tags[_SCORE]!r:.40}, is no number, so nobody knows which is better"
     # As they are noted: the same score again is not above its own rounding.
-    if not float(card.tags[_SCORE]) > float(tags.get(_SCORE, "-inf")):
+    if not float(card.tags[_SCORE]) > noted:
         return f"its {card.settings.metric} {tags[_SCORE]} is not below {card.score:.6f}"
     return ""
 

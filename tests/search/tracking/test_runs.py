@@ -11,7 +11,7 @@ from search.memory.journal import Journal, read_events
 from search.place import place_values
 from search.settings import settings_values
 from search.tracking.documents import read_document
-from search.tracking.pictures import picture_key
+from search.tracking.pictures import find_pictures, picture_key
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
 
@@ -381,6 +381,15 @@ def test_picture_is_sent_once(settings, place, script, stage, find_runs):
     _, (child,) = find_runs(place)
     files = MlflowClient(place.tracking_uri).list_artifacts(child.info.run_id, "images")
     assert len([file for file in files if file.path.endswith(".png")]) == 2
+
+
+def test_picture_that_a_person_put_beside_is_passed_over(settings, place, script, stage, find_runs, tmp_path):
+    script.ask(0)
+    write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    (tmp_path / "a+b+c+d+e.png").write_bytes(b"mine")
+    MlflowClient(place.tracking_uri).log_artifact(child.info.run_id, str(tmp_path / "a+b+c+d+e.png"), "images")
+    assert find_pictures(MlflowClient(place.tracking_uri), child.info.run_id) == set()
 
 
 def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, place, script, stage, find_runs, points_of):

@@ -36,8 +36,8 @@ def ui(
 ) -> None:
     """Open the MLflow UI on all searches of a storage folder; Ctrl-C ends it."""
     folder = resolve_folder("storage", storage)
-    names = allowed_hosts or []
-    if with_port := [name for name in names if name.count(":") == 1]:
+    names = [*(allowed_hosts or []), *([] if host in _EVERY_ADDRESS else [host])]
+    if with_port := [name for name in allowed_hosts or [] if name.count(":") == 1]:
         raise ConfigError(f"--allowed-hosts {with_port[0]}: give the name alone; the port is that of --port.")
     require_safe(host, port, asks_password=auth)
     login = choose_login(os.environ) if auth else None

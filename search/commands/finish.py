@@ -160,11 +160,11 @@ def fetch(
     from search.tracking.store import open_client, readable
 
     folder = find_folder(storage, name)
-    _, place = open_told(folder, where)
+    settings, place = open_told(folder, where)
     wanted, into = str(version) if version else "", resolve_folder("out", out)
     require_tracking(place.tracking_uri)
     with readable(place.tracking_uri):
-        bring_search_home(open_client(place.tracking_uri), name, place)
+        bring_search_home(open_client(place.tracking_uri), settings, place)
     found, digest = fetch_model(place.tracking_uri, name, wanted, into, folder.command("retrain"))
     console.print(f"models:/{name}/{found} is in {out} as it was registered, SHA-256 {digest}", soft_wrap=True)
 

@@ -119,7 +119,8 @@ def serve(folder: Path, host: str, port: int, names: Sequence[str], login: Login
         folder: of all searches.
         host: address to listen on.
         port: port to listen on.
-        names: that browsers elsewhere call this machine by.
+        names: that browsers call this machine by, beside those that it has for itself; none: also by any address of a
+            private network, and by any name that begins like one, which the password has to make harmless.
         login: who may use it; None: everyone who reaches it.
 
     Raises:
@@ -151,7 +152,18 @@ def _is_loopback(host: str) -> bool:
 
 
 def _build_command(folder: Path, host: str, port: int) -> list[str]:
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", host, "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--workers",
+        "1",
+        "--host",
+        in_address(host),
+        "--port",
+        str(port),
+    ]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     # Pictures and models are files that the server reads by itself; what else it can do with files, anyone might ask.
     command += ["--no-serve-artifacts", "--default-artifact-root", (folder / "mlartifacts").as_uri()]
@@ -159,14 +171,18 @@ def _build_command(folder: Path, host: str, port: int) -> list[str]:
 
 
 def _allow_hosts(port: int, names: Sequence[str]) -> dict[str, str]:
-    """Return the variables that let browsers in which call this machine by these names."""
+    """Return the variables that let browsers in which call this machine by these names, or by one of its own."""
     if not names:
         return {}
-    # A list of one's own takes the place of MLflow's, which lets this machine in.
-    hosts = [in_address(name) for name in (*names, *_LOCAL_NAMES)]
+    # A list of one's own takes the place of MLflow's, whose 10.* lets in a page of 10.evil.example that it resolves to
+    # this machine.
+    hosts = [in_address(name) for name in names]
+    at_port = [f"{host}:{port}" for host in hosts]
+    # Through a tunnel the port is another; a bracket would begin a set of letters.
+    anywhere = [f"{name.replace('[', '[[]')}:*" for name in _LOCAL_NAMES]
     return {
-        _HOSTS_VARIABLE: ",".join([*hosts, *(f"{name}:{port}" for name in hosts)]),
-        _ORIGINS_VARIABLE: ",".join(f"http://{name}:{port}" for name in hosts),
+        _HOSTS_VARIABLE: ",".join([*hosts, *at_port, *_LOCAL_NAMES, *anywhere]),
+        _ORIGINS_VARIABLE: ",".join(f"http://{name}:{port}" for name in (*hosts, *_LOCAL_NAMES)),
     }
 
 

@@ -29,7 +29,8 @@ STYLE: Final = """
 .cards.small { grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
 .cards h3 { margin-top: .5rem; }
 .cards > div { max-width: 36rem; min-width: 0; }
-.verdict td:last-child { white-space: normal; min-width: 15rem; }
+.cards thead th, .verdict th, .verdict td:last-child { white-space: normal; }
+.verdict td:last-child { min-width: 15rem; }
 .wide .chart { min-width: 52rem; }
 .chart text { fill: var(--ink); } .chart .faint { fill: var(--faint); }
 .grid { stroke: #e7ebef; } .axis { stroke: var(--faint); } .rung { stroke: var(--faint); stroke-dasharray: 3 3; }

@@ -21,7 +21,7 @@ def pictures(matter: Matter) -> Section:
     classes = read_classes(matter.record)
     parts = [*([class_legend(classes)] if classes is not None else []), element("div", join(found), "cards")]
     content = join(parts) if found else paragraph("No picture is in the search's folder yet.")
-    hint = "From left to right: image, truth, prediction, on the first image of the fold; black is void."
+    hint = "From left to right: image, truth, prediction, on the first image of the fold."
     return Section(title="Pictures", hint=hint, content=content)
 
 

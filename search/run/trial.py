@@ -19,7 +19,7 @@ from search.memory.scores import SCORES_FILE
 from search.run.scratch import clear_scratch, scratch_folder
 from search.run.system import SystemWatch
 from search.run.training_thread import run_in_training_thread
-from search.run.trial_job import TrialJob, keep_compiled, open_cache, require_promised
+from search.run.trial_job import TrialJob, open_cache, require_promised
 from segcore.bucket import describe, is_away, patiently
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
@@ -43,6 +43,7 @@ from segcore.scoring.objective import require_learnt
 from segcore.scoring.score_text import encode_scores
 from segcore.training import saving
 from segcore.training.checkpoint import require_readable
+from segcore.training.compiling import keep_compiled
 from segcore.training.freed import wait_for_memory
 from segcore.training.memory import name_memory_errors
 from segcore.training.saving import StateWriter, load_checkpoint

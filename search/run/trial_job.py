@@ -3,9 +3,7 @@
 The training itself is in `trial`.
 """
 
-import os
 import socket
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,15 +74,6 @@ class TrialJob:
     limits: Limits | None = None
     picture_epochs: tuple[int, ...] = ()
     layout: str = ""
-
-
-def keep_compiled(cache_root: Path) -> None:
-    """Let all trials of a node share what was compiled, in a folder of this user alone: what lies there is run."""
-    folder = cache_root / f"compiled-{os.getuid()}"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    found = folder.lstat()
-    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
-        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 def open_cache(job: TrialJob) -> PixelCache:

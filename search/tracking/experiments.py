@@ -9,6 +9,7 @@ from mlflow.entities import Experiment, Run, ViewType
 from search.folder import StageFolder
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking.finding import find_experiment
 from search.tracking.moved import bring_home
 from search.tracking.store import database_file
 from search.tracking_uri import VARIABLE, mask_uri
@@ -46,14 +47,22 @@ def find_runs(client: MlflowClient, experiment_id: str, own: dict[str, str]) -> 
             [experiment_id], query, run_view_type=ViewType.ALL, page_token=token, max_results=1000
         )
         for run in page:
-            number = int(run.data.tags["search.trial"])
+            number = _number_of(run)
             is_own = run.data.tags.get(_JOURNAL, own[_JOURNAL]) == own[_JOURNAL]
             # Of two for one trial, of which one was deleted, the other is meant.
-            if is_own and (number not in runs or run.info.lifecycle_stage == "active"):
+            if number is not None and is_own and (number not in runs or run.info.lifecycle_stage == "active"):
                 runs[number] = run
         token = page.token
         if not token:
             return runs
+
+
+def _number_of(run: Run) -> int | None:
+    """Return the trial of a run; None where a person changed the tag that says it, so that it is nobody's."""
+    try:
+        return int(run.data.tags.get("search.trial", ""))
+    except ValueError:
+        return None
 
 
 def find_run(client: MlflowClient, experiment_id: str, own: dict[str, str], trial: int) -> Run | None:
@@ -77,17 +86,17 @@ def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Pla
     Raises:
         TrackingError: when it was deleted.
     """
-    experiment = client.get_experiment_by_name(settings.name)
+    experiment = find_experiment(client, settings)
     if experiment is not None and experiment.lifecycle_stage == "deleted":
         address = mask_uri(place.tracking_uri)
         raise TrackingError(
-            f"MLflow's experiment {settings.name!r} is deleted; restore it by '{VARIABLE}={shlex.quote(address)} "
+            f"MLflow's experiment {experiment.name!r} is deleted; restore it by '{VARIABLE}={shlex.quote(address)} "
             f"python -m mlflow experiments restore --experiment-id {experiment.experiment_id}', then run "
             f"'{folder.command('sync')}'."
         )
     if experiment is not None:
         found: str = experiment.experiment_id
-        _bring_home(experiment, place)
+        _bring_home(experiment, settings.name, place)
         return found
     artifacts = None
     if place.tracking_uri.startswith("sqlite:"):
@@ -98,18 +107,18 @@ def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Pla
     return created
 
 
-def bring_search_home(client: MlflowClient, name: str, place: Place) -> None:
+def bring_search_home(client: MlflowClient, settings: SearchSettings, place: Place) -> None:
     """Let MLflow name the files of a search whose storage was moved or copied.
 
     Args:
         client: of the store.
-        name: of the search.
+        settings: of the search.
         place: where it is now.
     """
-    experiment = client.get_experiment_by_name(name)
+    experiment = find_experiment(client, settings)
     if experiment is not None:
-        _bring_home(experiment, place)
+        _bring_home(experiment, settings.name, place)
 
 
-def _bring_home(experiment: Experiment, place: Place) -> None:
-    bring_home(database_file(place.tracking_uri), place.storage, experiment.name, experiment.artifact_location)
+def _bring_home(experiment: Experiment, name: str, place: Place) -> None:
+    bring_home(database_file(place.tracking_uri), place.storage, name, experiment.artifact_location)

@@ -147,7 +147,8 @@ mlflow models serve -m models:/{name}/{version} --env-manager local --port 5001
 curl http://127.0.0.1:5001/invocations -H 'Content-Type: application/json' -d @image.json
 ```
 
-`image.json` is `{{"inputs": IMAGE}}`, with the pixels of one image, or of several, as lists of numbers.
+`image.json` is `{{"inputs": IMAGE}}`, with the pixels of one image, or of several, as lists of numbers; \
+without the header `Content-Type` MLflow answers 500, whatever it is.
 255 stands for background, where no class was learnt. Loading a model runs its code; this copies it, and compares \
 its files with those that were registered first:
 
@@ -195,8 +196,12 @@ def _refuse(champion: ModelVersion | None, card: ModelCard) -> str:
         return ""
     if (tags.get(_DATA), tags.get(_METRIC)) != (card.data, card.settings.metric):
         return "it was scored on other data or in another metric, so nobody knows which is better"
+    try:
+        noted = float(tags.get(_SCORE, "-inf"))
+    except ValueError:
+        return f"its tag {_SCORE}, {tags[_SCORE]!r:.40}, is no number, so nobody knows which is better"
     # As they are noted: the same score again is not above its own rounding.
-    if not float(card.tags[_SCORE]) > float(tags.get(_SCORE, "-inf")):
+    if not float(card.tags[_SCORE]) > noted:
         return f"its {card.settings.metric} {tags[_SCORE]} is not below {card.score:.6f}"
     return ""
 

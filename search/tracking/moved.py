@@ -23,7 +23,7 @@ def bring_home(database: Path | None, storage: Path, name: str, location: str) -
     Args:
         database: MLflow's database; None for a server, which knows its own files.
         storage: folder of all searches.
-        name: of the search, and of its experiment.
+        name: of the search.
         location: where the experiment's files are, as the database says.
 
     Returns:

@@ -18,6 +18,7 @@ from search.memory.best import Ends
 from search.memory.outcome import FAILURES
 from search.place import Place
 from search.tracking.experiments import find_runs, stage_tags
+from search.tracking.finding import find_experiment
 from search.tracking.names import TAG_LETTERS, best_key_of, clean_text, describe_configuration, key_made_of, key_of
 from search.tracking.overview_page import LOOK, describe_search
 from search.tracking.pictures import list_picture_keys
@@ -48,7 +49,7 @@ def write_overview(place: Place, folder: SearchFolder) -> None:
     """
     record = read_record(folder)
     client = open_client(place.tracking_uri)
-    experiment = client.get_experiment_by_name(record.settings.name)
+    experiment = find_experiment(client, record.settings)
     if experiment is None:
         return
     own = stage_tags(record.settings, "search", identify(folder.search_stage.journal))

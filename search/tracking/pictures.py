@@ -19,6 +19,8 @@ LATEST_STEP: Final = 0
 """Where the picture of the last epoch that sent one stands."""
 _KEY_LETTERS: Final = 60
 _DIGEST_LETTERS: Final = 6
+_NAME: Final = re.compile(r"([^+]*)\+step\+(\d{1,18})\+timestamp\+(\d{1,18})\+")
+"""MLflow's for a picture's file; a person may have put others beside them."""
 
 Known = set[tuple[str, int, int]]
 """Key, step and time in milliseconds since the Unix epoch of each picture."""
@@ -40,9 +42,8 @@ def picture_key(shown: str) -> str:
 
 def find_pictures(client: MlflowClient, run_id: str) -> Known:
     """Return which pictures a run has."""
-    # MLflow names them KEY+step+STEP+timestamp+TIME+ID.
-    names = [file.path.rpartition("/")[2].split("+") for file in client.list_artifacts(run_id, "images")]
-    return {(name[0], int(name[2]), int(name[4])) for name in names if len(name) > 4}
+    names = [file.path.rpartition("/")[2] for file in client.list_artifacts(run_id, "images")]
+    return {(name[1], int(name[2]), int(name[3])) for name in map(_NAME.match, names) if name is not None}
 
 
 def send_pictures(

@@ -9,6 +9,8 @@ from segcore.errors import CheckpointError
 from segcore.regular import open_regular
 
 _IDENTITY_LETTERS: Final = 16
+_MOST_DIGITS: Final = 18
+"""Of a number of lines."""
 
 
 class JournalReader:
@@ -59,10 +61,11 @@ class JournalReader:
         """Read on to a position and return what lies before it.
 
         Args:
-            position: as noted earlier; of a journal that holds something else there, and of "", nothing was read.
+            position: as noted earlier; of a journal that holds something else there, and of what is none, nothing
+                was read.
         """
-        lines = int(position.partition(" ")[0] or 0)
-        events = self.read(lines)
+        lines = position.partition(" ")[0]
+        events = self.read(int(lines) if lines.isdecimal() and len(lines) <= _MOST_DIGITS else 0)
         if self.position == position:
             return events
         self._rewind()

@@ -28,6 +28,7 @@ from search.settings import describe_damage
 from search.storage import name_storage
 from search.tracking.check import check_tracking
 from search.tracking.experiments import find_run, stage_tags
+from search.tracking.finding import find_experiment
 from search.tracking.reading import identify
 from search.tracking.store import PARENT, database_file, open_client, readable, told
 from search.tracking_uri import mask_uri
@@ -57,7 +58,7 @@ def send_record(place: Place, folder: SearchFolder, stage: str) -> None:
     """
     client = open_client(place.tracking_uri)
     settings = read_what(folder)
-    experiment = client.get_experiment_by_name(settings.name)
+    experiment = find_experiment(client, settings)
     own = stage_tags(settings, "search", identify(folder.search_stage.journal))
     parent = find_run(client, experiment.experiment_id, own, PARENT) if experiment is not None else None
     if parent is None or parent.info.lifecycle_stage != "active":

@@ -12,6 +12,7 @@ from PIL import Image
 from search.insight.record import Record
 from search.insight.shown import Shown, choose_shown
 from search.tracking.experiments import find_run, stage_tags
+from search.tracking.finding import find_experiment
 from search.tracking.pictures import picture_key
 from search.tracking.reading import identify
 from search.tracking.store import open_client, readable
@@ -35,8 +36,10 @@ def fetch_pictures(uri: str, record: Record) -> None:
     """
     with readable(uri):
         client = open_client(uri)
-        experiment = client.get_experiment_by_name(record.settings.name)
-        for shown in choose_shown(record) if experiment is not None else []:
+        experiment = find_experiment(client, record.settings)
+        if experiment is None:
+            return
+        for shown in choose_shown(record):
             own = stage_tags(record.settings, shown.stage_name, identify(shown.stage.journal))
             run = find_run(client, experiment.experiment_id, own, shown.trial.number)
             if run is not None:

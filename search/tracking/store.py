@@ -23,6 +23,7 @@ from search.memory.outcome import FAILURES
 from search.place import Place
 from search.settings import SearchSettings, name_metric
 from search.tracking.documents import CONFIGURATION_FILE, read_document
+from search.tracking.finding import find_experiment
 from search.tracking.moved import bring_home
 from search.tracking.names import key_of
 from search.tracking.views import FIRST_VIEW, TAG_PREFIX, view_id, view_link
@@ -190,7 +191,7 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
             f"{file} is missing; '{command_line('sync', settings.name, storage=place.storage)}' fills a new one."
         )
     client = open_client(place.tracking_uri)
-    experiment = client.get_experiment_by_name(settings.name)
+    experiment = find_experiment(client, settings)
     if experiment is None:
         return server
     bring_home(file, place.storage, settings.name, experiment.artifact_location)

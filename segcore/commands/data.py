@@ -30,7 +30,7 @@ from segcore.data.listing import list_images, name_of
 from segcore.data.names import tell_names
 from segcore.insight.page import require_writable, write_page
 from segcore.insight.sheet import render_sheet
-from segcore.scoring.mask_files import read_mask_notes, read_masks
+from segcore.scoring.mask_files import read_mask_notes, read_masks, require_same_meaning
 from segcore.scoring.masks import score_masks
 from segcore.scoring.submission import write_submission
 from segcore.streets.synthetic import write_streets
@@ -89,6 +89,7 @@ def submit(
     """Write masks as the contest's submission JSON, by the file names of their images."""
     notes = read_mask_notes(masks)
     table = (notes.classes or CONTEST_CLASSES) if data is None else read_dataset(bring_shown(data), layout).classes
+    require_same_meaning(masks, notes.classes, table)
     names = notes.images if images is None else {name_of(file): file.name for file in list_images(images)}
     guessed: list[str] = []
 
@@ -121,6 +122,8 @@ def score(
     console.print(f"{result.images} images scored")
     if not result.every_class and masks.is_dir():
         console.print("no miou: the masks hold background, and no class but the scored ones")
+    if result.unknown:
+        _warn_of(result.unknown, "classes of the data are none that the masks could hold: their pixels are missed")
     if result.missing:
         _warn_of(result.missing, "have no mask and count as background everywhere")
     if result.surplus:

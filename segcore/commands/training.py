@@ -45,7 +45,8 @@ from segcore.networks.weights import describe_fit
 from segcore.prediction.ensemble_files import read_ensemble_notes, save_ensemble
 from segcore.prediction.held_out import describe_known_images
 from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
-from segcore.training.checkpoint import load_state, save_state
+from segcore.training.checkpoint import load_state, require_same_training, save_state
+from segcore.training.compiling import keep_compiled
 from segcore.training.state import TrainState, member_weights, new_state
 from segcore.training.train import EpochResult, train_epochs
 
@@ -88,7 +89,7 @@ def train(
     # What cannot be divided is refused before anything is decoded; what images hold may change folds that are made.
     division.divide(dataset.cases)
     dataset.require_outside("--out", out)
-    make_folder(out)
+    checkpoint = _open_folder(out, config, metric)
     warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
         pixels = prepare_caches(dataset, read_extra(dataset, more), cache_root, progress, print_plan)
@@ -101,9 +102,10 @@ def train(
     if pixels.extra_names:
         console.print(f"{len(pixels.extra_names)} of {len(train_indices)} cases to train on are extra")
     trained_on = f"{pixels.key}, {name_training(divided, fold)}"
-    checkpoint = out / "state.pt"
     state = _start(checkpoint, config, pixels.classes, machine, trained_on, metric)
     begun_after = state.epoch
+    if machine.on_gpu:
+        keep_compiled(cache_root)
     _train(state, pixels, (train_indices, valid_indices), machine, checkpoint)
     if state.epoch == begun_after and _is_written(out / "model", state):
         console.print(f"nothing was left to train; the model stays as it is: {out / 'model'}", soft_wrap=True)
@@ -150,6 +152,15 @@ def fields() -> None:
     for row in describe_fields():
         table.add_row(*row)
     console.print(table)
+
+
+def _open_folder(out: Path, config: TrainConfig, metric: str) -> Path:
+    """Make the folder of a training and return its checkpoint, which is this training's where it is there."""
+    make_folder(out)
+    checkpoint = out / "state.pt"
+    if checkpoint.exists():
+        require_same_training(checkpoint, config, metric)
+    return checkpoint
 
 
 def _start(

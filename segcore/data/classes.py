@@ -75,9 +75,18 @@ class ClassTable:
         return tuple(self.names.index(name) for name in self.scored)
 
     @property
+    def background_colour(self) -> Colour:
+        """Colour of void and of background: black, or where a class is black a void colour, or the lightest grey.
+
+        A table has at most 254 classes, so a grey that is no class's is always left.
+        """
+        greys: list[Colour] = [(level, level, level) for level in range(255, -1, -1)]
+        return next(colour for colour in (BLACK, *self.void, *greys) if colour not in self.colours)
+
+    @property
     def palette_N3(self) -> npt.NDArray[np.uint8]:
-        """RGB colour of every index 0..255; indices that are no class are black."""
-        palette = np.zeros((256, 3), np.uint8)
+        """RGB colour of every index 0..255; indices that are no class have that of background."""
+        palette = np.full((256, 3), self.background_colour, np.uint8)
         palette[: len(self.colours)] = self.colours
         return palette
 

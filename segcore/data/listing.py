@@ -143,7 +143,7 @@ def list_folders(folder: Path) -> list[Path]:
     """
     # The system says with each name what it is; asking about each file again takes longer than listing them.
     with os.scandir(folder) as entries:
-        found = [(entry.name, entry.is_symlink()) for entry in entries if _is_visible(entry.name) and entry.is_dir()]
+        found = [(entry.name, entry.is_symlink()) for entry in entries if _is_visible(entry.name) and _is_folder(entry)]
     return [folder / name for name, linked in sorted(found) if not (linked and _leads_round(folder / name))]
 
 
@@ -221,6 +221,11 @@ def broken_folder(folder: Path, problems: Sequence[str]) -> DataError:
 def unreadable_folder(folder: Path, error: OSError) -> DataError:
     """Return the error of a folder that the system does not let be read."""
     return DataError(f"{folder} cannot be read ({error}); give yourself the right to read it, or another folder.")
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    # Of a link that leads to itself an entry raises, and a path says that it is none.
+    return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
 def _leads_round(link: Path) -> bool:

@@ -12,7 +12,7 @@ from segcore.errors import ConfigError, DataError
 
 
 def colour_mask(mask_HW: Image, table: ClassTable) -> Image:
-    """Return a mask in the classes' colours, RGB (H, W, 3); void is black.
+    """Return a mask in the classes' colours, RGB (H, W, 3); void has that of background.
 
     Args:
         mask_HW: class indices, uint8.
@@ -49,7 +49,7 @@ def side_by_side(image_HW3: Image, truth_HW: Image, prediction_HW: Image, table:
 
     Args:
         image_HW3: RGB, uint8.
-        truth_HW: class indices of the same height and width, uint8; void is black.
+        truth_HW: class indices of the same height and width, uint8.
         prediction_HW: class indices of the same height and width, uint8.
         table: the classes.
         width: of each panel, pixels, at least 1.

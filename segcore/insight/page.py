@@ -127,15 +127,15 @@ def link(address: str, text: str) -> Markup:
 
 
 def name_class(table: ClassTable, name: str) -> Markup:
-    """Return a class by its colour and its name; a scored class is marked with a star, what is no class is black."""
+    """Return a class by its colour and its name; scored with a star, what is no class with the colour of void."""
     colours = dict(zip(table.names, table.colours, strict=True))
-    return join([chip(colours.get(name, (0, 0, 0))), f" {name}{' *' if name in table.scored else ''}"])
+    return join([chip(colours.get(name, table.background_colour)), f" {name}{' *' if name in table.scored else ''}"])
 
 
 def class_legend(table: ClassTable) -> Markup:
     """Return the classes' colours and names; scored classes are marked with a star."""
     names = (f"{name} *" if name in table.scored else name for name in table.names)
-    return legend([*zip(table.colours, names, strict=True), ((0, 0, 0), "void or background")])
+    return legend([*zip(table.colours, names, strict=True), (table.background_colour, "void or background")])
 
 
 def data_table(

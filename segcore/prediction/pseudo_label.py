@@ -28,7 +28,6 @@ from segcore.data.picture_files import save_png
 from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
 from segcore.errors import ConfigError, DataError
 from segcore.prediction.ensemble import Ensemble
-from segcore.scoring.mask_files import find_background_colour
 
 ROUTE: Final = "pseudo"
 TIMEOFDAY: Final = "unknown"
@@ -122,7 +121,7 @@ def label_sure_pixels(probabilities_CHW: Tensor, class_of_output: Tensor, confid
 
 def add_void_colour(table: ClassTable) -> ClassTable:
     """Return a table with at least one void colour: that of background in masks, where it has none."""
-    return table if table.void else replace(table, void=(find_background_colour(table),))
+    return table if table.void else replace(table, void=(table.background_colour,))
 
 
 def _write_cases(

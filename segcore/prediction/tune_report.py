@@ -71,6 +71,7 @@ def format_csv(measured: Sequence[Measured], best: Measured, metric: str) -> str
 def _draw(measured: Sequence[Measured], best: Measured, metric: str) -> bytes:
     # Where a home cannot be written it complains on import, which no other command is to be bothered by.
     from matplotlib.figure import Figure
+    from matplotlib.patheffects import withStroke
     from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -83,10 +84,12 @@ def _draw(measured: Sequence[Measured], best: Measured, metric: str) -> bytes:
     middle = (min(times) * max(times)) ** 0.5
     for row in measured:
         left = row.milliseconds > middle
-        fewer = f" ({row.members} networks an image)" if row.members < best.members else ""
-        label, place = describe_options(row.options) + fewer, (row.milliseconds, row.score)
-        axes.annotate(label, place, (-6 if left else 6, 4), textcoords="offset points", fontsize=7,
-                      horizontalalignment="right" if left else "left")  # fmt: skip
+        # The line rises to the right: nothing is above it, and what it beats is below.
+        above = left and row in front
+        axes.annotate(_label(row, best), (row.milliseconds, row.score), (-6 if left else 6, 4 if above else -4),
+                      textcoords="offset points", fontsize=7, horizontalalignment="right" if left else "left",
+                      verticalalignment="bottom" if above else "top",
+                      path_effects=[withStroke(linewidth=3, foreground="white")])  # fmt: skip
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_minor_formatter(NullFormatter())
@@ -99,6 +102,11 @@ def _draw(measured: Sequence[Measured], best: Measured, metric: str) -> bytes:
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
     return content.getvalue()
+
+
+def _label(row: Measured, best: Measured) -> str:
+    networks = "1 network" if row.members == 1 else f"{row.members} networks"
+    return describe_options(row.options) + (f" ({networks} an image)" if row.members < best.members else "")
 
 
 def _write(file: Path, content: bytes) -> None:

@@ -1,7 +1,7 @@
 """Finished masks as files: how `predict` writes them and how `submit` and `score` read them, by one rule.
 
     MASKS/NAME.png       the classes' colours; where the data's masks hold numbers, those numbers, with the colours as
-                         palette. Background has the colour or number that `find_background_...` gives.
+                         palette. Background has the table's colour for it, or the number of `find_background_number`.
     MASKS/images.json    {"images": {NAME: the image's own file name}, "classes": as in a classes.json}
 
 What a submission is lives in `submission`; comparing masks with the truth in `masks`.
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from segcore.data.classes import VOID, ClassTable, class_table_from_json, class_table_to_json
-from segcore.data.colours import BLACK, Colour
+from segcore.data.colours import Colour
 from segcore.data.encoding import MaskEncoding, build_encoding, colour_code, encoding_of
 from segcore.data.listing import find_annotations, name_of
 from segcore.data.picture_files import save_index_png, save_png, write_whole
@@ -26,6 +26,8 @@ from segcore.errors import DataError
 Mask = npt.NDArray[np.uint8]
 
 NOTES_FILE: Final = "images.json"
+
+_MOST_TOLD: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +43,6 @@ class MaskNotes:
     classes: ClassTable | None = None
 
 
-def find_background_colour(table: ClassTable) -> Colour:
-    """Return the colour of background in masks: black, or where a class is black a void colour, or the lightest grey.
-
-    A table has at most 254 classes, so a grey that is no class's is always left.
-    """
-    greys: list[Colour] = [(level, level, level) for level in range(255, -1, -1)]
-    return next(colour for colour in (BLACK, *table.void, *greys) if colour not in table.colours)
-
-
 def find_background_number(table: ClassTable) -> int:
     """Return the number of background in masks of numbers: 255, or the highest below it that no class has."""
     return next(number for number in range(VOID, -1, -1) if number not in table.ids)
@@ -58,7 +51,7 @@ def find_background_number(table: ClassTable) -> int:
 def find_mask_encoding(table: ClassTable) -> MaskEncoding:
     """Return how finished masks are read: as the data's masks that a table describes, background as void."""
     encoding = encoding_of(table)
-    background = find_background_number(table) if table.ids else colour_code(find_background_colour(table))
+    background = find_background_number(table) if table.ids else colour_code(table.background_colour)
     return build_encoding(encoding.kind, {background: VOID, **dict(encoding.index_of)})
 
 
@@ -74,7 +67,6 @@ def save_mask(mask_HW: Mask, file: Path, table: ClassTable) -> None:
         StorageError: when the file cannot be written.
     """
     palette_N3 = table.palette_N3
-    palette_N3[VOID] = find_background_colour(table)
     if not table.ids:
         # In the order of channels that a file is encoded from: turned around it is turned back without a copy.
         blue_green_red_HW3 = np.take(palette_N3[:, ::-1], mask_HW, axis=0)
@@ -130,6 +122,43 @@ def write_mask_notes(folder: Path, images: Sequence[Path], table: ClassTable) ->
     names = {**known.images, **{name_of(image): image.name for image in images}}
     document = {"images": names, "classes": class_table_to_json(table)}
     write_whole(json.dumps(document, indent=1).encode(), folder / NOTES_FILE)
+
+
+def require_same_meaning(folder: Path, noted: ClassTable | None, table: ClassTable) -> None:
+    """Refuse masks whose colours or numbers are other classes in the data: they would be read as those.
+
+    Args:
+        folder: of the masks.
+        noted: the classes that the masks were written with; None: nobody left a note.
+        table: the classes that they are to be read by.
+
+    Raises:
+        DataError: when a colour or number has two names.
+    """
+    names = {} if noted is None else _name_codes(noted, numbers=bool(table.ids))
+    differing = [
+        f"{code} is {names[code]!r} in the masks and {name!r} in the data"
+        for code, name in _name_codes(table, numbers=bool(table.ids)).items()
+        if names.get(code, name) != name
+    ]
+    if differing:
+        raise DataError(
+            f"{folder} holds masks of other classes than the data's ({'; '.join(differing[:_MOST_TOLD])}); predict "
+            f"with a model of these classes, or, where such names mean the same, delete {folder / NOTES_FILE}.",
+        )
+
+
+def find_unknown_classes(noted: ClassTable | None, table: ClassTable) -> tuple[str, ...]:
+    """Return the classes of the data that masks could not hold, by the note beside them."""
+    if noted is None:
+        return ()
+    codes = _name_codes(noted, numbers=bool(table.ids))
+    return tuple(name for code, name in _name_codes(table, numbers=bool(table.ids)).items() if code not in codes)
+
+
+def _name_codes(table: ClassTable, *, numbers: bool) -> dict[int | Colour, str]:
+    """Return the class of each number; or of each colour, which a mask of numbers has as its palette."""
+    return dict(zip(table.ids if numbers else table.colours, table.names, strict=False))
 
 
 def _tell_classes(table: ClassTable) -> tuple[tuple[str, ...], MaskEncoding]:

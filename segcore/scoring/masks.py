@@ -20,7 +20,13 @@ from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.listing import find_annotations, name_in_list, name_of
 from segcore.errors import DataError
 from segcore.scoring.boundary import count_boundaries
-from segcore.scoring.mask_files import Mask, find_mask_encoding
+from segcore.scoring.mask_files import (
+    Mask,
+    find_mask_encoding,
+    find_unknown_classes,
+    read_mask_notes,
+    require_same_meaning,
+)
 from segcore.scoring.metrics import ImageScore, count_confusion, score_image, summarise_scores
 from segcore.scoring.overlaps import Confusion
 from segcore.scoring.submission import paint_runs, read_submission
@@ -39,6 +45,7 @@ class ContestScore:
         missing: cases of the data set without a mask.
         surplus: names of masks without a case.
         every_class: whether the masks tell every class apart, and not only the scored ones from background.
+        unknown: classes of the data that the masks could not hold.
     """
 
     metrics: dict[str, float]
@@ -46,6 +53,7 @@ class ContestScore:
     missing: tuple[str, ...]
     surplus: tuple[str, ...]
     every_class: bool
+    unknown: tuple[str, ...] = ()
 
 
 def score_masks(data: Path, masks: Path, layout: str = "", *, boundaries: bool = False) -> ContestScore:
@@ -58,9 +66,12 @@ def score_masks(data: Path, masks: Path, layout: str = "", *, boundaries: bool =
         boundaries: whether to count along borders, too.
 
     Raises:
-        DataError: when no mask belongs to a case, or a mask has another size or unknown colours or numbers.
+        DataError: when no mask belongs to a case, or masks have another size, other classes, or unknown colours or
+            numbers.
     """
     dataset = read_dataset(data, layout)
+    noted = read_mask_notes(masks).classes
+    require_same_meaning(masks, noted, dataset.classes)
     finished = _read_submitted(masks, dataset) if masks.is_file() else _list_masks(masks, dataset)
     key_of = _match(dataset.cases, finished, by_suffix=masks.is_file())
     if not key_of:
@@ -78,6 +89,7 @@ def score_masks(data: Path, masks: Path, layout: str = "", *, boundaries: bool =
         missing=tuple(case.name for case in dataset.cases if case.name not in key_of),
         surplus=tuple(sorted(finished.keys() - key_of.values())),
         every_class=every_class,
+        unknown=find_unknown_classes(noted, dataset.classes),
     )
 
 

@@ -89,27 +89,13 @@ def load_state(
         CheckpointError: when the file is damaged or belongs to another configuration, metric or other data.
     """
     content = _read(file)
-    # A field that is newer than the file has its default there.
-    saved = TrainConfig.from_values(content["config"]).values()
-    if saved != config.values():
-        names = [name for name, value in config.values().items() if saved[name] != value]
-        raise CheckpointError(
-            f"{file} was saved with another configuration ({', '.join(names)} differ); "
-            "start this training in another folder."
-        )
+    _require_same(file, content, config, metric)
     # A file that is older than the field says nothing.
     saved_data = content.get("data", "")
     if data and saved_data and data != saved_data:
         raise CheckpointError(
             f"{file} was trained on other data ({saved_data}, now {data}): images, masks, classes, extra data sets and "
             "the fold must be the same; restore them, or start this training in another folder."
-        )
-    # Files from before there was a choice name no metric.
-    saved_metric = content.get("metric", FIRST_METRIC)
-    if saved_metric != metric:
-        raise CheckpointError(
-            f"{file} judged its epochs by {saved_metric}, and this training judges them by {metric}: use --objective "
-            f"{saved_metric}, or start this training in another folder."
         )
     outputs = content["outputs"]
     state = assemble(build_architecture(config, outputs).to(machine.device), config, outputs, machine)
@@ -127,6 +113,20 @@ def load_state(
     state.metric = metric
     state.scores = content["scores"]
     return state
+
+
+def require_same_training(file: Path, config: TrainConfig, metric: str) -> None:
+    """Refuse a checkpoint that `load_state` would refuse whatever the data: before these are decoded, which takes long.
+
+    Args:
+        file: written by `save_state`.
+        config: as of `load_state`.
+        metric: as of `load_state`.
+
+    Raises:
+        CheckpointError: when the file is damaged or belongs to another configuration or metric.
+    """
+    _require_same(file, _read(file), config, metric)
 
 
 def estimate_bytes(config: TrainConfig, weights: int, head: int = 0) -> int:
@@ -181,6 +181,24 @@ def restore_saved(state: TrainState, file: Path, machine: Machine) -> None:
             "each epoch's state there before the next one begins."
         )
     restore(state, content["learnt"], machine)
+
+
+def _require_same(file: Path, content: dict[str, Any], config: TrainConfig, metric: str) -> None:
+    # A field that is newer than the file has its default there.
+    saved = TrainConfig.from_values(content["config"]).values()
+    if saved != config.values():
+        names = [name for name, value in config.values().items() if saved[name] != value]
+        raise CheckpointError(
+            f"{file} was saved with another configuration ({', '.join(names)} differ); "
+            "start this training in another folder."
+        )
+    # Files from before there was a choice name no metric.
+    saved_metric = content.get("metric", FIRST_METRIC)
+    if saved_metric != metric:
+        raise CheckpointError(
+            f"{file} judged its epochs by {saved_metric}, and this training judges them by {metric}: use --objective "
+            f"{saved_metric}, or start this training in another folder."
+        )
 
 
 def _read(file: Path) -> dict[str, Any]:

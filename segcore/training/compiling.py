@@ -2,13 +2,19 @@
 
 Networks of hundreds of small operations keep a GPU waiting for the CPU that calls them one by one. A compiled network
 is tried, and timed beside the plain one, before the first epoch: it is kept when it works and is faster. It shares the
-weights of the plain one, which validates and is saved. Compiled code is kept in `TORCHINDUCTOR_CACHE_DIR`, so that the
-next training of a like network finds it.
+weights of the plain one, which validates and is saved. Compiled code is kept for the next training of a like network,
+which runs it: by itself torch keeps it in a folder of /tmp that anyone may have made before.
 """
 
+import atexit
+import os
+import shutil
+import stat
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -26,6 +32,7 @@ _SAVED_SHARE: Final = 0.2
 """Assumed share of a step that is saved."""
 _TIMED_STEPS: Final = 3
 _REASON_CHARACTERS: Final = 120
+_KEPT_VARIABLE: Final = "TORCHINDUCTOR_CACHE_DIR"
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -51,6 +58,33 @@ class CompiledNetwork:
             return self.plain(images_NHW3)
         self.used += 1
         return self.compiled(images_NHW3)
+
+
+def keep_compiled(cache_root: Path) -> None:
+    """Let all trainings of this machine share what is compiled, in a folder of this user alone.
+
+    Where that cannot be had, it is kept for as long as this process lives.
+
+    Args:
+        cache_root: folder of this machine's caches.
+    """
+    if os.environ.get(_KEPT_VARIABLE):
+        return
+    folder = cache_root / f"compiled-{os.getuid()}"
+    if not _make_own(folder):
+        folder = Path(tempfile.mkdtemp(prefix="street-compiled-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ[_KEPT_VARIABLE] = str(folder)
+
+
+def _make_own(folder: Path) -> bool:
+    """Make a folder, and say whether nobody else can write into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def pays(steps: int, step_seconds: float) -> bool:

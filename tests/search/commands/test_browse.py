@@ -162,6 +162,27 @@ def test_nobody_calls_the_server_by_a_name_that_it_was_not_given(plain):
     assert search_from(plain.port, f"gpu.lab:{plain.port}") == 403
 
 
+@pytest.mark.parametrize("name", ["10.evil.example", "192.168.evil.example", "172.16.evil.example", "0.evil.example"])
+def test_page_of_another_that_its_name_resolves_to_this_machine_reads_nothing(plain, name):
+    """A browser that reads from such a page names no other origin."""
+    for host in (name, f"{name}:{plain.port}"):
+        assert ask(plain.port, "/api/2.0/mlflow/experiments/get?experiment_id=1", Host=host)[0] == 403
+
+
+def test_browser_that_comes_through_a_tunnel_has_another_port(plain, asking):
+    for server in (plain, asking):
+        assert search_from(server.port, "localhost:8080") == search_from(server.port, "[::1]:8080") == 200
+
+
+def test_server_on_another_address_of_this_machine_may_be_called_by_it(storage, find_free_port, monkeypatch):
+    served = []
+    monkeypatch.setattr(browse, "serve", lambda *arguments: served.append(arguments))
+    port = find_free_port()
+    arguments = ["ui", "--storage", str(storage), "--port", str(port), "--host", "127.0.0.2"]
+    CliRunner().invoke(app, arguments)
+    assert served == [(storage, "127.0.0.2", port, ["127.0.0.2"], None)]
+
+
 def test_link_of_all_addresses_opens_here_and_says_what_others_need(storage, find_free_port, monkeypatch):
     served = []
     monkeypatch.setattr(browse, "serve", lambda *arguments: served.append(arguments))

@@ -1,5 +1,6 @@
 import pytest
 
+from search.commands import server
 from search.commands.server import choose_login, require_safe
 from segcore.errors import ConfigError
 
@@ -14,6 +15,14 @@ def test_other_machines_are_let_in_with_a_password_alone(host):
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "::1", "localhost"])
 def test_this_machine_is_asked_for_none(host):
     require_safe(host, 5000, asks_password=False)
+
+
+def test_address_of_ipv6_is_told_from_its_port(monkeypatch, tmp_path):
+    commands = []
+    monkeypatch.setattr(server, "_run", lambda command, environment: commands.append(command))
+    for host in ("::1", "127.0.0.1"):
+        server.serve(tmp_path, host, 5000, [host], None)
+    assert [command[command.index("--host") + 1] for command in commands] == ["[::1]", "127.0.0.1"]
 
 
 def test_password_is_that_of_mlflows_own_variables():

@@ -68,11 +68,13 @@ def test_a_page_of_500_trials_is_read_and_searched_in_a_browser_at_any_width(pag
     with browse(tmp_path / "profile") as browser:
         browser.open(file.as_uri())
         browser.wait_for(*PARTS)
-        for width in (500, 1400):
+        for width in (500, 1400, 1100):
             browser.ask(
                 "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
             )
             assert browser.run("document.documentElement.scrollWidth") <= width
+        # On a laptop's screen what was decided is read without scrolling.
+        assert browser.run(_SCROLLING) == []
         # The pointer over a line marks its trial in every chart and table, and says what it is.
         browser.run(_POINTER)
         browser.run("point(document.querySelector('#parallel polyline.win'), 'pointermove', 0)")
@@ -87,6 +89,10 @@ def test_a_page_of_500_trials_is_read_and_searched_in_a_browser_at_any_width(pag
         assert browser.run("document.querySelectorAll('.out').length") == 0
 
 
+_SCROLLING = """
+[...document.querySelectorAll(".verdict .scroll")].filter(table => table.scrollWidth > table.clientWidth)
+    .map(table => table.innerText)
+"""
 _POINTER = """
 const hits = [...document.querySelectorAll("#parallel .axis-hit")];
 SVGElement.prototype.setPointerCapture = () => {};

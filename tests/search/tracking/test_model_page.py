@@ -62,6 +62,15 @@ def test_model_of_other_data_or_another_metric_takes_no_champions_place(client, 
         assert register(client, tmp_path, card).startswith("version 1 stays champion: it was scored on other data")
 
 
+def test_score_that_a_person_changed_to_words_is_told(client, tmp_path, make_card):
+    register(client, tmp_path, make_card(0.5))
+    client.set_model_version_tag("streets", "1", "street.score", "good")
+    told = register(client, tmp_path, make_card(0.6))
+    assert (
+        told == "version 1 stays champion: its tag street.score, 'good', is no number, so nobody knows which is better"
+    )
+
+
 def test_page_of_an_ensemble_has_its_members_and_the_score_that_nothing_was_chosen_by(make_card):
     card = make_card(0.7)
     candidates = [

@@ -47,6 +47,14 @@ def test_journal_that_was_cut_or_changed_before_a_position_is_read_from_its_star
     assert len(other.read(20)) == 3
 
 
+@pytest.mark.parametrize("position", ["all of it", "-1 x", "1.5", " ", "9" * 5000])
+def test_position_that_a_person_wrote_is_none(script, position):
+    script.ask(0)
+    reader = JournalReader(script.journal.file)
+    assert reader.skip_to(position) == []
+    assert len(reader.read(20)) == 1
+
+
 def test_no_journal_has_no_events(tmp_path):
     file = tmp_path / "journal.jsonl"
     assert JournalReader(file).read(20) == []

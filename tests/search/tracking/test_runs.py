@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
@@ -10,7 +11,7 @@ from search.memory.journal import Journal, read_events
 from search.place import place_values
 from search.settings import settings_values
 from search.tracking.documents import read_document
-from search.tracking.pictures import picture_key
+from search.tracking.pictures import find_pictures, picture_key
 from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
 
@@ -382,6 +383,15 @@ def test_picture_is_sent_once(settings, place, script, stage, find_runs):
     assert len([file for file in files if file.path.endswith(".png")]) == 2
 
 
+def test_picture_that_a_person_put_beside_is_passed_over(settings, place, script, stage, find_runs, tmp_path):
+    script.ask(0)
+    write_all(settings, place, stage)
+    _, (child,) = find_runs(place)
+    (tmp_path / "a+b+c+d+e.png").write_bytes(b"mine")
+    MlflowClient(place.tracking_uri).log_artifact(child.info.run_id, str(tmp_path / "a+b+c+d+e.png"), "images")
+    assert find_pictures(MlflowClient(place.tracking_uri), child.info.run_id) == set()
+
+
 def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, place, script, stage, find_runs, points_of):
     client = MlflowClient(place.tracking_uri)
     script.journal.write(Opened(cache_key="key"))
@@ -402,6 +412,20 @@ def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, plac
     assert same.info.run_id == parent.info.run_id
     assert child.info.run_id == children[0].info.run_id, "what has ended stays deleted"
     assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6)]
+
+
+@pytest.mark.parametrize("number", ["the first", ""])
+def test_run_whose_number_a_person_changed_is_nobodys(settings, place, script, stage, number):
+    script.ask(0)
+    runs = write_all(settings, place, stage)
+    client = MlflowClient(place.tracking_uri)
+    (child,) = client.search_runs([runs.experiment_id], "tags.`search.trial` = '0'")
+    client.set_tag(child.info.run_id, "search.trial", number)
+    script.epochs(0, 0.5)
+    write_all(settings, place, stage)
+    (new,) = client.search_runs([runs.experiment_id], "tags.`search.trial` = '0'")
+    assert new.info.run_id != child.info.run_id
+    assert new.data.metrics["iou"] == 0.5
 
 
 def test_runs_of_a_parent_that_is_gone_get_the_new_one(settings, place, script, stage, find_runs):

@@ -15,12 +15,13 @@ import torch
 from PIL import Image
 
 from segcore.data.classes import ClassTable, class_table_to_json
+from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.decoding import decode_rgb
 from segcore.data.dividing.split import read_folds
 from segcore.machine import Machine
 from segcore.networks.model import build_architecture
 from segcore.prediction.ensemble_files import load_ensemble, save_ensemble
-from segcore.scoring.mask_files import read_masks, save_mask
+from segcore.scoring.mask_files import read_masks, save_mask, write_mask_notes
 from tests.conftest import save_case
 from tests.preloaded import run_preloaded
 
@@ -101,6 +102,21 @@ def test_finished_training_that_is_started_again_leaves_its_model_alone(trained,
     assert len(json.loads((model / "ensemble.json").read_text())["notes"]["scores"]) == 4
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("--set", "loss=jaccard"), "another configuration (loss differ)"),
+        (("--objective", "miou"), "judged its epochs by"),
+    ],
+)
+def test_folder_of_another_training_is_refused_before_anything_is_decoded(
+    trained, dataset_folder, tmp_path, given, told
+):
+    code, _, err = run(*train_arguments(dataset_folder, trained[0], tmp_path / "cache"), *given)
+    assert (code, told in err) == (2, True)
+    assert not (tmp_path / "cache").exists()
+
+
 def test_predict_says_that_its_folder_is_a_file(trained, dataset_folder, tmp_path):
     (tmp_path / "afile").write_text("mine")
     code, _, err = run("predict", trained[0] / "model", dataset_folder / "seg_train_images", tmp_path / "afile")
@@ -121,6 +137,28 @@ def test_predict_submit_and_score_fit_together(trained, dataset_folder, tmp_path
         assert code == 0
         (lines[masks],) = [line.split()[1] for line in out.splitlines() if line.split()[:1] == ["iou"]]
     assert len(set(lines.values())) == 1
+
+
+def test_masks_are_neither_scored_nor_submitted_by_classes_that_they_were_not_written_with(
+    make_dataset, classes, tmp_path
+):
+    data, masks = make_dataset(), tmp_path / "masks"
+    masks.mkdir()
+    write_mask_notes(masks, [tmp_path / "train_0000.jpg"], classes)
+    save_mask(decode_case(read_dataset(data).cases[0]).mask_HW, masks / "train_0000.png", classes)
+    document = class_table_to_json(classes)
+    entries = document["classes"]
+    (data / "classes.json").write_text(
+        json.dumps({**document, "classes": [*entries, {"name": "tram", "rgb": [7, 7, 7]}]})
+    )
+    code, out, _ = run("score", data, masks)
+    assert code == 0 and "1 classes of the data are none that the masks could hold: " in out
+    for entry, name in zip(entries, ("car", "road", "person", "sky"), strict=True):
+        entry["name"] = name
+    (data / "classes.json").write_text(json.dumps(document))
+    for arguments in (("score", data, masks), ("submit", masks, tmp_path / "s.json", "--data", data)):
+        code, _, err = run(*arguments)
+        assert (code, "(128, 64, 128) is 'road' in the masks and 'car' in the data" in err) == (2, True)
 
 
 def test_overlays_are_drawn_where_they_are_wanted(trained, dataset_folder, tmp_path):

@@ -9,6 +9,7 @@ from segcore.data.listing import (
     count_unread,
     find_annotations,
     has_images,
+    list_folders,
     list_images,
     list_readings,
     name_in_list,
@@ -124,6 +125,13 @@ def test_images_are_found_below_and_a_link_to_a_folder_above_is_not_followed(tmp
     assert [file.name for file in files] == ["d.PNG"]
     assert [file.name for file in walk_files(tmp_path)] == ["d.PNG"]
     assert problems == []
+
+
+def test_link_that_leads_to_itself_is_no_folder_and_hides_no_other(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "a.jpg").symlink_to("a.jpg")
+    (tmp_path / "b.jpg").symlink_to("nowhere")
+    assert list_folders(tmp_path) == [tmp_path / "below"]
 
 
 def test_images_are_found_through_a_link_to_a_folder_elsewhere(tmp_path):

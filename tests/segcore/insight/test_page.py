@@ -1,6 +1,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -49,6 +50,15 @@ def test_every_part_escapes_its_text(read_page):
     page = build_page(NASTY, [NASTY], [Section(title=NASTY, hint=NASTY, content=join(parts))])
     assert "<b onclick" not in page and "<b>*" not in page
     assert read_page(page).count(NASTY) == 16
+
+
+def test_void_is_told_from_a_class_that_is_black():
+    table = replace(TABLE, colours=((0, 0, 0), (0, 152, 225)))
+    assert class_legend(table).count("rgb(0, 0, 0)") == 1
+    assert class_legend(table).count("rgb(255, 255, 255)") == 1
+    figure = mask_picture(np.array([[0, 255]], np.uint8), table, "", 2)
+    assert np.asarray(pixels_of(figure).convert("RGB")).tolist() == [[[0, 0, 0], [255, 255, 255]]]
+    assert class_legend(TABLE).count("rgb(0, 0, 0)") == 1
 
 
 def test_markup_is_escaped_once():

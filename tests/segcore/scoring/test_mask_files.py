@@ -7,10 +7,11 @@ from PIL import Image
 from segcore.data.classes import VOID, ClassTable
 from segcore.errors import DataError
 from segcore.scoring.mask_files import (
-    find_background_colour,
     find_background_number,
+    find_unknown_classes,
     read_mask_notes,
     read_masks,
+    require_same_meaning,
     save_mask,
     write_mask_notes,
 )
@@ -36,8 +37,8 @@ def test_masks_of_colours_come_back_with_their_background(classes, tmp_path):
 
 def test_background_has_a_colour_of_its_own_where_black_is_a_class(tmp_path):
     np.testing.assert_array_equal(write_and_read(tmp_path, BLACK_CLASS), MASK)
-    assert find_background_colour(BLACK_CLASS) == (254, 254, 254)
-    assert find_background_colour(replace(BLACK_CLASS, void=((7, 7, 7), (6, 6, 6)))) == (7, 7, 7)
+    assert BLACK_CLASS.background_colour == (254, 254, 254)
+    assert replace(BLACK_CLASS, void=((7, 7, 7), (6, 6, 6))).background_colour == (7, 7, 7)
 
 
 def test_black_background_is_read_where_another_colour_is_void(classes, tmp_path):
@@ -102,6 +103,31 @@ def test_masks_of_other_classes_are_not_mixed_in_one_folder(classes, tmp_path):
         write_mask_notes(tmp_path, [tmp_path / "b.png"], other)
     write_mask_notes(tmp_path, [tmp_path / "b.png"], replace(classes, scored=classes.names[1:2]))
     assert sorted(read_mask_notes(tmp_path).images) == ["a", "b"]
+
+
+def test_masks_are_not_read_by_numbers_or_colours_that_mean_other_classes(classes, tmp_path):
+    swapped = replace(classes, names=("car", "road", *classes.names[2:]))
+    told = rf"0 is 'car' in the masks and 'road' in the data; 1 is .*mean the same, delete {tmp_path}/images\.json"
+    ids = (0, 1, 2, 3)
+    with pytest.raises(DataError, match=told):
+        require_same_meaning(tmp_path, replace(swapped, ids=ids), replace(classes, ids=ids))
+    for noted in (swapped, replace(swapped, ids=ids)):
+        with pytest.raises(DataError, match=r"\(128, 64, 128\) is 'car' in the masks and 'road' in the data"):
+            require_same_meaning(tmp_path, noted, classes)
+
+
+def test_masks_of_the_same_classes_in_another_order_or_of_more_or_fewer_are_read(classes, tmp_path):
+    turned = replace(classes, names=classes.names[::-1], colours=classes.colours[::-1])
+    fewer = replace(classes, names=classes.names[:3], colours=classes.colours[:3])
+    for noted, table, unknown in (
+        (None, classes, ()),
+        (classes, turned, ()),
+        (turned, classes, ()),
+        (fewer, classes, ("sky",)),
+        (classes, fewer, ()),
+    ):
+        require_same_meaning(tmp_path, noted, table)
+        assert find_unknown_classes(noted, table) == unknown
 
 
 def test_masks_that_no_prediction_wrote_are_not_written_over(classes, tmp_path):

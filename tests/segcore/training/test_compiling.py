@@ -1,5 +1,6 @@
 """A compiled network trains as the plain one, is used where it pays, and is done without where it fails."""
 
+import os
 import shutil
 import sysconfig
 from pathlib import Path
@@ -11,7 +12,7 @@ from segcore.feeding.batch import Batch
 from segcore.machine import Machine
 from segcore.networks.model import SegmentationModel
 from segcore.training import compiling
-from segcore.training.compiling import CompiledNetwork, choose_forward, pays
+from segcore.training.compiling import CompiledNetwork, choose_forward, keep_compiled, pays
 from segcore.training.epoch import set_training, take_step
 from segcore.training.losses import build_loss
 from segcore.training.state import new_state
@@ -21,6 +22,47 @@ NEEDS_COMPILER = pytest.mark.skipif(
     reason="compiling needs g++ and Python's headers",
 )
 COMPILING = Machine(compile="on")
+
+
+@pytest.fixture
+def no_choice(monkeypatch, tmp_path):
+    """Nobody says where compiled code is kept; and temporary folders are made where nothing else is."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+
+
+def _kept():
+    return Path(os.environ["TORCHINDUCTOR_CACHE_DIR"])
+
+
+def test_compiled_code_is_kept_beside_the_caches_where_nobody_else_writes(no_choice, tmp_path):
+    mask = os.umask(0)
+    try:
+        keep_compiled(tmp_path / "cache")
+    finally:
+        os.umask(mask)
+    assert _kept() == tmp_path / "cache" / f"compiled-{os.getuid()}"
+    assert _kept().stat().st_mode & 0o777 == 0o700
+    keep_compiled(tmp_path / "another")
+    assert _kept().parent == tmp_path / "cache", "what is said stays"
+
+
+@pytest.mark.parametrize("planted", ["link", "dangling", "file", "open"])
+def test_what_others_may_have_planted_is_not_run(no_choice, tmp_path, planted):
+    folder, theirs = tmp_path / f"compiled-{os.getuid()}", tmp_path / "theirs"
+    if planted == "file":
+        folder.write_text("")
+    elif planted == "open":
+        folder.mkdir()
+        folder.chmod(0o777)
+    else:
+        folder.symlink_to(theirs)
+    if planted == "link":
+        theirs.mkdir()
+    keep_compiled(tmp_path)
+    assert _kept().parent == tmp_path / "temporary"
+    assert _kept().stat().st_mode & 0o777 == 0o700
 
 
 def _state(config):

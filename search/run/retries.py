@@ -5,7 +5,7 @@ Whose fault a failure was is decided in `judge.blame`. Ray Tune's own retries kn
 
 from collections.abc import Callable, Mapping
 
-from search.judge.blame import Blame
+from search.judge.blame import Blame, Failure
 from search.memory.events import Reopened, Restarted, Warned
 from search.memory.journal import Journal
 
@@ -55,15 +55,15 @@ class Retries:
             number: the trial's.
             node: that the worker was on, as Ray names it, or None.
             message: what is known of the cause.
-            of_node: whether the fault is known to be the node's, which is announced to go or lacks a GPU.
+            of_node: whether the fault is known to be the node's, see `recorder`.
 
         Returns:
             Whether it is tried again.
         """
-        fit = self._find_nodes().keys() - self._left_out - ({node} if of_node else set())
-        if not self._blame.may_go_on(number, node, self._max_failures, fit):
+        failure = Failure(node=node, of_node=of_node)
+        if not self._blame.may_go_on(number, failure, self._max_failures, self._find_nodes().keys() - self._left_out):
             return False
-        self._journal.write(Restarted(trial=number, message=message, node=node))
+        self._journal.write(Restarted(trial=number, message=message, node=node, of_node=of_node))
         self.waiting.insert(0, number)
         return True
 

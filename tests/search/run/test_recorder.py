@@ -14,7 +14,7 @@ from ray.tune.experiment import Trial
 from search.folder import StageFolder
 from search.judge import asha as scheduler
 from search.judge.asha import Asha
-from search.memory.events import Asked, CheckpointSaved, Reopened, Started
+from search.memory.events import Asked, CheckpointSaved, Ended, Reopened, Restarted, Started
 from search.memory.journal import read_events, read_history
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
@@ -325,6 +325,23 @@ def test_a_trial_that_lacks_its_gpu_fails_by_its_nodes_fault(parts, placed_trial
         placed_trial.handle_error(caught.value)
         recorder.on_trial_error(1, [placed_trial], placed_trial)
     assert read_history(parts.journal.file, "iou").trials[0].restarts == 2
+
+
+@pytest.mark.parametrize(("has_begun", "restarts"), [(True, 0), (False, 2)])
+def test_a_worker_that_ran_out_of_memory_before_it_had_its_trial_fails_by_its_nodes_fault(
+    parts, placed_trial, has_begun, restarts
+):
+    ray_says = "killed due to the node running low on memory. Memory on the node (IP: 10.0.0.2, ID: aa11) was 9GB used"
+    retries = Retries(parts.journal, 0, lambda: {"aa11": "10.0.0.2"}, set().add)
+    recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)
+    for _ in range(2):
+        if has_begun:
+            parts.journal.write(Started(trial=0, node="aa11"))
+        placed_trial.handle_error(RayActorError(error_msg=ray_says))
+        recorder.on_trial_error(1, [placed_trial], placed_trial)
+    assert read_history(parts.journal.file, "iou").trials[0].restarts == restarts
+    failed = [event.node for event in read_events(parts.journal.file) if isinstance(event, Restarted | Ended)]
+    assert set(failed) == {"aa11"}
 
 
 def test_checkpoint_is_written_with_its_epoch_and_place(parts, make_trial, ray_folder):

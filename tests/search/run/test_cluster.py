@@ -74,7 +74,7 @@ def test_address_that_does_not_answer_is_refused_before_ray_starts(make_place, f
     assert not ray.is_initialized()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_signals_of_job_managers_and_closed_terminals_are_taken_as_ctrl_c(number):
     before = signal.getsignal(number)
     with _ending_as_interrupted(), pytest.raises(KeyboardInterrupt):

@@ -82,6 +82,13 @@ def test_signals_of_job_managers_and_closed_terminals_are_taken_as_ctrl_c(number
     assert signal.getsignal(number) is before
 
 
+def test_who_quits_a_second_time_waits_no_longer():
+    with _ending_as_interrupted():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGQUIT)
+        assert signal.getsignal(signal.SIGQUIT) is signal.SIG_DFL
+
+
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> list[str]:
     """What a driver told, line by line, that was started by nohup and has no home."""

@@ -19,7 +19,7 @@ if __name__ == "__main__":
         os.write(2, b"Interrupted before it had begun; the same command begins again.\n")
         os._exit(130)
 
-    for ending in (signal.SIGTERM, signal.SIGHUP):
+    for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         if signal.getsignal(ending) is signal.SIG_DFL:
             signal.signal(ending, _end_early)
 
@@ -43,6 +43,7 @@ from search.commands.replay import replay
 from search.commands.report import compare, report
 from search.commands.space import space_app
 from search.commands.steering import keep, prune, stop
+from search.ending import ENDS
 from search.tracking_uri import mask_uri
 from segcore.commands.strict import StrictCommand
 from segcore.errors import HopelessSearchError, InterruptedSearchError, StreetError, UnfitClusterError
@@ -52,7 +53,6 @@ _FAULT: Final = 1
 _MISTAKE: Final = 2
 _INTERRUPTED: Final = 3
 _CTRL_C: Final = 130
-_ENDS: Final = (signal.SIGTERM, signal.SIGHUP)
 _CLOSED: Final = "let this user write there, or choose another folder"
 _REMEDIES: Final = {
     errno.ENOSPC: "make room, or choose another disk",
@@ -133,12 +133,12 @@ def main() -> None:
 
 @contextmanager
 def _ending_as_interrupted() -> Iterator[None]:
-    """Take what job managers and closing terminals end a process by as Ctrl-C is taken, which leaves nothing behind.
+    """Take what else ends a process as Ctrl-C is taken, which leaves nothing behind.
 
     Under nohup a hang-up stays ignored. Ray takes SIGTERM for itself, see `run.cluster`.
     """
     is_main = threading.current_thread() is threading.main_thread()
-    heeded = [each for each in _ENDS if is_main and signal.getsignal(each) is signal.SIG_DFL]
+    heeded = [each for each in ENDS if is_main and signal.getsignal(each) is signal.SIG_DFL]
     for each in heeded:
         signal.signal(each, signal.default_int_handler)
     try:
@@ -179,7 +179,7 @@ def _find_code(error: StreetError) -> int:
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    for ending in _ENDS:
+    for ending in ENDS:
         if signal.getsignal(ending) is _end_early:
             signal.signal(ending, signal.SIG_DFL)
     main()

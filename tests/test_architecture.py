@@ -32,6 +32,7 @@ _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction",
 _SEARCH_BASE: Final = {
     "tracking_uri",
     "markdown",
+    "ending",
     "settings",
     "fetched",
     "storage",
@@ -53,6 +54,7 @@ USES: Final[dict[str, set[str]]] = {
     "segcore.commands": {*_SEGCORE_BASE, *_SEGCORE_ROOMS, "streets"},
     "segcore.__main__": {"errors", "commands", "version"},
     "search.markdown": set(),
+    "search.ending": set(),
     "search.tracking_uri": set(),
     "search.settings": set(),
     "search.fetched": set(),
@@ -77,7 +79,7 @@ USES: Final[dict[str, set[str]]] = {
     "search.commands": {*_SEARCH_BASE, *_ALL_BUT_COMMANDS, "stages"},
     "search": {"results"},
     "search.results": {*_SEARCH_BASE, "memory", "insight"},
-    "search.__main__": {"commands", "tracking_uri"},
+    "search.__main__": {"commands", "ending", "tracking_uri"},
 }
 """Rooms, and files beside them, that each may import; what stands in no list may be imported by none."""
 

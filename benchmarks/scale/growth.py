@@ -124,7 +124,9 @@ def follow(stage: Stage) -> tuple[Asha, Proposer]:
 def grow(stage: Stage, workers: int) -> Iterator[Part]:
     """Run a search whose workers each report in turn, and yield its quarters."""
     asha, proposer = follow(stage)
-    recorder = Recorder(stage.journal, stage.folder, asha, Retries(stage.journal, 0, dict, set[str]().add))
+    recorder = Recorder(
+        stage.journal, stage.folder, asha, Retries(stage.journal, 0, dict, set[str]().add, set[str]().add)
+    )
     # Ray Tune keeps each until the search ends; a trial that goes on is one more.
     started, of_ray = time.time(), list[Trial]()
     stage.journal.write(Opened(cache_key="key"))

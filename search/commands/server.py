@@ -20,6 +20,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from search.commands.server_guard import PREFIX, clear_users
+from search.ending import ENDS, guarded_by, list_heeded
+from search.run.scratch import locked_folder
 from segcore.errors import ConfigError, TrackingError
 
 _LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -130,10 +133,11 @@ def serve(folder: Path, host: str, port: int, names: Sequence[str], login: Login
     if login is None:
         _run(command, environment)
         return
+    clear_users()
     # Of mode 0700.
-    with tempfile.TemporaryDirectory(prefix="street-") as private:
-        settings = Path(private) / "auth.ini"
-        settings.write_text(_AUTH_SETTINGS.format(users=Path(private) / "users.db"), encoding="utf-8")
+    with locked_folder(PREFIX, Path(tempfile.gettempdir())) as private:
+        settings = private / "auth.ini"
+        settings.write_text(_AUTH_SETTINGS.format(users=private / "users.db"), encoding="utf-8")
         # A command line is shown to every user of the machine, an environment is not.
         environment |= {
             "MLFLOW_AUTH_CONFIG_PATH": str(settings),
@@ -187,10 +191,8 @@ def _allow_hosts(port: int, names: Sequence[str]) -> dict[str, str]:
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        # Under nohup a hang-up is to be ignored.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _interrupt)
+    for number in list_heeded():
+        signal.signal(number, _interrupt)
     process = subprocess.Popen(
         command,
         env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", **environment},
@@ -204,7 +206,8 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> None:
         said: deque[str] = deque(maxlen=_LINES)
         reader = threading.Thread(target=said.extend, args=(process.stdout,), daemon=True)
         reader.start()
-        code = process.wait()
+        with guarded_by("search.commands.server_guard", str(process.pid)):
+            code = process.wait()
     except KeyboardInterrupt:
         return
     finally:
@@ -220,7 +223,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _end_group(process: "subprocess.Popen[str]") -> None:
     # A second Ctrl-C must not leave half of the group behind, and the server's children outlive it.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, *ENDS):
         signal.signal(number, signal.SIG_IGN)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)

@@ -3,7 +3,7 @@
 What follows from it, another try elsewhere or a node that is given no more trials, is done in `run.retries`.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +24,19 @@ _SECOND_CHANCES: Final = 2
 """So often may a trial fail on a node before it is tried on another."""
 _MOST_FAILURES: Final = 20
 """A trial whose nodes die again and again may be what kills them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A worker that failed.
+
+    Args:
+        node: that it was on, as Ray names it, or None.
+        of_node: whether the fault is known to be the node's.
+    """
+
+    node: str | None
+    of_node: bool = False
 
 
 @dataclass(slots=True)
@@ -51,7 +64,7 @@ class Blame:
     def __init__(self) -> None:
         self._events = 0
         self._running: dict[int, _Attempt] = {}
-        self._failures: defaultdict[int, list[str | None]] = defaultdict(list)
+        self._failures: defaultdict[int, list[Failure]] = defaultdict(list)
         self._given_up: set[int] = set()
         self._by_node: defaultdict[str, deque[_Attempt]] = defaultdict(lambda: deque(maxlen=_LOOKED_AT))
 
@@ -68,9 +81,9 @@ class Blame:
                 attempt.reported = True
                 self._keep(attempt)
             case Restarted():
-                self._fail(event.trial, event.node)
+                self._fail(event.trial, Failure(node=event.node, of_node=event.of_node))
             case Ended(outcome=Outcome.FAILED) if event.node is not None:
-                self._fail(event.trial, event.node)
+                self._fail(event.trial, Failure(node=event.node))
                 self._given_up.add(event.trial)
             case Ended():
                 self._running.pop(event.trial, None)
@@ -86,16 +99,16 @@ class Blame:
         """Return how often a trial's workers failed."""
         return len(self._failures[trial])
 
-    def may_go_on(self, trial: int, node: str | None, max_failures: int, fit: Collection[str]) -> bool:
+    def may_go_on(self, trial: int, failure: Failure, max_failures: int, fit: Collection[str]) -> bool:
         """Say whether a trial is tried again that fails once more.
 
         Args:
             trial: its number.
-            node: that it fails on, as Ray names it, or None.
+            failure: the last one, which no event tells of yet.
             max_failures: how many failures of its own it may have.
             fit: nodes that are there and have not been left out; on any other the failure is the node's.
         """
-        return _is_bearable([*self._failures[trial], node], max_failures, fit)
+        return _is_bearable([*self._failures[trial], failure], max_failures, fit)
 
     def find_wronged(self, max_failures: int, fit: Collection[str]) -> list[int]:
         """Return the trials that were given up for failures that turned out to be a node's.
@@ -121,14 +134,14 @@ class Blame:
             trial: its number.
             able: nodes that are there and can hold a trial, as Ray names them.
         """
-        failures = self._failures[trial]
-        avoided = {node for node in able if failures.count(node) >= _SECOND_CHANCES}
+        failed = Counter(failure.node for failure in self._failures[trial])
+        avoided = {node for node in able if failed[node] >= _SECOND_CHANCES}
         return avoided if set(able) - avoided else set()
 
-    def _fail(self, trial: int, node: str | None) -> None:
-        self._failures[trial].append(node)
+    def _fail(self, trial: int, failure: Failure) -> None:
+        self._failures[trial].append(failure)
         # A worker may die before the trial has started.
-        attempt = self._running.pop(trial, None) or _Attempt(trial, node, self._events)
+        attempt = self._running.pop(trial, None) or _Attempt(trial, failure.node, self._events)
         attempt.failed = self._events
         if not attempt.reported:
             self._keep(attempt)
@@ -149,8 +162,8 @@ class Blame:
         return worse and _count_rounds(failed) >= _BAD_ROUNDS
 
 
-def _is_bearable(failures: Collection[str | None], max_failures: int, fit: Collection[str]) -> bool:
-    own = sum(node is None or node in fit for node in failures)
+def _is_bearable(failures: Collection[Failure], max_failures: int, fit: Collection[str]) -> bool:
+    own = sum(not each.of_node and (each.node is None or each.node in fit) for each in failures)
     return own <= max_failures and len(failures) <= max_failures + _MOST_FAILURES
 
 

@@ -152,12 +152,14 @@ class Restarted:
         trial: its number.
         message: what is known of the cause.
         node: that the worker was on, as Ray names it, or None.
+        of_node: whether the fault is known to be the node's.
     """
 
     event: Literal["restarted"] = "restarted"
     trial: Number
     message: str = ""
     node: str | None = None
+    of_node: bool = False
     time: Moment = Field(default_factory=now)
 
 

@@ -16,9 +16,10 @@ from ray._private.state import actors
 
 from search.place import Place
 from search.run.demand import Demand
-from search.run.nodes import Node, Nodes
+from search.run.nodes import Node, Nodes, describe_node
 
 _COUNT_SECONDS: Final = 1.0
+_REST_SECONDS: Final = 30.0
 _ROUNDING: Final = 1e-9
 
 _NODE_LABEL: Final = "ray.io/node-id"
@@ -85,6 +86,7 @@ class Capacity:
         self.note = note
         self._count_left: Callable[[], int] | None = None
         self._bad: set[str] = set()
+        self._rested: dict[str, float] = {}
         self._count = 0
         self._counted = -math.inf
         self._last_held = time.monotonic()
@@ -93,7 +95,7 @@ class Capacity:
         """Return how many trials the cluster holds at a time, no more than the place allows."""
         now = time.monotonic()
         if now - self._counted >= _COUNT_SECONDS:
-            self._count, self._counted = count_concurrent(self.place, self.find_usable()), now
+            self._count, self._counted = count_concurrent(self.place, self._find_rested()), now
             if self.demand is not None and self._count_left is not None:
                 self.demand.wish(self._count_left())
         if self._count or (self.nodes is not None and self.nodes.is_busy):
@@ -128,6 +130,15 @@ class Capacity:
         """
         self._bad.add(node)
 
+    def rest(self, node: str) -> None:
+        """Give a node no trial for a while: where there was no memory for a worker there is none a moment later.
+
+        Args:
+            node: its name in Ray.
+        """
+        self._rested[node] = time.monotonic() + _REST_SECONDS
+        self._counted = -math.inf
+
     def find_addresses(self) -> dict[str, str]:
         """Return the addresses of the nodes that may be given trials, by Ray's names of the nodes."""
         return {node["NodeID"]: node["NodeManagerAddress"] for node in self.find_usable()}
@@ -139,10 +150,10 @@ class Capacity:
     @property
     def left_out(self) -> list[str]:
         """The nodes that are given no trial now, those still being looked at among them, as Ray names them."""
-        if self.nodes is None and not self._bad:
+        if self.nodes is None and not self._bad and not self._rested:
             return []
         # Ray itself knows nothing of that, and would give a trial to any node that is free.
-        usable = {node["NodeID"] for node in self.find_usable()}
+        usable = {node["NodeID"] for node in self._find_rested()}
         return sorted({node["NodeID"] for node in find_fitting(self.place)} - usable)
 
     @property
@@ -162,6 +173,8 @@ class Capacity:
             return None
         if self.nodes is not None and (busy := self.nodes.describe_busy()):
             return f"waiting for {busy}"
+        if resting := [describe_node(node) for node in self.find_usable() if self._is_resting(node)]:
+            return f"waiting a while for {', '.join(resting)}, where a worker could not be started"
         return f"waiting for {self.describe_lack()}; ends after {self.place.wait_seconds / 60:g} min (--wait)"
 
     def describe_lack(self) -> str:
@@ -171,6 +184,12 @@ class Capacity:
         asked = f"; {self.demand.describe()}" if self.demand is not None else ""
         left_out = [f"; {problem}" for problem in self.nodes.left_out.values()] if self.nodes is not None else []
         return describe_lack(self.place, alive_nodes()) + "".join(left_out) + asked
+
+    def _find_rested(self) -> list[Node]:
+        return [node for node in self.find_usable() if not self._is_resting(node)]
+
+    def _is_resting(self, node: Node) -> bool:
+        return time.monotonic() < self._rested.get(node["NodeID"], -math.inf)
 
 
 def find_fitting(place: Place) -> list[Node]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import ray
 import torch
 
+from search.ending import list_heeded
 from search.place import Place
 from search.run.address import find_address
 from search.run.apart import started_apart
@@ -126,16 +127,14 @@ def _describe_failure(place: Place, error: Exception) -> str:
 
 @contextmanager
 def _ending_as_interrupted() -> Iterator[None]:
-    """Take the signals by which job managers and closing terminals end a process as Ctrl-C is taken.
+    """Take the signals by which job managers, closing terminals and keyboards end a process as Ctrl-C is taken.
 
     Ray's own handler of SIGTERM aborts the process; it is there from `ray.init` on.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Under nohup a hang-up is to be ignored.
-    heeded = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is not signal.SIG_IGN]
-    former = {each: signal.signal(each, _interrupt) for each in heeded}
+    former = {each: signal.signal(each, _interrupt) for each in list_heeded()}
     try:
         yield
     finally:
@@ -144,6 +143,9 @@ def _ending_as_interrupted() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGQUIT:
+        # Who asks a second time waits no longer.
+        signal.signal(number, signal.SIG_DFL)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell script starts what it sends to the background so, and Ray Tune listens only while trials run.
         raise KeyboardInterrupt

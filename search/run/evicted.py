@@ -14,6 +14,8 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 
 _USED: Final = re.compile(r"was ([\d.]+) ?GB used / ([\d.]+) ?GB limit")
 """What the memory monitor says of a node."""
+_EVICTING: Final = re.compile(r"killed due to the node running low on memory.*?\bID: (\w+)\)", re.DOTALL)
+"""How it names the node."""
 _KILLED: Final = "Worker unexpectedly exits with a connection error"
 """What Ray says of a worker that ended without a word."""
 
@@ -21,16 +23,21 @@ _KILLED: Final = "Worker unexpectedly exits with a connection error"
 @contextmanager
 def evicted_taken_for_dead() -> Iterator[None]:
     """Let Ray Tune take a worker that Ray ended for one that died, as long as this is open."""
-    original = RayActorManager._actor_task_failed
+    while_training, while_starting = RayActorManager._actor_task_failed, RayActorManager._actor_start_failed
 
     def take(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
-        original(manager, tracked_actor_task=tracked_actor_task, exception=as_death(exception))
+        while_training(manager, tracked_actor_task=tracked_actor_task, exception=as_death(exception))
 
-    RayActorManager._actor_task_failed = take
+    def take_start(manager: Any, tracked_actor: Any, exception: Exception) -> None:
+        # It knows how to take any other fault of a start.
+        taken = as_death(exception) if isinstance(exception, OutOfMemoryError) else exception
+        while_starting(manager, tracked_actor=tracked_actor, exception=taken)
+
+    RayActorManager._actor_task_failed, RayActorManager._actor_start_failed = take, take_start
     try:
         yield
     finally:
-        RayActorManager._actor_task_failed = original
+        RayActorManager._actor_task_failed, RayActorManager._actor_start_failed = while_training, while_starting
 
 
 def as_death(exception: Exception) -> Exception:
@@ -52,6 +59,12 @@ def describe_eviction(error: RayError) -> str:
         f"its node ran out of memory{told}, so Ray ended its worker; let fewer trials run at a time by "
         "--max-concurrent, or end what else runs there"
     )
+
+
+def find_evicting_node(error: Exception | None) -> str | None:
+    """Return the node that ended a worker for want of memory, as Ray names it; None where that was not the cause."""
+    found = _EVICTING.search(str(error))
+    return found[1] if found else None
 
 
 def describe_death(error: Exception | None) -> str:

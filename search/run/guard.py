@@ -5,7 +5,6 @@ Its standard input closes however the driver ends. Where it was killed, too, the
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-import search
+from search.ending import guarded_by
 from search.run.scratch import clear_left, clear_scratch
 
 PREFIX: Final = "street."
@@ -31,20 +30,8 @@ def guarded(parent: Path) -> Iterator[None]:
     Args:
         parent: where local Rays have their folders.
     """
-    guard = subprocess.Popen(
-        [sys.executable, "-m", "search.run.guard", str(parent)],
-        cwd=Path(search.__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        # What ends the driver from a keyboard or a job manager leaves it alone.
-        start_new_session=True,
-    )
-    try:
+    with guarded_by("search.run.guard", str(parent)):
         yield
-    finally:
-        guard.kill()
-        guard.communicate()
 
 
 def clear_killed(parent: Path) -> None:

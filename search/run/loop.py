@@ -210,7 +210,8 @@ def run_folds(stage: Stage, wanted: Collection[int] | None = None) -> None:
 
 
 def _make_retries(stage: Stage) -> Retries:
-    return Retries(stage.journal, stage.place.max_failures, stage.room.find_addresses, stage.room.leave_out)
+    room = stage.room
+    return Retries(stage.journal, stage.place.max_failures, room.find_addresses, room.leave_out, room.rest)
 
 
 def require_done(stage: Stage, done: bool, trials: int, numbers: Collection[int] | None = None) -> None:

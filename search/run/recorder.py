@@ -25,7 +25,7 @@ from search.memory.history import TrialRecord, rank
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome, tell_end
 from search.run.capacity import accelerator_of, node_of
-from search.run.evicted import describe_death
+from search.run.evicted import describe_death, find_evicting_node
 from search.run.retries import Retries
 from segcore.errors import ClusterError, ConfigError, StorageError
 
@@ -157,10 +157,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         """Put a trial whose worker failed back in the line, from its last checkpoint, or write that it failed."""
         number, error = trial.config["trial"], _read_error(trial)
         message = self._hung.pop(number, "") or f"{_error_text(trial)}\n{describe_death(error)}".rstrip()
-        node = self._retries.node_of(number) or _find_node(error)
+        begun = self._retries.node_of(number)
+        node = begun or _find_node(error)
         if pruned := self._record(trial).pruned:
             self._end(number, Outcome.PRUNED, pruned)
-        elif self._retries.take_up(number, node, message, of_node=_is_of_node(error)):
+        elif self._retries.take_up(number, node, message, of_node=_is_of_node(error, begun is not None)):
             self._log(number, f"it goes on from its last checkpoint after: {message}")
         else:
             self._end(number, Outcome.FAILED, message, node=node)
@@ -262,13 +263,20 @@ def _read_error(trial: Trial) -> Exception | None:
 
 def _find_node(error: Exception | None) -> str | None:
     """Return the node of a worker that died before its trial had started, as Ray names it."""
-    if not isinstance(error, ray.exceptions.RayActorError) or not error.actor_id:
+    if not isinstance(error, ray.exceptions.RayActorError):
         return None
-    return node_of(error.actor_id)
+    return node_of(error.actor_id) if error.actor_id else find_evicting_node(error)
 
 
-def _is_of_node(error: Exception | None) -> bool:
-    """Say whether the node of a trial's worker was announced to go, or lacks what the trial was promised."""
+def _is_of_node(error: Exception | None, has_begun: bool) -> bool:
+    """Say whether the node of a trial's worker was announced to go, or lacks what the trial was promised.
+
+    Args:
+        error: what Ray knows of the failure.
+        has_begun: whether the worker had the trial: before, it needs next to no memory.
+    """
+    if not has_begun and find_evicting_node(error) is not None:
+        return True
     if isinstance(error, ray.exceptions.RayTaskError):
         return isinstance(error.cause, ClusterError)
     return isinstance(error, ray.exceptions.RayActorError) and error.preempted

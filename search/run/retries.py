@@ -5,7 +5,7 @@ Whose fault a failure was is decided in `judge.blame`. Ray Tune's own retries kn
 
 from collections.abc import Callable, Mapping
 
-from search.judge.blame import Blame
+from search.judge.blame import Blame, Failure
 from search.memory.events import Reopened, Restarted, Warned
 from search.memory.journal import Journal
 
@@ -18,6 +18,7 @@ class Retries:
         max_failures: how many failures of its own a trial may have.
         find_nodes: returns the addresses of the nodes that may be given trials, by Ray's name.
         leave_out: gives a node no more trials, as long as there are others.
+        rest: gives a node no trial for a while.
     """
 
     def __init__(
@@ -26,12 +27,14 @@ class Retries:
         max_failures: int,
         find_nodes: Callable[[], Mapping[str, str]],
         leave_out: Callable[[str], object],
+        rest: Callable[[str], object],
     ) -> None:
         self.waiting: list[int] = []
         self._journal = journal
         self._max_failures = max_failures
         self._find_nodes = find_nodes
         self._leave_out = leave_out
+        self._rest = rest
         self._left_out: set[str] = set()
         self._blame = Blame()
         journal.follow(self._blame)
@@ -55,15 +58,17 @@ class Retries:
             number: the trial's.
             node: that the worker was on, as Ray names it, or None.
             message: what is known of the cause.
-            of_node: whether the fault is known to be the node's, which is announced to go or lacks a GPU.
+            of_node: whether the fault is known to be the node's, see `recorder`.
 
         Returns:
             Whether it is tried again.
         """
-        fit = self._find_nodes().keys() - self._left_out - ({node} if of_node else set())
-        if not self._blame.may_go_on(number, node, self._max_failures, fit):
+        if of_node and node is not None:
+            self._rest(node)
+        failure = Failure(node=node, of_node=of_node)
+        if not self._blame.may_go_on(number, failure, self._max_failures, self._find_nodes().keys() - self._left_out):
             return False
-        self._journal.write(Restarted(trial=number, message=message, node=node))
+        self._journal.write(Restarted(trial=number, message=message, node=node, of_node=of_node))
         self.waiting.insert(0, number)
         return True
 

@@ -1,6 +1,6 @@
 """Whose fault failures are, on scripted events: A and B are fine nodes, X is one whose workers die."""
 
-from search.judge.blame import Blame
+from search.judge.blame import Blame, Failure
 from search.memory.events import Ended, Epoch, Opened, Reopened, Restarted, Started
 from search.memory.outcome import Outcome
 
@@ -97,19 +97,29 @@ def test_a_node_that_was_fine_for_long_is_bad_once_half_of_its_last_nine_attempt
 
 def test_failures_on_nodes_that_are_gone_or_left_out_do_not_count_against_a_trial():
     blame = blame_after(*4 * [(fail, 0, "X")], (fail, 0, "A"), (fail, 0, "B"))
-    assert blame.may_go_on(0, "A", 3, fit={"A", "B"})
-    assert not blame.may_go_on(0, "A", 2, fit={"A", "B"})
-    assert not blame.may_go_on(0, "A", 3, fit={"A", "B", "X"})
+    assert blame.may_go_on(0, Failure(node="A"), 3, fit={"A", "B"})
+    assert not blame.may_go_on(0, Failure(node="A"), 2, fit={"A", "B"})
+    assert not blame.may_go_on(0, Failure(node="A"), 3, fit={"A", "B", "X"})
 
 
 def test_a_failure_on_an_unknown_node_is_the_trials_own():
-    assert blame_after((fail, 0, None)).may_go_on(0, None, 2, fit=set())
-    assert not blame_after((fail, 0, None)).may_go_on(0, None, 1, fit=set())
+    assert blame_after((fail, 0, None)).may_go_on(0, Failure(node=None), 2, fit=set())
+    assert not blame_after((fail, 0, None)).may_go_on(0, Failure(node=None), 1, fit=set())
+
+
+def test_failures_that_are_known_to_be_a_nodes_never_count_against_a_trial():
+    """Two failures of a trial that may have one of its own: the second is its own, and the first is not."""
+    blame = Blame()
+    blame.apply(Restarted(trial=0, node="A", of_node=True))
+    assert blame.may_go_on(0, Failure(node="A"), 1, fit={"A"})
+    assert blame.may_go_on(0, Failure(node="A", of_node=True), 0, fit={"A"})
+    blame.apply(Restarted(trial=0, node="A"))
+    assert not blame.may_go_on(0, Failure(node="A"), 1, fit={"A"})
 
 
 def test_a_trial_whose_nodes_die_without_end_is_given_up():
-    assert blame_after(*22 * [(fail, 0, "X")]).may_go_on(0, "X", 3, fit={"A"})
-    assert not blame_after(*23 * [(fail, 0, "X")]).may_go_on(0, "X", 3, fit={"A"})
+    assert blame_after(*22 * [(fail, 0, "X")]).may_go_on(0, Failure(node="X"), 3, fit={"A"})
+    assert not blame_after(*23 * [(fail, 0, "X")]).may_go_on(0, Failure(node="X"), 3, fit={"A"})
 
 
 def test_a_trial_that_was_given_up_for_a_nodes_failures_was_wronged():

@@ -74,12 +74,19 @@ def test_address_that_does_not_answer_is_refused_before_ray_starts(make_place, f
     assert not ray.is_initialized()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_signals_of_job_managers_and_closed_terminals_are_taken_as_ctrl_c(number):
     before = signal.getsignal(number)
     with _ending_as_interrupted(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(number)
     assert signal.getsignal(number) is before
+
+
+def test_who_quits_a_second_time_waits_no_longer():
+    with _ending_as_interrupted():
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGQUIT)
+        assert signal.getsignal(signal.SIGQUIT) is signal.SIG_DFL
 
 
 @pytest.fixture(scope="module")

@@ -93,11 +93,27 @@ def test_a_run_for_which_there_is_no_node_ends_with_what_to_do(cluster, stage, i
         asked.append(0)
         return {}
 
-    recorder = Recorder(stage.journal, stage.folder, None, Retries(stage.journal, 0, dict, set().add))
+    recorder = Recorder(stage.journal, stage.folder, None, Retries(stage.journal, 0, dict, set().add, set().add))
     waited = r"Waited 1 s in vain for a node with 1 GPU and 1 CPU: 1 node is here, the largest with 0 GPUs and 0 CPUs"
     with pytest.raises(ClusterError, match=rf"{waited}\. Add nodes, .* then run 'python -m search confirm"):
         run_trials(replace(stage, name="confirm"), next_trial, recorder, None, None, lambda: 1)
     assert asked == []
+
+
+def test_a_node_that_had_no_memory_for_a_worker_is_given_no_trial_for_a_while(cluster, stage, impatient, monkeypatch):
+    resting, other = (cluster.add_node(num_cpus=1, num_gpus=1) for _ in range(2))
+    room = Capacity(stage.place)
+    assert room.count() == 2
+    room.rest(resting.node_id)
+    assert (room.count(), room.left_out, room.lack) == (1, [resting.node_id], None)
+    assert resting.node_id in room.find_addresses(), "what fails there meanwhile is judged as ever"
+    cluster.remove_node(other)
+    told = f"waiting a while for node {resting.node_ip_address} ({resting.node_id[:8]}), where a worker could not be st"
+    assert (room.count(), str(room.lack)[: len(told)]) == (0, told)
+    monkeypatch.setattr(capacity, "_REST_SECONDS", 0.0)
+    room.rest(resting.node_id)
+    assert (room.count(), room.lack) == (1, None)
+    cluster.remove_node(resting)
 
 
 def test_ctrl_c_ends_the_wait_for_a_node_as_it_ends_a_run(cluster, stage, impatient, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError
 
-from search.run.evicted import as_death, describe_death, evicted_taken_for_dead
+from search.run.evicted import as_death, describe_death, evicted_taken_for_dead, find_evicting_node
 
 
 @pytest.fixture
@@ -38,12 +38,35 @@ def test_a_worker_that_the_memory_monitor_ended_is_one_that_died(task):
         fail(task, evicted)
 
 
+RAY_SAYS = (
+    "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 127.0.0.1, ID: 3f) was "
+    "22.27GB used / 23.54GB limit (0.946202)\nRefer to the documentation on how to address the issue"
+)
+
+
+def test_a_worker_that_the_memory_monitor_ended_as_it_started_is_one_that_died():
+    told: list[Exception] = []
+    manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
+    actor = SimpleNamespace(actor_id=7, _on_error=lambda actor, exception: told.append(exception))
+    mistake = ValueError("no error of Ray's")
+    with evicted_taken_for_dead():
+        for exception in (OutOfMemoryError(RAY_SAYS), mistake):
+            RayActorManager._actor_start_failed(manager, tracked_actor=actor, exception=exception)
+    died, other = told
+    assert isinstance(died, RayActorError)
+    assert str(died).splitlines()[-1].startswith("its node ran out of memory (22.27 of 23.54 GB in use)")
+    assert other is mistake
+
+
+def test_the_node_that_ended_a_worker_for_want_of_memory_is_known():
+    evicted = OutOfMemoryError(RAY_SAYS)
+    assert find_evicting_node(evicted) == find_evicting_node(as_death(evicted)) == "3f"
+    for other in (RayActorError(error_msg="Its node died (IP: 127.0.0.1, ID: 3f)."), None):
+        assert find_evicting_node(other) is None
+
+
 def test_a_worker_that_the_memory_monitor_ended_says_so_in_its_last_line():
-    ray_says = (
-        "1 worker(s) were killed due to the node running low on memory. Memory on the node (IP: 127.0.0.1, ID: 3f) was "
-        "22.27GB used / 23.54GB limit (0.946202)\nRefer to the documentation on how to address the issue"
-    )
-    told = str(as_death(OutOfMemoryError(ray_says))).splitlines()[-1]
+    told = str(as_death(OutOfMemoryError(RAY_SAYS))).splitlines()[-1]
     assert told.startswith("its node ran out of memory (22.27 of 23.54 GB in use), so Ray ended its worker; let fewer")
     assert len(told) <= 200, "tables show no more"
 

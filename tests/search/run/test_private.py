@@ -262,8 +262,10 @@ def test_the_next_ray_ends_what_is_left_where_all_of_a_driver_was_killed(parent,
 
 
 @needs_proc
-def test_no_guard_is_left_of_a_ray_that_ended(parent):
+def test_no_guard_is_left_of_a_ray_that_ended(parent, wait_until):
     with kept_private(""):
+        # A process that was begun just now has no command line yet.
+        wait_until(lambda: bool(find_guards(parent)), "the guard is there")
         (guard,) = find_guards(parent)
         assert is_alive(guard)
     assert find_guards(parent) == []

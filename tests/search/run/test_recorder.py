@@ -14,7 +14,7 @@ from ray.tune.experiment import Trial
 from search.folder import StageFolder
 from search.judge import asha as scheduler
 from search.judge.asha import Asha
-from search.memory.events import Asked, CheckpointSaved, Reopened, Started
+from search.memory.events import Asked, CheckpointSaved, Ended, Reopened, Restarted, Started
 from search.memory.journal import read_events, read_history
 from search.memory.outcome import Outcome
 from search.propose.proposer import Proposer
@@ -41,7 +41,7 @@ def parts(make_settings, script) -> SimpleNamespace:
     proposer = Proposer(draw_street(make_settings()), seed=0, epochs=9, metric="iou")
     for fold in (asha, proposer):
         script.journal.follow(fold)
-    recorder = Recorder(script.journal, stage, asha, Retries(script.journal, 0, dict, set().add))
+    recorder = Recorder(script.journal, stage, asha, Retries(script.journal, 0, dict, set().add, set().add))
     parts = SimpleNamespace(journal=script.journal, stage=stage, asha=asha, proposer=proposer, recorder=recorder)
     ask_more(parts, 2)
     return parts
@@ -154,7 +154,7 @@ def test_scores_of_images_are_kept_only_where_configurations_are_compared(parts,
     """In a search they would make the journal long, and nothing reads them."""
     for recorder, kept in (
         (parts.recorder, None),
-        (Recorder(parts.journal, parts.stage, None, Retries(parts.journal, 0, dict, set().add)), {"a": 0.5}),
+        (Recorder(parts.journal, parts.stage, None, Retries(parts.journal, 0, dict, set().add, set().add)), {"a": 0.5}),
     ):
         parts.recorder = recorder
         trial = make_trial(0)
@@ -298,7 +298,7 @@ def test_worker_that_died_without_a_word_is_told_so(parts, placed_trial):
 
 
 def test_trial_whose_worker_failed_waits_to_be_handed_out_again_and_is_logged(parts, placed_trial):
-    retries = Retries(parts.journal, 1, dict, set().add)
+    retries = Retries(parts.journal, 1, dict, set().add, set().add)
     retries.waiting.append(1)
     recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)
     recorder.on_trial_start(1, [placed_trial], placed_trial)
@@ -316,7 +316,7 @@ def test_a_trial_that_lacks_its_gpu_fails_by_its_nodes_fault(parts, placed_trial
     def train() -> None:
         raise ClusterError("torch sees none")
 
-    retries = Retries(parts.journal, 0, lambda: {"node": "10.0.0.2"}, set().add)
+    retries = Retries(parts.journal, 0, lambda: {"node": "10.0.0.2"}, set().add, set().add)
     recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)
     for _ in range(2):
         parts.journal.write(Started(trial=0, node="node"))
@@ -325,6 +325,23 @@ def test_a_trial_that_lacks_its_gpu_fails_by_its_nodes_fault(parts, placed_trial
         placed_trial.handle_error(caught.value)
         recorder.on_trial_error(1, [placed_trial], placed_trial)
     assert read_history(parts.journal.file, "iou").trials[0].restarts == 2
+
+
+@pytest.mark.parametrize(("has_begun", "restarts"), [(True, 0), (False, 2)])
+def test_a_worker_that_ran_out_of_memory_before_it_had_its_trial_fails_by_its_nodes_fault(
+    parts, placed_trial, has_begun, restarts
+):
+    ray_says = "killed due to the node running low on memory. Memory on the node (IP: 10.0.0.2, ID: aa11) was 9GB used"
+    retries = Retries(parts.journal, 0, lambda: {"aa11": "10.0.0.2"}, set().add, set().add)
+    recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)
+    for _ in range(2):
+        if has_begun:
+            parts.journal.write(Started(trial=0, node="aa11"))
+        placed_trial.handle_error(RayActorError(error_msg=ray_says))
+        recorder.on_trial_error(1, [placed_trial], placed_trial)
+    assert read_history(parts.journal.file, "iou").trials[0].restarts == restarts
+    failed = [event.node for event in read_events(parts.journal.file) if isinstance(event, Restarted | Ended)]
+    assert set(failed) == {"aa11"}
 
 
 def test_checkpoint_is_written_with_its_epoch_and_place(parts, make_trial, ray_folder):
@@ -350,7 +367,8 @@ def test_checkpoints_of_ended_trials_go_but_for_the_best_ones(parts, make_trial,
 def test_a_retraining_keeps_every_checkpoint(script, make_trial, ray_folder):
     """Each fold's network is a member of the ensemble."""
     stage = StageFolder(root=script.journal.file.parent)
-    parts = SimpleNamespace(recorder=Recorder(script.journal, stage, None, Retries(script.journal, 0, dict, set().add)))
+    retries = Retries(script.journal, 0, dict, set().add, set().add)
+    parts = SimpleNamespace(recorder=Recorder(script.journal, stage, None, retries))
     places = [ray_folder / name for name in "ab"]
     for number, place in enumerate(places):
         script.ask(number, fold=number)
@@ -375,7 +393,7 @@ def resume(parts: SimpleNamespace) -> Asha:
     """Let another ASHA follow the journal and do what a resumed search does first."""
     asha = Asha(grace_epochs=1, reduction_factor=2, epochs=9, metric="iou")
     parts.journal.follow(asha)
-    Recorder(parts.journal, parts.stage, asha, Retries(parts.journal, 0, dict, set().add)).end_judged()
+    Recorder(parts.journal, parts.stage, asha, Retries(parts.journal, 0, dict, set().add, set().add)).end_judged()
     return asha
 
 

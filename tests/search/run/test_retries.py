@@ -11,10 +11,10 @@ GOOD, BAD = NODES
 
 @pytest.fixture
 def retries(script):
-    """Three trials went well on the good node; the nodes are those of `retries.nodes`."""
-    nodes = dict(NODES)
-    retries = Retries(script.journal, 1, lambda: dict(nodes), nodes.pop)
-    retries.nodes = nodes
+    """Three trials went well on the good node; the nodes are those of `retries.nodes`, `retries.rested` rest."""
+    nodes, rested = dict(NODES), list[str]()
+    retries = Retries(script.journal, 1, lambda: dict(nodes), nodes.pop, rested.append)
+    retries.nodes, retries.rested = nodes, rested
     for trial in range(10, 13):
         script.ask(trial)
         script.write("started", trial=trial, node=GOOD)
@@ -43,7 +43,9 @@ def test_a_trial_is_given_up_once_it_failed_more_often_than_it_may(script, retri
 def test_the_death_of_a_node_never_counts_against_a_trial(script, retries):
     del retries.nodes[BAD]
     assert all(fail(script, retries, 0, BAD) for _ in range(9))
+    assert retries.rested == []
     assert all(fail(script, retries, 0, GOOD, of_node=True) for _ in range(3))
+    assert retries.rested == 3 * [GOOD]
 
 
 def test_a_node_on_which_trial_after_trial_fails_gets_no_more_and_it_is_told_once(script, retries):
@@ -68,7 +70,7 @@ def test_what_was_given_up_because_of_a_node_is_taken_up_again_once_the_node_is_
 
 
 def test_a_trial_that_failed_twice_on_a_node_is_tried_on_another(script, retries):
-    retries = Retries(script.journal, 3, lambda: NODES, set().add)
+    retries = Retries(script.journal, 3, lambda: NODES, set().add, set().add)
     for _ in range(2):
         assert retries.find_avoided(0) == []
         fail(script, retries, 0, BAD)

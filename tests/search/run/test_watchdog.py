@@ -16,7 +16,10 @@ def watch(script):
     """A watchdog that counts a silence of more than 100 s, and two trials that have just started."""
     watch = SimpleNamespace(now=0.0, ended=[], trials=[], script=script)
     watch.recorder = Recorder(
-        script.journal, StageFolder(root=script.journal.file.parent), None, Retries(script.journal, 0, dict, set().add)
+        script.journal,
+        StageFolder(root=script.journal.file.parent),
+        None,
+        Retries(script.journal, 0, dict, set().add, set().add),
     )
     watch.dog = Watchdog(script.journal, watch.recorder, 100.0, end_worker=watch.ended.append, clock=lambda: watch.now)
     for number in range(2):

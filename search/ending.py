@@ -1,0 +1,42 @@
+"""How a process of the project ends: the signals that end it in good order, and what clears up should it be killed."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+ENDS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What job managers, closing terminals and keyboards send; taken as Ctrl-C is."""
+_ROOT: Final = Path(__file__).resolve().parents[1]
+
+
+def list_heeded() -> list[signal.Signals]:
+    """Return those of them that this process does not ignore, as under nohup a hang-up is to be."""
+    return [each for each in ENDS if signal.getsignal(each) is not signal.SIG_IGN]
+
+
+@contextmanager
+def guarded_by(module: str, *arguments: str) -> Iterator[None]:
+    """Run a module beside this process; its standard input closes however this process ends.
+
+    Args:
+        module: its import path.
+        arguments: of its command line, which every user of the machine may read.
+    """
+    guard = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        # What ends this process from a keyboard or a job manager leaves it alone.
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()

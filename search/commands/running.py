@@ -24,6 +24,7 @@ from search.commands.display import (
     stage_shown,
 )
 from search.commands.report import keep_report
+from search.commands.state import show_unfinished
 from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
 from search.insight.words import count_words
@@ -165,6 +166,7 @@ def finish(ready: ReadySearch, *, retry: bool = False) -> None:
         console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
         console.print(f"browse:     {_name_pages(settings, place)}", soft_wrap=True, markup=False)
         console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
+        show_unfinished(settings, folder)
 
 
 def _name_pages(settings: SearchSettings, place: Place) -> str:

@@ -7,9 +7,9 @@ from search.commands.display import show_failed_trainings
 from search.finding import is_in_use
 from search.folder import SearchFolder
 from search.judge.asha import Asha
-from search.judge.progress import RETRIED, is_over
+from search.judge.progress import RETRIED, build_asha, is_over
 from search.memory.history import History, count_ends
-from search.memory.journal import read_history
+from search.memory.journal import read_history, replay
 from search.memory.outcome import tell_end
 from search.settings import SearchSettings
 from search.verdict.decision import Decision
@@ -47,13 +47,30 @@ def show_state(
     if not usable:
         _show_failures(history, folder)
     if not is_over(settings, history, asha):
-        budget_seconds = settings.time_budget_seconds
-        spent = budget_seconds and history.spent_seconds >= budget_seconds
-        again = folder.command("resume", *(["--time-budget", "1h"] if spent else []))
-        told = "Its time budget is spent" if spent else "No process runs it"
-        warn(f"{told}; go on with '{again}'.")
+        _tell_unfinished(settings, folder, history)
     elif usable:
         _show_confirmation(settings, folder, history, driven, has_rivals=len(usable) > 1, names_best=names_best)
+
+
+def show_unfinished(settings: SearchSettings, folder: SearchFolder) -> None:
+    """Say that a run has ended before its search is over, and how to go on; nothing where it is over.
+
+    Args:
+        settings: of the run; its time budget may have been granted for this run alone.
+        folder: the search's files.
+    """
+    history, asha = History(settings.metric), build_asha(settings)
+    replay(folder.search_stage.journal, history, asha)
+    if not is_over(settings, history, asha):
+        _tell_unfinished(settings, folder, history)
+
+
+def _tell_unfinished(settings: SearchSettings, folder: SearchFolder, history: History) -> None:
+    budget_seconds = settings.time_budget_seconds
+    spent = budget_seconds and history.spent_seconds >= budget_seconds
+    again = folder.command("resume", *(["--time-budget", "1h"] if spent else []))
+    told = "Its time budget is spent" if spent else "No process runs it"
+    warn(f"{told}; go on with '{again}'.")
 
 
 def _show_failures(history: History, folder: SearchFolder) -> None:

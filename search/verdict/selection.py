@@ -140,7 +140,7 @@ def _describe_decision(decision: Decision, winner: Contender, settings: SearchSe
     return Confirmation(
         told=tell_rounds(len(decision.folds), settings),
         score=winner.score,
-        interval=_ends(winner.interval),
+        interval=_score_ends(winner.interval),
         folds=[] if over_seeds else list(decision.folds),
         further_seeds=list(decision.folds) if over_seeds else [],
         optimism=decision.optimism,
@@ -158,7 +158,7 @@ def _describe_contender(contender: Contender) -> Finalist:
         search_score=contender.search_score,
         fold_scores=contender.fold_scores,
         score=contender.score if contender.fold_scores else None,
-        interval=_ends(contender.interval),
+        interval=_score_ends(contender.interval),
         difference=_ends(contender.difference),
         image_difference=_ends(contender.image_difference),
         dismissed=contender.dismissed,
@@ -168,6 +168,10 @@ def _describe_contender(contender: Contender) -> Finalist:
 
 def _ends(interval: Interval | None) -> Ends | None:
     return (interval.low, interval.high) if interval is not None else None
+
+
+def _score_ends(interval: Interval | None) -> Ends | None:
+    return interval.score_ends if interval is not None else None
 
 
 def can_confirm(history: History, settings: SearchSettings) -> bool:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from search.__main__ import app
 from search.commands.display import show_best, show_failed_trainings, show_front
-from search.commands.state import show_state
+from search.commands.state import show_state, show_unfinished
 from search.finding import lock_stage
 from search.folder import SearchFolder
 from search.judge.progress import build_asha
@@ -96,6 +96,16 @@ def test_search_whose_time_is_spent_is_granted_more(make_search, capsys):
     assert "Its time budget is spent; go on with 'python -m search resume streets --time-budget 1h" in search.tell(
         capsys
     )
+
+
+def test_run_that_ended_by_its_time_budget_says_so_and_one_that_is_over_does_not(make_search, capsys):
+    search = make_search(trials=2, time_budget_seconds=60.0)
+    search.try_out(0.5, 0.7)
+    show_unfinished(search.settings, search.folder)
+    assert capsys.readouterr().out == ""
+    show_unfinished(replace(search.settings, trials=9), search.folder)
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith("Its time budget is spent; go on with 'python -m search resume streets --time-budget 1h")
 
 
 def test_search_that_runs_needs_nothing(make_search, capsys):

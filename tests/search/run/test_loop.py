@@ -517,6 +517,8 @@ def test_a_run_that_was_granted_time_names_what_is_left_of_it_to_go_on_with(stag
     granted = replace(stage, settings=replace(stage.settings, time_budget_seconds=100.0), granted=True)
     assert " --time-budget 40s " in granted.again
     assert "--time-budget" not in replace(granted, granted=False).again
+    without_end = replace(granted, settings=replace(stage.settings, time_budget_seconds=0.0))
+    assert " --time-budget 0 " in without_end.again
 
 
 def test_space_that_draws_nothing_more_is_told_with_the_way_to_go_on(stage):

@@ -16,6 +16,7 @@ from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Value
 from search.commands.tables import settings_table
 from search.finding import find_folder, is_taken, lock_stage, require_idle, require_new
 from search.folder import SearchFolder, folder_of
+from search.insight.words import count_words
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
@@ -128,6 +129,9 @@ def _launch(
         cache_pixels = running.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
+        if cache_pixels.extra_names:
+            extra = count_words(len(cache_pixels.extra_names), "extra image")
+            told.append((f"{extra}: trained on beside those of every fold, validated in none", False))
         with told_if_slow(f"drawing from {settings.space}, and building the networks that it draws"):
             looked_at = loop.require_search(settings, cache_pixels, split)
         _tell_start(settings, split, told, looked_at.taken)

@@ -66,10 +66,18 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
 
 def _describe_setting(value: Any, description: str) -> str:
     """Return a setting as the table shows it: of one that is not given what its description says of that."""
-    if value is False or value:
-        return f"{value:g}" if isinstance(value, float) else str(value)
     unset = _UNSET.search(description)
-    return unset[1] if unset else "none" if value in ([], {}, "") else str(value)
+    if not value and value is not False and unset:
+        return unset[1]
+    match value:
+        case float():
+            return f"{value:g}"
+        case list() | dict():
+            # As the options were given, that make it.
+            parts = [f"{name}={each}" for name, each in value.items()] if isinstance(value, dict) else map(str, value)
+            return ", ".join(parts) or "none"
+        case _:
+            return "none" if value == "" else str(value)
 
 
 def progress_panel(

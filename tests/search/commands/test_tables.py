@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from search.commands.tables import (
     describe_reason,
     importance_table,
@@ -119,6 +121,15 @@ def test_settings_table_says_what_a_setting_means_that_is_not_given(render, row_
     assert "no limit" in row_of(text, "max_memory_gib")
     assert "as many as fit" in row_of(text, "max_concurrent")
     assert "start a local Ray" in row_of(text, "address")
+
+
+def test_settings_table_shows_lists_and_values_as_they_were_given(render, row_of, make_settings, make_place):
+    fixed, extra = {"batch_size": 16, "loss": "ce"}, (Path("/sure"), Path("/more"))
+    text = render(settings_table(make_settings(fixed=fixed), make_place(extra=extra)))
+    told = {name: row_of(text, name).split(maxsplit=1)[1].strip() for name in ("fixed", "extra", "gpus_per_trial")}
+    assert told == {"fixed": "batch_size=16, loss=ce", "extra": "/sure, /more", "gpus_per_trial": "0"}
+    bare = render(settings_table(make_settings(), make_place()))
+    assert {row_of(bare, name).split()[1] for name in ("fixed", "extra")} == {"none"}
 
 
 def test_first_of_a_rung_is_not_said_to_have_lost(render, make_history):

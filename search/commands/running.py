@@ -24,7 +24,7 @@ from search.commands.display import (
     stage_shown,
 )
 from search.commands.report import keep_report
-from search.commands.state import show_unfinished
+from search.commands.state import show_retraining, show_unfinished
 from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
 from search.insight.words import count_words
@@ -165,7 +165,7 @@ def finish(ready: ReadySearch, *, retry: bool = False) -> None:
         keep_report(settings, place, folder, importances)
         console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
         console.print(f"browse:     {_name_pages(settings, place)}", soft_wrap=True, markup=False)
-        console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
+        show_retraining(folder, found)
         show_unfinished(settings, folder)
 
 

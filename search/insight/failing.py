@@ -32,7 +32,7 @@ def answer_weakness(record: Record) -> Answer:
         sentence=". ".join(told) + ("." if told else "One score, no classes or conditions."),
         certainty=_tell_weakness(found),
         commands=(segcore_command("errors", model_of(record), record.place.data, "errors.html"),)
-        if record.retrained
+        if record.is_model_current
         else (),
     )
 

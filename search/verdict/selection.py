@@ -179,6 +179,18 @@ def can_confirm(history: History, settings: SearchSettings) -> bool:
     return len(choose_candidates(history, settings)) >= 2
 
 
+def find_earlier_retraining(folder: SearchFolder, best: Winner) -> str:
+    """Return where the retraining of another winner lies, begun or ended; empty where there is none.
+
+    Args:
+        folder: the search's files.
+        best: who has won now; more trials, or a confirmation, may have named another since the retraining began.
+    """
+    stage = folder.retrain_stage
+    trained = next(iter(read_history(stage.journal, best.metric).in_order), None)
+    return "" if trained is None or best.is_trained_by(trained.values) else stage.address(stage.root)
+
+
 def name_winner(settings: SearchSettings, folder: SearchFolder) -> Winner:
     """Write `best.json` from the journals, and return the winner."""
     stages = (folder.search_stage, folder.confirm_stage)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from search.__main__ import app
 from search.commands.display import show_best, show_failed_trainings, show_front
-from search.commands.state import show_state, show_unfinished
+from search.commands.state import show_retraining, show_state, show_unfinished
 from search.finding import lock_stage
 from search.folder import SearchFolder
 from search.judge.progress import build_asha
@@ -159,6 +159,29 @@ def test_confirmation_that_is_due_runs_and_is_done(make_search, capsys):
     assert "python -m search retrain streets" in told
     search.folder.model.mkdir(parents=True)
     assert search.tell(capsys).endswith(f"Trained on all folds: {search.folder.model}")
+
+
+def test_retraining_of_an_earlier_winner_is_named_with_what_to_do(make_search, capsys):
+    search = make_search()
+    search.try_out(0.5, 0.7, 0.6)
+    search.confirm(1, 0.6)
+    search.confirm(2, 0.5)
+    best = name_winner(search.settings, search.folder)
+
+    def tell(batch_size: int) -> str:
+        """Trial 1, which won, has batches of 2."""
+        journal = Journal(search.folder.retrain_stage.journal, "iou")
+        journal.write(Asked(trial=0, fold=0, values={**best.values, "batch_size": batch_size}, params={}))
+        journal.close()
+        show_retraining(search.folder, best)
+        return search.tell(capsys)
+
+    told = tell(2)
+    assert "moved away" not in told
+    assert "retrain streets --storage" in told
+    told = tell(3)
+    assert "streets/retrain, which is of an earlier winner, is moved away)" in told
+    assert "streets/retrain is of an earlier winner; move it away, then 'python -m search retrain streets" in told
 
 
 def test_looking_at_a_search_leaves_no_folders_behind(make_search, capsys):

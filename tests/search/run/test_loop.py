@@ -91,10 +91,11 @@ def test_stage_that_stopped_early_was_interrupted(stage, script, trials):
     script.ask(1)
     if trials == 3:
         script.end(1)
-    with pytest.raises(
-        InterruptedSearchError, match=rf"of {trials} trials had ended; go on with 'python -m search retrain"
-    ):
+    ended = rf"Interrupted when {trials - 1} of {trials}"
+    with pytest.raises(InterruptedSearchError, match=rf"{ended} trainings had ended; go on with .* search retrain"):
         require_done(replace(stage, name="retrain"), False, trials)
+    with pytest.raises(InterruptedSearchError, match=rf"{ended} trials had ended; go on with .* search resume"):
+        require_done(stage, False, trials)
 
 
 def test_spent_time_is_refused_where_there_is_something_left_to_do(stage, script):

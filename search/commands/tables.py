@@ -102,7 +102,7 @@ def progress_panel(
         search: as of `summary_line`.
     """
     return Group(
-        trials_table(most_telling(history, rows), history.metric, wide=wide),
+        trials_table(most_telling(history, rows), history.metric, wide=wide, trainings=search is not None),
         summary_line(history, settings, concurrent, search),
         *warning_lines(history),
         Text(about, style="dim"),
@@ -156,7 +156,9 @@ def _describe_time_left(seconds: float | None, at_once: int | None, running: int
     return f"about {describe_seconds(seconds)} left{resumed}, {at_once or 1} at a time"
 
 
-def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, reasons: bool = False) -> Table:
+def trials_table(
+    trials: list[TrialRecord], metric: str, *, wide: bool = True, reasons: bool = False, trainings: bool = False
+) -> Table:
     """Return trials with their state, score, how long ago those that run were heard of, and what was drawn for them.
 
     Args:
@@ -164,10 +166,11 @@ def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, r
         metric: what decides; another one is shown beside it where there is room.
         wide: whether there is room for all columns.
         reasons: whether to say why trials ended as they did.
+        trainings: whether these are trainings of a confirmation or a retraining, whose numbers are not the trials'.
     """
     other = "iou" if metric == "miou" else "miou"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("trial", "state", "epoch", metric, *([other] if wide else [])):
+    for name in ("training" if trainings else "trial", "state", "epoch", metric, *([other] if wide else [])):
         table.add_column(name, justify="left" if name == "state" else "right")
     moment, running = now(), wide and any(trial.running for trial in trials)
     if running:
@@ -182,7 +185,7 @@ def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, r
             str(trial.last_epoch),
             *(describe_score(score) for score in (best.score if best else None, *scores)),
             *([f"{describe_seconds(max(0.0, moment - trial.heard))} ago" if trial.running else "-"] if running else []),
-            _describe_trial(trial, reasons=reasons),
+            _describe_trial(trial, reasons=reasons, trainings=trainings),
         )
     return table
 
@@ -204,9 +207,12 @@ def tell_last_line(message: str) -> str:
     return shorten(message.strip().rpartition("\n")[2], _TOLD_LETTERS, placeholder=" ...")
 
 
-def _describe_trial(trial: TrialRecord, *, reasons: bool) -> Text:
+def _describe_trial(trial: TrialRecord, *, reasons: bool, trainings: bool) -> Text:
     is_spared = trial.kept and trial.outcome in (None, Outcome.STOPPED)
-    told = Text(describe_values(trial.values) + ("; kept" if is_spared else ""))
+    # A retraining's trainings of the winner name no trial.
+    whose = "" if trial.source is None else f"trial {trial.source}, "
+    of_what = f"{whose}fold {trial.fold}: " if trainings else ""
+    told = Text(of_what + describe_values(trial.values) + ("; kept" if is_spared else ""))
     reason = describe_reason(trial) if reasons else ""
     return told.append(f"\n{reason}", style="dim") if reason else told
 

@@ -185,6 +185,18 @@ def test_metric_that_decides_is_shown_by_its_name_with_another_beside_it(render,
     assert row_of(render(trials_table(of_miou.in_order, "miou")), "0").split()[3:5] == ["0.4000", "0.9000"]
 
 
+def test_trainings_are_told_from_trials_and_say_whose_they_are(render, row_of, make_history):
+    def write(script) -> None:
+        script.ask(0, fold=2, source=7)
+        script.ask(1, fold=1)
+
+    text = render(trials_table(make_history(write).in_order, "iou", trainings=True))
+    assert row_of(text, "training").split()[:2] == ["training", "state"]
+    assert "trial 7, fold 2: resnet34" in row_of(text, "0")
+    assert " fold 1: resnet34" in row_of(text, "1")
+    assert "fold" not in render(trials_table(make_history(write).in_order, "iou"))
+
+
 def test_trials_table_fits_60_columns_and_says_why(render, make_history):
     def write(script) -> None:
         every_state(script)

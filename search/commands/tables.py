@@ -51,6 +51,8 @@ _COLOURS: Final = {
 def settings_table(settings: SearchSettings, place: Place) -> Table:
     """Return the resolved settings and where it runs, one per line."""
     table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     told = {
         "storage": name_storage(place.storage),
         "grace_epochs": f"{settings.resolved_grace_epochs} (of {settings.epochs})",

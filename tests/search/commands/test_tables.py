@@ -132,6 +132,12 @@ def test_settings_table_shows_lists_and_values_as_they_were_given(render, row_of
     assert {row_of(bare, name).split()[1] for name in ("fixed", "extra")} == {"none"}
 
 
+def test_settings_table_cuts_no_path_short(render, make_settings, make_place):
+    data = f"/data/{'a' * 90}/streets"
+    text = render(settings_table(make_settings(), make_place(data=data)), 80)
+    assert data in "".join(text.split())
+
+
 def test_first_of_a_rung_is_not_said_to_have_lost(render, make_history):
     def write(script):
         script.ask(0)

@@ -122,7 +122,8 @@ def show_interrupted(history: History, settings: SearchSettings, trials: int, se
     history.halt()
     if history.trials:
         shown = tables.most_telling(history, _SHOWN_ROWS)
-        console.print(tables.trials_table(shown, history.metric, wide=console.width >= tables.WIDE, reasons=True))
+        wide, trainings = console.width >= tables.WIDE, search is not None
+        console.print(tables.trials_table(shown, history.metric, wide=wide, reasons=True, trainings=trainings))
     console.print(tables.summary_line(history, replace(settings, trials=trials), search=search))
 
 

@@ -12,6 +12,7 @@ from search.commands.notify import Notify, notified
 from search.commands.opening import open_told
 from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
 from search.commands.report import keep_report, send_report
+from search.commands.state import show_retraining
 from search.finding import find_folder, is_in_use, lock_idle_stage, require_idle
 from search.folder import SearchFolder
 from search.memory.best import Configuration, Winner, read_best
@@ -21,7 +22,7 @@ from search.opening import remember
 from search.place import DEFAULT_STORAGE
 from search.settings import change_settings
 from search.verdict.out_of_fold import MOST_NETWORKS
-from search.verdict.selection import can_confirm, choose_further, name_winner
+from search.verdict.selection import can_confirm, choose_further, find_earlier_retraining, name_winner
 from segcore.data.caching.disk import resolve_folder
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError, TrackingError
@@ -69,11 +70,12 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
         cache = running.prepare_cache(capacity, dataset)
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
         running.confirm_best(ready, retry=True, save=True)
-    show_best(name_winner(settings, folder))
+    found = name_winner(settings, folder)
+    show_best(found)
     send_file(folder.root, folder.best)
     show_failed_trainings(settings, folder)
     keep_report(settings, place, folder)
-    console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
+    show_retraining(folder, found)
 
 
 @with_options({"where": WHERE_NOW})
@@ -111,6 +113,7 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
     if not folder.best.exists():
         best(folder.name, storage=folder.root.parent)
     winner = read_best(folder.best)
+    require_own_retraining(folder, winner)
     further = find_further(folder, settings.metric, winner, members)
     read_folds(folder.folds)
     running.expect_tracking(place)
@@ -120,6 +123,14 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
         wanted = Retraining(winner=winner, further=further, most=most, half=half)
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
         running.retrain_winner(ready, wanted)
+
+
+def require_own_retraining(folder: SearchFolder, winner: Winner) -> None:
+    """Refuse to retrain beside the retraining of another winner, before anything starts."""
+    if earlier := find_earlier_retraining(folder, winner):
+        raise CheckpointError(
+            f"{earlier} retrains another winner than best.json names now; move that folder away to retrain the new one."
+        )
 
 
 def find_further(folder: SearchFolder, metric: str, winner: Winner, members: int | None) -> list[Configuration] | None:

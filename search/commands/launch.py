@@ -16,6 +16,7 @@ from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Value
 from search.commands.tables import settings_table
 from search.finding import find_folder, is_taken, lock_stage, require_idle, require_new
 from search.folder import SearchFolder, folder_of
+from search.insight.words import count_words
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
@@ -130,6 +131,9 @@ def _launch(
         cache_pixels = running.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
+        if cache_pixels.extra_names:
+            extra = count_words(len(cache_pixels.extra_names), "extra image")
+            told.append((f"{extra}: trained on beside those of every fold, validated in none", False))
         with told_if_slow(f"drawing from {settings.space}, and building the networks that it draws"):
             looked_at = loop.require_search(settings, cache_pixels, split)
         _tell_start(settings, split, told, looked_at.taken)
@@ -200,7 +204,7 @@ def resume(
     name: Name,
     where: Values,
     trials: Annotated[str, typer.Option(help="how many trials it is to have: 60, or +40 for 40 more")] = "+0",
-    time_budget: Annotated[str, typer.Option(help="go on for 90m, 2h, 1d, ...; empty: what is left")] = "",
+    time_budget: Annotated[str, typer.Option(help="go on for 90m, 2h, 1d, ...; 0: no limit; empty: what is left")] = "",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="try failed trials again")] = False,
     notify: Notify = "",
     storage: Storage = DEFAULT_STORAGE,
@@ -226,9 +230,7 @@ def _go_on(
     asked = len(history.trials)
     settings = extended = change_settings(settings, {"trials": parse_trials(trials, settings, asked)})
     if time_budget:
-        settings = replace(
-            settings, time_budget_seconds=history.spent_seconds + parse_duration(time_budget, "--time-budget")
-        )
+        settings = grant_time(settings, history, time_budget)
     require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
     # Those that are gone are told before anything starts.
@@ -243,3 +245,15 @@ def _go_on(
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
         running.search(ready, retry=retry_failed, extended=extended)
         running.finish(ready, retry=retry_failed)
+
+
+def grant_time(settings: SearchSettings, history: History, time_budget: str) -> SearchSettings:
+    """Return settings under which a run may last as long, whatever runs before it took.
+
+    Args:
+        settings: of the search.
+        history: its trials.
+        time_budget: a duration such as 2h; 0: no limit, as at a launch.
+    """
+    granted_seconds = parse_duration(time_budget, "--time-budget")
+    return replace(settings, time_budget_seconds=granted_seconds and history.spent_seconds + granted_seconds)

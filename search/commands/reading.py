@@ -3,7 +3,7 @@
 How it is shown is in `state` and `tables`, what programs get of it in `documents`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from search.fetched import read_fetched
@@ -67,7 +67,9 @@ class Look:
         at_once = count_at_once(record.history)
         if at_once is None or (self.is_over and not self.driven):
             return None
-        return estimate_seconds_left(record.history, record.settings, at_once) or None
+        # Who goes on after a budget was granted more time, which the settings know nothing of.
+        settings = replace(record.settings, time_budget_seconds=0.0) if self.is_out_of_time else record.settings
+        return estimate_seconds_left(record.history, settings, at_once) or None
 
 
 def look_at(folder: SearchFolder) -> Look:

@@ -15,7 +15,7 @@ from search.commands.tables import WIDE
 from search.finding import find_folder
 from search.insight.decisions import Decisions, find_unlike, replay_decisions, replay_settings
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
-from search.insight.words import describe_seconds
+from search.insight.words import count_words, describe_seconds
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.opening import read_what
@@ -124,8 +124,8 @@ def _name_trials(what: str, trials: Sequence[int]) -> str:
 def _describe_match(history: History, own: Decisions) -> str:
     unlike = find_unlike(history, own)
     if not unlike:
-        count = len(own.stopped)
-        return f"The search's own settings, replayed, leave the same {count} trials stopped after the same epochs."
+        stopped = count_words(len(own.stopped), "trial")
+        return f"The search's own settings, replayed, leave the same {stopped} stopped after the same epochs."
     numbers = ", ".join(map(str, unlike))
     return (
         f"The search's own settings, replayed, decide otherwise on trials {numbers}: a worker came free later than is "

@@ -24,6 +24,7 @@ from search.commands.display import (
     stage_shown,
 )
 from search.commands.report import keep_report
+from search.commands.state import show_retraining, show_unfinished
 from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
 from search.insight.words import count_words
@@ -46,12 +47,13 @@ from search.tracking_uri import own_tracking_uri
 from search.verdict.notes import ensemble_line
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
-from segcore.data.bringing import bring_data
+from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.cache import PixelCache
 from segcore.data.caching.disk import warn_of_network
 from segcore.data.case import DataSet
 from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import read_folds
+from segcore.data.extra import read_extra
 from segcore.errors import InterruptedSearchError, TrackingError
 from segcore.prediction.ensemble_files import ENSEMBLE_FILE
 
@@ -84,10 +86,15 @@ def connected(place: Place) -> Iterator[Capacity]:
 
 
 def read_data(place: Place) -> DataSet:
-    """Return what the data set holds, fetching or unpacking it first if need be, and say so."""
+    """Return what the data set holds, fetching or unpacking it first if need be, and say so.
+
+    Extra data that cannot be read, or that does not belong to it, is refused here, before anything starts.
+    """
     with decoding_shown("fetching, MiB") as progress:
         folder = bring_data(place.data, place.cache, progress, lambda line: console.print(line, soft_wrap=True))
-    return read_dataset(folder, place.layout)
+    dataset = read_dataset(folder, place.layout)
+    read_extra(dataset, bring_each(place.extra, place.cache))
+    return dataset
 
 
 def prepare_cache(capacity: Capacity, dataset: DataSet) -> PixelCache:
@@ -164,7 +171,8 @@ def finish(ready: ReadySearch, *, retry: bool = False) -> None:
         keep_report(settings, place, folder, importances)
         console.print(f"logs:       {folder.search_stage.trial(0).parent}/NUMBER/log.txt", soft_wrap=True)
         console.print(f"browse:     {_name_pages(settings, place)}", soft_wrap=True, markup=False)
-        console.print(f"retrain:    {folder.command('retrain')}", soft_wrap=True)
+        show_retraining(folder, found)
+        show_unfinished(settings, folder)
 
 
 def _name_pages(settings: SearchSettings, place: Place) -> str:

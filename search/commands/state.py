@@ -7,15 +7,16 @@ from search.commands.display import show_failed_trainings
 from search.finding import is_in_use
 from search.folder import SearchFolder
 from search.judge.asha import Asha
-from search.judge.progress import RETRIED, is_over
+from search.judge.progress import RETRIED, build_asha, is_over
+from search.memory.best import Winner
 from search.memory.history import History, count_ends
-from search.memory.journal import read_history
+from search.memory.journal import read_history, replay
 from search.memory.outcome import tell_end
 from search.settings import SearchSettings
 from search.verdict.decision import Decision
 from search.verdict.race import decide
 from search.verdict.rounds import count_trainings, tell_rounds
-from search.verdict.selection import can_confirm, choose_candidates
+from search.verdict.selection import can_confirm, choose_candidates, choose_confirmed, find_earlier_retraining
 from segcore.data.dividing.split import read_folds
 
 
@@ -47,13 +48,30 @@ def show_state(
     if not usable:
         _show_failures(history, folder)
     if not is_over(settings, history, asha):
-        budget_seconds = settings.time_budget_seconds
-        spent = budget_seconds and history.spent_seconds >= budget_seconds
-        again = folder.command("resume", *(["--time-budget", "1h"] if spent else []))
-        told = "Its time budget is spent" if spent else "No process runs it"
-        warn(f"{told}; go on with '{again}'.")
+        _tell_unfinished(settings, folder, history)
     elif usable:
         _show_confirmation(settings, folder, history, driven, has_rivals=len(usable) > 1, names_best=names_best)
+
+
+def show_unfinished(settings: SearchSettings, folder: SearchFolder) -> None:
+    """Say that a run has ended before its search is over, and how to go on; nothing where it is over.
+
+    Args:
+        settings: of the run; its time budget may have been granted for this run alone.
+        folder: the search's files.
+    """
+    history, asha = History(settings.metric), build_asha(settings)
+    replay(folder.search_stage.journal, history, asha)
+    if not is_over(settings, history, asha):
+        _tell_unfinished(settings, folder, history)
+
+
+def _tell_unfinished(settings: SearchSettings, folder: SearchFolder, history: History) -> None:
+    budget_seconds = settings.time_budget_seconds
+    spent = budget_seconds and history.spent_seconds >= budget_seconds
+    again = folder.command("resume", *(["--time-budget", "1h"] if spent else []))
+    told = "Its time budget is spent" if spent else "No process runs it"
+    warn(f"{told}; go on with '{again}'.")
 
 
 def _show_failures(history: History, folder: SearchFolder) -> None:
@@ -90,13 +108,14 @@ def _show_confirmation(
         return
     show_failed_trainings(settings, folder)
     trainings = read_history(folder.confirm_stage.journal, settings.metric)
-    candidates = choose_candidates(history, settings)
-    decision = decide(candidates, trainings, settings, read_folds(folder.folds).block_of)
+    candidates, split = choose_candidates(history, settings), read_folds(folder.folds)
+    decision = decide(candidates, trainings, settings, split.block_of)
     if decision.pending:
         told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
         warn(f"The winner is not confirmed {_name_further(settings)} yet ({told}); run '{folder.command('confirm')}'.")
     else:
-        _show_confirmed(settings, folder, decision, driven, names_best=names_best)
+        best = choose_confirmed(history, trainings, settings, split)
+        _show_confirmed(settings, folder, decision, best, driven, names_best=names_best)
 
 
 def _name_further(settings: SearchSettings) -> str:
@@ -104,7 +123,7 @@ def _name_further(settings: SearchSettings) -> str:
 
 
 def _show_confirmed(
-    settings: SearchSettings, folder: SearchFolder, decision: Decision, driven: str, *, names_best: bool
+    settings: SearchSettings, folder: SearchFolder, decision: Decision, best: Winner, driven: str, *, names_best: bool
 ) -> None:
     winner = decision.winner
     if winner is None:
@@ -113,9 +132,19 @@ def _show_confirmed(
     told += f": trial {winner.trial}, {settings.metric} {winner.score:.4f}"
     everything = "on all folds" if settings.folds > 1 else "with these seeds"
     console.print(f"{told}; '{folder.command('best')}' shows it." if names_best else f"{told}.", soft_wrap=True)
+    earlier = find_earlier_retraining(folder, best)
     if driven == "retrain":
         console.print(f"It is trained {everything} now.")
+    elif earlier:
+        warn(f"{earlier} is of an earlier winner; move it away, then '{folder.command('retrain')}' trains this one.")
     elif model := folder.find_model():
         console.print(f"Trained {everything}: {model}", soft_wrap=True)
     else:
         console.print(f"'{folder.command('retrain')}' trains it {everything}.", soft_wrap=True)
+
+
+def show_retraining(folder: SearchFolder, best: Winner) -> None:
+    """Say by which command the winner is retrained, and what stands in its way."""
+    earlier = find_earlier_retraining(folder, best)
+    away = f"  (once {earlier}, which is of an earlier winner, is moved away)" if earlier else ""
+    console.print(f"retrain:    {folder.command('retrain')}{away}", soft_wrap=True)

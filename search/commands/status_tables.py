@@ -24,7 +24,7 @@ def scores_table(look: Look) -> Table:
     table = Table(box=box.SIMPLE, show_header=False, pad_edge=False, title="Scores", title_justify="left")
     for column in ("name", "score", "told"):
         table.add_column(column, overflow="fold", no_wrap=column == "score")
-    for row in (_best_row(document), _confirmed_row(document, look), _out_of_fold_row(document)):
+    for row in (_best_row(document), _confirmed_row(document, look), _out_of_fold_row(document, look)):
         if row is not None:
             table.add_row(*row)
     return table
@@ -104,12 +104,13 @@ def _confirmed_row(document: StatusDocument, look: Look) -> tuple[str, str, str]
     return "confirmed", f"{document.metric} {found.score:.4f}", f"trial {found.trial} on {rounds}{within}{doubt}"
 
 
-def _out_of_fold_row(document: StatusDocument) -> tuple[str, str, str] | None:
+def _out_of_fold_row(document: StatusDocument, look: Look) -> tuple[str, str, str] | None:
     found = document.out_of_fold
     if found is None or found.score is None:
         return None
     spread = _describe_spread(found.trainings)
-    return "out of fold", f"{document.metric} {found.score:.4f}", f"the retraining{spread}"
+    whose = "" if look.record.is_model_current else " of an earlier winner"
+    return "out of fold", f"{document.metric} {found.score:.4f}", f"the retraining{whose}{spread}"
 
 
 def _describe_spread(scores: Sequence[float]) -> str:

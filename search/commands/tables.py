@@ -51,6 +51,8 @@ _COLOURS: Final = {
 def settings_table(settings: SearchSettings, place: Place) -> Table:
     """Return the resolved settings and where it runs, one per line."""
     table = Table(box=box.SIMPLE, show_header=False, title=f"Search {settings.name}", title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     told = {
         "storage": name_storage(place.storage),
         "grace_epochs": f"{settings.resolved_grace_epochs} (of {settings.epochs})",
@@ -66,10 +68,18 @@ def settings_table(settings: SearchSettings, place: Place) -> Table:
 
 def _describe_setting(value: Any, description: str) -> str:
     """Return a setting as the table shows it: of one that is not given what its description says of that."""
-    if value is False or value:
-        return f"{value:g}" if isinstance(value, float) else str(value)
     unset = _UNSET.search(description)
-    return unset[1] if unset else "none" if value in ([], {}, "") else str(value)
+    if not value and value is not False and unset:
+        return unset[1]
+    match value:
+        case float():
+            return f"{value:g}"
+        case list() | dict():
+            # As the options were given, that make it.
+            parts = [f"{name}={each}" for name, each in value.items()] if isinstance(value, dict) else map(str, value)
+            return ", ".join(parts) or "none"
+        case _:
+            return "none" if value == "" else str(value)
 
 
 def progress_panel(
@@ -94,7 +104,7 @@ def progress_panel(
         search: as of `summary_line`.
     """
     return Group(
-        trials_table(most_telling(history, rows), history.metric, wide=wide),
+        trials_table(most_telling(history, rows), history.metric, wide=wide, trainings=search is not None),
         summary_line(history, settings, concurrent, search),
         *warning_lines(history),
         Text(about, style="dim"),
@@ -148,7 +158,9 @@ def _describe_time_left(seconds: float | None, at_once: int | None, running: int
     return f"about {describe_seconds(seconds)} left{resumed}, {at_once or 1} at a time"
 
 
-def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, reasons: bool = False) -> Table:
+def trials_table(
+    trials: list[TrialRecord], metric: str, *, wide: bool = True, reasons: bool = False, trainings: bool = False
+) -> Table:
     """Return trials with their state, score, how long ago those that run were heard of, and what was drawn for them.
 
     Args:
@@ -156,10 +168,11 @@ def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, r
         metric: what decides; another one is shown beside it where there is room.
         wide: whether there is room for all columns.
         reasons: whether to say why trials ended as they did.
+        trainings: whether these are trainings of a confirmation or a retraining, whose numbers are not the trials'.
     """
     other = "iou" if metric == "miou" else "miou"
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("trial", "state", "epoch", metric, *([other] if wide else [])):
+    for name in ("training" if trainings else "trial", "state", "epoch", metric, *([other] if wide else [])):
         table.add_column(name, justify="left" if name == "state" else "right")
     moment, running = now(), wide and any(trial.running for trial in trials)
     if running:
@@ -174,7 +187,7 @@ def trials_table(trials: list[TrialRecord], metric: str, *, wide: bool = True, r
             str(trial.last_epoch),
             *(describe_score(score) for score in (best.score if best else None, *scores)),
             *([f"{describe_seconds(max(0.0, moment - trial.heard))} ago" if trial.running else "-"] if running else []),
-            _describe_trial(trial, reasons=reasons),
+            _describe_trial(trial, reasons=reasons, trainings=trainings),
         )
     return table
 
@@ -196,9 +209,12 @@ def tell_last_line(message: str) -> str:
     return shorten(message.strip().rpartition("\n")[2], _TOLD_LETTERS, placeholder=" ...")
 
 
-def _describe_trial(trial: TrialRecord, *, reasons: bool) -> Text:
+def _describe_trial(trial: TrialRecord, *, reasons: bool, trainings: bool) -> Text:
     is_spared = trial.kept and trial.outcome in (None, Outcome.STOPPED)
-    told = Text(describe_values(trial.values) + ("; kept" if is_spared else ""))
+    # A retraining's trainings of the winner name no trial.
+    whose = "" if trial.source is None else f"trial {trial.source}, "
+    of_what = f"{whose}fold {trial.fold}: " if trainings else ""
+    told = Text(of_what + describe_values(trial.values) + ("; kept" if is_spared else ""))
     reason = describe_reason(trial) if reasons else ""
     return told.append(f"\n{reason}", style="dim") if reason else told
 

@@ -25,6 +25,8 @@ _DIFFERENCES_TOLD: Final = (
 def best_table(best: Winner) -> Table:
     """Return the winner with its scores, and of its configuration what tells it apart from another."""
     table = Table(box=box.SIMPLE, show_header=False, title="Best configuration", title_justify="left")
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("trial", f"{best.trial}, epoch {best.epoch}, {best.place}")
     for name in dict.fromkeys((best.metric, "iou", "miou", "miou_scored")):
         if name in best.metrics:

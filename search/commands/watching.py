@@ -87,8 +87,9 @@ def _look_again(found: Look, look: Callable[[SearchFolder], Look]) -> Look:
 def _render(look: Look) -> RenderableType:
     record = look.record
     shown = {"confirm": record.confirmation, "retrain": record.retraining}.get(look.driven, record.history)
+    wide, trainings = console.width >= WIDE, shown is not record.history
     lines: list[RenderableType] = [
-        trials_table(most_telling(shown, _ROWS), record.metric, wide=console.width >= WIDE),
+        trials_table(most_telling(shown, _ROWS), record.metric, wide=wide, trainings=trainings),
         summary_line(record.history, record.settings),
     ]
     lines += [Text(line, style="bold")] if (line := stage_line(look)) else []

@@ -158,13 +158,16 @@ def answer_use(record: Record) -> Answer:
         )
     score = record.retraining.closed.metrics.get(record.metric)
     told = f"Expect {record.metric} {score:.4f} on images like these" if score is not None else "Its score is unknown"
-    older = "" if record.is_model_current else " It is of an earlier winner: move it away and retrain for the new one."
+    # Its journal names whom it is of, so the model alone is not enough.
+    away = record.folder.search_stage.address(record.folder.retrain_stage.root)
+    older = f". It is of an earlier winner: move {away} away and retrain for the new one"
+    older = "" if record.is_model_current else older
     return Answer(
         topic="use",
         question=question,
         sentence=f"It is one folder, {model_of(record)}, and models:/{name}@champion in MLflow: give it images, get "
         "masks.",
-        certainty=f"{told}{_tell_spread(record)}.{older}",
+        certainty=f"{told}{_tell_spread(record)}{older}.",
         commands=(
             segcore_command("predict", model_of(record), "IMAGES", "OUT"),
             record.folder.command("fetch", "FOLDER"),

@@ -74,7 +74,8 @@ def measure_conditions(record: Record) -> Conditions | None:
     """
     finished = [each for each in record.winner_trainings if each.outcome is Outcome.FINISHED]
     classes, stage = read_classes(record), record.folder.retrain_stage
-    if not record.retrained or classes is None or not finished:
+    closed = record.winner_retraining
+    if closed is None or classes is None or not finished:
         return None
     try:
         images = [image for training in finished for image in _read_images(stage, training, len(classes))]
@@ -82,10 +83,7 @@ def measure_conditions(record: Record) -> Conditions | None:
     except (OSError, ValueError, CheckpointError):
         # A page without this is still a page; whoever needs these files is told by the command that does.
         return None
-    closed = record.retraining.closed
-    learnt = {
-        name.removeprefix(CLASS_PREFIX) for name in (closed.metrics if closed else {}) if name.startswith(CLASS_PREFIX)
-    }
+    learnt = {name.removeprefix(CLASS_PREFIX) for name in closed.metrics if name.startswith(CLASS_PREFIX)}
     names = sorted({image.condition for image in images if image.condition})
     found = [_describe(name, [each for each in images if each.condition == name], classes, blocks) for name in names]
     known = [replace(each, class_ious=_keep(each.class_ious, learnt)) for each in found if each is not None]

@@ -32,7 +32,7 @@ def answer_weakness(record: Record) -> Answer:
         sentence=". ".join(told) + ("." if told else "One score, no classes or conditions."),
         certainty=_tell_weakness(found),
         commands=(segcore_command("errors", model_of(record), record.place.data, "errors.html"),)
-        if record.retrained
+        if record.is_model_current
         else (),
     )
 
@@ -43,8 +43,7 @@ def _answer_conditions(record: Record, measured: Conditions) -> Answer:
     classes = [f"{name} {known[name]:.3f}" for name in sorted(known, key=lambda name: known[name])[:_TOLD_CLASSES]]
     within = ""
     if worst.interval is not None:
-        # Few images say little, and no IoU is below 0 or above 1.
-        low, high = max(0.0, worst.interval.low), min(1.0, worst.interval.high)
+        low, high = worst.interval.score_ends
         within = f" ({low:.3f} to {high:.3f} over other images)"
     at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
     return Answer(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from search.folder import SearchFolder
 from search.insight.stops import Stops
 from search.memory.best import Confirmation, Winner
+from search.memory.events import Closed
 from search.memory.history import History, TrialRecord
 from search.memory.journal import replay
 from search.memory.outcome import FAILURES
@@ -70,12 +71,20 @@ class Record:
         return [trial for trial in self.retraining.in_order if trial.source is None]
 
     @property
-    def is_model_current(self) -> bool:
-        """Whether the model is of who has won now: more trials, or a confirmation, may have named another."""
+    def is_retraining_current(self) -> bool:
+        """Whether who is retrained has won now: more trials, or a confirmation, may have named another since."""
         trained = next(iter(self.retraining.trials.values()), None)
-        if not self.retrained or trained is None or self.best is None:
-            return False
-        return {**trained.values, "seed": 0} == {**self.best.values, "seed": 0}
+        return trained is not None and self.best is not None and self.best.is_trained_by(trained.values)
+
+    @property
+    def is_model_current(self) -> bool:
+        """Whether the model is of who has won now."""
+        return self.retrained and self.is_retraining_current
+
+    @property
+    def winner_retraining(self) -> Closed | None:
+        """What the retraining of who has won now came to; None before its end, and where it is of an earlier winner."""
+        return self.retraining.closed if self.is_retraining_current else None
 
 
 def read_record(folder: SearchFolder) -> Record:

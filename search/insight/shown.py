@@ -45,7 +45,8 @@ def _choose_searched(record: Record) -> Iterator[Shown | None]:
 
 
 def _choose_retrained(record: Record) -> Iterator[Shown | None]:
-    for trial in record.retraining.in_order[:_MOST_RETRAINED]:
+    trainings = record.retraining.in_order if record.is_retraining_current else []
+    for trial in trainings[:_MOST_RETRAINED]:
         place = f"fold {trial.fold}" if record.settings.folds > 1 else f"seed {trial.values['seed']}"
         yield _show(record, "retrain", trial, trial.epochs.get(trial.last_epoch), f"retrained, {place}")
 

@@ -10,6 +10,7 @@ from search.insight.words import enumerate_words
 from search.memory.outcome import Outcome
 from search.settings import settings_values
 from search.verdict.comparison import Interval, average_images, compare_over_images
+from segcore.data.caching.key import own_key
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError
 from segcore.regular import read_regular
@@ -43,7 +44,8 @@ def find_obstacles(first: Record, second: Record) -> list[str]:
         found.append("their images are divided into other folds")
     elif first.settings.fold != second.settings.fold:
         found.append(f"trials are scored on fold {first.settings.fold} and on fold {second.settings.fold}")
-    if first.history.cache_key != second.history.cache_key:
+    ours, theirs = (own_key(record.history.cache_key or "") for record in (first, second))
+    if ours != theirs:
         found.append("their data differ, or what was decoded of it")
     return found
 
@@ -103,8 +105,12 @@ def list_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> dic
 
 
 def list_settings(first: Record, second: Record) -> dict[str, tuple[Any, Any]]:
-    """Return the settings that two searches differ in, by name."""
-    ours, theirs = settings_values(first.settings), settings_values(second.settings)
+    """Return the settings that two searches differ in, by name, and the extra data."""
+    ours, theirs = (
+        # What is trained on beside the data changes what a training learns, and so belongs to what was asked for.
+        {**settings_values(record.settings), "extra": ", ".join(map(str, record.place.extra)) or "none"}
+        for record in (first, second)
+    )
     return {name: pair for name, pair in list_differences(ours, theirs).items() if name not in _NOT_TOLD}
 
 

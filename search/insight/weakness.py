@@ -56,12 +56,13 @@ def find_weakness(record: Record) -> Weakness | None:
     if record.best is None:
         return None
     winner = record.best.trial
-    retrained = _read_last(record.winner_trainings) if record.retrained else []
+    closed = record.winner_retraining
+    retrained = _read_last(record.winner_trainings) if closed is not None else []
     confirmed = _read_last([each for each in record.confirmation.in_order if each.source == winner])
     best = record.history.trials[winner].best
-    if record.retraining.closed is not None and retrained:
+    if closed is not None and retrained:
         by = "folds, each image by a network that had not seen it" if record.settings.folds > 1 else "seeds"
-        return _compare(retrained, f"in the retraining, over {len(retrained)} {by}", record.retraining.closed.metrics)
+        return _compare(retrained, f"in the retraining, over {len(retrained)} {by}", closed.metrics)
     if record.confirmed is not None and confirmed:
         return _compare(confirmed, f"in the confirmation, in {count_words(len(confirmed), 'training')} of the winner")
     return _compare([best], "on the search's own fold, at the winner's best epoch") if best is not None else None

@@ -1,6 +1,7 @@
 """`best.json`, which hands the winner from the search to the retraining; `verdict` decides who wins."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -130,6 +131,10 @@ class Winner:
         TrainConfig.from_values(self.values)
         if self.metric not in self.metrics:
             raise ValueError(f"metrics: there is no {self.metric}")
+
+    def is_trained_by(self, values: Mapping[str, Any]) -> bool:
+        """Say whether a training of these values is of this configuration; on an only fold there are several seeds."""
+        return {**values, "seed": 0} == {**self.values, "seed": 0}
 
     @property
     def score(self) -> float:

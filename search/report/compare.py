@@ -99,7 +99,7 @@ def _winner_row(matter: Matter) -> Row:
     record, best = matter.record, matter.record.best
     if best is None:
         return [record.settings.name, "none yet", "–", "–", "–"]
-    closed = record.retraining.closed
+    closed = record.winner_retraining
     scores = [
         best.score,
         record.confirmed.score if record.confirmed is not None else None,

@@ -61,9 +61,10 @@ def _scores(matter: Matter) -> list[tuple[str, str]]:
     found = [(f"{metric} in the search", f"{record.best.score:.4f}")] if record.best is not None else []
     if record.confirmed is not None:
         found.append((f"{metric} confirmed", f"{record.confirmed.score:.4f}"))
-    if record.retraining.closed is not None and metric in record.retraining.closed.metrics:
+    closed = record.winner_retraining
+    if closed is not None and metric in closed.metrics:
         by = "out of fold" if record.settings.folds > 1 else "over seeds"
-        found.append((f"{metric} {by}", f"{record.retraining.closed.metrics[metric]:.4f}"))
+        found.append((f"{metric} {by}", f"{closed.metrics[metric]:.4f}"))
     return found
 
 

@@ -206,7 +206,7 @@ def run_folds(stage: Stage, wanted: Collection[int] | None = None) -> None:
         recorder = Recorder(stage.journal, stage.folder, None, retries)
         run_trials(stage, next_trial, recorder, None, None, count_left)
     ended = all(stage.journal.history.trials[number].outcome is not None for number in numbers)
-    require_done(stage, ended, len(numbers), numbers)
+    require_done(stage, ended, len(stage.journal.history.trials))
 
 
 def _make_retries(stage: Stage) -> Retries:
@@ -214,7 +214,7 @@ def _make_retries(stage: Stage) -> Retries:
     return Retries(stage.journal, stage.place.max_failures, room.find_addresses, room.leave_out, room.rest)
 
 
-def require_done(stage: Stage, done: bool, trials: int, numbers: Collection[int] | None = None) -> None:
+def require_done(stage: Stage, done: bool, trials: int) -> None:
     """Raise `InterruptedSearchError` when a stage stopped early and not because its time was spent.
 
     Ray Tune returns as if all were well when it is interrupted.
@@ -222,13 +222,11 @@ def require_done(stage: Stage, done: bool, trials: int, numbers: Collection[int]
     Args:
         stage: the stage that ran.
         done: whether it has nothing left to do, or no time to do it in.
-        trials: how many trials it should have.
-        numbers: of the trials that were to end; None: of all.
+        trials: how many trials, or trainings, it should have.
     """
-    history = stage.journal.history
     stage.require_unstopped()
     if done:
         return
-    records = history.in_order if numbers is None else [history.trials[number] for number in numbers]
-    ended = sum(record.outcome is not None for record in records)
-    raise InterruptedSearchError(f"Interrupted when {ended} of {trials} trials had ended; go on with '{stage.again}'.")
+    ended = sum(record.outcome is not None for record in stage.journal.history.in_order)
+    what = "trials" if stage.name == "search" else "trainings"
+    raise InterruptedSearchError(f"Interrupted when {ended} of {trials} {what} had ended; go on with '{stage.again}'.")

@@ -58,6 +58,8 @@ class Stage:
     def _name_time_left(self) -> list[str]:
         if not self.granted:
             return []
+        if not self.settings.time_budget_seconds:
+            return ["--time-budget", "0"]
         left_seconds = self.settings.time_budget_seconds - self.journal.history.spent_seconds
         return ["--time-budget", f"{max(1, math.ceil(left_seconds))}s"]
 

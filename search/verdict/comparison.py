@@ -47,6 +47,11 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def score_ends(self) -> tuple[float, float]:
+        """Its ends as those of a score: no metric is below 0 or above 1, however little few images say."""
+        return max(0.0, self.low), min(1.0, self.high)
+
 
 def compare_over_folds(
     scores: Mapping[int, Mapping[int, float]], other: int, leader: int, *, folds: int, comparisons: int = 1

@@ -140,7 +140,7 @@ def _describe_decision(decision: Decision, winner: Contender, settings: SearchSe
     return Confirmation(
         told=tell_rounds(len(decision.folds), settings),
         score=winner.score,
-        interval=_ends(winner.interval),
+        interval=_score_ends(winner.interval),
         folds=[] if over_seeds else list(decision.folds),
         further_seeds=list(decision.folds) if over_seeds else [],
         optimism=decision.optimism,
@@ -158,7 +158,7 @@ def _describe_contender(contender: Contender) -> Finalist:
         search_score=contender.search_score,
         fold_scores=contender.fold_scores,
         score=contender.score if contender.fold_scores else None,
-        interval=_ends(contender.interval),
+        interval=_score_ends(contender.interval),
         difference=_ends(contender.difference),
         image_difference=_ends(contender.image_difference),
         dismissed=contender.dismissed,
@@ -170,9 +170,25 @@ def _ends(interval: Interval | None) -> Ends | None:
     return (interval.low, interval.high) if interval is not None else None
 
 
+def _score_ends(interval: Interval | None) -> Ends | None:
+    return interval.score_ends if interval is not None else None
+
+
 def can_confirm(history: History, settings: SearchSettings) -> bool:
     """Say whether a search has two configurations at least to confirm, and is asked to."""
     return len(choose_candidates(history, settings)) >= 2
+
+
+def find_earlier_retraining(folder: SearchFolder, best: Winner) -> str:
+    """Return where the retraining of another winner lies, begun or ended; empty where there is none.
+
+    Args:
+        folder: the search's files.
+        best: who has won now; more trials, or a confirmation, may have named another since the retraining began.
+    """
+    stage = folder.retrain_stage
+    trained = next(iter(read_history(stage.journal, best.metric).in_order), None)
+    return "" if trained is None or best.is_trained_by(trained.values) else stage.address(stage.root)
 
 
 def name_winner(settings: SearchSettings, folder: SearchFolder) -> Winner:

@@ -73,7 +73,8 @@ def _print_shelf(shelf: Shelf) -> None:
     if shelf.caches:
         table = Table("key", "data", "images", "size", "last used", "", box=box.SIMPLE)
         for column in table.columns:
-            column.no_wrap = column.header != "data"
+            # A path is one word, of which nothing may be cut off.
+            column.no_wrap, column.overflow = column.header != "data", "fold"
         for each in shelf.caches:
             used = datetime.fromtimestamp(each.used).astimezone().strftime("%Y-%m-%d %H:%M")
             key = each.folder.name[:_SHOWN_OF_KEY]

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 
 from segcore.commands.console import (
     CPUs,
@@ -18,6 +16,7 @@ from segcore.commands.console import (
     show_progress,
     warn,
 )
+from segcore.commands.report import counts_table
 from segcore.data.listing import list_images
 from segcore.errors import ConfigError
 from segcore.machine import Machine
@@ -84,9 +83,9 @@ def export(
 
 
 def _print_report(report: PseudoReport) -> None:
-    table = Table("class", "sure pixels", "share", "images", box=box.SIMPLE)
+    table = counts_table(("class",), ("sure pixels", "share", "images"))
     for name, pixels in report.pixels_of_class.items():
-        table.add_row(name, str(pixels), f"{pixels / report.pixels:.2%}", str(report.images_of_class[name]))
+        table.add_row(name, f"{pixels:,}", f"{pixels / report.pixels:.2%}", str(report.images_of_class[name]))
     console.print(table)
     sure = sum(report.pixels_of_class.values())
     console.print(f"{sure / report.pixels:.1%} of the pixels are sure")

@@ -149,6 +149,8 @@ def fields() -> None:
     """List every hyperparameter and setting of a training: what --set and a search space may name."""
     table = Table("field", "default", "allowed", "meaning", box=box.SIMPLE)
     table.columns[0].no_wrap = True
+    for column in table.columns:
+        column.overflow = "fold"
     for row in describe_fields():
         table.add_row(*row)
     console.print(table)

@@ -244,7 +244,7 @@ def retrained_record(
         place.mkdir(parents=True)
         keys = ("name", "condition", "iou", "confusion")
         (place / "scores.json").write_text(json.dumps([dict(zip(keys, image, strict=True)) for image in images]))
-        retraining.apply(Asked(trial=fold, fold=fold, values={}, params={}))
+        retraining.apply(Asked(trial=fold, fold=fold, values=known.best.values, params={}))
         retraining.apply(Epoch(trial=fold, epoch=1, metrics={"iou": 0.5}))
         retraining.apply(CheckpointSaved(trial=fold, epoch=1, path=f"ray/{fold}"))
         retraining.apply(Ended(trial=fold, outcome=Outcome.FINISHED))

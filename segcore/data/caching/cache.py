@@ -26,6 +26,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.data.caching.key import KEY_SEPARATOR
 from segcore.data.classes import ClassTable, class_table_from_json
 from segcore.data.dividing.likeness import SIDE
 from segcore.data.sides import find_usual_side
@@ -40,7 +41,6 @@ LOCK_SUFFIX: Final = ".lock"
 PART_SUFFIX: Final = ".part"
 CHANNELS: Final = 3
 
-_KEY_SEPARATOR: Final = "+"
 
 Progress = Callable[[int, int], None]
 """Called with (cases done, cases in all)."""
@@ -115,7 +115,7 @@ class PixelCache:
     @property
     def key(self) -> str:
         """The folders' names, joined by +: equal for equal data, whatever the node."""
-        return _KEY_SEPARATOR.join(folder.name for folder in (self.folder, *self.extra))
+        return KEY_SEPARATOR.join(folder.name for folder in (self.folder, *self.extra))
 
     @property
     def extra_names(self) -> tuple[str, ...]:
@@ -176,7 +176,7 @@ def open_cache(root: Path, key: str) -> PixelCache:
     Raises:
         CheckpointError: when one is missing or cannot be used.
     """
-    own, *extra = (root / name for name in key.split(_KEY_SEPARATOR))
+    own, *extra = (root / name for name in key.split(KEY_SEPARATOR))
     cache = PixelCache(own, tuple(extra))
     for folder in (own, *extra):
         note_use(folder)

@@ -14,12 +14,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from segcore.data.caching.record import DIGEST_BYTES, SeenFile, SeenPair, State, read_record, write_record
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import class_table_to_json
 from segcore.data.decoding import require_regular
 from segcore.errors import DataError
+
+KEY_SEPARATOR: Final = "+"
+"""Joins the key of the data set itself, which comes first, with those of the data that is trained on beside it."""
+
+
+def own_key(keys: str) -> str:
+    """Return the key of the data that is validated on: that of the data set itself, without extra ones.
+
+    Args:
+        keys: the key of a `PixelCache`.
+    """
+    return keys.partition(KEY_SEPARATOR)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from search.commands.finish import fetch, find_further
+from search.commands.finish import fetch, find_further, require_own_retraining
 from search.folder import SearchFolder
 from search.place import write_place
 from search.settings import write_settings
 from segcore.config import TrainConfig
-from segcore.errors import TrackingError
+from segcore.errors import CheckpointError, TrackingError
 
 
 @pytest.fixture
@@ -49,6 +49,16 @@ def test_retraining_goes_on_with_the_configurations_that_it_began_with(folder, w
     # With the values that it was begun with, whatever the search would say now.
     assert (_trials(found), found[0].values["epochs"]) == ([2, 1], 5)
     assert find_further(folder, "iou", winner, 1) == []
+
+
+def test_retraining_of_an_earlier_winner_is_refused_before_anything_starts(folder, winner, open_script):
+    require_own_retraining(folder, winner)
+    folder.retrain_stage.root.mkdir()
+    with open_script(folder.retrain_stage.journal) as script:
+        script.ask(0, batch_size=2)
+    with pytest.raises(CheckpointError, match=r"streets/retrain retrains another winner than best\.json names now"):
+        require_own_retraining(folder, winner)
+    require_own_retraining(folder, replace(winner, values={**winner.values, "batch_size": 2, "seed": 7}))
 
 
 def test_model_of_a_damaged_database_is_an_error_with_the_remedy(folder, make_settings, make_place, tmp_path):

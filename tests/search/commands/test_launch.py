@@ -1,7 +1,7 @@
 import optuna
 import pytest
 
-from search.commands.launch import _settle_first
+from search.commands.launch import _settle_first, grant_time
 from spaces.known_good import KNOWN_GOOD
 
 
@@ -33,3 +33,12 @@ def test_what_is_tried_first_is_told_with_how_to_leave_out_what_nobody_gave(sett
 
 def test_of_nothing_nothing_is_told(settle):
     assert settle(known=0) == ([], "")
+
+
+def test_time_that_a_run_is_granted_comes_on_top_of_what_was_spent_and_0_is_no_limit(make_settings, script):
+    """It has run for 60 s, all that it had."""
+    settings = make_settings(time_budget_seconds=60.0)
+    script.write("opened", cache_key="key", time=1000.0)
+    script.write("halted", time=1060.0)
+    granted = {text: grant_time(settings, script.journal.history, text) for text in ("2m", "0")}
+    assert {text: each.time_budget_seconds for text, each in granted.items()} == {"2m": 180.0, "0": 0.0}

@@ -103,6 +103,23 @@ def test_a_retraining_under_way_is_told_with_the_time_left(write_stage):
         assert stage_line(look) == "retraining: 1 of 3 trainings ended, 1 running  ·  about 3 min left"
 
 
+def test_score_of_an_earlier_winners_retraining_is_called_so(write_stage, render):
+    folder = write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, 0.7))
+    write_stage("retrain", *train(0, 0.5, 0.52), Closed(metrics={"iou": 0.55}, note=""))
+    told = " ".join(render(scores_table(look_at(folder)), 100).split())
+    assert "out of fold iou 0.5500 the retraining of an earlier winner" in told, "trial 1 has won, with batches of 5"
+
+
+def test_time_left_of_a_search_that_goes_on_beyond_its_budget_is_told(write_stage, make_settings):
+    """60 s were to be spent, and 270 are: more was granted. Trial 1 has an epoch of 90 s left."""
+    folder = write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, begin=280.0, end=False))
+    settings = make_settings(name="streets", trials=2, epochs=2, time_budget_seconds=60.0)
+    write_settings(settings, folder.settings)
+    with driving(folder, "search"):
+        assert look_at(folder).seconds_left == pytest.approx(90)
+    assert look_at(folder).state == "out of time"
+
+
 def test_status_as_json_has_reasons_and_all_scores(write_stage):
     stopped = Ended(trial=1, outcome=Outcome.STOPPED, message="rank 2 of 2", time=190.0)
     folder = write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, end=False), stopped)

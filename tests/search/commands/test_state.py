@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from search.__main__ import app
 from search.commands.display import show_best, show_failed_trainings, show_front
-from search.commands.state import show_state
+from search.commands.state import show_retraining, show_state, show_unfinished
 from search.finding import lock_stage
 from search.folder import SearchFolder
 from search.judge.progress import build_asha
@@ -98,6 +98,16 @@ def test_search_whose_time_is_spent_is_granted_more(make_search, capsys):
     )
 
 
+def test_run_that_ended_by_its_time_budget_says_so_and_one_that_is_over_does_not(make_search, capsys):
+    search = make_search(trials=2, time_budget_seconds=60.0)
+    search.try_out(0.5, 0.7)
+    show_unfinished(search.settings, search.folder)
+    assert capsys.readouterr().out == ""
+    show_unfinished(replace(search.settings, trials=9), search.folder)
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith("Its time budget is spent; go on with 'python -m search resume streets --time-budget 1h")
+
+
 def test_search_that_runs_needs_nothing(make_search, capsys):
     search = make_search(trials=9)
     search.try_out(0.5)
@@ -149,6 +159,29 @@ def test_confirmation_that_is_due_runs_and_is_done(make_search, capsys):
     assert "python -m search retrain streets" in told
     search.folder.model.mkdir(parents=True)
     assert search.tell(capsys).endswith(f"Trained on all folds: {search.folder.model}")
+
+
+def test_retraining_of_an_earlier_winner_is_named_with_what_to_do(make_search, capsys):
+    search = make_search()
+    search.try_out(0.5, 0.7, 0.6)
+    search.confirm(1, 0.6)
+    search.confirm(2, 0.5)
+    best = name_winner(search.settings, search.folder)
+
+    def tell(batch_size: int) -> str:
+        """Trial 1, which won, has batches of 2."""
+        journal = Journal(search.folder.retrain_stage.journal, "iou")
+        journal.write(Asked(trial=0, fold=0, values={**best.values, "batch_size": batch_size}, params={}))
+        journal.close()
+        show_retraining(search.folder, best)
+        return search.tell(capsys)
+
+    told = tell(2)
+    assert "moved away" not in told
+    assert "retrain streets --storage" in told
+    told = tell(3)
+    assert "streets/retrain, which is of an earlier winner, is moved away)" in told
+    assert "streets/retrain is of an earlier winner; move it away, then 'python -m search retrain streets" in told
 
 
 def test_looking_at_a_search_leaves_no_folders_behind(make_search, capsys):

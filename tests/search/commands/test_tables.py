@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from search.commands.tables import (
     describe_reason,
     importance_table,
@@ -121,6 +123,21 @@ def test_settings_table_says_what_a_setting_means_that_is_not_given(render, row_
     assert "start a local Ray" in row_of(text, "address")
 
 
+def test_settings_table_shows_lists_and_values_as_they_were_given(render, row_of, make_settings, make_place):
+    fixed, extra = {"batch_size": 16, "loss": "ce"}, (Path("/sure"), Path("/more"))
+    text = render(settings_table(make_settings(fixed=fixed), make_place(extra=extra)))
+    told = {name: row_of(text, name).split(maxsplit=1)[1].strip() for name in ("fixed", "extra", "gpus_per_trial")}
+    assert told == {"fixed": "batch_size=16, loss=ce", "extra": "/sure, /more", "gpus_per_trial": "0"}
+    bare = render(settings_table(make_settings(), make_place()))
+    assert {row_of(bare, name).split()[1] for name in ("fixed", "extra")} == {"none"}
+
+
+def test_settings_table_cuts_no_path_short(render, make_settings, make_place):
+    data = f"/data/{'a' * 90}/streets"
+    text = render(settings_table(make_settings(), make_place(data=data)), 80)
+    assert data in "".join(text.split())
+
+
 def test_first_of_a_rung_is_not_said_to_have_lost(render, make_history):
     def write(script):
         script.ask(0)
@@ -172,6 +189,18 @@ def test_metric_that_decides_is_shown_by_its_name_with_another_beside_it(render,
     assert "best iou/car 0.2500 in trial 0" in render(summary_line(history, make_settings(objective="iou/car")))
     of_miou = read_history(script.journal.file, "miou")
     assert row_of(render(trials_table(of_miou.in_order, "miou")), "0").split()[3:5] == ["0.4000", "0.9000"]
+
+
+def test_trainings_are_told_from_trials_and_say_whose_they_are(render, row_of, make_history):
+    def write(script) -> None:
+        script.ask(0, fold=2, source=7)
+        script.ask(1, fold=1)
+
+    text = render(trials_table(make_history(write).in_order, "iou", trainings=True))
+    assert row_of(text, "training").split()[:2] == ["training", "state"]
+    assert "trial 7, fold 2: resnet34" in row_of(text, "0")
+    assert " fold 1: resnet34" in row_of(text, "1")
+    assert "fold" not in render(trials_table(make_history(write).in_order, "iou"))
 
 
 def test_trials_table_fits_60_columns_and_says_why(render, make_history):

@@ -167,4 +167,6 @@ def test_a_model_of_an_earlier_winner_is_called_so(make_record, make_best, histo
     retraining.apply(Asked(trial=0, fold=0, values=values, params={}))
     retraining.apply(Closed(metrics={"iou": 0.51}, note=""))
     answer = answers_of(make_record(history, best=make_best(), retraining=retraining))["use"]
-    assert answer.certainty.endswith("It is of an earlier winner: move it away and retrain for the new one.")
+    away = "/streets/retrain away and retrain for the new one."
+    assert "It is of an earlier winner: move /" in answer.certainty
+    assert answer.certainty.endswith(away), "with its journal, which names whom it is of"

@@ -54,12 +54,14 @@ def test_a_model_is_current_while_its_winner_is(folder, open_script):
         script.epochs(0, 0.5)
         script.write("closed", metrics={"iou": 0.5}, note="")
     assert read_record(folder).is_model_current
+    assert read_record(folder).winner_retraining.metrics == {"iou": 0.5}
     with open_script(folder.search_stage.journal) as script:
         script.ask(1, backbone="resnet18")
         script.epochs(1, 0.9)
     record = read_record(folder)
     assert record.retrained
     assert not record.is_model_current
+    assert record.winner_retraining is None
 
 
 def test_a_damaged_journal_is_refused_with_its_line(folder):

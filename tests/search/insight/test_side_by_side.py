@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +100,19 @@ def test_unconfirmed_winners_are_not_compared(both):
     assert compare_winners(first, young) is None
     assert tell_ahead(first, young).startswith("Nobody knows whose winner is ahead")
     assert tell_ahead(first, replace(second, best=None)) == "There are no two winners yet."
+
+
+def test_extra_data_stands_in_no_comparisons_way(both):
+    """Both are validated on the same images; whether pseudo labels help is what is asked."""
+    first, second = both
+    history, other = History("iou"), History("iou")
+    for each, key in ((history, f"{first.history.cache_key}+pseudo"), (other, "other+pseudo")):
+        each.trials, each.cache_key = second.history.trials, key
+    place = replace(second.place, extra=(Path("/pseudo"),))
+    more = replace(second, history=history, place=place)
+    assert find_obstacles(first, more) == []
+    assert list_settings(first, more)["extra"] == ("none", "/pseudo")
+    assert find_obstacles(first, replace(second, history=other)) == ["their data differ, or what was decoded of it"]
 
 
 def test_differences_are_told_by_name(both):

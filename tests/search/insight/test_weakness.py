@@ -6,10 +6,15 @@ from search.memory.history import History
 from search.memory.outcome import Outcome
 
 
-def trained(*metrics: dict[str, float], source: int | None = None, closed: dict[str, float] | None = None) -> History:
+def trained(
+    *metrics: dict[str, float],
+    source: int | None = None,
+    values: dict[str, object] | None = None,
+    closed: dict[str, float] | None = None,
+) -> History:
     history = History("iou")
     for trial, each in enumerate(metrics):
-        history.apply(Asked(trial=trial, fold=trial, values={}, params={}, source=source))
+        history.apply(Asked(trial=trial, fold=trial, values=values or {}, params={}, source=source))
         history.apply(Epoch(trial=trial, epoch=1, metrics=each))
         history.apply(Ended(trial=trial, outcome=Outcome.FINISHED))
     if closed is not None:
@@ -30,7 +35,9 @@ def names_of(parts) -> list[str]:
 def test_the_retraining_tells_it_over_all_images_together(make_record, make_best):
     # Over all images night has 0.46; the mean of both folds would be 0.45.
     pooled = {"iou": 0.5, "iou_at/day": 0.55, "iou_at/night": 0.46, "iou/car": 0.8, "iou/signal": 0.2}
-    record = make_record(trained({"iou": 0.6}), retraining=trained(*FOLDS, closed=pooled), best=make_best())
+    best = make_best()
+    retraining = trained(*FOLDS, values=best.values, closed=pooled)
+    record = make_record(trained({"iou": 0.6}), retraining=retraining, best=best)
     found = find_weakness(record)
     assert names_of(found.conditions) == ["night", "day"]
     night = found.conditions[0]
@@ -45,6 +52,12 @@ def test_before_it_the_confirmation_of_the_winner_does(make_record, make_best):
     found = find_weakness(record)
     assert found.conditions[0].score == pytest.approx(0.45)
     assert "confirmation, in 2 trainings" in found.where
+
+
+def test_the_retraining_of_an_earlier_winner_tells_nothing_of_this_one(make_record, make_best):
+    retraining = trained(*FOLDS, values={"backbone": "resnet18"}, closed={"iou": 0.5})
+    found = find_weakness(make_record(trained(FOLDS[0]), retraining=retraining, best=make_best()))
+    assert "search's own fold" in found.where
 
 
 def test_before_that_its_best_epoch_in_the_search_does(make_record, make_best):

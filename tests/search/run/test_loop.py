@@ -91,10 +91,11 @@ def test_stage_that_stopped_early_was_interrupted(stage, script, trials):
     script.ask(1)
     if trials == 3:
         script.end(1)
-    with pytest.raises(
-        InterruptedSearchError, match=rf"of {trials} trials had ended; go on with 'python -m search retrain"
-    ):
+    ended = rf"Interrupted when {trials - 1} of {trials}"
+    with pytest.raises(InterruptedSearchError, match=rf"{ended} trainings had ended; go on with .* search retrain"):
         require_done(replace(stage, name="retrain"), False, trials)
+    with pytest.raises(InterruptedSearchError, match=rf"{ended} trials had ended; go on with .* search resume"):
+        require_done(stage, False, trials)
 
 
 def test_spent_time_is_refused_where_there_is_something_left_to_do(stage, script):
@@ -517,6 +518,8 @@ def test_a_run_that_was_granted_time_names_what_is_left_of_it_to_go_on_with(stag
     granted = replace(stage, settings=replace(stage.settings, time_budget_seconds=100.0), granted=True)
     assert " --time-budget 40s " in granted.again
     assert "--time-budget" not in replace(granted, granted=False).again
+    without_end = replace(granted, settings=replace(stage.settings, time_budget_seconds=0.0))
+    assert " --time-budget 0 " in without_end.again
 
 
 def test_space_that_draws_nothing_more_is_told_with_the_way_to_go_on(stage):

@@ -102,6 +102,7 @@ def test_difference_over_images_with_its_interval_over_blocks():
     # Sums of blocks from their mean: 0.4 - 0.2 and 0.0 - 0.2. Variance 0.08 / 4² · 2 / 1 = 0.01; t(0.975, 1) = 12.7062.
     assert interval.estimate == pytest.approx(0.1)
     assert interval.high == pytest.approx(0.1 + 1.27062, rel=1e-4)
+    assert interval.score_ends == (0.0, 1.0), "were it a score, it would be neither below 0 nor above 1"
 
 
 def test_folds_count_alike_however_many_images_they_have():

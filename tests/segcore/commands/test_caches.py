@@ -44,6 +44,15 @@ def test_caches_are_listed_and_one_is_removed_by_its_key(run, prepared, tmp_path
     assert f"{tmp_path}/cache: 0 cache(s)" in run()
 
 
+def test_data_of_a_long_path_is_shown_whole(make_dataset, tmp_path, monkeypatch):
+    data = make_dataset(name="a" * 90)
+    prepare_cache(read_dataset(data), tmp_path / "cache")
+    monkeypatch.setattr(console, "_width", 80)
+    shown = CliRunner().invoke(app, ["cache", "--cache", str(tmp_path / "cache")]).output
+    assert "…" not in shown
+    assert shown.count("a") > 90
+
+
 def test_nothing_there_is_no_mistake(run, tmp_path):
     assert run() == f"{tmp_path}/cache: 0 cache(s), 0.0 MiB"
 

@@ -55,12 +55,13 @@ class Browser:
         return self.ask("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
     def wait_for(self, *texts: str) -> str:
-        """Wait until the page shows every text, and return all that it shows."""
+        """Wait until the page has loaded and shows every text, and return all that it shows."""
         deadline = time.monotonic() + _PAGE_SECONDS
         while True:
             shown = self.read()
             missing = [text for text in texts if text not in shown]
-            if not missing:
+            # Of a long page the texts are seen before the script at its end has run.
+            if not missing and self.run("document.readyState") == "complete":
                 return shown
             if time.monotonic() > deadline:
                 pytest.fail(f"not on the page within {_PAGE_SECONDS} s: {missing}; it shows {shown[:2000]}")

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import signal
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
@@ -155,6 +156,12 @@ class _PageReader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] not in ("style", "script"):
             self.texts.append(data)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quit_heeded() -> None:
+    """In a shell's background tests, and all that they start, would ignore what a keyboard's quit sends."""
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

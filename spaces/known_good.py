@@ -30,7 +30,8 @@ KNOWN_GOOD: Final[dict[str, tuple[Values, ...]]] = {
         _WHOLE_LITE2 | {"input_mode": "full", "learning_rate": 0.003},
         _CROPPED_LITE2 | {"ohem_share": 1.0, "batch_size": 16, "ema_decay": 0.0, "learning_rate": 0.0034},
     ),
-    # Around any network: which is good, and at which rate, small ones do not tell.
+    # What these have in common, around any network: which is good, and at which rate, small ones do not tell. No larger
+    # network was measured with it.
     "street": (
         _WHOLE | {"labels": "full", "input_mode": "full"},
         _CROPPED | {"labels": "full", "max_class_share": 1.0, "ohem_share": 0.25, "batch_size": 8, "ema_decay": 0.99},

@@ -156,18 +156,8 @@ def _is_loopback(host: str) -> bool:
 
 
 def _build_command(folder: Path, host: str, port: int) -> list[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        "--workers",
-        "1",
-        "--host",
-        in_address(host),
-        "--port",
-        str(port),
-    ]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
+    command += ["--host", in_address(host), "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
     # Pictures and models are files that the server reads by itself; what else it can do with files, anyone might ask.
     command += ["--no-serve-artifacts", "--default-artifact-root", (folder / "mlartifacts").as_uri()]

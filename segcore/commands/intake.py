@@ -50,7 +50,8 @@ def init(
         values = count_values(files, progress)
     draft = draft_description(data, patterns, values, files)
     _print_values(patterns, values, draft)
-    for line in (*found.notes[1:], *found.problems[:_MOST_TOLD], *find_doubts(values, files)):
+    tests = [f"left out: {patterns.tests} images in folders for testing"] if patterns.tests else []
+    for line in (*tests, *found.notes[1:], *found.problems[:_MOST_TOLD], *find_doubts(values, files)):
         warn(line)
     if len(found.problems) > _MOST_TOLD:
         console.print(f"and {len(found.problems) - _MOST_TOLD} more; 'check' lists them all", style="yellow")

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Final
 
 from segcore.data.dataset import decode_case
+from segcore.data.sources.pairing import NO_GROUP
 from segcore.insight.charts import Column, bar, column_chart
 from segcore.insight.explore import (
     Example,
@@ -39,6 +40,8 @@ from segcore.insight.page_pictures import photo
 
 _PICTURE_WIDTH: Final = 480
 _MOST_PROBLEMS: Final = 200
+_MOST_WARNINGS: Final = 10
+"""Of more, as of many classes that few images have, a part is seen at a time."""
 
 
 def render_exploration(exploration: Exploration, name: str) -> str:
@@ -75,7 +78,8 @@ def gallery(exploration: Exploration, examples: Sequence[Example]) -> Markup:
 def _lead(exploration: Exploration) -> Markup:
     report = exploration.report
     sizes = [f"{width} x {height}" for height, width in report.sizes]
-    groups, times = {group for group, _ in report.strata}, {condition for _, condition in report.strata}
+    groups = {group for group, _ in report.strata} - {"", NO_GROUP}
+    times = {condition for _, condition in report.strata} - {""}
     return join(
         [
             paragraph(
@@ -87,8 +91,8 @@ def _lead(exploration: Exploration) -> Markup:
                     ("images", f"{len(report.cases):,}"),
                     ("sizes, pixels", sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"),
                     ("classes", f"{len(report.classes)}, {len(report.classes.scored)} scored"),
-                    ("groups", str(len(groups))),
-                    ("conditions", str(len(times))),
+                    ("groups", str(len(groups) or "none")),
+                    ("conditions", str(len(times) or "none")),
                     ("problems", str(len(report.problems))),
                 ]
             ),
@@ -103,13 +107,17 @@ def _problems(exploration: Exploration) -> Section:
         shown.append(f"and {len(report.problems) - len(shown)} more")
     parts = [
         join(
-            [paragraph(f"{len(report.problems)} problems; their images are left out below.", "warning"), bullets(shown)]
+            [
+                paragraph(f"{len(report.problems)} problem(s); an image that has one is left out below.", "warning"),
+                bullets(shown),
+            ]
         )
         if shown
         else paragraph("No problem found.")
     ]
     findings = report.findings
-    parts += [paragraph(warning, "warning") for warning in findings.warnings]
+    warnings = join(paragraph(warning, "warning") for warning in findings.warnings)
+    parts.append(element("div", warnings, "tall" if len(findings.warnings) > _MOST_WARNINGS else ""))
     parts.append(bullets([*report.dataset.notes, *findings.notes]))
     if findings.alike:
         parts.append(paragraph(f"{len(findings.alike)} groups of images look the same, as they are or mirrored:"))

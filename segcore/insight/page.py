@@ -18,6 +18,8 @@ from segcore.insight.page_style import POLICY, SCRIPT, STYLE
 from segcore.replacing import replacing
 
 _OPTION: Final = re.compile(r"(?<![\w-])(--[a-z][a-z-]*)")
+_MOST_ROWS: Final = 40
+"""Of a table that is shown whole."""
 
 
 class Markup(str):
@@ -152,7 +154,7 @@ def data_table(
         header: names of the columns; a column is aligned as its cell in the first row.
         rows: as many cells each as there are names.
         sortable: whether a click on a column's name sorts by it.
-        tall: whether it scrolls within a limited height.
+        tall: whether it scrolls within a limited height, as one of very many rows does anyway.
         marks: a number for each row, by which scripts find it as `data-t`; empty for none.
     """
     cells = [[Cell(text=cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
@@ -169,7 +171,7 @@ def data_table(
         for start, row in zip(starts, cells, strict=True)
     )
     inner = join([element("thead", element("tr", join(heads))), element("tbody", join(body))])
-    return element("div", element("table", inner), "scroll tall" if tall else "scroll")
+    return element("div", element("table", inner), "scroll tall" if tall or len(cells) > _MOST_ROWS else "scroll")
 
 
 def build_page(

@@ -6,6 +6,7 @@ The pages themselves live in `page`.
 import base64
 import html
 import io
+from typing import Final
 
 import cv2
 import numpy as np
@@ -17,6 +18,9 @@ from segcore.data.picture_files import encode_jpeg
 from segcore.insight.page import Markup, element, join
 
 Pixels = npt.NDArray[np.uint8]
+
+_TALLEST: Final = 8
+"""Heights per width of a picture at most."""
 
 
 def picture(content: bytes, kind: str, caption: str) -> Markup:
@@ -48,7 +52,7 @@ def mask_picture(mask_HW: Pixels, table: ClassTable, caption: str, width: int) -
 
 
 def shrink(image_HW3: Pixels, width: int) -> Pixels:
-    """Return an RGB image at most `width` pixels wide."""
+    """Return an RGB image at most `width` pixels wide, and no more than eight times that tall."""
     return _resize(image_HW3, width, cv2.INTER_AREA)
 
 
@@ -58,8 +62,11 @@ def shrink_mask(mask_HW: Pixels, width: int) -> Pixels:
 
 
 def _resize(pixels: Pixels, width: int, interpolation: int) -> Pixels:
-    if pixels.shape[1] <= width:
+    height_now, width_now = pixels.shape[:2]
+    # Of a line camera's, which may be too tall for a JPEG file.
+    scale = min(width / width_now, _TALLEST * width / height_now)
+    if scale >= 1:
         return pixels
-    height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
-    resized: Pixels = cv2.resize(pixels, (width, height), interpolation=interpolation)
+    size = max(1, round(width_now * scale)), max(1, round(height_now * scale))
+    resized: Pixels = cv2.resize(pixels, size, interpolation=interpolation)
     return resized

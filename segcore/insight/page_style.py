@@ -49,7 +49,7 @@ svg { vertical-align: middle; font: 12px system-ui, "Segoe UI", "DejaVu Sans", s
 }
 .option { white-space: nowrap; }
 figure { margin: 0; }
-figure img { display: block; width: 100%; height: auto; }
+figure img { display: block; width: 100%; height: auto; max-height: 40rem; object-fit: contain; object-position: left; }
 figcaption { font-size: .875rem; line-height: 1.35; margin-top: .2rem; }
 @media print {
   body { max-width: none; font-size: 11pt; padding: 0; }

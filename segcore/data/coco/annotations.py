@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from segcore.data.classes import BACKGROUND, MOST_CLASSES
@@ -24,6 +24,15 @@ _MOST_PROBLEMS: Final = 50
 _Length = Annotated[int, Field(ge=0)]
 
 
+def _fill_in(side: object) -> object:
+    return 0 if side is None else side
+
+
+def _unify_path(name: str) -> str:
+    """Return a file's name as others write it who made the file on Windows, or with a dot for the folder."""
+    return name.replace("\\", "/").removeprefix("./")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
 class CocoRuns:
     """An object's pixels as runs, see `shapes`."""
@@ -34,12 +43,12 @@ class CocoRuns:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
 class CocoImage:
-    """An image of a COCO file; sizes in pixels."""
+    """An image of a COCO file; sizes in pixels, 0 where the file does not say it."""
 
     id: int
-    file_name: str
-    height: Annotated[int, Field(gt=0)]
-    width: Annotated[int, Field(gt=0)]
+    file_name: Annotated[str, AfterValidator(_unify_path)]
+    height: Annotated[_Length, BeforeValidator(_fill_in)] = 0
+    width: Annotated[_Length, BeforeValidator(_fill_in)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
@@ -56,7 +65,7 @@ class CocoObject:
 
     image_id: int
     category_id: int
-    segmentation: tuple[tuple[float, ...], ...] | CocoRuns
+    segmentation: tuple[tuple[float, ...], ...] | CocoRuns | None = None
     id: int | None = None
     iscrowd: Literal[0, 1] = 0
 
@@ -71,10 +80,14 @@ class CocoFile:
 
     @property
     def number_of_category(self) -> dict[int, int]:
-        """The number in masks of each category by its id: from 1 in the order of ids, 0 for one called background."""
-        others = sorted(one.id for one in self.categories if not _is_background(one))
-        backgrounds = {one.id: 0 for one in self.categories if _is_background(one)}
-        return backgrounds | {identity: number for number, identity in enumerate(others, start=1)}
+        """The number in masks of each category by its id: from 1 in the order of ids, 0 for one called background.
+
+        Of two of one name at most one has objects; both have one number.
+        """
+        ordered = sorted(self.categories, key=lambda one: one.id)
+        names = dict.fromkeys(one.name for one in ordered if not _is_background(one))
+        number_of = {name: number for number, name in enumerate(names, start=1)}
+        return {one.id: number_of.get(one.name, 0) for one in ordered}
 
     @property
     def names(self) -> dict[int, str]:
@@ -140,7 +153,10 @@ def _require_single_keys(text: bytes, file: Path) -> None:
 def _find_problems(content: CocoFile) -> Iterator[str]:
     yield from (f"images: two have the id {identity}" for identity in find_repeated(one.id for one in content.images))
     yield from (f"categories: two have the id {one}" for one in find_repeated(one.id for one in content.categories))
-    yield from (f"categories: two are called {one!r}" for one in find_repeated(one.name for one in content.categories))
+    used = {one.category_id for one in content.annotations}
+    # Roboflow has the project as a category without objects, and often one of its name with them.
+    for name in find_repeated(one.name for one in content.categories if one.id in used):
+        yield f"categories: two with objects are called {name!r}; rename one, or give their objects one category_id"
     yield from (f"categories: {fault}" for one in content.categories if (fault := find_name_fault(one.name)))
     if not content.images:
         yield "images is empty"
@@ -151,8 +167,18 @@ def _find_problems(content: CocoFile) -> Iterator[str]:
     yield from _find_stray(content, "image_id", images)
     yield from _find_stray(content, "category_id", categories)
     yield from (f"image {one.id}: {fault}" for one in content.images if (fault := _find_file_fault(one.file_name)))
+    if _are_shares(content):
+        yield (
+            "annotations: no outline leads beyond (1, 1); outlines are in pixels from the upper left corner, not in "
+            "shares of width and height: multiply them by the image's"
+        )
     bare = (PurePosixPath(one.file_name).with_suffix("").as_posix() for one in content.images if one.file_name)
     yield from (f"images: two are called {name!r} without suffix; rename one" for name in find_repeated(bare))
+
+
+def _are_shares(content: CocoFile) -> bool:
+    polygons = (one.segmentation for one in content.annotations if isinstance(one.segmentation, tuple))
+    return max((place for outline in polygons for corners in outline for place in corners), default=2) <= 1
 
 
 def _find_stray(content: CocoFile, key: str, known: set[int]) -> Iterator[str]:
@@ -162,7 +188,9 @@ def _find_stray(content: CocoFile, key: str, known: set[int]) -> Iterator[str]:
 
 def _find_file_fault(name: str) -> str:
     path = PurePosixPath(name)
-    if path.is_absolute() or not path.name or {"..", "."} & {*name.split("/")} or "\\" in name or ":" in name[:2]:
+    if "://" in name:
+        return f"file_name {name!r:.60} is an address; write the path that the image has below the folder of images"
+    if path.is_absolute() or not path.name or {"..", "."} & {*name.split("/")} or ":" in name[:2]:
         return f"file_name {name!r:.60} leads out of the folder of images, or to none; write its path below it, with /"
     if any(part.startswith(".") for part in path.parts):
         return f"file_name {name!r:.60} begins with a dot, as what is hidden and not read; rename it"

@@ -10,7 +10,7 @@ An area of objects that nobody told apart (`iscrowd`) lies below all others; of 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
@@ -81,27 +81,32 @@ def import_coco(annotations: Path, images: Path, out: Path, crowd: Crowd, progre
     """
     content = read_coco(annotations)
     with new_folder(out) as part:
-        problems = _check_images(content.images, images)
+        measured, problems = _measure_images(content.images, images)
         if problems:
             raise DataError(
                 f"{annotations} and {images} do not fit together, {len(problems)} problem(s):", tell_first(problems)
             )
-        return _write(content, images, part, crowd, progress)
+        return _write(replace(content, images=measured), images, part, crowd, progress)
 
 
-def _check_images(images: Sequence[CocoImage], folder: Path) -> list[str]:
-    def check(image: CocoImage) -> str:
+def _measure_images(images: Sequence[CocoImage], folder: Path) -> tuple[tuple[CocoImage, ...], list[str]]:
+    """Return the images with the sizes that they have, and those that have another by the file, or cannot be read."""
+
+    def measure(image: CocoImage) -> CocoImage | str:
         try:
             height, width = read_size(folder / image.file_name)
         except DataError as error:
             return str(error)
-        if (height, width) == (image.height, image.width):
-            return ""
+        # What made the file may not have known the size.
+        if (image.height or height, image.width or width) == (height, width):
+            return replace(image, height=height, width=width)
         told = f"{image.file_name}: has {width}x{height} pixels, upright, and {image.width}x{image.height} by the file"
         return f"{told}; outlines would not fit it"
 
     with ThreadPoolExecutor() as pool:
-        return [problem for problem in pool.map(check, images) if problem]
+        results = list(pool.map(measure, images))
+    problems = [result for result in results if isinstance(result, str)]
+    return tuple(result for result in results if isinstance(result, CocoImage)), problems
 
 
 def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: Progress) -> CocoReport:
@@ -138,8 +143,8 @@ def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: P
         raise DataError(f"{len(problems)} outlines cannot be drawn:", tell_first(problems))
     if vanished == len(content.annotations) > 0:
         raise DataError(
-            f"None of the {vanished} objects has a pixel: outlines are in pixels from the upper left corner, not in "
-            "shares of width and height; multiply them by the image's."
+            f"None of the {vanished} objects has a pixel: all lie outside of their images, or enclose nothing; "
+            "outlines are in pixels from the upper left corner."
         )
     (out / DESCRIPTION_FILE).write_text(format_description(_describe(names, colours)), encoding="utf-8")
     counts = Counter(names[numbers[one.category_id]] for one in content.annotations)
@@ -184,7 +189,9 @@ def _draw_object(one: CocoObject, image: CocoImage) -> Pixels:
     if isinstance(one.segmentation, CocoRuns):
         return draw_runs(one.segmentation.counts, one.segmentation.size, image.height, image.width)
     if not one.segmentation:
-        raise DataError("it has no outline, perhaps a box alone; a mask cannot be drawn from that")
+        raise DataError(
+            "it has no outline, perhaps a box alone, from which no mask can be drawn; outline it, or take it out"
+        )
     return draw_polygons(one.segmentation, image.height, image.width)
 
 

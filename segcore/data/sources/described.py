@@ -106,12 +106,17 @@ def pair_files(folder: Path, images: str, masks: str) -> Files:
     shared = sorted(list_places(images) & list_places(masks), key=lambda place: (place == NAME, place))
     image_of, image_problems = _index(labelled, shared)
     mask_of, mask_problems = _index([one for one in found_masks if not _is_test(one)], shared)
-    beside = find_beside(mask_of.keys() - image_of.keys(), mask_of.keys() & image_of.keys())
+    beside = find_beside(mask_of.keys() - image_of.keys(), mask_of.keys() & image_of.keys(), is_told=True)
     lonely_images = [image_of[key].file for key in image_of if key not in mask_of]
     lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of and key not in beside]
     problems += [*image_problems, *mask_problems]
-    problems += [f"{file.relative_to(folder)}: no file of {masks} belongs to it" for file in lonely_images]
-    problems += [f"{file.relative_to(folder)}: a mask without an image of {images}" for file in lonely_masks]
+    problems += [
+        f"{file.relative_to(folder)}: no file of {masks} belongs to it; add one, or take the image away"
+        for file in lonely_images
+    ]
+    problems += [
+        f"{file.relative_to(folder)}: a mask without an image of {images}; take it away" for file in lonely_masks
+    ]
     return Files(
         pairs=tuple((image_of[key], mask_of[key]) for key in image_of if key in mask_of),
         problems=tuple(problems),

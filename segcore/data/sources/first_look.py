@@ -5,7 +5,8 @@ side, few colours or numbers on the other. Where more than one answer is as good
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import groupby, permutations, product
 from pathlib import Path
@@ -18,8 +19,8 @@ from segcore.data.sources.advice import tell_other_labels
 from segcore.data.sources.match import Folder, Match, Patterns, Side
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS, SHOWN_FOLDERS
 from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS
-from segcore.data.sources.patterns import find_pattern_fault
-from segcore.data.sources.split_names import SPLIT, put_split
+from segcore.data.sources.patterns import find_files, find_pattern_fault
+from segcore.data.sources.split_names import SPLIT, find_stems, put_split
 from segcore.errors import DataError
 
 _MOST_FOLDERS: Final = 24
@@ -40,7 +41,9 @@ def find_patterns(folder: Path) -> Patterns:
         DataError: when nothing in it looks like images and their masks, or several things do.
         OSError: when a folder may not be read.
     """
-    files = [(_split_path(file.relative_to(folder).parent.parts), file) for file in walk_files(folder)]
+    parts_of = {file: file.relative_to(folder).parent.parts for file in walk_files(folder)}
+    known = {*IMAGE_FOLDERS, *MASK_FOLDERS, *find_stems({part for parts in parts_of.values() for part in parts})}
+    files = [(_split_path(parts, known), file) for file, parts in parts_of.items()]
     matches = [*_match_siblings(files), *_match_folders(files)] or list(_match_suffixes(files))
     matches.sort(key=lambda match: len(match.shared), reverse=True)
     for _, group in groupby(matches, key=lambda match: len(match.shared)):
@@ -49,7 +52,7 @@ def find_patterns(folder: Path) -> Patterns:
             told = [f"--images '{one.images}' --masks '{one.masks}'" for one in map(Match.to_patterns, chosen)]
             raise DataError(f"{folder}: more than one pair of folders may be meant; say which:", sorted(told))
         if chosen:
-            return chosen[0].to_patterns()
+            return _leave_out_tests(folder, chosen[0])
     raise DataError(
         f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, and by {{name}} "
         "what their names share, as in --images 'photos/photo_{name}.jpg' --masks 'truth/{name}_label.png'."
@@ -57,10 +60,31 @@ def find_patterns(folder: Path) -> Patterns:
     )
 
 
-def _split_path(parts: Sequence[str]) -> tuple[str, Folder]:
+def _leave_out_tests(folder: Path, match: Match) -> Patterns:
+    """Return where the files of a match lie, without those for testing where others are on no side of a split.
+
+    Raises:
+        DataError: when any pattern that takes the others takes these, too: they would be trained on.
+    """
+    patterns, trained = match.to_patterns(), match.without_tests()
+    tests = {match.images.files[place] for place in match.shared - trained.shared}
+    if SPLIT in patterns.images or not trained.shared:
+        return patterns
+    patterns = trained.to_patterns()
+    taken = sorted(tests & {found.file for found in find_files(folder, patterns.images)[0]})
+    if taken:
+        raise DataError(
+            f"{folder}: {len(taken)} images lie in folders for testing, {taken[0].relative_to(folder)} first, and "
+            f"{patterns.images} takes them, too, so that they would be trained on; move these folders away, or give "
+            "--images and --masks that leave them out."
+        )
+    return replace(patterns, tests=len(tests))
+
+
+def _split_path(parts: Sequence[str], known: Collection[str]) -> tuple[str, Folder]:
     """Return the side of the split that a path names, and the path with {split} in its place."""
     for place, part in enumerate(parts):
-        side, name = put_split(part, (*IMAGE_FOLDERS, *MASK_FOLDERS))
+        side, name = put_split(part, known)
         if side:
             return side, (*parts[:place], name, *parts[place + 1 :])
     return "", tuple(parts)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS
-from segcore.data.sources.split_names import SPLIT
+from segcore.data.sources.split_names import SPLIT, find_side
 
 ANY_FOLDERS: Final = "**"
 
@@ -23,10 +23,12 @@ class Patterns:
     Args:
         images: pattern of the images' paths.
         masks: pattern of the masks' paths.
+        tests: images with masks in folders for testing that were found beside them, and that neither takes.
     """
 
     images: str
     masks: str
+    tests: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,11 @@ class Side:
     def is_nested(self) -> bool:
         """Whether files lie in folders below."""
         return any(below for _, _, below, _ in self.files)
+
+    def without_tests(self) -> "Side":
+        """Return the side without the files for testing."""
+        files = {place: file for place, file in self.files.items() if find_side(place[0]) != "test"}
+        return replace(self, files=files)
 
     def flatten(self) -> "Side":
         """Return the side without the folders below it; of names that several files have, one is left."""
@@ -88,6 +95,10 @@ class Match:
         """Say whether both folders of another match lie in those of this one, or are they."""
         pairs = ((self.images, other.images), (self.masks, other.masks))
         return all(inner.folder[: len(outer.fixed)] == outer.fixed for outer, inner in pairs)
+
+    def without_tests(self) -> "Match":
+        """Return the match without the files for testing."""
+        return Match(images=self.images.without_tests(), masks=self.masks.without_tests())
 
     def to_patterns(self) -> Patterns:
         """Return where the files of both sides lie that share a place."""

@@ -129,14 +129,16 @@ def pair_roots(roots: Sequence[Root], endings: Sequence[tuple[str, str]] | None 
     )
 
 
-def find_beside(lonely: Collection[str], paired: Set[str]) -> list[str]:
+def find_beside(lonely: Collection[str], paired: Set[str], *, is_told: bool = False) -> list[str]:
     """Return the masks that show another in colours, or its objects, by the ending that their names add to its.
 
     Args:
         lonely: names of masks without an image of that name.
         paired: names of images with a mask of that name.
+        is_told: whether a person has told the names of masks, so that those of other endings are others.
     """
-    bare = {name: [name.removesuffix(ending) for ending in _SHOWN_ENDINGS] for name in lonely}
+    endings = (*_SHOWN_ENDINGS, *(MASK_ENDINGS if is_told else ()))
+    bare = {name: [name.removesuffix(ending) for ending in endings] for name in lonely}
     return sorted(name for name in lonely if not paired.isdisjoint(bare[name]))
 
 

@@ -90,7 +90,7 @@ def _find_divided_first(folder: Path) -> tuple[list[Root], list[str]]:
     known = {part.name for part in _list_splits(folder)}
     others = [part.name for part in _list_folders(folder) if part.name not in known and _find_pairs(part)]
     notes += [f"left out: {name}/, which is neither train nor val" for name in others]
-    return _require_roots(roots, folder), notes
+    return _require_roots(roots, folder, notes), notes
 
 
 def _divide_by_folder(found: Pairing) -> Pairing:
@@ -129,12 +129,16 @@ def _find_divided_below(folder: Path, images: Path, masks: Path) -> tuple[list[R
     loose = len(find_images(images)[0])
     if loose:
         notes.append(f"left out: {loose} images directly in {images.name}/, which is divided into train and val")
-    return _require_roots(roots, folder), notes
+    return _require_roots(roots, folder, notes), notes
 
 
-def _require_roots(roots: list[Root], folder: Path) -> list[Root]:
+def _require_roots(roots: list[Root], folder: Path, notes: Sequence[str]) -> list[Root]:
     if not roots:
-        raise DataError(f"{folder}: only images for testing were found; give images and masks to train on.")
+        raise DataError(
+            f"{folder}: only images for testing were found in folders of a split; '{init_command(folder, force=True)}' "
+            "looks for others to train on. What was found:",
+            notes,
+        )
     return roots
 
 

@@ -1,7 +1,8 @@
 """Which side of a split a folder holds, by its name: train, val or test, as in `train2017` and `val_set` too."""
 
 import re
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from typing import Final, Literal
 
 Side = Literal["", "train", "val", "test"]
@@ -27,6 +28,21 @@ def find_side(name: str) -> Side:
     if match is None:
         return ""
     return "train" if match[1] else "val" if match[2] else "test"
+
+
+def find_stems(names: Iterable[str]) -> frozenset[str]:
+    """Return what folders of several sides, train among them, have beside these, lower case: `city` of `city_train`.
+
+    Args:
+        names: of folders.
+    """
+    sides: dict[str, set[Side]] = defaultdict(set)
+    for name in names:
+        if before := _BEFORE.fullmatch(name):
+            sides[before[2][1:].lower()].add(find_side(before[1]))
+        if behind := _BEHIND.fullmatch(name):
+            sides[behind[1][:-1].lower()].add(find_side(behind[2]))
+    return frozenset(stem for stem, found in sides.items() if "train" in found and len(found - {""}) > 1)
 
 
 def put_split(name: str, known: Collection[str]) -> tuple[str, str]:

@@ -1,6 +1,8 @@
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from segcore.__main__ import app
@@ -73,6 +75,7 @@ def test_data_without_groups_conditions_and_frames_has_no_empty_table_and_no_row
     text = read_page(render(folder))
     assert "No image has a frame number." in text and "smallest gap" not in text
     assert "group (not known) all all 6 6 How near" in text
+    assert "groups none conditions none problems 0" in text
     assert "fold 0 fold 1 all all 3 3 6 Share of pixels" in text
 
 
@@ -84,7 +87,7 @@ def test_problems_and_twins_are_shown(make_dataset, read_page):
     )
     page = render(folder)
     text = read_page(page)
-    assert "1 problems; their images are left out below." in text and "train_0000.png: missing" in text
+    assert "1 problem(s); an image that has one is left out below." in text and "train_0000.png: missing" in text
     assert "train_0001, train_0002" in text
     assert page.count('class="warning"') == 1
 
@@ -127,3 +130,15 @@ def test_page_says_what_a_smaller_size_can_reach(dataset_folder, read_page):
     assert [ceiling.scale for ceiling in exploration.ceilings] == [0.25, 0.5, 0.75]
     row = exploration.ceilings[1]
     assert f"0.5 {row.metrics['iou']:.3f} {row.metrics['miou']:.3f}" in read_page(render_exploration(exploration, "x"))
+
+
+def test_many_warnings_scroll_by_themselves(tmp_path, read_page):
+    """Of twelve classes, each in one image and one fold alone."""
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    for number in range(12):
+        colours_HW3 = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(colours_HW3).save(tmp_path / f"images/{number}.png")
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(tmp_path / f"masks/{number}.png")
+    page = render(tmp_path)
+    assert page.count('class="warning"') == 12 and '<div class="tall"><p class="warning">' in page

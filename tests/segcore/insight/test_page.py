@@ -131,3 +131,8 @@ def test_page_called_otherwise_than_html_is_refused(tmp_path, name):
     with pytest.raises(StorageError, match=r"call it errors\.html"):
         write_page("x", tmp_path / name)
     write_page("x", tmp_path / "errors.HTM")
+
+
+@pytest.mark.parametrize(("rows", "css"), [(40, "scroll"), (41, "scroll tall")])
+def test_a_table_of_very_many_rows_scrolls_by_itself(rows, css):
+    assert data_table(["group"], [[str(row)] for row in range(rows)]).startswith(f'<div class="{css}">')

@@ -25,3 +25,9 @@ def test_mask_picture_has_exactly_the_classes_colours():
 def test_large_pictures_are_made_smaller_and_small_ones_are_not_enlarged():
     assert pixels_of(photo(np.zeros((40, 80, 3), np.uint8), "x", 20)).size == (20, 10)
     assert pixels_of(photo(np.zeros((40, 80, 3), np.uint8), "x", 100)).size == (80, 40)
+
+
+def test_pictures_of_a_line_camera_are_no_taller_than_a_page_can_show():
+    """A JPEG file has at most 65,535 rows."""
+    assert pixels_of(photo(np.zeros((70_000, 20, 3), np.uint8), "x", 10)).size == (1, 80)
+    assert pixels_of(mask_picture(np.zeros((400, 20), np.uint8), TABLE, "x", 10)).size == (4, 80)

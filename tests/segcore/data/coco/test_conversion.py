@@ -119,7 +119,9 @@ def test_images_are_linked_where_the_disk_allows_it(tmp_path):
     assert (tmp_path / "out/images/day/a.jpg").samefile(tmp_path / "in/day/a.jpg")
 
 
-@pytest.mark.parametrize("name", ["/etc/a.jpg", "../a.jpg", "x/../../a.jpg", "C:\\a.jpg", "a.txt", ""])
+@pytest.mark.parametrize(
+    "name", ["/etc/a.jpg", "../a.jpg", "x/../../a.jpg", "C:\\a.jpg", "..\\a.jpg", "http://x.org/a.jpg", "a.txt", ""]
+)
 def test_a_file_name_that_leaves_the_folder_or_is_no_image_is_refused(tmp_path, name):
     save(tmp_path)
     content = json.loads((tmp_path / "coco.json").read_text(encoding="utf-8"))
@@ -128,20 +130,43 @@ def test_a_file_name_that_leaves_the_folder_or_is_no_image_is_refused(tmp_path, 
     assert "image 1: file_name" in refuse(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["day\\a.jpg", "./day/a.jpg", ".\\day\\a.jpg"])
+def test_a_path_may_be_written_as_on_windows_or_from_a_dot(tmp_path, name):
+    file = save(tmp_path, outline(18, CORNER))
+    file.write_text(file.read_text().replace('"day/a.jpg"', json.dumps(name)))
+    take_in(tmp_path)
+    assert (tmp_path / "out/images/day/a.jpg").is_file()
+
+
+@pytest.mark.parametrize("size", [{}, {"height": None, "width": None}, {"height": 0, "width": 0}, {"width": 4}])
+def test_an_image_has_its_own_size_where_the_file_does_not_say_it(tmp_path, size):
+    save(tmp_path, outline(18, CORNER), images=[{"id": 1, "file_name": "a.jpg", **size}])
+    take_in(tmp_path)
+    assert decode(tmp_path) == [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 2, 2], [0, 0, 2, 2]]
+
+
+def test_a_category_without_objects_may_have_the_name_of_another(tmp_path):
+    """Roboflow names a project as its only class, and makes a category of both."""
+    save(tmp_path, outline(1, CORNER), categories=[{"id": 0, "name": "car"}, {"id": 1, "name": "car"}])
+    assert take_in(tmp_path).names == {0: "background", 1: "car"}
+    assert decode(tmp_path)[3] == [0, 0, 1, 1]
+
+
 def test_what_does_not_fit_together_is_told_at_once(tmp_path):
     image = {"id": 1, "file_name": "a.jpg", "height": 4, "width": 4}
     save(
         tmp_path,
         outline(99, SQUARE),
         outline(3, SQUARE, image=5),
+        outline(4, SQUARE),
         images=[image, {**image, "file_name": "a.png"}],
-        categories=[{"id": 3, "name": "car"}, {"id": 4, "name": "car"}],
+        categories=[{"id": 3, "name": "car"}, {"id": 4, "name": "car"}, {"id": 5, "name": "car"}],
     )
     told = refuse(tmp_path)
     for line in (
         "images: two have the id 1",
         "images: two are called 'a' without suffix",
-        "categories: two are called 'car'",
+        "categories: two with objects are called 'car'; rename one",
         "annotations: 1 have category_id 99, which nothing has",
         "annotations: 1 have image_id 5, which nothing has",
     ):
@@ -172,8 +197,12 @@ def test_images_of_another_size_and_missing_ones_are_told(tmp_path):
 
 
 def test_outlines_that_cannot_be_drawn_are_told_at_once(tmp_path):
-    save(tmp_path, outline(3, []), outline(18, [[1, 2, 3]]), outline(18, {"counts": [3], "size": [4, 4]}))
+    box = {key: value for key, value in outline(5, []).items() if key != "segmentation"}
+    odd = [outline(18, [[1, 2, 3]]), outline(18, {"counts": [3], "size": [4, 4]})]
+    categories = [{"id": number, "name": str(number)} for number in (3, 4, 5, 18)]
+    save(tmp_path, outline(3, []), outline(4, None), box, *odd, categories=categories)
     told = refuse(tmp_path)
+    assert "category 4: it has no outline" in told and "category 5: it has no outline" in told
     assert "annotation 7 of category 3: it has no outline" in told
     assert "a polygon has 3 numbers" in told and "its runs are for 3 pixels" in told
 
@@ -207,8 +236,14 @@ def test_a_key_that_stands_twice_is_refused(tmp_path, once, twice):
 
 
 def test_outlines_in_shares_of_the_image_are_refused(tmp_path):
-    save(tmp_path, outline(18, [[0.1, 0.1, 0.4, 0.1, 0.4, 0.4]]), outline(3, [[0, 0, 0.2, 0, 0.2, 0.2]]))
-    assert "None of the 2 objects has a pixel: outlines are in pixels" in refuse(tmp_path)
+    """The second is as large as the image, and would be one pixel of it."""
+    save(tmp_path, outline(18, [[0.1, 0.1, 0.4, 0.1, 0.4, 0.4]]), outline(3, [[0, 0, 1, 0, 1, 1, 0, 1]]))
+    assert "no outline leads beyond (1, 1); outlines are in pixels" in refuse(tmp_path)
+
+
+def test_outlines_all_of_which_lie_outside_are_refused(tmp_path):
+    save(tmp_path, outline(18, [[5, 5, 9, 5, 9, 9]]), outline(3, [[-9, -9, -5, -9, -5, -5]]))
+    assert "None of the 2 objects has a pixel: all lie outside" in refuse(tmp_path)
 
 
 def test_of_many_problems_the_first_are_told_and_how_many_more(tmp_path):

@@ -187,7 +187,7 @@ def test_an_image_without_a_mask_and_a_mask_without_an_image_are_told(tmp_path):
     describe(tmp_path)
     with pytest.raises(DataError) as refused:
         read_dataset(tmp_path)
-    assert "photos/a.jpg: no file of truth/{name}_L.png belongs to it" in str(refused.value)
+    assert "photos/a.jpg: no file of truth/{name}_L.png belongs to it; add one, or take" in str(refused.value)
     assert "truth/b_L.png: a mask without an image of photos/{name}.jpg" in str(refused.value)
 
 
@@ -325,6 +325,18 @@ def test_what_shows_a_mask_is_left_out_and_said(tmp_path):
     assert "left out: 1 files that show other masks or objects, such as a_color" in dataset.notes
 
 
+def test_masks_of_other_endings_beside_those_that_are_told_are_left_out(tmp_path):
+    """Of a_labelTrainIds.png beside a.png, whoever wrote the pattern has said that the latter is meant."""
+    mask = np.array([[7, 26]], np.uint8)
+    save_pair(tmp_path, "a", mask, truth="truth/{}.png")
+    for name in ("a_labelTrainIds", "b_labelTrainIds"):
+        Image.fromarray(mask).save(tmp_path / f"truth/{name}.png")
+    describe(tmp_path, masks="truth/{name}.png")
+    dataset, problems = scan_dataset(tmp_path)
+    assert len(dataset.cases) == 1
+    assert problems == ["truth/b_labelTrainIds.png: a mask without an image of photos/{name}.jpg; take it away"]
+
+
 def test_a_side_without_any_mask_is_left_out_and_said(tmp_path):
     for name in ("train/a", "val/b"):
         save_pair(tmp_path, name, np.array([[7, 26]], np.uint8))
@@ -341,4 +353,4 @@ def test_sides_whose_names_differ_are_problems_of_both(tmp_path):
     (tmp_path / "truth/train").rename(tmp_path / "truth/Train")
     describe(tmp_path, images="photos/{split}/{name}.jpg", masks="truth/{split}/{name}_L.png")
     _, problems = scan_dataset(tmp_path)
-    assert problems == ["truth/Train/a_L.png: a mask without an image of photos/{split}/{name}.jpg"]
+    assert problems == ["truth/Train/a_L.png: a mask without an image of photos/{split}/{name}.jpg; take it away"]

@@ -42,6 +42,8 @@ def test_the_folders_may_have_any_names(tmp_path):
         ("{}_images", "{}_masks"),
         ("x/images-{}", "x/labels-{}"),
         ("{}", "{}_labels"),
+        ("city_{}/photos", "city_{}/truth"),
+        ("photos/{}_set_a", "truth/{}_parts"),
     ],
 )
 def test_folders_of_a_split_are_named_as_such(tmp_path, side):
@@ -67,7 +69,6 @@ def test_sides_of_a_split_are_named_where_images_and_masks_lie_side_by_side(tmp_
         ("{place}/{split}", "**/{split}"),
         ("{place}/{split}/{drive}", "**/{split}/{group}"),
         ("x/{split}/{place}/{drive}", "x/{split}/**"),
-        ("{place}/{split}/{drive}/y", "**"),
     ],
 )
 def test_sides_of_a_split_are_named_below_other_folders(tmp_path, below, said):
@@ -238,3 +239,24 @@ def test_masks_of_a_class_each_are_several_of_one_name_and_none_is_taken(tmp_pat
     assert [problem.rpartition(" ")[2] for problem in caught.value.problems] == [
         "'masks/car/{name}.png'", "'masks/road/{name}.png'",
     ]  # fmt: skip
+
+
+def test_folders_for_testing_beside_one_of_another_name_are_left_out(tmp_path):
+    for name in ("train_val/images/a", "train_val/images/b", "TEST/images/z"):
+        save_photo(tmp_path / f"{name}.jpg")
+        save_mask(tmp_path / f"{name.replace('images', 'masks')}.png")
+    assert find(tmp_path) == ("train_val/images/{name}.jpg", "train_val/masks/{name}.png")
+    assert find_patterns(tmp_path).tests == 1
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [("day", "night", "test"), ("a/b", "c/d/e", "test"), ("a/train/1/y", "b/train/2/y", "b/test/3/y")],
+)
+def test_folders_for_testing_that_any_pattern_takes_are_refused(tmp_path, folders):
+    """As a group, or under any folders, they would be trained on."""
+    for number, folder in enumerate(folders):
+        save_photo(tmp_path / "images" / folder / f"{number}.jpg")
+        save_mask(tmp_path / "masks" / folder / f"{number}.png")
+    with pytest.raises(DataError, match=rf"1 images lie in folders for testing, images/{folders[-1]}/2\.jpg first"):
+        find_patterns(tmp_path)

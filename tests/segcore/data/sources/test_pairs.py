@@ -109,6 +109,13 @@ def test_images_divided_and_masks_not_is_refused(put_pair, tmp_path):
         scan_dataset(tmp_path)
 
 
+def test_what_was_found_beside_test_images_is_told(put_pair, tmp_path):
+    for side in ("TEST", "train_val"):
+        put_pair(tmp_path / side / "images" / "a.jpg", tmp_path / side / "masks" / "a.png")
+    with pytest.raises(DataError, match=r"init .* --force(?s:.*)train_val/, which is neither train nor val"):
+        scan_dataset(tmp_path)
+
+
 def test_test_images_alone_are_refused(put_pair, tmp_path):
     put_pair(tmp_path / "images" / "test" / "a.jpg", tmp_path / "masks" / "test" / "a.png")
     with pytest.raises(DataError, match="only images for testing were found"):

@@ -1,6 +1,6 @@
 import pytest
 
-from segcore.data.sources.split_names import find_side, put_split
+from segcore.data.sources.split_names import find_side, find_stems, put_split
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,17 @@ def test_a_folder_is_for_the_side_that_it_is_named_after(name, side):
 )
 def test_a_side_may_stand_beside_a_known_name_alone(name, put):
     assert put_split(name, ("images", "masks")) == put
+
+
+@pytest.mark.parametrize(
+    ("names", "stems"),
+    [
+        (("city_train", "City_val"), {"city"}),
+        (("train_parts", "test_parts", "val"), {"parts"}),
+        (("city_train", "city_7"), set()),
+        (("city_val", "city_test"), set()),
+        (("city_train", "town_val"), set()),
+    ],
+)
+def test_what_stands_beside_train_and_another_side_is_known_by_that(names, stems):
+    assert find_stems(names) == stems

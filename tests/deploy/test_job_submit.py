@@ -21,11 +21,14 @@ CLUSTER = """
 import sys
 from ray.cluster_utils import Cluster
 
+from search.run.starting import starting_patiently
+
 port, folder = int(sys.argv[1]), sys.argv[2]
 head = {"num_cpus": 0, "include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": port}
-cluster = Cluster(initialize_head=True, head_node_args=head)
-# Nodes of one machine would unpack the job's code into one folder, each anew under the feet of the other.
-cluster.add_node(num_cpus=2, temp_dir=folder)
+with starting_patiently(None):
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    # Nodes of one machine would unpack the job's code into one folder, each anew under the feet of the other.
+    cluster.add_node(num_cpus=2, temp_dir=folder)
 print("up", flush=True)
 sys.stdin.read()
 cluster.shutdown()

@@ -35,6 +35,7 @@ from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
+from search.run.starting import starting_patiently
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
 from search.run.tuning import _own_interrupt, _request, ray_config, run_trials, wait_for_node
@@ -47,11 +48,13 @@ from segcore.errors import ClusterError
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head that holds no trial, without an autoscaler; tests add nodes and take them away."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "no_monitor": True})
-    ray.init(address=cluster.address, log_to_driver=False)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    # Nodes of this machine start as slowly as it is busy.
+    with starting_patiently(None):
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "no_monitor": True})
+        ray.init(address=cluster.address, log_to_driver=False)
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
 
 
 @pytest.fixture

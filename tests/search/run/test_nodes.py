@@ -10,7 +10,7 @@ import ray
 import torch
 from ray.cluster_utils import Cluster
 
-from search.run import capacity
+from search.run import capacity, health
 from search.run.capacity import Capacity
 from search.run.cluster import prepare_nodes, require_usable
 from search.run.findings import find_all
@@ -18,6 +18,7 @@ from search.run.health import digest_code, examine_nodes
 from search.run.node_check import Check
 from search.run.nodes import Nodes, advise_mps, looking_at_nodes
 from search.run.probe import PRETENDED, Gpu, Meeting, find_versions, probe_machine
+from search.run.starting import starting_patiently
 from segcore.data.dataset import read_dataset
 from segcore.errors import ClusterError, StoreAwayError
 
@@ -25,12 +26,14 @@ from segcore.errors import ClusterError, StoreAwayError
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head that holds no trial, and a node whose GPU only Ray believes in."""
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "no_monitor": True})
-    ray.init(address=cluster.address, log_to_driver=False)
-    cluster.add_node(num_cpus=2, num_gpus=1)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
+    # Nodes of this machine start as slowly as it is busy.
+    with starting_patiently(None):
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "no_monitor": True})
+        ray.init(address=cluster.address, log_to_driver=False)
+        cluster.add_node(num_cpus=2, num_gpus=1)
+        yield cluster
+        ray.shutdown()
+        cluster.shutdown()
 
 
 @pytest.fixture
@@ -61,7 +64,10 @@ def test_a_gpu_that_torch_does_not_see_is_refused_with_its_node(cluster, look):
         look(gpus_per_trial=1)
 
 
-def test_a_doctor_sees_every_node_and_the_gpu_that_torch_does_not_see(cluster, make_place, dataset_folder, tmp_path):
+def test_a_doctor_sees_every_node_and_the_gpu_that_torch_does_not_see(
+    cluster, make_place, dataset_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(health, "_ANSWER_SECONDS", 3600.0)
     place = make_place(data=dataset_folder, cache=tmp_path / "cache")
     head, worker = sorted(examine_nodes(place, place.data), key=lambda node: node.gpus)
     assert ((head.cpus, head.gpus), (worker.cpus, worker.gpus)) == ((0.0, 0.0), (2.0, 1.0))

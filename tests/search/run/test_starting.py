@@ -49,6 +49,11 @@ def test_nobody_waits_for_a_node_of_which_a_process_has_ended_or_that_none_start
             wait_for_node(_Head(1_000_000).get_node, processes, 600, "127.0.0.1:1", "a")
 
 
+def test_a_node_is_waited_for_whatever_becomes_of_processes_that_are_not_looked_at():
+    head = _Head(3)
+    assert wait_for_node(head.get_node, None, 600, "127.0.0.1:1", "a") == {"address": "127.0.0.1:1", "node": "a"}
+
+
 def test_ray_is_patient_while_it_starts_alone():
     usual = services.get_node
     with starting_patiently([]):

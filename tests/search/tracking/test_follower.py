@@ -115,7 +115,7 @@ def test_a_server_that_comes_back_as_the_search_ends_gets_everything(
     place = make_place(tracking_uri=f"http://127.0.0.1:{port}")
     tracker = Tracker(settings, place, "search", stage)
     script.ask(0)
-    closing = threading.Thread(target=tracker.close, kwargs={"away_seconds": 600})
+    closing = threading.Thread(target=tracker.close, kwargs={"away_seconds": 7200})
     closing.start()
     while not tracker.problem:
         time.sleep(0.05)

@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 
 from search.folder import StageFolder
 from search.memory.scores import SCORES_FILE
 from search.stages.trained import fetch, find_failure, group_trainings, read_scores, winner_trainings
 from segcore.errors import CheckpointError
+from segcore.scoring.metrics import ImageScore
+from segcore.scoring.score_text import encode_scores
 
 
 @pytest.fixture
@@ -52,3 +55,20 @@ def test_a_checkpoint_that_is_gone_is_named_with_a_way_out(trainings, script):
     assert fetch(folder, trainings.trials[0], SCORES_FILE).read_text() == "["
     with pytest.raises(CheckpointError, match=r"scores.json cannot be read \(.*\); restore it, or delete"):
         read_scores(folder, trainings.trials[0], 4)
+
+
+def test_scores_come_back_as_a_training_wrote_them(trainings, script):
+    folder = StageFolder(root=script.journal.file.parent)
+    script.write("checkpoint", trial=0, epoch=1, path="ray/checkpoint")
+    counted = ImageScore(
+        name="a", condition="night", iou=0.5, confusion_CP=np.array([[9, 1, 0], [0, 8, 2]]),
+        boundary_C2=np.array([[3, 5], [2, 4]]),
+    )  # fmt: skip
+    uncounted = ImageScore(name="b", condition="", iou=None, confusion_CP=np.zeros((2, 3), np.int64))
+    file = folder.root / "ray/checkpoint" / SCORES_FILE
+    file.parent.mkdir(parents=True)
+    file.write_text(encode_scores((counted, uncounted)))
+    for found, written in zip(read_scores(folder, trainings.trials[0], 2), (counted, uncounted), strict=True):
+        assert (found.name, found.condition, found.iou) == (written.name, written.condition, written.iou)
+        np.testing.assert_array_equal(found.confusion_CP, written.confusion_CP)
+        np.testing.assert_array_equal(found.boundary_C2, written.boundary_C2)

@@ -1,4 +1,4 @@
-"""`street`: the space for street scenes on GPUs, as who trains them today would write it.
+"""`street`: the space for street scenes on GPUs, as someone who trains such networks today would write it.
 
 Each family of encoders stands with rates that it learns at: transformers and ConvNeXt were trained at smaller ones than
 plain convolutions, and a foundation model is spoilt by larger ones.

@@ -112,6 +112,11 @@ def test_options_within_a_sentence_exist(paper):
     assert named - OPTIONS["search"] - OPTIONS["segcore"] - FOREIGN_OPTIONS == set()
 
 
+def test_every_option_of_a_launch_is_explained():
+    explained = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", PAPERS["docs/searching.md"]))
+    assert options_of(COMMANDS["search"].commands["launch"]) - explained == {"--help"}
+
+
 @pytest.mark.parametrize("paper", PAPERS)
 def test_links_lead_somewhere(paper):
     for target in re.findall(r"\]\(([^)\s]+)\)", PAPERS[paper]):

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from search.commands.console import console, print_whole
 from search.commands.documents import DoctorDocument, FindingLine, NodeLine, encode_document
-from search.commands.options import AsJson, Storage, Values, options_of, with_options
+from search.commands.options import AsJson, Storage, Values, as_values, options_of
 from search.place import DEFAULT_STORAGE, Place, build_place
+from segcore.commands.groups import with_groups
 from segcore.errors import UnfitClusterError
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ _WIDE: Final = 160
 _ON: Final = "A search goes on without it, and sends what it missed."
 
 
-@with_options({"where": LOOKED_AT})
+@with_groups
 def doctor(
-    where: Values,
+    where: Annotated[Values, as_values(LOOKED_AT)],
     data: Annotated[str | None, typer.Option(help="data set that every node is to read; left out: none")] = None,
     as_json: AsJson = False,
     storage: Storage = DEFAULT_STORAGE,

@@ -10,7 +10,7 @@ from search.commands.display import show_best, show_failed_trainings, show_set_a
 from search.commands.look import best
 from search.commands.notify import Notify, notified
 from search.commands.opening import open_told
-from search.commands.options import TRACKING_NOW, WHERE_NOW, Name, Storage, Values, with_options
+from search.commands.options import Name, Storage, TrackingNow, Values, WhereNow
 from search.commands.report import keep_report, send_report
 from search.commands.state import show_retraining
 from search.finding import find_folder, is_in_use, lock_idle_stage, require_idle
@@ -23,15 +23,16 @@ from search.place import DEFAULT_STORAGE
 from search.settings import change_settings
 from search.verdict.out_of_fold import MOST_NETWORKS
 from search.verdict.selection import can_confirm, choose_further, find_earlier_retraining, name_winner
+from segcore.commands.groups import with_groups
 from segcore.data.caching.disk import resolve_folder
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError, TrackingError
 
 
-@with_options({"where": WHERE_NOW})
+@with_groups
 def confirm(
     name: Name,
-    where: Values,
+    where: WhereNow,
     top: Annotated[int | None, typer.Option(min=0, help="best configurations to train; left out: as launched")] = None,
     folds: Annotated[
         int | None, typer.Option(min=1, help="most further folds, or seeds; left out: as launched")
@@ -78,10 +79,10 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     show_retraining(folder, found)
 
 
-@with_options({"where": WHERE_NOW})
+@with_groups
 def retrain(
     name: Name,
-    where: Values,
+    where: WhereNow,
     members: Annotated[
         int | None,
         typer.Option(
@@ -156,10 +157,10 @@ def find_further(folder: SearchFolder, metric: str, winner: Winner, members: int
     return [*begun.values(), *more][: members - 1]
 
 
-@with_options({"where": TRACKING_NOW})
+@with_groups
 def fetch(
     name: Name,
-    where: Values,
+    where: TrackingNow,
     out: Annotated[Path, typer.Argument(help="folder to copy the model into; must not exist")],
     version: Annotated[int, typer.Option(min=0, help="of the registered model; 0: the newest")] = 0,
     storage: Storage = DEFAULT_STORAGE,
@@ -180,8 +181,8 @@ def fetch(
     console.print(f"models:/{name}/{found} is in {out} as it was registered, SHA-256 {digest}", soft_wrap=True)
 
 
-@with_options({"where": TRACKING_NOW})
-def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
+@with_groups
+def sync(name: Name, where: TrackingNow, storage: Storage = DEFAULT_STORAGE) -> None:
     """Send to MLflow what it missed while its server was away, or all of it when its database was lost."""
     from search.tracking.check import check_tracking
     from search.tracking.follower import Tracker

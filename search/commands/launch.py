@@ -1,7 +1,7 @@
 """`launch` and `resume`: begin a search, and go on with one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +12,7 @@ from search.commands.console import LOADING, console, told_if_slow, warn
 from search.commands.dry_run import show_forecast
 from search.commands.notify import Notify, notified
 from search.commands.opening import open_told, require_same
-from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Storage, Values, with_options
+from search.commands.options import Name, Storage, Values, What, Where, WhereNow
 from search.commands.tables import settings_table
 from search.finding import find_folder, is_taken, lock_stage, require_idle, require_new
 from search.folder import SearchFolder, folder_of
@@ -43,6 +43,7 @@ from search.space.draw import space_facts
 from search.space.first import add_known, read_prior, resolve_first
 from search.space.load import load_space
 from search.verdict.rounds import further_folds
+from segcore.commands.groups import group_of, with_groups
 from segcore.config import make_paths_whole, parse_assignments
 from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.scoring.objective import require_metric
@@ -52,17 +53,40 @@ if TYPE_CHECKING:
     from segcore.data.dividing.division import Division
 
 
-@with_options({"what": WHAT, "where": WHERE})
-def launch(
-    what: Values,
-    where: Values,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedFirst:
+    """Configurations to try first, as the command line names them."""
+
     seed_config: Annotated[
         list[Path] | None, typer.Option(help="configuration to try first: a best.json or TrainConfig values in JSON")
-    ] = None,
-    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: name,fold")] = None,
+    ] = None
     warm_start: Annotated[
         list[str] | None, typer.Option(help="earlier search whose three best configurations are tried first")
-    ] = None,
+    ] = None
+
+    def read(self, place: Place) -> list[tuple[str, Values]]:
+        """Return each configuration with the option that gives it.
+
+        Args:
+            place: where earlier searches are looked for.
+
+        Raises:
+            ConfigError: when there is none where an option says.
+            TrackingError: when MLflow is to know an earlier search, and cannot be asked.
+        """
+        from search.stages.earlier import read_earlier
+
+        seeds = [(f"--seed-config {file}", read_prior(file)) for file in self.seed_config or ()]
+        names = self.warm_start or ()
+        return seeds + [(f"--warm-start {name}", each) for name in names for each in read_earlier(name, place)]
+
+
+@with_groups
+def launch(
+    what: What,
+    where: Where,
+    first: Annotated[TriedFirst, group_of(TriedFirst)],
+    folds_file: Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: name,fold")] = None,
     or_resume: Annotated[
         bool, typer.Option("--or-resume", help="go on where a search of this name exists, so that a job may run again")
     ] = False,
@@ -70,18 +94,17 @@ def launch(
         bool, typer.Option("--dry-run", help="say what it would do and take, after a short measurement; begin nothing")
     ] = False,
     notify: Notify = "",
-    storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Search for the best configuration: trials on Ray, drawn from an Optuna space, judged by ASHA, shown by MLflow."""
     from segcore.data.dividing.division import choose_division
 
     division = choose_division(what["split"], what.get("folds"), folds_file)
     settings = _read_settings({**what, "split": division.kind, "folds": division.folds})
-    place = build_place({**where, "storage": storage})
+    place = build_place(where)
     require_one_gpu(place)
     require_honest_latency(settings, place)
     require_own_database(place)
-    begin = partial(_launch, settings, place, division, seed_config or (), warm_start or ())
+    begin = partial(_launch, settings, place, division, first)
     if dry_run:
         begin(dry_run=True)
         return
@@ -89,7 +112,7 @@ def launch(
         if or_resume and is_taken(folder_of(settings, place)):
             folder = find_folder(place.storage, settings.name)
             require_same(folder, settings)
-            _go_on(folder, {**where, "storage": storage})
+            _go_on(folder, where)
         else:
             begin()
 
@@ -98,15 +121,13 @@ def _launch(
     settings: SearchSettings,
     place: Place,
     division: "Division",
-    seed_config: Sequence[Path],
-    warm_start: Sequence[str],
+    first: TriedFirst,
     *,
     dry_run: bool = False,
 ) -> None:
     with told_if_slow(LOADING):
         from search.commands import running
     from search.run import loop
-    from search.stages.earlier import read_earlier
     from search.stages.stage import ReadySearch
     from search.tracking.check import require_tracking
     from segcore.data.dividing.given_folds import describe_division
@@ -123,8 +144,7 @@ def _launch(
     if not dry_run:
         require_tracking(place.tracking_uri)
     running.tell_storage(place)
-    given = [(f"--seed-config {file}", read_prior(file)) for file in seed_config]
-    given += [(f"--warm-start {name}", each) for name in warm_start for each in read_earlier(name, place)]
+    given = first.read(place)
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     division.divide(dataset.cases)
     with running.connected(place) as capacity:
@@ -199,10 +219,10 @@ def _tell_start(
         warn(warning)
 
 
-@with_options({"where": WHERE_NOW})
+@with_groups
 def resume(
     name: Name,
-    where: Values,
+    where: WhereNow,
     trials: Annotated[str, typer.Option(help="how many trials it is to have: 60, or +40 for 40 more")] = "+0",
     time_budget: Annotated[str, typer.Option(help="go on for 90m, 2h, 1d, ...; 0: no limit; empty: what is left")] = "",
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="try failed trials again")] = False,

@@ -1,19 +1,19 @@
 """The options of the commands, made from the fields of `SearchSettings` and `Place`: their types, defaults and help."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, fields
-from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_origin, get_type_hints
 
 import typer
 
 from search.commands.completion import complete_name
-from search.place import Place
+from search.place import DEFAULT_STORAGE, Place
 from search.settings import SearchSettings
 from search.storage import locate_storage
 from search.tracking_uri import VARIABLE
+from segcore.commands.groups import Group
 from segcore.data.caching.disk import read_path
 
 Values = dict[str, Any]
@@ -45,7 +45,7 @@ _DEPENDS: Final = {"folds"}
 
 _ENVIRONMENT: Final = {"tracking_uri": VARIABLE}
 
-Options = Sequence[inspect.Parameter]
+Options = tuple[inspect.Parameter, ...]
 
 
 def options_of(kind: type, *, remembered: bool = False, only: Collection[str] | None = None) -> Options:
@@ -58,43 +58,13 @@ def options_of(kind: type, *, remembered: bool = False, only: Collection[str] | 
     """
     hints = get_type_hints(kind, include_extras=True)
     wanted = [field for field in fields(kind) if field.name not in _LEFT_OUT and (only is None or field.name in only)]
-    return [_option(field.name, hints[field.name], None if remembered else field.default) for field in wanted]
+    return tuple(_option(field.name, hints[field.name], None if remembered else field.default) for field in wanted)
 
 
 def describe_fields(kind: type) -> dict[str, str]:
     """Return what the fields of `SearchSettings` or `Place` are, by name."""
     hints = get_type_hints(kind, include_extras=True)
     return {field.name: _describe(hints[field.name]) for field in fields(kind)}
-
-
-def with_options(groups: Mapping[str, Options]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command, in place of each parameter named here, a group of options; it gets their values by name.
-
-    Typer reads a command's options from its signature, which would have some thirty parameters otherwise.
-
-    Args:
-        groups: by parameter of the command, the options that it stands for.
-    """
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        signature = inspect.signature(command)
-        own = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-            for name, parameter in signature.parameters.items()
-            if name not in groups
-        ]
-        parameters = [*(each for group in groups.values() for each in group), *own]
-
-        @wraps(command)
-        def run(**given: Any) -> None:
-            chosen = {name: _given(group, given) for name, group in groups.items()}
-            command(**{parameter.name: given[parameter.name] for parameter in own}, **chosen)
-
-        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return run
-
-    return decorate
 
 
 def _option(name: str, hint: Any, default: Any) -> inspect.Parameter:
@@ -134,12 +104,31 @@ def option_of(name: str) -> str:
     return _STATED.get(name, (f"--{name.replace('_', '-')}",))[0]
 
 
-def _given(group: Options, given: Values) -> Values:
+def leave_out(given: Mapping[str, Any]) -> Values:
+    """Return what was given, or has a default, without what was left out."""
     # An empty list is an option that may be repeated and was left out.
-    return {each.name: given[each.name] for each in group if given[each.name] not in (None, [])}
+    return {name: value for name, value in given.items() if value not in (None, [])}
 
+
+def as_values(options: Options) -> Group:
+    """Return the group of options that a command gets by name, without those that were left out."""
+    return Group(options=options, build=leave_out)
+
+
+_STORAGE: Final = inspect.Parameter(
+    "storage", inspect.Parameter.KEYWORD_ONLY, default=DEFAULT_STORAGE, annotation=Storage
+)
 
 WHAT: Final = options_of(SearchSettings)
 WHERE: Final = options_of(Place)
 WHERE_NOW: Final = options_of(Place, remembered=True)
 TRACKING_NOW: Final = options_of(Place, remembered=True, only={"tracking_uri"})
+
+What = Annotated[Values, as_values(WHAT)]
+"""Every setting of a new search."""
+Where = Annotated[Values, as_values((*WHERE, _STORAGE))]
+"""Where a new search runs, its storage included."""
+WhereNow = Annotated[Values, as_values(WHERE_NOW)]
+"""What of a search's place is to change."""
+TrackingNow = Annotated[Values, as_values(TRACKING_NOW)]
+"""Where its MLflow is by now."""

@@ -110,9 +110,9 @@ class TrialRecord:
 
     @property
     def best(self) -> EpochRecord | None:
-        """The report with the highest finite score, the earliest of equals; None before one exists."""
-        finite = [record for record in self.epochs.values() if record.score == record.score]
-        return max(finite, key=lambda record: (record.score, -record.epoch), default=None)
+        """The report with the highest score that is not NaN, the earliest of equals; None before one exists."""
+        scored = [record for record in self.epochs.values() if not math.isnan(record.score)]
+        return max(scored, key=lambda record: (record.score, -record.epoch), default=None)
 
     @property
     def latency_ms(self) -> float | None:

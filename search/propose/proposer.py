@@ -182,7 +182,7 @@ class Proposer:
 
     def _find_first_rung(self) -> int:
         """Return from which epoch on a proposal of the model is judged: late where it is like those before it."""
-        advisor = self._advisor = self._advisor or self._build_advisor()
+        advisor = self._find_advisor()
         crowded = advisor is not None and advisor.is_crowded(len(self._known))
         return _CROWDED_LANDMARKS * self._landmark if crowded else 0
 
@@ -204,7 +204,7 @@ class Proposer:
         known = [self._known[key] for key in sorted(self._known)]
         judged = [(each, counted) for each in known if (counted := each.counted) is not None]
         random = np.random.default_rng([self._seed, number, 1])
-        advisor = self._advisor = self._advisor or self._build_advisor()
+        advisor = self._find_advisor()
         if advisor is None:
             return []
 
@@ -219,6 +219,12 @@ class Proposer:
         # Matrices so small gain nothing from threads, and lose tenfold where trainings keep the cores busy.
         with _BLAS.limit(limits=1, user_api="blas"):
             return advisor.advise(codes, [curve for _, curve in judged], pending, random, latencies)
+
+    def _find_advisor(self) -> Advisor | None:
+        """Return the model; drawing from the space to get to know it takes a while, so it is built once."""
+        if self._advisor is None:
+            self._advisor = self._build_advisor()
+        return self._advisor
 
     def _build_advisor(self) -> Advisor | None:
         """Return a model that knows the space by its draws; None when it draws no parameter, or nothing to train."""

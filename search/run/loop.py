@@ -162,11 +162,11 @@ def require_success(stage: Stage, since: float) -> None:
     if not ended:
         return
     told = [f"Stopped: none of {len(ended)} trials reached a score ({count_ends(ended)})."]
-    for trial in [trial for trial in ended if trial.outcome in FAILURES][:1]:
-        told.append(f"The last that failed, trial {trial.number}, {trial.outcome}: {tell_end(trial.message)}")
+    if failed := next((trial for trial in ended if trial.outcome in FAILURES), None):
+        told.append(f"The last that failed, trial {failed.number}, {failed.outcome}: {tell_end(failed.message)}")
         told.append(f"Mend the cause, then go on with '{stage.folder.command('resume', '--retry-failed')}'.")
-    for trial in [trial for trial in ended if trial.outcome is Outcome.OVER_LIMIT][:1]:
-        told.append(f"The last over a limit, trial {trial.number}: {trial.message}")
+    if over := next((trial for trial in ended if trial.outcome is Outcome.OVER_LIMIT), None):
+        told.append(f"The last over a limit, trial {over.number}: {over.message}")
         told.append(
             "Raise --max-latency-ms or --max-memory-gib in a new search, or draw smaller networks; "
             f"'{stage.folder.command('resume')}' tries more configurations of this one."

@@ -38,14 +38,14 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     Args:
         journal: where events go.
-        stage: the stage's files.
+        folder: the stage's files.
         asha: says which epochs a trial is stopped at; None when nothing is stopped.
         retries: says what becomes of a trial whose worker failed.
     """
 
-    def __init__(self, journal: Journal, stage: StageFolder, asha: Asha | None, retries: Retries) -> None:
+    def __init__(self, journal: Journal, folder: StageFolder, asha: Asha | None, retries: Retries) -> None:
         self._journal = journal
-        self._stage = stage
+        self._folder = folder
         self._asha = asha
         self._retries = retries
         self._hung: dict[int, str] = {}
@@ -138,7 +138,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def on_checkpoint(self, iteration: int, trials: list[Trial], trial: Trial, checkpoint: tune.Checkpoint) -> None:
         """Write where a trial can go on from."""
-        path = self._stage.relative(checkpoint.path)
+        path = self._folder.relative(checkpoint.path)
         epoch = (trial.last_result or {}).get("epoch", 0)
         self._write(CheckpointSaved(trial=trial.config["trial"], epoch=epoch, path=path))
 
@@ -200,7 +200,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
                 # checkpoint that is gone.
                 self._journal.write(Dropped(trial=record.number))
                 for place in record.checkpoints:
-                    self._stage.delete(place)
+                    self._folder.delete(place)
 
     def _write(self, event: Epoch | CheckpointSaved | Ended) -> None:
         """Write what a trial did, and delete the checkpoints from which it cannot go on any more."""
@@ -208,7 +208,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         before = trials[event.trial].checkpoints
         self._journal.write(event)
         for place in before.keys() - trials[event.trial].checkpoints:
-            self._stage.delete(place)
+            self._folder.delete(place)
 
     def _record(self, trial: Trial) -> TrialRecord:
         return self._journal.history.trials[trial.config["trial"]]
@@ -218,15 +218,15 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         saved = {}
         # What they show may have names that no file may have.
         for place, (shown, picture) in enumerate(pictures.items()):
-            file = self._stage.trial(number) / f"epoch_{epoch:04d}_{place}.jpg"
+            file = self._folder.trial(number) / f"epoch_{epoch:04d}_{place}.jpg"
             with _writing(file):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(picture)
-            saved[shown] = self._stage.relative(file)
+            saved[shown] = self._folder.relative(file)
         return saved
 
     def _log(self, number: int, line: str) -> None:
-        file = self._stage.trial(number) / "log.txt"
+        file = self._folder.trial(number) / "log.txt"
         with _writing(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:

@@ -48,7 +48,7 @@ def run_trials(
         next_trial: returns the next trial's Ray configuration, or None.
         recorder: writes what happens.
         asha: lets the weak wait; None lets every trial finish.
-        budget_seconds: when to stop, or None.
+        budget_seconds: how long the run may last, or None.
         count_left: returns how many trials are to run yet, or run now.
 
     Returns:
@@ -59,7 +59,7 @@ def run_trials(
     """
     capacity = stage.room
     capacity.expect(count_left)
-    ends = math.inf if budget_seconds is None else time.monotonic() + budget_seconds
+    deadline = math.inf if budget_seconds is None else time.monotonic() + budget_seconds
     # Ray Tune starts one trial at a time otherwise, and each waits some seconds for its worker process.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(_MOST_PENDING)
     # Ray Tune would try again by itself, past `retries`.
@@ -74,31 +74,31 @@ def run_trials(
             stage.journal.write(Warned(message=warning))
         return capacity.count()
 
-    while stranded and wait_for_node(capacity, ends, lambda: stage.is_stopped):
+    while stranded and wait_for_room(capacity, deadline, lambda: stage.is_stopped):
         queue = TrialQueue(hand_out, count_room)
-        _run_tune(stage, queue, recorder, asha, RunEnd(capacity, ends, stage.inbox))
+        _run_tune(stage, queue, recorder, asha, RunEnd(capacity, deadline, stage.inbox))
         stranded = queue.is_stranded
     stage.require_hope(capacity)
-    return time.monotonic() >= ends
+    return time.monotonic() >= deadline
 
 
-def wait_for_node(capacity: Capacity, ends: float, is_stopped: Callable[[], bool] = lambda: False) -> bool:
+def wait_for_room(capacity: Capacity, deadline: float, is_stopped: Callable[[], bool] = lambda: False) -> bool:
     """Wait until a node can hold a trial.
 
     Args:
         capacity: the nodes, and how long to wait.
-        ends: when to wait no longer, by the monotonic clock.
+        deadline: when to wait no longer, seconds of the monotonic clock.
         is_stopped: whether somebody asked the search to stop.
 
     Returns:
         Whether there is one; False too when Ctrl-C ended the wait, as Ray Tune takes it.
     """
     try:
-        while not (capacity.count() or capacity.is_given_up or is_stopped()) and time.monotonic() < ends:
+        while not (capacity.count() or capacity.is_given_up or is_stopped()) and time.monotonic() < deadline:
             time.sleep(_WAIT_SECONDS)
     except KeyboardInterrupt:
         return False
-    return capacity.count() > 0 and time.monotonic() < ends
+    return capacity.count() > 0 and time.monotonic() < deadline
 
 
 def _run_tune(
@@ -164,13 +164,13 @@ class RunEnd(tune.Stopper):  # type: ignore[misc]
 
     Args:
         capacity: the nodes, and how long to wait for them.
-        ends: when the time is spent, by the monotonic clock.
+        deadline: when the time is spent, seconds of the monotonic clock.
         inbox: says whether somebody asked the search to stop.
     """
 
-    def __init__(self, capacity: Capacity, ends: float, inbox: Inbox | None = None) -> None:
+    def __init__(self, capacity: Capacity, deadline: float, inbox: Inbox | None = None) -> None:
         self._capacity = capacity
-        self._ends = ends
+        self._deadline = deadline
         self._inbox = inbox
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -180,7 +180,7 @@ class RunEnd(tune.Stopper):  # type: ignore[misc]
     def stop_all(self) -> bool:
         """Say whether to end the run."""
         is_stopped_now = self._inbox is not None and self._inbox.is_stopped_now
-        return is_stopped_now or self._capacity.is_given_up or time.monotonic() >= self._ends
+        return is_stopped_now or self._capacity.is_given_up or time.monotonic() >= self._deadline
 
 
 def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory:

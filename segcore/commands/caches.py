@@ -8,7 +8,8 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import Cache, console, warn, warn_of_slow_cache
+from segcore.commands.console import console, warn, warn_of_slow_cache
+from segcore.commands.options import Cache
 from segcore.data.bringing import FOLDER, list_fetched, remove_fetched
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.data.caching.upkeep import (

@@ -1,4 +1,4 @@
-"""What the commands share: the console, a progress bar, the choice of a machine, options of one meaning everywhere."""
+"""What the commands share: the console, a progress bar, and what is said of files and folders."""
 
 import io
 import os
@@ -7,10 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
 
-import torch
-import typer
 from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.style import Style
@@ -19,16 +16,11 @@ from rich.text import Text
 from segcore.data.bringing import bring_data
 from segcore.data.caching.build import BuildPlan
 from segcore.data.caching.cache import Progress as ProgressCall
-from segcore.data.caching.disk import DEFAULT_CACHE, read_path, resolve_folder, warn_of_network
+from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder, warn_of_network
 from segcore.data.decoding import IMAGE_SUFFIXES
-from segcore.data.dividing.split import DEFAULT_FOLDS
 from segcore.data.listing import count_below, count_unread
 from segcore.data.names import show_controls
-from segcore.data.sources.layouts import LAYOUTS
-from segcore.data.unpacking import SUFFIXES
-from segcore.errors import ConfigError, LeftOutError, StorageError, StreetError
-from segcore.machine import Machine, detect_machine, require_device
-from segcore.scoring.objective import METRIC_HELP
+from segcore.errors import LeftOutError, StorageError, StreetError
 
 
 class PlainConsole(Console):
@@ -72,46 +64,6 @@ class PlainConsole(Console):
 # A path or the name of a class may hold brackets and colons.
 console = PlainConsole(markup=False, emoji=False)
 error_console = PlainConsole(markup=False, emoji=False, stderr=True)
-
-Data = Annotated[
-    str,
-    typer.Argument(help=f"data-set folder, archive ({', '.join(SUFFIXES)}), or the address of one: s3://BUCKET/FOLDER"),
-]
-LayoutName = Annotated[
-    str,
-    typer.Option("--layout", help=f"of the data: {', '.join(layout.name for layout in LAYOUTS)}; empty: recognised"),
-]
-Model = Annotated[Path, typer.Argument(help="model directory")]
-GivenFolds = Annotated[
-    int | None, typer.Option("--folds", help="parts the data is divided into", show_default=str(DEFAULT_FOLDS))
-]
-SplitName = Annotated[
-    str, typer.Option("--split", help="folds, or official: the train and val that came with the data")
-]
-FoldsFile = Annotated[Path | None, typer.Option(help="your own folds, as JSON or CSV: name,fold")]
-Objective = Annotated[str, typer.Option(help=f"metric that decides: {METRIC_HELP}")]
-Device = Annotated[str, typer.Option(help="cpu, cuda:0, ...; empty: a GPU when there is one")]
-CPUs = Annotated[int, typer.Option(help="processor cores to use")]
-Cache = Annotated[Path, typer.Option(parser=read_path, metavar="FOLDER", help="folder of decoded images")]
-
-
-def choose_machine(device: str, cpus: int) -> Machine:
-    """Return the machine that `--device` and `--cpus` name.
-
-    Raises:
-        ConfigError: when the device does not exist.
-    """
-    if not device:
-        return detect_machine(cpus)
-    parsed = _parse_device(device)
-    found = detect_machine(cpus, use_gpu=parsed.type != "cpu")
-    machine = Machine(device=device, loader_workers=found.loader_workers)
-    require_device(machine)
-    if machine.on_gpu and (parsed.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(
-            f"--device {device}: the last GPU is cuda:{torch.cuda.device_count() - 1}; give that, or cpu."
-        )
-    return machine
 
 
 def accept_every_text() -> None:
@@ -204,11 +156,3 @@ def show_progress(label: str, total: int | None = None, done: int = 0) -> Iterat
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=total, completed=done)
         yield lambda completed, total: bar.update(task, completed=completed, total=total)
-
-
-def _parse_device(device: str) -> torch.device:
-    with suppress(RuntimeError):
-        parsed = torch.device(device)
-        if parsed.type in ("cpu", "cuda"):
-            return parsed
-    raise ConfigError(f"--device {device!r} is none of cpu, cuda and cuda:N; leave it out for a GPU when there is one.")

@@ -8,24 +8,14 @@ import typer
 from rich import box
 from rich.table import Table
 
-from segcore.commands.console import (
-    Data,
-    FoldsFile,
-    GivenFolds,
-    LayoutName,
-    SplitName,
-    bring_shown,
-    console,
-    print_unread,
-    show_progress,
-    warn,
-)
+from segcore.commands.console import bring_shown, console, print_unread, show_progress, warn
+from segcore.commands.groups import with_groups
+from segcore.commands.options import Data, GivenDivision, LayoutName
 from segcore.commands.report import print_report, print_verdict
 from segcore.data.bringing import name_data
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.data.dataset import read_dataset
-from segcore.data.dividing.division import choose_division
 from segcore.data.listing import list_images, name_of
 from segcore.data.names import tell_names
 from segcore.insight.page import require_writable, write_page
@@ -38,16 +28,14 @@ from segcore.streets.synthetic import write_streets
 _MOST_NAMES: Final = 10
 
 
+@with_groups
 def check(
     data: Data,
-    folds: GivenFolds = None,
-    split: SplitName = "folds",
-    folds_file: FoldsFile = None,
+    division: GivenDivision,
     layout: LayoutName = "",
     pictures: Annotated[Path | None, typer.Option(help="page of pictures to write and look at, .html")] = None,
 ) -> None:
     """Say what is in a data set, and everything that is wrong with it; exit 2 when something is."""
-    division = choose_division(split, folds, folds_file)
     if pictures is not None:
         require_writable(pictures)
     folder = bring_shown(data)

@@ -9,19 +9,15 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import (
-    CPUs,
-    Data,
-    Device,
-    LayoutName,
-    Model,
     bring_shown,
-    choose_machine,
     console,
     make_folder,
     print_unread,
     require_all_read,
     show_progress,
 )
+from segcore.commands.groups import group_of, with_groups
+from segcore.commands.options import CPUs, Data, Device, GivenMachine, LayoutName, Model, choose_machine
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
 from segcore.data.decoding import read_size
@@ -53,11 +49,7 @@ from segcore.scoring.mask_files import save_mask, write_mask_notes
 from segcore.scoring.objective import CLASS_PREFIX, METRICS, require_learnt, require_metric
 
 
-def predict(
-    model: Model,
-    images: Annotated[Path, typer.Argument(help="folder of images")],
-    out: Annotated[Path, typer.Argument(help="folder for masks/")],
-    overlays: Annotated[bool, typer.Option("--overlays", help="draw each mask over its image, too")] = False,
+def read_way(
     mode: Annotated[str | None, typer.Option(help="auto, full, resize, tiles or overlap")] = None,
     scale: Annotated[float | None, typer.Option(help="resize: input side per image side")] = None,
     tile_size: Annotated[int | None, typer.Option(help="tiles and overlap: side of a tile, pixels")] = None,
@@ -65,6 +57,22 @@ def predict(
     flip: Annotated[bool | None, typer.Option("--flip/--no-flip", help="average with the mirrored image")] = None,
     scales: Annotated[str | None, typer.Option(help="sizes to average over, such as 0.75,1,1.25")] = None,
     clean: Annotated[bool, typer.Option(help="remove small components, where tune-predict found that it helps")] = True,
+) -> dict[str, object]:
+    """Return the fields of `PredictOptions` that the command line gives; what it leaves out is the model's own."""
+    sizes = None if scales is None else parse_scales(scales)
+    options = {"mode": mode, "scale": scale, "tile_size": tile_size, "overlap": overlap, "flip": flip, "scales": sizes}
+    given: dict[str, object] = {name: value for name, value in options.items() if value is not None}
+    return given if clean else {**given, "least_areas": {}}
+
+
+@with_groups
+def predict(
+    model: Model,
+    images: Annotated[Path, typer.Argument(help="folder of images")],
+    out: Annotated[Path, typer.Argument(help="folder for masks/")],
+    overlays: Annotated[bool, typer.Option("--overlays", help="draw each mask over its image, too")] = False,
+    *,
+    way: Annotated[dict[str, object], group_of(read_way)],
     device: Device = "",
     cpus: CPUs = 2,
 ) -> None:
@@ -73,15 +81,10 @@ def predict(
     Images that cannot be read are listed at the end, and the command ends with 1.
     Options of the prediction that are not given are those of the model's ensemble.json.
     """
-    sizes = None if scales is None else parse_scales(scales)
-    options = {"mode": mode, "scale": scale, "tile_size": tile_size, "overlap": overlap, "flip": flip, "scales": sizes}
-    given: dict[str, object] = {name: value for name, value in options.items() if value is not None}
-    if not clean:
-        given["least_areas"] = {}
     files = list_images(images)
     print_unread(images)
-    ensemble = _load(model, device, cpus).with_options(given)
-    require_effect(given, ensemble.options, ensemble.configs)
+    ensemble = load_ensemble(model, choose_machine(device, cpus)).with_options(way)
+    require_effect(way, ensemble.options, ensemble.configs)
     parts = ("masks", "overlays") if overlays else ("masks",)
     for part in parts:
         make_folder(out / part)
@@ -100,6 +103,7 @@ def predict(
     require_all_read(problems, len(files))
 
 
+@with_groups
 def tune_predict(
     model: Model,
     data: Data,
@@ -109,8 +113,8 @@ def tune_predict(
         str, typer.Option(help=f"metric that decides: {', '.join(METRICS)} or {CLASS_PREFIX}CLASS; empty: the model's")
     ] = "",
     layout: LayoutName = "",
-    device: Device = "",
-    cpus: CPUs = 2,
+    *,
+    machine: GivenMachine,
 ) -> None:
     """Find the mode and the averaging that predict best, and make them the model's own.
 
@@ -120,7 +124,7 @@ def tune_predict(
     folder = bring_shown(data)
     dataset = read_dataset(folder, layout)
     # Whether small components are removed is asked of the best way alone.
-    ensemble = _load(model, device, cpus).with_options({"least_areas": {}})
+    ensemble = load_ensemble(model, machine).with_options({"least_areas": {}})
     require_same_classes(ensemble, dataset.classes, folder)
     make_folder(model)
     cases, notes = dataset.cases, read_notes(model)
@@ -146,10 +150,6 @@ def tune_predict(
     if cleaning is not None:
         console.print(_describe_cleaning(cleaning, metric), soft_wrap=True)
     console.print(f"chosen:   {describe_options(options)}; 'predict' uses it from now on", soft_wrap=True)
-
-
-def _load(model: Path, device: str, cpus: int) -> Ensemble:
-    return load_ensemble(model, choose_machine(device, cpus))
 
 
 def _measure_in_stages(

@@ -5,17 +5,9 @@ from typing import Annotated
 
 import typer
 
-from segcore.commands.console import (
-    CPUs,
-    Device,
-    Model,
-    choose_machine,
-    console,
-    print_unread,
-    require_all_read,
-    show_progress,
-    warn,
-)
+from segcore.commands.console import console, print_unread, require_all_read, show_progress, warn
+from segcore.commands.groups import with_groups
+from segcore.commands.options import CPUs, GivenMachine, Model, choose_machine
 from segcore.commands.report import counts_table
 from segcore.data.listing import list_images
 from segcore.errors import ConfigError
@@ -26,6 +18,7 @@ from segcore.prediction.pseudo_label import PseudoOptions, PseudoReport, write_p
 _DEFAULTS = PseudoOptions()
 
 
+@with_groups
 def pseudo_label(
     model: Model,
     images: Annotated[Path, typer.Argument(help="folder of images without labels")],
@@ -37,8 +30,8 @@ def pseudo_label(
         _DEFAULTS.min_share
     ),
     prefix: Annotated[str, typer.Option(help="put before the images' names")] = _DEFAULTS.prefix,
-    device: Device = "",
-    cpus: CPUs = 2,
+    *,
+    machine: GivenMachine,
 ) -> None:
     """Label images with a model where it is sure, as a data set for `train --extra`; other pixels are void.
 
@@ -48,7 +41,7 @@ def pseudo_label(
     options = PseudoOptions(confidence=confidence, min_share=min_share, prefix=prefix)
     list_images(images)
     print_unread(images)
-    ensemble = load_ensemble(model, choose_machine(device, cpus))
+    ensemble = load_ensemble(model, machine)
     with show_progress("labelling") as progress:
         report = write_pseudo_labels(ensemble, images, out, options, progress)
     _print_report(report)

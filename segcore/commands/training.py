@@ -1,5 +1,6 @@
 """Commands on one training: train, fields."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -8,17 +9,7 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import (
-    Cache,
-    CPUs,
-    Data,
-    Device,
-    FoldsFile,
-    GivenFolds,
-    LayoutName,
-    Objective,
-    SplitName,
     bring_shown,
-    choose_machine,
     console,
     make_folder,
     print_plan,
@@ -26,13 +17,14 @@ from segcore.commands.console import (
     warn,
     warn_of_slow_cache,
 )
+from segcore.commands.groups import group_of, with_groups
+from segcore.commands.options import Cache, Data, GivenDivision, GivenMachine, LayoutName, Objective
 from segcore.config import TrainConfig, describe_fields
 from segcore.data.caching.cache import PixelCache
 from segcore.data.caching.disk import DEFAULT_CACHE, read_path, resolve_folder
 from segcore.data.case import DataSet
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
-from segcore.data.dividing.division import choose_division
 from segcore.data.dividing.given_folds import describe_division
 from segcore.data.dividing.split import FoldSplit, name_training
 from segcore.data.extra import prepare_caches, read_extra
@@ -51,38 +43,42 @@ from segcore.training.state import TrainState, member_weights, new_state
 from segcore.training.train import EpochResult, train_epochs
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """What a training learns from, and where it is kept decoded."""
+
+    data: Data
+    layout: LayoutName = ""
+    extra: Annotated[
+        list[str] | None, typer.Option(help="data set to train on too, never validated, such as pseudo labels")
+    ] = None
+    cache: Cache = DEFAULT_CACHE
+
+
+@with_groups
 def train(
-    data: Data,
     out: Annotated[
         Path,
         typer.Option(
             parser=read_path, metavar="FOLDER", help="folder of the checkpoint and the model; a training there goes on"
         ),
     ],
+    given: Annotated[TrainingData, group_of(TrainingData)],
     assignments: Annotated[list[str] | None, typer.Option("--set", help="NAME=VALUE of a TrainConfig field")] = None,
     fold: Annotated[int, typer.Option(help="part to validate on")] = 0,
-    folds: GivenFolds = None,
-    split: SplitName = "folds",
-    folds_file: FoldsFile = None,
+    *,
+    division: GivenDivision,
     objective: Objective = "",
-    layout: LayoutName = "",
-    device: Device = "",
-    cpus: CPUs = 2,
-    cache: Cache = DEFAULT_CACHE,
-    extra: Annotated[
-        list[str] | None, typer.Option(help="data set to train on too, never validated, such as pseudo labels")
-    ] = None,
+    machine: GivenMachine,
 ) -> None:
     """Train one fold and write the model; killed, it goes on after its last epoch when started again.
 
     The objective says whether an epoch was better, which stops a training with --set patience_epochs=N.
     """
     config = TrainConfig.from_assignments(tuple(assignments or ()))
-    division = choose_division(split, folds, folds_file)
-    machine = choose_machine(device, cpus)
-    cache_root = resolve_folder("cache", cache)
-    dataset = read_dataset(bring_shown(data, cache_root), layout)
-    more = [bring_shown(folder, cache_root) for folder in extra or ()]
+    cache_root = resolve_folder("cache", given.cache)
+    dataset = read_dataset(bring_shown(given.data, cache_root), given.layout)
+    more = [bring_shown(folder, cache_root) for folder in given.extra or ()]
     metric = objective or default_objective(dataset.layout)
     require_metric(metric, dataset.classes)
     require_learnt(metric, config.labels, dataset.classes)

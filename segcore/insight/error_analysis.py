@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,31 @@ from segcore.scoring.overlaps import Confusion, class_ious
 
 Mask = npt.NDArray[np.uint8]
 Group = TypeVar("Group", str, int, tuple[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """Which images of a data set a model is judged on.
+
+    Args:
+        images: at most so many, evenly spread over the data; None: all.
+        every_image: also those that the model trained on, though others are there.
+        folds_file: the folds that the model was trained with; None: found or made again, see `held_out`.
+
+    Raises:
+        ConfigError: when fewer than one image is asked for.
+    """
+
+    images: int | None = None
+    every_image: bool = False
+    folds_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.images is not None and self.images < 1:
+            raise ConfigError(f"images={self.images}: at least 1 must be predicted; leave it out to predict all.")
+
+
+DEFAULT_SELECTION: Final = Selection()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +144,7 @@ def analyse_errors(
     data: Path,
     machine: Machine,
     progress: Callable[[int, int], None],
-    *,
-    images: int | None = None,
-    every_image: bool = False,
-    folds_file: Path | None = None,
+    selection: Selection = DEFAULT_SELECTION,
     layout: str = "",
 ) -> ErrorAnalysis:
     """Predict a data set with a model and count what is wrong.
@@ -132,26 +154,21 @@ def analyse_errors(
         data: the data-set folder.
         machine: where to predict.
         progress: called with (images done, images in all).
-        images: predict at most so many, evenly spread over the data; None: all.
-        every_image: also predict images that the model trained on, though others are there.
-        folds_file: the folds that the model was trained with, see `held_out`.
+        selection: which images.
         layout: of the data set, a name in `sources.layouts`; empty: recognised.
 
     Raises:
         CheckpointError: when there is no model.
         DataError: when the data cannot be used or has other classes than the model.
-        ConfigError: when fewer than one image is asked for.
     """
-    if images is not None and images < 1:
-        raise ConfigError(f"images={images}: at least 1 must be predicted; leave it out to predict all.")
     notes = read_notes(model)
     dataset = read_dataset(data, layout)
     ensemble = load_ensemble(model, machine)
     require_same_classes(ensemble, dataset.classes, data)
-    plan = plan_held_out(notes, dataset.cases, model, folds_file)
-    wanted = choose_cases(dataset.cases, plan, every_image=every_image)
+    plan = plan_held_out(notes, dataset.cases, model, selection.folds_file)
+    wanted = choose_cases(dataset.cases, plan, every_image=selection.every_image)
     counted = []
-    chosen = spread(wanted, images)
+    chosen = spread(wanted, selection.images)
     for done, case in enumerate(chosen, start=1):
         counted.append(_count(case, plan.of_case[case.name], ensemble, dataset))
         progress(done, len(chosen))

@@ -4,7 +4,6 @@ The steps of an epoch live in `epoch`, the rate's course in `schedule`, batches 
 `metrics`.
 """
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +20,7 @@ from segcore.feeding.loader import TrainingLoader
 from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.feeding.shared_memory import LoaderPlan, find_free_bytes, plan_workers
 from segcore.machine import Machine, peak_memory_gib
-from segcore.scoring.metrics import ImageScore, summarise_scores
-from segcore.scoring.objective import learns_every_class
+from segcore.scoring.metrics import ImageScore
 from segcore.training.checkpoint import restore_saved
 from segcore.training.compiling import choose_forward
 from segcore.training.epoch import EpochSteps, train_epoch
@@ -31,7 +29,7 @@ from segcore.training.memory import resolve_batch_size, train_within_memory
 from segcore.training.saving import StateWriter
 from segcore.training.schedule import cycle_ends, has_stalled
 from segcore.training.state import TrainState, copy_learnt, restore_learnt, take_snapshot
-from segcore.training.validation import View, first_view, validate
+from segcore.training.validation import Validation, first_view, validate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,13 +116,12 @@ def train_epochs(
             training that nobody saves.
         CheckpointError: when it fills up, and what was saved is damaged.
     """
-    config = state.config
-    every_class = learns_every_class(config.labels, cache.classes)
+    config, begun_after = state.config, state.epoch
     prepared = _prepare(state, cache, train_indices, machine)
-    loader = prepared.loader
+    train_next = partial(train_epoch, state, prepared.loader, prepared.loss, machine)
+    file = saved if writer is None else writer.file
     view = first_view(machine)
-    train_next = partial(train_epoch, state, loader, prepared.loss, machine)
-    file, begun_after, has_fitted = saved if writer is None else writer.file, state.epoch, False
+    has_fitted = False
     while state.epoch < config.epochs and not has_stalled(state.scores, config.patience_epochs):
         # Until an epoch has ended here the file may not be there, as where a search goes on in an empty folder.
         saved_epoch = file if state.epoch > begun_after else None
@@ -134,14 +131,13 @@ def train_epochs(
         has_fitted = prepared.samples_alike
         _count_epoch(state, steps.mean_loss)
         if state.epoch < config.epochs:
-            loader.begin(state.epoch)
+            prepared.loader.begin(state.epoch)
         if writer is not None:
             writer.begin(state)
-        started = time.perf_counter()
-        scores, view = validate(state, cache, valid_indices, machine, view)
-        metrics = summarise_scores(scores, cache.classes, every_class=every_class)
-        state.scores.append(metrics.get(state.metric, 0.0))
-        yield _build_result(state, steps, metrics, scores, time.perf_counter() - started, view, machine, prepared)
+        validation = validate(state, cache, valid_indices, machine, view)
+        view = validation.view
+        state.scores.append(validation.metrics.get(state.metric, 0.0))
+        yield _build_result(state, steps, validation, prepared, machine)
 
 
 def _choose_roll_back(
@@ -158,29 +154,22 @@ def _choose_roll_back(
 
 
 def _build_result(
-    state: TrainState,
-    steps: EpochSteps,
-    metrics: dict[str, float],
-    scores: tuple[ImageScore, ...],
-    validation_seconds: float,
-    view: View,
-    machine: Machine,
-    prepared: _Prepared,
+    state: TrainState, steps: EpochSteps, validation: Validation, prepared: _Prepared, machine: Machine
 ) -> EpochResult:
     return EpochResult(
         epoch=state.epoch,
         train_loss=steps.mean_loss,
         learning_rate=state.optimizer.param_groups[-1]["lr"],
-        metrics=metrics,
-        scores=scores,
+        metrics=validation.metrics,
+        scores=validation.scores,
         train_seconds=steps.seconds,
-        validation_seconds=validation_seconds,
+        validation_seconds=validation.seconds,
         samples_per_second=steps.samples / steps.seconds,
         wait_share=steps.wait_seconds / steps.seconds,
         peak_memory_gib=peak_memory_gib(machine),
         batch_size=state.batch_size,
         micro_batches=state.micro_batches,
-        validated_in_tiles=view == "tiles",
+        validated_in_tiles=validation.view == "tiles",
         loader_workers=prepared.plan.workers,
         loading_note=prepared.plan.note,
         compile_note=prepared.compile_note,

@@ -3,7 +3,9 @@
 What is seen and scored lives in `prediction.cases`; how much memory there is shows a training's batches, see `memory`.
 """
 
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from segcore.data.caching.cache import PixelCache
@@ -12,8 +14,8 @@ from segcore.feeding.transforms import sample_size
 from segcore.machine import Machine
 from segcore.prediction.cases import predict_cases, score_cases, sort_by_size
 from segcore.prediction.predict import DEFAULT_OPTIONS
-from segcore.scoring.metrics import ImageScore
-from segcore.scoring.objective import BOUNDARY_IOU
+from segcore.scoring.metrics import ImageScore, summarise_scores
+from segcore.scoring.objective import BOUNDARY_IOU, learns_every_class
 from segcore.training.memory import (
     name_memory_errors,
     name_validation_memory_errors,
@@ -31,15 +33,30 @@ _SMALLER: Final[dict[View, View]] = {"together": "whole", "whole": "tiles"}
 _PIXELS_FOR_EACH_TRAINED: Final = 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """What a validation brought and took.
+
+    Args:
+        scores: image by image, in the order of the cases.
+        metrics: over all images, by name, see `segcore.scoring.metrics`.
+        view: the one that the device had memory for.
+        seconds: duration.
+    """
+
+    scores: tuple[ImageScore, ...]
+    metrics: dict[str, float]
+    view: View
+    seconds: float
+
+
 def first_view(machine: Machine) -> View:
     """Return how images are seen at first: together on a GPU, which computes several faster than as many alone."""
     return "together" if machine.on_gpu else "whole"
 
 
-def validate(
-    state: TrainState, cache: PixelCache, indices: Sequence[int], machine: Machine, view: View
-) -> tuple[tuple[ImageScore, ...], View]:
-    """Return the scores in the order of the cases, and the view that the device had memory for.
+def validate(state: TrainState, cache: PixelCache, indices: Sequence[int], machine: Machine, view: View) -> Validation:
+    """Score the network on whole images.
 
     Args:
         state: a training; its `final_model` is scored.
@@ -51,17 +68,11 @@ def validate(
     Raises:
         DeviceMemoryError: when there is too little memory for tiles, too.
     """
-    while view != "tiles":
-        try:
-            with name_memory_errors(state.config, machine):
-                return _score(state, cache, indices, machine, view), view
-        except DeviceMemoryError:
-            pass
-        # Only here, after the error and the tensors of its frames are gone, is there memory again.
-        release_memory(machine)
-        view = _SMALLER[view]
-    with name_validation_memory_errors(state.config, machine):
-        return _score(state, cache, indices, machine, view), view
+    started = time.perf_counter()
+    scores, view = _score_as_fits(state, cache, indices, machine, view)
+    every_class = learns_every_class(state.config.labels, cache.classes)
+    metrics = summarise_scores(scores, cache.classes, every_class=every_class)
+    return Validation(scores=scores, metrics=metrics, view=view, seconds=time.perf_counter() - started)
 
 
 def count_pixels_together(state: TrainState, cache: PixelCache) -> int:
@@ -75,6 +86,22 @@ def count_pixels_together(state: TrainState, cache: PixelCache) -> int:
         * samples
         * max(height * width for height, width in (sample_size(*size, state.config) for size in cache.sizes))
     )
+
+
+def _score_as_fits(
+    state: TrainState, cache: PixelCache, indices: Sequence[int], machine: Machine, view: View
+) -> tuple[tuple[ImageScore, ...], View]:
+    while view != "tiles":
+        try:
+            with name_memory_errors(state.config, machine):
+                return _score(state, cache, indices, machine, view), view
+        except DeviceMemoryError:
+            pass
+        # Only here, after the error and the tensors of its frames are gone, is there memory again.
+        release_memory(machine)
+        view = _SMALLER[view]
+    with name_validation_memory_errors(state.config, machine):
+        return _score(state, cache, indices, machine, view), view
 
 
 def _score(

@@ -7,9 +7,10 @@ import typer
 from typer.testing import CliRunner
 
 from search.__main__ import app
-from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, Values, options_of, with_options
+from search.commands.options import WHAT, WHERE, WHERE_NOW, Name, What, Where, WhereNow, options_of
 from search.place import Place, build_place
 from search.settings import SearchSettings, build_settings
+from segcore.commands.groups import with_groups
 from segcore.errors import ConfigError
 
 NO_OPTION = {"first", "search_id", "home", "storage"}
@@ -33,8 +34,8 @@ def call(command, *arguments: str) -> str:
     return done.output
 
 
-@with_options({"what": WHAT, "where": WHERE})
-def begin(what: Values, where: Values, more: Annotated[int, typer.Option(help="more")] = 1) -> None:
+@with_groups
+def begin(what: What, where: Where, more: Annotated[int, typer.Option(help="more")] = 1) -> None:
     what = {**what, "time_budget_seconds": float(what["time_budget_seconds"])}
     assert what.pop("fixed", None) in (None, ["a=1", "b=2"])
     typer.echo(f"{build_settings({**what, 'search_id': '1d'})} {build_place(where)} {more}")
@@ -63,8 +64,8 @@ def test_mlflows_own_variable_is_the_default_of_a_launch_alone(monkeypatch):
     assert call(go_on, "streets") == "streets {}\n"
 
 
-@with_options({"where": WHERE_NOW})
-def go_on(name: Name, where: Values) -> None:
+@with_groups
+def go_on(name: Name, where: WhereNow) -> None:
     typer.echo(f"{name} {where}")
 
 
@@ -89,7 +90,7 @@ def test_no_command_is_written_with_many_parameters():
     """Their options come from the fields."""
     for command in app.registered_commands:
         written = inspect.signature(inspect.unwrap(command.callback), follow_wrapped=False)
-        assert len(written.parameters) <= 9, command.callback
+        assert len(written.parameters) <= 7, command.callback
 
 
 @pytest.mark.parametrize("option", ["--cache", "--storage", "--data"])

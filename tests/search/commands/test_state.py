@@ -212,8 +212,9 @@ def test_failed_trainings_of_the_confirmation_are_told(make_search, capsys):
 def test_every_remedy_that_is_named_is_a_command(make_search, capsys, outcome):
     search = make_search(confirm=0)
     search.try_out(0.5, 0.7, 0.6, outcome=outcome)
-    told = search.tell(capsys)
-    for line in re.findall(r"'python -m search ([^']*)'", told):
+    lines = re.findall(r"'python -m search ([^']*)'", search.tell(capsys))
+    assert lines
+    for line in lines:
         words = shlex.split(line)
         command, options = words[0], [word for word in words if word.startswith("--")]
         assert words[words.index("--storage") + 1] == str(search.folder.root.parent)

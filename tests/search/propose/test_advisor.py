@@ -138,7 +138,10 @@ def test_what_is_pending_is_not_proposed_again(advisor):
     params = draw(12, 5)
     curves = [[each["rate"]] for each in params]
     first = advise(advisor, params, curves)
-    for one in advise(advisor, params, curves, first):
+    then = advise(advisor, params, curves, first)
+    assert len(first) == 6
+    assert then
+    for one in then:
         assert all(distance(one, other) >= 0.267 for other in first)  # 0.55 x (12 + 6) ** (-1 / 4)
 
 

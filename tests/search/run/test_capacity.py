@@ -1,6 +1,6 @@
 import pytest
 
-from search.run.capacity import count_concurrent, describe_lack, select_others
+from search.run.capacity import count_concurrent, describe_lack, select_others, share_gpus
 
 
 def nodes(*resources: tuple[float, float]) -> list[dict]:
@@ -41,3 +41,10 @@ def test_a_node_holds_as_many_trials_as_its_cores_divide_into_though_fractions_a
 def test_nodes_are_left_out_by_what_ray_names_them_and_none_by_no_label():
     assert select_others(["4f", "a1"]) == {"ray.io/node-id": "!in(4f,a1)"}
     assert select_others([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("gpus", "each", "held"), [(4, 2, 2.0), (3, 2, 1.5), (2, 0.25, 8), (1, 0.3, 3), (2, 0.3, 6), (2, 0.6, 2)]
+)
+def test_gpus_hold_trials_and_what_is_left_over_of_a_shared_one_is_lost(gpus, each, held):
+    assert share_gpus(gpus, each) == held

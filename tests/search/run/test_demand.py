@@ -5,7 +5,8 @@ import json
 import pytest
 from ray.autoscaler.v2.schema import ClusterStatus, LaunchRequest, NodeInfo
 
-from search.run.demand import Autoscaler, parse_report, parse_status
+from search.run import demand
+from search.run.demand import Autoscaler, Demand, demanding, parse_report, parse_status
 
 
 def report(**autoscaler_report: object) -> bytes:
@@ -79,3 +80,37 @@ def test_status_of_the_second_autoscaler():
 )
 def test_what_is_to_be_expected_of_it(autoscaler, told):
     assert autoscaler.describe() == told
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What Ray's autoscaler is asked for, in order."""
+    asked = []
+    monkeypatch.setattr(demand, "request_resources", lambda bundles: asked.append(bundles))
+    return asked
+
+
+def test_room_is_asked_for_trial_by_trial_and_no_more_than_may_run_at_a_time(asked, make_place):
+    Demand(make_place(cpus_per_trial=2)).wish(3)
+    Demand(make_place(cpus_per_trial=2, gpus_per_trial=1, max_concurrent=2)).wish(3)
+    Demand(make_place(max_concurrent=2)).wish(1)
+    assert asked == [3 * [{"CPU": 2.0}], 2 * [{"CPU": 2.0, "GPU": 1.0}], [{"CPU": 1.0}]]
+
+
+def test_a_wish_is_said_again_when_it_changes_or_may_have_been_overruled(asked, make_place, monkeypatch):
+    wished = Demand(make_place())
+    for trials in (2, 2, 1):
+        wished.wish(trials)
+    assert [len(bundles) for bundles in asked] == [2, 1]
+    monkeypatch.setattr(demand, "_AGAIN_SECONDS", 0.0)
+    wished.wish(1)
+    assert [len(bundles) for bundles in asked] == [2, 1, 1]
+
+
+def test_room_is_given_back_once_however_the_search_ends(asked, make_place):
+    with pytest.raises(KeyError), demanding(make_place(max_concurrent=4)) as wished:
+        wished.wish(2)
+        raise KeyError
+    assert [len(bundles) for bundles in asked] == [4, 2, 0]
+    wished.wish(0)
+    assert len(asked) == 3

@@ -38,7 +38,7 @@ from search.run.stage import Stage
 from search.run.starting import starting_patiently
 from search.run.trial import STATE_FILE
 from search.run.trial_job import TrialJob
-from search.run.tuning import _own_interrupt, _request, ray_config, run_trials, wait_for_node
+from search.run.tuning import _own_interrupt, _request, ray_config, run_trials, wait_for_room
 from search.space.load import load_space
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
@@ -125,12 +125,12 @@ def test_ctrl_c_ends_the_wait_for_a_node_as_it_ends_a_run(cluster, stage, impati
 
     monkeypatch.setattr(tuning.time, "sleep", press)
     room = Capacity(replace(stage.place, wait_seconds=1800))
-    assert not wait_for_node(room, math.inf)
+    assert not wait_for_room(room, math.inf)
     assert not room.is_given_up
 
 
 def test_the_time_budget_ends_the_wait_for_a_node(cluster, stage, impatient):
-    assert not wait_for_node(Capacity(replace(stage.place, wait_seconds=1800)), time.monotonic())
+    assert not wait_for_room(Capacity(replace(stage.place, wait_seconds=1800)), time.monotonic())
 
 
 def test_ctrl_c_is_taken_back_from_ray_tune_after_a_run():

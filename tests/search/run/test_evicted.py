@@ -2,9 +2,9 @@ from types import SimpleNamespace
 
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 
-from search.run.evicted import as_death, describe_death, evicted_taken_for_dead, find_evicting_node
+from search.run.evicted import as_death, describe_death, describe_eviction, evicted_taken_for_dead, find_evicting_node
 
 
 @pytest.fixture
@@ -88,3 +88,8 @@ def test_what_ray_tune_knows_stays_what_it_is(task):
     with evicted_taken_for_dead():
         assert fail(task, died) == {7}
     assert task.told == [died]
+
+
+def test_another_error_of_rays_is_told_by_its_last_line():
+    assert describe_eviction(RayError("pages of a stack\nthe node died\n")) == "the node died"
+    assert describe_eviction(RayError("the node died")) == "the node died"

@@ -76,3 +76,16 @@ def test_a_trial_that_failed_twice_on_a_node_is_tried_on_another(script, retries
         fail(script, retries, 0, BAD)
     assert retries.find_avoided(0) == [BAD]
     assert retries.find_avoided(1) == []
+
+
+def test_a_trial_that_was_ended_while_it_waited_is_passed_over(script, retries):
+    retries.waiting += [0, 1]
+    script.end(0, "pruned")
+    assert [retries.take_waiting(), retries.take_waiting()] == [1, None]
+
+
+def test_a_trial_whose_worker_failed_goes_on_before_those_that_have_not_begun(script, retries):
+    retries.waiting += [1, 2]
+    script.write("started", trial=0, node=GOOD)
+    assert retries.take_up(0, GOOD, "killed")
+    assert retries.waiting == [0, 1, 2]

@@ -3,45 +3,11 @@ import re
 from pathlib import Path
 
 import pytest
-import torch
 from rich.table import Table
 
 import segcore.commands
-from segcore.commands.console import PlainConsole, choose_machine, console, make_folder, print_error
-from segcore.errors import ConfigError, DataError, StorageError
-from segcore.machine import Machine
-
-
-@pytest.fixture
-def threads():
-    """Puts torch's number of threads back after a test."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("device", ["foo", "cuda:x", "cpu,cuda", "meta", "gpu"])
-def test_word_that_is_no_device_is_refused(device, threads):
-    with pytest.raises(ConfigError, match=f"--device '{device}' is none of cpu, cuda and cuda:N"):
-        choose_machine(device, 1)
-
-
-def test_gpu_that_the_machine_does_not_have_is_refused(threads):
-    message = "the last GPU is cuda:" if torch.cuda.is_available() else "no GPU is visible"
-    with pytest.raises(ConfigError, match=message):
-        choose_machine("cuda:99", 1)
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("device", ["cuda", "cuda:0"])
-def test_gpu_is_taken_with_loaders_beside_it(device, threads):
-    assert choose_machine(device, 3) == Machine(device=device, loader_workers=2)
-
-
-def test_cpu_that_is_asked_for_computes_with_so_many_threads_even_beside_a_gpu(threads):
-    torch.set_num_threads(3)
-    assert choose_machine("cpu", 1) == Machine(device="cpu", loader_workers=0)
-    assert torch.get_num_threads() == 1
+from segcore.commands.console import PlainConsole, console, make_folder, print_error
+from segcore.errors import DataError, StorageError
 
 
 def test_folder_of_results_is_made_and_left_empty(tmp_path):

@@ -14,7 +14,7 @@ from segcore.data.dataset import decode_case, read_dataset
 from segcore.data.dividing.folds import make_folds
 from segcore.data.dividing.split import write_folds
 from segcore.errors import CheckpointError, ConfigError, DataError
-from segcore.insight.error_analysis import analyse_errors, measure_sizes
+from segcore.insight.error_analysis import Selection, analyse_errors, measure_sizes
 from segcore.insight.error_pictures import choose_extremes, render_error_map
 from segcore.insight.error_report import bin_scores, describe_origin, render_errors
 from segcore.machine import Machine
@@ -29,7 +29,7 @@ MACHINE = Machine()
 
 
 def analyse(model, data, **options):
-    return analyse_errors(model, data, MACHINE, lambda done, total: None, **options)
+    return analyse_errors(model, data, MACHINE, lambda done, total: None, Selection(**options))
 
 
 def run(*arguments):

@@ -59,13 +59,14 @@ def test_twice_as_many_pixels_go_together_as_in_a_part_of_a_batch(make_config, m
 def test_images_are_seen_together_then_alone_and_scored_alike_in_the_order_asked(make_config, mixed):
     roomy, cramped = (_state(make_config(), pixels) for pixels in (1 << 20, 64 * 96))
     indices = [0, 1, 2, 3, 4]
-    together, view = validate(roomy, mixed, indices, MACHINE, "together")
-    assert view == "together"
+    together = validate(roomy, mixed, indices, MACHINE, "together")
+    assert together.view == "together"
     # Twice a batch are 2 x 64 x 96 pixels: of the small images both, of the large ones two.
     assert roomy.model.network.sizes == [(2, 32, 64), (2, 64, 96), (1, 64, 96)]
-    alone, view = validate(cramped, mixed, indices, MACHINE, "together")
-    assert view == "whole"
-    assert [score.name for score in together] == [mixed.cases[index].name for index in indices]
-    for one, other in zip(together, alone, strict=True):
+    alone = validate(cramped, mixed, indices, MACHINE, "together")
+    assert alone.view == "whole"
+    assert alone.metrics == together.metrics
+    assert [score.name for score in together.scores] == [mixed.cases[index].name for index in indices]
+    for one, other in zip(together.scores, alone.scores, strict=True):
         assert (one.name, one.iou) == (other.name, other.iou)
         assert (one.confusion_CP == other.confusion_CP).all()

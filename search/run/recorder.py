@@ -219,7 +219,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         # What they show may have names that no file may have.
         for place, (shown, picture) in enumerate(pictures.items()):
             file = self._stage.trial(number) / f"epoch_{epoch:04d}_{place}.jpg"
-            with _writing(file):
+            with self._writing(file):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(picture)
             saved[shown] = self._stage.relative(file)
@@ -227,18 +227,21 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def _log(self, number: int, line: str) -> None:
         file = self._stage.trial(number) / "log.txt"
-        with _writing(file):
+        with self._writing(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
-
-@contextlib.contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{file} cannot be written ({error.strerror or error}); make room on its disk.") from error
+    @contextlib.contextmanager
+    def _writing(self, file: Path) -> Iterator[None]:
+        # Of a search's folder that was moved away no second one is begun in its place.
+        self._journal.require_there()
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"{file} cannot be written ({error.strerror or error}); make room on its disk."
+            ) from error
 
 
 def _forget_statistics(trial: Trial) -> None:

@@ -495,6 +495,15 @@ def test_a_full_disk_is_named_with_what_could_not_be_written(parts, make_trial):
         report(make_trial(0), parts, 1, iou=0.5)
 
 
+def test_of_a_folder_that_was_moved_away_none_is_begun_in_its_place(parts, make_trial):
+    folder = parts.stage.root
+    folder.rename(moved := folder.with_name("moved"))
+    with pytest.raises(StorageError, match=r"journal\.jsonl is gone"):
+        report(make_trial(0), parts, 1, iou=0.5)
+    assert not folder.exists()
+    moved.rename(folder)
+
+
 def test_only_the_best_finished_trials_checkpoint_is_kept(parts, make_trial, ray_folder):
     kept = []
     for number, iou in ((0, 0.5), (1, 0.7)):

@@ -1,8 +1,10 @@
+import shutil
 from types import SimpleNamespace
 
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayTaskError
+from ray.train._internal.storage import StorageContext
 
 from search.run.evicted import as_death, describe_death, evicted_taken_for_dead, find_evicting_node, is_bystander
 
@@ -78,6 +80,16 @@ def test_a_worker_that_ended_without_a_word_says_in_its_last_line_what_may_have_
     assert len(told) <= 200, "tables show no more"
     for other in (RayActorError(error_msg="Its node died."), ValueError(ray_says), None):
         assert describe_death(other) == ""
+
+
+def test_a_worker_that_does_not_see_the_searchs_folder_says_so_in_its_last_line(tmp_path):
+    """Ray Tune names settings of its own instead."""
+    storage = StorageContext(str(tmp_path), experiment_dir_name="run")
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(RuntimeError) as caught:
+        storage._check_validation_file()
+    told = describe_death(RayTaskError("train", str(caught.value), caught.value))
+    assert told.startswith("its node does not see the search's folder: mount the storage there")
 
 
 def test_what_ray_tune_knows_stays_what_it_is(task):

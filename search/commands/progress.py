@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from rich.console import RenderableType
 from rich.live import Live
@@ -117,7 +117,7 @@ class ProgressLog:
     def tell(self) -> None:
         """Print what is new and the line; and once, that the output takes no more."""
         self.tell_news()
-        self._print(self._summarise())
+        self._print(self._summarise(), soft_wrap=False)
         self.notice_cut()
 
     def tell_news(self) -> None:
@@ -125,12 +125,12 @@ class ProgressLog:
         self._notice(self._waits)
         for warning in self._find_warnings()[self._warnings_told :]:
             self._warnings_told += 1
-            self._print(warning, style="yellow", soft_wrap=True)
+            self._print(warning, style="yellow")
 
     def notice_urgent(self) -> None:
         """Print what trials did, and the waits that are too urgent to be left for the next line."""
         for line in self._pop_news():
-            self._print(line, soft_wrap=True, highlight=False)
+            self._print(line, highlight=False)
         self._notice([wait for wait in self._waits if wait.is_urgent])
 
     def _notice(self, waits: Sequence[Wait]) -> None:
@@ -138,11 +138,13 @@ class ProgressLog:
             told = wait.tell()
             if (told is not None) is not (wait in self._waiting):
                 self._waiting ^= {wait}
-                self._print(told or wait.over, style="yellow", soft_wrap=True)
+                self._print(told or wait.over, style="yellow")
 
-    def _print(self, shown: RenderableType, **how: Any) -> None:
+    def _print(
+        self, shown: RenderableType, style: str | None = None, *, soft_wrap: bool = True, highlight: bool | None = None
+    ) -> None:
         try:
-            self._out.print(shown, **how)
+            self._out.print(shown, style=style, soft_wrap=soft_wrap, highlight=highlight)
         except OSError:
             # A full disk of a log is no reason to end a search whose own has room.
             self._out.drop_refused()

@@ -101,7 +101,8 @@ class Journal:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._stream.fileno(), before)
             raise StorageError(
-                f"{self.file} cannot be written ({error.strerror or error}); make room on its disk."
+                f"{self.file} cannot be written ({error.strerror or error}); make room on its disk, or let it be "
+                "written."
             ) from error
 
 

@@ -245,7 +245,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
             yield
         except OSError as error:
             raise StorageError(
-                f"{file} cannot be written ({error.strerror or error}); make room on its disk."
+                f"{file} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."
             ) from error
 
 

@@ -298,4 +298,6 @@ def _replacing(file: Path) -> Iterator[Path]:
         with replacing(file) as temporary:
             yield temporary
     except OSError as error:
-        raise StorageError(f"{file} cannot be written ({error.strerror or error}); make room on its disk.") from error
+        raise StorageError(
+            f"{file} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."
+        ) from error

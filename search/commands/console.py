@@ -83,13 +83,19 @@ def told_if_slow(doing: str, after_seconds: float = _SLOW_SECONDS) -> Iterator[N
         doing: what it does.
         after_seconds: how long it may say nothing.
     """
-    timer = threading.Timer(after_seconds, console.print, [f"{doing} ..."], {"soft_wrap": True})
+    timer = threading.Timer(after_seconds, _tell_slow, [doing])
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
+
+
+def _tell_slow(doing: str) -> None:
+    # Of an output that takes no more the command itself is told as it prints next.
+    with suppress(OSError):
+        console.print(f"{doing} ...", soft_wrap=True)
 
 
 def warn(text: str) -> None:

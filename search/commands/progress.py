@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -88,7 +88,7 @@ class ProgressLog:
         pop_news: returns a line for each trial that has ended, or lost its worker, since it was called last.
         status: the command that tells as much as these lines.
         out: where lines go.
-        err: where it is said that nobody reads them any more.
+        err: where it is said that they are lost.
     """
 
     def __init__(
@@ -115,9 +115,9 @@ class ProgressLog:
         self._is_cut = False
 
     def tell(self) -> None:
-        """Print what is new and the line; and once, that nobody reads the output any more."""
+        """Print what is new and the line; and once, that the output takes no more."""
         self.tell_news()
-        self._out.print(self._summarise())
+        self._print(self._summarise(), soft_wrap=False)
         self.notice_cut()
 
     def tell_news(self) -> None:
@@ -125,12 +125,12 @@ class ProgressLog:
         self._notice(self._waits)
         for warning in self._find_warnings()[self._warnings_told :]:
             self._warnings_told += 1
-            self._out.print(warning, style="yellow", soft_wrap=True)
+            self._print(warning, style="yellow")
 
     def notice_urgent(self) -> None:
         """Print what trials did, and the waits that are too urgent to be left for the next line."""
         for line in self._pop_news():
-            self._out.print(line, soft_wrap=True, highlight=False)
+            self._print(line, highlight=False)
         self._notice([wait for wait in self._waits if wait.is_urgent])
 
     def _notice(self, waits: Sequence[Wait]) -> None:
@@ -138,14 +138,26 @@ class ProgressLog:
             told = wait.tell()
             if (told is not None) is not (wait in self._waiting):
                 self._waiting ^= {wait}
-                self._out.print(told or wait.over, style="yellow", soft_wrap=True)
+                self._print(told or wait.over, style="yellow")
+
+    def _print(
+        self, shown: RenderableType, style: str | None = None, *, soft_wrap: bool = True, highlight: bool | None = None
+    ) -> None:
+        try:
+            self._out.print(shown, style=style, soft_wrap=soft_wrap, highlight=highlight)
+        except OSError:
+            # A full disk of a log is no reason to end a search whose own has room.
+            self._out.drop_refused()
+            self.notice_cut()
 
     def notice_cut(self) -> None:
-        """Say once that nobody reads the output any more."""
+        """Say once that the output takes no more."""
         if self._out.is_cut and not self._is_cut:
             self._is_cut = True
-            told = f"The output is closed; the search goes on without it, see '{self._status}'."
-            self._err.print(told, soft_wrap=True)
+            told = f"The output is closed or full; the search goes on without it, see '{self._status}'."
+            # Both may go to the same disk.
+            with suppress(OSError):
+                self._err.print(told, soft_wrap=True)
 
 
 @contextmanager

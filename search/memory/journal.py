@@ -60,11 +60,31 @@ class Journal:
         """Append an event, on disk before this returns, and tell all that follow.
 
         Raises:
-            StorageError: when the disk does not take it; the journal then ends with the event before.
+            StorageError: when the file is gone, or the disk does not take it; the journal then ends with the event
+                before.
         """
+        self.require_there()
         self._append(encode_event(event) + b"\n")
         for follower in self._followers:
             follower.apply(event)
+
+    def require_there(self) -> None:
+        """Refuse to go on without the search's folder: what is written to a journal that was moved nobody finds.
+
+        Raises:
+            StorageError: when the file is not where it was, with what to do.
+        """
+        try:
+            self.file.stat()
+            is_there = os.fstat(self._stream.fileno()).st_nlink > 0
+        except OSError:
+            is_there = False
+        # Inodes are not compared: mounted buckets number a file anew when it is written.
+        if not is_there:
+            raise StorageError(
+                f"{self.file} is gone: its folder was renamed, deleted or unmounted. Bring it back, or name its new "
+                "place by --storage."
+            )
 
     def close(self) -> None:
         """Close the file."""
@@ -81,7 +101,8 @@ class Journal:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._stream.fileno(), before)
             raise StorageError(
-                f"{self.file} cannot be written ({error.strerror or error}); make room on its disk."
+                f"{self.file} cannot be written ({error.strerror or error}); make room on its disk, or let it be "
+                "written."
             ) from error
 
 

@@ -174,7 +174,7 @@ class Capacity:
         if self.nodes is not None and (busy := self.nodes.describe_busy()):
             return f"waiting for {busy}"
         if resting := [describe_node(node) for node in self.find_usable() if self._is_resting(node)]:
-            return f"waiting a while for {', '.join(resting)}, where a worker could not be started"
+            return f"waiting a while for {', '.join(resting)}, where a worker was lost by no fault of its trial"
         return f"waiting for {self.describe_lack()}; ends after {self.place.wait_seconds / 60:g} min (--wait)"
 
     def describe_lack(self) -> str:

@@ -16,8 +16,17 @@ _USED: Final = re.compile(r"was ([\d.]+) ?GB used / ([\d.]+) ?GB limit")
 """What the memory monitor says of a node."""
 _EVICTING: Final = re.compile(r"killed due to the node running low on memory.*?\bID: (\w+)\)", re.DOTALL)
 """How it names the node."""
+_WORKER: Final = re.compile(r"Actor\((\w+)\)[^\n]*?actual memory used=([\d.]+)GB")
+"""How it names a worker that it looked at, and what that took."""
+_PROGRAM: Final = re.compile(r"^\d+\t([\d.]+)\t", re.MULTILINE)
+"""How it names what takes most memory there, whoever's it is."""
+_BYSTANDER_SHARE: Final = 0.5
+"""A worker that took less than so much of what the largest took is not what filled the memory."""
 _KILLED: Final = "Worker unexpectedly exits with a connection error"
 """What Ray says of a worker that ended without a word."""
+_UNMOUNTED: Final = "Unable to set up cluster storage"
+"""What Ray Tune says where a worker does not find the file that the driver wrote into the run's folder."""
+_REMEDY: Final = "let fewer trials run at a time (--max-concurrent), end what else runs there, or draw smaller batches"
 
 
 @contextmanager
@@ -55,10 +64,7 @@ def describe_eviction(error: RayError) -> str:
         return str(error).strip().splitlines()[-1]
     used = _USED.search(str(error))
     told = f" ({used[1]} of {used[2]} GB in use)" if used else ""
-    return (
-        f"its node ran out of memory{told}, so Ray ended its worker; let fewer trials run at a time by "
-        "--max-concurrent, or end what else runs there"
-    )
+    return f"its node ran out of memory{told}, so Ray ended its worker; {_REMEDY}"
 
 
 def find_evicting_node(error: Exception | None) -> str | None:
@@ -67,11 +73,22 @@ def find_evicting_node(error: Exception | None) -> str | None:
     return found[1] if found else None
 
 
+def is_bystander(error: Exception | None, actor_id: str) -> bool:
+    """Say whether Ray ended a worker for memory that others took: it ends the newest first, however small.
+
+    Args:
+        error: what Ray knows of the failure.
+        actor_id: the worker, as Ray names it.
+    """
+    workers = [(name, float(used)) for name, used in _WORKER.findall(str(error))]
+    largest = max([*(used for _, used in workers), *map(float, _PROGRAM.findall(str(error)))], default=0.0)
+    return any(name == actor_id and used < _BYSTANDER_SHARE * largest for name, used in workers)
+
+
 def describe_death(error: Exception | None) -> str:
-    """Return in a line what may have killed a worker that ended without a word, and what to do; else nothing."""
+    """Return in a line, where Ray tells it in words of its own, what may have ended a worker and what to do."""
+    if isinstance(error, RayTaskError) and _UNMOUNTED in str(error):
+        return "its node does not see the search's folder: mount the storage there, at the same path as on all others"
     if not isinstance(error, RayActorError) or _KILLED not in str(error):
         return ""
-    return (
-        "its worker crashed or was killed; where the kernel did it for want of memory, 'dmesg' says so: let fewer "
-        "trials run at a time by --max-concurrent, or end what else runs there"
-    )
+    return f"its worker crashed or was killed, perhaps by the kernel for want of memory ('dmesg' tells): {_REMEDY}"

@@ -25,7 +25,7 @@ from search.memory.history import TrialRecord, rank
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome, tell_end
 from search.run.capacity import accelerator_of, node_of
-from search.run.evicted import describe_death, find_evicting_node
+from search.run.evicted import describe_death, find_evicting_node, is_bystander
 from search.run.retries import Retries
 from segcore.errors import ClusterError, ConfigError, StorageError
 
@@ -49,6 +49,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         self._asha = asha
         self._retries = retries
         self._hung: dict[int, str] = {}
+        self._actors: dict[int, str] = {}
 
     def end_judged(self) -> None:
         """End the trials that ASHA stopped just before the driver died: the verdict is in the journal, the end not.
@@ -97,8 +98,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial) -> None:
         """Write that a worker has taken a trial."""
         actor = trial.temporary_state.ray_actor
-        node = node_of(actor._actor_id.hex()) if actor is not None else None
-        self._journal.write(Started(trial=trial.config["trial"], node=node))
+        number, node = trial.config["trial"], None
+        if actor is not None:
+            self._actors[number] = actor._actor_id.hex()
+            node = node_of(self._actors[number])
+        self._journal.write(Started(trial=number, node=node))
 
     def on_trial_result(self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any]) -> None:
         """Write an epoch."""
@@ -159,9 +163,10 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         message = self._hung.pop(number, "") or f"{_error_text(trial)}\n{describe_death(error)}".rstrip()
         begun = self._retries.node_of(number)
         node = begun or _find_node(error)
+        of_node = _is_of_node(error, begun is not None, self._actors.get(number, ""))
         if pruned := self._record(trial).pruned:
             self._end(number, Outcome.PRUNED, pruned)
-        elif self._retries.take_up(number, node, message, of_node=_is_of_node(error, begun is not None)):
+        elif self._retries.take_up(number, node, message, of_node=of_node):
             self._log(number, f"it goes on from its last checkpoint after: {message}")
         else:
             self._end(number, Outcome.FAILED, message, node=node)
@@ -219,7 +224,7 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         # What they show may have names that no file may have.
         for place, (shown, picture) in enumerate(pictures.items()):
             file = self._folder.trial(number) / f"epoch_{epoch:04d}_{place}.jpg"
-            with _writing(file):
+            with self._writing(file):
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.write_bytes(picture)
             saved[shown] = self._folder.relative(file)
@@ -227,18 +232,21 @@ class Recorder(tune.Callback):  # type: ignore[misc]
 
     def _log(self, number: int, line: str) -> None:
         file = self._folder.trial(number) / "log.txt"
-        with _writing(file):
+        with self._writing(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
                 stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
 
-
-@contextlib.contextmanager
-def _writing(file: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"{file} cannot be written ({error.strerror or error}); make room on its disk.") from error
+    @contextlib.contextmanager
+    def _writing(self, file: Path) -> Iterator[None]:
+        # Of a search's folder that was moved away no second one is begun in its place.
+        self._journal.require_there()
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"{file} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."
+            ) from error
 
 
 def _forget_statistics(trial: Trial) -> None:
@@ -268,15 +276,16 @@ def _find_node(error: Exception | None) -> str | None:
     return node_of(error.actor_id) if error.actor_id else find_evicting_node(error)
 
 
-def _is_of_node(error: Exception | None, has_begun: bool) -> bool:
+def _is_of_node(error: Exception | None, has_begun: bool, actor_id: str) -> bool:
     """Say whether the node of a trial's worker was announced to go, or lacks what the trial was promised.
 
     Args:
         error: what Ray knows of the failure.
         has_begun: whether the worker had the trial: before, it needs next to no memory.
+        actor_id: the worker, as Ray names it; empty where that is not known.
     """
-    if not has_begun and find_evicting_node(error) is not None:
-        return True
+    if find_evicting_node(error) is not None:
+        return not has_begun or is_bystander(error, actor_id)
     if isinstance(error, ray.exceptions.RayTaskError):
         return isinstance(error.cause, ClusterError)
     return isinstance(error, ray.exceptions.RayActorError) and error.preempted

@@ -120,7 +120,7 @@ def fetch_record(uri: str, name: str, storage: Path) -> SearchFolder:
         part.rename(folder.root)
     except OSError as error:
         raise StorageError(
-            f"{storage} cannot be written ({error.strerror or error}); make room on its disk."
+            f"{storage} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."
         ) from error
     return folder
 

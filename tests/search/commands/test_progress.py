@@ -1,5 +1,10 @@
 import io
 import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TextIO
+
+import pytest
 
 from search.commands.console import PlainConsole
 from search.commands.progress import ProgressLog, TrialNews, Wait
@@ -59,8 +64,30 @@ def test_log_that_nobody_reads_any_more_goes_on_and_says_so_once_where_errors_go
         for _ in range(3):
             log.tell()
     assert err.file.getvalue() == (
-        "The output is closed; the search goes on without it, see 'python -m search status streets'.\n"
+        "The output is closed or full; the search goes on without it, see 'python -m search status streets'.\n"
     )
+
+
+@pytest.fixture
+def full_stream() -> Iterator[TextIO]:
+    """A stream that takes no more: a pipe that is full, where nobody waits."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    with os.fdopen(writing, "w", encoding="utf-8") as stream:
+        yield stream
+    os.close(reading)
+
+
+def test_log_whose_disk_is_full_goes_on_and_says_so_once_where_errors_go(full_stream):
+    out, err = PlainConsole(file=full_stream), PlainConsole(file=io.StringIO())
+    log = ProgressLog(lambda: "a line", status="python -m search status streets", out=out, err=err)
+    for _ in range(3):
+        log.tell()
+    assert out.is_cut
+    assert err.file.getvalue().count("The output is closed or full; the search goes on without it") == 1
 
 
 def test_each_end_of_a_trial_is_told_once_with_its_score_and_why():

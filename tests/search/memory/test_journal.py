@@ -2,6 +2,7 @@ import errno
 import os
 import pickle
 import shlex
+import shutil
 import subprocess
 
 import pytest
@@ -173,3 +174,25 @@ def test_a_full_disk_gives_one_message_and_leaves_a_journal_of_whole_lines(scrip
     script.journal.close()
     assert script.journal.file.read_bytes() == before
     assert set(script.journal.history.trials) == {0}
+
+
+@pytest.mark.parametrize("fate", ["renamed", "deleted", "replaced"])
+def test_a_journal_whose_folder_is_gone_takes_nothing_more_and_says_what_to_do(script, tmp_path, fate):
+    script.ask(0)
+    script.journal.file.rename(kept := tmp_path / "kept.jsonl")
+    if fate == "deleted":
+        kept.unlink()
+    if fate == "replaced":
+        shutil.copy(kept, script.journal.file)
+        kept.unlink()
+    with pytest.raises(StorageError, match=r"journal\.jsonl is gone: .* unmounted\. Bring it back, or .*--storage"):
+        script.ask(1)
+    assert set(script.journal.history.trials) == {0}
+
+
+def test_a_journal_whose_folder_came_back_goes_on(script, tmp_path):
+    script.ask(0)
+    script.journal.file.rename(kept := tmp_path / "kept.jsonl")
+    kept.rename(script.journal.file)
+    script.ask(1)
+    assert set(read_history(script.journal.file, "iou").trials) == {0, 1}

@@ -111,7 +111,7 @@ def test_a_node_that_had_no_memory_for_a_worker_is_given_no_trial_for_a_while(cl
     assert (room.count(), room.left_out, room.lack) == (1, [resting.node_id], None)
     assert resting.node_id in room.find_addresses(), "what fails there meanwhile is judged as ever"
     cluster.remove_node(other)
-    told = f"waiting a while for node {resting.node_ip_address} ({resting.node_id[:8]}), where a worker could not be st"
+    told = f"waiting a while for node {resting.node_ip_address} ({resting.node_id[:8]}), where a worker was lost by"
     assert (room.count(), str(room.lack)[: len(told)]) == (0, told)
     monkeypatch.setattr(capacity, "_REST_SECONDS", 0.0)
     room.rest(resting.node_id)

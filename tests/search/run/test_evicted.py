@@ -1,10 +1,19 @@
+import shutil
 from types import SimpleNamespace
 
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.train._internal.storage import StorageContext
 
-from search.run.evicted import as_death, describe_death, describe_eviction, evicted_taken_for_dead, find_evicting_node
+from search.run.evicted import (
+    as_death,
+    describe_death,
+    describe_eviction,
+    evicted_taken_for_dead,
+    find_evicting_node,
+    is_bystander,
+)
 
 
 @pytest.fixture
@@ -74,10 +83,20 @@ def test_a_worker_that_the_memory_monitor_ended_says_so_in_its_last_line():
 def test_a_worker_that_ended_without_a_word_says_in_its_last_line_what_may_have_killed_it():
     ray_says = "Worker exit type: SYSTEM_ERROR Worker unexpectedly exits with a connection error code 2. End of file."
     told = describe_death(RayActorError(error_msg=f"The actor died unexpectedly.\n{ray_says}\nThe actor never ran."))
-    assert told.startswith("its worker crashed or was killed; where the kernel did it for want of memory, 'dmesg'")
+    assert told.startswith("its worker crashed or was killed, perhaps by the kernel for want of memory ('dmesg' tells)")
     assert len(told) <= 200, "tables show no more"
     for other in (RayActorError(error_msg="Its node died."), ValueError(ray_says), None):
         assert describe_death(other) == ""
+
+
+def test_a_worker_that_does_not_see_the_searchs_folder_says_so_in_its_last_line(tmp_path):
+    """Ray Tune names settings of its own instead."""
+    storage = StorageContext(str(tmp_path), experiment_dir_name="run")
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(RuntimeError) as caught:
+        storage._check_validation_file()
+    told = describe_death(RayTaskError("train", str(caught.value), caught.value))
+    assert told.startswith("its node does not see the search's folder: mount the storage there")
 
 
 def test_what_ray_tune_knows_stays_what_it_is(task):
@@ -93,3 +112,29 @@ def test_what_ray_tune_knows_stays_what_it_is(task):
 def test_another_error_of_rays_is_told_by_its_last_line():
     assert describe_eviction(RayError("pages of a stack\nthe node died\n")) == "the node died"
     assert describe_eviction(RayError("the node died")) == "the node died"
+
+
+RAY_LISTS = """2 worker(s) were killed due to the node running low on memory.
+Considered workers: [
+Selected to kill: (Actor(05b1): job ID=01, task name=A.__init__, pid=2865, actual memory used={new}GB, worker ID=93)
+Selected to kill: (Actor(1cd0): job ID=01, task name=A.__init__, pid=2864, actual memory used={old}GB, worker ID=3f)
+]
+Top 10 memory users: PID\tMEM(GB)\tCOMMAND
+15206\t{program}\tpython -u other.py
+2864\t{old}\tray::ImplicitFunc.train
+"""
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "program", "bystanders"),
+    [
+        (0.36, 1.30, 0.87, {"05b1"}),
+        (1.10, 1.30, 0.87, set()),
+        (0.36, 1.30, 8.00, {"05b1", "1cd0"}),
+        (3.00, 1.30, 0.87, {"1cd0"}),
+    ],
+)
+def test_a_worker_that_was_ended_for_what_another_took_is_known(new, old, program, bystanders):
+    evicted = as_death(OutOfMemoryError(RAY_LISTS.format(new=new, old=old, program=program)))
+    assert {name for name in ("05b1", "1cd0", "") if is_bystander(evicted, name)} == bystanders
+    assert not is_bystander(None, "05b1")

@@ -289,7 +289,7 @@ def test_trial_whose_worker_was_killed_ends_its_message_with_what_may_have_done_
     parts.recorder.on_trial_error(1, [placed_trial], placed_trial)
     message = read_history(parts.journal.file, "iou").trials[0].message
     assert "connection error code 2" in message
-    assert message.splitlines()[-1].startswith("its worker crashed or was killed;")
+    assert message.splitlines()[-1].startswith("its worker crashed or was killed, perhaps")
 
 
 def test_worker_that_died_without_a_word_is_told_so(parts, placed_trial):
@@ -342,6 +342,25 @@ def test_a_worker_that_ran_out_of_memory_before_it_had_its_trial_fails_by_its_no
     assert read_history(parts.journal.file, "iou").trials[0].restarts == restarts
     failed = [event.node for event in read_events(parts.journal.file) if isinstance(event, Restarted | Ended)]
     assert set(failed) == {"aa11"}
+
+
+@pytest.mark.parametrize(("used", "restarts"), [(4.0, 0), (0.4, 2)])
+def test_a_worker_that_ray_ended_for_what_another_took_fails_by_its_nodes_fault(parts, placed_trial, used, restarts):
+    actor_id = "a1" * 16
+    ray_says = (
+        "killed due to the node running low on memory. Memory on the node (IP: 10.0.0.2, ID: aa11) was 9GB used\n"
+        f"(Actor({actor_id}): pid=1, actual memory used={used}GB)\n(Actor(b2): pid=2, actual memory used=5.0GB)"
+    )
+    retries = Retries(parts.journal, 0, lambda: {"aa11": "10.0.0.2"}, set().add, set().add)
+    recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)
+    placed_trial.temporary_state.ray_actor = SimpleNamespace(_actor_id=SimpleNamespace(hex=lambda: actor_id))
+    for _ in range(2):
+        recorder.on_trial_start(1, [placed_trial], placed_trial)
+        # Ray does not know this worker's node.
+        parts.journal.write(Started(trial=0, node="aa11"))
+        placed_trial.handle_error(RayActorError(error_msg=ray_says))
+        recorder.on_trial_error(1, [placed_trial], placed_trial)
+    assert read_history(parts.journal.file, "iou").trials[0].restarts == restarts
 
 
 def test_checkpoint_is_written_with_its_epoch_and_place(parts, make_trial, ray_folder):
@@ -493,6 +512,15 @@ def test_a_full_disk_is_named_with_what_could_not_be_written(parts, make_trial):
     parts.stage.trial(0).write_text("a file where the trial's folder should be")
     with pytest.raises(StorageError, match=r"epoch_0001_0\.jpg cannot be written .*; make room on its disk"):
         report(make_trial(0), parts, 1, iou=0.5)
+
+
+def test_of_a_folder_that_was_moved_away_none_is_begun_in_its_place(parts, make_trial):
+    folder = parts.stage.root
+    folder.rename(moved := folder.with_name("moved"))
+    with pytest.raises(StorageError, match=r"journal\.jsonl is gone"):
+        report(make_trial(0), parts, 1, iou=0.5)
+    assert not folder.exists()
+    moved.rename(folder)
 
 
 def test_only_the_best_finished_trials_checkpoint_is_kept(parts, make_trial, ray_folder):

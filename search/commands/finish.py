@@ -20,6 +20,7 @@ from search.memory.journal import read_history
 from search.mirror import copied, send_file
 from search.opening import remember
 from search.place import DEFAULT_STORAGE
+from search.run.scratch import temporary_kept
 from search.settings import change_settings
 from search.verdict.out_of_fold import MOST_NETWORKS
 from search.verdict.selection import can_confirm, choose_further, find_earlier_retraining, name_winner
@@ -197,7 +198,7 @@ def sync(name: Name, where: Values, storage: Storage = DEFAULT_STORAGE) -> None:
         remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
         if stage.journal.exists() and not any(problems):
-            with lock_idle_stage(stage):
+            with lock_idle_stage(stage), temporary_kept():
                 tracker = Tracker(settings, place, stage_name, stage)
                 tracker.close(away_seconds=0)
             show_set_aside(tracker)

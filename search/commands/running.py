@@ -35,6 +35,7 @@ from search.place import Place
 from search.run import cluster, loop
 from search.run.capacity import Capacity
 from search.run.head import head_watched
+from search.run.scratch import temporary_kept
 from search.settings import SearchSettings
 from search.stages import confirm, ensemble, retrain
 from search.stages.search import run_search
@@ -82,6 +83,7 @@ def connected(place: Place) -> Iterator[Capacity]:
     with ExitStack() as stack:
         with told_if_slow(f"reaching the Ray cluster at {place.address}" if place.address else "starting Ray"):
             capacity = stack.enter_context(cluster.connected(place))
+        stack.enter_context(temporary_kept())
         yield capacity
 
 

@@ -1,6 +1,5 @@
 """Where a command reads a search from: its storage, or MLflow alone where the storage cannot be reached."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from search.commands.reading import Look, look_at
 from search.fetched import read_fetched
 from search.finding import find_folder
 from search.folder import SearchFolder
+from search.run.scratch import clear_scratch, scratch_folder
 from search.storage import locate_storage
 from search.tracking_uri import fix_uri, mask_uri
 from segcore.bucket_address import SCHEMES
@@ -95,8 +95,9 @@ def reached(name: str, storage: Path, tracking_uri: str = "") -> Iterator[Source
     if not tracking_uri:
         yield Source(folder=find_folder(storage, name))
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield Source(folder=SearchFolder(root=Path(temporary) / name), tracking_uri=fix_uri(tracking_uri))
+    clear_scratch()
+    with scratch_folder() as temporary:
+        yield Source(folder=SearchFolder(root=temporary / name), tracking_uri=fix_uri(tracking_uri))
 
 
 @contextmanager

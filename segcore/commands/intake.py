@@ -1,6 +1,7 @@
 """Commands that take in data of other people's layouts: init, import coco."""
 
 import shlex
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -41,6 +42,7 @@ def init(
     _require_free(data, force or bool(images))
     if is_described(data) and not force:
         raise StorageError(f"{data / DESCRIPTION_FILE} is there already; edit it, or write a new one with --force.")
+    _require_writable(data)
     patterns = _choose_patterns(data, images, masks)
     found = pair_files(data, patterns.images, patterns.masks)
     if not found.pairs:
@@ -100,6 +102,18 @@ def _require_free(data: Path, chosen: bool) -> None:
             f"{data} has the layout {known.name} ({known.form}) and needs no {DESCRIPTION_FILE}: go on with "
             f"'{check_command(data)}', or write one all the same with '{init_command(data, force=True)}'."
         )
+
+
+def _require_writable(data: Path) -> None:
+    # Counting takes minutes, and what is described lies beside its description.
+    try:
+        with tempfile.TemporaryFile(dir=data):
+            return
+    except OSError as error:
+        raise StorageError(
+            f"{data} cannot be written ({error.strerror or error}), where {DESCRIPTION_FILE} is to lie; let this user "
+            "write there, or give a copy of the folder that lies where that is allowed."
+        ) from error
 
 
 def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:

@@ -14,6 +14,7 @@ import numpy as np
 
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.errors import ConfigError, StorageError
+from segcore.replacing import explain_unwritten
 from segcore.streets.canvas import Image
 from segcore.streets.routes import Moment
 from segcore.streets.world import draw_moment
@@ -76,10 +77,7 @@ def write_streets(
             image_HW3, _ = draw_moment(moment, height=height, width=width)
             _write_image(image_HW3, folders.test_images / f"test_{number:04d}.jpg")
     except OSError as error:
-        raise StorageError(
-            f"The demo streets cannot be written to {folder} ({error}); choose a folder that can be written "
-            "on a disk with free space."
-        ) from error
+        raise StorageError(f"The demo streets in {folder} {explain_unwritten(error)}.") from error
 
 
 def _check_arguments(*, cases: int, height: int, width: int, seed: int, test_cases: int) -> None:

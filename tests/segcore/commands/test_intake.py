@@ -1,7 +1,9 @@
 """The commands that take in data of other people's layouts, as a newcomer uses them."""
 
+import errno
 import json
 import shlex
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,18 @@ def test_init_wants_a_folder(tmp_path):
         run("init", tmp_path / "a.zip")
     with pytest.raises(DataError, match="missing is no folder; give the folder of a data set"):
         run("init", tmp_path / "missing")
+
+
+def test_init_of_a_folder_that_may_not_be_written_says_so_before_it_counts(tmp_path, monkeypatch):
+    refused = OSError(errno.EROFS, "Read-only file system")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: (_ for _ in ()).throw(refused))
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(StorageError) as caught:
+        CliRunner().invoke(app, ["init", str(tmp_path)], catch_exceptions=False)
+    assert str(caught.value) == (
+        f"{tmp_path} cannot be written (Read-only file system), where dataset.json is to lie; let this user write "
+        "there, or give a copy of the folder that lies where that is allowed."
+    )
 
 
 def test_init_leaves_a_known_layout_alone(dataset_folder, tmp_path):

@@ -22,7 +22,7 @@ from search.tracking.configurations import Configurations
 from search.tracking.datasets import as_input, describe_dataset
 from search.tracking.documents import CONFIGURATION_FILE, SETTINGS_FILE
 from search.tracking.experiments import SENT, ensure_experiment, find_runs, stage_tags
-from search.tracking.names import key_of
+from search.tracking.names import key_of, name_own_run
 from search.tracking.pictures import LATEST_STEP
 from search.tracking.points import Point, Points
 from search.tracking.reading import identify
@@ -229,7 +229,7 @@ class StageRuns:
         orphans = [] if PARENT in self._runs else list(self._runs.values())
         if PARENT not in self._runs:
             tags = {**self._own, "search.trial": str(PARENT), **running().tags}
-            name = f"{self._settings.name} ({self._stage_name})"
+            name = name_own_run(self._settings.name, self._stage_name)
             begun = next((stamp_of(event) for event in read_events(self._folder.journal)), None)
             self._runs[PARENT] = know(self._client.create_run(self.experiment_id, begun, tags=tags, run_name=name))
         parent = self._run_of(PARENT)

@@ -27,7 +27,6 @@ from search.commands.report import keep_report
 from search.commands.state import show_retraining, show_unfinished
 from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
-from search.insight.words import count_words
 from search.judge.room import estimate_room
 from search.memory.journal import read_history
 from search.mirror import send_file
@@ -48,6 +47,7 @@ from search.tracking_uri import own_tracking_uri
 from search.verdict.notes import ensemble_line
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
+from segcore.counting import count_words
 from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.cache import PixelCache
 from segcore.data.caching.disk import warn_of_network
@@ -143,7 +143,7 @@ def search(ready: ReadySearch, *, retry: bool = False, extended: SearchSettings 
     granted = extended is not None and ready.settings.time_budget_seconds != extended.time_budget_seconds
     with _open_shown(ready, "search", granted=granted) as opened:
         if retry:
-            console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
+            console.print(f"trying {count_words(loop.retry_failed(opened.stage.journal), 'failed trial')} again")
         history = run_search(opened, extended)
     wide = console.width >= tables.WIDE
     console.print(tables.trials_table(history.in_order, history.metric, wide=wide))

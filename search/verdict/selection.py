@@ -17,6 +17,7 @@ from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, SEEDS_METHOD,
 from search.verdict.decision import Contender, Decision
 from search.verdict.race import best_epochs, decide
 from search.verdict.rounds import further_rounds, index_trainings, tell_rounds
+from segcore.counting import count_words
 from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
 
@@ -33,7 +34,7 @@ def choose_best(history: History, settings: SearchSettings) -> Winner:
     ranked = _ranked(history)
     if not ranked:
         raise CheckpointError(
-            f"Search {settings.name!r} has no trial with a score yet; of {len(history.trials)} trials: "
+            f"Search {settings.name!r} has no trial with a score yet; of {count_words(len(history.trials), 'trial')}: "
             f"{count_ends(history.in_order) or 'none'}. Their logs say why."
         )
     return _describe_trial(ranked[0], history, settings)

@@ -13,6 +13,7 @@ from rich.text import Text
 from segcore.commands.console import console, show_progress, warn
 from segcore.commands.report import counts_table
 from segcore.commands.strict import StrictCommand
+from segcore.counting import count_words
 from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
@@ -77,16 +78,22 @@ def coco(
     console.print(table)
     for line in _describe_import(report, crowd):
         console.print(line, soft_wrap=True)
-    console.print(f"{report.images} images: {out}", soft_wrap=True)
+    console.print(f"{count_words(report.images, 'image')}: {out}", soft_wrap=True)
     console.print(f"next:\n  {check_command(out)}", soft_wrap=True, highlight=False)
 
 
 def _describe_import(report: CocoReport, crowd: str) -> list[str]:
-    lines = [f"{report.overlapping} pixels belong to more than one object: the smaller object has them"]
+    lines = [
+        f"{count_words(report.overlapping, 'pixel belongs', 'pixels belong')} "
+        "to more than one object: the smaller object has them"
+    ]
     if report.crowds:
         lines.append(f"{report.crowds} areas of objects not told apart (iscrowd) are {crowd}, below all objects")
     if report.vanished:
-        lines.append(f"{report.vanished} objects have no pixel: too small, or covered by smaller ones")
+        lines.append(
+            f"{count_words(report.vanished, 'object has', 'objects have')} "
+            "no pixel: too small, or covered by smaller ones"
+        )
     if report.blank:
         lines.append(f"{report.blank} images have no object; they are background")
     return lines
@@ -132,7 +139,7 @@ def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:
 
 
 def _print_values(patterns: Patterns, values: MaskValues, draft: Draft) -> None:
-    console.print(f"{values.masks} images {patterns.images} with masks {patterns.masks}", soft_wrap=True)
+    console.print(f"{count_words(values.masks, 'image')} {patterns.images} with masks {patterns.masks}", soft_wrap=True)
     table = counts_table(("colour" if values.kind == "rgb" else "number", "name"), ("pixels", "share", "images"))
     total = values.pixels.total()
     for code in (*draft.name_of, *draft.void):

@@ -22,6 +22,7 @@ from segcore.commands.console import (
     require_all_read,
     show_progress,
 )
+from segcore.counting import count_words
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
 from segcore.data.decoding import read_size
@@ -95,7 +96,8 @@ def predict(
     with show_progress("predicting") as progress:
         problems = predict_files(ensemble, files, save, progress, writers=max(1, cpus))
     console.print(
-        f"{len(files) - len(problems)} images: {', '.join(f'{out}/{part}' for part in parts)}", soft_wrap=True
+        f"{count_words(len(files) - len(problems), 'image')}: {', '.join(f'{out}/{part}' for part in parts)}",
+        soft_wrap=True,
     )
     require_all_read(problems, len(files))
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
+from segcore.counting import count_words
 from segcore.data.dataset import decode_case
 from segcore.insight.charts import Column, bar, column_chart
 from segcore.insight.explore import (
@@ -85,7 +86,7 @@ def _lead(exploration: Exploration) -> Markup:
             headline(
                 [
                     ("images", f"{len(report.cases):,}"),
-                    ("sizes, pixels", sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"),
+                    ("sizes, pixels", sizes[0] if len(sizes) == 1 else count_words(len(sizes), "size")),
                     ("classes", f"{len(report.classes)}, {len(report.classes.scored)} scored"),
                     ("groups", str(len(groups))),
                     ("conditions", str(len(times))),

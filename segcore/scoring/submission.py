@@ -13,6 +13,7 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.counting import count_words
 from segcore.data.classes import CONTEST_CLASSES, VOID, ClassTable
 from segcore.data.names import refuse_repeated_keys
 from segcore.data.picture_files import require_replaceable
@@ -147,7 +148,7 @@ def read_submission(
 
 def _shorten(problems: list[str]) -> list[str]:
     more = len(problems) - _MOST_PROBLEMS
-    return problems if more <= 0 else [*problems[:_MOST_PROBLEMS], f"and {more} more problems"]
+    return problems if more <= 0 else [*problems[:_MOST_PROBLEMS], f"and {count_words(more, 'more problem')}"]
 
 
 def _find_runs(mask_HW: Mask) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

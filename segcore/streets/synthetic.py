@@ -12,6 +12,7 @@ from typing import Final
 import cv2
 import numpy as np
 
+from segcore.counting import count_words
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.errors import ConfigError, StorageError
 from segcore.replacing import explain_unwritten
@@ -128,7 +129,8 @@ def _make_folders(folder: Path, *, cases: int, test_cases: int) -> _Folders:
         foreign = sorted(file.name for file in part.iterdir() if file.stem not in own)
         if foreign:
             raise StorageError(
-                f"{part} already holds {len(foreign)} other files (such as {foreign[0]}), which would mix "
+                f"{part} already holds {count_words(len(foreign), 'other file')} "
+                f"(such as {foreign[0]}), which would mix "
                 "with the demo streets; choose an empty folder."
             )
     return folders

@@ -128,7 +128,7 @@ def test_import_coco_says_what_became_of_the_objects(tmp_path):
     for line in (
         "64 pixels belong to more than one object: the smaller object has them",
         "1 areas of objects not told apart (iscrowd) are void, below all objects",
-        "1 objects have no pixel",
+        "1 object has no pixel",
     ):
         assert line in out
     assert read_dataset(tmp_path / "out").classes.names == ("background", "tram")

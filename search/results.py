@@ -29,6 +29,7 @@ from search.insight.spending import worker_seconds
 from search.memory.best import describe_winner
 from search.memory.history import History, TrialRecord
 from search.storage import locate_storage
+from segcore.counting import count_words
 from segcore.data.decoding import decode_rgb
 from segcore.errors import CheckpointError, DataError
 
@@ -71,7 +72,10 @@ class Results:
         # Notebooks show it, and the record alone fills pages.
         best = self.trials["score"].max()
         told = f"best {self.metric} {best:.4f}" if best == best else "no score yet"
-        return f"<search {self.name!r}: {len(self.trials)} trials, {told}; see .trials, .curves, .stops, .winner>"
+        return (
+            f"<search {self.name!r}: {count_words(len(self.trials), 'trial')}, "
+            f"{told}; see .trials, .curves, .stops, .winner>"
+        )
 
     def answers(self) -> list[Answer]:
         """Return the six questions with their answers; it takes some seconds."""

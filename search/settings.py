@@ -173,6 +173,18 @@ def build_settings(values: dict[str, Any]) -> SearchSettings:
     return settings
 
 
+def require_name(name: str) -> str:
+    """Return a name that a search may have.
+
+    Raises:
+        ConfigError: when it may not.
+    """
+    try:
+        return _check_name(name)
+    except ValueError as error:
+        raise ConfigError(f"{name!r} is no name of a search: {error}.") from None
+
+
 def change_settings(settings: SearchSettings, changes: dict[str, Any]) -> SearchSettings:
     """Return the settings with changes, validated like new ones.
 

@@ -1,9 +1,30 @@
 """Files that are there whole or not at all: no reader meets half of one, and no failure leaves half of one behind."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
+
+_CLOSED: Final = "let this user write there, or choose another folder"
+_FULL: Final = "make room on its disk, or choose a folder on another"
+_REMEDIES: Final = {
+    errno.EACCES: _CLOSED,
+    errno.EPERM: _CLOSED,
+    errno.EROFS: _CLOSED,
+    errno.ENOENT: "make its folder first",
+    errno.ENOTDIR: "choose a folder, not what lies in a file",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _FULL,
+}
+
+
+def explain_unwritten(error: OSError) -> str:
+    """Return why something cannot be written, and what its user does then."""
+    remedy = _REMEDIES.get(error.errno or 0, "choose another folder, on a disk with free space")
+    return f"cannot be written ({error.strerror or error}); {remedy}"
 
 
 @contextmanager

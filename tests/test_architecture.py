@@ -26,6 +26,7 @@ _SEGCORE_BASE: Final = {
     "bucket",
     "version",
     "regular",
+    "counting",
     "replacing",
 }
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")

@@ -13,7 +13,6 @@ from search.commands.console import console, warn
 from search.commands.progress import ProgressLog, TrialNews, Wait, shown_live
 from search.folder import STAGE_TITLES, SearchFolder
 from search.insight.importance import Importance, measure_importance
-from search.insight.words import count_words
 from search.memory.best import Winner
 from search.memory.history import History
 from search.memory.journal import read_history
@@ -22,6 +21,7 @@ from search.settings import SearchSettings
 from search.tracking_uri import mask_uri
 from search.verdict.notes import confirmation_line
 from search.verdict.selection import choose_candidates
+from segcore.counting import count_words
 
 if TYPE_CHECKING:
     from search.stages.stage import OpenStage
@@ -178,5 +178,8 @@ def show_best(found: Winner) -> None:
         console.print(verdict_tables.confirmation_table(found.confirmation))
         console.print(confirmation_line(found.confirmation, found.metric))
     else:
-        told = f"Chosen by its score on {found.place} alone, the best of {found.trials} trials: it flatters."
+        told = (
+            f"Chosen by its score on {found.place} alone, the best of {count_words(found.trials, 'trial')}: "
+            "it flatters."
+        )
         console.print(told, style="yellow")

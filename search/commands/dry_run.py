@@ -20,9 +20,10 @@ from search.insight.forecast import (
     group_modes,
 )
 from search.insight.sharing import describe_sharing
-from search.insight.words import count_words, describe_seconds
+from search.insight.words import describe_seconds
 from search.place import Place
 from search.settings import SearchSettings
+from segcore.counting import count_words
 
 if TYPE_CHECKING:
     from search.run.capacity import Capacity

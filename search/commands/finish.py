@@ -20,10 +20,12 @@ from search.memory.journal import read_history
 from search.mirror import copied, send_file
 from search.opening import remember
 from search.place import DEFAULT_STORAGE
+from search.run.scratch import temporary_kept
 from search.settings import change_settings
 from search.verdict.out_of_fold import MOST_NETWORKS
 from search.verdict.selection import can_confirm, choose_further, find_earlier_retraining, name_winner
 from segcore.commands.groups import with_groups
+from segcore.counting import count_words
 from segcore.data.caching.disk import resolve_folder
 from segcore.data.dividing.split import read_folds
 from segcore.errors import CheckpointError, TrackingError
@@ -58,7 +60,8 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     if not can_confirm(history, settings):
         raise CheckpointError(
             f"Search {name!r} has fewer than two configurations to compare (--top {settings.confirm}, "
-            f"{len(history.ranked)} trials with a score); use --top 2 or more, or resume the search first."
+            f"{count_words(len(history.ranked), 'trial')} "
+            "with a score); use --top 2 or more, or resume the search first."
         )
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
@@ -198,7 +201,7 @@ def sync(name: Name, where: TrackingNow, storage: Storage = DEFAULT_STORAGE) -> 
         remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
         if stage.journal.exists() and not any(problems):
-            with lock_idle_stage(stage):
+            with lock_idle_stage(stage), temporary_kept():
                 tracker = Tracker(settings, place, stage_name, stage)
                 tracker.close(away_seconds=0)
             show_set_aside(tracker)

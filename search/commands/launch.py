@@ -16,7 +16,6 @@ from search.commands.options import Name, Storage, Values, What, Where, WhereNow
 from search.commands.tables import settings_table
 from search.finding import find_folder, is_taken, lock_stage, require_idle, require_new
 from search.folder import SearchFolder, folder_of
-from search.insight.words import count_words
 from search.judge.progress import build_asha, require_time_left
 from search.memory.history import History
 from search.memory.journal import replay
@@ -45,6 +44,7 @@ from search.space.load import load_space
 from search.verdict.rounds import further_folds
 from segcore.commands.groups import group_of, with_groups
 from segcore.config import make_paths_whole, parse_assignments
+from segcore.counting import count_words
 from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
 from segcore.scoring.objective import require_metric
 from spaces import Space
@@ -252,7 +252,7 @@ def _go_on(
     if time_budget:
         settings = grant_time(settings, history, time_budget)
     require_time_left(settings, history, asha, retry=retry_failed)
-    console.print(f"{settings.name}: {settings.trials} trials in all, {asked} of them begun")
+    console.print(f"{settings.name}: {count_words(settings.trials, 'trial')} in all, {asked} of them begun")
     # Those that are gone are told before anything starts.
     read_folds(folder.folds)
     with told_if_slow(f"importing {settings.space}"):

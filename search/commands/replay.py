@@ -15,13 +15,14 @@ from search.commands.tables import WIDE
 from search.finding import find_folder
 from search.insight.decisions import Decisions, find_unlike, replay_decisions, replay_settings
 from search.insight.grace import LEAST_TRIALS, Grace, read_whole_curves, suggest_grace, warn_of_grace
-from search.insight.words import count_words, describe_seconds
+from search.insight.words import describe_seconds
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.opening import read_what
 from search.place import DEFAULT_STORAGE
 from search.settings import SearchSettings
 from search.verdict.selection import choose_best
+from segcore.counting import count_words
 
 _NARROW: Final = (0, 1, 3, 4, 5, 7)
 """Columns that are shown where there is no room for all."""
@@ -136,9 +137,11 @@ def _describe_match(history: History, own: Decisions) -> str:
 def _describe_grace(grace: Grace, own_epochs: int) -> str:
     if grace.suggested_epochs is None:
         return (
-            f"How early ranks settle cannot be told: {grace.trials} trials ran as long as the longest, and "
+            f"How early ranks settle cannot be told: {count_words(grace.trials, 'trial')} "
+            "ran as long as the longest, and "
             f"{LEAST_TRIALS} are needed."
         )
     return warn_of_grace(grace, own_epochs) or (
-        f"Ranks agree well with the end from epoch {grace.suggested_epochs} on ({grace.trials} whole trainings)."
+        f"Ranks agree well with the end from epoch {grace.suggested_epochs} on ("
+        f"{count_words(grace.trials, 'whole training')})."
     )

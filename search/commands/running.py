@@ -27,7 +27,6 @@ from search.commands.report import keep_report
 from search.commands.state import show_retraining, show_unfinished
 from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
-from search.insight.words import count_words
 from search.judge.room import estimate_room
 from search.memory.journal import read_history
 from search.mirror import send_file
@@ -35,6 +34,7 @@ from search.place import Place
 from search.run import cluster, loop
 from search.run.capacity import Capacity
 from search.run.head import head_watched
+from search.run.scratch import temporary_kept
 from search.settings import SearchSettings
 from search.stages import confirm, ensemble, retrain
 from search.stages.search import run_search
@@ -47,6 +47,7 @@ from search.tracking_uri import own_tracking_uri
 from search.verdict.notes import ensemble_line
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
+from segcore.counting import count_words
 from segcore.data.bringing import bring_data, bring_each
 from segcore.data.caching.cache import PixelCache
 from segcore.data.caching.disk import warn_of_network
@@ -82,6 +83,7 @@ def connected(place: Place) -> Iterator[Capacity]:
     with ExitStack() as stack:
         with told_if_slow(f"reaching the Ray cluster at {place.address}" if place.address else "starting Ray"):
             capacity = stack.enter_context(cluster.connected(place))
+        stack.enter_context(temporary_kept())
         yield capacity
 
 
@@ -141,7 +143,7 @@ def search(ready: ReadySearch, *, retry: bool = False, extended: SearchSettings 
     granted = extended is not None and ready.settings.time_budget_seconds != extended.time_budget_seconds
     with _open_shown(ready, "search", granted=granted) as opened:
         if retry:
-            console.print(f"trying {loop.retry_failed(opened.stage.journal)} failed trials again")
+            console.print(f"trying {count_words(loop.retry_failed(opened.stage.journal), 'failed trial')} again")
         history = run_search(opened, extended)
     wide = console.width >= tables.WIDE
     console.print(tables.trials_table(history.in_order, history.metric, wide=wide))

@@ -1,6 +1,5 @@
 """Where a command reads a search from: its storage, or MLflow alone where the storage cannot be reached."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from search.commands.reading import Look, look_at
 from search.fetched import read_fetched
 from search.finding import find_folder
 from search.folder import SearchFolder
+from search.run.scratch import clear_scratch, scratch_folder
 from search.storage import locate_storage
 from search.tracking_uri import fix_uri, mask_uri
 from segcore.bucket_address import SCHEMES
@@ -33,10 +33,12 @@ class Source:
     Args:
         folder: its files; of one in MLflow for the moment, and there once it was looked at.
         tracking_uri: MLflow's address; empty: the search lies in its storage.
+        given: its name there, which a person may have changed.
     """
 
     folder: SearchFolder
     tracking_uri: str = ""
+    given: str = ""
 
     @property
     def is_far(self) -> bool:
@@ -55,7 +57,7 @@ class Source:
         if self.is_far:
             from search.tracking.record_file import fetch_record
 
-            fetch_record(self.tracking_uri, self.folder.name, self.folder.root.parent)
+            fetch_record(self.tracking_uri, self.given, self.folder)
         return look_at(self.folder if folder is None else folder)
 
     def fetch_pictures(self, look: Look) -> None:
@@ -90,13 +92,17 @@ def reached(name: str, storage: Path, tracking_uri: str = "") -> Iterator[Source
         tracking_uri: MLflow's address, or empty.
 
     Raises:
-        CheckpointError: when the storage has none of that name.
+        StreetError: when there is none of that name.
     """
     if not tracking_uri:
         yield Source(folder=find_folder(storage, name))
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        yield Source(folder=SearchFolder(root=Path(temporary) / name), tracking_uri=fix_uri(tracking_uri))
+    from search.tracking.record_file import find_own_name
+
+    uri = fix_uri(tracking_uri)
+    clear_scratch()
+    with scratch_folder() as temporary:
+        yield Source(folder=SearchFolder(root=temporary / find_own_name(uri, name)), tracking_uri=uri, given=name)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from search.commands.console import console
+from search.commands.console import console, warn
 from segcore.commands.strict import StrictCommand
 from segcore.data.caching.disk import DEFAULT_CACHE, read_path, resolve_folder
 from segcore.errors import ConfigError, StorageError
@@ -47,6 +47,8 @@ def auto(
         typer.echo(write_space(found), nl=False)
         return
     _write_new(write_space(found, out.stem), out)
+    if found.lacking:
+        warn(f"Not drawn, for their ImageNet weights cannot be had here: {', '.join(found.lacking)}.")
     console.print(f"written: {out}; its first lines say how to launch it", soft_wrap=True)
 
 

@@ -16,7 +16,13 @@ from search.settings import SearchSettings
 from search.verdict.decision import Decision
 from search.verdict.race import decide
 from search.verdict.rounds import count_trainings, tell_rounds
-from search.verdict.selection import can_confirm, choose_candidates, choose_confirmed, find_earlier_retraining
+from search.verdict.selection import (
+    can_confirm,
+    choose_candidates,
+    choose_confirmed,
+    choose_contenders,
+    find_earlier_retraining,
+)
 from segcore.data.dividing.split import read_folds
 
 
@@ -108,8 +114,8 @@ def _show_confirmation(
         return
     show_failed_trainings(settings, folder)
     trainings = read_history(folder.confirm_stage.journal, settings.metric)
-    candidates, split = choose_candidates(history, settings), read_folds(folder.folds)
-    decision = decide(candidates, trainings, settings, split.block_of)
+    contenders, split = choose_contenders(history, trainings, settings), read_folds(folder.folds)
+    decision = decide(contenders, trainings, settings, split.block_of)
     if decision.pending:
         told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
         warn(f"The winner is not confirmed {_name_further(settings)} yet ({told}); run '{folder.command('confirm')}'.")

@@ -14,8 +14,9 @@ from search.insight.answer import Answer
 from search.insight.answers import answer_choices, answer_cost, answer_luck, answer_stops, answer_use
 from search.insight.failing import answer_weakness
 from search.insight.importance import Importance
-from search.insight.words import count_words, describe_seconds, enumerate_words
+from search.insight.words import describe_seconds, enumerate_words
 from search.verdict.rounds import count_retrainings, count_trainings
+from segcore.counting import count_words
 
 
 def scores_table(look: Look) -> Table:

@@ -16,11 +16,12 @@ from search.insight.grace import read_whole_curves, suggest_grace
 from search.insight.importance import CHANCE, FEWEST_TRIALS, Importance, measure_importance
 from search.insight.record import Record
 from search.insight.spending import count_stops
-from search.insight.words import count_words, describe_seconds, describe_values, enumerate_words
+from search.insight.words import describe_seconds, describe_values, enumerate_words
 from search.memory.best import Confirmation
 from search.memory.history import count_ends
 from search.memory.outcome import FAILURES, Outcome
 from search.verdict.notes import confirmation_line
+from segcore.counting import count_words
 
 _TOLD_CHOICES: Final = 3
 

@@ -6,7 +6,8 @@ from search.insight.answer import Answer, model_of, segcore_command
 from search.insight.conditions import Conditions, measure_conditions
 from search.insight.record import Record
 from search.insight.weakness import Weakness, find_weakness
-from search.insight.words import count_words, describe_condition, enumerate_words
+from search.insight.words import describe_condition, enumerate_words
+from segcore.counting import count_words
 
 _TOLD_CLASSES: Final = 3
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from statistics import mean
 
 from search.insight.record import Record
-from search.insight.words import count_words
 from search.memory.history import EpochRecord, TrialRecord
 from search.memory.outcome import Outcome
+from segcore.counting import count_words
 from segcore.scoring.objective import CLASS_PREFIX, CONDITION_PREFIX
 
 

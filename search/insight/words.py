@@ -51,8 +51,3 @@ def enumerate_words(words: Sequence[str], last: str = "and") -> str:
         last: what stands before the last one.
     """
     return f" {last} ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
-
-
-def count_words(count: int, word: str) -> str:
-    """Return a count with its noun, such as 1 trial or 3 trials."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"

@@ -10,6 +10,7 @@ from search.memory.history import History
 from search.report.axes import Axis, span
 from search.report.draw import Plot, drawing, write_text
 from search.report.matter import Matter, card, cards
+from segcore.counting import count_words
 from segcore.insight.page import Markup, Section, join, paragraph
 
 _CELL: Final = 62
@@ -132,7 +133,9 @@ def _course_chart(matter: Matter) -> Markup:
 
 def _agreement_cell(x: float, y: float, tau: float, trials: int) -> str:
     if tau != tau:
-        return write_text(x + _CELL / 2, y + _CELL / 2 + 4, "–", css="faint", note=f"{trials} trials: too few")
+        return write_text(
+            x + _CELL / 2, y + _CELL / 2 + 4, "–", css="faint", note=f"{count_words(trials, 'trial')}: too few"
+        )
     is_sure = is_beyond_chance(tau, trials)
     depth = min(1.0, abs(tau)) * (1.0 if is_sure else _FAINT)
     colour = tuple(round(255 + (dark - 255) * depth) for dark in (_BLUE if tau > 0 else _RED))

@@ -5,9 +5,10 @@ from typing import Final
 
 from search.insight.choices import list_choices
 from search.insight.spending import worker_seconds
-from search.insight.words import count_words, describe_seconds
+from search.insight.words import describe_seconds
 from search.memory.history import TrialRecord
 from search.report.matter import Matter, score_of
+from segcore.counting import count_words
 from segcore.insight.page import Cell, Markup, Row, Section, data_table
 
 _TOLD_LETTERS: Final = 200

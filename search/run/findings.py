@@ -8,6 +8,7 @@ from typing import Final, Literal
 from search.run.health import Answer, NodeHealth
 from search.run.mps import ADVICE
 from search.run.probe import find_faults
+from segcore.counting import count_words
 
 _SKEW_SECONDS: Final = 5.0
 _FULL_SHARE: Final = 0.95
@@ -121,5 +122,6 @@ def _compare_data(nodes: Sequence[NodeHealth]) -> Iterator[Finding]:
             yield Finding(
                 level="fault",
                 where=name,
-                told=f"the data has {count} labelled images there and {usual} elsewhere: give every node the same.",
+                told=f"the data has {count_words(count, 'labelled image')} "
+                f"there and {usual} elsewhere: give every node the same.",
             )

@@ -21,6 +21,7 @@ from search.space.check import Requirement, find_edition, require_usable_space
 from search.space.draw import Draw, Params, draw, draw_config, space_facts
 from search.space.load import load_space
 from segcore.config import TrainConfig
+from segcore.counting import count_words
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import ConfigError, HopelessSearchError, InterruptedSearchError
@@ -161,7 +162,7 @@ def require_success(stage: Stage, since: float) -> None:
     ended = find_failures(stage.journal.history, since)
     if not ended:
         return
-    told = [f"Stopped: none of {len(ended)} trials reached a score ({count_ends(ended)})."]
+    told = [f"Stopped: none of {count_words(len(ended), 'trial')} reached a score ({count_ends(ended)})."]
     if failed := next((trial for trial in ended if trial.outcome in FAILURES), None):
         told.append(f"The last that failed, trial {failed.number}, {failed.outcome}: {tell_end(failed.message)}")
         told.append(f"Mend the cause, then go on with '{stage.folder.command('resume', '--retry-failed')}'.")

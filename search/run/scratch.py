@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +14,29 @@ _PREFIX: Final = "street-search-scratch-"
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Make a temporary folder of a worker, locked as long as this process lives, and delete it at the end."""
+    """Make a temporary folder, locked as long as this process lives, and delete it at the end."""
     with locked_folder(_PREFIX, Path(tempfile.gettempdir())) as folder:
         yield folder
 
 
+@contextmanager
+def temporary_kept() -> Iterator[None]:
+    """Have this process and its libraries make temporary files in a folder that is cleared up should it be killed.
+
+    MLflow writes each picture and document that it is sent into one. What killed processes left is deleted first.
+    """
+    clear_scratch()
+    with ExitStack() as closing:
+        # A disk that is full, or closed, is told of where something is written that cannot be done without.
+        with suppress(OSError):
+            folder = closing.enter_context(scratch_folder())
+            closing.callback(setattr, tempfile, "tempdir", tempfile.tempdir)
+            tempfile.tempdir = str(folder)
+        yield
+
+
 def clear_scratch() -> None:
-    """Delete the temporary folders whose worker was killed; of other users there is nothing to delete."""
+    """Delete the temporary folders whose process was killed; of other users there is nothing to delete."""
     clear_left(_PREFIX, Path(tempfile.gettempdir()))
 
 

@@ -10,6 +10,7 @@ from string import Template
 from typing import Final
 
 from spaces.crops import CROP_SIZES, LARGE_SIDE
+from spaces.street_offline import BACKBONES as INSTALLED
 
 _BYTES_PER_PIXEL: Final = 6000
 """What a training keeps of a pixel in bf16, about: of ConvNeXt-T or MiT-B2 under UPerNet."""
@@ -43,6 +44,7 @@ class Fingerprint:
         shares: of the labelled pixels, by class.
         scored: names of the classes that are scored.
         device_gib: memory of a GPU; 0: a CPU.
+        lacking: networks whose ImageNet weights cannot be had.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Fingerprint:
     shares: dict[str, float]
     scored: tuple[str, ...]
     device_gib: float
+    lacking: tuple[str, ...] = ()
 
     @property
     def rare(self) -> tuple[str, ...]:
@@ -87,6 +90,13 @@ def choose_scales(found: Fingerprint) -> tuple[float, ...]:
 
 
 def choose_backbones(found: Fingerprint) -> tuple[str, ...]:
+    """Return encoders for the device and the images, in place of those that lack their weights what is installed."""
+    wanted = list_backbones(found)
+    had = tuple(backbone for backbone in wanted if backbone not in found.lacking)
+    return had if had == wanted else tuple(dict.fromkeys((*INSTALLED, *had)))
+
+
+def list_backbones(found: Fingerprint) -> tuple[str, ...]:
     """Return encoders: more and larger ones for more memory, and none so large for few images."""
     if found.device_gib < 8:
         return _SMALL
@@ -115,9 +125,11 @@ def write_space(found: Fingerprint, module: str = "mine") -> str:
     modes = ("crop", "resize", "full") if found.pixels_at_once >= 2 * _area(found) else ("crop",)
     scales = choose_scales(found)
     largest = max(found.shares.values(), default=0.0)
+    lacking = f"Not drawn, for their ImageNet weights cannot be had here: {', '.join(found.lacking)}.\n"
     written = _FILE.safe_substitute(
         module=module,
         images=found.images,
+        lacking=lacking if found.lacking else "",
         height=found.median_size[0],
         width=found.median_size[1],
         side=found.usual_side,
@@ -150,6 +162,7 @@ _FILE: Final = Template('''\
 """A space for $name: $images images of about $width x $height pixels, on $device.
 
 Scored classes with less than a hundredth of the pixels: $rare.
+${lacking}\
 Change what you know better. It is launched from the folder of this file with --space $module:auto --epochs $epochs
 """
 

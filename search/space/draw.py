@@ -6,6 +6,7 @@ number, a text, a truth value or None stands for itself, anything else for its J
 
 import json
 import math
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from segcore.errors import ConfigError
 from spaces import Space
 
 Params = Mapping[str, Any]
+_SHOWN_LETTERS: Final = 200
 _MOST_CHOICES: Final = 1000
 _TOLD: Final[set[tuple[str, str, int]]] = set()
 """Warnings of spaces that were told, with the file and the line they come from."""
@@ -110,11 +112,15 @@ def draw_config(space: Space, trial: optuna.Trial, settings: SearchSettings) -> 
         constants = space(trial) or {}
     except optuna.TrialPruned as error:
         raise RejectedDrawError(f"--space {settings.space} raised TrialPruned for {trial.params}.") from error
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    # A user's function may fail with anything, and even end the process.
+    except BaseException as error:
         raise ConfigError(f"--space {settings.space}: the function failed with {describe_failure(error)}.") from error
     if not isinstance(constants, Mapping):
         raise ConfigError(
-            f"--space {settings.space} returned {constants!r}; return a dictionary of TrainConfig values, or nothing."
+            f"--space {settings.space} returned {show_value(constants)}; return a dictionary of TrainConfig values, or "
+            "nothing."
         )
     values = {"seed": settings.seed, **trial.params, **constants, **settings.fixed, "epochs": settings.epochs}
     try:
@@ -139,6 +145,16 @@ def to_plain(value: Any) -> Any:
         ) from None
 
 
+def show_value(value: Any) -> str:
+    """Return the beginning of how Python writes what a user's code made."""
+    try:
+        told = repr(value)
+        return told if len(told) <= _SHOWN_LETTERS else f"{told[:_SHOWN_LETTERS]}..."
+    # Of a number of thousands of digits Python refuses it, and a user's class may fail with anything.
+    except Exception:
+        return "something that cannot be shown"
+
+
 def _make_plain(value: Any) -> Any:
     match value:
         case Enum():
@@ -149,6 +165,8 @@ def _make_plain(value: Any) -> Any:
             return _make_plain(value.tolist())
         case float() if not math.isfinite(value):
             raise ConfigError(f"{value!r} is no finite number; JSON holds none other.")
+        case int() if abs(value) > sys.float_info.max:
+            raise ConfigError(f"{show_value(value)} is larger than any number that a search can compare; draw less.")
         case None | bool() | int() | float() | str():
             return value
         case list() | tuple():
@@ -156,7 +174,7 @@ def _make_plain(value: Any) -> Any:
         case Mapping():
             return {str(name): _make_plain(each) for name, each in value.items()}
     raise ConfigError(
-        f"{value!r} of type {type(value).__name__} cannot be kept; draw numbers, texts, or lists of them."
+        f"{show_value(value)} of type {type(value).__name__} cannot be kept; draw numbers, texts, or lists of them."
     )
 
 

@@ -44,7 +44,7 @@ def load_space(name: str) -> Space:
 
 def describe_failure(error: BaseException) -> str:
     """Return what a space raised, and the last line of it that led there."""
-    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    told = f"{type(error).__name__}: {_read_message(error)}".removesuffix(": ")
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -53,6 +53,14 @@ def describe_failure(error: BaseException) -> str:
         and not Path(frame.filename).is_relative_to(_ROOM)
     ]
     return "".join([told, *(f" ({frame.filename}, line {frame.lineno})" for frame in frames[-1:])])
+
+
+def _read_message(error: BaseException) -> str:
+    try:
+        return str(error)
+    # A user's own exception may fail to say what is wrong.
+    except Exception:
+        return ""
 
 
 def _import_module(name: str, module_name: str) -> ModuleType:
@@ -66,8 +74,10 @@ def _import_module(name: str, module_name: str) -> ModuleType:
         sys.path.append(here)
     try:
         return importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        raise
     # A user's module may fail with anything, and a script ends the process.
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         told = f"--space {name!r} cannot be imported ({describe_failure(error)})"
         if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
             raise ConfigError(f"{told}; start in the folder that holds the module, or put it on PYTHONPATH.") from error

@@ -23,7 +23,7 @@ from search.verdict.decision import Decision
 from search.verdict.notes import best_note
 from search.verdict.race import decide
 from search.verdict.rounds import further_rounds, index_trainings, place_training
-from search.verdict.selection import choose_candidates, choose_confirmed
+from search.verdict.selection import choose_confirmed, choose_contenders
 
 Trainings = Sequence[tuple[int, int]]
 """(trial of the search, round) of each."""
@@ -63,7 +63,7 @@ def confirm_candidates(stage: Stage, history: History) -> Decision:
         InterruptedSearchError: when it was stopped from outside.
     """
     settings, trainings = stage.settings, stage.journal.history
-    candidates = choose_candidates(history, settings)
+    candidates = choose_contenders(history, trainings, settings)
     decision = decide(candidates, trainings, settings, stage.job.split.block_of)
     while decision.pending:
         wanted = fill_workers(decision.pending, further_rounds(settings), stage.room.count())

@@ -23,6 +23,11 @@ CONDITIONS: Final = "condition/"
 _SECTIONS: Final = ((CLASS_PREFIX, CLASSES), (CONDITION_PREFIX, CONDITIONS))
 
 
+def name_own_run(search: str, stage_name: str) -> str:
+    """Return what the own run of a search's stage is called."""
+    return f"{search} ({stage_name})"
+
+
 def key_of(name: str) -> str:
     """Return what MLflow calls a metric.
 

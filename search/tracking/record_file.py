@@ -24,11 +24,13 @@ from search.memory.journal import read_history
 from search.memory.scores import SCORES_FILE
 from search.opening import read_what
 from search.place import Place
-from search.settings import describe_damage
+from search.settings import describe_damage, require_name
 from search.storage import name_storage
 from search.tracking.check import check_tracking
+from search.tracking.documents import SETTINGS_FILE, read_document
 from search.tracking.experiments import find_run, stage_tags
 from search.tracking.finding import find_experiment
+from search.tracking.names import name_own_run
 from search.tracking.reading import identify
 from search.tracking.store import PARENT, database_file, open_client, readable, told
 from search.tracking_uri import mask_uri
@@ -42,6 +44,8 @@ _MOST_BYTES: Final = 2**31
 _MOST_FILES: Final = 10_000
 _MOST_SENT_BYTES: Final = 1 << 20
 _NAMED: Final = 20
+_MOST_EXPERIMENTS: Final = 1000
+_MOST_SEARCHES: Final = 5000
 
 
 def send_record(place: Place, folder: SearchFolder, stage: str) -> None:
@@ -87,16 +91,33 @@ def pack_record(folder: SearchFolder, stage: str) -> bytes:
     return content.getvalue()
 
 
-def fetch_record(uri: str, name: str, storage: Path) -> SearchFolder:
-    """Fetch the record of a search from MLflow, over the one that was fetched before.
+def find_own_name(uri: str, given: str) -> str:
+    """Return what a search is called in its storage, where MLflow has its experiment by another name.
 
     Args:
         uri: MLflow's address.
-        name: of the search; of several that one began last.
-        storage: folder that becomes the storage of this search alone.
+        given: the name of the search, or of its experiment.
 
-    Returns:
-        The search's files, without checkpoints and pictures.
+    Raises:
+        TrackingError: when MLflow cannot be asked, or knows no such search.
+        StoreAwayError: when it does not answer now.
+        ConfigError: when the name is none that a search may have.
+    """
+    _require_answer(uri)
+    with readable(uri):
+        client = open_client(uri)
+        settings = read_document(client, _find_search(client, uri, given).info.run_id, SETTINGS_FILE).get("settings")
+    # Whoever can write into MLflow could call a search so that it leads out of any folder.
+    return require_name(str(settings.get("name", given) if isinstance(settings, dict) else given))
+
+
+def fetch_record(uri: str, given: str, folder: SearchFolder) -> None:
+    """Fetch the record of a search from MLflow, over the one that was fetched before; checkpoints are not in it.
+
+    Args:
+        uri: MLflow's address.
+        given: the name of the search, or of its experiment; of several that one began last.
+        folder: where its files are laid; what lies around it becomes the storage of this search alone.
 
     Raises:
         TrackingError: when MLflow cannot be asked, knows no such search, or has no record of it.
@@ -104,16 +125,13 @@ def fetch_record(uri: str, name: str, storage: Path) -> SearchFolder:
         CheckpointError: when the record is damaged.
         StorageError: when it cannot be written here.
     """
-    database = database_file(uri)
-    # Whoever only reads makes no database where an address is mistyped.
-    if database is not None and not database.exists():
-        raise TrackingError(f"--tracking-uri {uri}: there is no {database}; give MLflow's address.")
-    if problem := check_tracking(uri):
-        raise StoreAwayError(f"{problem} Start the server, or give its address.")
-    folder, part = SearchFolder(root=storage / name), storage / f"{name}.part"
+    _require_answer(uri)
+    storage = folder.root.parent
+    part = storage / f"{folder.name}.part"
     try:
         with readable(uri):
-            file = _download(open_client(uri), uri, name, storage)
+            client = open_client(uri)
+            file = _download(client, _find_search(client, uri, given), uri, folder.name, storage)
         shutil.rmtree(part, ignore_errors=True)
         _unpack(file, part, storage)
         shutil.rmtree(folder.root, ignore_errors=True)
@@ -122,7 +140,15 @@ def fetch_record(uri: str, name: str, storage: Path) -> SearchFolder:
         raise StorageError(
             f"{storage} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."
         ) from error
-    return folder
+
+
+def _require_answer(uri: str) -> None:
+    database = database_file(uri)
+    # Whoever only reads makes no database where an address is mistyped.
+    if database is not None and not database.exists():
+        raise TrackingError(f"--tracking-uri {uri}: there is no {database}; give MLflow's address.")
+    if problem := check_tracking(uri):
+        raise StoreAwayError(f"{problem} Start the server, or give its address.")
 
 
 def _list_files(folder: SearchFolder) -> Iterator[Path]:
@@ -145,8 +171,7 @@ def _read(file: Path) -> bytes:
     return content[: content.rfind(b"\n") + 1] if file.suffix == ".jsonl" else content
 
 
-def _download(client: MlflowClient, uri: str, name: str, storage: Path) -> Path:
-    run = _find_search(client, uri, name)
+def _download(client: MlflowClient, run: Run, uri: str, name: str, storage: Path) -> Path:
     try:
         return Path(client.download_artifacts(run.info.run_id, RECORD_FILE, str(storage)))
     except (MlflowException, OSError) as error:
@@ -156,18 +181,29 @@ def _download(client: MlflowClient, uri: str, name: str, storage: Path) -> Path:
         ) from error
 
 
-def _find_search(client: MlflowClient, uri: str, name: str) -> Run:
-    """Return the own run of a search; of several that one began last."""
-    experiment = client.get_experiment_by_name(name)
+def _find_search(client: MlflowClient, uri: str, given: str) -> Run:
+    """Return the own run of a search; of several that one began last.
+
+    Where a person called the experiment otherwise, either name is right.
+    """
+    experiment = client.get_experiment_by_name(given)
+    runs = _list_searches(client, [experiment.experiment_id], 1) if experiment is not None else []
+    if runs:
+        return runs[0]
+    known = {each.experiment_id: each.name for each in client.search_experiments(max_results=_MOST_EXPERIMENTS)}
+    own = name_own_run(given, "search")
+    called = [run for run in _list_searches(client, [*known], _MOST_SEARCHES) if run.info.run_name == own]
+    if called:
+        return called[0]
+    names = sorted(name for name in known.values() if name != "Default")[:_NAMED]
+    there = f"there are {', '.join(names)}" if names else "there is none at all"
+    raise TrackingError(f"No search {given!r} in {mask_uri(uri)}; {there}. Give MLflow's address with --tracking-uri.")
+
+
+def _list_searches(client: MlflowClient, experiments: list[str], most: int) -> list[Run]:
+    """Return the own runs of searches in experiments, the latest first."""
     query = f"tags.`search.stage` = 'search' and tags.`search.trial` = '{PARENT}'"
-    runs = client.search_runs([experiment.experiment_id], query, max_results=1) if experiment is not None else []
-    if not runs:
-        names = sorted(each.name for each in client.search_experiments(max_results=_NAMED) if each.name != "Default")
-        known = f"there are {', '.join(names)}" if names else "there is none at all"
-        raise TrackingError(
-            f"No search {name!r} in {mask_uri(uri)}; {known}. Give MLflow's address with --tracking-uri."
-        )
-    return runs[0]
+    return [*client.search_runs(experiments, query, max_results=most)] if experiments else []
 
 
 def _unpack(file: Path, root: Path, storage: Path) -> None:

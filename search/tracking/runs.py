@@ -22,7 +22,7 @@ from search.tracking.configurations import Configurations
 from search.tracking.datasets import as_input, describe_dataset
 from search.tracking.documents import CONFIGURATION_FILE, SETTINGS_FILE
 from search.tracking.experiments import SENT, ensure_experiment, find_runs, stage_tags
-from search.tracking.names import key_of
+from search.tracking.names import key_of, name_own_run
 from search.tracking.pictures import LATEST_STEP
 from search.tracking.points import Point, Points
 from search.tracking.reading import identify
@@ -60,6 +60,7 @@ class StageRuns:
         self._states = States()
         self._configurations = Configurations(settings, stage_name, folder, self._history)
         self._devices: dict[int, str] = {}
+        self._asked: dict[int, Asked] = {}
         self._writer = RunWriter(self._client, place.tracking_uri)
         self._own = stage_tags(settings, stage_name, identify(folder.journal))
         self.experiment_id = ensure_experiment(self._client, settings, place, folder)
@@ -121,6 +122,8 @@ class StageRuns:
         """Take an event into account; return the points that MLflow is to have now."""
         is_new = isinstance(event, Epoch) and self._told.is_new(event)
         before = self._trial_of(event)
+        if isinstance(event, Asked):
+            self._asked[event.trial] = event
         self._told.apply(event)
         self._history.apply(event)
         after = self._trial_of(event)
@@ -171,7 +174,7 @@ class StageRuns:
                 self._close(event)
 
     def _start_trial(self, event: Asked) -> None:
-        run = self._run_of(event.trial, stamp_of(event), self._configurations.name(event))
+        run = self._find_or_make(event.trial, stamp_of(event), self._configurations.name(event))
         self._writer.log_params(run, self._configurations.params(event))
         self._writer.log_document(run, CONFIGURATION_FILE, self._configurations.document(event))
         if self._history.cache_key is not None:
@@ -181,7 +184,14 @@ class StageRuns:
         search = SearchFolder(root=self._folder.search or self._folder.root)
         self._writer.log_input(run, as_input(describe_dataset(self._settings, self._place, cache_key, search), fold))
 
-    def _run_of(self, trial: int, start_time: int | None = None, name: str | None = None) -> KnownRun:
+    def _run_of(self, trial: int) -> KnownRun:
+        if trial not in self._runs and trial in self._asked:
+            # Whoever deleted its run did so for good, and it goes on.
+            self._start_trial(self._asked[trial])
+            self._devices.pop(trial, None)
+        return self._find_or_make(trial)
+
+    def _find_or_make(self, trial: int, start_time: int | None = None, name: str | None = None) -> KnownRun:
         if trial not in self._runs:
             tags = {**self._own, "search.trial": str(trial), "mlflow.parentRunId": self.parent_id}
             made = self._client.create_run(
@@ -229,7 +239,7 @@ class StageRuns:
         orphans = [] if PARENT in self._runs else list(self._runs.values())
         if PARENT not in self._runs:
             tags = {**self._own, "search.trial": str(PARENT), **running().tags}
-            name = f"{self._settings.name} ({self._stage_name})"
+            name = name_own_run(self._settings.name, self._stage_name)
             begun = next((stamp_of(event) for event in read_events(self._folder.journal)), None)
             self._runs[PARENT] = know(self._client.create_run(self.experiment_id, begun, tags=tags, run_name=name))
         parent = self._run_of(PARENT)

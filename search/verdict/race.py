@@ -46,18 +46,21 @@ def decide(
     the median of the best epochs on the other folds, so that no fold chooses the epoch that it is scored at.
 
     Args:
-        candidates: trials of the search, the best first.
+        candidates: trials of the search, the best first; beyond as many as the settings say are those that were trained
+            before others overtook them, which race with what they have.
         trainings: the journal of the confirmation.
         settings: the search's settings.
         block_of: block of each image, see `segcore.data.dividing.split.FoldSplit`.
     """
     of_key = index_trainings(candidates, trainings.in_order, settings)
+    asked = {trial.number for trial in candidates[: settings.confirm]}
     race = _Race(candidates=candidates, trainings=of_key, settings=settings, block_of=block_of)
     for fold in further_rounds(settings):
         staying = race.staying
         if len(staying) < 2:
             break
-        pending = [trial.number for trial in staying if _is_pending(of_key.get((trial.number, fold)))]
+        lacking = [trial.number for trial in staying if _is_pending(of_key.get((trial.number, fold)))]
+        pending = [number for number in lacking if number in asked]
         if pending:
             return race.conclude(tuple((number, fold) for number in pending))
         if not race.run_round(fold):
@@ -103,11 +106,15 @@ class _Race:
         for number, of_fold in records.items():
             # The epoch that an earlier fold is scored at follows from the other folds, and may have no score.
             for missing in sorted(set(self.folds) - of_fold.keys())[:1]:
-                training = self.trainings[number, missing]
-                said = f"{training.outcome}: {training.message}".rstrip(": ")
-                self.dismissed[number] = f"its training {name_round(missing, self.settings)} has no score ({said})"
+                self.dismissed[number] = self._explain_missing(number, missing)
         self._dismiss_behind()
         return True
+
+    def _explain_missing(self, number: int, missing: int) -> str:
+        training, place = self.trainings.get((number, missing)), name_round(missing, self.settings)
+        if training is None or training.outcome is None:
+            return f"others overtook it in the search before it was trained {place}"
+        return f"its training {place} has no score ({training.outcome}: {training.message}".rstrip(": ") + ")"
 
     def _dismiss_behind(self) -> None:
         staying, scores = self.staying, self._scores()

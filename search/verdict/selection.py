@@ -16,7 +16,8 @@ from search.settings import SearchSettings
 from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, SEEDS_METHOD, Interval
 from search.verdict.decision import Contender, Decision
 from search.verdict.race import best_epochs, decide
-from search.verdict.rounds import tell_rounds
+from search.verdict.rounds import further_rounds, index_trainings, tell_rounds
+from segcore.counting import count_words
 from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError
 
@@ -33,7 +34,7 @@ def choose_best(history: History, settings: SearchSettings) -> Winner:
     ranked = _ranked(history)
     if not ranked:
         raise CheckpointError(
-            f"Search {settings.name!r} has no trial with a score yet; of {len(history.trials)} trials: "
+            f"Search {settings.name!r} has no trial with a score yet; of {count_words(len(history.trials), 'trial')}: "
             f"{count_ends(history.in_order) or 'none'}. Their logs say why."
         )
     return _describe_trial(ranked[0], history, settings)
@@ -46,6 +47,23 @@ def choose_candidates(history: History, settings: SearchSettings) -> list[TrialR
         if all(trial.values != other.values for other in candidates):
             candidates.append(trial)
     return candidates[: settings.confirm]
+
+
+def choose_contenders(history: History, trainings: History, settings: SearchSettings) -> list[TrialRecord]:
+    """Return the candidates, then who was one before more trials overtook it and has a score on the first further fold.
+
+    Args:
+        history: the search's trials.
+        trainings: the journal of the confirmation.
+        settings: the search's settings.
+    """
+    candidates, ranked = choose_candidates(history, settings), _ranked(history)
+    known = index_trainings(ranked, trainings.in_order, settings)
+    first = further_rounds(settings)[:1]
+    ended = {key for key, training in known.items() if training.outcome is Outcome.FINISHED and training.best}
+    scored = {number for number, each in ended if each in first}
+    taken = [trial.values for trial in candidates]
+    return [*candidates, *(trial for trial in ranked if trial.number in scored and trial.values not in taken)]
 
 
 def choose_confirmed(history: History, trainings: History, settings: SearchSettings, split: FoldSplit) -> Winner:
@@ -63,7 +81,7 @@ def choose_confirmed(history: History, trainings: History, settings: SearchSetti
     best = choose_best(history, settings)
     if not trainings.trials:
         return best
-    decision = decide(choose_candidates(history, settings), trainings, settings, split.block_of)
+    decision = decide(choose_contenders(history, trainings, settings), trainings, settings, split.block_of)
     if decision.winner is None or decision.pending:
         return best
     confirmed = _describe_trial(history.trials[decision.winner.trial], history, settings)

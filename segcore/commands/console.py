@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.style import Style
 from rich.text import Text
 
+from segcore.counting import count_words
 from segcore.data.bringing import bring_data
 from segcore.data.caching.build import BuildPlan
 from segcore.data.caching.cache import Progress as ProgressCall
@@ -105,10 +106,16 @@ def print_unread(folder: Path, *, below: bool = False) -> None:
     counts = count_unread(folder, below=below)
     if counts:
         suffixes = ", ".join(f"{suffix}: {count}" for suffix, count in counts.most_common())
-        warn(f"{folder}: {counts.total()} files are not read ({suffixes}); images end with {', '.join(IMAGE_SUFFIXES)}")
+        warn(
+            f"{folder}: {count_words(counts.total(), 'file is', 'files are')} not read ({suffixes}); "
+            f"images end with {', '.join(IMAGE_SUFFIXES)}"
+        )
     left_out = 0 if below else count_below(folder)
     if left_out:
-        warn(f"{folder}: {left_out} images in folders below it are not read; give each such folder by itself")
+        warn(
+            f"{folder}: {count_words(left_out, 'image is', 'images are')} not read in folders below it; "
+            "give each such folder by itself"
+        )
 
 
 def require_all_read(problems: Sequence[str], images: int) -> None:

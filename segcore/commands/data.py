@@ -12,6 +12,7 @@ from segcore.commands.console import bring_shown, console, print_unread, show_pr
 from segcore.commands.groups import with_groups
 from segcore.commands.options import Data, GivenDivision, LayoutName
 from segcore.commands.report import print_report, print_verdict
+from segcore.counting import count_words
 from segcore.data.bringing import name_data
 from segcore.data.check import inspect_dataset
 from segcore.data.classes import CONTEST_CLASSES
@@ -89,7 +90,8 @@ def submit(
     write_submission(((name_image(name), mask_HW) for name, mask_HW in read_masks(masks, table)), out, table)
     if guessed:
         warn(
-            f"{len(guessed)} masks are of images that nobody named, {guessed[0]} first; they are called NAME.jpg: if "
+            f"{count_words(len(guessed), 'mask is', 'masks are')} "
+            f"of images that nobody named, {guessed[0]} first; they are called NAME.jpg: if "
             "that is not so, give the images' folder by --images"
         )
     console.print(f"written to {out}", soft_wrap=True)
@@ -107,16 +109,24 @@ def score(
     for name, value in result.metrics.items():
         table.add_row(name, f"{value:.4f}")
     console.print(table)
-    console.print(f"{result.images} images scored")
+    console.print(f"{count_words(result.images, 'image')} scored")
     if not result.every_class and masks.is_dir():
         console.print("no miou: the masks hold background, and no class but the scored ones")
     if result.unknown:
-        _warn_of(result.unknown, "classes of the data are none that the masks could hold: their pixels are missed")
+        _warn_of(
+            result.unknown,
+            "classes of the data are none that the masks could hold: their pixels are missed",
+            "class of the data is none that the masks could hold: its pixels are missed",
+        )
     if result.missing:
-        _warn_of(result.missing, "have no mask and count as background everywhere")
+        _warn_of(
+            result.missing,
+            "have no mask and count as background everywhere",
+            "has no mask and counts as background everywhere",
+        )
     if result.surplus:
-        _warn_of(result.surplus, f"masks are of no image of {truth}")
+        _warn_of(result.surplus, f"masks are of no image of {truth}", f"mask is of no image of {truth}")
 
 
-def _warn_of(names: Sequence[str], what: str) -> None:
-    warn(tell_names(what, names, _MOST_NAMES))
+def _warn_of(names: Sequence[str], what: str, one: str) -> None:
+    warn(tell_names(what, names, _MOST_NAMES, one=one))

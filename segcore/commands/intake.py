@@ -1,6 +1,7 @@
 """Commands that take in data of other people's layouts: init, import coco."""
 
 import shlex
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from rich.text import Text
 from segcore.commands.console import console, show_progress, warn
 from segcore.commands.report import counts_table
 from segcore.commands.strict import StrictCommand
+from segcore.counting import count_words
 from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
@@ -41,6 +43,7 @@ def init(
     _require_free(data, force or bool(images))
     if is_described(data) and not force:
         raise StorageError(f"{data / DESCRIPTION_FILE} is there already; edit it, or write a new one with --force.")
+    _require_writable(data)
     patterns = _choose_patterns(data, images, masks)
     found = pair_files(data, patterns.images, patterns.masks)
     if not found.pairs:
@@ -76,16 +79,22 @@ def coco(
     console.print(table)
     for line in _describe_import(report, crowd):
         console.print(line, soft_wrap=True)
-    console.print(f"{report.images} images: {out}", soft_wrap=True)
+    console.print(f"{count_words(report.images, 'image')}: {out}", soft_wrap=True)
     console.print(f"next:\n  {check_command(out)}", soft_wrap=True, highlight=False)
 
 
 def _describe_import(report: CocoReport, crowd: str) -> list[str]:
-    lines = [f"{report.overlapping} pixels belong to more than one object: the smaller object has them"]
+    lines = [
+        f"{count_words(report.overlapping, 'pixel belongs', 'pixels belong')} "
+        "to more than one object: the smaller object has them"
+    ]
     if report.crowds:
         lines.append(f"{report.crowds} areas of objects not told apart (iscrowd) are {crowd}, below all objects")
     if report.vanished:
-        lines.append(f"{report.vanished} objects have no pixel: too small, or covered by smaller ones")
+        lines.append(
+            f"{count_words(report.vanished, 'object has', 'objects have')} "
+            "no pixel: too small, or covered by smaller ones"
+        )
     if report.blank:
         lines.append(f"{report.blank} images have no object; they are background")
     return lines
@@ -101,6 +110,18 @@ def _require_free(data: Path, chosen: bool) -> None:
             f"{data} has the layout {known.name} ({known.form}) and needs no {DESCRIPTION_FILE}: go on with "
             f"'{check_command(data)}', or write one all the same with '{init_command(data, force=True)}'."
         )
+
+
+def _require_writable(data: Path) -> None:
+    # Counting takes minutes, and what is described lies beside its description.
+    try:
+        with tempfile.TemporaryFile(dir=data):
+            return
+    except OSError as error:
+        raise StorageError(
+            f"{data} cannot be written ({error.strerror or error}), where {DESCRIPTION_FILE} is to lie; let this user "
+            "write there, or give a copy of the folder that lies where that is allowed."
+        ) from error
 
 
 def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:
@@ -119,7 +140,7 @@ def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:
 
 
 def _print_values(patterns: Patterns, values: MaskValues, draft: Draft) -> None:
-    console.print(f"{values.masks} images {patterns.images} with masks {patterns.masks}", soft_wrap=True)
+    console.print(f"{count_words(values.masks, 'image')} {patterns.images} with masks {patterns.masks}", soft_wrap=True)
     table = counts_table(("colour" if values.kind == "rgb" else "number", "name"), ("pixels", "share", "images"))
     total = values.pixels.total()
     for code in (*draft.name_of, *draft.void):

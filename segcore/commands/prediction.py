@@ -18,6 +18,7 @@ from segcore.commands.console import (
 )
 from segcore.commands.groups import group_of, with_groups
 from segcore.commands.options import CPUs, Data, Device, GivenMachine, LayoutName, Model, choose_machine
+from segcore.counting import count_words
 from segcore.data.classes import ClassTable
 from segcore.data.dataset import read_dataset
 from segcore.data.decoding import read_size
@@ -98,7 +99,8 @@ def predict(
     with show_progress("predicting") as progress:
         problems = predict_files(ensemble, files, save, progress, writers=max(1, cpus))
     console.print(
-        f"{len(files) - len(problems)} images: {', '.join(f'{out}/{part}' for part in parts)}", soft_wrap=True
+        f"{count_words(len(files) - len(problems), 'image')}: {', '.join(f'{out}/{part}' for part in parts)}",
+        soft_wrap=True,
     )
     require_all_read(problems, len(files))
 

@@ -7,6 +7,7 @@ from rich import box
 from rich.table import Table
 
 from segcore.commands.console import console
+from segcore.counting import count_words
 from segcore.data.check import DataReport
 from segcore.data.dividing.given_folds import describe_division
 from segcore.data.gate import describe_findings
@@ -23,7 +24,9 @@ def print_report(report: DataReport) -> None:
     """Print what was understood, the counts, and what should be looked at."""
     lines = describe_findings(report.dataset, report.findings)
     _print_lines([line for line in lines if not line[1]])
-    console.print(f"{len(report.cases)} usable cases, {len(report.classes)} classes")
+    console.print(
+        f"{count_words(len(report.cases), 'usable case')}, {count_words(len(report.classes), 'class', 'classes')}"
+    )
     console.print("sizes: " + ", ".join(f"{width}x{height}: {n}" for (height, width), n in report.sizes.items()))
     if report.turned:
         console.print(
@@ -36,7 +39,7 @@ def print_report(report: DataReport) -> None:
     for group in report.findings.alike[:_MOST_GROUPS]:
         console.print(f"the same picture: {', '.join(group)}", soft_wrap=True)
     if len(report.findings.alike) > _MOST_GROUPS:
-        console.print(f"and {len(report.findings.alike) - _MOST_GROUPS} more groups of the same picture")
+        console.print(f"and {count_words(len(report.findings.alike) - _MOST_GROUPS, 'more group')} of the same picture")
     _print_lines([line for line in lines if line[1]])
 
 

@@ -9,6 +9,7 @@ from segcore.commands.console import console, print_unread, require_all_read, sh
 from segcore.commands.groups import with_groups
 from segcore.commands.options import CPUs, GivenMachine, Model, choose_machine
 from segcore.commands.report import counts_table
+from segcore.counting import count_words
 from segcore.data.listing import list_images
 from segcore.errors import ConfigError
 from segcore.machine import Machine
@@ -45,7 +46,7 @@ def pseudo_label(
     with show_progress("labelling") as progress:
         report = write_pseudo_labels(ensemble, images, out, options, progress)
     _print_report(report)
-    console.print(f"{report.images} images: {out}; train on them with --extra {out}", soft_wrap=True)
+    console.print(f"{count_words(report.images, 'image')}: {out}; train on them with --extra {out}", soft_wrap=True)
     require_all_read(report.unread, report.images + len(report.skipped) + len(report.unread))
 
 
@@ -84,4 +85,4 @@ def _print_report(report: PseudoReport) -> None:
     console.print(f"{sure / report.pixels:.1%} of the pixels are sure")
     if report.skipped:
         names = ", ".join(report.skipped[:5])
-        warn(f"{len(report.skipped)} images have too few sure pixels: {names}")
+        warn(f"{count_words(len(report.skipped), 'image has', 'images have')} too few sure pixels: {names}")

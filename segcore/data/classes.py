@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.counting import count_words
 from segcore.data.class_form import CLASSES_FORM, find_form_problems
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.names import find_equal_names, find_name_fault, find_repeated, has_name, refuse_repeated_keys
@@ -190,12 +191,21 @@ def _add_background(table: dict[str, Any]) -> dict[str, Any]:
 
 def _find_table_problems(table: ClassTable) -> Iterator[str]:
     if not 2 <= len(table.names) <= MOST_CLASSES:
-        yield f"{len(table.names)} classes: a table has 2 to {MOST_CLASSES}; {_advise_on_count(len(table.names))}"
+        yield (
+            f"{count_words(len(table.names), 'class', 'classes')}: "
+            f"a table has 2 to {MOST_CLASSES}; {_advise_on_count(len(table.names))}"
+        )
         return
     if len(table.names) != len(table.colours):
-        yield f"{len(table.names)} names but {len(table.colours)} colours: each class needs one"
+        yield (
+            f"{count_words(len(table.names), 'name')} "
+            f"but {count_words(len(table.colours), 'colour')}: each class needs one"
+        )
     if table.ids and len(table.names) != len(table.ids):
-        yield f"{len(table.names)} names but {len(table.ids)} numbers: each class has one, or none has"
+        yield (
+            f"{count_words(len(table.names), 'name')} "
+            f"but {count_words(len(table.ids), 'number')}: each class has one, or none has"
+        )
     yield from (f"number {number} occurs twice" for number in find_repeated(table.ids))
     yield from (f"number {number} is outside 0..65535" for number in table.ids if not 0 <= number <= 65535)
     yield from _find_name_problems(table.names)

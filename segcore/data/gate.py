@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.counting import count_words
 from segcore.data.caching.cache import PixelCache
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import ClassTable
@@ -155,8 +156,8 @@ def describe_findings(dataset: DataSet, findings: Findings) -> list[tuple[str, b
     """Return what was understood of a data set, a line each, and whether it warns."""
     scored = list_first(dataset.classes.scored)
     lines = [
-        f"{dataset.folder}: layout {dataset.layout}, {len(dataset.cases)} labelled images, "
-        f"{len(dataset.classes)} classes, scored: {scored}"
+        f"{dataset.folder}: layout {dataset.layout}, {count_words(len(dataset.cases), 'labelled image')}, "
+        f"{count_words(len(dataset.classes), 'class', 'classes')}, scored: {scored}"
     ]
     lines += [f"  {note}" for note in (*dataset.notes, *findings.notes)]
     return [*((line, False) for line in lines), *((warning, True) for warning in findings.warnings)]
@@ -200,7 +201,10 @@ def _find_void(content: Content) -> Iterator[str]:
         case.name for case, pixels_C in zip(content.cases, content.pixels_NC, strict=True) if not pixels_C[:-1].any()
     ]
     if void:
-        yield f"{len(void)} images are all void, nothing is learnt of them: {list_first(void)}"
+        yield (
+            f"{count_words(len(void), 'image is', 'images are')} "
+            f"all void, nothing is learnt of them: {list_first(void)}"
+        )
 
 
 def _find_two_ways(content: Content, classes: ClassTable) -> Iterator[str]:
@@ -240,7 +244,8 @@ def _describe_sizes(content: Content) -> Iterator[str]:
     case, (height, width) = min(zip(content.cases, content.sizes, strict=True), key=lambda pair: min(pair[1]))
     smaller = sum(side < usual for side in sides)
     yield (
-        f"smaller than usual: {smaller} images have a side of less than {usual} pixels, {case.image.name} with "
+        f"smaller than usual: {count_words(smaller, 'image has', 'images have')} "
+        f"a side of less than {usual} pixels, {case.image.name} with "
         f"{width}x{height} the smallest; a crop that is larger than its image is filled up with void"
     )
 

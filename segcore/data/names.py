@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from segcore.counting import count_words
+
 LONGEST_NAME: Final = 100
 """Characters."""
 
@@ -59,9 +61,16 @@ def find_equal_names(names: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield earlier, name
 
 
-def tell_names(what: str, names: Sequence[str], most: int = MOST_SHOWN) -> str:
-    """Say how many names there are of something, and the first few of them."""
-    return f"{len(names)} {what}: {list_first(names, most)}"
+def tell_names(what: str, names: Sequence[str], most: int = MOST_SHOWN, *, one: str = "") -> str:
+    """Say how many names there are of something, and the first few of them.
+
+    Args:
+        what: they are.
+        names: of it.
+        most: names to show.
+        one: what a single one is; empty: as several.
+    """
+    return f"{count_words(len(names), one or what, what)}: {list_first(names, most)}"
 
 
 def list_first(names: Sequence[str], most: int = MOST_SHOWN) -> str:

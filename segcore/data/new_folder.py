@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from segcore.errors import StorageError
+from segcore.replacing import explain_unwritten
 
 
 @contextmanager
@@ -28,7 +29,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         yield part
         part.replace(out)
     except OSError as error:
-        raise StorageError(f"{out} cannot be written ({error}); choose a folder on a disk with free space.") from error
+        raise StorageError(f"{out} {explain_unwritten(error)}.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

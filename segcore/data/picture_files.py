@@ -9,7 +9,7 @@ import numpy.typing as npt
 import PIL.Image
 
 from segcore.errors import ConfigError, DataError, StorageError
-from segcore.replacing import replacing
+from segcore.replacing import explain_unwritten, replacing
 
 Image = npt.NDArray[np.uint8]
 
@@ -76,9 +76,7 @@ def write_whole(content: bytes, file: Path) -> None:
         with replacing(file) as temporary:
             temporary.write_bytes(content)
     except OSError as error:
-        raise StorageError(
-            f"{file} cannot be written ({error}); choose a folder that exists, on a disk with free space."
-        ) from error
+        raise StorageError(f"{file} {explain_unwritten(error)}.") from error
 
 
 def require_replaceable(file: Path) -> None:

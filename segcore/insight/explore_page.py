@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
+from segcore.counting import count_words
 from segcore.data.dataset import decode_case
 from segcore.data.sources.pairing import NO_GROUP
 from segcore.insight.charts import Column, bar, column_chart
@@ -89,7 +90,7 @@ def _lead(exploration: Exploration) -> Markup:
             headline(
                 [
                     ("images", f"{len(report.cases):,}"),
-                    ("sizes, pixels", sizes[0] if len(sizes) == 1 else f"{len(sizes)} sizes"),
+                    ("sizes, pixels", sizes[0] if len(sizes) == 1 else count_words(len(sizes), "size")),
                     ("classes", f"{len(report.classes)}, {len(report.classes.scored)} scored"),
                     ("groups", str(len(groups) or "none")),
                     ("conditions", str(len(times) or "none")),

@@ -35,6 +35,7 @@ from segcore.errors import ConfigError, ExportError
 from segcore.prediction.ensemble import Ensemble
 from segcore.prediction.options import plan_prediction
 from segcore.prediction.predict import to_probabilities
+from segcore.replacing import explain_unwritten
 
 OPSET: Final = 18
 """The ONNX operator set; runtimes since early 2023 know it."""
@@ -105,7 +106,7 @@ def export_onnx(
         report = _check(network, part, size, HALF_TOLERANCE if half else TOLERANCE)
         part.replace(file)
     except OSError as error:
-        raise ExportError(f"{file} cannot be written ({error}); choose a folder on a disk with free space.") from error
+        raise ExportError(f"{file} {explain_unwritten(error)}.") from error
     finally:
         discard(part)
     return report

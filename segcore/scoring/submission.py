@@ -13,11 +13,12 @@ from typing import IO, Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.counting import count_words
 from segcore.data.classes import CONTEST_CLASSES, VOID, ClassTable
 from segcore.data.names import refuse_repeated_keys
 from segcore.data.picture_files import require_replaceable
 from segcore.errors import DataError, StorageError
-from segcore.replacing import replacing
+from segcore.replacing import explain_unwritten, replacing
 
 Mask = npt.NDArray[np.uint8]
 Rows = dict[str, list[list[int]]]
@@ -112,9 +113,7 @@ def write_submission(masks: Iterable[tuple[str, Mask]], file: Path, table: Class
         ):
             _join_parts(parts, _write_parts(masks, parts, table), output)
     except OSError as error:
-        raise StorageError(
-            f"{file} cannot be written ({error}); choose a folder that exists, on a disk with free space."
-        ) from error
+        raise StorageError(f"{file} {explain_unwritten(error)}.") from error
 
 
 def read_submission(
@@ -149,7 +148,7 @@ def read_submission(
 
 def _shorten(problems: list[str]) -> list[str]:
     more = len(problems) - _MOST_PROBLEMS
-    return problems if more <= 0 else [*problems[:_MOST_PROBLEMS], f"and {more} more problems"]
+    return problems if more <= 0 else [*problems[:_MOST_PROBLEMS], f"and {count_words(more, 'more problem')}"]
 
 
 def _find_runs(mask_HW: Mask) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

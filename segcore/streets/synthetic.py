@@ -12,8 +12,10 @@ from typing import Final
 import cv2
 import numpy as np
 
+from segcore.counting import count_words
 from segcore.data.classes import CONTEST_CLASSES
 from segcore.errors import ConfigError, StorageError
+from segcore.replacing import explain_unwritten
 from segcore.streets.canvas import Image
 from segcore.streets.routes import Moment
 from segcore.streets.world import draw_moment
@@ -76,10 +78,7 @@ def write_streets(
             image_HW3, _ = draw_moment(moment, height=height, width=width)
             _write_image(image_HW3, folders.test_images / f"test_{number:04d}.jpg")
     except OSError as error:
-        raise StorageError(
-            f"The demo streets cannot be written to {folder} ({error}); choose a folder that can be written "
-            "on a disk with free space."
-        ) from error
+        raise StorageError(f"The demo streets in {folder} {explain_unwritten(error)}.") from error
 
 
 def _check_arguments(*, cases: int, height: int, width: int, seed: int, test_cases: int) -> None:
@@ -130,7 +129,8 @@ def _make_folders(folder: Path, *, cases: int, test_cases: int) -> _Folders:
         foreign = sorted(file.name for file in part.iterdir() if file.stem not in own)
         if foreign:
             raise StorageError(
-                f"{part} already holds {len(foreign)} other files (such as {foreign[0]}), which would mix "
+                f"{part} already holds {count_words(len(foreign), 'other file')} "
+                f"(such as {foreign[0]}), which would mix "
                 "with the demo streets; choose an empty folder."
             )
     return folders

@@ -1,8 +1,11 @@
 """Files that are there whole or not at all."""
 
+import errno
+import os
+
 import pytest
 
-from segcore.replacing import replacing
+from segcore.replacing import explain_unwritten, replacing
 
 
 def test_a_file_is_replaced_when_the_block_ends_well(tmp_path):
@@ -29,3 +32,16 @@ def test_whatever_ends_the_writing_leaves_what_was_there_and_no_half(tmp_path, e
 def test_a_folder_that_is_not_there_is_the_error_that_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"a\.\d+\.tmp"), replacing(tmp_path / "none" / "a.json") as temporary:
         temporary.write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.EROFS, "cannot be written (Read-only file system); let this user write there, or choose another folder"),
+        (errno.ENOENT, "cannot be written (No such file or directory); make its folder first"),
+        (errno.ENOSPC, "cannot be written (No space left on device); make room on its disk, or choose a folder on an"),
+        (errno.EIO, "cannot be written (Input/output error); choose another folder, on a disk with free space"),
+    ],
+)
+def test_what_is_refused_is_told_with_what_to_do(number, told):
+    assert explain_unwritten(OSError(number, os.strerror(number), "a.json")).startswith(told)

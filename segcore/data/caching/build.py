@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock
 
+from segcore.counting import count_words
 from segcore.data.caching.cache import (
     CHANNELS,
     FORMAT,
@@ -72,7 +73,7 @@ class BuildPlan:
         size = f"{self.bytes / 2**30:.1f} GiB" if self.bytes >= 2**30 else f"{self.bytes / 2**20:.1f} MiB"
         minutes = self.seconds / 60
         time_told = f"{minutes:.0f} min" if minutes >= 2 else f"{max(1, self.seconds):.0f} s"
-        return f"decoding {self.images:,} images: {size} in {self.root}, about {time_told}"
+        return f"decoding {count_words(self.images, 'image')}: {size} in {self.root}, about {time_told}"
 
 
 Announce = Callable[[BuildPlan], None]
@@ -257,6 +258,7 @@ def _require_written(part: Path) -> None:
     if damaged:
         names = ", ".join(damaged[:_MOST_NAMES])
         raise StorageError(
-            f"{part.parent} does not give back what was written: {len(damaged)} images are damaged ({names}); its disk "
+            f"{part.parent} does not give back what was written: "
+            f"{count_words(len(damaged), 'image is', 'images are')} damaged ({names}); its disk "
             "may be failing, choose another with --cache."
         )

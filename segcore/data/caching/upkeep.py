@@ -15,6 +15,7 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
+from segcore.counting import count_words
 from segcore.data.caching.cache import (
     FORMAT,
     IMAGES_FILE,
@@ -128,7 +129,11 @@ def find_faults(cache: StoredCache) -> str:
         damaged = find_damaged(PixelCache(cache.folder))
     except CheckpointError as error:
         return str(error)
-    return f"{len(damaged)} images are not what was written, {damaged[0]} first" if damaged else ""
+    return (
+        f"{count_words(len(damaged), 'image is', 'images are')} not what was written, {damaged[0]} first"
+        if damaged
+        else ""
+    )
 
 
 def remove_cache(cache: StoredCache) -> None:

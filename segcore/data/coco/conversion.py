@@ -17,6 +17,7 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from segcore.counting import count_words
 from segcore.data.caching.cache import Progress
 from segcore.data.classes import VOID
 from segcore.data.coco.annotations import CocoFile, CocoImage, CocoObject, CocoRuns, read_coco, tell_first
@@ -140,7 +141,7 @@ def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: P
                 problems += drawn
             progress(done, len(content.images))
     if problems:
-        raise DataError(f"{len(problems)} outlines cannot be drawn:", tell_first(problems))
+        raise DataError(f"{count_words(len(problems), 'outline')} cannot be drawn:", tell_first(problems))
     if vanished == len(content.annotations) > 0:
         raise DataError(
             f"None of the {vanished} objects has a pixel: all lie outside of their images, or enclose nothing; "

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from segcore.counting import count_words
 from segcore.errors import DataError
 
 Pixels = npt.NDArray[np.bool_]
@@ -38,7 +39,7 @@ def draw_polygons(polygons: Sequence[Sequence[float]], height: int, width: int) 
     pixels_HW = np.zeros((height, width), np.bool_)
     for polygon in polygons:
         if len(polygon) % 2:
-            raise DataError(f"a polygon has {len(polygon)} numbers; they are x and y in turn")
+            raise DataError(f"a polygon has {count_words(len(polygon), 'number')}; they are x and y in turn")
         # Two corners enclose nothing.
         if len(polygon) >= _SMALLEST_POLYGON:
             corners_N2 = np.clip(np.array(polygon, np.float64).reshape(-1, 2), -_FARTHEST, _FARTHEST)

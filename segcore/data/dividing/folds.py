@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from segcore.counting import count_words
 from segcore.data.case import Case
 from segcore.data.dividing.blocks import Block, Stratum, cut_blocks, list_neighbours
 from segcore.data.dividing.coverage import cover_classes
@@ -51,7 +52,8 @@ class Leakage:
         if not self.neighbours and not self.divided_blocks:
             return "none is known; there are no two images whose frame numbers follow each other"
         return (
-            f"{self.divided_blocks} blocks divided; {self.divided_neighbours} of {self.neighbours} pairs of "
+            f"{count_words(self.divided_blocks, 'block')} "
+            f"divided; {self.divided_neighbours} of {self.neighbours} pairs of "
             "neighbouring frames stand in two folds, at the seams of blocks"
         )
 
@@ -71,7 +73,8 @@ def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS, seen: Seen = N
     pseudo = [case.name for case in cases if case.pseudo]
     if pseudo:
         raise DataError(
-            f"{len(pseudo)} cases are pseudo labels, {pseudo[0]!r} first: a score on them would only measure agreement "
+            f"{count_words(len(pseudo), 'case is a pseudo label', 'cases are pseudo labels')}, "
+            f"{pseudo[0]!r} first: a score on them would only measure agreement "
             "with the model that made them. Keep them in a folder of their own and give it with --extra."
         )
     if folds < 2:
@@ -79,7 +82,8 @@ def make_folds(cases: Sequence[Case], folds: int = DEFAULT_FOLDS, seen: Seen = N
     blocks = _choose_blocks(cases, folds, seen)
     if len(blocks) < folds:
         raise ConfigError(
-            f"folds={folds}: the data has only {len(blocks)} blocks of images that must stay together (neighbouring "
+            f"folds={folds}: the data has only {count_words(len(blocks), 'block')} "
+            "of images that must stay together (neighbouring "
             f"frames, images that look the same); {_advise(cases, len(blocks), seen)}."
         )
     fold_of_block = cover_classes(_assign(blocks, folds), blocks, folds, seen.classes_of)

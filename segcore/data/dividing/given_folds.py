@@ -6,6 +6,7 @@ How a user's file is read lives in `own_folds`, how folds are made in `folds`.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from segcore.counting import count_words
 from segcore.data.case import Case
 from segcore.data.dividing.blocks import name_blocks
 from segcore.data.dividing.folds import measure_leakage
@@ -33,7 +34,8 @@ def split_officially(cases: Sequence[Case]) -> FoldSplit:
         )
     problems = []
     if counts[""]:
-        problems.append(tell_names("images are on no side of it", [case.name for case in cases if not case.split]))
+        lacking = [case.name for case in cases if not case.split]
+        problems.append(tell_names("images are on no side of it", lacking, one="image is on no side of it"))
     problems += [f"no image is for {side}" for side in ("train", "val") if not counts[side]]
     problems += _find_pseudo(cases, {case.name for case in cases if case.split == "val"})
     if problems:
@@ -54,8 +56,9 @@ def match_folds(own: OwnFolds, cases: Sequence[Case]) -> FoldSplit:
     """
     names = {case.name for case in cases}
     unknown, missing = sorted(own.fold_of.keys() - names), sorted(names - own.fold_of.keys())
-    problems = [tell_names(f"names that no image has (an image is called {min(names)!r})", unknown)] if unknown else []
-    problems += [tell_names("images have no fold", missing)] if missing else []
+    nobody = f"that no image has (an image is called {min(names)!r})" if unknown else ""
+    problems = [tell_names(f"names {nobody}", unknown, one=f"name {nobody}")] if unknown else []
+    problems += [tell_names("images have no fold", missing, one="image has no fold")] if missing else []
     problems += _find_pseudo(cases, {name for name, fold in own.fold_of.items() if fold is not None})
     if problems:
         raise DataError(f"--folds-file {own.file} does not fit the data:", problems)
@@ -97,11 +100,11 @@ def _describe_leakage(cases: Sequence[Case], split: FoldSplit) -> str:
     found = measure_leakage(cases, split)
     return (
         f"{found.divided_neighbours} of {found.neighbours} pairs of neighbouring frames stand on two sides of it, "
-        f"{found.divided_blocks} blocks are divided"
+        f"{count_words(found.divided_blocks, 'block is', 'blocks are')} divided"
     )
 
 
 def _find_pseudo(cases: Iterable[Case], validated: set[str]) -> list[str]:
     pseudo = [case.name for case in cases if case.pseudo and case.name in validated]
-    told = "pseudo labels are to be validated, which would only measure agreement with the model that made them"
-    return [tell_names(told, pseudo)] if pseudo else []
+    why = "to be validated, which would only measure agreement with the model that made them"
+    return [tell_names(f"pseudo labels are {why}", pseudo, one=f"pseudo label is {why}")] if pseudo else []

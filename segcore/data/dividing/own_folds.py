@@ -132,11 +132,16 @@ def _join_sides(file: Path, entries: Sequence[Mapping[str, Sequence[str]]]) -> d
     for fold, (train, val) in enumerate(sides):
         again = sorted(name for name in val if fold_of[name] is not None)
         if again:
-            problems.append(tell_names(f"images of the val of fold {fold} are in that of an earlier one too", again))
+            where = f"of the val of fold {fold}"
+            told = f"images {where} are in that of an earlier one too"
+            problems.append(tell_names(told, again, one=f"image {where} is in that of an earlier one too"))
         if both := sorted(train & val):
-            problems.append(tell_names(f"images are in both train and val of fold {fold}", both))
+            where = f"in both train and val of fold {fold}"
+            problems.append(tell_names(f"images are {where}", both, one=f"image is {where}"))
         if lacking := sorted(everything - train - val):
-            problems.append(tell_names(f"images of other folds are in neither train nor val of fold {fold}", lacking))
+            where = f"in neither train nor val of fold {fold}"
+            told = f"images of other folds are {where}"
+            problems.append(tell_names(told, lacking, one=f"image of other folds is {where}"))
         fold_of |= dict.fromkeys(val, fold)
     if problems:
         raise DataError(f"--folds-file {file} cannot be used:", problems)
@@ -167,4 +172,6 @@ def _find_divided(own: OwnFolds) -> list[str]:
         for name, block in own.block_of.items()
         if fold_of_block.setdefault(block, own.fold_of[name]) != own.fold_of[name]
     }
-    return [tell_names("blocks are in several folds", sorted(divided))] if divided else []
+    return (
+        [tell_names("blocks are in several folds", sorted(divided), one="block is in several folds")] if divided else []
+    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
+from segcore.counting import count_words
 from segcore.errors import CheckpointError, ConfigError
 from segcore.regular import read_regular
 from segcore.replacing import replacing
@@ -69,7 +70,8 @@ class FoldSplit:
         missing = [name for name in names if name not in fold_of]
         if missing:
             raise CheckpointError(
-                f"{len(missing)} cases have no fold, {missing[0]!r} first: the data changed since the folds were made."
+                f"{count_words(len(missing), 'case has', 'cases have')} "
+                f"no fold, {missing[0]!r} first: the data changed since the folds were made."
                 " Start a new search for the new data."
             )
         train = [i for i, name in enumerate(names) if fold_of[name] != fold]
@@ -86,7 +88,7 @@ class FoldSplit:
         folds = list(self.fold_of.values())
         counts = [folds.count(fold) for fold in range(self.folds)]
         if self.folds == 1:
-            sizes = f"{folds.count(None)} cases to train on, {counts[0]} to validate on"
+            sizes = f"{count_words(folds.count(None), 'case')} to train on, {counts[0]} to validate on"
         else:
             always = f"; {folds.count(None)} are trained on in every fold" if None in folds else ""
             sizes = f"{', '.join(map(str, counts))} cases in {self.folds} folds{always}"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from segcore.counting import count_words
 from segcore.data.case import Case, DataSet
 from segcore.data.classes import CONTEST_CLASSES, find_class_table
 from segcore.data.decoding import IMAGE_SUFFIXES
@@ -47,7 +48,7 @@ def scan_contest(folder: Path) -> tuple[DataSet, list[str]]:
         images=(images,),
         notes=(
             *(() if classes else (_tell_contest_table(folder),)),
-            *([f"left out: {below} images in folders below {IMAGES_FOLDER}/"] if below else []),
+            *([f"left out: {count_words(below, 'image')} in folders below {IMAGES_FOLDER}/"] if below else []),
         ),
     )
     if not (folder / ANNOTATIONS_FOLDER).is_dir():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 from unicodedata import normalize
 
+from segcore.counting import count_words
 from segcore.data.case import Case, DataSet
 from segcore.data.encoding import MaskEncoding
 from segcore.data.listing import list_readings
@@ -128,7 +129,7 @@ def _leave_out_sides(images: Sequence[Found], masks: Sequence[Found]) -> tuple[l
     """Return the images of the sides to train and validate on, without one for which there is no mask, and notes."""
     labelled = [one for one in images if not _is_test(one)]
     testing = len(images) - len(labelled)
-    notes = [f"left out: {testing} images of the split test"] if testing else []
+    notes = [f"left out: {count_words(testing, 'image')} of the split test"] if testing else []
     masked = {one.said.get("split", "") for one in masks}
     kept = [one for one in labelled if one.said.get("split", "") in masked]
     # Where no side has masks, their paths do not say it, or say it otherwise.
@@ -220,10 +221,10 @@ def _divide(description: Description, cases: Sequence[Case], folder: Path) -> tu
     missing = [name for name, side in side_of.items() if side != "test" and name not in met]
     if missing:
         example = min(case.name for case in cases)
-        told = f"names that no image with a mask has (one is called {example!r}), to be taken out"
-        problems.append(f"splits: {tell_names(told, missing)}")
+        told = f"that no image with a mask has (one is called {example!r}), to be taken out"
+        problems.append(f"splits: {tell_names(f'names {told}', missing, one=f'name {told}')}")
     left_out = len(cases) - len(divided)
-    note = f"left out: {left_out} images that are on no list of train or val"
+    note = f"left out: {count_words(left_out, 'image that is', 'images that are')} on no list of train or val"
     return divided, [note] if left_out else [], problems
 
 

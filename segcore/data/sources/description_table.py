@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from segcore.counting import count_words
 from segcore.data.classes import BACKGROUND, VOID, ClassTable, score_all_but_background
 from segcore.data.colours import BLACK, Colour, choose_colours
 from segcore.data.encoding import Kind, build_encoding, colour_code
@@ -42,7 +43,10 @@ def build_table(description: Description, masks: Sequence[Path]) -> Table:
     )
     if any(name.startswith(TO_DO) for name in names):
         unnamed = sum(name.startswith(TO_DO) for name in names)
-        notes.append(f"names: {unnamed} classes are called {TO_DO}...; name them in dataset.json when you know them")
+        notes.append(
+            f"names: {count_words(unnamed, 'class is', 'classes are')} "
+            f"called {TO_DO}...; name them in dataset.json when you know them"
+        )
     notes.append(_describe_masks(description, void))
     encoding = build_encoding(kind, _index_codes(description, kept, void), palette)
     return Table(classes=classes, encoding=encoding, notes=tuple(notes))

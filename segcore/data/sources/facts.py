@@ -15,6 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
+from segcore.counting import count_words
 from segcore.data.case import Case
 from segcore.data.listing import name_in_list
 from segcore.data.names import find_name_fault, has_name, list_first, refuse_repeated_keys, tell_names
@@ -49,7 +50,8 @@ def add_facts(folder: Path, cases: Sequence[Case]) -> tuple[list[Case], list[str
         elif (found := _apply(case, facts, problems)) is not None:
             known.append(found)
     if rows:
-        problems.append(f"{FACTS_FILE}: {tell_names('names that no image has, to be taken out', list(rows))}")
+        lack = "that no image has, to be taken out"
+        problems.append(f"{FACTS_FILE}: {tell_names(f'names {lack}', list(rows), one=f'name {lack}')}")
     return known, problems, _describe(known, left_out)
 
 
@@ -147,5 +149,5 @@ def _describe(cases: Sequence[Case], left_out: int) -> list[str]:
         offer = " (--split official)" if all(sides.values()) else ""
         notes.append(f"split that came with the data: {sides['train']} train, {sides['val']} val{offer}")
     if left_out:
-        notes.append(f"left out: {left_out} images of the split test")
+        notes.append(f"left out: {count_words(left_out, 'image')} of the split test")
     return notes

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from segcore.counting import count_words
 from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour, choose_colours
@@ -139,7 +140,8 @@ def _read_table(file: Path) -> Table:
         classes=classes,
         encoding=build_encoding("index", void | index_of),
         notes=(
-            f"classes: {len(classes)}, evaluated by {file.name}; its {len(labels) - len(classes)} others are void",
+            f"classes: {len(classes)}, evaluated by {file.name}; its "
+            f"{count_words(len(labels) - len(classes), 'other is', 'others are')} void",
             f"masks: numbers, places in the labels of {file.name}",
         ),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from segcore.counting import count_words
 from segcore.data.classes import MOST_CLASSES, VOID
 from segcore.data.colours import Colour
 from segcore.data.decoding import is_blurred_format, share_memory
@@ -91,7 +92,7 @@ def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) ->
                 images.update(counts.keys())
             progress(done, len(masks))
     if problems:
-        raise DataError(f"{len(problems)} masks cannot be read:", problems)
+        raise DataError(f"{count_words(len(problems), 'mask')} cannot be read:", problems)
     values = MaskValues(kind=kind, palette=palette, pixels=pixels, images=images, masks=len(masks))
     _require_few(values, masks)
     require_sharp(values, masks)

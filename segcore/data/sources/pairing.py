@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from unicodedata import normalize
 
+from segcore.counting import count_words
 from segcore.data.case import Case, Split
 from segcore.data.encoding import MaskEncoding
 from segcore.data.listing import name_of, walk_images
@@ -144,7 +145,14 @@ def find_beside(lonely: Collection[str], paired: Set[str], *, is_told: bool = Fa
 
 def tell_beside(beside: Sequence[str]) -> list[str]:
     """Say that what shows other masks is left out, where there is any."""
-    return [f"left out: {len(beside)} files that show other masks or objects, such as {beside[0]}"] if beside else []
+    return (
+        [
+            f"left out: {count_words(len(beside), 'file that shows', 'files that show')} "
+            f"other masks or objects, such as {beside[0]}"
+        ]
+        if beside
+        else []
+    )
 
 
 def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing:
@@ -164,7 +172,9 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
         (root.masks, len(masks) - len(mask_of), mask_ending),
     ):
         if others:
-            notes.append(f"left out: {others} files of {folder.name}/ whose names do not end in {ending}")
+            notes.append(
+                f"left out: {count_words(others, 'file')} of {folder.name}/ whose names do not end in {ending}"
+            )
     beside = find_beside(mask_of.keys() - image_of.keys(), image_of.keys() & mask_of.keys())
     notes += tell_beside(beside)
     for place in beside:

@@ -13,6 +13,7 @@ from itertools import product
 from pathlib import Path
 from typing import Final
 
+from segcore.counting import count_words
 from segcore.data.case import DataSet
 from segcore.data.listing import count_unread, find_images, has_images
 from segcore.data.sources.advice import init_command
@@ -102,7 +103,7 @@ def _divide_by_folder(found: Pairing) -> Pairing:
         replace(pair, split=side) for pair, side in zip(found.pairs, sides, strict=True) if side and side != "test"
     )
     testing = len(sides) - len(kept)
-    note = f"left out: {testing} images in folders for testing"
+    note = f"left out: {count_words(testing, 'image')} in folders for testing"
     return replace(found, pairs=kept, notes=(*found.notes, *([note] if testing else [])))
 
 
@@ -128,7 +129,9 @@ def _find_divided_below(folder: Path, images: Path, masks: Path) -> tuple[list[R
             notes.append(f"left out: {name_below(part, folder)}, {reason}")
     loose = len(find_images(images)[0])
     if loose:
-        notes.append(f"left out: {loose} images directly in {images.name}/, which is divided into train and val")
+        notes.append(
+            f"left out: {count_words(loose, 'image')} directly in {images.name}/, which is divided into train and val"
+        )
     return _require_roots(roots, folder, notes), notes
 
 

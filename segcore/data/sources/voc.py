@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from segcore.counting import count_words
 from segcore.data.case import DataSet, Split
 from segcore.data.classes import VOID, ClassTable
 from segcore.data.colours import Colour
@@ -177,11 +178,11 @@ def _tell_left_out(
     unlisted = mask_of.keys() - lists.side_of.keys() - lists.testing
     unmasked = image_of.keys() - mask_of.keys() - lists.side_of.keys() - lists.testing
     if lists.testing:
-        yield f"left out: {len(lists.testing)} images of {_TEST}.txt, which is for testing"
+        yield f"left out: {count_words(len(lists.testing), 'image')} of {_TEST}.txt, which is for testing"
     if unlisted:
-        yield f"left out: {len(unlisted)} masks of {root.masks.name}/ that no list names"
+        yield f"left out: {count_words(len(unlisted), 'mask')} of {root.masks.name}/ that no list names"
     if unmasked:
-        yield f"left out: {len(unmasked)} images of {root.images.name}/ without a mask"
+        yield f"left out: {count_words(len(unmasked), 'image')} of {root.images.name}/ without a mask"
 
 
 def _find_table(folder: Path, masks: Sequence[Path]) -> Table:

@@ -1,3 +1,6 @@
+import re
+
+import huggingface_hub
 import pytest
 from typer.testing import CliRunner
 
@@ -19,6 +22,19 @@ def test_space_for_the_data_is_written_once(dataset_folder, tmp_path):
         CliRunner().invoke(app, [*command, "--out", str(tmp_path / "my-space.py")], catch_exceptions=False)
     with pytest.raises(ConfigError, match=r"mine\.py is there already, and may hold changes; choose another name"):
         CliRunner().invoke(app, [*command, "--out", str(file)], catch_exceptions=False)
+
+
+def test_space_of_a_machine_without_a_way_to_the_hub_draws_what_is_installed(dataset_folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    command = ["space", "auto", "--data", str(dataset_folder), "--cache", str(tmp_path / "cache"), "--device-gib", "0"]
+    printed = CliRunner().invoke(app, command, catch_exceptions=False)
+    (drawn,) = re.findall(r"BACKBONES = \(\n(.*?)\)", printed.stdout, re.DOTALL)
+    assert re.findall(r'"(.*)"', drawn) == ["tf_efficientnet_lite0", "tf_efficientnet_lite2"]
+    told = "Not drawn, for their ImageNet weights cannot be had here: resnet18d, mobilenetv4_conv_medium, mit_b0."
+    assert told in printed.stdout
+    written = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "mine.py")], catch_exceptions=False)
+    assert told in " ".join(written.output.split())
 
 
 def test_memory_that_no_gpu_has_is_refused():

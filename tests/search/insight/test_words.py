@@ -1,7 +1,8 @@
 import pytest
 
-from search.insight.words import count_words, describe_seconds, describe_values, enumerate_words
+from search.insight.words import describe_seconds, describe_values, enumerate_words
 from segcore.config import TrainConfig
+from segcore.counting import count_words
 
 
 @pytest.mark.parametrize(

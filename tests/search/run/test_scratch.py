@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search.run import scratch
-from search.run.scratch import clear_scratch, scratch_folder
+from search.run.scratch import clear_scratch, scratch_folder, temporary_kept
 from search.run.share import make_private_folder
 
 
@@ -17,20 +17,43 @@ def temporary(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def test_the_folder_of_a_worker_that_was_killed_while_saving_is_deleted_and_that_of_a_live_one_is_not(temporary):
+def die_within(block: str, temporary: Path) -> None:
+    """Run a program that is killed (signal 9) within a block, and has its temporary files in a folder."""
     program = (
-        "import os, signal, sys, tempfile; tempfile.tempdir = sys.argv[1]\n"
-        "from search.run.scratch import scratch_folder\n"
-        "with scratch_folder() as folder: (folder / 'state.pt').touch(); os.kill(os.getpid(), signal.SIGKILL)"
+        "import os, signal, sys, tempfile; from pathlib import Path; tempfile.tempdir = sys.argv[1]\n"
+        "from search.run.scratch import scratch_folder, temporary_kept\n"
+        f"with {block}; os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", program, str(temporary)], cwd=Path(__file__).parents[3], check=False)
     assert killed.returncode == -9
+
+
+def test_the_folder_of_a_worker_that_was_killed_while_saving_is_deleted_and_that_of_a_live_one_is_not(temporary):
+    die_within("scratch_folder() as folder: (folder / 'state.pt').touch()", temporary)
     (left,) = temporary.iterdir()
     with scratch_folder() as live:
         assert set(temporary.iterdir()) == {left, live}
         clear_scratch()
         assert list(temporary.iterdir()) == [live]
     assert list(temporary.iterdir()) == []
+
+
+def test_what_libraries_of_a_killed_process_had_half_written_is_deleted_by_the_next(temporary):
+    foreign = temporary / "tmp1234"
+    foreign.mkdir()
+    die_within("temporary_kept(): Path(tempfile.mkdtemp(), 'picture.png').touch()", temporary)
+    assert len(list(temporary.rglob("picture.png"))) == 1
+    with temporary_kept():
+        (own,) = set(temporary.iterdir()) - {foreign}
+        assert Path(tempfile.mkdtemp()).parent == own
+    assert list(temporary.iterdir()) == [foreign]
+    assert Path(tempfile.gettempdir()) == temporary
+
+
+def test_without_room_for_temporary_files_a_process_goes_on(temporary, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary / "gone"))
+    with temporary_kept():
+        assert tempfile.tempdir == str(temporary / "gone")
 
 
 def test_the_folder_of_locks_stays(temporary, monkeypatch):

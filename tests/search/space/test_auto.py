@@ -70,6 +70,23 @@ def test_more_memory_and_more_images_allow_larger_networks():
     assert "mit_b4" not in choose_backbones(fingerprint(device_gib=80.0, images=100))
 
 
+def test_networks_without_their_weights_give_way_to_those_that_come_with_the_installation():
+    lacking = ("resnet18d", "mobilenetv4_conv_medium", "mit_b0")
+    assert choose_backbones(fingerprint(device_gib=0.0, lacking=lacking)) == (
+        "tf_efficientnet_lite0",
+        "tf_efficientnet_lite2",
+    )
+    assert choose_backbones(fingerprint(device_gib=24.0, lacking=("mit_b2", "pvt_v2_b2"))) == (
+        "tf_efficientnet_lite0",
+        "tf_efficientnet_lite2",
+        "resnet50d",
+        "convnextv2_tiny",
+    )
+    assert choose_backbones(fingerprint(device_gib=80.0, lacking=lacking)) == choose_backbones(
+        fingerprint(device_gib=80.0)
+    )
+
+
 def test_epochs_come_near_to_twenty_thousand_steps():
     # 2243 images of 9 crops of 512 in batches of 8: 2,523 steps an epoch, so 8 epochs would do; 12 are the fewest.
     assert choose_epochs(fingerprint(images=2243, usual_side=600, median_size=(1216, 1936))) == 12

@@ -81,6 +81,15 @@ def keep(params: dict[str, Any]) -> dict[str, Any]:
     return event.params
 
 
+class Silent(BaseException):
+    """An exception that cannot say what is wrong, and catches no `except Exception`."""
+
+    def __str__(self):
+        raise ValueError
+
+    __repr__ = __str__
+
+
 def test_what_a_space_suggests_and_returns_becomes_a_configuration(make_settings):
     settings = make_settings(epochs=12, seed=7)
     found = draw(lambda trial: draw_config(small, trial, settings).values(), FACTS, seed=0)
@@ -152,6 +161,28 @@ def test_space_that_ends_the_process_is_refused_with_its_line(make_settings):
 
     with pytest.raises(ConfigError, match=r"failed with SystemExit: 0 \(.*test_draw.py, line \d+\)"):
         draw(lambda trial: draw_config(space, trial, make_settings()).values(), {}, seed=0)
+
+
+def test_space_whose_error_cannot_be_shown_is_refused_by_its_name(make_settings):
+    def space(trial):
+        raise Silent
+
+    with pytest.raises(ConfigError, match=r"the function failed with Silent \(.*test_draw.py, line \d+\)"):
+        draw(lambda trial: draw_config(space, trial, make_settings()).values(), {}, seed=0)
+
+
+def test_ctrl_c_is_no_failure_of_a_space(make_settings):
+    def space(trial):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(lambda trial: draw_config(space, trial, make_settings()).values(), {}, seed=0)
+
+
+def test_what_a_space_returns_is_shown_by_its_beginning(make_settings):
+    with pytest.raises(ConfigError) as caught:
+        configure(lambda trial: ["loss"] * 1000, make_settings())
+    assert len(str(caught.value)) < 320
 
 
 @pytest.mark.parametrize("name", [5, None])
@@ -227,6 +258,9 @@ def test_values_become_what_json_gives_back(value, plain):
         ({1, 2}, "of type set cannot be kept"),
         (b"flip", "of type bytes cannot be kept"),
         (1j, "of type complex cannot be kept"),
+        (10**400, "000... is larger than any number that a search can compare; draw less"),
+        ([-(10**5000)], "something that cannot be shown is larger than any number that a search can compare"),
+        (Silent(), "something that cannot be shown of type Silent cannot be kept"),
         (np.datetime64("2026-01-01"), "of type date cannot be kept"),
     ],
 )

@@ -14,10 +14,11 @@ from search.insight.record import read_record
 from search.memory.journal import read_events
 from search.opening import read_search
 from search.place import Place, build_place
-from search.tracking.record_file import RECORD_FILE, fetch_record, pack_record, send_record
+from search.tracking.documents import SETTINGS_FILE, read_document, write_document
+from search.tracking.record_file import RECORD_FILE, fetch_record, find_own_name, pack_record, send_record
 from search.tracking.record_pictures import fetch_pictures
 from search.tracking.runs import StageRuns
-from segcore.errors import CheckpointError, StoreAwayError, TrackingError
+from segcore.errors import CheckpointError, ConfigError, StoreAwayError, TrackingError
 from tests.search.report.simulated import simulate_search
 
 
@@ -35,10 +36,17 @@ def sent(tmp_path_factory, empty_database) -> tuple[SearchFolder, Place]:
     return folder, place
 
 
+def fetch(uri: str, given: str, storage: Path) -> SearchFolder:
+    """Fetch a search as the commands do, and return its files."""
+    folder = SearchFolder(root=storage / find_own_name(uri, given))
+    fetch_record(uri, given, folder)
+    return folder
+
+
 def test_what_is_fetched_is_the_search_with_all_stages_and_no_lock_is_needed_to_know_who_runs_it(sent, tmp_path):
     folder, place = sent
     for _ in range(2):
-        fetched = fetch_record(place.tracking_uri, "streets", tmp_path)
+        fetched = fetch(place.tracking_uri, "streets", tmp_path)
     there, here = read_record(folder), read_record(fetched)
     assert here.history.in_order == there.history.in_order
     assert (here.confirmed, here.best) == (there.confirmed, there.best)
@@ -49,7 +57,7 @@ def test_what_is_fetched_is_the_search_with_all_stages_and_no_lock_is_needed_to_
 
 def test_pictures_that_a_report_shows_are_brought_from_the_runs(sent, tmp_path):
     _, place = sent
-    fetched = fetch_record(place.tracking_uri, "streets", tmp_path)
+    fetched = fetch(place.tracking_uri, "streets", tmp_path)
     assert not list(fetched.root.glob("trials/**/*.jpg"))
     fetch_pictures(place.tracking_uri, read_record(fetched))
     (picture,) = fetched.root.glob("trials/**/*.jpg")
@@ -70,12 +78,43 @@ def test_a_record_has_whole_lines_of_a_journal_that_is_being_written(sent, tmp_p
 def test_an_unknown_search_is_told_with_those_there_are_and_a_server_that_is_away_as_such(sent, tmp_path):
     _, place = sent
     with pytest.raises(TrackingError, match=r"No search 'other' in sqlite.*; there are streets\."):
-        fetch_record(place.tracking_uri, "other", tmp_path)
+        fetch(place.tracking_uri, "other", tmp_path)
     with pytest.raises(StoreAwayError, match=r"127\.0\.0\.1:1 does not answer"):
-        fetch_record("http://127.0.0.1:1", "streets", tmp_path)
+        fetch("http://127.0.0.1:1", "streets", tmp_path)
     with pytest.raises(TrackingError, match=r"there is no .*mistyped\.db; give MLflow's address"):
-        fetch_record(f"sqlite:///{tmp_path}/mistyped.db", "streets", tmp_path)
+        fetch(f"sqlite:///{tmp_path}/mistyped.db", "streets", tmp_path)
     assert not list(tmp_path.glob("*.db"))
+
+
+@pytest.mark.parametrize("renamed", ["My best search / 2", "..", "it's \\"])
+def test_a_search_whose_experiment_was_renamed_is_found_by_either_name_and_keeps_its_own(sent, tmp_path, renamed):
+    folder, place = sent
+    client = MlflowClient(place.tracking_uri)
+    experiment = client.get_experiment_by_name("streets")
+    client.rename_experiment(experiment.experiment_id, renamed)
+    try:
+        for given in (renamed, "streets"):
+            fetched = fetch(place.tracking_uri, given, tmp_path / "here")
+            assert fetched.root == tmp_path / "here" / "streets"
+            assert read_record(fetched).best == read_record(folder).best
+    finally:
+        client.rename_experiment(experiment.experiment_id, "streets")
+    assert [each.name for each in tmp_path.iterdir()] == ["here"]
+
+
+@pytest.mark.parametrize("name", ["..", "../other", "", "a b", "/etc"])
+def test_a_search_that_is_called_otherwise_by_who_can_write_to_mlflow_is_refused(sent, tmp_path, name):
+    _, place = sent
+    client = MlflowClient(place.tracking_uri)
+    experiment = client.get_experiment_by_name("streets")
+    (parent,) = client.search_runs([experiment.experiment_id], "tags.`search.trial` = '-1'")
+    before = read_document(client, parent.info.run_id, SETTINGS_FILE)
+    write_document(client, parent.info.run_id, SETTINGS_FILE, {"settings": {"name": name}})
+    try:
+        with pytest.raises(ConfigError, match="is no name of a search: a name is at most"):
+            fetch(place.tracking_uri, "streets", tmp_path)
+    finally:
+        write_document(client, parent.info.run_id, SETTINGS_FILE, before)
 
 
 @pytest.fixture
@@ -100,7 +139,7 @@ def with_record(sent, tmp_path):
 def test_nothing_is_unpacked_beside_the_folder_and_only_what_a_record_has(sent, with_record, tmp_path):
     mark = '{"storage": "/data", "stage": "", "seconds": 1}'
     with_record(**{"sent.json": mark, "../../../evil.json": "{}", "run.py": "x", "settings.json": "{}"})
-    fetched = fetch_record(sent[1].tracking_uri, "streets", tmp_path)
+    fetched = fetch(sent[1].tracking_uri, "streets", tmp_path)
     assert sorted(file.name for file in fetched.root.rglob("*")) == ["evil.json", "settings.json"]
     assert not list(tmp_path.parent.glob("evil.json"))
 
@@ -108,7 +147,7 @@ def test_nothing_is_unpacked_beside_the_folder_and_only_what_a_record_has(sent, 
 def test_a_damaged_record_is_told_with_the_remedy(sent, with_record, tmp_path):
     with_record(**{"settings.json": "{}"})
     with pytest.raises(CheckpointError, match=r"record\.zip is damaged .*'python -m search sync'"):
-        fetch_record(sent[1].tracking_uri, "streets", tmp_path)
+        fetch(sent[1].tracking_uri, "streets", tmp_path)
 
 
 def change_entries(content: bytes, local: int, central: int, number: int) -> bytes:
@@ -136,11 +175,11 @@ def test_a_record_that_cannot_be_unpacked_is_told_with_the_remedy(sent, with_rec
     mark = '{"storage": "/data", "stage": "", "seconds": 1}'
     with_record(spoil, **{"settings.json": '{"name": "streets", "space": "demo"}', "sent.json": mark})
     with pytest.raises(CheckpointError, match=r"record\.zip is damaged .*'python -m search sync'"):
-        fetch_record(sent[1].tracking_uri, "streets", tmp_path)
+        fetch(sent[1].tracking_uri, "streets", tmp_path)
 
 
 @pytest.mark.parametrize("moment", ["1e30", f"{'0' * 2_000_000}1"], ids=["no moment", "megabytes"])
 def test_a_record_that_was_sent_at_no_moment_is_refused(sent, with_record, tmp_path, moment):
     with_record(**{"sent.json": f'{{"storage": "/data", "stage": "", "seconds": {moment}}}', "settings.json": "{}"})
     with pytest.raises(CheckpointError, match=r"record\.zip is (damaged|larger)"):
-        fetch_record(sent[1].tracking_uri, "streets", tmp_path)
+        fetch(sent[1].tracking_uri, "streets", tmp_path)

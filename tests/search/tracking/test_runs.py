@@ -414,6 +414,30 @@ def test_runs_that_were_deleted_come_back_when_their_trials_go_on(settings, plac
     assert points_of(place, child)["iou"] == [(1, 0.5), (2, 0.6)]
 
 
+def test_run_that_was_deleted_for_good_is_made_anew_as_it_was_when_its_trial_goes_on(
+    settings, place, script, stage, find_runs
+):
+    """Instead of by MLflow's `gc`, which deletes it from the database, it becomes another search's."""
+    client = MlflowClient(place.tracking_uri)
+    script.journal.write(Opened(cache_key="key"))
+    script.ask(0, params={"loss": "ce"})
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, device="cpu")
+    write_all(settings, place, stage)
+    _, (before,) = find_runs(place)
+    client.set_tag(before.info.run_id, "search.id", "another")
+    script.write("epoch", trial=0, epoch=2, metrics={"iou": 0.6}, device="cpu")
+    runs = StageRuns(settings, place, "search", stage)
+    events = list(read_events(stage.journal))
+    runs.recall(events[:-1])
+    runs.write(events[-1:])
+    after = next(run for run in find_runs(place)[1] if run.info.run_id != before.info.run_id)
+    assert (after.info.run_name, after.info.start_time) == (before.info.run_name, before.info.start_time)
+    assert after.data.params == before.data.params
+    assert after.data.tags["device"] == "cpu"
+    assert len(after.inputs.dataset_inputs) == 1
+    assert [file.path for file in client.list_artifacts(after.info.run_id)] == ["configuration.json"]
+
+
 @pytest.mark.parametrize("number", ["the first", ""])
 def test_run_whose_number_a_person_changed_is_nobodys(settings, place, script, stage, number):
     script.ask(0)

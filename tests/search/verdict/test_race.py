@@ -378,3 +378,24 @@ def test_training_without_a_score_is_named_by_its_seed(script, make_settings):
         script.end(number)
     (loser,) = [each for each in race.decide().contenders if each.dismissed]
     assert loser.dismissed == "its training with seed +1 has no score (finished)"
+
+
+def test_who_was_overtaken_races_with_what_it_has_and_is_trained_no_more(race, make_settings):
+    race.settings = make_settings(confirm=2, confirm_folds=2, folds=7)
+    race.searched(0.8, 0.7, 0.6, 0.5)
+    for source, iou in enumerate((0.70, 0.69, 0.71, 0.705)):
+        race.trained(source, 1, iou)
+    assert race.decide().pending == ((0, 2), (1, 2))
+    for source, iou in enumerate((0.70, 0.69, 0.71)):
+        race.trained(source, 2, iou)
+    race.trained(3, 2, outcome="")
+    decision = race.decide()
+    assert (decision.pending, decision.winner.trial) == ((), 2)
+    assert {each.trial: list(each.fold_scores.values()) for each in decision.contenders} == {
+        0: [0.70, 0.70],
+        1: [0.69, 0.69],
+        2: [0.71, 0.71],
+        3: [0.705],
+    }
+    dismissed = {each.trial: each.dismissed for each in decision.contenders if each.dismissed}
+    assert dismissed[3] == "others overtook it in the search before it was trained on fold 2"

@@ -8,7 +8,7 @@ from search.memory.events import Asked
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.verdict.notes import best_note
-from search.verdict.selection import choose_best, choose_candidates, choose_confirmed, choose_further
+from search.verdict.selection import choose_best, choose_candidates, choose_confirmed, choose_contenders, choose_further
 from segcore.config import TrainConfig
 from segcore.data.dividing.split import FoldSplit
 from segcore.errors import CheckpointError, StorageError
@@ -218,6 +218,28 @@ def test_contender_whose_training_failed_has_no_score_in_the_file(script, make_h
     assert best.confirmation.best_of == 1
     write_best(best, tmp_path / "best.json")
     assert read_best(tmp_path / "best.json") == best
+
+
+def test_who_was_confirmed_before_others_overtook_it_is_still_compared(make_history, make_settings, tmp_path):
+    """With one candidate fewer trial 0 is none any more; trial 2, never trained further, is none either."""
+
+    def write(script):
+        three_trials(script)
+        script.ask(3, batch_size=4, epochs=1)
+        script.epochs(3, 0.65)
+        script.end(3)
+
+    history = make_history(write)
+    (tmp_path / "history" / "journal.jsonl").unlink()
+    trainings = make_history(confirm_as({1: (0.4, 0.5), 0: (0.6, 0.7), 3: (0.5, 0.6)}))
+    settings = make_settings(confirm=2)
+    assert [trial.number for trial in choose_contenders(history, trainings, settings)] == [1, 3, 0]
+    best = choose_confirmed(history, trainings, settings, SPLIT)
+    assert [(each.trial, each.fold_scores) for each in best.confirmation.contenders] == [
+        (0, {1: 0.6, 2: 0.7}),
+        (3, {1: 0.5, 2: 0.6}),
+        (1, {1: 0.4, 2: 0.5}),
+    ]
 
 
 @pytest.mark.parametrize("ious", [{}, {1: (0.4,)}, {1: (0.4,), 2: (0.5,)}], ids=["none", "a training", "a round"])

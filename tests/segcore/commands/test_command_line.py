@@ -152,7 +152,7 @@ def test_masks_are_neither_scored_nor_submitted_by_classes_that_they_were_not_wr
         json.dumps({**document, "classes": [*entries, {"name": "tram", "rgb": [7, 7, 7]}]})
     )
     code, out, _ = run("score", data, masks)
-    assert code == 0 and "1 classes of the data are none that the masks could hold: " in out
+    assert code == 0 and "1 class of the data is none that the masks could hold: " in out
     for entry, name in zip(entries, ("car", "road", "person", "sky"), strict=True):
         entry["name"] = name
     (data / "classes.json").write_text(json.dumps(document))
@@ -166,7 +166,7 @@ def test_overlays_are_drawn_where_they_are_wanted(trained, dataset_folder, tmp_p
     images.mkdir()
     shutil.copy(dataset_folder / "seg_train_images" / "train_0000.jpg", images)
     code, out, _ = run("predict", trained[0] / "model", images, tmp_path / "out", "--overlays", "--cpus", 1)
-    assert (code, f"1 images: {tmp_path}/out/masks, {tmp_path}/out/overlays" in out) == (0, True)
+    assert (code, f"1 image: {tmp_path}/out/masks, {tmp_path}/out/overlays" in out) == (0, True)
     assert [file.name for file in (tmp_path / "out" / "overlays").iterdir()] == ["train_0000.png"]
 
 
@@ -251,7 +251,7 @@ def test_predict_goes_on_past_bad_files_lists_them_and_ends_with_1(trained, data
     (images / "film.gif").write_bytes(b"GIF89a")
     code, out, err = run("predict", trained[0] / "model", images, tmp_path / "out", "--cpus", 1)
     assert code == 1
-    assert "1 files are not read (.gif: 1)" in out and "3 images: " in out
+    assert "1 file is not read (.gif: 1)" in out and "3 images: " in out
     assert "2 of 5 images cannot be read, and were left out:" in err
     assert "- pipe.png: is no regular file" in err and "- train_0001.jpg: cannot be decoded" in err
     assert sorted(file.name for file in (tmp_path / "out" / "masks").glob("*.png")) == [
@@ -264,7 +264,7 @@ def test_check_counts_files_that_are_not_read(make_dataset):
     (folder / "seg_train_images" / "a.heic").write_bytes(b"")
     code, out, _ = run("check", folder, "--folds", 2)
     assert code == 0
-    assert "1 files are not read (.heic: 1); images end with .jpg" in out
+    assert "1 file is not read (.heic: 1); images end with .jpg" in out
 
 
 def test_check_of_a_broken_folder_lists_everything_and_ends_with_2(make_dataset):
@@ -299,7 +299,7 @@ def test_layout_that_is_named_is_read_where_another_would_be_recognised(two_layo
     (two_layouts / "images" / "notes.txt").write_text("")
     code, out, _ = run("check", two_layouts, "--folds", 2, "--layout", "pairs")
     assert code == 0
-    assert "images: 1 files are not read (.txt: 1)" in out
+    assert "images: 1 file is not read (.txt: 1)" in out
     arguments = train_arguments(two_layouts, tmp_path / "out", tmp_path / "cache")
     code, _, err = run(*arguments, "--layout", "pairs")
     assert code == 0, err

@@ -1,7 +1,9 @@
 """The commands that take in data of other people's layouts, as a newcomer uses them."""
 
+import errno
 import json
 import shlex
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +83,18 @@ def test_init_wants_a_folder(tmp_path):
         run("init", tmp_path / "missing")
 
 
+def test_init_of_a_folder_that_may_not_be_written_says_so_before_it_counts(tmp_path, monkeypatch):
+    refused = OSError(errno.EROFS, "Read-only file system")
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: (_ for _ in ()).throw(refused))
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(StorageError) as caught:
+        CliRunner().invoke(app, ["init", str(tmp_path)], catch_exceptions=False)
+    assert str(caught.value) == (
+        f"{tmp_path} cannot be written (Read-only file system), where dataset.json is to lie; let this user write "
+        "there, or give a copy of the folder that lies where that is allowed."
+    )
+
+
 def test_init_leaves_a_known_layout_alone(dataset_folder, tmp_path):
     with pytest.raises(DataError, match=r"has the layout contest .* needs no dataset\.json.* init .*--force'"):
         run("init", dataset_folder)
@@ -114,7 +128,7 @@ def test_import_coco_says_what_became_of_the_objects(tmp_path):
     for line in (
         "64 pixels belong to more than one object: the smaller object has them",
         "1 areas of objects not told apart (iscrowd) are void, below all objects",
-        "1 objects have no pixel",
+        "1 object has no pixel",
     ):
         assert line in out
     assert read_dataset(tmp_path / "out").classes.names == ("background", "tram")

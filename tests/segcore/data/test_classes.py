@@ -47,7 +47,7 @@ def test_palette_paints_classes_and_leaves_the_rest_black(classes):
         ({"names": ("road", "car", "\u00e9", "e\u0301")}, r"class names '\xe9' and 'e\u0301' look alike; rename one"),
         ({"names": ("road", "car", "person", "(void)")}, "class name '(void)' stands for pixels without a class"),
         ({"scored": ()}, "no class is scored"),
-        ({"names": ("road",), "colours": ((1, 1, 1),), "scored": ("road",)}, "1 classes: a table has 2 to 254"),
+        ({"names": ("road",), "colours": ((1, 1, 1),), "scored": ("road",)}, "1 class: a table has 2 to 254"),
     ],
 )
 def test_table_that_contradicts_itself_is_refused(classes, change, complaint):
@@ -133,7 +133,7 @@ def test_huge_table_says_its_size_alone(tmp_path):
     with pytest.raises(DataError) as caught:
         find_class_table(tmp_path)
     assert caught.value.problems == (
-        "50000 classes: a table has 2 to 254; make several one class by their 'ids' in a dataset.json",
+        "50,000 classes: a table has 2 to 254; make several one class by their 'ids' in a dataset.json",
     )
 
 

@@ -374,7 +374,7 @@ def test_images_in_folders_below_are_left_out_and_said(make_dataset):
     _annotation(folder, "train_0001.png").unlink()
     dataset, problems = scan_dataset(folder)
     assert problems == []
-    assert dataset.notes == ("left out: 1 images in folders below seg_train_images/",)
+    assert dataset.notes == ("left out: 1 image in folders below seg_train_images/",)
 
 
 def test_contest_folder_without_a_table_has_the_contests_classes_and_says_so(make_dataset):

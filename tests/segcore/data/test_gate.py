@@ -134,7 +134,7 @@ def test_images_of_void_alone_and_classes_that_lack_are_told(judge, make_dataset
     set_mask(folder, 3, VOID)
     findings = judge(folder)
     assert findings.warnings == (
-        "1 images are all void, nothing is learnt of them: train_0003",
+        "1 image is all void, nothing is learnt of them: train_0003",
         "scored, but in no mask: person",
     )
     assert findings.notes == ("in no mask: sky",)
@@ -226,7 +226,7 @@ def test_given_val_without_a_scored_class_is_refused_and_no_number_of_folds_is_n
 
 def test_small_image_is_named_once(judge, make_dataset):
     (note,) = judge(make_dataset((24, 40), *[(64, 96)] * 3)).notes
-    assert note.startswith("smaller than usual: 1 images have a side of less than 64 pixels, train_0000.jpg with 40x24")
+    assert note.startswith("smaller than usual: 1 image has a side of less than 64 pixels, train_0000.jpg with 40x24")
 
 
 def test_pseudo_labels_alone_are_not_divided_and_no_problem(make_dataset):

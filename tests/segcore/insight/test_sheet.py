@@ -52,6 +52,6 @@ def test_data_with_a_warning_is_not_called_sound(make_dataset):
     Image.fromarray(paint(np.full((32, 48), 255, np.uint8))).save(folder / "seg_train_annotations/train_0002.png")
     result = run("check", folder, "--folds", 2)
     assert result.exit_code == 0
-    assert "1 images are all void, nothing is learnt of them: train_0002" in said(result)
+    assert "1 image is all void, nothing is learnt of them: train_0002" in said(result)
     assert "No problem found" not in result.output
     assert said(result).endswith("It can be trained on; look at the 1 warning(s) above.")

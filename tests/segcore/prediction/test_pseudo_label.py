@@ -163,7 +163,7 @@ def test_command_goes_on_past_a_damaged_image_counts_what_it_does_not_read_and_e
     (place / "film.gif").write_bytes(b"")
     arguments = ["pseudo-label", str(folder), str(place), str(tmp_path / "out"), "--confidence", "0.4", "--cpus", "1"]
     result = CliRunner().invoke(app, [*arguments, "--min-share", "0", "--device", "cpu"])
-    assert "1 files are not read (.gif: 1)" in result.output
+    assert "1 file is not read (.gif: 1)" in result.output
     assert isinstance(result.exception, LeftOutError)
     assert str(result.exception).startswith("1 of 8 images cannot be read, and were left out:\n  - new_4.jpg")
     assert len(read_dataset(tmp_path / "out").cases) == 7
@@ -260,7 +260,7 @@ def test_check_names_pseudo_labels_among_real_data(ensemble, images, make_datase
     document["attributes"]["pseudo"] = True
     file.write_text(json.dumps(document))
     (problem,) = inspect_dataset(real, Division(kind="folds", folds=2), lambda done, total: None).problems
-    assert "1 cases are pseudo labels, 'train_0002' first" in problem
+    assert "1 case is a pseudo label, 'train_0002' first" in problem
 
 
 def test_command_labels_says_how_much_and_names_what_it_left_out(folder, images, tmp_path):

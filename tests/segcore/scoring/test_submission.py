@@ -99,7 +99,7 @@ def test_an_image_that_occurs_twice_leaves_the_old_file(tmp_path: Path):
 
 
 def test_a_missing_folder_is_a_storage_error(tmp_path: Path):
-    with pytest.raises(StorageError, match="choose a folder that exists"):
+    with pytest.raises(StorageError, match="make its folder first"):
         write_submission([], tmp_path / "nowhere" / "submission.json")
 
 

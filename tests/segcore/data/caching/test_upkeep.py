@@ -170,6 +170,6 @@ def test_reading_through_names_what_changed(prepared, root):
     # The first pixel of the second mask.
     content[32 * 48] ^= 1
     (prepared / "masks.u8").write_bytes(content)
-    assert find_faults(cache).startswith("1 images are not what was written, train_0001 first")
+    assert find_faults(cache).startswith("1 image is not what was written, train_0001 first")
     (prepared / "masks.u8").unlink()
     assert "masks.u8 has -1 bytes" in find_faults(cache)

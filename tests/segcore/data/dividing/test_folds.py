@@ -212,7 +212,7 @@ def test_number_of_folds_that_is_named_always_works(places, folds):
 def test_images_of_one_moment_alone_cannot_be_divided_and_no_number_is_named():
     cases = _cases(*_drive(5, 5, 5, 8))
     seen = Seen(alike=(("case_000", "case_003"),))
-    with pytest.raises(ConfigError, match=r"only 1 blocks.*; more images of other places are needed\."):
+    with pytest.raises(ConfigError, match=r"only 1 block of images.*; more images of other places are needed\."):
         make_folds(cases, 2, seen)
 
 
@@ -339,7 +339,7 @@ def test_fold_with_an_empty_side_is_refused():
 
 def test_case_that_came_after_the_split_is_refused():
     split = FoldSplit(folds=2, fold_of={"a": 0, "b": 1}, block_of={"a": "a", "b": "b"})
-    with pytest.raises(CheckpointError, match="1 cases have no fold, 'new' first"):
+    with pytest.raises(CheckpointError, match="1 case has no fold, 'new' first"):
         split.split(["a", "b", "new"], 0)
 
 
@@ -492,7 +492,7 @@ def test_extra_case_that_has_a_fold_is_refused():
 def test_pseudo_labels_get_no_folds():
     cases = _cases(*_drive(0, 1, 2, 3, 4, 5, 6, 7))
     cases[5] = replace(cases[5], pseudo=True)
-    with pytest.raises(DataError, match="1 cases are pseudo labels, 'case_005' first"):
+    with pytest.raises(DataError, match="1 case is a pseudo label, 'case_005' first"):
         make_folds(cases, 2)
 
 

@@ -72,7 +72,7 @@ def test_cases_on_no_side_are_refused_by_their_number():
 
 def test_pseudo_labels_may_be_trained_on_and_not_validated():
     cases = [make_case("a", "val", pseudo=True), make_case("b", "train", pseudo=True), make_case("c", "val")]
-    with pytest.raises(DataError, match=r"1 pseudo labels are to be validated, .*: a"):
+    with pytest.raises(DataError, match=r"1 pseudo label is to be validated, .*: a"):
         split_officially(cases)
     assert split_officially(cases[1:]).fold_of == {"b": None, "c": 0}
 
@@ -99,8 +99,8 @@ def test_everything_in_which_file_and_data_differ_is_told_at_once():
         match_folds(own(a=0, b=1, old=1, older=0), cases)
     assert caught.value.problems == (
         "2 names that no image has (an image is called 'a'): old, older",
-        "1 images have no fold: new",
-        "1 pseudo labels are to be validated, which would only measure agreement with the model that made them: b",
+        "1 image has no fold: new",
+        "1 pseudo label is to be validated, which would only measure agreement with the model that made them: b",
     )
 
 

@@ -59,9 +59,9 @@ def test_every_fault_of_nnu_nets_splits_is_told_at_once(read):
     with pytest.raises(DataError) as caught:
         read(entries)
     assert caught.value.problems == (
-        "1 images are in both train and val of fold 0: a",
-        "1 images of the val of fold 1 are in that of an earlier one too: a",
-        "1 images of other folds are in neither train nor val of fold 1: c",
+        "1 image is in both train and val of fold 0: a",
+        "1 image of the val of fold 1 is in that of an earlier one too: a",
+        "1 image of other folds is in neither train nor val of fold 1: c",
     )
 
 
@@ -73,7 +73,7 @@ def test_every_fault_of_nnu_nets_splits_is_told_at_once(read):
         ({"a": 0, "b": 0}, "every image is in fold 0, which leaves none to train on; call those 'train'"),
         (
             {"cases": {"a": {"fold": 0, "block": "x"}, "b": {"fold": 1, "block": "x"}}},
-            "1 blocks are in several folds: x",
+            "1 block is in several folds: x",
         ),
     ],
 )

@@ -104,7 +104,7 @@ def test_paths_tell_group_condition_and_split(tmp_path):
     (tmp_path / "gt/test/genf/3.png").unlink()
     describe(tmp_path, images="im/{split}/{group}/{name}_{condition}.jpg", masks="gt/{split}/{group}/{name}.png")
     dataset = read_dataset(tmp_path)
-    assert "left out: 1 images of the split test" in dataset.notes
+    assert "left out: 1 image of the split test" in dataset.notes
     assert [(case.name, case.split, case.group, case.condition) for case in dataset.cases] == [
         ("1", "train", "bern", "day"),
         ("2", "val", "bern", "day"),
@@ -127,7 +127,7 @@ def test_lists_divide_and_leave_out(tmp_path):
     describe(tmp_path, splits={"train": "lists/train.txt", "val": "lists/val.txt"})
     dataset = read_dataset(tmp_path)
     assert [(case.name, case.split) for case in dataset.cases] == [("a", "train"), ("b", "train"), ("c", "val")]
-    assert "left out: 1 images that are on no list of train or val" in dataset.notes
+    assert "left out: 1 image that is on no list of train or val" in dataset.notes
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_names_on_lists_that_nothing_has_are_told(tmp_path):
     describe(tmp_path, splits={"train": "train.txt", "val": "val.txt"})
     with pytest.raises(DataError) as refused:
         read_dataset(tmp_path)
-    assert "1 names that no image with a mask has (one is called 'a'), to be taken out: z" in str(refused.value)
+    assert "1 name that no image with a mask has (one is called 'a'), to be taken out: z" in str(refused.value)
     assert "val.txt: 'a' stands in another list too" in str(refused.value)
 
 
@@ -251,7 +251,7 @@ def test_a_file_of_another_form_is_refused(tmp_path, text):
 def test_classes_that_nobody_has_named_are_usable_and_told(tmp_path):
     save_pair(tmp_path, "a", np.array([[7, 26]], np.uint8))
     describe(tmp_path, classes=[{"name": "TODO_class_7", "ids": [7]}, {"name": "car", "ids": [26]}])
-    assert any(note.startswith("names: 1 classes are called TODO_") for note in read_dataset(tmp_path).notes)
+    assert any(note.startswith("names: 1 class is called TODO_") for note in read_dataset(tmp_path).notes)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_what_shows_a_mask_is_left_out_and_said(tmp_path):
     describe(tmp_path, masks="truth/{name}.png")
     dataset, problems = scan_dataset(tmp_path)
     assert (len(dataset.cases), problems) == (1, [])
-    assert "left out: 1 files that show other masks or objects, such as a_color" in dataset.notes
+    assert "left out: 1 file that shows other masks or objects, such as a_color" in dataset.notes
 
 
 def test_masks_of_other_endings_beside_those_that_are_told_are_left_out(tmp_path):

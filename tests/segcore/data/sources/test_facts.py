@@ -56,7 +56,7 @@ def test_images_of_the_test_split_are_left_out_and_counted(tmp_path):
     known, problems, notes = add_facts(tmp_path, [_case(tmp_path, "a"), _case(tmp_path, "b")])
     assert [case.name for case in known] == ["b"]
     assert problems == []
-    assert notes[-1] == "left out: 1 images of the split test"
+    assert notes[-1] == "left out: 1 image of the split test"
 
 
 def test_document_beside_an_image_gives_facts_and_cases_csv_is_heard_first(tmp_path):

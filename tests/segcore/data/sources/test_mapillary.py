@@ -108,7 +108,7 @@ def test_configuration_of_another_form_is_named(put_street, tmp_path, labels):
 
 def test_configuration_that_cannot_be_a_table_is_named(put_street, tmp_path):
     put_street("training", "a", [[0, 2]], "labels", "config_v1.2.json", [_label("Road", [1, 2, 3])])
-    with pytest.raises(DataError, match=r"config_v1\.2\.json cannot be used:\n  - 1 classes: a table has 2 to 254"):
+    with pytest.raises(DataError, match=r"config_v1\.2\.json cannot be used:\n  - 1 class: a table has 2 to 254"):
         scan_dataset(tmp_path)
 
 

@@ -53,7 +53,7 @@ def test_ending_is_said_and_so_is_what_has_another(root, touch):
     found = pair_roots([root])
     assert found.notes == (
         "names: x in images/ has the mask x_mask in masks/",
-        "left out: 1 files of masks/ whose names do not end in _mask",
+        "left out: 1 file of masks/ whose names do not end in _mask",
     )
     assert found.problems == ()
 
@@ -61,7 +61,7 @@ def test_ending_is_said_and_so_is_what_has_another(root, touch):
 def test_image_without_the_ending_of_all_others_is_said(root, touch):
     touch(*(f"images/{name}_sat.jpg" for name in "ab"), "images/c.jpg", *(f"masks/{name}_mask.png" for name in "ab"))
     found = pair_roots([root])
-    assert "left out: 1 files of images/ whose names do not end in _sat" in found.notes
+    assert "left out: 1 file of images/ whose names do not end in _sat" in found.notes
     assert [pair.name for pair in found.pairs] == ["a", "b"]
 
 

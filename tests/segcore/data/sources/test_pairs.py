@@ -47,7 +47,7 @@ def test_what_is_not_for_training_is_left_out_and_said(put, put_pair, tmp_path):
     assert [note for note in dataset.notes if note.startswith("left out")] == [
         "left out: images/extra/, which is neither train nor val",
         "left out: images/test/, which is for testing",
-        "left out: 1 images directly in images/, which is divided into train and val",
+        "left out: 1 image directly in images/, which is divided into train and val",
     ]
 
 
@@ -83,7 +83,7 @@ def test_sides_of_a_split_further_below_are_known_and_test_is_left_out(put_pair,
         ("b_Val_b", "b/Val", "val"),
         ("b_train_b", "b/train", "train"),
     ]
-    assert "left out: 1 images in folders for testing" in dataset.notes
+    assert "left out: 1 image in folders for testing" in dataset.notes
 
 
 def test_folder_of_which_only_some_are_named_after_a_side_is_one_like_others(put_pair, tmp_path):

@@ -148,8 +148,8 @@ def test_what_is_in_no_list_or_has_no_mask_or_is_for_testing_is_left_out_and_cou
     assert [(case.name, case.split) for case in dataset.cases] == [("a", "train"), ("b", "")]
     assert _left_out(dataset) == [
         "left out: what only trainaug.txt name",
-        "left out: 1 images of test.txt, which is for testing",
-        "left out: 1 masks of SegmentationClass/ that no list names",
+        "left out: 1 image of test.txt, which is for testing",
+        "left out: 1 mask of SegmentationClass/ that no list names",
         "left out: 3 images of JPEGImages/ without a mask",
     ]
 
@@ -160,7 +160,7 @@ def test_a_list_for_testing_alone_leaves_its_images_out(put_photo, put_list, tmp
     put_list("test", "b")
     dataset = read_dataset(tmp_path)
     assert [case.name for case in dataset.cases] == ["a"]
-    assert _left_out(dataset) == ["left out: 1 images of test.txt, which is for testing"]
+    assert _left_out(dataset) == ["left out: 1 image of test.txt, which is for testing"]
 
 
 def test_list_that_is_a_pipe_is_not_waited_for(put_photo, put_list, tmp_path):
@@ -254,4 +254,4 @@ def test_letters_of_a_lists_name_do_not_matter(put_photo, put_list, tmp_path):
         put_list(title, name)
     dataset = read_dataset(tmp_path)
     assert [(case.name, case.split) for case in dataset.cases] == [("a", "train"), ("b", "val")]
-    assert _left_out(dataset) == ["left out: 1 images of test.txt, which is for testing"]
+    assert _left_out(dataset) == ["left out: 1 image of test.txt, which is for testing"]

@@ -30,6 +30,7 @@ LANGUAGES: Final = {"sh", "text", "json", "python"}
 FOREIGN_OPTIONS: Final = {
     "--env",
     "--exclusive",
+    "--gpus-per-node",
     "--no-restart",
     "--nodelist",
     "--secret",

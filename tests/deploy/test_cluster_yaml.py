@@ -144,6 +144,11 @@ def test_head_runs_the_first_autoscaler_with_our_judge(config):
     assert "PYTHONPATH=$HOME/street-search " in start
 
 
+def test_a_job_finds_the_python_that_has_the_packages(config):
+    (start,) = (line for line in config["head_start_ray_commands"] if "ray start --head" in line)
+    assert "PATH=~/venv/bin:$PATH " in start
+
+
 def test_every_node_has_a_disk_and_an_image_and_a_type(config):
     for node_config in node_configs(config):
         assert re.fullmatch(r"[a-z0-9]+\.[a-z0-9]+", node_config["InstanceType"])

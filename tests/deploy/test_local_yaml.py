@@ -63,6 +63,21 @@ def test_every_side_uses_the_token_and_nothing_listens_on_every_address(config):
     assert "--dashboard-host=127.0.0.1" in starts[0]
 
 
+def test_the_head_starts_the_other_machines(config):
+    (start,) = (line for line in config["head_start_ray_commands"] if "ray start" in line)
+    assert "RAY_enable_autoscaler_v2=0" in start, "Ray's newer autoscaler starts none"
+    assert "ssh_private_key" in config["auth"], "the head has no key of its own"
+
+
+def test_ray_down_finds_ray_on_the_head(config):
+    assert any("PATH=~/venv/bin:$PATH' >> ~/.profile" in line for line in config["setup_commands"])
+
+
+def test_a_job_finds_the_python_that_has_the_packages(config):
+    (start,) = (line for line in config["head_start_ray_commands"] if "ray start" in line)
+    assert "PATH=~/venv/bin:$PATH" in start
+
+
 def test_ray_understands_how_it_is_started(config, understand):
     for line in commands(config):
         if found := re.search(r"ray (start .*)", line):

@@ -16,11 +16,14 @@ from ray.scripts.symmetric_run import curate_and_validate_ray_start_args
 
 STUBS = {
     "hostname": 'echo "10.0.0.1 192.168.0.1"',
-    # One task of the step, that of the first node.
-    "srun": 'while [ "${1#--}" != "$1" ]; do echo "$1" >> "$TOLD/srun"; shift; done; exec "$@"',
+    # One task of the step, that of the first node unless PROCID is another.
+    "srun": (
+        'while [ "${1#--}" != "$1" ]; do echo "$1" >> "$TOLD/srun"; shift; done; export SLURM_PROCID=$PROCID; exec "$@"'
+    ),
     "scontrol": 'echo "$@" >> "$TOLD/scontrol"',
     "ray": (
-        'env > "$TOLD/environment"; while [ "$1" != -- ]; do echo "$1" >> "$TOLD/ray"; shift; done; shift; "$@"; c=$?;'
+        'env > "$TOLD/environment"; while [ "$1" != -- ]; do echo "$1" >> "$TOLD/ray"; shift; done; shift;'
+        ' [ "$DRIVER" = never ] && exit 0; "$@"; c=$?;'
         ' echo stop >> "$TOLD/ray"; exit $c'
     ),
     "python": (
@@ -32,7 +35,7 @@ STUBS = {
 
 @pytest.fixture
 def submit(root: Path, tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]:
-    """Return a function that runs the script as Slurm does; the driver finishes, fails or trains."""
+    """Return a function that runs the script as Slurm does; the driver finishes, fails, trains or never starts."""
     if shutil.which("bash") is None:
         pytest.skip("there is no bash")
     project, told = tmp_path / "project", tmp_path / "told"
@@ -48,8 +51,9 @@ def submit(root: Path, tmp_path: Path) -> Callable[[str], subprocess.Popen[str]]
     }  # fmt: skip
     script = root / "deploy" / "slurm.sbatch"
 
-    def run(driver: str) -> subprocess.Popen[str]:
+    def run(driver: str, task: int = 0) -> subprocess.Popen[str]:
         environment = {**os.environ, **slurm, "TOLD": str(told), "HOME": str(tmp_path), "DRIVER": driver}
+        environment["PROCID"] = str(task)
         command = ["bash", str(script), "--data", "/shared/my data", "--name", "streets"]
         return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
@@ -112,6 +116,24 @@ def test_a_search_whose_time_is_up_ends_and_is_queued_again(submit, tmp_path):
 def test_a_search_that_fails_is_not_queued_again(submit, tmp_path):
     assert submit("fails").wait(60) == 1
     assert not (tmp_path / "told" / "scontrol").exists()
+
+
+@pytest.mark.parametrize(("task", "patience"), [(0, None), (1, "20")])
+def test_other_nodes_do_not_wait_long_for_a_head_that_has_ended(submit, tmp_path, task, patience):
+    assert submit("finishes", task=task).wait(60) == 0
+    lines = (tmp_path / "told" / "environment").read_text().splitlines()
+    environment = dict(line.split("=", 1) for line in lines if "=" in line)
+    assert environment.get("RAY_gcs_rpc_server_reconnect_timeout_s") == patience
+
+
+def test_a_search_that_has_not_begun_for_want_of_ray_has_failed(submit):
+    # `ray symmetric-run` ends with 0 where `ray start` failed.
+    former = Path(f"/tmp/ray-test-{os.getpid()}")
+    former.mkdir()
+    (former / "driver.pid").write_text("1\n")  # left by a run of the same job whose node failed
+    out, _ = (script := submit("never")).communicate(timeout=60)
+    assert script.returncode == 1
+    assert "Ray did not start" in out
 
 
 def test_slurm_is_asked_for_what_the_script_needs(root):

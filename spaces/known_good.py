@@ -1,7 +1,7 @@
 """What a search of a space tries first: configurations that were good on the street scenes that they were measured on.
 
-Small networks on CamVid and on drawn streets, at a third of their size and whole: `benchmarks/RESULTS.md`, "A table of
-real trainings". What a configuration leaves open, the space draws; one that it cannot draw for the data is left out.
+Small networks on CamVid and on drawn streets, at a third of their size and whole: `benchmarks/results/recorded.md`.
+What a configuration leaves open, the space draws; one that it cannot draw for the data is left out.
 """
 
 from typing import Final

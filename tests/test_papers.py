@@ -25,6 +25,10 @@ PAPERS: Final = {
     file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
     for file in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 }
+MEASURED: Final = {
+    file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8")
+    for file in (ROOT / "benchmarks" / "RESULTS.md", *sorted((ROOT / "benchmarks" / "results").glob("*.md")))
+}
 LINES: Final = [(paper, command) for paper, text in PAPERS.items() for command in read_commands(text)]
 LANGUAGES: Final = {"sh", "text", "json", "python"}
 FOREIGN_OPTIONS: Final = {
@@ -118,9 +122,9 @@ def test_every_option_of_a_launch_is_explained():
     assert options_of(COMMANDS["search"].commands["launch"]) - explained == {"--help"}
 
 
-@pytest.mark.parametrize("paper", PAPERS)
+@pytest.mark.parametrize("paper", [*PAPERS, *MEASURED])
 def test_links_lead_somewhere(paper):
-    for target in re.findall(r"\]\(([^)\s]+)\)", PAPERS[paper]):
+    for target in re.findall(r"\]\(([^)\s]+)\)", (PAPERS | MEASURED)[paper]):
         if target.startswith("http"):
             continue
         path, _, heading = target.partition("#")

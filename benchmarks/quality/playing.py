@@ -55,7 +55,8 @@ def main(words: Sequence[str]) -> None:
     warnings.simplefilter("ignore")
     tasks = _load_tasks(arguments)
     if looked_at := {"choose", "final"} & set(arguments.tasks):
-        print(f"A look at {' and '.join(sorted(looked_at))}: count it in benchmarks/RESULTS.md.", file=sys.stderr)
+        seen = " and ".join(sorted(looked_at))
+        print(f"A look at {seen}: count it in benchmarks/results/search.md.", file=sys.stderr)
     for workers, trainings in itertools.product(arguments.workers, arguments.trainings):
         print(f"{trainings} whole trainings, {workers} at a time, {arguments.seeds} seeds")
         scores = _play_all(tasks, arguments, workers, trainings)

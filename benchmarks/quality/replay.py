@@ -14,7 +14,7 @@ What is honest here, and what it favours:
   most 1. Parameters that the search had fixed do not count.
 
 A record of some dozens of trials is a coarse ruler: what is found is the region of a record, not a configuration, and
-arms did not rank on it as they do on the task that it was recorded from (`benchmarks/RESULTS.md`).
+arms did not rank on it as they do on the task that it was recorded from (`benchmarks/results/recorded.md`).
 `python -m search replay` guesses nothing.
 """
 

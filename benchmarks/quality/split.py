@@ -4,7 +4,7 @@ Written down once, before any candidate was played. The tasks that the search wa
 others were dealt family by family, in the order of the SHA-256 of their names, so that each part has tasks of all
 four families (LCBench, TaskSet, landscapes, settled tables) and nobody's taste in it. What is designed may look at
 `design` as often as it likes, at `choose` once per candidate, at `final` once; each look at the latter two is counted
-in `benchmarks/RESULTS.md`. A task that is added later goes to `design`.
+in `benchmarks/results/search.md`. A task that is added later goes to `design`.
 """
 
 from collections.abc import Mapping, Sequence

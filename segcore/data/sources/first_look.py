@@ -71,6 +71,9 @@ def _leave_out_tests(folder: Path, match: Match) -> Patterns:
     if SPLIT in patterns.images or not trained.shared:
         return patterns
     patterns = trained.to_patterns()
+    # What no pattern can name is refused with what to rename.
+    if not tests or find_pattern_fault(patterns.images):
+        return patterns
     taken = sorted(tests & {found.file for found in find_files(folder, patterns.images)[0]})
     if taken:
         raise DataError(

@@ -103,5 +103,5 @@ def test_a_png_keeps_every_pixel_and_leaves_nothing_else(tmp_path: Path):
 
 
 def test_a_missing_folder_is_a_storage_error(tmp_path: Path):
-    with pytest.raises(StorageError, match="choose a folder that exists"):
+    with pytest.raises(StorageError, match="make its folder first"):
         save_png(np.zeros((2, 2, 3), np.uint8), tmp_path / "nowhere" / "picture.png")

@@ -145,7 +145,7 @@ def test_numbers_outside_their_range_are_refused(name, value, tmp_path: Path):
 def test_a_folder_with_pictures_of_another_data_set_is_refused(tmp_path: Path):
     (tmp_path / "seg_train_images").mkdir()
     (tmp_path / "seg_train_images" / "train_0007.jpg").write_bytes(b"")
-    with pytest.raises(StorageError, match=r"already holds 1 other files \(such as train_0007.jpg\)"):
+    with pytest.raises(StorageError, match=r"already holds 1 other file \(such as train_0007.jpg\)"):
         write_streets(tmp_path, cases=2, height=64, width=64, test_cases=0)
 
 

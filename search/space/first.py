@@ -11,11 +11,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from search.settings import SearchSettings
+from search.settings import SearchSettings, describe_damage
 from search.space.check import Requirement
 from search.space.draw import Draw, RejectedDrawError, draw, draw_config
 from segcore.config import TrainConfig, make_paths_whole, refuse_unknown_fields
+from segcore.data.names import refuse_repeated_keys
+from segcore.data.texts import read_text
 from segcore.errors import ConfigError, StreetError
+from segcore.regular import refuse_irregular
 from spaces import Space
 from spaces.known_good import KNOWN_GOOD
 
@@ -32,17 +35,27 @@ def read_prior(file: Path) -> dict[str, Any]:
         ConfigError: when the file cannot be read, or holds no configuration.
     """
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-        values: dict[str, Any] = dict(document.get("values", document))
-        if "values" in document:
-            # A winner's patience is that of its retraining.
-            values.pop("patience_epochs", None)
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        refuse_irregular(file)
+        values = _parse_prior(read_text(file))
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"--seed-config {file} cannot be read ({error}); give a best.json, or an object of TrainConfig values such "
-            'as {"backbone": "resnet34", "learning_rate": 0.001}.'
+            f"--seed-config {file} cannot be read ({describe_damage(error)}); give a best.json, or an object of "
+            'TrainConfig values such as {"backbone": "resnet34", "learning_rate": 0.001}.'
         ) from error
     return validate_given(values, f"--seed-config {file}")
+
+
+def _parse_prior(text: str) -> dict[str, Any]:
+    document = json.loads(text, object_pairs_hook=refuse_repeated_keys)
+    is_best = isinstance(document, dict) and "values" in document
+    values = document["values"] if is_best else document
+    if not isinstance(values, dict):
+        raise ValueError(f"{'its values are' if is_best else 'it holds'} {json.dumps(values)[:40]}, no object")
+    # A winner's patience is that of its retraining.
+    given = {name: value for name, value in values.items() if not (is_best and name == "patience_epochs")}
+    if not given:
+        raise ValueError("it gives no value")
+    return given
 
 
 def resolve_first(

@@ -106,6 +106,11 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
         fetch = SearchFolder(root=stage.search or stage.root).command("fetch", "FOLDER")
         page = card.describe(settings.name, registered, mask_uri(place.tracking_uri), fetch)
         champion = _introduce(open_client(place.tracking_uri), settings.name, registered, card, page)
+    except TrackingError as error:
+        # What it says to do comes before what is to be done again.
+        raise TrackingError(
+            f"The ensemble is in {model}, but MLflow did not take it. {error} After that, run '{again}' again."
+        ) from error
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise TrackingError(
             f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "

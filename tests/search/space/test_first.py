@@ -1,4 +1,5 @@
 import json
+import os
 
 import optuna
 import pytest
@@ -168,8 +169,14 @@ def test_best_json_and_plain_values_are_read(tmp_path):
     ("content", "told"),
     [
         ("", "cannot be read"),
-        ("[1]", "cannot be read"),
-        ("3", "cannot be read"),
+        ("[1]", "it holds [1], no object"),
+        ("null", "it holds null, no object"),
+        ("{}", "it gives no value"),
+        ('{"values": {}}', "it gives no value"),
+        ('{"values": []}', "its values are [], no object"),
+        ('{"values": null}', "its values are null, no object"),
+        ('{"batch_size": 2, "batch_size": 4}', "'batch_size' occurs twice"),
+        ('{"a":' * 100_000, "recursion"),
         ('{"bakbone": "resnet18"}', "did you mean backbone"),
         ('{"batch_size": 0}', "batch_size=0"),
         ('{"values": {"batch_size": "many"}}', "batch_size='many'"),
@@ -181,6 +188,17 @@ def test_file_that_holds_no_configuration_is_refused(tmp_path, content, told):
     with pytest.raises(ConfigError, match=r"--seed-config .*values\.json") as caught:
         read_prior(file)
     assert told in str(caught.value)
+
+
+def test_configuration_may_begin_with_the_mark_that_windows_writes(tmp_path):
+    (tmp_path / "values.json").write_text(json.dumps(GIVEN), encoding="utf-8-sig")
+    assert read_prior(tmp_path / "values.json") == GIVEN
+
+
+def test_pipe_in_place_of_a_configuration_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "values.json")
+    with pytest.raises(ConfigError, match="no regular file"):
+        read_prior(tmp_path / "values.json")
 
 
 def test_file_that_is_missing_is_refused(tmp_path):

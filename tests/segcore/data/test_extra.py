@@ -122,7 +122,7 @@ def test_void_colours_may_differ_and_are_void_all_the_same(real, extra_folder, t
 
 def test_names_of_the_real_data_are_refused(real, extra_folder):
     _rename(extra_folder, "other_0002", "train_0002")
-    with pytest.raises(DataError, match=r"1 names occur twice(?s:.*)train_0002: also in .*data"):
+    with pytest.raises(DataError, match=r"1 name occurs twice(?s:.*)train_0002: also in .*data"):
         read_extra(real, [extra_folder])
 
 

@@ -28,6 +28,7 @@ _SEGCORE_BASE: Final = {
     "regular",
     "counting",
     "replacing",
+    "scratch",
 }
 _SEGCORE_ROOMS: Final = ("data", "networks", "scoring", "feeding", "prediction", "training", "insight")
 _SEARCH_BASE: Final = {

@@ -22,8 +22,8 @@ from typing import Final
 
 from search.commands.server_guard import PREFIX, clear_users
 from search.ending import ENDS, guarded_by, list_heeded
-from search.run.scratch import locked_folder
 from segcore.errors import ConfigError, TrackingError
+from segcore.scratch import locked_folder
 
 _LOCAL_NAMES: Final = ("localhost", "127.0.0.1", "[::1]")
 _USER_VARIABLE: Final = "MLFLOW_TRACKING_USERNAME"

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from search.run.scratch import clear_left
+from segcore.scratch import clear_left
 
 PREFIX: Final = "street-ui-"
 """Of the folder that holds a server's users."""

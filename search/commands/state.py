@@ -23,6 +23,7 @@ from search.verdict.selection import (
     choose_contenders,
     find_earlier_retraining,
 )
+from segcore.counting import count_words
 from segcore.data.dividing.split import read_folds
 
 
@@ -117,7 +118,8 @@ def _show_confirmation(
     contenders, split = choose_contenders(history, trainings, settings), read_folds(folder.folds)
     decision = decide(contenders, trainings, settings, split.block_of)
     if decision.pending:
-        told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {count_trainings(settings)} trainings"
+        most = count_words(count_trainings(settings), "training")
+        told = f"{len(trainings.trials) - len(trainings.unfinished)} of at most {most}"
         warn(f"The winner is not confirmed {_name_further(settings)} yet ({told}); run '{folder.command('confirm')}'.")
     else:
         best = choose_confirmed(history, trainings, settings, split)

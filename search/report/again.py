@@ -14,6 +14,7 @@ from search.report.matter import Matter, command_block
 from search.settings import SearchSettings, build_settings, settings_values
 from search.storage import name_storage
 from segcore.config import TrainConfig
+from segcore.counting import count_words
 from segcore.insight.page import Markup, Row, Section, data_table, element, join, paragraph
 
 _PACKAGES: Final = ("torch", "torchvision", "timm", "albumentations", "ray", "optuna", "mlflow", "numpy")
@@ -27,7 +28,7 @@ def reproduce(matter: Matter) -> Section:
     """Return how to do it again."""
     record = matter.record
     count = len(record.settings.first)
-    first = f" It began with {count} configurations that were given or known to be good." if count else ""
+    first = f" It began with {count_words(count, 'configuration')}, given or known to be good." if count else ""
     parts = [
         element("h3", "The search"),
         command_block([launch_command(record.settings, record.place, record.folder.folds)]),

@@ -17,6 +17,7 @@ from ray._private.state import actors
 from search.place import Place
 from search.run.demand import Demand
 from search.run.nodes import Node, Nodes, describe_node
+from segcore.counting import count_words
 
 _COUNT_SECONDS: Final = 1.0
 _REST_SECONDS: Final = 30.0
@@ -48,7 +49,7 @@ def describe_lack(place: Place, nodes: Collection[Node]) -> str:
     if not nodes:
         return f"a node with {wanted}: none is here"
     largest = max((node["Resources"] for node in nodes), key=lambda each: (each.get("GPU", 0.0), each.get("CPU", 0.0)))
-    here = "1 node is" if len(nodes) == 1 else f"{len(nodes)} nodes are"
+    here = count_words(len(nodes), "node is", "nodes are")
     return f"a node with {wanted}: {here} here, the largest with {describe_resources(largest, every=True)}"
 
 

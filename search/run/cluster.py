@@ -29,6 +29,7 @@ from search.run.share import taking_gpus
 from search.run.starting import starting_patiently
 from search.tracking_uri import mask_uri
 from segcore.bucket import PLACE_VARIABLES
+from segcore.counting import count_words
 from segcore.data.bringing import bring_each
 from segcore.data.caching.build import Announce
 from segcore.data.caching.cache import PixelCache, Progress
@@ -220,8 +221,8 @@ def _require_capacity(place: Place) -> None:
         largest = max((node["Resources"].get(kind, 0.0) for node in nodes), default=0.0)
         if needed > largest:
             raise ClusterError(
-                f"--{kind.lower()}s-per-trial {needed:g}: the largest of {len(nodes)} node(s) has {largest:g} {kind}s, "
-                f"so no trial could ever start; ask for {largest:g} or less, or add nodes first."
+                f"--{kind.lower()}s-per-trial {needed:g}: the largest of {count_words(len(nodes), 'node')} has "
+                f"{largest:g} {kind}s, so no trial could ever start; ask for {largest:g} or less, or add nodes first."
             )
     if count_concurrent(place, nodes) == 0:
         raise ClusterError(

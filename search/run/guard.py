@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from search.ending import guarded_by
-from search.run.scratch import clear_left, clear_scratch
+from search.run.scratch import clear_scratch
+from segcore.scratch import clear_left
 
 PREFIX: Final = "street."
 """Of a local Ray's folder."""

@@ -229,5 +229,5 @@ def require_done(stage: Stage, done: bool, trials: int) -> None:
     if done:
         return
     ended = sum(record.outcome is not None for record in stage.journal.history.in_order)
-    what = "trials" if stage.name == "search" else "trainings"
-    raise InterruptedSearchError(f"Interrupted when {ended} of {trials} {what} had ended; go on with '{stage.again}'.")
+    what = count_words(trials, "trial" if stage.name == "search" else "training")
+    raise InterruptedSearchError(f"Interrupted when {ended} of {what} had ended; go on with '{stage.again}'.")

@@ -17,7 +17,7 @@ from ray._private import utils
 from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
 from search.run.guard import PREFIX, clear_killed, end_agents, guarded
-from search.run.scratch import locked_folder
+from segcore.scratch import locked_folder
 
 _TOKEN: Final = "RAY_AUTH_TOKEN"
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO

@@ -7,6 +7,7 @@ from typing import Any, Final
 from search.markdown import plain
 from search.memory.best import Confirmation, Winner
 from search.verdict.out_of_fold import EnsembleVerdict, OutOfFold
+from segcore.counting import count_words
 
 STEERED: Final = "The search was steered by these images, so this score flatters; other images would tell how much."
 """Of validation images that are all there are."""
@@ -70,7 +71,7 @@ def out_of_fold_note(result: OutOfFold, search_score: float) -> str:
 def ensemble_line(found: EnsembleVerdict) -> str:
     """Say what came of a selection among several configurations, and what it is worth."""
     asked = len({member.trial for member in found.members})
-    among = f"{len(found.members)} candidates of {asked} configuration{'s' if asked > 1 else ''}"
+    among = f"{count_words(len(found.members), 'candidate')} of {count_words(asked, 'configuration')}"
     lacking = "".join(f" {failure[0].upper()}{failure[1:]}: it had no say." for failure in found.failures)
     if not found.kept:
         return (
@@ -124,7 +125,8 @@ def _seeds_note(result: OutOfFold, search_score: float) -> str:
     rows = "\n".join(f"| {seed} | {score:.4f} |" for seed, score in result.fold_scores.items())
     return (
         f"### On the only validation images: {plain(result.metric)} {result.fold_mean:.4f} of one network\n\n"
-        f"Mean over {len(result.fold_scores)} seed(s) ± {result.spread:.4f}, on {result.images} images; the search's "
-        f"own score was {search_score:.4f}. {STEERED} The networks together are not scored.\n\n"
+        f"Mean over {count_words(len(result.fold_scores), 'seed')} ± {result.spread:.4f}, on "
+        f"{count_words(result.images, 'image')}; the search's own score was {search_score:.4f}. "
+        f"{STEERED} The networks together are not scored.\n\n"
         f"| seed | {plain(result.metric)} |\n| --- | --- |\n{rows}\n"
     )

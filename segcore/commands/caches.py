@@ -10,6 +10,7 @@ from rich.table import Table
 
 from segcore.commands.console import console, warn, warn_of_slow_cache
 from segcore.commands.options import Cache
+from segcore.counting import count_words
 from segcore.data.bringing import FOLDER, list_fetched, remove_fetched
 from segcore.data.caching.disk import DEFAULT_CACHE, resolve_folder
 from segcore.data.caching.upkeep import (
@@ -65,9 +66,10 @@ def _verify(caches: tuple[StoredCache, ...]) -> None:
     if faults:
         told = "\n".join(f"  - {folder.name}: {fault}" for folder, fault in faults.items())
         raise CheckpointError(
-            f"{len(faults)} of {len(readable)} cache(s) damaged; remove them with --remove, to be made again:\n{told}"
+            f"{len(faults)} of {count_words(len(readable), 'cache')} damaged; remove them with --remove, to be made "
+            f"again:\n{told}"
         )
-    console.print(f"{len(readable)} cache(s) read: every pixel is what was written.", style="green")
+    console.print(f"{count_words(len(readable), 'cache')} read: every pixel is what was written.", style="green")
 
 
 def _print_shelf(shelf: Shelf) -> None:
@@ -83,7 +85,7 @@ def _print_shelf(shelf: Shelf) -> None:
         console.print(table)
     free = f", {_in_gib(shutil.disk_usage(shelf.root).free)} free" if shelf.root.is_dir() else ""
     total = sum(each.bytes for each in shelf.caches)
-    console.print(f"{shelf.root}: {len(shelf.caches)} cache(s), {_in_gib(total)}{free}", soft_wrap=True)
+    console.print(f"{shelf.root}: {count_words(len(shelf.caches), 'cache')}, {_in_gib(total)}{free}", soft_wrap=True)
     if shelf.parts:
         warn(
             f"{len(shelf.parts)} unfinished: being made now, or left by a start that was killed; --remove-old removes "
@@ -92,7 +94,8 @@ def _print_shelf(shelf: Shelf) -> None:
     if fetched := list_fetched(shelf.root):
         size = _in_gib(sum(fetched.values()))
         console.print(
-            f"{shelf.root / FOLDER}: {len(fetched)} data set(s) that were fetched or unpacked, {size}; "
+            f"{shelf.root / FOLDER}: "
+            f"{count_words(len(fetched), 'data set that was', 'data sets that were')} fetched or unpacked, {size}; "
             "--remove-fetched removes them",
             soft_wrap=True,
         )

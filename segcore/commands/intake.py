@@ -53,7 +53,7 @@ def init(
         values = count_values(files, progress)
     draft = draft_description(data, patterns, values, files)
     _print_values(patterns, values, draft)
-    tests = [f"left out: {patterns.tests} images in folders for testing"] if patterns.tests else []
+    tests = [f"left out: {count_words(patterns.tests, 'image')} in folders for testing"] if patterns.tests else []
     for line in (*tests, *found.notes[1:], *found.problems[:_MOST_TOLD], *find_doubts(values, files)):
         warn(line)
     if len(found.problems) > _MOST_TOLD:
@@ -89,14 +89,15 @@ def _describe_import(report: CocoReport, crowd: str) -> list[str]:
         "to more than one object: the smaller object has them"
     ]
     if report.crowds:
-        lines.append(f"{report.crowds} areas of objects not told apart (iscrowd) are {crowd}, below all objects")
+        crowds = count_words(report.crowds, "area")
+        lines.append(f"{crowd}, below all objects: {crowds} of objects not told apart (iscrowd)")
     if report.vanished:
         lines.append(
             f"{count_words(report.vanished, 'object has', 'objects have')} "
             "no pixel: too small, or covered by smaller ones"
         )
     if report.blank:
-        lines.append(f"{report.blank} images have no object; they are background")
+        lines.append(f"no object, so all background: {count_words(report.blank, 'image')}")
     return lines
 
 

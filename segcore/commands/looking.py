@@ -8,6 +8,7 @@ import typer
 from segcore.commands.console import bring_shown, console, show_progress
 from segcore.commands.groups import group_of, with_groups
 from segcore.commands.options import Data, GivenDivision, GivenMachine, LayoutName, Model
+from segcore.counting import count_words
 from segcore.data.bringing import name_data
 from segcore.insight.error_analysis import Selection, analyse_errors
 from segcore.insight.error_report import describe_origin, render_errors
@@ -31,7 +32,7 @@ def explore(data: Data, out: Page, division: GivenDivision, layout: LayoutName =
     write_page(render_exploration(exploration, name_data(data)), out)
     problems = len(exploration.report.problems)
     if problems:
-        console.print(f"{problems} problem(s), listed on the page", style="yellow")
+        console.print(f"{count_words(problems, 'problem')}, listed on the page", style="yellow")
     console.print(f"written to {out}", soft_wrap=True)
 
 

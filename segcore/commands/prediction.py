@@ -205,7 +205,7 @@ def _describe_cleaning(cleaning: Cleaning, metric: str) -> str:
         return f"{told}; removing those of any class helps nowhere"
     gain = _describe_gain(cleaning.gain)
     worth = f"{gain} when areas are chosen without the fold that they are scored on"
-    done = "removed" if cleaning.helps else "kept, for that may be chance"
+    done = "these are removed" if cleaning.helps else "none is removed, for this gain may be chance"
     return f"{told}, {cleaning.after:.4f} without those below ({areas} millionths of an image); {worth}: {done}"
 
 

@@ -50,10 +50,10 @@ def print_verdict(report: DataReport) -> None:
         DataError: with all problems.
     """
     if report.problems:
-        raise DataError(f"{report.dataset.folder}: {len(report.problems)} problem(s):", report.problems)
+        raise DataError(f"{report.dataset.folder}: {count_words(len(report.problems), 'problem')}:", report.problems)
     warnings = len(report.findings.warnings)
     if warnings:
-        console.print(f"It can be trained on; look at the {warnings} warning(s) above.", style="yellow")
+        console.print(f"It can be trained on; look at the {count_words(warnings, 'warning')} above.", style="yellow")
     else:
         console.print("No problem found.", style="green")
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from segcore.counting import count_words
 from segcore.data.caching.build import Announce, prepare_cache
 from segcore.data.caching.cache import PixelCache, Progress
 from segcore.data.case import DataSet
@@ -37,8 +38,9 @@ def read_extra(dataset: DataSet, folders: Sequence[Path]) -> tuple[DataSet, ...]
         clashes = [case.name for case in other.cases if case.name in known]
         if clashes:
             raise DataError(
-                f"{other.folder} cannot be trained on beside {dataset.folder}: {len(clashes)} names occur twice; "
-                "rename the images, masks and annotations, or make pseudo labels again with --prefix:",
+                f"{other.folder} cannot be trained on beside {dataset.folder}: "
+                f"{count_words(len(clashes), 'name occurs', 'names occur')} twice; rename images, masks "
+                "and annotations, or make pseudo labels again with --prefix:",
                 [f"{name}: also in {known[name]}" for name in clashes[:_MOST_NAMES]],
             )
         known |= {case.name: other.folder for case in other.cases}
@@ -101,7 +103,8 @@ def _require_new_images(cache: PixelCache) -> None:
     if problems:
         more = [f"and {len(problems) - _MOST_TOLD} more"] if len(problems) > _MOST_TOLD else []
         raise DataError(
-            f"{len(problems)} extra images show pictures of the real data, perhaps mirrored, resized or compressed "
-            "anew, and networks would be validated on what they know; remove them from the extra data:",
+            f"{count_words(len(problems), 'extra image shows a picture', 'extra images show pictures')} of the real "
+            "data, perhaps mirrored, resized or compressed anew, and networks would be validated on what they know; "
+            "take such images out of the extra data:",
             [*problems[:_MOST_TOLD], *more],
         )

@@ -215,8 +215,8 @@ def _find_two_ways(content: Content, classes: ClassTable) -> Iterator[str]:
     marked_N, void_N = content.pixels_NC[:, alone] > 0, content.pixels_NC[:, -1] > 0
     if marked_N.any() and void_N.any() and not (marked_N & void_N).any():
         yield (
-            f"{void_N.sum()} masks have the number 255, which is void, and none of them {classes.names[alone]}: if 255 "
-            "stands for it there, write 1 in its place"
+            f"{count_words(int(void_N.sum()), 'mask has', 'masks have')} the number 255, which is void, without "
+            f"{classes.names[alone]}: if 255 stands for it there, write 1 in its place"
         )
 
 
@@ -254,7 +254,7 @@ def _describe_together(what: str, groups: Sequence[Sequence[str]], given: FoldSp
     if groups:
         first, second = groups[0][:2]
         yield (
-            f"{what}: {sum(map(len, groups))} in {len(groups)} groups ({first} and {second} first)"
+            f"{what}: {sum(map(len, groups))} in {count_words(len(groups), 'group')} ({first} and {second} first)"
             + ("" if given else "; each group stays in one fold")
         )
 
@@ -305,8 +305,8 @@ def _find_divided(split: FoldSplit, alike: Sequence[Sequence[str]]) -> Iterator[
     if divided:
         first, second = divided[0][:2]
         yield (
-            f"{len(divided)} groups of images that show the same are divided by the given split ({first} and {second} "
-            "first): what is learnt of one is known of the other, so scores flatter"
+            f"divided by the given split: {count_words(len(divided), 'group')} of images that show the same ({first} "
+            f"and {second} first); what is learnt of one is known of the other, so scores flatter"
         )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from segcore.counting import count_words
 from segcore.data.classes import ClassTable
 from segcore.insight.ceiling import measure_ceilings
 from segcore.insight.charts import Column, bar, column_chart, heat_map
@@ -262,7 +263,11 @@ def _distribution(analysis: ErrorAnalysis) -> Section:
     scores = [image.score.iou for image in analysis.images if image.score.iou is not None]
     without = len(analysis.images) - len(scores)
     columns = [
-        Column(label=f"{i / 20:.2f}", value=count, note=f"{count} images from {i / 20:.2f} to {(i + 1) / 20:.2f}")
+        Column(
+            label=f"{i / 20:.2f}",
+            value=count,
+            note=f"{count_words(count, 'image')} from {i / 20:.2f} to {(i + 1) / 20:.2f}",
+        )
         for i, count in enumerate(bin_scores(scores))
     ]
     parts = [element("div", column_chart(columns, "iou of an image, from ... on", width=700), "scroll")]
@@ -290,4 +295,4 @@ def _ratio(part: int, whole: int) -> float:
 
 
 def _images(count: int) -> str:
-    return f"{count:,} image was" if count == 1 else f"{count:,} images were"
+    return count_words(count, "image was", "images were")

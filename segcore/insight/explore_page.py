@@ -109,7 +109,10 @@ def _problems(exploration: Exploration) -> Section:
     parts = [
         join(
             [
-                paragraph(f"{len(report.problems)} problem(s); an image that has one is left out below.", "warning"),
+                paragraph(
+                    f"{count_words(len(report.problems), 'problem')}; an image that has one is left out below.",
+                    "warning",
+                ),
                 bullets(shown),
             ]
         )
@@ -121,7 +124,11 @@ def _problems(exploration: Exploration) -> Section:
     parts.append(element("div", warnings, "tall" if len(findings.warnings) > _MOST_WARNINGS else ""))
     parts.append(bullets([*report.dataset.notes, *findings.notes]))
     if findings.alike:
-        parts.append(paragraph(f"{len(findings.alike)} groups of images look the same, as they are or mirrored:"))
+        parts.append(
+            paragraph(
+                f"{count_words(len(findings.alike), 'group')} of images that look the same, as they are or mirrored:"
+            )
+        )
         parts.append(bullets(", ".join(group) for group in findings.alike[:_MOST_PROBLEMS]))
     else:
         parts.append(paragraph("No image occurs twice."))
@@ -202,7 +209,7 @@ def _gaps(exploration: Exploration) -> Section:
             ]
         )
     columns = [
-        Column(label=str(first), value=count, note=f"{count} gaps of {show_range(first, last)} frames")
+        Column(label=str(first), value=count, note=f"{count_words(count, 'gap')} of {show_range(first, last)} frames")
         for first, last, count in bin_by_doubling(every)
     ]
     chart = column_chart(columns, "frames to the next image, from ... on", width=640) if columns else Markup("")
@@ -230,7 +237,8 @@ def _ceilings(exploration: Exploration) -> Section:
     return Section(
         title="What training at a smaller size can reach",
         hint="With input_mode=resize a network sees images at a scale, and its answer is enlarged. These are scores of "
-        f"the truth itself, shrunk and enlarged alike, on {images} images: no network of that scale scores more.",
+        f"the truth itself, shrunk and enlarged alike, on {count_words(images, 'image')}: no "
+        "network of that scale scores more.",
         content=data_table(["scale", "iou at most", "miou at most"], rows),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from segcore.counting import count_words
 from segcore.data.dividing.split import FoldSplit
 from segcore.insight.charts import Column, column_chart
 from segcore.insight.explore import Exploration, bin_by_doubling, class_shares_by_fold, objects_by_class
@@ -94,7 +95,7 @@ def show_objects(exploration: Exploration) -> Section:
                 Column(
                     label=str(first),
                     value=count,
-                    note=f"{count} objects with sides of {show_range(first, last)} pixels",
+                    note=f"{count_words(count, 'object')} with sides of {show_range(first, last)} pixels",
                 )
                 for first, last, count in bin_by_doubling(np.sqrt(objects.areas_N).tolist())
             ]

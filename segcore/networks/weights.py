@@ -23,6 +23,7 @@ from segmentation_models_pytorch.encoders.mix_transformer import mix_transformer
 from torch import nn
 
 from segcore.config import TrainConfig
+from segcore.counting import count_words
 from segcore.errors import WeightsError
 from segcore.networks.encoders import find_encoder, is_mix_transformer
 from segcore.networks.fitting import Fit, fit_network
@@ -91,8 +92,8 @@ def _fit(network: nn.Module, config: TrainConfig) -> Fit:
     broken = [fit.names[own] for own, tensor in fit.tensors.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise WeightsError(
-            f"{told} hold values that are no finite numbers in {len(broken)} tensor(s), {broken[0]!r} first: what they "
-            f"are of has diverged, or the file is damaged. {_REMEDY}"
+            f"{told} hold values that are no finite numbers in {count_words(len(broken), 'tensor')}, "
+            f"{broken[0]!r} first: what they are of has diverged, or the file is damaged. {_REMEDY}"
         )
     return fit
 

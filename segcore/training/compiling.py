@@ -8,20 +8,22 @@ which runs it: by itself torch keeps it in a folder of /tmp that anyone may have
 
 import atexit
 import os
-import shutil
 import stat
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 import torch
 from torch import Tensor
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from segcore.feeding.batch import Batch
 from segcore.machine import Machine, autocast, is_memory_error
+from segcore.scratch import clear_left, locked_folder
 from segcore.training.epoch import set_training
 from segcore.training.losses import Loss
 from segcore.training.state import TrainState
@@ -33,6 +35,7 @@ _SAVED_SHARE: Final = 0.2
 _TIMED_STEPS: Final = 3
 _REASON_CHARACTERS: Final = 120
 _KEPT_VARIABLE: Final = "TORCHINDUCTOR_CACHE_DIR"
+_PREFIX: Final = "street-compiled-"
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -63,17 +66,22 @@ class CompiledNetwork:
 def keep_compiled(cache_root: Path) -> None:
     """Let all trainings of this machine share what is compiled, in a folder of this user alone.
 
-    Where that cannot be had, it is kept for as long as this process lives.
+    Where that cannot be had, it is kept for as long as this process lives; what killed ones left is deleted. A folder
+    that a person has named stays; torch names its own as soon as it is imported.
 
     Args:
         cache_root: folder of this machine's caches.
     """
-    if os.environ.get(_KEPT_VARIABLE):
+    named = Path(os.environ.get(_KEPT_VARIABLE, "")).name
+    # Where a process that started this one has its temporary files elsewhere, so is torch's.
+    if named not in ("", Path(default_cache_dir()).name):
         return
     folder = cache_root / f"compiled-{os.getuid()}"
     if not _make_own(folder):
-        folder = Path(tempfile.mkdtemp(prefix="street-compiled-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        temporary, closing = Path(tempfile.gettempdir()), ExitStack()
+        clear_left(_PREFIX, temporary)
+        folder = closing.enter_context(locked_folder(_PREFIX, temporary))
+        atexit.register(closing.close)
     os.environ[_KEPT_VARIABLE] = str(folder)
 
 

@@ -12,6 +12,7 @@ from typing import Final
 import torch
 
 from segcore.config import STRIDE, TrainConfig
+from segcore.counting import count_words
 from segcore.errors import ConfigError, DeviceMemoryError
 from segcore.feeding.samples import TrainingSamples, blank_batch
 from segcore.machine import Machine, is_memory_error
@@ -102,8 +103,9 @@ def resolve_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
     smallest, size = _smallest_batch(state.config, samples), state.config.batch_size
     if len(samples) < smallest:
         raise ConfigError(
-            f"{len(samples)} training sample(s): decoder={state.config.decoder}, input_mode={state.config.input_mode} "
-            f"needs {smallest} at a time; use another decoder, or more or larger images or crops."
+            f"{count_words(len(samples), 'training sample')}: decoder={state.config.decoder}, "
+            f"input_mode={state.config.input_mode} needs {smallest} at a time; use another decoder, or more "
+            "or larger images or crops."
         )
     require_batch_fits(samples.shortest_long_side, state.config)
     if size == "auto":

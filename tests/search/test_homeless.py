@@ -51,7 +51,7 @@ def test_without_a_home_a_message_says_what_to_give(module, arguments, message):
 def test_without_a_home_another_folder_is_used(tmp_path):
     done = _run("segcore", "cache", "--cache", tmp_path / "cache")
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"{tmp_path.name}/cache: 0 cache(s)" in done.stdout.replace("\n", "")
+    assert f"{tmp_path.name}/cache: 0 caches" in done.stdout.replace("\n", "")
 
 
 def test_a_home_that_cannot_be_written_is_said_with_the_option(tmp_path, make_dataset):

@@ -22,10 +22,24 @@ from segcore.errors import DataError
 _FORM: Final = ConfigDict(extra="ignore", allow_inf_nan=False)
 _MOST_PROBLEMS: Final = 50
 _Length = Annotated[int, Field(ge=0)]
+Identity = int | str
+"""A number, or what else a program numbers things by, such as a UUID."""
 
 
-def _fill_in(side: object) -> object:
-    return 0 if side is None else side
+def _fill_in(value: object) -> object:
+    return 0 if value is None else value
+
+
+def _read_identity(identity: int | str) -> int | str:
+    """Return a number that is written as a text as the number that others of the file may write."""
+    return int(identity) if isinstance(identity, str) and identity.isdecimal() else identity
+
+
+def _list_runs(outline: object) -> object:
+    return [outline] if isinstance(outline, dict) else outline
+
+
+_Identity = Annotated[Identity, AfterValidator(_read_identity)]
 
 
 def _unify_path(name: str) -> str:
@@ -45,7 +59,7 @@ class CocoRuns:
 class CocoImage:
     """An image of a COCO file; sizes in pixels, 0 where the file does not say it."""
 
-    id: int
+    id: _Identity
     file_name: Annotated[str, AfterValidator(_unify_path)]
     height: Annotated[_Length, BeforeValidator(_fill_in)] = 0
     width: Annotated[_Length, BeforeValidator(_fill_in)] = 0
@@ -55,7 +69,7 @@ class CocoImage:
 class CocoCategory:
     """A category of a COCO file."""
 
-    id: int
+    id: _Identity
     name: str
 
 
@@ -63,11 +77,11 @@ class CocoCategory:
 class CocoObject:
     """An annotation of a COCO file: an object, or, with `iscrowd`, an area of objects that were not outlined singly."""
 
-    image_id: int
-    category_id: int
-    segmentation: tuple[tuple[float, ...], ...] | CocoRuns | None = None
-    id: int | None = None
-    iscrowd: Literal[0, 1] = 0
+    image_id: _Identity
+    category_id: _Identity
+    segmentation: Annotated[tuple[tuple[float, ...] | CocoRuns, ...] | None, BeforeValidator(_list_runs)] = None
+    id: _Identity | None = None
+    iscrowd: Annotated[Literal[0, 1], BeforeValidator(_fill_in)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_FORM)
@@ -79,12 +93,16 @@ class CocoFile:
     categories: tuple[CocoCategory, ...]
 
     @property
-    def number_of_category(self) -> dict[int, int]:
+    def number_of_category(self) -> dict[Identity, int]:
         """The number in masks of each category by its id: from 1 in the order of ids, 0 for one called background.
+
+        Ids that are no numbers come in the file's order behind those that are.
 
         Of two of one name at most one has objects; both have one number.
         """
-        ordered = sorted(self.categories, key=lambda one: one.id)
+        texts = [one for one in self.categories if isinstance(one.id, str)]
+        numbered = [(one.id, one) for one in self.categories if isinstance(one.id, int)]
+        ordered = [*(one for _, one in sorted(numbered, key=lambda pair: pair[0])), *texts]
         names = dict.fromkeys(one.name for one in ordered if not _is_background(one))
         number_of = {name: number for number, name in enumerate(names, start=1)}
         return {one.id: number_of.get(one.name, 0) for one in ordered}
@@ -177,11 +195,13 @@ def _find_problems(content: CocoFile) -> Iterator[str]:
 
 
 def _are_shares(content: CocoFile) -> bool:
-    polygons = (one.segmentation for one in content.annotations if isinstance(one.segmentation, tuple))
-    return max((place for outline in polygons for corners in outline for place in corners), default=2) <= 1
+    polygons = (
+        part for one in content.annotations for part in one.segmentation or () if not isinstance(part, CocoRuns)
+    )
+    return max((place for corners in polygons for place in corners), default=2) <= 1
 
 
-def _find_stray(content: CocoFile, key: str, known: set[int]) -> Iterator[str]:
+def _find_stray(content: CocoFile, key: str, known: set[Identity]) -> Iterator[str]:
     strays = Counter(getattr(one, key) for one in content.annotations if getattr(one, key) not in known)
     yield from (f"annotations: {times} have {key} {value}, which nothing has" for value, times in strays.items())
 

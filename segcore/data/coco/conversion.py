@@ -20,7 +20,7 @@ import numpy.typing as npt
 from segcore.counting import count_words
 from segcore.data.caching.cache import Progress
 from segcore.data.classes import VOID
-from segcore.data.coco.annotations import CocoFile, CocoImage, CocoObject, CocoRuns, read_coco, tell_first
+from segcore.data.coco.annotations import CocoFile, CocoImage, CocoObject, CocoRuns, Identity, read_coco, tell_first
 from segcore.data.coco.shapes import Pixels, draw_polygons, draw_runs
 from segcore.data.colours import BLACK, choose_colours
 from segcore.data.decoding import read_size
@@ -85,7 +85,8 @@ def import_coco(annotations: Path, images: Path, out: Path, crowd: Crowd, progre
         measured, problems = _measure_images(content.images, images)
         if problems:
             raise DataError(
-                f"{annotations} and {images} do not fit together, {len(problems)} problem(s):", tell_first(problems)
+                f"{annotations} and {images} do not fit together, {count_words(len(problems), 'problem')}:",
+                tell_first(problems),
             )
         return _write(replace(content, images=measured), images, part, crowd, progress)
 
@@ -115,7 +116,7 @@ def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: P
     colours = [BLACK, *choose_colours(len(names) - 1, (BLACK,))]
     palette_N3 = np.full((VOID + 1, 3), VOID, np.uint8)
     palette_N3[: len(colours)] = colours
-    objects_of: dict[int, list[CocoObject]] = defaultdict(list)
+    objects_of: dict[Identity, list[CocoObject]] = defaultdict(list)
     for one in content.annotations:
         objects_of[one.image_id].append(one)
 
@@ -160,7 +161,7 @@ def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: P
     )
 
 
-def _draw(image: CocoImage, objects: Sequence[CocoObject], numbers: dict[int, int], crowd: Crowd) -> _Drawn:
+def _draw(image: CocoImage, objects: Sequence[CocoObject], numbers: dict[Identity, int], crowd: Crowd) -> _Drawn:
     sizes: list[int] = []
     problems = []
     for one in objects:
@@ -187,13 +188,16 @@ def _draw(image: CocoImage, objects: Sequence[CocoObject], numbers: dict[int, in
 
 
 def _draw_object(one: CocoObject, image: CocoImage) -> Pixels:
-    if isinstance(one.segmentation, CocoRuns):
-        return draw_runs(one.segmentation.counts, one.segmentation.size, image.height, image.width)
     if not one.segmentation:
         raise DataError(
             "it has no outline, perhaps a box alone, from which no mask can be drawn; outline it, or take it out"
         )
-    return draw_polygons(one.segmentation, image.height, image.width)
+    polygons = [part for part in one.segmentation if not isinstance(part, CocoRuns)]
+    pixels_HW = draw_polygons(polygons, image.height, image.width)
+    for part in one.segmentation:
+        if isinstance(part, CocoRuns):
+            pixels_HW |= draw_runs(part.counts, part.size, image.height, image.width)
+    return pixels_HW
 
 
 def _place(image: Path, file: Path) -> None:

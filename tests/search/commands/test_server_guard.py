@@ -8,14 +8,14 @@ from pathlib import Path
 
 from search.commands import server_guard
 from search.commands.server_guard import PREFIX, clear_users, end_group
-from search.run.scratch import locked_folder
+from segcore.scratch import locked_folder
 
 SERVING = """
 import subprocess, sys, tempfile, time
 from pathlib import Path
 from search.commands.server_guard import PREFIX
 from search.ending import guarded_by
-from search.run.scratch import locked_folder
+from segcore.scratch import locked_folder
 
 with locked_folder(PREFIX, Path(tempfile.gettempdir())) as folder:
     (folder / "users.db").touch()

@@ -418,7 +418,7 @@ def test_search_interrupted_while_a_trial_waits_says_so(search, monkeypatch):
     with pytest.raises(KilledError):
         search(Workers([(0.1, 0.2, 0.3, 0.4)]), dies_after=6)
     idle = SimpleNamespace(curves=[()], run_trials=lambda *arguments: False)
-    with pytest.raises(InterruptedSearchError, match="of 1 trials had ended; go on with 'python -m search resume"):
+    with pytest.raises(InterruptedSearchError, match="of 1 trial had ended; go on with 'python -m search resume"):
         search(idle)
 
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import tempfile
@@ -5,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from search.run import scratch
 from search.run.scratch import clear_scratch, scratch_folder, temporary_kept
 from search.run.share import make_private_folder
 
@@ -70,7 +70,7 @@ def test_nothing_else_is_deleted(temporary, monkeypatch):
     (temporary / "street-search-scratch-file").touch()
     (temporary / "street-search-scratch-of-another").mkdir()
     before = sorted(temporary.iterdir())
-    monkeypatch.setattr(scratch.os, "getuid", lambda: -1)
+    monkeypatch.setattr(os, "getuid", lambda: -1)
     clear_scratch()
     assert sorted(temporary.iterdir()) == before
     monkeypatch.undo()

@@ -33,15 +33,15 @@ def prepared(make_dataset, tmp_path):
 
 
 def test_caches_are_listed_and_one_is_removed_by_its_key(run, prepared, tmp_path):
-    assert f"{tmp_path}/cache: 1 cache(s), 0.0 MiB" in run()
+    assert f"{tmp_path}/cache: 1 cache, 0.0 MiB" in run()
     shown = run("--verify")
     assert prepared.name[:12] in shown
     assert f"{tmp_path}/data 4" in shown
     assert "current" in shown
-    assert "1 cache(s) read: every pixel is what was written." in shown
+    assert "1 cache read: every pixel is what was written." in shown
     assert f"removed {prepared.name}" in run("--remove", prepared.name[:12])
     assert not prepared.exists()
-    assert f"{tmp_path}/cache: 0 cache(s)" in run()
+    assert f"{tmp_path}/cache: 0 caches" in run()
 
 
 def test_data_of_a_long_path_is_shown_whole(make_dataset, tmp_path, monkeypatch):
@@ -54,7 +54,7 @@ def test_data_of_a_long_path_is_shown_whole(make_dataset, tmp_path, monkeypatch)
 
 
 def test_nothing_there_is_no_mistake(run, tmp_path):
-    assert run() == f"{tmp_path}/cache: 0 cache(s), 0.0 MiB"
+    assert run() == f"{tmp_path}/cache: 0 caches, 0.0 MiB"
 
 
 def test_old_caches_and_leftovers_are_removed_and_the_current_stay(run, prepared, tmp_path):
@@ -66,7 +66,7 @@ def test_old_caches_and_leftovers_are_removed_and_the_current_stay(run, prepared
     assert "1 unfinished" in shown
     shown = run("--remove-old")
     assert f"removed {old.name}" in shown
-    assert f"{tmp_path}/cache: 1 cache(s)" in shown
+    assert f"{tmp_path}/cache: 1 cache" in shown
     assert (old.exists(), part.exists(), prepared.exists()) == (False, False, True)
 
 
@@ -101,6 +101,6 @@ def test_data_that_was_unpacked_is_checked_listed_and_removed(run, make_dataset,
     done = CliRunner().invoke(app, ["check", archive, "--folds", "2"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     assert f"unpacking 0.0 MiB: {archive} into {tmp_path}/cache/fetched" in " ".join(done.output.split())
-    assert "1 data set(s) that were fetched or unpacked, 0.0 MiB; --remove-fetched removes them" in run()
+    assert "1 data set that was fetched or unpacked, 0.0 MiB; --remove-fetched removes them" in run()
     assert f"removed {tmp_path}/cache/fetched/" in run("--remove-fetched")
     assert "fetched or unpacked" not in run()

@@ -76,6 +76,19 @@ def test_init_says_of_folders_that_no_pattern_can_name_that_they_need_other_name
         run("init", tmp_path)
 
 
+def test_init_takes_what_check_takes_of_folders_that_lie_elsewhere(tmp_path):
+    save(tmp_path / "disk")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/images").symlink_to(tmp_path / "disk/fotos")
+    (tmp_path / "data/masks").symlink_to(tmp_path / "disk/wahrheit")
+    (tmp_path / "data/names.txt").write_text("0 road\n3 car\n7 sky\n", encoding="utf-8")
+    before = read_dataset(tmp_path / "data")
+    assert "written:" in run("init", tmp_path / "data")
+    after = read_dataset(tmp_path / "data")
+    assert (before.layout, after.layout) == ("pairs", "described")
+    assert [case.name for case in before.cases] == [case.name for case in after.cases] == ["a", "b"]
+
+
 def test_init_wants_a_folder(tmp_path):
     with pytest.raises(DataError, match=r"a\.zip is an archive; unpack it first, and give the folder of a data set"):
         run("init", tmp_path / "a.zip")
@@ -111,11 +124,12 @@ def test_init_names_masks_that_were_not_made_for_classes(tmp_path):
 
 def test_import_coco_says_what_became_of_the_objects(tmp_path):
     (tmp_path / "in").mkdir()
-    Image.new("RGB", (8, 8)).save(tmp_path / "in/a.png")
+    for name in "ab":
+        Image.new("RGB", (8, 8)).save(tmp_path / f"in/{name}.png")
     corners = [[0, 0, 8, 0, 8, 8, 0, 8]]
     objects = [{"image_id": 1, "category_id": 4, "segmentation": corners, "iscrowd": crowd} for crowd in (0, 1)]
     content = {
-        "images": [{"id": 1, "file_name": "a.png", "height": 8, "width": 8}],
+        "images": [{"id": place, "file_name": f"{name}.png"} for place, name in enumerate("ab", start=1)],
         "categories": [{"id": 4, "name": "tram"}],
         "annotations": objects,
     }
@@ -127,8 +141,9 @@ def test_import_coco_says_what_became_of_the_objects(tmp_path):
     assert ["1", "tram", "2"] in [line.split() for line in out.splitlines()]
     for line in (
         "64 pixels belong to more than one object: the smaller object has them",
-        "1 areas of objects not told apart (iscrowd) are void, below all objects",
+        "void, below all objects: 1 area of objects not told apart (iscrowd)",
         "1 object has no pixel",
+        "no object, so all background: 1 image",
     ):
         assert line in out
     assert read_dataset(tmp_path / "out").classes.names == ("background", "tram")

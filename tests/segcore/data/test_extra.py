@@ -122,7 +122,7 @@ def test_void_colours_may_differ_and_are_void_all_the_same(real, extra_folder, t
 
 def test_names_of_the_real_data_are_refused(real, extra_folder):
     _rename(extra_folder, "other_0002", "train_0002")
-    with pytest.raises(DataError, match=r"1 names occur twice(?s:.*)train_0002: also in .*data"):
+    with pytest.raises(DataError, match=r"1 name occurs twice(?s:.*)train_0002: also in .*data"):
         read_extra(real, [extra_folder])
 
 
@@ -135,7 +135,7 @@ def test_images_of_the_real_data_are_refused_under_any_name(real, extra_folder, 
     shutil.copy(real.cases[1].image, extra_folder / "seg_train_images" / "other_0000.jpg")
     shutil.copy(real.cases[1].mask, extra_folder / "seg_train_annotations" / "other_0000.png")
     extra = read_extra(real, [extra_folder])
-    with pytest.raises(DataError, match=r"1 extra images(?s:.*)other_0000: the same picture as train_0001"):
+    with pytest.raises(DataError, match=r"1 extra image (?s:.*)other_0000: the same picture as train_0001"):
         prepare_caches(real, extra, tmp_path / "cache")
 
 
@@ -150,7 +150,7 @@ def test_pictures_of_the_real_data_are_refused_whatever_was_done_to_them(make_da
     Image.new("RGB", picture.size, (0, 0, 255)).save(extra_folder / "seg_train_annotations" / "other_0003.png")
     picture.save(extra_folder / "seg_train_images" / "other_0003.jpg", quality=70)
     extra = read_extra(real, [extra_folder])
-    with pytest.raises(DataError, match=r"1 extra images(?s:.*)other_0003: the same picture as train_0002"):
+    with pytest.raises(DataError, match=r"1 extra image (?s:.*)other_0003: the same picture as train_0002"):
         prepare_caches(real, extra, tmp_path / "cache")
 
 

@@ -206,7 +206,7 @@ def test_copies_that_a_given_split_divides_are_told(judge, make_dataset):
     fold_of = dict(zip(names, (0, 0, 1, 1), strict=True))
     findings = judge(folder, own=divide_by(fold_of))
     assert findings.split.fold_of == fold_of
-    assert findings.warnings[0].startswith("1 groups of images that show the same are divided by the given split")
+    assert findings.warnings[0].startswith("divided by the given split: 1 group of images that show the same")
 
 
 def test_given_val_without_a_scored_class_is_refused_and_no_number_of_folds_is_named(make_dataset, tmp_path):
@@ -258,7 +258,7 @@ def test_masks_of_0_and_255_beside_masks_of_0_and_1_are_told_of(tmp_path):
     with Image.open(changed) as image:
         numbers_HW = np.asarray(image)
     Image.fromarray(numbers_HW * 255).save(changed)
-    told = "1 masks have the number 255, which is void, and none of them class_1: if 255 stands for it there"
+    told = "1 mask has the number 255, which is void, without class_1: if 255 stands for it there"
     assert any(told in warning for warning in inspect(tmp_path).findings.warnings)
     # Void at a border is nothing to tell of.
     numbers_HW = numbers_HW.copy()

@@ -87,7 +87,7 @@ def test_problems_and_twins_are_shown(make_dataset, read_page):
     )
     page = render(folder)
     text = read_page(page)
-    assert "1 problem(s); an image that has one is left out below." in text and "train_0000.png: missing" in text
+    assert "1 problem; an image that has one is left out below." in text and "train_0000.png: missing" in text
     assert "train_0001, train_0002" in text
     assert page.count('class="warning"') == 1
 

@@ -54,4 +54,4 @@ def test_data_with_a_warning_is_not_called_sound(make_dataset):
     assert result.exit_code == 0
     assert "1 image is all void, nothing is learnt of them: train_0002" in said(result)
     assert "No problem found" not in result.output
-    assert said(result).endswith("It can be trained on; look at the 1 warning(s) above.")
+    assert said(result).endswith("It can be trained on; look at the 1 warning above.")

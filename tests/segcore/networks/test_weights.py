@@ -260,7 +260,7 @@ def test_weights_that_are_no_numbers_are_named(make_config, tmp_path, value):
     tensors = timm.create_model("test_efficientnet").state_dict()
     tensors["conv_stem.weight"][0, 0, 0, 0] = value
     torch.save(tensors, tmp_path / "weights.pth")
-    with pytest.raises(WeightsError, match=r"weights\.pth' hold values .* in 1 tensor\(s\), 'conv_stem\.weight' first"):
+    with pytest.raises(WeightsError, match=r"weights\.pth' hold values .* in 1 tensor, 'conv_stem\.weight' first"):
         _encoder(make_config(backbone="test_efficientnet", weights=str(tmp_path / "weights.pth")))
 
 

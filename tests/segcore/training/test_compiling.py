@@ -2,15 +2,20 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from segcore.feeding.batch import Batch
 from segcore.machine import Machine
 from segcore.networks.model import SegmentationModel
+from segcore.scratch import locked_folder
 from segcore.training import compiling
 from segcore.training.compiling import CompiledNetwork, choose_forward, keep_compiled, pays
 from segcore.training.epoch import set_training, take_step
@@ -48,6 +53,14 @@ def test_compiled_code_is_kept_beside_the_caches_where_nobody_else_writes(no_cho
     assert _kept().parent == tmp_path / "cache", "what is said stays"
 
 
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_the_folder_that_torch_names_by_itself_is_no_choice(no_choice, monkeypatch, tmp_path, elsewhere):
+    named = Path(default_cache_dir())
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "another" / named.name if elsewhere else named))
+    keep_compiled(tmp_path / "cache")
+    assert _kept() == tmp_path / "cache" / f"compiled-{os.getuid()}"
+
+
 @pytest.mark.parametrize("planted", ["link", "dangling", "file", "open"])
 def test_what_others_may_have_planted_is_not_run(no_choice, tmp_path, planted):
     folder, theirs = tmp_path / f"compiled-{os.getuid()}", tmp_path / "theirs"
@@ -63,6 +76,28 @@ def test_what_others_may_have_planted_is_not_run(no_choice, tmp_path, planted):
     keep_compiled(tmp_path)
     assert _kept().parent == tmp_path / "temporary"
     assert _kept().stat().st_mode & 0o777 == 0o700
+
+
+def test_what_a_killed_worker_compiled_is_deleted_by_the_next_and_that_of_a_live_one_is_not(no_choice, tmp_path):
+    temporary, file = tmp_path / "temporary", tmp_path / "file"
+    file.touch()
+    program = (
+        "import os, signal, sys; from pathlib import Path; from segcore.training.compiling import keep_compiled\n"
+        "keep_compiled(Path(sys.argv[1])); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    said = {name: value for name, value in os.environ.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+    killed = subprocess.run(
+        [sys.executable, "-c", program, str(file)],
+        env={**said, "TMPDIR": str(temporary)},
+        cwd=Path(__file__).parents[3],
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (left,) = temporary.glob("street-compiled-*")
+    with locked_folder("street-compiled-", temporary) as live:
+        keep_compiled(file)
+        assert set(temporary.glob("street-compiled-*")) == {live, _kept()}
+        assert left.name.startswith("street-compiled-") and left != _kept() and _kept().stat().st_mode & 0o777 == 0o700
 
 
 def _state(config):

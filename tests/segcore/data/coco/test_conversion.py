@@ -95,6 +95,33 @@ def test_runs_as_texts_are_read(tmp_path):
     assert decode(tmp_path) == [[1] * 4] * 4
 
 
+def test_runs_in_a_list_are_one_object_with_its_polygons(tmp_path):
+    # Column by column: 2 outside, 2 inside, 12 outside; and 14 outside, 2 inside.
+    first, last = {"counts": [2, 2, 12], "size": [4, 4]}, {"counts": [14, 2], "size": [4, 4]}
+    save(tmp_path, outline(3, [first, last, [0, 0, 4, 0, 4, 1, 0, 1]]), outline(18, [first]))
+    assert take_in(tmp_path).objects == {"background": 0, "car": 1, "dog": 1}
+    assert decode(tmp_path) == [[1] * 4, [0] * 4, [2, 0, 0, 1], [2, 0, 0, 1]]
+
+
+def test_an_object_of_which_nobody_says_that_it_is_a_crowd_is_none(tmp_path):
+    save(tmp_path, {**outline(3, SQUARE), "iscrowd": None})
+    assert take_in(tmp_path).crowds == 0
+    assert decode(tmp_path) == [[1] * 4] * 4
+
+
+def test_ids_may_be_texts(tmp_path):
+    dog, car = "f81d4fae-7dec", "07a1"
+    save(
+        tmp_path,
+        {**outline(0, SQUARE), "image_id": 5, "category_id": dog, "id": "x"},
+        {**outline(0, CORNER), "image_id": "5", "category_id": car},
+        images=[{"id": "5", "file_name": "a.jpg"}],
+        categories=[{"id": dog, "name": "dog"}, {"id": car, "name": "car"}, {"id": 9, "name": "sky"}],
+    )
+    assert take_in(tmp_path).names == {0: "background", 1: "sky", 2: "dog", 3: "car"}
+    assert decode(tmp_path) == [[2] * 4, [2] * 4, [2, 2, 3, 3], [2, 2, 3, 3]]
+
+
 def test_a_category_called_background_is_the_background(tmp_path):
     save(
         tmp_path,

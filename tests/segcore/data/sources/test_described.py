@@ -344,7 +344,7 @@ def test_a_side_without_any_mask_is_left_out_and_said(tmp_path):
     describe(tmp_path, images="photos/{split}/{name}.jpg", masks="truth/{split}/{name}_L.png")
     dataset, problems = scan_dataset(tmp_path)
     assert ([case.name for case in dataset.cases], problems) == (["a"], [])
-    assert "left out: 1 images of val, which has no masks" in dataset.notes
+    assert "left out: 1 image of val, which has no masks" in dataset.notes
 
 
 def test_sides_whose_names_differ_are_problems_of_both(tmp_path):

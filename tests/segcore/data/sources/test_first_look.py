@@ -258,5 +258,5 @@ def test_folders_for_testing_that_any_pattern_takes_are_refused(tmp_path, folder
     for number, folder in enumerate(folders):
         save_photo(tmp_path / "images" / folder / f"{number}.jpg")
         save_mask(tmp_path / "masks" / folder / f"{number}.png")
-    with pytest.raises(DataError, match=rf"1 images lie in folders for testing, images/{folders[-1]}/2\.jpg first"):
+    with pytest.raises(DataError, match=rf"1 image lies in a folder for testing, images/{folders[-1]}/2\.jpg first"):
         find_patterns(tmp_path)

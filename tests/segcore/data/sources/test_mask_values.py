@@ -50,7 +50,7 @@ def test_soft_borders_are_named(tmp_path):
 def test_jpeg_masks_are_named(tmp_path):
     masks = save(tmp_path, np.full((16, 16), 7, np.uint8), suffix=".jpg")
     doubts = find_doubts(count_values(masks, quiet), masks)
-    assert any(doubt.startswith("JPEG: 1 masks are JPEG") for doubt in doubts)
+    assert any(doubt.startswith("JPEG: 1 mask is JPEG") for doubt in doubts)
     assert any(doubt.startswith("one value: ") for doubt in doubts)
 
 
@@ -85,7 +85,7 @@ def test_jpeg_masks_of_more_than_two_values_are_refused(tmp_path):
     masks = save(tmp_path, numbers_HW, suffix=".jpg")
     with pytest.raises(
         DataError,
-        match=r"1 of 1 masks are JPEG, or compressed like it, .* as PNG",
+        match=r"1 of 1 mask is JPEG, or compressed like it, .* as PNG",
     ):
         count_values(masks, quiet)
 

@@ -225,7 +225,7 @@ def test_jpeg_masks_that_nothing_names_are_refused(tmp_path):
     mask_HW = np.zeros((16, 16), np.uint8)
     mask_HW[5:, 3:] = 100
     Image.fromarray(mask_HW).save(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match="1 of 1 masks are JPEG, or compressed like it"):
+    with pytest.raises(DataError, match="1 of 1 mask is JPEG, or compressed like it"):
         find_table(tmp_path, [tmp_path / "a.jpg"])
 
 

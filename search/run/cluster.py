@@ -18,7 +18,7 @@ from search.ending import list_heeded
 from search.place import Place
 from search.run.address import find_address
 from search.run.apart import started_apart
-from search.run.capacity import Capacity, alive_nodes, count_concurrent
+from search.run.capacity import Capacity, alive_nodes
 from search.run.demand import demanding
 from search.run.mps import ADVICE, runs_mps
 from search.run.nodes import looking_at_nodes
@@ -216,19 +216,14 @@ def _require_seen_gpus(place: Place) -> None:
 
 
 def _require_capacity(place: Place) -> None:
-    nodes = alive_nodes()
     for kind, needed in (("GPU", place.gpus_per_trial), ("CPU", place.cpus_per_trial)):
-        largest = max((node["Resources"].get(kind, 0.0) for node in nodes), default=0.0)
-        if needed > largest:
+        held = max((node["Resources"].get(kind, 0.0) for node in alive_nodes()), default=0.0)
+        if needed > held:
+            less = f"ask for {held:g} or less" if held else "leave it out"
             raise ClusterError(
-                f"--{kind.lower()}s-per-trial {needed:g}: the largest of {count_words(len(nodes), 'node')} has "
-                f"{largest:g} {kind}s, so no trial could ever start; ask for {largest:g} or less, or add nodes first."
+                f"--{kind.lower()}s-per-trial {needed:g}: this machine has {count_words(round(held), kind)} for "
+                f"trials, so that none could ever start; {less}, or name a cluster by --address."
             )
-    if count_concurrent(place, nodes) == 0:
-        raise ClusterError(
-            f"No node has {place.cpus_per_trial:g} CPUs and {place.gpus_per_trial:g} GPUs together; "
-            "ask for less per trial, or add nodes first."
-        )
 
 
 def advise_mps(place: Place) -> str:

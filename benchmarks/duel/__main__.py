@@ -3,6 +3,9 @@
 Both draw from one space, train on one fold with one training and have the same time, workers and MLflow; the rungs of
 ASHA are each one's own. They take turns, and each round has another seed. What each chooses is trained anew on folds
 that neither saw. Rounds are kept in the output folder as they end, so that a second start runs only what is missing.
+
+What trainings on other data taught is given to the project's search by `--known TABLE --arms project-knowing stock`: it
+tries the table's best configurations first. The stock pair cannot be given any in a define-by-run space.
 """
 
 import argparse
@@ -24,6 +27,7 @@ from benchmarks.duel.measure import Effort, Row, confirm, measure_search
 from benchmarks.duel.table import HEADER, STOCK, compare, format_row
 from benchmarks.duel.terms import FOLD, Terms, read_terms, write_terms
 from benchmarks.measuring import describe_machine
+from benchmarks.quality.trained import list_best
 from search.memory.journal import read_history
 from segcore.config import TrainConfig, parse_assignments
 from segcore.data.caching.build import prepare_cache
@@ -32,12 +36,16 @@ from segcore.errors import CheckpointError, ConfigError, StreetError
 from segcore.streets.synthetic import write_streets
 
 PROJECT: Final = "project"
+KNOWING: Final = "project-knowing"
 STOCK_REUSING: Final = "stock-reusing"
-ARMS: Final = (PROJECT, STOCK, STOCK_REUSING)
-"""`stock-reusing` is the stock pair that keeps its worker processes, which Ray does only when told so."""
+ARMS: Final = (PROJECT, KNOWING, STOCK, STOCK_REUSING)
+"""`project-knowing` tries what is known from other data first; `stock-reusing` is the stock pair that keeps its worker
+processes, which Ray does only when told so."""
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _UNLIMITED_TRIALS: Final = 100_000
+_KNOWN: Final = 3
+"""Configurations of a table that are tried first, as many as `--warm-start` takes from an earlier search."""
 
 
 def main() -> None:
@@ -85,6 +93,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--gpus-per-trial", type=float, default=0.0, help="0.5 lets two trials share a GPU")
     parser.add_argument("--seed", type=int, default=0, help="of the first round")
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=[PROJECT, STOCK], help="who searches")
+    parser.add_argument("--known", type=Path, help=f"recorded table of other data; {KNOWING} tries its best first")
     parser.add_argument("--tracking-uri", default="", help="MLflow of all arms; left out: a file in the output folder")
     parser.add_argument("--output", type=Path, required=True, help="folder of searches, caches and results")
     return parser.parse_args()
@@ -94,7 +103,7 @@ def settle_terms(arguments: argparse.Namespace) -> Terms:
     """Prepare data, cache and MLflow, so that neither arm's time goes into them, and write what both are given.
 
     Raises:
-        ConfigError: when there are not as many further folds.
+        ConfigError: when there are not as many further folds, or nothing is known that an arm is to try.
         CheckpointError: when the output folder holds rounds on other terms.
     """
     if not 1 <= arguments.confirm_folds < arguments.folds:
@@ -102,6 +111,9 @@ def settle_terms(arguments: argparse.Namespace) -> Terms:
             f"--confirm-folds {arguments.confirm_folds}: beside the fold that is searched on there are "
             f"{arguments.folds - 1}; use 1 to {arguments.folds - 1}, or more --folds."
         )
+    if (KNOWING in arguments.arms) != (arguments.known is not None):
+        raise ConfigError(f"--known and --arms {KNOWING} belong together; give both, or neither.")
+    known = [] if arguments.known is None else list_best(arguments.known, _KNOWN)
     output = arguments.output.expanduser().resolve()
     output.mkdir(parents=True, exist_ok=True)
     data = arguments.data
@@ -124,6 +136,7 @@ def settle_terms(arguments: argparse.Namespace) -> Terms:
         gpus_per_trial=arguments.gpus_per_trial,
         seed=arguments.seed,
         tracking_uri=arguments.tracking_uri or f"sqlite:///{output / 'mlflow.db'}",
+        known=known,
     )
     if terms.file.exists() and read_terms(terms.file) != terms:
         raise CheckpointError(f"{output} holds rounds on other terms (terms.json); give another folder with --output.")
@@ -200,7 +213,7 @@ def run_arm(arm: str, number: int, terms: Terms) -> Effort:
 
 
 def _command(arm: str, number: int, terms: Terms) -> list[str]:
-    if arm != PROJECT:
+    if arm not in (PROJECT, KNOWING):
         reuse = ["--reuse-actors"] if arm == STOCK_REUSING else []
         return ["benchmarks.duel.stock", str(terms.file), str(number), "--arm", arm, *reuse]
     options: dict[str, Any] = {
@@ -224,7 +237,15 @@ def _command(arm: str, number: int, terms: Terms) -> list[str]:
     }
     given = [text for name, value in options.items() for text in (f"--{name}", str(value))]
     fixed = [text for name, value in terms.fixed.items() for text in ("--set", f"{name}={value}")]
-    return ["search", "launch", *given, *fixed]
+    known = [text for file in _write_known(terms) for text in ("--seed-config", str(file))] if arm == KNOWING else []
+    return ["search", "launch", *given, *fixed, *known]
+
+
+def _write_known(terms: Terms) -> list[Path]:
+    files = [Path(terms.output) / f"known-{place}.json" for place in range(len(terms.known))]
+    for file, values in zip(files, terms.known, strict=True):
+        file.write_text(json.dumps(values), encoding="utf-8")
+    return files
 
 
 def read_rows(file: Path) -> Iterator[Row]:

@@ -33,6 +33,7 @@ class Terms:
         gpus_per_trial: GPUs of a trial.
         seed: of the first round; each further round has the next one.
         tracking_uri: MLflow's address.
+        known: parameters that were good on other data, the best first; one arm tries them first.
     """
 
     data: str
@@ -49,6 +50,7 @@ class Terms:
     gpus_per_trial: float
     seed: int
     tracking_uri: str
+    known: list[dict[str, Any]]
 
     @property
     def cache(self) -> Path:

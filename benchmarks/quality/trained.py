@@ -39,8 +39,7 @@ class Trained:
         self.name = f"trained/{file.stem}"
         self.epochs = int(head["epochs"])
         self._space, self._facts, self._fixed = load_space(head["space"]), head["facts"], head["fixed"]
-        rows.sort(key=lambda row: (row["configuration"], row["fold"], row["seed"], row["epoch"]))
-        groups = [list(group) for _, group in itertools.groupby(rows, key=lambda row: row["configuration"])]
+        groups = _group_rows(rows)
         self._encoding = Encoding(self._get_to_know_space())
         self._points_CF = np.stack([self._place(json.loads(group[0]["params"])) for group in groups])
         curves = [_build_curves(group, self.epochs) for group in groups]
@@ -95,6 +94,29 @@ def _build_curves(rows: list[Row], epochs: int) -> list[Curve]:
         out_of_memory = ended == OUT_OF_MEMORY
         curves.append(Curve(scores=scores, seconds=seconds, final=float(scores[-1]), out_of_memory=out_of_memory))
     return curves
+
+
+def list_best(file: Path, count: int) -> list[Params]:
+    """Return the parameters of a table's best configurations, by the mean of their trainings' last scores.
+
+    Args:
+        file: the table.
+        count: most configurations.
+
+    Raises:
+        ConfigError: when the file is no such table.
+    """
+    head, rows = read_table(file)
+    groups = _group_rows(rows)
+    finals = [_mean_final(_build_curves(group, int(head["epochs"]))) for group in groups]
+    ranked = sorted((-final, place) for place, final in enumerate(finals) if np.isfinite(final))
+    return [json.loads(groups[place][0]["params"]) for _, place in ranked[:count]]
+
+
+def _group_rows(rows: list[Row]) -> list[list[Row]]:
+    """Return the rows of each configuration, by training and epoch."""
+    rows.sort(key=lambda row: (row["configuration"], row["fold"], row["seed"], row["epoch"]))
+    return [list(group) for _, group in itertools.groupby(rows, key=lambda row: row["configuration"])]
 
 
 def _mean_final(curves: list[Curve]) -> float:

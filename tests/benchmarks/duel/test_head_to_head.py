@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 import sys
+from pathlib import Path
 
 import optuna
 import pytest
@@ -43,6 +44,7 @@ def make_terms(tmp_path):
             "gpus_per_trial": 0.0,
             "seed": 7,
             "tracking_uri": "",
+            "known": [],
         }
         return Terms(**{**base, **values})
 
@@ -245,6 +247,22 @@ def test_a_choice_that_diverges_is_worth_nothing(monkeypatch, tmp_path, dataset_
     drawn |= {"learning_rate": 10, "weight_decay": 1, "rate_schedule": "constant", "batch_size": 2}
     config = complete_config({**drawn, "input_mode": "crop", "crop_size": 32, "crops_per_image": 12}, terms, 0)
     assert train_fold(json.dumps(config.values()), 1, terms) == {"iou": 0.0, "miou": 0.0}
+
+
+def test_what_is_known_from_other_data_is_tried_first_by_one_arm_alone(tmp_path, make_terms):
+    terms = make_terms(known=[{"decoder": "upernet"}, {"decoder": "fpn"}])
+    files = [str(tmp_path / f"known-{place}.json") for place in (0, 1)]
+    command = head_to_head._command("project-knowing", 1, terms)
+    assert command[-4:] == ["--seed-config", files[0], "--seed-config", files[1]]
+    assert [json.loads(Path(file).read_text())["decoder"] for file in files] == ["upernet", "fpn"]
+    for arm in ("project", "stock"):
+        assert "--seed-config" not in head_to_head._command(arm, 1, terms)
+
+
+@pytest.mark.parametrize("given", [("--known", "table.parquet"), ("--arms", "project-knowing", "stock")])
+def test_what_is_known_and_the_arm_that_tries_it_belong_together(monkeypatch, tmp_path, given):
+    with pytest.raises(ConfigError, match="--known and --arms project-knowing belong together"):
+        settle_terms(parse(monkeypatch, "--output", tmp_path, *given))
 
 
 def test_the_project_searches_by_its_own_command_without_confirming(make_terms):

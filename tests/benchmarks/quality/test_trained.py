@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.quality.record import write_table
 from benchmarks.quality.recording_job import DIVERGED, OUT_OF_MEMORY
-from benchmarks.quality.trained import Trained
+from benchmarks.quality.trained import Trained, list_best
 from segcore.errors import ConfigError
 
 HEAD = {"space": "demo", "epochs": 2, "folds": 5, "fixed": {"backbone": "tf_efficientnet_lite0"}}
@@ -49,3 +49,17 @@ def test_table_without_a_whole_training_is_refused(tmp_path):
     write_table(tmp_path / "short.parquet", HEAD, [row(0, 1, None, rate=1e-3, ended=DIVERGED)])
     with pytest.raises(ConfigError, match="go on with 'record'"):
         Trained(tmp_path / "short.parquet")
+
+
+def test_the_best_of_a_table_are_ranked_by_the_mean_of_their_last_scores(tmp_path):
+    rows = [
+        # 0.8 and 0.1 come to 0.45, less than 0.5.
+        *(row(0, 1, 0.1, rate=1e-3), row(0, 2, 0.8, rate=1e-3)),
+        *(row(0, 1, 0.1, rate=1e-3, fold=1), row(0, 2, 0.1, rate=1e-3, fold=1)),
+        *(row(1, 1, 0.9, rate=2e-3), row(1, 2, 0.5, rate=2e-3)),
+        row(2, 1, None, rate=3e-3, ended=OUT_OF_MEMORY),
+    ]
+    write_table(tmp_path / "table.parquet", HEAD, rows)
+    found = list_best(tmp_path / "table.parquet", 3)
+    assert found == [{**WHOLE, "learning_rate": 2e-3}, {**WHOLE, "learning_rate": 1e-3}]
+    assert list_best(tmp_path / "table.parquet", 1) == found[:1]

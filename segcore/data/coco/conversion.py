@@ -25,7 +25,7 @@ from segcore.data.coco.shapes import Pixels, draw_polygons, draw_runs
 from segcore.data.colours import BLACK, choose_colours
 from segcore.data.decoding import read_size
 from segcore.data.new_folder import link_or_copy, new_folder
-from segcore.data.picture_files import save_index_png
+from segcore.data.picture_files import fill_palette, save_index_png
 from segcore.data.sources.description import DESCRIPTION_FILE, format_description
 from segcore.errors import DataError
 
@@ -114,8 +114,7 @@ def _measure_images(images: Sequence[CocoImage], folder: Path) -> tuple[tuple[Co
 def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: Progress) -> CocoReport:
     numbers, names = content.number_of_category, content.names
     colours = [BLACK, *choose_colours(len(names) - 1, (BLACK,))]
-    palette_N3 = np.full((VOID + 1, 3), VOID, np.uint8)
-    palette_N3[: len(colours)] = colours
+    palette_N3 = fill_palette(colours)
     objects_of: dict[Identity, list[CocoObject]] = defaultdict(list)
     for one in content.annotations:
         objects_of[one.image_id].append(one)

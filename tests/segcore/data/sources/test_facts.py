@@ -25,7 +25,7 @@ def test_without_facts_cases_stay_and_everything_unknown_is_said(tmp_path):
     assert _facts(cases) == [("a", "all", "", None, ""), ("b", "all", "", None, "")]
     assert problems == []
     assert notes == [
-        "groups: all",
+        "groups: none; folders of the images, or a cases.csv, may give them: images of one drive then stay in one fold",
         "conditions: none; a cases.csv may give them",
         "frames: 0 of 2 images have one; each image stands alone in the folds",
     ]

@@ -17,6 +17,7 @@ from segcore.counting import count_words
 from segcore.data.class_masks import import_class_masks
 from segcore.data.classes import VOID
 from segcore.data.coco.conversion import CocoReport, import_coco
+from segcore.data.names import list_first
 from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
 from segcore.data.sources.description import DESCRIPTION_FILE
@@ -127,10 +128,12 @@ def _describe_import(report: CocoReport, crowd: str) -> list[str]:
     if report.crowds:
         crowds = count_words(report.crowds, "area")
         lines.append(f"{crowd}, below all objects: {crowds} of objects not told apart (iscrowd)")
+    if report.void:
+        lines.append(f"void by their names: {list_first(report.void)}")
     if report.vanished:
         lines.append(
             f"{count_words(report.vanished, 'object has', 'objects have')} "
-            "no pixel: too small, or covered by smaller ones"
+            "no pixel: too small, outside of the image, or covered by smaller ones"
         )
     if report.blank:
         lines.append(f"no object, so all background: {count_words(report.blank, 'image')}")

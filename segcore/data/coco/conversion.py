@@ -45,6 +45,7 @@ class CocoReport:
         images: how many images.
         blank: how many of them have no object.
         objects: objects by class name, crowds too.
+        void: names of categories that count nowhere.
         crowds: how many areas are crowds.
         vanished: how many objects have no pixel: too small, or hidden by smaller ones.
         overlapping: pixels that belong to more than one object.
@@ -54,6 +55,7 @@ class CocoReport:
     images: int
     blank: int
     objects: dict[str, int]
+    void: tuple[str, ...]
     crowds: int
     vanished: int
     overlapping: int
@@ -148,12 +150,13 @@ def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: P
             "outlines are in pixels from the upper left corner."
         )
     (out / DESCRIPTION_FILE).write_text(format_description(_describe(names, colours)), encoding="utf-8")
-    counts = Counter(names[numbers[one.category_id]] for one in content.annotations)
+    counts = Counter(names[number] for one in content.annotations if (number := numbers[one.category_id]) in names)
     return CocoReport(
         names=names,
         images=len(content.images),
         blank=sum(not objects_of[image.id] for image in content.images),
         objects={name: counts[name] for name in names.values()},
+        void=content.void,
         crowds=sum(one.iscrowd for one in content.annotations),
         vanished=vanished,
         overlapping=overlapping,

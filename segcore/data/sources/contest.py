@@ -129,7 +129,7 @@ def _find_file_fault(file: Path) -> str:
 
 def _find_orphans(annotations: Annotations, names: set[str]) -> list[str]:
     masks = (mask for name, mask in annotations.masks.items() if name not in names and mask.suffix.lower() == ".png")
-    return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/" for mask in masks]
+    return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/; take it away" for mask in masks]
 
 
 def _tell_contest_table(folder: Path) -> str:

@@ -145,7 +145,9 @@ def test_two_images_of_one_name_are_refused(make_dataset):
 def test_mask_without_an_image_is_named(make_dataset):
     folder = make_dataset()
     _image(folder, "train_0003.jpg").unlink()
-    assert _problems(folder) == (f"train_0003.png: a mask without an image of that name in {IMAGES_FOLDER}/",)
+    assert _problems(folder) == (
+        f"train_0003.png: a mask without an image of that name in {IMAGES_FOLDER}/; take it away",
+    )
 
 
 def test_broken_pixels_are_reported_together_with_what_else_is_wrong(make_dataset):

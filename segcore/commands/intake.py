@@ -109,6 +109,8 @@ def masks(
     console.print(table)
     told = f"{count_words(report.overlapping, 'pixel belongs', 'pixels belong')} to more than one class"
     console.print(f"{told}: that of fewer pixels in all masks has them", soft_wrap=True)
+    if 2 * report.overlapping > total:
+        warn("these are most of all pixels: look whether classes are black in their masks, and all else white")
     if report.bare:
         told = count_words(report.bare, "image has", "images have")
         warn(f"left out: {told} no mask; where no class is in an image, one black mask says so")

@@ -24,7 +24,7 @@ from segcore.data.caching.cache import Progress
 from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, is_background, is_called_void
 from segcore.data.coco.annotations import tell_first
 from segcore.data.colours import BLACK, choose_colours
-from segcore.data.decoding import decode_colours, read_size, share_memory
+from segcore.data.decoding import read_mode, read_size, share_memory
 from segcore.data.encoding import build_encoding
 from segcore.data.names import find_name_fault
 from segcore.data.new_folder import link_or_copy, new_folder
@@ -93,8 +93,10 @@ def import_class_masks(folder: Path, images: str, masks: str, out: Path, progres
     numbers = _number(classes)
     steps = 2 * len(labelled)
     with new_folder(out) as part:
-        counted = _for_each(_count, labelled, lambda done: progress(done, steps), "mask")
+        counted = _for_each(_count, labelled, lambda done: progress(done, steps), "file")
         area = sum(counted, Counter[str]())
+        if not area.total():
+            raise DataError(f"{folder}: all masks of {masks} are black, which is everything else but their class.")
         # What is void in one mask is so whatever the others say.
         order = sorted(classes, key=lambda name: (numbers[name] == VOID, numbers[name] != 0, -area[name], name))
         names = {0: BACKGROUND} | {number: name for name, number in numbers.items() if number not in (0, VOID)}
@@ -188,11 +190,11 @@ def _count(one: _Labelled) -> Counter[str]:
         try:
             pixels_HW = _read_class(file)
         except DataError as error:
-            problems += error.problems or (str(error),)
+            problems += [f"class {name!r}: {problem}" for problem in error.problems or (str(error),)]
             continue
         if pixels_HW.shape != size:
             problems.append(
-                f"{file.name} of class {name!r}: {_show_size(pixels_HW.shape)} pixels, but {one.image.name} has "
+                f"class {name!r}: {file.name}: {_show_size(pixels_HW.shape)} pixels, but {one.image.name} has "
                 f"{_show_size(size)}; make both of one size"
             )
         area[name] = int(np.count_nonzero(pixels_HW))
@@ -203,16 +205,18 @@ def _count(one: _Labelled) -> Counter[str]:
 
 def _read_class(file: Path) -> npt.NDArray[np.bool_]:
     """Return where the class of a mask is (H, W)."""
-    colours_HW3 = decode_colours(file)
-    encoding = build_encoding("rgb", {})
-    counts = encoding.count_codes(colours_HW3)
+    mode = read_mode(file)[0]
+    # Greys of 16 bits are no colours.
+    encoding = build_encoding("index" if mode[0] in "1LIF" and mode != "LA" else "rgb", {})
+    pixels = encoding.read_pixels(file)
+    counts = encoding.count_codes(pixels)
     if len(counts.keys() - {0}) > 1 or (len(counts) > 1 and 0 not in counts):
         told = ", ".join(encoding.name_code(code) for code, _ in counts.most_common(4))
         raise DataError(
-            f"{file.parent.name}/{file.name}: has {count_words(len(counts), 'colour')} ({told}), and a mask of one "
-            "class has black and one other; save it so, as PNG without smoothing"
+            f"{file.name}: has {count_words(len(counts), 'value')} ({told}), and a mask of one class has black and one "
+            "other; save it so, as PNG without smoothing"
         )
-    return np.asarray(colours_HW3.any(axis=2), np.bool_)
+    return np.asarray(pixels.any(axis=2) if pixels.ndim > 2 else pixels > 0, np.bool_)
 
 
 def _writer(

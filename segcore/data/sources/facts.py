@@ -143,6 +143,8 @@ def _describe(cases: Sequence[Case], left_out: int) -> list[str]:
     conditions = sorted({case.condition for case in cases} - {""})
     frames = sum(case.frame is not None for case in cases)
     sides = {side: sum(case.split == side for case in cases) for side in ("train", "val")}
+    if not cases:
+        return [f"left out: {count_words(left_out, 'image')} of the split test"] if left_out else []
     notes = [
         f"groups: {list_first(groups)}" if groups != [NO_GROUP] else _NO_GROUPS,
         f"conditions: {list_first(conditions) if conditions else f'none; a {FACTS_FILE} may give them'}",

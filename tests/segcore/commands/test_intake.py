@@ -187,6 +187,16 @@ def test_masks_of_one_class_each_are_put_together_by_the_command_that_init_names
     assert read_dataset(tmp_path / "out").classes.names == ("background", "car", "road")
 
 
+def test_masks_in_which_the_class_is_black_are_doubted(tmp_path):
+    """Of four columns one is a class each, so that reversed masks share every pixel."""
+    folder = save_class_masks(tmp_path / "in", "road", "car", "sky")
+    for file in folder.glob("truth/*/*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    patterns = ("--images", "fotos/{name}.jpg", "--masks", "truth/{class}/{name}.png")
+    out = run("import", "masks", folder, tmp_path / "out", *patterns)
+    assert "2,048 pixels belong to more than one class" in out and "these are most of all pixels" in out
+
+
 def test_patterns_of_class_masks_are_checked_first(tmp_path):
     folder = save_class_masks(tmp_path / "in", "road")
     with pytest.raises(ConfigError, match=r"lacks \{class\}"):

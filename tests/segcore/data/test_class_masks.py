@@ -111,9 +111,28 @@ def test_an_image_without_any_mask_is_left_out_and_one_without_some_has_not_thes
 def test_a_mask_of_more_colours_is_none_of_one_class(tmp_path):
     put_image(tmp_path, "in/images/a.jpg")
     put_mask(tmp_path, "in/masks/car/a.png", [0, 1, 2, 2], white=100)
-    assert "car/a.png: has 3 colours ((200, 200, 200), " in refuse(tmp_path)
+    assert "class 'car': a.png: has 3 values (200, " in refuse(tmp_path)
     put_mask(tmp_path, "in/masks/car/a.png", [1, 2, 2, 2], white=100)
-    assert "car/a.png: has 2 colours" in refuse(tmp_path)
+    assert "class 'car': a.png: has 2 values" in refuse(tmp_path)
+
+
+@pytest.mark.parametrize("row", [[0, 1, 1, 0], [0, 65535, 65535, 0]])
+def test_masks_of_16_bits_and_of_a_palette_are_read(tmp_path, row):
+    put_image(tmp_path, "in/images/a.jpg")
+    (tmp_path / "in/masks/car").mkdir(parents=True)
+    Image.fromarray(np.array([row], np.uint16)).save(tmp_path / "in/masks/car/a.png")
+    picture = Image.fromarray(np.array([[1, 0, 0, 0]], np.uint8))
+    picture.putpalette([0, 0, 0, 9, 200, 9])
+    (tmp_path / "in/masks/road").mkdir()
+    picture.save(tmp_path / "in/masks/road/a.png")
+    put_together(tmp_path)
+    assert decode(tmp_path) == {"a": [2, 1, 1, 0]}
+
+
+def test_masks_that_are_all_black_say_nothing(tmp_path):
+    put_image(tmp_path, "in/images/a.jpg")
+    put_mask(tmp_path, "in/masks/car/a.png", [0, 0, 0, 0])
+    assert "are black" in refuse(tmp_path)
 
 
 def test_every_mask_that_does_not_fit_is_named_and_nothing_is_written(tmp_path):
@@ -121,7 +140,7 @@ def test_every_mask_that_does_not_fit_is_named_and_nothing_is_written(tmp_path):
     put_mask(tmp_path, "in/masks/car/a.png", [0, 1, 0])
     put_mask(tmp_path, "in/masks/road/a.png", [0, 1])
     told = refuse(tmp_path)
-    assert "a.png of class 'car': 3x1 pixels, but a.jpg has 4x1" in told and "class 'road': 2x1" in told
+    assert "class 'car': a.png: 3x1 pixels, but a.jpg has 4x1" in told and "class 'road': a.png: 2x1" in told
     put_mask(tmp_path, "in/masks/car/b.png", [0, 1, 0])
     assert "masks/car/b.png: a mask without an image" in refuse(tmp_path)
 

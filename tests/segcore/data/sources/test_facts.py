@@ -59,6 +59,11 @@ def test_images_of_the_test_split_are_left_out_and_counted(tmp_path):
     assert notes[-1] == "left out: 1 image of the split test"
 
 
+def test_where_all_images_are_for_testing_nothing_else_is_said(tmp_path):
+    (tmp_path / "cases.csv").write_text("name,split\na,test\n")
+    assert add_facts(tmp_path, [_case(tmp_path, "a")]) == ([], [], ["left out: 1 image of the split test"])
+
+
 def test_document_beside_an_image_gives_facts_and_cases_csv_is_heard_first(tmp_path):
     document = {"group": "g", "condition": "fog", "frame": 4, "split": "val", "shapes": [], "flags": None}
     (tmp_path / "a.json").write_text(json.dumps(document), encoding="utf-8-sig")

@@ -1,4 +1,5 @@
-"""Whether masks may be of one class each, as many programs write them: `masks/car/a.png` beside `masks/road/a.png`.
+"""Whether masks may be of one class each, as many programs write them: `masks/car/a.png` beside `masks/road/a.png`, or
+`a_car.png` beside `a_road.png`.
 
 What one such mask calls nothing may be another's class, so whoever reads the masks of one class alone misreads them.
 """
@@ -13,18 +14,20 @@ from segcore.data.names import list_first
 from segcore.data.sources.advice import class_masks_command
 from segcore.data.sources.mask_values import MaskValues
 from segcore.data.sources.match import Patterns
-from segcore.data.sources.pairing import SHOWN_FOLDERS
+from segcore.data.sources.pairing import SHOWN_ENDINGS, SHOWN_FOLDERS
 from segcore.data.sources.patterns import CLASS, NAME, find_files
 
 _PLACE: Final = f"{{{CLASS}}}"
 _WORD_AT_END: Final = re.compile(r"[^\W_]+$")
+_NAME_AND_ENDING: Final = re.compile(rf"(.*\{{{NAME}\}})(.*[^\W_])(\.[^.]+)")
+_SHOWN: Final = frozenset((*SHOWN_FOLDERS, *(ending.removeprefix("_").lower() for ending in SHOWN_ENDINGS)))
 _OF_ONE_CLASS: Final = 2
 """Values of a mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassMasks:
-    """Masks of the same images in folders that may be called as their classes are.
+    """Masks of the same images, of which folders or the ends of names may be called as their classes are.
 
     Args:
         images: pattern of the images' paths.
@@ -49,7 +52,7 @@ class ClassMasks:
 
 
 def find_class_masks(folder: Path, patterns: Patterns) -> ClassMasks | None:
-    """Return the masks beside those of a pattern, in folders that one part of their path tells apart, or None.
+    """Return the masks beside those of a pattern that one part of their path tells apart, or None.
 
     Args:
         folder: the data-set folder.
@@ -64,7 +67,7 @@ def find_class_masks(folder: Path, patterns: Patterns) -> ClassMasks | None:
         masks = [
             one for one in find_files(folder, text, names)[0] if one.file not in images and one.said[NAME] in names
         ]
-        classes = sorted({one.said[CLASS] for one in masks if one.said[CLASS].lower() not in SHOWN_FOLDERS})
+        classes = sorted({one.said[CLASS] for one in masks if one.said[CLASS].lower() not in _SHOWN})
         if len(classes) > 1:
             return ClassMasks(images=patterns.images, masks=text, classes=tuple(classes))
     return None
@@ -91,12 +94,14 @@ def doubt_class_masks(folder: Path, patterns: Patterns, values: MaskValues) -> I
         values: what the masks have.
     """
     if len(values.pixels) <= _OF_ONE_CLASS and (one := find_class_masks(folder, patterns)) is not None:
-        yield f"masks of these images are in {len(one.classes)} folders; {one.describe(folder)}"
+        yield f"each image has masks of {len(one.classes)} kinds; {one.describe(folder)}"
 
 
 def _list_texts(masks: str) -> Iterator[str]:
-    """Yield the patterns in which a class stands in place of a folder, or of its last word, the lowest folder first."""
+    """Yield the patterns in which a class stands in place of a name's end, or of a folder or its last word."""
     parts = masks.split("/")
+    if ended := _NAME_AND_ENDING.fullmatch(parts[-1]):
+        yield "/".join([*parts[:-1], f"{ended[1]}{_WORD_AT_END.sub(_PLACE, ended[2])}{ended[3]}"])
     for place in reversed(range(len(parts) - 1)):
         if "{" not in parts[place]:
             for written in dict.fromkeys((_WORD_AT_END.sub(_PLACE, parts[place]), _PLACE)):

@@ -23,7 +23,7 @@ MASK_ENDINGS: Final = (
 )  # fmt: skip
 """Of a file's name before its suffix, in the order in which they are preferred."""
 
-_SHOWN_ENDINGS: Final = ("_color", "_colored", "_labelColor", "_overlay", "_vis", "_instanceIds", "_instanceTrainIds")
+SHOWN_ENDINGS: Final = ("_color", "_colored", "_labelColor", "_overlay", "_vis", "_instanceIds", "_instanceTrainIds")
 """Of pictures of a mask, and of its objects; where another ending stands beside a mask, nobody knows which is meant."""
 
 SHOWN_FOLDERS: Final = (
@@ -138,7 +138,7 @@ def find_beside(lonely: Collection[str], paired: Set[str], *, is_told: bool = Fa
         paired: names of images with a mask of that name.
         is_told: whether a person has told the names of masks, so that those of other endings are others.
     """
-    endings = (*_SHOWN_ENDINGS, *(MASK_ENDINGS if is_told else ()))
+    endings = (*SHOWN_ENDINGS, *(MASK_ENDINGS if is_told else ()))
     bare = {name: [name.removesuffix(ending) for ending in endings] for name in lonely}
     return sorted(name for name in lonely if not paired.isdisjoint(bare[name]))
 

@@ -28,6 +28,8 @@ def counted(*values: int) -> MaskValues:
         (("masks/car/a.png", "masks/road/b.png"), "masks/**/{name}.png", "masks/{class}/{name}.png"),
         (("car/a.png", "road/b.png"), "car/{name}.png", "{class}/{name}.png"),
         (("masks_car/a.png", "masks_road/b.png"), "masks_car/{name}.png", "masks_{class}/{name}.png"),
+        (("masks/a_L.png", "masks/b_R.png"), "masks/{name}_L.png", "masks/{name}_{class}.png"),
+        (("masks/a_mask.png", "masks/a_overlay.png"), "masks/{name}_mask.png", None),
         (("masks/car/a.png",), "masks/car/{name}.png", None),
         (("masks/car/a.png", "masks/road/x.png"), "masks/car/{name}.png", None),
         (("masks/a.png", "colormaps/a.png"), "masks/{name}.png", None),

@@ -14,6 +14,7 @@ from segcore.commands.console import console, show_progress, warn
 from segcore.commands.report import counts_table
 from segcore.commands.strict import StrictCommand
 from segcore.counting import count_words
+from segcore.data.bringing import is_fetched
 from segcore.data.class_masks import import_class_masks
 from segcore.data.classes import VOID
 from segcore.data.coco.conversion import CocoReport, import_coco
@@ -146,6 +147,11 @@ def _require_free(data: Path, chosen: bool) -> None:
     if not data.is_dir():
         told = "an archive; unpack it first, and" if is_archive(data.name) else "no folder;"
         raise DataError(f"{data} is {told} give the folder of a data set.")
+    if is_fetched(data):
+        raise DataError(
+            f"{data} was fetched or unpacked by an earlier command, and what is written there is lost once it is anew; "
+            f"unpack or copy the data into a folder of your own, describe that by {DESCRIPTION_FILE}, and give it."
+        )
     known = next((one for one in LAYOUTS if one.name not in _PLAIN_LAYOUTS and one.recognise(data)), None)
     if known is not None and not chosen:
         raise DataError(

@@ -62,6 +62,13 @@ def test_commands_that_come_next_can_be_copied_whatever_the_folder_is_called(tmp
     assert len(steps) == 3 and all(str(folder) in step for step in steps)
 
 
+def test_nothing_is_described_among_what_was_unpacked(tmp_path):
+    folder = save(tmp_path / "fetched" / ("0" * 32) / "streets")
+    with pytest.raises(DataError, match="unpack or copy the data into a folder of your own"):
+        run("init", folder)
+    assert not (folder / "dataset.json").exists()
+
+
 def test_init_takes_patterns_that_are_given(tmp_path):
     save(tmp_path, "x", "y")
     run("init", tmp_path, "--images", "x/{name}.*", "--masks", "y/{name}.png")

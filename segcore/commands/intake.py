@@ -1,4 +1,4 @@
-"""Commands that take in data of other people's layouts: init, import coco."""
+"""Commands that take in data of other people's layouts: init, import coco, import masks."""
 
 import shlex
 import tempfile
@@ -14,7 +14,11 @@ from segcore.commands.console import console, show_progress, warn
 from segcore.commands.report import counts_table
 from segcore.commands.strict import StrictCommand
 from segcore.counting import count_words
+from segcore.data.bringing import is_fetched
+from segcore.data.class_masks import import_class_masks
+from segcore.data.classes import VOID
 from segcore.data.coco.conversion import CocoReport, import_coco
+from segcore.data.names import list_first
 from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
 from segcore.data.sources.description import DESCRIPTION_FILE
@@ -23,6 +27,7 @@ from segcore.data.sources.first_look import find_patterns
 from segcore.data.sources.layouts import LAYOUTS
 from segcore.data.sources.mask_values import MaskValues, count_values, find_doubts
 from segcore.data.sources.match import Patterns
+from segcore.data.sources.one_class import doubt_class_masks
 from segcore.data.sources.patterns import find_pattern_fault
 from segcore.data.unpacking import is_archive
 from segcore.errors import ConfigError, DataError, StorageError
@@ -54,7 +59,8 @@ def init(
     draft = draft_description(data, patterns, values, files)
     _print_values(patterns, values, draft)
     tests = [f"left out: {count_words(patterns.tests, 'image')} in folders for testing"] if patterns.tests else []
-    for line in (*tests, *found.notes[1:], *found.problems[:_MOST_TOLD], *find_doubts(values, files)):
+    doubts = [*find_doubts(values, files), *doubt_class_masks(data, patterns, values)]
+    for line in (*tests, *found.notes[1:], *found.problems[:_MOST_TOLD], *doubts):
         warn(line)
     if len(found.problems) > _MOST_TOLD:
         console.print(f"and {len(found.problems) - _MOST_TOLD} more; 'check' lists them all", style="yellow")
@@ -79,7 +85,41 @@ def coco(
     console.print(table)
     for line in _describe_import(report, crowd):
         console.print(line, soft_wrap=True)
-    console.print(f"{count_words(report.images, 'image')}: {out}", soft_wrap=True)
+    _print_written(report.images, out)
+
+
+@import_app.command(name="masks", cls=StrictCommand)
+def masks(
+    data: Annotated[Path, typer.Argument(help="folder of images, and of masks of one class each")],
+    out: Annotated[Path, typer.Argument(help="new or empty folder for the data set")],
+    images: Annotated[str, typer.Option(help="where images lie, such as 'images/{name}.jpg'")],
+    masks: Annotated[str, typer.Option(help="where masks lie, such as 'masks/{class}/{name}.png'")],
+) -> None:
+    """Put masks of one class each together as index masks; of classes that overlap the smaller is on top."""
+    if not data.is_dir():
+        raise DataError(f"{data} is no folder; give the folder that images and masks lie below.")
+    _require_pattern("--images", images, find_pattern_fault(images))
+    _require_pattern("--masks", masks, find_pattern_fault(masks, of_one_class=True))
+    with show_progress("putting together") as progress:
+        report = import_class_masks(data, images, masks, out, progress)
+    table = counts_table(("number", "class"), ("pixels", "share", "images"))
+    total = report.pixels.total()
+    for number, name in (*report.names.items(), *((VOID, f"{name} (void)") for name in report.void)):
+        pixels = report.pixels[number]
+        table.add_row(str(number), name, f"{pixels:,}", f"{pixels / total:.2%}", f"{report.images_of[number]:,}")
+    console.print(table)
+    told = f"{count_words(report.overlapping, 'pixel belongs', 'pixels belong')} to more than one class"
+    console.print(f"{told}: that of fewer pixels in all masks has them", soft_wrap=True)
+    if 2 * report.overlapping > total:
+        warn("these are most of all pixels: look whether classes are black in their masks, and all else white")
+    if report.bare:
+        told = count_words(report.bare, "image has", "images have")
+        warn(f"left out: {told} no mask; where no class is in an image, one black mask says so")
+    _print_written(report.images, out)
+
+
+def _print_written(images: int, out: Path) -> None:
+    console.print(f"{count_words(images, 'image')}: {out}", soft_wrap=True)
     console.print(f"next:\n  {check_command(out)}", soft_wrap=True, highlight=False)
 
 
@@ -91,10 +131,12 @@ def _describe_import(report: CocoReport, crowd: str) -> list[str]:
     if report.crowds:
         crowds = count_words(report.crowds, "area")
         lines.append(f"{crowd}, below all objects: {crowds} of objects not told apart (iscrowd)")
+    if report.void:
+        lines.append(f"void by their names: {list_first(report.void)}")
     if report.vanished:
         lines.append(
             f"{count_words(report.vanished, 'object has', 'objects have')} "
-            "no pixel: too small, or covered by smaller ones"
+            "no pixel: too small, outside of the image, or covered by smaller ones"
         )
     if report.blank:
         lines.append(f"no object, so all background: {count_words(report.blank, 'image')}")
@@ -105,6 +147,11 @@ def _require_free(data: Path, chosen: bool) -> None:
     if not data.is_dir():
         told = "an archive; unpack it first, and" if is_archive(data.name) else "no folder;"
         raise DataError(f"{data} is {told} give the folder of a data set.")
+    if is_fetched(data):
+        raise DataError(
+            f"{data} was fetched or unpacked by an earlier command, and what is written there is lost once it is anew; "
+            f"unpack or copy the data into a folder of your own, describe that by {DESCRIPTION_FILE}, and give it."
+        )
     known = next((one for one in LAYOUTS if one.name not in _PLAIN_LAYOUTS and one.recognise(data)), None)
     if known is not None and not chosen:
         raise DataError(
@@ -135,9 +182,13 @@ def _choose_patterns(data: Path, images: str, masks: str) -> Patterns:
                 raise DataError(f"{data}: the files {text} cannot be described, for this {fault}; rename the folders.")
         return found
     for option, text in (("--images", images), ("--masks", masks)):
-        if fault := find_pattern_fault(text):
-            raise ConfigError(f"{option} {text!r} {fault}.")
+        _require_pattern(option, text, find_pattern_fault(text))
     return Patterns(images=images, masks=masks)
+
+
+def _require_pattern(option: str, text: str, fault: str) -> None:
+    if fault:
+        raise ConfigError(f"{option} {text!r} {fault}{'' if fault.endswith('?') else '.'}")
 
 
 def _print_values(patterns: Patterns, values: MaskValues, draft: Draft) -> None:
@@ -159,7 +210,11 @@ def _print_next(data: Path, file: Path, draft: Draft) -> None:
     console.print(f"written: {file} ({names})", soft_wrap=True)
     quoted = shlex.quote(str(data))
     steps: Sequence[str] = (
-        *([f"edit {file}: name {draft.unnamed} classes; it can be used as it is, too"] if draft.unnamed else []),
+        *(
+            [f"edit {file}: name {count_words(draft.unnamed, 'class', 'classes')}; it can be used as it is, too"]
+            if draft.unnamed
+            else []
+        ),
         check_command(data),
         f"python -m segcore explore {quoted} data.html    (which class is where)",
         f"python -m search launch --data {quoted} --name first",

@@ -34,7 +34,10 @@ def print_report(report: DataReport) -> None:
             "drawn over the pictures as they lie, turn them too: --pictures shows it",
             soft_wrap=True,
         )
-    console.print(_list_strata(report), _list_classes(report))
+    # Of a single group and condition it would count the usable cases again.
+    if len(report.strata) > 1:
+        console.print(_list_strata(report))
+    console.print(_list_classes(report))
     _print_folds(report)
     for group in report.findings.alike[:_MOST_GROUPS]:
         console.print(f"the same picture: {', '.join(group)}", soft_wrap=True)

@@ -141,6 +141,12 @@ def is_elsewhere(given: str | Path) -> bool:
     return _find_source(given, "data") is not None
 
 
+def is_fetched(folder: Path) -> bool:
+    """Say whether a folder is, or lies in, one that was fetched or unpacked into a folder of caches."""
+    place = folder.resolve()
+    return any(one.parent.name == FOLDER and _IDENTITY.fullmatch(one.name) for one in (place, *place.parents))
+
+
 def bring_each(given: Sequence[str | Path], root: Path) -> list[Path]:
     """Return the folders of several data sets on this machine, such as extra ones; see `bring_data`."""
     return [bring_data(each, root, option="extra") for each in given]

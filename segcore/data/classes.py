@@ -215,7 +215,8 @@ def _find_table_problems(table: ClassTable) -> Iterator[str]:
         yield "a colour has a part outside 0..255"
     names = frozenset(table.names)
     yield from (f"scored class {name!r} is not among the classes" for name in table.scored if name not in names)
-    yield from (f"scored class {name!r} occurs twice" for name in find_repeated(table.scored))
+    repeated = {*find_repeated(table.names)}
+    yield from (f"scored class {name!r} occurs twice" for name in find_repeated(table.scored) if name not in repeated)
     if not table.scored:
         yield "no class is scored: name at least one in 'scored'"
 
@@ -228,7 +229,7 @@ def _advise_on_count(classes: int) -> str:
 
 def _find_name_problems(names: tuple[str, ...]) -> Iterator[str]:
     yield from (f"class name {fault}" for fault in map(find_name_fault, names) if fault)
-    yield from (f"class name {name!r} occurs twice" for name in find_repeated(names))
+    yield from (f"class name {name!r} occurs twice; rename one" for name in find_repeated(names))
     if VOID_NAME in names:
         yield f"class name {VOID_NAME!r} stands for pixels without a class; choose another"
     for first, second in find_equal_names(tuple(dict.fromkeys(names))):

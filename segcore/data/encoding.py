@@ -66,7 +66,8 @@ class MaskEncoding:
         except DataError as error:
             problems = [f"{file.name}: {problem}" for problem in error.problems]
             if is_blurred_format(file):
-                problems.append(f"{file.name}: {_BLURRED}")
+                # To make a class of each mixture would be no help.
+                problems = [*(problems if len(problems) <= _MOST_SHARP else ()), f"{file.name}: {_BLURRED}"]
             raise DataError(f"{file} cannot be used: {error.summary}", problems) from error
         if self.kind != "rgb" and is_blurred_format(file) and len(self.count_codes(pixels)) > _MOST_SHARP:
             raise DataError(f"{file} cannot be used:", [f"{file.name}: {_BLURRED}"])

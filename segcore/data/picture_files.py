@@ -1,6 +1,7 @@
 """Encodes pictures: PNG files that appear whole or not at all, JPEG bytes; drawing them lives in `insight.figures`."""
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -8,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
+from segcore.data.colours import Colour
 from segcore.errors import ConfigError, DataError, StorageError
 from segcore.replacing import explain_unwritten, replacing
 
@@ -63,6 +65,17 @@ def save_index_png(numbers_HW: npt.NDArray[np.uint16], palette_N3: Image, file: 
     stream = io.BytesIO()
     picture.save(stream, "PNG")
     write_whole(stream.getvalue(), file)
+
+
+def fill_palette(colours: Sequence[Colour]) -> Image:
+    """Return the palette (256, 3) of index masks: the colours in their order, and white for void and what is no class.
+
+    Args:
+        colours: RGB, at most 256.
+    """
+    palette_N3 = np.full((256, 3), 255, np.uint8)
+    palette_N3[: len(colours)] = colours
+    return palette_N3
 
 
 def write_whole(content: bytes, file: Path) -> None:

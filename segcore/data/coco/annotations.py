@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from segcore.data.classes import BACKGROUND, MOST_CLASSES
+from segcore.counting import count_words
+from segcore.data.classes import BACKGROUND, MOST_CLASSES, VOID, is_background, is_called_void
 from segcore.data.decoding import IMAGE_SUFFIXES
 from segcore.data.names import find_name_fault, find_repeated
 from segcore.data.sources.description import tell_faults
@@ -96,6 +97,8 @@ class CocoFile:
     def number_of_category(self) -> dict[Identity, int]:
         """The number in masks of each category by its id: from 1 in the order of ids, 0 for one called background.
 
+        One that is called void, unlabelled or ignore has that of what counts nowhere.
+
         Ids that are no numbers come in the file's order behind those that are.
 
         Of two of one name at most one has objects; both have one number.
@@ -103,16 +106,23 @@ class CocoFile:
         texts = [one for one in self.categories if isinstance(one.id, str)]
         numbered = [(one.id, one) for one in self.categories if isinstance(one.id, int)]
         ordered = [*(one for _, one in sorted(numbered, key=lambda pair: pair[0])), *texts]
-        names = dict.fromkeys(one.name for one in ordered if not _is_background(one))
-        number_of = {name: number for number, name in enumerate(names, start=1)}
-        return {one.id: number_of.get(one.name, 0) for one in ordered}
+        names = dict.fromkeys(one.name for one in ordered)
+        classes = [name for name in names if not is_background(name) and not is_called_void(name)]
+        number_of = {name: number for number, name in enumerate(classes, start=1)}
+        return {one.id: VOID if is_called_void(one.name) else number_of.get(one.name, 0) for one in ordered}
 
     @property
     def names(self) -> dict[int, str]:
         """The class name of each number in masks."""
         name_of = {one.id: one.name for one in self.categories}
         numbers = self.number_of_category
-        return {0: BACKGROUND} | {numbers[identity]: name for identity, name in name_of.items() if numbers[identity]}
+        named = {numbers[identity]: name for identity, name in name_of.items() if not is_called_void(name)}
+        return {0: BACKGROUND} | {number: name for number, name in named.items() if number}
+
+    @property
+    def void(self) -> tuple[str, ...]:
+        """The names of categories that count nowhere."""
+        return tuple(dict.fromkeys(one.name for one in self.categories if is_called_void(one.name)))
 
 
 _ADAPTER: Final = TypeAdapter(CocoFile)
@@ -180,7 +190,9 @@ def _find_problems(content: CocoFile) -> Iterator[str]:
         yield "images is empty"
     classes = len(content.names)
     if not 2 <= classes <= MOST_CLASSES:
-        yield f"{classes} classes with {BACKGROUND}: a data set has 2 to {MOST_CLASSES}; merge or take out categories"
+        told = count_words(classes, "class", "classes")
+        advice = "merge or take out categories" if classes > MOST_CLASSES else "add the category that is to be learnt"
+        yield f"{told} with {BACKGROUND}: a data set has 2 to {MOST_CLASSES}; {advice}"
     images, categories = {one.id for one in content.images}, {one.id for one in content.categories}
     yield from _find_stray(content, "image_id", images)
     yield from _find_stray(content, "category_id", categories)
@@ -218,7 +230,3 @@ def _find_file_fault(name: str) -> str:
         return f"file_name {name!r:.60} ends with none of {', '.join(IMAGE_SUFFIXES)}"
     faults = (find_name_fault(part) for part in path.parts)
     return next((f"file_name {fault}" for fault in faults if fault), "")
-
-
-def _is_background(category: CocoCategory) -> bool:
-    return category.name.lower() == BACKGROUND

@@ -25,7 +25,7 @@ from segcore.data.coco.shapes import Pixels, draw_polygons, draw_runs
 from segcore.data.colours import BLACK, choose_colours
 from segcore.data.decoding import read_size
 from segcore.data.new_folder import link_or_copy, new_folder
-from segcore.data.picture_files import save_index_png
+from segcore.data.picture_files import fill_palette, save_index_png
 from segcore.data.sources.description import DESCRIPTION_FILE, format_description
 from segcore.errors import DataError
 
@@ -45,6 +45,7 @@ class CocoReport:
         images: how many images.
         blank: how many of them have no object.
         objects: objects by class name, crowds too.
+        void: names of categories that count nowhere.
         crowds: how many areas are crowds.
         vanished: how many objects have no pixel: too small, or hidden by smaller ones.
         overlapping: pixels that belong to more than one object.
@@ -54,6 +55,7 @@ class CocoReport:
     images: int
     blank: int
     objects: dict[str, int]
+    void: tuple[str, ...]
     crowds: int
     vanished: int
     overlapping: int
@@ -114,8 +116,7 @@ def _measure_images(images: Sequence[CocoImage], folder: Path) -> tuple[tuple[Co
 def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: Progress) -> CocoReport:
     numbers, names = content.number_of_category, content.names
     colours = [BLACK, *choose_colours(len(names) - 1, (BLACK,))]
-    palette_N3 = np.full((VOID + 1, 3), VOID, np.uint8)
-    palette_N3[: len(colours)] = colours
+    palette_N3 = fill_palette(colours)
     objects_of: dict[Identity, list[CocoObject]] = defaultdict(list)
     for one in content.annotations:
         objects_of[one.image_id].append(one)
@@ -149,12 +150,13 @@ def _write(content: CocoFile, images: Path, out: Path, crowd: Crowd, progress: P
             "outlines are in pixels from the upper left corner."
         )
     (out / DESCRIPTION_FILE).write_text(format_description(_describe(names, colours)), encoding="utf-8")
-    counts = Counter(names[numbers[one.category_id]] for one in content.annotations)
+    counts = Counter(names[number] for one in content.annotations if (number := numbers[one.category_id]) in names)
     return CocoReport(
         names=names,
         images=len(content.images),
         blank=sum(not objects_of[image.id] for image in content.images),
         objects={name: counts[name] for name in names.values()},
+        void=content.void,
         crowds=sum(one.iscrowd for one in content.annotations),
         vanished=vanished,
         overlapping=overlapping,

@@ -68,7 +68,7 @@ def read_own_folds(file: Path) -> OwnFolds:
     if own.folds > len(used):
         first = next(fold for fold in range(own.folds) if fold not in used)
         problems.append(
-            f"of folds 0 to {own.folds - 1} {own.folds - len(used)} have no image, fold {first} first; count from 0, "
+            f"of folds 0 to {own.folds - 1}, {own.folds - len(used)} have no image, fold {first} first; count from 0, "
             "without a gap"
         )
     if used == {0} and None not in own.fold_of.values():

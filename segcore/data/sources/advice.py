@@ -31,6 +31,11 @@ def check_command(folder: Path) -> str:
     return f"python -m segcore check {shlex.quote(str(folder))}"
 
 
+def class_masks_command(folder: Path) -> str:
+    """Return the beginning of the command that puts masks of one class each together; its patterns follow."""
+    return f"python -m segcore import masks {shlex.quote(str(folder))} OUT"
+
+
 def tell_other_labels(folder: Path, images: Iterable[Path]) -> str:
     """Return what to do with files in which the labels may be where there are no masks, or nothing.
 

@@ -25,7 +25,7 @@ def require_pairs(folder: Path, roots: Sequence[Root], found: Pairing) -> None:
         raise DataError(
             f"{folder}: no image of {told} has a mask; '{init_command(folder)} --force' looks for masks of other names "
             "and folders. What is amiss:",
-            show_ends(found.problems),
+            show_ends(found.problems) or found.notes,
         )
 
 

@@ -9,7 +9,7 @@ What the first two call void, unlabelled or ignore counts nowhere.
 
 import csv
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ LABEL_MAP: Final = "labelmap.txt"
 COLOURS_FILES: Final = (*_CLASS_DICTS, LABEL_COLOURS, LABEL_MAP)
 """Whatever the case of their letters."""
 
+_CHANNELS: Final = 3
 _TOLD_LETTERS: Final = 200
 _LINE: Final = re.compile(r"\s*(\d{1,3})\s+(\d{1,3})\s+(\d{1,3})\s+(\S.*?)\s*")
 
@@ -80,7 +81,7 @@ def _parse_class_dict(text: str) -> _Rows:
         if len(line) != len(columns):
             raise ValueError(f"the line {line!r:.60}")
         row = dict(zip(columns, (value.strip() for value in line), strict=True))
-        rows.append((row["name"], (int(row["r"]), int(row["g"]), int(row["b"]))))
+        rows.append((row["name"], _parse_colour([row["r"], row["g"], row["b"]])))
     return rows
 
 
@@ -97,11 +98,14 @@ def _parse_label_colours(text: str) -> _Rows:
 def _parse_label_map(text: str) -> _Rows:
     lines = [line.strip() for line in text.splitlines()]
     parts = [line.rsplit(":", maxsplit=3) for line in lines if line and not line.startswith("#")]
-    return [(name, _parse_colour(colour)) for name, colour, *_ in parts]
+    return [(name, _parse_colour(colour.split(","))) for name, colour, *_ in parts]
 
 
-def _parse_colour(text: str) -> Colour:
-    red, green, blue = map(int, text.split(","))
+def _parse_colour(texts: Sequence[str]) -> Colour:
+    levels = [int(text) for text in texts if text.strip().isdecimal()]
+    if len(levels) != _CHANNELS or len(texts) != _CHANNELS:
+        raise ValueError(f"{','.join(texts)!r:.60} are no three whole numbers from 0 to 255")
+    red, green, blue = levels
     return red, green, blue
 
 

@@ -24,6 +24,7 @@ from segcore.data.sources.advice import init_command
 
 IMAGES_FOLDER: Final = "seg_train_images"
 ANNOTATIONS_FOLDER: Final = "seg_train_annotations"
+_DOCUMENT_FORM: Final = '{"attributes": {"route": "Tokyo1", "timeofday": "day"}, "frameIndex": 4204}'
 
 
 def is_contest(folder: Path) -> bool:
@@ -92,9 +93,11 @@ def _read_case(image: Path, annotations: Annotations, encoding: MaskEncoding) ->
             pseudo=_flag(attributes, "pseudo"),
         )
     except KeyError as error:
-        problems.append(f"{document.name}: {error.args[0]!r} is missing")
+        problems.append(f"{document.name}: {error.args[0]!r} is missing; its form is {_DOCUMENT_FORM}")
     except (ValueError, TypeError, RecursionError, OSError) as error:
-        problems.append(f"{document.name}: cannot be read ({error or type(error).__name__})")
+        problems.append(
+            f"{document.name}: cannot be read ({error or type(error).__name__}); its form is {_DOCUMENT_FORM}"
+        )
     return problems or case
 
 
@@ -124,12 +127,15 @@ def _flag(attributes: dict[str, object], name: str) -> bool:
 def _find_file_fault(file: Path) -> str:
     if file.is_file():
         return ""
-    return f"{file.name}: " + ("is no regular file; put a copy in its place" if file.exists() else "missing")
+    if file.exists():
+        return f"{file.name}: is no regular file; put a copy in its place"
+    advice = f"write {_DOCUMENT_FORM}" if file.suffix == ".json" else "add it, or take the image away"
+    return f"{file.name}: missing in {file.parent.name}/; {advice}"
 
 
 def _find_orphans(annotations: Annotations, names: set[str]) -> list[str]:
     masks = (mask for name, mask in annotations.masks.items() if name not in names and mask.suffix.lower() == ".png")
-    return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/" for mask in masks]
+    return [f"{mask.name}: a mask without an image of that name in {IMAGES_FOLDER}/; take it away" for mask in masks]
 
 
 def _tell_contest_table(folder: Path) -> str:

@@ -23,7 +23,7 @@ from segcore.data.sources.description import DESCRIPTION_FILE, Description, read
 from segcore.data.sources.description_table import build_table
 from segcore.data.sources.facts import add_facts
 from segcore.data.sources.pairing import NO_GROUP, find_beside, tell_beside
-from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, list_places
+from segcore.data.sources.patterns import FOLDERS, NAME, Found, find_files, index_files, list_shared
 from segcore.data.sources.split_names import find_side
 from segcore.data.texts import read_text
 from segcore.errors import DataError
@@ -104,9 +104,9 @@ def pair_files(folder: Path, images: str, masks: str) -> Files:
     else:
         found_images = _without(found_images, found_masks)
     labelled, notes = _leave_out_sides(found_images, found_masks)
-    shared = sorted(list_places(images) & list_places(masks), key=lambda place: (place == NAME, place))
-    image_of, image_problems = _index(labelled, shared)
-    mask_of, mask_problems = _index([one for one in found_masks if not _is_test(one)], shared)
+    shared = list_shared(images, masks)
+    image_of, image_problems = index_files(labelled, shared)
+    mask_of, mask_problems = index_files([one for one in found_masks if not _is_test(one)], shared)
     beside = find_beside(mask_of.keys() - image_of.keys(), mask_of.keys() & image_of.keys(), is_told=True)
     lonely_images = [image_of[key].file for key in image_of if key not in mask_of]
     lonely_masks = [mask_of[key].file for key in mask_of if key not in image_of and key not in beside]
@@ -149,18 +149,6 @@ def _is_test(found: Found) -> bool:
 def _without(some: Sequence[Found], others: Sequence[Found]) -> list[Found]:
     taken = {found.file for found in others}
     return [found for found in some if found.file not in taken]
-
-
-def _index(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
-    """Return files by what the paths of image and mask share, and those that share it with another."""
-    found: dict[str, Found] = {}
-    problems = []
-    for one in files:
-        first = found.setdefault("/".join(one.said[place] for place in places), one)
-        if first is not one:
-            told = " and ".join(f"{{{place}}} {one.said[place]!r}" for place in places)
-            problems.append(f"{one.file.name}: has {told}, as {first.file.name}; remove one, or tell them apart")
-    return found, problems
 
 
 def _name(pairs: Sequence[tuple[Found, Found]], encoding: MaskEncoding) -> tuple[list[Case], list[str]]:

@@ -90,6 +90,10 @@ class Description:
         return self.encoding != "rgb"
 
 
+_EXAMPLE: Final = (
+    '{"images": "images/{name}.jpg", "masks": "masks/{name}.png", "encoding": "index", "classes": [{"name": "road", '
+    '"ids": [7, 8]}, {"name": "car", "ids": [26], "rgb": [0, 0, 142]}], "void": [255]}'
+)
 _MOST_PROBLEMS: Final = 50
 _TOLD_LETTERS: Final = 300
 _ADAPTER: Final = TypeAdapter(Description)
@@ -113,12 +117,13 @@ def read_description(file: Path) -> Description:
         json.loads(text, object_pairs_hook=refuse_repeated_keys)
         description = _ADAPTER.validate_json(text)
     except ValidationError as error:
-        faults = [fault[:_TOLD_LETTERS] for fault in islice(tell_faults(error), _MOST_PROBLEMS)]
+        faults = [fault[:_TOLD_LETTERS] for fault in islice(tell_faults(error), _MOST_PROBLEMS - 2)]
         if "images is missing" in faults:
             faults.append("if another program wrote it, say which layout the folder has with --layout, such as pairs")
+        faults.append(f"its form is {_EXAMPLE}")
         raise DataError(f"{file} cannot be used:", faults) from None
     except (ValueError, RecursionError, OSError) as error:
-        raise DataError(f"{file} cannot be read ({error or type(error).__name__}); it is a JSON object.") from error
+        raise DataError(f"{file} cannot be read ({error or type(error).__name__}); its form is {_EXAMPLE}.") from error
     problems = [problem[:_TOLD_LETTERS] for problem in islice(_find_problems(description), _MOST_PROBLEMS)]
     if problems:
         raise DataError(f"{file} cannot be used:", problems)
@@ -173,7 +178,13 @@ def _find_problems(description: Description) -> Iterator[str]:
     yield from _find_code_problems(description)
     names = {entry.name for entry in description.classes}
     yield from (f"ignored: {name!r} is no class" for name in description.ignored if name not in names)
-    kept = len(names - set(description.ignored))
+    ignored = frozenset(description.ignored)
+    yield from (
+        f"scored: {name!r} is ignored too; take it out of one" for name in description.scored or () if name in ignored
+    )
+    if names and names <= ignored:
+        yield "ignored: every class is; leave those that are to be learnt"
+    kept = len(names - ignored)
     if kept > MOST_CLASSES:
         yield f"classes: {kept} are not ignored, and at most {MOST_CLASSES} can be told apart; merge or ignore some"
     if description.reduce_zero_label and not description.numbered:
@@ -203,7 +214,8 @@ def _find_repeated(description: Description, wanted: str) -> Iterator[str]:
     for name, codes in (*given, ("void", description.void or ())):
         for code in codes:
             if code in owner:
-                yield f"classes: {_show(code)} belongs to {owner[code]} and to {name}; leave it to one"
+                owners = f"{owner[code]} and to {name}" if owner[code] != name else f"{name} twice"
+                yield f"classes: {_show(code)} belongs to {owners}; leave it to one"
             owner[code] = name
 
 

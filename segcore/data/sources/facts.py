@@ -19,6 +19,7 @@ from segcore.counting import count_words
 from segcore.data.case import Case
 from segcore.data.listing import name_in_list
 from segcore.data.names import find_name_fault, has_name, list_first, refuse_repeated_keys, tell_names
+from segcore.data.sources.pairing import NO_GROUP
 from segcore.data.sources.split_names import Side, find_side
 from segcore.data.texts import read_text
 from segcore.errors import DataError
@@ -30,6 +31,9 @@ FACTS_FORM: Final = (
 )
 
 _COLUMNS: Final = ("name", "group", "condition", "frame", "split")
+_NO_GROUPS: Final = (
+    "groups: none; folders of the images, or a cases.csv, may give them: images of one drive then stay in one fold"
+)
 _WHOLE: Final = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -139,8 +143,10 @@ def _describe(cases: Sequence[Case], left_out: int) -> list[str]:
     conditions = sorted({case.condition for case in cases} - {""})
     frames = sum(case.frame is not None for case in cases)
     sides = {side: sum(case.split == side for case in cases) for side in ("train", "val")}
+    if not cases:
+        return [f"left out: {count_words(left_out, 'image')} of the split test"] if left_out else []
     notes = [
-        f"groups: {list_first(groups)}",
+        f"groups: {list_first(groups)}" if groups != [NO_GROUP] else _NO_GROUPS,
         f"conditions: {list_first(conditions) if conditions else f'none; a {FACTS_FILE} may give them'}",
         f"frames: {frames} of {len(cases)} images have one"
         + ("" if frames else "; each image stands alone in the folds"),

@@ -16,8 +16,9 @@ from segcore.counting import count_words
 from segcore.data.decoding import decode_colours, is_blurred_format
 from segcore.data.encoding import build_encoding
 from segcore.data.listing import name_of, walk_files
-from segcore.data.sources.advice import tell_other_labels
+from segcore.data.sources.advice import class_masks_command, tell_other_labels
 from segcore.data.sources.match import Folder, Match, Patterns, Side
+from segcore.data.sources.one_class import tell_ambiguous
 from segcore.data.sources.pairing import IMAGE_ENDINGS, MASK_ENDINGS, SHOWN_FOLDERS
 from segcore.data.sources.pairs import IMAGE_FOLDERS, MASK_FOLDERS
 from segcore.data.sources.patterns import find_files, find_pattern_fault
@@ -50,13 +51,19 @@ def find_patterns(folder: Path) -> Patterns:
     for _, group in groupby(matches, key=lambda match: len(match.shared)):
         chosen = _choose(list(group))
         if len(chosen) > 1:
-            told = [f"--images '{one.images}' --masks '{one.masks}'" for one in map(Match.to_patterns, chosen)]
-            raise DataError(f"{folder}: more than one pair of folders may be meant; say which:", sorted(told))
+            found = list(map(Match.to_patterns, chosen))
+            told = sorted(f"--images '{one.images}' --masks '{one.masks}'" for one in found)
+            raise DataError(
+                f"{folder}: more than one pair of folders may be meant; say which:",
+                [*told, *tell_ambiguous(folder, found)],
+            )
         if chosen:
             return _leave_out_tests(folder, chosen[0])
     raise DataError(
         f"{folder}: nothing in it looks like images and masks of the same names; say where they lie, and by {{name}} "
-        "what their names share, as in --images 'photos/photo_{name}.jpg' --masks 'truth/{name}_label.png'."
+        "what their names share, as in --images 'photos/photo_{name}.jpg' --masks 'truth/{name}_label.png'. If each "
+        f"class has masks of its own, such as a_car.png, put them together: {class_masks_command(folder)} --images "
+        "'images/{name}.jpg' --masks 'masks/{name}_{class}.png'."
         + tell_other_labels(folder, [file for _, file in files])
     )
 

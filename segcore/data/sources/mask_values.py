@@ -1,5 +1,6 @@
 """Counts the colours or numbers that masks have, for a person who does not know them yet, and says what looks wrong."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from segcore.data.names import list_first
 from segcore.data.sources.kinds import find_kind, is_grey_palette
 from segcore.errors import DataError
 
+_ADE_NAME: Final = re.compile(r"ADE_(?:train|val|frame)_[0-9a-z]+_seg")
 _RARE_SHARE: Final = 0.001
 _MANY: Final = 20
 _FEWEST_MIXTURES: Final = 2
@@ -68,8 +70,10 @@ def count_values(masks: Sequence[Path], progress: Callable[[int, int], None]) ->
         progress: called with (masks done, masks in all).
 
     Raises:
-        DataError: with each mask that cannot be decoded, or when they are JPEG or have more values than classes can be.
+        DataError: with each mask that cannot be decoded, or when they are JPEG or have more values than classes can be,
+            or are those of ADE20K's full release.
     """
+    _refuse_ade(masks)
     kind, palette = find_kind(masks)
     encoding = build_encoding(kind, {})
     pixels: Counter[int] = Counter()
@@ -169,6 +173,16 @@ def _doubt_grey_palette(values: MaskValues) -> Iterator[str]:
         yield (
             f"palette: numbers are its places, {places}, which are shown as the grey levels {shown}; if these are the "
             "numbers, save the masks without a palette"
+        )
+
+
+def _refuse_ade(masks: Sequence[Path]) -> None:
+    # Two of its colours may be one class, in different objects.
+    if all(_ADE_NAME.fullmatch(mask.stem) for mask in masks):
+        raise DataError(
+            f"{masks[0].name} is called as masks of ADE20K's full release are: the class is red // 10 * 256 + green "
+            "there, and blue tells objects apart. Take its scene parsing benchmark (ADEChallengeData2016), whose masks "
+            "have the 150 classes; or write masks of these numbers, as PNG of 16 bits, and call them otherwise."
         )
 
 

@@ -23,7 +23,7 @@ MASK_ENDINGS: Final = (
 )  # fmt: skip
 """Of a file's name before its suffix, in the order in which they are preferred."""
 
-_SHOWN_ENDINGS: Final = ("_color", "_colored", "_labelColor", "_overlay", "_vis", "_instanceIds", "_instanceTrainIds")
+SHOWN_ENDINGS: Final = ("_color", "_colored", "_labelColor", "_overlay", "_vis", "_instanceIds", "_instanceTrainIds")
 """Of pictures of a mask, and of its objects; where another ending stands beside a mask, nobody knows which is meant."""
 
 SHOWN_FOLDERS: Final = (
@@ -138,7 +138,7 @@ def find_beside(lonely: Collection[str], paired: Set[str], *, is_told: bool = Fa
         paired: names of images with a mask of that name.
         is_told: whether a person has told the names of masks, so that those of other endings are others.
     """
-    endings = (*_SHOWN_ENDINGS, *(MASK_ENDINGS if is_told else ()))
+    endings = (*SHOWN_ENDINGS, *(MASK_ENDINGS if is_told else ()))
     bare = {name: [name.removesuffix(ending) for ending in endings] for name in lonely}
     return sorted(name for name in lonely if not paired.isdisjoint(bare[name]))
 
@@ -179,9 +179,13 @@ def _pair_root(root: Root, endings: Sequence[tuple[str, str]] | None) -> Pairing
     notes += tell_beside(beside)
     for place in beside:
         del mask_of[place]
-    problems += [f"{file.name}: no mask of that name in {root.masks}" for file in _missing(image_of, mask_of)]
     problems += [
-        f"{file.name}: a mask without an image of that name in {root.images}" for file in _missing(mask_of, image_of)
+        f"{file.name}: no mask of that name in {root.masks}{like or '; add it, or take the image away'}"
+        for file, like in _missing(image_of, mask_of)
+    ]
+    problems += [
+        f"{file.name}: a mask without an image of that name in {root.images}{like or '; add it, or take the mask away'}"
+        for file, like in _missing(mask_of, image_of)
     ]
     pairs = [
         Pair(
@@ -234,8 +238,17 @@ def _list_places(root: Path, files: Sequence[Path]) -> Iterator[tuple[str, Path]
         yield below[folder] + name_of(file), file
 
 
-def _missing(some: Mapping[str, Path], others: Mapping[str, Path]) -> Iterator[Path]:
-    return (file for place, file in some.items() if place not in others)
+def _missing(some: Mapping[str, Path], others: Mapping[str, Path]) -> Iterator[tuple[Path, str]]:
+    """Yield the files that lack another, and which other is called almost so, if one is."""
+    almost = {_simplify(place): file for place, file in others.items() if place not in some}
+    for place, file in some.items():
+        if place not in others:
+            like = almost.get(_simplify(place))
+            yield file, f", but {like.name!r}; give both one name, letter by letter" if like is not None else ""
+
+
+def _simplify(place: str) -> str:
+    return "".join(place.casefold().split())
 
 
 def _name_apart(pairs: Sequence[Pair]) -> list[Pair]:

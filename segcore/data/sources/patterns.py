@@ -2,6 +2,7 @@
 
     {name}                          what image and mask share; up to the next /
     {group} {condition} {split}     facts that the path tells; written twice, both places say the same
+    {class}                         of masks of one class each, as `class_masks` puts them together
     *                               any letters but /
     **                              any folders, or none
 
@@ -10,7 +11,7 @@ No pattern leads out of the folder; links in it are followed.
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from segcore.data.listing import walk_files
 from segcore.data.names import has_controls
 
 NAME: Final = "name"
+CLASS: Final = "class"
 FOLDERS: Final = "folders"
 """What `Found.said` calls the folders that `**` stands for."""
 
@@ -41,24 +43,32 @@ class Found:
     said: Mapping[str, str]
 
 
-def find_pattern_fault(text: str) -> str:
-    """Say what is wrong with a pattern and what to write instead; empty when nothing is."""
+def find_pattern_fault(text: str, *, of_one_class: bool = False) -> str:
+    """Say what is wrong with a pattern and what to write instead; empty when nothing is.
+
+    Args:
+        text: the pattern.
+        of_one_class: whether it is of masks of one class each, and so has a `{class}`.
+    """
     if has_controls(text):
         return "holds a control character or half a letter; rename what is called so"
     parts = text.split("/")
     names = [place[1:-1] for place in _PARTS.findall(text) if place != "*"]
-    unknown = [name for name in names if name not in _FACTS]
+    known = (*_FACTS, CLASS) if of_one_class else _FACTS
+    unknown = [name for name in names if name not in known]
     if "\\" in text or text.startswith("/") or re.match(r"[A-Za-z]:", text):
         return "is no path below the data set's folder; write it with / and without a first one"
     if {"", ".", ".."} & set(parts):
         return "has an empty folder name, '.' or '..'; name the folders below the data set's"
     if unknown:
-        near = difflib.get_close_matches(unknown[0], _FACTS, n=1, cutoff=0.4)
-        return f"has {{{unknown[0]}}}; " + (f"did you mean {{{near[0]}}}?" if near else f"use {_told()}")
+        near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.4)
+        return f"has {{{unknown[0]}}}; " + (f"did you mean {{{near[0]}}}?" if near else f"use {_tell(known)}")
     if "{" in _PARTS.sub("", text) or "}" in _PARTS.sub("", text):
-        return f"has a brace without its other; use {_told()}"
+        return f"has a brace without its other; use {_tell(known)}"
     if NAME not in names:
         return "lacks {name}, which says what an image and its mask share, as in 'images/{name}.jpg'"
+    if of_one_class and CLASS not in names:
+        return "lacks {class}, which is the name of a mask's class, as in 'masks/{class}/{name}.png'"
     if any("**" in part and part != "**" for part in parts) or parts.count("**") > 1 or parts[-1] == "**":
         return "may have one ** in the place of a folder, as in 'images/**/{name}.jpg'"
     return ""
@@ -69,7 +79,12 @@ def list_places(text: str) -> frozenset[str]:
     return frozenset(_compile(text).groupindex)
 
 
-def find_files(folder: Path, text: str) -> tuple[list[Found], list[str]]:
+def count_letters(text: str) -> int:
+    """Return how many letters a pattern has beside its places: of two that fit a file that with more is more exact."""
+    return len(_PARTS.sub("", text))
+
+
+def find_files(folder: Path, text: str, names: Set[str] = frozenset()) -> tuple[list[Found], list[str]]:
     """Return the image files below a folder that fit a pattern, sorted by path, and what is wrong where none does.
 
     Links are followed, wherever they lead, as in every other layout.
@@ -77,18 +92,23 @@ def find_files(folder: Path, text: str) -> tuple[list[Found], list[str]]:
     Args:
         folder: the data-set folder.
         text: a pattern without fault.
+        names: what `{name}` stands for where it can, the longest first: in 'a_b.png' of {name}_{class}.png nothing else
+            tells where it ends; none: as much as it can.
 
     Raises:
         OSError: when a folder may not be read.
     """
-    expression = _compile(text)
+    expressions = [_compile(text, length) for length in sorted({*map(len, names)}, reverse=True)]
+    whole = _compile(text)
     parts = text.split("/")
     fixed = next((place for place, part in enumerate(parts[:-1]) if _WILD.search(part)), len(parts) - 1)
     start = folder.joinpath(*parts[:fixed])
     fitting = []
     # A Mac writes é as two letters, and whoever wrote the pattern as one.
     for file in walk_files(start if start.is_dir() else folder):
-        fit = expression.fullmatch(normalize("NFC", file.relative_to(folder).as_posix()))
+        path = normalize("NFC", file.relative_to(folder).as_posix())
+        known = (fit for one in expressions if (fit := one.fullmatch(path)) and fit[NAME] in names)
+        fit = next(known, None) or whole.fullmatch(path)
         if fit is not None:
             fitting.append(Found(file=file, said={place: value.strip("/") for place, value in fit.groupdict().items()}))
     if fitting:
@@ -96,11 +116,37 @@ def find_files(folder: Path, text: str) -> tuple[list[Found], list[str]]:
     return [], [f"{text}: " + ("no image file fits" if start.is_dir() else f"there is no folder {start}")]
 
 
-def _compile(text: str) -> re.Pattern[str]:
+def list_shared(images: str, masks: str) -> list[str]:
+    """Return the places that two patterns have, the name last."""
+    return sorted(list_places(images) & list_places(masks), key=lambda place: (place == NAME, place))
+
+
+def index_files(files: Sequence[Found], places: Sequence[str]) -> tuple[dict[str, Found], list[str]]:
+    """Return files by what their paths have in some places, with / between, and those that have it as another has.
+
+    Args:
+        files: which fit a pattern that has the places.
+        places: of the pattern.
+    """
+    found: dict[str, Found] = {}
+    problems = []
+    for one in files:
+        first = found.setdefault("/".join(one.said[place] for place in places), one)
+        if first is not one:
+            told = " and ".join(f"{{{place}}} {one.said[place]!r}" for place in places)
+            problems.append(f"{one.file.name}: has {told}, as {first.file.name}; remove one, or tell them apart")
+    return found, problems
+
+
+def _compile(text: str, length: int = 0) -> re.Pattern[str]:
+    """Return the expression of a pattern, whose name has so many letters; 0: as many as it can."""
     seen: set[str] = set()
     parts = text.split("/")
     folders = [f"(?P<{FOLDERS}>(?:[^/]+/)*)" if part == "**" else _translate(part, seen) + "/" for part in parts[:-1]]
-    return re.compile("".join(folders) + _translate(parts[-1], seen), re.IGNORECASE)
+    written = "".join(folders) + _translate(parts[-1], seen)
+    if length:
+        written = written.replace(f"(?P<{NAME}>[^/]+)", f"(?P<{NAME}>[^/]{{{length}}})")
+    return re.compile(written, re.IGNORECASE)
 
 
 def _translate(part: str, seen: set[str]) -> str:
@@ -126,5 +172,5 @@ def _translate_place(token: str, seen: set[str]) -> str:
     return f"(?P<{name}>[^/]+)" if name == NAME else f"(?P<{name}>[^/]+?)"
 
 
-def _told() -> str:
-    return ", ".join(f"{{{name}}}" for name in _FACTS)
+def _tell(places: Sequence[str]) -> str:
+    return ", ".join(f"{{{name}}}" for name in places)

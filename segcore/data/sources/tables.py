@@ -56,8 +56,10 @@ def find_table(folder: Path, masks: Sequence[Path]) -> Table:
     if named is not None:
         return named
     if kind == "rgb":
+        names = find_names_file(folder)
+        told = f" ({names.name} names numbers, which they have none of)" if names is not None else ""
         raise DataError(
-            f"{folder}: masks have colours, and no classes.json says what they mean; '{init_command(folder)}' "
+            f"{folder}: masks have colours, and no classes.json says what they mean{told}; '{init_command(folder)}' "
             "counts them and writes a file to fill in."
         )
     return _table_of_values(folder, kind, masks, palette)

@@ -44,11 +44,29 @@ def test_init_counts_writes_and_says_what_is_next(tmp_path):
     assert len(read_dataset(tmp_path).cases) == 2
 
 
+def test_check_does_not_count_groups_where_there_are_none(tmp_path):
+    save(tmp_path, "images", "masks")
+    other = np.random.default_rng(1).integers(0, 256, (8, 32, 3), dtype=np.uint8)
+    Image.fromarray(other).save(tmp_path / "images/b.jpg")
+    out = run("check", tmp_path, "--folds", 2)
+    assert "groups: none; folders of the images" in out and "group   condition" not in out
+    (tmp_path / "cases.csv").write_text("name,group\na,north\nb,south\n")
+    out = run("check", tmp_path, "--folds", 2)
+    assert "groups: north, south" in out and "group   condition" in out
+
+
 def test_commands_that_come_next_can_be_copied_whatever_the_folder_is_called(tmp_path):
     folder = save(tmp_path / "it's [mine]")
     out = run("init", folder)
     steps = [shlex.split(line) for line in out.splitlines() if line.startswith("  python -m")]
     assert len(steps) == 3 and all(str(folder) in step for step in steps)
+
+
+def test_nothing_is_described_among_what_was_unpacked(tmp_path):
+    folder = save(tmp_path / "fetched" / ("0" * 32) / "streets")
+    with pytest.raises(DataError, match="unpack or copy the data into a folder of your own"):
+        run("init", folder)
+    assert not (folder / "dataset.json").exists()
 
 
 def test_init_takes_patterns_that_are_given(tmp_path):
@@ -147,3 +165,48 @@ def test_import_coco_says_what_became_of_the_objects(tmp_path):
     ):
         assert line in out
     assert read_dataset(tmp_path / "out").classes.names == ("background", "tram")
+
+
+def save_class_masks(folder: Path, *classes: str) -> Path:
+    """Each class is in its own column of 8 pixels."""
+    (folder / "fotos").mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    for name in "ab":
+        Image.fromarray(noise).save(folder / f"fotos/{name}.jpg")
+        for place, called in enumerate(classes):
+            mask = np.zeros((32, 32), np.uint8)
+            mask[:, 8 * place : 8 * place + 8] = 255
+            (folder / f"truth/{called}").mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask).save(folder / f"truth/{called}/{name}.png")
+    return folder
+
+
+def test_masks_of_one_class_each_are_put_together_by_the_command_that_init_names(tmp_path):
+    folder = save_class_masks(tmp_path / "in", "road", "car")
+    (folder / "truth/car/b.png").unlink()
+    told = run("init", folder)
+    command = shlex.split(told.partition("put them together: ")[2].partition("\n")[0])
+    assert command[2:6] == ["segcore", "import", "masks", str(folder)]
+    out = run(*(str(tmp_path / "out") if part == "OUT" else part for part in command[3:]))
+    rows = [line.split() for line in out.splitlines()]
+    assert ["1", "car", "256", "12.50%", "1"] in rows and ["2", "road", "512", "25.00%", "2"] in rows
+    assert "0 pixels belong to more than one class" in out
+    assert read_dataset(tmp_path / "out").classes.names == ("background", "car", "road")
+
+
+def test_masks_in_which_the_class_is_black_are_doubted(tmp_path):
+    """Of four columns one is a class each, so that reversed masks share every pixel."""
+    folder = save_class_masks(tmp_path / "in", "road", "car", "sky")
+    for file in folder.glob("truth/*/*.png"):
+        Image.fromarray(255 - np.asarray(Image.open(file))).save(file)
+    patterns = ("--images", "fotos/{name}.jpg", "--masks", "truth/{class}/{name}.png")
+    out = run("import", "masks", folder, tmp_path / "out", *patterns)
+    assert "2,048 pixels belong to more than one class" in out and "these are most of all pixels" in out
+
+
+def test_patterns_of_class_masks_are_checked_first(tmp_path):
+    folder = save_class_masks(tmp_path / "in", "road")
+    with pytest.raises(ConfigError, match=r"lacks \{class\}"):
+        run("import", "masks", folder, tmp_path / "out", "--images", "fotos/{name}.jpg", "--masks", "truth/{name}.png")
+    with pytest.raises(DataError, match="is no folder"):
+        run("import", "masks", tmp_path / "x", tmp_path / "out", "--images", "{name}.jpg", "--masks", "{class}/{name}")

@@ -71,13 +71,14 @@ def test_folder_without_images_is_said(make_dataset):
 def test_missing_mask_is_named(make_dataset):
     folder = make_dataset()
     _annotation(folder, "train_0001.png").unlink()
-    assert _problems(folder) == ("train_0001.png: missing",)
+    assert _problems(folder) == (f"train_0001.png: missing in {ANNOTATIONS_FOLDER}/; add it, or take the image away",)
 
 
 def test_missing_annotation_is_named(make_dataset):
     folder = make_dataset()
     _annotation(folder, "train_0001.json").unlink()
-    assert _problems(folder) == ("train_0001.json: missing",)
+    (problem,) = _problems(folder)
+    assert problem.startswith(f'train_0001.json: missing in {ANNOTATIONS_FOLDER}/; write {{"attributes": {{"route": ')
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,8 @@ def test_missing_annotation_is_named(make_dataset):
 def test_incomplete_annotation_is_named_with_what_it_lacks(make_dataset, content, complaint):
     folder = make_dataset()
     _annotation(folder, "train_0000.json").write_text(json.dumps(content))
-    assert _problems(folder) == (complaint,)
+    (problem,) = _problems(folder)
+    assert problem.split("; its form is {")[0] == complaint
 
 
 @pytest.mark.parametrize(
@@ -145,7 +147,9 @@ def test_two_images_of_one_name_are_refused(make_dataset):
 def test_mask_without_an_image_is_named(make_dataset):
     folder = make_dataset()
     _image(folder, "train_0003.jpg").unlink()
-    assert _problems(folder) == (f"train_0003.png: a mask without an image of that name in {IMAGES_FOLDER}/",)
+    assert _problems(folder) == (
+        f"train_0003.png: a mask without an image of that name in {IMAGES_FOLDER}/; take it away",
+    )
 
 
 def test_broken_pixels_are_reported_together_with_what_else_is_wrong(make_dataset):
@@ -153,7 +157,7 @@ def test_broken_pixels_are_reported_together_with_what_else_is_wrong(make_datase
     _annotation(folder, "train_0001.png").unlink()
     _image(folder, "train_0002.jpg").write_bytes(b"no image")
     first, second = _problems(folder)
-    assert first == "train_0001.png: missing"
+    assert first.startswith("train_0001.png: missing")
     assert second.startswith("train_0002.jpg: cannot be decoded")
 
 
@@ -233,7 +237,7 @@ def test_scan_gives_usable_cases_beside_problems(make_dataset):
     _annotation(folder, "train_0001.json").unlink()
     dataset, problems = scan_dataset(folder)
     assert [case.name for case in dataset.cases] == ["train_0000", "train_0002", "train_0003"]
-    assert problems == ["train_0001.json: missing"]
+    assert [problem.split(" in ")[0] for problem in problems] == ["train_0001.json: missing"]
 
 
 @pytest.fixture

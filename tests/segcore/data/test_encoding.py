@@ -176,6 +176,16 @@ def test_mask_that_jpeg_has_changed_is_named_as_such(tmp_path, classes):
     assert caught.value.problems[-1].startswith("a.jpg: its content is JPEG, or compressed like it, which changes")
 
 
+def test_of_a_jpeg_no_mixture_is_told_to_be_made_a_class(tmp_path):
+    """Between 0 and 200 there are far more than two."""
+    mask_HW = np.zeros((32, 32), np.uint8)
+    mask_HW[11:, 5:] = 200
+    Image.fromarray(mask_HW).save(tmp_path / "a.jpg", quality=90)
+    with pytest.raises(DataError) as caught:
+        encoding_of(_numbered(2)).decode(tmp_path / "a.jpg")
+    assert [problem.split(",")[0] for problem in caught.value.problems] == ["a.jpg: its content is JPEG"]
+
+
 @pytest.mark.parametrize(("suffix", "options"), [(".jpg", {"quality": 95}), (".webp", {"quality": 90})])
 def test_numbers_that_compression_mixed_are_refused_though_each_is_a_class(tmp_path, suffix, options):
     """Between 0 and 3 it puts a seam of 1 and 2."""

@@ -134,6 +134,14 @@ def test_a_category_called_background_is_the_background(tmp_path):
     assert decode(tmp_path)[2] == [1, 1, 0, 0]
 
 
+def test_a_category_that_is_called_void_counts_nowhere(tmp_path):
+    categories = [{"id": 1, "name": "Ignore"}, {"id": 2, "name": "_background_"}, {"id": 3, "name": "car"}]
+    save(tmp_path, outline(3, SQUARE), outline(1, CORNER), categories=categories)
+    report = take_in(tmp_path)
+    assert report.names == {0: "background", 1: "car"} and report.void == ("Ignore",)
+    assert decode(tmp_path) == [[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, VOID, VOID], [1, 1, VOID, VOID]]
+
+
 def test_an_image_without_objects_is_background(tmp_path):
     save(tmp_path)
     assert take_in(tmp_path).blank == 1

@@ -68,8 +68,8 @@ def test_every_fault_of_nnu_nets_splits_is_told_at_once(read):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ({"a": 1, "b": 2}, "of folds 0 to 2 1 have no image, fold 0 first; count from 0, without a gap"),
-        ({"a": 0, "b": 10**9}, "of folds 0 to 1000000000 999999999 have no image, fold 1 first"),
+        ({"a": 1, "b": 2}, "of folds 0 to 2, 1 have no image, fold 0 first; count from 0, without a gap"),
+        ({"a": 0, "b": 10**9}, "of folds 0 to 1000000000, 999999999 have no image, fold 1 first"),
         ({"a": 0, "b": 0}, "every image is in fold 0, which leaves none to train on; call those 'train'"),
         (
             {"cases": {"a": {"fold": 0, "block": "x"}, "b": {"fold": 1, "block": "x"}}},

@@ -60,6 +60,8 @@ def test_masks_of_colours_in_two_folders_are_read_by_them(put_pair, tmp_path, na
             "name,r,g,b\nroad,1,2,300\ncar,1,2,3\n",
             r"cannot be used:\n  - a colour has a part outside",
         ),
+        ("class_dict.csv", "name,r,g,b\nroad,1.0,2,3\n", r"cannot be read \('1\.0,2,3' are no three whole numbers"),
+        ("labelmap.txt", "road:1,2::\n", r"cannot be read \('1,2' are no three whole numbers"),
         ("label_colors.txt", "1 2\troad\n", r"cannot be read \(the line '1 2\\troad'\); it has a line such as '64 128"),
         ("labelmap.txt", "road:#804080::\n", "cannot be read .*; it has a line such as 'road:128,64,128::'"),
     ],

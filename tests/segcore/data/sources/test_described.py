@@ -259,7 +259,7 @@ def test_classes_that_nobody_has_named_are_usable_and_told(tmp_path):
     [
         ({"classes": [{"name": f"c{number}", "ids": [number]} for number in range(10_000)]}, "10000 are not ignored"),
         ({"classes": [{"name": f"c{number}"} for number in range(10_000)]}, "10000 are not ignored, and at most 254"),
-        ({"void": [1] * 10_000}, "1 belongs to void and to void"),
+        ({"void": [1] * 10_000}, "1 belongs to void twice"),
         ({"classes": [[]] * 10_000}, "should be an object"),
     ],
 )
@@ -270,6 +270,23 @@ def test_ten_thousand_of_something_are_refused_in_few_lines(tmp_path, changes, m
         read_dataset(tmp_path)
     assert message in str(refused.value)
     assert len(refused.value.problems) <= 50
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ignored": ["car"], "scored": ["car"]}, "scored: 'car' is ignored too; take it out of one"),
+        ({"ignored": ["road", "car"]}, "ignored: every class is; leave those that are to be learnt"),
+        ({"classes": [{"name": "road", "ids": [7, 7]}]}, "7 belongs to 'road' twice; leave it to one"),
+        ({"classes": ["road", "car"]}, 'its form is {"images": "images/{name}.jpg", '),
+    ],
+)
+def test_classes_that_contradict_each_other_are_refused_with_what_to_do(tmp_path, changes, message):
+    save_pair(tmp_path, "a", np.zeros((1, 1), np.uint8))
+    describe(tmp_path, **changes)
+    with pytest.raises(DataError) as refused:
+        read_dataset(tmp_path)
+    assert message in str(refused.value)
 
 
 def test_many_numbers_may_be_ignored(tmp_path):

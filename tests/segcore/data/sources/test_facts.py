@@ -25,7 +25,7 @@ def test_without_facts_cases_stay_and_everything_unknown_is_said(tmp_path):
     assert _facts(cases) == [("a", "all", "", None, ""), ("b", "all", "", None, "")]
     assert problems == []
     assert notes == [
-        "groups: all",
+        "groups: none; folders of the images, or a cases.csv, may give them: images of one drive then stay in one fold",
         "conditions: none; a cases.csv may give them",
         "frames: 0 of 2 images have one; each image stands alone in the folds",
     ]
@@ -57,6 +57,11 @@ def test_images_of_the_test_split_are_left_out_and_counted(tmp_path):
     assert [case.name for case in known] == ["b"]
     assert problems == []
     assert notes[-1] == "left out: 1 image of the split test"
+
+
+def test_where_all_images_are_for_testing_nothing_else_is_said(tmp_path):
+    (tmp_path / "cases.csv").write_text("name,split\na,test\n")
+    assert add_facts(tmp_path, [_case(tmp_path, "a")]) == ([], [], ["left out: 1 image of the split test"])
 
 
 def test_document_beside_an_image_gives_facts_and_cases_csv_is_heard_first(tmp_path):

@@ -30,6 +30,14 @@ def test_pixels_and_images_of_each_number_are_counted(tmp_path):
     assert find_doubts(values, masks) == []
 
 
+def test_masks_of_ade20k_whose_colours_tell_objects_apart_are_refused(tmp_path):
+    """Red 50 and green 3 are class 1283, and blue the object: counted as colours the two would be two classes."""
+    (mask,) = save(tmp_path, np.array([[[50, 3, 1], [50, 3, 2]]], np.uint8))
+    ade = mask.rename(tmp_path / "ADE_train_00000001_seg.png")
+    with pytest.raises(DataError, match=r"ADE_train_00000001_seg\.png is called as masks of ADE20K's full release"):
+        count_values([ade], quiet)
+
+
 def test_colours_are_counted_as_colours(tmp_path):
     values = count_values(save(tmp_path, np.array([[[1, 2, 3], [0, 0, 0]]], np.uint8)), quiet)
     assert values.kind == "rgb" and {values.encoding.name_code(code) for code in values.pixels} == {

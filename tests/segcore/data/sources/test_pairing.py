@@ -91,9 +91,17 @@ def test_images_and_masks_without_the_other_are_problems(root, touch):
     touch("images/a.jpg", "images/b.jpg", "masks/a.png", "masks/c.png")
     found = pair_roots([root])
     assert found.problems == (
-        f"b.jpg: no mask of that name in {root.masks}",
-        f"c.png: a mask without an image of that name in {root.images}",
+        f"b.jpg: no mask of that name in {root.masks}; add it, or take the image away",
+        f"c.png: a mask without an image of that name in {root.images}; add it, or take the mask away",
     )
+
+
+def test_names_that_differ_in_case_or_blanks_are_shown_beside_each_other(root, touch):
+    touch("images/a 1.jpg", "images/b.jpg", "masks/A 1.png", "masks/b.png")
+    found = pair_roots([root])
+    assert [pair.name for pair in found.pairs] == ["b"]
+    assert found.problems[0].endswith(f"{root.masks}, but 'A 1.png'; give both one name, letter by letter")
+    assert found.problems[1].endswith(f"{root.images}, but 'a 1.jpg'; give both one name, letter by letter")
 
 
 def test_masks_are_sought_at_the_same_place_below(root, touch):

@@ -111,3 +111,20 @@ def test_many_stars_and_a_long_name_that_fits_not_take_no_longer_than_one_reads(
     save(tmp_path / f"{LONG}.png")
     found, problems = find_files(tmp_path, "*a" * 9 + "*b{name}.png")
     assert found == [] and problems == ["*a*a*a*a*a*a*a*a*a*b{name}.png: no image file fits"]
+
+
+def test_of_names_that_are_known_the_longest_that_fits_is_taken(tmp_path):
+    for path in ("a_car.png", "a_1_traffic_light.png", "b_x_car.png"):
+        save(tmp_path / path)
+    found, _ = find_files(tmp_path, "{name}_{class}.png", {"a", "a_1"})
+    assert [(one.said["name"], one.said["class"]) for one in found] == [
+        ("a_1", "traffic_light"),
+        ("a", "car"),
+        ("b_x", "car"),
+    ]
+
+
+def test_a_class_is_named_by_masks_of_one_class_alone():
+    assert find_pattern_fault("masks/{class}/{name}.png", of_one_class=True) == ""
+    assert "lacks {class}" in find_pattern_fault("masks/{name}.png", of_one_class=True)
+    assert "has {class}" in find_pattern_fault("masks/{class}/{name}.png")

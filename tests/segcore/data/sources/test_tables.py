@@ -239,7 +239,8 @@ def test_masks_of_one_number_are_refused(tmp_path, number, told):
 def test_colours_that_nothing_names_are_refused_whatever_names_lie_beside(tmp_path):
     Image.fromarray(np.array([[(1, 2, 3), (4, 5, 6)]], np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "names.txt").write_text("road\nsky\n")
-    with pytest.raises(DataError, match=r"masks have colours, and no classes\.json says what they mean"):
+    told = r"masks have colours, and no classes\.json says what they mean \(names\.txt names numbers"
+    with pytest.raises(DataError, match=told):
         find_table(tmp_path, [tmp_path / "a.png"])
 
 

@@ -255,3 +255,11 @@ def test_letters_of_a_lists_name_do_not_matter(put_photo, put_list, tmp_path):
     dataset = read_dataset(tmp_path)
     assert [(case.name, case.split) for case in dataset.cases] == [("a", "train"), ("b", "val")]
     assert _left_out(dataset) == ["left out: 1 image of test.txt, which is for testing"]
+
+
+def test_lists_that_name_nothing_are_said_to_leave_all_out(put_photo, put_list, tmp_path):
+    put_photo("a")
+    put_list("train")
+    with pytest.raises(DataError) as refused:
+        read_dataset(tmp_path)
+    assert refused.value.problems == ("lists: train.txt", "left out: 1 mask of SegmentationClass/ that no list names")

@@ -47,7 +47,11 @@ class Look:
             return RUNNING[self.driven]
         if not self.is_over:
             return "out of time" if self.is_out_of_time else "interrupted"
-        return "retrained" if self.record.retrained else "finished"
+        record = self.record
+        last = record.retraining if record.retraining.trials else record.confirmation
+        if last.trials and last.closed is None:
+            return "interrupted"
+        return "retrained" if record.is_model_current else "finished"
 
     @property
     def is_out_of_time(self) -> bool:

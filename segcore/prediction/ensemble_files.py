@@ -7,6 +7,7 @@
 How its networks predict together lives in `ensemble`; training states in `state`.
 """
 
+import filecmp
 import json
 import shutil
 from collections.abc import Iterator
@@ -75,6 +76,8 @@ def save_members(
 ) -> None:
     """Write an ensemble's directory; an older one in its place is replaced when the new one is whole.
 
+    One of the very networks and notes stays as it is, with the way of predicting that was found for it meanwhile.
+
     Args:
         folder: the directory.
         members: what to write, one in memory at a time; those of one configuration one after the other.
@@ -114,10 +117,31 @@ def _replace(folder: Path, part: Path) -> None:
     """Put a whole directory in the place of an older one; killed in between, there is the old one, none or the new."""
     old = folder.with_name(f"{folder.name}.old.part")
     shutil.rmtree(old, ignore_errors=True)
+    if _is_same(folder, part):
+        shutil.rmtree(part)
+        return
     if folder.is_dir():
         folder.rename(old)
     part.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_same(folder: Path, part: Path) -> bool:
+    """Say whether a directory has the networks and the notes of another, whatever was added to it since."""
+    new = read_ensemble_notes(part)
+    try:
+        old = read_ensemble_notes(folder)
+        PredictOptions.from_values(old["predict"])
+        known = {**old, "predict": new["predict"], "notes": {name: old["notes"].get(name) for name in new["notes"]}}
+        # As texts, since NaN is not equal to itself.
+        return json.dumps(known, sort_keys=True) == json.dumps(new, sort_keys=True) and all(
+            filecmp.cmp(file, folder / file.name, shallow=False)
+            for file in part.iterdir()
+            if file.name != ENSEMBLE_FILE
+        )
+    # There is none, or it is damaged.
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, StreetError):
+        return False
 
 
 def load_ensemble(folder: Path, machine: Machine) -> Ensemble:

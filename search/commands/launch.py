@@ -155,8 +155,9 @@ def _launch(
             extra = count_words(len(cache_pixels.extra_names), "extra image")
             told.append((f"{extra}: trained on beside those of every fold, validated in none", False))
         with told_if_slow(f"drawing from {settings.space}, and building the networks that it draws"):
-            looked_at = loop.require_search(settings, cache_pixels, split)
+            looked_at, drawable = loop.require_search(settings, cache_pixels, split)
         _tell_start(settings, split, told, looked_at.taken)
+        tell_repeats(settings, drawable, len(given))
         reaching.expect_room(settings, place, capacity.count(), looked_at.checkpoint_bytes)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
@@ -217,6 +218,21 @@ def _tell_start(
     held_out = [name for name, fold in split.fold_of.items() if fold == settings.fold]
     if warning := describe_known_images(str(settings.fixed.get("weights", "none")), held_out):
         warn(warning)
+
+
+def tell_repeats(settings: SearchSettings, drawable: int | None, given: int) -> None:
+    """Say so when a search has more trials than there are configurations, which are then trained again to no end.
+
+    Args:
+        settings: of the search.
+        drawable: configurations that the space draws at most; None: without end.
+        given: configurations that are tried first, whether or not the space draws them.
+    """
+    if drawable is not None and drawable + given < settings.trials:
+        warn(
+            f"--trials {settings.trials}: {settings.space} draws {count_words(drawable, 'configuration')} at most, and "
+            f"the same one trained again comes to the same; use --trials {drawable + given}, or draw more."
+        )
 
 
 @with_groups

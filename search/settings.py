@@ -15,6 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from segcore.config import TrainConfig
+from segcore.counting import count_words
 from segcore.data.dividing.split import DEFAULT_FOLDS, SplitKind
 from segcore.errors import CheckpointError, ConfigError
 from segcore.regular import read_regular
@@ -282,7 +283,8 @@ def parse_trials(text: str, settings: SearchSettings, asked: int) -> int:
     trials = int(match.group(2)) + (settings.trials if match.group(1) else 0)
     if trials < asked:
         raise ConfigError(
-            f"--trials {text}: {settings.name!r} has begun {asked} trials, which stay; use --trials {asked} or more."
+            f"--trials {text}: {settings.name!r} has begun {count_words(asked, 'trial')} for good; "
+            f"use --trials {asked} or more."
         )
     return trials
 

@@ -136,7 +136,11 @@ def require_own_retraining(folder: SearchFolder, winner: Winner) -> None:
 
 def tell_other_winner(settings: SearchSettings, folder: SearchFolder, winner: Winner) -> None:
     """Say so where the file names another winner than the journals: it was edited, or the search has gone on since."""
-    now = find_winner(settings, folder)
+    try:
+        now = find_winner(settings, folder)
+    except CheckpointError:
+        # The file is all that is left; what is damaged is told of when the stage is opened.
+        return
     if (now.trial, now.values) != (winner.trial, winner.values):
         told = f"by the journals trial {now.trial} is the best now"
         if now.trial == winner.trial:

@@ -32,10 +32,12 @@ def choose_best(history: History, settings: SearchSettings) -> Winner:
         CheckpointError: when no trial has a score.
     """
     ranked = _ranked(history)
+    if not history.trials:
+        raise CheckpointError(f"Search {settings.name!r} has begun no trial yet; resume it first.")
     if not ranked:
         raise CheckpointError(
             f"Search {settings.name!r} has no trial with a score yet; of {count_words(len(history.trials), 'trial')}: "
-            f"{count_ends(history.in_order) or 'none'}. Their logs say why."
+            f"{count_ends(history.in_order)}. Their logs say why."
         )
     return _describe_trial(ranked[0], history, settings)
 

@@ -183,7 +183,7 @@ def test_what_is_no_number_of_trials_is_refused(make_settings, text):
 
 
 def test_search_keeps_the_trials_that_it_has_begun(make_settings):
-    with pytest.raises(ConfigError, match="--trials 8: 'streets' has begun 9 trials, which stay; use --trials 9"):
+    with pytest.raises(ConfigError, match="--trials 8: 'streets' has begun 9 trials for good; use --trials 9"):
         parse_trials("8", make_settings(trials=12), asked=9)
 
 

@@ -157,6 +157,11 @@ def is_in_use(stage: StageFolder) -> bool:
     return _is_held(stage.root / _LOCK) and not _is_held(stage.root / _IDLE)
 
 
+def find_driven(folder: SearchFolder) -> str:
+    """Return the name of the stage that a driver of this machine runs now; empty when none does."""
+    return next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
+
+
 def _is_held(file: Path) -> bool:
     try:
         # A pipe in its place would be waited for.

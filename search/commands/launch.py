@@ -16,9 +16,8 @@ from search.commands.options import Name, Storage, Values, What, Where, WhereNow
 from search.commands.tables import settings_table
 from search.finding import find_folder, is_taken, lock_stage, require_idle, require_new
 from search.folder import SearchFolder, folder_of
-from search.judge.progress import build_asha, require_time_left
+from search.judge.progress import replay_search, require_time_left
 from search.memory.history import History
-from search.memory.journal import replay
 from search.place import (
     DEFAULT_STORAGE,
     Place,
@@ -260,8 +259,7 @@ def _go_on(
     require_one_gpu(place)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
-    history, asha = History(settings.metric), build_asha(settings)
-    replay(folder.search_stage.journal, history, asha)
+    history, asha = replay_search(settings, folder.search_stage.journal)
     asked = len(history.trials)
     settings = extended = change_settings(settings, {"trials": parse_trials(trials, settings, asked)})
     if time_budget:

@@ -7,7 +7,7 @@ import pytest
 from search.space import first
 from search.space.first import add_known, read_prior, resolve_first
 from segcore.config import TrainConfig
-from segcore.errors import ConfigError
+from segcore.errors import ConfigError, WeightsError
 from segcore.training.feasible import Feasibility
 from tests.conftest import CLASSES
 
@@ -150,6 +150,18 @@ def test_configuration_that_the_data_cannot_train_is_refused_with_where_it_is_fr
         resolve({**GIVEN, "crop_size": 128}, make_settings)
 
 
+def test_configuration_whose_weights_cannot_be_had_is_refused_with_where_it_is_from(make_settings):
+    with pytest.raises(WeightsError, match=r"^best\.json: weights='/nowhere/a\.safetensors' is no file"):
+        resolve({**GIVEN, "weights": "/nowhere/a.safetensors"}, make_settings)
+
+
+def test_what_best_prints_for_programs_is_read_as_its_file_is(tmp_path):
+    best = {"trial": 3, "values": {**TrainConfig.from_values(GIVEN).values(), "patience_epochs": 0}}
+    for name, document in (("best.json", best), ("printed.json", {"form": 1, "file": "best.json", "best": best})):
+        (tmp_path / name).write_text(json.dumps(document))
+    assert read_prior(tmp_path / "printed.json") == read_prior(tmp_path / "best.json")
+
+
 def test_best_json_and_plain_values_are_read(tmp_path):
     winner = {"trial": 3, "values": {**TrainConfig.from_values(GIVEN).values(), "patience_epochs": 0}}
     (tmp_path / "best.json").write_text(json.dumps(winner))
@@ -168,6 +180,8 @@ def test_best_json_and_plain_values_are_read(tmp_path):
         ("null", "it holds null, no object"),
         ("{}", "it gives no value"),
         ('{"values": {}}', "it gives no value"),
+        ('{"epochs": 9, "seed": 1}', "it gives no value but what all trials have"),
+        ('{"best": {"values": {}}}', "it gives no value"),
         ('{"values": []}', "its values are [], no object"),
         ('{"values": null}', "its values are null, no object"),
         ('{"batch_size": 2, "batch_size": 4}', "'batch_size' occurs twice"),

@@ -256,7 +256,6 @@ def _go_on(
         from search.commands import reaching, running
 
     settings, place = open_told(folder, where)
-    require_one_gpu(place)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
     history, asha = replay_search(settings, folder.search_stage.journal)

@@ -11,7 +11,7 @@ from search.commands.console import console, told_if_slow, warn
 from search.commands.display import decoding_shown
 from search.folder import SearchFolder
 from search.judge.room import estimate_room
-from search.place import Place
+from search.place import Place, require_one_gpu
 from search.run import cluster
 from search.run.capacity import Capacity
 from search.run.scratch import temporary_kept
@@ -104,8 +104,10 @@ def reached(settings: SearchSettings, place: Place, folder: SearchFolder) -> Ite
         folder: the search's files.
 
     Raises:
-        StreetError: when its folds, its data or its cluster cannot be had, before anything starts.
+        StreetError: when a training could not use what it is to be given, or the folds, the data or the cluster cannot
+            be had, before anything starts.
     """
+    require_one_gpu(place)
     read_folds(folder.folds)
     expect_tracking(place)
     tell_storage(place)

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from search.commands.reaching import expect_tracking, read_data
-from segcore.errors import DataError, TrackingError
+from search.commands.reaching import expect_tracking, reached, read_data
+from search.opening import open_search
+from segcore.errors import ConfigError, DataError, TrackingError
 
 
 def test_search_that_goes_on_does_not_wait_for_an_mlflow_that_is_away(make_place, find_free_port, capsys):
@@ -34,3 +35,12 @@ def test_extra_data_that_is_none_is_refused_as_the_data_is(make_place, make_data
 def test_mlflow_that_answers_is_not_mentioned(make_place, capsys):
     expect_tracking(make_place())
     assert capsys.readouterr().out == ""
+
+
+def test_no_stage_gives_a_training_more_gpus_than_it_uses(searched):
+    settings, place = open_search(searched, {"gpus_per_trial": 2})
+    with (
+        pytest.raises(ConfigError, match="--gpus-per-trial 2: a training uses one GPU"),
+        reached(settings, place, searched),
+    ):
+        pass

@@ -25,7 +25,9 @@ class SearchLine:
     name: Annotated[str, Field(description="of the search")]
     state: Annotated[
         str,
-        Field(description="running, confirming, retraining, interrupted, out of time, finished, retrained, unreadable"),
+        Field(
+            description="running, confirming, retraining, interrupted (any stage), out of time, finished, retrained, unreadable"
+        ),
     ]
     problem: Annotated[str, Field(description="why it cannot be read; else empty")] = ""
     metric: Annotated[str, Field(description="that decides")] = ""

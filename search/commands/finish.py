@@ -36,10 +36,8 @@ from segcore.errors import CheckpointError, ConfigError, TrackingError
 def confirm(
     name: Name,
     where: WhereNow,
-    top: Annotated[int | None, typer.Option(min=0, help="best configurations to train; left out: as launched")] = None,
-    folds: Annotated[
-        int | None, typer.Option(min=1, help="most further folds, or seeds; left out: as launched")
-    ] = None,
+    top: Annotated[int | None, typer.Option(min=0, help="best configurations to train; left out: as before")] = None,
+    folds: Annotated[int | None, typer.Option(min=1, help="most further folds, or seeds; left out: as before")] = None,
     notify: Notify = "",
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:

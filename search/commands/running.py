@@ -35,7 +35,8 @@ from search.stages import confirm, ensemble, retrain
 from search.stages.search import run_search
 from search.stages.stage import OpenStage, ReadySearch, open_stage
 from search.tracking import registry
-from search.tracking.store import trials_link
+from search.tracking.store import database_file, trials_link
+from search.tracking_uri import mask_uri, own_tracking_uri
 from search.verdict.notes import ensemble_line
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
@@ -95,7 +96,14 @@ def _name_pages(settings: SearchSettings, place: Place) -> str:
     if place.tracking_uri.startswith("http"):
         with suppress(TrackingError):
             return trials_link(settings, place, place.tracking_uri)
-    return command_line("ui", storage=place.storage)
+    storages = [place.storage]
+    with suppress(TrackingError):
+        file = database_file(place.tracking_uri)
+        storages += [file.parent] if file is not None else []
+    for storage in storages:
+        if place.tracking_uri == own_tracking_uri(storage):
+            return command_line("ui", storage=storage)
+    return shlex.join(["mlflow", "server", "--backend-store-uri", mask_uri(place.tracking_uri)])
 
 
 def confirm_best(ready: ReadySearch, *, retry: bool, save: bool = False) -> None:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from search.commands import running
-from search.commands.running import confirm_best, finish, retrain_winner
+from search.commands.running import _name_pages, confirm_best, finish, retrain_winner
 from search.memory.journal import read_events
 from search.opening import open_search
 from search.stages.retrain import Retraining
@@ -59,3 +59,17 @@ def test_ctrl_c_when_the_trials_of_a_launch_have_ended_names_the_command_that_go
     with pytest.raises(InterruptedSearchError) as caught:
         finish(ready)
     assert str(caught.value) == f"Interrupted; go on with '{searched.command('resume')}'."
+
+
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("", "python -m search ui --storage {storage}"),
+        ("sqlite:////elsewhere/mlflow.db", "python -m search ui --storage /elsewhere"),
+        ("sqlite:////elsewhere/mine.db", "mlflow server --backend-store-uri sqlite:////elsewhere/mine.db"),
+        ("postgresql://me:PW@host/runs", "mlflow server --backend-store-uri 'postgresql://***@host/runs'"),
+    ],
+)
+def test_pages_of_a_search_are_served_from_where_its_runs_are(searched, uri, told):
+    settings, place = open_search(searched, {"tracking_uri": uri})
+    assert _name_pages(settings, place) == told.format(storage=place.storage)

@@ -5,6 +5,7 @@ Saved as `settings.json` in the search's folder. Where it runs lives in `place`;
 """
 
 import re
+import shlex
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -232,9 +233,10 @@ def read_settings(file: Path) -> SearchSettings:
 def _remedy(error: Exception, file: Path) -> str:
     problems = error.errors() if isinstance(error, pydantic.ValidationError) else []
     if ("storage",) in [problem["loc"] for problem in problems] and not (file.parent / "place.json").exists():
+        best = shlex.quote(str(file.parent / "best.json"))
         return (
-            "an earlier version wrote it, whose searches are not gone on with; launch a new search in this storage, "
-            f"with '--warm-start {file.parent.name}' to try its best configurations first"
+            "an earlier version wrote it, whose searches are not gone on with; launch a new search, with "
+            f"'--seed-config {best}' to try its best configuration first"
         )
     return "restore it or start a new search"
 

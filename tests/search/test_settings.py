@@ -103,7 +103,7 @@ def test_settings_of_an_earlier_version_are_refused_with_what_can_be_done(tmp_pa
     file = tmp_path / "streets" / "settings.json"
     file.parent.mkdir()
     file.write_text('{"name": "streets", "data": "/data", "storage": "/searches"}')
-    with pytest.raises(CheckpointError, match=r"earlier version .* '--warm-start streets'") as caught:
+    with pytest.raises(CheckpointError, match=r"earlier version .* '--seed-config .*/streets/best\.json'") as caught:
         read_settings(file)
     assert "\n" not in str(caught.value)
 

@@ -140,10 +140,13 @@ def _show_confirmed(
     everything = "on all folds" if settings.folds > 1 else "with these seeds"
     console.print(f"{told}; '{folder.command('best')}' shows it." if names_best else f"{told}.", soft_wrap=True)
     earlier = find_earlier_retraining(folder, best)
+    retraining = read_history(folder.retrain_stage.journal, settings.metric)
     if driven == "retrain":
         console.print(f"It is trained {everything} now.")
     elif earlier:
         warn(f"{earlier} is of an earlier winner; move it away, then '{folder.command('retrain')}' trains this one.")
+    elif retraining.trials and retraining.closed is None:
+        warn(f"Its training {everything} has not come to its end; '{folder.command('retrain')}' goes on with it.")
     elif model := folder.find_model():
         console.print(f"Trained {everything}: {model}", soft_wrap=True)
     else:

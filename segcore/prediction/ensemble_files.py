@@ -76,7 +76,7 @@ def save_members(
 ) -> None:
     """Write an ensemble's directory; an older one in its place is replaced when the new one is whole.
 
-    One of the very networks and notes stays as it is, with the way of predicting that was found for it meanwhile.
+    One of the very networks gets the notes, and keeps the way of predicting that was found for it meanwhile.
 
     Args:
         folder: the directory.
@@ -117,7 +117,8 @@ def _replace(folder: Path, part: Path) -> None:
     """Put a whole directory in the place of an older one; killed in between, there is the old one, none or the new."""
     old = folder.with_name(f"{folder.name}.old.part")
     shutil.rmtree(old, ignore_errors=True)
-    if _is_same(folder, part):
+    if (options := _find_options(folder, part)) is not None:
+        _write_document(folder, {**read_ensemble_notes(part), "predict": options})
         shutil.rmtree(part)
         return
     if folder.is_dir():
@@ -126,22 +127,18 @@ def _replace(folder: Path, part: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _is_same(folder: Path, part: Path) -> bool:
-    """Say whether a directory has the networks and the notes of another, whatever was added to it since."""
+def _find_options(folder: Path, part: Path) -> dict[str, Any] | None:
+    """Return how a directory predicts that has the very networks of another; None where it has not, or is damaged."""
     new = read_ensemble_notes(part)
     try:
         old = read_ensemble_notes(folder)
-        PredictOptions.from_values(old["predict"])
-        known = {**old, "predict": new["predict"], "notes": {name: old["notes"].get(name) for name in new["notes"]}}
-        # As texts, since NaN is not equal to itself.
-        return json.dumps(known, sort_keys=True) == json.dumps(new, sort_keys=True) and all(
-            filecmp.cmp(file, folder / file.name, shallow=False)
-            for file in part.iterdir()
-            if file.name != ENSEMBLE_FILE
-        )
-    # There is none, or it is damaged.
-    except (KeyError, TypeError, ValueError, AttributeError, OSError, StreetError):
-        return False
+        options: dict[str, Any] = old["predict"]
+        PredictOptions.from_values(options)
+        others = [file.name for file in part.iterdir() if file.name != ENSEMBLE_FILE]
+        alike = all(filecmp.cmp(part / name, folder / name, shallow=False) for name in others)
+        return options if alike and {**old, "predict": {}, "notes": {}} == {**new, "predict": {}, "notes": {}} else None
+    except (KeyError, TypeError, ValueError, OSError, StreetError):
+        return None
 
 
 def load_ensemble(folder: Path, machine: Machine) -> Ensemble:

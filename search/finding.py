@@ -81,13 +81,13 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
         StorageError: when the storage cannot be read.
     """
     root = resolve_folder("storage", storage)
-    if Path(name).name != name or name in ("", ".."):
+    if not is_name(name):
         raise ConfigError(
             f"{name!r} is no name of a search; give the name of its folder alone, and with --storage the folder that "
             "it lies in."
         )
     folder = SearchFolder(root=root / name)
-    stored = _bring(folder)
+    stored = bring(folder)
     # Unlike `is_file`, this takes a name that is too long for a file for one that there is none of.
     if not os.path.isfile(folder.settings):  # noqa: PTH113
         if os.path.isdir(folder.root) and not os.access(folder.root, os.R_OK | os.X_OK):  # noqa: PTH112
@@ -96,6 +96,11 @@ def find_folder(storage: Path, name: str) -> SearchFolder:
         known = f"there are {', '.join(names)}" if names else "there is none at all"
         raise CheckpointError(f"No search {name!r} in {name_storage(root)}; {known}. Give the folder with --storage.")
     return folder
+
+
+def is_name(name: str) -> bool:
+    """Say whether a text can be the name of a folder in a storage, and does not lead out of it."""
+    return Path(name).name == name and name not in ("", "..")
 
 
 def list_names(storage: Path) -> list[str]:
@@ -128,8 +133,16 @@ def _unreadable(folder: Path, error: OSError) -> StorageError:
     )
 
 
-def _bring(folder: SearchFolder) -> list[str]:
-    """Bring a search's small files from the bucket, where there is one; return the names of those in the bucket."""
+def bring(folder: SearchFolder) -> list[str]:
+    """Bring a search's small files from the bucket, where there is one and no driver of this machine is at work.
+
+    Returns:
+        Names of all searches in the bucket.
+
+    Raises:
+        CheckpointError: when the search went on here and in the bucket apart.
+        StorageError: when the bucket cannot be read.
+    """
     bucket = find_bucket(folder.root.parent)
     if bucket is None:
         return []
@@ -142,6 +155,11 @@ def _bring(folder: SearchFolder) -> list[str]:
 def is_in_use(stage: StageFolder) -> bool:
     """Say whether a driver runs a stage now; also where the storage can only be read."""
     return _is_held(stage.root / _LOCK) and not _is_held(stage.root / _IDLE)
+
+
+def find_driven(folder: SearchFolder) -> str:
+    """Return the name of the stage that a driver of this machine runs now; empty when none does."""
+    return next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
 
 
 def _is_held(file: Path) -> bool:

@@ -5,6 +5,7 @@ Saved as `settings.json` in the search's folder. Where it runs lives in `place`;
 """
 
 import re
+import shlex
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter
 from pydantic.dataclasses import dataclass
 
 from segcore.config import TrainConfig
+from segcore.counting import count_words
 from segcore.data.dividing.split import DEFAULT_FOLDS, SplitKind
 from segcore.errors import CheckpointError, ConfigError
 from segcore.regular import read_regular
@@ -231,9 +233,10 @@ def read_settings(file: Path) -> SearchSettings:
 def _remedy(error: Exception, file: Path) -> str:
     problems = error.errors() if isinstance(error, pydantic.ValidationError) else []
     if ("storage",) in [problem["loc"] for problem in problems] and not (file.parent / "place.json").exists():
+        best = shlex.quote(str(file.parent / "best.json"))
         return (
-            "an earlier version wrote it, whose searches are not gone on with; launch a new search in this storage, "
-            f"with '--warm-start {file.parent.name}' to try its best configurations first"
+            "an earlier version wrote it, whose searches are not gone on with; launch a new search, with "
+            f"'--seed-config {best}' to try its best configuration first"
         )
     return "restore it or start a new search"
 
@@ -282,7 +285,8 @@ def parse_trials(text: str, settings: SearchSettings, asked: int) -> int:
     trials = int(match.group(2)) + (settings.trials if match.group(1) else 0)
     if trials < asked:
         raise ConfigError(
-            f"--trials {text}: {settings.name!r} has begun {asked} trials, which stay; use --trials {asked} or more."
+            f"--trials {text}: {settings.name!r} has begun {count_words(asked, 'trial')} for good; "
+            f"use --trials {asked} or more."
         )
     return trials
 

@@ -15,6 +15,9 @@ FORM: Final = 1
 _CONFIG: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 Form = Annotated[int, Field(description="of the document; another one when a field went or means something else")]
+_STATES: Final = (
+    "running, confirming, retraining, interrupted (any stage), out of time, finished, retrained, unreadable"
+)
 Moment = Annotated[float | None, Field(description="seconds since 1970, UTC; null when it has not come")]
 
 
@@ -25,7 +28,7 @@ class SearchLine:
     name: Annotated[str, Field(description="of the search")]
     state: Annotated[
         str,
-        Field(description="running, confirming, retraining, interrupted, out of time, finished, retrained, unreadable"),
+        Field(description=_STATES),
     ]
     problem: Annotated[str, Field(description="why it cannot be read; else empty")] = ""
     metric: Annotated[str, Field(description="that decides")] = ""

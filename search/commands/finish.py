@@ -1,11 +1,12 @@
 """`confirm`, `retrain`, `fetch` and `sync`: what is done with a search that has ended."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from search.commands.console import LOADING, console, told_if_slow
+from search.commands.console import LOADING, console, told_if_slow, warn
 from search.commands.display import show_best, show_failed_trainings, show_set_aside
 from search.commands.look import best
 from search.commands.notify import Notify, notified
@@ -21,24 +22,22 @@ from search.mirror import copied, send_file
 from search.opening import remember
 from search.place import DEFAULT_STORAGE
 from search.run.scratch import temporary_kept
-from search.settings import change_settings
+from search.settings import SearchSettings, change_settings
 from search.verdict.out_of_fold import MOST_NETWORKS
-from search.verdict.selection import can_confirm, choose_further, find_earlier_retraining, name_winner
+from search.verdict.rounds import count_retrainings
+from search.verdict.selection import can_confirm, choose_further, find_earlier_retraining, find_winner, name_winner
 from segcore.commands.groups import with_groups
 from segcore.counting import count_words
 from segcore.data.caching.disk import resolve_folder
-from segcore.data.dividing.split import read_folds
-from segcore.errors import CheckpointError, TrackingError
+from segcore.errors import CheckpointError, ConfigError, TrackingError
 
 
 @with_groups
 def confirm(
     name: Name,
     where: WhereNow,
-    top: Annotated[int | None, typer.Option(min=0, help="best configurations to train; left out: as launched")] = None,
-    folds: Annotated[
-        int | None, typer.Option(min=1, help="most further folds, or seeds; left out: as launched")
-    ] = None,
+    top: Annotated[int | None, typer.Option(min=0, help="best configurations to train; left out: as before")] = None,
+    folds: Annotated[int | None, typer.Option(min=1, help="most further folds, or seeds; left out: as before")] = None,
     notify: Notify = "",
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
@@ -49,8 +48,7 @@ def confirm(
 
 def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | None) -> None:
     with told_if_slow(LOADING):
-        from search.commands import running
-    from search.stages.stage import ReadySearch
+        from search.commands import reaching, running
 
     name = folder.name
     settings, place = open_told(folder, where)
@@ -66,13 +64,7 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     if is_in_use(folder.search_stage):
         raise CheckpointError(f"Search {name!r} is running, and confirms by itself at its end.")
     require_idle(*folder.stages.values())
-    # What cannot be read is told before anything starts.
-    read_folds(folder.folds)
-    running.expect_tracking(place)
-    dataset = running.read_data(place)
-    with running.connected(place) as capacity:
-        cache = running.prepare_cache(capacity, dataset)
-        ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
+    with reaching.reached(settings, place, folder) as ready:
         running.confirm_best(ready, retry=True, save=True)
     found = name_winner(settings, folder)
     show_best(found)
@@ -95,8 +87,13 @@ def retrain(
         ),
     ] = None,
     max_members: Annotated[
-        int, typer.Option(min=1, help="most networks of a chosen ensemble, at least one for each fold")
-    ] = MOST_NETWORKS,
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"most networks of a chosen ensemble, at least one for each fold; left out: {MOST_NETWORKS}, or one "
+            "for each fold where there are more",
+        ),
+    ] = None,
     half: Annotated[bool, typer.Option("--half", help="round the model's weights to 16 bits: half the size")] = False,
     notify: Notify = "",
     storage: Storage = DEFAULT_STORAGE,
@@ -106,11 +103,10 @@ def retrain(
         _retrain(find_folder(storage, name), where, members, max_members, half=half)
 
 
-def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int, *, half: bool) -> None:
+def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int | None, *, half: bool) -> None:
     with told_if_slow(LOADING):
-        from search.commands import running
+        from search.commands import reaching, running
     from search.stages.retrain import Retraining
-    from search.stages.stage import ReadySearch
 
     settings, place = open_told(folder, where)
     require_idle(*folder.stages.values())
@@ -118,14 +114,13 @@ def _retrain(folder: SearchFolder, where: Values, members: int | None, most: int
         best(folder.name, storage=folder.root.parent)
     winner = read_best(folder.best)
     require_own_retraining(folder, winner)
+    tell_other_winner(settings, folder, winner)
     further = find_further(folder, settings.metric, winner, members)
-    read_folds(folder.folds)
-    running.expect_tracking(place)
-    dataset = running.read_data(place)
-    with running.connected(place) as capacity:
-        cache = running.prepare_cache(capacity, dataset)
-        wanted = Retraining(winner=winner, further=further, most=most, half=half)
-        ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
+    if further is not None and members is not None and len(further) < members - 1:
+        warn(f"--members {members}: the search has {count_words(1 + len(further), 'configuration')} with a score.")
+    most = bound_networks(settings, further, most)
+    wanted = Retraining(winner=winner, further=further, most=most, half=half)
+    with reaching.reached(settings, place, folder) as ready:
         running.retrain_winner(ready, wanted)
 
 
@@ -134,6 +129,23 @@ def require_own_retraining(folder: SearchFolder, winner: Winner) -> None:
     if earlier := find_earlier_retraining(folder, winner):
         raise CheckpointError(
             f"{earlier} retrains another winner than best.json names now; move that folder away to retrain the new one."
+        )
+
+
+def tell_other_winner(settings: SearchSettings, folder: SearchFolder, winner: Winner) -> None:
+    """Say so where the file names another winner than the journals: it was edited, or the search has gone on since."""
+    try:
+        now = find_winner(settings, folder)
+    except CheckpointError:
+        # The file is all that is left; what is damaged is told of when the stage is opened.
+        return
+    if (now.trial, now.values) != (winner.trial, winner.values):
+        told = f"by the journals trial {now.trial} is the best now"
+        if now.trial == winner.trial:
+            told = "with other values than the journals have"
+        warn(
+            f"{folder.best} names trial {winner.trial}, {told}. What the file says is retrained; "
+            f"'{folder.command('best')}' writes it from the journals."
         )
 
 
@@ -158,6 +170,34 @@ def find_further(folder: SearchFolder, metric: str, winner: Winner, members: int
     history, trainings = (read_history(each.journal, metric) for each in (folder.search_stage, folder.confirm_stage))
     more = choose_further(winner, history, trainings, tuple(begun), members - 1 - len(begun))
     return [*begun.values(), *more][: members - 1]
+
+
+def bound_networks(settings: SearchSettings, further: Sequence[Configuration] | None, most: int | None) -> int:
+    """Return how many networks a chosen ensemble may have.
+
+    Args:
+        settings: of the search.
+        further: the configurations that join the winner; None: nothing is chosen.
+        most: as it is asked for; None: the default, or what one configuration has where that is more.
+
+    Raises:
+        ConfigError: when nothing is chosen that it could bound, or it is below what one configuration has.
+    """
+    each = count_retrainings(settings)
+    if most is None:
+        return MOST_NETWORKS if further is None else max(MOST_NETWORKS, each)
+    if further is None:
+        raise ConfigError(
+            f"--max-members {most} bounds an ensemble that is chosen, and the model is to be the winner alone; "
+            "give --members 2 or more with it, or leave it out."
+        )
+    if most < each:
+        by = "fold" if settings.folds > 1 else "seed"
+        raise ConfigError(
+            f"--max-members {most}: a configuration has {each} networks, one for each {by}; "
+            f"use --max-members {each} or more."
+        )
+    return most
 
 
 @with_groups

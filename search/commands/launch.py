@@ -16,9 +16,8 @@ from search.commands.options import Name, Storage, Values, What, Where, WhereNow
 from search.commands.tables import settings_table
 from search.finding import find_folder, is_taken, lock_stage, require_idle, require_new
 from search.folder import SearchFolder, folder_of
-from search.judge.progress import build_asha, require_time_left
+from search.judge.progress import replay_search, require_time_left
 from search.memory.history import History
-from search.memory.journal import replay
 from search.place import (
     DEFAULT_STORAGE,
     Place,
@@ -45,7 +44,7 @@ from search.verdict.rounds import further_folds
 from segcore.commands.groups import group_of, with_groups
 from segcore.config import make_paths_whole, parse_assignments
 from segcore.counting import count_words
-from segcore.data.dividing.split import FoldSplit, read_folds, write_folds
+from segcore.data.dividing.split import FoldSplit, write_folds
 from segcore.scoring.objective import require_metric
 from spaces import Space
 
@@ -126,14 +125,14 @@ def _launch(
     dry_run: bool = False,
 ) -> None:
     with told_if_slow(LOADING):
-        from search.commands import running
+        from search.commands import reaching, running
     from search.run import loop
     from search.stages.stage import ReadySearch
     from search.tracking.check import require_tracking
     from segcore.data.dividing.given_folds import describe_division
     from segcore.data.gate import describe_findings, pass_gate
 
-    dataset = running.read_data(place)
+    dataset = reaching.read_data(place)
     settings = resolve_objective(settings, dataset.layout)
     require_metric(settings.metric, dataset.classes)
     dataset.require_outside("--storage", place.storage)
@@ -143,21 +142,22 @@ def _launch(
         loaded = load_space(settings.space)
     if not dry_run:
         require_tracking(place.tracking_uri)
-    running.tell_storage(place)
+    reaching.tell_storage(place)
     given = first.read(place)
     # What cannot be divided is refused before anything starts; what images hold may change folds that are made.
     division.divide(dataset.cases)
-    with running.connected(place) as capacity:
-        cache_pixels = running.prepare_cache(capacity, dataset)
+    with reaching.connected(place) as capacity:
+        cache_pixels = reaching.prepare_cache(capacity, dataset)
         split, findings = pass_gate(dataset, cache_pixels, division)
         told = [*describe_findings(dataset, findings), (describe_division(dataset.cases, split), False)]
         if cache_pixels.extra_names:
             extra = count_words(len(cache_pixels.extra_names), "extra image")
             told.append((f"{extra}: trained on beside those of every fold, validated in none", False))
         with told_if_slow(f"drawing from {settings.space}, and building the networks that it draws"):
-            looked_at = loop.require_search(settings, cache_pixels, split)
+            looked_at, drawable = loop.require_search(settings, cache_pixels, split)
         _tell_start(settings, split, told, looked_at.taken)
-        running.expect_room(settings, place, capacity.count(), looked_at.checkpoint_bytes)
+        tell_repeats(settings, drawable, len(given))
+        reaching.expect_room(settings, place, capacity.count(), looked_at.checkpoint_bytes)
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels, looked_at)
@@ -219,6 +219,21 @@ def _tell_start(
         warn(warning)
 
 
+def tell_repeats(settings: SearchSettings, drawable: int | None, given: int) -> None:
+    """Say so when a search has more trials than there are configurations, which are then trained again to no end.
+
+    Args:
+        settings: of the search.
+        drawable: configurations that the space draws at most; None: without end.
+        given: configurations that are tried first, whether or not the space draws them.
+    """
+    if drawable is not None and drawable + given < settings.trials:
+        warn(
+            f"--trials {settings.trials}: {settings.space} draws {count_words(drawable, 'configuration')} at most, and "
+            f"the same one trained again comes to the same; use --trials {drawable + given}, or draw more."
+        )
+
+
 @with_groups
 def resume(
     name: Name,
@@ -238,31 +253,21 @@ def _go_on(
     folder: SearchFolder, where: Values, trials: str = "+0", time_budget: str = "", *, retry_failed: bool = False
 ) -> None:
     with told_if_slow(LOADING):
-        from search.commands import running
-    from search.stages.stage import ReadySearch
+        from search.commands import reaching, running
 
     settings, place = open_told(folder, where)
-    require_one_gpu(place)
     require_honest_latency(settings, place)
     require_idle(*folder.stages.values())
-    history, asha = History(settings.metric), build_asha(settings)
-    replay(folder.search_stage.journal, history, asha)
+    history, asha = replay_search(settings, folder.search_stage.journal)
     asked = len(history.trials)
     settings = extended = change_settings(settings, {"trials": parse_trials(trials, settings, asked)})
     if time_budget:
         settings = grant_time(settings, history, time_budget)
     require_time_left(settings, history, asha, retry=retry_failed)
     console.print(f"{settings.name}: {count_words(settings.trials, 'trial')} in all, {asked} of them begun")
-    # Those that are gone are told before anything starts.
-    read_folds(folder.folds)
     with told_if_slow(f"importing {settings.space}"):
         load_space(settings.space)
-    running.expect_tracking(place)
-    running.tell_storage(place)
-    dataset = running.read_data(place)
-    with running.connected(place) as capacity:
-        cache = running.prepare_cache(capacity, dataset)
-        ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache)
+    with reaching.reached(settings, place, folder) as ready:
         running.search(ready, retry=retry_failed, extended=extended)
         running.finish(ready, retry=retry_failed)
 

@@ -16,10 +16,8 @@ from search.commands.status_tables import answer_lines, choices_line, cost_table
 from search.commands.tables import WIDE, insight_report, summary_line, trials_table, warning_lines
 from search.commands.watching import watch
 from search.finding import find_folder
-from search.judge.progress import build_asha
+from search.judge.progress import replay_search
 from search.memory.best import describe_winner
-from search.memory.history import History
-from search.memory.journal import replay
 from search.opening import read_what
 from search.place import DEFAULT_STORAGE
 from search.verdict.selection import name_winner
@@ -95,8 +93,7 @@ def best(name: Name, as_json: AsJson = False, storage: Storage = DEFAULT_STORAGE
     """Show the best configuration so far and write best.json."""
     folder = find_folder(storage, name)
     settings = read_what(folder)
-    history, asha = History(settings.metric), build_asha(settings)
-    replay(folder.search_stage.journal, history, asha)
+    history, asha = replay_search(settings, folder.search_stage.journal)
     found = name_winner(settings, folder)
     if as_json:
         print_whole(encode_document(BestDocument(file=str(folder.best), best=describe_winner(found))))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from search.fetched import read_fetched
-from search.finding import is_driven_elsewhere, is_in_use
+from search.finding import find_driven, is_driven_elsewhere
 from search.folder import SearchFolder
 from search.insight.record import Record, read_record
 from search.insight.time_left import count_at_once, estimate_seconds_left, estimate_trainings_left
@@ -15,7 +15,7 @@ from search.judge.asha import Asha
 from search.judge.progress import build_asha, is_over
 from search.memory.history import History
 from search.memory.journal import replay
-from search.verdict.rounds import count_retrainings, count_trainings
+from search.verdict.rounds import count_planned
 
 RUNNING: Final = {"search": "running", "confirm": "confirming", "retrain": "retraining"}
 """State of a search by the stage that a process runs."""
@@ -47,7 +47,11 @@ class Look:
             return RUNNING[self.driven]
         if not self.is_over:
             return "out of time" if self.is_out_of_time else "interrupted"
-        return "retrained" if self.record.retrained else "finished"
+        record = self.record
+        last = record.retraining if record.retraining.trials else record.confirmation
+        if last.trials and last.closed is None:
+            return "interrupted"
+        return "retrained" if record.is_model_current else "finished"
 
     @property
     def is_out_of_time(self) -> bool:
@@ -60,7 +64,7 @@ class Look:
         """Of the stage that runs, or of the search once it goes on; None where nothing tells or nothing is left."""
         record = self.record
         if self.driven in ("confirm", "retrain"):
-            planned = {"confirm": count_trainings, "retrain": count_retrainings}[self.driven](record.settings)
+            planned = count_planned(self.driven, record.settings)
             trainings = _stages_of(record)[self.driven]
             # Further configurations may be trained for an ensemble.
             return estimate_trainings_left(trainings, record.history, max(planned, len(trainings.trials)))
@@ -98,7 +102,7 @@ def _find_driven(folder: SearchFolder, stages: dict[str, History]) -> str:
     """Return the name of the stage that a process runs, on this machine or another; empty when none does."""
     if (fetched := read_fetched(folder.root.parent)) is not None:
         return fetched.driven
-    here = next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
+    here = find_driven(folder)
     if here or not is_driven_elsewhere(folder):
         return here
     # A driver elsewhere says that it lives, and the journal what it does.

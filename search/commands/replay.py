@@ -58,8 +58,8 @@ def replay(
         return
     epochs = sum(len(trial.epochs) for trial in history.in_order)
     console.print(
-        f"{len(history.trials)} trials, {epochs} of at most {len(history.trials) * settings.epochs} epochs trained; "
-        f"best {settings.metric} {best.score:.4f}, trial {best.trial}"
+        f"{count_words(len(history.trials), 'trial')}, {epochs} of at most {len(history.trials) * settings.epochs} "
+        f"epochs trained; best {settings.metric} {best.score:.4f}, trial {best.trial}"
     )
     console.print(decisions_table(rows, settings, grace, best.trial, wide=console.width >= WIDE))
     own = replay_decisions(history, settings, settings.resolved_grace_epochs, settings.reduction_factor)

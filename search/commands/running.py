@@ -4,16 +4,14 @@ Those take seconds to import, so `launch` and `finish` import this file when the
 """
 
 import shlex
-import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 from search.commands import tables, verdict_tables
-from search.commands.console import PlainConsole, console, told_if_slow, warn
+from search.commands.console import PlainConsole, console
 from search.commands.display import (
-    decoding_shown,
     read_search_of,
     show_best,
     show_failed_trainings,
@@ -27,109 +25,25 @@ from search.commands.report import keep_report
 from search.commands.state import show_retraining, show_unfinished
 from search.finding import lock_stage
 from search.folder import SearchFolder, command_line
-from search.judge.room import estimate_room
 from search.memory.journal import read_history
 from search.mirror import send_file
 from search.place import Place
-from search.run import cluster, loop
-from search.run.capacity import Capacity
+from search.run import loop
 from search.run.head import head_watched
-from search.run.scratch import temporary_kept
 from search.settings import SearchSettings
 from search.stages import confirm, ensemble, retrain
 from search.stages.search import run_search
 from search.stages.stage import OpenStage, ReadySearch, open_stage
-from search.storage import find_bucket, name_storage
 from search.tracking import registry
-from search.tracking.check import check_tracking
-from search.tracking.store import trials_link
-from search.tracking_uri import own_tracking_uri
+from search.tracking.store import database_file, trials_link
+from search.tracking_uri import mask_uri, own_tracking_uri
 from search.verdict.notes import ensemble_line
 from search.verdict.rounds import further_folds
 from search.verdict.selection import can_confirm, name_winner
 from segcore.counting import count_words
-from segcore.data.bringing import bring_data, bring_each
-from segcore.data.caching.cache import PixelCache
-from segcore.data.caching.disk import warn_of_network
-from segcore.data.case import DataSet
-from segcore.data.dataset import read_dataset
 from segcore.data.dividing.split import read_folds
-from segcore.data.extra import read_extra
 from segcore.errors import InterruptedSearchError, TrackingError
 from segcore.prediction.ensemble_files import ENSEMBLE_FILE
-
-
-def expect_tracking(place: Place) -> None:
-    """Refuse an MLflow that can never be used; of one that is only away, say that the search does not wait for it."""
-    if problem := check_tracking(place.tracking_uri):
-        warn(f"{problem} The search goes on; MLflow is sent what it misses when it answers.")
-
-
-def tell_storage(place: Place) -> None:
-    """Say what of a storage in a bucket stays on this machine."""
-    if find_bucket(place.storage) is None:
-        return
-    console.print(f"{name_storage(place.storage)} is mirrored here: {place.storage}", soft_wrap=True)
-    if place.tracking_uri == own_tracking_uri(place.storage):
-        warn(
-            "MLflow's database stays on this machine and is not copied to the bucket: another machine fills one of its "
-            "own from the journal. Name a server by --tracking-uri to have one for all."
-        )
-
-
-@contextmanager
-def connected(place: Place) -> Iterator[Capacity]:
-    """Connect to the place's cluster, or start a local Ray, and say so if it takes long; see `cluster.connected`."""
-    with ExitStack() as stack:
-        with told_if_slow(f"reaching the Ray cluster at {place.address}" if place.address else "starting Ray"):
-            capacity = stack.enter_context(cluster.connected(place))
-        stack.enter_context(temporary_kept())
-        yield capacity
-
-
-def read_data(place: Place) -> DataSet:
-    """Return what the data set holds, fetching or unpacking it first if need be, and say so.
-
-    Extra data that cannot be read, or that does not belong to it, is refused here, before anything starts.
-    """
-    with decoding_shown("fetching, MiB") as progress:
-        folder = bring_data(place.data, place.cache, progress, lambda line: console.print(line, soft_wrap=True))
-    dataset = read_dataset(folder, place.layout)
-    read_extra(dataset, bring_each(place.extra, place.cache))
-    return dataset
-
-
-def prepare_cache(capacity: Capacity, dataset: DataSet) -> PixelCache:
-    """Decode the images on every node, showing how far it is.
-
-    Args:
-        capacity: the cluster's nodes.
-        dataset: what the data's folder holds.
-    """
-    place = capacity.place
-    if cluster.has_idle_gpus(place):
-        console.print("The cluster has GPUs, but trials run on CPUs: --gpus-per-trial is 0.", style="yellow")
-    if capacity.note:
-        warn(f"{capacity.note[0].upper()}{capacity.note[1:]}.")
-    if warning := warn_of_network(place.cache):
-        warn(warning)
-    with decoding_shown() as progress:
-        cache = cluster.prepare_nodes(
-            dataset, capacity, progress, lambda plan: console.print(plan.describe(), soft_wrap=True)
-        )
-    with told_if_slow(f"waiting for {capacity.nodes.describe_busy() if capacity.nodes is not None else 'nodes'}"):
-        cluster.require_usable(capacity)
-    for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
-        warn(warning)
-    return cache
-
-
-def expect_room(settings: SearchSettings, place: Place, concurrent: int, checkpoint_bytes: int) -> None:
-    """Say how much of the storage's disk checkpoints will take, and refuse one that is plainly too small."""
-    if find_bucket(place.storage) is None:
-        needed = estimate_room(settings, concurrent, checkpoint_bytes)
-        told, fits = needed.compare(place.storage, shutil.disk_usage(place.storage).free)
-        console.print(told, style=None if fits else "yellow", soft_wrap=True)
 
 
 def search(ready: ReadySearch, *, retry: bool = False, extended: SearchSettings | None = None) -> None:
@@ -182,7 +96,14 @@ def _name_pages(settings: SearchSettings, place: Place) -> str:
     if place.tracking_uri.startswith("http"):
         with suppress(TrackingError):
             return trials_link(settings, place, place.tracking_uri)
-    return command_line("ui", storage=place.storage)
+    storages = [place.storage]
+    with suppress(TrackingError):
+        file = database_file(place.tracking_uri)
+        storages += [file.parent] if file is not None else []
+    for storage in storages:
+        if place.tracking_uri == own_tracking_uri(storage):
+            return command_line("ui", storage=storage)
+    return shlex.join(["mlflow", "server", "--backend-store-uri", mask_uri(place.tracking_uri)])
 
 
 def confirm_best(ready: ReadySearch, *, retry: bool, save: bool = False) -> None:
@@ -228,7 +149,8 @@ def _register(settings: SearchSettings, place: Place, folder: SearchFolder, agai
     console.print(f"ensemble:   {folder.model} ({_tell_size(folder.model)})", soft_wrap=True)
     if folder.search_stage.bucket is not None:
         console.print(f"copied to:  {folder.search_stage.address(folder.model)}", soft_wrap=True)
-    console.print(f"registered: {registered.address}", soft_wrap=True)
+    known = " as before: the model has not changed since" if registered.known else ""
+    console.print(f"registered: {registered.address}{known}", soft_wrap=True)
     console.print(f"champion:   {registered.champion}", soft_wrap=True)
     console.print(f"sha256:     {registered.digest}", soft_wrap=True)
     predict = shlex.join(["python", "-m", "segcore", "predict", str(folder.model)])

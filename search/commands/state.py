@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from search.commands.console import console, warn
 from search.commands.display import show_failed_trainings
-from search.finding import is_in_use
+from search.finding import find_driven
 from search.folder import SearchFolder
 from search.judge.asha import Asha
-from search.judge.progress import RETRIED, build_asha, is_over
+from search.judge.progress import RETRIED, is_over, replay_search
 from search.memory.best import Winner
 from search.memory.history import History, count_ends
-from search.memory.journal import read_history, replay
+from search.memory.journal import read_history
 from search.memory.outcome import tell_end
 from search.settings import SearchSettings
 from search.verdict.decision import Decision
@@ -47,7 +47,7 @@ def show_state(
         names_best: whether to name the command that shows the winner; not where it was shown.
     """
     if driven is None:
-        driven = next((name for name, stage in folder.stages.items() if is_in_use(stage)), "")
+        driven = find_driven(folder)
     if driven == "search":
         console.print("A process runs it now; what is best so far may change.")
         return
@@ -67,8 +67,7 @@ def show_unfinished(settings: SearchSettings, folder: SearchFolder) -> None:
         settings: of the run; its time budget may have been granted for this run alone.
         folder: the search's files.
     """
-    history, asha = History(settings.metric), build_asha(settings)
-    replay(folder.search_stage.journal, history, asha)
+    history, asha = replay_search(settings, folder.search_stage.journal)
     if not is_over(settings, history, asha):
         _tell_unfinished(settings, folder, history)
 
@@ -141,10 +140,13 @@ def _show_confirmed(
     everything = "on all folds" if settings.folds > 1 else "with these seeds"
     console.print(f"{told}; '{folder.command('best')}' shows it." if names_best else f"{told}.", soft_wrap=True)
     earlier = find_earlier_retraining(folder, best)
+    retraining = read_history(folder.retrain_stage.journal, settings.metric)
     if driven == "retrain":
         console.print(f"It is trained {everything} now.")
     elif earlier:
         warn(f"{earlier} is of an earlier winner; move it away, then '{folder.command('retrain')}' trains this one.")
+    elif retraining.trials and retraining.closed is None:
+        warn(f"Its training {everything} has not come to its end; '{folder.command('retrain')}' goes on with it.")
     elif model := folder.find_model():
         console.print(f"Trained {everything}: {model}", soft_wrap=True)
     else:

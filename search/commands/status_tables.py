@@ -15,7 +15,7 @@ from search.insight.answers import answer_choices, answer_cost, answer_luck, ans
 from search.insight.failing import answer_weakness
 from search.insight.importance import Importance
 from search.insight.words import describe_seconds, enumerate_words
-from search.verdict.rounds import count_retrainings, count_trainings
+from search.verdict.rounds import count_planned
 from segcore.counting import count_words
 
 
@@ -56,7 +56,7 @@ def stage_line(look: Look) -> str:
         return ""
     record = look.record
     trainings = record.stages.get(look.driven)
-    planned = {"confirm": count_trainings, "retrain": count_retrainings}[look.driven](record.settings)
+    planned = count_planned(look.driven, record.settings)
     known = trainings.in_order if trainings is not None else []
     planned = max(planned, len(known))
     ended, running = sum(trial.outcome is not None for trial in known), sum(trial.running for trial in known)

@@ -1,10 +1,12 @@
 """How far a search is: whether it is over, has time left, or does nothing but fail."""
 
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import Final
 
 from search.judge.asha import Asha
 from search.memory.history import History, TrialRecord
+from search.memory.journal import replay
 from search.memory.outcome import FAILURES, Outcome
 from search.settings import SearchSettings
 from segcore.errors import ConfigError
@@ -24,6 +26,21 @@ def build_asha(settings: SearchSettings) -> Asha:
         metric=settings.metric,
         weighs_latency=settings.weighs_latency,
     )
+
+
+def replay_search(settings: SearchSettings, journal: Path) -> tuple[History, Asha]:
+    """Return the trials of a search, and its judge that has learnt the same events.
+
+    Args:
+        settings: of the search.
+        journal: its file; one that is missing is of a search without trials.
+
+    Raises:
+        CheckpointError: when it is damaged.
+    """
+    history, asha = History(settings.metric), build_asha(settings)
+    replay(journal, history, asha)
+    return history, asha
 
 
 def is_over(settings: SearchSettings, history: History, asha: Asha) -> bool:

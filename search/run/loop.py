@@ -31,11 +31,11 @@ from segcore.training.feasible import Feasibility
 from spaces import Space
 
 
-def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> Feasibility:
+def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit) -> tuple[Feasibility, int | None]:
     """Refuse, before anything starts, settings that no trial could follow.
 
     Returns:
-        What has looked at configurations that the space draws.
+        What has looked at configurations that the space draws, and how many these are at most; None: without end.
 
     Raises:
         ConfigError: for a space, fold or fixed value that cannot be used.
@@ -45,8 +45,8 @@ def require_search(settings: SearchSettings, cache: PixelCache, split: FoldSplit
     require_scores(settings, cache, split, [settings.fold])
     feasibility = Feasibility(cache.sizes, cache.classes, cache.usual_side)
     require_trainable = require_trial(settings, cache, feasibility)
-    require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
-    return feasibility
+    drawable = require_usable_space(load_space(settings.space), settings, space_facts(cache), require_trainable)
+    return feasibility, drawable
 
 
 def require_scores(settings: SearchSettings, cache: PixelCache, split: FoldSplit, folds: Iterable[int]) -> None:

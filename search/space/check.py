@@ -2,13 +2,14 @@
 
 import contextlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Iterator, KeysView, Mapping, Sequence, Set
 from functools import partial
 from typing import Any, Final
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from search.settings import SearchSettings
 from search.space.draw import Draw, Params, RejectedDrawError, draw, draw_config
@@ -28,7 +29,7 @@ Requirement = Callable[[TrainConfig], None]
 
 def require_usable_space(
     space: Space, settings: SearchSettings, facts: dict[str, Any], require_trainable: Requirement
-) -> None:
+) -> int | None:
     """Draw from a space at random and refuse it when a draw is no configuration that this data can train.
 
     Args:
@@ -36,6 +37,9 @@ def require_usable_space(
         settings: its fixed values and epochs are used.
         facts: what spaces may know of the data; `smallest_side`, pixels.
         require_trainable: refuses a configuration.
+
+    Returns:
+        How many configurations it draws at most; None where a number may be anything in a range.
 
     Raises:
         ConfigError: naming the draw and what is wrong with it.
@@ -67,6 +71,7 @@ def require_usable_space(
                 "let the trial draw it, or return one value."
             )
     _require_effect(drawn, settings)
+    return _count_configurations(drawn, settings)
 
 
 def require_same_space(space: Space, settings: SearchSettings, facts: dict[str, Any], trials: Sequence[Params]) -> None:
@@ -159,6 +164,28 @@ def _require_effect(drawn: Sequence[Draw], settings: SearchSettings) -> None:
                 "the same, as 1 and 1.0 do, or what it returns wins over what it drew, and --epochs over both. Do not "
                 f"draw {name}, or do not return it."
             )
+
+
+def _count_configurations(drawn: Sequence[Draw], settings: SearchSettings) -> int | None:
+    """Return an upper bound: every choice with every other; None without end."""
+    sizes: dict[str, int] = {}
+    for found in drawn:
+        for name, offered in found.distributions.items():
+            if name not in settings.fixed and (size := _count_values(offered)) is not None:
+                sizes[name] = max(size, sizes.get(name, 1))
+            elif name not in settings.fixed:
+                return None
+    return math.prod(sizes.values())
+
+
+def _count_values(offered: BaseDistribution) -> int | None:
+    match offered:
+        case CategoricalDistribution():
+            return len(offered.choices)
+        case IntDistribution() | FloatDistribution(step=float()):
+            return round((offered.high - offered.low) / (offered.step or 1)) + 1
+        case _:
+            return 1 if offered.single() else None
 
 
 def _probe(space: Space, settings: SearchSettings, facts: dict[str, Any]) -> Iterator[Draw]:

@@ -29,7 +29,7 @@ _DRAWS: Final = 64
 
 
 def read_prior(file: Path) -> dict[str, Any]:
-    """Read the values of a configuration: a `best.json`, or an object of `TrainConfig` fields.
+    """Read the values of a configuration: a `best.json`, what `best --json` prints, or `TrainConfig` values by name.
 
     Raises:
         ConfigError: when the file cannot be read, or holds no configuration.
@@ -47,14 +47,16 @@ def read_prior(file: Path) -> dict[str, Any]:
 
 def _parse_prior(text: str) -> dict[str, Any]:
     document = json.loads(text, object_pairs_hook=refuse_repeated_keys)
+    if isinstance(document, dict) and isinstance(document.get("best"), dict):
+        document = document["best"]
     is_best = isinstance(document, dict) and "values" in document
     values = document["values"] if is_best else document
     if not isinstance(values, dict):
         raise ValueError(f"{'its values are' if is_best else 'it holds'} {json.dumps(values)[:40]}, no object")
     # A winner's patience is that of its retraining.
     given = {name: value for name, value in values.items() if not (is_best and name == "patience_epochs")}
-    if not given:
-        raise ValueError("it gives no value")
+    if not given.keys() - {*_OWN_VALUES}:
+        raise ValueError(f"it gives no value{' but what all trials have' if given else ''}")
     return given
 
 
@@ -80,14 +82,15 @@ def resolve_first(
 
     Raises:
         ConfigError: when one cannot be trained, with where it comes from, or there are more than trials.
+        WeightsError: likewise, when its weights cannot be had.
     """
     resolved: list[dict[str, Any]] = []
     for number, (source, values) in enumerate(given):
         try:
             whole = _resolve(values, space, settings, facts, number)
             require_trainable(TrainConfig.from_values(whole["values"]))
-        except ConfigError as error:
-            raise ConfigError(f"{source}: {error}") from error
+        except StreetError as error:
+            raise type(error)(f"{source}: {error}") from error
         if all(whole["values"] != other["values"] for other in resolved):
             resolved.append(whole)
     if len(resolved) > settings.trials:

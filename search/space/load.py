@@ -49,6 +49,7 @@ def describe_failure(error: BaseException) -> str:
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith("<frozen ")
+        and not frame.filename.endswith(".pyx")
         and not {"site-packages", "importlib"} & set(Path(frame.filename).parts)
         and not Path(frame.filename).is_relative_to(_ROOM)
     ]

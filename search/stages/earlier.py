@@ -2,15 +2,15 @@
 
 from typing import Any, Final
 
+from search.finding import bring, is_name
 from search.folder import SearchFolder
 from search.memory.history import History
 from search.memory.journal import read_history
 from search.memory.outcome import FAILURES
-from search.mirror import fetch_search
 from search.opening import read_what
 from search.place import Place
 from search.space.first import validate_given
-from search.storage import find_bucket, name_storage
+from search.storage import name_storage
 from search.tracking.store import find_best_params
 from search.tracking_uri import mask_uri
 from segcore.errors import ConfigError
@@ -26,12 +26,17 @@ def read_earlier(name: str, place: Place) -> list[dict[str, Any]]:
         place: of the search that is to start.
 
     Raises:
-        ConfigError: when neither knows it, or it has no score.
+        CheckpointError: when its files are damaged.
+        ConfigError: when it is no name, neither knows it, or it has no score.
         TrackingError: when MLflow cannot be asked.
     """
+    if not is_name(name):
+        raise ConfigError(
+            f"--warm-start {name!r} is no name of a search; give that of one in {name_storage(place.storage)} or in "
+            "MLflow. One of another storage gives its best configuration by --seed-config STORAGE/NAME/best.json."
+        )
     folder = SearchFolder(root=place.storage / name)
-    if (bucket := find_bucket(place.storage)) is not None:
-        fetch_search(bucket, folder.root)
+    bring(folder)
     if folder.settings.is_file():
         found = _best_values(read_history(folder.search_stage.journal, read_what(folder).metric))
     else:

@@ -3,10 +3,9 @@
 What is done in an open stage lives in `search`, `confirm` and `retrain`; how it is shown, in `commands`.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
 
 from search.finding import lock_stage, require_idle
 from search.folder import SearchFolder, StageFolder
@@ -21,17 +20,10 @@ from search.run.stage import Stage, make_job, require_same_data
 from search.settings import SearchSettings
 from search.stages.leftovers import clear_leftovers
 from search.tracking.follower import Tracker
-from search.verdict.rounds import count_retrainings, count_trainings
+from search.verdict.rounds import count_planned
 from segcore.data.caching.cache import PixelCache
 from segcore.data.dividing.split import FoldSplit, read_folds
 from segcore.errors import CheckpointError, StorageError
-
-_COUNTS: Final[Mapping[str, Callable[[SearchSettings], int]]] = {
-    "search": lambda settings: settings.trials,
-    "confirm": count_trainings,
-    "retrain": count_retrainings,
-}
-"""How many trainings a stage has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +110,7 @@ def open_stage(
         closing.callback(_leave, journal)
         journal.write(Opened(cache_key=search.cache.key))
         try:
-            trials = repeats * _COUNTS[name](settings)
+            trials = repeats * count_planned(name, settings)
             yield OpenStage(search=search, stage=stage, tracker=tracker, trials=trials, copier=copier)
         except StorageError as error:
             raise StorageError(f"{error} Then go on with '{stage.again}'.") from error

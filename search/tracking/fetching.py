@@ -22,6 +22,8 @@ from search.tracking_uri import unmask_uri
 from segcore.errors import CheckpointError, StorageError, TrackingError
 
 _TAG: Final = "street.sha256"
+_MODEL: Final = "street.model_sha256"
+"""Of the files that the retraining wrote; MLflow adds others to them, which differ with each registration."""
 _ADDED: Final = "registered_model_meta"
 """MLflow's client writes it into what it fetched."""
 
@@ -53,6 +55,38 @@ def note_digest(uri: str, name: str, version: str, folder: Path) -> str:
     return digest
 
 
+def find_same(uri: str, name: str, model: str, folder: Path) -> tuple[str, str] | None:
+    """Return the newest version and its digest, where it is the very model and lies as it was registered; else None.
+
+    Args:
+        uri: MLflow's address.
+        name: of the registered model.
+        model: digest of the model's own files, as `mark_same` noted it.
+        folder: where it is fetched to for the time being, by one process at a time.
+    """
+    client = open_client(uri)
+    try:
+        version = _find_newest(client, name)
+        tags = client.get_model_version(name, version).tags if version else {}
+        if tags.get(_MODEL) == model and digest_files(_download(uri, name, version, folder)) == tags.get(_TAG):
+            return version, tags[_TAG]
+    # One that cannot be had is registered anew.
+    except (CheckpointError, MlflowException, OSError):
+        pass
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return None
+
+
+def mark_same(uri: str, name: str, version: str, model: str) -> None:
+    """Note the digest of a model's own files with its version, once that is registered and introduced.
+
+    Raises:
+        MlflowException: when MLflow cannot be asked.
+    """
+    open_client(uri).set_model_version_tag(name, version, _MODEL, model)
+
+
 def fetch_model(uri: str, name: str, version: str, folder: Path, again: str) -> tuple[str, str]:
     """Copy a registered model into a folder, when its files are those that were registered.
 
@@ -76,7 +110,7 @@ def fetch_model(uri: str, name: str, version: str, folder: Path, again: str) -> 
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         client = open_client(uri)
-        version = version or _newest(client, name, again)
+        version = version or _require_newest(client, name, again)
         noted = client.get_model_version(name, version).tags.get(_TAG, "")
         fetched = _download(uri, name, version, part)
         digest = digest_files(fetched)
@@ -125,11 +159,16 @@ def _find_path(files: str) -> str | None:
     return local_file_uri_to_path(files) if is_local_uri(files) else None
 
 
-def _newest(client: MlflowClient, name: str, again: str) -> str:
-    versions = [int(each.version) for each in client.search_model_versions(f"name = '{name}'")]
-    if not versions:
+def _find_newest(client: MlflowClient, name: str) -> str:
+    """Return the newest version of a model; empty when there is none."""
+    return max((str(each.version) for each in client.search_model_versions(f"name = '{name}'")), key=int, default="")
+
+
+def _require_newest(client: MlflowClient, name: str, again: str) -> str:
+    version = _find_newest(client, name)
+    if not version:
         raise CheckpointError(f"MLflow has no model {name!r}; '{again}' registers it.")
-    return str(max(versions))
+    return version
 
 
 def _require_noted(address: str, digest: str, noted: str, again: str) -> None:

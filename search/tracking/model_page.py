@@ -161,7 +161,7 @@ def crown(client: MlflowClient, name: str, version: str, card: ModelCard) -> str
     Args:
         client: of the store.
         name: of the registered model.
-        version: that was just registered.
+        version: that was just registered, or is to be registered again.
         card: what is known of it.
 
     Returns:
@@ -171,6 +171,8 @@ def crown(client: MlflowClient, name: str, version: str, card: ModelCard) -> str
         MlflowException: when MLflow cannot be asked.
     """
     champion = _find_champion(client, name)
+    if champion is not None and str(champion.version) == version:
+        return f"version {version} is {CHAMPION}"
     reason = _refuse(champion, card)
     if champion is not None and reason:
         return f"version {champion.version} stays {CHAMPION}: {reason}"

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from search.memory.journal import read_history
 from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.datasets import describe_dataset
-from search.tracking.fetching import note_digest
+from search.tracking.fetching import digest_files, find_same, mark_same, note_digest
 from search.tracking.model_page import ModelCard, crown
 from search.tracking.run_page import run_page
 from search.tracking.runs import StageRuns
@@ -58,15 +58,17 @@ class Registered:
         address: such as models:/streets/1.
         digest: of its files.
         champion: which version is to be used, and why, in a sentence.
+        known: whether it was there before, and nothing has changed since.
     """
 
     address: str
     digest: str
     champion: str
+    known: bool
 
 
 def register_model(settings: SearchSettings, place: Place, stage: StageFolder, model: Path, again: str) -> Registered:
-    """Log the ensemble as an MLflow model and register it under the search's name.
+    """Log the ensemble as an MLflow model and register it under the search's name, unless the newest version is it.
 
     Args:
         settings: the search.
@@ -78,34 +80,20 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
     Raises:
         TrackingError: when MLflow refuses.
     """
-    # Inputs are checked by the model itself: a schema would refuse a single image, and the whole numbers of JSON.
-    classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     card = ModelCard(settings=settings, document=read_ensemble_notes(model), data=_digest_data(settings, place, stage))
+    uri, name, part = place.tracking_uri, settings.name, stage.root / "registered.part"
     try:
         runs = StageRuns(settings, place, "retrain", stage)
-        save_note(model, "run", run_page(place.tracking_uri, runs.experiment_id, runs.parent_id))
-        # MLflow tells of what it registers as it goes.
-        with (
-            _current(place.tracking_uri),
-            redirect_stderr(io.StringIO()),
-            mlflow.start_run(run_id=runs.parent_id),
-        ):
-            info = mlflow.pyfunc.log_model(
-                name="ensemble",
-                python_model=str(_HERE / "served.py"),
-                artifacts={"ensemble": str(model)},
-                code_paths=[str(_HERE.parents[1] / "segcore")],
-                signature=ModelSignature(outputs=Schema([classes])),
-                metadata=card.tags,
-                input_example=_draw_example(),
-                pip_requirements=_served_requirements(),
-                registered_model_name=settings.name,
-            )
-        registered = str(info.registered_model_version)
-        digest = note_digest(place.tracking_uri, settings.name, registered, stage.root / "registered.part")
-        fetch = SearchFolder(root=stage.search or stage.root).command("fetch", "FOLDER")
-        page = card.describe(settings.name, registered, mask_uri(place.tracking_uri), fetch)
-        champion = _introduce(open_client(place.tracking_uri), settings.name, registered, card, page)
+        save_note(model, "run", run_page(uri, runs.experiment_id, runs.parent_id))
+        own = digest_files(model)
+        known = find_same(uri, name, own, part)
+        version, digest = known or _log(card, place, model, runs.parent_id, part)
+        client = open_client(uri)
+        if known is None:
+            fetch = SearchFolder(root=stage.search or stage.root).command("fetch", "FOLDER")
+            _introduce(client, name, version, card, card.describe(name, version, mask_uri(uri), fetch))
+        champion = crown(client, name, version, card)
+        mark_same(uri, name, version, own)
     except TrackingError as error:
         # What it says to do comes before what is to be done again.
         raise TrackingError(
@@ -116,7 +104,29 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
             f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "
             f"when the server answers, run '{again}' again."
         ) from error
-    return Registered(address=f"models:/{settings.name}/{registered}", digest=digest, champion=champion)
+    return Registered(address=f"models:/{name}/{version}", digest=digest, champion=champion, known=known is not None)
+
+
+def _log(card: ModelCard, place: Place, model: Path, run_id: str, part: Path) -> tuple[str, str]:
+    """Log the ensemble to a run and register it; return its version and the digest of its files."""
+    name = card.settings.name
+    # Inputs are checked by the model itself: a schema would refuse a single image, and the whole numbers of JSON.
+    classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+    # MLflow tells of what it registers as it goes.
+    with _current(place.tracking_uri), redirect_stderr(io.StringIO()), mlflow.start_run(run_id=run_id):
+        info = mlflow.pyfunc.log_model(
+            name="ensemble",
+            python_model=str(_HERE / "served.py"),
+            artifacts={"ensemble": str(model)},
+            code_paths=[str(_HERE.parents[1] / "segcore")],
+            signature=ModelSignature(outputs=Schema([classes])),
+            metadata=card.tags,
+            input_example=_draw_example(),
+            pip_requirements=_served_requirements(),
+            registered_model_name=name,
+        )
+    version = str(info.registered_model_version)
+    return version, note_digest(place.tracking_uri, name, version, part)
 
 
 def _draw_example() -> npt.NDArray[np.uint8]:
@@ -125,13 +135,12 @@ def _draw_example() -> npt.NDArray[np.uint8]:
     return np.broadcast_to(light_H[:, None, None], (_EXAMPLE_SIDE, _EXAMPLE_SIDE, 3)).copy()
 
 
-def _introduce(client: MlflowClient, name: str, version: str, card: ModelCard, page: str) -> str:
-    """Let a version say what it is, and be the champion where it is better; return which version is."""
+def _introduce(client: MlflowClient, name: str, version: str, card: ModelCard, page: str) -> None:
+    """Let a version say what it is."""
     client.update_model_version(name, version, description=page)
     client.update_registered_model(name, description=page)
     for key, text in card.tags.items():
         client.set_model_version_tag(name, version, key, text)
-    return crown(client, name, version, card)
 
 
 def _digest_data(settings: SearchSettings, place: Place, stage: StageFolder) -> str:
@@ -153,4 +162,4 @@ def _current(uri: str) -> Iterator[None]:
 
 
 def _served_requirements() -> list[str]:
-    return [f"{package}=={version(package)}" for package in _SERVED_PACKAGES]
+    return [f"{package}=={installed_version(package)}" for package in _SERVED_PACKAGES]

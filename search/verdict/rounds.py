@@ -35,6 +35,12 @@ def count_retrainings(settings: SearchSettings) -> int:
     return settings.folds if settings.folds > 1 else settings.confirm_folds
 
 
+def count_planned(stage: str, settings: SearchSettings) -> int:
+    """Return how many trainings a stage has: search, confirm, which may end with fewer, or retrain, of the winner."""
+    counts = {"search": settings.trials, "confirm": count_trainings(settings), "retrain": count_retrainings(settings)}
+    return counts[stage]
+
+
 def retraining_seeds(values: Mapping[str, Any], settings: SearchSettings) -> list[int]:
     """Return the seeds that the winner is retrained with on the only fold, those of its confirmation; else none."""
     if settings.folds > 1:

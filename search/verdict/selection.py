@@ -32,10 +32,12 @@ def choose_best(history: History, settings: SearchSettings) -> Winner:
         CheckpointError: when no trial has a score.
     """
     ranked = _ranked(history)
+    if not history.trials:
+        raise CheckpointError(f"Search {settings.name!r} has begun no trial yet; resume it first.")
     if not ranked:
         raise CheckpointError(
             f"Search {settings.name!r} has no trial with a score yet; of {count_words(len(history.trials), 'trial')}: "
-            f"{count_ends(history.in_order) or 'none'}. Their logs say why."
+            f"{count_ends(history.in_order)}. Their logs say why."
         )
     return _describe_trial(ranked[0], history, settings)
 
@@ -209,10 +211,19 @@ def find_earlier_retraining(folder: SearchFolder, best: Winner) -> str:
     return "" if trained is None or best.is_trained_by(trained.values) else stage.address(stage.root)
 
 
-def name_winner(settings: SearchSettings, folder: SearchFolder) -> Winner:
-    """Write `best.json` from the journals, and return the winner."""
+def find_winner(settings: SearchSettings, folder: SearchFolder) -> Winner:
+    """Return the winner by the journals as they are now, whatever `best.json` says.
+
+    Raises:
+        CheckpointError: when no trial has a score.
+    """
     stages = (folder.search_stage, folder.confirm_stage)
     history, trainings = (read_history(stage.journal, settings.metric) for stage in stages)
-    found = choose_confirmed(history, trainings, settings, read_folds(folder.folds))
+    return choose_confirmed(history, trainings, settings, read_folds(folder.folds))
+
+
+def name_winner(settings: SearchSettings, folder: SearchFolder) -> Winner:
+    """Write `best.json` from the journals, and return the winner."""
+    found = find_winner(settings, folder)
     write_best(found, folder.best)
     return found

@@ -7,6 +7,7 @@
 How its networks predict together lives in `ensemble`; training states in `state`.
 """
 
+import filecmp
 import json
 import shutil
 from collections.abc import Iterator
@@ -75,6 +76,8 @@ def save_members(
 ) -> None:
     """Write an ensemble's directory; an older one in its place is replaced when the new one is whole.
 
+    One of the very networks gets the notes, and keeps the way of predicting that was found for it meanwhile.
+
     Args:
         folder: the directory.
         members: what to write, one in memory at a time; those of one configuration one after the other.
@@ -114,10 +117,28 @@ def _replace(folder: Path, part: Path) -> None:
     """Put a whole directory in the place of an older one; killed in between, there is the old one, none or the new."""
     old = folder.with_name(f"{folder.name}.old.part")
     shutil.rmtree(old, ignore_errors=True)
+    if (options := _find_options(folder, part)) is not None:
+        _write_document(folder, {**read_ensemble_notes(part), "predict": options})
+        shutil.rmtree(part)
+        return
     if folder.is_dir():
         folder.rename(old)
     part.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _find_options(folder: Path, part: Path) -> dict[str, Any] | None:
+    """Return how a directory predicts that has the very networks of another; None where it has not, or is damaged."""
+    new = read_ensemble_notes(part)
+    try:
+        old = read_ensemble_notes(folder)
+        options: dict[str, Any] = old["predict"]
+        PredictOptions.from_values(options)
+        others = [file.name for file in part.iterdir() if file.name != ENSEMBLE_FILE]
+        alike = all(filecmp.cmp(part / name, folder / name, shallow=False) for name in others)
+        return options if alike and {**old, "predict": {}, "notes": {}} == {**new, "predict": {}, "notes": {}} else None
+    except (KeyError, TypeError, ValueError, OSError, StreetError):
+        return None
 
 
 def load_ensemble(folder: Path, machine: Machine) -> Ensemble:

@@ -103,7 +103,7 @@ def test_settings_of_an_earlier_version_are_refused_with_what_can_be_done(tmp_pa
     file = tmp_path / "streets" / "settings.json"
     file.parent.mkdir()
     file.write_text('{"name": "streets", "data": "/data", "storage": "/searches"}')
-    with pytest.raises(CheckpointError, match=r"earlier version .* '--warm-start streets'") as caught:
+    with pytest.raises(CheckpointError, match=r"earlier version .* '--seed-config .*/streets/best\.json'") as caught:
         read_settings(file)
     assert "\n" not in str(caught.value)
 
@@ -183,7 +183,7 @@ def test_what_is_no_number_of_trials_is_refused(make_settings, text):
 
 
 def test_search_keeps_the_trials_that_it_has_begun(make_settings):
-    with pytest.raises(ConfigError, match="--trials 8: 'streets' has begun 9 trials, which stay; use --trials 9"):
+    with pytest.raises(ConfigError, match="--trials 8: 'streets' has begun 9 trials for good; use --trials 9"):
         parse_trials("8", make_settings(trials=12), asked=9)
 
 

@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import pytest
 
-from search.commands.finish import fetch, find_further, require_own_retraining
+from search.commands.finish import bound_networks, fetch, find_further, require_own_retraining, tell_other_winner
 from search.folder import SearchFolder
+from search.opening import read_what
 from search.place import write_place
 from search.settings import write_settings
+from search.verdict.selection import name_winner
 from segcore.config import TrainConfig
-from segcore.errors import CheckpointError, TrackingError
+from segcore.errors import CheckpointError, ConfigError, TrackingError
 
 
 @pytest.fixture
@@ -51,6 +53,24 @@ def test_retraining_goes_on_with_the_configurations_that_it_began_with(folder, w
     assert find_further(folder, "iou", winner, 1) == []
 
 
+def test_networks_of_a_chosen_ensemble_are_bounded_by_what_is_asked_for_or_by_one_configuration(make_settings):
+    """Seven folds, and the official split with two seeds."""
+    chosen, official = [], make_settings(split="official", folds=1)
+    assert [bound_networks(make_settings(), chosen, most) for most in (None, 7, 40)] == [30, 7, 40]
+    assert bound_networks(make_settings(folds=36), chosen, None) == 36
+    assert bound_networks(make_settings(folds=36), None, None) == 30
+    assert bound_networks(official, chosen, 2) == 2
+    with pytest.raises(ConfigError, match=r"--max-members 6: .* 7 networks, .* each fold; use --max-members 7 or more"):
+        bound_networks(make_settings(), chosen, 6)
+    with pytest.raises(ConfigError, match=r"--max-members 1: .* 2 networks, one for each seed"):
+        bound_networks(official, chosen, 1)
+
+
+def test_bound_of_an_ensemble_is_refused_where_none_is_chosen(make_settings):
+    with pytest.raises(ConfigError, match=r"--max-members 9 bounds an ensemble .*; give --members 2 or more with it"):
+        bound_networks(make_settings(), None, 9)
+
+
 def test_retraining_of_an_earlier_winner_is_refused_before_anything_starts(folder, winner, open_script):
     require_own_retraining(folder, winner)
     folder.retrain_stage.root.mkdir()
@@ -59,6 +79,20 @@ def test_retraining_of_an_earlier_winner_is_refused_before_anything_starts(folde
     with pytest.raises(CheckpointError, match=r"streets/retrain retrains another winner than best\.json names now"):
         require_own_retraining(folder, winner)
     require_own_retraining(folder, replace(winner, values={**winner.values, "batch_size": 2, "seed": 7}))
+
+
+def test_best_json_that_is_behind_or_was_edited_is_told_of_before_it_is_retrained(searched, capsys):
+    settings = read_what(searched)
+    winner = name_winner(settings, searched)
+    tell_other_winner(settings, searched, winner)
+    assert capsys.readouterr().out == ""
+    tell_other_winner(settings, searched, replace(winner, trial=9))
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"best.json names trial 9, by the journals trial {winner.trial} is the best now." in told
+    assert f"'{searched.command('best')}' writes it from the journals." in told
+    tell_other_winner(settings, searched, replace(winner, values={**winner.values, "batch_size": 3}))
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"names trial {winner.trial}, with other values than the journals have." in told
 
 
 def test_model_of_a_damaged_database_is_an_error_with_the_remedy(folder, make_settings, make_place, tmp_path):

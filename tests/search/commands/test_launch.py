@@ -1,7 +1,7 @@
 import optuna
 import pytest
 
-from search.commands.launch import _settle_first, grant_time
+from search.commands.launch import _settle_first, grant_time, tell_repeats
 from spaces.known_good import KNOWN_GOOD
 
 
@@ -42,3 +42,14 @@ def test_time_that_a_run_is_granted_comes_on_top_of_what_was_spent_and_0_is_no_l
     script.write("halted", time=1060.0)
     granted = {text: grant_time(settings, script.journal.history, text) for text in ("2m", "0")}
     assert {text: each.time_budget_seconds for text, each in granted.items()} == {"2m": 180.0, "0": 0.0}
+
+
+def test_more_trials_than_configurations_are_told_of(make_settings, capsys):
+    """Six that the space draws, and two that are given."""
+    for trials, drawable in ((8, 6), (80, None)):
+        tell_repeats(make_settings(trials=trials), drawable, 2)
+    assert capsys.readouterr().out == ""
+    tell_repeats(make_settings(trials=9, space="mine:rates"), 6, 2)
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith("--trials 9: mine:rates draws 6 configurations at most,")
+    assert told.endswith("use --trials 8, or draw more.")

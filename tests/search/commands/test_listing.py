@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from search.__main__ import app
 from search.commands.documents import ListDocument, SearchLine
 from search.commands.listing import searches_table
+from search.commands.reading import look_at
 from search.commands.tables import WIDE
 from search.finding import lock_idle_stage, lock_stage
 from search.folder import SearchFolder
@@ -42,6 +43,8 @@ def write_search(make_settings, make_place):
         if retrained is not None:
             journal = Journal(folder.retrain_stage.journal, "iou")
             journal.write(Opened(cache_key="key", time=2000.0))
+            winner = look_at(folder).record.best
+            journal.write(Asked(trial=0, fold=0, values=winner.values, params={}, time=2000.0))
             journal.write(Closed(metrics={"iou": retrained}, note="", time=2010.0))
             journal.close()
         return folder

@@ -1,6 +1,7 @@
 """What `status` and `list` find out of a search that was written event by event, and what they say of it."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -66,8 +67,29 @@ def test_states_of_a_search_from_its_first_trial_to_its_model(write_stage):
     assert look_at(folder).state == "finished"
     with driving(folder, "retrain"):
         assert look_at(folder).state == "retraining"
-    write_stage("retrain", *train(0, 0.5, 0.55), Closed(metrics={"iou": 0.55}, note=""), Halted())
+    # The winner of the search's fold is trial 1.
+    (asked, *trained) = train(0, 0.5, 0.55)
+    asked = replace(asked, values=look_at(folder).record.best.values)
+    write_stage("retrain", asked, *trained, Halted())
+    assert look_at(folder).state == "interrupted"
+    write_stage("retrain", Closed(metrics={"iou": 0.55}, note=""), Halted())
     assert look_at(folder).state == "retrained"
+
+
+def test_model_of_an_earlier_winner_is_none_of_the_search_as_it_is_now(write_stage):
+    write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, 0.7))
+    folder = write_stage("retrain", *train(0, 0.5, 0.55), Closed(metrics={"iou": 0.55}, note=""), Halted())
+    assert look_at(folder).state == "finished"
+
+
+def test_search_whose_confirmation_was_stopped_is_interrupted_until_that_has_ended(write_stage):
+    write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, 0.7))
+    folder = write_stage("confirm", *train(0, 0.5, source=1, end=False), Halted())
+    assert look_at(folder).state == "interrupted"
+    with driving(folder, "confirm"):
+        assert look_at(folder).state == "confirming"
+    write_stage("confirm", Closed(metrics={"iou": 0.5}, note=""), Halted())
+    assert look_at(folder).state == "finished"
 
 
 def test_a_driver_that_died_leaves_no_trial_running(write_stage):

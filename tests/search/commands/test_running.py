@@ -1,16 +1,15 @@
 from contextlib import nullcontext
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
 from search.commands import running
-from search.commands.running import confirm_best, expect_tracking, finish, read_data, retrain_winner
+from search.commands.running import _name_pages, confirm_best, finish, retrain_winner
 from search.memory.journal import read_events
 from search.opening import open_search
 from search.stages.retrain import Retraining
 from search.stages.stage import ReadySearch
-from segcore.errors import DataError, InterruptedSearchError, TrackingError
+from segcore.errors import InterruptedSearchError
 
 
 @pytest.fixture
@@ -62,31 +61,15 @@ def test_ctrl_c_when_the_trials_of_a_launch_have_ended_names_the_command_that_go
     assert str(caught.value) == f"Interrupted; go on with '{searched.command('resume')}'."
 
 
-def test_search_that_goes_on_does_not_wait_for_an_mlflow_that_is_away(make_place, find_free_port, capsys):
-    place = make_place(tracking_uri=f"http://user:PW@127.0.0.1:{find_free_port()}")
-    expect_tracking(place)
-    told = capsys.readouterr().out
-    assert "does not answer" in told
-    assert "The search goes on; MLflow is sent what it misses when it answers." in told
-    assert "PW" not in told
-
-
-def test_mlflow_that_can_never_be_used_is_refused_when_a_search_goes_on(make_place):
-    with pytest.raises(TrackingError, match="is no address that MLflow knows"):
-        expect_tracking(make_place(tracking_uri="foo://host"))
-
-
-def test_extra_data_that_is_none_is_refused_as_the_data_is(make_place, make_dataset):
-    """Reading comes before Ray."""
-    data, extra = make_dataset(), make_dataset(name="more")
-    place = make_place(data=str(data))
-    assert len(read_data(place).cases) == 4
-    with pytest.raises(DataError, match="nowhere is no data set"):
-        read_data(replace(place, extra=("/nowhere",)))
-    with pytest.raises(DataError, match=r"more cannot be trained on beside .*: 4 names occur twice"):
-        read_data(replace(place, extra=(str(extra),)))
-
-
-def test_mlflow_that_answers_is_not_mentioned(make_place, capsys):
-    expect_tracking(make_place())
-    assert capsys.readouterr().out == ""
+@pytest.mark.parametrize(
+    ("uri", "told"),
+    [
+        ("", "python -m search ui --storage {storage}"),
+        ("sqlite:////elsewhere/mlflow.db", "python -m search ui --storage /elsewhere"),
+        ("sqlite:////elsewhere/mine.db", "mlflow server --backend-store-uri sqlite:////elsewhere/mine.db"),
+        ("postgresql://me:PW@host/runs", "mlflow server --backend-store-uri 'postgresql://***@host/runs'"),
+    ],
+)
+def test_pages_of_a_search_are_served_from_where_its_runs_are(searched, uri, told):
+    settings, place = open_search(searched, {"tracking_uri": uri})
+    assert _name_pages(settings, place) == told.format(storage=place.storage)

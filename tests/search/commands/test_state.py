@@ -184,6 +184,22 @@ def test_retraining_of_an_earlier_winner_is_named_with_what_to_do(make_search, c
     assert "streets/retrain is of an earlier winner; move it away, then 'python -m search retrain streets" in told
 
 
+def test_retraining_that_was_stopped_is_gone_on_with_though_there_is_a_model_of_before(make_search, capsys):
+    search = make_search()
+    search.try_out(0.5, 0.7, 0.6)
+    search.confirm(1, 0.6)
+    search.confirm(2, 0.5)
+    best = name_winner(search.settings, search.folder)
+    search.folder.model.mkdir(parents=True)
+    journal = Journal(search.folder.retrain_stage.journal, "iou")
+    journal.write(Asked(trial=0, fold=0, values=best.values, params={}))
+    told = search.tell(capsys)
+    assert "Its training on all folds has not come to its end; 'python -m search retrain streets" in told
+    journal.write(Closed(metrics={"iou": 0.6}, note=""))
+    journal.close()
+    assert search.tell(capsys).endswith(f"Trained on all folds: {search.folder.model}")
+
+
 def test_looking_at_a_search_leaves_no_folders_behind(make_search, capsys):
     search = make_search()
     search.try_out(0.5, 0.7, 0.6)

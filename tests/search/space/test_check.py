@@ -26,6 +26,30 @@ def test_usable_space_passes(make_settings):
     require_usable_space(small, make_settings(), FACTS, REQUIRE)
 
 
+def steps(trial: optuna.Trial) -> dict:
+    trial.suggest_int("batch_size", 2, 8, step=2)
+    trial.suggest_float("weight_decay", 0.0, 0.02, step=0.01)
+    trial.suggest_float("learning_rate", 1e-3, 1e-3)
+    if trial.suggest_categorical("input_mode", ("crop", "full")) == "crop":
+        trial.suggest_categorical("crop_size", (32, 64))
+    return {"backbone": "tf_efficientnet_lite0", "weights": "none"}
+
+
+@pytest.mark.parametrize(
+    ("space", "fixed", "most"),
+    [
+        (small, {}, None),
+        (small, {"learning_rate": 1e-3}, 1),
+        (lambda trial: {"weights": "none"}, {}, 1),
+        # 4 batch sizes, 3 decays, 1 rate, 2 modes, 2 crops.
+        (steps, {}, 4 * 3 * 1 * 2 * 2),
+        (steps, {"batch_size": 4}, 3 * 1 * 2 * 2),
+    ],
+)
+def test_how_many_configurations_a_space_draws_at_most_is_known(make_settings, space, fixed, most):
+    assert require_usable_space(space, make_settings(fixed=fixed), FACTS, REQUIRE) == most
+
+
 def test_crop_larger_than_the_data_is_refused_even_when_it_is_drawn_seldom(make_settings):
     """One of 16 sizes does not fit; 64 draws find it."""
 
@@ -202,6 +226,14 @@ def test_what_is_drawn_may_be_fixed_for_a_search(make_settings):
         return small(trial)
 
     require_usable_space(space, make_settings(fixed={"loss": "ce"}), FACTS, REQUIRE)
+
+
+def test_fault_that_compiled_code_finds_is_told_with_the_line_of_the_space(make_settings):
+    def space(trial):
+        trial.suggest_float("learning_rate", 0, float("inf"))
+
+    with pytest.raises(ConfigError, match=rf"OverflowError: .* \({__file__}, line \d+\)"):
+        require_usable_space(space, make_settings(), FACTS, REQUIRE)
 
 
 def test_combinations_that_a_space_gives_up_are_drawn_again(make_settings):

@@ -4,15 +4,10 @@ import os
 import optuna
 import pytest
 
-from search.folder import StageFolder, folder_of
-from search.memory.journal import read_events
-from search.settings import write_settings
 from search.space import first
 from search.space.first import add_known, read_prior, resolve_first
-from search.stages.earlier import read_earlier
-from search.tracking.runs import StageRuns
 from segcore.config import TrainConfig
-from segcore.errors import ConfigError
+from segcore.errors import ConfigError, WeightsError
 from segcore.training.feasible import Feasibility
 from tests.conftest import CLASSES
 
@@ -155,6 +150,18 @@ def test_configuration_that_the_data_cannot_train_is_refused_with_where_it_is_fr
         resolve({**GIVEN, "crop_size": 128}, make_settings)
 
 
+def test_configuration_whose_weights_cannot_be_had_is_refused_with_where_it_is_from(make_settings):
+    with pytest.raises(WeightsError, match=r"^best\.json: weights='/nowhere/a\.safetensors' is no file"):
+        resolve({**GIVEN, "weights": "/nowhere/a.safetensors"}, make_settings)
+
+
+def test_what_best_prints_for_programs_is_read_as_its_file_is(tmp_path):
+    best = {"trial": 3, "values": {**TrainConfig.from_values(GIVEN).values(), "patience_epochs": 0}}
+    for name, document in (("best.json", best), ("printed.json", {"form": 1, "file": "best.json", "best": best})):
+        (tmp_path / name).write_text(json.dumps(document))
+    assert read_prior(tmp_path / "printed.json") == read_prior(tmp_path / "best.json")
+
+
 def test_best_json_and_plain_values_are_read(tmp_path):
     winner = {"trial": 3, "values": {**TrainConfig.from_values(GIVEN).values(), "patience_epochs": 0}}
     (tmp_path / "best.json").write_text(json.dumps(winner))
@@ -173,6 +180,8 @@ def test_best_json_and_plain_values_are_read(tmp_path):
         ("null", "it holds null, no object"),
         ("{}", "it gives no value"),
         ('{"values": {}}', "it gives no value"),
+        ('{"epochs": 9, "seed": 1}', "it gives no value but what all trials have"),
+        ('{"best": {"values": {}}}', "it gives no value"),
         ('{"values": []}', "its values are [], no object"),
         ('{"values": null}', "its values are null, no object"),
         ('{"batch_size": 2, "batch_size": 4}', "'batch_size' occurs twice"),
@@ -204,57 +213,6 @@ def test_pipe_in_place_of_a_configuration_is_not_waited_for(tmp_path):
 def test_file_that_is_missing_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="cannot be read"):
         read_prior(tmp_path / "none.json")
-
-
-def write_earlier(script) -> None:
-    ends = ((0.5, "finished"), (0.9, "failed"), (0.7, "stopped by ASHA"), (0.6, ""))
-    for trial, (iou, outcome) in enumerate(ends):
-        script.ask(trial, batch_size=trial + 1)
-        script.epochs(trial, iou)
-        if outcome:
-            script.end(trial, outcome)
-    script.ask(4, batch_size=3)
-    script.epochs(4, 0.65)
-    script.ask(5, batch_size=9)
-    script.epochs(5, 0.1)
-    script.ask(6, batch_size=11)
-    script.epochs(6, 0.95)
-    script.end(6, "diverged")
-
-
-def test_three_best_configurations_of_a_search_in_the_storage_come_first(
-    make_settings, make_place, make_history, tmp_path
-):
-    """Trial 1 failed, 6 diverged; trial 4 is trial 2 again."""
-    settings = make_settings()
-    folder = folder_of(settings, make_place())
-    folder.root.mkdir(parents=True)
-    make_history(write_earlier)
-    (tmp_path / "history" / "journal.jsonl").rename(folder.search_stage.journal)
-    write_settings(settings, folder.settings)
-    found = read_earlier("streets", make_place())
-    assert [values["batch_size"] for values in found] == [3, 4, 1]
-
-
-def test_search_that_only_mlflow_knows_is_found_there(make_settings, make_place, script):
-    settings, place = make_settings(name="elsewhere"), make_place()
-    for trial, iou in enumerate((0.5, 0.7, 0.6, 0.4)):
-        script.ask(trial, batch_size=trial + 1, learning_rate=2.5e-4)
-        script.epochs(trial, iou)
-    script.ask(4, batch_size=9)
-    script.epochs(4, 0.9)
-    script.end(4, "out of memory")
-    stage = StageFolder(root=script.journal.file.parent)
-    StageRuns(settings, place, "search", stage).write(list(read_events(script.journal.file)))
-    StageRuns(settings, place, "retrain", stage).write(list(read_events(script.journal.file)))
-    found = read_earlier("elsewhere", place)
-    assert [values["batch_size"] for values in found] == [2, 3, 1]
-    assert found[0] == script.journal.history.trials[1].values
-
-
-def test_search_that_nobody_knows_is_refused(make_place):
-    with pytest.raises(ConfigError, match=r"--warm-start hole: neither .* nor MLflow at sqlite"):
-        read_earlier("hole", make_place())
 
 
 KNOWN = ({"learning_rate": 2e-3, "input_mode": "full"}, {**GIVEN, "crop_size": 64}, {"input_mode": "crop"})

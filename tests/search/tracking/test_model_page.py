@@ -49,6 +49,7 @@ def test_champion_is_the_best_on_the_same_data(client, tmp_path, make_card):
         "version 3 stays champion: its iou 0.600000 is not below 0.600000",
     ]
     assert str(client.get_model_version_by_alias("streets", CHAMPION).version) == "3"
+    assert crown(client, "streets", "3", make_card(0.6)) == "version 3 is champion"
 
 
 def test_the_same_score_again_takes_no_champions_place(client, tmp_path, make_card):

@@ -2,6 +2,7 @@ import pytest
 
 from search.memory.history import TrialRecord
 from search.verdict.rounds import (
+    count_planned,
     count_retrainings,
     count_trainings,
     further_folds,
@@ -75,3 +76,9 @@ def test_rounds_are_told_as_what_they_are(make_settings):
     )
     own = make_settings(split="own", folds=1)
     assert tell_rounds(1, own) == "confirmed with 1 further seed on the only fold; no further folds exist"
+
+
+def test_trainings_of_each_stage_are_counted(make_settings):
+    """Three configurations on two further folds."""
+    settings = make_settings(trials=20)
+    assert [count_planned(stage, settings) for stage in ("search", "confirm", "retrain")] == [20, 6, 7]

@@ -86,7 +86,7 @@ def test_search_without_a_score_is_refused_with_how_its_trials_ended(make_histor
 
 
 def test_search_that_has_not_begun_is_refused(make_settings):
-    with pytest.raises(CheckpointError, match="no trial with a score"):
+    with pytest.raises(CheckpointError, match="'streets' has begun no trial yet; resume it first"):
         choose_best(History("iou"), make_settings())
 
 

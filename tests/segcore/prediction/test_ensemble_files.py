@@ -81,6 +81,36 @@ def test_model_that_is_replaced_is_whole_though_the_process_dies_as_it_deletes(
     assert [file.name for file in folder.parent.iterdir()] == ["model"]
 
 
+def test_model_of_the_same_networks_keeps_how_it_predicts_and_what_was_added(folder, members, config, classes):
+    """Of other networks, or damaged options, nothing is kept."""
+
+    def write(states, notes):
+        save_ensemble(folder, iter(states), config=config, classes=classes, notes=notes)
+
+    states = [member.state_dict() for member in members]
+    save_options(folder, PredictOptions(flip=True))
+    save_note(folder, "run", "http://h/1")
+    (folder / "tune_predict.csv").write_text("mine")
+    write(states, {"trial": 3})
+    assert load_ensemble(folder, MACHINE).options == PredictOptions(flip=True)
+    assert read_ensemble_notes(folder)["notes"] == {"trial": 3}
+    assert (folder / "tune_predict.csv").exists()
+    write(states[::-1], {"trial": 3})
+    assert load_ensemble(folder, MACHINE).options == PredictOptions()
+    assert not (folder / "tune_predict.csv").exists()
+    _edit(folder, lambda document: document.update(predict={"tiles": 3}))
+    write(states[::-1], {"trial": 3})
+    assert load_ensemble(folder, MACHINE).options == PredictOptions()
+    assert [each.name for each in folder.parent.iterdir()] == ["model"]
+
+
+def test_damaged_weights_are_written_anew(folder, members, config, classes):
+    (folder / "member_1.safetensors").write_bytes(b"torn")
+    states = iter([member.state_dict() for member in members])
+    save_ensemble(folder, states, config=config, classes=classes, notes={})
+    assert len(load_ensemble(folder, MACHINE).members) == 3
+
+
 def test_options_come_from_the_models_file(folder):
     assert load_ensemble(folder, MACHINE).options == PredictOptions()
     _edit(folder, lambda document: document.update(predict=OVERLAP))

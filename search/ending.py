@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-ENDS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+WARNINGS: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+"""What job managers send some time before they kill; whoever does not take them is ended by them on the spot."""
+ENDS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, *WARNINGS)
 """What job managers, closing terminals and keyboards send; taken as Ctrl-C is."""
 _ROOT: Final = Path(__file__).resolve().parents[1]
 

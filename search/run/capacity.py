@@ -17,6 +17,7 @@ from ray._private.state import actors
 from search.place import Place
 from search.run.demand import Demand
 from search.run.nodes import Node, Nodes, describe_node
+from search.run.private import require_folder
 from segcore.counting import count_words
 
 _COUNT_SECONDS: Final = 1.0
@@ -93,9 +94,14 @@ class Capacity:
         self._last_held = time.monotonic()
 
     def count(self) -> int:
-        """Return how many trials the cluster holds at a time, no more than the place allows."""
+        """Return how many trials the cluster holds at a time, no more than the place allows.
+
+        Raises:
+            ClusterError: when the folder of this process's own Ray was deleted.
+        """
         now = time.monotonic()
         if now - self._counted >= _COUNT_SECONDS:
+            require_folder()
             self._count, self._counted = count_concurrent(self.place, self._find_rested()), now
             if self.demand is not None and self._count_left is not None:
                 self.demand.wish(self._count_left())
@@ -202,6 +208,12 @@ def node_of(actor_id: str) -> str | None:
     """Return the node that an actor runs or ran on, as Ray names both; None when it is not known."""
     known = actors(actor_id)
     return known["Address"]["NodeID"] or None if known else None
+
+
+def node_at(address: str) -> str | None:
+    """Return the node at an address, as Ray names it; None where there is none, or more than one."""
+    found = [node["NodeID"] for node in alive_nodes() if node["NodeManagerAddress"] == address]
+    return found[0] if len(found) == 1 else None
 
 
 def accelerator_of(node_id: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Lets Ray Tune go on when Ray itself ends a worker, as its memory monitor does on a node that runs out of memory.
+"""Lets Ray Tune go on when Ray itself ends a worker, or never starts it: for want of memory, or of a place to prepare it.
 
 Ray Tune knows workers that die and trainings that fail; any other of Ray's errors ends the whole run with a traceback.
 What follows for the trial is decided in `retries`.
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 
 _USED: Final = re.compile(r"was ([\d.]+) ?GB used / ([\d.]+) ?GB limit")
 """What the memory monitor says of a node."""
@@ -20,6 +20,8 @@ _WORKER: Final = re.compile(r"Actor\((\w+)\)[^\n]*?actual memory used=([\d.]+)GB
 """How it names a worker that it looked at, and what that took."""
 _PROGRAM: Final = re.compile(r"^\d+\t([\d.]+)\t", re.MULTILINE)
 """How it names what takes most memory there, whoever's it is."""
+_UNPREPARED: Final = re.compile(r"Failed to set up runtime environment.*?\[Node ([^\]]+)\]", re.DOTALL)
+"""What Ray says where a node could not prepare a worker, and how it names the node: by its address."""
 _BYSTANDER_SHARE: Final = 0.5
 """A worker that took less than so much of what the largest took is not what filled the memory."""
 _KILLED: Final = "Worker unexpectedly exits with a connection error"
@@ -39,7 +41,8 @@ def evicted_taken_for_dead() -> Iterator[None]:
 
     def take_start(manager: Any, tracked_actor: Any, exception: Exception) -> None:
         # It knows how to take any other fault of a start.
-        taken = as_death(exception) if isinstance(exception, OutOfMemoryError) else exception
+        is_nodes = isinstance(exception, OutOfMemoryError | RuntimeEnvSetupError)
+        taken = as_death(exception) if is_nodes else exception
         while_starting(manager, tracked_actor=tracked_actor, exception=taken)
 
     RayActorManager._actor_task_failed, RayActorManager._actor_start_failed = take, take_start
@@ -60,8 +63,11 @@ def as_death(exception: Exception) -> Exception:
 
 def describe_eviction(error: RayError) -> str:
     """Return in a line why Ray ended a worker, and what to do."""
+    last = str(error).strip().splitlines()[-1]
+    if isinstance(error, RuntimeEnvSetupError):
+        return f"its node could not prepare its worker, see the disk of Ray's folder there: {last}"
     if not isinstance(error, OutOfMemoryError):
-        return str(error).strip().splitlines()[-1]
+        return last
     used = _USED.search(str(error))
     told = f" ({used[1]} of {used[2]} GB in use)" if used else ""
     return f"its node ran out of memory{told}, so Ray ended its worker; {_REMEDY}"
@@ -70,6 +76,12 @@ def describe_eviction(error: RayError) -> str:
 def find_evicting_node(error: Exception | None) -> str | None:
     """Return the node that ended a worker for want of memory, as Ray names it; None where that was not the cause."""
     found = _EVICTING.search(str(error))
+    return found[1] if found else None
+
+
+def find_unprepared_address(error: Exception | None) -> str | None:
+    """Return the address of the node that could not prepare a worker; None where that was not the cause."""
+    found = _UNPREPARED.search(str(error))
     return found[1] if found else None
 
 

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.train._internal.storage import StorageContext
 
 from search.run.evicted import (
@@ -12,6 +12,7 @@ from search.run.evicted import (
     describe_eviction,
     evicted_taken_for_dead,
     find_evicting_node,
+    find_unprepared_address,
     is_bystander,
 )
 
@@ -65,6 +66,32 @@ def test_a_worker_that_the_memory_monitor_ended_as_it_started_is_one_that_died()
     assert isinstance(died, RayActorError)
     assert str(died).splitlines()[-1].startswith("its node ran out of memory (22.27 of 23.54 GB in use)")
     assert other is mistake
+
+
+UNPREPARED = (
+    "Could not create the actor because its associated runtime env failed to be created.\n"
+    "[Node 10.0.0.2] Traceback (most recent call last):\n  File agent.py\n"
+    "OSError: [Errno 28] No space left on device: '/tmp/ray/session_2026/logs/runtime_env_setup-01000000.log'"
+)
+
+
+def test_a_worker_that_its_node_could_not_prepare_is_one_that_died_there():
+    told: list[Exception] = []
+    manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
+    actor = SimpleNamespace(actor_id=7, _on_error=lambda actor, exception: told.append(exception))
+    with evicted_taken_for_dead():
+        exception = RuntimeEnvSetupError(UNPREPARED)
+        RayActorManager._actor_start_failed(manager, tracked_actor=actor, exception=exception)
+    (died,) = told
+    assert isinstance(died, RayActorError)
+    assert find_unprepared_address(died) == "10.0.0.2"
+    last = str(died).splitlines()[-1]
+    assert last.startswith(
+        "its node could not prepare its worker, see the disk of Ray's folder there: OSError: [Errno 28]"
+    )
+    assert len(last) <= 200, "tables show no more"
+    for other in (RayActorError(error_msg="Its node died [Node 10.0.0.2]"), None):
+        assert find_unprepared_address(other) is None
 
 
 def test_the_node_that_ended_a_worker_for_want_of_memory_is_known():

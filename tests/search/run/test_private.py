@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from search.run import private
-from search.run.private import kept_private
+from search.run.private import kept_private, require_folder
+from segcore.errors import ClusterError
 
 ROOT = Path(__file__).parents[3]
 SECRETS = {
@@ -187,7 +188,8 @@ import os, signal, subprocess, sys
 from pathlib import Path
 from contextlib import nullcontext
 from search.run import private
-from search.run.private import kept_private
+from search.run.private import kept_private, require_folder
+from segcore.errors import ClusterError
 
 private._LONGEST_PARENT = 1000
 private.tempfile.tempdir = sys.argv[1]
@@ -279,3 +281,19 @@ def find_guards(parent: Path) -> list[int]:
             if (process / "cmdline").read_bytes().split(b"\0")[2:4] == [b"search.run.guard", os.fsencode(parent)]:
                 found.append(int(process.name))
     return found
+
+
+def test_a_ray_whose_folder_is_cleaned_away_is_told_before_its_workers_fail(local_ray):
+    from ray._private import worker
+
+    require_folder()
+    logs = Path(worker._global_node.get_logs_dir_path())
+    moved = logs.rename(logs.with_name("cleaned"))
+    try:
+        with pytest.raises(
+            ClusterError, match=rf"^{logs} is gone, without which Ray starts no worker: something cleans"
+        ):
+            require_folder()
+    finally:
+        moved.rename(logs)
+    require_folder()

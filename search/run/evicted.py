@@ -1,4 +1,4 @@
-"""Lets Ray Tune go on when Ray itself ends a worker, or never starts it: for want of memory, or of a place to prepare it.
+"""Lets Ray Tune go on when Ray itself ends a worker, as its memory monitor does, or its node cannot prepare one.
 
 Ray Tune knows workers that die and trainings that fail; any other of Ray's errors ends the whole run with a traceback.
 What follows for the trial is decided in `retries`.

@@ -96,8 +96,8 @@ def require_folder() -> None:
     needed = (Path(node.get_logs_dir_path()), Path(node.raylet_socket_name))
     for missing in (place for place in needed if not place.exists()):
         raise ClusterError(
-            f"{missing} is gone, without which Ray starts no worker: something cleans {tempfile.gettempdir()} while the "
-            "search runs. Keep it from that, or name another folder by TMPDIR; nothing is lost."
+            f"{missing} is gone, without which Ray starts no worker: something deletes temporary files while they are "
+            "used. Keep it from that, or name a folder that it leaves alone by TMPDIR, and go on."
         )
 
 

@@ -17,7 +17,6 @@ from ray._private.state import actors
 from search.place import Place
 from search.run.demand import Demand
 from search.run.nodes import Node, Nodes, describe_node
-from search.run.private import require_folder
 from segcore.counting import count_words
 
 _COUNT_SECONDS: Final = 1.0
@@ -94,14 +93,9 @@ class Capacity:
         self._last_held = time.monotonic()
 
     def count(self) -> int:
-        """Return how many trials the cluster holds at a time, no more than the place allows.
-
-        Raises:
-            ClusterError: when the folder of this process's own Ray was deleted.
-        """
+        """Return how many trials the cluster holds at a time, no more than the place allows."""
         now = time.monotonic()
         if now - self._counted >= _COUNT_SECONDS:
-            require_folder()
             self._count, self._counted = count_concurrent(self.place, self._find_rested()), now
             if self.demand is not None and self._count_left is not None:
                 self.demand.wish(self._count_left())

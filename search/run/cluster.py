@@ -27,6 +27,7 @@ from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.quiet import keep_quiet, without_reports
 from search.run.share import taking_gpus
 from search.run.starting import starting_patiently
+from search.run.threads import require_threads
 from search.tracking_uri import mask_uri
 from segcore.bucket import PLACE_VARIABLES
 from segcore.counting import count_words
@@ -83,6 +84,7 @@ def connected(place: Place) -> Iterator[Capacity]:
 
 @contextmanager
 def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
+    require_threads(head)
     try:
         with (
             on_loopback(head),

@@ -162,11 +162,11 @@ class Recorder(tune.Callback):  # type: ignore[misc]
         number, error = trial.config["trial"], _read_error(trial)
         message = self._hung.pop(number, "") or f"{_error_text(trial)}\n{describe_death(error)}".rstrip()
         begun = self._retries.node_of(number)
-        node = begun or _find_node(error)
+        node, is_crowded = begun or _find_node(error), find_evicting_node(error) is not None
         of_node = _is_of_node(error, begun is not None, self._actors.get(number, ""))
         if pruned := self._record(trial).pruned:
             self._end(number, Outcome.PRUNED, pruned)
-        elif self._retries.take_up(number, node, message, of_node=of_node):
+        elif self._retries.take_up(number, node, message, of_node=of_node, crowded=is_crowded):
             self._log(number, f"it goes on from its last checkpoint after: {message}")
         else:
             self._end(number, Outcome.FAILED, message, node=node)

@@ -20,6 +20,7 @@ from search.requests import Inbox
 from search.run.capacity import ACCELERATOR, Capacity, select_others
 from search.run.evicted import evicted_taken_for_dead
 from search.run.listener import Listener
+from search.run.private import require_folder
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
@@ -55,7 +56,8 @@ def run_trials(
         Whether the time was spent.
 
     Raises:
-        ClusterError: when no node could hold a trial for as long as the place allows.
+        ClusterError: when no node could hold a trial for as long as the place allows, or the folder of this process's
+            own Ray was deleted.
     """
     capacity = stage.room
     capacity.expect(count_left)
@@ -70,6 +72,7 @@ def run_trials(
         return None if stage.is_stopped else next_trial()
 
     def count_room() -> int:
+        require_folder()
         for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
             stage.journal.write(Warned(message=warning))
         return capacity.count()

@@ -28,6 +28,8 @@ _KILLED: Final = "Worker unexpectedly exits with a connection error"
 """What Ray says of a worker that ended without a word."""
 _UNMOUNTED: Final = "Unable to set up cluster storage"
 """What Ray Tune says where a worker does not find the file that the driver wrote into the run's folder."""
+_THREADLESS: Final = "can't start new thread"
+"""What Python says where the kernel lets it start no more."""
 _REMEDY: Final = "let fewer trials run at a time (--max-concurrent), end what else runs there, or draw smaller batches"
 
 
@@ -101,6 +103,10 @@ def describe_death(error: Exception | None) -> str:
     """Return in a line, where Ray tells it in words of its own, what may have ended a worker and what to do."""
     if isinstance(error, RayTaskError) and _UNMOUNTED in str(error):
         return "its node does not see the search's folder: mount the storage there, at the same path as on all others"
+    if isinstance(error, RayTaskError) and _THREADLESS in str(error):
+        return (
+            "its node starts no more threads: raise 'ulimit -u' (a container: --pids-limit), or run fewer trials"
+        )
     if not isinstance(error, RayActorError) or _KILLED not in str(error):
         return ""
     return f"its worker crashed or was killed, perhaps by the kernel for want of memory ('dmesg' tells): {_REMEDY}"

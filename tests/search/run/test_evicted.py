@@ -126,6 +126,11 @@ def test_a_worker_that_does_not_see_the_searchs_folder_says_so_in_its_last_line(
     assert told.startswith("its node does not see the search's folder: mount the storage there")
 
 
+def test_a_worker_that_may_start_no_thread_says_what_to_raise():
+    told = describe_death(RayTaskError("train", "RuntimeError: can't start new thread", RuntimeError("can't start")))
+    assert told.startswith("its node starts no more threads: raise 'ulimit -u'")
+
+
 def test_what_ray_tune_knows_stays_what_it_is(task):
     died = RayActorError(error_msg="gone")
     assert as_death(died) is died

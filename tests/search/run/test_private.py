@@ -188,8 +188,7 @@ import os, signal, subprocess, sys
 from pathlib import Path
 from contextlib import nullcontext
 from search.run import private
-from search.run.private import kept_private, require_folder
-from segcore.errors import ClusterError
+from search.run.private import kept_private
 
 private._LONGEST_PARENT = 1000
 private.tempfile.tempdir = sys.argv[1]
@@ -200,7 +199,8 @@ with kept_private("") as options:
     folder.mkdir()
     with (folder / "agent.log").open("w") as log:
         for title in ("ray::DashboardAgent", "tail"):
-            agent = subprocess.Popen([title, "600"], executable="/bin/sleep", stdout=log, start_new_session=True)
+            files = {"stdout": log, "stderr": log}
+            agent = subprocess.Popen([title, "600"], executable="/bin/sleep", **files, start_new_session=True)
             print(agent.pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -229,16 +229,19 @@ def parent(home, monkeypatch) -> Path:
     return folder
 
 
-def leave(parent: Path, guard: str) -> list[int]:
-    """Let a driver be killed, and return the processes that it leaves: an agent of Ray and who reads its log."""
+def leave(parent: Path, guard: str) -> tuple[int, int, str]:
+    """Let a driver be killed, and return what it leaves: an agent of Ray, who reads its log, and what was told."""
     program = [sys.executable, "-c", LEFT, parent, guard]
-    return [int(pid) for pid in subprocess.run(program, cwd=ROOT, stdout=subprocess.PIPE, check=False).stdout.split()]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    agent, reader = map(int, done.stdout.split())
+    return agent, reader, done.stderr
 
 
 @needs_proc
 def test_what_a_killed_driver_left_of_its_ray_is_ended_at_once_and_nothing_else(parent, wait_until):
-    agent, reader = leave(parent, "guarded")
+    agent, reader, told = leave(parent, "guarded")
     try:
+        assert told.startswith("The search was ended by force:") and "go on by 'resume'" in told
         wait_until(lambda: not is_alive(agent) and not list(parent.iterdir()), "the agent ends and the folder is gone")
         assert is_alive(reader), "a person may read a log"
     finally:
@@ -247,8 +250,9 @@ def test_what_a_killed_driver_left_of_its_ray_is_ended_at_once_and_nothing_else(
 
 @needs_proc
 def test_the_next_ray_ends_what_is_left_where_all_of_a_driver_was_killed(parent, wait_until):
-    agent, reader = leave(parent, "alone")
+    agent, reader, told = leave(parent, "alone")
     try:
+        assert told == ""
         assert is_alive(agent) and is_alive(reader)
         (left,) = parent.iterdir()
         with kept_private("") as options:

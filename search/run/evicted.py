@@ -26,11 +26,23 @@ _BYSTANDER_SHARE: Final = 0.5
 """A worker that took less than so much of what the largest took is not what filled the memory."""
 _KILLED: Final = "Worker unexpectedly exits with a connection error"
 """What Ray says of a worker that ended without a word."""
-_UNMOUNTED: Final = "Unable to set up cluster storage"
-"""What Ray Tune says where a worker does not find the file that the driver wrote into the run's folder."""
-_THREADLESS: Final = "can't start new thread"
-"""What Python says where the kernel lets it start no more."""
 _REMEDY: Final = "let fewer trials run at a time (--max-concurrent), end what else runs there, or draw smaller batches"
+_OF_TASKS: Final = {
+    # Ray Tune, where a worker does not find the file that the driver wrote into the run's folder.
+    "Unable to set up cluster storage": (
+        "its node does not see the search's folder: mount the storage there, at the same path as on all others"
+    ),
+    # Python, where the kernel lets it start no more.
+    "can't start new thread": (
+        "its node starts no more threads: raise 'ulimit -u' (a container: --pids-limit), or run fewer trials"
+    ),
+    # torch, of a process that loads samples.
+    "DataLoader worker (pid": (
+        "a process that loaded its samples was killed, perhaps for want of memory ('dmesg' tells): give fewer "
+        "--cpus-per-trial, or draw smaller batches"
+    ),
+}
+"""What it means that a worker's training failed with such words."""
 
 
 @contextmanager
@@ -101,12 +113,8 @@ def is_bystander(error: Exception | None, actor_id: str) -> bool:
 
 def describe_death(error: Exception | None) -> str:
     """Return in a line, where Ray tells it in words of its own, what may have ended a worker and what to do."""
-    if isinstance(error, RayTaskError) and _UNMOUNTED in str(error):
-        return "its node does not see the search's folder: mount the storage there, at the same path as on all others"
-    if isinstance(error, RayTaskError) and _THREADLESS in str(error):
-        return (
-            "its node starts no more threads: raise 'ulimit -u' (a container: --pids-limit), or run fewer trials"
-        )
+    if isinstance(error, RayTaskError):
+        return next((meaning for words, meaning in _OF_TASKS.items() if words in str(error)), "")
     if not isinstance(error, RayActorError) or _KILLED not in str(error):
         return ""
     return f"its worker crashed or was killed, perhaps by the kernel for want of memory ('dmesg' tells): {_REMEDY}"

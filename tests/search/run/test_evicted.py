@@ -126,9 +126,18 @@ def test_a_worker_that_does_not_see_the_searchs_folder_says_so_in_its_last_line(
     assert told.startswith("its node does not see the search's folder: mount the storage there")
 
 
-def test_a_worker_that_may_start_no_thread_says_what_to_raise():
-    told = describe_death(RayTaskError("train", "RuntimeError: can't start new thread", RuntimeError("can't start")))
-    assert told.startswith("its node starts no more threads: raise 'ulimit -u'")
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("can't start new thread", "its node starts no more threads: raise 'ulimit -u'"),
+        ("DataLoader worker (pid 7) is killed by signal: Killed.", "a process that loaded its samples was killed"),
+        ("shapes differ", ""),
+    ],
+)
+def test_a_training_that_its_machine_let_down_says_in_its_last_line_what_to_do(said, told):
+    found = describe_death(RayTaskError("train", f"RuntimeError: {said}", RuntimeError(said)))
+    assert found.startswith(told) and bool(found) == bool(told)
+    assert len(found) <= 200, "tables show no more"
 
 
 def test_what_ray_tune_knows_stays_what_it_is(task):

@@ -1,4 +1,4 @@
-"""Ends what is left of a local Ray as soon as its driver was killed, and says so: a small process beside the driver.
+"""Says that a driver was killed, and ends what is left of its local Ray at once: a small process beside the driver.
 
 Its standard input closes however the driver ends. Where it was killed, too, the next local Ray clears up (`private`).
 """
@@ -23,9 +23,9 @@ _TITLE: Final = b"ray::"
 _ROUNDS: Final = 10
 """One a second: Ray's own processes, which end with their driver, may write until they have."""
 _TOLD: Final = (
-    b"The search was ended by force: by a person, by the kernel for want of memory ('dmesg' tells), or by Ray, which "
-    b"does so where a process of its own dies, as on a full /dev/shm. Each trial has its last checkpoint: go on by "
-    b"'resume', or by the same 'confirm' or 'retrain'.\n"
+    b"This command was ended by force: by a person, by the kernel for want of memory ('dmesg' tells), or by Ray, which "
+    b"does so when its own processes on this machine die, as on a full /dev/shm. Each trial has its last checkpoint: go "
+    b"on by 'resume', or by the same 'confirm' or 'retrain'.\n"
 )
 
 

@@ -40,11 +40,12 @@ def kept_private(address: str) -> Iterator[dict[str, Any]]:
         What `ray.init` is to be told beside the rest.
     """
     _keep_keys_back()
+    parent = _find_parent()
     if address:
-        yield {}
+        with guarded(parent):
+            yield {}
         return
     _give_token()
-    parent = _find_parent()
     clear_killed(parent)
     with guarded(parent), locked_folder(PREFIX, parent) as folder:
         try:

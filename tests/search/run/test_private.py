@@ -241,7 +241,7 @@ def leave(parent: Path, guard: str) -> tuple[int, int, str]:
 def test_what_a_killed_driver_left_of_its_ray_is_ended_at_once_and_nothing_else(parent, wait_until):
     agent, reader, told = leave(parent, "guarded")
     try:
-        assert told.startswith("The search was ended by force:") and "go on by 'resume'" in told
+        assert told.startswith("This command was ended by force:") and "go on by 'resume'" in told
         wait_until(lambda: not is_alive(agent) and not list(parent.iterdir()), "the agent ends and the folder is gone")
         assert is_alive(reader), "a person may read a log"
     finally:

@@ -24,8 +24,8 @@ _ROUNDS: Final = 10
 """One a second: Ray's own processes, which end with their driver, may write until they have."""
 _TOLD: Final = (
     b"This command was ended by force: by a person, by the kernel for want of memory ('dmesg' tells), or by Ray, which "
-    b"does so when its own processes on this machine die, as on a full /dev/shm. Each trial has its last checkpoint: go "
-    b"on by 'resume', or by the same 'confirm' or 'retrain'.\n"
+    b"does so when its own processes on this machine die, as on a full /dev/shm. Each trial has its last checkpoint; "
+    b"go on by 'resume', or by the same 'confirm' or 'retrain'.\n"
 )
 
 

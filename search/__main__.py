@@ -19,7 +19,8 @@ if __name__ == "__main__":
         os.write(2, b"Interrupted before it had begun; the same command begins again.\n")
         os._exit(130)
 
-    for ending in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    heard = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+    for ending in heard:
         if signal.getsignal(ending) is signal.SIG_DFL:
             signal.signal(ending, _end_early)
 

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-ENDS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+WARNINGS: Final = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)
+"""What job managers send some time before they kill; whoever does not take them is ended by them on the spot."""
+ENDS: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, *WARNINGS)
 """What job managers, closing terminals and keyboards send; taken as Ctrl-C is."""
 _ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -19,19 +21,20 @@ def list_heeded() -> list[signal.Signals]:
 
 
 @contextmanager
-def guarded_by(module: str, *arguments: str) -> Iterator[None]:
+def guarded_by(module: str, *arguments: str, is_heard: bool = False) -> Iterator[None]:
     """Run a module beside this process; its standard input closes however this process ends.
 
     Args:
         module: its import path.
         arguments: of its command line, which every user of the machine may read.
+        is_heard: whether its errors are written where this process writes its own.
     """
     guard = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         cwd=_ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=None if is_heard else subprocess.DEVNULL,
         # What ends this process from a keyboard or a job manager leaves it alone.
         start_new_session=True,
     )

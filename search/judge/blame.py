@@ -95,6 +95,10 @@ class Blame:
         attempt = self._running.get(trial)
         return attempt.node if attempt is not None else None
 
+    def find_running(self, node: str | None) -> set[int]:
+        """Return the trials that run on a node; None: on any."""
+        return {trial for trial, attempt in self._running.items() if node is None or attempt.node == node}
+
     def count_failures(self, trial: int) -> int:
         """Return how often a trial's workers failed."""
         return len(self._failures[trial])

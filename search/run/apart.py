@@ -10,13 +10,17 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from ray._private import services
 
+from search.ending import WARNINGS
+
+_UNHEARD: Final = {signal.SIGTERM, *WARNINGS}
+
 
 class ApartProcess(subprocess.Popen[bytes]):
-    """A process that leads a group of its own and hears no SIGTERM, nor do those that it starts.
+    """A process that leads a group of its own and hears nothing of what job managers send, nor do those that it starts.
 
     Args:
         command: the program and its arguments.
@@ -26,7 +30,7 @@ class ApartProcess(subprocess.Popen[bytes]):
 
     def __init__(self, command: Sequence[str], begun: list["ApartProcess"] | None = None, **options: Any) -> None:
         # A process inherits which signals the thread that starts it holds back; Ray keeps SIGINT from its own so.
-        former = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        former = signal.pthread_sigmask(signal.SIG_BLOCK, _UNHEARD)
         try:
             super().__init__(command, process_group=0, **options)
         finally:

@@ -25,8 +25,9 @@ from search.run.nodes import looking_at_nodes
 from search.run.private import kept_private, on_loopback, without_arguments
 from search.run.probe import PRETENDED, are_pretended, describe_blindness
 from search.run.quiet import keep_quiet, without_reports
-from search.run.share import taking_gpus
+from search.run.share import count_cpus, taking_gpus
 from search.run.starting import starting_patiently
+from search.run.threads import require_threads
 from search.tracking_uri import mask_uri
 from segcore.bucket import PLACE_VARIABLES
 from segcore.counting import count_words
@@ -83,6 +84,7 @@ def connected(place: Place) -> Iterator[Capacity]:
 
 @contextmanager
 def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Mapping[str, Any]) -> Iterator[None]:
+    require_threads(head)
     try:
         with (
             on_loopback(head),
@@ -93,6 +95,7 @@ def _started(place: Place, head: str, gpus: tuple[str, ...] | None, private: Map
         ):
             ray.init(
                 address=head or "local",
+                num_cpus=None if head else count_cpus(),
                 num_gpus=None if gpus is None else len(gpus),
                 include_dashboard=None if head else False,
                 log_to_driver=False,
@@ -212,14 +215,14 @@ def require_usable(capacity: Capacity) -> None:
 def _require_seen_gpus(place: Place) -> None:
     if place.gpus_per_trial and not are_pretended():
         for fault in describe_blindness(torch.cuda.device_count(), place.gpus_per_trial):
-            raise ClusterError(f"--gpus-per-trial {place.gpus_per_trial:g}: {fault}; or train on CPUs without it.")
+            raise ClusterError(f"--gpus-per-trial {place.gpus_per_trial:g}: {fault}; or give 0 to train on CPUs.")
 
 
 def _require_capacity(place: Place) -> None:
     for kind, needed in (("GPU", place.gpus_per_trial), ("CPU", place.cpus_per_trial)):
         held = max((node["Resources"].get(kind, 0.0) for node in alive_nodes()), default=0.0)
         if needed > held:
-            less = f"ask for {held:g} or less" if held else "leave it out"
+            less = f"ask for {held:g} or less" if held else "give 0 to train on CPUs"
             raise ClusterError(
                 f"--{kind.lower()}s-per-trial {needed:g}: this machine has {count_words(round(held), kind)} for "
                 f"trials, so that none could ever start; {less}, or name a cluster by --address."

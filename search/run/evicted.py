@@ -1,4 +1,4 @@
-"""Lets Ray Tune go on when Ray itself ends a worker, as its memory monitor does on a node that runs out of memory.
+"""Lets Ray Tune go on when Ray itself ends a worker, as its memory monitor does, or its node cannot prepare one.
 
 Ray Tune knows workers that die and trainings that fail; any other of Ray's errors ends the whole run with a traceback.
 What follows for the trial is decided in `retries`.
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 
 _USED: Final = re.compile(r"was ([\d.]+) ?GB used / ([\d.]+) ?GB limit")
 """What the memory monitor says of a node."""
@@ -20,13 +20,29 @@ _WORKER: Final = re.compile(r"Actor\((\w+)\)[^\n]*?actual memory used=([\d.]+)GB
 """How it names a worker that it looked at, and what that took."""
 _PROGRAM: Final = re.compile(r"^\d+\t([\d.]+)\t", re.MULTILINE)
 """How it names what takes most memory there, whoever's it is."""
+_UNPREPARED: Final = re.compile(r"Failed to set up runtime environment.*?\[Node ([^\]]+)\]", re.DOTALL)
+"""What Ray says where a node could not prepare a worker, and how it names the node: by its address."""
 _BYSTANDER_SHARE: Final = 0.5
 """A worker that took less than so much of what the largest took is not what filled the memory."""
 _KILLED: Final = "Worker unexpectedly exits with a connection error"
 """What Ray says of a worker that ended without a word."""
-_UNMOUNTED: Final = "Unable to set up cluster storage"
-"""What Ray Tune says where a worker does not find the file that the driver wrote into the run's folder."""
 _REMEDY: Final = "let fewer trials run at a time (--max-concurrent), end what else runs there, or draw smaller batches"
+_OF_TASKS: Final = {
+    # Ray Tune, where a worker does not find the file that the driver wrote into the run's folder.
+    "Unable to set up cluster storage": (
+        "its node does not see the search's folder: mount the storage there, at the same path as on all others"
+    ),
+    # Python, where the kernel lets it start no more.
+    "can't start new thread": (
+        "its node starts no more threads: raise 'ulimit -u' (a container: --pids-limit), or run fewer trials"
+    ),
+    # torch, of a process that loads samples.
+    "DataLoader worker (pid": (
+        "a process that loaded its samples was killed, perhaps for want of memory ('dmesg' tells): give fewer "
+        "--cpus-per-trial, or draw smaller batches"
+    ),
+}
+"""What it means that a worker's training failed with such words."""
 
 
 @contextmanager
@@ -39,7 +55,8 @@ def evicted_taken_for_dead() -> Iterator[None]:
 
     def take_start(manager: Any, tracked_actor: Any, exception: Exception) -> None:
         # It knows how to take any other fault of a start.
-        taken = as_death(exception) if isinstance(exception, OutOfMemoryError) else exception
+        is_nodes = isinstance(exception, OutOfMemoryError | RuntimeEnvSetupError)
+        taken = as_death(exception) if is_nodes else exception
         while_starting(manager, tracked_actor=tracked_actor, exception=taken)
 
     RayActorManager._actor_task_failed, RayActorManager._actor_start_failed = take, take_start
@@ -60,8 +77,11 @@ def as_death(exception: Exception) -> Exception:
 
 def describe_eviction(error: RayError) -> str:
     """Return in a line why Ray ended a worker, and what to do."""
+    last = str(error).strip().splitlines()[-1]
+    if isinstance(error, RuntimeEnvSetupError):
+        return f"its node could not prepare its worker, see the disk of Ray's folder there: {last}"
     if not isinstance(error, OutOfMemoryError):
-        return str(error).strip().splitlines()[-1]
+        return last
     used = _USED.search(str(error))
     told = f" ({used[1]} of {used[2]} GB in use)" if used else ""
     return f"its node ran out of memory{told}, so Ray ended its worker; {_REMEDY}"
@@ -70,6 +90,12 @@ def describe_eviction(error: RayError) -> str:
 def find_evicting_node(error: Exception | None) -> str | None:
     """Return the node that ended a worker for want of memory, as Ray names it; None where that was not the cause."""
     found = _EVICTING.search(str(error))
+    return found[1] if found else None
+
+
+def find_unprepared_address(error: Exception | None) -> str | None:
+    """Return the address of the node that could not prepare a worker; None where that was not the cause."""
+    found = _UNPREPARED.search(str(error))
     return found[1] if found else None
 
 
@@ -87,8 +113,8 @@ def is_bystander(error: Exception | None, actor_id: str) -> bool:
 
 def describe_death(error: Exception | None) -> str:
     """Return in a line, where Ray tells it in words of its own, what may have ended a worker and what to do."""
-    if isinstance(error, RayTaskError) and _UNMOUNTED in str(error):
-        return "its node does not see the search's folder: mount the storage there, at the same path as on all others"
+    if isinstance(error, RayTaskError):
+        return next((meaning for words, meaning in _OF_TASKS.items() if words in str(error)), "")
     if not isinstance(error, RayActorError) or _KILLED not in str(error):
         return ""
     return f"its worker crashed or was killed, perhaps by the kernel for want of memory ('dmesg' tells): {_REMEDY}"

@@ -1,4 +1,4 @@
-"""Ends what is left of a local Ray as soon as its driver was killed: a small process of its own beside the driver.
+"""Says that a driver was killed, and ends what is left of its local Ray at once: a small process beside the driver.
 
 Its standard input closes however the driver ends. Where it was killed, too, the next local Ray clears up (`private`).
 """
@@ -22,6 +22,11 @@ _TITLE: Final = b"ray::"
 """Ray's agents and workers call themselves so."""
 _ROUNDS: Final = 10
 """One a second: Ray's own processes, which end with their driver, may write until they have."""
+_TOLD: Final = (
+    b"This command was ended by force: by a person, by the kernel for want of memory ('dmesg' tells), or by Ray, which "
+    b"does so when its own processes on this machine die, as on a full /dev/shm. Each trial has its last checkpoint; "
+    b"go on by 'resume', or by the same 'confirm' or 'retrain'.\n"
+)
 
 
 @contextmanager
@@ -31,7 +36,7 @@ def guarded(parent: Path) -> Iterator[None]:
     Args:
         parent: where local Rays have their folders.
     """
-    with guarded_by("search.run.guard", str(parent)):
+    with guarded_by("search.run.guard", str(parent), is_heard=True):
         yield
 
 
@@ -60,10 +65,19 @@ def end_agents(folder: Path) -> None:
 def main(parent: Path) -> None:
     """Wait for the driver's end, and clear up after it."""
     sys.stdin.buffer.read()
+    _tell()
     for _ in range(_ROUNDS):
         clear_killed(parent)
         clear_scratch()
         time.sleep(1)
+
+
+def _tell() -> None:
+    """Say that the driver is gone, and let go of what its readers would wait for."""
+    # Nobody may listen any more.
+    with suppress(OSError):
+        os.write(sys.stderr.fileno(), _TOLD)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from search.propose.proposer import Proposal, Proposer
 from search.run.recorder import Recorder
 from search.run.retries import Retries
 from search.run.stage import Stage
+from search.run.trial_job import Assignment
 from search.run.tuning import ray_config, run_trials
 from search.settings import SearchSettings
 from search.space.check import Requirement, find_edition, require_usable_space
@@ -90,7 +91,7 @@ def run_search(stage: Stage, cache: PixelCache) -> None:
     recorder.end_judged()
     retries.waiting += [record.number for record in journal.history.unfinished]
 
-    def next_trial() -> dict[str, Any] | None:
+    def next_trial() -> Assignment | None:
         if find_failures(journal.history, started):
             return None
         waiting = retries.take_waiting()
@@ -196,7 +197,7 @@ def run_folds(stage: Stage, wanted: Collection[int] | None = None) -> None:
     retries = _make_retries(stage)
     retries.waiting += numbers
 
-    def next_trial() -> dict[str, Any] | None:
+    def next_trial() -> Assignment | None:
         number = retries.take_waiting()
         return None if number is None else ray_config(stage, number, retries.find_avoided(number))
 

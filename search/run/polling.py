@@ -19,6 +19,7 @@ from search.memory.events import Warned
 from search.run.asking import Voter, ask
 from search.run.capacity import select_others
 from search.run.evicted import describe_eviction
+from search.run.private import require_folder
 from search.run.seated import Seat, end, pack, run_seated
 from search.run.stage import Stage
 from segcore.errors import ClusterError, InterruptedSearchError, StreetError
@@ -77,7 +78,8 @@ def run_polls(stage: Stage, polls: Sequence[Poll]) -> None:
 
     Raises:
         InterruptedSearchError: when it was stopped from outside.
-        ClusterError: when workers died or hung again and again, or no node was left.
+        ClusterError: when workers died or hung again and again, no node was left, or the folder of this process's own
+            Ray was deleted.
         StreetError: what a worker could not do.
         StorageError: when a file cannot be written.
     """
@@ -123,6 +125,7 @@ class Polling:
             if self._stage.is_stopped:
                 self._stage.require_unstopped()
             self._stage.require_hope(self._room)
+            require_folder()
 
     def cancel(self) -> None:
         """Ask nobody any more."""

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import ray._private.ray_constants as constants
-from ray._private import utils
+from ray._private import utils, worker
 from ray.tune.execution.class_cache import ENV_VARS_TO_PROPAGATE
 
 from search.run.guard import PREFIX, clear_killed, end_agents, guarded
+from segcore.errors import ClusterError
 from segcore.scratch import locked_folder
 
 _TOKEN: Final = "RAY_AUTH_TOKEN"
@@ -39,11 +40,12 @@ def kept_private(address: str) -> Iterator[dict[str, Any]]:
         What `ray.init` is to be told beside the rest.
     """
     _keep_keys_back()
+    parent = _find_parent()
     if address:
-        yield {}
+        with guarded(parent):
+            yield {}
         return
     _give_token()
-    parent = _find_parent()
     clear_killed(parent)
     with guarded(parent), locked_folder(PREFIX, parent) as folder:
         try:
@@ -81,6 +83,23 @@ def without_arguments() -> Iterator[None]:
         yield
     finally:
         utils.get_entrypoint_name = before
+
+
+def require_folder() -> None:
+    """Refuse to go on with a Ray of this process's own whose folder was deleted: it can start no worker any more.
+
+    Raises:
+        ClusterError: naming what is missing, with what to do.
+    """
+    node = worker._global_node
+    if node is None or not node.is_head():
+        return
+    needed = (Path(node.get_logs_dir_path()), Path(node.raylet_socket_name))
+    for missing in (place for place in needed if not place.exists()):
+        raise ClusterError(
+            f"{missing} is gone, without which Ray starts no worker: something deletes temporary files while they are "
+            "used. Keep it from that, or name a folder that it leaves alone by TMPDIR, and go on."
+        )
 
 
 def _keep_keys_back() -> None:

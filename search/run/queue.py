@@ -5,18 +5,20 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from search.run.trial_job import Assignment
+
 
 class TrialQueue(Searcher):  # type: ignore[misc]
     """Hands trials to Ray Tune, no more at a time than allowed.
 
     Args:
-        next_trial: returns the next trial's Ray configuration, or None when there is none before another ends.
+        next_trial: returns the next trial, or None when there is none before another ends.
         count_concurrent: most trials at a time; asked each time, since nodes join and leave.
     """
 
     def __init__(
         self,
-        next_trial: Callable[[], dict[str, Any] | None],
+        next_trial: Callable[[], Assignment | None],
         count_concurrent: Callable[[], int],
     ) -> None:
         super().__init__()
@@ -26,7 +28,7 @@ class TrialQueue(Searcher):  # type: ignore[misc]
         self.is_stranded = False
         """Whether the run ended for want of a node, not of trials."""
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Assignment | str | None:
         """Return the next trial, None to be asked again later, or FINISHED."""
         room = self._count_concurrent()
         if room == 0 and not self._live:

@@ -36,22 +36,26 @@ class Retries:
         self._leave_out = leave_out
         self._rest = rest
         self._left_out: set[str] = set()
+        self._crowding: dict[int, set[int]] = {}
         self._blame = Blame()
         journal.follow(self._blame)
 
     def take_waiting(self) -> int | None:
-        """Return the next trial to hand out; None when none waits, or each was ended meanwhile."""
-        while self.waiting:
-            number = self.waiting.pop(0)
-            if self._journal.history.trials[number].outcome is None:
-                return number
-        return None
+        """Return the next trial to hand out; None when none waits that may run now."""
+        self.waiting = [number for number in self.waiting if self._journal.history.trials[number].outcome is None]
+        running = self._blame.find_running(None)
+        number = next((each for each in self.waiting if not running & self._crowding.get(each, set())), None)
+        if number is not None:
+            self.waiting.remove(number)
+        return number
 
     def node_of(self, number: int) -> str | None:
         """Return the node that a trial runs on, as Ray names it; None when it is not known."""
         return self._blame.node_of(number)
 
-    def take_up(self, number: int, node: str | None, message: str, *, of_node: bool = False) -> bool:
+    def take_up(
+        self, number: int, node: str | None, message: str, *, of_node: bool = False, crowded: bool = False
+    ) -> bool:
         """Put a trial whose worker failed back in the line, unless it is given up.
 
         Args:
@@ -59,12 +63,16 @@ class Retries:
             node: that the worker was on, as Ray names it, or None.
             message: what is known of the cause.
             of_node: whether the fault is known to be the node's, see `recorder`.
+            crowded: whether the node had not enough memory for it beside those that run there: it waits until they have
+                ended, for two that are too large together would end each other until both are given up.
 
         Returns:
             Whether it is tried again.
         """
         if of_node and node is not None:
             self._rest(node)
+        if crowded and node is not None:
+            self._crowding[number] = self._blame.find_running(node) - {number}
         failure = Failure(node=node, of_node=of_node)
         if not self._blame.may_go_on(number, failure, self._max_failures, self._find_nodes().keys() - self._left_out):
             return False

@@ -1,4 +1,4 @@
-"""Searches with a Ray of their own on one machine share its GPUs: each takes what no other has, by a lock for each GPU.
+"""What a Ray of a search's own may use of its machine: its cores, and the GPUs that no other search has locked.
 
 Ray counts the GPUs of the machine, whoever uses them. A lock ends with its process, however that ends. Searches of
 other users, and a Ray that was not started here, are not known.
@@ -16,6 +16,7 @@ from typing import Final
 
 import torch
 from filelock import FileLock, Timeout
+from ray._private.utils import get_num_cpus
 
 from search.place import Place
 from segcore.errors import ClusterError, StorageError
@@ -34,6 +35,15 @@ class Share:
 
     taken: tuple[str, ...] | None = None
     others: str = ""
+
+
+def count_cpus() -> int:
+    """Return how many cores a Ray of this process's own has, which takes all for its own that the machine has.
+
+    `taskset`, Slurm and systemd may leave a process, and what it starts, only some of them.
+    """
+    allowed = len(os.sched_getaffinity(0))
+    return max(1, min(allowed, int(get_num_cpus(override_docker_cpu_warning=True))))
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from search.memory.scores import SCORES_FILE
 from search.run.scratch import clear_scratch, scratch_folder
 from search.run.system import SystemWatch
 from search.run.training_thread import run_in_training_thread
-from search.run.trial_job import TrialJob, open_cache, require_promised
+from search.run.trial_job import Assignment, TrialJob, open_cache, require_promised
 from segcore.bucket import describe, is_away, patiently
 from segcore.config import TrainConfig
 from segcore.data.caching.cache import PixelCache
@@ -54,11 +54,11 @@ from segcore.training.train import EpochResult, train_epochs
 STATE_FILE: Final = saving.STATE_FILE
 
 
-def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
+def run_trial(config: Assignment, job: TrialJob) -> None:
     """Train one trial and report every epoch with a checkpoint to Ray Tune.
 
     Args:
-        config: trial (number), fold, values (of `TrainConfig`) and checkpoints (to go on from, the last one first).
+        config: the trial.
         job: what all trials share.
 
     A configuration that cannot be trained reports how it ended and why, and returns: starting it again would end alike.
@@ -71,7 +71,7 @@ def run_trial(config: Mapping[str, Any], job: TrialJob) -> None:
         tune.report({"outcome": str(_outcome_of(error)), "message": str(error), "node": node})
 
 
-def _train(config: Mapping[str, Any], job: TrialJob) -> None:
+def _train(config: Assignment, job: TrialJob) -> None:
     clear_scratch()
     machine = detect_machine(max(1, int(job.cpus)), use_gpu=job.gpus > 0)
     require_promised(machine, job.gpus)
@@ -90,9 +90,7 @@ def _train(config: Mapping[str, Any], job: TrialJob) -> None:
         _train_on(config, job, cache, machine, system)
 
 
-def _train_on(
-    config: Mapping[str, Any], job: TrialJob, cache: PixelCache, machine: Machine, system: SystemWatch
-) -> None:
+def _train_on(config: Assignment, job: TrialJob, cache: PixelCache, machine: Machine, system: SystemWatch) -> None:
     train_indices, valid_indices = job.split.split(cache.names, config["fold"], cache.extra_names)
     require_learnt(job.metric, TrainConfig.from_values(config["values"]).labels, cache.classes)
     state, torn = _start(config, cache, machine, job.metric)
@@ -135,7 +133,7 @@ def _report(result: dict[str, Any], folder: Path) -> None:
     patiently(report)
 
 
-def _start(config: Mapping[str, Any], cache: PixelCache, machine: Machine, metric: str) -> tuple[TrainState, list[str]]:
+def _start(config: Assignment, cache: PixelCache, machine: Machine, metric: str) -> tuple[TrainState, list[str]]:
     """Return the training to go on with, and which checkpoints are torn; without a sound one it starts from scratch."""
     train_config = TrainConfig.from_values(config["values"])
     torn: list[str] = []

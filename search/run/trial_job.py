@@ -7,6 +7,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import segcore.data.caching.cache
 from search.run.probe import are_pretended
@@ -43,6 +44,30 @@ class Limits:
         )
         broken = [each for each in told if each[1] and each[0] > each[1]]
         return "; ".join(f"{cost:.3g} {unit} are above {option} {limit:g}" for cost, limit, unit, option in broken)
+
+
+class Assignment(TypedDict):
+    """One trial as Ray Tune hands it to a worker, which takes plain values alone.
+
+    Args:
+        trial: its number.
+        fold: that it is scored on.
+        values: of its `TrainConfig`.
+        checkpoints: to go on from, the last one first; without any the trial starts from scratch.
+        after_epoch: that the last one was saved after; 0 without.
+        accelerator: the kind of GPU that it needs, as Ray names it; None: any.
+        avoided: nodes that it is not to run on, as Ray names them.
+        restarts: how often its worker failed before.
+    """
+
+    trial: int
+    fold: int
+    values: dict[str, Any]
+    checkpoints: list[str]
+    after_epoch: int
+    accelerator: str | None
+    avoided: list[str]
+    restarts: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

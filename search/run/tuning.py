@@ -20,11 +20,13 @@ from search.requests import Inbox
 from search.run.capacity import ACCELERATOR, Capacity, select_others
 from search.run.evicted import evicted_taken_for_dead
 from search.run.listener import Listener
+from search.run.private import require_folder
 from search.run.queue import TrialQueue
 from search.run.recorder import Recorder
 from search.run.scheduler import AshaScheduler
 from search.run.stage import Stage
 from search.run.trial import STATE_FILE, run_trial
+from search.run.trial_job import Assignment
 from search.run.watchdog import Watchdog
 from segcore.errors import StorageError, StreetError
 
@@ -35,7 +37,7 @@ _WAIT_SECONDS: Final = 0.5
 
 def run_trials(
     stage: Stage,
-    next_trial: Callable[[], dict[str, Any] | None],
+    next_trial: Callable[[], Assignment | None],
     recorder: Recorder,
     asha: Asha | None,
     budget_seconds: float | None,
@@ -45,7 +47,7 @@ def run_trials(
 
     Args:
         stage: where and with what.
-        next_trial: returns the next trial's Ray configuration, or None.
+        next_trial: returns the next trial, or None.
         recorder: writes what happens.
         asha: lets the weak wait; None lets every trial finish.
         budget_seconds: how long the run may last, or None.
@@ -55,7 +57,8 @@ def run_trials(
         Whether the time was spent.
 
     Raises:
-        ClusterError: when no node could hold a trial for as long as the place allows.
+        ClusterError: when no node could hold a trial for as long as the place allows, or the folder of this process's
+            own Ray was deleted.
     """
     capacity = stage.room
     capacity.expect(count_left)
@@ -66,10 +69,11 @@ def run_trials(
     os.environ["RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE"] = "1"
     stranded = True
 
-    def hand_out() -> dict[str, Any] | None:
+    def hand_out() -> Assignment | None:
         return None if stage.is_stopped else next_trial()
 
     def count_room() -> int:
+        require_folder()
         for warning in capacity.nodes.pop_warnings() if capacity.nodes is not None else ():
             stage.journal.write(Warned(message=warning))
         return capacity.count()
@@ -183,7 +187,7 @@ class RunEnd(tune.Stopper):  # type: ignore[misc]
         return is_stopped_now or self._capacity.is_given_up or time.monotonic() >= self._deadline
 
 
-def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory:
+def _request(place: Place, config: Assignment) -> tune.PlacementGroupFactory:
     """Return what a trial asks of a node: another kind of GPU than the one whose memory ran out, or another node."""
     wanted = {"CPU": place.cpus_per_trial, "GPU": place.gpus_per_trial}
     if config["accelerator"] is not None:
@@ -193,7 +197,7 @@ def _request(place: Place, config: dict[str, Any]) -> tune.PlacementGroupFactory
     return tune.PlacementGroupFactory([wanted])
 
 
-def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> dict[str, Any]:
+def ray_config(stage: Stage, number: int, avoided: Sequence[str] = ()) -> Assignment:
     """Return the configuration that a worker gets of a trial; without checkpoints the trial starts from scratch.
 
     A kind of GPU that has left the cluster is not waited for.

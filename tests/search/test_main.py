@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from search import __main__ as program
+from search.ending import ENDS
 from segcore.__main__ import app as segcore_app
 from segcore.errors import (
     ConfigError,
@@ -93,7 +94,7 @@ def test_ctrl_c_while_an_interrupted_search_is_left_hides_nothing(end_with, caps
     assert capsys.readouterr().err == "go on with resume\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", ENDS)
 def test_what_a_job_manager_sends_ends_a_command_as_ctrl_c_does_and_leaves_nothing_behind(tmp_path, number):
     code = (
         "import os\nfrom pathlib import Path\nfrom search import __main__ as program\n"
@@ -142,7 +143,7 @@ def test_ctrl_c_while_a_program_is_still_imported_ends_it_without_a_traceback(tm
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", ENDS)
 def test_what_a_job_manager_sends_while_the_program_is_still_imported_is_told(tmp_path, number):
     (tmp_path / "typer.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
     done = subprocess.run(

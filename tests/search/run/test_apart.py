@@ -23,19 +23,20 @@ def family() -> Iterator[tuple[ApartProcess, int]]:
     process.communicate()
 
 
-def is_held_back(pid: int) -> bool:
-    """Say whether SIGTERM was sent to a process that lives and does not hear it."""
+def is_held_back(pid: int, number: signal.Signals) -> bool:
+    """Say whether a signal was sent to a process that lives and does not hear it."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-    return status["State"][0] != "Z" and bool(int(status["ShdPnd"], 16) >> signal.SIGTERM - 1 & 1)
+    return status["State"][0] != "Z" and bool(int(status["ShdPnd"], 16) >> number - 1 & 1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="what a process holds back is seen on Linux")
-def test_neither_a_process_nor_what_it_starts_hears_sigterm(family):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
+def test_neither_a_process_nor_what_it_starts_hears_what_job_managers_send(family, number):
     process, child = family
-    os.killpg(process.pid, signal.SIGTERM)
-    assert is_held_back(process.pid)
-    assert is_held_back(child)
+    os.killpg(process.pid, number)
+    assert is_held_back(process.pid, number)
+    assert is_held_back(child, number)
 
 
 def test_the_drivers_group_is_not_that_of_what_it_starts(family):
@@ -49,8 +50,8 @@ def test_ray_can_end_it(family):
     assert process.wait() == -signal.SIGKILL
 
 
-def test_the_driver_itself_hears_sigterm_as_before(family):
-    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+def test_the_driver_itself_hears_them_as_before(family):
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGTERM, signal.SIGUSR1}
 
 
 def test_ray_starts_its_processes_so_until_told_otherwise():

@@ -10,6 +10,7 @@ import ray
 import torch
 from ray.runtime_env.runtime_env import RuntimeEnv, _merge_runtime_env
 
+from search.ending import ENDS
 from search.run.capacity import Capacity, count_concurrent, share_gpus
 from search.run.cluster import (
     _describe_failure,
@@ -74,7 +75,7 @@ def test_address_that_does_not_answer_is_refused_before_ray_starts(make_place, f
     assert not ray.is_initialized()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize("number", ENDS)
 def test_signals_of_job_managers_and_closed_terminals_are_taken_as_ctrl_c(number):
     before = signal.getsignal(number)
     with _ending_as_interrupted(), pytest.raises(KeyboardInterrupt):

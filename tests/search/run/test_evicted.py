@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 from ray.air.execution._internal.actor_manager import RayActorManager
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.train._internal.storage import StorageContext
 
 from search.run.evicted import (
@@ -12,6 +12,7 @@ from search.run.evicted import (
     describe_eviction,
     evicted_taken_for_dead,
     find_evicting_node,
+    find_unprepared_address,
     is_bystander,
 )
 
@@ -67,6 +68,32 @@ def test_a_worker_that_the_memory_monitor_ended_as_it_started_is_one_that_died()
     assert other is mistake
 
 
+UNPREPARED = (
+    "Could not create the actor because its associated runtime env failed to be created.\n"
+    "[Node 10.0.0.2] Traceback (most recent call last):\n  File agent.py\n"
+    "OSError: [Errno 28] No space left on device: '/tmp/ray/session_2026/logs/runtime_env_setup-01000000.log'"
+)
+
+
+def test_a_worker_that_its_node_could_not_prepare_is_one_that_died_there():
+    told: list[Exception] = []
+    manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
+    actor = SimpleNamespace(actor_id=7, _on_error=lambda actor, exception: told.append(exception))
+    with evicted_taken_for_dead():
+        exception = RuntimeEnvSetupError(UNPREPARED)
+        RayActorManager._actor_start_failed(manager, tracked_actor=actor, exception=exception)
+    (died,) = told
+    assert isinstance(died, RayActorError)
+    assert find_unprepared_address(died) == "10.0.0.2"
+    last = str(died).splitlines()[-1]
+    assert last.startswith(
+        "its node could not prepare its worker, see the disk of Ray's folder there: OSError: [Errno 28]"
+    )
+    assert len(last) <= 200, "tables show no more"
+    for other in (RayActorError(error_msg="Its node died [Node 10.0.0.2]"), None):
+        assert find_unprepared_address(other) is None
+
+
 def test_the_node_that_ended_a_worker_for_want_of_memory_is_known():
     evicted = OutOfMemoryError(RAY_SAYS)
     assert find_evicting_node(evicted) == find_evicting_node(as_death(evicted)) == "3f"
@@ -97,6 +124,20 @@ def test_a_worker_that_does_not_see_the_searchs_folder_says_so_in_its_last_line(
         storage._check_validation_file()
     told = describe_death(RayTaskError("train", str(caught.value), caught.value))
     assert told.startswith("its node does not see the search's folder: mount the storage there")
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("can't start new thread", "its node starts no more threads: raise 'ulimit -u'"),
+        ("DataLoader worker (pid 7) is killed by signal: Killed.", "a process that loaded its samples was killed"),
+        ("shapes differ", ""),
+    ],
+)
+def test_a_training_that_its_machine_let_down_says_in_its_last_line_what_to_do(said, told):
+    found = describe_death(RayTaskError("train", f"RuntimeError: {said}", RuntimeError(said)))
+    assert found.startswith(told) and bool(found) == bool(told)
+    assert len(found) <= 200, "tables show no more"
 
 
 def test_what_ray_tune_knows_stays_what_it_is(task):

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from search.run import private
-from search.run.private import kept_private
+from search.run.private import kept_private, require_folder
+from segcore.errors import ClusterError
 
 ROOT = Path(__file__).parents[3]
 SECRETS = {
@@ -198,7 +199,8 @@ with kept_private("") as options:
     folder.mkdir()
     with (folder / "agent.log").open("w") as log:
         for title in ("ray::DashboardAgent", "tail"):
-            agent = subprocess.Popen([title, "600"], executable="/bin/sleep", stdout=log, start_new_session=True)
+            files = {"stdout": log, "stderr": log}
+            agent = subprocess.Popen([title, "600"], executable="/bin/sleep", **files, start_new_session=True)
             print(agent.pid, flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -227,16 +229,19 @@ def parent(home, monkeypatch) -> Path:
     return folder
 
 
-def leave(parent: Path, guard: str) -> list[int]:
-    """Let a driver be killed, and return the processes that it leaves: an agent of Ray and who reads its log."""
+def leave(parent: Path, guard: str) -> tuple[int, int, str]:
+    """Let a driver be killed, and return what it leaves: an agent of Ray, who reads its log, and what was told."""
     program = [sys.executable, "-c", LEFT, parent, guard]
-    return [int(pid) for pid in subprocess.run(program, cwd=ROOT, stdout=subprocess.PIPE, check=False).stdout.split()]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    agent, reader = map(int, done.stdout.split())
+    return agent, reader, done.stderr
 
 
 @needs_proc
 def test_what_a_killed_driver_left_of_its_ray_is_ended_at_once_and_nothing_else(parent, wait_until):
-    agent, reader = leave(parent, "guarded")
+    agent, reader, told = leave(parent, "guarded")
     try:
+        assert told.startswith("This command was ended by force:") and "go on by 'resume'" in told
         wait_until(lambda: not is_alive(agent) and not list(parent.iterdir()), "the agent ends and the folder is gone")
         assert is_alive(reader), "a person may read a log"
     finally:
@@ -245,8 +250,9 @@ def test_what_a_killed_driver_left_of_its_ray_is_ended_at_once_and_nothing_else(
 
 @needs_proc
 def test_the_next_ray_ends_what_is_left_where_all_of_a_driver_was_killed(parent, wait_until):
-    agent, reader = leave(parent, "alone")
+    agent, reader, told = leave(parent, "alone")
     try:
+        assert told == ""
         assert is_alive(agent) and is_alive(reader)
         (left,) = parent.iterdir()
         with kept_private("") as options:
@@ -279,3 +285,17 @@ def find_guards(parent: Path) -> list[int]:
             if (process / "cmdline").read_bytes().split(b"\0")[2:4] == [b"search.run.guard", os.fsencode(parent)]:
                 found.append(int(process.name))
     return found
+
+
+def test_a_ray_whose_folder_is_cleaned_away_is_told_before_its_workers_fail(local_ray):
+    from ray._private import worker
+
+    require_folder()
+    logs = Path(worker._global_node.get_logs_dir_path())
+    moved = logs.rename(logs.with_name("cleaned"))
+    try:
+        with pytest.raises(ClusterError, match=rf"^{logs} is gone, without which Ray starts no worker"):
+            require_folder()
+    finally:
+        moved.rename(logs)
+    require_folder()

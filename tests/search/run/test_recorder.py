@@ -344,6 +344,19 @@ def test_a_worker_that_ran_out_of_memory_before_it_had_its_trial_fails_by_its_no
     assert set(failed) == {"aa11"}
 
 
+def test_a_worker_that_its_node_could_not_prepare_fails_by_its_nodes_fault_which_then_rests(parts, placed_trial):
+    (here,) = ray.nodes()
+    ray_says = f"Failed to set up runtime environment.\n[Node {here['NodeManagerAddress']}] OSError: No space left"
+    rested: list[str] = []
+    retries = Retries(parts.journal, 0, lambda: {here["NodeID"]: "10.0.0.2"}, set().add, rested.append)
+    recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)
+    for _ in range(2):
+        placed_trial.handle_error(RayActorError(error_msg=ray_says))
+        recorder.on_trial_error(1, [placed_trial], placed_trial)
+    assert read_history(parts.journal.file, "iou").trials[0].restarts == 2
+    assert rested == [here["NodeID"]] * 2
+
+
 @pytest.mark.parametrize(("used", "restarts"), [(4.0, 0), (0.4, 2)])
 def test_a_worker_that_ray_ended_for_what_another_took_fails_by_its_nodes_fault(parts, placed_trial, used, restarts):
     actor_id = "a1" * 16

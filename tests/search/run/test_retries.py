@@ -48,6 +48,40 @@ def test_the_death_of_a_node_never_counts_against_a_trial(script, retries):
     assert retries.rested == 3 * [GOOD]
 
 
+@pytest.fixture
+def emptied(script, retries):
+    """The same, when the three have ended."""
+    for trial in range(10, 13):
+        script.write("ended", trial=trial, outcome="finished")
+    return retries
+
+
+def test_a_trial_without_memory_beside_others_waits_until_they_have_ended_while_new_ones_run(script, emptied):
+    for trial in (0, 1):
+        script.write("started", trial=trial, node=GOOD)
+    script.write("started", trial=2, node=BAD)
+    assert emptied.take_up(1, GOOD, "no memory", crowded=True)
+    assert emptied.take_waiting() is None
+    script.write("started", trial=3, node=GOOD)
+    script.write("ended", trial=2, outcome="finished")
+    assert emptied.take_waiting() is None
+    emptied.waiting.append(2)
+    script.write("ended", trial=0, outcome="finished")
+    assert (emptied.take_waiting(), emptied.take_waiting()) == (1, None), "trial 3 was not there"
+
+
+def test_of_two_trials_that_end_each_other_one_runs_alone_and_then_the_other(script, emptied):
+    for trial in (0, 1):
+        script.write("started", trial=trial, node=GOOD)
+    assert emptied.take_up(1, GOOD, "no memory", crowded=True)
+    assert emptied.take_up(0, GOOD, "no memory", crowded=True)
+    assert emptied.take_waiting() == 0
+    script.write("started", trial=0, node=GOOD)
+    assert emptied.take_waiting() is None
+    script.write("ended", trial=0, outcome="finished")
+    assert emptied.take_waiting() == 1
+
+
 def test_a_node_on_which_trial_after_trial_fails_gets_no_more_and_it_is_told_once(script, retries):
     for trial in range(3):
         assert retries.nodes == NODES

@@ -1,5 +1,6 @@
 """Locks on GPUs, held by this process and by another; no GPU is needed."""
 
+import os
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ import torch
 from search.run import share
 from search.run.share import (
     Share,
+    count_cpus,
     count_wanted,
     describe_others,
     find_visible,
@@ -141,3 +143,14 @@ def test_locks_of_a_user_without_a_runtime_folder_lie_in_the_temporary_one(tmp_p
     with ExitStack() as held:
         assert take_free(["0"], None, make_private_folder(), held) == ("0",)
     assert [file.parent for file in tmp_path.glob("*/gpu-0.lock")] == [tmp_path / f"street-search-{share.os.getuid()}"]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system gives processes no cores of their own")
+def test_a_ray_has_only_the_cores_that_its_process_was_left():
+    before = os.sched_getaffinity(0)
+    assert 1 <= count_cpus() <= len(before)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert count_cpus() == 1
+    finally:
+        os.sched_setaffinity(0, before)

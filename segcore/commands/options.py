@@ -46,8 +46,10 @@ def choose_machine(device: Device = "", cpus: CPUs = 2) -> Machine:
     """Return the machine that `--device` and `--cpus` name.
 
     Raises:
-        ConfigError: when the device does not exist.
+        ConfigError: when the device does not exist, or there is no core to use.
     """
+    if cpus < 1:
+        raise ConfigError(f"--cpus {cpus}: at least one processor core computes; use 1 or more.")
     if not device:
         return detect_machine(cpus)
     parsed = _parse_device(device)

@@ -24,6 +24,7 @@ from segcore.data.dataset import read_dataset
 from segcore.data.decoding import read_size
 from segcore.data.listing import list_images
 from segcore.data.picture_files import Image, save_png
+from segcore.errors import ConfigError
 from segcore.insight.error_analysis import require_same_classes
 from segcore.insight.figures import overlay as draw_overlay
 from segcore.prediction.ensemble import Ensemble
@@ -59,10 +60,15 @@ def read_way(
     scales: Annotated[str | None, typer.Option(help="sizes to average over, such as 0.75,1,1.25")] = None,
     clean: Annotated[bool, typer.Option(help="remove small components, where tune-predict found that it helps")] = True,
 ) -> dict[str, object]:
-    """Return the fields of `PredictOptions` that the command line gives; what it leaves out is the model's own."""
+    """Return the fields of `PredictOptions` that the command line gives; what it leaves out is the model's own.
+
+    Raises:
+        ConfigError: for a value that no model can predict with, before one is loaded.
+    """
     sizes = None if scales is None else parse_scales(scales)
     options = {"mode": mode, "scale": scale, "tile_size": tile_size, "overlap": overlap, "flip": flip, "scales": sizes}
     given: dict[str, object] = {name: value for name, value in options.items() if value is not None}
+    PredictOptions.from_values(given)
     return given if clean else {**given, "least_areas": {}}
 
 
@@ -97,7 +103,7 @@ def predict(
             save_png(draw_overlay(image_HW3, classes_HW, ensemble.classes), out / "overlays" / f"{file.stem}.png")
 
     with show_progress("predicting") as progress:
-        problems = predict_files(ensemble, files, save, progress, writers=max(1, cpus))
+        problems = predict_files(ensemble, files, save, progress, writers=cpus)
     console.print(
         f"{count_words(len(files) - len(problems), 'image')}: {', '.join(f'{out}/{part}' for part in parts)}",
         soft_wrap=True,
@@ -123,6 +129,8 @@ def tune_predict(
     Each image is predicted by the networks that did not train on it.
     The table and a picture of score against time are written into the model's directory.
     """
+    if max_ms is not None and not max_ms > 0:
+        raise ConfigError(f"--max-ms {max_ms:g}: milliseconds above 0; leave it out where time does not matter.")
     folder = bring_shown(data)
     dataset = read_dataset(folder, layout)
     # Whether small components are removed is asked of the best way alone.

@@ -39,6 +39,7 @@ from segcore.prediction.held_out import describe_known_images
 from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
 from segcore.training.checkpoint import load_state, require_same_training, save_state
 from segcore.training.compiling import keep_compiled
+from segcore.training.feasible import require_network
 from segcore.training.state import TrainState, member_weights, new_state
 from segcore.training.train import EpochResult, train_epochs
 
@@ -83,9 +84,11 @@ def train(
     require_metric(metric, dataset.classes)
     require_learnt(metric, config.labels, dataset.classes)
     # What cannot be divided is refused before anything is decoded; what images hold may change folds that are made.
-    division.divide(dataset.cases)
+    division.divide(dataset.cases).require_fold(fold)
     dataset.require_outside("--out", out)
     checkpoint = _open_folder(out, config, metric)
+    if not checkpoint.exists():
+        require_network(config, dataset.classes)
     warn_of_slow_cache(cache_root)
     with show_progress("decoding") as progress:
         pixels = prepare_caches(dataset, read_extra(dataset, more), cache_root, progress, print_plan)

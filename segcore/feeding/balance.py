@@ -59,8 +59,12 @@ class RareClasses:
 
     def __init__(self, cache: PixelCache, indices: Sequence[int]) -> None:
         self._cache = cache
-        self._indices = tuple(indices)
         self._pixels_K = count_class_pixels(cache, indices)
+        # Looked up for each sample, of which an epoch of many images has hundreds of thousands.
+        self._having = {
+            scored: np.array([index for index in indices if cache.cases[index].class_pixels[scored]])
+            for scored in cache.classes.scored_indices
+        }
 
     @property
     def rarest_first(self) -> tuple[int, ...]:
@@ -91,8 +95,8 @@ class RareClasses:
         drawn = self._draw_of(present, random)
         if drawn is None:
             return None
-        having = [each for each in self._indices if each != index and self._cache.cases[each].class_pixels[drawn]]
-        return (having[int(random.integers(len(having)))], drawn) if having else None
+        others_N = self._having[drawn][self._having[drawn] != index]
+        return (int(random.choice(others_N)), drawn) if len(others_N) else None
 
     def _draw_of(self, present: list[int], random: np.random.Generator) -> int | None:
         if not present:

@@ -55,6 +55,7 @@ _MEANINGS: Final = {
     "miou_scored": "miou of the scored classes",
     "boundary_iou": "boundary_iou, along borders",
 }
+_BINS: Final = 20
 _SAME_SCORE: Final = 0.005
 """Two scores of the same weights on the same images differ by less, whatever the device."""
 
@@ -251,11 +252,11 @@ def _tell_mistake(classes: ClassTable, mistake: Mistake, share: str) -> Markup:
     return Markup(f"{escape(share)}{true} called {predicted}")
 
 
-def bin_scores(scores: Sequence[float], bins: int = 20) -> list[int]:
+def bin_scores(scores: Sequence[float]) -> list[int]:
     """Count scores from 0 to 1 in bins of equal width; 1 itself is in the last."""
-    counts = [0] * bins
+    counts = [0] * _BINS
     for score in scores:
-        counts[min(bins - 1, int(score * bins + 1e-9))] += 1
+        counts[min(_BINS - 1, int(score * _BINS + 1e-9))] += 1
     return counts
 
 
@@ -264,9 +265,9 @@ def _distribution(analysis: ErrorAnalysis) -> Section:
     without = len(analysis.images) - len(scores)
     columns = [
         Column(
-            label=f"{i / 20:.2f}",
+            label=f"{i / _BINS:.2f}",
             value=count,
-            note=f"{count_words(count, 'image')} from {i / 20:.2f} to {(i + 1) / 20:.2f}",
+            note=f"{count_words(count, 'image')} from {i / _BINS:.2f} to {(i + 1) / _BINS:.2f}",
         )
         for i, count in enumerate(bin_scores(scores))
     ]

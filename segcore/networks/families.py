@@ -85,20 +85,19 @@ class Network:
     takes_one_size: bool
 
 
-def try_families(backbones: Sequence[str] = (), decoders: Sequence[str] = DECODERS) -> Iterator[Network]:
+def try_families(backbones: Sequence[str]) -> Iterator[Network]:
     """Try encoders with every decoder and yield what came of it, encoder by encoder.
 
     Args:
         backbones: which; none: one of each family.
-        decoders: with which.
 
     Raises:
         ConfigError: for a backbone that does not exist.
     """
     family_of = {backbone: family for family, backbone in FAMILIES.items()}
     for backbone in backbones or FAMILIES.values():
-        one_size = find_encoder(_configure(backbone, decoders[0])).takes_one_size
-        models = {decoder: _try(_configure(backbone, decoder)) for decoder in decoders}
+        one_size = find_encoder(_configure(backbone, DECODERS[0])).takes_one_size
+        models = {decoder: _try(_configure(backbone, decoder)) for decoder in DECODERS}
         yield Network(
             family=family_of.get(backbone, ""),
             backbone=backbone,

@@ -116,20 +116,16 @@ def write_submission(masks: Iterable[tuple[str, Mask]], file: Path, table: Class
         raise StorageError(f"{file} {explain_unwritten(error)}.") from error
 
 
-def read_submission(
-    file: Path, table: ClassTable = CONTEST_CLASSES, *, height: int | None = None, width: int | None = None
-) -> dict[str, ClassRuns]:
-    """Read a submission and check all of it.
+def read_submission(file: Path, table: ClassTable = CONTEST_CLASSES) -> dict[str, ClassRuns]:
+    """Read a submission and check all of it but what needs the images' sizes, which `paint_runs` does.
 
     Args:
         file: the JSON file.
         table: the classes; only the scored ones may occur.
-        height: rows of every image, pixels; None accepts any row.
-        width: columns of every image, pixels; None accepts any column.
 
     Raises:
         DataError: when the file is not JSON, or naming image, class and row of every unknown class and every
-            run that is malformed, outside the image, backwards or overlapping another of its class.
+            run that is malformed, backwards or overlapping another of its class.
     """
     try:
         document: object = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=refuse_repeated_keys)
@@ -140,7 +136,7 @@ def read_submission(
     problems: list[str] = []
     for image, runs in document.items():
         for name, rows in _check_names(image, runs, table, problems):
-            _read_runs(f"{image}: {name}", rows, height or _UNLIMITED, width or _UNLIMITED, problems)
+            _read_runs(f"{image}: {name}", rows, _UNLIMITED, _UNLIMITED, problems)
     if problems:
         raise DataError(f"{file} is not a valid submission:", _shorten(problems))
     return document

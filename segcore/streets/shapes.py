@@ -42,12 +42,12 @@ def alongside(x: float, low: float, high: float, near: float, far: float) -> Poi
     return np.array([(x, low, near), (x, low, far), (x, high, far), (x, high, near)])
 
 
-def flat(left: float, right: float, near: float, far: float, *, height: float = 0.0) -> Points:
-    """Return a lying rectangle, cut into short pieces along the road so that it can bend; metres."""
+def flat(left: float, right: float, near: float, far: float) -> Points:
+    """Return a rectangle that lies on the ground, cut into short pieces along the road so that it can bend; metres."""
     pieces = 2 + int((far - near) / 4)
     ahead_N = np.geomspace(max(near, NEAREST_M), max(far, 2 * NEAREST_M), pieces)
-    left_N3 = np.stack([np.full(pieces, left), np.full(pieces, height), ahead_N], axis=1)
-    right_N3 = np.stack([np.full(pieces, right), np.full(pieces, height), ahead_N[::-1]], axis=1)
+    left_N3 = np.stack([np.full(pieces, left), np.zeros(pieces), ahead_N], axis=1)
+    right_N3 = np.stack([np.full(pieces, right), np.zeros(pieces), ahead_N[::-1]], axis=1)
     return np.concatenate([left_N3, right_N3])
 
 

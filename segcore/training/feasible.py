@@ -60,7 +60,7 @@ class Feasibility:
         # One decoder alone takes other features of an encoder.
         seen = (*encoder, config.decoder == "dpt")
         if config.encoder_layer_decay < 1 and seen not in self._layered:
-            find_layers(config, [name for name, _ in build_shapes(config, outputs).network.encoder.named_parameters()])
+            _require_layers(config, outputs)
             self._layered.add(seen)
         head = self._measure_head(config, outputs, seen) if config.auxiliary_weight else 0
         found = estimate_bytes(config, self._weights_of_network[network], head)
@@ -73,3 +73,25 @@ class Feasibility:
             with torch.device("meta"):
                 self._head_of_encoder[*seen, outputs] = count_weights(AuxiliaryHead(network, outputs))
         return self._head_of_encoder[*seen, outputs]
+
+
+def require_network(config: TrainConfig, classes: ClassTable) -> None:
+    """Refuse a network that cannot be built, started or taught: before images are decoded, which takes long.
+
+    Args:
+        config: what makes the network, its weights and encoder_layer_decay are used.
+        classes: of the data.
+
+    Raises:
+        ConfigError: naming what is wrong with it.
+        WeightsError: when its weights cannot be had.
+    """
+    outputs = build_label_map(classes, config.labels).outputs
+    require_architecture(config)
+    require_start(config, outputs)
+    if config.encoder_layer_decay < 1:
+        _require_layers(config, outputs)
+
+
+def _require_layers(config: TrainConfig, outputs: int) -> None:
+    find_layers(config, [name for name, _ in build_shapes(config, outputs).network.encoder.named_parameters()])

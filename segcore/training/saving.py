@@ -92,8 +92,7 @@ def _read_score(file: Path, epoch: int) -> float:
         score = found["score"]
         if found["epoch"] != epoch:
             raise ValueError(f"it is of epoch {found['epoch']!r:.60}, the state of epoch {epoch}")
-        # Where nothing could be counted it is NaN.
-        if not isinstance(score, float) or math.isinf(score):
+        if not isinstance(score, float) or not math.isfinite(score):
             raise ValueError(f"its score is {score!r:.60}")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(

@@ -48,6 +48,12 @@ class FoldSplit:
     block_of: dict[str, str]
     kind: SplitKind = "folds"
 
+    def require_fold(self, fold: int) -> None:
+        """Raise `ConfigError` when there is no fold of this number."""
+        if not 0 <= fold < self.folds:
+            there_are = f"there are folds 0 to {self.folds - 1}" if self.folds > 1 else "there is fold 0 alone"
+            raise ConfigError(f"fold {fold} does not exist; {there_are}.")
+
     def split(self, names: Sequence[str], fold: int, extra: Collection[str] = ()) -> tuple[list[int], list[int]]:
         """Return the positions of the training cases and of the validation cases of one fold.
 
@@ -60,9 +66,7 @@ class FoldSplit:
             ConfigError: when the fold does not exist or leaves one side empty, or an extra case has a fold.
             CheckpointError: when a case has no fold, as happens when the data changed after the split.
         """
-        if not 0 <= fold < self.folds:
-            there_are = f"there are folds 0 to {self.folds - 1}" if self.folds > 1 else "there is fold 0 alone"
-            raise ConfigError(f"fold {fold} does not exist; {there_are}.")
+        self.require_fold(fold)
         clashes = [name for name in extra if name in self.fold_of]
         if clashes:
             raise ConfigError(f"extra case {clashes[0]!r} has a fold, so it could be validated; give it another name.")

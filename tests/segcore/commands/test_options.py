@@ -24,6 +24,12 @@ def test_word_that_is_no_device_is_refused(device, threads):
         choose_machine(device, 1)
 
 
+@pytest.mark.parametrize("cpus", [0, -3])
+def test_no_core_to_compute_on_is_refused(cpus, threads):
+    with pytest.raises(ConfigError, match=f"--cpus {cpus}: at least one processor core"):
+        choose_machine("cpu", cpus)
+
+
 def test_gpu_that_the_machine_does_not_have_is_refused(threads):
     message = "the last GPU is cuda:" if torch.cuda.is_available() else "no GPU is visible"
     with pytest.raises(ConfigError, match=message):

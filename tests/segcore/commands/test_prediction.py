@@ -3,7 +3,8 @@ import io
 import pytest
 from rich.console import Console
 
-from segcore.commands.prediction import tune_table
+from segcore.commands.prediction import read_way, tune_predict, tune_table
+from segcore.errors import ConfigError
 from segcore.prediction.options import PredictOptions
 from segcore.prediction.tune_ways import Measured
 
@@ -30,3 +31,32 @@ def test_table_of_ways_to_predict_cuts_no_number_short(width):
     for text in ("0.2341", "0.2434", "0.1217", "53.8", "12152.1", "+0.0093", "Pareto"):
         assert text in told, told
     assert max(map(len, told.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"mode": "whole"}, "mode='whole' is no prediction option"),
+        ({"overlap": 0.95}, "overlap=0.95 is no share of a tile between 0 and 0.9"),
+        ({"scales": "1,nan"}, "are not one or more numbers over 0 and at most 4"),
+    ],
+)
+def test_way_that_no_model_can_predict_in_is_refused_without_one(given, message):
+    nothing = dict.fromkeys(("mode", "scale", "tile_size", "overlap", "flip", "scales"))
+    with pytest.raises(ConfigError, match=message):
+        read_way(**{**nothing, **given}, clean=True)
+
+
+@pytest.mark.parametrize("milliseconds", ["0", "-5", "nan"])
+def test_time_in_which_nothing_can_be_predicted_is_refused_before_anything_is_measured(milliseconds, tmp_path):
+    with pytest.raises(ConfigError, match=f"--max-ms {milliseconds}: milliseconds above 0"):
+        tune_predict(
+            model=tmp_path / "no model",
+            data="no data",
+            images=1,
+            max_ms=float(milliseconds),
+            objective="",
+            layout="",
+            device="cpu",
+            cpus=1,
+        )

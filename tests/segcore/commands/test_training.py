@@ -91,3 +91,15 @@ def test_check_judges_the_division_that_is_given(run, divided_folder, dataset_fo
     refused = run("check", dataset_folder, "--split", "official")
     assert "none of the 12 images says that it is for train or val" in str(refused.exception)
     assert "lists such as train.txt that 'splits' of a dataset.json names" in str(refused.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "backbone_options=foo=1"), "'foo' is nothing that backbone='tf_efficientnet_lite0' takes"),
+        (("--folds", 3, "--fold", 3), "fold 3 does not exist; there are folds 0 to 2"),
+    ],
+)
+def test_network_or_fold_that_cannot_be_is_refused_before_anything_is_decoded(train, tmp_path, arguments, message):
+    assert message in str(train(*arguments).exception)
+    assert not (tmp_path / "cache").exists()

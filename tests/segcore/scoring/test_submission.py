@@ -81,7 +81,7 @@ def test_the_file_has_sorted_keys_and_no_spaces(tmp_path: Path):
 def test_a_written_submission_reads_back(tmp_path: Path):
     file = tmp_path / "submission.json"
     write_submission([("x.jpg", SMALL_MASK)], file)
-    assert read_submission(file, height=4, width=5) == {"x.jpg": SMALL_DOCUMENT}
+    assert read_submission(file) == {"x.jpg": SMALL_DOCUMENT}
 
 
 def test_a_submission_without_images_is_an_empty_object(tmp_path: Path):
@@ -103,10 +103,12 @@ def test_a_missing_folder_is_a_storage_error(tmp_path: Path):
         write_submission([], tmp_path / "nowhere" / "submission.json")
 
 
-MALFORMED = [
+OUTSIDE = [
     ({"car": {"1": [[3, 5]]}}, r"x.jpg: car, row 1: run \[3, 5\] is outside the image"),
-    ({"car": {"1": [[-1, 2]]}}, r"x.jpg: car, row 1: run \[-1, 2\] is outside the image"),
     ({"car": {"4": [[0, 1]]}}, "x.jpg: car, row 4: outside the image; rows go from 0 to 3"),
+]
+MALFORMED = [
+    ({"car": {"1": [[-1, 2]]}}, r"x.jpg: car, row 1: run \[-1, 2\] is outside the image"),
     ({"lane": {"2": [[2, 1]]}}, r"x.jpg: lane, row 2: run \[2, 1\] goes backwards"),
     ({"lane": {"2": [[2, 4], [0, 2]]}}, "x.jpg: lane, row 2: runs overlap"),
     ({"dog": {"0": [[0, 0]]}}, "x.jpg: class 'dog' is not scored"),
@@ -127,7 +129,16 @@ def test_malformed_content_is_refused_naming_image_class_and_row(runs, message, 
     file = tmp_path / "submission.json"
     file.write_text(json.dumps({"x.jpg": runs}))
     with pytest.raises(DataError, match=message):
-        read_submission(file, height=4, width=5)
+        read_submission(file)
+    with pytest.raises(DataError, match=message):
+        paint_runs(runs, height=4, width=5, image="x.jpg")
+
+
+@pytest.mark.parametrize(("runs", "message"), OUTSIDE)
+def test_runs_beyond_an_image_are_refused_where_its_size_is_known(runs, message, tmp_path: Path):
+    file = tmp_path / "submission.json"
+    file.write_text(json.dumps({"x.jpg": runs}))
+    assert read_submission(file) == {"x.jpg": runs}
     with pytest.raises(DataError, match=message):
         paint_runs(runs, height=4, width=5, image="x.jpg")
 

@@ -103,6 +103,10 @@ def test_what_was_begun_and_not_finished_is_torn(make_config, cache, tmp_path):
     (tmp_path / SCORE_FILE).write_text(json.dumps({"epoch": 7, "score": 0.5}))
     with pytest.raises(CheckpointError, match="it is of epoch 7, the state of epoch 1"):
         load_checkpoint(tmp_path, config, MACHINE)
+    # No validation scores that: where nothing is there to count it says 0.
+    (tmp_path / SCORE_FILE).write_text('{"epoch": 1, "score": NaN}')
+    with pytest.raises(CheckpointError, match="its score is nan"):
+        load_checkpoint(tmp_path, config, MACHINE)
 
 
 def test_what_was_written_has_the_last_score_in_the_metric_that_decides(make_config, tmp_path):

@@ -34,7 +34,7 @@ def log_report(settings: SearchSettings, place: Place, stage: StageFolder, page:
     """
     try:
         client = open_client(place.tracking_uri)
-        experiment = ensure_experiment(client, settings, place, stage)
+        experiment = ensure_experiment(client, settings, place)
         own = stage_tags(settings, "search", identify(stage.journal))
         parent = find_runs(client, experiment, own).get(PARENT)
         if parent is not None and parent.info.lifecycle_stage == "active":
@@ -42,5 +42,5 @@ def log_report(settings: SearchSettings, place: Place, stage: StageFolder, page:
     # Stores of artifacts raise what they like, a full disk among it.
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         raise TrackingError(
-            f"{page} is not in {mask_uri(place.tracking_uri)} ({told(error)}); '{stage.command('sync')}' sends it."
+            f"{page} is not in {mask_uri(place.tracking_uri)} ({told(error)}); then '{stage.command('sync')}' sends it."
         ) from error

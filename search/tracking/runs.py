@@ -63,7 +63,7 @@ class StageRuns:
         self._asked: dict[int, Asked] = {}
         self._writer = RunWriter(self._client, place.tracking_uri)
         self._own = stage_tags(settings, stage_name, identify(folder.journal))
-        self.experiment_id = ensure_experiment(self._client, settings, place, folder)
+        self.experiment_id = ensure_experiment(self._client, settings, place)
         found = find_runs(self._client, self.experiment_id, self._own)
         self.sent_position = found[PARENT].data.tags.get(SENT, "") if PARENT in found else ""
         self._runs = {number: know(run) for number, run in found.items()}

@@ -196,7 +196,7 @@ def sync(name: Name, where: TrackingNow, storage: Storage = DEFAULT_STORAGE) -> 
     for stage in folder.stages.values():
         if stage.journal.exists():
             read_history(stage.journal, settings.metric)
-    problems, answers = [check_tracking(place.tracking_uri)], False
+    problems, answers, what = [check_tracking(place.tracking_uri)], False, "all"
     with lock_idle_stage(folder.search_stage), copied(folder.root):
         remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
@@ -206,9 +206,9 @@ def sync(name: Name, where: TrackingNow, storage: Storage = DEFAULT_STORAGE) -> 
                 tracker.close(away_seconds=0)
             show_set_aside(tracker)
             problems.append(tracker.lack)
-            answers = not tracker.returns
+            answers, what = not tracker.returns, "all else" if tracker.set_aside else what
     if any(problems):
         told = " ".join(problem for problem in problems if problem)
         raise TrackingError(f"{told} {tell_sync(folder, answers=answers)}")
     send_report(settings, place, folder)
-    console.print(f"MLflow has all that is known of '{name}'.", soft_wrap=True, highlight=False)
+    console.print(f"MLflow has {what} that is known of '{name}'.", soft_wrap=True, highlight=False)

@@ -26,6 +26,7 @@ from search.opening import read_what
 from search.place import Place
 from search.settings import describe_damage, require_name
 from search.storage import name_storage
+from search.tracking.artifacts import artifact_errors
 from search.tracking.check import check_tracking
 from search.tracking.documents import SETTINGS_FILE, read_document
 from search.tracking.experiments import find_run, stage_tags
@@ -173,7 +174,8 @@ def _read(file: Path) -> bytes:
 
 def _download(client: MlflowClient, run: Run, uri: str, name: str, storage: Path) -> Path:
     try:
-        return Path(client.download_artifacts(run.info.run_id, RECORD_FILE, str(storage)))
+        with artifact_errors():
+            return Path(client.download_artifacts(run.info.run_id, RECORD_FILE, str(storage)))
     except (MlflowException, OSError) as error:
         raise TrackingError(
             f"{mask_uri(uri)} has no record of search {name!r} ({told(error)}); 'python -m search sync {name}', where "

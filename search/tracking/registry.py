@@ -23,6 +23,7 @@ from search.folder import SearchFolder, StageFolder
 from search.memory.journal import read_history
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking.artifacts import artifact_errors
 from search.tracking.datasets import describe_dataset
 from search.tracking.fetching import note_digest
 from search.tracking.model_page import ModelCard, crown
@@ -87,6 +88,7 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
         # MLflow tells of what it registers as it goes.
         with (
             _current(place.tracking_uri),
+            artifact_errors(),
             redirect_stderr(io.StringIO()),
             mlflow.start_run(run_id=runs.parent_id),
         ):

@@ -108,8 +108,9 @@ class StageRuns:
             self._change_stage(event)
 
     def note_position(self, position: str) -> None:
-        """Let the parent run know how much of the journal is written."""
-        self._writer.log_tags(self._runs[PARENT], {SENT: position})
+        """Let the parent run know how much of the journal is written, but for what has to be tried again."""
+        if not self._writer.lacks_files:
+            self._writer.log_tags(self._runs[PARENT], {SENT: position})
 
     def settle(self) -> None:
         """Mark what no process runs any more as interrupted."""

@@ -199,6 +199,8 @@ class StageRuns:
                 self.experiment_id, start_time, tags={**tags, **running().tags}, run_name=name
             )
             self._runs[trial] = know(made)
+            # So that MLflow is not asked which it has.
+            self._runs[trial].pictures = set()
         run = self._runs[trial]
         if run.is_deleted:
             self._client.restore_run(run.id)

@@ -31,6 +31,10 @@ _SECRETS: Final = (
 )
 
 
+_PAGE: Final = re.compile(r"/?#/[^@]*$")
+"""Which of a server's pages a browser shows: people take the address from there."""
+
+
 def own_tracking_uri(storage: Path) -> str:
     """Return MLflow's address for searches that name none: a file in their storage.
 
@@ -41,7 +45,7 @@ def own_tracking_uri(storage: Path) -> str:
 
 
 def fix_uri(uri: str) -> str:
-    """Return an address as MLflow reads it: its scheme in small letters, no blanks around it, a database's whole path.
+    """Return an address as MLflow reads it: scheme in small letters, no blanks, no page, a database's whole path.
 
     Args:
         uri: as it was given.
@@ -53,7 +57,7 @@ def fix_uri(uri: str) -> str:
     uri = f"{kind.lower()}{mark}{place}"
     if uri.partition("?")[0].rstrip("/") in ("http:", "https:"):
         raise TrackingError(f"--tracking-uri {uri} names no server; use http://HOST:PORT.")
-    return _fix_file(uri)
+    return _fix_file(_PAGE.sub("", uri) if uri.startswith("http") else uri)
 
 
 def _fix_file(uri: str) -> str:

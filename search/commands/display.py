@@ -101,7 +101,18 @@ def show_unsent(tracker: "Tracker", folder: SearchFolder) -> None:
     """Say so when MLflow has not everything of a stage that was left, and what it does not take."""
     show_set_aside(tracker)
     if tracker.lack is not None:
-        warn(f"{tracker.lack} Nothing is lost: run '{folder.command('sync')}' when it answers.")
+        warn(f"{tracker.lack} {tell_sync(folder, answers=not tracker.returns)}")
+
+
+def tell_sync(folder: SearchFolder, *, answers: bool) -> str:
+    """Return how MLflow gets what it lacks.
+
+    Args:
+        folder: the search's files.
+        answers: whether it does answer, so that something else has to be mended first.
+    """
+    when = "once that is mended" if answers else "when it answers"
+    return f"Nothing is lost: run '{folder.command('sync')}' {when}."
 
 
 def show_set_aside(tracker: "Tracker") -> None:

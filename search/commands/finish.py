@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from search.commands.console import LOADING, console, told_if_slow, warn
-from search.commands.display import show_best, show_failed_trainings, show_set_aside
+from search.commands.display import show_best, show_failed_trainings, show_set_aside, tell_sync
 from search.commands.look import best
 from search.commands.notify import Notify, notified
 from search.commands.opening import open_told
@@ -236,7 +236,7 @@ def sync(name: Name, where: TrackingNow, storage: Storage = DEFAULT_STORAGE) -> 
     for stage in folder.stages.values():
         if stage.journal.exists():
             read_history(stage.journal, settings.metric)
-    problems = [check_tracking(place.tracking_uri)]
+    problems, answers, what = [check_tracking(place.tracking_uri)], False, "all"
     with lock_idle_stage(folder.search_stage), copied(folder.root):
         remember(folder, settings, place)
     for stage_name, stage in folder.stages.items():
@@ -246,8 +246,9 @@ def sync(name: Name, where: TrackingNow, storage: Storage = DEFAULT_STORAGE) -> 
                 tracker.close(away_seconds=0)
             show_set_aside(tracker)
             problems.append(tracker.lack)
+            answers, what = not tracker.returns, "all else" if tracker.set_aside else what
     if any(problems):
         told = " ".join(problem for problem in problems if problem)
-        raise TrackingError(f"{told} Nothing is lost: run '{folder.command('sync')}' again when it answers.")
+        raise TrackingError(f"{told} {tell_sync(folder, answers=answers)}")
     send_report(settings, place, folder)
-    console.print(f"MLflow has all that is known of '{name}'.", soft_wrap=True, highlight=False)
+    console.print(f"MLflow has {what} that is known of '{name}'.", soft_wrap=True, highlight=False)

@@ -7,9 +7,11 @@ from search.insight.conditions import Conditions, measure_conditions
 from search.insight.record import Record
 from search.insight.weakness import Weakness, find_weakness
 from search.insight.words import describe_condition, enumerate_words
+from search.memory.outcome import FAILURES, tell_end
 from segcore.counting import count_words
 
 _TOLD_CLASSES: Final = 3
+_REASON_LETTERS: Final = 200
 
 
 def answer_weakness(record: Record) -> Answer:
@@ -20,7 +22,7 @@ def answer_weakness(record: Record) -> Answer:
     worst = found.conditions[0] if found is not None and len(found.conditions) > 1 else None
     question = f"What fails {describe_condition(worst.name)}?" if worst is not None else "What fails?"
     if found is None:
-        return Answer(topic="weakness", question=question, sentence="Nothing was scored yet.", certainty="Wait for it.")
+        return _answer_unscored(record, question)
     classes = [f"{each.name} {each.score:.3f}" for each in found.classes[:_TOLD_CLASSES]]
     told = [f"The classes that fare worst are {enumerate_words(classes)}"] if classes else []
     if worst is not None:
@@ -35,6 +37,21 @@ def answer_weakness(record: Record) -> Answer:
         commands=(segcore_command("errors", model_of(record), record.place.data, "errors.html"),)
         if record.is_model_current
         else (),
+    )
+
+
+def _answer_unscored(record: Record, question: str) -> Answer:
+    failed = next((trial for trial in record.history.in_order if trial.outcome in FAILURES), None)
+    if failed is None:
+        certainty = "The first epoch brings a score."
+        return Answer(topic="weakness", question=question, sentence="Nothing was scored yet.", certainty=certainty)
+    why = tell_end(failed.message, _REASON_LETTERS) or "it does not say why"
+    return Answer(
+        topic="weakness",
+        question=question,
+        sentence=f"Nothing was scored yet. Trial {failed.number}, {failed.outcome}: {why}",
+        certainty="That is what the first that failed says; others may say something else.",
+        commands=(record.folder.command("status"),),
     )
 
 

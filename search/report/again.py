@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 
+from search.memory.outcome import FAILURES
 from search.place import Place
 from search.report.matter import Matter, command_block
 from search.settings import SearchSettings, build_settings, settings_values
@@ -55,18 +56,24 @@ def reproduce(matter: Matter) -> Section:
 def next_commands(matter: Matter) -> Section:
     """Return what can be run next."""
     folder, record = matter.record.folder, matter.record
+    has_failed = any(trial.outcome in FAILURES for trial in record.history.in_order)
+    of_winner = {
+        "train the best on further folds": folder.command("confirm"),
+        "make the model": folder.command("retrain"),
+    }
     commands = {
         "how far it is": folder.command("status"),
         "browse its trials in MLflow": shlex.join(["python", "-m", "search", "ui", *_where(record.place)]),
         "go on with what is left, or with more trials": folder.command("resume", "--trials", "+40"),
-        "train the best on further folds": folder.command("confirm"),
-        "make the model": folder.command("retrain"),
+        **({"try again what failed": folder.command("resume", "--retry-failed")} if has_failed else {}),
+        **(of_winner if record.best is not None else {}),
         "what ASHA would have done under other settings": folder.command("replay"),
         "this page anew": folder.command("report"),
         "beside another search": folder.command("compare", "OTHER"),
     }
     rows: list[Row] = [[told, Markup(f"<code>{element('span', command)}</code>")] for told, command in commands.items()]
-    return Section(title="What to run next", hint="Each line can be pasted.", content=data_table(["to", "run"], rows))
+    table = element("div", data_table(["to", "run"], rows), "verdict")
+    return Section(title="What to run next", hint="Each line can be pasted.", content=table)
 
 
 def launch_command(settings: SearchSettings, place: Place, folds: Path) -> str:

@@ -13,6 +13,7 @@ from search.report.matter import Matter, card, cards, score_of
 from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
 
 _SHOWN: Final = 10
+_NONE_SCORED: Final = paragraph("No trial has a score yet.")
 _METHODS: Final = {"interval": "Intervals of scores", "difference": "of differences"}
 
 
@@ -25,6 +26,8 @@ def rivals(matter: Matter) -> Section:
         if confirmed is not None
         else "Not confirmed: these are the best scores on one fold, and the first of many flatters."
     )
+    if not matter.history.ranked:
+        return Section(title="Winner and rivals", hint="The best, and what came near it.", content=_NONE_SCORED)
     content = _confirmed(matter, confirmed) if confirmed is not None else _unconfirmed(matter)
     return Section(title="Winner and rivals", hint=hint, content=content)
 

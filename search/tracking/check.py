@@ -14,7 +14,7 @@ import sqlalchemy
 from mlflow.exceptions import InvalidUrlException, MlflowException
 from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
 
-from search.tracking.store import calm_mlflow, database_file, open_client, told
+from search.tracking.store import calm_mlflow, database_file, find_status, open_client, told
 from search.tracking_uri import VARIABLE, hide_secrets, mask_uri, unmask_uri
 from segcore.errors import StreetError, TrackingError
 
@@ -25,6 +25,8 @@ _CHECK_PATIENCE: Final = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_R
 
 _OTHER_TABLES: Final = "out-of-date database schema"
 """MLflow says so of a later one too."""
+
+_NO_BUNDLE: Final = "TLS CA certificate bundle"
 
 _AWAY_CODES: Final = (429, 499, 500, 503, 504)
 
@@ -104,11 +106,16 @@ def is_away(error: Exception, uri: str) -> bool:
     if isinstance(cause, requests.RequestException):
         kinds = (requests.ConnectionError, requests.Timeout, requests.exceptions.RetryError)
         return isinstance(cause, kinds) and not isinstance(cause, requests.exceptions.SSLError)
-    return error.get_http_status_code() in _AWAY_CODES and not _is_foreign(error)
+    return find_status(error) in _AWAY_CODES and not _is_foreign(error) and not _lacks_bundle(error)
 
 
 def _is_foreign(error: MlflowException) -> bool:
-    return error.get_http_status_code() in (404, 501) or "valid JSON" in str(error)
+    return find_status(error) in (404, 405, 501) or "valid JSON" in str(error)
+
+
+def _lacks_bundle(error: Exception) -> bool:
+    # Of all that requests raises this alone is a plain OSError.
+    return _NO_BUNDLE in str(error)
 
 
 def _explain(error: Exception, uri: str) -> str:
@@ -136,6 +143,8 @@ def _explain(error: Exception, uri: str) -> str:
             f"has no valid certificate ({reason}); use http:// for a server without one, or name your own in "
             "MLFLOW_TRACKING_SERVER_CERT_PATH"
         )
+    if _lacks_bundle(error):
+        return f"is not asked ({reason}); name a file that is there in MLFLOW_TRACKING_SERVER_CERT_PATH"
     if isinstance(error, MlflowException):
         return _explain_answer(error, reason)
     return f"is no address ({reason}); {_ADDRESSES}"
@@ -148,12 +157,12 @@ def _explain_address(error: Exception, uri: str) -> str:
 
 
 def _explain_answer(error: MlflowException, reason: str) -> str:
-    if error.get_http_status_code() == 401:
+    if find_status(error) == 401:
         return (
             f"wants to know who asks ({reason}); set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
             "MLFLOW_TRACKING_TOKEN"
         )
-    if error.get_http_status_code() == 403:
+    if find_status(error) == 403:
         return (
             f"refuses this machine or user ({reason}); start the server with --allowed-hosts HOST:PORT for that name, "
             "or let its administrator permit the user"

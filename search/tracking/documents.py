@@ -8,6 +8,7 @@ from typing import Any, Final
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from search.tracking.artifacts import artifact_errors
 from search.tracking_uri import mask_uri
 
 CONFIGURATION_FILE: Final = "configuration.json"
@@ -25,7 +26,8 @@ def read_document(client: MlflowClient, run_id: str, name: str) -> dict[str, Any
     """Return a document of a run; empty where it has none that can be read."""
     with tempfile.TemporaryDirectory() as folder:
         try:
-            file = client.download_artifacts(run_id, name, folder)
+            with artifact_errors():
+                file = client.download_artifacts(run_id, name, folder)
             content = json.loads(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError, MlflowException):
             return {}

@@ -1,19 +1,15 @@
 """Where the runs of a search are in MLflow: its experiment, and the tags that its runs are found again by."""
 
-import shlex
 from typing import Final
 
 from mlflow import MlflowClient
 from mlflow.entities import Experiment, Run, ViewType
 
-from search.folder import StageFolder
 from search.place import Place
 from search.settings import SearchSettings
-from search.tracking.finding import find_experiment
+from search.tracking.finding import find_experiment, require_present
 from search.tracking.moved import bring_home
 from search.tracking.store import database_file
-from search.tracking_uri import VARIABLE, mask_uri
-from segcore.errors import TrackingError
 
 SENT: Final = "search.sent"
 """The tag of a stage's own run that says how much of the journal it has."""
@@ -80,21 +76,15 @@ def find_run(client: MlflowClient, experiment_id: str, own: dict[str, str], tria
     return next((run for run in runs if run.data.tags.get(_JOURNAL, own[_JOURNAL]) == own[_JOURNAL]), None)
 
 
-def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place, folder: StageFolder) -> str:
+def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place) -> str:
     """Return the experiment of a search, which is made where there is none.
 
     Raises:
         TrackingError: when it was deleted.
     """
     experiment = find_experiment(client, settings)
-    if experiment is not None and experiment.lifecycle_stage == "deleted":
-        address = mask_uri(place.tracking_uri)
-        raise TrackingError(
-            f"MLflow's experiment {experiment.name!r} is deleted; restore it by '{VARIABLE}={shlex.quote(address)} "
-            f"python -m mlflow experiments restore --experiment-id {experiment.experiment_id}', then run "
-            f"'{folder.command('sync')}'."
-        )
     if experiment is not None:
+        require_present(experiment, place.tracking_uri)
         found: str = experiment.experiment_id
         _bring_home(experiment, settings.name, place)
         return found

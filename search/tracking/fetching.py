@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import is_local_uri
 
+from search.tracking.artifacts import artifact_errors
 from search.tracking.store import open_client, told
 from search.tracking_uri import unmask_uri
 from segcore.errors import CheckpointError, StorageError, TrackingError
@@ -148,10 +149,12 @@ def _download(uri: str, name: str, version: str, folder: Path) -> Path:
             "read here, or fetch the model on a machine where it is."
         )
     folder.mkdir(parents=True)
-    # It makes a folder in the one it is given.
-    return Path(
-        mlflow.artifacts.download_artifacts(artifact_uri=files, dst_path=str(folder), tracking_uri=unmask_uri(uri))
-    )
+    with artifact_errors():
+        # It makes a folder in the one it is given.
+        made = mlflow.artifacts.download_artifacts(
+            artifact_uri=files, dst_path=str(folder), tracking_uri=unmask_uri(uri)
+        )
+    return Path(made)
 
 
 def _find_path(files: str) -> str | None:

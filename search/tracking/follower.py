@@ -99,6 +99,11 @@ class Tracker:
         problem = self.problem or "it is slow"
         return f"MLflow at {self._address} has not everything of the {self._stage_name} yet ({problem})."
 
+    @property
+    def returns(self) -> bool:
+        """Whether MLflow lacks it because it is away or slow; else a person has to mend something."""
+        return self.problem is None or self._may_return
+
     def _follow(self) -> None:
         while True:
             closing, asked, begun = self._closing.is_set(), self._events_per_send, time.monotonic()

@@ -82,7 +82,8 @@ def _write_views(
 ) -> None:
     tags = view_tags(views, record.settings.search_id, parent.info.start_time, others=experiment.tags)
     for key, text in tags.items():
-        if experiment.tags.get(key) != text:
+        # Of a thousand classes it is longer packed, too; the other views can do without that one.
+        if experiment.tags.get(key) != text and len(text) <= _EXPERIMENT_LETTERS:
             client.set_experiment_tag(experiment.experiment_id, key, text)
 
 

@@ -26,10 +26,11 @@ from search.opening import read_what
 from search.place import Place
 from search.settings import describe_damage, require_name
 from search.storage import name_storage
+from search.tracking.artifacts import artifact_errors
 from search.tracking.check import check_tracking
 from search.tracking.documents import SETTINGS_FILE, read_document
 from search.tracking.experiments import find_run, stage_tags
-from search.tracking.finding import find_experiment
+from search.tracking.finding import find_experiment, require_present
 from search.tracking.names import name_own_run
 from search.tracking.reading import identify
 from search.tracking.store import PARENT, database_file, open_client, readable, told
@@ -173,7 +174,8 @@ def _read(file: Path) -> bytes:
 
 def _download(client: MlflowClient, run: Run, uri: str, name: str, storage: Path) -> Path:
     try:
-        return Path(client.download_artifacts(run.info.run_id, RECORD_FILE, str(storage)))
+        with artifact_errors():
+            return Path(client.download_artifacts(run.info.run_id, RECORD_FILE, str(storage)))
     except (MlflowException, OSError) as error:
         raise TrackingError(
             f"{mask_uri(uri)} has no record of search {name!r} ({told(error)}); 'python -m search sync {name}', where "
@@ -187,6 +189,8 @@ def _find_search(client: MlflowClient, uri: str, given: str) -> Run:
     Where a person called the experiment otherwise, either name is right.
     """
     experiment = client.get_experiment_by_name(given)
+    if experiment is not None:
+        require_present(experiment, uri)
     runs = _list_searches(client, [experiment.experiment_id], 1) if experiment is not None else []
     if runs:
         return runs[0]

@@ -11,6 +11,7 @@ from PIL import Image
 
 from search.insight.record import Record
 from search.insight.shown import Shown, choose_shown
+from search.tracking.artifacts import artifact_errors
 from search.tracking.experiments import find_run, stage_tags
 from search.tracking.finding import find_experiment
 from search.tracking.pictures import picture_key
@@ -43,8 +44,8 @@ def fetch_pictures(uri: str, record: Record) -> None:
             own = stage_tags(record.settings, shown.stage_name, identify(shown.stage.journal))
             run = find_run(client, experiment.experiment_id, own, shown.trial.number)
             if run is not None:
-                # Stores of artifacts raise what they like, and a report without a picture is still one.
-                with suppress(MlflowException, CheckpointError, DataError, OSError):
+                # A report without a picture is still one.
+                with suppress(MlflowException, CheckpointError, DataError, OSError), artifact_errors():
                     _fetch(client, run.info.run_id, shown)
 
 

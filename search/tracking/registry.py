@@ -23,18 +23,21 @@ from search.folder import SearchFolder, StageFolder
 from search.memory.journal import read_history
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking.artifacts import artifact_errors
+from search.tracking.check import is_away
 from search.tracking.datasets import describe_dataset
 from search.tracking.fetching import digest_files, find_same, mark_same, note_digest
 from search.tracking.model_page import ModelCard, crown
 from search.tracking.run_page import run_page
 from search.tracking.runs import StageRuns
-from search.tracking.store import open_client, told
+from search.tracking.store import find_status, open_client, told
 from search.tracking_uri import VARIABLE, mask_uri, unmask_uri
 from segcore.errors import TrackingError
 from segcore.prediction.ensemble_files import read_ensemble_notes, save_note
 
 _HERE: Final = Path(__file__).resolve().parent
 _EXAMPLE_SIDE: Final = 64
+_FORBIDDEN: Final = 403
 _SERVED_PACKAGES: Final = (
     "filelock",
     "huggingface_hub",
@@ -102,7 +105,7 @@ def register_model(settings: SearchSettings, place: Place, stage: StageFolder, m
     except (mlflow.exceptions.MlflowException, OSError) as error:
         raise TrackingError(
             f"The ensemble is in {model}, but MLflow did not take it ({told(error)}); "
-            f"when the server answers, run '{again}' again."
+            f"{_tell_when(error, name, uri)}, run '{again}' again."
         ) from error
     return Registered(address=f"models:/{name}/{version}", digest=digest, champion=champion, known=known is not None)
 
@@ -113,7 +116,12 @@ def _log(card: ModelCard, place: Place, model: Path, run_id: str, part: Path) ->
     # Inputs are checked by the model itself: a schema would refuse a single image, and the whole numbers of JSON.
     classes = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
     # MLflow tells of what it registers as it goes.
-    with _current(place.tracking_uri), redirect_stderr(io.StringIO()), mlflow.start_run(run_id=run_id):
+    with (
+        _current(place.tracking_uri),
+        artifact_errors(),
+        redirect_stderr(io.StringIO()),
+        mlflow.start_run(run_id=run_id),
+    ):
         info = mlflow.pyfunc.log_model(
             name="ensemble",
             python_model=str(_HERE / "served.py"),
@@ -127,6 +135,12 @@ def _log(card: ModelCard, place: Place, model: Path, run_id: str, part: Path) ->
         )
     version = str(info.registered_model_version)
     return version, note_digest(place.tracking_uri, name, version, part)
+
+
+def _tell_when(error: Exception, name: str, uri: str) -> str:
+    if find_status(error) == _FORBIDDEN:
+        return f"when its administrator lets this user log and register {name!r}"
+    return "when the server answers" if is_away(error, uri) else "once that is mended"
 
 
 def _draw_example() -> npt.NDArray[np.uint8]:

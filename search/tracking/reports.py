@@ -8,6 +8,7 @@ from mlflow.exceptions import MlflowException
 from search.folder import StageFolder
 from search.place import Place
 from search.settings import SearchSettings
+from search.tracking.artifacts import artifact_errors
 from search.tracking.experiments import ensure_experiment, find_runs, stage_tags
 from search.tracking.reading import identify
 from search.tracking.store import PARENT, open_client, told
@@ -34,13 +35,14 @@ def log_report(settings: SearchSettings, place: Place, stage: StageFolder, page:
     """
     try:
         client = open_client(place.tracking_uri)
-        experiment = ensure_experiment(client, settings, place, stage)
+        experiment = ensure_experiment(client, settings, place)
         own = stage_tags(settings, "search", identify(stage.journal))
         parent = find_runs(client, experiment, own).get(PARENT)
         if parent is not None and parent.info.lifecycle_stage == "active":
-            client.log_artifact(parent.info.run_id, str(page))
-    # Stores of artifacts raise what they like, a full disk among it.
+            with artifact_errors():
+                client.log_artifact(parent.info.run_id, str(page))
+    # A full disk is among it.
     except (MlflowException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
         raise TrackingError(
-            f"{page} is not in {mask_uri(place.tracking_uri)} ({told(error)}); '{stage.command('sync')}' sends it."
+            f"{page} is not in {mask_uri(place.tracking_uri)} ({told(error)}); then '{stage.command('sync')}' sends it."
         ) from error

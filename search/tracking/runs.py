@@ -63,7 +63,7 @@ class StageRuns:
         self._asked: dict[int, Asked] = {}
         self._writer = RunWriter(self._client, place.tracking_uri)
         self._own = stage_tags(settings, stage_name, identify(folder.journal))
-        self.experiment_id = ensure_experiment(self._client, settings, place, folder)
+        self.experiment_id = ensure_experiment(self._client, settings, place)
         found = find_runs(self._client, self.experiment_id, self._own)
         self.sent_position = found[PARENT].data.tags.get(SENT, "") if PARENT in found else ""
         self._runs = {number: know(run) for number, run in found.items()}
@@ -108,8 +108,9 @@ class StageRuns:
             self._change_stage(event)
 
     def note_position(self, position: str) -> None:
-        """Let the parent run know how much of the journal is written."""
-        self._writer.log_tags(self._runs[PARENT], {SENT: position})
+        """Let the parent run know how much of the journal is written, but for what has to be tried again."""
+        if not self._writer.lacks_files:
+            self._writer.log_tags(self._runs[PARENT], {SENT: position})
 
     def settle(self) -> None:
         """Mark what no process runs any more as interrupted."""
@@ -198,6 +199,8 @@ class StageRuns:
                 self.experiment_id, start_time, tags={**tags, **running().tags}, run_name=name
             )
             self._runs[trial] = know(made)
+            # So that MLflow is not asked which it has.
+            self._runs[trial].pictures = set()
         run = self._runs[trial]
         if run.is_deleted:
             self._client.restore_run(run.id)

@@ -5,14 +5,18 @@ Whether a store can be used at all is found out in `check`.
 
 import logging
 import os
+import re
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import requests
 import sqlalchemy
+import urllib3
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -23,13 +27,13 @@ from search.memory.outcome import FAILURES
 from search.place import Place
 from search.settings import SearchSettings, name_metric
 from search.tracking.documents import CONFIGURATION_FILE, read_document
-from search.tracking.finding import find_experiment
+from search.tracking.finding import find_experiment, require_present
 from search.tracking.moved import bring_home
 from search.tracking.names import key_of
 from search.tracking.views import FIRST_VIEW, TAG_PREFIX, view_id, view_link
 from search.tracking_uri import mask_uri, unmask_uri
 from segcore.config import FIELD_NAMES
-from segcore.errors import StorageError, TrackingError
+from segcore.errors import StorageError, StreetError, TrackingError
 from segcore.scoring.objective import FIRST_METRIC
 
 PARENT: Final = -1
@@ -47,6 +51,9 @@ _PATIENCE: Final = {
 }
 
 _MESSAGE_LETTERS: Final = 300
+_TOO_LARGE: Final = 413
+_STATUS_SAID: Final = re.compile(r"failed with error code (\d{3}) != 200")
+_PAGE_BEGUN: Final = re.compile(r"\.? Response (?:body|text): '?<.*")
 
 
 def open_client(uri: str) -> MlflowClient:
@@ -79,6 +86,8 @@ def calm_mlflow() -> None:
     # urllib3 tells of every retry while the server is away.
     for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # Whoever set MLFLOW_TRACKING_INSECURE_TLS would be told at each request.
+    warnings.filterwarnings("ignore", category=urllib3.exceptions.InsecureRequestWarning)
 
 
 def database_file(uri: str) -> Path | None:
@@ -98,13 +107,28 @@ def database_file(uri: str) -> Path | None:
 
 def told(error: Exception) -> str:
     """Return an exception's message in one line, without passwords."""
+    if isinstance(error, StreetError):
+        return mask_uri(str(error)).rstrip(".")
+    if find_status(error) == _TOO_LARGE:
+        return "a proxy before it takes no request so large (413); let it do so, nginx by 'client_max_body_size 0;'"
     # MLflow wraps what requests wraps around the one line that says why a server is not reached.
     wrapped = error.__context__.args if isinstance(error, MlflowException) and error.__context__ else ()
     reason = str(getattr(wrapped[0], "reason", "")).rpartition("): ")[2] if wrapped else ""
     lines = (reason or str(error)).strip().splitlines() or [type(error).__name__]
     # Where SQLAlchemy was in its own work comes before what the database said.
     lines = [line for line in lines if not line.startswith("(raised as a result of ")] or lines
-    return mask_uri(lines[0])[:_MESSAGE_LETTERS]
+    # Of a page that a proxy answers with, the first line says nothing.
+    return mask_uri(_PAGE_BEGUN.sub("", lines[0]))[:_MESSAGE_LETTERS]
+
+
+def find_status(error: Exception) -> int | None:
+    """Return the HTTP status of a server's answer that was raised; None where that was something else."""
+    if isinstance(error, MlflowException):
+        # Statuses that it has no code of its own for become its 500.
+        said = _STATUS_SAID.search(str(error))
+        return int(said[1]) if said is not None else int(error.get_http_status_code())
+    response = error.response if isinstance(error, requests.RequestException) else None
+    return response.status_code if response is not None else None
 
 
 def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
@@ -116,7 +140,7 @@ def trials_link(settings: SearchSettings, place: Place, server: str) -> str:
         server: http address of the MLflow server.
 
     Raises:
-        TrackingError: when the store of the search cannot be read.
+        TrackingError: when the store of the search cannot be read, or its experiment was deleted.
     """
     with readable(place.tracking_uri):
         return _find_link(settings, place, server)
@@ -194,6 +218,7 @@ def _find_link(settings: SearchSettings, place: Place, server: str) -> str:
     experiment = find_experiment(client, settings)
     if experiment is None:
         return server
+    require_present(experiment, place.tracking_uri)
     bring_home(file, place.storage, settings.name, experiment.artifact_location)
     query = f"tags.`search.id` = '{settings.search_id}' and tags.`search.trial` = '{PARENT}'"
     parents = client.search_runs([experiment.experiment_id], f"{query} and tags.`search.stage` = 'search'")

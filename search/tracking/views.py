@@ -4,7 +4,9 @@ How MLflow keeps a view is in `view_charts`. What is shown follows from the sear
 when they have something new to show; each has one place, so that a resumed search replaces it.
 """
 
+import base64
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,6 +21,8 @@ TAG_PREFIX: Final = "mlflow.sharedViewState."
 FIRST_VIEW: Final = "at-a-glance"
 """The view that links lead to."""
 
+_PLAIN_LETTERS: Final = 19_000
+"""MLflow takes 20,000 of a tag, the name of the view among them."""
 _ID_LETTERS: Final = 12
 _TOLD_LETTERS: Final = 6
 _MOST_PARAMS: Final = 8
@@ -187,10 +191,18 @@ def view_tags(
     return {
         f"{own}{view.slug}": json.dumps(
             # The menu has the newest first.
-            {"name": f"{view.name}{suffix}", "createdAt": created - place, "state": json.dumps(view.state)}
+            {"name": f"{view.name}{suffix}", "createdAt": created - place, "state": _pack(view.state)}
         )
         for place, view in enumerate(views)
     }
+
+
+def _pack(state: Mapping[str, Any]) -> str:
+    """Return a state as text; of many charts it is longer than a tag, and MLflow's page unpacks what is packed so."""
+    plain = json.dumps(state)
+    if len(json.dumps(plain)) <= _PLAIN_LETTERS:
+        return plain
+    return f"deflate;{base64.b64encode(zlib.compress(plain.encode())).decode()}"
 
 
 def _is_ours(tag: str) -> bool:

@@ -19,6 +19,7 @@ from search.tracking.pictures import find_pictures, send_pictures
 from search.tracking.states import State
 from search.tracking.store import told
 from search.tracking_uri import mask_uri
+from segcore.errors import StreetError
 
 _REFUSED: Final = 400
 _METRICS_PER_CALL: Final = 500
@@ -38,7 +39,9 @@ class KnownRun:
 
 
 class RunWriter:
-    """Writes into runs; what MLflow refuses for good is set aside, and the rest written without it.
+    """Writes into runs; what MLflow refuses is set aside, and the rest written without it.
+
+    It knows whether it is the store of files that took none, as one without keys: what it lacks it may take later.
 
     Args:
         client: of the store.
@@ -49,6 +52,7 @@ class RunWriter:
         self._client = client
         self._uri = uri
         self.set_aside: dict[str, str] = {}
+        self.lacks_files = False
 
     def log_metrics(self, run: KnownRun, metrics: Sequence[Metric]) -> None:
         """Write points, in as many calls as MLflow needs."""
@@ -121,6 +125,8 @@ class RunWriter:
         except Exception as error:
             if is_away(error, self._uri):
                 raise
+            # What is wrong with a file here is this project's own error.
+            self.lacks_files |= not isinstance(error, StreetError)
             self.set_aside[what] = told(error)
 
     def _log(self, run: KnownRun, items: Sequence[Metric | Param | RunTag]) -> None:

@@ -94,11 +94,13 @@ def test_searches_that_name_no_server_have_a_file_in_their_storage(tmp_path):
         ("postgresql:///mine", "postgresql:///mine"),
         ("HTTP://Host:5000/Mine", "http://Host:5000/Mine"),
         (" SQLite:///Mine.db\n", "sqlite:///{here}/Mine.db"),
+        ("http://host:5000/#/experiments/3/runs?workflowType=machine_learning", "http://host:5000"),
+        ("https://user:p#/w@host/mlflow/#/", "https://user:p#/w@host/mlflow"),
         ("databricks", "databricks"),
         ("", ""),
     ],
 )
-def test_file_of_a_database_is_the_same_from_every_folder(tmp_path, monkeypatch, given, kept):
+def test_address_is_the_same_from_every_folder_and_page(tmp_path, monkeypatch, given, kept):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/somewhere")
     assert fix_uri(given) == kept.format(here=tmp_path, home="/somewhere")

@@ -78,16 +78,21 @@ def test_server_that_is_away_is_an_error_with_what_to_do(place, run_cli, find_fr
     done = run_cli("sync", "streets", "--tracking-uri", uri, "--storage", place.root.parent)
     assert done.returncode == 2
     assert "does not answer" in done.stderr
-    assert f"Nothing is lost: run '{place.command('sync')}' again" in done.stderr
+    assert f"Nothing is lost: run '{place.command('sync')}' when it answers." in done.stderr
     assert "Traceback" not in done.stderr
     assert "PW" not in done.stderr
 
 
-def test_deleted_experiment_is_an_error_that_says_how_to_restore_it(place, run_cli):
+def test_deleted_experiment_is_no_server_that_does_not_answer(place, run_cli):
     storage = place.root.parent
-    assert run_cli("sync", "streets", "--storage", storage).returncode == 0
+    run_cli("sync", "streets", "--storage", storage)
     client = MlflowClient(f"sqlite:///{storage / 'mlflow.db'}")
-    client.delete_experiment(client.get_experiment_by_name("streets").experiment_id)
+    experiment = client.get_experiment_by_name("streets").experiment_id
+    client.delete_experiment(experiment)
     done = run_cli("sync", "streets", "--storage", storage)
     assert done.returncode == 2
-    assert f"MLFLOW_TRACKING_URI='sqlite:///{storage}/mlflow.db' python -m mlflow experiments restore" in done.stderr
+    told = " ".join(done.stderr.split())
+    assert f"experiments restore --experiment-id {experiment}'; or remove it for good" in told
+    assert told.endswith(f"--storage '{storage}'' once that is mended.")
+    client.restore_experiment(experiment)
+    assert run_cli("sync", "streets", "--storage", storage).returncode == 0

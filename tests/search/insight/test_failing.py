@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from search.insight.failing import answer_weakness
 from search.memory.events import Asked, Epoch
 from search.memory.history import History
@@ -26,3 +28,18 @@ def test_what_is_scored_tells_what_fails_at_night(retrained_record):
     assert answer.certainty == (
         "Measured in the retraining on 2 images at night and 2 by day, each by a network that had not seen it."
     )
+
+
+def test_of_trials_that_all_failed_the_first_says_why(make_record, make_trials):
+    history = make_trials({"ious": [], "outcome": "failed"}, {"ious": [], "outcome": "diverged"})
+    history.trials[0] = replace(history.trials[0], message="RuntimeError: no space left on device")
+    answer = answer_weakness(make_record(history))
+    assert answer.question == "What fails?"
+    assert answer.sentence == "Nothing was scored yet. Trial 0, failed: RuntimeError: no space left on device"
+    assert "status streets" in answer.commands[0]
+
+
+def test_before_the_first_epoch_nothing_fails(make_record, make_trials):
+    answer = answer_weakness(make_record(make_trials({"ious": [], "outcome": None})))
+    assert (answer.sentence, answer.certainty) == ("Nothing was scored yet.", "The first epoch brings a score.")
+    assert answer.commands == ()

@@ -66,3 +66,17 @@ def test_origins_and_next_commands_are_told(matter):
     commands = re.findall(r"python -m search (\w+)", next_commands(matter).content)
     known = {command.callback.__name__ for command in app.registered_commands}
     assert set(commands) <= known
+
+
+def test_of_a_winner_and_of_failures_there_are_commands_where_there_are_any(
+    make_record, make_matter, make_trials, make_best
+):
+    failed = make_matter(make_record(make_trials({"ious": [], "outcome": "failed"})))
+    won = make_matter(make_record(make_trials({"ious": [0.5]}), best=make_best()))
+    of_failed, of_won = (
+        re.sub("<[^>]*>", "", next_commands(matter).content.replace("</span>", " ")) for matter in (failed, won)
+    )
+    assert "resume streets --retry-failed" in of_failed
+    assert "--retry-failed" not in of_won
+    assert [f"search {name} streets" in of_failed for name in ("confirm", "retrain")] == [False, False]
+    assert [f"search {name} streets" in of_won for name in ("confirm", "retrain")] == [True, True]

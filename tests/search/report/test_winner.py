@@ -34,3 +34,8 @@ def test_each_class_is_shown_in_each_condition_where_that_was_measured(retrained
     page = weakness(make_matter(retrained_record)).content
     assert "night (2)" in page
     assert re.search(r"signal \*</th>\s*<td[^>]*>0\.000</td>\s*<td[^>]*>0\.909</td>", page)
+
+
+def test_without_a_score_there_is_no_table_of_rivals(make_record, make_matter, make_trials):
+    section = rivals(make_matter(make_record(make_trials({"ious": [], "outcome": "failed"}))))
+    assert section.content == "<p>No trial has a score yet.</p>"

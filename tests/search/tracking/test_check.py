@@ -73,6 +73,11 @@ def test_page_of_another_server_is_no_mlflow(serve_mlflow):
         check_tracking(serve_mlflow(body="<html>welcome</html>"))
 
 
+def test_server_that_takes_no_such_request_is_no_mlflow_and_none_that_is_away(serve_mlflow):
+    with pytest.raises(TrackingError, match=r"is no MLflow server \(.* error code 405 != 200.*\); check host, port"):
+        check_tracking(serve_mlflow(status=405))
+
+
 def test_server_that_refuses_the_name_it_is_called_by_is_told_how_to_allow_it(serve_mlflow):
     with pytest.raises(TrackingError, match=r"403.*--allowed-hosts"):
         check_tracking(serve_mlflow(status=403))
@@ -94,6 +99,12 @@ def test_server_that_does_not_answer_is_refused_at_the_start_and_may_come_back_l
     assert check_tracking(uri).startswith(f"--tracking-uri {uri} does not answer (")
     with pytest.raises(TrackingError, match=r"does not answer .* Start the server with 'mlflow server'"):
         require_tracking(uri)
+
+
+def test_file_of_certificates_that_is_missing_is_no_server_that_is_away(find_free_port, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(tmp_path / "none.pem"))
+    with pytest.raises(TrackingError, match=r"none.pem\); name a file that is there in MLFLOW_"):
+        check_tracking(f"https://127.0.0.1:{find_free_port()}")
 
 
 def test_server_without_a_certificate_is_no_server_that_is_away(serve_mlflow):

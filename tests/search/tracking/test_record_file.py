@@ -86,6 +86,18 @@ def test_an_unknown_search_is_told_with_those_there_are_and_a_server_that_is_awa
     assert not list(tmp_path.glob("*.db"))
 
 
+def test_a_search_whose_experiment_was_deleted_is_told_so(sent, tmp_path):
+    _, place = sent
+    client = MlflowClient(place.tracking_uri)
+    experiment = client.get_experiment_by_name("streets").experiment_id
+    client.delete_experiment(experiment)
+    try:
+        with pytest.raises(TrackingError, match="'streets' is deleted; restore it by"):
+            fetch(place.tracking_uri, "streets", tmp_path)
+    finally:
+        client.restore_experiment(experiment)
+
+
 @pytest.mark.parametrize("renamed", ["My best search / 2", "..", "it's \\"])
 def test_a_search_whose_experiment_was_renamed_is_found_by_either_name_and_keeps_its_own(sent, tmp_path, renamed):
     folder, place = sent

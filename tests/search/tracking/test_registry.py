@@ -1,4 +1,7 @@
 import json
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from mlflow import MlflowClient
@@ -21,3 +24,32 @@ def test_model_that_a_deleted_experiment_cannot_take_is_named_with_the_command_f
     assert told.startswith(f"The ensemble is in {tmp_path}, but MLflow did not take it. MLflow's experiment 'streets'")
     assert f"restore --experiment-id {runs.experiment_id}'" in told
     assert told.endswith("After that, run 'retrain streets' again.")
+
+
+@pytest.mark.parametrize(
+    ("status", "when"),
+    [
+        (403, "when its administrator lets this user log and register 'streets'"),
+        (503, "when the server answers"),
+        (404, "once that is mended"),
+    ],
+)
+def test_model_that_a_server_refuses_is_named_with_what_has_to_happen(
+    settings, make_place, stage, tmp_path, monkeypatch, status, when
+):
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (tmp_path / ENSEMBLE_FILE).write_text(json.dumps({"format": "street-ensemble-3"}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = make_place(tracking_uri=f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(TrackingError, match=re.escape(f"); {when}, run 'retrain streets' again.")):
+            register_model(settings, place, stage, tmp_path, "retrain streets")
+        server.shutdown()

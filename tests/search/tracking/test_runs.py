@@ -370,6 +370,28 @@ def test_picture_that_is_none_is_set_aside_and_the_rest_arrives(settings, place,
     assert (points_of(place, child)["iou"], child.info.status) == ([(1, 0.5)], "FINISHED")
 
 
+def test_files_that_their_store_did_not_take_are_sent_later(settings, place, script, stage, find_runs, points_of):
+    picture = stage.trial(0) / "epoch_0001.jpg"
+    picture.parent.mkdir(parents=True)
+    Image.new("RGB", (9, 6)).save(picture)
+    (place.storage / "mlartifacts").write_text("no folder")
+    script.ask(0)
+    script.write("epoch", trial=0, epoch=1, metrics={"iou": 0.5}, picture=str(picture.relative_to(stage.root)))
+    runs = write_all(settings, place, stage)
+    runs.note_position("3 abc")
+    assert runs.set_aside.keys() == {"files", "pictures"}
+    again = StageRuns(settings, place, "search", stage)
+    assert again.sent_position == "", "so that all of it is sent again"
+    (place.storage / "mlartifacts").unlink()
+    again = write_all(settings, place, stage)
+    again.note_position("3 abc")
+    _, (child,) = find_runs(place)
+    client = MlflowClient(place.tracking_uri)
+    assert {file.path for file in client.list_artifacts(child.info.run_id)} == {"configuration.json", "images"}
+    assert points_of(place, child)["iou"] == [(1, 0.5)]
+    assert StageRuns(settings, place, "search", stage).sent_position == "3 abc"
+
+
 def test_picture_is_sent_once(settings, place, script, stage, find_runs):
     picture = stage.trial(0) / "epoch_0001.jpg"
     picture.parent.mkdir(parents=True)

@@ -4,7 +4,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from search.memory.journal import read_events
 from search.tracking.runs import StageRuns
@@ -106,3 +108,18 @@ def test_mlflow_tells_its_makers_nothing():
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert found.stdout.strip() == "None"
+
+
+def test_request_that_a_proxy_finds_too_large_is_told_with_what_to_do():
+    refused = requests.Response()
+    refused.status_code = 413
+    said = "a proxy before it takes no request so large (413); let it do so, nginx by 'client_max_body_size 0;'"
+    assert told(requests.HTTPError("413 Client Error", response=refused)) == said
+    assert told(MlflowException("API request to endpoint /log-batch failed with error code 413 != 200.")) == said
+
+
+def test_of_a_page_that_a_proxy_answers_with_nothing_is_told():
+    error = MlflowException(
+        "API request to endpoint /x failed with error code 502 != 200. Response body: '<html>\n<head>"
+    )
+    assert told(error) == "API request to endpoint /x failed with error code 502 != 200"

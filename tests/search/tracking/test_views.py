@@ -1,13 +1,16 @@
 """A search's prepared views, as MLflow's own page shows them in a headless Chromium."""
 
+import base64
 import json
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.utils.validation import MAX_EXPERIMENT_TAG_VAL_LENGTH
 from PIL import Image
 
 from search.folder import SearchFolder
@@ -258,3 +261,20 @@ def test_view_of_a_class_that_decides_is_sorted_by_its_best():
     history = history_of({})
     shown = replace(look_at(history, "gpu_hours", []), metric="iou/car")
     assert build_views(shown, "id", "run")[0].state["orderByKey"] == "metrics.`iou_car_best`"
+
+
+def test_views_of_a_hundred_classes_and_conditions_fit_into_tags():
+    history = History("miou")
+    history.apply(Asked(trial=0, fold=0, values={}, params={"loss": "ce"}))
+    parts = {f"{prefix}a long name of one {i}": 0.5 for i in range(100) for prefix in ("iou/", "iou_at/")}
+    history.apply(Epoch(trial=0, epoch=1, metrics={"miou": 0.5, **parts}))
+    views = build_views(look_at(history, "gpu_hours", []), "ab" * 16, "cd")
+    tags = {key.partition("-")[2]: text for key, text in view_tags(views, "ab" * 16, 7).items()}
+    assert max(map(len, tags.values())) <= MAX_EXPERIMENT_TAG_VAL_LENGTH
+    packed, plain = (json.loads(tags[slug])["state"] for slug in ("by-class", "cost"))
+    assert json.loads(plain) == next(view.state for view in views if view.slug == "cost")
+    # As MLflow's own page packs what it shares.
+    assert packed.startswith("deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(packed.removeprefix("deflate;"))))
+    assert state == next(view.state for view in views if view.slug == "by-class")
+    assert len(state["compareRunCharts"]) == 100

@@ -2,6 +2,7 @@
 `a_car.png` beside `a_road.png`.
 
 What one such mask calls nothing may be another's class, so whoever reads the masks of one class alone misreads them.
+Putting them together lives in `class_masks`.
 """
 
 import re
@@ -145,10 +146,11 @@ def find_labelled(folder: Path, images: str, masks: str) -> tuple[list[Labelled]
     classes = dict.fromkeys(one.said[CLASS] for one in found_masks)
     problems += [f"class name {fault}; rename its masks" for fault in map(find_name_fault, classes) if fault]
     labelled = [Labelled(image=one.file, mask_of=masks_of[key]) for key, one in image_of.items() if key in masks_of]
-    if problems or not labelled:
-        raise DataError(
-            f"{folder}: masks of {masks} and images of {images} do not fit together:", problems[:_MOST_TOLD]
-        )
+    if not mask_of:
+        problems.append(f"{masks}: no file fits but the images; say where masks lie")
+    if problems:
+        told = problems[:_MOST_TOLD]
+        raise DataError(f"{folder}: masks of {masks} and images of {images} do not fit together:", told)
     return labelled, len(image_of) - len(labelled)
 
 

@@ -161,6 +161,11 @@ def test_a_folder_without_such_files_is_refused(tmp_path):
     assert "0 classes beside background and void" in refuse(tmp_path)
 
 
+def test_images_are_no_masks(tmp_path):
+    put_image(tmp_path, "in/images/a.png")
+    assert "no file fits but the images" in refuse(tmp_path, "images/{name}.png", "{class}/{name}.png")
+
+
 def test_a_folder_that_holds_something_is_not_written_to(tmp_path):
     put_image(tmp_path, "in/images/a.jpg")
     put_mask(tmp_path, "in/masks/car/a.png", [0, 1, 0, 0])

@@ -9,7 +9,7 @@ In a mask of one class black is everything else, and one other colour the class.
 fewer pixels in all masks lies on top, in every image alike; one that is called void counts nowhere, and lies above all.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,14 +26,15 @@ from segcore.data.coco.annotations import tell_first
 from segcore.data.colours import BLACK, choose_colours
 from segcore.data.decoding import read_mode, read_size, share_memory
 from segcore.data.encoding import build_encoding
-from segcore.data.names import find_name_fault
 from segcore.data.new_folder import link_or_copy, new_folder
 from segcore.data.picture_files import fill_palette, save_index_png
 from segcore.data.sources.description import DESCRIPTION_FILE, format_description
-from segcore.data.sources.patterns import CLASS, NAME, count_letters, find_files, index_files, list_shared
+from segcore.data.sources.one_class import Labelled, find_labelled
 from segcore.errors import DataError
 
 MASKS_FOLDER: Final = "index_masks"
+_FEWEST: Final = 2
+"""Classes of a data set."""
 
 _Done = TypeVar("_Done")
 
@@ -62,12 +63,6 @@ class ClassMasksReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Labelled:
-    image: Path
-    mask_of: Mapping[str, Path]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
     pixels: Counter[int]
     overlapping: int
@@ -88,7 +83,7 @@ def import_class_masks(folder: Path, images: str, masks: str, out: Path, progres
         StorageError: when the folder holds something already or cannot be written.
         OSError: when a folder may not be read.
     """
-    labelled, bare = _find_labelled(folder, images, masks)
+    labelled, bare = find_labelled(folder, images, masks)
     classes = sorted({name for one in labelled for name in one.mask_of})
     numbers = _number(classes)
     steps = 2 * len(labelled)
@@ -103,44 +98,21 @@ def import_class_masks(folder: Path, images: str, masks: str, out: Path, progres
         colours = [BLACK, *choose_colours(len(names) - 1, (BLACK,))]
         write = _writer(folder, part, [(name, numbers[name]) for name in order], fill_palette(colours))
         drawn = _for_each(write, labelled, lambda done: progress(len(labelled) + done, steps), "image")
+        pixels = sum((one.pixels for one in drawn), Counter[int]())
+        # A class that no pixel has would be predicted nowhere rightly, and lower the mean over the classes.
+        if not pixels[0] and len(names) > _FEWEST:
+            del names[0]
         content = _describe(images, names, colours)
         (part / DESCRIPTION_FILE).write_text(format_description(content), encoding="utf-8")
     return ClassMasksReport(
         names=names,
-        pixels=sum((one.pixels for one in drawn), Counter[int]()),
+        pixels=pixels,
         images=len(labelled),
         images_of=Counter(number for one in drawn for number in one.pixels),
         void=tuple(name for name in classes if numbers[name] == VOID),
         bare=bare,
         overlapping=sum(one.overlapping for one in drawn),
     )
-
-
-def _find_labelled(folder: Path, images: str, masks: str) -> tuple[list[_Labelled], int]:
-    """Return the images that have masks, and how many have none."""
-    found_images, problems = find_files(folder, images)
-    found_masks, mask_problems = find_files(folder, masks, names={one.said[NAME] for one in found_images})
-    if problems or mask_problems:
-        raise DataError(f"{folder} has not what is to be put together:", [*problems, *mask_problems])
-    # 'a_car.png' beside 'a.png' fits {name}.png too: a file is what the more exact pattern says.
-    if count_letters(masks) > count_letters(images):
-        found_images = [one for one in found_images if one.file not in {mask.file for mask in found_masks}]
-    else:
-        found_masks = [one for one in found_masks if one.file not in {image.file for image in found_images}]
-    shared = list_shared(images, masks)
-    image_of, problems = index_files(found_images, shared)
-    mask_of, twins = index_files(found_masks, [*shared, CLASS])
-    masks_of: dict[str, dict[str, Path]] = defaultdict(dict)
-    for key, one in mask_of.items():
-        masks_of[key.rpartition("/")[0]][one.said[CLASS]] = one.file
-    lonely = [file for key in masks_of if key not in image_of for file in masks_of[key].values()]
-    problems += [*twins, *(f"{file.relative_to(folder)}: a mask without an image of {images}" for file in lonely)]
-    classes = dict.fromkeys(one.said[CLASS] for one in found_masks)
-    problems += [f"class name {fault}; rename its masks" for fault in map(find_name_fault, classes) if fault]
-    labelled = [_Labelled(image=one.file, mask_of=masks_of[key]) for key, one in image_of.items() if key in masks_of]
-    if problems or not labelled:
-        raise DataError(f"{folder}: masks of {masks} and images of {images} do not fit together:", tell_first(problems))
-    return labelled, len(image_of) - len(labelled)
 
 
 def _number(classes: Sequence[str]) -> dict[str, int]:
@@ -156,11 +128,11 @@ def _number(classes: Sequence[str]) -> dict[str, int]:
 
 
 def _for_each(
-    work: Callable[[_Labelled], _Done], labelled: Sequence[_Labelled], tell: Callable[[int], None], what: str
+    work: Callable[[Labelled], _Done], labelled: Sequence[Labelled], tell: Callable[[int], None], what: str
 ) -> list[_Done]:
     """Return what a work gives for each image, with every problem where there is one."""
 
-    def attempt(one: _Labelled) -> _Done | DataError:
+    def attempt(one: Labelled) -> _Done | DataError:
         try:
             with share_memory(one.image, *one.mask_of.values()):
                 return work(one)
@@ -181,7 +153,7 @@ def _for_each(
     return results
 
 
-def _count(one: _Labelled) -> Counter[str]:
+def _count(one: Labelled) -> Counter[str]:
     """Return the pixels of each class of an image."""
     size = read_size(one.image)
     problems: list[str] = []
@@ -221,8 +193,8 @@ def _read_class(file: Path) -> npt.NDArray[np.bool_]:
 
 def _writer(
     folder: Path, out: Path, order: Sequence[tuple[str, int]], palette_N3: npt.NDArray[np.uint8]
-) -> Callable[[_Labelled], _Drawn]:
-    def write(one: _Labelled) -> _Drawn:
+) -> Callable[[Labelled], _Drawn]:
+    def write(one: Labelled) -> _Drawn:
         mask_HW = np.zeros(read_size(one.image), np.uint8)
         times_HW = np.zeros(mask_HW.shape, np.uint8)
         for name, number in order:

@@ -2,25 +2,29 @@
 `a_car.png` beside `a_road.png`.
 
 What one such mask calls nothing may be another's class, so whoever reads the masks of one class alone misreads them.
+Putting them together lives in `class_masks`.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from segcore.data.names import list_first
+from segcore.data.names import find_name_fault, list_first
 from segcore.data.sources.advice import class_masks_command
 from segcore.data.sources.mask_values import MaskValues
 from segcore.data.sources.match import Patterns
 from segcore.data.sources.pairing import SHOWN_ENDINGS, SHOWN_FOLDERS
-from segcore.data.sources.patterns import CLASS, NAME, find_files
+from segcore.data.sources.patterns import CLASS, NAME, count_letters, find_files, index_files, list_shared
+from segcore.errors import DataError
 
 _PLACE: Final = f"{{{CLASS}}}"
 _WORD_AT_END: Final = re.compile(r"[^\W_]+$")
 _NAME_AND_ENDING: Final = re.compile(rf"(.*\{{{NAME}\}})(.*[^\W_])(\.[^.]+)")
 _SHOWN: Final = frozenset((*SHOWN_FOLDERS, *(ending.removeprefix("_").lower() for ending in SHOWN_ENDINGS)))
+_MOST_TOLD: Final = 50
 _OF_ONE_CLASS: Final = 2
 """Values of a mask."""
 
@@ -49,6 +53,19 @@ class ClassMasks:
             f"if each is of one class ({list_first(self.classes)}), put them together: {class_masks_command(folder)} "
             f"--images '{self.images}' --masks '{self.masks}'"
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labelled:
+    """An image with its masks of one class each.
+
+    Args:
+        image: the image's file.
+        mask_of: the mask's file by the name of its class.
+    """
+
+    image: Path
+    mask_of: Mapping[str, Path]
 
 
 def find_class_masks(folder: Path, patterns: Patterns) -> ClassMasks | None:
@@ -95,6 +112,46 @@ def doubt_class_masks(folder: Path, patterns: Patterns, values: MaskValues) -> I
     """
     if len(values.pixels) <= _OF_ONE_CLASS and (one := find_class_masks(folder, patterns)) is not None:
         yield f"each image has masks of {len(one.classes)} kinds; {one.describe(folder)}"
+
+
+def find_labelled(folder: Path, images: str, masks: str) -> tuple[list[Labelled], int]:
+    """Return the images that have masks, and how many have none.
+
+    Args:
+        folder: the data-set folder.
+        images: pattern of the images' paths, without fault.
+        masks: pattern of the masks' paths with a `{class}`, without fault.
+
+    Raises:
+        DataError: with every mask that has no image, and what else does not fit together.
+        OSError: when a folder may not be read.
+    """
+    found_images, problems = find_files(folder, images)
+    found_masks, mask_problems = find_files(folder, masks, names={one.said[NAME] for one in found_images})
+    if problems or mask_problems:
+        raise DataError(f"{folder} has not what is to be put together:", [*problems, *mask_problems])
+    # 'a_car.png' beside 'a.png' fits {name}.png too: a file is what the more exact pattern says.
+    if count_letters(masks) > count_letters(images):
+        found_images = [one for one in found_images if one.file not in {mask.file for mask in found_masks}]
+    else:
+        found_masks = [one for one in found_masks if one.file not in {image.file for image in found_images}]
+    shared = list_shared(images, masks)
+    image_of, problems = index_files(found_images, shared)
+    mask_of, twins = index_files(found_masks, [*shared, CLASS])
+    masks_of: dict[str, dict[str, Path]] = defaultdict(dict)
+    for key, one in mask_of.items():
+        masks_of[key.rpartition("/")[0]][one.said[CLASS]] = one.file
+    lonely = [file for key in masks_of if key not in image_of for file in masks_of[key].values()]
+    problems += [*twins, *(f"{file.relative_to(folder)}: a mask without an image of {images}" for file in lonely)]
+    classes = dict.fromkeys(one.said[CLASS] for one in found_masks)
+    problems += [f"class name {fault}; rename its masks" for fault in map(find_name_fault, classes) if fault]
+    labelled = [Labelled(image=one.file, mask_of=masks_of[key]) for key, one in image_of.items() if key in masks_of]
+    if not mask_of:
+        problems.append(f"{masks}: no file fits but the images; say where masks lie")
+    if problems:
+        told = problems[:_MOST_TOLD]
+        raise DataError(f"{folder}: masks of {masks} and images of {images} do not fit together:", told)
+    return labelled, len(image_of) - len(labelled)
 
 
 def _list_texts(masks: str) -> Iterator[str]:

@@ -61,6 +61,15 @@ def test_of_classes_that_overlap_the_smaller_of_all_images_is_on_top_in_each(tmp
     assert decode(tmp_path) == {"a": [2, 2, 1, 0], "b": [0, 1, 1, 0]}
 
 
+def test_where_every_pixel_has_a_class_there_is_no_background(tmp_path):
+    put_image(tmp_path, "in/images/a.jpg")
+    for name, row in (("car", [1, 1, 0, 0]), ("road", [0, 0, 1, 0]), ("ignore", [0, 0, 0, 1])):
+        put_mask(tmp_path, f"in/masks/{name}/a.png", row)
+    put_together(tmp_path)
+    assert read_dataset(tmp_path / "out").classes.names == ("car", "road")
+    assert decode(tmp_path) == {"a": [0, 0, 1, 255]}
+
+
 def test_what_is_called_void_lies_above_all_and_background_below(tmp_path):
     put_image(tmp_path, "in/images/a.jpg")
     put_mask(tmp_path, "in/masks/void/a.png", [1, 1, 1, 0])
@@ -150,6 +159,11 @@ def test_a_folder_without_such_files_is_refused(tmp_path):
     assert "there is no folder" in refuse(tmp_path)
     put_mask(tmp_path, "in/masks/background/a.png", [0, 1, 0, 0])
     assert "0 classes beside background and void" in refuse(tmp_path)
+
+
+def test_images_are_no_masks(tmp_path):
+    put_image(tmp_path, "in/images/a.png")
+    assert "no file fits but the images" in refuse(tmp_path, "images/{name}.png", "{class}/{name}.png")
 
 
 def test_a_folder_that_holds_something_is_not_written_to(tmp_path):

@@ -227,7 +227,9 @@ def lock_stage(stage: StageFolder) -> Iterator[None]:
         stage.root.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
-        raise CheckpointError(f"{stage.root} is in use by another process; wait for it, or stop it first.") from None
+        raise CheckpointError(
+            f"{stage.root} is in use by another process; wait for it, or stop it by '{stage.command('stop')}'."
+        ) from None
     except OSError as error:
         raise StorageError(
             f"{stage.root} cannot be written ({error.strerror or error}); make room on its disk, or let it be written."

@@ -27,6 +27,7 @@ from search.verdict.out_of_fold import MOST_NETWORKS
 from search.verdict.rounds import count_retrainings
 from search.verdict.selection import can_confirm, choose_further, find_earlier_retraining, find_winner, name_winner
 from segcore.commands.groups import with_groups
+from segcore.config import TrainConfig
 from segcore.counting import count_words
 from segcore.data.caching.disk import resolve_folder
 from segcore.errors import CheckpointError, ConfigError, TrackingError
@@ -139,7 +140,8 @@ def tell_other_winner(settings: SearchSettings, folder: SearchFolder, winner: Wi
     except CheckpointError:
         # The file is all that is left; what is damaged is told of when the stage is opened.
         return
-    if (now.trial, now.values) != (winner.trial, winner.values):
+    # A journal of before a field was there lacks it.
+    if now.trial != winner.trial or TrainConfig.from_values(now.values) != TrainConfig.from_values(winner.values):
         told = f"by the journals trial {now.trial} is the best now"
         if now.trial == winner.trial:
             told = "with other values than the journals have"

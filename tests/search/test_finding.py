@@ -129,7 +129,7 @@ def test_stage_is_in_use_while_its_lock_is_held(tmp_path):
     stage = StageFolder(root=tmp_path / "stage")
     with lock_stage(stage):
         assert is_in_use(stage)
-        with pytest.raises(CheckpointError, match="is in use by another process; wait for it, or stop it first"):
+        with pytest.raises(CheckpointError, match=r"another process; wait for it, or stop it by '.* stop stage"):
             require_idle(stage)
     assert not is_in_use(stage)
     require_idle(stage)

@@ -9,7 +9,9 @@ from mlflow import MlflowClient
 from search.tracking.registry import register_model
 from search.tracking.runs import StageRuns
 from segcore.errors import TrackingError
-from segcore.prediction.ensemble_files import ENSEMBLE_FILE
+from segcore.networks.model import build_architecture
+from segcore.prediction.ensemble_files import ENSEMBLE_FILE, save_ensemble, save_options
+from segcore.prediction.options import PredictOptions
 
 
 def test_model_that_a_deleted_experiment_cannot_take_is_named_with_the_command_for_afterwards(
@@ -53,3 +55,24 @@ def test_model_that_a_server_refuses_is_named_with_what_has_to_happen(
         with pytest.raises(TrackingError, match=re.escape(f"); {when}, run 'retrain streets' again.")):
             register_model(settings, place, stage, tmp_path, "retrain streets")
         server.shutdown()
+
+
+def test_model_is_registered_anew_only_when_it_has_changed(settings, place, stage, make_config, classes, tmp_path):
+    notes = {"trial": 0, "out_of_fold": {"iou": 0.5}, "fold_scores": {"0": 0.5}}
+    weights = build_architecture(make_config(), 4).state_dict()
+    model = tmp_path / "model"
+
+    def register():
+        save_ensemble(model, iter([weights]), config=make_config(), classes=classes, notes=notes)
+        return register_model(settings, place, stage, model, "retrain streets")
+
+    first, again = register(), register()
+    assert [(each.address, each.known) for each in (first, again)] == [
+        ("models:/streets/1", False),
+        ("models:/streets/1", True),
+    ]
+    assert (again.digest, again.champion) == (first.digest, "version 1 is champion")
+    save_options(model, PredictOptions(flip=True))
+    tuned = register()
+    assert (tuned.address, tuned.known) == ("models:/streets/2", False)
+    assert register().address == "models:/streets/2"

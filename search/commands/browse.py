@@ -46,6 +46,7 @@ def ui(
     database = folder / "mlflow.db"
     if database.exists():
         require_free(host, port)
+        _require_usable(folder)
     _show_links(folder, server)
     if not database.exists():
         raise StorageError(
@@ -62,6 +63,13 @@ def ui(
         told = f"user {login.user}, password {login.password}" if login.is_own else f"user {login.user}"
         console.print(f"It asks for a password: {told}", soft_wrap=True)
     serve(folder, host, port, names, login)
+
+
+def _require_usable(folder: Path) -> None:
+    from search.tracking.check import check_tracking
+
+    # Of one that another version made MLflow's server says no more than a traceback; one that is busy it waits for.
+    check_tracking(own_tracking_uri(folder))
 
 
 def _name_filling(folder: Path) -> str:

@@ -23,6 +23,7 @@ from segcore.errors import StreetError
 
 _REFUSED: Final = 400
 _METRICS_PER_CALL: Final = 500
+_INPUTS: Final = "inputs"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -97,7 +98,7 @@ class RunWriter:
 
     def log_input(self, run: KnownRun, dataset: DatasetInput) -> None:
         """Write what data a run has."""
-        self._try("inputs", lambda: self._client.log_inputs(run.id, datasets=[dataset]))
+        self._try(_INPUTS, lambda: self._client.log_inputs(run.id, datasets=[dataset]))
 
     def change(self, run: KnownRun, state: State, stamp: int) -> None:
         """Let a run stand as its trial does.
@@ -125,8 +126,8 @@ class RunWriter:
         except Exception as error:
             if is_away(error, self._uri):
                 raise
-            # What is wrong with a file here is this project's own error.
-            self.lacks_files |= not isinstance(error, StreetError)
+            # An MLflow that knows no inputs never will; what is wrong with a file here is this project's own error.
+            self.lacks_files |= what != _INPUTS and not isinstance(error, StreetError)
             self.set_aside[what] = told(error)
 
     def _log(self, run: KnownRun, items: Sequence[Metric | Param | RunTag]) -> None:

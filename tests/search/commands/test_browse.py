@@ -208,12 +208,20 @@ def test_busy_port_is_refused_in_one_message(run_cli, storage):
     assert "Traceback" not in done.stderr
 
 
-def test_server_that_dies_at_the_start_is_told_with_its_last_lines(run_cli, tmp_path, find_free_port):
+def test_database_that_is_none_is_told_with_what_to_do_before_a_server_starts(run_cli, tmp_path, find_free_port):
     (tmp_path / "mlflow.db").write_text("this is no database " * 100)
     done = run_cli("ui", "--storage", tmp_path, "--port", find_free_port())
     assert done.returncode == 2
-    assert "MLflow's server ended with exit code 1; it said last:" in done.stderr
-    assert "file is not a database" in done.stderr
+    assert "is no whole MLflow database (" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_server_that_dies_at_the_start_is_told_with_its_last_lines(run_cli, storage, find_free_port):
+    options = {"GUNICORN_CMD_ARGS": "--no-such-option"}
+    done = run_cli("ui", "--storage", storage, "--port", find_free_port(), **options)
+    assert done.returncode == 2
+    assert "; it said last:" in done.stderr
+    assert "--no-such-option" in done.stderr
 
 
 @pytest.mark.parametrize(

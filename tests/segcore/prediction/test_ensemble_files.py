@@ -113,6 +113,17 @@ def test_model_without_networks_is_refused(folder, listed):
         load_ensemble(folder, MACHINE)
 
 
+def test_weights_of_another_network_are_refused_in_a_line(folder):
+    weights = safetensors.torch.load_file(folder / "member_0.safetensors")
+    safetensors.torch.save_file(dict(list(weights.items())[::2]), folder / "member_0.safetensors")
+    message = r"member_0\.safetensors is of another network than its configuration makes \(Missing key"
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_ensemble(folder, MACHINE)
+    # Half of a network's tensors are missing, of which PyTorch names each.
+    assert len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
+
+
 def test_model_whose_document_is_nested_without_end_is_refused(folder):
     (folder / "ensemble.json").write_text("[" * 100_000)
     with pytest.raises(CheckpointError, match="is no model directory"):

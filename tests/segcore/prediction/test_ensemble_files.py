@@ -57,7 +57,7 @@ def test_model_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path, membe
     (tmp_path / "afile").write_text("mine")
     for place in (tmp_path / "afile", tmp_path / "afile" / "model"):
         states = iter([members[0].state_dict()])
-        with pytest.raises(StorageError, match=r"cannot be written .*; make room or choose another folder"):
+        with pytest.raises(StorageError, match=r"(cannot be written|something else) .*; .*choose another folder"):
             save_ensemble(place, states, config=config, classes=classes, notes={})
     assert [file.name for file in tmp_path.iterdir()] == ["afile"]
     assert (tmp_path / "afile").read_text() == "mine"
@@ -79,6 +79,16 @@ def test_model_that_is_replaced_is_whole_though_the_process_dies_as_it_deletes(
     assert len(load_ensemble(folder, MACHINE).members) == 1
     save_ensemble(folder, iter([members[0].state_dict()]), config=config, classes=classes, notes={})
     assert [file.name for file in folder.parent.iterdir()] == ["model"]
+
+
+def test_model_takes_the_place_of_nothing_else(tmp_path, members, config, classes):
+    own = tmp_path / "model" / "code.py"
+    own.parent.mkdir()
+    own.write_text("my own")
+    with pytest.raises(StorageError, match="model is to become the model, and something else is there"):
+        save_ensemble(own.parent, iter([members[0].state_dict()]), config=config, classes=classes, notes={})
+    assert own.read_text() == "my own"
+    assert list(tmp_path.iterdir()) == [own.parent]
 
 
 def test_options_come_from_the_models_file(folder):

@@ -119,7 +119,8 @@ def settle_terms(arguments: argparse.Namespace) -> Terms:
     data = arguments.data
     if data is None:
         data = output / "streets"
-        write_streets(data)
+        if not data.exists():
+            write_streets(data)
     cache = prepare_cache(read_dataset(data), output / "cache")
     terms = Terms(
         data=str(data.expanduser().resolve()),

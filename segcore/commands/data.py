@@ -52,7 +52,7 @@ def check(
 
 
 def streets(
-    out: Annotated[Path, typer.Argument(help="empty folder for the data set")],
+    out: Annotated[Path, typer.Argument(help="new or empty folder for the data set")],
     cases: Annotated[int, typer.Option(help="labelled images")] = 96,
     height: Annotated[int, typer.Option(help="pixels")] = 128,
     width: Annotated[int, typer.Option(help="pixels")] = 192,

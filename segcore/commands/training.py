@@ -34,7 +34,7 @@ from segcore.errors import CheckpointError
 from segcore.feeding.balance import count_class_pixels
 from segcore.machine import Machine
 from segcore.networks.weights import describe_fit
-from segcore.prediction.ensemble_files import read_ensemble_notes, save_ensemble
+from segcore.prediction.ensemble_files import read_ensemble_notes, require_model_place, save_ensemble
 from segcore.prediction.held_out import describe_known_images
 from segcore.scoring.objective import default_objective, require_counted, require_learnt, require_metric
 from segcore.training.checkpoint import load_state, require_same_training, save_state
@@ -158,6 +158,7 @@ def fields() -> None:
 def _open_folder(out: Path, config: TrainConfig, metric: str) -> Path:
     """Make the folder of a training and return its checkpoint, which is this training's where it is there."""
     make_folder(out)
+    require_model_place(out / "model")
     checkpoint = out / "state.pt"
     if checkpoint.exists():
         require_same_training(checkpoint, config, metric)

@@ -74,7 +74,7 @@ def save_members(
     options: PredictOptions = DEFAULT_OPTIONS,
     half: bool = False,
 ) -> None:
-    """Write an ensemble's directory; an older one in its place is replaced when the new one is whole.
+    """Write an ensemble's directory; only an older one in its place is replaced, when the new one is whole.
 
     One of the very networks gets the notes, and keeps the way of predicting that was found for it meanwhile.
 
@@ -89,8 +89,9 @@ def save_members(
         half: whether weights are rounded to 16 bits, for half the size.
 
     Raises:
-        StorageError: when it cannot be written.
+        StorageError: when it cannot be written, or something else is there.
     """
+    require_model_place(folder)
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     try:
@@ -111,6 +112,20 @@ def save_members(
         raise StorageError(
             f"The model {folder} cannot be written ({error}); make room or choose another folder."
         ) from error
+
+
+def require_model_place(folder: Path) -> None:
+    """Refuse to write a model where something else is, which would be deleted.
+
+    Args:
+        folder: the model's directory; a new or empty one, or that of a model, which is replaced.
+
+    Raises:
+        StorageError: when it holds anything else, or is no folder.
+    """
+    is_free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not is_free and not (folder / ENSEMBLE_FILE).is_file():
+        raise StorageError(f"{folder} is to become the model, and something else is there; choose another folder.")
 
 
 def _replace(folder: Path, part: Path) -> None:

@@ -26,6 +26,9 @@ _FORMAT_OF_FIRST_LOSSES: Final = "street-ensemble-1"
 _FORMAT_OF_UNLIKE: Final = "street-ensemble-3"
 """Of networks of several configurations, or that do not count alike."""
 
+_TOLD: Final = 150
+"""Characters of what PyTorch says of weights that do not fit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberWeights:
@@ -155,8 +158,14 @@ def build_member(
     model = build_architecture(config, outputs)
     try:
         model.load_state_dict(weights)
+    # torch raises errors of many types for tensors that belong elsewhere, and names every one on lines of its own.
     except Exception as error:
-        raise CheckpointError(f"{source} cannot be read ({type(error).__name__}: {error}).") from error
+        first, _, others = str(error).partition("\n")
+        problem = (others.strip() or first).partition("\n")[0]
+        raise CheckpointError(
+            f"{source} is of another network than its configuration makes ({problem:.{_TOLD}}); put weights and "
+            "configuration back that were written together."
+        ) from error
     model.eval()
     fuse_normalisation(model)
     return model.to(machine.device)

@@ -12,10 +12,10 @@ from typing import Final
 import cv2
 import numpy as np
 
-from segcore.counting import count_words
 from segcore.data.classes import CONTEST_CLASSES
-from segcore.errors import ConfigError, StorageError
-from segcore.replacing import explain_unwritten
+from segcore.data.new_folder import new_folder
+from segcore.data.sources.contest import ANNOTATIONS_FOLDER, IMAGES_FOLDER
+from segcore.errors import ConfigError
 from segcore.streets.canvas import Image
 from segcore.streets.routes import Moment
 from segcore.streets.world import draw_moment
@@ -54,7 +54,8 @@ def write_streets(
     Frames of one drive are 4 frame numbers apart and look alike; the file numbers are shuffled.
 
     Args:
-        folder: where `seg_train_images`, `seg_train_annotations` and `seg_test_images` are made.
+        folder: new or empty; `seg_train_images`, `seg_train_annotations` and `seg_test_images` are made in it, or
+            nothing.
         cases: labelled pictures, at least 1.
         height: rows, pixels, at least 64.
         width: columns, pixels, at least 64.
@@ -63,22 +64,20 @@ def write_streets(
 
     Raises:
         ConfigError: for a number outside its range, naming each.
-        StorageError: when the files cannot be written or the folder holds pictures of another data set.
+        StorageError: when the folder holds something already or cannot be written.
     """
     _check_arguments(cases=cases, height=height, width=width, seed=seed, test_cases=test_cases)
     rng = np.random.default_rng([seed, 77])
     train = _plan_moments(cases, seed=seed, first_drive=0)
     order = rng.permutation(cases)
     test = _plan_moments(test_cases, seed=seed, first_drive=1000)
-    try:
-        folders = _make_folders(folder, cases=cases, test_cases=test_cases)
+    with new_folder(folder) as part:
+        folders = _make_folders(part)
         for number, place in enumerate(order):
             _write_case(folders, f"train_{number:04d}", train[place], height=height, width=width)
         for number, moment in enumerate(test):
             image_HW3, _ = draw_moment(moment, height=height, width=width)
             _write_image(image_HW3, folders.test_images / f"test_{number:04d}.jpg")
-    except OSError as error:
-        raise StorageError(f"The demo streets in {folder} {explain_unwritten(error)}.") from error
 
 
 def _check_arguments(*, cases: int, height: int, width: int, seed: int, test_cases: int) -> None:
@@ -113,26 +112,12 @@ def _plan_frame(drive: int, frame: int, *, seed: int) -> Moment:
     return Moment(route=route, timeofday=timeofday, frame_index=start + _INDEX_STEP * frame, drive=drive, seed=seed)
 
 
-def _make_folders(folder: Path, *, cases: int, test_cases: int) -> _Folders:
+def _make_folders(folder: Path) -> _Folders:
     folders = _Folders(
-        images=folder / "seg_train_images",
-        annotations=folder / "seg_train_annotations",
-        test_images=folder / "seg_test_images",
+        images=folder / IMAGES_FOLDER, annotations=folder / ANNOTATIONS_FOLDER, test_images=folder / "seg_test_images"
     )
-    for part, prefix, count in (
-        (folders.images, "train", cases),
-        (folders.annotations, "train", cases),
-        (folders.test_images, "test", test_cases),
-    ):  # fmt: skip
-        part.mkdir(parents=True, exist_ok=True)
-        own = {f"{prefix}_{number:04d}" for number in range(count)}
-        foreign = sorted(file.name for file in part.iterdir() if file.stem not in own)
-        if foreign:
-            raise StorageError(
-                f"{part} already holds {count_words(len(foreign), 'other file')} "
-                f"(such as {foreign[0]}), which would mix "
-                "with the demo streets; choose an empty folder."
-            )
+    for made in (folders.images, folders.annotations, folders.test_images):
+        made.mkdir()
     return folders
 
 

@@ -103,3 +103,12 @@ def test_check_judges_the_division_that_is_given(run, divided_folder, dataset_fo
 def test_network_or_fold_that_cannot_be_is_refused_before_anything_is_decoded(train, tmp_path, arguments, message):
     assert message in str(train(*arguments).exception)
     assert not (tmp_path / "cache").exists()
+
+
+def test_training_is_refused_at_once_where_its_model_would_take_the_place_of_something_else(train, tmp_path):
+    own = tmp_path / "out" / "model" / "code.py"
+    own.parent.mkdir(parents=True)
+    own.write_text("my own")
+    assert "something else is there; choose another folder" in str(train().exception)
+    assert not (tmp_path / "cache").exists()
+    assert own.read_text() == "my own"

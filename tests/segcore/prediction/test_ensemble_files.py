@@ -57,7 +57,7 @@ def test_model_that_cannot_be_written_is_said_and_leaves_nothing(tmp_path, membe
     (tmp_path / "afile").write_text("mine")
     for place in (tmp_path / "afile", tmp_path / "afile" / "model"):
         states = iter([members[0].state_dict()])
-        with pytest.raises(StorageError, match=r"cannot be written .*; make room or choose another folder"):
+        with pytest.raises(StorageError, match=r"(cannot be written|something else) .*; .*choose another folder"):
             save_ensemble(place, states, config=config, classes=classes, notes={})
     assert [file.name for file in tmp_path.iterdir()] == ["afile"]
     assert (tmp_path / "afile").read_text() == "mine"
@@ -111,6 +111,16 @@ def test_damaged_weights_are_written_anew(folder, members, config, classes):
     assert len(load_ensemble(folder, MACHINE).members) == 3
 
 
+def test_model_takes_the_place_of_nothing_else(tmp_path, members, config, classes):
+    own = tmp_path / "model" / "code.py"
+    own.parent.mkdir()
+    own.write_text("my own")
+    with pytest.raises(StorageError, match="model is to become the model, and something else is there"):
+        save_ensemble(own.parent, iter([members[0].state_dict()]), config=config, classes=classes, notes={})
+    assert own.read_text() == "my own"
+    assert list(tmp_path.iterdir()) == [own.parent]
+
+
 def test_options_come_from_the_models_file(folder):
     assert load_ensemble(folder, MACHINE).options == PredictOptions()
     _edit(folder, lambda document: document.update(predict=OVERLAP))
@@ -141,6 +151,17 @@ def test_model_without_networks_is_refused(folder, listed):
     _edit(folder, lambda document: document.update(members=listed))
     with pytest.raises(CheckpointError, match="cannot be used as a model"):
         load_ensemble(folder, MACHINE)
+
+
+def test_weights_of_another_network_are_refused_in_a_line(folder):
+    weights = safetensors.torch.load_file(folder / "member_0.safetensors")
+    safetensors.torch.save_file(dict(list(weights.items())[::2]), folder / "member_0.safetensors")
+    message = r"member_0\.safetensors is of another network than its configuration makes \(Missing key"
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_ensemble(folder, MACHINE)
+    # Half of a network's tensors are missing, of which PyTorch names each.
+    assert len(str(caught.value)) < 500
+    assert "\n" not in str(caught.value)
 
 
 def test_model_whose_document_is_nested_without_end_is_refused(folder):

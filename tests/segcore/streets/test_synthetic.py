@@ -142,11 +142,14 @@ def test_numbers_outside_their_range_are_refused(name, value, tmp_path: Path):
     assert not (tmp_path / "demo").exists()
 
 
-def test_a_folder_with_pictures_of_another_data_set_is_refused(tmp_path: Path):
-    (tmp_path / "seg_train_images").mkdir()
-    (tmp_path / "seg_train_images" / "train_0007.jpg").write_bytes(b"")
-    with pytest.raises(StorageError, match=r"already holds 1 other file \(such as train_0007.jpg\)"):
+def test_folder_that_holds_something_is_refused_and_stays_as_it_is(tmp_path: Path):
+    # As the contest's own pictures are called.
+    picture = tmp_path / "seg_train_images" / "train_0001.jpg"
+    picture.parent.mkdir()
+    picture.write_bytes(b"the contest's")
+    with pytest.raises(StorageError, match="holds something already; give a new or empty folder"):
         write_streets(tmp_path, cases=2, height=64, width=64, test_cases=0)
+    assert read_bytes(tmp_path) == {"seg_train_images/train_0001.jpg": b"the contest's"}
 
 
 def test_one_case_without_test_pictures_is_enough(tmp_path: Path):

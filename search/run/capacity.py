@@ -204,12 +204,6 @@ def node_of(actor_id: str) -> str | None:
     return known["Address"]["NodeID"] or None if known else None
 
 
-def node_at(address: str) -> str | None:
-    """Return the node at an address, as Ray names it; None where there is none, or more than one."""
-    found = [node["NodeID"] for node in alive_nodes() if node["NodeManagerAddress"] == address]
-    return found[0] if len(found) == 1 else None
-
-
 def accelerator_of(node_id: str) -> str | None:
     """Return the kind of GPU of a node, as Ray names it; None where there is none, or the node is gone."""
     return next((_accelerator(node) for node in alive_nodes() if node["NodeID"] == node_id), None)

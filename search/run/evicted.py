@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
+from ray.util import placement_group_table
 
 _USED: Final = re.compile(r"was ([\d.]+) ?GB used / ([\d.]+) ?GB limit")
 """What the memory monitor says of a node."""
@@ -20,8 +21,8 @@ _WORKER: Final = re.compile(r"Actor\((\w+)\)[^\n]*?actual memory used=([\d.]+)GB
 """How it names a worker that it looked at, and what that took."""
 _PROGRAM: Final = re.compile(r"^\d+\t([\d.]+)\t", re.MULTILINE)
 """How it names what takes most memory there, whoever's it is."""
-_UNPREPARED: Final = re.compile(r"Failed to set up runtime environment.*?\[Node ([^\]]+)\]", re.DOTALL)
-"""What Ray says where a node could not prepare a worker, and how it names the node: by its address."""
+_UNPREPARED: Final = re.compile(r"Its node \(ID: (\w*)\) could not prepare it")
+"""How `take_start` says that a node could not prepare a worker, and names the node."""
 _BYSTANDER_SHARE: Final = 0.5
 """A worker that took less than so much of what the largest took is not what filled the memory."""
 _KILLED: Final = "Worker unexpectedly exits with a connection error"
@@ -55,8 +56,9 @@ def evicted_taken_for_dead() -> Iterator[None]:
 
     def take_start(manager: Any, tracked_actor: Any, exception: Exception) -> None:
         # It knows how to take any other fault of a start.
-        is_nodes = isinstance(exception, OutOfMemoryError | RuntimeEnvSetupError)
-        taken = as_death(exception) if is_nodes else exception
+        taken = as_death(exception) if isinstance(exception, OutOfMemoryError) else exception
+        if isinstance(exception, RuntimeEnvSetupError):
+            taken = _as_unprepared(exception, _find_seat(manager.get_actor_resources(tracked_actor)))
         while_starting(manager, tracked_actor=tracked_actor, exception=taken)
 
     RayActorManager._actor_task_failed, RayActorManager._actor_start_failed = take, take_start
@@ -75,13 +77,25 @@ def as_death(exception: Exception) -> Exception:
     return died
 
 
+def _find_seat(acquired: Any) -> str:
+    """Return the node that holds a place for a worker, as Ray names it; empty where that is not known."""
+    group = getattr(acquired, "placement_group", None)
+    found: dict[int, str] = placement_group_table(group)["bundles_to_node_id"] if group is not None else {}
+    return next(iter(found.values()), "")
+
+
+def _as_unprepared(exception: Exception, node: str) -> Exception:
+    # Ray itself tells of the node by one of its addresses, which need not be the one that it is known by.
+    last = str(exception).strip().splitlines()[-1]
+    told = f"its node could not prepare its worker, see the disk of Ray's folder there: {last}"
+    died: Exception = RayActorError(error_msg=f"Its node (ID: {node}) could not prepare it: {exception}\n{told}")
+    return died
+
+
 def describe_eviction(error: RayError) -> str:
     """Return in a line why Ray ended a worker, and what to do."""
-    last = str(error).strip().splitlines()[-1]
-    if isinstance(error, RuntimeEnvSetupError):
-        return f"its node could not prepare its worker, see the disk of Ray's folder there: {last}"
     if not isinstance(error, OutOfMemoryError):
-        return last
+        return str(error).strip().splitlines()[-1]
     used = _USED.search(str(error))
     told = f" ({used[1]} of {used[2]} GB in use)" if used else ""
     return f"its node ran out of memory{told}, so Ray ended its worker; {_REMEDY}"
@@ -93,8 +107,8 @@ def find_evicting_node(error: Exception | None) -> str | None:
     return found[1] if found else None
 
 
-def find_unprepared_address(error: Exception | None) -> str | None:
-    """Return the address of the node that could not prepare a worker; None where that was not the cause."""
+def find_unprepared_node(error: Exception | None) -> str | None:
+    """Return the node that could not prepare a worker, as Ray names it; empty: not known; None: not the cause."""
     found = _UNPREPARED.search(str(error))
     return found[1] if found else None
 

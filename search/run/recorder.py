@@ -24,8 +24,8 @@ from search.memory.events import CheckpointSaved, Dropped, Ended, Epoch, Started
 from search.memory.history import TrialRecord, rank
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome, tell_end
-from search.run.capacity import accelerator_of, node_at, node_of
-from search.run.evicted import describe_death, find_evicting_node, find_unprepared_address, is_bystander
+from search.run.capacity import accelerator_of, node_of
+from search.run.evicted import describe_death, find_evicting_node, find_unprepared_node, is_bystander
 from search.run.retries import Retries
 from segcore.errors import ClusterError, ConfigError, StorageError
 
@@ -273,8 +273,8 @@ def _find_node(error: Exception | None) -> str | None:
     """Return the node of a worker that died before its trial had started, as Ray names it."""
     if not isinstance(error, ray.exceptions.RayActorError):
         return None
-    if (address := find_unprepared_address(error)) is not None:
-        return node_at(address)
+    if (node := find_unprepared_node(error)) is not None:
+        return node or None
     return node_of(error.actor_id) if error.actor_id else find_evicting_node(error)
 
 
@@ -286,7 +286,7 @@ def _is_of_node(error: Exception | None, has_begun: bool, actor_id: str) -> bool
         has_begun: whether the worker had the trial: before, it needs next to no memory.
         actor_id: the worker, as Ray names it; empty where that is not known.
     """
-    if find_unprepared_address(error) is not None:
+    if find_unprepared_node(error) is not None:
         return True
     if find_evicting_node(error) is not None:
         return not has_begun or is_bystander(error, actor_id)

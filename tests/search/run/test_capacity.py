@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from search.run import capacity
-from search.run.capacity import Capacity, count_concurrent, describe_lack, node_at, select_others, share_gpus
+from search.run.capacity import Capacity, count_concurrent, describe_lack, select_others, share_gpus
 
 
 @pytest.fixture
@@ -134,9 +134,3 @@ def test_kinds_of_gpu_are_those_of_nodes_that_hold_a_trial(make_place, machines)
         None,
         None,
     )
-
-
-def test_a_node_is_known_by_its_address_unless_several_share_it(machines):
-    assert (node_at("10.0.0.bb"), node_at("10.0.0.9")) == ("bb", None)
-    machines.nodes.append({**machines.nodes[1], "NodeID": "cc"})
-    assert node_at("10.0.0.bb") is None

@@ -2,6 +2,7 @@ import shutil
 from types import SimpleNamespace
 
 import pytest
+import ray
 from ray.air.execution._internal.actor_manager import RayActorManager
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.train._internal.storage import StorageContext
@@ -12,7 +13,7 @@ from search.run.evicted import (
     describe_eviction,
     evicted_taken_for_dead,
     find_evicting_node,
-    find_unprepared_address,
+    find_unprepared_node,
     is_bystander,
 )
 
@@ -75,23 +76,30 @@ UNPREPARED = (
 )
 
 
-def test_a_worker_that_its_node_could_not_prepare_is_one_that_died_there():
+def test_a_worker_that_its_node_could_not_prepare_is_one_that_died_there(local_ray):
     told: list[Exception] = []
-    manager = SimpleNamespace(_failed_actor_ids=set(), _cleanup_actor=lambda tracked_actor: None)
+    (here,) = ray.nodes()
+    group = ray.util.placement_group([{"CPU": 1}])
+    ray.get(group.ready())
+    manager = SimpleNamespace(
+        _failed_actor_ids=set(),
+        _cleanup_actor=lambda tracked_actor: None,
+        get_actor_resources=lambda tracked_actor: SimpleNamespace(placement_group=group),
+    )
     actor = SimpleNamespace(actor_id=7, _on_error=lambda actor, exception: told.append(exception))
     with evicted_taken_for_dead():
         exception = RuntimeEnvSetupError(UNPREPARED)
         RayActorManager._actor_start_failed(manager, tracked_actor=actor, exception=exception)
     (died,) = told
     assert isinstance(died, RayActorError)
-    assert find_unprepared_address(died) == "10.0.0.2"
+    assert find_unprepared_node(died) == here["NodeID"]
     last = str(died).splitlines()[-1]
     assert last.startswith(
         "its node could not prepare its worker, see the disk of Ray's folder there: OSError: [Errno 28]"
     )
     assert len(last) <= 200, "tables show no more"
     for other in (RayActorError(error_msg="Its node died [Node 10.0.0.2]"), None):
-        assert find_unprepared_address(other) is None
+        assert find_unprepared_node(other) is None
 
 
 def test_the_node_that_ended_a_worker_for_want_of_memory_is_known():

@@ -346,7 +346,7 @@ def test_a_worker_that_ran_out_of_memory_before_it_had_its_trial_fails_by_its_no
 
 def test_a_worker_that_its_node_could_not_prepare_fails_by_its_nodes_fault_which_then_rests(parts, placed_trial):
     (here,) = ray.nodes()
-    ray_says = f"Failed to set up runtime environment.\n[Node {here['NodeManagerAddress']}] OSError: No space left"
+    ray_says = f"Its node (ID: {here['NodeID']}) could not prepare it: OSError: No space left"
     rested: list[str] = []
     retries = Retries(parts.journal, 0, lambda: {here["NodeID"]: "10.0.0.2"}, set().add, rested.append)
     recorder = Recorder(parts.journal, parts.stage, parts.asha, retries)

@@ -49,7 +49,7 @@ def _answer_unscored(record: Record, question: str) -> Answer:
     return Answer(
         topic="weakness",
         question=question,
-        sentence=f"Nothing was scored yet. Trial {failed.number}, {failed.outcome}: {why}",
+        sentence=f"Nothing was scored yet. Trial {failed.number}, {failed.outcome}: {why.rstrip('.')}.",
         certainty="That is what the first that failed says; others may say something else.",
         commands=(record.folder.command("status"),),
     )

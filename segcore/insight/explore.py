@@ -217,7 +217,7 @@ def _count(case: Case, classes: ClassTable) -> CaseCounts | None:
 
 def _nothing_usable(folder: Path, problems: Sequence[str]) -> DataError:
     first = problems[0] if problems else "it is empty"
-    more = f" and {count_words(len(problems) - 1, 'more problem')}" if len(problems) > 1 else ""
+    more = f"; and {count_words(len(problems) - 1, 'more problem')}" if len(problems) > 1 else ""
     return DataError(
         f"{folder} has no usable image ({first}{more}); 'python -m segcore check' lists all that is wrong."
     )

@@ -35,7 +35,7 @@ def test_of_trials_that_all_failed_the_first_says_why(make_record, make_trials):
     history.trials[0] = replace(history.trials[0], message="RuntimeError: no space left on device")
     answer = answer_weakness(make_record(history))
     assert answer.question == "What fails?"
-    assert answer.sentence == "Nothing was scored yet. Trial 0, failed: RuntimeError: no space left on device"
+    assert answer.sentence == "Nothing was scored yet. Trial 0, failed: RuntimeError: no space left on device."
     assert "status streets" in answer.commands[0]
 
 

@@ -119,7 +119,7 @@ def _advise(cases: Sequence[Case], most: int, seen: Seen) -> str:
     # Fewer folds have longer blocks, so that there are as many as now is no promise.
     possible = (folds for folds in range(most, 1, -1) if len(_choose_blocks(cases, folds, seen)) >= folds)
     folds = next(possible, None)
-    return "more images of other places are needed" if folds is None else f"use --folds {folds} or more data"
+    return "more images of other places are needed" if folds is None else f"use --folds {folds}, or more data"
 
 
 def _choose_blocks(cases: Sequence[Case], folds: int, seen: Seen) -> list[Block]:

@@ -190,7 +190,7 @@ def test_number_of_folds_that_is_named_works():
     # Fifty frames in one run of seven: with 30 folds each run of a moment is a block, 7 in all, but 6 folds have
     # longer runs, and fewer.
     cases = _cases(*_drive(0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 4))
-    with pytest.raises(ConfigError, match=r"the data has only 5 blocks.*use --folds (\d+) or more data") as caught:
+    with pytest.raises(ConfigError, match=r"the data has only 5 blocks.*use --folds (\d+), or more data") as caught:
         make_folds(cases, 7)
     make_folds(cases, int(re.search(r"--folds (\d+)", str(caught.value))[1]))
 

@@ -182,7 +182,7 @@ def test_strata_of_single_cases_are_spread_over_the_folds():
 def test_more_folds_than_blocks_are_refused_with_the_number_that_works():
     cases = _cases(*_drive(5, 5, 5, 8))
     # Three cases of one moment and another: two blocks.
-    with pytest.raises(ConfigError, match=r"folds=3: the data has only 2 blocks.*use --folds 2 "):
+    with pytest.raises(ConfigError, match=r"folds=3: the data has only 2 blocks.*use --folds 2,"):
         make_folds(cases, 3)
 
 

@@ -25,7 +25,7 @@ DecoderName = Literal[
 ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
 POOLING_DECODERS: Final = ("deeplabv3", "deeplabv3plus", "pan", "upernet")
 """Decoders that normalise one value per image and channel, which needs two images at a time in training."""
-POOLING_BACKBONES: Final = ("resnest", "skresne")
+POOLING_BACKBONES: Final = ("resnest", "rexnet", "skresne")
 """What the names of encoders that do so begin with."""
 
 _BOUNDS: Final = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))

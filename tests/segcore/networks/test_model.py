@@ -32,6 +32,7 @@ def test_logits_have_the_size_of_the_image(model, height, width):
         *(("resnet18", decoder) for decoder in DECODERS if decoder != "dpt"),
         ("vit_tiny_patch16_224", "dpt"),
         ("resnest14d", "unet"),
+        ("rexnetr_100", "unet"),
         ("skresnet18", "unet"),
     ],
 )

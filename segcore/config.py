@@ -273,8 +273,9 @@ class TrainConfig:
     def smallest_batch(self) -> int:
         """Samples that the network needs at a time in training, 1 or 2."""
         one_pixel_left = self.input_mode == "crop" and self.crop_size <= STRIDE
-        pools = self.decoder in POOLING_DECODERS or self.backbone.startswith(POOLING_BACKBONES)
-        return 2 if one_pixel_left or pools else 1
+        # Frozen statistics are no statistics of the batch.
+        encoder_pools = self.freeze == "none" and self.backbone.startswith(POOLING_BACKBONES)
+        return 2 if one_pixel_left or encoder_pools or self.decoder in POOLING_DECODERS else 1
 
     def values(self) -> dict[str, Any]:
         """Return every field by name; `from_values` takes it back."""

@@ -156,6 +156,7 @@ def test_every_field_is_described_with_its_default_and_what_it_allows():
         ({"decoder": "upernet"}, 2),
         ({"decoder": "fpn"}, 1),
         ({"backbone": "resnest14d.gluon_in1k"}, 2),
+        ({"backbone": "resnest14d.gluon_in1k", "freeze": "batchnorm"}, 1),
     ],
 )
 def test_batch_of_one_is_refused_where_normalisation_needs_two(values, smallest):

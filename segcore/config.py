@@ -25,6 +25,8 @@ DecoderName = Literal[
 ATTENTION_DECODERS: Final = ("unet", "unetplusplus")
 POOLING_DECODERS: Final = ("deeplabv3", "deeplabv3plus", "pan", "upernet")
 """Decoders that normalise one value per image and channel, which needs two images at a time in training."""
+POOLING_BACKBONES: Final = ("resnest", "rexnet", "skresne")
+"""What the names of encoders that do so begin with."""
 
 _BOUNDS: Final = (("ge", "at least"), ("gt", "above"), ("le", "at most"), ("lt", "below"))
 STRIDE: Final = 32
@@ -229,9 +231,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.batch_size == 1 and self.smallest_batch > 1:
             raise ConfigError(
-                f"batch_size=1 with decoder={self.decoder}, input_mode={self.input_mode}, crop_size={self.crop_size} "
-                "leaves one value per channel, which batch normalisation cannot take; use a larger batch_size, or a "
-                "larger crop_size with another decoder."
+                f"batch_size=1 with backbone={self.backbone}, decoder={self.decoder}, input_mode={self.input_mode}, "
+                f"crop_size={self.crop_size} leaves one value per channel, which batch normalisation cannot take; use "
+                "a larger batch_size, or a larger crop_size with another backbone or decoder."
             )
         if self.rate_schedule == "cyclic" and self.cycles > self.epochs:
             raise ConfigError(
@@ -271,7 +273,9 @@ class TrainConfig:
     def smallest_batch(self) -> int:
         """Samples that the network needs at a time in training, 1 or 2."""
         one_pixel_left = self.input_mode == "crop" and self.crop_size <= STRIDE
-        return 2 if one_pixel_left or self.decoder in POOLING_DECODERS else 1
+        # Frozen statistics are no statistics of the batch.
+        encoder_pools = self.freeze == "none" and self.backbone.startswith(POOLING_BACKBONES)
+        return 2 if one_pixel_left or encoder_pools or self.decoder in POOLING_DECODERS else 1
 
     def values(self) -> dict[str, Any]:
         """Return every field by name; `from_values` takes it back."""

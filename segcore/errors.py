@@ -85,10 +85,6 @@ class DeviceMemoryError(TrainingError):
     """The device has too little memory for the configuration."""
 
 
-class LoaderLostError(StreetError):
-    """A process that made a training's batches was killed; the next try may go well."""
-
-
 class InterruptedSearchError(StreetError):
     """A search that was stopped from outside and can go on."""
 

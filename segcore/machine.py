@@ -108,6 +108,12 @@ def peak_memory_gib(machine: Machine) -> float:
     return torch.cuda.max_memory_allocated(machine.device) / 2**30 if machine.on_gpu else 0.0
 
 
+def wait_for_device(machine: Machine) -> None:
+    """Return when the GPU has done what it was told; a CPU has done it already."""
+    if machine.on_gpu:
+        torch.cuda.synchronize(machine.device)
+
+
 def is_memory_error(error: Exception) -> bool:
     """Say whether an error of torch, cuDNN, cuBLAS or Python means that memory ran out."""
     text = str(error).lower()

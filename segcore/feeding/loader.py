@@ -70,6 +70,8 @@ class TrainingLoader:
             pin_memory=pin_memory,
             collate_fn=collate,
             worker_init_fn=_start_worker,
+            # Torch's own, which dropout draws from, would be moved on by some passes and not by others.
+            generator=torch.Generator(),
         )
 
     def __len__(self) -> int:

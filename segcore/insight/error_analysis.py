@@ -104,8 +104,8 @@ class ErrorAnalysis:
 
     @property
     def every_class(self) -> bool:
-        """Whether the model learnt every class, or the scored ones and one background."""
-        return self.ensemble.config.labels == "full"
+        """Whether the model tells every class apart, or the scored ones from one background."""
+        return learns_every_class(self.ensemble.config.labels, self.classes)
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -251,8 +251,8 @@ def group_images(images: Sequence[ImageErrors], key: Callable[[ImageErrors], Gro
 
 def measure_images(analysis: ErrorAnalysis, images: Sequence[ImageErrors]) -> dict[str, float]:
     """Return all metrics over some of the images."""
-    every_class = learns_every_class(analysis.ensemble.config.labels, analysis.classes)
-    return summarise_scores([image.score for image in images], analysis.classes, every_class=every_class)
+    scores = [image.score for image in images]
+    return summarise_scores(scores, analysis.classes, every_class=analysis.every_class)
 
 
 def weakest_class(image: ImageErrors, classes: ClassTable) -> str:

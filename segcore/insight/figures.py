@@ -61,7 +61,7 @@ def side_by_side(image_HW3: Image, truth_HW: Image, prediction_HW: Image, table:
     panels = [cv2.resize(image_HW3, size, interpolation=smooth)]
     for mask_HW in (truth_HW, prediction_HW):
         # Colours must not mix, and resizing one channel is cheaper than three.
-        panels.append(colour_mask(cv2.resize(mask_HW, size, interpolation=cv2.INTER_NEAREST), table))
+        panels.append(colour_mask(cv2.resize(mask_HW, size, interpolation=cv2.INTER_NEAREST_EXACT), table))
     return np.concatenate(panels, axis=1)
 
 

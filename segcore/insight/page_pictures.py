@@ -58,7 +58,7 @@ def shrink(image_HW3: Pixels, width: int) -> Pixels:
 
 def shrink_mask(mask_HW: Pixels, width: int) -> Pixels:
     """Return class indices at most `width` pixels wide, without mixing them."""
-    return _resize(mask_HW, width, cv2.INTER_NEAREST)
+    return _resize(mask_HW, width, cv2.INTER_NEAREST_EXACT)
 
 
 def _resize(pixels: Pixels, width: int, interpolation: int) -> Pixels:

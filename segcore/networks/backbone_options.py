@@ -1,6 +1,6 @@
 """Arguments of timm's that a configuration gives its encoder, such as drop path; which of them a backbone takes.
 
-Parsing their text lives in `config`; what images of street sizes ask of an encoder lives in `encoders`.
+Parsing their text lives in `expressions`; what images of street sizes ask of an encoder lives in `encoders`.
 """
 
 import difflib

@@ -41,8 +41,8 @@ _ONE_SIZE: Final = frozenset(
 )
 """Modules of timm whose networks are built for squares of one size, which may be any."""
 
-_ONE_SIZE_NAMES: Final = re.compile(r"coatnext|coatnet|botnet|lambda_resnet")
-_WINDOWED_NAMES: Final = re.compile(r"maxvit|maxxvit|halo")
+_ONE_SIZE_NAMES: Final = re.compile(r"coatnext|coatnet|botne|lambda_resnet")
+_WINDOWED_NAMES: Final = re.compile(r"maxvit|maxxvit|halo|bat_res")
 """Networks that cut an image into as many windows as a row of their own image size has; it must come out even."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from segcore.config import TrainConfig
-from segcore.machine import Machine
+from segcore.machine import Machine, wait_for_device
 from segcore.networks.model import SegmentationModel
 from segcore.prediction.predict import predict_probabilities
 
@@ -39,10 +39,10 @@ def measure_latency_ms(
     image_HW3 = np.zeros((height, width, 3), np.uint8)
     times = []
     for _ in range(_WARM_RUNS + _RUNS):
-        _wait(machine)
+        wait_for_device(machine)
         started = time.perf_counter()
         predict_probabilities(model, image_HW3, config, machine)
-        _wait(machine)
+        wait_for_device(machine)
         times.append(time.perf_counter() - started)
     return 1000 * median(times[_WARM_RUNS:])
 
@@ -61,15 +61,10 @@ def measure_memory_gib(
     image_HW3 = np.zeros((height, width, 3), np.uint8)
     # The first prediction tries algorithms, whose room no later one needs.
     predict_probabilities(model, image_HW3, config, machine)
-    torch.cuda.synchronize(machine.device)
+    wait_for_device(machine)
     before = torch.cuda.memory_allocated(machine.device)
     torch.cuda.reset_peak_memory_stats(machine.device)
     predict_probabilities(model, image_HW3, config, machine)
-    torch.cuda.synchronize(machine.device)
+    wait_for_device(machine)
     # An optimizer and what else the process holds is no part of a prediction.
     return float(torch.cuda.max_memory_allocated(machine.device) - before + weights) / 2**30
-
-
-def _wait(machine: Machine) -> None:
-    if machine.on_gpu:
-        torch.cuda.synchronize(machine.device)

@@ -1,7 +1,8 @@
 """The networks in a model's directory: a file of weights for each, and what `ensemble.json` says of them.
 
 A model of one configuration whose networks count alike says `config` and `members`; any other says also which
-configuration each network has, and how often it counts. The directory as a whole lives in `ensemble`.
+configuration each network has, and how often it counts. The directory as a whole lives in
+`ensemble_files`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -22,7 +22,7 @@ from torch import Tensor
 from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from segcore.feeding.batch import Batch
-from segcore.machine import Machine, autocast, is_memory_error
+from segcore.machine import Machine, autocast, is_memory_error, wait_for_device
 from segcore.scratch import clear_left, locked_folder
 from segcore.training.epoch import set_training
 from segcore.training.losses import Loss
@@ -153,11 +153,11 @@ def time_step(state: TrainState, forward: Forward, batch: Batch, loss: Loss, mac
         loss(logits_NCHW, target_NHW).backward()  # type: ignore[no-untyped-call]
 
     run()
-    _wait(machine)
+    wait_for_device(machine)
     started = time.perf_counter()
     for _ in range(_TIMED_STEPS):
         run()
-    _wait(machine)
+    wait_for_device(machine)
     return (time.perf_counter() - started) / _TIMED_STEPS
 
 
@@ -166,8 +166,3 @@ def _restore(state: TrainState, buffers: dict[str, Tensor]) -> None:
     with torch.no_grad():
         for name, buffer in state.model.named_buffers():
             buffer.copy_(buffers[name])
-
-
-def _wait(machine: Machine) -> None:
-    if machine.on_gpu:
-        torch.cuda.synchronize()

@@ -1,7 +1,7 @@
 """One pass over the training images: the loop over steps, and what a step does to the weights.
 
-The loop over epochs and the validation live in `train`, the rate's course in `schedule`, what happens when a device has
-too little memory in `memory`.
+The loop over epochs lives in `train`, what follows each in `validation`, the rate's course in `schedule`, what happens
+when a device has too little memory in `memory`.
 """
 
 import itertools

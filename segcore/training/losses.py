@@ -2,7 +2,7 @@
 
 Every loss is a pure function of logits and targets, and 0 with a gradient of 0 for a batch without valid pixels:
 means over pixels live in `pixel_losses`, those that count regions in `region_losses`; parsing the text of
-`TrainConfig.loss` lives in `config`.
+`TrainConfig.loss` lives in `expressions`.
 """
 
 from collections.abc import Callable

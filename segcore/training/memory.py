@@ -103,9 +103,9 @@ def resolve_batch_size(state: TrainState, samples: TrainingSamples, loss: Loss, 
     smallest, size = _smallest_batch(state.config, samples), state.config.batch_size
     if len(samples) < smallest:
         raise ConfigError(
-            f"{count_words(len(samples), 'training sample')}: decoder={state.config.decoder}, "
-            f"input_mode={state.config.input_mode} needs {smallest} at a time; use another decoder, or more "
-            "or larger images or crops."
+            f"{count_words(len(samples), 'training sample')}: backbone={state.config.backbone}, "
+            f"decoder={state.config.decoder}, input_mode={state.config.input_mode} needs {smallest} at a time; use "
+            "another backbone or decoder, or more or larger images or crops."
         )
     require_batch_fits(samples.shortest_long_side, state.config)
     if size == "auto":

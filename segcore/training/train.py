@@ -1,7 +1,7 @@
 """`train_epochs`: the training from epoch to epoch, a generator of results; the caller saves, reports or stops.
 
-The steps of an epoch live in `epoch`, the rate's course in `schedule`, batches in `loader`, scoring in `predict` and
-`metrics`.
+The steps of an epoch live in `epoch`, the rate's course in `schedule`, batches in `loader`, what scores each
+in `validation`.
 """
 
 from collections.abc import Callable, Iterator, Sequence

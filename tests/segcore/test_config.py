@@ -155,12 +155,14 @@ def test_every_field_is_described_with_its_default_and_what_it_allows():
         ({"decoder": "deeplabv3plus"}, 2),
         ({"decoder": "upernet"}, 2),
         ({"decoder": "fpn"}, 1),
+        ({"backbone": "resnest14d.gluon_in1k"}, 2),
+        ({"backbone": "resnest14d.gluon_in1k", "freeze": "batchnorm"}, 1),
     ],
 )
 def test_batch_of_one_is_refused_where_normalisation_needs_two(values, smallest):
     assert TrainConfig.from_values(values).smallest_batch == smallest
     if smallest == 2:
-        with pytest.raises(ConfigError, match=r"batch_size=1 with decoder=.* use a larger batch_size"):
+        with pytest.raises(ConfigError, match=r"batch_size=1 with backbone=.*decoder=.* use a larger batch_size"):
             TrainConfig.from_values({**values, "batch_size": 1})
 
 

@@ -11,6 +11,7 @@ from segcore.machine import (
     detect_machine,
     peak_memory_gib,
     require_device,
+    wait_for_device,
 )
 from segcore.prediction.memory import name_prediction_memory_errors
 from segcore.prediction.options import PredictOptions
@@ -86,3 +87,11 @@ def test_memory_is_that_of_the_gpu_that_is_used(monkeypatch):
     # What torch says of the second of two GPUs.
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda device=None: {"cuda:1": 3 << 30}.get(device, 0))
     assert peak_memory_gib(Machine(device="cuda:1")) == 3.0
+
+
+def test_the_gpu_that_is_used_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    wait_for_device(Machine(device="cuda:1"))
+    wait_for_device(Machine())
+    assert waited == ["cuda:1"]

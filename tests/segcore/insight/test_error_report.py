@@ -284,6 +284,21 @@ def test_model_of_the_scored_classes_has_a_background(tmp_path, dataset_folder, 
     assert "miou, over all classes" not in text and "background" in text
 
 
+def test_background_that_is_one_class_is_counted_as_that_class(tmp_path, dataset_folder, make_config, classes):
+    # All classes but the sky are scored, so the background of the network is the sky.
+    folder = shutil.copytree(dataset_folder, tmp_path / "data")
+    table = replace(classes, scored=("road", "car", "person"))
+    (folder / "classes.json").write_text(json.dumps(class_table_to_json(table)))
+    config = make_config(input_mode="full", labels="scored")
+    states = iter([build_architecture(config, 4).state_dict()])
+    save_ensemble(tmp_path / "model", states, config=config, classes=table, notes={})
+    analysis = analyse(tmp_path / "model", folder)
+    counted = np.sum([image.score.confusion_CP for image in analysis.images], axis=0)
+    assert counted[:, 3].any()
+    assert analysis.confusion.names == ("road", "car", "person", "sky")
+    assert analysis.confusion.pixels_KK.tolist() == counted[:, :4].tolist()
+
+
 def test_names_are_escaped(make_model, dataset_folder, tmp_path, read_page, classes):
     table = class_table_to_json(classes)
     table["classes"][1]["name"] = table["scored"][0] = "<b>"

@@ -43,6 +43,13 @@ def test_shrinking_never_mixes_class_colours():
     assert colours <= {BLUE, RED}
 
 
+def test_small_panels_of_masks_show_the_place_that_the_image_shows():
+    # Three columns become one: the middle one of truth and prediction.
+    mask_HW = np.tile(np.array([CAR, PEDESTRIAN, CAR], np.uint8), (30, 320))
+    picture_HW3 = side_by_side(np.zeros((30, 960, 3), np.uint8), mask_HW, mask_HW, CONTEST_CLASSES)
+    assert (picture_HW3[:, 320:] == RED).all()
+
+
 def test_masks_of_another_size_are_refused_naming_each():
     small_HW = np.zeros((2, 2), np.uint8)
     with pytest.raises(DataError) as caught:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from segcore.data.classes import ClassTable
-from segcore.insight.page_pictures import mask_picture, photo
+from segcore.insight.page_pictures import mask_picture, photo, shrink_mask
 
 TABLE = ClassTable(names=("<b>", "sky"), colours=((1, 2, 3), (0, 152, 225)), scored=("<b>",))
 
@@ -20,6 +20,11 @@ def test_mask_picture_has_exactly_the_classes_colours():
     mask_HW = np.array([[0, 1], [255, 1]], np.uint8)
     picture = pixels_of(mask_picture(mask_HW, TABLE, "truth", 10))
     assert np.asarray(picture.convert("RGB")).tolist() == [[[1, 2, 3], [0, 152, 225]], [[0, 0, 0], [0, 152, 225]]]
+
+
+def test_small_mask_has_the_middle_of_what_each_of_its_pixels_stands_for():
+    mask_HW = np.tile(np.arange(9, dtype=np.uint8), (9, 1))
+    assert shrink_mask(mask_HW, 3).tolist() == [[1, 4, 7]] * 3
 
 
 def test_large_pictures_are_made_smaller_and_small_ones_are_not_enlarged():

@@ -18,6 +18,14 @@ def test_sides_are_padded_to_what_the_encoder_divides(make_config):
     assert find_encoder(make_config(backbone="swin_tiny_patch4_window7_224")).stride == 32
 
 
+@pytest.mark.parametrize(("backbone", "crop_size"), [("bat_resnext26ts", 64), ("eca_botnext26ts_256", 96)])
+def test_network_that_attends_within_blocks_takes_images_of_street_sizes(make_config, backbone, crop_size):
+    config = make_config(backbone=backbone, input_mode="crop", crop_size=crop_size)
+    with torch.device("meta"):
+        model = try_network(config)
+        assert model(torch.zeros(1, crop_size, crop_size, 3, dtype=torch.uint8)).shape[2:] == (crop_size, crop_size)
+
+
 # Of patches there is an even number: the deepest level of four is at half of them.
 @pytest.mark.parametrize(
     ("backbone", "stride"),

@@ -4,7 +4,8 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from segcore.errors import ConfigError
-from segcore.networks.model import SegmentationModel, build_architecture, build_model
+from segcore.networks.families import DECODERS
+from segcore.networks.model import SegmentationModel, build_architecture, build_model, build_shapes
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +24,28 @@ def test_logits_have_the_size_of_the_image(model, height, width):
         logits_NCHW = model(_random_images(2, height, width, 3))
     assert logits_NCHW.shape == (2, 5, height, width)
     assert logits_NCHW.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("backbone", "decoder"),
+    [
+        *(("resnet18", decoder) for decoder in DECODERS if decoder != "dpt"),
+        ("vit_tiny_patch16_224", "dpt"),
+        ("resnest14d", "unet"),
+        ("rexnetr_100", "unet"),
+        ("skresnet18", "unet"),
+    ],
+)
+def test_network_learns_of_as_few_images_as_its_configuration_says(make_config, backbone, decoder):
+    config = make_config(backbone=backbone, decoder=decoder, batch_size=2)
+    shapes = build_shapes(config, 3).train()
+    for images in (1, 2):
+        pixels_NHW3 = torch.zeros(images, 64, 96, 3, dtype=torch.uint8, device="meta")
+        if images < config.smallest_batch:
+            with pytest.raises(ValueError, match="more than 1 value per channel"):
+                shapes(pixels_NHW3)
+        else:
+            assert shapes(pixels_NHW3).shape == (images, 3, 64, 96)
 
 
 def test_images_are_padded_to_the_next_multiple_and_to_the_smallest_side_at_least():

@@ -159,7 +159,7 @@ def test_batch_is_no_larger_than_the_samples(make_config, cache):
 def test_single_sample_is_refused_where_normalisation_needs_two(make_config, cache):
     config = make_config(decoder="upernet")
     samples = TrainingSamples(cache, [0], config, TARGET)
-    with pytest.raises(ConfigError, match=r"1 training sample: decoder=upernet, input_mode=full needs 2"):
+    with pytest.raises(ConfigError, match=r"1 training sample: backbone=.*, decoder=upernet, input_mode=full needs 2"):
         resolve_batch_size(new_state(config, 4, MACHINE), samples, build_loss(config), MACHINE)
 
 

@@ -112,6 +112,26 @@ def test_loader_processes_do_not_change_the_weights(make_config, cache):
     _assert_same_weights(alone, helped)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_is_dropped_at_random_depends_on_neither_loader_processes_nor_a_restart(
+    make_config, cache, tmp_path, workers
+):
+    config, machine = make_config(epochs=2, **CROPS), Machine(loader_workers=workers)
+    through = _drop_paths(_start(config, cache))
+    _train(through, cache)
+
+    killed = _drop_paths(_start(config, cache))
+    next(train_epochs(killed, cache, TRAIN, VALID, machine))
+    save_state(killed, tmp_path / "state.pt")
+    resumed = _drop_paths(load_state(tmp_path / "state.pt", config, MACHINE))
+    _train(resumed, cache, machine)
+    _assert_same_weights(through, resumed)
+
+    unbroken = _drop_paths(_start(config, cache))
+    _train(unbroken, cache, machine)
+    _assert_same_weights(through, unbroken)
+
+
 @pytest.mark.parametrize(("compiled", "told"), [("on", "auxiliary_weight looks into its encoder"), ("auto", "")])
 def test_network_with_a_second_head_says_why_it_is_not_compiled_where_that_was_asked_for(
     make_config, cache, compiled, told

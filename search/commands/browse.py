@@ -50,7 +50,9 @@ def ui(
     away = _show_links(folder, server)
     if not database.exists():
         if away:
-            console.print(f"Open the links: those servers run already, and {folder} has no mlflow.db to serve here.")
+            console.print(
+                f"Open the links: their servers run already; {folder} has no mlflow.db to serve.", soft_wrap=True
+            )
             return
         raise StorageError(
             f"{folder} has no mlflow.db to serve: its searches, if any, are on the servers named above; "

@@ -209,7 +209,7 @@ def test_searches_that_are_all_on_a_server_are_linked_and_nothing_is_served(aski
     done = CliRunner().invoke(app, ["ui", "--storage", str(tmp_path)], env={"COLUMNS": "200"})
     assert done.exit_code == 0, done.output
     assert f"streets: {server}/#/experiments/1/runs" in done.stdout
-    assert "Open the links: those servers run already" in done.stdout
+    assert "Open the links: their servers run already" in done.stdout
 
 
 def test_busy_port_is_refused_in_one_message(run_cli, storage):

@@ -28,6 +28,7 @@ from search.commands.console import PlainConsole
 from search.commands.tables import insight_report, settings_table, summary_line, trials_table
 from search.fetched import Fetched, encode_fetched, mark_fetched, read_fetched
 from search.folder import StageFolder
+from search.insight.words import tell_moment
 from search.judge.progress import build_asha, is_over
 from search.memory.best import describe_winner, read_best
 from search.memory.history import History
@@ -35,7 +36,6 @@ from search.memory.journal import replay
 from search.memory.scores import SCORES_FILE
 from search.memory.trials import TrialRecord
 from search.place import build_place, read_place
-from search.report.page import tell_moment
 from search.settings import SearchSettings, build_settings, read_settings, settings_values
 from search.space.first import read_prior
 from search.stages.trained import read_scores

@@ -47,8 +47,13 @@ def ui(
     if database.exists():
         require_free(host, port)
         _require_usable(folder)
-    _show_links(folder, server)
+    away = _show_links(folder, server)
     if not database.exists():
+        if away:
+            console.print(
+                f"Open the links: their servers run already; {folder} has no mlflow.db to serve.", soft_wrap=True
+            )
+            return
         raise StorageError(
             f"{folder} has no mlflow.db to serve: its searches, if any, are on the servers named above; "
             f"launch a search first, or give another folder with --storage.{_name_filling(folder)}"
@@ -78,9 +83,11 @@ def _name_filling(folder: Path) -> str:
     return f" '{command_line('sync', 'NAME', storage=folder)}' fills one from the journal of a search in the bucket."
 
 
-def _show_links(folder: Path, server: str) -> None:
+def _show_links(folder: Path, server: str) -> int:
+    """Print a link to each search, and return how many lead to other servers."""
     from search.tracking.store import trials_link
 
+    away = 0
     for file in sorted(folder.glob("*/settings.json")):
         try:
             settings, place = read_search(SearchFolder(root=file.parent))
@@ -91,5 +98,7 @@ def _show_links(folder: Path, server: str) -> None:
                     "server --backend-store-uri' with that address."
                 )
             console.print(f"{settings.name}: {trials_link(settings, place, at)}", soft_wrap=True)
+            away += at is not server
         except StreetError as error:
             warn(f"{file.parent.name}: {error}")
+    return away

@@ -36,7 +36,7 @@ class SearchLine:
     planned_trials: Annotated[int, Field(description="to be tried in all")] = 0
     best: Annotated[float | None, Field(description="highest score in the search")] = None
     confirmed: Annotated[float | None, Field(description="winner's score on further folds or seeds")] = None
-    out_of_fold: Annotated[float | None, Field(description="score of the retraining")] = None
+    out_of_fold: Annotated[float | None, Field(description="score of the winner's retraining")] = None
     device_hours: Annotated[float, Field(description="of GPUs in all stages, or of cores where trials have no GPU")] = (
         0.0
     )
@@ -113,6 +113,7 @@ class OutOfFoldScore:
     score: Annotated[float | None, Field(description="over all images together; null where nothing was counted")]
     trainings: Annotated[list[float], Field(description="score of each training, in order")]
     metrics: Annotated[dict[str, float], Field(description="over all images together, by name")]
+    of_winner: Annotated[bool, Field(description="false where another trial has won since: it is of the one before")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_CONFIG)
@@ -218,7 +219,7 @@ class NotifyDocument:
     planned_trials: Annotated[int, Field(description="to be tried in all")] = 0
     best: Annotated[float | None, Field(description="highest score in the search")] = None
     confirmed: Annotated[float | None, Field(description="winner's score on further folds or seeds")] = None
-    out_of_fold: Annotated[float | None, Field(description="score of the retraining")] = None
+    out_of_fold: Annotated[float | None, Field(description="score of the winner's retraining")] = None
 
 
 Document = NotifyDocument | ListDocument | StatusDocument | BestDocument | ReplayDocument | DoctorDocument

@@ -35,7 +35,7 @@ def fill_line(look: Look) -> SearchLine:
         planned_trials=record.settings.trials,
         best=best.score if best else None,
         confirmed=confirmed.score if confirmed else None,
-        out_of_fold=out_of_fold.score if out_of_fold else None,
+        out_of_fold=out_of_fold.score if out_of_fold and out_of_fold.of_winner else None,
         device_hours=sum(cost.device_hours for cost in account_stages(record)),
         device=name_device_hours(record.place),
         last_heard=max((moment for moment in moments if moment is not None), default=None),
@@ -109,6 +109,7 @@ def fill_out_of_fold(record: Record) -> OutOfFoldScore | None:
         score=closed.metrics.get(record.metric),
         trainings=[score for score in last if math.isfinite(score)],
         metrics=closed.metrics,
+        of_winner=record.is_model_current,
     )
 
 

@@ -161,10 +161,10 @@ def _launch(
         if settings.confirm > 1:
             loop.require_scores(settings, cache_pixels, split, further_folds(settings))
         require_trainable = loop.require_trial(settings, cache_pixels, looked_at)
+        settings = _settle_first(settings, given, loaded, space_facts(cache_pixels), require_trainable)
         if dry_run:
             show_forecast(settings, capacity, cache_pixels, split)
             return
-        settings = _settle_first(settings, given, loaded, space_facts(cache_pixels), require_trainable)
         folder = _begin(settings, place, split)
         ready = ReadySearch(settings=settings, capacity=capacity, folder=folder, cache=cache_pixels)
         running.search(ready)

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from search.commands import tables, verdict_tables
-from search.commands.console import PlainConsole, console
+from search.commands.console import PlainConsole, console, told_if_slow
 from search.commands.display import (
     read_search_of,
     show_best,
@@ -141,7 +141,9 @@ def retrain_winner(ready: ReadySearch, wanted: retrain.Retraining) -> None:
 
 
 def _register(settings: SearchSettings, place: Place, folder: SearchFolder, again: str) -> None:
-    registered = registry.register_model(settings, place, folder.retrain_stage, folder.model, again)
+    # A server is sent hundreds of files one by one, and has to give them back to be compared.
+    with told_if_slow(f"registering the model in {mask_uri(place.tracking_uri)}"):
+        registered = registry.register_model(settings, place, folder.retrain_stage, folder.model, again)
     # Who is killed before, or has no server, begins here again without asking any network anew.
     ensemble.forget_votes(folder.retrain_stage)
     # The model notes its run, which only MLflow knows; its other files are in the bucket already.

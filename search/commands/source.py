@@ -12,6 +12,7 @@ from search.commands.reading import Look, look_at
 from search.fetched import read_fetched
 from search.finding import find_folder
 from search.folder import SearchFolder
+from search.insight.words import tell_moment
 from search.run.scratch import clear_scratch, scratch_folder
 from search.storage import locate_storage
 from search.tracking_uri import fix_uri, mask_uri
@@ -76,8 +77,6 @@ class Source:
         fetched = read_fetched(self.folder.root.parent)
         if fetched is None:
             return ""
-        from search.report.page import tell_moment
-
         where = mask_uri(self.tracking_uri)
         return f"From {where}, as the search was on {tell_moment(fetched.seconds)}; its storage: {fetched.storage}"
 

@@ -110,7 +110,7 @@ def _out_of_fold_row(document: StatusDocument, look: Look) -> tuple[str, str, st
     if found is None or found.score is None:
         return None
     spread = _describe_spread(found.trainings)
-    whose = "" if look.record.is_model_current else " of an earlier winner"
+    whose = "" if found.of_winner else " of an earlier winner"
     return "out of fold", f"{document.metric} {found.score:.4f}", f"the retraining{whose}{spread}"
 
 

@@ -40,7 +40,7 @@ class Condition:
         images: with a scored class in them.
         iou: mean over them, with its interval over blocks of neighbours; None with fewer than two blocks.
         score: that mean.
-        class_ious: of each class over all pixels of these images; a class in none of them is left out.
+        class_ious: of each class over all pixels of these images; a class that none of them has is left out.
     """
 
     name: str
@@ -114,8 +114,8 @@ def _describe(
 
 
 def _name_ious(confusion_CP: Confusion, classes: ClassTable) -> dict[str, float]:
-    ious = class_ious(confusion_CP).tolist()
-    return {name: iou for name, iou in zip(classes.names, ious, strict=False) if iou == iou}
+    ious, are_there = class_ious(confusion_CP).tolist(), confusion_CP.any(axis=1).tolist()
+    return {name: iou for name, iou, is_there in zip(classes.names, ious, are_there, strict=False) if is_there}
 
 
 def _keep(class_ious: Mapping[str, float], learnt: set[str]) -> dict[str, float]:

@@ -1,14 +1,16 @@
 """In which condition and on which classes the winner fails, in words; the numbers are of `conditions`, `weakness`."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from search.insight.answer import Answer, model_of, segcore_command
 from search.insight.conditions import Conditions, measure_conditions
 from search.insight.record import Record
-from search.insight.weakness import Weakness, find_weakness
+from search.insight.weakness import PartScore, Weakness, find_weakness
 from search.insight.words import describe_condition, enumerate_words
 from search.memory.outcome import FAILURES, tell_end
 from segcore.counting import count_words
+from segcore.data.names import list_first
 
 _TOLD_CLASSES: Final = 3
 _REASON_LETTERS: Final = 200
@@ -23,8 +25,7 @@ def answer_weakness(record: Record) -> Answer:
     question = f"What fails {describe_condition(worst.name)}?" if worst is not None else "What fails?"
     if found is None:
         return _answer_unscored(record, question)
-    classes = [f"{each.name} {each.score:.3f}" for each in found.classes[:_TOLD_CLASSES]]
-    told = [f"The classes that fare worst are {enumerate_words(classes)}"] if classes else []
+    told = _tell_classes(found.classes)
     if worst is not None:
         best = found.conditions[-1]
         at_worst, at_best = describe_condition(worst.name), describe_condition(best.name)
@@ -53,6 +54,15 @@ def _answer_unscored(record: Record, question: str) -> Answer:
         certainty="That is what the first that failed says; others may say something else.",
         commands=(record.folder.command("status"),),
     )
+
+
+def _tell_classes(classes: Sequence[PartScore]) -> list[str]:
+    worst = [f"{each.name} {each.score:.3f}" for each in classes if each.high > 0][:_TOLD_CLASSES]
+    told = [f"The classes that fare worst are {enumerate_words(worst)}"] if worst else []
+    # What is predicted where no image has it scores 0, too, and a journal does not say which images have what.
+    never = [each.name for each in classes if each.high == 0]
+    told += [f"No pixel of {list_first(never, _TOLD_CLASSES)} was found, or no image there has one"] if never else []
+    return told
 
 
 def _answer_conditions(record: Record, measured: Conditions) -> Answer:

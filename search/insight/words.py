@@ -1,5 +1,6 @@
 """Durations, configurations and lists in a few words, for tables, pages and MLflow alike."""
 
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -41,6 +42,11 @@ def describe_seconds(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def tell_moment(seconds: float) -> str:
+    """Return a moment, in seconds since the Unix epoch, as a page says it."""
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
 
 
 def enumerate_words(words: Sequence[str], last: str = "and") -> str:

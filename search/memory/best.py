@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -164,14 +165,18 @@ def describe_winner(winner: Winner) -> dict[str, Any]:
 
 
 def write_best(winner: Winner, file: Path) -> None:
-    """Write `best.json`, whole or not at all.
+    """Write `best.json`, whole or not at all; one that says the same stays, for who may read it alone.
 
     Raises:
         StorageError: when it cannot be written.
     """
+    text = json.dumps(describe_winner(winner), indent=1)
+    with suppress(OSError, ValueError):
+        if read_regular(file) == text.encode():
+            return
     try:
         with replacing(file) as temporary:
-            temporary.write_text(json.dumps(describe_winner(winner), indent=1), encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StorageError(
             f"{file} cannot be written ({error.strerror or error}); make room there, or let it be written."

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from search.insight.importance import Importance
 from search.insight.record import Record
+from search.insight.words import tell_moment
 from search.report.again import next_commands, reproduce
 from search.report.choices import importance, slices
 from search.report.curves import curves
@@ -66,8 +67,3 @@ def write_report(record: Record, file: Path, importances: Sequence[Importance] |
 def tell_now() -> str:
     """Return the time as a page says it."""
     return tell_moment(time.time())
-
-
-def tell_moment(seconds: float) -> str:
-    """Return a moment, in seconds since the Unix epoch, as a page says it."""
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))

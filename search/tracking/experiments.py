@@ -9,7 +9,7 @@ from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.finding import find_experiment, require_present
 from search.tracking.moved import bring_home
-from search.tracking.store import database_file
+from search.tracking.store import PARENT, database_file
 
 SENT: Final = "search.sent"
 """The tag of a stage's own run that says how much of the journal it has."""
@@ -74,6 +74,18 @@ def find_run(client: MlflowClient, experiment_id: str, own: dict[str, str], tria
     query = " and ".join(f"tags.`{name}` = '{value}'" for name, value in asked.items())
     runs = client.search_runs([experiment_id], query)
     return next((run for run in runs if run.data.tags.get(_JOURNAL, own[_JOURNAL]) == own[_JOURNAL]), None)
+
+
+def list_searches(client: MlflowClient, experiments: list[str], most: int) -> list[Run]:
+    """Return the own runs of searches in experiments, the one that began last first.
+
+    Args:
+        client: of the store.
+        experiments: ids of experiments.
+        most: at most so many.
+    """
+    query = f"tags.`search.stage` = 'search' and tags.`search.trial` = '{PARENT}'"
+    return [*client.search_runs(experiments, query, max_results=most)] if experiments else []
 
 
 def ensure_experiment(client: MlflowClient, settings: SearchSettings, place: Place) -> str:

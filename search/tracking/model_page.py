@@ -156,7 +156,9 @@ its files with those that were registered first:
 
 
 def crown(client: MlflowClient, name: str, version: str, card: ModelCard) -> str:
-    """Let a version be the champion when it is better than the present one on the same data.
+    """Let a version be the champion unless it is worse than the present one, or nobody knows.
+
+    Of equal ones the later was asked for: it predicts as `tune-predict` found, or takes the place of damaged files.
 
     Args:
         client: of the store.
@@ -202,9 +204,9 @@ def _refuse(champion: ModelVersion | None, card: ModelCard) -> str:
         noted = float(tags.get(_SCORE, "-inf"))
     except ValueError:
         return f"its tag {_SCORE}, {tags[_SCORE]!r:.40}, is no number, so nobody knows which is better"
-    # As they are noted: the same score again is not above its own rounding.
-    if not float(card.tags[_SCORE]) > noted:
-        return f"its {card.settings.metric} {tags[_SCORE]} is not below {card.score:.6f}"
+    # As they are noted: the same score again is not below its own rounding.
+    if not float(card.tags[_SCORE]) >= noted:
+        return f"its {card.settings.metric} {tags[_SCORE]} is above {card.score:.6f}"
     return ""
 
 

@@ -17,10 +17,10 @@ from search.insight.record import Record, read_record
 from search.memory.best import Ends
 from search.memory.outcome import FAILURES
 from search.place import Place
-from search.tracking.experiments import find_runs, stage_tags
+from search.tracking.experiments import find_runs, list_searches, stage_tags
 from search.tracking.finding import find_experiment
 from search.tracking.names import TAG_LETTERS, best_key_of, clean_text, describe_configuration, key_made_of, key_of
-from search.tracking.overview_page import LOOK, describe_search
+from search.tracking.overview_page import LOOK, describe_search, link_earlier
 from search.tracking.pictures import list_picture_keys
 from search.tracking.points import hours_key
 from search.tracking.reading import identify
@@ -34,6 +34,8 @@ _OPENS: Final = " (open: why, cost, use)"
 """Short, for beside its Assistant MLflow shows a hundred letters of the line."""
 _EXPERIMENT_LETTERS: Final = 20_000
 """That a tag of an experiment may have."""
+_MOST_SEARCHES: Final = 10
+"""Of a name that the page above the runs leads to."""
 
 
 def write_overview(place: Place, folder: SearchFolder) -> None:
@@ -66,12 +68,19 @@ def write_overview(place: Place, folder: SearchFolder) -> None:
     page = describe_search(record, answer_questions(record), views, experiment.experiment_id, numbers)
     page = mask_uri(page)
     _send_new(client, {PARENT: parent}, {PARENT: {_NOTE: clean_text(page, TAG_LETTERS)}})
-    _describe_experiment(client, experiment, page)
+    _describe_experiment(client, experiment, page, parent)
 
 
-def _describe_experiment(client: MlflowClient, experiment: Experiment, page: str) -> None:
-    """Let the page stand above every view, where MLflow shows its title; what a person wrote there stays."""
-    text = clean_text(page.replace("\n", f"{_OPENS}\n", 1), _EXPERIMENT_LETTERS)
+def _describe_experiment(client: MlflowClient, experiment: Experiment, page: str, parent: Run) -> None:
+    """Let the page stand above every view, where MLflow shows its title; what a person wrote there stays.
+
+    Of several searches of a name the last that began has that place, and leads to the others.
+    """
+    known = list_searches(client, [experiment.experiment_id], _MOST_SEARCHES)
+    if [run.info.run_id for run in known[:1]] != [parent.info.run_id]:
+        return
+    opened = page.replace("\n", f"{_OPENS}\n", 1)
+    text = clean_text("\n\n".join([opened, *link_earlier(experiment.experiment_id, known[1:])]), _EXPERIMENT_LETTERS)
     before = experiment.tags.get(_NOTE, "")
     if before != text and (not before or LOOK in before):
         client.set_experiment_tag(experiment.experiment_id, _NOTE, text)

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import quote
 
+from mlflow.entities import Run
+
 from search.insight.answer import Answer
 from search.insight.record import Record
-from search.insight.words import describe_seconds
+from search.insight.words import describe_seconds, tell_moment
 from search.markdown import code, code_block, plain
 from search.memory.best import Finalist
 from search.memory.history import TrialRecord
@@ -50,6 +52,20 @@ def describe_search(
         _how_to_go_on(record),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def link_earlier(experiment_id: str, earlier: Sequence[Run]) -> list[str]:
+    """Return a line that leads to the pages of other searches of the name; none where there are none.
+
+    Args:
+        experiment_id: of the search.
+        earlier: their own runs.
+    """
+    links = [
+        f"[{tell_moment(run.info.start_time / 1000)}]({_run_address(experiment_id, run.info.run_id)})"
+        for run in earlier
+    ]
+    return [f"Searches of this name that began before: {' · '.join(links)}"] if links else []
 
 
 def _link_model(record: Record) -> list[str]:

@@ -29,7 +29,7 @@ from search.storage import name_storage
 from search.tracking.artifacts import artifact_errors
 from search.tracking.check import check_tracking
 from search.tracking.documents import SETTINGS_FILE, read_document
-from search.tracking.experiments import find_run, stage_tags
+from search.tracking.experiments import find_run, list_searches, stage_tags
 from search.tracking.finding import find_experiment, require_present
 from search.tracking.names import name_own_run
 from search.tracking.reading import identify
@@ -191,23 +191,17 @@ def _find_search(client: MlflowClient, uri: str, given: str) -> Run:
     experiment = client.get_experiment_by_name(given)
     if experiment is not None:
         require_present(experiment, uri)
-    runs = _list_searches(client, [experiment.experiment_id], 1) if experiment is not None else []
+    runs = list_searches(client, [experiment.experiment_id], 1) if experiment is not None else []
     if runs:
         return runs[0]
     known = {each.experiment_id: each.name for each in client.search_experiments(max_results=_MOST_EXPERIMENTS)}
     own = name_own_run(given, "search")
-    called = [run for run in _list_searches(client, [*known], _MOST_SEARCHES) if run.info.run_name == own]
+    called = [run for run in list_searches(client, [*known], _MOST_SEARCHES) if run.info.run_name == own]
     if called:
         return called[0]
     names = sorted(name for name in known.values() if name != "Default")[:_NAMED]
     there = f"there are {', '.join(names)}" if names else "there is none at all"
     raise TrackingError(f"No search {given!r} in {mask_uri(uri)}; {there}. Give MLflow's address with --tracking-uri.")
-
-
-def _list_searches(client: MlflowClient, experiments: list[str], most: int) -> list[Run]:
-    """Return the own runs of searches in experiments, the latest first."""
-    query = f"tags.`search.stage` = 'search' and tags.`search.trial` = '{PARENT}'"
-    return [*client.search_runs(experiments, query, max_results=most)] if experiments else []
 
 
 def _unpack(file: Path, root: Path, storage: Path) -> None:

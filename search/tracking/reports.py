@@ -9,7 +9,8 @@ from search.folder import StageFolder
 from search.place import Place
 from search.settings import SearchSettings
 from search.tracking.artifacts import artifact_errors
-from search.tracking.experiments import ensure_experiment, find_runs, stage_tags
+from search.tracking.experiments import bring_search_home, find_runs, stage_tags
+from search.tracking.finding import find_experiment, require_present
 from search.tracking.reading import identify
 from search.tracking.store import PARENT, open_client, told
 from search.tracking_uri import mask_uri
@@ -35,9 +36,13 @@ def log_report(settings: SearchSettings, place: Place, stage: StageFolder, page:
     """
     try:
         client = open_client(place.tracking_uri)
-        experiment = ensure_experiment(client, settings, place)
+        experiment = find_experiment(client, settings)
+        if experiment is None:
+            return
+        require_present(experiment, place.tracking_uri)
+        bring_search_home(client, settings, place)
         own = stage_tags(settings, "search", identify(stage.journal))
-        parent = find_runs(client, experiment, own).get(PARENT)
+        parent = find_runs(client, experiment.experiment_id, own).get(PARENT)
         if parent is not None and parent.info.lifecycle_stage == "active":
             with artifact_errors():
                 client.log_artifact(parent.info.run_id, str(page))

@@ -159,7 +159,7 @@ def _find_split(
     cases: Sequence[Case], notes: TrainingNotes, model: Path, folds_file: Path | None
 ) -> tuple[FoldSplit, str] | None:
     if folds_file is not None:
-        split = read_folds(folds_file)
+        split = read_folds(folds_file, f"give the one that the training of {model} used, or leave --folds out")
         if split.folds != notes.folds:
             raise CheckpointError(
                 f"{folds_file} has {split.folds} folds, but {model} was trained on {notes.folds}; "

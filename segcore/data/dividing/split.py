@@ -24,6 +24,7 @@ DEFAULT_FOLDS: Final = 7
 
 _KINDS: Final = get_args(SplitKind)
 _TOLD_LETTERS: Final = 300
+_REMEDY: Final = "it is made by a search, so restore it or start a new search"
 _DESCRIPTIONS: Final[dict[SplitKind, str]] = {
     "folds": "folds made of the data",
     "official": "the official split, which came with the data",
@@ -124,8 +125,12 @@ def write_folds(split: FoldSplit, file: Path) -> None:
         temporary.write_text(json.dumps(document, indent=1), encoding="utf-8")
 
 
-def read_folds(file: Path) -> FoldSplit:
+def read_folds(file: Path, remedy: str = _REMEDY) -> FoldSplit:
     """Read `folds.json`.
+
+    Args:
+        file: to read.
+        remedy: what to do where it cannot be read.
 
     Raises:
         CheckpointError: when it is missing, damaged, or divides a block.
@@ -136,9 +141,7 @@ def read_folds(file: Path) -> FoldSplit:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         # A text that cannot be decoded would be told as a whole.
         told = f"{type(error).__name__}: {error}"[:_TOLD_LETTERS]
-        raise CheckpointError(
-            f"{file} cannot be read ({told}); it is made by a search, so restore it or start a new search."
-        ) from error
+        raise CheckpointError(f"{file} cannot be read ({told}); {remedy}.") from error
     return split
 
 

@@ -198,6 +198,20 @@ def test_link_of_all_addresses_opens_here_and_says_what_others_need(storage, fin
     assert len(login.password) == 16
 
 
+def test_searches_that_are_all_on_a_server_are_linked_and_nothing_is_served(asking, storage, tmp_path, monkeypatch):
+    for key, value in LOGIN.items():
+        monkeypatch.setenv(key, value)
+    (tmp_path / "streets").mkdir()
+    shutil.copy(storage / "streets" / "settings.json", tmp_path / "streets")
+    server = f"http://127.0.0.1:{asking.port}"
+    place = build_place({"data": tmp_path, "storage": tmp_path, "tracking_uri": server})
+    write_place(place, tmp_path / "streets" / "place.json")
+    done = CliRunner().invoke(app, ["ui", "--storage", str(tmp_path)], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert f"streets: {server}/#/experiments/1/runs" in done.stdout
+    assert "Open the links: their servers run already" in done.stdout
+
+
 def test_busy_port_is_refused_in_one_message(run_cli, storage):
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = busy.getsockname()[1]

@@ -200,7 +200,10 @@ def test_launch_into_a_file_has_a_line_for_each_trial_that_ended(launched, place
 
 
 def test_dry_run_says_what_a_launch_would_take_and_begins_none(run, place):
-    told = run(*place.arguments, "--name", "dry", "--dry-run").stdout
+    outside = place.root / "known.json"
+    outside.write_text(json.dumps({"optimizer": "sgd", "learning_rate": 0.03}))
+    told = run(*place.arguments, "--name", "dry", "--seed-config", outside, "--dry-run").stdout
+    assert "Configurations that are tried first: 1, each once" in told, "what a launch refuses, this refuses"
     # Without a first rung of its own: at epochs 1 and 2 of 4.
     assert "4 trials; as ASHA decides, about 4 to epoch 1, 2 to epoch 2, 1 to epoch 4: 8 epochs, of the 16" in told
     assert re.search(r"^ search +4 +8 +\d+% +\S+ \S+ +[\d.]+", told, re.MULTILINE), told

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from search.commands.documents import encode_document
-from search.commands.filling import fill_status
+from search.commands.filling import fill_line, fill_status
 from search.commands.reading import look_at
 from search.commands.status_tables import cost_table, scores_table, stage_line
 from search.finding import lock_stage
@@ -128,8 +128,11 @@ def test_a_retraining_under_way_is_told_with_the_time_left(write_stage):
 def test_score_of_an_earlier_winners_retraining_is_called_so(write_stage, render):
     folder = write_stage("search", *train(0, 0.5, 0.6), *train(1, 0.4, 0.7))
     write_stage("retrain", *train(0, 0.5, 0.52), Closed(metrics={"iou": 0.55}, note=""))
-    told = " ".join(render(scores_table(look_at(folder)), 100).split())
+    look = look_at(folder)
+    told = " ".join(render(scores_table(look), 100).split())
     assert "out of fold iou 0.5500 the retraining of an earlier winner" in told, "trial 1 has won, with batches of 5"
+    found = fill_status(look).out_of_fold
+    assert (found.score, found.of_winner, fill_line(look).out_of_fold) == (0.55, False, None)
 
 
 def test_time_left_of_a_search_that_goes_on_beyond_its_budget_is_told(write_stage, make_settings):

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 import pytest
 
 from search.commands import running
-from search.commands.running import _name_pages, confirm_best, finish, retrain_winner
+from search.commands.running import _name_pages, _register, confirm_best, finish, retrain_winner
 from search.memory.journal import read_events
 from search.opening import open_search
 from search.stages.retrain import Retraining
 from search.stages.stage import ReadySearch
-from segcore.errors import InterruptedSearchError
+from segcore.errors import CheckpointError, InterruptedSearchError
 
 
 @pytest.fixture
@@ -73,3 +73,12 @@ def test_ctrl_c_when_the_trials_of_a_launch_have_ended_names_the_command_that_go
 def test_pages_of_a_search_are_served_from_where_its_runs_are(searched, uri, told):
     settings, place = open_search(searched, {"tracking_uri": uri})
     assert _name_pages(settings, place) == told.format(storage=place.storage)
+
+
+def test_registering_a_model_says_what_it_does_when_it_takes_long(searched, monkeypatch):
+    settings, place = open_search(searched, {})
+    told = []
+    monkeypatch.setattr(running, "told_if_slow", lambda doing: nullcontext(told.append(doing)))
+    with pytest.raises(CheckpointError):
+        _register(settings, place, searched, "retrain")
+    assert told == [f"registering the model in {place.tracking_uri}"], "there is no model yet"

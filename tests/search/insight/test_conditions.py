@@ -26,6 +26,12 @@ def change_scores(record, **changes) -> None:
         file.write_text(json.dumps([{**entry, **changes} for entry in json.loads(file.read_text())]))
 
 
+def test_a_class_that_no_image_of_a_condition_has_is_left_out_wherever_it_was_predicted(retrained_record):
+    # Of five pixels of car two are taken for signal.
+    change_scores(retrained_record, confusion=[[3, 2, 0], [0, 0, 0]])
+    assert [each.class_ious for each in measure_conditions(retrained_record).all] == [{"car": 0.6}] * 2
+
+
 def test_of_one_condition_alone_nothing_is_told(retrained_record):
     change_scores(retrained_record, condition="night")
     assert measure_conditions(retrained_record) is None

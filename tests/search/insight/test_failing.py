@@ -18,6 +18,18 @@ def test_the_worst_condition_asks_the_question(make_record, make_best):
     assert answer.certainty.endswith("of one training: other images and seeds may turn it.")
 
 
+def test_a_class_that_scores_nothing_may_be_in_no_image_and_hides_none_that_is(make_record, make_best):
+    history = History("iou")
+    history.apply(Asked(trial=0, fold=0, values={}, params={}))
+    zeros = {f"iou/{name}": 0.0 for name in ("bus", "sky", "sign", "train", "wall")}
+    history.apply(Epoch(trial=0, epoch=1, metrics={"iou": 0.5, "iou/car": 0.7, "iou/signal": 0.2, **zeros}))
+    answer = answer_weakness(make_record(history, best=make_best()))
+    assert answer.sentence == (
+        "The classes that fare worst are signal 0.200 and car 0.700. No pixel of bus, sign, sky and 2 more was found, "
+        "or no image there has one."
+    )
+
+
 def test_what_is_scored_tells_what_fails_at_night(retrained_record):
     answer = answer_weakness(retrained_record)
     assert answer.question == "What fails at night?"

@@ -1,3 +1,4 @@
+import math
 import shutil
 from pathlib import Path
 
@@ -44,17 +45,22 @@ def test_champion_is_the_best_on_the_same_data(client, tmp_path, make_card):
     told = [register(client, tmp_path, make_card(score)) for score in (0.5, 0.4, 0.6, 0.6)]
     assert told == [
         "version 1 is champion",
-        "version 1 stays champion: its iou 0.500000 is not below 0.400000",
+        "version 1 stays champion: its iou 0.500000 is above 0.400000",
         "version 3 is champion, in place of version 1",
-        "version 3 stays champion: its iou 0.600000 is not below 0.600000",
+        "version 4 is champion, in place of version 3",
     ]
-    assert str(client.get_model_version_by_alias("streets", CHAMPION).version) == "3"
-    assert crown(client, "streets", "3", make_card(0.6)) == "version 3 is champion"
+    assert str(client.get_model_version_by_alias("streets", CHAMPION).version) == "4"
+    assert crown(client, "streets", "4", make_card(0.6)) == "version 4 is champion"
 
 
-def test_the_same_score_again_takes_no_champions_place(client, tmp_path, make_card):
-    told = [register(client, tmp_path, make_card(0.38723809)) for _ in range(2)]
-    assert told[1] == "version 1 stays champion: its iou 0.387238 is not below 0.387238"
+def test_the_same_score_again_is_not_below_its_own_rounding(client, tmp_path, make_card):
+    told = [register(client, tmp_path, make_card(0.38723751)) for _ in range(2)]
+    assert told[1] == "version 2 is champion, in place of version 1"
+
+
+def test_a_version_without_a_score_takes_no_champions_place(client, tmp_path, make_card):
+    told = [register(client, tmp_path, make_card(score)) for score in (0.5, math.nan)]
+    assert told[1] == "version 1 stays champion: its iou 0.500000 is above nan"
 
 
 def test_model_of_other_data_or_another_metric_takes_no_champions_place(client, tmp_path, make_card):

@@ -75,4 +75,5 @@ def test_model_is_registered_anew_only_when_it_has_changed(settings, place, stag
     save_options(model, PredictOptions(flip=True))
     tuned = register()
     assert (tuned.address, tuned.known) == ("models:/streets/2", False)
+    assert tuned.champion == "version 2 is champion, in place of version 1", "who asks for it gets what was tuned"
     assert register().address == "models:/streets/2"

@@ -20,8 +20,10 @@ from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.place import Place, build_place, write_place
 from search.settings import SearchSettings, build_settings, write_settings
+from search.tracking.experiments import list_searches
 from search.tracking.follower import Tracker
 from search.tracking.overview import write_overview
+from search.tracking.overview_page import LOOK, link_earlier
 from search.tracking.store import open_client, trials_link
 from search.tracking.views import TAG_PREFIX, build_views, look_at, view_link, view_tags
 from segcore.config import TrainConfig
@@ -208,6 +210,24 @@ def test_the_answers_stand_above_every_view_and_what_a_person_writes_there_stays
     client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "")
     write_overview(place, folder)
     assert client.get_experiment_by_name("streets").tags["mlflow.note.content"] == note
+
+
+def test_of_two_searches_of_a_name_the_later_stands_above_the_runs_and_leads_to_the_earlier(folder, place, client):
+    experiment = client.get_experiment_by_name("streets")
+    own = {"search.id": "2e" * 16, "search.stage": "search", "search.trial": "-1"}
+    before, (first,) = experiment.tags["mlflow.note.content"], list_searches(client, [experiment.experiment_id], 9)
+    later = client.create_run(experiment.experiment_id, first.info.start_time + 60_000, tags=own)
+    try:
+        client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", f"### Later\n{LOOK}")
+        write_overview(place, folder)
+        tags = client.get_experiment_by_name("streets").tags
+        assert tags["mlflow.note.content"].startswith("### Later"), "the earlier leaves it alone"
+        (line,) = link_earlier(experiment.experiment_id, [first])
+        assert f"](#/experiments/{experiment.experiment_id}/runs/{first.info.run_id}?" in line
+    finally:
+        client.delete_run(later.info.run_id)
+    write_overview(place, folder)
+    assert client.get_experiment_by_name("streets").tags["mlflow.note.content"] == before, "once the later is gone"
 
 
 def test_views_are_replaced_and_not_multiplied(folder, place, client):

@@ -311,3 +311,12 @@ def test_further_configurations_are_the_confirmed_ones_and_then_the_best_of_the_
     assert [each.values["epochs"] for each in found] == [3, 2, 2]
     assert [each.trial for each in choose_further(best, history, trainings, (3,), 1)] == [2]
     assert choose_further(best, history, trainings, (), 0) == []
+
+
+def test_a_file_that_says_the_same_is_left_alone_so_that_who_may_only_read_it_is_shown_it(make_best, tmp_path):
+    write_best(make_best(), tmp_path / "best.json")
+    before = (tmp_path / "best.json").stat().st_ino
+    write_best(make_best(), tmp_path / "best.json")
+    assert (tmp_path / "best.json").stat().st_ino == before
+    write_best(make_best(rivals=[]), tmp_path / "best.json")
+    assert read_best(tmp_path / "best.json") == make_best(rivals=[])

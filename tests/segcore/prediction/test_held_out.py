@@ -122,6 +122,14 @@ def test_stored_folds_are_the_models_or_the_searchs_but_never_made_again(model):
     assert read_stored_folds(parse_notes({}, 3).folds, model) is None
 
 
+def test_a_file_that_holds_no_folds_is_named_with_whose_to_give(model, tmp_path):
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(
+        CheckpointError, match=r"other\.json cannot be read .*; give the one that the training of .* used"
+    ):
+        plan_held_out(parse_notes({"folds": [0, 1, 2]}, 3), CASES, model, tmp_path / "other.json")
+
+
 def test_folds_of_another_number_beside_the_model_are_not_its_own(model):
     save_split(model.parent.parent / "folds.json", {"c0": 0, "c1": 1}, folds=2)
     assert plan_held_out(parse_notes({"folds": [0, 1, 2]}, 3), CASES, model).source.startswith("made again")

@@ -12,7 +12,6 @@ from search.memory.best import Confirmation, Winner
 from search.memory.events import Closed
 from search.memory.history import History, TrialRecord
 from search.memory.journal import replay
-from search.memory.outcome import FAILURES
 from search.opening import read_search
 from search.place import Place
 from search.settings import SearchSettings
@@ -116,7 +115,7 @@ def _find_best(
     folder: SearchFolder, settings: SearchSettings, history: History, confirmation: History
 ) -> Winner | None:
     # Not from the file: that of a search that goes on is of before.
-    if not any(trial.outcome not in FAILURES for trial in history.ranked):
+    if not history.eligible:
         return None
     if not folder.folds.is_file():
         return choose_best(history, settings)

@@ -55,6 +55,11 @@ def test_summary_counts_trials_by_state_and_names_the_best(render, make_history,
     assert "best iou 0.6123 in trial 0" in text
 
 
+def test_summary_names_no_failed_trial_as_the_best(render, make_trials, make_settings):
+    history = make_trials({"ious": [0.9], "outcome": "failed"}, {"ious": [0.5]})
+    assert "best iou 0.5000 in trial 1" in render(summary_line(history, make_settings(), 2))
+
+
 def test_summary_of_nothing(render, make_settings):
     assert "0 of 9 trials  ·  0 running" in render(summary_line(History("iou"), make_settings(trials=9), 2))
     of_stage = render(summary_line(History("iou"), make_settings(trials=9), 2, History("iou")))

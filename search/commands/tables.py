@@ -73,7 +73,7 @@ def _describe_setting(value: Any, description: str) -> str:
         return unset[1]
     match value:
         case float():
-            return f"{value:g}"
+            return f"{value:.10g}"
         case list() | dict():
             # As the options were given, that make it.
             parts = [f"{name}={each}" for name, each in value.items()] if isinstance(value, dict) else map(str, value)

@@ -40,7 +40,7 @@ def stopping(matter: Matter) -> Section:
     rungs = count_rungs(matter)
     hint = (
         "At a rung the best part of those that got as far goes on; any other waits with its checkpoint, and goes on "
-        "when it is among the best by then. Nothing but a score of NaN stops a trial for good."
+        "when it is among the best by then. Those far behind give their checkpoints up, so that they wait in vain."
     )
     if not any(sum(rung.counts) for rung in rungs):
         return Section(title="Who was stopped", hint=hint, content=paragraph("No trial has got to a rung yet."))

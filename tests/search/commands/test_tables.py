@@ -128,6 +128,11 @@ def test_settings_table_says_what_a_setting_means_that_is_not_given(render, row_
     assert "start a local Ray" in row_of(text, "address")
 
 
+def test_settings_table_shows_large_numbers_with_all_their_digits(render, row_of, make_settings, make_place):
+    text = render(settings_table(make_settings(time_budget_seconds=14 * 86400), make_place()))
+    assert row_of(text, "time_budget_seconds").split()[1] == "1209600"
+
+
 def test_settings_table_shows_lists_and_values_as_they_were_given(render, row_of, make_settings, make_place):
     fixed, extra = {"batch_size": 16, "loss": "ce"}, (Path("/sure"), Path("/more"))
     text = render(settings_table(make_settings(fixed=fixed), make_place(extra=extra)))

@@ -26,6 +26,8 @@ _LOCK: Final = ".lock"
 _IDLE: Final = ".idle"
 """Locked beside `_LOCK` by who runs no training meanwhile."""
 _WHAT: Final = "settings.json"
+_LOOK_SECONDS: Final = 0.5
+"""Who only looks whether a lock is held has it for less."""
 
 
 def is_taken(folder: SearchFolder) -> bool:
@@ -170,7 +172,8 @@ def _is_held(file: Path) -> bool:
         # Where no driver ever was there is none now.
         return False
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Shared, so that two who look at once do not take each other for a driver.
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return True
     finally:
@@ -202,16 +205,7 @@ def require_idle(*stages: StageFolder) -> None:
 
 def _is_locked(folder: SearchFolder) -> bool:
     """Say whether a driver of this machine runs a stage of a search now."""
-    locks = [FileLock(file) for stage in folder.stages.values() if (file := stage.root / _LOCK).exists()]
-    try:
-        for lock in locks:
-            lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    finally:
-        for lock in locks:
-            lock.release()
-    return False
+    return any(_is_held(stage.root / _LOCK) for stage in folder.stages.values())
 
 
 @contextmanager
@@ -225,7 +219,7 @@ def lock_stage(stage: StageFolder) -> Iterator[None]:
     lock = FileLock(stage.root / _LOCK)
     try:
         stage.root.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_LOOK_SECONDS)
     except Timeout:
         raise CheckpointError(
             f"{stage.root} is in use by another process; wait for it, or stop it by '{stage.command('stop')}'."

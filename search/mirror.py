@@ -49,8 +49,10 @@ def fetch_search(bucket: Bucket, root: Path) -> None:
     found = {name: content for name in (*_JOURNALS, *_FILES) if (content := stored.read(name)) is not None}
     if not is_ahead(root, found, stored):
         for name, content in found.items():
-            with _replacing(root / name) as temporary:
-                temporary.write_bytes(content)
+            # A driver of this machine that has begun since writes on into the journal that it has opened.
+            if _read(root / name) != content:
+                with _replacing(root / name) as temporary:
+                    temporary.write_bytes(content)
 
 
 def is_ahead(root: Path, found: dict[str, bytes], stored: Bucket) -> bool:
@@ -284,11 +286,15 @@ def _size_of(file: Path) -> int:
 
 def _read_lines(file: Path) -> bytes:
     """Return a journal's whole lines; the driver may be writing the next one."""
+    content = _read(file)
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _read(file: Path) -> bytes:
     try:
-        content = file.read_bytes()
+        return file.read_bytes()
     except FileNotFoundError:
         return b""
-    return content[: content.rfind(b"\n") + 1]
 
 
 @contextmanager

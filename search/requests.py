@@ -102,7 +102,9 @@ def fetch_requests(stored: Bucket, root: Path) -> None:
     for each in stored.list_files(FOLDER):
         if each.size <= _MOST_BYTES and (content := stored.read(f"{FOLDER}/{each.path}")) is not None:
             (root / FOLDER).mkdir(exist_ok=True)
-            (root / FOLDER / Path(each.path).name).write_bytes(content)
+            # The driver's own thread may look meanwhile, and takes away what is no whole request.
+            with replacing(root / FOLDER / Path(each.path).name) as temporary:
+                temporary.write_bytes(content)
         stored.delete(f"{FOLDER}/{each.path}")
 
 

@@ -48,7 +48,7 @@ class Results:
         name: of the search.
         metric: what decides; every `score` is of it.
         trials: a row for each trial by its number: state, epochs, score, best_epoch, seconds (of its worker), rank (NaN
-            without a score), message, and a column for each hyperparameter that was drawn.
+            for one that has no score, or failed), message, and a column for each hyperparameter that was drawn.
         curves: a row for each epoch of each trial: trial, epoch, score, time (UTC), and a column for each metric.
         stops: a row for each time that ASHA stopped a trial: trial, epoch, reason, time, and taken_up, when it went on
             (NaT while it waits).
@@ -149,7 +149,7 @@ def load_results(name: str, storage: str | Path) -> Results:
 
 def tabulate_trials(history: History) -> pd.DataFrame:
     """Return a row for each trial, see `Results.trials`."""
-    ranks = {trial.number: rank for rank, trial in enumerate(history.ranked, start=1)}
+    ranks = {trial.number: rank for rank, trial in enumerate(history.eligible, start=1)}
     choices = sorted({name for trial in history.in_order for name in trial.params})
     rows = [_describe(trial, ranks.get(trial.number), choices) for trial in history.in_order]
     table = pd.DataFrame(rows, columns=["trial", *_describe_columns(), *choices])

@@ -280,7 +280,8 @@ def parse_trials(text: str, settings: SearchSettings, asked: int) -> int:
         ConfigError: when it is none, or less than what there is.
     """
     match = re.fullmatch(r"(\+?)([0-9]+)", text.strip())
-    if match is None:
+    # Of thousands of digits Python makes no number.
+    if match is None or len(match.group(2)) > _LONGEST_NUMBER:
         raise ConfigError(f"--trials {text!r} is no number of trials; write 60, or +40 for 40 more.")
     trials = int(match.group(2)) + (settings.trials if match.group(1) else 0)
     if trials < asked:

@@ -16,6 +16,7 @@ from segcore.bucket_address import is_address
 from segcore.data.caching.disk import read_path, resolve_folder
 from segcore.errors import StorageError
 from segcore.regular import read_regular
+from segcore.replacing import replacing
 
 _MARK: Final = ".bucket"
 _DIGEST_LETTERS: Final = 16
@@ -37,7 +38,10 @@ def locate_storage(given: str | Path) -> Path:
     mirror = resolve_folder("storage", _state_folder()) / _digest(bucket.address)
     try:
         mirror.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (mirror / _MARK).write_text(bucket.address, encoding="utf-8")
+        if find_bucket(mirror) is None:
+            # Of a storage without it a driver of this machine would know no bucket, be it for a moment.
+            with replacing(mirror / _MARK) as temporary:
+                temporary.write_text(bucket.address, encoding="utf-8")
     except OSError as error:
         raise StorageError(
             f"--storage {bucket.address}: {mirror}, where this machine keeps its files of it, cannot be written "

@@ -1,6 +1,6 @@
 """MLflow's address: its default, and how it is shown and kept without a password.
 
-Whether it can be used is found out in `tracking.store`.
+Whether it can be used is found out in `tracking.check`.
 """
 
 import os

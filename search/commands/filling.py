@@ -19,7 +19,6 @@ from search.insight.decisions import Decisions
 from search.insight.record import Record
 from search.insight.spending import worker_seconds
 from search.memory.history import TrialRecord
-from search.memory.outcome import FAILURES
 
 
 def fill_line(look: Look) -> SearchLine:
@@ -75,7 +74,7 @@ def fill_status(look: Look) -> StatusDocument:
 
 def fill_best(record: Record) -> BestScore | None:
     """Return the best of the search's fold; None before a score."""
-    winner = next((trial for trial in record.history.ranked if trial.outcome not in FAILURES), None)
+    winner = next(iter(record.history.eligible), None)
     if winner is None or winner.best is None:
         return None
     best = winner.best

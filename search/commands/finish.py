@@ -59,7 +59,7 @@ def _confirm(folder: SearchFolder, where: Values, top: int | None, folds: int | 
     if not can_confirm(history, settings):
         raise CheckpointError(
             f"Search {name!r} has fewer than two configurations to compare (--top {settings.confirm}, "
-            f"{count_words(len(history.ranked), 'trial')} "
+            f"{count_words(len(history.eligible), 'trial')} "
             "with a score); use --top 2 or more, or resume the search first."
         )
     if is_in_use(folder.search_stage):

@@ -14,7 +14,7 @@ from search.insight.time_left import count_at_once, estimate_seconds_left, estim
 from search.judge.asha import Asha
 from search.judge.progress import build_asha, is_over
 from search.memory.history import History
-from search.memory.journal import replay
+from search.opening import read_what
 from search.verdict.rounds import count_planned
 
 RUNNING: Final = {"search": "running", "confirm": "confirming", "retrain": "retraining"}
@@ -83,9 +83,8 @@ def look_at(folder: SearchFolder) -> Look:
         CheckpointError: when a file of it is damaged.
         StorageError: when its bucket cannot be read.
     """
-    record = read_record(folder)
-    asha = build_asha(record.settings)
-    replay(folder.search_stage.journal, asha)
+    asha = build_asha(read_what(folder))
+    record = read_record(folder, asha)
     stages = _stages_of(record)
     driven = _find_driven(folder, stages)
     for name, history in stages.items():

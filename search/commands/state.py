@@ -54,7 +54,8 @@ def show_state(
     usable = choose_candidates(history, replace(settings, confirm=2))
     if not usable:
         _show_failures(history, folder)
-    if not is_over(settings, history, asha):
+    # A search that ran out of time is confirmed all the same, and nobody can go on with it meanwhile.
+    if not driven and not is_over(settings, history, asha):
         _tell_unfinished(settings, folder, history)
     elif usable:
         _show_confirmation(settings, folder, history, driven, has_rivals=len(usable) > 1, names_best=names_best)

@@ -73,7 +73,7 @@ def _describe_setting(value: Any, description: str) -> str:
         return unset[1]
     match value:
         case float():
-            return f"{value:g}"
+            return f"{value:.10g}"
         case list() | dict():
             # As the options were given, that make it.
             parts = [f"{name}={each}" for name, each in value.items()] if isinstance(value, dict) else map(str, value)
@@ -136,9 +136,9 @@ def summary_line(
         parts.append(f"{len(unfinished) - running} waiting")
     parts += [f"{count} {outcome}" for outcome, count in counts if count]
     line = Text("  ·  ".join(parts), style="bold")
-    ranked = history.ranked
-    if ranked and ranked[0].best is not None:
-        best = f"best {history.metric} {ranked[0].best.score:.4f} in {noun[:-1]} {ranked[0].number}"
+    leader = next(iter(history.eligible), None)
+    if leader is not None and leader.best is not None:
+        best = f"best {history.metric} {leader.best.score:.4f} in {noun[:-1]} {leader.number}"
         line.append(f"\n{best}", style="bold green")
     at_once = concurrent or count_at_once(history)
     if search is None:
@@ -146,7 +146,7 @@ def summary_line(
     else:
         seconds = estimate_trainings_left(history, search, settings.trials)
     if left := _describe_time_left(seconds, at_once, running):
-        line.append(f"  ·  {left}" if ranked else f"\n{left}", style="bold")
+        line.append(f"  ·  {left}" if leader else f"\n{left}", style="bold")
     return line
 
 

@@ -5,6 +5,7 @@ left in its folder (see `record`), also while it runs; what fails is told in `fa
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from search.folder import STAGE_TITLES
@@ -21,6 +22,7 @@ from search.memory.best import Confirmation
 from search.memory.history import count_ends
 from search.memory.outcome import FAILURES, Outcome
 from search.verdict.notes import confirmation_line
+from search.verdict.selection import choose_candidates
 from segcore.counting import count_words
 
 _TOLD_CHOICES: Final = 3
@@ -80,7 +82,7 @@ def answer_choices(record: Record, importances: Sequence[Importance]) -> Answer:
 
 def answer_luck(record: Record) -> Answer:
     """Say whether the winner won by luck."""
-    question, best, command = "Was the winner luck?", record.best, record.folder.command
+    question, best = "Was the winner luck?", record.best
     if best is None:
         ends = count_ends(record.history.in_order) or "none has begun"
         return Answer(topic="luck", question=question, sentence="Nobody has won yet.", certainty=f"Trials: {ends}.")
@@ -96,10 +98,9 @@ def answer_luck(record: Record) -> Answer:
         topic="luck",
         question=question,
         sentence=f"Nobody knows yet: trial {best.trial} ({describe_values(best.values)}) is the best of "
-        f"{count_words(len(record.history.ranked), 'score')} on {best.place} alone.",
+        f"{count_words(len(record.history.eligible), 'score')} on {best.place} alone.",
         certainty=f"Its {record.metric} {best.score:.4f} flatters, as the best of many does{_tell_lead(record)}.",
-        # A search that goes on confirms by itself at its end.
-        commands=() if record.history.unfinished or len(record.history.ranked) < 2 else (command("confirm"),),
+        commands=_confirming(record),
     )
 
 
@@ -199,7 +200,7 @@ def _tell_importance(
 
 
 def _tell_lead(record: Record) -> str:
-    scores = [trial.best.score for trial in record.history.ranked if trial.best and trial.outcome not in FAILURES]
+    scores = [trial.best.score for trial in record.history.eligible if trial.best]
     return f"; it is {scores[0] - scores[1]:.4f} ahead of the second" if len(scores) > 1 else ""
 
 
@@ -211,6 +212,15 @@ def _tell_verdict(confirmed: Confirmation) -> str:
         once = "with one further seed" if confirmed.further_seeds else "on one further fold"
         return f"Probably not: it was trained anew {once}, and stays ahead"
     return "No: it was trained anew, and stays ahead"
+
+
+def _confirming(record: Record) -> tuple[str, ...]:
+    """Return the command that confirms; a search that goes on does so by itself at its end."""
+    settings = record.settings
+    if record.history.unfinished or len(choose_candidates(record.history, replace(settings, confirm=2))) < 2:
+        return ()
+    options = () if settings.confirm > 1 else ("--top", "3")
+    return (record.folder.command("confirm", *options),)
 
 
 def _closer_look(record: Record, confirmed: Confirmation) -> tuple[str, ...]:

@@ -34,8 +34,8 @@ class ValueStanding:
         trials: how many drew it.
         standing: mean share of the other trials that they beat (see `propose.standing`), 0 to 1.
         best: highest score of them; None without one.
-        leads: of resamples of the trials, the share in which this value ranks highest; 0 for one with a single
-            trial, and where no two values have more.
+        leads: of resamples of the trials, the share in which this value ranks highest, those who tie sharing it; 0 for
+            one with a single trial, and where no two values have more.
     """
 
     value: str
@@ -118,6 +118,7 @@ def _count_leads(groups: Mapping[str, Sequence[float]]) -> dict[str, float]:
     leads = dict.fromkeys(groups, 0.0)
     if len(able) > 1:
         means_VR = np.array([draw.choice(each, (_RESAMPLES, len(each))).mean(axis=1) for each in able.values()])
-        counts_V = np.bincount(means_VR.argmax(axis=0), minlength=len(able))
-        leads |= {value: count / _RESAMPLES for value, count in zip(able, counts_V.tolist(), strict=True)}
+        is_first_VR = means_VR == means_VR.max(axis=0)
+        shares_V = (is_first_VR / is_first_VR.sum(axis=0)).mean(axis=1)
+        leads |= dict(zip(able, shares_V.tolist(), strict=True))
     return leads

@@ -125,8 +125,11 @@ def _explain(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize")
     everything = {**distributions, CHANCE: FloatDistribution(0.0, 1.0)}
-    for point, standing in draw.choices(pairs, k=min(len(pairs), _RESAMPLED_TRIALS)):
-        params = {**{name: point[name] for name in distributions}, CHANCE: draw.random()}
+    # Of each trial once: a trial that comes twice has the same number again, as it has all else.
+    chances = [draw.random() for _ in pairs]
+    for number in draw.choices(range(len(pairs)), k=min(len(pairs), _RESAMPLED_TRIALS)):
+        point, standing = pairs[number]
+        params = {**{name: point[name] for name in distributions}, CHANCE: chances[number]}
         study.add_trial(optuna.trial.create_trial(params=params, distributions=everything, value=standing))
     evaluator = FanovaImportanceEvaluator(n_trees=_TREES, seed=draw.randrange(2**31))
     with warnings.catch_warnings():

@@ -11,8 +11,7 @@ from search.insight.stops import Stops
 from search.memory.best import Confirmation, Winner
 from search.memory.events import Closed
 from search.memory.history import History, TrialRecord
-from search.memory.journal import replay
-from search.memory.outcome import FAILURES
+from search.memory.journal import Follower, replay
 from search.opening import read_search
 from search.place import Place
 from search.settings import SearchSettings
@@ -87,8 +86,12 @@ class Record:
         return self.retraining.closed if self.is_retraining_current else None
 
 
-def read_record(folder: SearchFolder) -> Record:
+def read_record(folder: SearchFolder, *followers: Follower) -> Record:
     """Read a search.
+
+    Args:
+        folder: its files.
+        followers: are told the events of the search itself, the very ones that its trials follow from.
 
     Raises:
         CheckpointError: when its files are damaged.
@@ -97,7 +100,7 @@ def read_record(folder: SearchFolder) -> Record:
     settings, place = read_search(folder)
     histories = {name: History(settings.metric) for name in folder.stages}
     stops = Stops()
-    replay(folder.search_stage.journal, histories["search"], stops)
+    replay(folder.search_stage.journal, histories["search"], stops, *followers)
     for name in ("confirm", "retrain"):
         replay(folder.stages[name].journal, histories[name])
     return Record(
@@ -116,7 +119,7 @@ def _find_best(
     folder: SearchFolder, settings: SearchSettings, history: History, confirmation: History
 ) -> Winner | None:
     # Not from the file: that of a search that goes on is of before.
-    if not any(trial.outcome not in FAILURES for trial in history.ranked):
+    if not history.eligible:
         return None
     if not folder.folds.is_file():
         return choose_best(history, settings)

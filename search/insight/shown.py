@@ -36,7 +36,7 @@ def choose_shown(record: Record) -> list[Shown]:
 
 
 def _choose_searched(record: Record) -> Iterator[Shown | None]:
-    ranked = [trial for trial in record.history.ranked if trial.best is not None]
+    ranked = record.history.eligible or record.history.ranked
     middle = ranked[len(ranked) // 2 :][:1] if len(ranked) > 2 else []
     chosen = [("the best", ranked[:1]), ("the median", middle), ("the worst", ranked[-1:] if len(ranked) > 1 else [])]
     for word, trials in chosen:

@@ -102,7 +102,7 @@ def seconds_left(settings: SearchSettings, history: History) -> float | None:
         return None
     left_seconds = budget_seconds - history.spent_seconds
     if left_seconds <= 0:
-        raise ConfigError(f"The time budget of {budget_seconds:g} s is spent; grant more with --time-budget 1h.")
+        raise ConfigError(f"The time budget of {budget_seconds:.10g} s is spent; grant more with --time-budget 1h.")
     return left_seconds
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from operator import itemgetter
 
 from search.memory.events import Asked, Closed, Event, Halted, Opened, Reopened, TrialEvent, Warned
-from search.memory.outcome import Outcome
+from search.memory.outcome import FAILURES, Outcome
 from search.memory.trials import EpochRecord, TrialRecord, ask, follow
 from segcore.errors import CheckpointError
 
@@ -131,6 +131,11 @@ class History:
     def ranked(self) -> list[TrialRecord]:
         """Trials with a score, the best first; equals by number."""
         return rank(self.in_order)
+
+    @property
+    def eligible(self) -> list[TrialRecord]:
+        """Trials that may win, the best first; equals by number. One that failed may not, whatever its score was."""
+        return [trial for trial in self.ranked if trial.outcome not in FAILURES]
 
 
 def rank(trials: Iterable[TrialRecord]) -> list[TrialRecord]:

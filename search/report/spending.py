@@ -23,6 +23,9 @@ _GAP_SHARE: Final = 0.5
 """The same of a longer epoch, as a share of it."""
 _MOST_LANES: Final = 256
 
+Cost = Callable[[TrialRecord], float | None]
+"""What a trial took; 0 or None where nothing tells."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
@@ -44,13 +47,16 @@ def score_against_cost(matter: Matter) -> Section:
     hint = "The line joins the trials that no other beats in both; what lies under it could be had for less."
     if not matter.scored:
         return Section(title="Score against cost", hint=hint, content=paragraph("No trial has a score yet."))
-
-    def minutes(trial: TrialRecord) -> float | None:
-        return worker_seconds(trial) / 60 or None
-
-    parts = [card("By training time", _front_chart(matter, minutes, "minutes of a worker"))]
-    if any(trial.latency_ms for trial in matter.scored):
-        parts.append(card("By prediction time", _front_chart(matter, _latency, "milliseconds for an image")))
+    charts: list[tuple[str, Cost, str]] = [
+        ("By training time", lambda trial: worker_seconds(trial) / 60, "minutes of a worker"),
+        ("By prediction time", lambda trial: trial.latency_ms, "milliseconds for an image"),
+    ]
+    # An axis of costs of 0, or unknown, would have nothing on it.
+    parts = [
+        card(title, _front_chart(matter, cost, label))
+        for title, cost, label in charts
+        if any(cost(trial) for trial in matter.scored)
+    ]
     return Section(title="Score against cost", hint=hint, content=join([matter.key, cards(parts)]))
 
 
@@ -115,11 +121,7 @@ def _spans(trial: TrialRecord) -> list[tuple[float, float]]:
     return list(pairwise([trial.started, *(record.time for record in records)]))
 
 
-def _latency(trial: TrialRecord) -> float | None:
-    return trial.latency_ms
-
-
-def _front_chart(matter: Matter, cost: Callable[[TrialRecord], float | None], label: str) -> Markup:
+def _front_chart(matter: Matter, cost: Cost, label: str) -> Markup:
     known = [(trial, found) for trial in matter.scored if (found := cost(trial))]
     costs = [found for _, found in known]
     scores = [score_of(trial) for trial, _ in known]

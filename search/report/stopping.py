@@ -40,7 +40,7 @@ def stopping(matter: Matter) -> Section:
     rungs = count_rungs(matter)
     hint = (
         "At a rung the best part of those that got as far goes on; any other waits with its checkpoint, and goes on "
-        "when it is among the best by then. Nothing but a score of NaN stops a trial for good."
+        "when it is among the best by then. Those far behind give their checkpoints up, so that they wait in vain."
     )
     if not any(sum(rung.counts) for rung in rungs):
         return Section(title="Who was stopped", hint=hint, content=paragraph("No trial has got to a rung yet."))
@@ -97,7 +97,7 @@ def _taken_up_table(matter: Matter) -> Markup:
     stops = matter.record.stops.taken_up
     if not stops:
         return paragraph("None: no trial that ASHA stopped has gone on.")
-    ranks = {trial.number: rank for rank, trial in enumerate(matter.history.ranked, start=1)}
+    ranks = {trial.number: rank for rank, trial in enumerate(matter.history.eligible, start=1)}
     rows: list[Row] = []
     for stop in stops[:_SHOWN]:
         trial = matter.history.trials[stop.trial]
@@ -114,7 +114,7 @@ def _taken_up_table(matter: Matter) -> Markup:
         )
     header = ["trial", "why it was stopped", "waited", "epochs now", f"best {matter.metric}", "rank now"]
     more = f" The first {_SHOWN} of {len(stops)}." if len(stops) > _SHOWN else ""
-    gained = min((ranks.get(stop.trial, len(ranks)) for stop in stops), default=0)
-    told = paragraph(f"The best of them is rank {gained} of all now.{more}")
+    gained = min((ranks[stop.trial] for stop in stops if stop.trial in ranks), default=0)
+    told = paragraph(f"The best of them is rank {gained} of all now.{more}" if gained else more.strip())
     table = data_table(header, rows, sortable=True, tall=True, marks=[stop.trial for stop in stops[:_SHOWN]])
     return join([told, table])

@@ -21,8 +21,9 @@ _MOST_NAMED: Final = 8
 def trials(matter: Matter) -> Section:
     """Return the table of all trials, the best first, and why some failed."""
     choices = matter.order_choices(list_choices(matter.history))
-    ranked = matter.history.ranked
-    others = [trial for trial in matter.history.in_order if trial.best is None]
+    ranked = matter.history.eligible
+    places = {trial.number for trial in ranked}
+    others = [trial for trial in matter.history.in_order if trial.number not in places]
     rows = [_row(matter, trial, rank, choices) for rank, trial in enumerate(ranked, start=1)]
     rows += [_row(matter, trial, None, choices) for trial in others]
     header = ["rank", "trial", "state", "epochs", matter.metric, "at epoch", "took", *choices]

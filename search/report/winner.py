@@ -13,7 +13,7 @@ from search.report.matter import Matter, card, cards, score_of
 from segcore.insight.page import Cell, Markup, Row, Section, data_table, element, join, paragraph
 
 _SHOWN: Final = 10
-_NONE_SCORED: Final = paragraph("No trial has a score yet.")
+_NONE_SCORED: Final = paragraph("No trial that can win has a score yet.")
 _METHODS: Final = {"interval": "Intervals of scores", "difference": "of differences"}
 
 
@@ -26,7 +26,7 @@ def rivals(matter: Matter) -> Section:
         if confirmed is not None
         else "Not confirmed: these are the best scores on one fold, and the first of many flatters."
     )
-    if not matter.history.ranked:
+    if confirmed is None and not matter.history.eligible:
         return Section(title="Winner and rivals", hint="The best, and what came near it.", content=_NONE_SCORED)
     content = _confirmed(matter, confirmed) if confirmed is not None else _unconfirmed(matter)
     return Section(title="Winner and rivals", hint=hint, content=content)
@@ -85,18 +85,19 @@ def _contender_row(matter: Matter, contender: Finalist) -> Row:
 
 
 def _unconfirmed(matter: Matter) -> Markup:
+    shown = matter.history.eligible[:_SHOWN]
     rows: list[Row] = [
         [
             f"{trial.number}: {describe_values(trial.values)}",
             Cell(text=f"{score_of(trial):.4f}", number=score_of(trial)),
-            Cell(text=f"{score_of(trial) - score_of(matter.history.ranked[0]):+.4f}", number=score_of(trial)),
+            Cell(text=f"{score_of(trial) - score_of(shown[0]):+.4f}", number=score_of(trial)),
             Cell(text=str(trial.last_epoch), number=trial.last_epoch),
             str(trial.outcome or ("running" if trial.running else "waiting")),
         ]
-        for trial in matter.history.ranked[:_SHOWN]
+        for trial in shown
     ]
     header = ["configuration", matter.metric, "to the best", "epochs", "state"]
-    return data_table(header, rows, marks=[trial.number for trial in matter.history.ranked[:_SHOWN]])
+    return data_table(header, rows, marks=[trial.number for trial in shown])
 
 
 def _conditions_table(matter: Matter) -> Markup:

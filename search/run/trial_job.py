@@ -43,7 +43,11 @@ class Limits:
             (costs["memory_gib"], self.memory_gib, "GiB of GPU memory per prediction", "--max-memory-gib"),
         )
         broken = [each for each in told if each[1] and each[0] > each[1]]
-        return "; ".join(f"{cost:.3g} {unit} are above {option} {limit:g}" for cost, limit, unit, option in broken)
+        return "; ".join(f"{_tell(cost)} {unit} are above {option} {limit:.9g}" for cost, limit, unit, option in broken)
+
+
+def _tell(cost: float) -> str:
+    return f"{cost:.3g}" if cost < 100 else f"{cost:.0f}"
 
 
 class Assignment(TypedDict):

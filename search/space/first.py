@@ -120,8 +120,10 @@ def add_known(
     found = list(first)
     most = min(settings.trials // 2, len(first) + settings.known)
     for known in KNOWN_GOOD.get(settings.space, ()):
+        if len(found) >= most:
+            break
         whole = _resolve_known(known, space, settings, facts, require_trainable)
-        if len(found) < most and whole is not None and all(whole["values"] != other["values"] for other in found):
+        if whole is not None and all(whole["values"] != other["values"] for other in found):
             found.append(whole)
     return found
 

@@ -6,7 +6,6 @@ from search.finding import bring, is_name
 from search.folder import SearchFolder
 from search.memory.history import History
 from search.memory.journal import read_history
-from search.memory.outcome import FAILURES
 from search.opening import read_what
 from search.place import Place
 from search.space.first import validate_given
@@ -52,7 +51,7 @@ def read_earlier(name: str, place: Place) -> list[dict[str, Any]]:
 
 def _best_values(history: History) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for trial in history.ranked:
-        if trial.outcome not in FAILURES and trial.values not in found:
+    for trial in history.eligible:
+        if len(found) < _WARM_STARTS and trial.values not in found:
             found.append(trial.values)
-    return found[:_WARM_STARTS]
+    return found

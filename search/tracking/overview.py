@@ -15,7 +15,6 @@ from search.folder import SearchFolder
 from search.insight.answers import answer_questions
 from search.insight.record import Record, read_record
 from search.memory.best import Ends
-from search.memory.outcome import FAILURES
 from search.place import Place
 from search.tracking.experiments import find_runs, list_searches, stage_tags
 from search.tracking.finding import find_experiment
@@ -118,7 +117,7 @@ def _tell_winner(record: Record, known: Mapping[str, float]) -> dict[str, float 
     best = record.best
     if best is None or record.history.closed is None:
         return {}
-    scores = [trial.best.score for trial in record.history.ranked if trial.best and trial.outcome not in FAILURES]
+    scores = [trial.best.score for trial in record.history.eligible if trial.best]
     metrics = {key_of(name): value for name, value in best.metrics.items()}
     return {
         best_key_of(record.metric): max(scores),

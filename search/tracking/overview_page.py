@@ -12,7 +12,6 @@ from search.insight.words import describe_seconds, tell_moment
 from search.markdown import code, code_block, plain
 from search.memory.best import Finalist
 from search.memory.history import TrialRecord
-from search.memory.outcome import FAILURES
 from search.tracking.names import describe_configuration
 from search.tracking.reports import report_link
 from search.tracking.store import PARENT
@@ -95,7 +94,7 @@ def _tell(answer: Answer) -> str:
 def _table(record: Record, experiment_id: str, runs: Mapping[int, str]) -> str:
     finalists = record.confirmed.contenders if record.confirmed is not None else []
     contenders = {each.trial: each for each in finalists}
-    others = [trial.number for trial in record.history.ranked if trial.outcome not in FAILURES]
+    others = [trial.number for trial in record.history.eligible]
     shown = list(dict.fromkeys([*contenders, *others]))[: max(_BEST_TRIALS, len(contenders))]
     rows = [
         f"| {_link(trial, experiment_id, runs)} | {trial.best.score:.4f} | "

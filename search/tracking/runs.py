@@ -14,7 +14,6 @@ from search.folder import SearchFolder, StageFolder
 from search.memory.events import Asked, Closed, Epoch, Event, Opened, TrialEvent
 from search.memory.history import History, TrialRecord
 from search.memory.journal import read_events
-from search.memory.outcome import FAILURES
 from search.memory.trials import WHOLE
 from search.place import Place, place_values
 from search.settings import SearchSettings, settings_values
@@ -227,9 +226,8 @@ class StageRuns:
 
     def _log_ranks(self, stamp: int) -> None:
         """Say where each trial stands in the end, and of one that was stopped, where it stands there by now."""
-        ranked = [trial for trial in self._history.ranked if trial.outcome not in FAILURES]
         places = rank_stopped(self._history)
-        for rank, trial in enumerate(ranked, start=1):
+        for rank, trial in enumerate(self._history.eligible, start=1):
             run = self._runs.get(trial.number)
             if run is not None and not run.is_deleted:
                 self._writer.log_metrics(run, [Metric("rank", rank, stamp, 0)])

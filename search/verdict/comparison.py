@@ -4,7 +4,7 @@ Two intervals answer two questions. `compare_over_folds` covers everything that 
 training images and the luck of a training; it needs two folds at least, and is wide with few. `compare_over_images`
 covers only which streets were looked at, with the trained networks as they are; one fold is enough.
 Where there is one fold, scores are by seed instead: they cover the luck of a training alone.
-What follows from them is decided in `selection`.
+What follows from them is decided in `race`.
 """
 
 import math

@@ -11,7 +11,7 @@ from search.folder import SearchFolder
 from search.memory.best import Configuration, Confirmation, Ends, Finalist, Winner, write_best
 from search.memory.history import History, TrialRecord, count_ends
 from search.memory.journal import read_history
-from search.memory.outcome import FAILURES, Outcome
+from search.memory.outcome import Outcome
 from search.settings import SearchSettings
 from search.verdict.comparison import FOLDS_METHOD, IMAGES_METHOD, SEEDS_METHOD, Interval
 from search.verdict.decision import Contender, Decision
@@ -31,7 +31,7 @@ def choose_best(history: History, settings: SearchSettings) -> Winner:
     Raises:
         CheckpointError: when no trial has a score.
     """
-    ranked = _ranked(history)
+    ranked = history.eligible
     if not history.trials:
         raise CheckpointError(f"Search {settings.name!r} has begun no trial yet; resume it first.")
     if not ranked:
@@ -45,10 +45,12 @@ def choose_best(history: History, settings: SearchSettings) -> Winner:
 def choose_candidates(history: History, settings: SearchSettings) -> list[TrialRecord]:
     """Return the trials that are worth further folds, as many as the settings say, the best first; equal ones once."""
     candidates: list[TrialRecord] = []
-    for trial in _ranked(history):
+    for trial in history.eligible:
+        if len(candidates) == settings.confirm:
+            break
         if all(trial.values != other.values for other in candidates):
             candidates.append(trial)
-    return candidates[: settings.confirm]
+    return candidates
 
 
 def choose_contenders(history: History, trainings: History, settings: SearchSettings) -> list[TrialRecord]:
@@ -59,7 +61,7 @@ def choose_contenders(history: History, trainings: History, settings: SearchSett
         trainings: the journal of the confirmation.
         settings: the search's settings.
     """
-    candidates, ranked = choose_candidates(history, settings), _ranked(history)
+    candidates, ranked = choose_candidates(history, settings), history.eligible
     known = index_trainings(ranked, trainings.in_order, settings)
     first = further_rounds(settings)[:1]
     ended = {key for key, training in known.items() if training.outcome is Outcome.FINISHED and training.best}
@@ -112,7 +114,7 @@ def choose_further(
     """
     finalists = best.confirmation.contenders if best.confirmation is not None else []
     contenders = [each.trial for each in finalists if each.fold_scores]
-    order = [*contenders, *(trial.number for trial in _ranked(history))]
+    order = [*contenders, *(trial.number for trial in history.eligible)]
     taken = [best.values]
     found: list[Configuration] = []
     for number in dict.fromkeys(order):
@@ -131,10 +133,6 @@ def _best_epochs_again(trial: int, trainings: History) -> list[int]:
     """Return the best epochs of a trial's confirmation; one that was cut short, as by a failure, says nothing."""
     again = [each for each in trainings.in_order if each.source == trial and each.outcome is Outcome.FINISHED]
     return [training.best.epoch for training in again if training.best is not None]
-
-
-def _ranked(history: History) -> list[TrialRecord]:
-    return [trial for trial in history.ranked if trial.outcome not in FAILURES]
 
 
 def _describe_trial(winner: TrialRecord, history: History, settings: SearchSettings) -> Winner:

@@ -1,5 +1,7 @@
+import fcntl
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from filelock import FileLock
@@ -147,6 +149,26 @@ def test_nobody_runs_a_stage_whose_lock_is_held_to_send_what_it_has_left(tmp_pat
         with pytest.raises(CheckpointError, match="is in use by another process"), lock_idle_stage(stage):
             pass
         assert is_in_use(stage)
+
+
+def test_whoever_else_looks_at_a_stage_is_no_driver_of_it(tmp_path):
+    stage = StageFolder(root=tmp_path)
+    with lock_stage(stage):
+        pass
+    with ThreadPoolExecutor(4) as pool:
+        assert not any(pool.map(is_in_use, [stage] * 4000))
+
+
+def test_a_stage_that_is_only_looked_at_may_be_taken(tmp_path, monkeypatch):
+    stage = StageFolder(root=tmp_path)
+    with lock_stage(stage):
+        pass
+    with (tmp_path / ".lock").open("rb") as looked:
+        fcntl.flock(looked, fcntl.LOCK_SH)
+        # Who waits for the lock gives it up, as one who looks does a moment later.
+        monkeypatch.setattr("time.sleep", lambda seconds: looked.close())
+        with lock_stage(stage):
+            assert is_in_use(stage)
 
 
 def test_storage_whose_name_is_too_long_is_refused(make_settings, make_place, tmp_path):

@@ -141,6 +141,15 @@ def test_what_is_only_here_is_not_lost_when_the_bucket_is_behind(here, stored):
     assert read(stored)["settings.json"] == b"{2}"
 
 
+def test_what_is_here_already_is_not_replaced_under_a_driver_that_has_begun_since(here, stored):
+    with copied(here):
+        pass
+    with (here / "journal.jsonl").open("ab") as journal:
+        fetch(here)
+        journal.write(b'{"a": 3}\n')
+    assert (here / "journal.jsonl").read_bytes() == FILES["journal.jsonl"] + b'{"a": 3}\n'
+
+
 def test_two_that_went_on_apart_are_refused(here, stored):
     with copied(here):
         pass

@@ -1,9 +1,11 @@
 import time
+from pathlib import Path
 
 import pytest
 
 from search import requests
-from search.requests import FOLDER, Inbox, Request, name_asker, send_request
+from search.requests import FOLDER, Inbox, Request, fetch_requests, name_asker, send_request
+from segcore.bucket import parse_bucket
 
 
 @pytest.fixture
@@ -67,3 +69,19 @@ def test_a_stop_is_heard_from_whoevers_clock_is_behind(root):
     inbox = Inbox(root)
     send_request(root, Request(kind="stop", reason="lunch", time=time.time() - 86400))
     assert inbox.is_stopped
+
+
+def test_what_is_fetched_from_a_bucket_is_whole_for_whoever_looks_meanwhile(root, make_bucket, monkeypatch):
+    """The driver's thread takes away what is no request, so half of one would be lost."""
+    stored, inbox = parse_bucket("storage", make_bucket()), Inbox(root)
+    stored.write(f"{FOLDER}/0.json", b'{"kind": "prune", "trial": 3, "reason": "enough"}')
+
+    def write_slowly(file: Path, content: bytes) -> None:
+        with file.open("wb") as stream:
+            assert inbox.take() == []
+            stream.write(content)
+
+    monkeypatch.setattr(Path, "write_bytes", write_slowly)
+    fetch_requests(stored, root)
+    assert [each.trial for each in inbox.take()] == [3]
+    assert stored.list_files(FOLDER) == []

@@ -38,6 +38,13 @@ def found(storage):
     return search.load("demo", storage=storage)
 
 
+def test_a_trial_that_failed_has_a_score_and_no_rank(make_trials):
+    table = tabulate_trials(make_trials({"ious": [0.9], "outcome": "failed"}, {"ious": [0.5]}))
+    assert list(table["score"]) == [0.9, 0.5]
+    assert np.isnan(table.loc[0, "rank"])
+    assert table.loc[1, "rank"] == 1
+
+
 def test_a_row_for_each_trial_says_what_was_drawn_and_how_far_it_got(make_trials):
     history = make_trials(
         {"params": {"loss": "ce"}, "ious": [0.1, 0.3, 0.2]},

@@ -176,7 +176,7 @@ def test_number_of_trials_of_an_extended_search(make_settings, text, trials):
     assert parse_trials(text, make_settings(trials=12), asked=9) == trials
 
 
-@pytest.mark.parametrize("text", ["", "-3", "+", "many", "1.5", "++2", "\u0664"])
+@pytest.mark.parametrize("text", ["", "-3", "+", "many", "1.5", "++2", "\u0664", "9" * 5000])
 def test_what_is_no_number_of_trials_is_refused(make_settings, text):
     with pytest.raises(ConfigError, match=r"is no number of trials; write 60, or \+40"):
         parse_trials(text, make_settings(), asked=0)

@@ -31,6 +31,17 @@ def test_a_bucket_has_one_private_mirror_that_names_it(make_bucket, tmp_path):
     assert command_line("status", "a", storage=mirror) == f"python -m search status a --storage {address}"
 
 
+def test_a_mirror_names_its_bucket_all_the_time_that_others_come_by(make_bucket):
+    """A driver asks for its bucket again and again: were the file written anew, it would be empty for a moment."""
+    address = make_bucket()
+    mark = locate_storage(address) / ".bucket"
+    before = mark.stat()
+    locate_storage(address)
+    assert (mark.stat().st_ino, mark.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    mark.write_text("")
+    assert name_storage(locate_storage(address)) == address
+
+
 def test_a_crafted_mark_makes_no_mirror_of_a_folder(make_bucket, tmp_path, monkeypatch):
     mirror = locate_storage(make_bucket())
     (tmp_path / ".bucket").write_text((mirror / ".bucket").read_text())

@@ -5,13 +5,26 @@ from dataclasses import replace
 
 import pytest
 
+from search.commands import reading
 from search.commands.documents import encode_document
 from search.commands.filling import fill_line, fill_status
 from search.commands.reading import look_at
 from search.commands.status_tables import cost_table, scores_table, stage_line
 from search.finding import lock_stage
 from search.folder import SearchFolder
-from search.memory.events import Asked, Closed, Ended, Epoch, Event, Halted, Opened, Started
+from search.insight.record import read_record
+from search.memory.events import (
+    Asked,
+    CheckpointSaved,
+    Closed,
+    Ended,
+    Epoch,
+    Event,
+    Halted,
+    Opened,
+    Reopened,
+    Started,
+)
 from search.memory.journal import Journal
 from search.memory.outcome import Outcome
 from search.place import write_place
@@ -56,6 +69,23 @@ def train(trial: int, *ious: float, begin: float = 100.0, source: int | None = N
 def driving(folder: SearchFolder, stage: str):
     with lock_stage(folder.stages[stage]):
         yield
+
+
+def test_trials_and_their_judge_are_of_the_same_moment(write_stage, monkeypatch):
+    """A driver may write meanwhile; a trial that it promotes would be said to wait without a checkpoint."""
+    checkpoint = CheckpointSaved(trial=0, epoch=1, path="ray/run-1/checkpoint")
+    stopped = Ended(trial=0, outcome=Outcome.STOPPED)
+    folder = write_stage("search", *train(0, 0.5, end=False), checkpoint, stopped)
+
+    def read_while_it_goes_on(*given):
+        record = read_record(*given)
+        write_stage("search", Reopened(trial=0))
+        return record
+
+    monkeypatch.setattr(reading, "read_record", read_while_it_goes_on)
+    look = look_at(folder)
+    assert look.record.history.trials[0].outcome is Outcome.STOPPED
+    assert look.asha.waits(0)
 
 
 def test_states_of_a_search_from_its_first_trial_to_its_model(write_stage):

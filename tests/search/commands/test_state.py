@@ -161,6 +161,15 @@ def test_confirmation_that_is_due_runs_and_is_done(make_search, capsys):
     assert search.tell(capsys).endswith(f"Trained on all folds: {search.folder.model}")
 
 
+def test_search_that_is_out_of_time_is_not_to_be_gone_on_with_while_it_is_confirmed(make_search, capsys):
+    search = make_search(trials=9, time_budget_seconds=60.0)
+    search.try_out(0.5, 0.7, 0.6)
+    told = "The best configurations are trained on further folds now; the winner may change."
+    with lock_stage(search.folder.confirm_stage):
+        assert search.tell(capsys) == told
+    assert "Its time budget is spent" in search.tell(capsys)
+
+
 def test_retraining_of_an_earlier_winner_is_named_with_what_to_do(make_search, capsys):
     search = make_search()
     search.try_out(0.5, 0.7, 0.6)

@@ -55,6 +55,11 @@ def test_summary_counts_trials_by_state_and_names_the_best(render, make_history,
     assert "best iou 0.6123 in trial 0" in text
 
 
+def test_summary_names_no_failed_trial_as_the_best(render, make_trials, make_settings):
+    history = make_trials({"ious": [0.9], "outcome": "failed"}, {"ious": [0.5]})
+    assert "best iou 0.5000 in trial 1" in render(summary_line(history, make_settings(), 2))
+
+
 def test_summary_of_nothing(render, make_settings):
     assert "0 of 9 trials  ·  0 running" in render(summary_line(History("iou"), make_settings(trials=9), 2))
     of_stage = render(summary_line(History("iou"), make_settings(trials=9), 2, History("iou")))
@@ -121,6 +126,11 @@ def test_settings_table_says_what_a_setting_means_that_is_not_given(render, row_
     assert "no limit" in row_of(text, "max_memory_gib")
     assert "as many as fit" in row_of(text, "max_concurrent")
     assert "start a local Ray" in row_of(text, "address")
+
+
+def test_settings_table_shows_large_numbers_with_all_their_digits(render, row_of, make_settings, make_place):
+    text = render(settings_table(make_settings(time_budget_seconds=14 * 86400), make_place()))
+    assert row_of(text, "time_budget_seconds").split()[1] == "1209600"
 
 
 def test_settings_table_shows_lists_and_values_as_they_were_given(render, row_of, make_settings, make_place):

@@ -17,7 +17,7 @@ def history(make_trials) -> History:
     values = TrainConfig.from_values({"epochs": 4}).values()
     return make_trials(
         {"params": {"backbone": "resnet34"}, "ious": [0.1, 0.2, 0.3, 0.6], "values": values},
-        {"params": {"backbone": "resnet34"}, "ious": [0.1, 0.2, 0.3, 0.5], "values": values},
+        {"params": {"backbone": "resnet34"}, "ious": [0.1, 0.2, 0.3, 0.5], "values": {**values, "batch_size": 2}},
         {"params": {"backbone": "resnet18"}, "ious": [0.1], "outcome": STOPPED, "values": values},
         {"params": {"backbone": "resnet18"}, "ious": [0.1], "outcome": STOPPED, "values": values},
         {"params": {"backbone": "resnet18"}, "ious": [], "outcome": "diverged", "values": values},
@@ -67,6 +67,14 @@ def test_an_unconfirmed_winner_may_be_luck_and_the_command_says_how_to_know(make
     assert "0.6000 flatters" in answer.certainty
     assert "0.1000 ahead of the second" in answer.certainty
     assert answer.commands[0].startswith("python -m search confirm streets")
+
+
+def test_only_what_can_be_confirmed_is_told_to_be(make_record, make_best, make_trials, history):
+    """One of the two that have a score failed, so nobody is left to compare the winner with."""
+    alone = make_trials({"ious": [0.6]}, {"ious": [0.7], "outcome": "failed"})
+    assert answers_of(make_record(alone, best=make_best()))["luck"].commands == ()
+    told = answers_of(make_record(history, best=make_best(), settings={"confirm": 0}))["luck"].commands[0]
+    assert " confirm streets --top 3" in told
 
 
 def test_a_search_that_goes_on_is_not_told_to_confirm(make_record, make_best, make_trials):

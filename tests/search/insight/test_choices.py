@@ -30,6 +30,13 @@ def test_values_that_overlap_lead_only_sometimes(make_trials):
     assert all(0.2 < each.leads < 0.8 for each in values)
 
 
+def test_values_that_stand_alike_share_the_lead(make_trials):
+    """Whichever were named first would have come first in each resample."""
+    history = make_trials(*({"params": {"loss": loss}, "ious": [0.5]} for loss in "aabbccd"))
+    leads = {each.value: each.leads for each in compare_values(history, "loss", 1)}
+    assert leads == {"a": pytest.approx(1 / 3), "b": pytest.approx(1 / 3), "c": pytest.approx(1 / 3), "d": 0.0}
+
+
 def test_value_of_a_single_trial_leads_never_however_high_it_ranks(make_trials):
     scores = {"a": (0.9, 0.1), "b": (0.8, 0.2), "c": (0.95,)}
     history = make_trials(

@@ -1,6 +1,10 @@
 import math
+from itertools import combinations
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from search.insight.grace import kendall_tau, read_whole_curves, suggest_grace, warn_of_grace
 
@@ -27,6 +31,15 @@ CURVES = [list(curve) for curve in zip(FIRSTS, SECONDS, [1, 2, 3, 4, 6, 5], ENDS
 )
 def test_kendall_tau(scores, others, tau):
     assert kendall_tau(scores, others) == pytest.approx(tau)
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([NAN, 0.0, 1.0, 2.0, 3.0])] * 2), max_size=12))
+def test_kendall_tau_is_that_of_all_pairs(pairs):
+    """NaN is below all, here as -1."""
+    known = [tuple(-1.0 if math.isnan(value) else value for value in pair) for pair in pairs]
+    signs = [np.sign((a - c) * (b - d)) for (a, b), (c, d) in combinations(known, 2)]
+    expected = sum(signs) / len(signs) if signs else 0.0
+    assert kendall_tau([one for one, _ in pairs], [other for _, other in pairs]) == pytest.approx(expected)
 
 
 def test_grace_is_the_epoch_from_which_ranks_stay_settled():

@@ -1,5 +1,6 @@
 import random
 from dataclasses import replace
+from statistics import mean
 
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
@@ -35,6 +36,17 @@ def test_choice_that_decides_the_score_is_told_from_one_that_does_not(make_trial
     for each in found.values():
         assert 0 <= each.low <= each.share <= each.high <= 1
     assert next(iter(found)) == "backbone", "the most important comes first"
+
+
+def test_a_number_that_means_nothing_explains_no_more_than_chance(make_trials):
+    """Where trials come twice in a resample, either number says which of them are the same."""
+    shares: dict[str, list[float]] = {}
+    for seed in range(6):
+        draw = random.Random(seed)
+        trials = ({"params": {"nothing": draw.random()}, "ious": [draw.random()]} for _ in range(16))
+        for each in measure_importance(make_trials(*trials), 1):
+            shares.setdefault(each.name, []).append(each.share)
+    assert mean(shares["nothing"]) < 1.2 * mean(shares[CHANCE])
 
 
 @pytest.mark.parametrize(("count", "changes"), [(11, {}), (30, {"drawable": False})])

@@ -135,6 +135,13 @@ def test_a_budget_is_spent_while_a_process_has_the_stage_and_not_in_between(make
         seconds_left(settings, history)
 
 
+def test_a_long_budget_is_told_with_all_its_digits(make_settings, script):
+    script.write("opened", cache_key="key", time=1e9)
+    script.write("halted", time=1e9 + 14 * 86400)
+    with pytest.raises(ConfigError, match="The time budget of 1209600 s is spent"):
+        seconds_left(make_settings(time_budget_seconds=14 * 86400), script.journal.history)
+
+
 def test_spent_time_is_refused_only_where_there_is_something_left_to_do(make_settings, script):
     script.write("opened", cache_key="key", time=1000.0)
     script.ask(0)

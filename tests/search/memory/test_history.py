@@ -6,7 +6,7 @@ import pytest
 from search.memory.events import Asked, Ended, Event, Reopened, parse_event
 from search.memory.history import History
 from search.memory.journal import Journal, read_history
-from search.memory.outcome import Outcome
+from search.memory.outcome import FAILURES, Outcome
 from segcore.config import TrainConfig
 from segcore.errors import CheckpointError
 
@@ -110,6 +110,13 @@ def test_ranking_is_by_score_then_by_number():
     scores = {0: 0.5, 1: 0.7, 2: 0.5, 3: 0.9}
     history = history_of(*(asked(trial) for trial in (3, 2, 1, 0)), *(epoch(t, 1, iou) for t, iou in scores.items()))
     assert [trial.number for trial in history.ranked] == [3, 1, 0, 2]
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_trial_that_failed_may_not_win_whatever_its_score_was(outcome):
+    scores = [asked(0), epoch(0, 1, 0.9), asked(1), epoch(1, 1, 0.5), asked(2)]
+    history = history_of(*scores, Ended(trial=0, outcome=outcome))
+    assert [trial.number for trial in history.eligible] == ([1] if outcome in FAILURES else [0, 1])
 
 
 def test_counts_by_outcome():

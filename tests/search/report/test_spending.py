@@ -50,3 +50,13 @@ def test_cost_is_shown_by_training_and_by_prediction_time(matter):
     assert "minutes of a worker" in page
     assert "milliseconds for an image" in page
     assert page.count('class="front"') == 2
+
+
+def test_trials_that_took_no_time_have_no_chart_of_it(make_record, make_matter):
+    """As in a journal that somebody edited, or whose clock stood still."""
+    history = History("iou")
+    history.apply(Asked(trial=0, fold=0, values={}, params={}, time=1000.0))
+    history.apply(Epoch(trial=0, epoch=1, metrics={"iou": 0.5, "latency_ms": 3.0}, time=1000.0))
+    page = score_against_cost(make_matter(make_record(history))).content
+    assert "minutes of a worker" not in page
+    assert "milliseconds for an image" in page

@@ -24,6 +24,12 @@ def test_what_failed_is_ranked_nowhere_and_says_why_with_those_that_failed_alike
     assert [(row[0], row[1]) for row in cells[4:]] == [("1", "0"), ("–", "1"), ("–", "2"), ("–", "3")]
 
 
+def test_what_failed_after_a_score_has_no_rank_above_the_winner(make_record, make_matter, make_trials):
+    history = make_trials({"ious": [0.9], "outcome": "failed"}, {"ious": [0.5]})
+    page = str(trials(make_matter(make_record(history))).content)
+    assert re.findall(r'<tr data-t="(\d+)">', page) == ["1", "0"]
+
+
 def test_of_many_that_failed_alike_the_first_are_named(make_record, make_matter, make_trials):
     history = make_trials(*[{"ious": [], "outcome": "diverged"}] * 11)
     section = trials(make_matter(make_record(history)))

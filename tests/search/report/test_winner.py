@@ -36,6 +36,13 @@ def test_each_class_is_shown_in_each_condition_where_that_was_measured(retrained
     assert re.search(r"signal \*</th>\s*<td[^>]*>0\.000</td>\s*<td[^>]*>0\.909</td>", page)
 
 
+def test_a_trial_that_failed_is_no_rival_however_high_its_score(make_record, make_matter, make_trials):
+    trials = {"ious": [0.9], "outcome": "failed"}, {"ious": [0.5]}, {"ious": [0.4]}
+    page = rivals(make_matter(make_record(make_trials(*trials)))).content
+    assert re.findall(r'<tr data-t="(\d+)">', page) == ["1", "2"]
+    assert "-0.1000" in page
+
+
 def test_without_a_score_there_is_no_table_of_rivals(make_record, make_matter, make_trials):
     section = rivals(make_matter(make_record(make_trials({"ious": [], "outcome": "failed"}))))
-    assert section.content == "<p>No trial has a score yet.</p>"
+    assert section.content == "<p>No trial that can win has a score yet.</p>"

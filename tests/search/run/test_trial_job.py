@@ -24,6 +24,11 @@ def test_limits_that_a_prediction_breaks_are_named(limits, told):
     assert Limits(**limits).describe_broken({"latency_ms": 12.5, "memory_gib": 1.5}) == told
 
 
+def test_a_slow_prediction_is_told_in_whole_milliseconds():
+    told = Limits(latency_ms=1000.0).describe_broken({"latency_ms": 1234.5, "memory_gib": 1.5})
+    assert told == "1234 ms per prediction are above --max-latency-ms 1000"
+
+
 def test_a_trial_that_was_promised_a_gpu_and_sees_none_ends_as_its_nodes_failure(monkeypatch):
     monkeypatch.delenv(PRETENDED, raising=False)
     with pytest.raises(ClusterError, match=r"the trial was given 1 GPU by Ray and torch sees none; mend its driver"):

@@ -263,3 +263,11 @@ def test_what_is_given_already_is_not_tried_again(know):
 def test_other_spaces_know_nothing(know, make_settings):
     know(KNOWN)
     assert add_known([], small, make_settings(space="other", trials=20), FACTS, REQUIRE) == []
+
+
+def test_no_network_is_built_for_what_is_not_to_be_tried(monkeypatch, make_settings):
+    """To see whether a configuration can be trained takes seconds."""
+    monkeypatch.setitem(first.KNOWN_GOOD, "mine", KNOWN)
+    looked_at = []
+    add_known([], small, make_settings(space="mine", trials=20, known=1), FACTS, looked_at.append)
+    assert len(looked_at) == 1

@@ -86,7 +86,7 @@ def leave_out_void(table: Table, masks: Sequence[Path]) -> Table:
     """Return what masks mean without the classes that are called void, of which the pixels count nowhere.
 
     Args:
-        table: by a list of names or colours; where it names one class beside void, that is everything else, and a class.
+        table: by a list of names or colours; where it has one class beside void, that is everything else, and a class.
         masks: at least one.
     """
     classes = table.classes
@@ -127,8 +127,8 @@ def _doubt_two_voids(table: Table, kept: Sequence[int], masks: Sequence[Path]) -
             found += count_codes([mask], kind)
     if {0, VOID} <= found.keys():
         yield (
-            f"masks have 0 and {VOID}: if 0 is {first}, as in COCO-Stuff's, and {VOID} alone is void, every class is read "
-            f"one off: then take {table.classes.names[index_of[0]]} out of {table.source}, and its numbers"
+            f"masks have 0 and {VOID}: if 0 is {first}, as in COCO-Stuff's, and {VOID} alone is void, every class is "
+            f"read one off: then take {table.classes.names[index_of[0]]} out of {table.source}, and its numbers"
         )
 
 

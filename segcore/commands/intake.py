@@ -21,7 +21,7 @@ from segcore.data.coco.conversion import CocoReport, import_coco
 from segcore.data.names import list_first
 from segcore.data.sources.advice import check_command, init_command
 from segcore.data.sources.described import is_described, pair_files
-from segcore.data.sources.description import DESCRIPTION_FILE
+from segcore.data.sources.description import DESCRIPTION_FILE, refuse_foreign
 from segcore.data.sources.draft import Draft, draft_description, save_draft
 from segcore.data.sources.first_look import find_patterns
 from segcore.data.sources.layouts import LAYOUTS
@@ -46,6 +46,7 @@ def init(
 ) -> None:
     """Look at a folder, count what its masks have, and write a first dataset.json, whose classes you name."""
     _require_free(data, force or bool(images))
+    refuse_foreign(data / DESCRIPTION_FILE)
     if is_described(data) and not force:
         raise StorageError(f"{data / DESCRIPTION_FILE} is there already; edit it, or write a new one with --force.")
     _require_writable(data)

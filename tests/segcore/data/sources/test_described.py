@@ -218,6 +218,20 @@ def test_every_fault_of_a_file_is_told_at_once(tmp_path):
         assert line in told
 
 
+@pytest.mark.parametrize("content", ['{"labels": {}, "channel_names": {}}', '{"images": [], "annotations": []}'])
+def test_file_of_another_program_is_told_from_one_with_faults(tmp_path, content):
+    (tmp_path / "dataset.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"dataset\.json is another program's: .*link what lies beside it"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("content", ['{"images": "images/{name}.jpg"}', '{"classes": []}', "{}", "[]"])
+def test_file_with_any_key_of_ours_is_ours(tmp_path, content):
+    (tmp_path / "dataset.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"dataset\.json cannot be used"):
+        read_dataset(tmp_path)
+
+
 def test_contradictions_of_a_file_are_told_at_once(tmp_path):
     describe(
         tmp_path,
